@@ -1,0 +1,1 @@
+"""What reads the log: trainer, tail, report, status."""

@@ -1,0 +1,1 @@
+"""What stands between our code and the machine: settings, broker, topics, Kafka clients, health."""

@@ -1,0 +1,266 @@
+"""A run's log: the one way to write to it and to read from it outside the Faust worker.
+
+`LogWriter` confirms each write before it returns (or hands back a future that does). `LogReader` reads partitions
+by offset, without a consumer group, so reading never changes anything; records that do not decode come out as such,
+never as exceptions.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from infra.kafka import MAX_RECORD_BYTES, connection
+from infra.settings import Settings
+from schemas import ids
+from schemas.envelope import Decoded, Meta, decode, encode
+from schemas.errors import BrokerError, RunError, SchemaError
+from schemas.events import Event
+from schemas.registry import spec_of
+from schemas.topics import dead_letter_name, topic_name
+
+Pending = Any  # a kafka-python FutureRecordMetadata, which has no types
+
+
+def now() -> str:
+    """The time as CloudEvents wants it: RFC 3339 in UTC, microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record as it lies on the log; exactly one of `decoded` and `error` is set. `topic` is the short name."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    decoded: Decoded | None
+    error: SchemaError | None
+
+    @property
+    def event(self) -> Event | None:
+        return None if self.decoded is None else self.decoded.event
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where a record was written."""
+
+    partition: int
+    offset: int
+
+
+class LogWriter:
+    """Writes one component's events to a run's topics; idempotent producer, all replicas confirm."""
+
+    def __init__(self, settings: Settings, run: str, component: str) -> None:
+        self._run = run
+        self._source = f"/sedi/{run}/{component}"
+        self._correlation = ids.run_id(run)
+        try:
+            self._producer = KafkaProducer(
+                **connection(settings, f"sedi-{run}-{component}"),
+                acks="all",
+                enable_idempotence=True,
+                max_request_size=MAX_RECORD_BYTES,
+                compression_type="gzip",
+                allow_auto_create_topics=False,
+            )
+        except KafkaError as error:
+            raise _away(settings, error) from error
+
+    def write(self, event: Event, *, key: str, id: str, causation_id: str | None = None, partition: int = 0) -> Written:
+        """Write an event and wait until the cluster has it. Raises BrokerError when it does not take it."""
+        return self.wait(self.send(event, key=key, id=id, causation_id=causation_id, partition=partition))
+
+    def send(self, event: Event, *, key: str, id: str, causation_id: str | None = None, partition: int = 0) -> Pending:
+        """Write an event without waiting; hand the future to `wait`. Order within a partition is kept."""
+        meta = Meta(id, self._source, now(), causation_id, self._correlation)
+        raw_key, value, headers = encode(event, key, meta)
+        topic = topic_name(self._run, spec_of(type(event)).topic)
+        try:
+            future = self._producer.send(topic, value=value, key=raw_key, headers=headers, partition=partition)
+        except KafkaError as error:
+            raise BrokerError(
+                f"Writing to {topic} failed: {error}. Is the cluster up? `sedi broker status`."
+            ) from error
+        return future
+
+    def wait(self, future: Pending, timeout_s: float = 130.0) -> Written:
+        """Wait for a `send` to be confirmed."""
+        try:
+            metadata = future.get(timeout=timeout_s)
+        except KafkaError as error:
+            raise BrokerError(
+                f"A write was not confirmed: {error}. Is the cluster up? `sedi broker status`."
+            ) from error
+        return Written(metadata.partition, metadata.offset)
+
+    def dead_letter(self, record: Record) -> Written:
+        """Put a record that could not be read on its topic's dead-letter topic, bytes, key and headers as they were."""
+        headers = [
+            *record.headers,
+            *dead_letter_headers(record.topic, record.partition, record.offset, str(record.error)),
+        ]
+        future = self._producer.send(
+            dead_letter_name(topic_name(self._run, record.topic)),
+            value=record.value, key=record.key, headers=headers, partition=0,
+        )  # fmt: skip
+        return self.wait(future)
+
+    def close(self) -> None:
+        self._producer.close(timeout=30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+def dead_letter_headers(topic: str, partition: int, offset: int, error: str) -> list[tuple[str, bytes]]:
+    """What a dead letter says of itself besides what it was: where from, why, when."""
+    return [
+        ("dlq_topic", topic.encode()),
+        ("dlq_partition", str(partition).encode()),
+        ("dlq_offset", str(offset).encode()),
+        ("dlq_error", error.encode()),
+        ("dlq_time", now().encode()),
+    ]
+
+
+class LogReader:
+    """Reads some of a run's topics from given offsets, all partitions, in the order the cluster serves them.
+
+    Order is kept within a partition only. `position` is where the next record of a partition would come from.
+    """
+
+    def __init__(self, settings: Settings, run: str, topics: Iterable[str], component: str = "reader") -> None:
+        self._settings = settings
+        self._run = run
+        self._names = {topic_name(run, topic): topic for topic in topics}
+        try:
+            self._consumer = KafkaConsumer(
+                **connection(settings, f"sedi-{run}-{component}"),
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                allow_auto_create_topics=False,
+                max_partition_fetch_bytes=MAX_RECORD_BYTES,
+                fetch_max_wait_ms=100,
+            )
+            known = self._consumer.topics()
+            missing = [name for name in self._names if name not in known]
+            if missing:
+                raise RunError(
+                    f"Run {run!r} is not on {settings.bootstrap_servers}: there is no topic {missing[0]}. "
+                    f"`sedi topics apply --run {run}` makes its topics, `sedi run` makes and starts it."
+                )
+            self._partitions = [
+                TopicPartition(name, partition)
+                for name in self._names
+                for partition in sorted(self._consumer.partitions_for_topic(name) or ())
+            ]
+            self._consumer.assign(self._partitions)
+            self._consumer.seek_to_beginning(*self._partitions)
+        except KafkaError as error:
+            raise _away(settings, error) from error
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has on the cluster."""
+        return sum(1 for tp in self._partitions if self._names[tp.topic] == topic)
+
+    def narrow(self, partitions: Mapping[str, Iterable[int]]) -> None:
+        """Read only these partitions of these topics from now on, from their beginning."""
+        wanted = {(topic_name(self._run, topic), p) for topic, numbers in partitions.items() for p in numbers}
+        self._partitions = [tp for tp in self._partitions if (tp.topic, tp.partition) in wanted]
+        self._consumer.assign(self._partitions)
+        self._consumer.seek_to_beginning(*self._partitions)
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        """Read this partition from `offset` on."""
+        self._consumer.seek(TopicPartition(topic_name(self._run, topic), partition), offset)
+
+    def position(self, topic: str, partition: int) -> int:
+        return int(self._consumer.position(TopicPartition(topic_name(self._run, topic), partition)))
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        """The offset that the next record written would get, by (topic, partition)."""
+        try:
+            found = self._consumer.end_offsets(self._partitions)
+        except KafkaError as error:
+            raise _away(self._settings, error) from error
+        return {(self._names[tp.topic], tp.partition): int(offset) for tp, offset in found.items()}
+
+    def poll(self, timeout_s: float = 0.5, limit: int = 1000) -> list[Record]:
+        """The records that have come, at most `limit`; waits up to `timeout_s` for the first."""
+        try:
+            batches = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=limit)
+        except KafkaError as error:
+            raise _away(self._settings, error) from error
+        return [self._record(raw) for batch in batches.values() for raw in batch]
+
+    def read_to_end(self, stall_s: float = 30.0) -> Iterator[Record]:
+        """All records from the current positions up to what the ends are now.
+
+        Raises BrokerError when nothing comes for `stall_s` although the end is not reached.
+        """
+        ends = self.ends()
+        left = {tp for tp, end in ends.items() if self.position(*tp) < end}
+        last = time.monotonic()
+        while left:
+            records = self.poll()
+            for record in records:
+                if record.offset < ends[(record.topic, record.partition)]:
+                    yield record
+            left = {tp for tp in left if self.position(*tp) < ends[tp]}
+            if records:
+                last = time.monotonic()
+            elif time.monotonic() - last > stall_s:
+                raise BrokerError(f"Reading {sorted(left)} got nothing for {stall_s:.0f} s. See `sedi broker status`.")
+        for tp, end in ends.items():
+            self.seek(*tp, end)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _record(self, raw: Any) -> Record:
+        headers = tuple(raw.headers or ())
+        decoded, error = None, None
+        try:
+            decoded = decode(raw.key, raw.value, headers)
+        except SchemaError as problem:
+            error = problem
+        return Record(
+            self._names[raw.topic],
+            raw.partition,
+            raw.offset,
+            raw.timestamp,
+            raw.key,
+            raw.value,
+            headers,
+            decoded,
+            error,
+        )
+
+
+def _away(settings: Settings, error: KafkaError) -> BrokerError:
+    return BrokerError(
+        f"The Kafka cluster at {settings.bootstrap_servers} does not answer ({type(error).__name__}: {error}). "
+        "Start the local one with `sedi broker start`, or set SEDI_BOOTSTRAP_SERVERS."
+    )

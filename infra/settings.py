@@ -1,0 +1,133 @@
+"""Settings: how and where things run. What a run decides by is its policy (`schemas.policy`), not a setting.
+
+Each value comes from the first of: a flag, the environment (`SEDI_...`), the TOML file (`sedi.toml` in the current
+folder, or the file that `SEDI_CONFIG` names), the default. `origins` tells which; `sedi doctor` prints it.
+Secrets are SecretStr: they print as stars.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from schemas.errors import ConfigurationError
+
+
+def _config_file() -> Path:
+    return Path(os.environ.get("SEDI_CONFIG", "sedi.toml"))
+
+
+class Settings(BaseSettings):
+    """All settings, read-only."""
+
+    model_config = SettingsConfigDict(env_prefix="SEDI_", frozen=True, extra="forbid")
+
+    # where things are kept on this machine
+    state_dir: Path = Field(Path("var"), description="Broker data, logs, checkpoints.")
+    cache_dir: Path = Field(Path(".cache"), description="Fetched jars, converted models; may be deleted.")
+
+    # the cluster
+    bootstrap_servers: str = Field("127.0.0.1:19092", description="Kafka, host:port[,host:port...].")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    tls_ca_file: Path | None = None
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    tls_key_password: SecretStr | None = None
+    replication_factor: int = Field(1, ge=1, description="Of created topics; use 3 on a real cluster.")
+    broker_heap_mb: int = Field(512, ge=256, description="Heap of the local broker.")
+
+    # the LLM
+    backend: Literal["builtin", "openai", "recorded"] = "builtin"
+    base_url: str | None = Field(None, description="Of an OpenAI-compatible endpoint; none: OpenAI's own.")
+    api_key: SecretStr | None = None
+    model: str | None = Field(None, description="Name of the model at the endpoint.")
+    api: Literal["chat", "completion", "structured"] = "chat"
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    request_timeout_s: float = Field(120.0, gt=0)
+    usd_per_1m_prompt_tokens: float | None = Field(None, ge=0)
+    usd_per_1m_completion_tokens: float | None = Field(None, ge=0)
+
+    # the worker
+    standby_replicas: int = Field(0, ge=0, description="Standby copies of each table; needs as many further workers.")
+    max_filter_lag: int = Field(32, ge=1, description="Generations written but not yet decided before generators wait.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=_config_file())
+
+    @property
+    def broker_port(self) -> int:
+        """Port of the first bootstrap server."""
+        return int(self.bootstrap_servers.split(",")[0].rpartition(":")[2])
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the cluster is the machine's own broker, started and stopped by us."""
+        return "," not in self.bootstrap_servers and self.bootstrap_servers.startswith("127.0.0.1:")
+
+
+def load(**flags: Any) -> Settings:
+    """Settings with some of them given as flags; None means not given.
+
+    Raises ConfigurationError naming the wrong setting and, where it is set, the file.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+        raise ConfigurationError(f"Settings are wrong: {wrong}. `sedi doctor` shows each with its origin.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{_config_file()} is not TOML: {error}. Mend or remove it.") from None
+
+
+def origins(settings: Settings) -> dict[str, str]:
+    """Where each setting's value comes from: `flag`, `environment`, the TOML file's name, or `default`."""
+    environment = EnvSettingsSource(Settings)()
+    file = TomlConfigSettingsSource(Settings, toml_file=_config_file())()
+    found = {}
+    for name in Settings.model_fields:
+        if name not in settings.model_fields_set:
+            found[name] = "default"
+        elif name in environment and _same(settings, name, environment[name]):
+            found[name] = "environment"
+        elif name in file and _same(settings, name, file[name]):
+            found[name] = str(_config_file())
+        else:
+            found[name] = "flag"
+    return found
+
+
+def _same(settings: Settings, name: str, raw: Any) -> bool:
+    value = getattr(settings, name)
+    shown = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return str(shown) == str(raw) or shown == raw
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The settings as environment variables, for child processes; secrets are in it, so never print it."""
+    values = {}
+    for name in settings.model_fields_set:
+        value = getattr(settings, name)
+        if value is not None:
+            plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+            values[f"SEDI_{name.upper()}"] = str(plain)
+    return values

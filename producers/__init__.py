@@ -1,0 +1,1 @@
+"""What puts instructions on the log: seeds, prompts, backends, the generator."""

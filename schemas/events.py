@@ -1,0 +1,277 @@
+"""Every event type that the log holds, in its current version.
+
+Events are facts in the past tense. A field that is None says "not known", never zero. No event holds a secret,
+and only CloudEvents headers hold the time of writing, so that equal decisions are equal bytes.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from schemas.policy import Metric, Policy
+from schemas.seeds import SeedTask
+
+Offset = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Place = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all events and commands."""
+
+
+# -- run -----------------------------------------------------------------------------------------------------------
+
+
+class RunConfigured(Event, frozen=True, kw_only=True):
+    """The first event of a run: what it decides by, and the seeds it starts with."""
+
+    run: str
+    policy: Policy
+    seeds: tuple[SeedTask, ...]
+    versions: dict[str, str]
+
+
+class Classifier(msgspec.Struct, frozen=True, kw_only=True):
+    """A fitted classifier, as numbers; `streams.core.clusters` says how it maps a text to a cluster.
+
+    vocabulary   n-gram of each column
+    idf          weight of each column, [columns]
+    components   axes of the PCA over the columns, [axes][columns]
+    means        what is subtracted on each axis, [axes]
+    cuts         where each node of the tree is cut, level by level: [1], [2], [4], ... values
+    """
+
+    ngrams: tuple[int, int]
+    vocabulary: tuple[str, ...]
+    idf: tuple[float, ...]
+    components: tuple[tuple[float, ...], ...]
+    means: tuple[float, ...]
+    cuts: tuple[tuple[float, ...], ...]
+
+
+class ClassifierFitted(Event, frozen=True, kw_only=True):
+    """A classifier is in force for generations from `from_offset` of `generated` on."""
+
+    from_offset: Offset
+    fitted_on: Literal["seeds", "kept"]
+    texts: Count
+    kept_total: Count
+    classifier: Classifier
+
+
+class RunStopped(Event, frozen=True, kw_only=True):
+    """The run was ended on purpose; it may be continued later, after which events follow this one."""
+
+    reason: str
+
+
+# -- calls ---------------------------------------------------------------------------------------------------------
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens that the endpoint says it counted."""
+
+    prompt_tokens: Count
+    completion_tokens: Count
+
+
+class CallStarted(Event, frozen=True, kw_only=True):
+    """An LLM call is about to be made. Without an outcome after it, its answer may have been paid for and lost."""
+
+    request_id: str
+    attempt: Count
+    generation_id: str
+    lane: str
+    number: Count
+    step: Count
+    backend: str
+    model: str
+
+
+class CallAnswered(Event, frozen=True, kw_only=True):
+    """An LLM answered: stored before anything else is done with it."""
+
+    request_id: str
+    attempt: Count
+    model: str
+    raw: str
+    finish_reason: str | None
+    usage: Usage | None
+    cost_usd: float | None
+    latency_s: float
+
+
+class CallFailed(Event, frozen=True, kw_only=True):
+    """An attempt at an LLM call ended without an answer."""
+
+    request_id: str
+    attempt: Count
+    error: str
+    status: int | None
+    retry: bool
+
+
+# -- generated -----------------------------------------------------------------------------------------------------
+
+
+class Instruction(msgspec.Struct, frozen=True, kw_only=True):
+    """One task as the LLM wrote it."""
+
+    instruction: str
+    input: str = ""
+    output: str = ""
+
+
+class Unparsed(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of an answer that no instruction could be read from."""
+
+    reason: str
+    text: str
+
+
+class InstructionsGenerated(Event, frozen=True, kw_only=True):
+    """One generation: what was asked with which seeds, every answer raw, and what was read from it.
+
+    seed_commands_offset   the last record of `seed-commands` the generator had seen, -1 for none: the pool it sampled
+    answers                the calls it took, in the order asked; one in the `alpaca` style
+    """
+
+    lane: str
+    number: Count
+    style: str
+    parser: Literal["strict", "faithful"]
+    backend: str
+    model: str
+    parameters: dict[str, str | int | float | bool | None]
+    seed_ids: tuple[str, ...]
+    seed_commands_offset: int
+    answers: tuple[CallAnswered, ...]
+    instructions: tuple[Instruction, ...]
+    unparsed: tuple[Unparsed, ...]
+    cost_usd: float | None
+
+
+# -- kept, rejected ------------------------------------------------------------------------------------------------
+
+
+class InstructionKept(Event, frozen=True, kw_only=True):
+    """An instruction joined the data set, in the partition that is its cluster.
+
+    generated_offset, place   where on `generated` it was written: its position in the run's total order
+    classifier_offset         `from_offset` of the classifier that chose the cluster
+    """
+
+    id: str
+    instruction: str
+    input: str
+    output: str
+    generation_id: str
+    generated_offset: Offset
+    place: Place
+    cluster: Count
+    classifier_offset: Offset
+
+
+class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one instruction was not kept; similarity fields are set when `reason` is `similar`."""
+
+    id: str
+    place: Place
+    reason: str
+    similarity: float | None = None
+    nearest_id: str | None = None
+    threshold: float | None = None
+
+
+class InstructionsRejected(Event, frozen=True, kw_only=True):
+    """The filter is done with a generation: the verdict on each instruction that was not kept, maybe none.
+
+    generated, kept               of this generation
+    generated_total, kept_total   of the run up to and with this generation
+    """
+
+    generation_id: str
+    generated_offset: Offset
+    rejections: tuple[Rejection, ...]
+    generated: Count
+    kept: Count
+    generated_total: Count
+    kept_total: Count
+
+
+# -- training-log, seed-commands -----------------------------------------------------------------------------------
+
+
+class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of a batch: it stands in the place of cluster `slot`, and comes from `cluster`; they differ when borrowed."""
+
+    id: str
+    slot: Count
+    cluster: Count
+    generated_offset: Offset
+
+
+class StepLogged(msgspec.Struct, frozen=True, kw_only=True):
+    """One optimizer step. A number that is not finite is None.
+
+    loss            mean over the response tokens of the batch
+    loss_variance   population variance of the rows' mean losses
+    grad_norm       L2 norm of the whole gradient, before clipping
+    tokens          response tokens that took part in the loss
+    """
+
+    step: Annotated[int, msgspec.Meta(ge=1)]
+    loss: float | None
+    loss_variance: float | None
+    grad_norm: float | None
+    learning_rate: float
+    tokens: Count
+    seconds: float
+    rows: tuple[BatchRow, ...]
+
+
+class TrainingLogged(Event, frozen=True, kw_only=True):
+    """A window of steps was trained; `window` counts from 0, `epoch` from 1, steps from 1."""
+
+    window: Count
+    epoch: Annotated[int, msgspec.Meta(ge=1)]
+    model: str
+    steps: tuple[StepLogged, ...]
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on one row of the chosen batch."""
+
+    id: str
+    verdict: Literal["taken", "similar_to_seed", "similar_to_candidate", "already_seed", "no_victim", "unknown_row"]
+    similarity: float | None = None
+    nearest_id: str | None = None
+
+
+class Replacement(msgspec.Struct, frozen=True, kw_only=True):
+    """One seed leaves the pool and another takes its place there."""
+
+    victim_id: str
+    victim_generated: Count
+    victim_kept: Count
+    seed: SeedTask
+
+
+class ReplaceSeeds(Event, frozen=True, kw_only=True):
+    """Command to the seed pool: what a training window changes in it, maybe nothing, and why.
+
+    training_offset    of the window on `training-log`
+    as_of_offset       the last record of `generated` that the scores used here reflect, -1 for none
+    """
+
+    window: Count
+    epoch: Annotated[int, msgspec.Meta(ge=1)]
+    training_offset: Offset
+    as_of_offset: int
+    outcome: Literal["replaced", "warm_up", "later_epoch", "no_metric", "no_candidates", "no_victims"]
+    metric: Metric
+    step: int | None = None
+    value: float | None = None
+    candidates: tuple[Candidate, ...] = ()
+    replacements: tuple[Replacement, ...] = ()

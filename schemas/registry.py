@@ -1,0 +1,46 @@
+"""Which event types there are, in which version, on which topic."""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from schemas import events
+from schemas.events import Event
+
+
+@dataclass(frozen=True)
+class EventSpec:
+    """One event type: its name, the version that is written, and the topic it belongs on."""
+
+    name: str
+    version: int
+    cls: type[Event]
+    topic: str
+    decoder: msgspec.json.Decoder[Event] = field(repr=False, compare=False)
+
+
+def _spec(cls: type[Event], topic: str, version: int = 1) -> EventSpec:
+    return EventSpec(cls.__name__, version, cls, topic, msgspec.json.Decoder(cls))
+
+
+_ALL = (
+    _spec(events.RunConfigured, "run"),
+    _spec(events.ClassifierFitted, "run"),
+    _spec(events.RunStopped, "run"),
+    _spec(events.CallStarted, "calls"),
+    _spec(events.CallAnswered, "calls"),
+    _spec(events.CallFailed, "calls"),
+    _spec(events.InstructionsGenerated, "generated"),
+    _spec(events.InstructionKept, "kept"),
+    _spec(events.InstructionsRejected, "rejected"),
+    _spec(events.TrainingLogged, "training-log"),
+    _spec(events.ReplaceSeeds, "seed-commands"),
+)
+
+SPECS: dict[str, EventSpec] = {spec.name: spec for spec in _ALL}
+_BY_CLASS: dict[type[Event], EventSpec] = {spec.cls: spec for spec in _ALL}
+
+
+def spec_of(cls: type[Event]) -> EventSpec:
+    """The spec of an event class; KeyError if it is not registered."""
+    return _BY_CLASS[cls]

@@ -1,0 +1,67 @@
+"""The topics of a run, declared as data: one small YAML file each under `schemas/topics/`.
+
+A topic of run `demo` is called `sedi.demo.<name>`; its dead letters go to `sedi.demo.<name>.dlq`.
+"""
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+import msgspec
+
+from schemas.errors import ConfigurationError
+
+_RUN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+class TopicSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One topic as declared. `partitions` is a number, or `batch_size` for one partition a cluster."""
+
+    name: str
+    description: str
+    events: tuple[str, ...]
+    key: str
+    written_by: tuple[str, ...]
+    read_by: tuple[str, ...]
+    partitions: int | Literal["batch_size"]
+    config: dict[str, str]
+    dead_letters: bool = True
+
+    def partition_count(self, batch_size: int) -> int:
+        """Partitions of this topic in a run with this batch size."""
+        return batch_size if self.partitions == "batch_size" else self.partitions
+
+
+@cache
+def topic_specs() -> tuple[TopicSpec, ...]:
+    """All declared topics, by name."""
+    import yaml
+
+    folder = files("schemas") / "topics"
+    specs = [
+        msgspec.convert(yaml.safe_load(file.read_text(encoding="utf-8")), TopicSpec)
+        for file in folder.iterdir()
+        if file.name.endswith(".yaml")
+    ]
+    return tuple(sorted(specs, key=lambda spec: spec.name))
+
+
+def check_run_name(run: str) -> str:
+    """The name itself, or ConfigurationError when topics cannot be named by it."""
+    if not _RUN_NAME.fullmatch(run):
+        raise ConfigurationError(
+            f"Run name {run!r} will not do. Use 1 to 63 lower-case letters, digits, '-' and '_', "
+            "starting with a letter or digit."
+        )
+    return run
+
+
+def topic_name(run: str, topic: str) -> str:
+    """The full name of a run's topic on the cluster."""
+    return f"sedi.{check_run_name(run)}.{topic}"
+
+
+def dead_letter_name(topic: str) -> str:
+    """The topic that takes what could not be read from `topic` (a full name)."""
+    return f"{topic}.dlq"

@@ -1,0 +1,29 @@
+"""Old versions of events, lifted to the current one when they are read.
+
+An upcaster takes the JSON object of version n and returns that of version n + 1. To make a new version of an event:
+change its class, raise its version in `schemas.registry`, register an upcaster here, and add an example file. Old
+example files stay for ever.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from schemas.errors import UnknownEvent
+
+Json = dict[str, Any]
+Upcaster = Callable[[Json], Json]
+
+UPCASTERS: dict[tuple[str, int], Upcaster] = {}
+
+
+def upcast(name: str, version: int, current: int, data: Json) -> Json:
+    """Lift `data` from `version` to `current`, one version at a time.
+
+    Raises UnknownEvent when a step has no upcaster.
+    """
+    for step in range(version, current):
+        upcaster = UPCASTERS.get((name, step))
+        if upcaster is None:
+            raise UnknownEvent(f"There is no upcaster for {name} from v{step} to v{step + 1}. Register one.")
+        data = upcaster(data)
+    return data

@@ -1,0 +1,32 @@
+"""The heuristic rules that Self-Instruct and Alpaca drop instructions by, each with its own rejection reason.
+
+The rules see one instruction at a time; similarity is not one of them. Order matters only for which reason is given:
+the first that applies, in the order of `RULES`. Sources: the paper names none and inherits Alpaca's.
+"""
+
+import re
+import string
+from collections.abc import Callable
+
+from schemas.events import Instruction
+from schemas.policy import Policy, RuleName
+
+_UNSUITABLE = re.compile(
+    r"\b(?:images?|graphs?|pictures?|files?|maps?|draw|plot|go to|video|audio|music|flowchart|diagram)\b",
+    re.IGNORECASE,
+)
+
+RULES: dict[RuleName, Callable[[Instruction, Policy], bool]] = {
+    "too_short": lambda task, policy: len(task.instruction.split()) < policy.min_words,
+    "too_long": lambda task, policy: len(task.instruction.split()) > policy.max_words,
+    "unsuitable_word": lambda task, policy: _UNSUITABLE.search(task.instruction) is not None,
+    "write_program": lambda task, policy: task.instruction.startswith("Write a program"),
+    "starts_with_punctuation": lambda task, policy: task.instruction[:1] in set(string.punctuation),
+    "starts_non_ascii": lambda task, policy: not task.instruction[:1].isascii(),
+    "empty_output": lambda task, policy: not task.output.strip(),
+}
+
+
+def broken_rule(task: Instruction, policy: Policy) -> RuleName | None:
+    """The first rule of the policy that the instruction breaks, or None."""
+    return next((name for name, breaks in RULES.items() if name in policy.rules and breaks(task, policy)), None)

@@ -1,0 +1,88 @@
+"""The seed pool: which seeds the LLM may be shown now, and how a generation samples from it.
+
+The pool is a fold of the run's configuration and its `ReplaceSeeds` commands, in log order: a new seed takes the
+place of its victim. Sampling is a pure function of the pool, the run's rng seed and the generation's lane and number,
+so a recorded sample can be checked.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from schemas.events import ReplaceSeeds
+from schemas.seeds import SeedTask
+
+
+@dataclass(frozen=True)
+class PooledSeed:
+    """A seed in the pool, and since which record of `seed-commands` it is there: -1 from the start."""
+
+    task: SeedTask
+    since_offset: int
+    age: int
+
+
+@dataclass
+class SeedPool:
+    """The seeds in force, in a stable order, and those that were replaced.
+
+    commands_offset   last record of `seed-commands` applied, -1 for none
+    training_offset   last record of `training-log` that a command answered, -1 for none
+    windows           (epoch, window) pairs already answered
+    """
+
+    active: list[PooledSeed]
+    evicted: dict[str, PooledSeed] = field(default_factory=dict)
+    commands_offset: int = -1
+    training_offset: int = -1
+    windows: set[tuple[int, int]] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, seeds: Iterable[SeedTask]) -> "SeedPool":
+        """The pool that a run starts with."""
+        return cls([PooledSeed(task, -1, age) for age, task in enumerate(seeds)])
+
+    def apply(self, command: ReplaceSeeds, offset: int) -> bool:
+        """Apply the command at `offset` of `seed-commands`.
+
+        False, and no change, for an offset already applied and for a window already answered: the first counts.
+        """
+        if offset <= self.commands_offset:
+            return False
+        self.commands_offset = offset
+        window = (command.epoch, command.window)
+        if window in self.windows:
+            return False
+        self.windows.add(window)
+        self.training_offset = max(self.training_offset, command.training_offset)
+        slots = {seed.task.id: slot for slot, seed in enumerate(self.active)}
+        age = len(self.active) + len(self.evicted)
+        for replacement in command.replacements:
+            slot = slots.get(replacement.victim_id)
+            if slot is None:
+                continue
+            self.evicted[replacement.victim_id] = self.active[slot]
+            self.active[slot] = PooledSeed(replacement.seed, offset, age)
+            age += 1
+        return True
+
+    def get(self, seed_id: str) -> SeedTask | None:
+        """A seed by id, active or evicted."""
+        for seed in self.active:
+            if seed.task.id == seed_id:
+                return seed.task
+        gone = self.evicted.get(seed_id)
+        return None if gone is None else gone.task
+
+    def sample(self, count: int, rng_seed: int, lane: str, number: int) -> tuple[SeedTask, ...]:
+        """`count` distinct seeds for the number-th generation of a lane; all of them if the pool is smaller.
+
+        A partial Fisher-Yates shuffle driven by SHA-256 of the rng seed, the lane, the number and the draw: uniform, the
+        same on every platform and version, and every draw its own.
+        """
+        left = list(range(len(self.active)))
+        picked = []
+        for draw in range(min(count, len(left))):
+            digest = hashlib.sha256(f"{rng_seed}/{lane}/{number}/{draw}".encode()).digest()
+            picked.append(left.pop(int.from_bytes(digest) % len(left)))
+        return tuple(self.active[slot].task for slot in picked)
