@@ -15,7 +15,7 @@ from typing import Any, Self
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
-from infra.kafka import MAX_RECORD_BYTES, connection
+from infra.connection import MAX_RECORD_BYTES, connection
 from infra.settings import Settings
 from schemas import ids
 from schemas.envelope import Decoded, Meta, decode, encode
@@ -49,6 +49,28 @@ class Record:
     @property
     def event(self) -> Event | None:
         return None if self.decoded is None else self.decoded.event
+
+    @property
+    def id(self) -> str:
+        """The event's id; empty for a record that does not decode."""
+        return "" if self.decoded is None else self.decoded.meta.id
+
+
+def read(
+    topic: str,
+    partition: int,
+    offset: int,
+    timestamp_ms: int,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Iterable[tuple[str, bytes]],
+) -> Record:
+    """A record from what a Kafka client delivers; never raises for what it holds."""
+    fields = tuple(headers)
+    try:
+        return Record(topic, partition, offset, timestamp_ms, key, value, fields, decode(key, value, fields), None)
+    except SchemaError as error:
+        return Record(topic, partition, offset, timestamp_ms, key, value, fields, None, error)
 
 
 @dataclass(frozen=True)
@@ -207,7 +229,13 @@ class LogReader:
             batches = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=limit)
         except KafkaError as error:
             raise _away(self._settings, error) from error
-        return [self._record(raw) for batch in batches.values() for raw in batch]
+        return [
+            read(
+                self._names[raw.topic], raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, raw.headers or ()
+            )
+            for batch in batches.values()
+            for raw in batch
+        ]
 
     def read_to_end(self, stall_s: float = 30.0) -> Iterator[Record]:
         """All records from the current positions up to what the ends are now.
@@ -230,6 +258,25 @@ class LogReader:
         for tp, end in ends.items():
             self.seek(*tp, end)
 
+    def read_range(self, topic: str, partition: int, start: int, end: int | None, limit: int) -> list[Record]:
+        """Records [start, end) of one partition, up to its end now for None, at most `limit`; leaves the position there.
+
+        Only for a reader of one partition. Raises BrokerError when they do not come within 30 s.
+        """
+        last = self.ends()[topic, partition]
+        stop = last if end is None else min(end, last)
+        stop = min(stop, start + limit)
+        found: list[Record] = []
+        if start >= stop:
+            return found
+        self.seek(topic, partition, start)
+        deadline = time.monotonic() + 30.0
+        while not found or found[-1].offset < stop - 1:
+            found += [record for record in self.poll(limit=limit) if record.offset < stop]
+            if time.monotonic() > deadline:
+                raise BrokerError(f"Reading {topic} from {start} to {stop} did not end in 30 s. `sedi broker status`.")
+        return found
+
     def close(self) -> None:
         self._consumer.close()
 
@@ -238,25 +285,6 @@ class LogReader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
-
-    def _record(self, raw: Any) -> Record:
-        headers = tuple(raw.headers or ())
-        decoded, error = None, None
-        try:
-            decoded = decode(raw.key, raw.value, headers)
-        except SchemaError as problem:
-            error = problem
-        return Record(
-            self._names[raw.topic],
-            raw.partition,
-            raw.offset,
-            raw.timestamp,
-            raw.key,
-            raw.value,
-            headers,
-            decoded,
-            error,
-        )
 
 
 def _away(settings: Settings, error: KafkaError) -> BrokerError:

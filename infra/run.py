@@ -1,9 +1,20 @@
-"""Reading a run's own record of itself: how it was configured."""
+"""A run's own record of itself: writing once how it is configured, and reading it back.
 
-from infra.log import LogReader
+`configure_run` may be called by every program that starts a run, again and again and by two at once: the first
+`RunConfigured` on the log counts, and whoever wants something else is told what differs.
+"""
+
+import msgspec
+
+from infra.log import LogReader, LogWriter
 from infra.settings import Settings
-from schemas.errors import RunError
+from infra.topics import apply, plan
+from schemas import ids
+from schemas.errors import ConfigurationError, RunError
 from schemas.events import ClassifierFitted, RunConfigured
+from schemas.policy import Policy
+from schemas.seeds import SeedTask
+from schemas.topics import topic_name
 
 
 def read_run(settings: Settings, run: str) -> tuple[RunConfigured, tuple[ClassifierFitted, ...]]:
@@ -11,6 +22,50 @@ def read_run(settings: Settings, run: str) -> tuple[RunConfigured, tuple[Classif
 
     Of events with the same id the first counts. Raises RunError when the run has not been configured.
     """
+    configured, classifiers = _read(settings, run)
+    if configured is None:
+        raise RunError(f"Run {run!r} has topics but was never configured. Start it with `sedi run --run {run}`.")
+    return configured, classifiers
+
+
+def configure_run(
+    settings: Settings,
+    run: str,
+    policy: Policy,
+    seeds: tuple[SeedTask, ...],
+    versions: dict[str, str],
+    *,
+    classifier: ClassifierFitted,
+    component: str = "run",
+) -> bool:
+    """Make the run's topics and write how it is configured, with the classifier it starts with, unless it is.
+
+    True when this call configured the run, False when it already was, with the same policy and seeds; `versions` and
+    `classifier` are then not looked at. A call that died half-way is completed by the next.
+    Raises ConfigurationError saying what differs when the run has another policy or other seeds, TopicMismatch when
+    its topics are not as declared.
+    """
+    there = topic_name(run, "run") not in {topic.name for topic in plan(settings, run, policy.batch_size).missing}
+    configured, classifiers = _read(settings, run) if there else (None, ())
+    if configured is not None:
+        _require_same(run, configured, policy, seeds)
+    apply(settings, run, policy.batch_size)
+    cause = ids.run_id(run)
+    if configured is None or not classifiers:
+        with LogWriter(settings, run, component) as log:
+            if configured is None:
+                event = RunConfigured(run=run, policy=policy, seeds=seeds, versions=versions)
+                log.write(event, key=run, id=cause)
+            if not classifiers:
+                log.write(classifier, key=run, id=ids.classifier_id(classifier.from_offset), causation_id=cause)
+    if configured is not None:
+        return False
+    # Another program may have been first in this very moment; the first one counts.
+    _require_same(run, read_run(settings, run)[0], policy, seeds)
+    return True
+
+
+def _read(settings: Settings, run: str) -> tuple[RunConfigured | None, tuple[ClassifierFitted, ...]]:
     configured: RunConfigured | None = None
     classifiers: dict[int, ClassifierFitted] = {}
     with LogReader(settings, run, ["run"]) as reader:
@@ -22,6 +77,32 @@ def read_run(settings: Settings, run: str) -> tuple[RunConfigured, tuple[Classif
                     classifiers.setdefault(event.from_offset, event)
                 case _:
                     pass
-    if configured is None:
-        raise RunError(f"Run {run!r} has topics but was never configured. Start it with `sedi run --run {run}`.")
     return configured, tuple(classifiers[offset] for offset in sorted(classifiers))
+
+
+def _require_same(run: str, configured: RunConfigured, policy: Policy, seeds: tuple[SeedTask, ...]) -> None:
+    differences = [
+        f"{field.name} is {getattr(configured.policy, field.name)!r} there and {getattr(policy, field.name)!r} here"
+        for field in msgspec.structs.fields(Policy)
+        if getattr(configured.policy, field.name) != getattr(policy, field.name)
+    ]
+    if configured.seeds != seeds:
+        differences.append(_seed_difference(configured.seeds, seeds))
+    if differences:
+        raise ConfigurationError(
+            f"Run {run!r} is already configured, and a run's policy and seeds never change: {'; '.join(differences)}. "
+            "Continue it with what it has, or choose another name with --run."
+        )
+
+
+def _seed_difference(there: tuple[SeedTask, ...], here: tuple[SeedTask, ...]) -> str:
+    known, given = ({seed.id: seed for seed in seeds} for seeds in (there, here))
+    gone = [id for id in known if id not in given]
+    new = [id for id in given if id not in known]
+    changed = [id for id in known if id in given and known[id] != given[id]]
+    told = [
+        f"{len(which)} {how} (first: {which[0]})"
+        for which, how in ((gone, "only there"), (new, "only here"), (changed, "with another text"))
+        if which
+    ]
+    return f"seeds: {', '.join(told) or 'the same in another order'}"

@@ -43,3 +43,13 @@ def classifier_id(from_offset: int) -> str:
 def window_id(epoch: int, window: int) -> str:
     """The window-th training window (from 0) of an epoch (from 1)."""
     return str(uuid5(_ROOT, f"window/{epoch}/{window}"))
+
+
+def verdict_id(generated_offset: int) -> str:
+    """The filter's word on the record at an offset of `generated`."""
+    return str(uuid5(_ROOT, f"verdict/{generated_offset}"))
+
+
+def command_id(training_offset: int) -> str:
+    """The answer to the window at an offset of `training-log`."""
+    return str(uuid5(_ROOT, f"command/{training_offset}"))

@@ -22,6 +22,14 @@ class PooledSeed:
     age: int
 
 
+@dataclass(frozen=True)
+class EvictedSeed:
+    """A seed that was replaced, and by which record of `seed-commands`."""
+
+    seed: PooledSeed
+    at: int
+
+
 @dataclass
 class SeedPool:
     """The seeds in force, in a stable order, and those that were replaced.
@@ -32,7 +40,7 @@ class SeedPool:
     """
 
     active: list[PooledSeed]
-    evicted: dict[str, PooledSeed] = field(default_factory=dict)
+    evicted: dict[str, EvictedSeed] = field(default_factory=dict)
     commands_offset: int = -1
     training_offset: int = -1
     windows: set[tuple[int, int]] = field(default_factory=set)
@@ -61,7 +69,7 @@ class SeedPool:
             slot = slots.get(replacement.victim_id)
             if slot is None:
                 continue
-            self.evicted[replacement.victim_id] = self.active[slot]
+            self.evicted[replacement.victim_id] = EvictedSeed(self.active[slot], offset)
             self.active[slot] = PooledSeed(replacement.seed, offset, age)
             age += 1
         return True
@@ -72,7 +80,7 @@ class SeedPool:
             if seed.task.id == seed_id:
                 return seed.task
         gone = self.evicted.get(seed_id)
-        return None if gone is None else gone.task
+        return None if gone is None else gone.seed.task
 
     def sample(self, count: int, rng_seed: int, lane: str, number: int) -> tuple[SeedTask, ...]:
         """`count` distinct seeds for the number-th generation of a lane; all of them if the pool is smaller.

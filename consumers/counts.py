@@ -1,0 +1,134 @@
+"""The numbers of a run that its log gives, shared by the report and the status.
+
+What the filter is not done with yet is `undecided`, and `kept + rejected_total + undecided == generated`. None means
+"not known", as a cost does when no price was given.
+"""
+
+import msgspec
+
+from consumers.fold import RunFold
+from schemas.policy import Mode
+
+
+class Calls(msgspec.Struct, frozen=True, kw_only=True):
+    """LLM calls by how they ended, as `streams.core.ledger` counts them."""
+
+    started: int
+    answered: int
+    failed: int
+    lost: int
+    open: int
+    repeated: int
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens that the endpoint says it counted; None when no answer said."""
+
+    prompt: int | None
+    completion: int | None
+    answers_without: int
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """One run in numbers.
+
+    yield                  kept / decided
+    clusters               kept instructions in each cluster
+    filter_lag             records of `generated` that the filter is not done with
+    replacements           seeds that were replaced
+    generations_with_replacement_seed   generations that were shown a seed that was not there at the start
+    cost_usd               of all answers; None when one does not say. cost_known_usd: of those that say
+    dead_letters           records put aside because they could not be read, by topic
+    """
+
+    run: str
+    mode: Mode
+    first_event_ms: int | None
+    last_event_ms: int | None
+    stopped: str | None
+    calls: Calls
+    generations: int
+    generated: int
+    undecided: int
+    filter_lag: int
+    kept: int
+    rejected: dict[str, int]
+    rejected_total: int
+    kept_share: float | None = msgspec.field(name="yield")
+    unparsed: dict[str, int]
+    unparsed_total: int
+    clusters: tuple[int, ...]
+    classifiers: int
+    steps: int
+    epochs: int
+    windows: int
+    replacements: int
+    generations_with_replacement_seed: int
+    cost_usd: float | None
+    cost_known_usd: float
+    answers_without_cost: int
+    cost_usd_per_kept: float | None
+    tokens: Tokens
+    dead_letters: dict[str, int]
+
+
+def counts_of(fold: RunFold) -> Counts:
+    """The numbers of a fold."""
+    verdicts, ledger, policy = fold.verdicts, fold.ledger, fold.configured.policy
+    decided = verdicts.decided_offset
+    clusters = [0] * policy.batch_size
+    for offset, cluster in verdicts.kept.values():
+        if offset <= decided:
+            # A cluster that the policy does not have is a fault of the books, told by `problems`.
+            clusters[min(cluster, policy.batch_size - 1)] += 1
+    rejected: dict[str, int] = {}
+    for offset, reason in verdicts.rejected.values():
+        if offset <= decided:
+            rejected[reason] = rejected.get(reason, 0) + 1
+    kept, rejected_total = sum(clusters), sum(rejected.values())
+    initial = {seed.id for seed in fold.configured.seeds}
+    some_usage = ledger.answered > ledger.without_usage or not ledger.answered
+    return Counts(
+        run=fold.configured.run,
+        mode=policy.mode,
+        first_event_ms=fold.first_ms,
+        last_event_ms=fold.last_ms,
+        stopped=None if fold.stopped is None else fold.stopped[1],
+        calls=Calls(
+            started=ledger.started,
+            answered=ledger.answered,
+            failed=ledger.failed,
+            lost=ledger.lost,
+            open=ledger.open,
+            repeated=ledger.repeated,
+        ),
+        generations=len(verdicts.generations),
+        generated=sum(generation.instructions for generation in verdicts.generations.values()),
+        undecided=sum(g.instructions for offset, g in verdicts.generations.items() if offset > decided),
+        filter_lag=verdicts.lag,
+        kept=kept,
+        rejected=dict(sorted(rejected.items(), key=lambda item: (-item[1], item[0]))),
+        rejected_total=rejected_total,
+        kept_share=kept / (kept + rejected_total) if kept + rejected_total else None,
+        unparsed=dict(fold.unparsed.most_common()),
+        unparsed_total=fold.unparsed.total(),
+        clusters=tuple(clusters),
+        classifiers=len(fold.classifiers),
+        steps=fold.steps,
+        epochs=max((window.epoch for window in fold.windows), default=0),
+        windows=len(fold.windows),
+        replacements=fold.replacements,
+        generations_with_replacement_seed=sum(
+            1 for generation in verdicts.generations.values() if not initial.issuperset(generation.seed_ids)
+        ),
+        cost_usd=ledger.cost_usd,
+        cost_known_usd=ledger.known_cost_usd,
+        answers_without_cost=ledger.without_cost,
+        cost_usd_per_kept=None if ledger.cost_usd is None or not kept else ledger.cost_usd / kept,
+        tokens=Tokens(
+            prompt=ledger.prompt_tokens if some_usage else None,
+            completion=ledger.completion_tokens if some_usage else None,
+            answers_without=ledger.without_usage,
+        ),
+        dead_letters={topic: len(places) for topic, places in sorted(fold.dead_letters.items())},
+    )

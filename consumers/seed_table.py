@@ -1,0 +1,97 @@
+"""The seed pool as a table: each seed with its score, and the story of its replacements; read from a run's fold."""
+
+import msgspec
+
+from consumers.fold import RunFold
+from schemas.policy import Metric
+from streams.core.scores import SeedScore
+
+
+class SeedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A seed in the pool now.
+
+    shown            generations it was shown in
+    generated, kept  SeedGen and SeedKept: instructions that came of those generations, as far as they are decided
+    score            kept / generated, None before anything was generated
+    since_offset     record of `seed-commands` that put it there, -1 for a seed of the run's start
+    """
+
+    id: str
+    instruction: str
+    shown: int
+    generated: int
+    kept: int
+    score: float | None
+    since_offset: int
+
+
+class ReplacementRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A seed that was replaced, because of which training window and step, and what came in its place.
+
+    value                            the metric's value at the step
+    victim_generated, victim_kept    the victim's SeedGen and SeedKept then
+    as_of_offset                     the last record of `generated` those numbers reflect
+    """
+
+    commands_offset: int
+    timestamp_ms: int
+    epoch: int
+    window: int
+    step: int | None
+    metric: Metric
+    value: float | None
+    victim_id: str
+    victim_generated: int
+    victim_kept: int
+    victim_score: float | None
+    as_of_offset: int
+    seed_id: str
+    seed_instruction: str
+
+
+def seed_rows(fold: RunFold) -> tuple[SeedRow, ...]:
+    """The pool in its own order."""
+    rows = []
+    for seed in fold.pool.active:
+        score = fold.verdicts.scores.get(seed.task.id, SeedScore())
+        rows.append(
+            SeedRow(
+                id=seed.task.id,
+                instruction=seed.task.instruction,
+                shown=fold.verdicts.shown[seed.task.id],
+                generated=score.generated,
+                kept=score.kept,
+                score=score.value,
+                since_offset=seed.since_offset,
+            )
+        )
+    return tuple(rows)
+
+
+def replacement_rows(fold: RunFold) -> tuple[ReplacementRow, ...]:
+    """All replacements in the order they were made."""
+    return tuple(
+        ReplacementRow(
+            commands_offset=command.offset,
+            timestamp_ms=command.timestamp_ms,
+            epoch=command.event.epoch,
+            window=command.event.window,
+            step=command.event.step,
+            metric=command.event.metric,
+            value=command.event.value,
+            victim_id=replacement.victim_id,
+            victim_generated=replacement.victim_generated,
+            victim_kept=replacement.victim_kept,
+            victim_score=SeedScore(replacement.victim_generated, replacement.victim_kept).value,
+            as_of_offset=command.event.as_of_offset,
+            seed_id=replacement.seed.id,
+            seed_instruction=replacement.seed.instruction,
+        )
+        for command in fold.commands
+        for replacement in command.event.replacements
+    )
+
+
+def by_score(rows: tuple[SeedRow, ...]) -> tuple[SeedRow, ...]:
+    """Seeds that have a score, lowest first; of equal ones the one in the pool's order first."""
+    return tuple(sorted((row for row in rows if row.score is not None), key=lambda row: row.score or 0.0))

@@ -1,0 +1,195 @@
+"""How a run does at this moment: lag, rates, cost, cluster balance, seeds, the last window, the broker.
+
+`Watch` keeps the fold of the run and reads on from where it was, so looking again costs only what came since.
+Rates are events of the last minute by the records' own timestamps; a repeat after a crash is not counted.
+"""
+
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from consumers.counts import Counts, counts_of
+from consumers.fold import RunFold
+from consumers.reading import TOPICS, dead_letter_topics
+from consumers.seed_table import SeedRow, by_score, seed_rows
+from infra.health import ask
+from infra.log import LogReader, Record
+from infra.run import read_run
+from infra.settings import Settings
+from schemas.errors import BrokerError
+from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, InstructionsRejected, TrainingLogged
+
+RATE_S = 60.0
+_SEEDS_SHOWN = 5
+
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True):
+    """Per second, over the last minute, or over the run's whole time while that is shorter."""
+
+    calls: float
+    generations: float
+    generated: float
+    kept: float
+    rejected: float
+    steps: float
+
+
+class Lag(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits. `generations`: written, not decided. `untrained`: kept rows that no logged batch holds."""
+
+    generations: int
+    untrained: int
+
+
+class WindowStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The last training window, and what the feedback agent made of it; None while it has not answered."""
+
+    epoch: int
+    window: int
+    step: int
+    loss: float | None
+    grad_norm: float | None
+    outcome: str | None
+    replacements: int | None
+
+
+class BrokerHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the cluster answers, how many brokers it has, and why not."""
+
+    healthy: bool
+    bootstrap: str
+    brokers: int
+    detail: str
+
+
+class Status(Counts, frozen=True, kw_only=True):
+    """One run at one moment; `smallest` and `largest` are kept rows of those clusters."""
+
+    at_ms: int
+    lag: Lag
+    rates: Rates
+    smallest: int
+    largest: int
+    last_window: WindowStatus | None
+    lowest_seeds: tuple[SeedRow, ...]
+    highest_seeds: tuple[SeedRow, ...]
+    broker: BrokerHealth
+
+
+@dataclass
+class RecentEvents:
+    """Events of the last minute, to tell rates by."""
+
+    _events: deque[tuple[int, str, int]] = field(default_factory=deque)
+
+    def add(self, record: Record) -> None:
+        match record.event:
+            case CallAnswered():
+                self._add(record, "calls", 1)
+            case InstructionsGenerated(instructions=instructions):
+                self._add(record, "generations", 1)
+                self._add(record, "generated", len(instructions))
+            case InstructionKept():
+                self._add(record, "kept", 1)
+            case InstructionsRejected(rejections=rejections):
+                self._add(record, "rejected", len(rejections))
+            case TrainingLogged(steps=steps):
+                self._add(record, "steps", len(steps))
+            case _:
+                pass
+
+    def rates(self, now_ms: int, first_ms: int | None) -> Rates:
+        """Rates at `now_ms` of a run whose first event was at `first_ms`. Forgets what is older than a minute."""
+        since = now_ms - int(RATE_S * 1000)
+        self._events = deque(event for event in self._events if event[0] > since)
+        counts: Counter[str] = Counter()
+        for at, name, number in self._events:
+            if at <= now_ms:
+                counts[name] += number
+        span = RATE_S if first_ms is None else min(RATE_S, max(1.0, (now_ms - first_ms) / 1000))
+        return Rates(**{name: counts[name] / span for name in Rates.__struct_fields__})
+
+    def _add(self, record: Record, name: str, number: int) -> None:
+        self._events.append((record.timestamp_ms, name, number))
+
+
+class Watch:
+    """Follows a run; `look` brings it up to date. Raises RunError when there is no such run."""
+
+    def __init__(self, settings: Settings, run: str) -> None:
+        self._settings = settings
+        configured, _ = read_run(settings, run)
+        self.fold = RunFold(configured)
+        self._recent = RecentEvents()
+        self._reader = LogReader(settings, run, (*TOPICS, *dead_letter_topics()), "status")
+
+    def look(self) -> Status:
+        """The run's status now. Raises BrokerError when the cluster does not answer."""
+        for record in self._reader.read_to_end():
+            if self.fold.apply(record) and record.timestamp_ms > (time.time() - RATE_S) * 1000:
+                self._recent.add(record)
+        now_ms = int(time.time() * 1000)
+        return status_of(self.fold, self._recent.rates(now_ms, self.fold.first_ms), now_ms, health(self._settings))
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+def health(settings: Settings) -> BrokerHealth:
+    """Whether the cluster answers within 3 s."""
+    try:
+        cluster = ask(settings, timeout_s=3.0)
+    except BrokerError as error:
+        return BrokerHealth(healthy=False, bootstrap=settings.bootstrap_servers, brokers=0, detail=str(error))
+    return BrokerHealth(
+        healthy=True,
+        bootstrap=settings.bootstrap_servers,
+        brokers=len(cluster.brokers),
+        detail=f"Cluster {cluster.cluster_id} answers.",
+    )
+
+
+def status_of(fold: RunFold, rates: Rates, now_ms: int, broker: BrokerHealth) -> Status:
+    """The status that a fold shows."""
+    counts = counts_of(fold)
+    ranked = by_score(seed_rows(fold))
+    kept = fold.verdicts.kept
+    return Status(
+        **msgspec.structs.asdict(counts),
+        at_ms=now_ms,
+        lag=Lag(generations=fold.verdicts.lag, untrained=sum(1 for id in kept if id not in fold.trained)),
+        rates=rates,
+        smallest=min(counts.clusters),
+        largest=max(counts.clusters),
+        last_window=_last_window(fold),
+        lowest_seeds=ranked[:_SEEDS_SHOWN],
+        highest_seeds=ranked[::-1][:_SEEDS_SHOWN],
+        broker=broker,
+    )
+
+
+def _last_window(fold: RunFold) -> WindowStatus | None:
+    if not fold.windows:
+        return None
+    window = fold.windows[-1]
+    last = window.steps[-1] if window.steps else None
+    answers = [c.event for c in fold.commands if (c.event.epoch, c.event.window) == (window.epoch, window.window)]
+    return WindowStatus(
+        epoch=window.epoch,
+        window=window.window,
+        step=0 if last is None else last.step,
+        loss=None if last is None else last.loss,
+        grad_norm=None if last is None else last.grad_norm,
+        outcome=answers[0].outcome if answers else None,
+        replacements=len(answers[0].replacements) if answers else None,
+    )

@@ -1,0 +1,164 @@
+"""What became of every generated instruction: a fold of `generated`, `kept` and `rejected`, and its audit.
+
+The three topics may be read in any order against each other; each by itself comes in offset order. Events that stand
+twice are told apart by what caused them: the filter decides each record of `generated` once, in order, so of `kept` a
+row not above the last (generated_offset, place) of its partition, of `rejected` a record not above the last
+generated_offset, and of `generated` a number not above the last of its lane is a repeat. The fold is pure.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from schemas import ids
+from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected
+from streams.core.scores import SeedScore
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A generation as far as counting needs it."""
+
+    id: str
+    seed_ids: tuple[str, ...]
+    instructions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the filter said when it was done with a generation: of it alone, and of the run up to and with it."""
+
+    generated: int
+    kept: int
+    generated_total: int
+    kept_total: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An instruction (or a generation, when it concerns all of it) that does not have exactly one verdict."""
+
+    id: str
+    generated_offset: int
+    what: str
+
+
+@dataclass
+class Verdicts:
+    """The state of the fold.
+
+    generations      by offset of `generated`
+    told             what the filter said, by the same offset
+    kept             (generated_offset, cluster) of each row, by id
+    rejected         (generated_offset, reason) by instruction id
+    scores           of each seed that was shown in a decided generation
+    shown            generations, decided or not, that each seed was shown in
+    decided_offset   the last record of `generated` that the filter is done with, -1 for none
+    generated_end    offset after the last record of `generated` that was read, repeats and unreadable ones too
+    """
+
+    generations: dict[int, Generation] = field(default_factory=dict)
+    told: dict[int, Told] = field(default_factory=dict)
+    kept: dict[str, tuple[int, int]] = field(default_factory=dict)
+    rejected: dict[str, tuple[int, str]] = field(default_factory=dict)
+    scores: dict[str, SeedScore] = field(default_factory=dict)
+    shown: Counter[str] = field(default_factory=Counter)
+    decided_offset: int = -1
+    generated_end: int = 0
+    _surplus: list[Problem] = field(default_factory=list, repr=False)
+    _lanes: dict[str, int] = field(default_factory=dict, repr=False)
+    _kept_last: dict[int, tuple[int, int]] = field(default_factory=dict, repr=False)
+
+    @property
+    def lag(self) -> int:
+        """Records of `generated` that the filter is not done with, as far as they have been read."""
+        return max(0, self.generated_end - self.decided_offset - 1)
+
+    def generated(self, event: InstructionsGenerated, id: str, offset: int) -> bool:
+        """Take a generation into account; False for a repeat."""
+        self.generated_end = max(self.generated_end, offset + 1)
+        if event.number <= self._lanes.get(event.lane, -1):
+            return False
+        self._lanes[event.lane] = event.number
+        self.generations[offset] = Generation(id, event.seed_ids, len(event.instructions))
+        self.shown.update(event.seed_ids)
+        self._credit(offset)
+        return True
+
+    def keep(self, event: InstructionKept, partition: int) -> bool:
+        """Take a kept row into account; False for a repeat."""
+        cause = (event.generated_offset, event.place)
+        if cause <= self._kept_last.get(partition, (-1, -1)):
+            return False
+        self._kept_last[partition] = cause
+        if event.id in self.kept:
+            self._surplus.append(Problem(event.id, event.generated_offset, "kept twice"))
+        if partition != event.cluster:
+            what = f"of cluster {event.cluster} but in partition {partition}"
+            self._surplus.append(Problem(event.id, event.generated_offset, what))
+        self.kept[event.id] = (event.generated_offset, event.cluster)
+        return True
+
+    def reject(self, event: InstructionsRejected) -> bool:
+        """Take the filter's word on a generation into account; False for a repeat."""
+        offset = event.generated_offset
+        if offset <= self.decided_offset:
+            return False
+        if offset > self.decided_offset + 1:
+            what = f"the filter passed over {offset - self.decided_offset - 1} records before it"
+            self._surplus.append(Problem(event.generation_id, offset, what))
+        self.decided_offset = offset
+        self.told[offset] = Told(event.generated, event.kept, event.generated_total, event.kept_total)
+        for rejection in event.rejections:
+            if rejection.id in self.rejected:
+                self._surplus.append(Problem(rejection.id, offset, "rejected twice"))
+            self.rejected[rejection.id] = (offset, rejection.reason)
+        self._credit(offset)
+        return True
+
+    def unreadable(self, offset: int) -> None:
+        """A record of `generated` that cannot be read: the filter decides that there is nothing to decide."""
+        self.generated_end = max(self.generated_end, offset + 1)
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with the run's books up to `decided_offset`; nothing when every instruction has one verdict."""
+        yield from self._surplus
+        expected: set[str] = set()
+        generated = 0
+        kept_by_offset = Counter(offset for offset, _ in self.kept.values())
+        for offset, generation in self.generations.items():
+            if offset > self.decided_offset:
+                continue
+            generated += generation.instructions
+            told = self.told.get(offset)
+            if told is None:
+                yield Problem(generation.id, offset, "the filter never told that it is done with it")
+            elif (told.generated, told.kept) != (generation.instructions, kept_by_offset[offset]):
+                what = f"the filter counted {told.generated} generated and {told.kept} kept, the log holds "
+                yield Problem(generation.id, offset, f"{what}{generation.instructions} and {kept_by_offset[offset]}")
+            for place in range(generation.instructions):
+                id = ids.instruction_id(generation.id, place)
+                expected.add(id)
+                if (id in self.kept) == (id in self.rejected):
+                    yield Problem(id, offset, "kept and rejected" if id in self.kept else "neither kept nor rejected")
+        for found in (self.kept, self.rejected):
+            for id, (offset, _) in found.items():
+                if offset <= self.decided_offset and id not in expected:
+                    yield Problem(id, offset, "decided, but never generated")
+        yield from self._totals(generated)
+
+    def _totals(self, generated: int) -> Iterator[Problem]:
+        told = self.told.get(self.decided_offset)
+        kept = sum(1 for offset, _ in self.kept.values() if offset <= self.decided_offset)
+        if told is not None and (told.generated_total, told.kept_total) != (generated, kept):
+            what = f"the filter's totals are {told.generated_total} generated and {told.kept_total} kept, the log's "
+            yield Problem("", self.decided_offset, f"{what}{generated} and {kept}")
+
+    def _credit(self, offset: int) -> None:
+        """Credit a generation's seeds once both the generation and the filter's word on it have been seen."""
+        generation, told = self.generations.get(offset), self.told.get(offset)
+        if generation is None or told is None:
+            return
+        for seed_id in generation.seed_ids:
+            score = self.scores.get(seed_id, SeedScore())
+            self.scores[seed_id] = score.credit(told.generated, told.kept, offset)

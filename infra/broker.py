@@ -1,0 +1,269 @@
+"""The local broker: Apache Kafka, one KRaft node, run from jars as a process of its own that outlives ours.
+
+Several brokers run side by side when their `state_dir` and port differ. The port is that of `bootstrap_servers`; the
+controller takes the next one. Both listen on 127.0.0.1 only.
+
+Guaranteed: `start` returns only when the broker has answered a Kafka request; starting a running broker and stopping
+a stopped one do nothing; two starts at once take turns; nothing is signalled but the very process that `start` made;
+the cluster id, once made, is never changed. A broker that was killed starts again on the same data.
+Not guaranteed: records of the last second when the machine itself loses power (`log.flush.interval.ms`).
+"""
+
+import errno
+import os
+import shutil
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from infra.broker_home import (
+    BrokerHome,
+    ensure_formatted,
+    home,
+    java_command,
+    java_environment,
+    last_words,
+    read,
+    read_pid,
+    write_pid,
+    write_properties,
+)
+from infra.health import ask
+from infra.jars import KAFKA_VERSION, Progress, fetch
+from infra.java import find_java
+from infra.processes import find, listener, mark, turn
+from infra.settings import Settings
+from schemas.errors import BrokerError, ConfigurationError
+
+__all__ = ["BrokerStatus", "fetch", "start", "status", "stop", "taken_ports"]
+
+_ROOM_BYTES = 256 * 1024 * 1024
+_ANSWER_S = 3.0
+
+
+@dataclass(frozen=True)
+class BrokerStatus:
+    """`running`: our process lives. `healthy`: Kafka answers at `bootstrap`, as the cluster that our data belongs to.
+
+    Where there is no data of ours yet, any Kafka that answers will do, such as one in a container: healthy, not
+    running. `detail` is a sentence for people; `pid` is None when it does not run, `cluster_id` before the first start.
+    """
+
+    running: bool
+    healthy: bool
+    pid: int | None
+    bootstrap: str
+    version: str
+    cluster_id: str | None
+    data_dir: Path
+    log_file: Path
+    detail: str
+
+
+def status(settings: Settings) -> BrokerStatus:
+    """How the broker of this `state_dir` does. Takes up to 3 s when it hangs."""
+    place = home(settings)
+    saved = read_pid(place)
+    process = None if saved is None else find(saved[0])
+    cluster_id = read(place.cluster_id)
+    port = settings.broker_port if process is None or saved is None else saved[1]
+    if _listens(port):  # asking a port that nobody listens on costs more than looking
+        healthy, detail = _health(settings, port, cluster_id, ours=process is not None)
+    elif process is not None:
+        healthy, detail = False, "It runs but does not listen yet."
+    else:
+        healthy, detail = False, "It is not running; `sedi broker start` starts it."
+    return BrokerStatus(
+        running=process is not None,
+        healthy=healthy,
+        pid=None if process is None else process.pid,
+        bootstrap=f"127.0.0.1:{port}",
+        version=KAFKA_VERSION,
+        cluster_id=cluster_id,
+        data_dir=place.data,
+        log_file=place.log,
+        detail=detail,
+    )
+
+
+def start(
+    settings: Settings, wait_s: float = 60.0, progress: Progress | None = None, *, short_lived: bool = False
+) -> BrokerStatus:
+    """Start the broker unless Kafka answers, fetching and formatting what is missing; returns when it answers.
+
+    A `short_lived` one spends half the processor time on starting (3.0 s for 5.6 s) and is slower ever after: Java's
+    optimising compiler is off.
+
+    Raises ConfigurationError when the settings name a cluster that is not ours to start, and BrokerError when
+    something is missing, a port is taken, the disk is full, the data is not this broker's, the broker dies, or it
+    does not answer within `wait_s` of being launched (it is left running then: a long recovery may need more).
+    """
+    _require_local(settings)
+    tell = progress if progress is not None else _silence
+    place = home(settings)
+    try:
+        place.log.parent.mkdir(parents=True, exist_ok=True)
+        with turn(place.lock):
+            now = status(settings)
+            if now.healthy and not now.running:
+                return now
+            if not now.running:
+                _launch(settings, place, tell, short_lived)
+            elif now.bootstrap != f"127.0.0.1:{settings.broker_port}":
+                raise BrokerError(
+                    f"The broker of {settings.state_dir} already runs at {now.bootstrap} (pid {now.pid}). Stop it "
+                    f"(`sedi broker stop`), or set SEDI_BOOTSTRAP_SERVERS={now.bootstrap}."
+                )
+            return now if now.healthy else _wait_healthy(settings, place, wait_s, tell)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "Make room on that disk" if full else "Make the folder writable"
+        raise BrokerError(
+            f"The broker's files in {place.root} cannot be written: {error}. {remedy}, or set SEDI_STATE_DIR to "
+            "another folder."
+        ) from error
+
+
+def stop(settings: Settings, wait_s: float = 30.0) -> BrokerStatus:
+    """Stop the broker: politely, and by force after `wait_s`. Its data stays. Does nothing when it does not run."""
+    place = home(settings)
+    saved = read_pid(place)
+    process = None if saved is None else find(saved[0])
+    if process is not None:
+        try:
+            process.terminate()
+            process.resume()  # a suspended process gets SIGTERM only now
+            try:
+                process.wait(wait_s)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait(10)
+        except psutil.NoSuchProcess:
+            pass  # it ended by itself meanwhile
+        except (psutil.AccessDenied, psutil.TimeoutExpired) as error:
+            raise BrokerError(
+                f"The broker (pid {process.pid}) cannot be stopped: {error}. Stop it as the user who started it."
+            ) from error
+    if read_pid(place) == saved:
+        place.pid.unlink(missing_ok=True)
+    return status(settings)
+
+
+def taken_ports(port: int) -> list[str]:
+    """Which of the two ports that a broker at `port` needs are taken, each with by whom as far as is known."""
+    taken = []
+    for number in (port, port + 1):
+        with socket.socket() as probe:
+            # As Java does: a port in TIME_WAIT is free, one that is listened on is not.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", number))
+            except OverflowError:
+                taken.append(f"{number} (no such port: they end at 65535)")
+            except OSError as error:
+                by = listener(number) or "another process" if error.errno == errno.EADDRINUSE else error.strerror
+                taken.append(f"{number} by {by}")
+    return taken
+
+
+def _launch(settings: Settings, place: BrokerHome, tell: Progress, short_lived: bool) -> None:
+    port = settings.broker_port
+    if taken := taken_ports(port):
+        raise BrokerError(
+            f"The broker needs the ports {port} and {port + 1}; taken: {', '.join(taken)}. Stop what holds them, or "
+            "choose another port with SEDI_BOOTSTRAP_SERVERS=127.0.0.1:PORT."
+        )
+    free = shutil.disk_usage(place.root).free
+    if free < _ROOM_BYTES:
+        raise OSError(errno.ENOSPC, f"{free // 2**20} MiB are free, {_ROOM_BYTES // 2**20} needed")
+    java = find_java()
+    lib = fetch(settings, tell)
+    shutil.rmtree(place.tmp, ignore_errors=True)  # a killed Java leaves its unpacked libraries there
+    place.tmp.mkdir()
+    ensure_formatted(place, java, lib, port, tell)
+    properties = write_properties(place, place.data, port)
+    tell(f"Starting Kafka {KAFKA_VERSION} at 127.0.0.1:{port}")
+    command = [
+        *java_command(java, lib, place), f"-Xms{settings.broker_heap_mb // 2}m", f"-Xmx{settings.broker_heap_mb}m",
+        *(["-XX:TieredStopAtLevel=1"] if short_lived else []), "-XX:+ExitOnOutOfMemoryError",
+        f"-XX:ErrorFile={place.console.parent}/crash.log",
+        "kafka.Kafka", str(properties),
+    ]  # fmt: skip
+    console = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    # Not subprocess: its Popen wants to see the child's end, and this child is to outlive us.
+    pid = os.posix_spawn(
+        command[0],
+        command,
+        java_environment(),
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(place.console), console, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+    write_pid(place, mark(pid), port)
+
+
+def _wait_healthy(settings: Settings, place: BrokerHome, wait_s: float, tell: Progress) -> BrokerStatus:
+    begun = time.monotonic()
+    while True:
+        now = status(settings)
+        waited = time.monotonic() - begun
+        if now.healthy:
+            tell(f"Kafka answers at {now.bootstrap} after {waited:.1f} s")
+            return now
+        if not now.running:
+            raise BrokerError(
+                f"The broker ended before it answered. Is memory or disk short, or its data damaged? Its last words "
+                f"({place.console}, {place.log}):\n  {last_words(place)}"
+            )
+        if waited > wait_s:
+            raise BrokerError(
+                f"The broker (pid {now.pid}) runs but has not answered for {waited:.0f} s. If its log {place.log} "
+                "still moves, wait and start again; otherwise stop it with `sedi broker stop` and then start it."
+            )
+        time.sleep(0.1)
+
+
+def _health(settings: Settings, port: int, cluster_id: str | None, *, ours: bool) -> tuple[bool, str]:
+    bootstrap = f"127.0.0.1:{port}"
+    local = settings.model_copy(update={"bootstrap_servers": bootstrap, "security_protocol": "PLAINTEXT"})
+    try:
+        cluster = ask(local, _ANSWER_S)
+    except BrokerError:
+        who = "It runs" if ours else "It is not running, something else listens at its port,"
+        return False, f"{who} but Kafka does not answer there."
+    if not ours and cluster_id is None:
+        return bool(cluster.brokers), f"A Kafka that was not started from here answers (cluster {cluster.cluster_id})."
+    if cluster.cluster_id != cluster_id:
+        return False, f"Another cluster ({cluster.cluster_id}) answers at {bootstrap}; its own is {cluster_id}."
+    if bootstrap not in cluster.brokers:
+        return False, "It answers but does not serve clients yet."
+    return True, "It runs and answers."
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _require_local(settings: Settings) -> None:
+    if not settings.is_local:
+        raise ConfigurationError(
+            f"bootstrap_servers is {settings.bootstrap_servers}: that cluster is not ours to start. For the local "
+            "broker set it to 127.0.0.1 and a port, as in SEDI_BOOTSTRAP_SERVERS=127.0.0.1:19092."
+        )
+    if settings.security_protocol != "PLAINTEXT":
+        raise ConfigurationError(
+            f"security_protocol is {settings.security_protocol}, and the local broker speaks PLAINTEXT only (it "
+            "listens on 127.0.0.1). Unset SEDI_SECURITY_PROTOCOL, or name the cluster that uses it."
+        )
+
+
+def _silence(message: str) -> None:
+    """For callers that want no progress."""

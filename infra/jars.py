@@ -1,0 +1,136 @@
+"""Fetching Kafka's jars, once a machine: Maven resolves `node/pom.xml`, the result is checked and moved into place.
+
+The jars come into a temporary folder, are compared with the digests in `node/jars.json`, and only then get their
+final name. So a folder under that name is whole, and a fetch that was interrupted is simply done again. Two processes
+that fetch at once take turns. What Maven has loaded before it does not load again.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from infra.java import find_java
+from infra.processes import turn
+from infra.settings import Settings
+from schemas.errors import BrokerError
+
+KAFKA_VERSION = "4.3.1"
+FILES = Path(__file__).parent / "node"
+Progress = Callable[[str], None]
+_FETCH_S = 900.0
+_OTHER_CLUSTER = "or set SEDI_BOOTSTRAP_SERVERS to a Kafka cluster that runs elsewhere"
+
+
+def lib_dir(settings: Settings) -> Path:
+    """Where the jars are, or will be."""
+    return settings.cache_dir.expanduser().resolve() / f"kafka-{KAFKA_VERSION}" / "lib"
+
+
+def digests() -> dict[str, str]:
+    """SHA-256 of each jar, by file name: what a whole `lib` folder holds."""
+    found: dict[str, str] = json.loads((FILES / "jars.json").read_text(encoding="ascii"))
+    return found
+
+
+def is_fetched(settings: Settings) -> bool:
+    """Whether all jars are there, by name."""
+    lib = lib_dir(settings)
+    return all((lib / name).is_file() for name in digests())
+
+
+def find_maven() -> Path | None:
+    """Maven's `mvn` on PATH."""
+    found = shutil.which("mvn")
+    return None if found is None else Path(found)
+
+
+def fetch(settings: Settings, progress: Progress | None = None) -> Path:
+    """Make sure the jars are in the cache folder; returns the folder that holds them.
+
+    Raises BrokerError when there is no Maven or no Java, when Maven fails, when a jar is not the expected one, and
+    when the folder cannot be written to.
+    """
+    lib = lib_dir(settings)
+    if is_fetched(settings):
+        return lib
+    if os.pathsep in str(lib):
+        raise BrokerError(
+            f"cache_dir {str(lib)!r} holds {os.pathsep!r}, which Java takes for the end of a path. Set SEDI_CACHE_DIR "
+            "to another folder."
+        )
+    try:
+        lib.parent.mkdir(parents=True, exist_ok=True)
+        with turn(lib.parent / "lock"):
+            if is_fetched(settings):
+                return lib
+            for leftover in lib.parent.glob("fetching-*"):
+                shutil.rmtree(leftover)
+            with tempfile.TemporaryDirectory(prefix="fetching-", dir=lib.parent) as folder:
+                fetched = Path(folder) / "lib"
+                _run_maven(fetched, progress)
+                _verify(fetched)
+                if lib.exists():
+                    shutil.rmtree(lib)
+                fetched.rename(lib)
+    except OSError as error:
+        raise BrokerError(
+            f"Kafka's jars cannot be put into {lib.parent}: {error}. Make room or make it writable (44 MB), or set "
+            "SEDI_CACHE_DIR to another folder."
+        ) from error
+    return lib
+
+
+def _run_maven(target: Path, progress: Progress | None) -> None:
+    maven = find_maven()
+    if maven is None:
+        raise BrokerError(
+            f"Kafka {KAFKA_VERSION} has to be fetched once and Maven, which fetches it, is not on PATH. Install it "
+            f"(`apt-get install maven`, `brew install maven`), {_OTHER_CLUSTER}."
+        )
+    java = find_java()
+    if progress is not None:
+        progress(f"Fetching Kafka {KAFKA_VERSION} with Maven (44 MB, once)")
+    command: list[str | Path] = [maven, "-q", "-B", "-f", FILES / "pom.xml", "dependency:copy-dependencies",
+                                 f"-DoutputDirectory={target}", "-DincludeScope=runtime"]  # fmt: skip
+    try:
+        # Maven needs a Java itself and looks for it in JAVA_HOME and on PATH only; ours may be the wheel's.
+        done = subprocess.run(
+            command, env={**os.environ, "JAVA_HOME": str(java.home)}, cwd=target.parent, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=_FETCH_S,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise BrokerError(
+            f"Maven had not fetched Kafka {KAFKA_VERSION} after {_FETCH_S:.0f} s. Check the network and Maven's "
+            f"settings.xml (mirror, proxy) and try again, {_OTHER_CLUSTER}."
+        ) from None
+    if done.returncode != 0:
+        # A mirror's address may carry a user and a password.
+        said = re.sub(r"://[^/\s@]+@", "://", done.stdout)
+        lines = [line for line in said.splitlines() if line.strip()]
+        told = "\n  ".join([line for line in lines if "ERROR" in line][:4] or lines[-4:])
+        raise BrokerError(
+            f"Maven could not fetch Kafka {KAFKA_VERSION} (exit {done.returncode}). Check the network and Maven's "
+            f"settings.xml (mirror, proxy) and try again, {_OTHER_CLUSTER}. Maven said:\n  {told}"
+        )
+
+
+def _verify(folder: Path) -> None:
+    for name, expected in digests().items():
+        try:
+            with (folder / name).open("rb") as jar:
+                found = hashlib.file_digest(jar, "sha256").hexdigest()
+        except FileNotFoundError:
+            found = "missing"
+        if found != expected:
+            raise BrokerError(
+                f"Of Kafka's jars {name} is not the expected one (sha256 {expected[:12]}…, found {found[:12]}). Remove "
+                f"the copy in Maven's local repository (~/.m2/repository) and try again; if it stays so, do not trust "
+                "the mirror it comes from."
+            )

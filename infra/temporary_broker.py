@@ -1,0 +1,112 @@
+"""A broker for a while: free ports, a folder of its own, gone afterwards. For tests, trials and measurements.
+
+It is a real local broker and can be made to misbehave: paused, killed, restarted. What it leaves behind when the
+process that made it is itself killed, the next `temporary_broker` with the same `state_dir` finds and removes.
+"""
+
+import json
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from infra import broker
+from infra.broker_home import home, read, read_pid
+from infra.processes import ProcessMark, find, mark
+from infra.settings import Settings
+from schemas.errors import BrokerError
+
+
+@dataclass(frozen=True)
+class TemporaryBroker:
+    """`settings` are those given, except that `state_dir` and `bootstrap_servers` are this broker's."""
+
+    settings: Settings
+    short_lived: bool
+
+    @property
+    def bootstrap(self) -> str:
+        return self.settings.bootstrap_servers
+
+    def status(self) -> broker.BrokerStatus:
+        return broker.status(self.settings)
+
+    def pause(self) -> None:
+        """Freeze the process: connections stay open and nothing is answered."""
+        self._process().suspend()
+
+    def resume(self) -> None:
+        """Let a paused process go on."""
+        self._process().resume()
+
+    def kill(self) -> None:
+        """End the process as a crash would: no clean-up, no flush. Returns when it is gone."""
+        process = self._process()
+        process.kill()
+        process.wait(10)
+
+    def stop(self) -> None:
+        """End it cleanly. The data stays until the context ends."""
+        broker.stop(self.settings)
+
+    def restart(self, wait_s: float = 60.0) -> None:
+        """Start it again, on the same port and data, after `kill` or `stop`."""
+        broker.start(self.settings, wait_s, short_lived=self.short_lived)
+
+    def _process(self) -> psutil.Process:
+        saved = read_pid(home(self.settings))
+        process = None if saved is None else find(saved[0])
+        if process is None:
+            raise BrokerError(f"The temporary broker at {self.bootstrap} does not run. Restart it first.")
+        return process
+
+
+@contextmanager
+def temporary_broker(
+    settings: Settings, wait_s: float = 60.0, *, short_lived: bool = True
+) -> Iterator[TemporaryBroker]:
+    """Start a broker, yield it, then stop it and remove its data. `settings` say where jars and state lie.
+
+    To measure throughput, say `short_lived=False` (see `infra.broker.start`).
+    """
+    root = settings.state_dir.expanduser().resolve() / "temporary"
+    root.mkdir(parents=True, exist_ok=True)
+    _sweep(settings, root)
+    folder = Path(tempfile.mkdtemp(prefix="broker-", dir=root))
+    own = _with(settings, folder, free_port())
+    try:
+        (folder / "owner.json").write_text(json.dumps(asdict(mark(psutil.Process().pid))), encoding="utf-8")
+        broker.start(own, wait_s, short_lived=short_lived)
+        yield TemporaryBroker(own, short_lived)
+    finally:
+        broker.stop(own, wait_s=10)
+        shutil.rmtree(folder)
+
+
+def free_port() -> int:
+    """A port which, with the one after it, nobody has; below those that the system gives to outgoing connections."""
+    for _ in range(100):
+        port = random.randrange(20_000, 32_000, 2)
+        if not broker.taken_ports(port):
+            return port
+    raise BrokerError("No two free ports between 20000 and 32000 were found in 100 tries. End what holds them.")
+
+
+def _sweep(settings: Settings, root: Path) -> None:
+    for folder in root.glob("broker-*"):
+        owner = read(folder / "owner.json")
+        if owner is None or find(ProcessMark(**json.loads(owner))) is not None:
+            continue
+        broker.stop(_with(settings, folder, settings.broker_port), wait_s=5)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _with(settings: Settings, folder: Path, port: int) -> Settings:
+    return settings.model_copy(
+        update={"state_dir": folder, "bootstrap_servers": f"127.0.0.1:{port}", "security_protocol": "PLAINTEXT"}
+    )

@@ -1,0 +1,124 @@
+"""What every backend offers: one request in, one answer out, and failures that say whether asking again may help.
+
+    BackendError
+    └── CallFailure             one attempt ended without an answer that can be used
+        ├── Transient           asking again may help: time-out, connection, 408, 409, 429, 5xx, a garbled body
+        ├── RequestRefused      this request will never be answered: 400, 413, 422
+        └── EndpointRefused     no request will be: 401, 402, 403, 404, 405
+
+A backend makes exactly one attempt a call and never retries by itself, so that each attempt is on the ledger.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from schemas.errors import BackendError
+from schemas.events import Usage
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How an answer is drawn. None leaves a parameter to the endpoint, and out of the request."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+
+    def given(self) -> dict[str, float | int]:
+        """The parameters that are set, by their name in the API, `max_tokens` among them."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked: `messages` of a chat, or the `prompt` of a plain completion, exactly one of them.
+
+    json_schema   the answer must be JSON of this schema; chat only
+    """
+
+    messages: tuple[Message, ...] = ()
+    prompt: str | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    stop: tuple[str, ...] = ()
+    json_schema: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.messages) == (self.prompt is not None):
+            raise ValueError("a request has either messages or a prompt")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which call this is: the step-th of a lane's number-th generation, on its attempt-th try (from 1)."""
+
+    lane: str
+    number: int
+    step: int
+    attempt: int
+    request_id: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. `usage` and `finish_reason` are None when the endpoint does not say."""
+
+    raw: str
+    finish_reason: str | None
+    usage: Usage | None
+    model: str
+    latency_s: float
+
+
+class CallFailure(BackendError):
+    """An attempt ended without an answer; `status` is the HTTP status if there was one."""
+
+    retryable = False
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class Transient(CallFailure):
+    """Asking again may help, not before `retry_after_s` if that is set."""
+
+    retryable = True
+
+
+class RequestRefused(CallFailure):
+    """The endpoint will not answer this request, however often it is asked."""
+
+
+class EndpointRefused(CallFailure):
+    """The endpoint answers no request as it is set up: key, model or URL are wrong."""
+
+
+class Backend(Protocol):
+    """`name` and `model` go into the events; `model` is what is asked for, an answer says which one answered."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def model(self) -> str: ...
+
+    async def complete(self, request: Request, place: Place) -> Answer:
+        """Make one attempt. Raises CallFailure."""
+        ...
+
+    async def close(self) -> None:
+        """Give connections back."""
+        ...

@@ -1,0 +1,147 @@
+"""Answers from a file, for tests and what-ifs, with faults injected on demand.
+
+The file is JSON Lines, one answer a line: `{"raw": ..., "finish_reason": "stop", "usage": {...}}`, the last two
+optional.
+
+Which answer a call gets depends on the call's place alone: a generator that starts again gets the same answers, and
+several lanes at once get the answers that each would get alone. In the `alpaca` style the number-th generation gets the
+number-th line. In `two-step` each generation takes its lines as `per_generation` says: line number × per_generation + step.
+Faults, too, are a function of the request id, the attempt and `seed`: a retry may fare better, a repeat fares the same.
+"""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from producers.backends.base import Answer, EndpointRefused, Place, Request, Transient
+from schemas.errors import ConfigurationError
+from schemas.events import Usage
+
+
+class RecordedAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of the file."""
+
+    raw: str
+    finish_reason: str | None = "stop"
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Shares of attempts that fail, or whose answer is spoiled; together at most 1.
+
+    time_out, rate_limited (429), server_error (500)   the attempt fails; a retry may not
+    cut       the answer ends half-way with finish reason `length`
+    garbled   a third of the answer's characters are replaced
+    """
+
+    time_out: float = 0.0
+    rate_limited: float = 0.0
+    server_error: float = 0.0
+    cut: float = 0.0
+    garbled: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        shares = [self.time_out, self.rate_limited, self.server_error, self.cut, self.garbled]
+        if min(shares) < 0 or sum(shares) > 1:
+            raise ConfigurationError(f"Fault shares are {shares}; each must be 0 or more, and their sum at most 1.")
+
+    def drawn(self, request_id: str, attempt: int) -> str | None:
+        """The fault that befalls an attempt, or None."""
+        digest = hashlib.sha256(f"{self.seed}/{request_id}/{attempt}".encode()).digest()
+        at = int.from_bytes(digest[:8]) / 2**64
+        for name in ("time_out", "rate_limited", "server_error", "cut", "garbled"):
+            share = getattr(self, name)
+            if at < share:
+                return name
+            at -= share
+        return None
+
+
+@dataclass(frozen=True)
+class RecordedOptions:
+    """Which file, and how it is read.
+
+    loop             begin again at its end; otherwise a call beyond it is refused
+    per_generation   lines that a generation takes, 1 for one call a generation
+    latency_s        how long an answer takes
+    """
+
+    file: Path
+    loop: bool = False
+    per_generation: int = 1
+    latency_s: float = 0.0
+    faults: Faults = Faults()
+
+
+class RecordedBackend:
+    """Answers of one file. Raises ConfigurationError for a file that cannot be read as answers."""
+
+    def __init__(self, options: RecordedOptions) -> None:
+        self._options = options
+        self._answers = read_answers(options.file)
+        if options.per_generation < 1:
+            raise ConfigurationError(f"per_generation is {options.per_generation}; a generation takes 1 line or more.")
+
+    @property
+    def name(self) -> str:
+        return "recorded"
+
+    @property
+    def model(self) -> str:
+        return self._options.file.name
+
+    async def complete(self, request: Request, place: Place) -> Answer:
+        """The recorded answer of this place. Raises Transient for an injected fault, EndpointRefused at the end."""
+        await asyncio.sleep(self._options.latency_s)
+        fault = self._options.faults.drawn(place.request_id, place.attempt)
+        if fault == "time_out":
+            raise Transient("Injected fault: no answer in time.")
+        if fault == "rate_limited":
+            raise Transient("Injected fault: 429, too many requests.", status=429, retry_after_s=0.0)
+        if fault == "server_error":
+            raise Transient("Injected fault: 500, internal error.", status=500)
+        answer = self._answer(place)
+        raw, reason = answer.raw, answer.finish_reason
+        if fault == "cut":
+            raw, reason = raw[: len(raw) // 2], "length"
+        elif fault == "garbled":
+            raw = "".join("\ufffd" if at % 3 == 0 else character for at, character in enumerate(raw))
+        return Answer(raw, reason, answer.usage, self.model, self._options.latency_s)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _answer(self, place: Place) -> RecordedAnswer:
+        line = place.number * self._options.per_generation + place.step
+        if line >= len(self._answers) and not self._options.loop:
+            raise EndpointRefused(
+                f"{self._options.file} holds {len(self._answers)} answers and generation {place.number} needs "
+                f"number {line + 1}. Stop earlier with --max-generations, or let the file loop."
+            )
+        return self._answers[line % len(self._answers)]
+
+
+def read_answers(file: Path) -> list[RecordedAnswer]:
+    """The answers of a JSON Lines file, blank lines passed over. Raises ConfigurationError naming the line."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"Recorded answers cannot be read from {file}: {error}.") from error
+    answers = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                answers.append(msgspec.json.decode(line, type=RecordedAnswer))
+            except msgspec.MsgspecError as error:
+                raise ConfigurationError(
+                    f"{file}, line {number}: not a recorded answer ({error}). Each line must be a JSON object with raw "
+                    "and, if known, finish_reason and usage {prompt_tokens, completion_tokens}."
+                ) from error
+    if not answers:
+        raise ConfigurationError(f"{file} holds no recorded answer. Give a file with at least one line.")
+    return answers

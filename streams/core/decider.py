@@ -1,0 +1,223 @@
+"""The filter as a decider: `decide(state, offset, generation) -> verdict`, `evolve(state, decision) -> state`.
+
+The live worker, a replay and the tests call these same functions, so a decision is a pure function of the log up to its
+cause: `generated` in offset order, and the classifiers recorded on `run`. Instructions of one generation are decided in
+their order there, each also against those before it (paper, Alg. 1).
+
+Every record of `generated` gets exactly one decision and one `InstructionsRejected`, also a record that cannot be read
+and a generation that a crash of its generator wrote again: those generate nothing and keep nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from schemas import ids
+from schemas.errors import MalformedEvent
+from schemas.events import (
+    ClassifierFitted,
+    Instruction,
+    InstructionKept,
+    InstructionsGenerated,
+    InstructionsRejected,
+    Rejection,
+    RunConfigured,
+)
+from schemas.policy import Policy
+from schemas.seeds import SeedTask
+from streams.core.clusters import ClusterModel, fit, marks_passed, refit_due
+from streams.core.rouge import rouge_l_fmeasure
+from streams.core.rules import broken_rule
+from streams.core.scores import SeedScore
+from streams.core.similarity import RougeLIndex
+from streams.core.tokenize import Tokenizer, tokenizer
+
+BEFORE_ALL = -1
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided on one record of `generated`; the kept table's value for that offset."""
+
+    offset: int
+    generation_id: str = ""
+    lane: str = ""
+    number: int = -1
+    seed_ids: tuple[str, ...] = ()
+    generated: int = 0
+    kept: tuple[InstructionKept, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A decision with the record that tells of it."""
+
+    decision: Decision
+    rejected: InstructionsRejected
+
+
+@dataclass
+class FilterState:
+    """Everything the filter knows: a fold of the log, changed only by `evolve` and `use_classifier`.
+
+    kept       rows by id, in the order they were kept
+    applied    offset of the last record of `generated` in this state
+    numbers    last generation number of each lane
+    fits       refit marks that the classifier in force has passed
+    """
+
+    policy: Policy
+    tokenizer: Tokenizer
+    index: RougeLIndex
+    kept: dict[str, InstructionKept] = field(default_factory=dict)
+    scores: dict[str, SeedScore] = field(default_factory=dict)
+    applied: int = BEFORE_ALL
+    numbers: dict[str, int] = field(default_factory=dict)
+    generated_total: int = 0
+    fits: int = 0
+    classifier_offset: int = 0
+    model: ClusterModel | None = None
+
+
+def initial_state(configured: RunConfigured) -> FilterState:
+    """The state before the first generation. It needs a classifier (`use_classifier`) before it can decide."""
+    policy = configured.policy
+    split = tokenizer(policy.tokenizer)
+    index = RougeLIndex(policy.threshold, tokenizer=split)
+    if policy.compare_with_seeds:
+        for place, seed in enumerate(configured.seeds):
+            index.add(seed.id, seed.instruction, (BEFORE_ALL, place))
+    return FilterState(policy, split, index)
+
+
+def decide(state: FilterState, offset: int, generation_id: str, event: InstructionsGenerated) -> Verdict:
+    """Decide on the generation at `offset` of `generated`. Changes nothing.
+
+    Raises MalformedEvent when the generation's id is not that of its lane and number, which makes ids unique.
+    """
+    if generation_id != ids.generation_id(event.lane, event.number):
+        raise MalformedEvent(
+            f"Generation {event.number} of lane {event.lane!r} has the id {generation_id!r}, which is not its own. "
+            "Was it written by another program?"
+        )
+    if event.number <= state.numbers.get(event.lane, -1):
+        return nothing(state, offset, generation_id)
+    if state.model is None:
+        raise ValueError("The state has no classifier yet; give it one with use_classifier before deciding.")
+    kept: list[InstructionKept] = []
+    rejections: list[Rejection] = []
+    for place, task in enumerate(event.instructions):
+        id = ids.instruction_id(generation_id, place)
+        rejection = _rejection(state, kept, id, place, task)
+        if rejection is not None:
+            rejections.append(rejection)
+            continue
+        kept.append(
+            InstructionKept(
+                id=id,
+                instruction=task.instruction,
+                input=task.input,
+                output=task.output,
+                generation_id=generation_id,
+                generated_offset=offset,
+                place=place,
+                cluster=state.model.cluster(task.instruction),
+                classifier_offset=state.classifier_offset,
+            )
+        )
+    decision = Decision(
+        offset=offset,
+        generation_id=generation_id,
+        lane=event.lane,
+        number=event.number,
+        seed_ids=event.seed_ids,
+        generated=len(event.instructions),
+        kept=tuple(kept),
+    )
+    return Verdict(decision, _told(state, decision, rejections))
+
+
+def nothing(state: FilterState, offset: int, generation_id: str = "") -> Verdict:
+    """The decision on a record that gives nothing to decide: unreadable, or a generation already decided."""
+    decision = Decision(offset=offset, generation_id=generation_id)
+    return Verdict(decision, _told(state, decision, ()))
+
+
+def evolve(state: FilterState, decision: Decision) -> FilterState:
+    """The state after a decision (the same object). One that is not newer than the state changes nothing."""
+    if decision.offset <= state.applied:
+        return state
+    for row in decision.kept:
+        state.index.add(row.id, row.instruction, (row.generated_offset, row.place))
+        state.kept[row.id] = row
+    for seed_id in decision.seed_ids:
+        score = state.scores.get(seed_id, SeedScore())
+        state.scores[seed_id] = score.credit(decision.generated, len(decision.kept), decision.offset)
+    if decision.lane:
+        state.numbers[decision.lane] = decision.number
+    state.generated_total += decision.generated
+    state.applied = decision.offset
+    return state
+
+
+def due_classifier(state: FilterState) -> ClassifierFitted | None:
+    """The classifier that the next generation is to be the first decided with, if it is time for a new one."""
+    if not refit_due(state.policy, len(state.kept), state.fits):
+        return None
+    texts = [row.instruction for row in state.kept.values()]
+    return ClassifierFitted(
+        from_offset=state.applied + 1,
+        fitted_on="kept",
+        texts=len(texts),
+        kept_total=len(texts),
+        classifier=fit(texts, state.policy),
+    )
+
+
+def first_classifier(policy: Policy, seeds: Iterable[SeedTask]) -> ClassifierFitted:
+    """The classifier that a run starts with, fitted on its seeds."""
+    texts = [seed.instruction for seed in seeds]
+    return ClassifierFitted(
+        from_offset=0, fitted_on="seeds", texts=len(texts), kept_total=0, classifier=fit(texts, policy)
+    )
+
+
+def use_classifier(state: FilterState, event: ClassifierFitted) -> FilterState:
+    """The state with another classifier in force (the same object)."""
+    state.model = ClusterModel(event.classifier)
+    state.classifier_offset = event.from_offset
+    state.fits = marks_passed(state.policy, event.kept_total)
+    return state
+
+
+def _rejection(
+    state: FilterState, siblings: list[InstructionKept], id: str, place: int, task: Instruction
+) -> Rejection | None:
+    rule = broken_rule(task, state.policy)
+    if rule is not None:
+        return Rejection(id=id, place=place, reason=rule)
+    if not state.tokenizer(task.instruction):
+        return Rejection(id=id, place=place, reason="no_tokens")
+    threshold = state.policy.threshold
+    nearest = state.index.nearest_above(task.instruction)
+    for sibling in siblings:
+        fmeasure = rouge_l_fmeasure(sibling.instruction, task.instruction, tokenizer=state.tokenizer)
+        if fmeasure > threshold and (nearest is None or fmeasure > nearest[0]):
+            nearest = fmeasure, sibling.id
+    if nearest is None:
+        return None
+    return Rejection(
+        id=id, place=place, reason="similar", similarity=nearest[0], nearest_id=nearest[1], threshold=threshold
+    )
+
+
+def _told(state: FilterState, decision: Decision, rejections: Iterable[Rejection]) -> InstructionsRejected:
+    return InstructionsRejected(
+        generation_id=decision.generation_id,
+        generated_offset=decision.offset,
+        rejections=tuple(rejections),
+        generated=decision.generated,
+        kept=len(decision.kept),
+        generated_total=state.generated_total + decision.generated,
+        kept_total=len(state.kept) + len(decision.kept),
+    )

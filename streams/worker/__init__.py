@@ -1,0 +1,1 @@
+"""The Faust app around the core: agents, tables, recovery."""

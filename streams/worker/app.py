@@ -1,0 +1,219 @@
+"""The Faust app of a run: three sources, three agents, three tables, and how they come back after a rebalance.
+
+    generated ──> filter agent ──> kept, rejected, (run: ClassifierFitted)
+                   │ kept table, score table
+    training-log ─> feedback agent ──> seed-commands
+    seed-commands ─> seeds agent
+                      seeds table
+
+Everything has one partition, so one worker is active and the others stand by. Each source is read through a `Cursor`,
+which holds the guarantees; Faust delivers, recovers the tables and moves them between workers.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+
+from infra.connection import MAX_RECORD_BYTES, ssl_context
+from infra.log import LogReader, Record, read
+from infra.run import read_run
+from infra.settings import Settings
+from schemas.events import RunConfigured
+from schemas.topics import topic_name
+from streams.worker.cursor import Cursor
+from streams.worker.feedback import Feedback, Seeds
+from streams.worker.filter import Filter
+from streams.worker.outlet import Outlet
+
+logger = logging.getLogger(__name__)
+
+CATCH_UP_S = 2.0
+SESSION_S = 6.0
+FETCH_RECORDS = 500
+
+
+@dataclass
+class Worker:
+    """The app with what its agents hold."""
+
+    app: faust.App
+    filter: Filter
+    seeds: Seeds
+    cursors: dict[str, Cursor]
+
+
+def build(settings: Settings, run: str, configured: RunConfigured) -> Worker:
+    """Wire the app of a run. Nothing is started."""
+    app = _app(settings, run)
+    outlet = Outlet(app, run, "worker")
+    kept, scores, seeds_table = (_table(app, name) for name in ("kept", "scores", "seeds"))
+    log = _Log(settings, run)
+    filter_ = Filter(configured, outlet, kept, scores)
+    seeds = Seeds(configured, outlet, seeds_table)
+    generated = Cursor("generated", log.fetch, filter_.apply)
+    commands = Cursor("seed-commands", log.fetch, seeds.apply)
+    feedback = Feedback(configured, outlet, filter_, seeds, generated, commands)
+    training = Cursor("training-log", log.fetch, feedback.apply)
+    cursors = {cursor.topic: cursor for cursor in (generated, training, commands)}
+    worker = Worker(app, filter_, seeds, cursors)
+    _agents(app, run, cursors)
+    _recovery(worker, settings, run, log, kept)
+    return worker
+
+
+def _app(settings: Settings, run: str) -> faust.App:
+    broker = ";".join(f"kafka://{server}" for server in settings.bootstrap_servers.split(","))
+    return faust.App(
+        f"sedi.{run}.worker",
+        broker=broker,
+        broker_credentials=_credentials(settings),
+        broker_request_timeout=30.0,
+        broker_session_timeout=SESSION_S,
+        broker_heartbeat_interval=SESSION_S / 3,
+        consumer_max_fetch_size=MAX_RECORD_BYTES,
+        producer_max_request_size=MAX_RECORD_BYTES,
+        producer_acks=-1,
+        store="memory://",
+        processing_guarantee="at_least_once",
+        topic_disable_leader=True,
+        topic_allow_declare=True,
+        topic_partitions=1,
+        topic_replication_factor=settings.replication_factor,
+        table_standby_replicas=settings.standby_replicas,
+        stream_wait_empty=False,
+        web_enabled=False,
+        datadir=str(settings.state_dir / run / "faust"),
+    )
+
+
+def _credentials(settings: Settings) -> Any:
+    context: ssl.SSLContext | None = ssl_context(settings)
+    match settings.security_protocol:
+        case "PLAINTEXT":
+            return None
+        case "SSL":
+            return faust.SSLCredentials(context=context)
+        case _:
+            return faust.SASLCredentials(
+                username=settings.sasl_username,
+                password=settings.sasl_password.get_secret_value() if settings.sasl_password else None,
+                mechanism=settings.sasl_mechanism,
+                ssl_context=context,
+            )
+
+
+def _table(app: faust.App, name: str) -> Any:
+    """A table of bytes to bytes, so that what is written is exactly what the core encodes."""
+    return app.Table(name, key_type=bytes, value_type=bytes, partitions=1, use_partitioner=True)
+
+
+def _agents(app: faust.App, run: str, cursors: dict[str, Cursor]) -> None:
+    for short, cursor in cursors.items():
+        topic = app.topic(topic_name(run, short), key_serializer="raw", value_serializer="raw", allow_empty=True)
+
+        async def deliver(stream: Any, cursor: Cursor = cursor) -> None:
+            async for event in stream.noack().events():
+                try:
+                    await cursor.offer(_record(cursor.topic, event.message))
+                except Exception as error:  # noqa: BLE001 - the world is wrong, not the record: stop, having acked nothing
+                    logger.error("%s stopped at offset %d: %r", cursor.topic, event.message.offset, error)
+                    await app.crash(error)
+                    return
+                event.ack()
+
+        app.agent(topic, name=f"sedi.{short}", concurrency=1)(deliver)
+
+
+def _recovery(worker: Worker, settings: Settings, run: str, log: "_Log", kept: Any) -> None:
+    app, cursors = worker.app, worker.cursors
+    seen: dict[str, int] = {}
+
+    @app.on_partitions_revoked.connect  # type: ignore[arg-type]
+    async def stop(app: faust.App, revoked: Any, **_: Any) -> None:
+        for cursor in cursors.values():
+            cursor.stop()
+
+    @kept.on_recover  # type: ignore[untyped-decorator]
+    async def recovered() -> None:
+        if not any(tp.topic == topic_name(run, "generated") for tp in app.assignor.assigned_actives()):
+            logger.info("standing by: another worker decides")
+            return
+        for cursor in cursors.values():
+            cursor.stop()
+        try:
+            _, classifiers = await asyncio.to_thread(read_run, settings, run)
+            while commands := await log.fetch("seed-commands", worker.seeds.pool.commands_offset + 1, None):
+                worker.seeds.recover(commands)
+            worker.filter.recover(classifiers)
+            await worker.filter.refit()
+        except Exception as error:  # noqa: BLE001 - a worker that cannot recover must not decide
+            logger.error("recovery failed: %r", error)
+            await app.crash(error)
+            return
+        await cursors["seed-commands"].start(worker.seeds.pool.commands_offset)
+        await cursors["generated"].start(worker.filter.state.applied)
+        await cursors["training-log"].start(worker.seeds.pool.training_offset)
+        logger.info("active from offset %d of generated", worker.filter.state.applied + 1)
+
+    @app.on_before_shutdown.connect  # type: ignore[arg-type]
+    async def close(app: faust.App, **_: Any) -> None:
+        for cursor in cursors.values():
+            cursor.stop()
+        await asyncio.to_thread(log.close)
+
+    @app.timer(CATCH_UP_S)  # type: ignore[untyped-decorator]
+    async def catch_up() -> None:
+        try:
+            for cursor in cursors.values():
+                if cursor.active and seen.get(cursor.topic) == cursor.applied:
+                    await cursor.catch_up()
+                seen[cursor.topic] = cursor.applied
+            if all(cursor.active for cursor in cursors.values()):
+                worker.filter.mend_scores()
+                worker.seeds.show()
+        except Exception as error:  # noqa: BLE001 - as in the agents
+            logger.error("catching up failed: %r", error)
+            await app.crash(error)
+
+
+def _record(topic: str, message: Any) -> Record:
+    headers = message.headers.items() if isinstance(message.headers, dict) else (message.headers or ())
+    return read(
+        topic,
+        message.partition,
+        message.offset,
+        int((message.timestamp or 0) * 1000),
+        message.key,
+        message.value,
+        headers,
+    )
+
+
+class _Log:
+    """Direct reads of the log for the cursors, one at a time, off the event loop."""
+
+    def __init__(self, settings: Settings, run: str) -> None:
+        self._settings = settings
+        self._run = run
+        self._lock = asyncio.Lock()
+        self._readers: dict[str, LogReader] = {}
+
+    async def fetch(self, topic: str, start: int, end: int | None) -> Sequence[Record]:
+        """Records [start, end) of the topic's one partition, the first FETCH_RECORDS of them."""
+        async with self._lock:
+            return await asyncio.to_thread(self._fetch, topic, start, end)
+
+    def _fetch(self, topic: str, start: int, end: int | None) -> list[Record]:
+        reader = self._readers.get(topic)
+        if reader is None:
+            reader = self._readers[topic] = LogReader(self._settings, self._run, [topic], f"worker-{topic}")
+        return reader.read_range(topic, 0, start, end, FETCH_RECORDS)
+
+    def close(self) -> None:
+        for reader in self._readers.values():
+            reader.close()

@@ -1,0 +1,110 @@
+"""The filter agent: decides on each record of `generated`, tells the log, then remembers.
+
+In this order for the record at offset N, so that a crash anywhere changes nothing:
+1. decide, purely, from the state of offsets below N;
+2. write the kept rows and the one `rejected` record, and wait until the cluster has them;
+3. put the decision into the kept table under N, the seeds' scores into the score table (changelogs follow);
+4. evolve the state; fit, write and use a new classifier if one is due.
+After a crash the kept table says how far the filter surely is; what lies beyond is decided again, with the same outcome
+and the same ids, and readers drop the repeats.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from infra.log import Record
+from schemas import ids
+from schemas.events import ClassifierFitted, InstructionsGenerated, RunConfigured
+from streams.core import decider
+from streams.core.decider import Decision, FilterState, Verdict
+from streams.core.scores import SeedScore
+from streams.worker.outlet import Outgoing, Outlet
+
+logger = logging.getLogger(__name__)
+
+Table = Any  # faust.Table has no types
+
+
+class Filter:
+    """The filter's state and its tables.
+
+    kept     kept table: `generated` offset -> Decision, as JSON
+    scores   score table: seed id -> SeedScore, as JSON
+    """
+
+    def __init__(self, configured: RunConfigured, outlet: Outlet, kept: Table, scores: Table) -> None:
+        self.state: FilterState = decider.initial_state(configured)
+        self._run = configured.run
+        self._outlet = outlet
+        self._kept = kept
+        self._scores = scores
+        self._recorded: dict[int, ClassifierFitted] = {}
+
+    async def apply(self, record: Record) -> None:
+        """Decide on one record of `generated`; its offset is the state's next."""
+        verdict = await self._outlet.judge(record, InstructionsGenerated, self._decide)
+        if verdict is None:
+            verdict = decider.nothing(self.state, record.offset)
+        await self._tell(verdict)
+        self._remember(verdict.decision)
+        await self.refit()
+
+    def _decide(self, record: Record, event: InstructionsGenerated) -> Verdict:
+        return decider.decide(self.state, record.offset, record.id, event)
+
+    def recover(self, classifiers: Iterable[ClassifierFitted]) -> int:
+        """Bring the state up to the recovered kept table; returns the last offset that is surely applied.
+
+        Only the unbroken row of offsets counts: what lies behind a gap is decided again. The score table is mended
+        where it lags behind the kept table.
+        """
+        decisions = {int(offset): value for offset, value in self._kept.items()}
+        while (value := decisions.get(self.state.applied + 1)) is not None:
+            decider.evolve(self.state, msgspec.json.decode(value, type=Decision))
+        for classifier in classifiers:
+            self._recorded[classifier.from_offset] = classifier
+            in_force = classifier.from_offset <= self.state.applied + 1
+            if in_force and (self.state.model is None or classifier.from_offset > self.state.classifier_offset):
+                decider.use_classifier(self.state, classifier)
+        return self.state.applied
+
+    def mend_scores(self) -> None:
+        """Write the scores that the score table does not hold as the kept table has them."""
+        for seed_id, score in self.state.scores.items():
+            value = _encoded(score)
+            if self._scores.get(seed_id.encode()) != value:
+                self._scores[seed_id.encode()] = value
+
+    async def _tell(self, verdict: Verdict) -> None:
+        decision, rejected = verdict.decision, verdict.rejected
+        cause = decision.generation_id or None
+        outgoing = [Outgoing(row, row.id, row.id, causation_id=cause, partition=row.cluster) for row in decision.kept]
+        key = decision.generation_id or f"offset-{decision.offset}"
+        await self._outlet.write(
+            [*outgoing, Outgoing(rejected, key, ids.verdict_id(decision.offset), causation_id=cause)]
+        )
+
+    def _remember(self, decision: Decision) -> None:
+        self._kept[str(decision.offset).encode()] = msgspec.json.encode(decision)
+        decider.evolve(self.state, decision)
+        for seed_id in decision.seed_ids:
+            self._scores[seed_id.encode()] = _encoded(self.state.scores[seed_id])
+
+    async def refit(self) -> None:
+        """Make and use the classifier that is due, unless the log has it already."""
+        recorded = self._recorded.get(self.state.applied + 1)
+        event = recorded or await asyncio.to_thread(decider.due_classifier, self.state)
+        if event is None or event.from_offset == self.state.classifier_offset:
+            return
+        if recorded is None:
+            await self._outlet.write([Outgoing(event, self._run, ids.classifier_id(event.from_offset))])
+            logger.info("fitted a classifier on %d kept instructions", event.texts)
+        decider.use_classifier(self.state, event)
+
+
+def _encoded(score: SeedScore) -> bytes:
+    return msgspec.json.encode(score)

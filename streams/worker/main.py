@@ -1,0 +1,30 @@
+"""Running a run's worker until it is told to stop."""
+
+import logging
+
+import faust
+
+from infra.run import read_run
+from infra.settings import Settings
+from schemas.errors import BrokerError
+from streams.worker.app import build
+
+
+def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
+    """Run the filter and feedback agents of a run; SIGINT and SIGTERM end it cleanly. Returns the exit code.
+
+    Raises RunError when the run is not configured, BrokerError when the cluster does not answer.
+    """
+    configured, _ = read_run(settings, run)
+    (settings.state_dir / run).mkdir(parents=True, exist_ok=True)
+    worker = build(settings, run, configured)
+    for name in ("faust", "aiokafka", "kafka", "mode"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    service = faust.Worker(worker.app, loglevel=loglevel, redirect_stdouts=False)
+    try:
+        service.execute_from_commandline()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except Exception as error:
+        raise BrokerError(f"The worker of run {run!r} stopped: {error!r}. Nothing is lost; start it again.") from error
+    return 0

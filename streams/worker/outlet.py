@@ -1,0 +1,87 @@
+"""How the worker writes: through Faust's producer, confirmed before anything else happens."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import faust
+
+from infra.log import Record, dead_letter_headers, now
+from schemas import ids
+from schemas.envelope import Meta, encode
+from schemas.errors import MalformedEvent
+from schemas.events import Event
+from schemas.registry import spec_of
+from schemas.topics import dead_letter_name, topic_name
+
+logger = logging.getLogger(__name__)
+
+E = TypeVar("E", bound=Event)
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """An event on its way out: its key, its deterministic id, what caused it, and where it belongs."""
+
+    event: Event
+    key: str
+    id: str
+    causation_id: str | None = None
+    partition: int = 0
+
+
+class Outlet:
+    """Writes events of one run; `write` returns their offsets once the cluster has confirmed all of them."""
+
+    def __init__(self, app: faust.App, run: str, component: str) -> None:
+        self._app = app
+        self._run = run
+        self._source = f"/sedi/{run}/{component}"
+        self._correlation = ids.run_id(run)
+        self._topics: dict[str, Any] = {}
+
+    async def write(self, outgoing: Iterable[Outgoing]) -> list[int]:
+        """Write events in order; records of one partition keep that order. Raises when one is not confirmed."""
+        pending = []
+        for item in outgoing:
+            meta = Meta(item.id, self._source, now(), item.causation_id, self._correlation)
+            key, value, headers = encode(item.event, item.key, meta)
+            name = topic_name(self._run, spec_of(type(item.event)).topic)
+            pending.append(await self._send(name, item.partition, key, value, headers))
+        return [int(message.offset) for message in await asyncio.gather(*pending)]
+
+    async def judge(self, record: Record, kind: type[E], rule: Callable[[Record, E], R]) -> R | None:
+        """What `rule` makes of a record that should hold a `kind`; None after it went to the dead letters.
+
+        A record that does not decode, holds something else, or that the rule fails on is wrong in itself: it would
+        fail again every time, so it must not stop the agent.
+        """
+        if record.error is not None:
+            await self._dead_letter(record, record.error)
+            return None
+        if not isinstance(record.event, kind):
+            await self._dead_letter(record, MalformedEvent(f"{record.topic} takes {kind.__name__} only."))
+            return None
+        try:
+            return rule(record, record.event)
+        except Exception as error:  # noqa: BLE001 - rules are pure: whatever they raise is about this record
+            await self._dead_letter(record, error)
+            return None
+
+    async def _dead_letter(self, record: Record, error: Exception) -> None:
+        """Put an unreadable record on its dead-letter topic as it was."""
+        headers = dead_letter_headers(record.topic, record.partition, record.offset, f"{type(error).__name__}: {error}")
+        name = dead_letter_name(topic_name(self._run, record.topic))
+        logger.warning("%s offset %d goes to the dead letters: %s", record.topic, record.offset, error)
+        await (await self._send(name, 0, record.key, record.value, [*record.headers, *headers]))
+
+    async def _send(
+        self, name: str, partition: int, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+    ) -> Any:
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = self._app.topic(name, key_serializer="raw", value_serializer="raw")
+        return await topic.send(key=key, value=value, partition=partition, headers=headers)

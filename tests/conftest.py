@@ -1,0 +1,43 @@
+"""What tests share: settings of their own, the real broker, fresh runs, the public data if it is there."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from infra.settings import Settings
+from infra.temporary_broker import TemporaryBroker, temporary_broker
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(os.environ.get("SEDI_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def settings() -> Iterator[Settings]:
+    """Settings with a state folder that goes away, and the project's cache of fetched jars and models."""
+    with tempfile.TemporaryDirectory(prefix="sedi-test-") as folder:
+        yield Settings(state_dir=Path(folder), cache_dir=ROOT / ".cache")
+
+
+@pytest.fixture(scope="session")
+def broker(settings: Settings) -> Iterator[TemporaryBroker]:
+    """The real broker, one for the session; tests that break one start their own with `temporary_broker`."""
+    with temporary_broker(settings) as running:
+        yield running
+
+
+@pytest.fixture
+def run() -> str:
+    """A run name that no other test has."""
+    return f"t-{uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder with public data sets; a test that needs it is skipped where it is absent."""
+    if not DATA.is_dir():
+        pytest.skip(f"the public data sets are not at {DATA}; set SEDI_DATA to where they are")
+    return DATA

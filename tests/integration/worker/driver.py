@@ -1,0 +1,159 @@
+"""Drives a real worker process over a real log, and says what an undisturbed run would have decided."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra.log import LogReader, LogWriter, Record
+from infra.run import configure_run, read_run
+from infra.settings import Settings, environment_of
+from schemas import ids
+from schemas.events import ClassifierFitted, Instruction, InstructionsGenerated, ReplaceSeeds
+from schemas.policy import Policy
+from schemas.seeds import SeedTask
+from streams.core import decider
+from streams.core.decider import FilterState, Verdict
+
+_WORKER = "import sys; from infra.settings import load; from streams.worker.main import run_worker; " \
+    "sys.exit(run_worker(load(), sys.argv[1]))"  # fmt: skip
+
+TOPICS = (
+    "explain how a {} works", "write a short story about a {}", "list five uses for a {}", "compare a {} with a river",
+    "describe the history of the {}", "give advice on buying a {}", "translate the word {} to French",
+)  # fmt: skip
+
+
+def instruction_text(number: int) -> str:
+    """Texts that repeat themselves enough for all verdicts to occur."""
+    noun = " ".join(("old", "red", "small", "wooden")[number % 4 : number % 4 + 1] + [f"thing{number % 97}"])
+    return TOPICS[number % len(TOPICS)].format(noun) if number % 11 else "Draw it"
+
+
+def generation(number: int, seeds: tuple[SeedTask, ...], size: int = 3, lane: str = "g0") -> InstructionsGenerated:
+    """The number-th generation of a lane, always the same."""
+    return InstructionsGenerated(
+        lane=lane,
+        number=number,
+        style="alpaca",
+        parser="strict",
+        backend="recorded",
+        model="none",
+        parameters={},
+        seed_ids=tuple(seeds[(number + k) % len(seeds)].id for k in range(3)),
+        seed_commands_offset=-1,
+        answers=(),
+        instructions=tuple(
+            Instruction(instruction=instruction_text(number * size + k), output=f"answer {number}") for k in range(size)
+        ),
+        unparsed=(),
+        cost_usd=None,
+    )
+
+
+def seeds(count: int = 40) -> tuple[SeedTask, ...]:
+    return tuple(
+        SeedTask(id=f"s{n}", instruction=f"{TOPICS[n % len(TOPICS)].format(f'seed{n}')} number {n}", output="x")
+        for n in range(count)
+    )
+
+
+@dataclass
+class Rig:
+    """A configured run and the worker processes on it."""
+
+    settings: Settings
+    run: str
+    policy: Policy
+    logs: Path
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def configure(self) -> None:
+        classifier = decider.first_classifier(self.policy, seeds())
+        configure_run(self.settings, self.run, self.policy, seeds(), {}, classifier)
+
+    def writer(self) -> LogWriter:
+        return LogWriter(self.settings, self.run, "test")
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        with (self.logs / f"worker-{len(self.workers)}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", _WORKER, self.run],
+                env={**os.environ, **environment_of(self.settings)},
+                stdout=log,
+                stderr=log,
+            )
+        self.workers.append(process)
+        return process
+
+    def stop_workers(self) -> None:
+        for process in self.workers:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.workers:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def reader(self, *topics: str) -> LogReader:
+        return LogReader(self.settings, self.run, topics, "test")
+
+    def wait_decided(self, offset: int, timeout_s: float = 60.0) -> None:
+        """Wait until the filter's word on `offset` of `generated` lies on the log."""
+        deadline = time.monotonic() + timeout_s
+        with self.reader("rejected") as reader:
+            end = reader.ends()["rejected", 0]
+            reader.seek("rejected", 0, max(0, end - 50))
+            while time.monotonic() < deadline:
+                if any(r.event is not None and r.event.generated_offset >= offset for r in reader.poll()):  # type: ignore[attr-defined]
+                    return
+        log = (self.logs / f"worker-{len(self.workers) - 1}.log").read_text(errors="replace")[-2000:]
+        raise AssertionError(f"offset {offset} was not decided within {timeout_s} s; the worker said:\n{log}")
+
+    def records(self, *topics: str) -> list[Record]:
+        with self.reader(*topics) as reader:
+            return list(reader.read_to_end())
+
+
+def first_of_each(records: list[Record], topic: str) -> dict[str, bytes]:
+    """The value of each event id's first record on a topic: what a reader has after dropping repeats."""
+    found: dict[str, bytes] = {}
+    for record in sorted((r for r in records if r.topic == topic), key=lambda r: (r.partition, r.offset)):
+        assert record.decoded is not None and record.value is not None
+        found.setdefault(record.id, record.value)
+    return found
+
+
+def undisturbed(rig: Rig, through: int | None = None) -> tuple[FilterState, dict[str, bytes], dict[str, bytes]]:
+    """What one pass of the core over the same log decides: the state, and the values of `kept` and `rejected` by id."""
+    from schemas.envelope import Meta, encode
+
+    configured, recorded = read_run(rig.settings, rig.run)
+    state = decider.use_classifier(decider.initial_state(configured), recorded[0])
+    kept: dict[str, bytes] = {}
+    rejected: dict[str, bytes] = {}
+    meta = Meta("", "", "")
+    for record in rig.records("generated"):
+        if through is not None and record.offset > through:
+            break
+        verdict: Verdict
+        if isinstance(record.event, InstructionsGenerated):
+            verdict = decider.decide(state, record.offset, record.id, record.event)
+        else:
+            verdict = decider.nothing(state, record.offset)
+        for row in verdict.decision.kept:
+            kept[row.id] = encode(row, row.id, meta)[1]
+        rejected[ids.verdict_id(record.offset)] = encode(verdict.rejected, "", meta)[1]
+        decider.evolve(state, verdict.decision)
+        due = decider.due_classifier(state)
+        if due is not None:
+            decider.use_classifier(state, due)
+    return state, kept, rejected
+
+
+__all__ = ["ClassifierFitted", "ReplaceSeeds", "Rig", "first_of_each", "generation", "seeds", "undisturbed"]

@@ -1,0 +1,98 @@
+"""A filter that is killed, or whose partition moves back and forth, decides what an undisturbed one decides."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+
+from infra.connection import connection
+from infra.temporary_broker import TemporaryBroker
+from schemas import ids
+from schemas.policy import policy_for
+from streams.core.scores import SeedScore
+from tests.integration.worker.driver import Rig, first_of_each, generation, seeds, undisturbed
+
+GENERATIONS = 2000
+
+
+@pytest.fixture
+def rig(broker: TemporaryBroker, run: str, tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(broker.settings, run, policy_for(batch_size=4, refit_from=64), tmp_path)
+    rig.configure()
+    yield rig
+    rig.stop_workers()
+
+
+def write_generations(rig: Rig, start: int, end: int, pause_s: float = 0.0) -> None:
+    with rig.writer() as writer:
+        for number in range(start, end):
+            id = ids.generation_id("g0", number)
+            writer.wait(writer.send(generation(number, seeds()), key=id, id=id))
+            time.sleep(pause_s)
+
+
+def score_table(rig: Rig) -> dict[str, SeedScore]:
+    """The last value of each key on the score table's changelog."""
+    consumer = KafkaConsumer(**connection(rig.settings, "test-changelog"), group_id=None, auto_offset_reset="earliest")
+    partition = TopicPartition(f"sedi.{rig.run}.worker-scores-changelog", 0)
+    consumer.assign([partition])
+    consumer.seek_to_beginning(partition)
+    end = consumer.end_offsets([partition])[partition]
+    found = {}
+    while consumer.position(partition) < end:
+        for record in consumer.poll(500).get(partition, []):
+            found[record.key.decode()] = msgspec.json.decode(record.value, type=SeedScore)
+    consumer.close()
+    return found
+
+
+def assert_as_undisturbed(rig: Rig) -> None:
+    state, kept, rejected = undisturbed(rig)
+    records = rig.records("kept", "rejected")
+    assert first_of_each(records, "rejected") == rejected
+    assert first_of_each(records, "kept") == kept
+    for record in records:  # a repeat must be the same event again, never another decision
+        assert record.value == (kept if record.topic == "kept" else rejected)[record.id]
+    deadline = time.monotonic() + 10
+    while score_table(rig) != state.scores and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert score_table(rig) == state.scores
+
+
+@pytest.mark.timeout(240)
+def test_five_kills_lose_nothing_and_decide_nothing_twice(rig: Rig) -> None:
+    write_generations(rig, 0, GENERATIONS)
+    for kill in range(1, 6):
+        worker = rig.start_worker()
+        rig.wait_decided(kill * GENERATIONS // 6)
+        worker.kill()
+        worker.wait()
+    rig.start_worker()
+    rig.wait_decided(GENERATIONS - 1)
+    assert_as_undisturbed(rig)
+
+
+@pytest.mark.timeout(280)
+def test_a_second_worker_joining_and_leaving_ten_times_changes_nothing(rig: Rig) -> None:
+    rig.start_worker()
+    write_generations(rig, 0, 100)
+    rig.wait_decided(99)
+    step = (GENERATIONS - 100) // 20
+    number = 100
+    for round_ in range(10):
+        second = rig.start_worker()
+        write_generations(rig, number, number + step, pause_s=0.02)
+        number += step
+        # leave in turn by the front door and by a crash, sometimes before the rebalance has ended
+        time.sleep(0.5 * (round_ % 4))
+        second.send_signal(signal.SIGKILL if round_ % 3 == 2 else signal.SIGTERM)
+        write_generations(rig, number, number + step, pause_s=0.02)
+        number += step
+        second.wait(30)
+    write_generations(rig, number, GENERATIONS)
+    rig.wait_decided(GENERATIONS - 1, timeout_s=90)
+    assert_as_undisturbed(rig)
