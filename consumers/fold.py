@@ -22,11 +22,13 @@ from schemas.events import (
     CallFailed,
     CallStarted,
     ClassifierFitted,
+    Event,
     InstructionKept,
     InstructionsGenerated,
     InstructionsRejected,
     ReplaceSeeds,
     RunConfigured,
+    RunStarted,
     RunStopped,
     TrainingLogged,
 )
@@ -49,7 +51,7 @@ class RunFold:
 
     windows        training windows in order
     trained        ids of the rows that stand in a logged batch
-    stopped        when and why the run was last ended; it may have gone on since
+    stopped        when and why the run was ended, None when it was started since
     unparsed       parts of answers that no instruction could be read from, by reason
     dropped        events that stood twice, by topic
     unreadable     records that do not decode, by topic
@@ -123,15 +125,24 @@ class RunFold:
                 fresh = self.pool.apply(event, record.offset)
                 if fresh:
                     self.commands.append(Command(record.offset, record.timestamp_ms, event))
+            case _:
+                fresh = self._run_event(event, record.timestamp_ms)
+        return fresh
+
+    def _run_event(self, event: Event, timestamp_ms: int) -> bool:
+        match event:
             case ClassifierFitted():
-                fresh = self.classifiers.setdefault(event.from_offset, event) is event
+                return self.classifiers.setdefault(event.from_offset, event) is event
             case RunConfigured():
                 fresh, self._configured_seen = not self._configured_seen, True
+                return fresh
+            case RunStarted():
+                self.stopped = None
+            case RunStopped():
+                self.stopped = timestamp_ms, event.reason
             case _:
-                fresh = True
-                if isinstance(event, RunStopped):
-                    self.stopped = record.timestamp_ms, event.reason
-        return fresh
+                pass
+        return True
 
     def _window(self, event: TrainingLogged) -> bool:
         if self.windows and (event.epoch, event.window) <= (self.windows[-1].epoch, self.windows[-1].window):

@@ -5,6 +5,7 @@
 """
 
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -197,5 +198,6 @@ def _gpu() -> Check:
 def _settings(settings: Settings) -> Iterator[Check]:
     for name, origin in origins(settings).items():
         value = getattr(settings, name)
-        shown = "(secret)" if isinstance(value, SecretStr) else str(value)
+        # An address may carry a user and a password.
+        shown = "(secret)" if isinstance(value, SecretStr) else re.sub(r"://[^/\s@]+@", "://", str(value))
         yield _ok(f"setting {name}", f"{shown} ({origin})")

@@ -1,5 +1,6 @@
 """Asking a Kafka cluster whether it works: one DescribeCluster call, with a bound on how long it may take."""
 
+import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,10 @@ class Cluster:
 
 def ask(settings: Settings, timeout_s: float = 5.0) -> Cluster:
     """The cluster that the settings name. Raises BrokerError when it does not answer in time, or refuses."""
+    try:
+        _connect(settings, timeout_s)
+    except (OSError, ValueError) as error:
+        raise _silent(settings, error) from error
     made: list[Any] = []
 
     def client(**config: Any) -> Any:
@@ -51,6 +56,22 @@ def ask(settings: Settings, timeout_s: float = 5.0) -> Cluster:
         admin.close()
     brokers = [broker for broker in described["brokers"] if not broker.get("is_fenced", False)]
     return Cluster(described["cluster_id"], tuple(f"{broker['host']}:{broker['port']}" for broker in brokers))
+
+
+def _connect(settings: Settings, timeout_s: float) -> None:
+    """Raise OSError unless one of the bootstrap servers takes a connection (ValueError for what is no host:port).
+
+    The client below would say only that time is up, and leak a socket for each refusal.
+    """
+    servers = settings.bootstrap_servers.split(",")
+    for server in servers:
+        host, _, port = server.strip().rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout_s / len(servers)).close()
+            return
+        except (OSError, ValueError) as error:
+            refused = error
+    raise refused
 
 
 def _silent(settings: Settings, error: Exception) -> BrokerError:

@@ -259,7 +259,7 @@ class LogReader:
             self.seek(*tp, end)
 
     def read_range(self, topic: str, partition: int, start: int, end: int | None, limit: int) -> list[Record]:
-        """Records [start, end) of one partition, up to its end now for None, at most `limit`; leaves the position there.
+        """Records [start, end) of one partition, up to its end now for None, at most `limit`.
 
         Only for a reader of one partition. Raises BrokerError when they do not come within 30 s.
         """

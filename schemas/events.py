@@ -60,6 +60,12 @@ class ClassifierFitted(Event, frozen=True, kw_only=True):
     classifier: Classifier
 
 
+class RunStarted(Event, frozen=True, kw_only=True):
+    """The run goes on from here: generators, filter and trainer are being started, with these program versions."""
+
+    versions: dict[str, str]
+
+
 class RunStopped(Event, frozen=True, kw_only=True):
     """The run was ended on purpose; it may be continued later, after which events follow this one."""
 

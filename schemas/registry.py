@@ -26,6 +26,7 @@ def _spec(cls: type[Event], topic: str, version: int = 1) -> EventSpec:
 _ALL = (
     _spec(events.RunConfigured, "run"),
     _spec(events.ClassifierFitted, "run"),
+    _spec(events.RunStarted, "run"),
     _spec(events.RunStopped, "run"),
     _spec(events.CallStarted, "calls"),
     _spec(events.CallAnswered, "calls"),

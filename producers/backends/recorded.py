@@ -5,7 +5,7 @@ optional.
 
 Which answer a call gets depends on the call's place alone: a generator that starts again gets the same answers, and
 several lanes at once get the answers that each would get alone. In the `alpaca` style the number-th generation gets the
-number-th line. In `two-step` each generation takes its lines as `per_generation` says: line number × per_generation + step.
+number-th line. In `two-step` a generation takes `per_generation` lines: line number × per_generation + step.
 Faults, too, are a function of the request id, the attempt and `seed`: a retry may fare better, a repeat fares the same.
 """
 
@@ -129,7 +129,7 @@ class RecordedBackend:
 def read_answers(file: Path) -> list[RecordedAnswer]:
     """The answers of a JSON Lines file, blank lines passed over. Raises ConfigurationError naming the line."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").split("\n")  # not splitlines: U+2028 may stand inside a JSON text
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"Recorded answers cannot be read from {file}: {error}.") from error
     answers = []

@@ -1,12 +1,37 @@
-"""The similarity index (scan; being replaced by the fast one with the same interface)."""
+"""The similarity index: which kept text is nearest to a new one, where any is above a threshold.
 
+Scores and decisions are rouge_score's (`rougeL`, no stemmer), bit for bit. How it comes to look at so few texts:
+
+1. Two texts whose F is above θ share one of the rarest few elements of each (`similarity_bounds`), so every text is
+   listed under those of its own, and only the lists of the new text's rarest few are read.
+2. What the lists name must fit in length, and its signature, a 56-bit set of its elements, may differ from the
+   new text's in no more bits than the two may differ in elements. A few array operations check all of it at once.
+3. What is left, one or two of fifty thousand, is compared with rapidfuzz's bit-parallel LCS.
+
+The lists follow the rarity order as it moves, one element at a time (`similarity_vocabulary`), so that there is never
+a rebuild and no call stands still for long. Where the lists name too much to be worth reading (tiny vocabularies, long
+repetitive texts, thresholds near 0) all signatures are scanned; what that leaves goes through rapidfuzz's `extract`.
+
+The index is exact for every θ in [0, 1) and every order of calls. It takes no clock, no randomness and no I/O. It keeps
+tokens, not texts: what was added cannot be read back.
+"""
+
+from array import array
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from rapidfuzz.distance import LCSseq
+import numpy as np
+from rapidfuzz import process
+from rapidfuzz.distance import Indel, LCSseq
 
 from schemas.errors import ConfigurationError, SediError
 from streams.core.rouge import fmeasure, rouge_l_fmeasure
+from streams.core.similarity_bounds import LONGEST, Bounds
+from streams.core.similarity_vocabulary import BITS, Encoded, Vocabulary, decode, encode
 from streams.core.tokenize import Tokenizer, rouge_tokens, tokenizer, unicode_tokens
+
+if TYPE_CHECKING:
+    from streams.core.similarity_bounds import Row
 
 __all__ = [
     "Position",
@@ -19,56 +44,235 @@ __all__ = [
 ]
 
 Position = tuple[int, int]
+"""Where an item stands in the log: (offset, place)."""
+
+_SIGNATURE = (1 << BITS) - 1
+_FEW_LISTED = 32  # below this a loop is faster than array operations
+_FEW_LEFT = 24  # below this single comparisons are faster than `extract`
+_SCAN_FROM = 2  # scan when the lists name more than one of this many texts: reading in order is cheaper than gathering
+_LONGEST_MOVE = 8192  # lists longer than this stay where they are: moving one would hold up the caller
+_SLACK = 1e-9  # far above rounding, far below the distance between two different values of F
+_PROGRESS_EVERY = 2000
 
 
 class RougeLIndex:
+    """Texts by id, to be asked for the nearest one whose ROUGE-L F is above `threshold`.
+
+    Raises ConfigurationError unless 0 <= threshold < 1.
+    """
+
     def __init__(self, threshold: float, *, tokenizer: Tokenizer | None = None) -> None:
         if not 0.0 <= threshold < 1.0:
             raise ConfigurationError(f"threshold is {threshold!r}; it must be at least 0 and below 1.")
         self.threshold = threshold
         self._tokenize = tokenizer if tokenizer is not None else rouge_tokens
-        self._items: dict[str, tuple[Position, list[str]]] = {}
+        self._bounds = Bounds(threshold)
+        self._vocabulary = Vocabulary()
+        self._lists: dict[int, array[int]] = {}  # element -> slots
+        self._slots: dict[str, int] = {}
+        # By slot:
+        self._ids: list[str] = []
+        self._texts: list[Encoded] = []
+        self._signatures = array("q")
+        self._added = array("q")
+        self._offsets = array("q")
+        self._places = array("q")
+        self._free: list[int] = []
+        self._additions = 0
         self._last: Position = (-1, -1)
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._slots)
 
     def __contains__(self, id: object) -> bool:
-        return id in self._items
+        return id in self._slots
 
     def tokens(self, text: str) -> list[str]:
+        """What the index sees of a text; a text without tokens is similar to nothing."""
         return self._tokenize(text)
 
     def add(self, id: str, text: str, position: Position | None = None) -> None:
-        if id in self._items:
-            raise SediError(f"The similarity index holds {id!r} already; an item is added once.")
-        where = position if position is not None else (self._last[0], self._last[1] + 1)
-        self._items[id] = (where, self._tokenize(text))
-        self._last = max(self._last, where)
+        """Add a text that stands at `position` of the log; without one, right after the last.
+
+        Raises SediError when the id is there already.
+        """
+        if position is None:
+            position = (self._last[0], self._last[1] + 1)
+        self._list(self._enter(id, text, position))
 
     def extend(
-        self,
-        items: Iterable[tuple[str, str, Position]],
-        *,
-        progress: Callable[[int], None] | None = None,
+        self, items: Iterable[tuple[str, str, Position]], *, progress: Callable[[int], None] | None = None
     ) -> None:
-        for count, (id, text, position) in enumerate(items, 1):
-            self.add(id, text, position)
-            if progress is not None and count % 1000 == 0:
-                progress(count)
+        """Add many (id, text, position), faster than one by one: frequencies are known before lists are made.
+
+        `progress` is told a number now and then that rises to the number of items: half of it while they are read,
+        half while they are listed. Raises SediError when an id is there already; what was read before it is in.
+        """
+        slots: list[int] = []
+        done = 0
+        try:
+            for id, text, position in items:
+                slots.append(self._enter(id, text, position))
+                done += 1
+                if progress is not None and done % _PROGRESS_EVERY == 0:
+                    progress(done // 2)
+        finally:
+            for slot in slots:
+                self._list(slot)
+                done += 1
+                if progress is not None and (done % _PROGRESS_EVERY == 0 or done == 2 * len(slots)):
+                    progress(done // 2)
 
     def remove(self, id: str) -> None:
-        if id not in self._items:
-            raise SediError(f"The similarity index does not hold {id!r}, so it cannot be removed.")
-        del self._items[id]
+        """Forget an item. Raises SediError when it is not there."""
+        slot = self._slots.pop(id, None)
+        if slot is None:
+            raise SediError(f"The similarity index does not hold {id!r}, so it cannot be removed; check the id.")
+        for element in self._rarest(slot):
+            self._lists[element].remove(slot)
+        self._vocabulary.uncount(self._vocabulary.known_elements(decode(self._texts[slot])))
+        self._ids[slot] = self._texts[slot] = ""
+        self._signatures[slot] = 0  # a length of 0 fits nothing
+        self._free.append(slot)
 
     def nearest_above(self, text: str, before: Position | None = None) -> tuple[float, str] | None:
-        query = self._tokenize(text)
-        best: tuple[float, str] | None = None
-        for id, (position, tokens) in self._items.items():
-            if before is not None and position >= before:
-                continue
-            score = fmeasure(LCSseq.similarity(query, tokens), len(query), len(tokens))
-            if score > self.threshold and (best is None or score > best[0]):
-                best = (score, id)
-        return best
+        """(F, id) of the item with the highest F above the threshold, the earliest added of equals; None without any.
+
+        `before` leaves out every item that does not stand at a smaller position.
+        """
+        codes = self._vocabulary.codes(self._tokenize(text))
+        elements = self._vocabulary.known_elements(codes)
+        row = self._bounds.row(len(codes), len(codes) - len(elements))
+        if not row.prefix or not elements:
+            return None
+        slots = self._candidates(elements, row)
+        if before is not None and before <= self._last:
+            offsets, places = self._offsets, self._places
+            slots = [slot for slot in slots if (offsets[slot], places[slot]) < before]
+        if not slots:
+            return None
+        query = encode(codes)
+        return self._best(query, slots if len(slots) < _FEW_LEFT else self._near(query, slots))
+
+    def _candidates(self, elements: list[int], row: "Row") -> list[int]:
+        """Slots of all texts that may be above the threshold, some of them twice."""
+        vocabulary = self._vocabulary
+        signature = vocabulary.signature(elements)
+        get = self._lists.get
+        found = [get(e) for e in sorted(elements, key=vocabulary.order.__getitem__)[: row.prefix]]
+        lists = [listed for listed in found if listed]
+        total = sum(map(len, lists))
+        if total < _FEW_LISTED:
+            signatures, below = self._signatures, row.below
+            return [
+                slot
+                for listed in lists
+                for slot in listed
+                if (((s := signatures[slot]) ^ signature) & _SIGNATURE).bit_count() < below[s >> BITS]
+            ]
+        known = np.frombuffer(self._signatures, np.int64)
+        if total * _SCAN_FROM > len(known):
+            differing = np.bitwise_count((known ^ signature) & _SIGNATURE)
+            scanned: list[int] = (differing < row.array.take(known >> BITS)).nonzero()[0].tolist()
+            return scanned
+        slots = np.frombuffer(b"".join(lists), np.uint32)
+        listed_signatures = known.take(slots)
+        differing = np.bitwise_count((listed_signatures ^ signature) & _SIGNATURE)
+        fitting: list[int] = slots[differing < row.array.take(listed_signatures >> BITS)].tolist()
+        return fitting
+
+    def _near(self, query: Encoded, slots: list[int]) -> list[int]:
+        """Of many slots, those whose F is the highest or within rounding of it; none when none is above θ."""
+        texts = self._texts
+        cutoff = max(self.threshold - _SLACK, _SLACK)
+        scored = process.extract(
+            query,
+            [texts[slot] for slot in slots],
+            scorer=Indel.normalized_similarity,
+            processor=None,
+            score_cutoff=cutoff,
+            limit=None,
+        )
+        return [slots[place] for _, score, place in scored if score >= scored[0][1] - _SLACK]
+
+    def _best(self, query: Encoded, slots: list[int]) -> tuple[float, str] | None:
+        texts, added = self._texts, self._added
+        m = len(query)
+        best, best_slot = self.threshold, -1
+        for slot in slots:
+            text = texts[slot]
+            n = len(text)
+            lcs = LCSseq.similarity(query, text, score_cutoff=int(best * (m + n) / 2))
+            score = fmeasure(lcs, m, n)
+            if score > best or (score == best and best_slot >= 0 and added[slot] < added[best_slot]):
+                best, best_slot = score, slot
+        return (best, self._ids[best_slot]) if best_slot >= 0 else None
+
+    def _enter(self, id: str, text: str, position: Position) -> int:
+        """Take everything about a text but its listing; returns its slot."""
+        if id in self._slots:
+            raise SediError(f"The similarity index holds {id!r} already; add an item once, or remove it first.")
+        vocabulary = self._vocabulary
+        codes = vocabulary.learn(self._tokenize(text))
+        elements = vocabulary.known_elements(codes)
+        signature = vocabulary.signature(elements) | min(len(codes), LONGEST) << BITS
+        slot = self._new_slot(id, encode(codes), signature, position)
+        for element in vocabulary.count(elements):
+            self._move(element)
+        return slot
+
+    def _list(self, slot: int) -> None:
+        for element in self._rarest(slot):
+            listed = self._lists.get(element)
+            if listed is None:
+                listed = self._lists[element] = array("I")
+            listed.append(slot)
+
+    def _rarest(self, slot: int) -> list[int]:
+        """The elements that the text in the slot is listed under."""
+        codes = decode(self._texts[slot])
+        elements = self._vocabulary.known_elements(codes)
+        elements.sort(key=self._vocabulary.order.__getitem__)
+        return elements[: self._bounds.prefix(len(codes))]
+
+    def _new_slot(self, id: str, text: Encoded, signature: int, position: Position) -> int:
+        if self._free:
+            slot = self._free.pop()
+            self._ids[slot] = id
+            self._texts[slot] = text
+            self._signatures[slot] = signature
+            self._added[slot] = self._additions
+            self._offsets[slot], self._places[slot] = position
+        else:
+            slot = len(self._ids)
+            self._ids.append(id)
+            self._texts.append(text)
+            self._signatures.append(signature)
+            self._added.append(self._additions)
+            self._offsets.append(position[0])
+            self._places.append(position[1])
+        self._slots[id] = slot
+        self._additions += 1
+        self._last = max(self._last, position)
+        return slot
+
+    def _move(self, element: int) -> None:
+        """Let an element that has become more frequent move up in the order, and mend the lists of its texts.
+
+        It can only leave the rarest few of a text, never enter them; the one that follows them takes its place.
+        """
+        listed = self._lists.get(element)
+        if listed is None:
+            self._vocabulary.move(element)
+            return
+        if len(listed) > _LONGEST_MOVE:
+            return
+        self._vocabulary.move(element)
+        staying = array("I")
+        for slot in listed:
+            rarest = self._rarest(slot)
+            if element in rarest:
+                staying.append(slot)
+            else:
+                self._lists.setdefault(rarest[-1], array("I")).append(slot)
+        self._lists[element] = staying

@@ -3,8 +3,8 @@
 `rouge_tokens` gives what the default tokenizer of rouge_score 0.1.2 gives without its stemmer: lower case, then every
 run of ASCII letters and digits. A text in another script has no tokens there, and so is similar to nothing.
 
-`unicode_tokens` is for every language: compatibility forms are folded (NFKC) and so is case; a token is a run of letters
-and digits with their combining marks; in scripts that are written without spaces (Han, Kana, Thai, Lao, Khmer,
+`unicode_tokens` is for every language: compatibility forms are folded (NFKC) and so is case; a token is a run of
+letters and digits with their combining marks; in scripts that are written without spaces (Han, Kana, Thai, Lao, Khmer,
 Burmese) each letter with its marks is a token of its own. On ASCII text the two agree. It knows no dictionary: it does
 not find the words of such a script, only its letters.
 """

@@ -29,7 +29,7 @@ TOPICS = (
 
 def instruction_text(number: int) -> str:
     """Texts that repeat themselves enough for all verdicts to occur."""
-    noun = " ".join(("old", "red", "small", "wooden")[number % 4 : number % 4 + 1] + [f"thing{number % 97}"])
+    noun = f"{('old', 'red', 'small', 'wooden')[number % 4]} thing{number % 97}"
     return TOPICS[number % len(TOPICS)].format(noun) if number % 11 else "Draw it"
 
 
@@ -73,7 +73,7 @@ class Rig:
 
     def configure(self) -> None:
         classifier = decider.first_classifier(self.policy, seeds())
-        configure_run(self.settings, self.run, self.policy, seeds(), {}, classifier)
+        configure_run(self.settings, self.run, self.policy, seeds(), versions={}, classifier=classifier)
 
     def writer(self) -> LogWriter:
         return LogWriter(self.settings, self.run, "test")

@@ -1,0 +1,54 @@
+# Two commands do all: `make run` (the main job) and `make test`.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: run test check unit integration e2e bench lock schemas setup clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run    a whole run on this machine: Kafka, a small LLM, the filter, the trainer (under 10 minutes)"
+	@echo "make test   everything that is checked: lint, types, imports, schemas, tests"
+	@echo "make bench  measurements, side by side"
+
+setup: .venv/.ready
+
+.venv/.ready: requirements.txt requirements-model.txt pyproject.toml infra/install.py
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not there. Install Python 3.11, or name it: make run PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) infra/install.py
+
+run: setup
+	@$(BIN)/sedi run --preset demo
+
+test: check
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m schemas.generate --check
+
+unit: setup
+	$(BIN)/python -m pytest tests/unit
+
+integration: setup
+	$(BIN)/python -m pytest tests/integration
+
+e2e: setup
+	$(BIN)/python -m pytest tests/e2e
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+schemas: setup
+	$(BIN)/python -m schemas.generate
+
+# Pins everything that pyproject.toml asks for, by hash and without naming where it is fetched from.
+lock: setup
+	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --quiet --upgrade -o requirements.txt
+
+clean:
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache build *.egg-info

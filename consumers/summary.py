@@ -1,0 +1,96 @@
+"""One line for people about one event."""
+
+from functools import singledispatch
+
+from schemas.events import (
+    CallAnswered,
+    CallFailed,
+    CallStarted,
+    ClassifierFitted,
+    Event,
+    InstructionKept,
+    InstructionsGenerated,
+    InstructionsRejected,
+    ReplaceSeeds,
+    RunConfigured,
+    RunStarted,
+    RunStopped,
+    TrainingLogged,
+)
+
+
+@singledispatch
+def summary(event: Event) -> str:
+    """What happened, in a phrase without the event's name. Texts are whole; the caller cuts the line."""
+    raise NotImplementedError(f"{type(event).__name__} has no line for people; give it one in {__name__}.")
+
+
+@summary.register
+def _(event: RunConfigured) -> str:
+    by = event.policy
+    return f"mode {by.mode}, threshold {by.threshold}, batch {by.batch_size}, {len(event.seeds)} seeds"
+
+
+@summary.register
+def _(event: ClassifierFitted) -> str:
+    return f"on {event.texts} {event.fitted_on}, in force from offset {event.from_offset}"
+
+
+@summary.register
+def _(event: RunStarted) -> str:
+    return ", ".join(f"{name} {version}" for name, version in event.versions.items())
+
+
+@summary.register
+def _(event: RunStopped) -> str:
+    return event.reason
+
+
+@summary.register
+def _(event: CallStarted) -> str:
+    return f"{event.model}, lane {event.lane}, number {event.number}, step {event.step}, attempt {event.attempt}"
+
+
+@summary.register
+def _(event: CallAnswered) -> str:
+    tokens = "usage unknown" if event.usage is None else f"{event.usage.completion_tokens} tokens"
+    cost = "" if event.cost_usd is None else f", ${event.cost_usd:.4f}"
+    return f"{tokens} in {event.latency_s:.1f} s{cost}"
+
+
+@summary.register
+def _(event: CallFailed) -> str:
+    return f"attempt {event.attempt}: {event.error}{', will be retried' if event.retry else ''}"
+
+
+@summary.register
+def _(event: InstructionsGenerated) -> str:
+    return f"{len(event.instructions)} instructions, {len(event.unparsed)} unparsed, from {', '.join(event.seed_ids)}"
+
+
+@summary.register
+def _(event: InstructionKept) -> str:
+    return f"cluster {event.cluster}: {' '.join(event.instruction.split())}"
+
+
+@summary.register
+def _(event: InstructionsRejected) -> str:
+    reasons = ", ".join(dict.fromkeys(rejection.reason for rejection in event.rejections))
+    return f"{event.kept} of {event.generated} kept{f', rejected: {reasons}' if reasons else ''}"
+
+
+@summary.register
+def _(event: TrainingLogged) -> str:
+    where = f"epoch {event.epoch} window {event.window}"
+    if not event.steps:
+        return f"{where}: no steps"
+    first, last = event.steps[0], event.steps[-1]
+    loss = "not finite" if last.loss is None else f"{last.loss:.3f}"
+    norm = "not finite" if last.grad_norm is None else f"{last.grad_norm:.3f}"
+    return f"{where}: steps {first.step} to {last.step}, loss {loss}, gradient norm {norm}"
+
+
+@summary.register
+def _(event: ReplaceSeeds) -> str:
+    changes = ", ".join(f"{change.victim_id} by {change.seed.id}" for change in event.replacements)
+    return f"epoch {event.epoch} window {event.window}: {event.outcome}{f', {changes}' if changes else ''}"

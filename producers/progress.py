@@ -1,0 +1,185 @@
+"""What one generator lane has to know of its run, kept up to date from the log.
+
+`Progress` is a fold over five topics of a run. Nothing in it lives anywhere else, so a generator that was killed and
+starts again knows what the dead one knew: which number comes next, which calls of the unfinished generations were
+already answered (and are not paid again), and which seeds these were shown.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from infra.log import LogReader, Record
+from infra.settings import Settings
+from schemas import ids
+from schemas.errors import RunError
+from schemas.events import (
+    CallAnswered,
+    CallFailed,
+    CallStarted,
+    InstructionsGenerated,
+    InstructionsRejected,
+    ReplaceSeeds,
+    RunConfigured,
+    TrainingLogged,
+)
+from schemas.seeds import SeedTask
+from streams.core.ledger import Ledger
+from streams.core.seeds import SeedPool
+
+TOPICS = ("generated", "calls", "seed-commands", "rejected", "training-log")
+
+
+@dataclass
+class Progress:
+    """The state of the fold.
+
+    ledger              of the whole run
+    pool                the seeds in force
+    next_number         the lane's first number that is not on `generated`
+    style               of the lane's last generation, None before the first
+    generations         on `generated`, of all lanes, each counted once
+    generated_end       offset that the next record of `generated` will get
+    decided_offset      last record of `generated` that the filter is done with, -1 for none
+    kept_total          instructions kept in the run up to there
+    trained             rows of epoch 1 in the training log, by the cluster they came from
+    answers             answered calls of the lane's unfinished generations, by request id
+    """
+
+    lane: str
+    configured: RunConfigured
+    ledger: Ledger = field(default_factory=Ledger)
+    next_number: int = 0
+    style: str | None = None
+    generations: int = 0
+    generated_end: int = 0
+    decided_offset: int = -1
+    kept_total: int = 0
+    trained: dict[int, int] = field(default_factory=dict)
+    answers: dict[str, CallAnswered] = field(default_factory=dict)
+    pool: SeedPool = field(init=False)
+    _commands: list[tuple[int, str, ReplaceSeeds]] = field(default_factory=list)
+    _windows: set[tuple[int, int]] = field(default_factory=set)
+    _last: dict[str, int] = field(default_factory=dict)
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _attempts: dict[str, int] = field(default_factory=dict)
+    _causes: dict[int, str | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.pool = SeedPool.of(self.configured.seeds)
+
+    def apply(self, record: Record) -> None:
+        """Take one record into account. Records must come in log order within each topic; repeats do no harm."""
+        event = record.event
+        match event:
+            case CallStarted() | CallAnswered() | CallFailed():
+                if self.ledger.apply(event, record.id):
+                    self._call(event, None if record.decoded is None else record.decoded.meta.causation_id)
+            case InstructionsGenerated():
+                self.generated_end = max(self.generated_end, record.offset + 1)
+                self._generated(event)
+            case InstructionsRejected() if event.generated_offset > self.decided_offset:
+                self.decided_offset = event.generated_offset
+                self.kept_total = event.kept_total
+            case ReplaceSeeds() if self.pool.apply(event, record.offset):
+                self._commands.append((record.offset, record.id, event))
+            case TrainingLogged() if event.epoch == 1 and (event.epoch, event.window) not in self._windows:
+                self._windows.add((event.epoch, event.window))
+                for row in (row for step in event.steps for row in step.rows):
+                    self.trained[row.cluster] = self.trained.get(row.cluster, 0) + 1
+            case None if record.topic == "generated":
+                self.generated_end = max(self.generated_end, record.offset + 1)
+            case _:
+                pass
+
+    @property
+    def filter_lag(self) -> int:
+        """Generations on the log that the filter is not done with."""
+        return self.generated_end - 1 - self.decided_offset
+
+    def next_attempt(self, request_id: str) -> int:
+        """The number of the next attempt at a request of this lane; the first is 1."""
+        return self._attempts.get(request_id, 0) + 1
+
+    def attempts(self) -> dict[str, int]:
+        """Attempts on the ledger at each request of the lane's unfinished generations."""
+        return dict(self._attempts)
+
+    def seeds_of(self, number: int) -> tuple[tuple[SeedTask, ...], int, str]:
+        """The seeds to show in a generation of this lane, the `seed-commands` offset they are from, and its event's id.
+
+        A generation that a dead generator had begun is shown the seeds that it had been shown then.
+        """
+        offset = self.pool.commands_offset
+        if number in self._causes:
+            offset = next((at for at, id, _ in self._commands if id == self._causes[number]), -1)
+        pool = self.pool
+        if offset != pool.commands_offset:
+            pool = SeedPool.of(self.configured.seeds)
+            for at, _, command in self._commands:
+                if at <= offset:
+                    pool.apply(command, at)
+        policy = self.configured.policy
+        seeds = pool.sample(policy.seeds_per_request, policy.rng_seed, self.lane, number)
+        cause = next((id for at, id, _ in self._commands if at == offset), ids.run_id(self.configured.run))
+        return seeds, offset, cause
+
+    def unfinished(self) -> int:
+        """Generations of this lane that were begun and are not on `generated`."""
+        return len(self._causes)
+
+    def _call(self, event: CallStarted | CallAnswered | CallFailed, causation_id: str | None) -> None:
+        match event:
+            case CallStarted() if event.lane == self.lane and event.number >= self.next_number:
+                self._numbers[event.request_id] = event.number
+                self._attempts[event.request_id] = max(event.attempt, self._attempts.get(event.request_id, 0))
+                if event.step == 0:
+                    # The first call of a generation settles which seeds it is shown.
+                    self._causes.setdefault(event.number, causation_id)
+            case CallAnswered() if event.request_id in self._numbers:
+                self.answers.setdefault(event.request_id, event)
+            case _:
+                pass
+
+    def _generated(self, event: InstructionsGenerated) -> None:
+        if event.number <= self._last.get(event.lane, -1):
+            return
+        self._last[event.lane] = event.number
+        self.generations += 1
+        if event.lane != self.lane:
+            return
+        self.next_number = event.number + 1
+        self.style = event.style
+        for request_id in [id for id, number in self._numbers.items() if number <= event.number]:
+            del self._numbers[request_id]
+            self._attempts.pop(request_id, None)
+            self.answers.pop(request_id, None)
+        for number in [number for number in self._causes if number <= event.number]:
+            del self._causes[number]
+
+
+class ProgressReader:
+    """Keeps a `Progress` up to date; one thread at a time. Topics may come in any order among themselves."""
+
+    def __init__(self, settings: Settings, configured: RunConfigured, lane: str, *, watch_kept: bool = False) -> None:
+        run = configured.run
+        self.progress = Progress(lane, configured)
+        self._reader = LogReader(settings, run, TOPICS, f"generator-{lane}")
+        self._kept = LogReader(settings, run, ["kept"], f"generator-{lane}-kept") if watch_kept else None
+        self.refresh()
+
+    def refresh(self) -> Progress:
+        """Apply everything that is on the log now."""
+        for record in self._reader.read_to_end():
+            self.progress.apply(record)
+        return self.progress
+
+    def kept_ends(self) -> Mapping[int, int]:
+        """Records in each partition of `kept`."""
+        if self._kept is None:
+            raise RunError("The ends of `kept` were asked for without watching them; pass watch_kept.")
+        return {partition: end for (_, partition), end in self._kept.ends().items()}
+
+    def close(self) -> None:
+        self._reader.close()
+        if self._kept is not None:
+            self._kept.close()

@@ -1,0 +1,33 @@
+"""`sedi doctor`: what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import typer
+
+from sedi.options import AsJson, ExitCode, Servers, StateDir, epilog, settings_of
+
+
+def register(app: typer.Typer) -> None:
+    app.command("doctor", epilog=epilog("sedi doctor", "sedi doctor --json"))(doctor)
+
+
+def doctor(as_json: AsJson = False, bootstrap_servers: Servers = None, state_dir: StateDir = None) -> None:
+    """What this machine has and lacks, each with how to get it, and every setting with where its value is from.
+
+    Secrets are not shown. Ends with 1 when something that is needed is missing.
+    """
+    from infra.doctor import check
+    from sedi.output import console, print_json, table
+
+    checks = check(settings_of(bootstrap_servers, state_dir))
+    if as_json:
+        print_json(checks)
+    else:
+        rows = [(each.level, each.name, each.found) for each in checks]
+        out = console()
+        out.print(table("Checks", ("", "what", "found"), rows))
+        for each in checks:
+            if each.remedy is not None:
+                out.print(f"{each.level}: {each.name}: {each.remedy}")
+    if not all(each.ok for each in checks):
+        raise typer.Exit(ExitCode.FAILED)

@@ -1,0 +1,134 @@
+"""The live view of a run: a dashboard in a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from sedi.output import dollars, percent, shown, table, tell
+from sedi.seed_tables import seed_table
+
+if TYPE_CHECKING:
+    from consumers.status import Status
+    from sedi.orchestrate import Progress
+
+_LINE_S = 10.0
+_BAR = 24
+
+
+class LiveView(AbstractContextManager["LiveView"]):
+    """Shows what it is given, as often as it is given; `say` puts a sentence above it."""
+
+    def __init__(self, out: Console) -> None:
+        self._out = out
+        self._live = Live(console=out, auto_refresh=False, transient=True) if out.is_terminal else None
+        self._last = (0.0, "", -1)
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        if self._live is not None:
+            self._out.print(text)
+        else:
+            tell(text)
+
+    def show(self, status: Status, progress: Progress) -> None:
+        if self._live is not None:
+            self._live.update(dashboard(status, progress), refresh=True)
+            return
+        then, phase, windows = self._last
+        if time.monotonic() - then >= _LINE_S or phase != progress.phase or windows != progress.windows:
+            self._last = time.monotonic(), progress.phase, progress.windows
+            tell(line(status, progress))
+
+
+def line(status: Status, progress: Progress) -> str:
+    """One line for logs and pipes."""
+    window = status.last_window
+    training = f", loss {shown(window.loss)} grad norm {shown(window.grad_norm)}" if window else ""
+    return (
+        f"{progress.elapsed_s:4.0f} s  {progress.phase}: {status.generated} generated, {status.kept} kept "
+        f"({percent(status.kept_share)}), {status.rejected_total} rejected, clusters {list(status.clusters)}, "
+        f"{status.steps} steps, {_windows(progress)} windows{training}, {status.replacements} seeds replaced, "
+        f"cost {dollars(status.cost_usd, status.cost_known_usd)}"
+        + (f" | {progress.training}" if progress.training else "")
+    )
+
+
+def dashboard(status: Status, progress: Progress) -> RenderableType:
+    """The whole view, for a terminal."""
+    parts: list[RenderableType] = [_head(status, progress), _flow(status), _clusters(status)]
+    if status.lowest_seeds:
+        parts.append(seed_table("Seeds with the lowest scores", status.lowest_seeds[:3]))
+        parts.append(seed_table("Seeds with the highest scores", status.highest_seeds[:3]))
+    return Group(*parts)
+
+
+def _head(status: Status, progress: Progress) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    elapsed = f"{progress.elapsed_s:.0f} s"
+    if progress.windows_wanted:
+        bar = ProgressBar(total=progress.windows_wanted, completed=progress.windows, width=_BAR)
+        grid.add_row(
+            f"Run {status.run}", bar, f"{_windows(progress)} windows", f"{progress.elapsed_s:.0f} s", progress.phase
+        )
+    else:
+        grid.add_row(f"Run {status.run}", f"{progress.elapsed_s:.0f} s", progress.phase)
+    children = "   ".join(f"{name} {state}" for name, state in progress.children.items())
+    outer = Table.grid()
+    outer.add_row(grid)
+    outer.add_row(children)
+    return outer
+
+
+def _flow(status: Status) -> Table:
+    rates, window = status.rates, status.last_window
+    reasons = ", ".join(f"{reason} {count}" for reason, count in status.rejected.items()) or "none"
+    tokens = f"{shown(status.tokens.prompt)} in, {shown(status.tokens.completion)} out"
+    last = "none yet"
+    if window is not None:
+        outcome = "not answered yet" if window.outcome is None else f"{window.outcome}, {window.replacements} seeds"
+        last = f"to step {window.step}: loss {shown(window.loss)}, gradient norm {shown(window.grad_norm)}; {outcome}"
+    return table(
+        "",
+        ("", ""),
+        [
+            ("LLM", f"{status.calls.answered} calls answered, {status.calls.failed} failed; tokens {tokens}"),
+            ("cost", dollars(status.cost_usd, status.cost_known_usd)),
+            ("generated", f"{status.generated} in {status.generations} generations, {rates.generated:.2f} a second"),
+            ("kept", f"{status.kept} ({percent(status.kept_share)}), {rates.kept:.2f} a second"),
+            ("rejected", f"{status.rejected_total}: {reasons}"),
+            (
+                "waiting",
+                f"{status.lag.generations} generations to decide on, {status.lag.untrained} rows to train on",
+            ),
+            ("training", f"{status.steps} steps in {status.windows} windows, {status.replacements} seeds replaced"),
+            ("last window", last),
+        ],
+    )
+
+
+def _clusters(status: Status) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    top = max(*status.clusters, 1) if len(status.clusters) > 1 else max(status.clusters[0], 1)
+    for cluster, rows in enumerate(status.clusters):
+        grid.add_row(f"cluster {cluster}", ProgressBar(total=top, completed=rows, width=_BAR), f"{rows:,}")
+    return grid
+
+
+def _windows(progress: Progress) -> str:
+    return f"{progress.windows}/{progress.windows_wanted}" if progress.windows_wanted else str(progress.windows)

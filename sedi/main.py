@@ -1,0 +1,96 @@
+"""The command `sedi`: its sub-commands, and the one place where errors and signals become exit codes.
+
+Every expected error is a `SediError` and is printed as its one sentence, without a traceback; anything else is a fault
+of this program and shows one. Ctrl-C and SIGTERM end a command through the same clean-up. A reader that goes away
+(`sedi tail | head`) is no error.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from infra.supervisor import die_with_parent
+from schemas.errors import BrokerError, ConfigurationError, SediError, TopicMismatch
+from sedi import broker, doctor, report, run, seeds, status, tail, topics, worker
+from sedi.options import EXIT_CODES, ExitCode
+from sedi.output import complain
+
+_COMMANDS = (run, worker, status, tail, report, seeds, topics, broker, doctor)
+
+
+class FrontDoor(TyperGroup):
+    """The group of all commands; ends quietly when whoever reads our output has gone."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _drop_output()
+            raise typer.Exit(ExitCode.OK) from None
+
+
+def build() -> typer.Typer:
+    """The application with every command registered."""
+    app = typer.Typer(
+        name="sedi",
+        cls=FrontDoor,
+        help="Instruction data from an LLM, a filter and a trainer that steer one another over one replayable log.",
+        epilog=f"Example:\n\n  sedi report --run demo --json\n\n{EXIT_CODES}",
+        no_args_is_help=True,
+        add_completion=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    for command in _COMMANDS:
+        command.register(app)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns its exit code."""
+    die_with_parent()
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        get_command(build()).main(args=arguments, prog_name="sedi")
+    except SystemExit as end:
+        return _flushed(end.code if isinstance(end.code, int) else ExitCode.FAILED)
+    except KeyboardInterrupt:  # in the moments before and after a command
+        return ExitCode.INTERRUPTED
+    except SediError as error:
+        complain(str(error))
+        return exit_code_of(error)
+    return _flushed(ExitCode.OK)
+
+
+def exit_code_of(error: SediError) -> ExitCode:
+    """The exit code that an error is reported by."""
+    if isinstance(error, ConfigurationError):
+        return ExitCode.USAGE
+    if isinstance(error, BrokerError) and not isinstance(error, TopicMismatch):
+        return ExitCode.UNREACHABLE
+    return ExitCode.FAILED
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _flushed(code: int) -> int:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+    return code
+
+
+def _drop_output() -> None:
+    """Let what is still in the buffer go nowhere instead of failing again when Python ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

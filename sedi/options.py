@@ -1,0 +1,56 @@
+"""What the commands have in common: options, exit codes, how help ends, settings out of flags.
+
+Nothing heavy is imported here; what a command needs it imports when it runs, so that `sedi --help` comes at once.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+DEFAULT_RUN = "demo"
+
+
+class ExitCode(IntEnum):
+    """How every command ends."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    INTERRUPTED = 130
+
+
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed or found a problem, 2 wrong usage or settings, 3 cluster not reachable, "
+    "130 interrupted."
+)
+
+Run = Annotated[str, typer.Option("--run", envvar="SEDI_RUN", help="Name of the run.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Servers = Annotated[
+    str | None,
+    typer.Option("--bootstrap-servers", metavar="HOST:PORT,...", help="Kafka. Default: setting bootstrap_servers."),
+]
+StateDir = Annotated[
+    Path | None, typer.Option("--state-dir", help="Broker data, logs, checkpoints. Default: setting state_dir.")
+]
+
+
+def epilog(*examples: str) -> str:
+    """How a command's help ends: examples, and the exit codes."""
+    shown = "\n\n".join(f"  {example}" for example in examples)
+    return f"Example:\n\n{shown}\n\n{EXIT_CODES}"
+
+
+def settings_of(bootstrap_servers: str | None = None, state_dir: Path | None = None, **flags: object) -> Settings:
+    """The settings with these flags; None means not given. Raises ConfigurationError."""
+    from infra.settings import load
+
+    return load(bootstrap_servers=bootstrap_servers, state_dir=state_dir, **flags)

@@ -1,0 +1,85 @@
+"""`sedi run`: a whole run in one terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, settings_of
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        "run", epilog=epilog("sedi run --preset demo", "sedi run --run mine --max-kept 5000 --set threshold=0.8")
+    )(run_command)
+
+
+def run_command(
+    run: Run = DEFAULT_RUN,
+    preset: Annotated[str | None, typer.Option("--preset", help="`demo`, or a TOML file of your own like it.")] = None,
+    mode: Annotated[str | None, typer.Option("--mode", help="`sedi` or the baseline `self-instruct`.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A field of the policy.")] = None,
+    seeds: Annotated[str | None, typer.Option("--seeds", help="A seed file, or a name given at import.")] = None,
+    seed_count: Annotated[int | None, typer.Option("--seed-count", min=1, help="Only the first so many seeds.")] = None,
+    windows: Annotated[int | None, typer.Option("--windows", min=1, help="End after so many more windows.")] = None,
+    max_kept: Annotated[int | None, typer.Option("--max-kept", min=1, help="End when so many are kept.")] = None,
+    max_calls: Annotated[int | None, typer.Option("--max-calls", min=1, help="End after so many LLM calls.")] = None,
+    max_usd: Annotated[float | None, typer.Option("--max-usd", min=0, help="End when so much was spent.")] = None,
+    time_limit: Annotated[float | None, typer.Option("--time-limit", help="Seconds; fails if it takes longer.")] = None,
+    generate: Annotated[list[str] | None, typer.Option("--generate", help="An argument for `sedi generate`.")] = None,
+    train: Annotated[list[str] | None, typer.Option("--train", help="An argument for `sedi train`.")] = None,
+    no_trainer: Annotated[bool, typer.Option("--no-trainer", help="Generate and filter only.")] = False,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Start the broker, a worker, a trainer and a generator; show how it goes; end it in order.
+
+    A run of the same name goes on where it was. Ctrl-C once ends it in order: calls in flight are written, what is
+    written is decided, the trainer saves its checkpoint; twice ends it at once. Nothing is lost either way. Without
+    --windows or a budget it goes on until then. The broker stays up for a look at the log.
+    """
+    from consumers.report import report
+    from sedi.live import LiveView
+    from sedi.orchestrate import Orchestra, prepare
+    from sedi.output import console, print_json
+    from sedi.report import show_report
+    from sedi.run_options import read_options
+
+    flags = {
+        "seeds": seeds, "seed_count": seed_count, "windows": windows, "max_kept": max_kept, "max_calls": max_calls,
+        "max_usd": max_usd, "time_limit_s": time_limit, "generate": generate, "train": train,
+        "trainer": False if no_trainer else None,
+    }  # fmt: skip
+    fields = [*(set_ or ()), *([f"mode={mode}"] if mode else ())]
+    options = read_options(preset, flags, fields)
+    settings = settings_of(bootstrap_servers, state_dir)
+    out = console()
+    with LiveView(out) as view:
+        prepare(settings, run, options, view.say)
+        ended = Orchestra(settings, run, options, view.show, view.say).play()
+    found = report(settings, run)
+    if as_json:
+        print_json({"reason": ended.reason, "reached": ended.reached, "report": found})
+    else:
+        show_report(found)
+        out.print(_further(ended.reason, run))
+    if not ended.reached:
+        raise typer.Exit(ExitCode.INTERRUPTED if ended.interrupted else ExitCode.FAILED)
+
+
+def _further(reason: str, run: str) -> str:
+    sedi = sys.argv[0] if sys.argv[0].endswith("sedi") else "sedi"
+    name = "" if run == DEFAULT_RUN else f" --run {run}"
+    commands = (
+        (f"{sedi} report{name}", "what it made and what it cost; --json for all of it"),
+        (f"{sedi} seeds history{name}", "which seeds were replaced, and why"),
+        (f"{sedi} tail{name} --until-end", "every event; --topic kept for the data"),
+        (f"{sedi} run{name}", "go on"),
+        (f"{sedi} broker stop", "stop the broker"),
+    )
+    width = max(len(command) for command, _ in commands)
+    lines = "\n".join(f"  {command:{width}}   {what}" for command, what in commands)
+    return f"\nEnded: {reason}. The broker still runs, so that you can look further:\n{lines}"

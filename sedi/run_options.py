@@ -1,0 +1,109 @@
+"""What `sedi run` is asked to do: a preset file, and flags that win over it."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from infra.settings import Settings
+from schemas.errors import ConfigurationError
+from schemas.policy import Policy, policy_for
+from schemas.seeds import SeedTask, parse_seed_lines
+
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a preset file holds.
+
+    policy             fields of the policy that differ from its mode's defaults; `mode` among them
+    seeds              a name that `sedi seeds import` gave, or a file; none: the project's own seed tasks
+    seed_count         only the first so many of them
+    windows            end after so many more training windows were closed and answered
+    show_replacement   and after the LLM was shown a seed that training had put in the pool
+    time_limit_s       end, and fail, when that takes longer
+    max_kept, max_calls, max_usd   budgets of the run, held by the generator
+    generate, train    further arguments of `sedi generate` and `sedi train`
+    trainer            whether to train at all
+    """
+
+    policy: dict[str, Any] = {}
+    seeds: str | None = None
+    seed_count: int | None = None
+    windows: int | None = None
+    show_replacement: bool = False
+    time_limit_s: float | None = None
+    max_kept: int | None = None
+    max_calls: int | None = None
+    max_usd: float | None = None
+    generate: tuple[str, ...] = ()
+    train: tuple[str, ...] = ()
+    trainer: bool = True
+
+    @property
+    def has_end(self) -> bool:
+        """Whether the run ends by itself."""
+        return any(end is not None for end in (self.windows, self.max_kept, self.max_calls, self.max_usd))
+
+    def limits(self) -> list[str]:
+        """The budgets as arguments of `sedi generate`."""
+        given = {"--max-kept": self.max_kept, "--max-calls": self.max_calls, "--max-usd": self.max_usd}
+        return [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
+
+
+def read_options(preset: str | None, flags: Mapping[str, Any], policy: Sequence[str]) -> RunOptions:
+    """The options of a preset (a name or a file), with flags that are not None, and `KEY=VALUE` policy fields.
+
+    Raises ConfigurationError naming the file and the field.
+    """
+    data: dict[str, Any] = {} if preset is None else _read(preset)
+    data.update({name: value for name, value in flags.items() if value is not None})
+    fields = dict(data.get("policy", {}))
+    for pair in policy:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigurationError(f"--set takes KEY=VALUE, such as --set threshold=0.7; {pair!r} is not that.")
+        fields[name] = _value(name, value)
+    data["policy"] = fields
+    try:
+        return msgspec.convert(data, RunOptions)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"The preset {preset!r} is wrong: {error}.") from error
+
+
+def policy_of(options: RunOptions) -> Policy:
+    """The policy that the options describe. Raises ConfigurationError for a wrong field."""
+    fields = dict(options.policy)
+    return policy_for(str(fields.pop("mode", "sedi")), **fields)
+
+
+def seeds_of(options: RunOptions, settings: Settings) -> tuple[SeedTask, ...]:
+    """The seeds that the options name. Raises ConfigurationError when they cannot be read or are too few."""
+    if options.seeds is None:
+        text = (files("producers") / "seeds" / "seed_tasks.jsonl").read_text(encoding="utf-8")
+        seeds = parse_seed_lines(text.split("\n"), "the project's seed tasks")
+    else:
+        from sedi.seed_files import find
+
+        seeds = find(settings, options.seeds)
+    if options.seed_count is not None and not 1 <= options.seed_count <= len(seeds):
+        raise ConfigurationError(f"seed_count is {options.seed_count}, and there are {len(seeds)} seeds.")
+    return seeds[: options.seed_count]
+
+
+def _read(preset: str) -> dict[str, Any]:
+    shipped = files("sedi") / "presets"
+    names = sorted(file.name.removesuffix(".toml") for file in shipped.iterdir() if file.name.endswith(".toml"))
+    if preset not in names and not Path(preset).is_file():
+        raise ConfigurationError(f"There is no preset {preset!r}: no such file, and ours are {', '.join(names)}.")
+    try:
+        source = shipped / f"{preset}.toml" if preset in names else Path(preset)
+        return tomllib.loads(source.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The preset {preset!r} is not TOML: {error}.") from error
+
+
+def _value(name: str, text: str) -> Any:
+    """Lists are given with commas; numbers and booleans are converted by the policy itself."""
+    return [part for part in text.split(",") if part] if name == "rules" else text

@@ -1,0 +1,57 @@
+"""Tables of seeds, for the commands that show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from sedi.output import clock, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from consumers.seed_table import ReplacementRow, SeedRow
+
+_TEXT_SHOWN = 60
+
+
+def seed_table(title: str, rows: Iterable[SeedRow]) -> Table:
+    """Seeds with their scores."""
+    return table(
+        title,
+        ("seed", "#shown", "#generated", "#kept", "#score", "since", "instruction"),
+        (
+            (
+                row.id,
+                row.shown,
+                row.generated,
+                row.kept,
+                row.score,
+                "start" if row.since_offset < 0 else f"command {row.since_offset}",
+                row.instruction[:_TEXT_SHOWN],
+            )
+            for row in rows
+        ),
+    )
+
+
+def history_table(title: str, rows: Iterable[ReplacementRow]) -> Table:
+    """Replacements in the order they were made."""
+    return table(
+        title,
+        ("when", "window", "#step", "metric", "#value", "victim", "#score", "new seed", "instruction"),
+        (
+            (
+                clock(row.timestamp_ms),
+                f"{row.epoch}/{row.window}",
+                row.step,
+                row.metric,
+                row.value,
+                row.victim_id,
+                f"{row.victim_kept}/{row.victim_generated}",
+                row.seed_id,
+                row.seed_instruction[:_TEXT_SHOWN],
+            )
+            for row in rows
+        ),
+    )

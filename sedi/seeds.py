@@ -1,0 +1,85 @@
+"""`sedi seeds`: the pool of a run, its history, and seed files of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, epilog, settings_of
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="The seed pool of a run: list, history; seed files: import.", no_args_is_help=True)
+    group.command("list", epilog=epilog("sedi seeds list --run demo --lowest"))(list_seeds)
+    group.command("history", epilog=epilog("sedi seeds history --run demo --json"))(history)
+    group.command(
+        "import", epilog=epilog("sedi seeds import seed_tasks.jsonl --name classic", "sedi run --seeds classic")
+    )(import_file)
+    app.add_typer(group, name="seeds")
+
+
+def list_seeds(
+    *,
+    run: Run = DEFAULT_RUN,
+    lowest: Annotated[bool, typer.Option("--lowest", help="Lowest score first, seeds without one last.")] = False,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """The seeds in the pool now, each with its score: kept / generated of the generations it was shown in."""
+    from consumers.reading import read_fold
+    from consumers.seed_table import by_score, seed_rows
+    from sedi.output import console, print_json
+    from sedi.seed_tables import seed_table
+
+    rows = seed_rows(read_fold(settings_of(bootstrap_servers, state_dir), run, dead_letters=False))
+    if lowest:
+        rows = (*by_score(rows), *(row for row in rows if row.score is None))
+    if as_json:
+        print_json(rows)
+    else:
+        console().print(seed_table(f"Seeds of run {run}", rows))
+
+
+def history(
+    *,
+    run: Run = DEFAULT_RUN,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Every replacement of a seed: because of which training window and step, the victim and its score, the new one."""
+    from consumers.reading import read_fold
+    from consumers.seed_table import replacement_rows
+    from sedi.output import console, print_json
+    from sedi.seed_tables import history_table
+
+    rows = replacement_rows(read_fold(settings_of(bootstrap_servers, state_dir), run, dead_letters=False))
+    if as_json:
+        print_json(rows)
+    else:
+        console().print(history_table(f"Seed replacements of run {run}", rows))
+
+
+def import_file(
+    file: Annotated[Path, typer.Argument(help="A seed file in the classic format, JSON Lines.")],
+    name: Annotated[str | None, typer.Option("--name", help="Name to use it by. Default: the file's own.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite seeds of that name.")] = False,
+    as_json: AsJson = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Check a seed file and install it under a name, for `sedi run --seeds NAME`.
+
+    Each line is an object with id, instruction, instances [{input, output}] and is_classification.
+    """
+    from sedi.output import print_json
+    from sedi.seed_files import install
+
+    installed = install(settings_of(state_dir=state_dir), file, name, replace=replace)
+    if as_json:
+        print_json(installed)
+    else:
+        typer.echo(f"{installed.seeds} seeds, {installed.classification} of them classification, in {installed.path}")
+        typer.echo(f"Use them with: sedi run --seeds {installed.name}")

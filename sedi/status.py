@@ -1,0 +1,108 @@
+"""`sedi status`: how a run does at this moment."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, settings_of
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from consumers.status import Status, Watch, WindowStatus
+
+
+def register(app: typer.Typer) -> None:
+    app.command("status", epilog=epilog("sedi status --watch", "sedi status --run demo --json"))(status)
+
+
+def status(
+    *,
+    run: Run = DEFAULT_RUN,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on, showing it again and again.")] = False,
+    every: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between two looks of --watch.")] = 2.0,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Lag, rates, cost, cluster balance, seeds, the last training window, and the broker's health.
+
+    With --watch and --json one JSON object a line. Ends with 3 when the cluster does not answer.
+    """
+    from consumers.status import Watch
+    from sedi.output import console, print_json
+
+    with Watch(settings_of(bootstrap_servers, state_dir), run) as eye:
+        if watch:
+            _look_for_ever(eye, every, as_json)
+        found = eye.look()
+    if as_json:
+        print_json(found)
+    else:
+        console().print(_shown(found))
+    if not found.broker.healthy:
+        raise typer.Exit(ExitCode.UNREACHABLE)
+
+
+def _look_for_ever(eye: Watch, every: float, as_json: bool) -> NoReturn:
+    import msgspec
+    from rich.live import Live
+
+    from sedi.output import console
+
+    if as_json:
+        while True:
+            sys.stdout.write(msgspec.json.encode(eye.look()).decode() + "\n")
+            sys.stdout.flush()
+            time.sleep(every)
+    out = console()
+    if not out.is_terminal:
+        while True:
+            out.print(_shown(eye.look()))
+            time.sleep(every)
+    with Live(console=out, auto_refresh=False, screen=False) as live:
+        while True:
+            live.update(_shown(eye.look()), refresh=True)
+            time.sleep(every)
+
+
+def _shown(found: Status) -> Group:
+    from rich.console import Group
+
+    from sedi.output import clock, dollars, percent, table
+    from sedi.seed_tables import seed_table
+
+    rates = found.rates
+    lines = [
+        ("last event", clock(found.last_event_ms)),
+        ("behind", f"filter {found.lag.generations:,} generations, trainer {found.lag.untrained:,} kept rows"),
+        ("LLM calls", f"{found.calls.answered:,} answered, {found.calls.failed:,} failed, {found.calls.lost:,} lost"),
+        ("generated", f"{found.generated:,} in {found.generations:,} generations"),
+        ("kept", f"{found.kept:,} ({percent(found.kept_share)}), {found.rejected_total:,} rejected"),
+        ("per second", f"{rates.generated:.2f} generated, {rates.kept:.2f} kept, {rates.steps:.3f} steps"),
+        ("clusters", f"{found.smallest:,} to {found.largest:,} rows in {len(found.clusters)}"),
+        ("training", f"{found.steps:,} steps, {found.windows:,} windows, {found.replacements:,} seeds replaced"),
+        ("last window", _window(found.last_window)),
+        ("cost", dollars(found.cost_usd, found.cost_known_usd)),
+        ("dead letters", sum(found.dead_letters.values())),
+        ("broker", found.broker.detail),
+    ]
+    parts = [table(f"Run {found.run} ({found.mode})", ("", ""), lines)]
+    if found.lowest_seeds:
+        parts.append(seed_table("Seeds with the lowest scores", found.lowest_seeds))
+        parts.append(seed_table("Seeds with the highest scores", found.highest_seeds))
+    return Group(*parts)
+
+
+def _window(window: WindowStatus | None) -> str:
+    if window is None:
+        return "none yet"
+    from sedi.output import shown
+
+    outcome = "not answered yet" if window.outcome is None else window.outcome
+    name = f"epoch {window.epoch} window {window.window}, to step {window.step}"
+    return f"{name}: loss {shown(window.loss)}, gradient norm {shown(window.grad_norm)}, {outcome}"

@@ -1,0 +1,95 @@
+"""`sedi topics`: what topics a run has and needs, and making them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, settings_of
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+    from infra.topics import TopicPlan
+
+_DEFAULT_BATCH_SIZE = 16
+
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size",
+        min=1,
+        help=f"Clusters. Default: what the run was made with, {_DEFAULT_BATCH_SIZE} if it is new.",
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="The topics of a run: plan, apply.", no_args_is_help=True)
+    group.command("plan", epilog=epilog("sedi topics plan --run demo --batch-size 16"))(plan)
+    group.command("apply", epilog=epilog("sedi topics apply --run demo --batch-size 16"))(apply)
+    app.add_typer(group, name="topics")
+
+
+def plan(
+    *,
+    run: Run = DEFAULT_RUN,
+    batch_size: BatchSize = None,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Show what topics are there, what would be made and what differs; changes nothing.
+
+    Ends with 1 when a topic is there but not as declared.
+    """
+    from infra import topics
+
+    settings = settings_of(bootstrap_servers, state_dir)
+    found = topics.plan(settings, run, _size(settings, run, batch_size))
+    _print(run, found, as_json, done=False)
+    if found.differences:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def apply(
+    *,
+    run: Run = DEFAULT_RUN,
+    batch_size: BatchSize = None,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Make the topics that are missing; alters and deletes nothing.
+
+    Ends with 1, having made nothing, when a topic is there but not as declared.
+    """
+    from infra import topics
+
+    settings = settings_of(bootstrap_servers, state_dir)
+    _print(run, topics.apply(settings, run, _size(settings, run, batch_size)), as_json, done=True)
+
+
+def _size(settings: Settings, run: str, given: int | None) -> int:
+    """Guessing another size than the run has would only make a mismatch of it."""
+    from infra.topics import batch_size_on_cluster
+
+    if given is not None:
+        return given
+    return batch_size_on_cluster(settings, run) or _DEFAULT_BATCH_SIZE
+
+
+def _print(run: str, found: TopicPlan, as_json: bool, *, done: bool) -> None:
+    from sedi.output import console, print_json, table
+
+    if as_json:
+        print_json(found)
+        return
+    differing: dict[str, list[str]] = {}
+    for difference in found.differences:
+        told = f"{difference.property} is {difference.found}, declared is {difference.wanted}"
+        differing.setdefault(difference.topic, []).append(told)
+    rows = [
+        (topic.name, topic.partitions, "; ".join(differing.get(topic.name, ["there"]))) for topic in found.existing
+    ] + [(topic.name, topic.partitions, "made" if done else "to be made") for topic in found.missing]
+    console().print(table(f"Topics of run {run}", ("topic", "#partitions", "state"), sorted(rows)))

@@ -1,0 +1,44 @@
+"""`sedi worker`: the filter and feedback agents of a run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, epilog, settings_of
+
+
+class LogLevel(StrEnum):
+    """How much the worker tells on standard error."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("worker", epilog=epilog("sedi worker --run demo"))(worker)
+
+
+def worker(
+    *,
+    run: Run = DEFAULT_RUN,
+    log_level: Annotated[LogLevel, typer.Option("--log-level", help="What to log on standard error.")] = LogLevel.INFO,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """A Faust worker of a run: decides what is kept, and which seeds are replaced. Ctrl-C or SIGTERM ends it cleanly.
+
+    A second one is a stand-by that takes over when the first ends. With --json its end is told as JSON.
+    """
+    from sedi.output import print_json
+    from streams.worker.main import run_worker
+
+    code = run_worker(settings_of(bootstrap_servers, state_dir), run, log_level.value)
+    if as_json:
+        print_json({"run": run, "exit_code": code})
+    raise typer.Exit(code)

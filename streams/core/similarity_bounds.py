@@ -1,0 +1,91 @@
+"""What two texts must have in common for their F to be above a threshold, from their lengths alone.
+
+F > θ asks for a longest common subsequence of at least `needed_lcs(θ, m, n)`. From that follow, exactly and without
+slack: which lengths n can be above θ with a text of m tokens at all; by how many elements the two may differ as bags;
+and how many of the rarest elements of a text must be looked up so that no partner above θ is missed (the prefix filter
+of set-similarity joins: Chaudhuri et al. 2006, Xiao et al. 2008). `needed_lcs` uses the very formula that decides, so
+rounding cannot come between the filter and the decision.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.core.rouge import fmeasure, needed_lcs
+
+LONGEST = 127
+"""Lengths from here on share one entry of a row, and one code in a signature."""
+
+_UNBOUNDED = 64  # more than a signature has bits: an entry that filters nothing
+_MOST_ROWS = 8192  # texts of thousands of different lengths must not fill the memory; rows are cheap to make again
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a text of m tokens asks of its partners.
+
+    prefix   how many of its rarest elements must be looked up
+    below    for each partner length up to LONGEST, signatures of that length must differ in fewer bits than this;
+             0 where no partner of that length can be above the threshold
+    array    the same, for whole arrays of partners
+    """
+
+    prefix: int
+    below: bytes
+    array: npt.NDArray[np.uint8]
+
+
+class Bounds:
+    """The rows of one threshold, made when first asked for."""
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+        self._prefixes: dict[int, int] = {}
+        self._plain: dict[int, bytes] = {}
+        self._rows: dict[tuple[int, int], Row] = {}
+
+    def prefix(self, m: int) -> int:
+        """How many of the rarest elements of a text of m tokens are listed: m - (least lcs with any partner) + 1.
+
+        The least is asked for by the shortest partner above the threshold, which must be contained whole.
+        """
+        known = self._prefixes.get(m)
+        if known is None:
+            shortest = max(1, int(self.threshold * m / (2 - self.threshold)) - 1)
+            while shortest <= m and fmeasure(shortest, m, shortest) <= self.threshold:
+                shortest += 1
+            known = self._prefixes[m] = m - shortest + 1 if m else 0
+        return known
+
+    def row(self, m: int, unknown: int) -> Row:
+        """What a text of m tokens, of which `unknown` elements occur in no kept text, asks of its partners."""
+        row = self._rows.get((m, unknown))
+        if row is None:
+            if len(self._rows) >= _MOST_ROWS:
+                self._rows.clear()
+            below = self._plain_row(m).translate(_less(unknown))
+            row = Row(max(0, self.prefix(m) - unknown), below, np.frombuffer(below, np.uint8))
+            self._rows[m, unknown] = row
+        return row
+
+    def _plain_row(self, m: int) -> bytes:
+        row = self._plain.get(m)
+        if row is None:
+            if len(self._plain) >= _MOST_ROWS:
+                self._plain.clear()
+            row = self._plain[m] = bytes(self._below(m, n) for n in range(LONGEST + 1))
+        return row
+
+    def _below(self, m: int, n: int) -> int:
+        if n == LONGEST:
+            return _UNBOUNDED if fmeasure(m, m, max(m, n)) > self.threshold else 0
+        needed = needed_lcs(self.threshold, m, n)
+        return min(_UNBOUNDED, m + n - 2 * needed + 1) if needed <= min(m, n) else 0
+
+
+@cache
+def _less(unknown: int) -> bytes:
+    """A table for `bytes.translate`: elements that no partner has are differences already spent."""
+    return bytes(value if value == _UNBOUNDED else max(0, value - unknown) for value in range(256))

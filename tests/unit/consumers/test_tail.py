@@ -1,0 +1,121 @@
+"""What `tail` gives out: merged by time, and only what was asked for."""
+
+import random
+from collections.abc import Iterable
+
+import msgspec
+import pytest
+
+from consumers.summary import summary
+from consumers.tail import TailOptions, TimeMerge, as_line, condition, wanted
+from infra.log import Record
+from schemas.errors import ConfigurationError
+from tests.unit.consumers.story import START_MS, record, short_run
+
+
+def chosen(records: Iterable[Record], *where: str, types: Iterable[str] = ()) -> list[tuple[str, int]]:
+    options = TailOptions(types=frozenset(types), where=tuple(condition(text) for text in where))
+    return [(each.topic, each.offset) for each in records if wanted(each, options)]
+
+
+def test_partitions_that_come_in_any_order_are_merged_by_time() -> None:
+    records = list(short_run().records())
+    shuffled = random.Random(3)
+    for _ in range(20):
+        queues: dict[tuple[str, int], list[Record]] = {}
+        for each in records:
+            queues.setdefault((each.topic, each.partition), []).append(each)
+        merge, given = TimeMerge(set(queues)), []
+        while queues:
+            partition = shuffled.choice(sorted(queues))
+            merge.push(queues[partition].pop(0))
+            if not queues[partition]:
+                del queues[partition]
+                merge.finish([partition])
+            given += merge.ready()
+
+        assert given == records
+
+
+def test_nothing_is_given_out_while_a_partition_may_still_come_before_it() -> None:
+    merge = TimeMerge({("run", 0), ("kept", 0)})
+    merge.push(record("kept", 0, 0, START_MS))
+
+    assert list(merge.ready()) == []
+
+    merge.finish([("run", 0)])
+    assert [each.topic for each in merge.ready()] == ["kept"]
+
+
+def test_events_of_the_same_moment_come_as_cause_and_effect() -> None:
+    merge = TimeMerge(set())
+    for topic in ("rejected", "kept", "generated"):
+        merge.push(record(topic, 0, 0, START_MS))
+
+    assert [each.topic for each in merge.ready()] == ["generated", "kept", "rejected"]
+
+
+def test_a_condition_looks_into_fields_lists_and_the_envelope() -> None:
+    records = list(short_run().records())
+
+    assert chosen(records, "cluster=1") == [("kept", 0), ("kept", 1)]
+    assert chosen(records, "rejections.reason=too_short") == [("rejected", 1)]
+    assert chosen(records, "seed_ids=new-1") == [("generated", 2)]
+    assert chosen(records, "policy.mode=sedi") == [("run", 0)]
+    assert chosen(records, "topic=training-log", "window=1") == [("training-log", 1)]
+    assert chosen(records, "instructions.instruction=Task 0 of 1") == [("generated", 1)]
+    assert chosen(records, "window=7") == []
+
+
+def test_types_choose_events() -> None:
+    records = list(short_run().records())
+
+    assert chosen(records, types=["ReplaceSeeds"]) == [("seed-commands", 0), ("seed-commands", 1)]
+
+
+def test_a_record_that_cannot_be_read_is_shown_unless_something_else_is_asked_for() -> None:
+    bad = record("generated", 0, 5, START_MS, key=b"\xff", value=b"?")
+
+    assert chosen([bad]) == [("generated", 5)]
+    assert chosen([bad], "topic=generated") == []
+    line = as_line(bad)
+    assert line["type"] is None
+    assert "no ce_type header" in line["error"]
+
+
+def test_a_line_holds_place_envelope_and_event() -> None:
+    line = msgspec.json.decode(msgspec.json.encode(as_line(next(short_run().records()))))
+
+    assert (line["topic"], line["offset"], line["type"], line["version"]) == ("run", 0, "RunConfigured", 1)
+    assert line["data"]["policy"]["batch_size"] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"topics": ("kpet",)}, "There is no topic 'kpet'"),
+        ({"types": frozenset({"Kept"})}, "There is no event type 'Kept'"),
+        ({"where": (condition("clutser=1"),)}, "No event has a field 'clutser'"),
+        ({"where": (condition("cluster=1"),), "types": frozenset({"RunStopped"})}, "No event has a field 'cluster'"),
+    ],
+)
+def test_what_would_match_nothing_for_ever_is_refused(options: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        TailOptions(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["cluster", "=3", "a..b=3"])
+def test_a_condition_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not FIELD=VALUE"):
+        condition(text)
+
+
+def test_every_event_has_a_line_for_people() -> None:
+    story = short_run()
+    story.failure(3)
+
+    lines = [summary(entry.event) for entry in story.written]
+
+    assert all(lines)
+    assert "cluster 0: Task 0 of 0" in lines
+    assert "epoch 1 window 1: replaced, seed-1 by new-1" in lines

@@ -1,0 +1,165 @@
+"""Every generated instruction is found to have exactly one verdict, or the fault is named."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from consumers.fold import RunFold
+from consumers.report import report_of
+from schemas import ids
+from streams.core.scores import SeedScore
+from tests.unit.consumers.story import Story, short_run
+
+
+def folded(story: Story) -> RunFold:
+    fold = RunFold(story.configured)
+    for record in story.records():
+        fold.apply(record)
+    return fold
+
+
+def instruction(number: int, place: int) -> str:
+    return ids.instruction_id(ids.generation_id("main", number), place)
+
+
+def test_a_run_whose_every_instruction_was_decided_is_in_order() -> None:
+    report = report_of(folded(short_run()))
+
+    assert report.accounted and report.unaccounted == 0
+    assert (report.generated, report.kept, report.rejected_total, report.undecided) == (8, 4, 4, 0)
+    assert report.kept_share == 0.5
+    assert report.clusters == (2, 2)
+    assert report.rejected == {"similar": 3, "too_short": 1}
+
+
+def test_topics_may_be_read_in_any_order_against_each_other() -> None:
+    story = short_run()
+    expected = report_of(folded(story), seeds=True)
+    shuffled = random.Random(1)
+
+    for _ in range(20):
+        by_partition: dict[tuple[str, int], list[object]] = {}
+        for record in story.records():
+            by_partition.setdefault((record.topic, record.partition), []).append(record)
+        fold = RunFold(story.configured)
+        while by_partition:
+            partition = shuffled.choice(sorted(by_partition))
+            fold.apply(by_partition[partition].pop(0))  # type: ignore[arg-type]
+            if not by_partition[partition]:
+                del by_partition[partition]
+
+        assert report_of(fold, seeds=True) == expected
+
+
+def test_records_that_stand_twice_are_dropped_and_counted() -> None:
+    story = short_run()
+    expected = report_of(folded(story))
+    for entry in list(story.written):
+        story.again(entry)
+
+    found = report_of(folded(story))
+
+    assert found.duplicates == {
+        "calls": 6,
+        "generated": 3,
+        "kept": 4,
+        "rejected": 3,
+        "run": 1,
+        "seed-commands": 2,
+        "training-log": 2,
+    }
+    assert found.accounted
+    for name in ("calls", "generated", "kept", "rejected", "steps", "windows", "replacements", "cost_usd", "tokens"):
+        assert getattr(found, name) == getattr(expected, name), name
+
+
+def test_a_generation_written_twice_is_decided_to_be_nothing_the_second_time() -> None:
+    story = Story()
+    entry = story.generate(0)
+    story.again(entry)
+    story.decide(0, 0, {0: 0, 1: 1}, {2: "similar"})
+    story.reject(0, 1, {}, generated=0)
+
+    report = report_of(folded(story))
+
+    assert report.accounted
+    assert (report.generations, report.generated, report.filter_lag) == (1, 3, 0)
+
+
+def test_what_the_filter_is_not_done_with_is_undecided_not_missing() -> None:
+    story = Story()
+    story.generate(0)
+    story.generate(1)
+    story.decide(0, 0, {0: 0, 1: 1}, {2: "similar"})
+    story.keep(1, 1, 0, 0)  # the filter is in the middle of the second
+
+    report = report_of(folded(story))
+
+    assert report.accounted
+    assert (report.generated, report.kept, report.rejected_total, report.undecided) == (6, 2, 1, 3)
+    assert report.filter_lag == 1
+
+
+def _forget(story: Story) -> None:
+    story.written = [entry for entry in story.written if entry.id != instruction(0, 2)]
+
+
+def _reject_a_kept_one(story: Story) -> None:
+    story.decide(2, 2, {0: 0, 1: 0}, {1: "similar", 2: "similar"})
+
+
+def _keep_a_stranger(story: Story) -> None:
+    story.keep(9, 1, 4, 1)
+
+
+def _pass_over(story: Story) -> None:
+    story.generate(4)
+    story.decide(4, 4, {0: 0, 1: 0}, {2: "similar"})
+
+
+@pytest.mark.parametrize(
+    ("harm", "what"),
+    [
+        (_forget, "neither kept nor rejected"),
+        (_reject_a_kept_one, "kept and rejected"),
+        (_keep_a_stranger, "decided, but never generated"),
+        (_pass_over, "the filter passed over 1 records before it"),
+    ],
+)
+def test_each_fault_of_the_books_is_named(harm: Callable[[Story], None], what: str) -> None:
+    story = Story()
+    story.generate(0)
+    story.decide(0, 0, {0: 0, 2: 1}, {1: "similar"})
+    story.generate(1)
+    story.decide(1, 1, {0: 0}, {1: "similar", 2: "similar"})
+    story.generate(2)
+    if harm is not _reject_a_kept_one:
+        story.decide(2, 2, {0: 0}, {1: "similar", 2: "similar"})
+    story.generate(3)
+    harm(story)
+
+    fold = folded(story)
+
+    assert what in {problem.what for problem in fold.verdicts.problems()}
+    assert not report_of(fold).accounted
+
+
+def test_a_row_outside_its_clusters_partition_is_a_fault() -> None:
+    story = Story()
+    story.generate(0, count=1)
+    entry = story.keep(0, 0, 0, 1)
+    story.written[-1] = type(entry)(entry.topic, 0, entry.event, entry.id, entry.key)
+    story.reject(0, 0, {}, generated=1)
+
+    (problem,) = folded(story).verdicts.problems()
+
+    assert problem.what == "of cluster 1 but in partition 0"
+
+
+def test_seeds_are_credited_with_what_came_of_the_generations_they_were_shown_in() -> None:
+    fold = folded(short_run())
+
+    assert fold.verdicts.scores["seed-0"] == SeedScore(6, 3, 2)
+    assert fold.verdicts.scores["seed-1"] == SeedScore(5, 3, 1)
+    assert fold.verdicts.scores["new-1"] == SeedScore(3, 1, 2)

@@ -1,0 +1,200 @@
+"""The index against rouge_score itself: the same decision, the same score to the last bit, the same nearest item."""
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rouge_score.rouge_scorer import RougeScorer
+
+from schemas.errors import ConfigurationError, SediError
+from streams.core import similarity, similarity_vocabulary
+from streams.core.similarity import RougeLIndex, rouge_l_fmeasure, unicode_tokens
+
+SCORER = RougeScorer(["rougeL"])
+
+THRESHOLDS = st.one_of(st.sampled_from([0.0, 0.5, 2 / 3, 0.7, 0.85, 0.9, 0.999]), st.floats(0.0, 1.0, exclude_max=True))
+WORDS = st.sampled_from(["a", "b", "c", "d", "Wort", "X9", "naïve", "東京", "", "..."])
+TEXTS = st.lists(WORDS, max_size=14).map(" ".join)
+FEW_WORDS = st.lists(st.sampled_from("ab"), min_size=1, max_size=40).map(" ".join)
+STREAMS = st.lists(st.one_of(TEXTS, FEW_WORDS, st.text(max_size=20)), max_size=25)
+
+
+def reference(texts: Sequence[str], query: str, threshold: float) -> tuple[float, int] | None:
+    """What a loop over rouge_score answers: the highest F above the threshold, the earliest of equals."""
+    best: tuple[float, int] | None = None
+    for place, text in enumerate(texts):
+        score = SCORER.score(text, query)["rougeL"].fmeasure
+        if score > threshold and (best is None or score > best[0]):
+            best = (score, place)
+    return best
+
+
+def answer(index: RougeLIndex, query: str, before: tuple[int, int] | None = None) -> tuple[float, int] | None:
+    nearest = index.nearest_above(query, before)
+    return None if nearest is None else (nearest[0], int(nearest[1]))
+
+
+def filled(texts: Sequence[str], threshold: float) -> RougeLIndex:
+    index = RougeLIndex(threshold)
+    for place, text in enumerate(texts):
+        index.add(str(place), text, (place, 0))
+    return index
+
+
+@settings(max_examples=150, deadline=None)
+@given(THRESHOLDS, STREAMS)
+def test_every_decision_over_a_stream_is_rouge_scores(threshold: float, stream: list[str]) -> None:
+    index, kept = RougeLIndex(threshold), list[str]()
+    for text in stream:
+        assert answer(index, text) == reference(kept, text, threshold)
+        index.add(str(len(kept)), text)
+        kept.append(text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(THRESHOLDS, STREAMS)
+def test_a_stream_that_drops_what_is_similar_drops_what_rouge_score_would(threshold: float, stream: list[str]) -> None:
+    index, kept = RougeLIndex(threshold), list[str]()
+    for text in stream:
+        verdict = answer(index, text)
+        assert verdict == reference(kept, text, threshold)
+        if verdict is None:
+            index.add(str(len(kept)), text)
+            kept.append(text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(THRESHOLDS, STREAMS, TEXTS)
+def test_filling_at_once_answers_as_filling_one_by_one(threshold: float, stream: list[str], query: str) -> None:
+    index = RougeLIndex(threshold)
+    index.extend((str(place), text, (place, 0)) for place, text in enumerate(stream))
+    assert answer(index, query) == answer(filled(stream, threshold), query) == reference(stream, query, threshold)
+
+
+@settings(max_examples=60, deadline=None)
+@given(THRESHOLDS, STREAMS, TEXTS, st.data())
+def test_what_was_removed_is_as_if_never_added(
+    threshold: float, stream: list[str], query: str, data: st.DataObject
+) -> None:
+    index = filled(stream, threshold)
+    gone = data.draw(st.sets(st.sampled_from(range(len(stream))))) if stream else set()
+    for place in gone:
+        index.remove(str(place))
+    left = [place for place in range(len(stream)) if place not in gone]
+    found = reference([stream[place] for place in left], query, threshold)
+    assert answer(index, query) == (found and (found[0], left[found[1]]))
+    # A slot that is used again is not an earlier one: of equals, what was added first still wins.
+    for place in sorted(gone):
+        index.add(str(place), stream[place], (place, 0))
+    again = left + sorted(gone)
+    found = reference([stream[place] for place in again], query, threshold)
+    assert answer(index, query) == (found and (found[0], again[found[1]]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(THRESHOLDS, STREAMS, TEXTS, st.integers(0, 25))
+def test_only_items_of_a_smaller_position_count_with_before(
+    threshold: float, stream: list[str], query: str, cut: int
+) -> None:
+    index = filled(stream, threshold)
+    assert answer(index, query, (cut, 0)) == reference(stream[:cut], query, threshold)
+    assert answer(index, query, (cut, 1)) == reference(stream[: cut + 1], query, threshold)
+
+
+@pytest.mark.parametrize("limits", list(itertools.product([0, 32], [0, 24], [0, 2])))
+@settings(max_examples=25, deadline=None)
+@given(THRESHOLDS, STREAMS, TEXTS)
+def test_loop_arrays_scan_and_extract_all_answer_the_same(
+    limits: tuple[int, int, int], threshold: float, stream: list[str], query: str
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(similarity, "_FEW_LISTED", limits[0])
+        patch.setattr(similarity, "_FEW_LEFT", limits[1])
+        patch.setattr(similarity, "_SCAN_FROM", limits[2])
+        assert answer(filled(stream, threshold), query) == reference(stream, query, threshold)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([0.3, 0.7, 0.85]), STREAMS, TEXTS)
+def test_a_vocabulary_larger_than_unicode_changes_nothing(threshold: float, stream: list[str], query: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(similarity_vocabulary, "_LAST_CHARACTER", 3)
+        assert answer(filled(stream, threshold), query) == reference(stream, query, threshold)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(), st.text())
+def test_a_pairs_score_is_rouge_scores_to_the_last_bit(a: str, b: str) -> None:
+    assert rouge_l_fmeasure(a, b) == rouge_l_fmeasure(b, a) == SCORER.score(a, b)["rougeL"].fmeasure
+
+
+@pytest.mark.parametrize(
+    ("lengths", "rejected"), [((9, 11), True), ((8, 12), True), ((7, 13), True), ((10, 10), False)]
+)
+def test_at_a_tie_the_last_bit_decides_as_in_rouge_score(lengths: tuple[int, int], rejected: bool) -> None:
+    shared = [f"s{n}" for n in range(7)]
+    a = " ".join(shared + [f"a{n}" for n in range(lengths[0] - 7)])
+    b = " ".join(shared + [f"b{n}" for n in range(lengths[1] - 7)])
+    assert (answer(filled([a], 0.7), b) is not None) == (reference([a], b, 0.7) is not None) == rejected
+
+
+def test_elements_that_grow_frequent_move_and_nothing_is_lost() -> None:
+    """Given a stream whose rare words become its most frequent ones, then every decision is still rouge_score's."""
+    stream = [f"w{n % 7} w{n % 11} w{n % 13} w{n % 17} once{n} w{n % 5}" for n in range(300)]
+    for threshold in (0.7, 0.85):
+        index = RougeLIndex(threshold)
+        for place, text in enumerate(stream):
+            if place % 10 == 0:
+                query = " ".join(text.split()[1:])
+                assert answer(index, query) == reference(stream[:place], query, threshold)
+            index.add(str(place), text)
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.7, 0.85])
+def test_texts_of_hundreds_of_repeated_tokens_are_compared_right(threshold: float) -> None:
+    texts = [
+        " ".join(f"t{(step * place) % (3 + place % 5)}" for step in range(120 + 10 * place)) for place in range(12)
+    ]
+    index = filled(texts, threshold)
+    for query in [*texts[::4], "t0 t1 " * 90]:
+        assert answer(index, query) == reference(texts, query, threshold)
+
+
+def test_a_text_without_tokens_is_similar_to_nothing_not_even_to_itself() -> None:
+    index = filled(["", "...", "東京"], 0.0)
+    assert [answer(index, text) for text in ("", "...", "東京")] == [None, None, None]
+    assert index.tokens("東京") == [] and len(index) == 3
+
+
+def test_with_the_unicode_tokenizer_other_scripts_are_compared() -> None:
+    index = RougeLIndex(0.7, tokenizer=unicode_tokens)
+    index.add("tokyo", "東京タワーの高さは")
+    assert index.nearest_above("東京タワーの高さ") == (pytest.approx(16 / 17), "tokyo")
+
+
+def test_an_id_is_held_once_and_only_what_is_held_can_be_removed() -> None:
+    index = filled(["some text"], 0.7)
+    with pytest.raises(SediError, match="holds '0' already"):
+        index.add("0", "other text")
+    with pytest.raises(SediError, match="holds '0' already"):
+        index.extend([("1", "before it", (1, 0)), ("0", "again", (2, 0)), ("2", "after it", (3, 0))])
+    assert ("1" in index, "2" in index, len(index)) == (True, False, 2)
+    assert answer(index, "before it") == (1.0, 1)
+    index.remove("0")
+    assert "0" not in index
+    with pytest.raises(SediError, match="does not hold '0'"):
+        index.remove("0")
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.0, float("nan")])
+def test_a_threshold_outside_its_range_is_refused(threshold: float) -> None:
+    with pytest.raises(ConfigurationError, match="at least 0 and below 1"):
+        RougeLIndex(threshold)
+
+
+def test_progress_rises_to_the_number_of_items() -> None:
+    seen: list[int] = []
+    RougeLIndex(0.7).extend(((str(n), f"text {n}", (n, 0)) for n in range(4500)), progress=seen.append)
+    assert seen == sorted(seen) and seen[-1] == 4500 and len(seen) > 3

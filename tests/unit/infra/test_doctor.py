@@ -1,0 +1,96 @@
+"""What the doctor says of machines that lack something."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from infra import doctor
+from infra.doctor import Check, check
+from infra.settings import Settings
+from infra.temporary_broker import free_port
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        state_dir=tmp_path / "var", cache_dir=tmp_path / "cache", bootstrap_servers=f"127.0.0.1:{free_port()}"
+    )
+
+
+def named(checks: list[Check], name: str) -> Check:
+    return next(found for found in checks if found.name == name)
+
+
+def test_looking_changes_nothing(settings: Settings, tmp_path: Path) -> None:
+    check(settings)
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_failure_and_warning_says_what_to_do(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(doctor, "_ROOM_GB", 10**9)
+    monkeypatch.setattr(doctor, "_MEMORY_GB", 10**9)
+    monkeypatch.setattr(doctor, "_NEEDED_WHEELS", ("no-such-wheel",))
+
+    checks = check(settings)
+
+    bad = {found.name: found.level for found in checks if found.level != "ok"}
+    assert bad == {
+        "maven": "fail", "kafka jars": "warn", "broker": "warn", "disk (state_dir)": "warn",
+        "disk (cache_dir)": "warn", "memory": "warn", "packages": "fail",
+    }  # fmt: skip
+    for found in checks:
+        assert (found.remedy is None) == (found.level == "ok")
+        assert found.ok == (found.level != "fail")
+
+
+def test_a_taken_port_is_a_failure_that_names_the_holder(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", settings.broker_port + 1)):
+        found = named(check(settings), "port")
+
+    assert found.level == "fail"
+    assert "pid" in found.found
+
+
+def test_a_cluster_elsewhere_is_asked_and_no_java_is_looked_for() -> None:
+    checks = check(Settings(bootstrap_servers=f"localhost:{free_port()}"))
+
+    assert named(checks, "cluster").level == "fail"
+    assert "SEDI_BOOTSTRAP_SERVERS" in (named(checks, "cluster").remedy or "")
+    assert not [found for found in checks if found.name in ("java", "maven", "broker")]
+
+
+def test_no_secret_is_shown(settings: Settings) -> None:
+    secret = settings.model_copy(
+        update={"api_key": SecretStr("hunter2"), "base_url": "https://me:hunter2@llm.invalid/v1"}
+    )  # fmt: skip
+
+    shown = "\n".join(f"{found.found} {found.remedy}" for found in check(secret))
+
+    assert "hunter2" not in shown
+    assert "https://llm.invalid/v1" in shown
+
+
+def test_the_model_matters_only_to_whom_uses_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+
+    builtin = named(check(settings), "built-in model")
+    elsewhere = named(check(settings.model_copy(update={"backend": "openai"})), "built-in model")
+
+    assert (builtin.level, elsewhere.level) == ("fail", "warn")
+
+
+def test_looking_does_not_load_torch() -> None:
+    script = (
+        "import sys; from infra.doctor import check; from infra.settings import Settings; check(Settings());"
+        "print(sorted({'torch', 'deepspeed', 'transformers', 'faust'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout == "[]\n"

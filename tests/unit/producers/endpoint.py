@@ -1,0 +1,115 @@
+"""A small OpenAI-compatible endpoint on loopback for tests: it answers what it is told to, and keeps what it was sent."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One HTTP response; a `body` that is a string is sent as it is."""
+
+    body: Any
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    delay_s: float = 0.0
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True)
+class Received:
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+@dataclass
+class Endpoint:
+    """`replies` are used up in order, the last one again and again."""
+
+    url: str
+    replies: list[Reply] = field(default_factory=list)
+    received: list[Received] = field(default_factory=list)
+
+    def next_reply(self) -> Reply:
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+
+def chat(text: str | None, *, finish_reason: str = "stop", usage: bool = True, **message: Any) -> Reply:
+    body: dict[str, Any] = {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "tiny-1",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": text, **message},
+                "finish_reason": finish_reason,
+            }
+        ],
+    }
+    if usage:
+        body["usage"] = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    return Reply(body)
+
+
+def completion(text: str) -> Reply:
+    return Reply(
+        {
+            "id": "x",
+            "object": "text_completion",
+            "created": 0,
+            "model": "tiny-1",
+            "choices": [{"index": 0, "text": text, "finish_reason": "length", "logprobs": None}],
+            "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+        }
+    )
+
+
+def error(status: int, message: str = "no", *, code: str | None = None, **headers: str) -> Reply:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply({"error": {"message": message, "code": code}}, status, named)
+
+
+@contextmanager
+def endpoint(*replies: Reply) -> Iterator[Endpoint]:
+    """Serve until the context ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            served.received.append(Received(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+            reply = served.next_reply()
+            time.sleep(reply.delay_s)
+            raw = (reply.body if isinstance(reply.body, str) else json.dumps(reply.body)).encode()
+            try:
+                self.send_response(reply.status)
+                for name, value in {"content-type": reply.content_type, **reply.headers}.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+            except OSError:  # the client has gone, as it does after a time-out
+                self.close_connection = True
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Tests print nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served = Endpoint(f"http://127.0.0.1:{server.server_address[1]}/v1", list(replies))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield served
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

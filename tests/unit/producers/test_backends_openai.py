@@ -1,0 +1,252 @@
+"""The OpenAI-compatible backend makes one HTTP request a call and says what became of it."""
+
+import asyncio
+import socket
+import time
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from infra.settings import Settings
+from producers.backends.base import (
+    Answer,
+    CallFailure,
+    EndpointRefused,
+    Message,
+    Place,
+    Request,
+    RequestRefused,
+    Sampling,
+    Transient,
+)
+from producers.backends.openai import OpenAIBackend
+from schemas.errors import ConfigurationError
+from schemas.events import Usage
+from tests.unit.producers.endpoint import Endpoint, Reply, chat, completion, endpoint, error
+
+HELLO = Request(messages=(Message("system", "Be kind."), Message("user", "Hello?")))
+PLACE = Place("main", 0, 0, 1, "8c0c6a1e-0000-5000-8000-000000000000")
+KEY = "sk-secret-0123456789"
+
+
+def ask(served: Endpoint | str, request: Request = HELLO, **options: Any) -> Answer:
+    async def call() -> Answer:
+        url = served if isinstance(served, str) else served.url
+        backend = OpenAIBackend(model="tiny", base_url=url, **{"timeout_s": 5.0, **options})
+        try:
+            return await backend.complete(request, PLACE)
+        finally:
+            await backend.close()
+
+    return asyncio.run(call())
+
+
+def test_a_chat_is_answered_with_usage_and_the_model_that_answered() -> None:
+    with endpoint(chat("Hi.")) as served:
+        answer = ask(served)
+    assert (answer.raw, answer.finish_reason, answer.model) == ("Hi.", "stop", "tiny-1")
+    assert answer.usage == Usage(prompt_tokens=7, completion_tokens=3)
+    (received,) = served.received
+    assert received.path == "/v1/chat/completions"
+    assert received.body == {
+        "model": "tiny",
+        "messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello?"}],
+    }
+
+
+def test_a_plain_completion_goes_to_its_own_path() -> None:
+    request = Request(prompt="List:\n4.", sampling=Sampling(temperature=1.0, max_tokens=9), stop=("20.",))
+    with endpoint(completion(" Sing.")) as served:
+        answer = ask(served, request, max_tokens_field="max_completion_tokens")
+    assert (answer.raw, answer.finish_reason) == (" Sing.", "length")
+    (received,) = served.received
+    assert received.path == "/v1/completions"
+    assert received.body == {
+        "model": "tiny",
+        "prompt": "List:\n4.",
+        "temperature": 1.0,
+        "max_tokens": 9,
+        "stop": ["20."],
+    }
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_a_chats_length_is_limited_by_the_field_that_was_chosen(name: str) -> None:
+    with endpoint(chat("Hi.")) as served:
+        ask(served, Request(messages=HELLO.messages, sampling=Sampling(max_tokens=9)), max_tokens_field=name)
+    assert served.received[0].body[name] == 9
+    assert len(served.received[0].body) == 3
+
+
+def test_structured_output_is_asked_for_with_its_schema() -> None:
+    schema = {"type": "object", "properties": {}}
+    with endpoint(chat("{}")) as served:
+        assert ask(served, Request(messages=HELLO.messages, json_schema=schema)).raw == "{}"
+    assert served.received[0].body["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "tasks", "schema": schema, "strict": True},
+    }
+
+
+def test_usage_that_is_missing_is_unknown() -> None:
+    with endpoint(chat("Hi.", usage=False)) as served:
+        assert ask(served).usage is None
+
+
+def test_usage_that_is_no_number_is_unknown() -> None:
+    reply = chat("Hi.")
+    reply.body["usage"] = {"prompt_tokens": None, "completion_tokens": "3"}
+    with endpoint(reply) as served:
+        assert ask(served).usage is None
+
+
+def test_a_refusal_and_an_empty_answer_are_answers() -> None:
+    with endpoint(chat(None, refusal="I will not."), chat(None)) as served:
+        assert ask(served).raw == "I will not."
+        assert ask(served).raw == ""
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (error(400), RequestRefused),
+        (error(422), RequestRefused),
+        (error(401), EndpointRefused),
+        (error(403), EndpointRefused),
+        (error(404), EndpointRefused),
+        (error(429, code="insufficient_quota"), EndpointRefused),
+        (error(408), Transient),
+        (error(409), Transient),
+        (error(429), Transient),
+        (error(500), Transient),
+        (error(503), Transient),
+        (Reply("busy", 502, content_type="text/html"), Transient),
+    ],
+)
+def test_a_status_says_whether_asking_again_may_help(reply: Reply, kind: type[CallFailure]) -> None:
+    with endpoint(reply) as served, pytest.raises(kind, match=str(reply.status)) as caught:
+        ask(served)
+    assert type(caught.value) is kind
+    assert caught.value.status == reply.status
+    assert caught.value.retryable is (kind is Transient)
+    assert len(served.received) == 1, "the client retries nothing by itself"
+
+
+@pytest.mark.parametrize(
+    ("headers", "low", "high"),
+    [
+        ({"retry_after": "7"}, 7, 7),
+        ({"retry_after": "0.5"}, 0.5, 0.5),
+        ({"retry_after_ms": "250"}, 0.25, 0.25),
+        ({"retry_after": formatdate(time.time() + 100, usegmt=True)}, 1, 101),
+        ({"retry_after": "-3"}, 0, 0),
+    ],
+)
+def test_retry_after_is_passed_on_in_seconds(headers: dict[str, str], low: float, high: float) -> None:
+    with endpoint(error(429, **headers)) as served, pytest.raises(Transient) as caught:
+        ask(served)
+    assert caught.value.retry_after_s is not None
+    assert low <= caught.value.retry_after_s <= high
+
+
+@pytest.mark.parametrize("headers", [{}, {"retry_after": "soon"}])
+def test_no_or_an_unreadable_retry_after_is_none(headers: dict[str, str]) -> None:
+    with endpoint(error(429, **headers)) as served, pytest.raises(Transient) as caught:
+        ask(served)
+    assert caught.value.retry_after_s is None
+
+
+def test_an_answer_that_is_too_slow_is_a_transient_failure() -> None:
+    with (
+        endpoint(Reply({}, delay_s=0.5)) as served,
+        pytest.raises(Transient, match=r"within 0\.1 s.*SEDI_REQUEST_TIMEOUT_S"),
+    ):
+        ask(served, timeout_s=0.1)
+
+
+def test_an_endpoint_that_is_not_there_is_a_transient_failure() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(Transient, match=f"{port}.*cannot be reached.*Does it run"):
+        ask(f"http://127.0.0.1:{port}/v1")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply('{"choices": ['),
+        Reply("<html>", content_type="text/html"),
+        Reply(""),
+        Reply([]),
+        Reply({}),
+        Reply({"choices": []}),
+        Reply({"choices": None}),
+        Reply({"choices": [{}]}),
+        Reply({"choices": [{"message": {"content": 3}}]}),
+        Reply({"choices": "abc"}),
+        Reply({"error": {"message": "in a 200"}}),
+    ],
+)
+def test_a_garbled_body_is_a_transient_failure(reply: Reply) -> None:
+    with endpoint(reply) as served, pytest.raises(Transient, match="body"):
+        ask(served)
+
+
+def test_the_key_goes_to_the_endpoint_and_into_no_message() -> None:
+    with endpoint(error(401, f"Wrong key {KEY} in Bearer {KEY}.")) as served, pytest.raises(CallFailure) as caught:
+        ask(served, api_key=KEY)
+    assert served.received[0].headers["authorization"] == f"Bearer {KEY}"
+    shown: BaseException | None = caught.value
+    while shown is not None:
+        assert KEY not in f"{shown}{shown!r}{vars(shown)}"
+        shown = None if shown.__suppress_context__ and shown.__cause__ is None else shown.__cause__ or shown.__context__
+
+
+def test_a_password_in_the_url_is_in_no_message() -> None:
+    with endpoint(error(500)) as served, pytest.raises(Transient) as caught:
+        ask(served.url.replace("//", "//user:hunter2@") + "?token=abc")
+    assert "hunter2" not in str(caught.value)
+    assert "abc" not in str(caught.value)
+
+
+def test_another_endpoint_never_gets_the_key_of_openai(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with endpoint(chat("Hi.")) as served:
+        ask(served)
+    assert KEY not in str(served.received[0].headers)
+
+
+def test_an_endpoint_on_this_machine_is_reached_past_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with endpoint(chat("Hi.")) as served:
+        assert ask(served).raw == "Hi."
+
+
+def test_a_long_message_of_an_endpoint_is_shortened() -> None:
+    with endpoint(error(500, "x" * 10_000)) as served, pytest.raises(Transient) as caught:
+        ask(served)
+    assert len(str(caught.value)) < 600
+
+
+def test_without_a_model_the_settings_will_not_do() -> None:
+    with pytest.raises(ConfigurationError, match="SEDI_MODEL"):
+        OpenAIBackend.of(Settings(backend="openai", api_key=SecretStr(KEY)))
+
+
+def test_without_a_key_openais_own_endpoint_will_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_ADMIN_KEY", raising=False)
+    with pytest.raises(ConfigurationError, match="SEDI_API_KEY"):
+        OpenAIBackend.of(Settings(backend="openai", model="m"))
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000/v1", "ftp://host/v1", "http:///v1"])
+def test_a_base_url_that_is_none_will_not_do(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="base_url"):
+        OpenAIBackend(model="m", base_url=url)

@@ -1,0 +1,238 @@
+"""Every attempt at a call is on the ledger before it is made, and its outcome right after."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import pytest
+
+from infra.log import LogWriter
+from producers.backends.base import (
+    Answer,
+    CallFailure,
+    EndpointRefused,
+    Message,
+    Place,
+    Request,
+    RequestRefused,
+    Transient,
+)
+from producers.calls import Caller, Cause, Halted, Prices, Retries
+from producers.progress import Progress
+from schemas import ids
+from schemas.errors import RunError
+from schemas.events import CallAnswered, CallFailed, CallStarted, Usage
+from tests.unit.producers.memory_log import MemoryLog, configured
+
+GENERATION = ids.generation_id("main", 0)
+CAUSE = Cause("main", 0, GENERATION, ids.run_id("r"))
+REQUEST = Request(messages=(Message("user", "Hello?"),))
+ID = ids.request_id(GENERATION, 0)
+HI = Answer("Hi.", "stop", Usage(prompt_tokens=7, completion_tokens=3), "tiny-1", 0.1)
+QUICK = Retries(attempts=3, first_pause_s=0.0, longest_pause_s=0.0)
+
+
+class Scripted:
+    """A backend that answers what it is told to, and says what was on the log when it was asked."""
+
+    name = "scripted"
+    model = "tiny"
+
+    def __init__(self, log: MemoryLog, *outcomes: Answer | CallFailure | Callable[[], Awaitable[Answer]]) -> None:
+        self.log = log
+        self.outcomes = list(outcomes)
+        self.seen: list[list[str]] = []
+
+    async def complete(self, request: Request, place: Place) -> Answer:
+        self.seen.append([type(record.event).__name__ for record in self.log.records])
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, CallFailure):
+            raise outcome
+        return outcome if isinstance(outcome, Answer) else await outcome()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def caller(
+    log: MemoryLog,
+    backend: Scripted,
+    *,
+    retries: Retries = QUICK,
+    may_call: Callable[[Progress], str | None] = lambda _: None,
+    prices: Prices | None = None,
+) -> Caller:
+    progress = log.refresh(Progress("main", configured()))
+    return Caller(
+        backend=backend,
+        writer=cast(LogWriter, log),
+        refresh=lambda: log.refresh(progress),
+        may_call=may_call,
+        prices=prices or Prices(),
+        retries=retries,
+        in_flight=4,
+        known_attempts=progress.attempts(),
+    )
+
+
+def ask(made: Caller) -> CallAnswered:
+    return asyncio.run(made.ask(CAUSE, 0, REQUEST))
+
+
+def test_the_start_is_on_the_log_before_the_call_and_the_answer_after_it() -> None:
+    log = MemoryLog()
+    backend = Scripted(log, HI)
+    answered = ask(caller(log, backend, prices=Prices(1.0, 2.0)))
+    assert backend.seen == [["CallStarted"]]
+    assert log.events(CallAnswered) == [answered]
+    assert (answered.raw, answered.attempt, answered.cost_usd) == ("Hi.", 1, 13e-6)
+    started, ended = (record.decoded.meta for record in log.records if record.decoded)
+    assert (started.id, started.causation_id) == (ids.child(ID, "started/1"), ids.run_id("r"))
+    assert (ended.id, ended.causation_id) == (ids.child(ID, "answered/1"), started.id)
+
+
+@pytest.mark.parametrize("prices", [Prices(), Prices(1.0, None), Prices(None, 1.0)])
+def test_the_cost_is_unknown_without_both_prices(prices: Prices) -> None:
+    log = MemoryLog()
+    assert ask(caller(log, Scripted(log, HI), prices=prices)).cost_usd is None
+
+
+def test_the_cost_is_unknown_without_usage() -> None:
+    log = MemoryLog()
+    unsaid = Answer("Hi.", None, None, "tiny-1", 0.1)
+    assert ask(caller(log, Scripted(log, unsaid), prices=Prices(1.0, 1.0))).cost_usd is None
+
+
+def test_a_transient_failure_is_asked_again_and_each_attempt_is_on_the_log() -> None:
+    log = MemoryLog()
+    answered = ask(caller(log, Scripted(log, Transient("busy", status=429), Transient("slow"), HI)))
+    assert answered.attempt == 3
+    assert [event.attempt for event in log.events(CallStarted)] == [1, 2, 3]
+    assert [(event.attempt, event.status, event.retry) for event in log.events(CallFailed)] == [
+        (1, 429, True),
+        (2, None, True),
+    ]
+
+
+def test_a_request_that_keeps_failing_is_given_up() -> None:
+    log = MemoryLog()
+    with pytest.raises(Transient, match="attempt 3 in a row") as caught:
+        ask(caller(log, Scripted(log, *[Transient("busy", status=503)] * 3)))
+    assert caught.value.status == 503
+    assert [event.retry for event in log.events(CallFailed)] == [True, True, False]
+
+
+@pytest.mark.parametrize("failure", [RequestRefused("no", status=400), EndpointRefused("no", status=401)])
+def test_a_refusal_is_not_asked_again(failure: CallFailure) -> None:
+    log = MemoryLog()
+    with pytest.raises(type(failure)):
+        ask(caller(log, Scripted(log, failure)))
+    assert [(event.status, event.retry) for event in log.events(CallFailed)] == [(failure.status, False)]
+
+
+def test_an_endpoint_that_asks_to_wait_too_long_is_not_waited_for() -> None:
+    log = MemoryLog()
+    with pytest.raises(EndpointRefused, match="asks to wait 4000 s"):
+        ask(caller(log, Scripted(log, Transient("busy", status=429, retry_after_s=4000.0))))
+
+
+def test_pauses_grow_are_jittered_and_never_shorter_than_asked_for() -> None:
+    retries = Retries(first_pause_s=1.0, longest_pause_s=10.0)
+    for failures, longest in ((1, 1.0), (2, 2.0), (4, 8.0), (5, 10.0), (5000, 10.0)):
+        pauses = {retries.pause(failures, None) for _ in range(20)}
+        assert all(longest / 2 <= pause <= longest for pause in pauses)
+        assert len(pauses) > 1
+    assert retries.pause(1, 60.0) == 60.0
+
+
+def test_an_answer_on_the_ledger_is_not_paid_again() -> None:
+    log = MemoryLog()
+    first = ask(caller(log, Scripted(log, HI)))
+    second = Scripted(log)
+    assert ask(caller(log, second)) == first
+    assert second.seen == []
+
+
+def test_a_call_that_a_dead_generator_started_gets_the_next_attempt() -> None:
+    log = MemoryLog()
+
+    async def never() -> Answer:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask(caller(log, Scripted(log, never)))
+    assert ask(caller(log, Scripted(log, HI))).attempt == 2
+
+
+def test_at_a_limit_no_call_is_made() -> None:
+    log = MemoryLog()
+    made = caller(log, Scripted(log), may_call=lambda progress: f"{progress.ledger.started} calls")
+    with pytest.raises(Halted, match="0 calls"):
+        ask(made)
+    assert (made.halted, log.records) == ("0 calls", [])
+
+
+def test_a_pause_ends_when_the_generator_is_stopped() -> None:
+    log = MemoryLog()
+    made = caller(
+        log, Scripted(log, Transient("busy", status=503)), retries=Retries(first_pause_s=3600.0, longest_pause_s=3600.0)
+    )
+
+    async def stopped() -> None:
+        asking = asyncio.create_task(made.ask(CAUSE, 0, REQUEST))
+        while not log.events(CallFailed):
+            await asyncio.sleep(0.001)
+        made.halt("stopped")
+        await asking
+
+    with pytest.raises(Halted, match="stopped"):
+        asyncio.run(stopped())
+
+
+def test_a_call_that_is_cancelled_is_on_the_ledger_without_an_outcome() -> None:
+    log = MemoryLog()
+
+    async def forever() -> Answer:
+        await asyncio.sleep(3600)
+        return HI
+
+    async def cancelled() -> None:
+        asking = asyncio.create_task(caller(log, Scripted(log, forever)).ask(CAUSE, 0, REQUEST))
+        while not log.records:
+            await asyncio.sleep(0.001)
+        asking.cancel()
+        await asking
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancelled())
+    progress = log.refresh(Progress("main", configured()))
+    assert (progress.ledger.started, progress.ledger.open) == (1, 1)
+
+
+def test_another_generator_on_the_lane_is_noticed() -> None:
+    log = MemoryLog()
+    mine, other = caller(log, Scripted(log)), caller(log, Scripted(log, HI))
+    ask(other)
+    with pytest.raises(RunError, match="also written by another generator"):
+        ask(mine)
+
+
+def test_no_more_calls_are_in_flight_than_allowed() -> None:
+    log = MemoryLog()
+    flying, most = 0, 0
+
+    async def slow() -> Answer:
+        nonlocal flying, most
+        flying += 1
+        most = max(most, flying)
+        await asyncio.sleep(0.01)
+        flying -= 1
+        return HI
+
+    async def many() -> None:
+        made = caller(log, Scripted(log, *[slow] * 12))
+        await asyncio.gather(*(made.ask(CAUSE, step, REQUEST) for step in range(12)))
+
+    asyncio.run(many())
+    assert most == 4
+    assert len(log.events(CallAnswered)) == 12
