@@ -114,7 +114,17 @@ def generate(
                 known_attempts=reader.progress.attempts(),
             )
             lane = _Lane(options, limits, style, reader, caller, backend, on_generation)
-            return asyncio.run(lane.run())
+            asyncio.run(lane.run())
+        return GenerateSummary(
+            lane=options.lane,
+            ended=caller.halted or "stopped",
+            generations=lane.written,
+            instructions=lane.instructions,
+            calls=caller.started,
+            unfinished=reader.refresh().unfinished(),
+            waited_s=lane.waited_s,
+            at_once=lane.at_once,
+        )
     finally:
         reader.close()
 
@@ -147,7 +157,7 @@ class _Lane:
     at_once: bool = False
     signals: int = 0
 
-    async def run(self) -> GenerateSummary:
+    async def run(self) -> None:
         progress = self.reader.progress
         self._check_style(progress)
         self.next_to_begin = self.next_to_write = progress.next_number
@@ -163,16 +173,6 @@ class _Lane:
                     await self.backend.close()
         if self.error is not None:
             raise self.error
-        return GenerateSummary(
-            lane=self.options.lane,
-            ended=self.caller.halted or "stopped",
-            generations=self.written,
-            instructions=self.instructions,
-            calls=self.caller.started,
-            unfinished=progress.unfinished() if self.at_once else (await self.caller.progress()).unfinished(),
-            waited_s=self.waited_s,
-            at_once=self.at_once,
-        )
 
     async def _work(self) -> None:
         running: set[asyncio.Task[None]] = set()

@@ -2,22 +2,53 @@
 
 `encode` turns an event into key, value and headers; `decode` turns a record back, upcasting older versions.
 The type header is `sedi.<EventName>.v<version>`. Header values are UTF-8.
+
+Guaranteed: what `encode` gives, `decode` reads as the very same event and envelope, because `encode` looks; a NaN, a
+number out of its range or half a surrogate pair never gets onto the log. And `decode` raises nothing but SchemaError,
+whatever the bytes and headers are. Not known here: whether key, id and time are those that the event ought to have.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
-from schemas.errors import MalformedEvent, UnknownEvent
+from schemas.errors import ConfigurationError, MalformedEvent, UnknownEvent
 from schemas.events import Event
 from schemas.registry import SPECS, EventSpec, spec_of
 from schemas.upcasting import upcast
 
 Headers = list[tuple[str, bytes]]
 
-_TYPE_PREFIX = "sedi."
+_SPEC_VERSION = b"1.0"
+_TYPE = re.compile(rb"sedi\.([A-Za-z]+)\.v([1-9][0-9]{0,5})")
+_SHOWN_BYTES = 120
+_READ = (
+    "ce_specversion",
+    "ce_type",
+    "ce_id",
+    "ce_source",
+    "ce_time",
+    "ce_causationid",
+    "ce_correlationid",
+    "traceparent",
+)
 _encoder = msgspec.json.Encoder()
+
+# Everything that reading foreign bytes as a known type can raise: the decoder's own errors, a policy that refuses
+# itself, JSON nested too deep, and what an upcaster runs into when its input is not what an old version was.
+_UNREADABLE = (
+    msgspec.MsgspecError,
+    ConfigurationError,
+    RecursionError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+)
 
 
 @dataclass(frozen=True)
@@ -51,12 +82,68 @@ class Decoded:
 
 
 def encode(event: Event, key: str, meta: Meta) -> tuple[bytes, bytes, Headers]:
-    """Key, value and headers of the record that carries `event`."""
+    """Key, value and headers of the record that carries `event`.
+
+    Raises MalformedEvent when the record would not read back as the same event, key and `meta`.
+    """
     spec = spec_of(type(event))
+    try:
+        raw_key, value, headers = key.encode(), _encoder.encode(event), _headers(spec, key, meta)
+        back = decode(raw_key, value, headers)
+    except (MalformedEvent, UnicodeEncodeError, TypeError, ValueError, RecursionError) as error:
+        raise MalformedEvent(f"This {spec.name} cannot be written: {error} Mend the program that made it.") from error
+    if back.event != event:
+        fields = [name for name in event.__struct_fields__ if getattr(event, name) != getattr(back.event, name)]
+        raise MalformedEvent(
+            f"This {spec.name} cannot be written: {', '.join(fields)} would read back as something else. Numbers must "
+            "be finite (write None for one that is not), and arrays must be tuples."
+        )
+    return raw_key, value, headers
+
+
+def decode(
+    key: bytes | None, value: bytes | None, headers: Mapping[str, bytes] | Sequence[tuple[str, bytes]]
+) -> Decoded:
+    """Read a record.
+
+    Raises UnknownEvent for a type or version this program does not know, MalformedEvent for everything else that
+    keeps the record from being what it says it is.
+    """
+    fields = _fields(headers)
+    spec, version = _type_of(fields)
+    if fields.get("ce_specversion") != _SPEC_VERSION:
+        raise MalformedEvent(
+            f"A {spec.name} record has the ce_specversion {fields.get('ce_specversion')!r}, not {_SPEC_VERSION!r}. "
+            "It was not written by this project."
+        )
+    if value is None:
+        raise MalformedEvent(f"A {spec.name} record has no value. Events are never deleted; look who wrote it.")
+    try:
+        if version == spec.version:
+            event = spec.decoder.decode(value)
+        else:
+            data = msgspec.json.decode(value, type=dict[str, Any])
+            event = msgspec.convert(upcast(spec.name, version, spec.version, data), spec.cls)
+        meta = Meta(
+            id=_text(fields, "ce_id"),
+            source=_text(fields, "ce_source"),
+            time=_text(fields, "ce_time"),
+            causation_id=_optional(fields, "ce_causationid"),
+            correlation_id=_optional(fields, "ce_correlationid"),
+            traceparent=_optional(fields, "traceparent"),
+        )
+        return Decoded(event, meta, (key or b"").decode(), version)
+    except _UNREADABLE as error:
+        raise MalformedEvent(
+            f"A record says it is {spec.name} v{version} but does not read as one: {error}. Look who wrote it."
+        ) from error
+
+
+def _headers(spec: EventSpec, key: str, meta: Meta) -> Headers:
     headers: Headers = [
-        ("ce_specversion", b"1.0"),
+        ("ce_specversion", _SPEC_VERSION),
         ("ce_id", meta.id.encode()),
-        ("ce_type", f"{_TYPE_PREFIX}{spec.name}.v{spec.version}".encode()),
+        ("ce_type", f"sedi.{spec.name}.v{spec.version}".encode()),
         ("ce_source", meta.source.encode()),
         ("ce_time", meta.time.encode()),
         ("ce_subject", key.encode()),
@@ -69,59 +156,47 @@ def encode(event: Event, key: str, meta: Meta) -> tuple[bytes, bytes, Headers]:
     ):
         if value is not None:
             headers.append((name, value.encode()))
-    return key.encode(), _encoder.encode(event), headers
+    return headers
 
 
-def decode(
-    key: bytes | None, value: bytes | None, headers: Mapping[str, bytes] | Sequence[tuple[str, bytes]]
-) -> Decoded:
-    """Read a record.
-
-    Raises UnknownEvent for a type or version this program does not know, MalformedEvent for everything else that
-    keeps the record from being what it says it is.
-    """
-    fields = dict(headers)
-    spec, version = _type_of(fields)
-    if value is None:
-        raise MalformedEvent(f"A {spec.name} record has no value. Events are never deleted; look who wrote it.")
-    try:
-        if version == spec.version:
-            event = spec.decoder.decode(value)
-        else:
-            event = msgspec.convert(upcast(spec.name, version, spec.version, msgspec.json.decode(value)), spec.cls)
-        meta = Meta(
-            id=_text(fields, "ce_id"),
-            source=_text(fields, "ce_source"),
-            time=_text(fields, "ce_time"),
-            causation_id=_optional(fields, "ce_causationid"),
-            correlation_id=_optional(fields, "ce_correlationid"),
-            traceparent=_optional(fields, "traceparent"),
-        )
-        return Decoded(event, meta, (key or b"").decode(), version)
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise MalformedEvent(f"A record says it is {spec.name} v{version} but does not read as one: {error}") from error
+def _fields(headers: Mapping[str, bytes] | Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
+    """The headers that are read here, each given once; all others may be whatever they are."""
+    fields: dict[str, bytes] = {}
+    for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+        if name not in _READ:
+            continue
+        if name in fields:
+            raise MalformedEvent(f"A record has the header {name} twice, so that what it is cannot be told.")
+        if not isinstance(value, bytes):
+            raise MalformedEvent(
+                f"A record's header {name} is {value!r}, not bytes. It was not written by this project."
+            )
+        fields[name] = value
+    return fields
 
 
 def _type_of(fields: Mapping[str, bytes]) -> tuple[EventSpec, int]:
     raw = fields.get("ce_type")
     if raw is None:
         raise MalformedEvent("A record has no ce_type header. It was not written by this project; see its origin.")
-    name, dot, version_text = raw.decode(errors="replace").removeprefix(_TYPE_PREFIX).rpartition(".v")
-    spec = SPECS.get(name)
-    if spec is None or not dot or not version_text.isdecimal():
-        raise UnknownEvent(f"Event type {raw!r} is not known here. Is a newer program writing to this run?")
-    version = int(version_text)
-    if not 1 <= version <= spec.version:
+    found = _TYPE.fullmatch(raw)
+    spec = None if found is None else SPECS.get(found[1].decode())
+    if found is None or spec is None:
         raise UnknownEvent(
-            f"{name} v{version} is not known here (this program reads 1 to {spec.version}). Update this program."
+            f"Event type {raw[:_SHOWN_BYTES]!r} is not known here. Is a newer program writing to this run?"
+        )
+    version = int(found[2])
+    if version > spec.version:
+        raise UnknownEvent(
+            f"{spec.name} v{version} is not known here (this program reads 1 to {spec.version}). Update this program."
         )
     return spec, version
 
 
 def _text(fields: Mapping[str, bytes], name: str) -> str:
     value = fields.get(name)
-    if value is None:
-        raise MalformedEvent(f"A record lacks the header {name}. It was not written by this project.")
+    if not value:
+        raise MalformedEvent(f"A record lacks the header {name}, or it is empty. It was not written by this project.")
     return value.decode()
 
 

@@ -2,6 +2,9 @@
 
 Events are facts in the past tense. A field that is None says "not known", never zero. No event holds a secret,
 and only CloudEvents headers hold the time of writing, so that equal decisions are equal bytes.
+
+Limits that a type states (a count is not negative, a number is finite) are checked when an event is written and when
+it is read (`schemas.envelope`), not when it is made.
 """
 
 from typing import Annotated, Literal
@@ -11,9 +14,15 @@ import msgspec
 from schemas.policy import Metric, Policy
 from schemas.seeds import SeedTask
 
-Offset = Annotated[int, msgspec.Meta(ge=0)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Place = Annotated[int, msgspec.Meta(ge=0)]
+_MOST = 2**63 - 1  # what Kafka's offsets and the tables that events are read into can hold
+
+Offset = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
+LastOffset = Annotated[int, msgspec.Meta(ge=-1, le=_MOST)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
+Place = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
+Ordinal = Annotated[int, msgspec.Meta(ge=1, le=_MOST)]
+Amount = Annotated[float, msgspec.Meta(ge=0.0)]
+Similarity = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +57,13 @@ class Classifier(msgspec.Struct, frozen=True, kw_only=True):
     components: tuple[tuple[float, ...], ...]
     means: tuple[float, ...]
     cuts: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        columns, axes = len(self.vocabulary), len(self.components)
+        if {len(self.idf), *map(len, self.components)} - {columns}:
+            raise ValueError(f"a classifier of {columns} columns needs an idf and a component on each axis for each")
+        if len(self.means) != axes or [len(level) for level in self.cuts] != [2**axis for axis in range(axes)]:
+            raise ValueError(f"a classifier of {axes} axes needs {axes} means, and cuts for 1, 2, 4, ... nodes")
 
 
 class ClassifierFitted(Event, frozen=True, kw_only=True):
@@ -104,8 +120,8 @@ class CallAnswered(Event, frozen=True, kw_only=True):
     raw: str
     finish_reason: str | None
     usage: Usage | None
-    cost_usd: float | None
-    latency_s: float
+    cost_usd: Amount | None
+    latency_s: Amount
 
 
 class CallFailed(Event, frozen=True, kw_only=True):
@@ -151,11 +167,11 @@ class InstructionsGenerated(Event, frozen=True, kw_only=True):
     model: str
     parameters: dict[str, str | int | float | bool | None]
     seed_ids: tuple[str, ...]
-    seed_commands_offset: int
+    seed_commands_offset: LastOffset
     answers: tuple[CallAnswered, ...]
     instructions: tuple[Instruction, ...]
     unparsed: tuple[Unparsed, ...]
-    cost_usd: float | None
+    cost_usd: Amount | None
 
 
 # -- kept, rejected ------------------------------------------------------------------------------------------------
@@ -185,9 +201,9 @@ class Rejection(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     place: Place
     reason: str
-    similarity: float | None = None
+    similarity: Similarity | None = None
     nearest_id: str | None = None
-    threshold: float | None = None
+    threshold: Similarity | None = None
 
 
 class InstructionsRejected(Event, frozen=True, kw_only=True):
@@ -210,7 +226,7 @@ class InstructionsRejected(Event, frozen=True, kw_only=True):
 
 
 class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of a batch: it stands in the place of cluster `slot`, and comes from `cluster`; they differ when borrowed."""
+    """A row of a batch: it fills the place of cluster `slot`, and comes from `cluster`; they differ when borrowed."""
 
     id: str
     slot: Count
@@ -227,13 +243,13 @@ class StepLogged(msgspec.Struct, frozen=True, kw_only=True):
     tokens          response tokens that took part in the loss
     """
 
-    step: Annotated[int, msgspec.Meta(ge=1)]
+    step: Ordinal
     loss: float | None
-    loss_variance: float | None
-    grad_norm: float | None
-    learning_rate: float
+    loss_variance: Amount | None
+    grad_norm: Amount | None
+    learning_rate: Amount
     tokens: Count
-    seconds: float
+    seconds: Amount
     rows: tuple[BatchRow, ...]
 
 
@@ -241,7 +257,7 @@ class TrainingLogged(Event, frozen=True, kw_only=True):
     """A window of steps was trained; `window` counts from 0, `epoch` from 1, steps from 1."""
 
     window: Count
-    epoch: Annotated[int, msgspec.Meta(ge=1)]
+    epoch: Ordinal
     model: str
     steps: tuple[StepLogged, ...]
 
@@ -251,7 +267,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     verdict: Literal["taken", "similar_to_seed", "similar_to_candidate", "already_seed", "no_victim", "unknown_row"]
-    similarity: float | None = None
+    similarity: Similarity | None = None
     nearest_id: str | None = None
 
 
@@ -272,12 +288,12 @@ class ReplaceSeeds(Event, frozen=True, kw_only=True):
     """
 
     window: Count
-    epoch: Annotated[int, msgspec.Meta(ge=1)]
+    epoch: Ordinal
     training_offset: Offset
-    as_of_offset: int
+    as_of_offset: LastOffset
     outcome: Literal["replaced", "warm_up", "later_epoch", "no_metric", "no_candidates", "no_victims"]
     metric: Metric
-    step: int | None = None
-    value: float | None = None
+    step: Ordinal | None = None
+    value: Amount | None = None
     candidates: tuple[Candidate, ...] = ()
     replacements: tuple[Replacement, ...] = ()

@@ -43,6 +43,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     compare_with_seeds        compare candidates with the run's initial seeds too, as Alpaca does
     tokenizer                 `rouge` sees ASCII letters and digits only; `unicode` all scripts
     rules                     the heuristic rules that are on, by rejection reason
+    min_words, max_words      fewest and most words of an instruction that the length rules let pass
     batch_size                rows a training batch, clusters, and partitions of `kept`; a power of two
     classifier                `nested` cuts at medians and is refitted; `literal` cuts at zero, fitted once on the seeds
     vectorizer                `tfidf` of character n-grams
@@ -76,7 +77,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rng_seed: int = 42
 
     def __post_init__(self) -> None:
-        if self.batch_size & (self.batch_size - 1):
+        for name in ("threshold", "candidate_threshold"):
+            value = getattr(self, name)
+            if not 0.0 <= value < 1.0:  # refuses NaN too
+                raise ConfigurationError(f"{name} is {value}; similarity thresholds are at least 0 and below 1.")
+        if self.batch_size < 1 or self.batch_size & (self.batch_size - 1):
             raise ConfigurationError(
                 f"batch_size is {self.batch_size}; it must be a power of two (1, 2, 4, 8, 16, ...), because "
                 "clusters are the quadrants of log2(batch_size) axes."

@@ -55,7 +55,7 @@ def build() -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit code."""
     die_with_parent()
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         get_command(build()).main(args=arguments, prog_name="sedi")
     except SystemExit as end:
@@ -65,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SediError as error:
         complain(str(error))
         return exit_code_of(error)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return _flushed(ExitCode.OK)
 
 

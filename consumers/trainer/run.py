@@ -1,7 +1,7 @@
 """`train`: a trainer on a run's log, put together.
 
-What ends it: the end of the stream after the last epoch, `max_steps` or `max_windows` (then the model is saved), SIGTERM
-or SIGINT (then only a checkpoint is). torch, transformers and DeepSpeed are imported only when `train` is called.
+What ends it: the end of the stream after the last epoch, `max_steps` or `max_windows` (then the model is saved),
+SIGTERM or SIGINT (then only a checkpoint is). torch, transformers and DeepSpeed are imported only when `train` is called.
 """
 
 import sys
@@ -41,7 +41,7 @@ def train(
     """Train on a run's kept rows and log each window; goes on from the last checkpoint in the output folder.
 
     `on_step` is called after each step, `say` with lines for people (default: standard error). Run it in the main
-    thread of a process of its own: it takes SIGTERM and SIGINT, sets torch's threads, and keeps the memory it once used.
+    thread of a process of its own: it takes SIGTERM and SIGINT, sets torch's threads, and keeps memory it once used.
 
     Raises RunError, TopicMismatch, BrokerError, ConfigurationError, and TrainerError for a trainee, a checkpoint or a
     training log that cannot be used.

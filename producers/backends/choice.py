@@ -2,7 +2,6 @@
 
 from infra.settings import Settings
 from producers.backends.base import Backend
-from producers.backends.openai import OpenAIBackend
 from producers.backends.recorded import RecordedBackend, RecordedOptions
 from schemas.errors import ConfigurationError
 
@@ -20,4 +19,6 @@ def open_backend(settings: Settings, recorded: RecordedOptions | None = None) ->
         )
     if recorded is not None:
         return RecordedBackend(recorded)
+    from producers.backends.openai import OpenAIBackend
+
     return OpenAIBackend.of(settings)

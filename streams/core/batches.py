@@ -149,8 +149,7 @@ class BatchQueues:
 
 
 def clusters_of_rank(rank: int, world: int, batch_size: int) -> range:
-    """The clusters, which are partitions, that rank `rank` of `world` takes rows from: those with p * world // batch_size
-    = rank.
+    """The clusters, which are partitions, of rank `rank` of `world`: those with p * world // batch_size = rank.
 
     Raises TrainerError when the ranks cannot share them evenly.
     """

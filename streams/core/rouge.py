@@ -7,6 +7,8 @@ decisions. Swapping the two texts changes no bit.
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 from rapidfuzz.distance import LCSseq
 
 from streams.core.tokenize import Tokenizer, rouge_tokens
@@ -19,6 +21,18 @@ def fmeasure(lcs: int, m: int, n: int) -> float:
     precision = lcs / n
     recall = lcs / m
     return 2 * precision * recall / (precision + recall)
+
+
+def fmeasures(lcs: npt.NDArray[np.signedinteger], m: int, lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    """`fmeasure` of one text of m tokens with many: the same operations in the same order, so the same bits."""
+    scores = np.zeros(len(lcs))
+    hit = lcs.nonzero()[0]
+    if len(hit):
+        common = lcs[hit].astype(np.float64)
+        precision = common / lengths[hit]
+        recall = common / m
+        scores[hit] = 2 * precision * recall / (precision + recall)
+    return scores
 
 
 def needed_lcs(threshold: float, m: int, n: int) -> int:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from rapidfuzz import process
 from rapidfuzz.distance import LCSseq
 
+from streams.core.rouge import fmeasures
 from streams.core.tokenize import Tokenizer, rouge_tokens
 
 _BLOCK_CELLS = 8_000_000  # of 4 bytes: a block of common subsequences stays at 32 MB
@@ -67,20 +68,8 @@ def _scores(
         lcs = process.cdist(queries, coded[:width], scorer=LCSseq.similarity, dtype=np.int32)
         for row, query in enumerate(queries):
             count = compared[start + row]
-            yield _summary(_fmeasures(lcs[row, :count], len(query), lengths[:count]), nearest)
+            yield _summary(fmeasures(lcs[row, :count], len(query), lengths[:count]), nearest)
         start += rows
-
-
-def _fmeasures(lcs: npt.NDArray[np.int32], m: int, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """`rouge.fmeasure` for one text against many, the same operations in the same order."""
-    scores = np.zeros(len(lcs))
-    hit = lcs.nonzero()[0]
-    if len(hit):
-        common = lcs[hit].astype(np.float64)
-        precision = common / m
-        recall = common / lengths[hit]
-        scores[hit] = 2 * precision * recall / (precision + recall)
-    return scores
 
 
 def _summary(scores: npt.NDArray[np.float64], nearest: int) -> FullScores:

@@ -10,7 +10,7 @@ Scores and decisions are rouge_score's (`rougeL`, no stemmer), bit for bit. How 
 
 The lists follow the rarity order as it moves, one element at a time (`similarity_vocabulary`), so that there is never
 a rebuild and no call stands still for long. Where the lists name too much to be worth reading (tiny vocabularies, long
-repetitive texts, thresholds near 0) all signatures are scanned; what that leaves goes through rapidfuzz's `extract`.
+repetitive texts, thresholds near 0) all signatures are scanned; what that leaves is compared in one call of `cdist`.
 
 The index is exact for every θ in [0, 1) and every order of calls. It takes no clock, no randomness and no I/O. It keeps
 tokens, not texts: what was added cannot be read back.
@@ -18,20 +18,17 @@ tokens, not texts: what was added cannot be read back.
 
 from array import array
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from rapidfuzz import process
-from rapidfuzz.distance import Indel, LCSseq
+from rapidfuzz.distance import LCSseq
 
 from schemas.errors import ConfigurationError, SediError
-from streams.core.rouge import fmeasure, rouge_l_fmeasure
-from streams.core.similarity_bounds import LONGEST, Bounds
-from streams.core.similarity_vocabulary import BITS, Encoded, Vocabulary, decode, encode
+from streams.core.rouge import fmeasure, fmeasures, rouge_l_fmeasure
+from streams.core.similarity_bounds import LONGEST, Bounds, Row
+from streams.core.similarity_vocabulary import BITS, Encoded, Vocabulary
 from streams.core.tokenize import Tokenizer, rouge_tokens, tokenizer, unicode_tokens
-
-if TYPE_CHECKING:
-    from streams.core.similarity_bounds import Row
 
 __all__ = [
     "Position",
@@ -46,12 +43,13 @@ __all__ = [
 Position = tuple[int, int]
 """Where an item stands in the log: (offset, place)."""
 
+Slots = npt.NDArray[np.int64]
+
 _SIGNATURE = (1 << BITS) - 1
-_FEW_LISTED = 32  # below this a loop is faster than array operations
-_FEW_LEFT = 24  # below this single comparisons are faster than `extract`
+_FEW_NAMED = 32  # below this a loop is faster than array operations
+_FEW_LEFT = 24  # below this single comparisons are faster than an array of them
 _SCAN_FROM = 2  # scan when the lists name more than one of this many texts: reading in order is cheaper than gathering
 _LONGEST_MOVE = 8192  # lists longer than this stay where they are: moving one would hold up the caller
-_SLACK = 1e-9  # far above rounding, far below the distance between two different values of F
 _PROGRESS_EVERY = 2000
 
 
@@ -73,6 +71,7 @@ class RougeLIndex:
         # By slot:
         self._ids: list[str] = []
         self._texts: list[Encoded] = []
+        self._lengths = array("i")
         self._signatures = array("q")
         self._added = array("q")
         self._offsets = array("q")
@@ -130,7 +129,7 @@ class RougeLIndex:
             raise SediError(f"The similarity index does not hold {id!r}, so it cannot be removed; check the id.")
         for element in self._rarest(slot):
             self._lists[element].remove(slot)
-        self._vocabulary.uncount(self._vocabulary.known_elements(decode(self._texts[slot])))
+        self._vocabulary.uncount(self._vocabulary.known_elements(self._vocabulary.decode(self._texts[slot])))
         self._ids[slot] = self._texts[slot] = ""
         self._signatures[slot] = 0  # a length of 0 fits nothing
         self._free.append(slot)
@@ -140,64 +139,48 @@ class RougeLIndex:
 
         `before` leaves out every item that does not stand at a smaller position.
         """
-        codes = self._vocabulary.codes(self._tokenize(text))
-        elements = self._vocabulary.known_elements(codes)
+        vocabulary = self._vocabulary
+        codes = vocabulary.codes(self._tokenize(text))
+        elements = vocabulary.known_elements(codes)
         row = self._bounds.row(len(codes), len(codes) - len(elements))
         if not row.prefix or not elements:
             return None
-        slots = self._candidates(elements, row)
-        if before is not None and before <= self._last:
-            offsets, places = self._offsets, self._places
-            slots = [slot for slot in slots if (offsets[slot], places[slot]) < before]
-        if not slots:
-            return None
-        query = encode(codes)
-        return self._best(query, slots if len(slots) < _FEW_LEFT else self._near(query, slots))
-
-    def _candidates(self, elements: list[int], row: "Row") -> list[int]:
-        """Slots of all texts that may be above the threshold, some of them twice."""
-        vocabulary = self._vocabulary
         signature = vocabulary.signature(elements)
-        get = self._lists.get
-        found = [get(e) for e in sorted(elements, key=vocabulary.order.__getitem__)[: row.prefix]]
-        lists = [listed for listed in found if listed]
-        total = sum(map(len, lists))
-        if total < _FEW_LISTED:
+        elements = sorted(elements, key=vocabulary.order.__getitem__)
+        lists = [listed for element in elements[: row.prefix] if (listed := self._lists.get(element))]
+        named = sum(map(len, lists))
+        if named < _FEW_NAMED:
             signatures, below = self._signatures, row.below
-            return [
+            few = [
                 slot
                 for listed in lists
                 for slot in listed
                 if (((s := signatures[slot]) ^ signature) & _SIGNATURE).bit_count() < below[s >> BITS]
             ]
-        known = np.frombuffer(self._signatures, np.int64)
-        if total * _SCAN_FROM > len(known):
-            differing = np.bitwise_count((known ^ signature) & _SIGNATURE)
-            scanned: list[int] = (differing < row.array.take(known >> BITS)).nonzero()[0].tolist()
-            return scanned
+        else:
+            fitting = self._fitting(lists, named, signature, row)
+            if len(fitting) >= _FEW_LEFT:
+                return self._best_of_many(codes, fitting, before)
+            few = fitting.tolist()
+        return self._best_of_few(codes, few, before) if few else None
+
+    def _fitting(self, lists: list["array[int]"], named: int, signature: int, row: Row) -> Slots:
+        """The slots whose length and signature fit, some of them more than once."""
+        signatures = np.frombuffer(self._signatures, np.int64)
+        if named * _SCAN_FROM > len(signatures):
+            differing = np.bitwise_count((signatures ^ signature) & _SIGNATURE)
+            return (differing < row.array.take(signatures >> BITS)).nonzero()[0]
         slots = np.frombuffer(b"".join(lists), np.uint32)
-        listed_signatures = known.take(slots)
-        differing = np.bitwise_count((listed_signatures ^ signature) & _SIGNATURE)
-        fitting: list[int] = slots[differing < row.array.take(listed_signatures >> BITS)].tolist()
-        return fitting
+        signatures = signatures.take(slots)
+        differing = np.bitwise_count((signatures ^ signature) & _SIGNATURE)
+        return slots[differing < row.array.take(signatures >> BITS)].astype(np.int64)
 
-    def _near(self, query: Encoded, slots: list[int]) -> list[int]:
-        """Of many slots, those whose F is the highest or within rounding of it; none when none is above θ."""
-        texts = self._texts
-        cutoff = max(self.threshold - _SLACK, _SLACK)
-        scored = process.extract(
-            query,
-            [texts[slot] for slot in slots],
-            scorer=Indel.normalized_similarity,
-            processor=None,
-            score_cutoff=cutoff,
-            limit=None,
-        )
-        return [slots[place] for _, score, place in scored if score >= scored[0][1] - _SLACK]
-
-    def _best(self, query: Encoded, slots: list[int]) -> tuple[float, str] | None:
+    def _best_of_few(self, codes: list[int], slots: list[int], before: Position | None) -> tuple[float, str] | None:
+        if before is not None and before <= self._last:
+            offsets, places = self._offsets, self._places
+            slots = [slot for slot in slots if (offsets[slot], places[slot]) < before]
         texts, added = self._texts, self._added
-        m = len(query)
+        query, m = self._vocabulary.encode(codes), len(codes)
         best, best_slot = self.threshold, -1
         for slot in slots:
             text = texts[slot]
@@ -208,6 +191,27 @@ class RougeLIndex:
                 best, best_slot = score, slot
         return (best, self._ids[best_slot]) if best_slot >= 0 else None
 
+    def _best_of_many(self, codes: list[int], slots: Slots, before: Position | None) -> tuple[float, str] | None:
+        texts = self._texts
+        if len(slots) * 2 > len(texts):  # so many that picking them out costs more than comparing the others
+            slots = np.arange(len(texts))
+        else:
+            slots = np.unique(slots)
+            texts = [texts[slot] for slot in slots.tolist()]
+        query = self._vocabulary.encode(codes)
+        lcs = process.cdist([query], texts, scorer=LCSseq.similarity, dtype=np.int32)[0]
+        scores = fmeasures(lcs, len(codes), np.frombuffer(self._lengths, np.int32)[slots])
+        if before is not None and before <= self._last:
+            offsets = np.frombuffer(self._offsets, np.int64)[slots]
+            places = np.frombuffer(self._places, np.int64)[slots]
+            scores[(offsets > before[0]) | ((offsets == before[0]) & (places >= before[1]))] = 0.0
+        best = float(scores.max())
+        if best <= self.threshold:
+            return None
+        slots = slots[scores == best]
+        first = slots[np.frombuffer(self._added, np.int64)[slots].argmin()]
+        return best, self._ids[first]
+
     def _enter(self, id: str, text: str, position: Position) -> int:
         """Take everything about a text but its listing; returns its slot."""
         if id in self._slots:
@@ -216,7 +220,7 @@ class RougeLIndex:
         codes = vocabulary.learn(self._tokenize(text))
         elements = vocabulary.known_elements(codes)
         signature = vocabulary.signature(elements) | min(len(codes), LONGEST) << BITS
-        slot = self._new_slot(id, encode(codes), signature, position)
+        slot = self._new_slot(id, vocabulary.encode(codes), len(codes), signature, position)
         for element in vocabulary.count(elements):
             self._move(element)
         return slot
@@ -230,16 +234,17 @@ class RougeLIndex:
 
     def _rarest(self, slot: int) -> list[int]:
         """The elements that the text in the slot is listed under."""
-        codes = decode(self._texts[slot])
+        codes = self._vocabulary.decode(self._texts[slot])
         elements = self._vocabulary.known_elements(codes)
         elements.sort(key=self._vocabulary.order.__getitem__)
         return elements[: self._bounds.prefix(len(codes))]
 
-    def _new_slot(self, id: str, text: Encoded, signature: int, position: Position) -> int:
+    def _new_slot(self, id: str, text: Encoded, length: int, signature: int, position: Position) -> int:
         if self._free:
             slot = self._free.pop()
             self._ids[slot] = id
             self._texts[slot] = text
+            self._lengths[slot] = length
             self._signatures[slot] = signature
             self._added[slot] = self._additions
             self._offsets[slot], self._places[slot] = position
@@ -247,6 +252,7 @@ class RougeLIndex:
             slot = len(self._ids)
             self._ids.append(id)
             self._texts.append(text)
+            self._lengths.append(length)
             self._signatures.append(signature)
             self._added.append(self._additions)
             self._offsets.append(position[0])

@@ -26,23 +26,24 @@ class Vocabulary:
     """Elements by number. Number 0 stands for every token that was never learnt.
 
     order       sort key by element: smaller is rarer
-    bit         the element's bit in a signature
     frequency   in how many texts the element occurs
     """
 
     def __init__(self) -> None:
-        self._codes: dict[str, int] = {}
-        self._repeats: dict[tuple[int, int], int] = {}
+        self._codes: dict[str, int] = {}  # token -> the element of its first occurrence in a text
+        self._repeats: dict[tuple[int, int], int] = {}  # (that, which occurrence) -> element
+        # By element:
         self.order: list[int] = [0]
-        self.bit: list[int] = [0]
         self.frequency: list[int] = [0]
+        self._bit: list[int] = [0]
         self._due: list[int] = [0]
-
-    def __len__(self) -> int:
-        return len(self.order)
+        # Characters are numbered apart from elements, without gaps, so that the most frequent tokens get those
+        # below 256, which rapidfuzz compares fastest.
+        self._character: list[int] = [0]  # by element; 0 for repeats
+        self._token: list[int] = [0]  # the element, by character
 
     def codes(self, tokens: list[str]) -> list[int]:
-        """Each token's number, 0 where it is unknown."""
+        """Each token's element, repeats not told apart; 0 where the token is unknown."""
         get = self._codes.get
         return [get(token, 0) for token in tokens]
 
@@ -61,13 +62,15 @@ class Vocabulary:
         return found
 
     def learn(self, tokens: list[str]) -> list[int]:
-        """Each token's number; what was unknown, repeats included, gets one."""
+        """As `codes`, but what is unknown, repeats included, gets a number."""
         table = self._codes
         codes = []
         for token in tokens:
             code = table.get(token)
             if code is None:
                 code = table[token] = self._new()
+                self._character[code] = len(self._token)
+                self._token.append(code)
             codes.append(code)
         if len(set(codes)) < len(codes):
             seen: dict[int, int] = {}
@@ -80,21 +83,22 @@ class Vocabulary:
     def _new(self) -> int:
         element = len(self.order)
         self.order.append(-element)
-        self.bit.append(1 << ((element * _GOLDEN & _64_BITS) * BITS >> 64))
         self.frequency.append(0)
+        self._bit.append(1 << ((element * _GOLDEN & _64_BITS) * BITS >> 64))
         self._due.append(_CLASS_WIDTH)
+        self._character.append(0)
         return element
 
     def count(self, elements: list[int]) -> list[int]:
         """Count one text more for each of its elements; returns those whose class of frequency ends with it."""
         frequency, due = self.frequency, self._due
-        moves = []
+        ending = []
         for element in elements:
             frequency[element] += 1
             if frequency[element] >= due[element]:
                 due[element] *= _CLASS_WIDTH
-                moves.append(element)
-        return moves
+                ending.append(element)
+        return ending
 
     def uncount(self, elements: list[int]) -> None:
         """Count one text less. The order stays: it is a guess at rarity, and any order is right."""
@@ -107,20 +111,21 @@ class Vocabulary:
 
     def signature(self, elements: list[int]) -> int:
         """A bit set of the elements: two texts differ in at least as many elements as their signatures in bits."""
-        bit = self.bit
+        bit = self._bit
         bits = 0
         for element in elements:
             bits |= bit[element]
         return bits
 
+    def encode(self, codes: list[int]) -> Encoded:
+        """One character a token; the characters' numbers, which rapidfuzz takes for the same, where those run out."""
+        character = self._character
+        numbers = [character[code] for code in codes]
+        if numbers and max(numbers) > _LAST_CHARACTER:
+            return numbers
+        return "".join(map(chr, numbers))
 
-def encode(codes: list[int]) -> Encoded:
-    """One character a token, which rapidfuzz compares fastest; the numbers themselves where they are no characters."""
-    if codes and max(codes) > _LAST_CHARACTER:
-        return codes
-    return "".join(map(chr, codes))
-
-
-def decode(text: Encoded) -> list[int]:
-    """The numbers that `encode` was given."""
-    return list(map(ord, text)) if isinstance(text, str) else text
+    def decode(self, text: Encoded) -> list[int]:
+        """The codes that `encode` was given, where all were known."""
+        token = self._token
+        return [token[number] for number in (map(ord, text) if isinstance(text, str) else text)]

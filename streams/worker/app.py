@@ -147,15 +147,14 @@ def _recovery(worker: Worker, settings: Settings, run: str, log: "_Log", kept: A
             cursor.stop()
         try:
             _, classifiers = await asyncio.to_thread(read_run, settings, run)
-            while commands := await log.fetch("seed-commands", worker.seeds.pool.commands_offset + 1, None):
-                worker.seeds.recover(commands)
             worker.filter.recover(classifiers)
             await worker.filter.refit()
+            await cursors["seed-commands"].start(worker.seeds.pool.commands_offset)
+            await cursors["seed-commands"].catch_up()
         except Exception as error:  # noqa: BLE001 - a worker that cannot recover must not decide
             logger.error("recovery failed: %r", error)
             await app.crash(error)
             return
-        await cursors["seed-commands"].start(worker.seeds.pool.commands_offset)
         await cursors["generated"].start(worker.filter.state.applied)
         await cursors["training-log"].start(worker.seeds.pool.training_offset)
         logger.info("active from offset %d of generated", worker.filter.state.applied + 1)

@@ -6,7 +6,6 @@ and of two commands for one window, should two workers ever write them, all take
 """
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,20 +44,13 @@ class Seeds:
         self._table = table
 
     async def apply(self, record: Record) -> None:
-        """Apply one record of `seed-commands`."""
+        """Apply one record of `seed-commands`. After a start the whole topic comes again, unreadable ones too."""
         if await self._outlet.judge(record, ReplaceSeeds, self._apply):
             self.show()
+        self.pool.commands_offset = record.offset
 
     def _apply(self, record: Record, command: ReplaceSeeds) -> bool:
         return self.pool.apply(command, record.offset)
-
-    def recover(self, records: Iterable[Record]) -> None:
-        """Bring the pool up to the log."""
-        for record in records:
-            if isinstance(record.event, ReplaceSeeds):
-                self.pool.apply(record.event, record.offset)
-            else:
-                self.pool.commands_offset = record.offset
 
     def show(self) -> None:
         """Write the seeds that the table does not hold as the pool has them."""

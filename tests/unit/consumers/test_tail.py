@@ -10,6 +10,7 @@ from consumers.summary import summary
 from consumers.tail import TailOptions, TimeMerge, as_line, condition, wanted
 from infra.log import Record
 from schemas.errors import ConfigurationError
+from schemas.registry import SPECS
 from tests.unit.consumers.story import START_MS, record, short_run
 
 
@@ -25,7 +26,8 @@ def test_partitions_that_come_in_any_order_are_merged_by_time() -> None:
         queues: dict[tuple[str, int], list[Record]] = {}
         for each in records:
             queues.setdefault((each.topic, each.partition), []).append(each)
-        merge, given = TimeMerge(set(queues)), []
+        merge = TimeMerge(set(queues))
+        given: list[Record] = []
         while queues:
             partition = shuffled.choice(sorted(queues))
             merge.push(queues[partition].pop(0))
@@ -117,5 +119,6 @@ def test_every_event_has_a_line_for_people() -> None:
     lines = [summary(entry.event) for entry in story.written]
 
     assert all(lines)
+    assert set(summary.registry) >= {spec.cls for spec in SPECS.values()}
     assert "cluster 0: Task 0 of 0" in lines
     assert "epoch 1 window 1: replaced, seed-1 by new-1" in lines

@@ -93,33 +93,42 @@ def test_what_was_removed_is_as_if_never_added(
     assert answer(index, query) == (found and (found[0], again[found[1]]))
 
 
+@pytest.mark.parametrize("few_left", [0, 24])
 @settings(max_examples=60, deadline=None)
 @given(THRESHOLDS, STREAMS, TEXTS, st.integers(0, 25))
 def test_only_items_of_a_smaller_position_count_with_before(
-    threshold: float, stream: list[str], query: str, cut: int
+    few_left: int, threshold: float, stream: list[str], query: str, cut: int
 ) -> None:
     index = filled(stream, threshold)
-    assert answer(index, query, (cut, 0)) == reference(stream[:cut], query, threshold)
-    assert answer(index, query, (cut, 1)) == reference(stream[: cut + 1], query, threshold)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(similarity, "_FEW_NAMED", few_left)
+        patch.setattr(similarity, "_FEW_LEFT", few_left)
+        assert answer(index, query, (cut, 0)) == reference(stream[:cut], query, threshold)
+        assert answer(index, query, (cut, 1)) == reference(stream[: cut + 1], query, threshold)
 
 
 @pytest.mark.parametrize("limits", list(itertools.product([0, 32], [0, 24], [0, 2])))
 @settings(max_examples=25, deadline=None)
 @given(THRESHOLDS, STREAMS, TEXTS)
-def test_loop_arrays_scan_and_extract_all_answer_the_same(
+def test_loop_arrays_scan_and_cdist_all_answer_the_same(
     limits: tuple[int, int, int], threshold: float, stream: list[str], query: str
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(similarity, "_FEW_LISTED", limits[0])
+        patch.setattr(similarity, "_FEW_NAMED", limits[0])
         patch.setattr(similarity, "_FEW_LEFT", limits[1])
         patch.setattr(similarity, "_SCAN_FROM", limits[2])
         assert answer(filled(stream, threshold), query) == reference(stream, query, threshold)
 
 
+@pytest.mark.parametrize("few_left", [0, 24])
 @settings(max_examples=40, deadline=None)
 @given(st.sampled_from([0.3, 0.7, 0.85]), STREAMS, TEXTS)
-def test_a_vocabulary_larger_than_unicode_changes_nothing(threshold: float, stream: list[str], query: str) -> None:
+def test_a_vocabulary_larger_than_unicode_changes_nothing(
+    few_left: int, threshold: float, stream: list[str], query: str
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(similarity, "_FEW_NAMED", few_left)
+        patch.setattr(similarity, "_FEW_LEFT", few_left)
         patch.setattr(similarity_vocabulary, "_LAST_CHARACTER", 3)
         assert answer(filled(stream, threshold), query) == reference(stream, query, threshold)
 

@@ -1,4 +1,4 @@
-"""A small OpenAI-compatible endpoint on loopback for tests: it answers what it is told to, and keeps what it was sent."""
+"""A small OpenAI-compatible endpoint on loopback: it answers what it is told to, and keeps what it was sent."""
 
 import json
 import threading

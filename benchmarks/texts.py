@@ -1,0 +1,102 @@
+"""The texts that are measured on: real instructions first, then as many made from them as are asked for.
+
+Alpaca's instructions in their order where the data are there (`$SEDI_DATA`, else `../shared/data`), else invented ones
+with a Zipf vocabulary. What follows is made: the beginning of one instruction and the middle of another, with every
+seventh word drawn from Alpaca's outputs. That keeps lengths and frequencies as they are, lets the vocabulary grow, and is
+harder than real text in that more of it is similar to something.
+"""
+
+import gzip
+import itertools
+import json
+import os
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_ALPACA = "alpaca/alpaca_data_00001_26000.json.gz"
+_SEED = 20230313
+_REPLACED = 1 / 7
+_INVENTED = 26_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """Real or invented texts, and the words that made texts take theirs from."""
+
+    name: str
+    texts: list[str]
+    words: list[str]
+
+    def stream(self) -> Iterator[str]:
+        """The texts, then made ones without end; always the same."""
+        yield from self.texts
+        rng = random.Random(_SEED)
+        while True:
+            head, tail = rng.choice(self.texts).split(), rng.choice(self.texts).split()
+            head = head[: rng.randint(len(head) // 2, len(head))]
+            start = rng.randint(len(tail) // 4, max(len(tail) // 4, 3 * len(tail) // 4))
+            spliced = [rng.choice(self.words) if rng.random() < _REPLACED else word for word in head + tail[start:]]
+            if len(spliced) >= 3:
+                yield " ".join(spliced)
+
+    def first(self, count: int) -> list[str]:
+        """The first `count` texts of the stream."""
+        return list(itertools.islice(self.stream(), count))
+
+
+def data_folder() -> Path:
+    """Where the classic data would be."""
+    return Path(os.environ.get("SEDI_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def source() -> Source:
+    """Alpaca where it is there, else invented texts; the name says which."""
+    path = data_folder() / _ALPACA
+    if not path.exists():
+        return _invented()
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        rows = json.load(file)
+    words = [word for row in rows for word in re.findall(r"\w+", row["output"])]
+    return Source(f"Alpaca's {len(rows)} first instructions, then made", [row["instruction"] for row in rows], words)
+
+
+def _invented() -> Source:
+    rng = random.Random(_SEED)
+    syllables = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "er")]
+    vocabulary = ["".join(rng.choices(syllables, k=1 + rank % 3)) + str(rank // 3000 or "") for rank in range(20_000)]
+    weights = list(itertools.accumulate(1 / (rank + 3) for rank in range(len(vocabulary))))
+    texts = [
+        " ".join(rng.choices(vocabulary, cum_weights=weights, k=max(3, round(rng.lognormvariate(2.2, 0.4)))))
+        for _ in range(_INVENTED)
+    ]
+    words = rng.choices(vocabulary, cum_weights=weights, k=200_000)
+    return Source(f"{_INVENTED} invented texts, then made", texts, words)
+
+
+def long_repetitive(count: int) -> list[str]:
+    """Texts of some 300 tokens over 60 words: the rarest few of each are in most of the others."""
+    rng = random.Random(_SEED)
+    words = [f"w{rank}" for rank in range(60)]
+    weights = list(itertools.accumulate(1 / (rank + 1) for rank in range(60)))
+    return [" ".join(rng.choices(words, cum_weights=weights, k=rng.randint(250, 350))) for _ in range(count)]
+
+
+def all_similar(count: int) -> list[str]:
+    """Texts that differ in a word or two from one of twenty."""
+    rng = random.Random(_SEED)
+    originals = [[f"o{original}w{place}" for place in range(12)] for original in range(20)]
+    texts = []
+    for _ in range(count):
+        text = list(rng.choice(originals))
+        text[rng.randrange(12)] = f"x{rng.randrange(1000)}"
+        texts.append(" ".join(text))
+    return texts
+
+
+def tiny_vocabulary(count: int) -> list[str]:
+    """Texts of ten tokens over eight words."""
+    rng = random.Random(_SEED)
+    return [" ".join(rng.choices("abcdefgh", k=10)) for _ in range(count)]

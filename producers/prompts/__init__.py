@@ -1,0 +1,1 @@
+"""Requests to an LLM, built from seeds: pure functions, one module a style."""

@@ -1,0 +1,96 @@
+"""The `two-step` style, for small models: a list of instructions first, then an answer to each.
+
+A small model cannot keep the form of whole tasks, but it can go on with a list of one-line instructions, and it can
+answer one. Such an instruction stands by itself; its input is empty.
+
+`list_request` shows the seeds' instructions. As a completion the prompt ends at the number of the first new one, so the
+model goes on with a list it believes it has begun; as a chat it is asked for one. `answer_request` asks one of them.
+The defaults are those that gave the built-in model most kept instructions a second
+(docs/decisions/built-in-model.md); a larger model wants the chat form for both steps.
+
+Read a list with `streams.core.parse.parse_list`; an answer is the output as it is.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from producers.backends.base import Message, Request, Sampling
+from producers.prompts.sampling import overlaid
+from producers.prompts.wording import preamble, shown_instruction, with_safety
+from schemas.errors import ConfigurationError
+from schemas.seeds import SeedTask
+
+Form = Literal["chat", "completion"]
+
+ASKED = 7
+
+LIST_SAMPLING = Sampling(temperature=0.9, top_p=0.95, max_tokens=220, presence_penalty=0.5)
+"""Without the presence penalty the built-in model repeats itself: a seventh of its items were near-copies."""
+
+ANSWER_SAMPLING = Sampling(temperature=0.7, top_p=0.95, max_tokens=96)
+
+LIST_FORM: Form = "completion"
+ANSWER_FORM: Form = "chat"
+
+
+def list_request(
+    seeds: Sequence[SeedTask],
+    form: Form = LIST_FORM,
+    *,
+    asked: int = ASKED,
+    sampling: Sampling | None = None,
+    safety: bool = False,
+) -> Request:
+    """The request for `asked` new instructions, numbered on from the seeds'.
+
+    sampling   parameters that differ from `LIST_SAMPLING`
+    Raises ConfigurationError when there is no seed to show or nothing is asked for.
+    """
+    if not seeds or asked < 1:
+        raise ConfigurationError(
+            f"{len(seeds)} seeds are shown and {asked} instructions asked for; a list needs at least one of each."
+        )
+    shown = "\n".join(f"{number}. {shown_instruction(seed.instruction)}" for number, seed in enumerate(seeds, start=1))
+    first, total = len(seeds) + 1, len(seeds) + asked
+    drawn = overlaid(LIST_SAMPLING, sampling)
+    if form == "completion":
+        return Request(
+            prompt=f"{preamble(safety)}Below are {total} different tasks, each one sentence long, that someone could "
+            "give to a writing assistant. Every task has its own topic and its own verb:\n\n"
+            f"{shown}\n{first}.",
+            sampling=drawn,
+            stop=("\n\n", f"\n{total + 1}."),
+        )
+    asking = Message(
+        "user",
+        f"Here are {len(seeds)} tasks that someone could give to a writing assistant:\n\n{shown}\n\n"
+        f"Write {asked} more. Each is one sentence, can be answered in writing without any further material, and "
+        "differs from all the others in topic, in verb and in kind. "
+        f"Answer with the list alone, numbered from {first} to {total}.",
+    )
+    return Request(messages=with_safety((asking,), safety), sampling=drawn, stop=(f"\n{total + 1}.",))
+
+
+def answer_request(
+    instruction: str,
+    form: Form = ANSWER_FORM,
+    *,
+    sampling: Sampling | None = None,
+    safety: bool = False,
+) -> Request:
+    """The request for the answer to one instruction.
+
+    sampling   parameters that differ from `ANSWER_SAMPLING`
+    """
+    drawn = overlaid(ANSWER_SAMPLING, sampling)
+    if form == "completion":
+        return Request(
+            prompt=f"{preamble(safety)}A task, and a short and complete answer to it.\n\nTask: {instruction}\nAnswer:",
+            sampling=drawn,
+            stop=("\nTask:", "\n\n\n"),
+        )
+    messages = (
+        Message("system", "Answer in one to three short sentences."),
+        Message("user", instruction),
+    )
+    return Request(messages=with_safety(messages, safety), sampling=drawn)

@@ -1,0 +1,158 @@
+"""`sedi tail` as a real process in a pipe: in order of time, as events come, and with a clean end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from queue import Empty, Queue
+
+import pytest
+
+from infra.log import LogWriter
+from infra.settings import Settings
+from infra.temporary_broker import TemporaryBroker, free_port
+from infra.topics import apply
+from tests.unit.consumers.story import Story, short_run
+
+Tail = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def cluster(broker: TemporaryBroker) -> Settings:
+    return broker.settings
+
+
+@pytest.fixture
+def tail(cluster: Settings, run: str) -> Iterator[Tail]:
+    """Starts `sedi tail` on this run; what still runs in the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*options: str, servers: str = cluster.bootstrap_servers) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sedi", "tail", "--run", run, "--bootstrap-servers", servers, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "SEDI_RUN": "another"},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def story(cluster: Settings, run: str) -> Story:
+    story = short_run(run)
+    apply(cluster, run, story.batch_size)
+    with LogWriter(cluster, run, "test") as log:
+        story.write(log)
+    return story
+
+
+def lines(process: "subprocess.Popen[str]") -> list[dict[str, object]]:
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def write_one(cluster: Settings, run: str, number: int) -> None:
+    with LogWriter(cluster, run, "test") as log:
+        told = Story(run).keep(number, number, 0, 1)
+        log.write(told.event, key=told.key, id=told.id, partition=told.partition)
+
+
+def test_the_whole_log_comes_in_order_of_time_and_ends_there(tail: Tail, story: Story) -> None:
+    found = lines(tail("--until-end"))
+
+    times = [line["timestamp_ms"] for line in found]
+    assert times == sorted(times)
+    assert sorted(str(line["id"]) for line in found) == sorted(entry.id for entry in story.written)
+    assert found[0]["type"] == "RunConfigured"
+
+
+def test_only_what_was_asked_for_comes(tail: Tail, story: Story) -> None:
+    assert [line["id"] for line in lines(tail("--until-end", "--type", "InstructionKept", "--where", "cluster=1"))] == [
+        entry.id for entry in story.written if entry.topic == "kept" and entry.partition == 1
+    ]
+    assert len(lines(tail("--until-end", "--topic", "calls", "--count", "2"))) == 2
+    assert len(lines(tail("--until-end", "--topic", "rejected", "--from", "1"))) == 2
+    assert lines(tail("--until-end", "--since", "2099-01-01")) == []
+    assert len(lines(tail("--until-end", "--since", "1h"))) == len(story.written)
+
+
+def test_raw_gives_the_values_as_they_are(tail: Tail, story: Story) -> None:
+    out, _ = tail("--until-end", "--topic", "training-log", "--raw").communicate(timeout=60)
+
+    assert [json.loads(line)["window"] for line in out.splitlines()] == [0, 1]
+
+
+def follow(process: "subprocess.Popen[str]") -> "Queue[str]":
+    """Its lines as they come."""
+    queue: Queue[str] = Queue()
+    assert process.stdout is not None
+
+    def read() -> None:
+        for line in process.stdout or ():
+            queue.put(line)
+
+    threading.Thread(target=read, daemon=True).start()
+    return queue
+
+
+def first_line(cluster: Settings, run: str, queue: "Queue[str]") -> dict[str, object]:
+    """Write until the follower, which begins at the end of the log, shows something."""
+    for number in range(100, 130):
+        write_one(cluster, run, number)
+        with suppress(Empty):  # it is still starting
+            line: dict[str, object] = json.loads(queue.get(timeout=1))
+            return line
+    raise AssertionError("the follower showed nothing in 30 s")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_following_shows_what_comes_and_a_signal_ends_it_with_130(
+    tail: Tail, cluster: Settings, story: Story, number: signal.Signals
+) -> None:
+    process = tail()
+    queue = follow(process)
+
+    line = first_line(cluster, story.run, queue)
+    assert (line["topic"], line["partition"]) == ("kept", 1)
+
+    process.send_signal(number)
+    assert process.wait(timeout=30) == 130
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+
+
+def test_a_reader_that_goes_away_ends_it_without_a_word(tail: Tail, cluster: Settings, story: Story) -> None:
+    process = tail("--from", "start")
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    process.stdout.close()
+
+    for number in range(200, 230):
+        write_one(cluster, story.run, number)
+        if process.poll() is not None:
+            break
+    assert process.wait(timeout=30) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+
+
+def test_a_cluster_that_does_not_answer_ends_it_with_3(tail: Tail) -> None:
+    process = tail("--until-end", servers=f"127.0.0.1:{free_port()}")
+
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 3
+    assert err.startswith("sedi: The Kafka cluster at 127.0.0.1:")
+    assert "Traceback" not in err

@@ -1,0 +1,103 @@
+"""What the command line makes of its arguments, before anything is connected to."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from schemas.errors import (
+    BackendError,
+    BrokerError,
+    ConfigurationError,
+    MalformedEvent,
+    RunError,
+    SediError,
+    TopicMismatch,
+    TrainerError,
+)
+from sedi.main import exit_code_of, main
+from sedi.options import ExitCode
+from sedi.tail import since_ms
+
+COMMANDS = (
+    ["worker"], ["generate"], ["train"], ["status"], ["tail"], ["report"], ["doctor"], ["seeds", "list"],
+    ["seeds", "history"], ["seeds", "import"], ["topics", "plan"], ["topics", "apply"], ["broker", "start"],
+    ["broker", "stop"], ["broker", "status"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigurationError("x"), ExitCode.USAGE),
+        (BrokerError("x"), ExitCode.UNREACHABLE),
+        (TopicMismatch("x"), ExitCode.FAILED),
+        (RunError("x"), ExitCode.FAILED),
+        (MalformedEvent("x"), ExitCode.FAILED),
+        (BackendError("x"), ExitCode.FAILED),
+        (TrainerError("x"), ExitCode.FAILED),
+    ],
+)
+def test_each_error_has_its_exit_code(error: SediError, code: ExitCode) -> None:
+    assert exit_code_of(error) is code
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example_its_exit_codes_and_json(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--help"]) == 0
+
+    shown = capsys.readouterr().out
+    for part in ("Example:", "sedi ", "Exit codes:", "--json"):
+        assert part in shown
+
+
+def test_wrong_usage_is_told_on_standard_error_and_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--rum", "demo"]) == ExitCode.USAGE
+    assert "No such option: --rum" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["tail", "--where", "clutser=1"], "No event has a field 'clutser'"),
+        (["tail", "--from", "yesterday"], "--from 'yesterday' is not a place"),
+        (["tail", "--since", "soon"], "--since 'soon' is not a time"),
+        (["tail", "--raw", "--json"], "--raw and --json were both given"),
+        (["tail", "--since", "1h", "--from", "start"], "--since and --from were both given"),
+        (["report", "--run", "No Good"], "Run name 'No Good' will not do"),
+        (["topics", "plan", "--batch-size", "12"], "batch_size is 12"),
+        (["seeds", "import", "/nowhere/seeds.jsonl"], "/nowhere/seeds.jsonl cannot be read"),
+    ],
+)
+def test_a_wrong_value_is_told_in_one_sentence_and_ends_with_2(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == ExitCode.USAGE
+
+    told = capsys.readouterr()
+    assert told.err.startswith("sedi: ")
+    assert sentence in told.err
+    assert told.err.count("\n") == 1
+    assert told.out == ""
+
+
+def test_since_is_a_span_or_a_time() -> None:
+    now = datetime(2026, 11, 21, 8, 0, tzinfo=UTC).timestamp()
+
+    assert since_ms("90s", now) == (now - 90) * 1000
+    assert since_ms("2h", now) == (now - 7200) * 1000
+    assert since_ms("2026-11-21T07:00:00+00:00", now) == (now - 3600) * 1000
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys; from sedi.main import main; main(['--help']); "
+        "print([name for name in ('kafka', 'faust', 'torch', 'pydantic_settings', 'numpy', 'openai') if name in sys.modules])"
+    )
+
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+
+    assert shown.stdout.splitlines()[-1] == "[]"
