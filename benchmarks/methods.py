@@ -46,7 +46,7 @@ def rouge_score_tokens(kept: Sequence[str], threshold: float) -> Decide:
 
     def decide(text: str) -> bool:
         query = rouge_tokens(text)
-        return max(score(query, other).fmeasure for other in tokens) > threshold
+        return bool(max(score(query, other).fmeasure for other in tokens) > threshold)
 
     return decide
 

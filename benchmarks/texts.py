@@ -2,8 +2,8 @@
 
 Alpaca's instructions in their order where the data are there (`$SEDI_DATA`, else `../shared/data`), else invented ones
 with a Zipf vocabulary. What follows is made: the beginning of one instruction and the middle of another, with every
-seventh word drawn from Alpaca's outputs. That keeps lengths and frequencies as they are, lets the vocabulary grow, and is
-harder than real text in that more of it is similar to something.
+seventh word drawn from Alpaca's outputs. That keeps lengths and frequencies as they are, lets the vocabulary grow, and
+is harder than real text in that more of it is similar to something.
 """
 
 import gzip
@@ -76,12 +76,15 @@ def _invented() -> Source:
     return Source(f"{_INVENTED} invented texts, then made", texts, words)
 
 
-def long_repetitive(count: int) -> list[str]:
-    """Texts of some 300 tokens over 60 words: the rarest few of each are in most of the others."""
+def long_repetitive(count: int, tokens: int) -> list[str]:
+    """Long texts over 60 words: the rarest few of each are in most of the others."""
     rng = random.Random(_SEED)
     words = [f"w{rank}" for rank in range(60)]
     weights = list(itertools.accumulate(1 / (rank + 1) for rank in range(60)))
-    return [" ".join(rng.choices(words, cum_weights=weights, k=rng.randint(250, 350))) for _ in range(count)]
+    return [
+        " ".join(rng.choices(words, cum_weights=weights, k=rng.randint(tokens * 4 // 5, tokens * 6 // 5)))
+        for _ in range(count)
+    ]
 
 
 def all_similar(count: int) -> list[str]:

@@ -12,6 +12,13 @@ from producers.styles import Alpaca, Parameters, Parser, Style, TwoStep, samplin
 from schemas.errors import ConfigurationError
 from schemas.seeds import SeedTask
 
+StyleName = Literal["alpaca", "two-step"]
+
+
+def default_style(settings: Settings) -> StyleName:
+    """What suits the backend: the built-in model is too small to keep the form of whole tasks."""
+    return "two-step" if settings.backend == "builtin" else "alpaca"
+
 
 @dataclass(frozen=True)
 class Asking:
@@ -20,23 +27,23 @@ class Asking:
     parser            of the `alpaca` style
     total             tasks in a list of the `alpaca` style, the seeds among them
     asked             instructions that a list of the `two-step` style is to have
-    most              instructions taken from such a list; what is beyond is kept on record, unanswered
+    most              instructions taken from such a list, None: as many as asked; more go on record, unanswered
     safety            put the safety prompt first
     sampling          parameters that differ from the style's own; in `two-step` those of the list
     answer_sampling   in `two-step` those of the answers
     """
 
-    style: Literal["alpaca", "two-step"] = "alpaca"
+    style: StyleName = "alpaca"
     parser: Parser = "strict"
     total: int = alpaca.TOTAL
     asked: int = two_step.ASKED
-    most: int = two_step.ASKED
+    most: int | None = None
     safety: bool = False
     sampling: Sampling | None = None
     answer_sampling: Sampling | None = None
 
     def __post_init__(self) -> None:
-        if self.most < 1:
+        if self.most is not None and self.most < 1:
             raise ConfigurationError(f"At most {self.most} instructions of a list are taken; take 1 or more.")
 
 
@@ -67,6 +74,7 @@ def _alpaca(asking: Asking, settings: Settings) -> Style:
 
 def _two_step(asking: Asking, settings: Settings) -> Style:
     list_form, answer_form = _forms(settings)
+    most = asking.asked if asking.most is None else asking.most
 
     def build_list(seeds: Sequence[SeedTask]) -> Request:
         return two_step.list_request(
@@ -80,12 +88,12 @@ def _two_step(asking: Asking, settings: Settings) -> Style:
         "list_api": list_form,
         "answer_api": answer_form,
         "asked": asking.asked,
-        "most": asking.most,
+        "most": most,
         "safety": asking.safety,
         **sampling_parameters(overlaid(two_step.LIST_SAMPLING, asking.sampling), "list_"),
         **sampling_parameters(overlaid(two_step.ANSWER_SAMPLING, asking.answer_sampling), "answer_"),
     }
-    return TwoStep(build_list=build_list, build_answer=build_answer, most=asking.most, told=told)
+    return TwoStep(build_list=build_list, build_answer=build_answer, most=most, told=told)
 
 
 def _forms(settings: Settings) -> tuple[two_step.Form, two_step.Form]:
@@ -94,7 +102,7 @@ def _forms(settings: Settings) -> tuple[two_step.Form, two_step.Form]:
         return two_step.LIST_FORM, two_step.ANSWER_FORM
     if settings.api == "structured":
         raise ConfigurationError(
-            "The two-step style asks for plain text, and SEDI_API is 'structured'. Set it to chat or completion, or use "
-            "the alpaca style."
+            "The two-step style asks for plain text, and SEDI_API is 'structured'. Set it to chat or completion, or "
+            "use the alpaca style."
         )
     return settings.api, settings.api

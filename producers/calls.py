@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from infra.log import LogWriter
 from producers.backends.base import Answer, Backend, CallFailure, EndpointRefused, Place, Request, Transient
@@ -16,6 +17,8 @@ from producers.progress import Progress
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import CallAnswered, CallFailed, CallStarted, Event, Usage
+
+T = TypeVar("T")
 
 
 class Halted(Exception):
@@ -82,7 +85,7 @@ class Caller:
         prices: Prices,
         retries: Retries,
         in_flight: int,
-        known_attempts: dict[str, int],
+        known: Progress,
     ) -> None:
         self._backend = backend
         self._writer = writer
@@ -90,7 +93,8 @@ class Caller:
         self._may_call = may_call
         self._prices = prices
         self._retries = retries
-        self._attempts = known_attempts
+        self._known = known
+        self._attempts = known.attempts()
         self._slots = asyncio.Semaphore(in_flight)
         self._turn = asyncio.Lock()
         self._stopped = asyncio.Event()
@@ -107,6 +111,11 @@ class Caller:
         """What is on the log now."""
         async with self._turn:
             return await asyncio.to_thread(self._refresh)
+
+    async def look(self, at: Callable[[Progress], T]) -> T:
+        """Something of what was last read, while no other thread is reading."""
+        async with self._turn:
+            return at(self._known)
 
     async def rest(self, seconds: float) -> None:
         """Wait, but not past `halt`."""
@@ -134,9 +143,11 @@ class Caller:
                 except CallFailure as failure:
                     failures += 1
                     again = self._again(failure, failures)
-                    await self._fail(place, failure, again)
+                    event_id = await self._fail(place, failure, again)
                     if not again:
-                        raise self._final(failure, failures) from failure
+                        final = self._final(failure, failures)
+                        final.event_id = event_id
+                        raise final from failure
                     pause = self._retries.pause(failures, failure.retry_after_s)
                 else:
                     return await self._answer(place, answer)
@@ -199,7 +210,7 @@ class Caller:
         await self._outcome(place, event, "answered")
         return event
 
-    async def _fail(self, place: Place, failure: CallFailure, again: bool) -> None:
+    async def _fail(self, place: Place, failure: CallFailure, again: bool) -> str:
         event = CallFailed(
             request_id=place.request_id,
             attempt=place.attempt,
@@ -207,12 +218,13 @@ class Caller:
             status=failure.status,
             retry=again,
         )
-        await self._outcome(place, event, "failed")
+        return await self._outcome(place, event, "failed")
 
-    async def _outcome(self, place: Place, event: Event, name: str) -> None:
+    async def _outcome(self, place: Place, event: Event, name: str) -> str:
         started = ids.child(place.request_id, f"started/{place.attempt}")
         id = ids.child(place.request_id, f"{name}/{place.attempt}")
         await self.write(event, key=place.request_id, id=id, causation_id=started)
+        return id
 
     def _again(self, failure: CallFailure, failures: int) -> bool:
         asked_s = failure.retry_after_s or 0.0

@@ -88,7 +88,7 @@ class TwoStep:
 
     async def generate(self, seeds: Sequence[SeedTask], ask: Ask) -> Generated:
         listed = await ask(0, self.build_list(seeds))
-        items, unparsed = parse_list(listed.raw, cut=listed.finish_reason == "length")
+        items, unparsed = parse_list(listed.raw, first_number=len(seeds) + 1, cut=listed.finish_reason == "length")
         over = tuple(Unparsed(reason="over_the_limit", text=item) for item in items[self.most :])
         items = items[: self.most]
         asked = [ask(step, self.build_answer(item)) for step, item in enumerate(items, start=1)]

@@ -46,7 +46,7 @@ def parse_seed_lines(lines: Iterable[str], origin: str) -> tuple[SeedTask, ...]:
             continue
         try:
             row = msgspec.json.decode(line, type=_SeedLine)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
             raise ConfigurationError(
                 f"{origin}, line {number}: not a seed task ({error}). Each line must be a JSON object with id, "
                 "instruction, instances [{input, output}] and is_classification."

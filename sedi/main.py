@@ -18,11 +18,11 @@ from typer.main import get_command
 
 from infra.supervisor import die_with_parent
 from schemas.errors import BrokerError, ConfigurationError, SediError, TopicMismatch
-from sedi import broker, doctor, report, run, seeds, status, tail, topics, worker
+from sedi import broker, doctor, generate, report, run, seeds, status, tail, topics, train, worker
 from sedi.options import EXIT_CODES, ExitCode
 from sedi.output import complain
 
-_COMMANDS = (run, worker, status, tail, report, seeds, topics, broker, doctor)
+_COMMANDS = (run, worker, generate, train, status, tail, report, seeds, topics, broker, doctor)
 
 
 class FrontDoor(TyperGroup):

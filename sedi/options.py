@@ -49,6 +49,27 @@ def epilog(*examples: str) -> str:
     return f"Example:\n\n{shown}\n\n{EXIT_CODES}"
 
 
+def cluster_of(bootstrap_servers: str | None = None, state_dir: Path | None = None, **flags: object) -> Settings:
+    """The settings of a command that only looks at the cluster.
+
+    Raises BrokerError at once, and not after many tries, when the local broker does not run.
+    """
+    settings = settings_of(bootstrap_servers, state_dir, **flags)
+    if settings.is_local:
+        import socket
+
+        from schemas.errors import BrokerError
+
+        try:
+            socket.create_connection(("127.0.0.1", settings.broker_port), 3.0).close()
+        except OSError:
+            raise BrokerError(
+                f"Nothing listens at {settings.bootstrap_servers}. Start the local broker with `sedi broker start`, or "
+                "set SEDI_BOOTSTRAP_SERVERS."
+            ) from None
+    return settings
+
+
 def settings_of(bootstrap_servers: str | None = None, state_dir: Path | None = None, **flags: object) -> Settings:
     """The settings with these flags; None means not given. Raises ConfigurationError."""
     from infra.settings import load

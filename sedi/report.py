@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, settings_of
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, cluster_of, epilog
 
 if TYPE_CHECKING:
     from consumers.report import Report
@@ -34,7 +34,7 @@ def report(
     from consumers.report import report as report_on
     from sedi.output import print_json
 
-    found = report_on(settings_of(bootstrap_servers, state_dir), run, seeds=seeds)
+    found = report_on(cluster_of(bootstrap_servers, state_dir), run, seeds=seeds)
     if as_json:
         print_json(found)
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, settings_of
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, cluster_of, epilog
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -36,7 +36,7 @@ def status(
     from consumers.status import Watch
     from sedi.output import console, print_json
 
-    with Watch(settings_of(bootstrap_servers, state_dir), run) as eye:
+    with Watch(cluster_of(bootstrap_servers, state_dir), run) as eye:
         if watch:
             _look_for_ever(eye, every, as_json)
         found = eye.look()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from schemas.errors import ConfigurationError
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, epilog, settings_of
+from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
 
 if TYPE_CHECKING:
     from infra.log import Record
@@ -81,7 +81,7 @@ def tail(
         write: Callable[[Record], None] = _raw
     else:
         write = _json if as_json or not sys.stdout.isatty() else _line_writer()
-    for record in follow(settings_of(bootstrap_servers, state_dir), run, options):
+    for record in follow(cluster_of(bootstrap_servers, state_dir), run, options):
         write(record)
         # Whoever reads the pipe wants an event when it happens; of history, flushing each line would cost the most.
         if not until_end:

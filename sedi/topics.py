@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, settings_of
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, cluster_of, epilog
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -45,7 +45,7 @@ def plan(
     """
     from infra import topics
 
-    settings = settings_of(bootstrap_servers, state_dir)
+    settings = cluster_of(bootstrap_servers, state_dir)
     found = topics.plan(settings, run, _size(settings, run, batch_size))
     _print(run, found, as_json, done=False)
     if found.differences:
@@ -66,7 +66,7 @@ def apply(
     """
     from infra import topics
 
-    settings = settings_of(bootstrap_servers, state_dir)
+    settings = cluster_of(bootstrap_servers, state_dir)
     _print(run, topics.apply(settings, run, _size(settings, run, batch_size)), as_json, done=True)
 
 

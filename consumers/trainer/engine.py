@@ -8,7 +8,7 @@ DeepSpeed with the update; it is reported as None.
 
 One process for now. The process group is made here from a store in memory, so no port is opened.
 
-Does not know: the log, batches, or where rows come from.
+What DeepSpeed says goes to `log_file`. Does not know: the log, batches, or where rows come from.
 """
 
 import math
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from consumers.trainer.options import Device, Precision
+from consumers.trainer.quiet import talk_to
 from consumers.trainer.templates import Encoded
 from consumers.trainer.trainee import keeps_logits
 from schemas.errors import ConfigurationError, TrainerError
@@ -71,18 +72,22 @@ class Engine:
         clip: float | None,
         micro_batch: int,
         pad_token: int,
+        log_file: Path,
     ) -> None:
-        import torch
+        with talk_to(log_file):
+            deepspeed = _import_deepspeed(device)
+            import torch
 
-        deepspeed = _import_deepspeed(device)
+        self._log_file = log_file
         self._torch = torch
         self._micro_batch = micro_batch
         self._pad_token = pad_token
         self._keeps_logits = keeps_logits(trainee)
         optimizer = torch.optim.AdamW(trainee.parameters(), lr=0.0, weight_decay=weight_decay, fused=True)
-        self._engine, *_ = deepspeed.initialize(
-            model=trainee, optimizer=optimizer, config=_config(precision, zero_stage, clip, micro_batch)
-        )
+        with talk_to(log_file):
+            self._engine, *_ = deepspeed.initialize(
+                model=trainee, optimizer=optimizer, config=_config(precision, zero_stage, clip, micro_batch)
+            )
         self._device = self._engine.device
 
     def step(self, rows: Sequence[Encoded], learning_rate: float) -> StepNumbers:
@@ -117,12 +122,14 @@ class Engine:
         states = {"cpu": self._torch.get_rng_state()}
         if self._device.type == "cuda":
             states["cuda"] = self._torch.cuda.get_rng_state(self._device)
-        self._engine.save_checkpoint(str(folder), tag=tag, client_state={_SAVED_RNG: states}, save_latest=False)
+        with talk_to(self._log_file):
+            self._engine.save_checkpoint(str(folder), tag=tag, client_state={_SAVED_RNG: states}, save_latest=False)
 
     def load(self, folder: Path, tag: str) -> None:
         """What `save` saved. Raises TrainerError when it cannot be read or is of another model or setting."""
         try:
-            found, client = self._engine.load_checkpoint(str(folder), tag=tag)
+            with talk_to(self._log_file):
+                found, client = self._engine.load_checkpoint(str(folder), tag=tag)
         except Exception as error:
             raise TrainerError(f"The checkpoint {folder / tag} cannot be loaded ({error}).") from error
         if found is None:
@@ -134,12 +141,12 @@ class Engine:
 
     def save_model(self, folder: Path) -> None:
         """The model as transformers loads it: safetensors and configuration."""
-        model = self._engine.module
-        state = (
-            self._engine._zero3_consolidated_16bit_state_dict() if self._engine.zero_optimization_stage() == 3 else None
-        )
+        model, whole = self._engine.module, None
         model.config.use_cache = True
-        model.save_pretrained(folder, state_dict=state, safe_serialization=True)
+        with talk_to(self._log_file):
+            if self._engine.zero_optimization_stage() == 3:
+                whole = self._engine._zero3_consolidated_16bit_state_dict()
+            model.save_pretrained(folder, state_dict=whole)
         model.config.use_cache = False
 
     def close(self) -> None:

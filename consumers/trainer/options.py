@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from consumers.trainer.schedule import Schedule, warmup_steps
+from consumers.trainer.schedule import Schedule
 from schemas.errors import ConfigurationError
 
 Template = Literal["chat", "alpaca"]
@@ -32,7 +32,8 @@ class TrainOptions:
     max_length             tokens of a row
     template               None: the tokenizer's chat template if it has one, else `alpaca`
     learning_rate, weight_decay, warmup_ratio, schedule
-    planned_steps          what the schedule is laid out for; None: max_steps, else 1000
+    planned_steps          what the schedule is laid out for; None: what a resumed training began with, else max_steps,
+                           else 1000
     clip                   largest gradient norm; None: no clipping
     micro_batch            rows at a time; None: the whole batch. The loss does not depend on it
     rng_seed               of dropout and the like
@@ -103,13 +104,8 @@ class TrainOptions:
 
     @property
     def planned(self) -> int:
-        """Steps that the schedule is laid out for."""
+        """Steps that the schedule of a training that begins now is laid out for."""
         return self.planned_steps or self.max_steps or _PLANNED_STEPS
-
-    @property
-    def warmup(self) -> int:
-        """Steps of warm-up."""
-        return warmup_steps(self.warmup_ratio, self.planned)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,13 @@
 """`train`: a trainer on a run's log, put together.
 
 What ends it: the end of the stream after the last epoch, `max_steps` or `max_windows` (then the model is saved),
-SIGTERM or SIGINT (then only a checkpoint is). torch, transformers and DeepSpeed are imported only when `train` is called.
+SIGTERM or SIGINT (then only a checkpoint is). torch, transformers and DeepSpeed are imported when `train` is called.
 """
 
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from consumers.trainer import cpu
@@ -68,10 +69,11 @@ def train(
         stack.callback(stream.close)
         name = trainee_name(options.model, options.layers)
         logged = read_logged(settings, options.run, name) if options.write_log else Logged({}, None)
-        with talk_to(output / "deepspeed.log"):
+        log_file = output / "deepspeed.log"
+        with talk_to(log_file):
             tokenizer = load_tokenizer(options.model)
             template = choose_template(tokenizer, options.template)
-            engine = _engine(options, policy, tokenizer)
+            engine = _engine(options, policy, tokenizer, log_file)
         stack.callback(engine.close)
         session = Session(
             options=options, policy=policy, output=output, name=name, template=template, tokenizer=tokenizer,
@@ -81,7 +83,7 @@ def train(
         return session.loop(on_step or (lambda step: None))
 
 
-def _engine(options: TrainOptions, policy: Policy, tokenizer: Any) -> Engine:
+def _engine(options: TrainOptions, policy: Policy, tokenizer: Any, log_file: Path) -> Engine:
     import torch
 
     if options.threads is not None:
@@ -100,6 +102,7 @@ def _engine(options: TrainOptions, policy: Policy, tokenizer: Any) -> Engine:
         clip=options.clip,
         micro_batch=min(options.micro_batch or policy.batch_size, policy.batch_size),
         pad_token=pad or 0,
+        log_file=log_file,
     )
 
 

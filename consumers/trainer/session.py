@@ -19,9 +19,8 @@ from consumers.trainer.checkpoint import TrainerState
 from consumers.trainer.counts import Counts
 from consumers.trainer.engine import Engine
 from consumers.trainer.options import Reason, Template, TrainOptions, TrainSummary
-from consumers.trainer.quiet import talk_to
 from consumers.trainer.rows import RowStream
-from consumers.trainer.schedule import learning_rate
+from consumers.trainer.schedule import learning_rate, warmup_steps
 from consumers.trainer.templates import encode
 from consumers.trainer.windows import Logged, WindowLog
 from infra.log import LogWriter
@@ -54,6 +53,7 @@ class Session:
     epoch_ends: dict[int, Position] | None = None
     resumed_from: int | None = None
     saved: TrainerState | None = None
+    planned: int = field(init=False)
     windows: WindowLog = field(init=False)
 
     # -- beginning ---------------------------------------------------------------------------------------------------
@@ -63,8 +63,8 @@ class Session:
         positions: dict[int, Position] = {}
         if self.options.fresh:
             checkpoint.forget(self._checkpoints)
-        with talk_to(self.output / "deepspeed.log"):
-            state = checkpoint.restore(self._checkpoints, self.engine, self._check, self.say)
+        self.planned = self.options.planned
+        state = checkpoint.restore(self._checkpoints, self.engine, self._check, self.say)
         if state is not None:
             self.step, self.epoch, self.resumed_from, self.saved = state.step, state.epoch, state.step, state
             positions = checkpoint.unpack(state.positions)
@@ -84,6 +84,8 @@ class Session:
         self.stream.open(positions, self.epoch_ends if self.epoch > 1 else None)
 
     def _check(self, state: TrainerState) -> None:
+        if self.options.planned_steps is None:
+            self.planned = int(state.settings.get("planned_steps") or self.planned)
         now, then = self._settings, state.settings
         if state.run != self.options.run:
             raise TrainerError(
@@ -143,10 +145,10 @@ class Session:
     def _next_epoch(self) -> bool:
         """Close the epoch, and start the next one if there is to be one."""
         self.windows.close(self.epoch)
-        if self.epoch == 1:
-            self.epoch_ends = self.stream.positions
         if self.epoch >= self.options.epochs or self.step == 0:
             return False
+        if self.epoch == 1:
+            self.epoch_ends = self.stream.positions
         self.epoch += 1
         self.say(f"Epoch {self.epoch} begins after step {self.step}.")
         self.stream.open({}, self.epoch_ends)
@@ -157,7 +159,7 @@ class Session:
         rows = [encode(placed.row.kept, self.tokenizer, self.template, options.max_length) for placed in batch]
         rate = learning_rate(
             self.step + 1, peak=options.learning_rate, schedule=options.schedule,
-            warmup=options.warmup, planned_steps=options.planned,
+            warmup=warmup_steps(options.warmup_ratio, self.planned), planned_steps=self.planned,
         )  # fmt: skip
         numbers = self.engine.step(rows, rate)
         self.step += 1
@@ -202,9 +204,9 @@ class Session:
             "max_length": options.max_length,
             "learning_rate": options.learning_rate,
             "weight_decay": options.weight_decay,
-            "warmup_steps": options.warmup,
+            "warmup_ratio": options.warmup_ratio,
             "schedule": options.schedule,
-            "planned_steps": options.planned,
+            "planned_steps": self.planned,
             "clip": options.clip,
             "micro_batch": options.micro_batch,
         }
@@ -223,17 +225,15 @@ class Session:
         )
         if not self.step or state == self.saved:
             return
-        with talk_to(self.output / "deepspeed.log"):
-            checkpoint.save(self._checkpoints, self.engine, state, self.options.keep_checkpoints)
+        checkpoint.save(self._checkpoints, self.engine, state, self.options.keep_checkpoints)
         self.saved = state
 
     def _save_model(self) -> Path:
         target, draft = self.output / "model", self.output / ".draft-model"
         shutil.rmtree(draft, ignore_errors=True)
         try:
-            with talk_to(self.output / "deepspeed.log"):
-                self.engine.save_model(draft)
-                self.tokenizer.save_pretrained(draft)
+            self.engine.save_model(draft)
+            self.tokenizer.save_pretrained(draft)
             shutil.rmtree(target, ignore_errors=True)
             draft.rename(target)
         except OSError as error:

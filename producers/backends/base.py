@@ -36,7 +36,7 @@ class Sampling:
     frequency_penalty: float | None = None
     seed: int | None = None
 
-    def given(self) -> dict[str, float | int]:
+    def given(self) -> dict[str, Any]:
         """The parameters that are set, by their name in the API, `max_tokens` among them."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
@@ -82,9 +82,13 @@ class Answer:
 
 
 class CallFailure(BackendError):
-    """An attempt ended without an answer; `status` is the HTTP status if there was one."""
+    """An attempt ended without an answer; `status` is the HTTP status if there was one.
+
+    `event_id` is that of the `CallFailed` which tells of it, once it is on the log.
+    """
 
     retryable = False
+    event_id: str | None = None
 
     def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message)

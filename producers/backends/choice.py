@@ -1,16 +1,32 @@
-"""The backend that the settings name."""
+"""The backend that the settings name, open for as long as it is needed."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from infra.settings import Settings
 from producers.backends.base import Backend
 from producers.backends.recorded import RecordedBackend, RecordedOptions
 from schemas.errors import ConfigurationError
 
+BUILTIN_IN_FLIGHT = 8
+"""Calls at once that the built-in model is asked: more are answered hardly faster, and each slot takes 47 MB."""
 
-def open_backend(settings: Settings, recorded: RecordedOptions | None = None) -> Backend:
-    """Make it, not yet connected to anything.
 
-    The built-in model is an endpoint like any other: whoever starts its server gives its URL and model in the settings.
-    Raises ConfigurationError for what is missing.
+def _quiet(_: str) -> None:
+    pass
+
+
+@contextmanager
+def opened_backend(
+    settings: Settings,
+    recorded: RecordedOptions | None,
+    in_flight: int,
+    progress: Callable[[str], None] = _quiet,
+) -> Iterator[Backend]:
+    """The backend; a built-in model is served by a process that ends with the context.
+
+    With a base URL in the settings the built-in model is asked there, where somebody else serves it.
+    Raises ConfigurationError for what is missing, BackendError when the built-in server does not start.
     """
     if (settings.backend == "recorded") != (recorded is not None):
         raise ConfigurationError(
@@ -18,7 +34,26 @@ def open_backend(settings: Settings, recorded: RecordedOptions | None = None) ->
             "Set SEDI_BACKEND=recorded together with --recorded FILE, or neither."
         )
     if recorded is not None:
-        return RecordedBackend(recorded)
+        yield RecordedBackend(recorded)
+        return
     from producers.backends.openai import OpenAIBackend
 
-    return OpenAIBackend.of(settings)
+    if settings.backend == "openai":
+        yield OpenAIBackend.of(settings)
+        return
+    from producers.builtin.model import MODEL_NAME
+    from producers.builtin.server import BuiltinServer, ServerSettings
+
+    if settings.base_url:
+        yield OpenAIBackend(
+            name="builtin",
+            model=settings.model or MODEL_NAME,
+            base_url=settings.base_url,
+            timeout_s=settings.request_timeout_s,
+        )
+        return
+    serving = ServerSettings(state_dir=settings.state_dir, cache_dir=settings.cache_dir, slots=in_flight)
+    with BuiltinServer(serving, progress) as server:
+        yield OpenAIBackend(
+            name="builtin", model=server.model, base_url=server.base_url, timeout_s=settings.request_timeout_s
+        )

@@ -63,7 +63,8 @@ def stop_texts(form: Form, parser: Literal["strict", "faithful"], total: int = T
     """What ends the answer.
 
     For the `strict` parser the start of a task after the last. For the `faithful` one the last task's own number,
-    wherever it stands, as in Alpaca: so that task is never written, and "2020." ends an answer too. JSON ends by itself.
+    wherever it stands, as in Alpaca: so that task is never written, and "2020." ends an answer too. JSON ends by
+    itself.
     """
     if form == "structured":
         return ()
@@ -105,9 +106,7 @@ def request(
 
 
 def _rules(total: int, no_input: str) -> str:
-    lines = [
-        f"{number}. {text.format(no_input=no_input)}" for number, text in enumerate(_REQUIREMENTS, start=1)
-    ]
+    lines = [f"{number}. {text.format(no_input=no_input)}" for number, text in enumerate(_REQUIREMENTS, start=1)]
     return "\n".join(
         [
             f"Write a set of {total} different tasks. They are given to a language model, to see how well it follows "

@@ -75,22 +75,24 @@ def answer_request(
     instruction: str,
     form: Form = ANSWER_FORM,
     *,
+    brief: bool = True,
     sampling: Sampling | None = None,
     safety: bool = False,
 ) -> Request:
     """The request for the answer to one instruction.
 
+    brief      ask for one or two sentences: without that, most of the built-in model's answers are cut by their limit
     sampling   parameters that differ from `ANSWER_SAMPLING`
+    The completion form shows one worked task, without which base models leave the answer empty.
     """
     drawn = overlaid(ANSWER_SAMPLING, sampling)
     if form == "completion":
+        manner = "correctly and briefly" if brief else "correctly and completely"
         return Request(
-            prompt=f"{preamble(safety)}A task, and a short and complete answer to it.\n\nTask: {instruction}\nAnswer:",
+            prompt=f"{preamble(safety)}Each task below is answered {manner}.\n\nTask: Name the largest planet.\n"
+            f"Answer: The largest planet of our solar system is Jupiter.\n\nTask: {instruction}\nAnswer:",
             sampling=drawn,
-            stop=("\nTask:", "\n\n\n"),
+            stop=("\nTask:", "\n\n") if brief else ("\nTask:",),
         )
-    messages = (
-        Message("system", "Answer in one to three short sentences."),
-        Message("user", instruction),
-    )
-    return Request(messages=with_safety(messages, safety), sampling=drawn)
+    asked = f"{instruction}\nAnswer briefly, in one or two sentences." if brief else instruction
+    return Request(messages=with_safety((Message("user", asked),), safety), sampling=drawn)

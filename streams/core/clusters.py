@@ -12,7 +12,7 @@ the numbers, rounded, are the classifier. Applying it is exact arithmetic (corre
 import math
 from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from schemas.errors import ConfigurationError
 from schemas.events import Classifier
@@ -22,6 +22,7 @@ NGRAMS = (2, 4)
 MAX_COLUMNS = 2000
 MAX_TEXTS = 20_000
 DIGITS = 7
+LONGEST_KNOWN = 30  # longer words are not remembered
 
 
 class ClusterModel:
@@ -39,12 +40,16 @@ class ClusterModel:
 
     def coordinates(self, text: str) -> tuple[float, ...]:
         """The text's place on each PCA axis."""
-        counts = Counter(self._column[term] for term in char_ngrams(text, self._numbers.ngrams) if term in self._column)
-        norm = math.sqrt(math.fsum((count * self._numbers.idf[column]) ** 2 for column, count in counts.items()))
+        counts = Counter([self._column[t] for t in char_ngrams(text, self._numbers.ngrams) if t in self._column])
+        weights = [count * self._numbers.idf[column] for column, count in counts.items()]
+        # not `weight**2`: pow of the C library is not correctly rounded, and not the same everywhere
+        norm = math.sqrt(math.fsum([weight * weight for weight in weights]))
+        sums = (
+            math.fsum([count * self._weights[column][axis] for column, count in counts.items()])
+            for axis in range(len(self._numbers.means))
+        )
         return tuple(
-            (math.fsum(count * self._weights[column][axis] for column, count in counts.items()) / norm if norm else 0.0)
-            - mean
-            for axis, mean in enumerate(self._numbers.means)
+            (total / norm if norm else 0.0) - mean for total, mean in zip(sums, self._numbers.means, strict=True)
         )
 
     def cluster(self, text: str) -> int:
@@ -60,16 +65,25 @@ def char_ngrams(text: str, sizes: tuple[int, int]) -> list[str]:
 
     A word shorter than n gives itself once, at the first n that it does not reach.
     """
-    low, high = sizes
-    found = []
+    found: list[str] = []
     for word in text.lower().split():
-        padded = f" {word} "
-        for n in range(low, high + 1):
-            if len(padded) <= n:
-                found.append(padded)
-                break
-            found.extend(padded[start : start + n] for start in range(len(padded) - n + 1))
+        found += (_ngrams_of_known if len(word) <= LONGEST_KNOWN else _ngrams_of)(word, *sizes)
     return found
+
+
+def _ngrams_of(word: str, low: int, high: int) -> tuple[str, ...]:
+    padded = f" {word} "
+    found: list[str] = []
+    for n in range(low, high + 1):
+        if len(padded) <= n:
+            found.append(padded)
+            break
+        found += [padded[start : start + n] for start in range(len(padded) - n + 1)]
+    return tuple(found)
+
+
+# Most words come again and again; to remember them halves the time of a fit.
+_ngrams_of_known = lru_cache(maxsize=20_000)(_ngrams_of)
 
 
 def fit(texts: Sequence[str], policy: Policy) -> Classifier:
@@ -94,6 +108,11 @@ def fit(texts: Sequence[str], policy: Policy) -> Classifier:
         analyzer=lambda text: char_ngrams(text, NGRAMS), max_features=MAX_COLUMNS, dtype=np.float64
     )
     matrix = vectorizer.fit_transform(sample)
+    if min(matrix.shape) <= axes:
+        raise ConfigurationError(
+            f"A batch size of {policy.batch_size} needs more than {axes} different pieces of words in its seeds to fit "
+            f"the clusters on; there are {matrix.shape[1]}. Give more seeds or a smaller batch_size."
+        )
     pca = PCA(n_components=axes, svd_solver="arpack", random_state=0).fit(matrix)
     idf = tuple(_rounded(value) for value in vectorizer.idf_)
     components = tuple(tuple(_rounded(value) for value in axis) for axis in pca.components_)
@@ -143,9 +162,12 @@ def _rounded(value: float) -> float:
 def refit_due(policy: Policy, kept_total: int, fits: int) -> bool:
     """Whether the classifier is to be fitted on the kept instructions, after `fits` marks have been passed.
 
-    The marks are `refit_from` kept instructions, and each doubling of that. `literal` is never refitted.
+    The marks are `refit_from` kept instructions, and each doubling of that. `literal` is never refitted, and no mark
+    counts before there are more instructions than axes, which a fit needs.
     """
-    return policy.classifier == "nested" and policy.axes > 0 and kept_total >= policy.refit_from * 2**fits
+    if policy.classifier != "nested" or policy.axes == 0:
+        return False
+    return kept_total > policy.axes and kept_total >= policy.refit_from * 2**fits
 
 
 def marks_passed(policy: Policy, kept_total: int) -> int:

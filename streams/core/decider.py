@@ -153,7 +153,7 @@ def evolve(state: FilterState, decision: Decision) -> FilterState:
     for seed_id in decision.seed_ids:
         score = state.scores.get(seed_id, SeedScore())
         state.scores[seed_id] = score.credit(decision.generated, len(decision.kept), decision.offset)
-    if decision.lane:
+    if decision.number >= 0:
         state.numbers[decision.lane] = decision.number
     state.generated_total += decision.generated
     state.applied = decision.offset

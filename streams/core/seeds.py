@@ -66,7 +66,7 @@ class SeedPool:
         slots = {seed.task.id: slot for slot, seed in enumerate(self.active)}
         age = len(self.active) + len(self.evicted)
         for replacement in command.replacements:
-            slot = slots.get(replacement.victim_id)
+            slot = slots.pop(replacement.victim_id, None)  # named twice, it makes room once
             if slot is None:
                 continue
             self.evicted[replacement.victim_id] = EvictedSeed(self.active[slot], offset)

@@ -18,6 +18,7 @@ tokens, not texts: what was added cannot be read back.
 
 from array import array
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +49,9 @@ Slots = npt.NDArray[np.int64]
 _SIGNATURE = (1 << BITS) - 1
 _FEW_NAMED = 32  # below this a loop is faster than array operations
 _FEW_LEFT = 24  # below this single comparisons are faster than an array of them
-_SCAN_FROM = 2  # scan when the lists name more than one of this many texts: reading in order is cheaper than gathering
+_FULL = BITS * 7 // 8  # a signature with this many bits set differs too little from others to be worth comparing
+_BANDED_FROM = 512  # from this length on a cutoff of its own saves each comparison more than a call for many does
+_SCAN_SHARE = 0.5  # scan when the lists name more than this share: reading in order is cheaper than gathering
 _LONGEST_MOVE = 8192  # lists longer than this stay where they are: moving one would hold up the caller
 _PROGRESS_EVERY = 2000
 
@@ -146,9 +149,8 @@ class RougeLIndex:
         if not row.prefix or not elements:
             return None
         signature = vocabulary.signature(elements)
-        elements = sorted(elements, key=vocabulary.order.__getitem__)
-        lists = [listed for element in elements[: row.prefix] if (listed := self._lists.get(element))]
-        named = sum(map(len, lists))
+        rarest = sorted(elements, key=vocabulary.order.__getitem__)[: row.prefix]
+        named, lists = self._named(rarest)
         if named < _FEW_NAMED:
             signatures, below = self._signatures, row.below
             few = [
@@ -158,22 +160,45 @@ class RougeLIndex:
                 if (((s := signatures[slot]) ^ signature) & _SIGNATURE).bit_count() < below[s >> BITS]
             ]
         else:
-            fitting = self._fitting(lists, named, signature, row)
-            if len(fitting) >= _FEW_LEFT:
+            fitting = self._fitting(lists, signature, row)
+            if len(fitting) >= _FEW_LEFT and len(codes) <= _BANDED_FROM:
                 return self._best_of_many(codes, fitting, before)
             few = fitting.tolist()
         return self._best_of_few(codes, few, before) if few else None
 
-    def _fitting(self, lists: list["array[int]"], named: int, signature: int, row: Row) -> Slots:
-        """The slots whose length and signature fit, some of them more than once."""
+    def _named(self, rarest: list[int]) -> tuple[int, list["array[int]"]]:
+        """How many slots the lists of the rarest elements name, and the lists; none when a scan is better."""
+        enough = max(_FEW_NAMED, _SCAN_SHARE * len(self._ids))
+        named = 0
+        lists = []
+        for element in rarest:
+            listed = self._lists.get(element)
+            if listed:
+                lists.append(listed)
+                named += len(listed)
+                if named > enough:
+                    return named, []
+        return named, lists
+
+    def _fitting(self, lists: list["array[int]"], signature: int, row: Row) -> Slots:
+        """The slots in the lists, or all without any, whose length and signature fit; once and in order where many."""
         signatures = np.frombuffer(self._signatures, np.int64)
-        if named * _SCAN_FROM > len(signatures):
+        if lists:
+            named = np.frombuffer(b"".join(lists), np.uint32)
+            signatures = signatures.take(named)
             differing = np.bitwise_count((signatures ^ signature) & _SIGNATURE)
-            return (differing < row.array.take(signatures >> BITS)).nonzero()[0]
-        slots = np.frombuffer(b"".join(lists), np.uint32)
-        signatures = signatures.take(slots)
-        differing = np.bitwise_count((signatures ^ signature) & _SIGNATURE)
-        return slots[differing < row.array.take(signatures >> BITS)].astype(np.int64)
+            slots: npt.NDArray[Any] = named[differing < row.array.take(signatures >> BITS)]
+            if len(slots) >= _FEW_LEFT:
+                slots = np.unique(slots)
+        elif signature.bit_count() < _FULL:
+            differing = np.bitwise_count((signatures ^ signature) & _SIGNATURE)
+            slots = (differing < row.array.take(signatures >> BITS)).nonzero()[0]
+        else:
+            slots = np.arange(len(signatures))
+        if row.longest >= LONGEST and len(slots):  # signatures do not tell such lengths apart
+            lengths = np.frombuffer(self._lengths, np.int32)[slots]
+            slots = slots[(lengths >= row.shortest) & (lengths <= row.longest)]
+        return slots
 
     def _best_of_few(self, codes: list[int], slots: list[int], before: Position | None) -> tuple[float, str] | None:
         if before is not None and before <= self._last:
@@ -196,7 +221,6 @@ class RougeLIndex:
         if len(slots) * 2 > len(texts):  # so many that picking them out costs more than comparing the others
             slots = np.arange(len(texts))
         else:
-            slots = np.unique(slots)
             texts = [texts[slot] for slot in slots.tolist()]
         query = self._vocabulary.encode(codes)
         lcs = process.cdist([query], texts, scorer=LCSseq.similarity, dtype=np.int32)[0]

@@ -19,6 +19,7 @@ LONGEST = 127
 """Lengths from here on share one entry of a row, and one code in a signature."""
 
 _UNBOUNDED = 64  # more than a signature has bits: an entry that filters nothing
+_NO_LIMIT = 2**31 - 1
 _MOST_ROWS = 8192  # texts of thousands of different lengths must not fill the memory; rows are cheap to make again
 
 
@@ -26,12 +27,15 @@ _MOST_ROWS = 8192  # texts of thousands of different lengths must not fill the m
 class Row:
     """What a text of m tokens asks of its partners.
 
-    prefix   how many of its rarest elements must be looked up
-    below    for each partner length up to LONGEST, signatures of that length must differ in fewer bits than this;
-             0 where no partner of that length can be above the threshold
-    array    the same, for whole arrays of partners
+    shortest, longest   a partner's length is between these, ends included
+    prefix              how many of its rarest elements must be looked up
+    below               for each partner length up to LONGEST, signatures must differ in fewer bits than this; 0 where
+                        no partner of that length can be above the threshold
+    array               the same, for whole arrays of partners
     """
 
+    shortest: int
+    longest: int
     prefix: int
     below: bytes
     array: npt.NDArray[np.uint8]
@@ -42,8 +46,8 @@ class Bounds:
 
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
-        self._prefixes: dict[int, int] = {}
-        self._plain: dict[int, bytes] = {}
+        self._shortest: dict[int, int] = {}
+        self._plain: dict[int, tuple[int, bytes]] = {}
         self._rows: dict[tuple[int, int], Row] = {}
 
     def prefix(self, m: int) -> int:
@@ -51,12 +55,25 @@ class Bounds:
 
         The least is asked for by the shortest partner above the threshold, which must be contained whole.
         """
-        known = self._prefixes.get(m)
+        return m - self.shortest(m) + 1 if m else 0
+
+    def shortest(self, m: int) -> int:
+        """The fewest tokens a partner of a text of m tokens can have."""
+        known = self._shortest.get(m)
         if known is None:
-            shortest = max(1, int(self.threshold * m / (2 - self.threshold)) - 1)
-            while shortest <= m and fmeasure(shortest, m, shortest) <= self.threshold:
-                shortest += 1
-            known = self._prefixes[m] = m - shortest + 1 if m else 0
+            known = max(1, int(self.threshold * m / (2 - self.threshold)) - 1)
+            while known < m and fmeasure(known, m, known) <= self.threshold:
+                known += 1
+            self._shortest[m] = known
+        return known
+
+    def longest(self, m: int) -> int:
+        """The most tokens a partner of a text of m tokens can have."""
+        if m * (2 - self.threshold) >= _NO_LIMIT * self.threshold:
+            return _NO_LIMIT
+        known = int(m * (2 - self.threshold) / self.threshold) + 1
+        while known > m and fmeasure(m, m, known) <= self.threshold:
+            known -= 1
         return known
 
     def row(self, m: int, unknown: int) -> Row:
@@ -65,22 +82,24 @@ class Bounds:
         if row is None:
             if len(self._rows) >= _MOST_ROWS:
                 self._rows.clear()
-            below = self._plain_row(m).translate(_less(unknown))
-            row = Row(max(0, self.prefix(m) - unknown), below, np.frombuffer(below, np.uint8))
+            longest, below = self._plain_row(m)
+            below = below.translate(_less(unknown))
+            prefix = max(0, self.prefix(m) - unknown)
+            row = Row(self.shortest(m), longest, prefix, below, np.frombuffer(below, np.uint8))
             self._rows[m, unknown] = row
         return row
 
-    def _plain_row(self, m: int) -> bytes:
+    def _plain_row(self, m: int) -> tuple[int, bytes]:
         row = self._plain.get(m)
         if row is None:
             if len(self._plain) >= _MOST_ROWS:
                 self._plain.clear()
-            row = self._plain[m] = bytes(self._below(m, n) for n in range(LONGEST + 1))
+            row = self._plain[m] = (self.longest(m), bytes(self._below(m, n) for n in range(LONGEST + 1)))
         return row
 
     def _below(self, m: int, n: int) -> int:
         if n == LONGEST:
-            return _UNBOUNDED if fmeasure(m, m, max(m, n)) > self.threshold else 0
+            return _UNBOUNDED if self.longest(m) >= LONGEST else 0
         needed = needed_lcs(self.threshold, m, n)
         return min(_UNBOUNDED, m + n - 2 * needed + 1) if needed <= min(m, n) else 0
 

@@ -7,12 +7,14 @@ directly. A periodic `catch_up` does the same where delivery has stopped altoget
 
 Guarantees: `apply` sees every record of the partition from the start offset on, once each, in offset order, one at a
 time, while the cursor is active. If `apply` raises, the record counts as not applied and the next call sees it again.
+Records that are gone from the log are never passed over: RunError.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from infra.log import Record
+from schemas.errors import RunError
 
 Fetch = Callable[[str, int, int | None], Awaitable[Sequence[Record]]]
 Apply = Callable[[Record], Awaitable[None]]
@@ -73,6 +75,11 @@ class Cursor:
             for record in records:
                 if not self._active:
                     return
+                if record.offset > self.applied + 1:
+                    raise RunError(
+                        f"Offsets {self.applied + 1} to {record.offset - 1} of {self.topic} are not on the log any "
+                        "more, and nothing may be decided without them. Restore the run's topics, or start another run."
+                    )
                 if record.offset == self.applied + 1:
                     await self._take(record)
                     self.filled += 1

@@ -18,6 +18,7 @@ import msgspec
 
 from infra.log import Record
 from schemas import ids
+from schemas.errors import RunError
 from schemas.events import ClassifierFitted, InstructionsGenerated, RunConfigured
 from streams.core import decider
 from streams.core.decider import Decision, FilterState, Verdict
@@ -60,7 +61,7 @@ class Filter:
         """Bring the state up to the recovered kept table; returns the last offset that is surely applied.
 
         Only the unbroken row of offsets counts: what lies behind a gap is decided again. The score table is mended
-        where it lags behind the kept table.
+        where it lags behind the kept table. Raises RunError when no classifier is in force then.
         """
         decisions = {int(offset): value for offset, value in self._kept.items()}
         while (value := decisions.get(self.state.applied + 1)) is not None:
@@ -70,6 +71,11 @@ class Filter:
             in_force = classifier.from_offset <= self.state.applied + 1
             if in_force and (self.state.model is None or classifier.from_offset > self.state.classifier_offset):
                 decider.use_classifier(self.state, classifier)
+        if self.state.model is None:  # without one every record would look as if it were wrong in itself
+            raise RunError(
+                f"Run {self._run!r} has no classifier for offset {self.state.applied + 1} of generated: it was "
+                f"configured only half. Complete it with `sedi run --run {self._run}`."
+            )
         return self.state.applied
 
     def mend_scores(self) -> None:

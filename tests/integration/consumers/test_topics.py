@@ -1,12 +1,14 @@
 """Topics are made as declared on a real cluster, and one that is otherwise is an error that names every difference."""
 
+import time
+
 import pytest
 
 from infra import topics
 from infra.admin import administrator, offsets_at
 from infra.run import configure_run, read_run
-from infra.temporary_broker import TemporaryBroker, free_port
-from schemas.errors import BrokerError, ConfigurationError, RunError, TopicMismatch
+from infra.temporary_broker import TemporaryBroker
+from schemas.errors import ConfigurationError, RunError, TopicMismatch
 from schemas.policy import policy_for
 from schemas.topics import topic_specs
 from streams.core.decider import first_classifier
@@ -31,6 +33,9 @@ def test_apply_again_makes_only_what_is_missing(broker: TemporaryBroker, run: st
     topics.apply(broker.settings, run, 2)
     with administrator(broker.settings) as admin:
         admin.delete_topics([f"sedi.{run}.calls.dlq"])
+    deadline = time.monotonic() + 30
+    while not topics.plan(broker.settings, run, 2).missing and time.monotonic() < deadline:
+        time.sleep(0.1)  # the cluster forgets it a moment later
     with pytest.raises(RunError, match=rf"lacks 1 topics .* first is sedi\.{run}\.calls\.dlq"):
         topics.check(broker.settings, run, 2)
 
@@ -66,14 +71,6 @@ def test_a_mismatch_names_all_differences_and_makes_nothing(broker: TemporaryBro
     assert len(topics.plan(broker.settings, run, 2).existing) == 2
     with pytest.raises(RunError):
         topics.check(broker.settings, run, 2)
-
-
-def test_a_cluster_that_does_not_answer_is_told_with_its_remedy(broker: TemporaryBroker, run: str) -> None:
-    nobody = f"127.0.0.1:{free_port()}"
-    away = broker.settings.model_copy(update={"bootstrap_servers": nobody})
-
-    with pytest.raises(BrokerError, match=rf"{nobody} does not answer.*`sedi broker start`"):
-        topics.plan(away, run, 2)
 
 
 def test_a_run_is_configured_once_and_another_policy_is_refused(broker: TemporaryBroker, run: str) -> None:

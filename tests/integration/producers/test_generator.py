@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from pydantic import SecretStr
 
 from infra.temporary_broker import TemporaryBroker
 from producers.asking import Asking
-from producers.backends.base import EndpointRefused, Transient
+from producers.backends.base import EndpointRefused, RequestRefused, Transient
 from producers.backends.recorded import Faults, RecordedOptions
 from producers.calls import Retries
 from producers.generator import GenerateOptions
@@ -19,13 +20,17 @@ from producers.limits import Limits
 from schemas import ids
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import (
+    BatchRow,
     CallAnswered,
     CallFailed,
     CallStarted,
     Instruction,
+    InstructionKept,
     InstructionsRejected,
     Replacement,
     ReplaceSeeds,
+    StepLogged,
+    TrainingLogged,
 )
 from schemas.seeds import SeedTask
 from tests.integration.producers.driver import SEEDS, Rig
@@ -138,6 +143,49 @@ def test_it_waits_for_a_filter_that_is_behind(rig: Rig) -> None:
     assert len(rig.generations()) == 10
 
 
+def test_it_waits_for_a_trainer_that_is_behind(rig: Rig) -> None:
+    recorded = RecordedOptions(rig.answers(20))
+    with rig.writer() as writer:
+        for number in range(22):
+            id = ids.instruction_id(ids.generation_id("other", 0), number)
+            kept = InstructionKept(
+                id=id,
+                instruction="i",
+                input="",
+                output="o",
+                generation_id="g",
+                generated_offset=0,
+                place=number,
+                cluster=number % 2,
+                classifier_offset=0,
+            )
+            writer.write(kept, key=id, id=id, partition=number % 2)
+    generator = threading.Thread(
+        target=lambda: rig.generate(options(rig, recorded, Limits(max_generations=3, max_ahead=20)))
+    )
+    generator.start()
+    try:
+        time.sleep(1.5)
+        assert rig.generations() == [], "22 rows could be trained now"
+    finally:
+        row = BatchRow(id="i", slot=0, cluster=0, generated_offset=0)
+        step = StepLogged(
+            step=1,
+            loss=1.0,
+            loss_variance=0.0,
+            grad_norm=1.0,
+            learning_rate=0.1,
+            tokens=1,
+            seconds=1.0,
+            rows=(row, msgspec.structs.replace(row, cluster=1)),
+        )
+        with rig.writer() as writer:
+            window = TrainingLogged(window=0, epoch=1, model="m", steps=(step,))
+            writer.write(window, key="w", id=ids.window_id(1, 0))
+        generator.join(30)
+    assert len(rig.generations()) == 3, "20 are not more than 20"
+
+
 def test_replaced_seeds_are_shown_from_the_next_generation_on(rig: Rig) -> None:
     recorded = RecordedOptions(rig.answers(20))
     rig.generate(options(rig, recorded, Limits(max_generations=2)))
@@ -237,6 +285,19 @@ def test_a_real_endpoint_is_asked_over_http_and_busy_ones_are_asked_again(rig: R
     assert first.instructions == (Instruction(instruction="Name a city.", output="Paris."),)
     assert (first.backend, first.model, first.cost_usd) == ("openai", "tiny-1", None)
     assert [(event.status, event.retry) for event in rig.events("calls", CallFailed)] == [(429, True), (500, True)]
+
+
+def test_a_refused_request_leaves_an_empty_generation_and_many_in_a_row_end_it(rig: Rig) -> None:
+    raw = "4. Instruction: Name a city.\n4. Input: <noinput>\n4. Output: Paris."
+    replies = [chat(raw), error(400, "content filter"), chat(raw), *[error(400, "bad parameter")] * 4]
+    with endpoint(*replies) as served, pytest.raises(RequestRefused, match="bad parameter"):
+        rig.generate(
+            options(rig, None, Limits(max_generations=20)), backend="openai", base_url=served.url, model="tiny"
+        )
+    assert [len(generation.instructions) for generation in rig.generations()] == [1, 0, 1, 0, 0, 0]
+    empty = rig.records("generated")[1].decoded
+    assert empty is not None
+    assert empty.meta.causation_id in [record.id for record in rig.records("calls") if record.event]
 
 
 def test_a_wrong_key_ends_it_with_what_to_do_and_is_nowhere_on_the_log(rig: Rig) -> None:

@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from infra.log import LogReader, LogWriter, Record
 from infra.run import configure_run, read_run
 from infra.settings import Settings, environment_of
@@ -89,6 +91,10 @@ class Rig:
         self.workers.append(process)
         return process
 
+    def log_of(self, worker: int) -> str:
+        """What the worker of that number has said so far."""
+        return (self.logs / f"worker-{worker}.log").read_text(errors="replace")
+
     def stop_workers(self) -> None:
         for process in self.workers:
             if process.poll() is None:
@@ -112,7 +118,7 @@ class Rig:
             while time.monotonic() < deadline:
                 if any(r.event is not None and r.event.generated_offset >= offset for r in reader.poll()):  # type: ignore[attr-defined]
                     return
-        log = (self.logs / f"worker-{len(self.workers) - 1}.log").read_text(errors="replace")[-2000:]
+        log = self.log_of(len(self.workers) - 1)[-2000:]
         raise AssertionError(f"offset {offset} was not decided within {timeout_s} s; the worker said:\n{log}")
 
     def records(self, *topics: str) -> list[Record]:
@@ -131,13 +137,10 @@ def first_of_each(records: list[Record], topic: str) -> dict[str, bytes]:
 
 def undisturbed(rig: Rig, through: int | None = None) -> tuple[FilterState, dict[str, bytes], dict[str, bytes]]:
     """What one pass of the core over the same log decides: the state, and the values of `kept` and `rejected` by id."""
-    from schemas.envelope import Meta, encode
-
     configured, recorded = read_run(rig.settings, rig.run)
     state = decider.use_classifier(decider.initial_state(configured), recorded[0])
     kept: dict[str, bytes] = {}
     rejected: dict[str, bytes] = {}
-    meta = Meta("", "", "")
     for record in rig.records("generated"):
         if through is not None and record.offset > through:
             break
@@ -147,8 +150,8 @@ def undisturbed(rig: Rig, through: int | None = None) -> tuple[FilterState, dict
         else:
             verdict = decider.nothing(state, record.offset)
         for row in verdict.decision.kept:
-            kept[row.id] = encode(row, row.id, meta)[1]
-        rejected[ids.verdict_id(record.offset)] = encode(verdict.rejected, "", meta)[1]
+            kept[row.id] = msgspec.json.encode(row)
+        rejected[ids.verdict_id(record.offset)] = msgspec.json.encode(verdict.rejected)
         decider.evolve(state, verdict.decision)
         due = decider.due_classifier(state)
         if due is not None:

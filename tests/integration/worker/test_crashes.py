@@ -96,3 +96,20 @@ def test_a_second_worker_joining_and_leaving_ten_times_changes_nothing(rig: Rig)
     write_generations(rig, number, GENERATIONS)
     rig.wait_decided(GENERATIONS - 1, timeout_s=90)
     assert_as_undisturbed(rig)
+
+
+def test_a_standby_takes_over_from_a_killed_worker(rig: Rig) -> None:
+    rig.settings = rig.settings.model_copy(update={"standby_replicas": 1})
+    first = rig.start_worker()
+    write_generations(rig, 0, 200)
+    rig.wait_decided(199)
+    second = rig.start_worker()
+    write_generations(rig, 200, 300, pause_s=0.05)
+    rig.wait_decided(299)
+    active, standby = (first, second) if "standing by" in rig.log_of(1) else (second, first)
+    assert "standing by" in rig.log_of(rig.workers.index(standby))
+    active.kill()
+    write_generations(rig, 300, 400)
+    rig.wait_decided(399)
+    assert standby.poll() is None
+    assert_as_undisturbed(rig)

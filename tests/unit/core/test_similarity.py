@@ -1,6 +1,5 @@
 """The index against rouge_score itself: the same decision, the same score to the last bit, the same nearest item."""
 
-import itertools
 from collections.abc import Sequence
 
 import pytest
@@ -43,7 +42,7 @@ def filled(texts: Sequence[str], threshold: float) -> RougeLIndex:
     return index
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(THRESHOLDS, STREAMS)
 def test_every_decision_over_a_stream_is_rouge_scores(threshold: float, stream: list[str]) -> None:
     index, kept = RougeLIndex(threshold), list[str]()
@@ -65,7 +64,7 @@ def test_a_stream_that_drops_what_is_similar_drops_what_rouge_score_would(thresh
             kept.append(text)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(THRESHOLDS, STREAMS, TEXTS)
 def test_filling_at_once_answers_as_filling_one_by_one(threshold: float, stream: list[str], query: str) -> None:
     index = RougeLIndex(threshold)
@@ -73,7 +72,7 @@ def test_filling_at_once_answers_as_filling_one_by_one(threshold: float, stream:
     assert answer(index, query) == answer(filled(stream, threshold), query) == reference(stream, query, threshold)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(THRESHOLDS, STREAMS, TEXTS, st.data())
 def test_what_was_removed_is_as_if_never_added(
     threshold: float, stream: list[str], query: str, data: st.DataObject
@@ -93,8 +92,8 @@ def test_what_was_removed_is_as_if_never_added(
     assert answer(index, query) == (found and (found[0], again[found[1]]))
 
 
-@pytest.mark.parametrize("few_left", [0, 24])
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("few_left", [1, 24])
+@settings(max_examples=40, deadline=None)
 @given(THRESHOLDS, STREAMS, TEXTS, st.integers(0, 25))
 def test_only_items_of_a_smaller_position_count_with_before(
     few_left: int, threshold: float, stream: list[str], query: str, cut: int
@@ -107,21 +106,31 @@ def test_only_items_of_a_smaller_position_count_with_before(
         assert answer(index, query, (cut, 1)) == reference(stream[: cut + 1], query, threshold)
 
 
-@pytest.mark.parametrize("limits", list(itertools.product([0, 32], [0, 24], [0, 2])))
-@settings(max_examples=25, deadline=None)
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"_FEW_NAMED": 0, "_SCAN_SHARE": 1e9},
+        {"_FEW_NAMED": 0, "_SCAN_SHARE": 0},
+        {"_FEW_NAMED": 0, "_SCAN_SHARE": 1e9, "_FEW_LEFT": 1},
+        {"_FEW_NAMED": 0, "_SCAN_SHARE": 0, "_FEW_LEFT": 1},
+        {"_FEW_NAMED": 0, "_SCAN_SHARE": 0, "_FEW_LEFT": 1, "_FULL": 0},
+        {"_FEW_NAMED": 0, "_SCAN_SHARE": 1e9, "_FEW_LEFT": 1, "_BANDED_FROM": 0},
+    ],
+    ids=["gathered", "scanned", "gathered, at once", "scanned, at once", "not even scanned", "banded"],
+)
+@settings(max_examples=30, deadline=None)
 @given(THRESHOLDS, STREAMS, TEXTS)
-def test_loop_arrays_scan_and_cdist_all_answer_the_same(
-    limits: tuple[int, int, int], threshold: float, stream: list[str], query: str
+def test_every_way_through_the_index_answers_the_same(
+    limits: dict[str, int], threshold: float, stream: list[str], query: str
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(similarity, "_FEW_NAMED", limits[0])
-        patch.setattr(similarity, "_FEW_LEFT", limits[1])
-        patch.setattr(similarity, "_SCAN_FROM", limits[2])
+        for name, value in limits.items():
+            patch.setattr(similarity, name, value)
         assert answer(filled(stream, threshold), query) == reference(stream, query, threshold)
 
 
-@pytest.mark.parametrize("few_left", [0, 24])
-@settings(max_examples=40, deadline=None)
+@pytest.mark.parametrize("few_left", [1, 24])
+@settings(max_examples=25, deadline=None)
 @given(st.sampled_from([0.3, 0.7, 0.85]), STREAMS, TEXTS)
 def test_a_vocabulary_larger_than_unicode_changes_nothing(
     few_left: int, threshold: float, stream: list[str], query: str
@@ -133,7 +142,7 @@ def test_a_vocabulary_larger_than_unicode_changes_nothing(
         assert answer(filled(stream, threshold), query) == reference(stream, query, threshold)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.text(), st.text())
 def test_a_pairs_score_is_rouge_scores_to_the_last_bit(a: str, b: str) -> None:
     assert rouge_l_fmeasure(a, b) == rouge_l_fmeasure(b, a) == SCORER.score(a, b)["rougeL"].fmeasure
@@ -164,10 +173,10 @@ def test_elements_that_grow_frequent_move_and_nothing_is_lost() -> None:
 @pytest.mark.parametrize("threshold", [0.3, 0.7, 0.85])
 def test_texts_of_hundreds_of_repeated_tokens_are_compared_right(threshold: float) -> None:
     texts = [
-        " ".join(f"t{(step * place) % (3 + place % 5)}" for step in range(120 + 10 * place)) for place in range(12)
+        " ".join(f"t{(step * place) % (3 + place % 5)}" for step in range(120 + 10 * place)) for place in range(10)
     ]
     index = filled(texts, threshold)
-    for query in [*texts[::4], "t0 t1 " * 90]:
+    for query in [*texts[::5], "t0 t1 " * 70]:
         assert answer(index, query) == reference(texts, query, threshold)
 
 

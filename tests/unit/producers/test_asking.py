@@ -64,7 +64,7 @@ def test_a_structured_request_has_a_schema() -> None:
 def test_two_step_asks_the_built_in_model_in_the_forms_that_suit_it() -> None:
     listed, answer = requests_of(Asking(style="two-step"), Settings(backend="builtin"), " Name a city.\n5. ", "Paris.")
     assert listed.prompt is not None
-    assert answer.messages[-1].content == "Name a city."
+    assert "Name a city." in answer.messages[-1].content
 
 
 def test_two_step_asks_an_endpoint_in_its_one_form() -> None:

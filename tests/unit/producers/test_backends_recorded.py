@@ -9,7 +9,7 @@ import pytest
 
 from infra.settings import Settings
 from producers.backends.base import Answer, EndpointRefused, Message, Place, Request, Transient
-from producers.backends.choice import open_backend
+from producers.backends.choice import opened_backend
 from producers.backends.recorded import Faults, RecordedBackend, RecordedOptions
 from schemas import ids
 from schemas.errors import ConfigurationError
@@ -119,7 +119,8 @@ def test_shares_that_are_none_will_not_do(shares: dict[str, float]) -> None:
 
 
 def test_recorded_answers_and_the_recorded_backend_go_together(file: Path) -> None:
-    assert open_backend(Settings(backend="recorded"), RecordedOptions(file)).name == "recorded"
+    with opened_backend(Settings(backend="recorded"), RecordedOptions(file), 1) as backend:
+        assert backend.name == "recorded"
     for settings, options in ((Settings(backend="recorded"), None), (Settings(), RecordedOptions(file))):
-        with pytest.raises(ConfigurationError, match="--recorded FILE"):
-            open_backend(settings, options)
+        with pytest.raises(ConfigurationError, match="--recorded FILE"), opened_backend(settings, options, 1):
+            pytest.fail("it was opened")

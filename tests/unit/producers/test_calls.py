@@ -71,7 +71,7 @@ def caller(
         prices=prices or Prices(),
         retries=retries,
         in_flight=4,
-        known_attempts=progress.attempts(),
+        known=progress,
     )
 
 

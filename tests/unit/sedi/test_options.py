@@ -1,5 +1,6 @@
 """What the command line makes of its arguments, before anything is connected to."""
 
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -82,6 +83,24 @@ def test_a_wrong_value_is_told_in_one_sentence_and_ends_with_2(
     assert sentence in told.err
     assert told.err.count("\n") == 1
     assert told.out == ""
+
+
+@pytest.mark.parametrize(
+    "command", (["report"], ["status"], ["tail"], ["seeds", "list"], ["topics", "plan"]), ids=" ".join
+)
+def test_without_a_broker_a_command_says_at_once_how_to_start_one_and_ends_with_3(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound and not listened on: nobody else can take it meanwhile
+        servers = f"127.0.0.1:{unused.getsockname()[1]}"
+
+        assert main([*command, "--bootstrap-servers", servers]) == ExitCode.UNREACHABLE
+
+    assert capsys.readouterr().err == (
+        f"sedi: Nothing listens at {servers}. Start the local broker with `sedi broker start`, or set "
+        "SEDI_BOOTSTRAP_SERVERS.\n"
+    )
 
 
 def test_since_is_a_span_or_a_time() -> None:

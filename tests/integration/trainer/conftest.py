@@ -1,0 +1,27 @@
+"""A run with rows on the real log, and a tiny trainee."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from consumers.trainer.quiet import talk_to
+from infra.temporary_broker import TemporaryBroker
+from tests.integration.trainer.rig import TrainerRig
+from tests.unit.trainer.tiny import save_tiny
+
+
+@pytest.fixture(scope="session")
+def trainee(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trainee")
+    with talk_to(folder / "log"):
+        return save_tiny(folder / "tiny")
+
+
+@pytest.fixture
+def rig(broker: TemporaryBroker, run: str, trainee: Path, tmp_path: Path) -> TrainerRig:
+    """A configured run with 4 clusters and windows of 5 steps, and no rows yet."""
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    made = TrainerRig(broker.settings, run, trainee, tmp_path)
+    made.configure()
+    return made

@@ -1,0 +1,64 @@
+"""A killed trainer goes on as if nothing had happened: same batches, same losses, no window missing or twice."""
+
+import shutil
+
+from schemas.events import StepLogged
+from tests.integration.trainer.rig import CLUSTERS, TrainerRig
+
+ROWS = [(n * 7 + n // 5) % CLUSTERS for n in range(96)]
+
+
+def account(steps: list[StepLogged]) -> list[tuple[int, float | None, float | None, tuple[str, ...]]]:
+    return [(step.step, step.loss, step.grad_norm, tuple(row.id for row in step.rows)) for step in steps]
+
+
+def test_killed_twice_it_trains_what_an_undisturbed_one_does_to_the_last_bit(rig: TrainerRig) -> None:
+    rig.write(ROWS)
+    _, undisturbed = rig.train(output=rig.folder / "undisturbed", write_log=False)
+    pieces = [
+        rig.train_until_killed(10, checkpoint_every=4),  # window 2 is on the log, its steps 9 and 10 in no checkpoint
+        rig.train_until_killed(15, checkpoint_every=4),  # so is window 3, and it had to make 9 and 10 again
+    ]
+    summary, last = rig.train(checkpoint_every=4)
+    assert [piece[0].step for piece in pieces] == [1, 9]
+    assert (summary.resumed_from, last[0].step) == (12, 13)
+    expected = account(undisturbed)
+    for piece in [*pieces, last]:
+        assert account(piece) == expected[piece[0].step - 1 : piece[-1].step]
+    assert rig.logged_steps() == [step.step for step in undisturbed]
+    assert account([step for window in rig.windows() for step in window.steps]) == expected
+
+
+def test_with_its_checkpoints_lost_it_trains_the_batches_that_the_log_names(rig: TrainerRig) -> None:
+    rig.write([2] * 4 * 5)
+    _, before = rig.train(until_end=False, borrow_after_s=0.0, max_steps=5)
+    shutil.rmtree(rig.folder / "out")
+    rig.write([n % CLUSTERS for n in range(16)], first=100)
+    summary, again = rig.train()
+    assert account(again[:5]) == account(before)
+    assert summary.steps == 9
+    assert rig.logged_steps() == list(range(1, 10))
+    assert any("training them again" in line for line in rig.said)
+
+
+def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before_and_nothing_else(rig: TrainerRig) -> None:
+    rig.write([n % CLUSTERS for n in range(48)])
+    _, undisturbed = rig.train(output=rig.folder / "undisturbed", write_log=False)
+    rig.train(max_steps=10, checkpoint_every=5)
+    weights = next((rig.folder / "out" / "checkpoints" / "step-00000010").glob("*optim_states.pt"))
+    weights.write_bytes(weights.read_bytes()[:1000])
+    summary, steps = rig.train()
+    assert (summary.resumed_from, steps[0].step) == (5, 6)
+    assert account(steps) == account(undisturbed)[5:]
+    assert rig.logged_steps() == list(range(1, 13))
+
+
+def test_a_training_killed_in_its_second_epoch_goes_on_in_it(rig: TrainerRig) -> None:
+    rig.write(ROWS[:32])
+    _, undisturbed = rig.train(output=rig.folder / "undisturbed", write_log=False, epochs=2)
+    rig.train_until_killed(12, epochs=2, checkpoint_every=5)
+    rig.write(ROWS[32:], first=32)  # rows that came after the first epoch are not part of the second
+    summary, steps = rig.train(epochs=2)
+    assert (summary.resumed_from, summary.epoch, summary.steps) == (10, 2, 16)
+    assert account(steps) == account(undisturbed)[10:]
+    assert [(each.epoch, each.window) for each in rig.windows()] == [(1, 0), (1, 1), (2, 1), (2, 2), (2, 3)]

@@ -1,0 +1,153 @@
+"""Batch composition: one row of each cluster, waiting, borrowing, repeats, the end, and going on from positions."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.errors import TrainerError
+from schemas.events import InstructionKept
+from streams.core.batches import Batch, BatchQueues, Position, Row, clusters_of_rank
+
+
+def row(number: int, cluster: int, offset: int | None = None) -> Row:
+    kept = InstructionKept(
+        id=f"r{number}", instruction="do it", input="", output="done", generation_id="g", generated_offset=number,
+        place=0, cluster=cluster, classifier_offset=0,
+    )  # fmt: skip
+    return Row(number if offset is None else offset, kept)
+
+
+def fed(clusters: int, *rows: Row, positions: dict[int, Position] | None = None) -> BatchQueues:
+    queues = BatchQueues(range(clusters), positions)
+    for each in rows:
+        queues.feed(each)
+    return queues
+
+
+def shown(batch: Batch | None) -> list[tuple[int, int, str]] | None:
+    return None if batch is None else [(placed.slot, placed.cluster, placed.row.kept.id) for placed in batch]
+
+
+def test_a_batch_is_the_oldest_row_of_each_cluster_in_slot_order() -> None:
+    queues = fed(2, row(0, 1), row(1, 1), row(2, 0), row(3, 0))
+    assert shown(queues.next_batch("wait")) == [(0, 0, "r2"), (1, 1, "r0")]
+    assert shown(queues.next_batch("wait")) == [(0, 0, "r3"), (1, 1, "r1")]
+    assert queues.next_batch("wait") is None
+
+
+def test_waiting_takes_nothing_while_a_cluster_is_empty() -> None:
+    queues = fed(2, row(0, 1), row(1, 1))
+    assert queues.next_batch("wait") is None
+    assert queues.waiting == {0: 0, 1: 2}
+
+
+def test_an_empty_cluster_borrows_the_oldest_row_of_the_fullest_and_it_shows() -> None:
+    queues = fed(4, row(0, 1), row(1, 2), row(2, 2), row(3, 3))
+    batch = queues.next_batch("borrow")
+    assert shown(batch) == [(0, 2, "r1"), (1, 1, "r0"), (2, 2, "r2"), (3, 3, "r3")]
+    assert batch is not None
+    assert [placed.borrowed for placed in batch] == [True, False, False, False]
+
+
+def test_of_equally_full_clusters_the_lowest_lends() -> None:
+    queues = fed(4, row(0, 2), row(1, 2), row(2, 1), row(3, 1))
+    assert shown(queues.next_batch("borrow")) == [(0, 1, "r2"), (1, 1, "r3"), (2, 2, "r0"), (3, 2, "r1")]
+
+
+def test_borrowing_makes_no_batch_of_too_few_rows() -> None:
+    queues = fed(4, row(0, 2), row(1, 2), row(2, 1))
+    assert queues.next_batch("borrow") is None
+    assert sum(queues.waiting.values()) == 3
+
+
+def test_the_last_batch_is_what_is_left_in_own_slots_first() -> None:
+    queues = fed(4, row(0, 3), row(1, 3), row(2, 1))
+    assert shown(queues.last_batch()) == [(0, 3, "r0"), (1, 1, "r2"), (3, 3, "r1")]
+    assert queues.last_batch() is None
+
+
+def test_a_repeated_row_is_dropped_by_its_place_in_the_total_order() -> None:
+    queues = fed(1, row(5, 0, offset=0))
+    assert not queues.feed(row(5, 0, offset=1))
+    assert not queues.feed(row(4, 0, offset=2))
+    assert queues.feed(row(6, 0, offset=3))
+    assert queues.waiting == {0: 2}
+
+
+def test_a_row_trained_before_a_restart_is_still_a_repeat_after_it() -> None:
+    queues = fed(1, row(5, 0, offset=0))
+    queues.next_batch("wait")
+    after = fed(1, row(5, 0, offset=1), row(6, 0, offset=2), positions=queues.positions)
+    assert shown(after.next_batch("wait")) == [(0, 0, "r6")]
+
+
+def test_a_logged_batch_is_taken_again_as_it_was_and_only_when_its_rows_are_there() -> None:
+    queues = fed(2, row(0, 1), row(1, 1))
+    sources, names = [(0, 1), (1, 1)], ["r0", "r1"]
+    assert shown(queues.take(sources, names)) == [(0, 1, "r0"), (1, 1, "r1")]
+    assert queues.take(sources, names) is None
+
+
+def test_a_logged_batch_of_other_rows_is_an_error() -> None:
+    with pytest.raises(TrainerError, match="was trained next"):
+        fed(1, row(0, 0)).take([(0, 0)], ["r9"])
+
+
+@pytest.mark.parametrize("world", [1, 2, 4, 8])
+def test_ranks_share_the_clusters_evenly_and_without_overlap(world: int) -> None:
+    shares = [clusters_of_rank(rank, world, 8) for rank in range(world)]
+    assert [cluster for share in shares for cluster in share] == list(range(8))
+    assert all(cluster * world // 8 == rank for rank, share in enumerate(shares) for cluster in share)
+
+
+def test_ranks_that_do_not_divide_the_batch_are_refused() -> None:
+    with pytest.raises(TrainerError, match="divides 8"):
+        clusters_of_rank(0, 3, 8)
+
+
+CLUSTERS = 4
+LOGS = st.lists(st.integers(0, CLUSTERS - 1), max_size=60).map(
+    lambda clusters: [row(number, cluster) for number, cluster in enumerate(clusters)]
+)
+
+
+def drain(queues: BatchQueues, last: bool = True) -> list[Batch]:
+    batches = []
+    while batch := queues.next_batch("borrow"):
+        batches.append(batch)
+    return batches + [left for left in [queues.last_batch()] if last and left]
+
+
+@given(LOGS)
+def test_at_the_end_of_the_stream_every_row_is_trained_exactly_once(log: list[Row]) -> None:
+    batches = drain(fed(CLUSTERS, *log))
+    trained = sorted(placed.row.offset for batch in batches for placed in batch)
+    assert trained == list(range(len(log)))
+    assert [len(batch) for batch in batches[: len(log) // CLUSTERS]] == [CLUSTERS] * (len(log) // CLUSTERS)
+    assert all(len({placed.slot for placed in batch}) == len(batch) for batch in batches)
+
+
+@given(LOGS, st.integers(0, 20))
+def test_queues_made_from_positions_give_the_same_next_batches(log: list[Row], done: int) -> None:
+    undisturbed = fed(CLUSTERS, *log)
+    for _ in range(done):
+        undisturbed.next_batch("borrow")
+    positions = undisturbed.positions
+    left = [each for each in log if each.offset >= positions[each.kept.cluster].offset]
+    assert drain(fed(CLUSTERS, *left, positions=positions)) == drain(undisturbed)
+
+
+@given(LOGS, st.data())
+def test_batches_do_not_depend_on_when_rows_were_read(log: list[Row], data: st.DataObject) -> None:
+    queues, batches = BatchQueues(range(CLUSTERS)), []
+    for each in log:
+        queues.feed(each)
+        if data.draw(st.booleans()) and (batch := queues.next_batch("wait")):
+            batches.append(batch)
+    whole = fed(CLUSTERS, *log)
+    together = []
+    while batch := whole.next_batch("wait"):
+        together.append(batch)
+    while batch := queues.next_batch("wait"):
+        batches.append(batch)
+    assert batches + drain(queues) == together + drain(whole)

@@ -1,0 +1,271 @@
+"""The classifier: its numbers alone decide, cells are even where they were fitted, and refits come at their marks."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.decomposition import PCA
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from schemas.errors import ConfigurationError
+from schemas.events import Classifier
+from schemas.policy import Policy, policy_for
+from schemas.seeds import SeedTask
+from streams.core import clusters
+from streams.core.clusters import NGRAMS, ClusterModel, char_ngrams, fit, marks_passed, refit_due
+from tests.unit.core.conftest import own_seeds
+
+TEXTS = [seed.instruction for seed in own_seeds()]
+OTHERS = [
+    "",
+    "   ",
+    "?",
+    "東京タワーの高さは",
+    "a",
+    "Explain why leaves turn red in autumn.",
+    "x" * 3000,
+    "İstanbul ǅ ß",
+]
+
+WORD = " a "  # what the word "a" gives, and nothing else does
+
+
+def one_axis(cut: float, *, mean: float = 0.0, weight: float = 1.0) -> ClusterModel:
+    """A classifier that sees the word "a" only: its coordinate is `weight - mean`, any other text's is `-mean`."""
+    return ClusterModel(
+        Classifier(
+            ngrams=NGRAMS, vocabulary=(WORD,), idf=(1.0,), components=((weight,),), means=(mean,), cuts=((cut,),)
+        )
+    )
+
+
+# -- n-grams -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "grams"),
+    [
+        ("", []),
+        (" \n\t ", []),
+        ("A", [" a", "a ", " a "]),
+        ("to", [" t", "to", "o ", " to", "to ", " to "]),
+        ("be", [" b", "be", "e ", " be", "be ", " be "]),
+    ],
+)
+def test_ngrams_are_taken_within_words_with_a_blank_on_either_side(text: str, grams: list[str]) -> None:
+    assert char_ngrams(text, NGRAMS) == grams
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=60), st.sampled_from([(2, 4), (1, 1), (3, 5), (5, 6)]))
+def test_ngrams_are_scikit_learns(text: str, sizes: tuple[int, int]) -> None:
+    theirs = TfidfVectorizer(analyzer="char_wb", ngram_range=sizes).build_analyzer()
+    assert Counter(char_ngrams(text, sizes)) == Counter(theirs(text))
+
+
+# -- applying ------------------------------------------------------------------------------------------------------
+
+
+def test_a_coordinate_on_the_cut_counts_as_above_it() -> None:
+    assert one_axis(1.0).coordinates("a") == (1.0,)
+    assert one_axis(1.0).cluster("a") == 1
+    assert one_axis(math.nextafter(1.0, 2.0)).cluster("a") == 0
+    assert one_axis(0.5, mean=0.5).cluster("a") == 1
+    assert one_axis(0.0).cluster("no such word") == 1
+
+
+def test_bit_k_of_the_cluster_is_the_side_of_the_cut_on_axis_k() -> None:
+    """Given cuts that differ by node, then the cut on the second axis is the one of the half that the text is in."""
+    model = ClusterModel(
+        Classifier(
+            ngrams=NGRAMS,
+            vocabulary=(WORD, " b "),
+            idf=(1.0, 1.0),
+            components=((1.0, 0.0), (0.5, 0.5)),
+            means=(0.0, 0.0),
+            cuts=((0.6,), (0.5, 0.55)),
+        )
+    )
+    assert model.coordinates("b") == (0.0, 0.5) and model.cluster("b") == 0b10
+    assert model.coordinates("a") == (1.0, 0.5) and model.cluster("a") == 0b01
+    assert model.cluster("a a a b") == 0b11
+    assert model.cluster("other words") == 0b00
+
+
+def test_a_text_of_unknown_ngrams_is_placed_where_nothing_is() -> None:
+    assert one_axis(0.0, mean=0.25).coordinates("other words") == (-0.25,)
+    assert one_axis(0.0, mean=0.25).coordinates("") == (-0.25,)
+
+
+def test_applying_is_correctly_rounded_at_each_step_so_that_it_is_the_same_on_every_machine() -> None:
+    classifier = fit(TEXTS, policy_for(batch_size=4))
+    model = ClusterModel(classifier)
+    column = {term: place for place, term in enumerate(classifier.vocabulary)}
+
+    def total(terms: Sequence[float]) -> float:
+        return float(sum(map(Fraction, terms)))
+
+    for text in TEXTS[:40]:
+        counts = Counter(column[gram] for gram in char_ngrams(text, NGRAMS) if gram in column)
+        weights = {place: count * classifier.idf[place] for place, count in counts.items()}
+        norm = math.sqrt(total([weight * weight for weight in weights.values()]))
+        assert model.coordinates(text) == tuple(
+            total([count * (axis[place] * classifier.idf[place]) for place, count in counts.items()]) / norm - mean
+            for axis, mean in zip(classifier.components, classifier.means, strict=True)
+        )
+
+
+# -- fitting -------------------------------------------------------------------------------------------------------
+
+
+def cells(model: ClusterModel, texts: Sequence[str], policy: Policy) -> list[int]:
+    counts = Counter(model.cluster(text) for text in texts)
+    assert set(counts) <= set(range(policy.batch_size))
+    return [counts[cluster] for cluster in range(policy.batch_size)]
+
+
+@pytest.mark.parametrize("batch_size", [2, 4, 8, 16, 32])
+def test_nested_cuts_give_equal_cells_on_what_was_fitted(batch_size: int) -> None:
+    policy = policy_for(batch_size=batch_size)
+    sizes = cells(ClusterModel(fit(TEXTS, policy)), TEXTS, policy)
+    assert max(sizes) - min(sizes) <= 1
+    assert sum(sizes) == len(TEXTS)
+
+
+def test_literal_cuts_are_at_zero() -> None:
+    policy = policy_for(batch_size=16, classifier="literal")
+    classifier = fit(TEXTS, policy)
+    assert classifier.cuts == tuple((0.0,) * 2**axis for axis in range(4))
+    model = ClusterModel(classifier)
+    for text in TEXTS:
+        signs = [coordinate >= 0 for coordinate in model.coordinates(text)]
+        assert model.cluster(text) == sum(bit << axis for axis, bit in enumerate(signs))
+    sizes = cells(model, TEXTS, policy)
+    assert max(sizes) > 2 * min(sizes), "which is why it is not the default"
+
+
+def test_both_classifiers_differ_in_their_cuts_only() -> None:
+    nested, literal = (fit(TEXTS, policy_for(classifier=kind)) for kind in ("nested", "literal"))
+    assert msgspec.structs.replace(nested, cuts=literal.cuts) == literal != nested
+
+
+def test_coordinates_are_those_of_scikit_learn() -> None:
+    """Given its own vectoriser of characters within words and its own PCA, then places differ by less than 1e-6."""
+    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=NGRAMS, max_features=2000)
+    matrix = vectorizer.fit_transform(TEXTS)
+    pca = PCA(n_components=4, svd_solver="arpack", random_state=0).fit(matrix)
+    model = ClusterModel(fit(TEXTS, policy_for(batch_size=16)))
+    unseen = [text for text in OTHERS if text.strip()]
+    theirs = pca.transform(vectorizer.transform(TEXTS + unseen))
+    ours = np.array([model.coordinates(text) for text in TEXTS + unseen])
+    assert np.abs(theirs - ours).max() < 1e-6
+
+
+def test_the_numbers_are_the_classifier_also_after_json() -> None:
+    classifier = fit(TEXTS, policy_for())
+    back = msgspec.json.decode(msgspec.json.encode(classifier), type=Classifier)
+    assert back == classifier
+    assert [ClusterModel(back).cluster(t) for t in TEXTS + OTHERS] == [
+        ClusterModel(classifier).cluster(t) for t in TEXTS + OTHERS
+    ]
+    rounded = (*classifier.idf, *classifier.means, *(w for axis in classifier.components for w in axis))
+    assert all(float(f"{number:.7g}") == number for number in rounded), "seven digits, so that the event stays small"
+
+
+def test_fitting_twice_gives_the_same_numbers() -> None:
+    assert fit(TEXTS, policy_for()) == fit(TEXTS, policy_for())
+
+
+def test_with_a_batch_size_of_one_everything_is_in_cluster_0() -> None:
+    classifier = fit([], policy_for(batch_size=1))
+    assert [ClusterModel(classifier).cluster(text) for text in TEXTS[:3] + OTHERS] == [0] * (3 + len(OTHERS))
+    assert classifier.vocabulary == classifier.cuts == ()
+
+
+@pytest.mark.parametrize(("batch_size", "texts"), [(16, 4), (4, 2), (2, 1), (2, 0)])
+def test_too_few_different_seeds_for_the_axes_are_refused_with_what_to_do(batch_size: int, texts: int) -> None:
+    with pytest.raises(ConfigurationError, match=rf"there are {texts}\. Give more seeds or a smaller batch_size"):
+        fit(TEXTS[:texts] * 3, policy_for(batch_size=batch_size))
+
+
+def test_one_more_seed_than_axes_is_enough() -> None:
+    assert len(fit(TEXTS[:5], policy_for(batch_size=16)).cuts) == 4
+
+
+def test_seeds_that_differ_in_nothing_a_classifier_sees_are_refused_too() -> None:
+    with pytest.raises(ConfigurationError, match="Give more seeds or a smaller batch_size"):
+        fit(["a", "A", " a", "a ", "a  a"], policy_for(batch_size=16))
+
+
+def test_more_texts_than_are_needed_are_thinned_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = fit(TEXTS[0:180:3], policy_for())
+    monkeypatch.setattr(clusters, "MAX_TEXTS", 60)
+    assert fit(TEXTS[:180], policy_for()) == whole
+
+
+# -- refits --------------------------------------------------------------------------------------------------------
+
+
+def test_refit_marks_are_256_and_its_doublings() -> None:
+    policy, fits, at = policy_for(), 0, []
+    for kept_total in range(9000):
+        if refit_due(policy, kept_total, fits):
+            fits = marks_passed(policy, kept_total)
+            at.append(kept_total)
+    assert at == [256, 512, 1024, 2048, 4096, 8192]
+
+
+@pytest.mark.parametrize(
+    ("kept_total", "passed"), [(0, 0), (255, 0), (256, 1), (511, 1), (512, 2), (1023, 2), (1024, 3), (26_000, 7)]
+)
+def test_marks_passed_say_how_many_refits_there_could_have_been(kept_total: int, passed: int) -> None:
+    assert marks_passed(policy_for(), kept_total) == passed
+    assert not refit_due(policy_for(), kept_total, passed)
+    assert passed == 0 or refit_due(policy_for(), kept_total, passed - 1)
+
+
+def test_a_generation_that_jumps_two_marks_makes_one_refit_due() -> None:
+    policy = policy_for()
+    assert refit_due(policy, 600, 0) and marks_passed(policy, 600) == 2
+    assert not refit_due(policy, 1023, 2) and refit_due(policy, 1024, 2)
+
+
+def test_no_refit_is_due_before_there_are_more_instructions_than_axes() -> None:
+    policy = policy_for(batch_size=16, refit_from=1)
+    assert [kept_total for kept_total in range(8) if refit_due(policy, kept_total, 0)] == [5, 6, 7]
+
+
+def test_the_literal_classifier_and_a_single_cluster_are_never_refitted() -> None:
+    assert not refit_due(policy_for(classifier="literal"), 10**6, 0)
+    assert not refit_due(policy_for(batch_size=1), 10**6, 0)
+
+
+# -- what it is for ------------------------------------------------------------------------------------------------
+
+
+def usable_share(policy: Policy, seeds: Sequence[SeedTask], texts: Sequence[str]) -> float:
+    """The share of the texts, met in this order, that strict batches of one from each cluster can use."""
+    model = ClusterModel(fit([seed.instruction for seed in seeds], policy))
+    sizes, fits = Counter[int](), 0
+    for count, text in enumerate(texts, start=1):
+        sizes[model.cluster(text)] += 1
+        if refit_due(policy, count, fits):
+            model = ClusterModel(fit(texts[:count], policy))
+            fits = marks_passed(policy, count)
+    return policy.batch_size * min(sizes[cluster] for cluster in range(policy.batch_size)) / len(texts)
+
+
+def test_the_default_lets_strict_batches_use_most_of_26000_real_instructions_and_the_literal_one_does_not(
+    classic_seeds: tuple[SeedTask, ...], classic_instructions: list[str]
+) -> None:
+    nested = usable_share(policy_for(), classic_seeds, classic_instructions)
+    literal = usable_share(policy_for(classifier="literal"), classic_seeds, classic_instructions)
+    shares = f"usable by strict batches of 16: {nested:.3f} nested, {literal:.3f} literal"
+    assert nested >= 0.75, shares
+    assert literal < 0.25, shares

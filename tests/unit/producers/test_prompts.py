@@ -1,0 +1,167 @@
+"""Requests are pure functions of the seeds, in the shape that the parsers read."""
+
+import json
+from dataclasses import replace
+
+import jsonschema
+import pytest
+
+from producers.backends.base import Sampling
+from producers.prompts import alpaca, two_step
+from producers.prompts.wording import SAFETY, shown_instruction
+from schemas.errors import ConfigurationError
+from schemas.seeds import SeedTask
+from streams.core.parse import parse_alpaca, parse_list, parse_structured
+
+SEEDS = (
+    SeedTask(id="a", instruction="Name  three\nprimary colours:", output="Red, yellow and blue."),
+    SeedTask(id="b", instruction="Is this sentence a question?", input="Who goes there", output="Yes"),
+    SeedTask(id="c", instruction="Explain rain to a child.", output="Clouds get heavy and let water fall."),
+)
+
+
+def test_a_shown_instruction_has_its_white_space_collapsed_and_its_colon_stripped() -> None:
+    assert shown_instruction(" Translate \n this:: ") == "Translate this"
+
+
+def test_the_alpaca_prompt_shows_the_seeds_as_the_first_of_twenty_tasks_and_ends_inside_the_fourth() -> None:
+    prompt = alpaca.request(SEEDS, "completion").prompt
+
+    assert prompt is not None
+    assert prompt.endswith(
+        "List of 20 tasks:\n\n"
+        "###\n1. Instruction: Name three primary colours\n1. Input:\n<noinput>\n1. Output:\nRed, yellow and blue.\n"
+        "###\n2. Instruction: Is this sentence a question?\n2. Input:\nWho goes there\n2. Output:\nYes\n"
+        "###\n3. Instruction: Explain rain to a child.\n3. Input:\n<noinput>\n3. Output:\n"
+        "Clouds get heavy and let water fall.\n"
+        "###\n4. Instruction:"
+    )
+
+
+def test_the_alpaca_prompt_states_nine_requirements() -> None:
+    prompt = alpaca.request(SEEDS, "completion").prompt or ""
+    requirements = prompt.partition("\n\nList of 20 tasks:")[0].splitlines()
+
+    assert [line.partition(".")[0] for line in requirements if line[:1].isdigit()] == [str(n) for n in range(1, 10)]
+
+
+@pytest.mark.parametrize("parser", ["strict", "faithful"])
+def test_both_parsers_read_the_list_that_the_alpaca_prompt_begins(parser: str) -> None:
+    prompt = alpaca.request(SEEDS, "completion").prompt or ""
+    begun = prompt.partition("###\n1. Instruction:")[2].removesuffix("###\n4. Instruction:")
+
+    read, unparsed = parse_alpaca(begun, parser=parser, first_number=1, cut=False)  # type: ignore[arg-type]
+
+    assert [(task.instruction, task.input, task.output) for task in read] == [
+        (shown_instruction(seed.instruction), seed.input, seed.output) for seed in SEEDS
+    ]
+    assert unparsed == ()
+
+
+def test_the_alpaca_chat_asks_for_the_list_from_the_first_new_number() -> None:
+    request = alpaca.request(SEEDS, "chat")
+
+    assert [message.role for message in request.messages] == ["system", "user"]
+    assert "from task 4 to task 20" in request.messages[-1].content
+    assert request.prompt is None
+
+
+def test_the_structured_form_shows_what_its_schema_asks_for() -> None:
+    request = alpaca.request(SEEDS, "structured")
+    content = request.messages[-1].content
+    shown = content[content.index("{") : content.rindex("}") + 1]
+
+    assert request.json_schema is not None
+    jsonschema.Draft202012Validator.check_schema(request.json_schema)
+    jsonschema.validate(json.loads(shown), request.json_schema)
+    assert [task.instruction for task in parse_structured(shown, cut=False)[0]] == [
+        shown_instruction(seed.instruction) for seed in SEEDS
+    ]
+    assert "<noinput>" not in content
+
+
+def test_the_strict_stop_spares_years_and_the_faithful_one_does_not() -> None:
+    answer = "Say what happened in 2020.\n20. Input:\n<noinput>\n20. Output:\nMuch.\n###\n21. Instruction: More"
+
+    assert not any(stop in answer.partition("###")[0] for stop in alpaca.stop_texts("completion", "strict"))
+    assert any(stop in answer for stop in alpaca.stop_texts("completion", "strict"))
+    assert any(stop in "in 2020." for stop in alpaca.stop_texts("completion", "faithful"))
+
+
+def test_sampling_is_the_styles_own_but_for_what_is_changed() -> None:
+    assert alpaca.request(SEEDS, "chat").sampling == Sampling(temperature=1.0, top_p=1.0, max_tokens=3072)
+    changed = alpaca.request(SEEDS, "chat", sampling=Sampling(temperature=0.2, seed=7)).sampling
+    assert changed == Sampling(temperature=0.2, top_p=1.0, max_tokens=3072, seed=7)
+    assert two_step.answer_request("Sing.", sampling=Sampling(max_tokens=5)).sampling == replace(
+        two_step.ANSWER_SAMPLING, max_tokens=5
+    )
+
+
+def test_a_total_that_leaves_no_task_to_write_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="at least 4"):
+        alpaca.request(SEEDS, "completion", total=3)
+
+
+def test_the_list_prompt_ends_at_the_number_of_the_first_new_instruction() -> None:
+    request = two_step.list_request(SEEDS, "completion", asked=5)
+
+    assert request.prompt is not None
+    assert request.prompt.endswith(
+        "1. Name three primary colours\n2. Is this sentence a question?\n3. Explain rain to a child.\n4."
+    )
+    assert "8 different tasks" in request.prompt
+    assert "\n9." in request.stop
+
+
+def test_what_continues_the_list_prompt_is_read_as_instructions() -> None:
+    items, unparsed = parse_list(" Plan a picnic.\n5. Compare cats and dogs.", first_number=4, cut=False)
+
+    assert items == ("Plan a picnic.", "Compare cats and dogs.")
+    assert unparsed == ()
+
+
+def test_the_list_chat_asks_for_the_numbers_after_the_seeds() -> None:
+    request = two_step.list_request(SEEDS, "chat", asked=5)
+
+    assert "numbered from 4 to 8" in request.messages[-1].content
+
+
+@pytest.mark.parametrize(("seeds", "asked"), [((), 7), (SEEDS, 0)])
+def test_a_list_of_nothing_is_refused(seeds: tuple[SeedTask, ...], asked: int) -> None:
+    with pytest.raises(ConfigurationError, match="at least one"):
+        two_step.list_request(seeds, asked=asked)
+
+
+def test_an_answer_is_asked_for_with_the_instruction_and_briefly_unless_told_otherwise() -> None:
+    brief = two_step.answer_request("Compare cats and dogs.")
+    full = two_step.answer_request("Compare cats and dogs.", brief=False)
+
+    assert brief.messages[-1].content.startswith("Compare cats and dogs.\n")
+    assert full.messages[-1].content == "Compare cats and dogs."
+    assert (two_step.answer_request("Compare cats.", "completion").prompt or "").endswith(
+        "Task: Compare cats.\nAnswer:"
+    )
+
+
+def test_the_safety_prompt_leads_every_form_when_it_is_asked_for() -> None:
+    chats = [
+        alpaca.request(SEEDS, "chat", safety=True),
+        alpaca.request(SEEDS, "structured", safety=True),
+        two_step.list_request(SEEDS, "chat", safety=True),
+        two_step.answer_request("Sing.", "chat", safety=True),
+    ]
+    completions = [
+        alpaca.request(SEEDS, "completion", safety=True),
+        two_step.list_request(SEEDS, "completion", safety=True),
+        two_step.answer_request("Sing.", "completion", safety=True),
+    ]
+
+    assert all([m.role for m in chat.messages] == ["system", "user"] for chat in chats)
+    assert all(chat.messages[0].content.startswith(SAFETY) for chat in chats)
+    assert all((completion.prompt or "").startswith(SAFETY) for completion in completions)
+    assert SAFETY not in (alpaca.request(SEEDS, "completion").prompt or "")
+
+
+def test_equal_seeds_make_equal_requests() -> None:
+    assert alpaca.request(SEEDS, "structured") == alpaca.request(SEEDS, "structured")
+    assert two_step.list_request(SEEDS) == two_step.list_request(SEEDS)

@@ -1,0 +1,132 @@
+"""A checkpoint brings a training back to the last bit, and one that is damaged is passed over for the one before."""
+
+from pathlib import Path
+
+import pytest
+
+from consumers.trainer import checkpoint
+from consumers.trainer.checkpoint import TrainerState, restore, save
+from consumers.trainer.engine import Engine
+from consumers.trainer.templates import encode
+from schemas.errors import TrainerError
+from schemas.events import BatchRow, StepLogged
+from streams.core.batches import Position
+from tests.unit.trainer import tiny
+from tests.unit.trainer.conftest import MakeEngine
+
+READER = tiny.tokenizer()
+ROWS = [encode(tiny.kept(number, 0), READER, "chat", 96) for number in range(24)]
+
+
+def state(step: int) -> TrainerState:
+    row = BatchRow(id="r", slot=0, cluster=1, generated_offset=4)
+    logged = StepLogged(
+        step=step, loss=None, loss_variance=0.5, grad_norm=1.0, learning_rate=1e-3, tokens=9, seconds=0.1, rows=(row,)
+    )
+    return TrainerState(
+        run="r", model="tiny", step=step, epoch=1, positions=checkpoint.pack({0: Position(), 1: Position(7, (4, 2))}),
+        epoch_ends=None, pending=(logged,), last_window=(1, 0), settings={"precision": "fp32"},
+    )  # fmt: skip
+
+
+def losses(engine: Engine, first: int, count: int) -> list[float | None]:
+    return [engine.step(ROWS[4 * n : 4 * n + 4], 1e-2).loss for n in range(first, first + count)]
+
+
+def accept(_state: TrainerState) -> None:
+    """Every state will do."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, make_engine: MakeEngine) -> Path:
+    """Two checkpoints: after step 1 and after step 2."""
+    engine = make_engine()
+    for step in (1, 2):
+        losses(engine, step - 1, 1)
+        save(tmp_path / "checkpoints", engine, state(step), keep=2)
+    return tmp_path / "checkpoints"
+
+
+@pytest.mark.parametrize(("precision", "zero_stage"), [("fp32", 1), ("bf16", 1), ("fp32", 2), ("fp32", 3), ("bf16", 3)])
+def test_a_restored_training_goes_on_with_the_same_losses_to_the_last_bit(
+    tmp_path: Path, make_engine: MakeEngine, precision: str, zero_stage: int
+) -> None:
+    import torch
+
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    first, second = (
+        make_engine(tiny.model(seed=seed).to(dtype), precision=precision, zero_stage=zero_stage) for seed in (0, 1)
+    )
+    losses(first, 0, 3)
+    save(tmp_path, first, state(3), keep=2)
+    undisturbed = losses(first, 3, 3)
+    assert restore(tmp_path, second, accept, pytest.fail) == state(3)
+    assert losses(second, 3, 3) == undisturbed
+
+
+def test_positions_come_back_as_they_were() -> None:
+    positions = {0: Position(), 3: Position(12, (9, 1))}
+    assert checkpoint.unpack(checkpoint.pack(positions)) == positions
+
+
+def test_only_the_last_ones_are_kept_and_the_newest_is_named(folder: Path, make_engine: MakeEngine) -> None:
+    save(folder, make_engine(), state(3), keep=2)
+    assert sorted(path.name for path in folder.glob("step-*")) == ["step-00000002", "step-00000003"]
+    assert (folder / "latest").read_text() == "step-00000003"
+
+
+def test_a_step_made_again_replaces_its_checkpoint(folder: Path, make_engine: MakeEngine) -> None:
+    save(folder, make_engine(), state(2), keep=2)
+    assert sorted(path.name for path in folder.glob("*step-*")) == ["step-00000001", "step-00000002"]
+
+
+def cut_short(newest: Path) -> None:
+    file = next(newest.glob("*optim_states.pt"))
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def flip_a_bit(newest: Path) -> None:
+    file = next(newest.glob("mp_rank*"))
+    raw = bytearray(file.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    file.write_bytes(raw)
+
+
+def lose_state(newest: Path) -> None:
+    (newest / "state.json").unlink()
+
+
+def garble_state(newest: Path) -> None:
+    (newest / "state.json").write_text('{"state": {}}')
+
+
+@pytest.mark.parametrize("damage", [cut_short, flip_a_bit, lose_state, garble_state])
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(folder: Path, make_engine: MakeEngine, damage) -> None:
+    damage(folder / "step-00000002")
+    told: list[str] = []
+    found = restore(folder, make_engine(), accept, told.append)
+    assert found == state(1)
+    assert len(told) == 1
+    assert "step-00000002" in told[0]
+
+
+def test_a_crash_while_saving_leaves_the_one_before(folder: Path, make_engine: MakeEngine) -> None:
+    (folder / ".draft-step-00000003").mkdir()
+    assert restore(folder, make_engine(), accept, pytest.fail) == state(2)
+
+
+def test_when_none_is_whole_nothing_is_started_from_scratch_silently(folder: Path, make_engine: MakeEngine) -> None:
+    for path in folder.glob("step-*"):
+        cut_short(path)
+    with pytest.raises(TrainerError, match="--fresh"):
+        restore(folder, make_engine(), accept, lambda line: None)
+
+
+def test_without_any_checkpoint_there_is_nothing_to_restore(tmp_path: Path, make_engine: MakeEngine) -> None:
+    assert restore(tmp_path, make_engine(), accept, pytest.fail) is None
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_that_says_so(tmp_path: Path, make_engine: MakeEngine) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(TrainerError, match="could not be written"):
+        save(tmp_path / "file", make_engine(), state(1), keep=2)
