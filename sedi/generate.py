@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +12,7 @@ import typer
 from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
 
 if TYPE_CHECKING:
-    from infra.settings import Settings
+    from producers.backends.recorded import Faults
     from schemas.events import InstructionsGenerated
 
 
@@ -25,7 +25,9 @@ def generate_command(
     *,
     run: Run = DEFAULT_RUN,
     lane: Annotated[str, typer.Option("--lane", help="Name of this generator; each needs its own.")] = "main",
-    style: Annotated[str, typer.Option("--style", help="`alpaca` (one call) or `two-step` (small models).")] = "alpaca",
+    style: Annotated[
+        str | None, typer.Option("--style", help="`alpaca` (one call; default) or `two-step` (default for builtin).")
+    ] = None,
     parser: Annotated[str, typer.Option("--parser", help="`strict`, or `faithful` to Alpaca's mistakes.")] = "strict",
     total: Annotated[int | None, typer.Option("--total", help="Tasks in all, seeds too (alpaca).")] = None,
     asked: Annotated[int | None, typer.Option("--asked", help="Instructions asked for in a list (two-step).")] = None,
@@ -33,6 +35,7 @@ def generate_command(
     temperature: Annotated[float | None, typer.Option("--temperature", help="Default: the style's.")] = None,
     top_p: Annotated[float | None, typer.Option("--top-p", help="Default: the style's.")] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="Of an answer. Default: the style's.")] = None,
+    answer_max_tokens: Annotated[int | None, typer.Option("--answer-max-tokens", help="In two-step.")] = None,
     concurrency: Annotated[int, typer.Option("--concurrency", help="Generations under way at once.")] = 1,
     in_flight: Annotated[int | None, typer.Option("--in-flight", help="Calls under way at once.")] = None,
     max_kept: Annotated[int | None, typer.Option("--max-kept", help="End when the run has kept so many.")] = None,
@@ -43,8 +46,11 @@ def generate_command(
     backend: Annotated[str | None, typer.Option("--backend", help="`builtin`, `openai` or `recorded`.")] = None,
     recorded: Annotated[Path | None, typer.Option("--recorded", help="JSON Lines of answers, for `recorded`.")] = None,
     recorded_loop: Annotated[bool, typer.Option("--recorded-loop", help="Begin the file again at its end.")] = False,
-    faults: Annotated[float, typer.Option("--faults", min=0, max=1, help="Share of recorded answers that fail.")] = 0.0,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="Of the built-in model's server.")] = 1,
+    per_generation: Annotated[int, typer.Option("--per-generation", min=1, help="Its lines a generation takes.")] = 1,
+    inject: Annotated[
+        list[str] | None,
+        typer.Option("--inject", metavar="FAULT=SHARE", help="time_out, rate_limited, server_error, cut, garbled."),
+    ] = None,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
@@ -56,18 +62,19 @@ def generate_command(
     """
     import msgspec
 
-    from producers.asking import Asking
+    from producers.asking import Asking, default_style
     from producers.backends.base import Sampling
-    from producers.backends.recorded import Faults, RecordedOptions
+    from producers.backends.recorded import RecordedOptions
     from producers.generator import GenerateOptions, generate
     from producers.limits import Limits
     from schemas.errors import ConfigurationError
     from sedi.output import print_json, tell
 
-    settings = cluster_of(bootstrap_servers, state_dir, backend=backend)
+    settings = cluster_of(bootstrap_servers, state_dir, backend="recorded" if recorded else backend)
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
     asking_fields = {
-        "style": style, "parser": parser, "safety": safety, "sampling": sampling,
+        "style": style or default_style(settings), "parser": parser, "safety": safety, "sampling": sampling,
+        "answer_sampling": replace(sampling, max_tokens=answer_max_tokens),
         **({} if total is None else {"total": total}),
         **({} if asked is None else {"asked": asked}),
     }  # fmt: skip
@@ -77,9 +84,9 @@ def generate_command(
         raise ConfigurationError(f"{error}. `sedi generate --help` lists what can be said.") from error
     answers = None
     if recorded is not None:
-        fifth = faults / 5
-        spoiled = Faults(time_out=fifth, rate_limited=fifth, server_error=fifth, cut=fifth, garbled=fifth)
-        answers = RecordedOptions(recorded, loop=recorded_loop, faults=spoiled)
+        answers = RecordedOptions(
+            recorded, loop=recorded_loop, per_generation=per_generation, faults=_faults(inject or ())
+        )
     limits = Limits(
         max_kept=max_kept, max_calls=max_calls, max_usd=max_usd, max_generations=max_generations, max_ahead=max_ahead
     )
@@ -90,23 +97,21 @@ def generate_command(
     def told(event: InstructionsGenerated) -> None:
         tell(f"generation {event.number}: {len(event.instructions)} instructions, {len(event.unparsed)} unparsed parts")
 
-    with endpoint(settings, threads) as ready:
-        summary = generate(options, ready, on_generation=told)
+    summary = generate(options, settings, on_generation=told, progress=tell)
     if as_json:
         print_json(summary)
     else:
         tell(f"{summary.generations} generations, {summary.instructions} instructions; ended: {summary.ended}")
 
 
-@contextmanager
-def endpoint(settings: Settings, threads: int) -> Iterator[Settings]:
-    """The settings with which the LLM is reached: for the built-in one, its server runs meanwhile."""
-    if settings.backend != "builtin" or settings.base_url is not None:
-        yield settings
-        return
-    from producers.builtin.server import BuiltinServer, ServerSettings
-    from sedi.output import tell
+def _faults(pairs: Sequence[str]) -> Faults:
+    """The faults that `FAULT=SHARE` pairs name."""
+    import msgspec
 
-    serving = ServerSettings(state_dir=settings.state_dir, cache_dir=settings.cache_dir, threads=threads)
-    with BuiltinServer(serving, tell) as server:
-        yield settings.model_copy(update={"base_url": server.base_url, "model": server.model})
+    from producers.backends.recorded import Faults
+    from schemas.errors import ConfigurationError
+
+    try:
+        return msgspec.convert(dict(pair.split("=", 1) for pair in pairs), Faults, strict=False)
+    except (ValueError, msgspec.ValidationError) as error:
+        raise ConfigurationError(f"--inject takes FAULT=SHARE, such as rate_limited=0.1: {error}.") from error

@@ -83,15 +83,13 @@ def _head(status: Status, progress: Progress) -> Table:
     elapsed = f"{progress.elapsed_s:.0f} s"
     if progress.windows_wanted:
         bar = ProgressBar(total=progress.windows_wanted, completed=progress.windows, width=_BAR)
-        grid.add_row(
-            f"Run {status.run}", bar, f"{_windows(progress)} windows", f"{progress.elapsed_s:.0f} s", progress.phase
-        )
+        grid.add_row(f"Run {status.run}", bar, f"{_windows(progress)} windows", elapsed, progress.phase)
     else:
-        grid.add_row(f"Run {status.run}", f"{progress.elapsed_s:.0f} s", progress.phase)
-    children = "   ".join(f"{name} {state}" for name, state in progress.children.items())
+        grid.add_row(f"Run {status.run}", elapsed, progress.phase)
     outer = Table.grid()
     outer.add_row(grid)
-    outer.add_row(children)
+    outer.add_row("   ".join(f"{name} {state}" for name, state in progress.children.items()))
+    outer.add_row(progress.training)
     return outer
 
 

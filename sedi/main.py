@@ -16,7 +16,6 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from infra.supervisor import die_with_parent
 from schemas.errors import BrokerError, ConfigurationError, SediError, TopicMismatch
 from sedi import broker, doctor, generate, report, run, seeds, status, tail, topics, train, worker
 from sedi.options import EXIT_CODES, ExitCode
@@ -54,7 +53,11 @@ def build() -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit code."""
-    die_with_parent()
+    if "SEDI_SUPERVISOR_PID" in os.environ:
+        # Imported here only: it loads the settings, and `sedi --help` is to come at once.
+        from infra.supervisor import die_with_parent
+
+        die_with_parent()
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         get_command(build()).main(args=arguments, prog_name="sedi")

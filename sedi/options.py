@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.topics import check_run_name
+
 if TYPE_CHECKING:
     from infra.settings import Settings
 
@@ -32,7 +34,7 @@ EXIT_CODES = (
     "130 interrupted."
 )
 
-Run = Annotated[str, typer.Option("--run", envvar="SEDI_RUN", help="Name of the run.")]
+Run = Annotated[str, typer.Option("--run", envvar="SEDI_RUN", callback=check_run_name, help="Name of the run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Servers = Annotated[
     str | None,

@@ -14,10 +14,20 @@ if TYPE_CHECKING:
 
 _DEFAULT_BATCH_SIZE = 16
 
+
+def _checked(batch_size: int | None) -> int | None:
+    from schemas.policy import Policy
+
+    if batch_size is not None:
+        Policy(batch_size=batch_size)  # raises for one that is not a power of two
+    return batch_size
+
+
 BatchSize = Annotated[
     int | None,
     typer.Option(
         "--batch-size",
+        callback=_checked,
         min=1,
         help=f"Clusters. Default: what the run was made with, {_DEFAULT_BATCH_SIZE} if it is new.",
     ),

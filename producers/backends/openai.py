@@ -147,7 +147,7 @@ class OpenAIBackend:
         reason = getattr(choice, "finish_reason", None)
         model = getattr(body, "model", None)
         return Answer(
-            raw=raw,
+            raw=raw.encode("utf-8", "replace").decode(),  # half a surrogate pair could not be stored
             finish_reason=reason if isinstance(reason, str) else None,
             usage=_usage(getattr(body, "usage", None)),
             model=model if isinstance(model, str) and model else self._model,

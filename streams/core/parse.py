@@ -157,9 +157,10 @@ def _object(value: dict[str, Any]) -> Instruction | None:
         return None
     if not fields["instruction"].strip():
         return None
-    given = fields["input"].strip()
+    # JSON can escape half a surrogate pair, which no event can hold
+    texts = {name: text.strip().encode("utf-8", "replace").decode() for name, text in fields.items()}
     return Instruction(
-        instruction=fields["instruction"].strip(),
-        input="" if NO_INPUT.fullmatch(given) else given,
-        output=fields["output"].strip(),
+        instruction=texts["instruction"],
+        input="" if NO_INPUT.fullmatch(texts["input"]) else texts["input"],
+        output=texts["output"],
     )

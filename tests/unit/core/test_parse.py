@@ -319,3 +319,8 @@ class TestStructured:
 
     def test_an_empty_list_gives_nothing(self) -> None:
         assert parse_structured('{"tasks": []}', cut=False) == ((), ())
+
+
+def test_half_a_surrogate_pair_in_json_becomes_a_question_mark() -> None:
+    (task,), _ = parse_structured('{"tasks": [{"instruction": "Say \\ud83d", "output": "x"}]}', cut=False)
+    assert task.instruction == "Say ?"

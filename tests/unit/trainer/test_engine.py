@@ -1,11 +1,16 @@
 """A step's numbers are those of a plain torch loop, however the batch is cut; what is not finite changes nothing."""
 
 import statistics
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from consumers.trainer.quiet import talk_to
 from consumers.trainer.templates import Encoded, encode
+from consumers.trainer.trainee import load_trainee
 from tests.unit.trainer import tiny
 from tests.unit.trainer.conftest import MakeEngine
 
@@ -112,3 +117,21 @@ def test_a_loss_that_is_not_a_number_is_none_and_the_next_step_is_as_if_it_had_n
     assert (bad.loss, bad.loss_variance, bad.grad_norm, bad.updated) == (None, None, None, False)
     poison[0] = 1.0
     assert engine.step(BATCHES[2], 1e-3).loss == other.step(BATCHES[2], 1e-3).loss
+
+
+@pytest.mark.parametrize("zero_stage", [1, 3])
+def test_the_saved_model_is_the_trained_one(make_engine: MakeEngine, tmp_path: Path, zero_stage: int) -> None:
+    import torch
+
+    engine = make_engine(zero_stage=zero_stage)
+    engine.step(BATCHES[0], 1e-2)
+    engine.save_model(tmp_path / "model")
+    with talk_to(tmp_path / "log"):
+        loaded = load_trainee(str(tmp_path / "model"), "fp32", None)
+    loss, _, _ = plain_step(loaded, torch.optim.AdamW(loaded.parameters()), BATCHES[1])
+    assert engine.step(BATCHES[1], 1e-2).loss == pytest.approx(loss, abs=1e-5)
+
+
+def test_the_trainer_is_imported_without_torch() -> None:
+    probe = "import sys, consumers.trainer.run; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", probe], check=False, timeout=60).returncode == 0

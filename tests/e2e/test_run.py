@@ -1,0 +1,140 @@
+"""Whole runs through the front door: the loop closes, runs repeat to the byte, and ending early loses nothing."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.log import LogReader
+from infra.temporary_broker import TemporaryBroker
+from schemas.events import InstructionsGenerated, ReplaceSeeds, TrainingLogged
+from tests.e2e.driver import Terminal, write_answers
+from tests.unit.trainer.tiny import save_tiny
+
+PRICES = {"SEDI_USD_PER_1M_PROMPT_TOKENS": "1", "SEDI_USD_PER_1M_COMPLETION_TOKENS": "2"}
+
+
+@pytest.fixture(scope="module")
+def trainee(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("trainee"))
+
+
+@pytest.fixture
+def terminal(broker: TemporaryBroker, tmp_path: Path) -> Terminal:
+    return Terminal(broker.settings, tmp_path)
+
+
+def run_arguments(run: str, answers: Path, trainee: Path, *further: str) -> list[str]:
+    generate = ("--style", "alpaca", "--recorded", str(answers), "--recorded-loop")
+    train = ("--model", str(trainee), "--precision", "fp32", "--threads", "1", "--lr", "1e-2")
+    return [
+        "run", "--run", run, "--set", "batch_size=4", "--set", "refit_from=32", "--seed-count", "24",
+        *(word for argument in generate for word in ("--generate", argument)),
+        *(word for argument in train for word in ("--train", argument)),
+        *further,
+    ]  # fmt: skip
+
+
+def generate(*arguments: str) -> list[str]:
+    return [word for argument in arguments for word in ("--generate", argument)]
+
+
+def values(terminal: Terminal, run: str, topic: str) -> list[tuple[int, bytes | None, bytes | None]]:
+    with LogReader(terminal.settings, run, [topic]) as reader:
+        records = list(reader.read_to_end())
+    return [(r.partition, r.key, r.value) for r in sorted(records, key=lambda r: (r.partition, r.offset))]
+
+
+@pytest.mark.timeout(280)
+def test_the_loop_closes_and_the_report_accounts_for_every_instruction(
+    terminal: Terminal, run: str, trainee: Path
+) -> None:
+    answers = write_answers(terminal.folder / "answers.jsonl", 400)
+    preset = terminal.folder / "preset.toml"
+    preset.write_text("windows = 3\nshow_replacement = true\ntime_limit_s = 200\n", encoding="utf-8")
+    further = ["--preset", str(preset), *generate("--max-ahead", "40")]
+    done = terminal.sedi(*run_arguments(run, answers, trainee, *further), timeout_s=260, **PRICES)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+    report = terminal.json("report", "--run", run)
+    assert report["accounted"]
+    assert report["kept"] + report["rejected_total"] == report["generated"] > 100
+    assert report["steps"] >= 30 and report["windows"] >= 3 and report["replacements"] >= 1
+    assert sum(report["clusters"]) == report["kept"] and len(report["clusters"]) == 4
+    assert report["rejected"]["similar"] > 0
+    assert report["tokens"]["prompt"] == 200 * report["calls"]["answered"]
+    assert report["cost_usd"] == pytest.approx(report["calls"]["answered"] * (200 * 1 + 200 * 2) / 1e6)
+
+    with LogReader(terminal.settings, run, ["generated", "training-log", "seed-commands"]) as reader:
+        events = [record.event for record in reader.read_to_end()]
+    commands = [event for event in events if isinstance(event, ReplaceSeeds)]
+    windows = [event for event in events if isinstance(event, TrainingLogged)]
+    assert commands[0].outcome == "warm_up" and all(c.step is None or c.step > 10 for c in commands)
+    assert all(sorted(row.slot for row in step.rows) == [0, 1, 2, 3] for window in windows for step in window.steps)
+    new = {replacement.seed.id for command in commands for replacement in command.replacements}
+    shown = [event.seed_ids for event in events if isinstance(event, InstructionsGenerated)]
+    assert any(new.intersection(seed_ids) for seed_ids in shown)
+    assert not any(new.intersection(seed_ids) for seed_ids in shown[:4])
+    history = terminal.json("seeds", "history", "--run", run)
+    assert {row["seed_id"] for row in history} == new
+    assert "3/3 windows" in done.stderr and "sedi report" in done.stdout
+
+
+@pytest.mark.timeout(280)
+def test_two_runs_on_the_same_answers_decide_the_same_bytes(terminal: Terminal, run: str, trainee: Path) -> None:
+    answers = write_answers(terminal.folder / "answers.jsonl", 60)
+    for name in (f"{run}-a", f"{run}-b"):
+        further = generate("--max-generations", "60")
+        done = terminal.sedi(*run_arguments(name, answers, trainee, *further), timeout_s=130)
+        assert done.returncode == 0, done.stderr[-3000:]
+    for topic in ("kept", "rejected"):
+        first, second = (values(terminal, name, topic) for name in (f"{run}-a", f"{run}-b"))
+        assert len(first) >= 60
+        assert first == second
+
+
+@pytest.mark.timeout(280)
+def test_ctrl_c_ends_in_order_leaves_no_process_and_the_run_goes_on(
+    terminal: Terminal, run: str, trainee: Path
+) -> None:
+    answers = write_answers(terminal.folder / "answers.jsonl", 400)
+    arguments = run_arguments(run, answers, trainee, "--windows", "2", *generate("--max-ahead", "40"))
+    first = terminal.start(*arguments)
+    deadline = time.monotonic() + 90
+    while not (terminal.settings.state_dir / run / "checkpoints").is_dir() and first.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    children = psutil.Process(first.pid).children(recursive=True)
+    assert len(children) >= 3
+    first.send_signal(signal.SIGINT)
+    _, told = first.communicate(timeout=120)
+    assert first.returncode in (0, 130), told[-3000:]
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert not alive
+    before = terminal.json("report", "--run", run)
+    assert before["accounted"] and before["undecided"] == 0
+
+    second = terminal.sedi(*arguments, timeout_s=150)
+    assert second.returncode == 0, second.stderr[-3000:]
+    assert "goes on where it was" in second.stderr
+    after = terminal.json("report", "--run", run)
+    assert after["accounted"] and after["windows"] >= before["windows"] + 2
+    steps = []
+    with LogReader(terminal.settings, run, ["training-log"]) as reader:
+        for record in reader.read_to_end():
+            if isinstance(record.event, TrainingLogged):
+                steps += [step.step for step in record.event.steps]
+    assert steps == list(range(1, len(steps) + 1))
+
+
+def test_a_run_that_cannot_be_says_what_to_do(terminal: Terminal, run: str) -> None:
+    wrong = terminal.sedi("run", "--run", run, "--set", "batch_size=12")
+    assert wrong.returncode == 2 and "power of two" in wrong.stderr and "Traceback" not in wrong.stderr
+    absent = terminal.sedi("report", "--run", run)
+    assert absent.returncode == 1 and "sedi run" in absent.stderr
+    away = terminal.sedi("report", "--run", run, "--bootstrap-servers", "127.0.0.1:1")
+    assert away.returncode == 3 and "sedi broker start" in away.stderr
+    assert json.loads(terminal.sedi("doctor", "--json").stdout)
