@@ -16,8 +16,8 @@ from schemas.topics import topic_name
 
 
 @contextmanager
-def administrator(settings: Settings, client_id: str = "sedi-admin") -> Iterator[Any]:
-    """A KafkaAdminClient (which has no types).
+def administrator(settings: Settings, client_id: str = "sedi-admin", timeout_s: float | None = None) -> Iterator[Any]:
+    """A KafkaAdminClient (which has no types). `timeout_s` bounds the connecting and each request.
 
     Raises BrokerError when the cluster does not answer, on connecting and for whatever Kafka refuses inside.
     """
@@ -27,10 +27,14 @@ def administrator(settings: Settings, client_id: str = "sedi-admin") -> Iterator
         made.append(KafkaNetClient(**config))
         return made[-1]
 
+    if timeout_s is not None:
+        limits = {"bootstrap_timeout_ms": int(timeout_s * 1000), "request_timeout_ms": int(timeout_s * 1000)}
+    else:
+        limits = {}
     # Options that a producer or consumer has and an administrator has not would be refused.
     config = {
         name: value
-        for name, value in connection(settings, client_id).items()
+        for name, value in (connection(settings, client_id) | limits).items()
         if name in KafkaAdminClient.DEFAULT_CONFIG
     }
     try:

@@ -2,13 +2,8 @@
 
 import socket
 from dataclasses import dataclass
-from typing import Any
 
-from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
-from kafka.net.compat import KafkaNetClient
-
-from infra.connection import connection
+from infra.admin import administrator
 from infra.settings import Settings
 from schemas.errors import BrokerError
 
@@ -27,33 +22,8 @@ def ask(settings: Settings, timeout_s: float = 5.0) -> Cluster:
         _connect(settings, timeout_s)
     except (OSError, ValueError) as error:
         raise _silent(settings, error) from error
-    made: list[Any] = []
-
-    def client(**config: Any) -> Any:
-        made.append(KafkaNetClient(**config))
-        return made[-1]
-
-    config = connection(settings, "sedi-health") | {
-        "bootstrap_timeout_ms": int(timeout_s * 1000),
-        "request_timeout_ms": int(timeout_s * 1000),
-        "kafka_client": client,
-    }
-    # Options that a producer or consumer has and an administrator has not.
-    config = {name: value for name, value in config.items() if name in KafkaAdminClient.DEFAULT_CONFIG}
-    try:
-        admin = KafkaAdminClient(**config)
-    except (KafkaError, OSError) as error:
-        # An administrator that never reached its cluster leaves its thread and sockets behind.
-        for left in made:
-            left.close()
-            left._net.stop()
-        raise _silent(settings, error) from error
-    try:
+    with administrator(settings, "sedi-health", timeout_s) as admin:
         described = admin.describe_cluster()
-    except (KafkaError, OSError) as error:
-        raise _silent(settings, error) from error
-    finally:
-        admin.close()
     brokers = [broker for broker in described["brokers"] if not broker.get("is_fenced", False)]
     return Cluster(described["cluster_id"], tuple(f"{broker['host']}:{broker['port']}" for broker in brokers))
 

@@ -180,22 +180,32 @@ class LogReader:
                 max_partition_fetch_bytes=MAX_RECORD_BYTES,
                 fetch_max_wait_ms=100,
             )
-            known = self._consumer.topics()
-            missing = [name for name in self._names if name not in known]
-            if missing:
-                raise RunError(
-                    f"Run {run!r} is not on {settings.bootstrap_servers}: there is no topic {missing[0]}. "
-                    f"`sedi topics apply --run {run}` makes its topics, `sedi run` makes and starts it."
-                )
-            self._partitions = [
-                TopicPartition(name, partition)
-                for name in self._names
-                for partition in sorted(self._consumer.partitions_for_topic(name) or ())
-            ]
+        except KafkaError as error:
+            raise _away(settings, error) from error
+        try:
+            self._partitions = self._find_partitions()
             self._consumer.assign(self._partitions)
             self._consumer.seek_to_beginning(*self._partitions)
         except KafkaError as error:
+            self._consumer.close()
             raise _away(settings, error) from error
+        except RunError:
+            self._consumer.close()
+            raise
+
+    def _find_partitions(self) -> list[Any]:
+        known = self._consumer.topics()
+        missing = [name for name in self._names if name not in known]
+        if missing:
+            raise RunError(
+                f"Run {self._run!r} is not on {self._settings.bootstrap_servers}: there is no topic {missing[0]}. "
+                f"`sedi topics apply --run {self._run}` makes its topics, `sedi run` makes and starts it."
+            )
+        return [
+            TopicPartition(name, partition)
+            for name in self._names
+            for partition in sorted(self._consumer.partitions_for_topic(name) or ())
+        ]
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has on the cluster."""

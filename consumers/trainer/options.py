@@ -27,7 +27,6 @@ class TrainOptions:
     until_end              end when all that is on `kept` has been trained, instead of waiting for more
     last_batch             train the last incomplete batch of the stream too
     borrow_after_s         seconds without a whole batch after which empty clusters borrow; None: wait
-    ignore_earlier_stops   a RunStopped that is there already does not end the stream: the run is being continued
 
     max_length             tokens of a row
     template               None: the tokenizer's chat template if it has one, else `alpaca`
@@ -58,7 +57,6 @@ class TrainOptions:
     until_end: bool = False
     last_batch: bool = False
     borrow_after_s: float | None = None
-    ignore_earlier_stops: bool = False
 
     max_length: int = 512
     template: Template | None = None

@@ -1,9 +1,9 @@
 """From `kept` to batches: one pass over the log (an epoch), from given positions, live or up to a fixed end.
 
 Reads no more than it needs: only when the queues cannot make the next batch. The stream of a live epoch ends when
-`until_end` is set, or when a RunStopped has been read, and everything that was there by then has been taken into a
-queue; after that nothing more is read and empty clusters borrow. A later epoch reads exactly the rows that the first
-one trained (up to its last positions), so all epochs train the same rows.
+`until_end` is set, or when the run was stopped and not started again, and everything that was there by then has been
+taken into a queue; after that nothing more is read and empty clusters borrow. A later epoch reads exactly the rows that
+the first one trained (up to its last positions), so all epochs train the same rows.
 
 A record that cannot be read, or lies in the wrong partition, goes to the dead letters and is passed over.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from infra.log import LogReader, Record
 from infra.settings import Settings
 from schemas.errors import MalformedEvent, TopicMismatch, TrainerError
-from schemas.events import InstructionKept, RunStopped, StepLogged
+from schemas.events import InstructionKept, RunStarted, RunStopped, StepLogged
 from streams.core.batches import Batch, BatchQueues, Position, Row, clusters_of_rank
 
 _POLL_S = 0.25
@@ -28,7 +28,6 @@ class Ends:
     until_end: bool = False
     last_batch: bool = False
     borrow_after_s: float | None = None
-    ignore_earlier_stops: bool = False
 
 
 class RowStream:
@@ -59,7 +58,6 @@ class RowStream:
                 f"Topic `kept` of run {run!r} has {found} partitions, but the run's batch_size is {batch_size}: there "
                 f"must be one for each cluster. `sedi topics plan --run {run}` shows what is wrong."
             )
-        self._old_stops = self._reader.ends()[("run", 0)] if ends.ignore_earlier_stops else 0
         self._limits: Mapping[int, Position] | None = None
         self._queues = BatchQueues(self._clusters)
         self._stopped = self._ended = False
@@ -128,13 +126,16 @@ class RowStream:
         if self._limits is not None:
             ends = {cluster: position.offset for cluster, position in self._limits.items()}
         else:
-            ends = {partition: end for (topic, partition), end in self._reader.ends().items() if topic == "kept"}
+            found = self._reader.ends()
+            if self._reader.position("run", 0) < found["run", 0]:
+                return False  # the run may have been started again
+            ends = {partition: end for (topic, partition), end in found.items() if topic == "kept"}
         return all(self._reader.position("kept", cluster) >= ends[cluster] for cluster in self._clusters)
 
     def _take(self, record: Record) -> bool:
         if record.topic == "run":
-            if isinstance(record.event, RunStopped) and record.offset >= self._old_stops:
-                self._stopped = True
+            if isinstance(record.event, RunStarted | RunStopped):
+                self._stopped = isinstance(record.event, RunStopped)
             return False
         if self._limits is not None and record.offset >= self._limits[record.partition].offset:
             return False

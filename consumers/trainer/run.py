@@ -62,7 +62,7 @@ def train(
             settings,
             options.run,
             policy.batch_size,
-            Ends(options.until_end, options.last_batch, options.borrow_after_s, options.ignore_earlier_stops),
+            Ends(options.until_end, options.last_batch, options.borrow_after_s),
             dead_letter=lambda record: _dead_letter(record, writer, counts, say),
             say=say,
         )

@@ -8,7 +8,7 @@ Every record of `generated` gets exactly one decision and one `InstructionsRejec
 and a generation that a crash of its generator wrote again: those generate nothing and keep nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -147,8 +147,32 @@ def evolve(state: FilterState, decision: Decision) -> FilterState:
     """The state after a decision (the same object). One that is not newer than the state changes nothing."""
     if decision.offset <= state.applied:
         return state
+    for id, text, position in _indexed(decision):
+        state.index.add(id, text, position)
+    _count(state, decision)
+    return state
+
+
+def restore(
+    state: FilterState, decisions: Iterable[Decision], progress: Callable[[int], None] | None = None
+) -> FilterState:
+    """The state after many decisions in order (the same object), as `evolve` makes it but faster.
+
+    `progress` is told now and then how many kept rows are in.
+    """
+    newer = [decision for decision in decisions if decision.offset > state.applied]
+    state.index.extend((item for decision in newer for item in _indexed(decision)), progress=progress)
+    for decision in newer:
+        _count(state, decision)
+    return state
+
+
+def _indexed(decision: Decision) -> Iterator[tuple[str, str, tuple[int, int]]]:
+    return ((row.id, row.instruction, (row.generated_offset, row.place)) for row in decision.kept)
+
+
+def _count(state: FilterState, decision: Decision) -> None:
     for row in decision.kept:
-        state.index.add(row.id, row.instruction, (row.generated_offset, row.place))
         state.kept[row.id] = row
     for seed_id in decision.seed_ids:
         score = state.scores.get(seed_id, SeedScore())
@@ -157,7 +181,6 @@ def evolve(state: FilterState, decision: Decision) -> FilterState:
         state.numbers[decision.lane] = decision.number
     state.generated_total += decision.generated
     state.applied = decision.offset
-    return state
 
 
 def due_classifier(state: FilterState) -> ClassifierFitted | None:

@@ -85,8 +85,8 @@ class SeedPool:
     def sample(self, count: int, rng_seed: int, lane: str, number: int) -> tuple[SeedTask, ...]:
         """`count` distinct seeds for the number-th generation of a lane; all of them if the pool is smaller.
 
-        A partial Fisher-Yates shuffle driven by SHA-256 of the rng seed, the lane, the number and the draw: uniform, the
-        same on every platform and version, and every draw its own.
+        A partial Fisher-Yates shuffle driven by SHA-256 of the rng seed, the lane, the number and the draw: uniform,
+        the same on every platform and version, and every draw its own.
         """
         left = list(range(len(self.active)))
         picked = []

@@ -28,6 +28,7 @@ from rapidfuzz.distance import LCSseq
 from schemas.errors import ConfigurationError, SediError
 from streams.core.rouge import fmeasure, fmeasures, rouge_l_fmeasure
 from streams.core.similarity_bounds import LONGEST, Bounds, Row
+from streams.core.similarity_lists import Lists, SlotList
 from streams.core.similarity_vocabulary import BITS, Encoded, Vocabulary
 from streams.core.tokenize import Tokenizer, rouge_tokens, tokenizer, unicode_tokens
 
@@ -52,7 +53,7 @@ _FEW_LEFT = 24  # below this single comparisons are faster than an array of them
 _FULL = BITS * 7 // 8  # a signature with this many bits set differs too little from others to be worth comparing
 _BANDED_FROM = 512  # from this length on a cutoff of its own saves each comparison more than a call for many does
 _SCAN_SHARE = 0.5  # scan when the lists name more than this share: reading in order is cheaper than gathering
-_LONGEST_MOVE = 8192  # lists longer than this stay where they are: moving one would hold up the caller
+_LARGEST_MOVE = 80_000  # lists of texts of more tokens in all stay as they are: moving one would hold up the caller
 _PROGRESS_EVERY = 2000
 
 
@@ -69,12 +70,12 @@ class RougeLIndex:
         self._tokenize = tokenizer if tokenizer is not None else rouge_tokens
         self._bounds = Bounds(threshold)
         self._vocabulary = Vocabulary()
-        self._lists: dict[int, array[int]] = {}  # element -> slots
         self._slots: dict[str, int] = {}
         # By slot:
         self._ids: list[str] = []
         self._texts: list[Encoded] = []
         self._lengths = array("i")
+        self._lists = Lists(self._lengths)
         self._signatures = array("q")
         self._added = array("q")
         self._offsets = array("q")
@@ -131,7 +132,7 @@ class RougeLIndex:
         if slot is None:
             raise SediError(f"The similarity index does not hold {id!r}, so it cannot be removed; check the id.")
         for element in self._rarest(slot):
-            self._lists[element].remove(slot)
+            self._lists.remove(element, slot)
         self._vocabulary.uncount(self._vocabulary.known_elements(self._vocabulary.decode(self._texts[slot])))
         self._ids[slot] = self._texts[slot] = ""
         self._signatures[slot] = 0  # a length of 0 fits nothing
@@ -146,11 +147,11 @@ class RougeLIndex:
         codes = vocabulary.codes(self._tokenize(text))
         elements = vocabulary.known_elements(codes)
         row = self._bounds.row(len(codes), len(codes) - len(elements))
-        if not row.prefix or not elements:
+        if not row.reach or not elements:
             return None
         signature = vocabulary.signature(elements)
-        rarest = sorted(elements, key=vocabulary.order.__getitem__)[: row.prefix]
-        named, lists = self._named(rarest)
+        rarest = sorted(elements, key=vocabulary.order.__getitem__)[: len(row.reach)]
+        named, lists = self._lists.read(rarest, row, max(_FEW_NAMED, _SCAN_SHARE * len(self._ids)))
         if named < _FEW_NAMED:
             signatures, below = self._signatures, row.below
             few = [
@@ -166,21 +167,7 @@ class RougeLIndex:
             few = fitting.tolist()
         return self._best_of_few(codes, few, before) if few else None
 
-    def _named(self, rarest: list[int]) -> tuple[int, list["array[int]"]]:
-        """How many slots the lists of the rarest elements name, and the lists; none when a scan is better."""
-        enough = max(_FEW_NAMED, _SCAN_SHARE * len(self._ids))
-        named = 0
-        lists = []
-        for element in rarest:
-            listed = self._lists.get(element)
-            if listed:
-                lists.append(listed)
-                named += len(listed)
-                if named > enough:
-                    return named, []
-        return named, lists
-
-    def _fitting(self, lists: list["array[int]"], signature: int, row: Row) -> Slots:
+    def _fitting(self, lists: list[SlotList], signature: int, row: Row) -> Slots:
         """The slots in the lists, or all without any, whose length and signature fit; once and in order where many."""
         signatures = np.frombuffer(self._signatures, np.int64)
         if lists:
@@ -251,10 +238,7 @@ class RougeLIndex:
 
     def _list(self, slot: int) -> None:
         for element in self._rarest(slot):
-            listed = self._lists.get(element)
-            if listed is None:
-                listed = self._lists[element] = array("I")
-            listed.append(slot)
+            self._lists.add(element, slot)
 
     def _rarest(self, slot: int) -> list[int]:
         """The elements that the text in the slot is listed under."""
@@ -291,18 +275,9 @@ class RougeLIndex:
 
         It can only leave the rarest few of a text, never enter them; the one that follows them takes its place.
         """
-        listed = self._lists.get(element)
-        if listed is None:
-            self._vocabulary.move(element)
-            return
-        if len(listed) > _LONGEST_MOVE:
+        if self._lists.tokens(element) > _LARGEST_MOVE:
             return
         self._vocabulary.move(element)
-        staying = array("I")
-        for slot in listed:
+        for slot in self._lists.take(element):
             rarest = self._rarest(slot)
-            if element in rarest:
-                staying.append(slot)
-            else:
-                self._lists.setdefault(rarest[-1], array("I")).append(slot)
-        self._lists[element] = staying
+            self._lists.add(element if element in rarest else rarest[-1], slot)

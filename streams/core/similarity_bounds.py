@@ -28,7 +28,8 @@ class Row:
     """What a text of m tokens asks of its partners.
 
     shortest, longest   a partner's length is between these, ends included
-    prefix              how many of its rarest elements must be looked up
+    reach               one entry for each of its rarest elements that must be looked up: the most tokens a partner can
+                        have that shares it but none of the rarer ones; at most LONGEST, which stands for all beyond
     below               for each partner length up to LONGEST, signatures must differ in fewer bits than this; 0 where
                         no partner of that length can be above the threshold
     array               the same, for whole arrays of partners
@@ -36,7 +37,7 @@ class Row:
 
     shortest: int
     longest: int
-    prefix: int
+    reach: tuple[int, ...]
     below: bytes
     array: npt.NDArray[np.uint8]
 
@@ -47,7 +48,7 @@ class Bounds:
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
         self._shortest: dict[int, int] = {}
-        self._plain: dict[int, tuple[int, bytes]] = {}
+        self._plain: dict[int, tuple[tuple[int, ...], bytes]] = {}
         self._rows: dict[tuple[int, int], Row] = {}
 
     def prefix(self, m: int) -> int:
@@ -67,12 +68,12 @@ class Bounds:
             self._shortest[m] = known
         return known
 
-    def longest(self, m: int) -> int:
-        """The most tokens a partner of a text of m tokens can have."""
-        if m * (2 - self.threshold) >= _NO_LIMIT * self.threshold:
+    def longest(self, m: int, lcs: int) -> int:
+        """The most tokens a partner can have that shares `lcs` of m tokens."""
+        if lcs * 2 >= _NO_LIMIT * self.threshold:
             return _NO_LIMIT
-        known = int(m * (2 - self.threshold) / self.threshold) + 1
-        while known > m and fmeasure(m, m, known) <= self.threshold:
+        known = max(lcs, int(2 * lcs / self.threshold - m) + 2)
+        while known > lcs and fmeasure(lcs, m, known) <= self.threshold:
             known -= 1
         return known
 
@@ -82,24 +83,25 @@ class Bounds:
         if row is None:
             if len(self._rows) >= _MOST_ROWS:
                 self._rows.clear()
-            longest, below = self._plain_row(m)
+            reach, below = self._plain_row(m)
             below = below.translate(_less(unknown))
-            prefix = max(0, self.prefix(m) - unknown)
-            row = Row(self.shortest(m), longest, prefix, below, np.frombuffer(below, np.uint8))
+            longest = self.longest(m, m)
+            row = Row(self.shortest(m), longest, reach[unknown:], below, np.frombuffer(below, np.uint8))
             self._rows[m, unknown] = row
         return row
 
-    def _plain_row(self, m: int) -> tuple[int, bytes]:
+    def _plain_row(self, m: int) -> tuple[tuple[int, ...], bytes]:
         row = self._plain.get(m)
         if row is None:
             if len(self._plain) >= _MOST_ROWS:
                 self._plain.clear()
-            row = self._plain[m] = (self.longest(m), bytes(self._below(m, n) for n in range(LONGEST + 1)))
+            reach = tuple(min(LONGEST, self.longest(m, m - place)) for place in range(self.prefix(m)))
+            row = self._plain[m] = (reach, bytes(self._below(m, n) for n in range(LONGEST + 1)))
         return row
 
     def _below(self, m: int, n: int) -> int:
         if n == LONGEST:
-            return _UNBOUNDED if self.longest(m) >= LONGEST else 0
+            return _UNBOUNDED if self.longest(m, m) >= LONGEST else 0
         needed = needed_lcs(self.threshold, m, n)
         return min(_UNBOUNDED, m + n - 2 * needed + 1) if needed <= min(m, n) else 0
 

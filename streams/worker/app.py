@@ -147,7 +147,8 @@ def _recovery(worker: Worker, settings: Settings, run: str, log: "_Log", kept: A
             cursor.stop()
         try:
             _, classifiers = await asyncio.to_thread(read_run, settings, run)
-            worker.filter.recover(classifiers)
+            # off the event loop: a big table must not keep the heartbeats from going out
+            await asyncio.to_thread(worker.filter.recover, classifiers)
             await worker.filter.refit()
             await cursors["seed-commands"].start(worker.seeds.pool.commands_offset)
             await cursors["seed-commands"].catch_up()

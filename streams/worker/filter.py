@@ -63,9 +63,11 @@ class Filter:
         Only the unbroken row of offsets counts: what lies behind a gap is decided again. The score table is mended
         where it lags behind the kept table. Raises RunError when no classifier is in force then.
         """
-        decisions = {int(offset): value for offset, value in self._kept.items()}
-        while (value := decisions.get(self.state.applied + 1)) is not None:
-            decider.evolve(self.state, msgspec.json.decode(value, type=Decision))
+        values = {int(offset): value for offset, value in self._kept.items()}
+        decisions: list[Decision] = []
+        while (value := values.get(self.state.applied + 1 + len(decisions))) is not None:
+            decisions.append(msgspec.json.decode(value, type=Decision))
+        decider.restore(self.state, decisions, lambda rows: logger.info("%d kept rows indexed", rows))
         for classifier in classifiers:
             self._recorded[classifier.from_offset] = classifier
             in_force = classifier.from_offset <= self.state.applied + 1

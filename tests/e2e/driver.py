@@ -60,7 +60,9 @@ class Terminal:
         except subprocess.TimeoutExpired:
             process.terminate()
             out, err = process.communicate(timeout=30)
-            raise AssertionError(f"sedi {' '.join(arguments)} took over {timeout_s} s; it said:\n{err[-3000:]}") from None
+            raise AssertionError(
+                f"sedi {' '.join(arguments)} took over {timeout_s} s; it said:\n{err[-3000:]}"
+            ) from None
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def json(self, *arguments: str) -> Any:

@@ -1,6 +1,8 @@
 """Report, status and seeds of a hand-written run on the real log, with duplicates and a bad record in it."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -10,7 +12,6 @@ from infra.log import LogReader, LogWriter
 from infra.settings import Settings
 from infra.temporary_broker import TemporaryBroker
 from infra.topics import apply
-from schemas.errors import RunError
 from sedi.main import main
 from tests.unit.consumers.story import Story, short_run
 from tests.unit.consumers.test_fold import folded
@@ -127,14 +128,15 @@ def test_status_and_seeds_commands_show_the_run(
         assert "new-1" in capsys.readouterr().out
 
 
-def test_a_run_that_is_not_there_is_told_and_ends_with_1(
-    cluster: Settings, run: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(RunError):
-        report(cluster, run)
+@pytest.mark.parametrize("command", [["report"], ["status"], ["seeds", "list"], ["tail"]], ids=" ".join)
+def test_a_run_that_is_not_there_is_told_and_ends_with_1(cluster: Settings, run: str, command: list[str]) -> None:
+    called = [sys.executable, "-m", "sedi", *command, "--run", run]
 
-    assert main(["report", "--run", run]) == 1
-    assert f"Run '{run}' is not on" in capsys.readouterr().err
+    ended = subprocess.run(called, capture_output=True, text=True, timeout=120, check=False)
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"sedi: Run '{run}' is not on {cluster.bootstrap_servers}: there is no topic ")
+    assert ended.stderr.count("\n") == 1
 
 
 def test_the_topics_command_plans_and_applies(cluster: Settings, run: str, capsys: pytest.CaptureFixture[str]) -> None:

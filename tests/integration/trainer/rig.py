@@ -15,7 +15,7 @@ from infra import topics
 from infra.log import LogReader, LogWriter
 from infra.settings import Settings, environment_of
 from schemas import ids
-from schemas.events import RunConfigured, RunStopped, StepLogged, TrainingLogged
+from schemas.events import RunConfigured, RunStarted, RunStopped, StepLogged, TrainingLogged
 from schemas.policy import policy_for
 from tests.unit.trainer.tiny import kept
 
@@ -65,6 +65,10 @@ class TrainerRig:
     def stop_run(self) -> None:
         with self.writer() as writer:
             writer.write(RunStopped(reason="asked"), key=self.run, id=ids.child(ids.run_id(self.run), "stopped"))
+
+    def start_run(self) -> None:
+        with self.writer() as writer:
+            writer.write(RunStarted(versions={}), key=self.run, id=ids.child(ids.run_id(self.run), "started"))
 
     def options(self, **changes: Any) -> TrainOptions:
         given: dict[str, Any] = {

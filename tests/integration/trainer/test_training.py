@@ -92,6 +92,17 @@ def test_a_live_trainer_waits_for_rows_says_so_and_ends_when_the_run_is_stopped(
     assert any("Waiting for rows: 1 of 4 clusters are empty ([3])" in line for line in rig.said)
 
 
+def test_a_stop_before_the_run_was_started_again_does_not_end_the_stream(rig: TrainerRig) -> None:
+    rig.write([0, 1, 2, 3])
+    rig.stop_run()
+    rig.start_run()
+    later = threading.Timer(2.0, rig.write, ([3, 0, 1, 2], 4))
+    later.start()
+    summary, steps = rig.train(until_end=False, max_steps=2)
+    later.join()
+    assert (summary.reason, len(steps)) == ("max_steps", 2)
+
+
 def test_an_impatient_trainer_borrows_after_its_time(rig: TrainerRig) -> None:
     rig.write([2, 2, 2, 2])
     summary, steps = rig.train(until_end=False, borrow_after_s=0.5, max_steps=1)

@@ -319,6 +319,23 @@ def test_a_decision_that_is_not_newer_than_the_state_changes_nothing() -> None:
     assert everything(state) == before
 
 
+def test_restoring_many_decisions_is_evolving_by_each() -> None:
+    """Also when the state has some of them already."""
+    state = fresh_state()
+    texts = ["Name three kinds of sweet fruit", "List five rivers of Europe", "Explain why leaves turn red"]
+    decisions = [decided(state, generation(n, [text, "Draw it"])).decision for n, text in enumerate(texts)]
+    for known in range(4):
+        restored, told = fresh_state(), list[int]()
+        for decision in decisions[:known]:
+            decider.evolve(restored, decision)
+        assert decider.restore(restored, decisions, told.append) is restored
+        for name in ("kept", "scores", "applied", "numbers", "generated_total"):
+            assert getattr(restored, name) == getattr(state, name)
+        assert decided(restored, generation(9, texts)) == decider.decide(
+            state, 3, ids.generation_id("g0", 9), generation(9, texts)
+        )
+
+
 def test_a_decision_survives_the_kept_table() -> None:
     decision = decided(fresh_state(), generation(0, ["Name three kinds of sweet fruit", "Draw it"])).decision
     assert msgspec.json.decode(msgspec.json.encode(decision), type=Decision) == decision
@@ -416,8 +433,7 @@ def recovered(
 ) -> tuple[FilterState, dict[int, ClassifierFitted]]:
     """The state after a crash: from the decisions in the table and the classifiers on the log."""
     state = decider.initial_state(run)
-    for value in table:
-        decider.evolve(state, msgspec.json.decode(value, type=Decision))
+    decider.restore(state, [msgspec.json.decode(value, type=Decision) for value in table])
     decider.use_classifier(state, first_classifier(run.policy, run.seeds))
     for event in recorded:
         if event.from_offset <= state.applied + 1:

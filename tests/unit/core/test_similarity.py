@@ -216,3 +216,20 @@ def test_progress_rises_to_the_number_of_items() -> None:
     seen: list[int] = []
     RougeLIndex(0.7).extend(((str(n), f"text {n}", (n, 0)) for n in range(4500)), progress=seen.append)
     assert seen == sorted(seen) and seen[-1] == 4500 and len(seen) > 3
+
+
+@pytest.mark.parametrize("limit", [0, 200, 80_000])
+def test_what_stays_because_moving_it_would_take_long_is_found_all_the_same(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(similarity, "_LARGEST_MOVE", limit)
+    stream = [f"w{n % 3} w{n % 5} w{n % 7} once{n} w{n % 2}" for n in range(150)]
+    index = filled(stream, 0.7)
+    for gone in range(0, 150, 2):
+        index.remove(str(gone))
+    left = [place for place in range(150) if place % 2]
+    for query in stream[::7]:
+        found = reference([stream[place] for place in left], query, 0.7)
+        assert answer(index, query) == (found and (found[0], left[found[1]]))
+        index.add("again", query)
+        index.remove("again")
