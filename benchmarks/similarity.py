@@ -6,17 +6,15 @@ takes to fill it again after a restart, and the longest an `add` stands still; a
 
 import gc
 import math
-import multiprocessing
 import time
-import tracemalloc
 import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 
 from benchmarks import methods, texts
+from benchmarks.memory import held
 from streams.core.similarity import RougeLIndex
 
 SIZES = (1_000, 10_000, 25_000, 50_000)
@@ -59,10 +57,7 @@ def measure(sizes: Sequence[int], growth: Sequence[int], recovered: int, step: S
         for threshold in THRESHOLDS:
             results.recovery.append(_recovery(stream[:recovered], threshold, step))
     for threshold in THRESHOLDS:
-        if growth:
-            step(f"growth: up to {max(growth):,} kept, {threshold}")
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
-                results.growth.extend(fresh.submit(_growth, growth, threshold).result())
+        results.growth.extend(_growth(growth, threshold, step))
     return results
 
 
@@ -88,25 +83,18 @@ def _decisions(stream: list[str], size: int, threshold: float, step: Step) -> di
     return row
 
 
-def _growth(sizes: Sequence[int], threshold: float) -> list[dict[str, object]]:
-    """One index that grows through all sizes. Memory is what Python's allocator says the index holds, ids included.
-
-    To be run in a process of its own, because counting every allocation makes all else in it slow.
-    """
+def _growth(sizes: Sequence[int], threshold: float, step: Step) -> list[dict[str, object]]:
+    """One index that grows through all sizes; its memory is with the ids, which are as long as real ones."""
     stream = texts.source().stream()
     index = RougeLIndex(threshold)
     rows: list[dict[str, object]] = []
-    held = 0
     for size in sorted(sizes):
+        step(f"growth: {size:,} kept, {threshold}")
         left = range(len(index), size)
-        tracemalloc.start()
-        # Texts are made as they are read, and ids are as long as real ones.
         index.extend((str(uuid.UUID(int=n)), text, (n, 0)) for n, text in zip(left, stream, strict=False))
-        gc.collect()
-        held += tracemalloc.get_traced_memory()[0]
-        tracemalloc.stop()
-        ms = methods.milliseconds(index.nearest_above, list(islice(stream, _QUERIES["index"])), repeats=5)
-        rows.append({"kept": size, "threshold": threshold, "ms": ms, "bytes_an_item": held / size})
+        queries = list(islice(stream, _QUERIES["index"]))
+        ms = methods.milliseconds(index.nearest_above, queries, repeats=5)
+        rows.append({"kept": size, "threshold": threshold, "ms": ms, "bytes_an_item": held(index) / size})
     return rows
 
 

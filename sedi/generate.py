@@ -36,7 +36,9 @@ def generate_command(
     top_p: Annotated[float | None, typer.Option("--top-p", help="Default: the style's.")] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="Of an answer. Default: the style's.")] = None,
     answer_max_tokens: Annotated[int | None, typer.Option("--answer-max-tokens", help="In two-step.")] = None,
-    concurrency: Annotated[int, typer.Option("--concurrency", help="Generations under way at once.")] = 1,
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", help="Generations under way at once; 4 for builtin, else 1.")
+    ] = None,
     in_flight: Annotated[int | None, typer.Option("--in-flight", help="Calls under way at once.")] = None,
     max_kept: Annotated[int | None, typer.Option("--max-kept", help="End when the run has kept so many.")] = None,
     max_calls: Annotated[int | None, typer.Option("--max-calls", help="End after so many calls of the run.")] = None,
@@ -91,8 +93,9 @@ def generate_command(
         max_kept=max_kept, max_calls=max_calls, max_usd=max_usd, max_generations=max_generations, max_ahead=max_ahead
     )
     options = GenerateOptions(
-        run, lane, asking, recorded=answers, limits=limits, concurrency=concurrency, in_flight=in_flight
-    )
+        run, lane, asking, recorded=answers, limits=limits, in_flight=in_flight,
+        concurrency=concurrency or (4 if settings.backend == "builtin" else 1),
+    )  # fmt: skip
 
     def told(event: InstructionsGenerated) -> None:
         tell(f"generation {event.number}: {len(event.instructions)} instructions, {len(event.unparsed)} unparsed parts")

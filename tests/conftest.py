@@ -1,7 +1,6 @@
 """What tests share: settings of their own, the real broker, fresh runs, the public data if it is there."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -16,10 +15,10 @@ DATA = Path(os.environ.get("SEDI_DATA", ROOT.parent / "shared" / "data"))
 
 
 @pytest.fixture(scope="session")
-def settings() -> Iterator[Settings]:
-    """Settings with a state folder that goes away, and the project's cache of fetched jars and models."""
-    with tempfile.TemporaryDirectory(prefix="sedi-test-") as folder:
-        yield Settings(state_dir=Path(folder), cache_dir=ROOT / ".cache")
+def settings() -> Settings:
+    """Settings for tests: a state folder always the same, so that a broker that a killed session left behind is found
+    and ended by the next, and the project's cache of fetched jars and models."""
+    return Settings(state_dir=ROOT / "var" / "tests", cache_dir=ROOT / ".cache")
 
 
 @pytest.fixture(scope="session")

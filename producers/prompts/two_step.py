@@ -1,12 +1,12 @@
 """The `two-step` style, for small models: a list of instructions first, then an answer to each.
 
-A small model cannot keep the form of whole tasks, but it can go on with a list of one-line instructions, and it can
-answer one. Such an instruction stands by itself; its input is empty.
+It asks less of a model at once than the `alpaca` style does: go on with a list of one-line instructions, and answer
+one. Such an instruction stands by itself; its input is empty.
 
 `list_request` shows the seeds' instructions. As a completion the prompt ends at the number of the first new one, so the
 model goes on with a list it believes it has begun; as a chat it is asked for one. `answer_request` asks one of them.
-The defaults are those that gave the built-in model most kept instructions a second
-(docs/decisions/built-in-model.md); a larger model wants the chat form for both steps.
+The defaults are those that cost the built-in model the fewest tokens a kept instruction
+(docs/decisions/built-in-model.md). They were tried with no other model.
 
 Read a list with `streams.core.parse.parse_list`; an answer is the output as it is.
 """
@@ -25,7 +25,7 @@ Form = Literal["chat", "completion"]
 ASKED = 7
 
 LIST_SAMPLING = Sampling(temperature=0.9, top_p=0.95, max_tokens=220, presence_penalty=0.5)
-"""Without the presence penalty the built-in model repeats itself: a seventh of its items were near-copies."""
+"""Without the presence penalty the built-in model repeats itself: a tenth of its items were near-copies."""
 
 ANSWER_SAMPLING = Sampling(temperature=0.7, top_p=0.95, max_tokens=96)
 

@@ -34,6 +34,7 @@ from streams.core.similarity import RougeLIndex
 from streams.core.tokenize import Tokenizer, tokenizer
 
 BEFORE_ALL = -1
+_SEED = "seed/"  # in the index a seed may have the id of an instruction: of another run, whose ids are the same
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +87,7 @@ def initial_state(configured: RunConfigured) -> FilterState:
     index = RougeLIndex(policy.threshold, tokenizer=split)
     if policy.compare_with_seeds:
         for place, seed in enumerate(configured.seeds):
-            index.add(seed.id, seed.instruction, (BEFORE_ALL, place))
+            index.add(_SEED + seed.id, seed.instruction, (BEFORE_ALL, place))
     return FilterState(policy, split, index)
 
 
@@ -222,7 +223,8 @@ def _rejection(
     if not state.tokenizer(task.instruction):
         return Rejection(id=id, place=place, reason="no_tokens")
     threshold = state.policy.threshold
-    nearest = state.index.nearest_above(task.instruction)
+    found = state.index.nearest_above(task.instruction)
+    nearest = None if found is None else (found[0], found[1].removeprefix(_SEED))
     for sibling in siblings:
         fmeasure = rouge_l_fmeasure(sibling.instruction, task.instruction, tokenizer=state.tokenizer)
         if fmeasure > threshold and (nearest is None or fmeasure > nearest[0]):

@@ -8,6 +8,8 @@ and why nothing is replaced, so that which windows were answered is itself on th
 import hashlib
 from collections.abc import Mapping
 
+import msgspec
+
 from schemas.events import Candidate, InstructionKept, Replacement, ReplaceSeeds, StepLogged, TrainingLogged
 from schemas.policy import Policy
 from schemas.seeds import SeedTask
@@ -60,7 +62,7 @@ def answer(
     losers = victims(pool, scores, len(taken))
     if len(losers) < len(taken):
         short = {row.id for row in taken[len(losers) :]}
-        found = tuple(Candidate(id=c.id, verdict="no_victim") if c.id in short else c for c in found)
+        found = tuple(msgspec.structs.replace(c, verdict="no_victim") if c.id in short else c for c in found)
     outcome = "no_candidates" if not taken else "no_victims" if not losers else "replaced"
     return command(
         outcome,

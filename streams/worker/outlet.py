@@ -67,6 +67,8 @@ class Outlet:
             return None
         try:
             return rule(record, record.event)
+        except MemoryError:
+            raise
         except Exception as error:  # noqa: BLE001 - rules are pure: whatever they raise is about this record
             await self._dead_letter(record, error)
             return None

@@ -121,6 +121,19 @@ def test_applying_is_correctly_rounded_at_each_step_so_that_it_is_the_same_on_ev
         )
 
 
+def test_squares_are_correctly_rounded_which_pow_does_not_promise() -> None:
+    for idf in (1 + place / 777 for place in range(0, 20_000)):
+        classifier = Classifier(
+            ngrams=NGRAMS,
+            vocabulary=(WORD, " b "),
+            idf=(idf, 1.0),
+            components=((0.0, 1.0),),
+            means=(0.0,),
+            cuts=((0.0,),),
+        )
+        assert ClusterModel(classifier).coordinates("a b") == (1.0 / math.sqrt(math.fsum((idf * idf, 1.0))),)
+
+
 # -- fitting -------------------------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from schemas import ids
 from schemas.errors import MalformedEvent
 from schemas.events import ClassifierFitted, Instruction, InstructionsGenerated, Rejection, RunConfigured
 from schemas.policy import ALL_RULES, Policy, policy_for
+from schemas.seeds import SeedTask
 from streams.core import decider
 from streams.core.decider import Decision, FilterState, Verdict
 from streams.core.scores import SeedScore
@@ -627,3 +628,15 @@ def test_on_5000_real_instructions_every_decision_is_rouge_scores(classic_instru
         words = judged(fresh_state(policy(threshold)), texts)
         assert words == reference.judged(threshold)
         assert 1000 < sum(word is not None for word in words) < 3000, "both verdicts are common here"
+
+
+def test_a_seed_with_the_id_of_an_instruction_of_this_run_does_no_harm() -> None:
+    twin = SeedTask(id=ids.instruction_id(ids.generation_id("g0", 0), 0), instruction="Describe how bees make honey.")
+    policy = policy_for("self-instruct")
+    state = decider.initial_state(RunConfigured(run="r", policy=policy, seeds=(twin,), versions={}))
+    decider.use_classifier(state, decider.first_classifier(policy, [twin]))
+    first = generation(0, ["Plan a walk along the river.", "Describe how the bees make honey."])
+    verdict = decider.decide(state, 0, ids.generation_id("g0", 0), first)
+    decider.evolve(state, verdict.decision)
+    assert [row.place for row in verdict.decision.kept] == [0]
+    assert verdict.rejected.rejections[0].nearest_id == twin.id

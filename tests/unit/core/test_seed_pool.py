@@ -79,7 +79,8 @@ def test_a_command_that_comes_again_is_ignored() -> None:
     first, second = command(("s0", "a"), window=1), command(("a", "b"), window=2)
     assert [pool.apply(first, 0), pool.apply(second, 1)] == [True, True]
     assert [pool.apply(first, 0), pool.apply(second, 1), pool.apply(first, 1)] == [False, False, False]
-    assert active(pool) == ["b", "s1", "s2"]
+    assert not pool.apply(command(("s1", "c"), window=3), 1), "another command cannot lie at the same offset"
+    assert (active(pool), pool.windows) == (["b", "s1", "s2"], {(1, 1), (1, 2)})
 
 
 def test_of_two_answers_to_one_window_the_first_counts() -> None:
