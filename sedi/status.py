@@ -87,7 +87,7 @@ def _shown(found: Status) -> Group:
         ("clusters", f"{found.smallest:,} to {found.largest:,} rows in {len(found.clusters)}"),
         ("training", f"{found.steps:,} steps, {found.windows:,} windows, {found.replacements:,} seeds replaced"),
         ("last window", _window(found.last_window)),
-        ("cost", dollars(found.cost_usd, found.cost_known_usd)),
+        ("cost", dollars(found.cost.usd, found.cost.known_usd)),
         ("dead letters", sum(found.dead_letters.values())),
         ("broker", found.broker.detail),
     ]

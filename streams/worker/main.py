@@ -6,6 +6,7 @@ import faust
 
 from infra.run import read_run
 from infra.settings import Settings
+from infra.topics import check
 from schemas.errors import BrokerError
 from streams.worker.app import build
 
@@ -13,9 +14,11 @@ from streams.worker.app import build
 def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
     """Run the filter and feedback agents of a run; SIGINT and SIGTERM end it cleanly. Returns the exit code.
 
-    Raises RunError when the run is not configured, BrokerError when the cluster does not answer.
+    Raises RunError when the run is not configured, TopicMismatch when its topics are not as declared, BrokerError when
+    the cluster does not answer.
     """
     configured, _ = read_run(settings, run)
+    check(settings, run, configured.policy.batch_size)
     (settings.state_dir / run).mkdir(parents=True, exist_ok=True)
     worker = build(settings, run, configured)
     for name in ("faust", "aiokafka", "kafka", "mode"):

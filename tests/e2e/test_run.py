@@ -66,7 +66,7 @@ def test_the_loop_closes_and_the_report_accounts_for_every_instruction(
     assert sum(report["clusters"]) == report["kept"] and len(report["clusters"]) == 4
     assert report["rejected"]["similar"] > 0
     assert report["tokens"]["prompt"] == 200 * report["calls"]["answered"]
-    assert report["cost_usd"] == pytest.approx(report["calls"]["answered"] * (200 * 1 + 200 * 2) / 1e6)
+    assert report["cost"]["usd"] == pytest.approx(report["calls"]["answered"] * (200 * 1 + 200 * 2) / 1e6)
 
     with LogReader(terminal.settings, run, ["generated", "training-log", "seed-commands"]) as reader:
         events = [record.event for record in reader.read_to_end()]

@@ -60,7 +60,7 @@ def test_the_report_drops_what_stands_twice_and_counts_what_cannot_be_read(clust
 
     found = report(cluster, story.run)
 
-    for name in ("calls", "generated", "kept", "rejected", "clusters", "steps", "windows", "replacements", "cost_usd"):
+    for name in ("calls", "generated", "kept", "rejected", "clusters", "steps", "windows", "replacements", "cost"):
         assert getattr(found, name) == getattr(expected, name), name
     assert found.accounted, found.unaccounted_first
     assert found.filter_lag == 0

@@ -24,7 +24,7 @@ def test_the_report_of_a_short_run_has_every_number_of_it() -> None:
 
     assert report["calls"] == {"started": 3, "answered": 3, "failed": 0, "lost": 0, "open": 0, "repeated": 0}
     assert report["tokens"] == {"prompt": 300, "completion": 30, "answers_without": 0}
-    assert (report["cost_usd"], report["cost_usd_per_kept"]) == (1.5, 0.375)
+    assert (report["cost"]["usd"], report["cost"]["usd_per_kept"]) == (1.5, 0.375)
     assert (report["steps"], report["windows"], report["epochs"], report["replacements"]) == (20, 2, 1, 1)
     assert (report["unparsed"], report["unparsed_total"]) == ({"no_output": 1}, 1)
     assert report["generations_with_replacement_seed"] == 1
@@ -38,7 +38,7 @@ def test_the_report_of_a_run_that_has_not_begun_knows_no_yield_and_costs_nothing
 
     report = report_of(folded(story))
 
-    assert (report.kept_share, report.cost_usd, report.cost_usd_per_kept) == (None, 0.0, None)
+    assert (report.kept_share, report.cost.usd, report.cost.usd_per_kept) == (None, 0.0, None)
     assert report.accounted
     assert report.clusters == (0, 0)
 

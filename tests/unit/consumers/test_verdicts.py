@@ -70,7 +70,7 @@ def test_records_that_stand_twice_are_dropped_and_counted() -> None:
         "training-log": 2,
     }
     assert found.accounted
-    for name in ("calls", "generated", "kept", "rejected", "steps", "windows", "replacements", "cost_usd", "tokens"):
+    for name in ("calls", "generated", "kept", "rejected", "steps", "windows", "replacements", "cost", "tokens"):
         assert getattr(found, name) == getattr(expected, name), name
 
 
