@@ -15,6 +15,7 @@ from itertools import islice
 
 from benchmarks import methods, texts
 from benchmarks.memory import held
+from streams.core.rouge_scores import full_scores
 from streams.core.similarity import RougeLIndex
 
 SIZES = (1_000, 10_000, 25_000, 50_000)
@@ -153,6 +154,10 @@ def _hard_case(name: str, make: Callable[[], list[str]], threshold: float) -> di
     kept, queries = made[:-_HARD_QUERIES], made[-_HARD_QUERIES:]
     index = methods.index_of(kept, threshold)
     extract = methods.extract(methods.Coded(kept), threshold)
+    scores = full_scores(queries, kept, nearest=1)
+    nearest = [(each.maximum, str(each.nearest[0][0])) if each.maximum > threshold else None for each in scores]
+    if nearest != [index.nearest_above(query) for query in queries]:
+        raise AssertionError(f"The index is wrong on {name!r} at {threshold}; mend it before measuring it.")
     return {
         "case": name,
         "kept": len(kept),

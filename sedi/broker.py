@@ -36,8 +36,15 @@ def start(
 def stop(as_json: AsJson = False, bootstrap_servers: Servers = None, state_dir: StateDir = None) -> None:
     """Stop the local broker; its data stays. Does nothing when it does not run."""
     from infra import broker
+    from sedi.output import tell
 
-    _print(broker.stop(settings_of(bootstrap_servers, state_dir)), as_json)
+    settings = settings_of(bootstrap_servers, state_dir)
+    ran = broker.status(settings).running
+    found = broker.stop(settings)
+    if as_json:
+        _print(found, as_json)
+    else:
+        tell("The broker was stopped; its data stays." if ran else "The broker did not run.")
 
 
 def status(as_json: AsJson = False, bootstrap_servers: Servers = None, state_dir: StateDir = None) -> None:

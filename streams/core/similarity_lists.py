@@ -24,18 +24,18 @@ class Lists:
 
     def add(self, element: int, slot: int) -> None:
         """List a slot under an element."""
-        listed = self._whole.get(element)
-        if listed is not None:
-            listed.append(slot)
-            if len(listed) > _SPLIT_FROM:
-                del self._whole[element]
-                self._parts[element] = {}
-                for each in listed:
-                    self._add_to_part(element, each)
-        elif element in self._parts:
+        if element in self._parts:
             self._add_to_part(element, slot)
-        else:
-            self._whole[element] = array("I", (slot,))
+            return
+        listed = self._whole.get(element)
+        if listed is None:
+            listed = self._whole[element] = array("I")
+        listed.append(slot)
+        if len(listed) > _SPLIT_FROM:
+            del self._whole[element]
+            self._parts[element] = {}
+            for each in listed:
+                self._add_to_part(element, each)
 
     def _add_to_part(self, element: int, slot: int) -> None:
         parts = self._parts[element]
@@ -70,7 +70,7 @@ class Lists:
 
         No lists when they are more than `enough`.
         """
-        whole, parts, shortest = self._whole, self._parts, row.shortest
+        whole, parts, shortest = self._whole, self._parts, min(row.shortest, LONGEST)
         named = 0
         lists = []
         for place, element in enumerate(rarest):

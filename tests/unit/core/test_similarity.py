@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
 from schemas.errors import ConfigurationError, SediError
-from streams.core import similarity, similarity_vocabulary
+from streams.core import similarity, similarity_lists, similarity_vocabulary
+from streams.core.rouge import fmeasure
 from streams.core.similarity import RougeLIndex, rouge_l_fmeasure, unicode_tokens
 
 SCORER = RougeScorer(["rougeL"])
@@ -170,14 +171,80 @@ def test_elements_that_grow_frequent_move_and_nothing_is_lost() -> None:
             index.add(str(place), text)
 
 
+@pytest.mark.parametrize("split_from", [0, 3, 256])
 @pytest.mark.parametrize("threshold", [0.3, 0.7, 0.85])
-def test_texts_of_hundreds_of_repeated_tokens_are_compared_right(threshold: float) -> None:
-    texts = [
-        " ".join(f"t{(step * place) % (3 + place % 5)}" for step in range(120 + 10 * place)) for place in range(10)
-    ]
+def test_texts_of_hundreds_of_repeated_tokens_are_compared_right(
+    split_from: int, threshold: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(similarity_lists, "_SPLIT_FROM", split_from)
+    monkeypatch.setattr(similarity, "_SCAN_SHARE", 1e9)
+    texts = [" ".join(f"t{(step * place) % (3 + place % 5)}" for step in range(60 + 22 * place)) for place in range(9)]
     index = filled(texts, threshold)
-    for query in [*texts[::5], "t0 t1 " * 70]:
-        assert answer(index, query) == reference(texts, query, threshold)
+    queries = [texts[0], texts[4] + " more", texts[8], "t0 t1 " * 70]
+    answers = [answer(index, query) for query in queries]
+    assert answers == [reference(texts, query, threshold) for query in queries]
+    assert all(answers[:3])
+
+
+@pytest.mark.parametrize("split_from", [0, 1, 5])
+@settings(max_examples=40, deadline=None)
+@given(THRESHOLDS, STREAMS, TEXTS, st.data())
+def test_split_lists_answer_as_whole_ones(
+    split_from: int, threshold: float, stream: list[str], query: str, data: st.DataObject
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(similarity_lists, "_SPLIT_FROM", split_from)
+        patch.setattr(similarity, "_SCAN_SHARE", 1e9)
+        index = filled(stream, threshold)
+        assert answer(index, query) == reference(stream, query, threshold)
+        gone = data.draw(st.sets(st.sampled_from(range(len(stream))))) if stream else set()
+        for place in gone:
+            index.remove(str(place))
+        left = [place for place in range(len(stream)) if place not in gone]
+        found = reference([stream[place] for place in left], query, threshold)
+        assert answer(index, query) == (found and (found[0], left[found[1]]))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.sampled_from([0.1, 0.5, 0.7, 0.85]),
+    st.lists(
+        st.tuples(st.sampled_from([1, 20, 60, 100]), st.integers(1, 5), st.integers(0, 3)), min_size=1, max_size=8
+    ),
+)
+def test_lengths_around_the_longest_a_signature_tells_apart(
+    threshold: float, shapes: list[tuple[int, int, int]]
+) -> None:
+    """Given texts of 1 to 300 tokens in lists that are all split, then none above the threshold is missed."""
+    texts = [" ".join(f"w{n % (5 + other)}" for n in range(length * times // 2)) for length, times, other in shapes]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(similarity_lists, "_SPLIT_FROM", 0)
+        patch.setattr(similarity, "_SCAN_SHARE", 1e9)
+        index = filled(texts[:-1], threshold)
+        assert answer(index, texts[-1]) == reference(texts[:-1], texts[-1], threshold)
+
+
+@pytest.mark.parametrize("limits", [(0, 1e9, 0), (256, 0, 0), (256, 0.5, 32)], ids=["split", "scanned", "as it is"])
+@pytest.mark.parametrize(("threshold", "m"), [(0.3, 25), (0.5, 43), (0.7, 70), (0.7, 130), (0.85, 110), (0.85, 300)])
+def test_the_longest_and_shortest_partners_are_found_and_nothing_beyond(
+    limits: tuple[int, float, int], threshold: float, m: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(similarity_lists, "_SPLIT_FROM", limits[0])
+    monkeypatch.setattr(similarity, "_SCAN_SHARE", limits[1])
+    monkeypatch.setattr(similarity, "_FEW_NAMED", limits[2])
+    query = [f"q{n}" for n in range(m)]
+    for n in range(1, 8 * m):
+        score = fmeasure(min(m, n), m, n)
+        if n not in (1, m) and abs(score - threshold) > 0.02:
+            continue
+        partner = " ".join(query[:n] + [f"p{extra}" for extra in range(n - m)])
+        index = RougeLIndex(threshold)
+        index.add("partner", partner)
+        index.add("other", "something else")
+        expected = (score, "partner") if score > threshold else None
+        assert index.nearest_above(" ".join(query)) == expected, n
+        index.remove("partner")
+        assert index.nearest_above(" ".join(query)) is None
 
 
 def test_a_text_without_tokens_is_similar_to_nothing_not_even_to_itself() -> None:
