@@ -16,12 +16,13 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from infra.log import LogReader, LogWriter
-from infra.run import configure_run
+from infra.run import configure_run, read_run
 from infra.settings import Settings
 from infra.supervisor import Supervisor
 from schemas import ids
 from schemas.errors import RunError
-from schemas.events import RunStarted, RunStopped
+from schemas.events import RunConfigured, RunStarted, RunStopped
+from schemas.policy import Policy
 from sedi.run_options import RunOptions, policy_of, seeds_of
 
 if TYPE_CHECKING:
@@ -61,19 +62,34 @@ class Ended:
     interrupted: bool
 
 
-def prepare(settings: Settings, run: str, options: RunOptions, say: Say) -> None:
-    """The broker runs and the run is configured. Raises SediError when either cannot be."""
+def prepare(settings: Settings, run: str, options: RunOptions, say: Say) -> Policy:
+    """Have the broker run and the run configured; its policy. Raises SediError when either cannot be.
+
+    A run that is there goes on with its own policy and seeds, unless the options name some; these must be the same.
+    """
     from infra import broker
     from streams.core.decider import first_classifier
 
     if settings.is_local:
         broker.start(settings, progress=say)
-    policy, seeds = policy_of(options), seeds_of(options, settings)
+    there = _configured(settings, run) if options.says_nothing_of_the_run else None
+    if there is not None:
+        policy, seeds = there.policy, there.seeds
+    else:
+        policy, seeds = policy_of(options), seeds_of(options, settings)
     if configure_run(settings, run, policy, seeds, _versions(), classifier=first_classifier(policy, seeds)):
         say(f"Run {run} is new: mode {policy.mode}, threshold {policy.threshold}, {policy.batch_size} clusters, "
             f"{len(seeds)} seeds")  # fmt: skip
     else:
         say(f"Run {run} goes on where it was")
+    return policy
+
+
+def _configured(settings: Settings, run: str) -> RunConfigured | None:
+    try:
+        return read_run(settings, run)[0]
+    except RunError:
+        return None
 
 
 def _versions() -> dict[str, str]:
@@ -83,8 +99,9 @@ def _versions() -> dict[str, str]:
 class Orchestra:
     """The processes of one run and the eye on its log."""
 
-    def __init__(self, settings: Settings, run: str, options: RunOptions, show: Show, say: Say) -> None:
+    def __init__(self, settings: Settings, run: str, options: RunOptions, policy: Policy, show: Show, say: Say) -> None:
         self._settings = settings
+        self._policy = policy
         self._run = run
         self._options = options
         self._show = show
@@ -145,7 +162,7 @@ class Orchestra:
             return False
         answered = status.last_window is not None and status.last_window.outcome is not None
         shown = not self._options.show_replacement or status.generations_with_replacement_seed > 0
-        return (answered or not self._options.policy.get("feedback", True)) and shown
+        return (answered or not self._policy.feedback) and shown
 
     def _drain(self, watch: Watch, reason: str) -> None:
         stop = self._supervisor.stop

@@ -58,8 +58,8 @@ def run_command(
     settings = settings_of(bootstrap_servers, state_dir)
     out = console()
     with LiveView(out) as view:
-        prepare(settings, run, options, view.say)
-        ended = Orchestra(settings, run, options, view.show, view.say).play()
+        policy = prepare(settings, run, options, view.say)
+        ended = Orchestra(settings, run, options, policy, view.show, view.say).play()
     found = report(settings, run)
     if as_json:
         print_json({"reason": ended.reason, "reached": ended.reached, "report": found})

@@ -46,6 +46,11 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """Whether the run ends by itself."""
         return any(end is not None for end in (self.windows, self.max_kept, self.max_calls, self.max_usd))
 
+    @property
+    def says_nothing_of_the_run(self) -> bool:
+        """Whether neither policy nor seeds are named, so that a run that is there can go on with its own."""
+        return not self.policy and self.seeds is None and self.seed_count is None
+
     def limits(self) -> list[str]:
         """The budgets as arguments of `sedi generate`."""
         given = {"--max-kept": self.max_kept, "--max-calls": self.max_calls, "--max-usd": self.max_usd}

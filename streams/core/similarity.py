@@ -29,7 +29,7 @@ from schemas.errors import ConfigurationError, SediError
 from streams.core.rouge import fmeasure, fmeasures, rouge_l_fmeasure
 from streams.core.similarity_bounds import LONGEST, Bounds, Row
 from streams.core.similarity_lists import Lists, SlotList
-from streams.core.similarity_vocabulary import BITS, Encoded, Vocabulary
+from streams.core.similarity_vocabulary import BITS, WIDE_WORDS, Encoded, Vocabulary
 from streams.core.tokenize import Tokenizer, rouge_tokens, tokenizer, unicode_tokens
 
 __all__ = [
@@ -51,9 +51,14 @@ _SIGNATURE = (1 << BITS) - 1
 _FEW_NAMED = 32  # below this a loop is faster than array operations
 _FEW_LEFT = 24  # below this single comparisons are faster than an array of them
 _FULL = BITS * 7 // 8  # a signature with this many bits set differs too little from others to be worth comparing
+_WIDE_FROM = 32  # shorter texts hardly fill a signature, and comparing them costs no more than a wide one
+_TRIED = 128
+_HARDLY_ANY_FAILS = 0.8
+_SLACK = 1e-6  # far above rounding, far below one element
 _BANDED_FROM = 512  # from this length on a cutoff of its own saves each comparison more than a call for many does
 _SCAN_SHARE = 0.5  # scan when the lists name more than this share: reading in order is cheaper than gathering
 _LARGEST_MOVE = 80_000  # lists of texts of more tokens in all stay as they are: moving one would hold up the caller
+_NO_BITS = array("Q", bytes(8 * WIDE_WORDS))
 _PROGRESS_EVERY = 2000
 
 
@@ -77,6 +82,7 @@ class RougeLIndex:
         self._lengths = array("i")
         self._lists = Lists(self._lengths)
         self._signatures = array("q")
+        self._wide_signatures = array("Q")  # WIDE_WORDS a slot
         self._added = array("q")
         self._offsets = array("q")
         self._places = array("q")
@@ -162,6 +168,8 @@ class RougeLIndex:
             ]
         else:
             fitting = self._fitting(lists, signature, row)
+            if len(fitting) >= _FEW_LEFT and len(codes) > _WIDE_FROM:
+                fitting = self._fitting_wide(fitting, len(codes), vocabulary.wide_signature(elements))
             if len(fitting) >= _FEW_LEFT and len(codes) <= _BANDED_FROM:
                 return self._best_of_many(codes, fitting, before)
             few = fitting.tolist()
@@ -186,6 +194,23 @@ class RougeLIndex:
             lengths = np.frombuffer(self._lengths, np.int32)[slots]
             slots = slots[(lengths >= row.shortest) & (lengths <= row.longest)]
         return slots
+
+    def _fitting_wide(self, slots: Slots, m: int, signature: bytes) -> Slots:
+        """Those of many slots whose wide signature fits too; all, when a few tried first show that hardly any fails.
+
+        F is above θ only if the two texts differ in fewer than (1 - θ)(m + n) elements.
+        """
+        words = np.frombuffer(self._wide_signatures, np.uint64).reshape(-1, WIDE_WORDS)
+        lengths = np.frombuffer(self._lengths, np.int32)
+        query = np.frombuffer(signature, np.uint64)
+
+        def fits(some: Slots) -> npt.NDArray[np.bool_]:
+            differing = np.bitwise_count(words[some] ^ query).sum(axis=1, dtype=np.int64)
+            return differing < (1 - self.threshold) * (m + lengths[some]) + _SLACK
+
+        if np.count_nonzero(fits(slots[:_TRIED])) > _HARDLY_ANY_FAILS * min(_TRIED, len(slots)):
+            return slots
+        return slots[fits(slots)]
 
     def _best_of_few(self, codes: list[int], slots: list[int], before: Position | None) -> tuple[float, str] | None:
         if before is not None and before <= self._last:
@@ -230,11 +255,32 @@ class RougeLIndex:
         vocabulary = self._vocabulary
         codes = vocabulary.learn(self._tokenize(text))
         elements = vocabulary.known_elements(codes)
-        signature = vocabulary.signature(elements) | min(len(codes), LONGEST) << BITS
-        slot = self._new_slot(id, vocabulary.encode(codes), len(codes), signature, position)
+        slot = self._new_slot()
+        self._ids[slot] = id
+        self._texts[slot] = vocabulary.encode(codes)
+        self._lengths[slot] = len(codes)
+        self._signatures[slot] = vocabulary.signature(elements) | min(len(codes), LONGEST) << BITS
+        wide = array("Q", vocabulary.wide_signature(elements))
+        self._wide_signatures[slot * WIDE_WORDS : (slot + 1) * WIDE_WORDS] = wide
+        self._added[slot] = self._additions
+        self._offsets[slot], self._places[slot] = position
+        self._slots[id] = slot
+        self._additions += 1
+        self._last = max(self._last, position)
         for element in vocabulary.count(elements):
             self._move(element)
         return slot
+
+    def _new_slot(self) -> int:
+        """A slot of a removed item, or one more."""
+        if self._free:
+            return self._free.pop()
+        self._ids.append("")
+        self._texts.append("")
+        for column in (self._lengths, self._signatures, self._added, self._offsets, self._places):
+            column.append(0)
+        self._wide_signatures.extend(_NO_BITS)
+        return len(self._ids) - 1
 
     def _list(self, slot: int) -> None:
         for element in self._rarest(slot):
@@ -246,29 +292,6 @@ class RougeLIndex:
         elements = self._vocabulary.known_elements(codes)
         elements.sort(key=self._vocabulary.order.__getitem__)
         return elements[: self._bounds.prefix(len(codes))]
-
-    def _new_slot(self, id: str, text: Encoded, length: int, signature: int, position: Position) -> int:
-        if self._free:
-            slot = self._free.pop()
-            self._ids[slot] = id
-            self._texts[slot] = text
-            self._lengths[slot] = length
-            self._signatures[slot] = signature
-            self._added[slot] = self._additions
-            self._offsets[slot], self._places[slot] = position
-        else:
-            slot = len(self._ids)
-            self._ids.append(id)
-            self._texts.append(text)
-            self._lengths.append(length)
-            self._signatures.append(signature)
-            self._added.append(self._additions)
-            self._offsets.append(position[0])
-            self._places.append(position[1])
-        self._slots[id] = slot
-        self._additions += 1
-        self._last = max(self._last, position)
-        return slot
 
     def _move(self, element: int) -> None:
         """Let an element that has become more frequent move up in the order, and mend the lists of its texts.

@@ -12,11 +12,16 @@ never a full rebuild, at the cost of an order that lags behind the true frequenc
 BITS = 56
 """Bits of a signature; the rest of a 63-bit number holds the length."""
 
+WIDE_WORDS = 8
+"""64-bit words of a wide signature, for texts that fill a narrow one."""
+
 _CLASS_WIDTH = 4
 _CLASS_STEP = 1 << 40  # more than there are elements, so classes never overlap in the order
 _GOLDEN = 0x9E3779B97F4A7C15  # Fibonacci hashing: neighbours in number get bits far apart
 _64_BITS = (1 << 64) - 1
 _LAST_CHARACTER = 0x10FFFF
+_NARROW = [1 << bit for bit in range(BITS)]  # shared by all elements, which hold a reference each
+_WIDE = [1 << bit for bit in range(64 * WIDE_WORDS)]
 
 Encoded = str | list[int]
 """A text as one character a token, or as numbers once the vocabulary has outgrown Unicode."""
@@ -36,6 +41,7 @@ class Vocabulary:
         self.order: list[int] = [0]
         self.frequency: list[int] = [0]
         self._bit: list[int] = [0]
+        self._wide_bit: list[int] = [0]
         self._due: list[int] = [0]
         # Characters are numbered apart from elements, without gaps, so that the most frequent tokens get those
         # below 256, which rapidfuzz compares fastest.
@@ -84,7 +90,9 @@ class Vocabulary:
         element = len(self.order)
         self.order.append(-element)
         self.frequency.append(0)
-        self._bit.append(1 << ((element * _GOLDEN & _64_BITS) * BITS >> 64))
+        spread = element * _GOLDEN & _64_BITS
+        self._bit.append(_NARROW[spread * BITS >> 64])
+        self._wide_bit.append(_WIDE[spread * 64 * WIDE_WORDS >> 64])
         self._due.append(_CLASS_WIDTH)
         self._character.append(0)
         return element
@@ -116,6 +124,14 @@ class Vocabulary:
         for element in elements:
             bits |= bit[element]
         return bits
+
+    def wide_signature(self, elements: list[int]) -> bytes:
+        """The same with more bits, as little-endian words."""
+        bit = self._wide_bit
+        bits = 0
+        for element in elements:
+            bits |= bit[element]
+        return bits.to_bytes(8 * WIDE_WORDS, "little")
 
     def encode(self, codes: list[int]) -> Encoded:
         """One character a token; the characters' numbers, which rapidfuzz takes for the same, where those run out."""

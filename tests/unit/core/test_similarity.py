@@ -115,9 +115,20 @@ def test_only_items_of_a_smaller_position_count_with_before(
         {"_FEW_NAMED": 0, "_SCAN_SHARE": 1e9, "_FEW_LEFT": 1},
         {"_FEW_NAMED": 0, "_SCAN_SHARE": 0, "_FEW_LEFT": 1},
         {"_FEW_NAMED": 0, "_SCAN_SHARE": 0, "_FEW_LEFT": 1, "_FULL": 0},
+        {"_FEW_NAMED": 0, "_SCAN_SHARE": 0, "_FEW_LEFT": 1, "_FULL": 0, "_WIDE_FROM": 0, "_HARDLY_ANY_FAILS": 2},
+        {"_FEW_NAMED": 0, "_SCAN_SHARE": 0, "_FEW_LEFT": 1, "_FULL": 0, "_WIDE_FROM": 0, "_TRIED": 2},
         {"_FEW_NAMED": 0, "_SCAN_SHARE": 1e9, "_FEW_LEFT": 1, "_BANDED_FROM": 0},
     ],
-    ids=["gathered", "scanned", "gathered, at once", "scanned, at once", "not even scanned", "banded"],
+    ids=[
+        "gathered",
+        "scanned",
+        "gathered, at once",
+        "scanned, at once",
+        "not even scanned",
+        "wide",
+        "wide if worth it",
+        "banded",
+    ],
 )
 @settings(max_examples=30, deadline=None)
 @given(THRESHOLDS, STREAMS, TEXTS)
