@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import agreement, report, similarity
 
+_PLAIN_WIDTH = 132
 _EXAMPLE = "A short run: python -m benchmarks --sizes 1000,10000 --growth '' --recovered 20000 --agreement 2000"
 
 
@@ -16,6 +17,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and write JSON and plot; 1 when a decision differs from rouge_score's."""
     options = _parser().parse_args(arguments)
     console = Console()
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH  # tables in a file must not be folded
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()

@@ -97,7 +97,7 @@ def write_plot(path: Path, results: Results) -> None:
     matplotlib.use("svg")
     from matplotlib import pyplot
 
-    figure, panes = pyplot.subplots(1, len(THRESHOLDS), figsize=(11, 4.5), sharey=True)
+    figure, panes = pyplot.subplots(1, len(THRESHOLDS), figsize=(11, 4.5), sharey=True, layout="constrained")
     for pane, threshold in zip(np.atleast_1d(panes), THRESHOLDS, strict=True):
         for way, name in _WAYS.items():
             points = [(row["kept"], row[way]) for row in results.decisions if row["threshold"] == threshold]
@@ -110,8 +110,7 @@ def write_plot(path: Path, results: Results) -> None:
         pane.grid(visible=True, which="major", alpha=0.3)
     first: Any = np.atleast_1d(panes)[0]
     first.set_ylabel("ms a decision")
-    first.legend(fontsize=8)
-    figure.tight_layout()
+    figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=len(_WAYS), fontsize=8)
     figure.savefig(path)
     pyplot.close(figure)
 

@@ -142,6 +142,7 @@ def _recovery(kept: list[str], threshold: float, step: Step) -> dict[str, object
 
 
 _HARD: dict[str, Callable[[], list[str]]] = {
+    "100 tokens, 60 words": partial(texts.long_repetitive, 10_000, 100),
     "300 tokens, 60 words": partial(texts.long_repetitive, 10_000, 300),
     "800 tokens, 60 words": partial(texts.long_repetitive, 3_000, 800),
     "everything similar": partial(texts.all_similar, 20_000),

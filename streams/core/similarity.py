@@ -6,7 +6,8 @@ Scores and decisions are rouge_score's (`rougeL`, no stemmer), bit for bit. How 
    listed under those of its own, and only the lists of the new text's rarest few are read.
 2. What the lists name must fit in length, and its signature, a 56-bit set of its elements, may differ from the
    new text's in no more bits than the two may differ in elements. A few array operations check all of it at once.
-3. What is left, one or two of fifty thousand, is compared with rapidfuzz's bit-parallel LCS.
+3. What is left, one to four of fifty thousand, is compared with rapidfuzz's bit-parallel LCS. Where more are left of a
+   longer text, a second signature of 512 bits is asked first.
 
 The lists follow the rarity order as it moves, one element at a time (`similarity_vocabulary`), so that there is never
 a rebuild and no call stands still for long. Where the lists name too much to be worth reading (tiny vocabularies, long
@@ -206,7 +207,8 @@ class RougeLIndex:
 
         def fits(some: Slots) -> npt.NDArray[np.bool_]:
             differing = np.bitwise_count(words[some] ^ query).sum(axis=1, dtype=np.int64)
-            return differing < (1 - self.threshold) * (m + lengths[some]) + _SLACK
+            few_enough: npt.NDArray[np.bool_] = differing < (1 - self.threshold) * (m + lengths[some]) + _SLACK
+            return few_enough
 
         if np.count_nonzero(fits(slots[:_TRIED])) > _HARDLY_ANY_FAILS * min(_TRIED, len(slots)):
             return slots

@@ -11,8 +11,8 @@ from consumers.trainer.templates import encode
 from schemas.errors import TrainerError
 from schemas.events import BatchRow, StepLogged
 from streams.core.batches import Position
+from tests.integration.engine.conftest import MakeEngine
 from tests.unit.trainer import tiny
-from tests.unit.trainer.conftest import MakeEngine
 
 READER = tiny.tokenizer()
 ROWS = [encode(tiny.kept(number, 0), READER, "chat", 96) for number in range(24)]

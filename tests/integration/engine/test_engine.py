@@ -11,8 +11,8 @@ import pytest
 from consumers.trainer.quiet import talk_to
 from consumers.trainer.templates import Encoded, encode
 from consumers.trainer.trainee import load_trainee
+from tests.integration.engine.conftest import MakeEngine
 from tests.unit.trainer import tiny
-from tests.unit.trainer.conftest import MakeEngine
 
 READER = tiny.tokenizer()
 ROWS = [encode(tiny.kept(number, 0), READER, "chat", 96) for number in range(12)]
