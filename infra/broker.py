@@ -9,6 +9,7 @@ the cluster id, once made, is never changed. A broker that was killed starts aga
 Not guaranteed: records of the last second when the machine itself loses power (`log.flush.interval.ms`).
 """
 
+import contextlib
 import errno
 import os
 import shutil
@@ -202,6 +203,7 @@ def _launch(settings: Settings, place: BrokerHome, tell: Progress, short_lived: 
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(place.console), console, 0o644),
             (os.POSIX_SPAWN_DUP2, 1, 2),
+            *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inheritable()),
         ],
         setsid=True,
     )
@@ -267,3 +269,13 @@ def _require_local(settings: Settings) -> None:
 
 def _silence(message: str) -> None:
     """For callers that want no progress."""
+
+
+def _inheritable() -> list[int]:
+    """Open descriptors, beyond the standard ones, that a child would get: libraries in C leave their sockets so."""
+    found = []
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208 - numbers, not paths
+        with contextlib.suppress(OSError):  # the listing's own is closed by now
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                found.append(int(name))
+    return found

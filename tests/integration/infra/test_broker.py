@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -96,6 +97,15 @@ def test_it_makes_no_topic_that_nobody_declared(running: TemporaryBroker) -> Non
     with KafkaAdminClient(bootstrap_servers=running.bootstrap) as admin:
         admin.describe_topics(["undeclared"])
         assert "undeclared" not in admin.list_topics()
+
+
+def test_it_inherits_nothing_from_whoever_starts_it(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        ours.set_inheritable(True)
+        port = ours.getsockname()[1]
+        with temporary_broker(settings.model_copy(update={"broker_heap_mb": 256})) as started:
+            connections = psutil.Process(started.status().pid).net_connections()
+    assert port not in {connection.laddr.port for connection in connections if connection.laddr}
 
 
 def test_it_listens_on_this_machine_only(running: TemporaryBroker) -> None:
