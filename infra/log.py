@@ -6,7 +6,7 @@ never as exceptions.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -210,13 +210,6 @@ class LogReader:
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has on the cluster."""
         return sum(1 for tp in self._partitions if self._names[tp.topic] == topic)
-
-    def narrow(self, partitions: Mapping[str, Iterable[int]]) -> None:
-        """Read only these partitions of these topics from now on, from their beginning."""
-        wanted = {(topic_name(self._run, topic), p) for topic, numbers in partitions.items() for p in numbers}
-        self._partitions = [tp for tp in self._partitions if (tp.topic, tp.partition) in wanted]
-        self._consumer.assign(self._partitions)
-        self._consumer.seek_to_beginning(*self._partitions)
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
         """Read this partition from `offset` on."""
