@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from consumers.verdicts import Verdicts
-from infra.log import Record
+from infra.record import Record
 from schemas.events import (
     CallAnswered,
     CallFailed,

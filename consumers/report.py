@@ -13,7 +13,7 @@ from consumers.fold import RunFold
 from consumers.reading import read_fold
 from consumers.seed_table import SeedRow, seed_rows
 from consumers.verdicts import Problem
-from infra.settings import Settings
+from infra.source import Source
 
 _PROBLEMS_SHOWN = 5
 
@@ -34,9 +34,9 @@ class Report(Counts, frozen=True, kw_only=True):
     seeds: tuple[SeedRow, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
-def report(settings: Settings, run: str, *, seeds: bool = False) -> Report:
+def report(source: Source, *, seeds: bool = False) -> Report:
     """The report of a run as it is now, with a row a seed if `seeds`. Raises RunError when there is no such run."""
-    return report_of(read_fold(settings, run), seeds=seeds)
+    return report_of(read_fold(source), seeds=seeds)
 
 
 def report_of(fold: RunFold, *, seeds: bool = False) -> Report:

@@ -14,12 +14,13 @@ import msgspec
 
 from consumers.counts import Counts, counts_of
 from consumers.fold import RunFold
-from consumers.reading import TOPICS, dead_letter_topics
 from consumers.seed_table import SeedRow, by_score, seed_rows
 from infra.health import ask
-from infra.log import LogReader, Record
+from infra.log import LogReader
+from infra.record import Record
 from infra.run import read_run
 from infra.settings import Settings
+from infra.source import TOPICS, dead_letter_topics
 from schemas.errors import BrokerError
 from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, InstructionsRejected, TrainingLogged
 

@@ -15,19 +15,17 @@ from typing import Any, Literal
 
 import msgspec
 
-from consumers.reading import TOPICS, dead_letter_topics
 from infra.admin import offsets_at
-from infra.log import LogReader, Record
+from infra.log import LogReader
+from infra.record import Partition, Record
 from infra.settings import Settings
+from infra.source import TOPICS, dead_letter_topics
 from schemas.errors import BrokerError, ConfigurationError
 from schemas.registry import SPECS
 
 STALL_S = 30.0
-_IN_ORDER = ("run", "calls", "generated", "kept", "rejected", "training-log", "seed-commands")
-_RANK = {topic: rank for rank, topic in enumerate(_IN_ORDER)}
+_RANK = {topic: rank for rank, topic in enumerate(TOPICS)}
 _ENVELOPE = ("topic", "partition", "offset", "type", "id", "key", "source", "causation_id")
-
-Partition = tuple[str, int]
 
 
 @dataclass(frozen=True)

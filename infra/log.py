@@ -8,7 +8,6 @@ never as exceptions.
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,61 +15,16 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from infra.connection import MAX_RECORD_BYTES, connection
+from infra.record import Partition, Record, dead_letter_headers, now
 from infra.settings import Settings
 from schemas import ids
-from schemas.envelope import Decoded, Meta, decode, encode
-from schemas.errors import BrokerError, RunError, SchemaError
+from schemas.envelope import Meta, encode
+from schemas.errors import BrokerError, RunError
 from schemas.events import Event
 from schemas.registry import spec_of
 from schemas.topics import dead_letter_name, topic_name
 
 Pending = Any  # a kafka-python FutureRecordMetadata, which has no types
-
-
-def now() -> str:
-    """The time as CloudEvents wants it: RFC 3339 in UTC, microseconds."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-@dataclass(frozen=True)
-class Record:
-    """A record as it lies on the log; exactly one of `decoded` and `error` is set. `topic` is the short name."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
-    decoded: Decoded | None
-    error: SchemaError | None
-
-    @property
-    def event(self) -> Event | None:
-        return None if self.decoded is None else self.decoded.event
-
-    @property
-    def id(self) -> str:
-        """The event's id; empty for a record that does not decode."""
-        return "" if self.decoded is None else self.decoded.meta.id
-
-
-def read(
-    topic: str,
-    partition: int,
-    offset: int,
-    timestamp_ms: int,
-    key: bytes | None,
-    value: bytes | None,
-    headers: Iterable[tuple[str, bytes]],
-) -> Record:
-    """A record from what a Kafka client delivers; never raises for what it holds."""
-    fields = tuple(headers)
-    try:
-        return Record(topic, partition, offset, timestamp_ms, key, value, fields, decode(key, value, fields), None)
-    except SchemaError as error:
-        return Record(topic, partition, offset, timestamp_ms, key, value, fields, None, error)
 
 
 @dataclass(frozen=True)
@@ -149,17 +103,6 @@ class LogWriter:
         self.close()
 
 
-def dead_letter_headers(topic: str, partition: int, offset: int, error: str) -> list[tuple[str, bytes]]:
-    """What a dead letter says of itself besides what it was: where from, why, when."""
-    return [
-        ("dlq_topic", topic.encode()),
-        ("dlq_partition", str(partition).encode()),
-        ("dlq_offset", str(offset).encode()),
-        ("dlq_error", error.encode()),
-        ("dlq_time", now().encode()),
-    ]
-
-
 class LogReader:
     """Reads some of a run's topics from given offsets, all partitions, in the order the cluster serves them.
 
@@ -218,13 +161,29 @@ class LogReader:
     def position(self, topic: str, partition: int) -> int:
         return int(self._consumer.position(TopicPartition(topic_name(self._run, topic), partition)))
 
-    def ends(self) -> dict[tuple[str, int], int]:
-        """The offset that the next record written would get, by (topic, partition)."""
+    def ends(self, topics: Iterable[str] | None = None) -> dict[Partition, int]:
+        """The offset that the next record written would get, by partition; of all topics, or of some."""
+        return self._offsets(self._consumer.end_offsets, topics)
+
+    def starts(self) -> dict[Partition, int]:
+        """The first offset that is there, by partition."""
+        return self._offsets(self._consumer.beginning_offsets, None)
+
+    def _offsets(self, ask: Any, topics: Iterable[str] | None) -> dict[Partition, int]:
+        names = None if topics is None else set(topics)
+        wanted = [tp for tp in self._partitions if names is None or self._names[tp.topic] in names]
         try:
-            found = self._consumer.end_offsets(self._partitions)
+            found = ask(wanted)
         except KafkaError as error:
             raise _away(self._settings, error) from error
         return {(self._names[tp.topic], tp.partition): int(offset) for tp, offset in found.items()}
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Deliver nothing from these partitions until `resume`; what was fetched of them is kept."""
+        self._consumer.pause(*(TopicPartition(topic_name(self._run, topic), number) for topic, number in partitions))
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        self._consumer.resume(*(TopicPartition(topic_name(self._run, topic), number) for topic, number in partitions))
 
     def poll(self, timeout_s: float = 0.5, limit: int = 1000) -> list[Record]:
         """The records that have come, at most `limit`; waits up to `timeout_s` for the first."""
@@ -233,7 +192,7 @@ class LogReader:
         except KafkaError as error:
             raise _away(self._settings, error) from error
         return [
-            read(
+            Record(
                 self._names[raw.topic], raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, raw.headers or ()
             )
             for batch in batches.values()

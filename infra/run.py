@@ -6,8 +6,9 @@
 
 import msgspec
 
-from infra.log import LogReader, LogWriter
+from infra.log import LogWriter
 from infra.settings import Settings
+from infra.source import KafkaSource, Source
 from infra.topics import apply, plan
 from schemas import ids
 from schemas.errors import ConfigurationError, RunError
@@ -17,15 +18,22 @@ from schemas.seeds import SeedTask
 from schemas.topics import topic_name
 
 
-def read_run(settings: Settings, run: str) -> tuple[RunConfigured, tuple[ClassifierFitted, ...]]:
+def configuration(source: Source) -> tuple[RunConfigured, tuple[ClassifierFitted, ...]]:
     """The run's configuration and all its classifiers so far, in order of the offset they are in force from.
 
     Of events with the same id the first counts. Raises RunError when the run has not been configured.
     """
-    configured, classifiers = _read(settings, run)
+    configured, classifiers = _read(source)
     if configured is None:
-        raise RunError(f"Run {run!r} has topics but was never configured. Start it with `sedi run --run {run}`.")
+        raise RunError(
+            f"The log of {source.name} has no RunConfigured. Start the run with `sedi run --run {source.run}`."
+        )
     return configured, classifiers
+
+
+def read_run(settings: Settings, run: str) -> tuple[RunConfigured, tuple[ClassifierFitted, ...]]:
+    """The `configuration` of a run on the cluster."""
+    return configuration(KafkaSource(settings, run))
 
 
 def configure_run(
@@ -46,7 +54,7 @@ def configure_run(
     its topics are not as declared.
     """
     there = topic_name(run, "run") not in {topic.name for topic in plan(settings, run, policy.batch_size).missing}
-    configured, classifiers = _read(settings, run) if there else (None, ())
+    configured, classifiers = _read(KafkaSource(settings, run)) if there else (None, ())
     if configured is not None:
         _require_same(run, configured, policy, seeds)
     apply(settings, run, policy.batch_size)
@@ -65,11 +73,11 @@ def configure_run(
     return True
 
 
-def _read(settings: Settings, run: str) -> tuple[RunConfigured | None, tuple[ClassifierFitted, ...]]:
+def _read(source: Source) -> tuple[RunConfigured | None, tuple[ClassifierFitted, ...]]:
     configured: RunConfigured | None = None
     classifiers: dict[int, ClassifierFitted] = {}
-    with LogReader(settings, run, ["run"]) as reader:
-        for record in reader.read_to_end():
+    with source.open(["run"]) as reading:
+        for record in reading.rest():
             match record.event:
                 case RunConfigured() as event if configured is None:
                     configured = event

@@ -8,7 +8,8 @@ already answered (and are not paid again), and which seeds these were shown.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from infra.log import LogReader, Record
+from infra.log import LogReader
+from infra.record import Record
 from infra.settings import Settings
 from schemas import ids
 from schemas.errors import RunError

@@ -15,6 +15,7 @@ from schemas.topics import check_run_name
 
 if TYPE_CHECKING:
     from infra.settings import Settings
+    from infra.source import Source
 
 DEFAULT_RUN = "demo"
 
@@ -39,6 +40,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Servers = Annotated[
     str | None,
     typer.Option("--bootstrap-servers", metavar="HOST:PORT,...", help="Kafka. Default: setting bootstrap_servers."),
+]
+FromFiles = Annotated[
+    Path | None,
+    typer.Option("--from-files", metavar="FOLDER", help="Read an archive of a run (`sedi archive`), not the cluster."),
 ]
 StateDir = Annotated[
     Path | None, typer.Option("--state-dir", help="Broker data, logs, checkpoints. Default: setting state_dir.")
@@ -70,6 +75,19 @@ def cluster_of(bootstrap_servers: str | None = None, state_dir: Path | None = No
                 "set SEDI_BOOTSTRAP_SERVERS."
             ) from None
     return settings
+
+
+def source_of(
+    run: str, from_files: Path | None, bootstrap_servers: str | None = None, state_dir: Path | None = None
+) -> Source:
+    """What a command reads a run from: the archive in `from_files`, or the run on the cluster."""
+    if from_files is not None:
+        from infra.archive import ArchiveSource
+
+        return ArchiveSource(from_files)
+    from infra.source import KafkaSource
+
+    return KafkaSource(cluster_of(bootstrap_servers, state_dir), run)
 
 
 def settings_of(bootstrap_servers: str | None = None, state_dir: Path | None = None, **flags: object) -> Settings:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, cluster_of, epilog
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, epilog, source_of
 
 if TYPE_CHECKING:
     from consumers.report import Report
@@ -23,6 +23,7 @@ def report(
     *,
     run: Run = DEFAULT_RUN,
     seeds: Annotated[bool, typer.Option("--seeds", help="Add a row for each seed in the pool.")] = False,
+    from_files: FromFiles = None,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
@@ -34,7 +35,7 @@ def report(
     from consumers.report import report as report_on
     from sedi.output import print_json
 
-    found = report_on(cluster_of(bootstrap_servers, state_dir), run, seeds=seeds)
+    found = report_on(source_of(run, from_files, bootstrap_servers, state_dir), seeds=seeds)
     if as_json:
         print_json(found)
     else:

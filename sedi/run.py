@@ -42,6 +42,7 @@ def run_command(
     --windows or a budget it goes on until then. The broker stays up for a look at the log.
     """
     from consumers.report import report
+    from infra.source import KafkaSource
     from sedi.live import LiveView
     from sedi.orchestrate import Orchestra, prepare
     from sedi.output import console, print_json
@@ -60,7 +61,7 @@ def run_command(
     with LiveView(out) as view:
         policy = prepare(settings, run, options, view.say)
         ended = Orchestra(settings, run, options, policy, view.show, view.say).play()
-    found = report(settings, run)
+    found = report(KafkaSource(settings, run))
     if as_json:
         print_json({"reason": ended.reason, "reached": ended.reached, "report": found})
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog, settings_of
+from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, settings_of, source_of
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +24,7 @@ def list_seeds(
     *,
     run: Run = DEFAULT_RUN,
     lowest: Annotated[bool, typer.Option("--lowest", help="Lowest score first, seeds without one last.")] = False,
+    from_files: FromFiles = None,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
@@ -34,7 +35,7 @@ def list_seeds(
     from sedi.output import console, print_json
     from sedi.seed_tables import seed_table
 
-    rows = seed_rows(read_fold(cluster_of(bootstrap_servers, state_dir), run, dead_letters=False))
+    rows = seed_rows(read_fold(source_of(run, from_files, bootstrap_servers, state_dir), dead_letters=False))
     if lowest:
         rows = (*by_score(rows), *(row for row in rows if row.score is None))
     if as_json:
@@ -46,6 +47,7 @@ def list_seeds(
 def history(
     *,
     run: Run = DEFAULT_RUN,
+    from_files: FromFiles = None,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
@@ -56,7 +58,7 @@ def history(
     from sedi.output import console, print_json
     from sedi.seed_tables import history_table
 
-    rows = replacement_rows(read_fold(cluster_of(bootstrap_servers, state_dir), run, dead_letters=False))
+    rows = replacement_rows(read_fold(source_of(run, from_files, bootstrap_servers, state_dir), dead_letters=False))
     if as_json:
         print_json(rows)
     else:

@@ -14,7 +14,7 @@ from schemas.errors import ConfigurationError
 from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
 
 if TYPE_CHECKING:
-    from infra.log import Record
+    from infra.record import Record
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -61,8 +61,8 @@ def tail(
     FIELD is a dotted way into the event (cluster, rejections.reason) or a part of its envelope (topic, partition,
     offset, type, id, key, source, causation_id); in lists any item may match.
     """
-    from consumers.reading import TOPICS
     from consumers.tail import TailOptions, condition, follow
+    from infra.source import TOPICS
 
     if raw and as_json:
         raise ConfigurationError("--raw and --json were both given. Choose one.")

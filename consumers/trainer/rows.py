@@ -10,9 +10,10 @@ A record that cannot be read, or lies in the wrong partition, goes to the dead l
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from infra.log import LogReader, Record
+from infra.log import LogReader
+from infra.record import Record
 from infra.settings import Settings
 from schemas.errors import MalformedEvent, TopicMismatch, TrainerError
 from schemas.events import InstructionKept, RunStarted, RunStopped, StepLogged
@@ -148,7 +149,7 @@ class RowStream:
                 problem = MalformedEvent(
                     f"Partition {record.partition} of `kept` holds a {type(event).__name__} that does not belong there."
                 )
-                self._dead_letter(replace(record, error=problem, decoded=None))
+                self._dead_letter(record.refused(problem))
         return False
 
     def _patience_is_over(self, since: float) -> bool:

@@ -21,7 +21,8 @@ from consumers.trainer.stopping import sole_user, stop_signals
 from consumers.trainer.templates import choose_template
 from consumers.trainer.trainee import load_tokenizer, load_trainee, trainee_name
 from consumers.trainer.windows import Logged, read_logged
-from infra.log import LogWriter, Record
+from infra.log import LogWriter
+from infra.record import Record
 from infra.run import read_run
 from infra.settings import Settings
 from schemas.events import StepLogged

@@ -20,7 +20,8 @@ from typing import Any
 import faust
 
 from infra.connection import MAX_RECORD_BYTES, ssl_context
-from infra.log import LogReader, Record, read
+from infra.log import LogReader
+from infra.record import Record
 from infra.run import read_run
 from infra.settings import Settings
 from schemas.events import RunConfigured
@@ -183,7 +184,7 @@ def _recovery(worker: Worker, settings: Settings, run: str, log: "_Log", kept: A
 
 def _record(topic: str, message: Any) -> Record:
     headers = message.headers.items() if isinstance(message.headers, dict) else (message.headers or ())
-    return read(
+    return Record(
         topic,
         message.partition,
         message.offset,

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from infra.log import Record
+from infra.record import Record
 from schemas import ids
 from schemas.events import ReplaceSeeds, RunConfigured, TrainingLogged
 from schemas.seeds import SeedTask

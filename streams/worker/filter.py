@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from infra.log import Record
+from infra.record import Record
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import ClassifierFitted, InstructionsGenerated, RunConfigured

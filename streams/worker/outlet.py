@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import faust
 
-from infra.log import Record, dead_letter_headers, now
+from infra.record import Record, dead_letter_headers, now
 from schemas import ids
 from schemas.envelope import Meta, encode
 from schemas.errors import MalformedEvent

@@ -10,6 +10,7 @@ from consumers.report import report, report_of
 from consumers.status import Watch
 from infra.log import LogReader, LogWriter
 from infra.settings import Settings
+from infra.source import KafkaSource
 from infra.temporary_broker import TemporaryBroker
 from infra.topics import apply
 from sedi.main import main
@@ -58,7 +59,7 @@ def put_bad_record(cluster: Settings, run: str, log: LogWriter) -> None:
 def test_the_report_drops_what_stands_twice_and_counts_what_cannot_be_read(cluster: Settings, story: Story) -> None:
     expected = report_of(folded(short_run(story.run)))
 
-    found = report(cluster, story.run)
+    found = report(KafkaSource(cluster, story.run))
 
     for name in ("calls", "generated", "kept", "rejected", "clusters", "steps", "windows", "replacements", "cost"):
         assert getattr(found, name) == getattr(expected, name), name

@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from infra.log import LogReader, LogWriter, Record
+from infra.log import LogReader, LogWriter
+from infra.record import Record
 from infra.settings import Settings, environment_of, load
 from infra.topics import apply
 from producers.generator import GenerateOptions, GenerateSummary, generate

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from infra.log import LogReader, LogWriter, Record
+from infra.log import LogReader, LogWriter
+from infra.record import Record
 from infra.run import configure_run, read_run
 from infra.settings import Settings, environment_of
 from schemas import ids

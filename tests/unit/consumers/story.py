@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from infra.log import LogWriter, Record
+from infra.log import LogWriter
+from infra.record import Record
 from schemas import ids
-from schemas.envelope import Meta, decode, encode
-from schemas.errors import SchemaError
+from schemas.envelope import Meta, encode
 from schemas.events import (
     BatchRow,
     CallAnswered,
@@ -250,12 +250,7 @@ def record(
     headers: tuple[tuple[str, bytes], ...] = (),
 ) -> Record:
     """A record as `LogReader` makes it; without headers one that cannot be read."""
-    decoded, error = None, None
-    try:
-        decoded = decode(key, value, headers)
-    except SchemaError as problem:
-        error = problem
-    return Record(topic, partition, offset, timestamp_ms, key, value, headers, decoded, error)
+    return Record(topic, partition, offset, timestamp_ms, key, value, headers)
 
 
 def short_run(run: str = "demo") -> Story:

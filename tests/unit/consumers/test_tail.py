@@ -8,7 +8,7 @@ import pytest
 
 from consumers.summary import summary
 from consumers.tail import TailOptions, TimeMerge, as_line, condition, wanted
-from infra.log import Record
+from infra.record import Record
 from schemas.errors import ConfigurationError
 from schemas.registry import SPECS
 from tests.unit.consumers.story import START_MS, record, short_run

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import Any
 
-from infra.log import Record, read
+from infra.record import Record
 from producers.progress import Progress
 from schemas.envelope import Meta, encode
 from schemas.events import Event, RunConfigured
@@ -29,7 +29,7 @@ class MemoryLog:
     def send(self, event: Event, *, key: str, id: str, causation_id: str | None = None, partition: int = 0) -> Record:
         topic = spec_of(type(event)).topic
         raw_key, value, headers = encode(event, key, Meta(id, "/sedi/r/test", "2026-01-01T00:00:00Z", causation_id))
-        record = read(topic, partition, self._ends[topic], 0, raw_key, value, headers)
+        record = Record(topic, partition, self._ends[topic], 0, raw_key, value, headers)
         self._ends[topic] += 1
         self.records.append(record)
         return record

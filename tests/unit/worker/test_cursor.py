@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.log import Record
+from infra.record import Record
 from schemas.errors import RunError
 from streams.worker.cursor import Cursor
 
@@ -17,7 +17,7 @@ TOPIC = "generated"
 
 
 def record(offset: int) -> Record:
-    return Record(TOPIC, 0, offset, 0, None, None, (), None, None)
+    return Record(TOPIC, 0, offset, 0, None, None)
 
 
 @dataclass

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.log import Record, read
+from infra.record import Record
 from schemas import ids
 from schemas.envelope import Decoded, Meta, decode, encode
 from schemas.errors import RunError
@@ -139,12 +139,12 @@ class Rig:
 def record(offset: int, event: Event | None, *, id: str | None = None) -> Record:
     """A record of `generated`; None is one that cannot be read."""
     if event is None:
-        return read("generated", 0, offset, 0, b"some key", b"not an event", [("from", b"elsewhere")])
+        return Record("generated", 0, offset, 0, b"some key", b"not an event", [("from", b"elsewhere")])
     if id is None:
         assert isinstance(event, InstructionsGenerated)
         id = ids.generation_id(event.lane, event.number)
     key, value, headers = encode(event, id, Meta(id, "/sedi/t/test", "2026-01-01T00:00:00Z"))
-    return read("generated", 0, offset, 0, key, value, headers)
+    return Record("generated", 0, offset, 0, key, value, headers)
 
 
 def run(steps: Coroutine[Any, Any, None]) -> None:
