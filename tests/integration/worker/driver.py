@@ -20,6 +20,7 @@ from schemas.policy import Policy
 from schemas.seeds import SeedTask
 from streams.core import decider
 from streams.core.decider import FilterState, Verdict
+from streams.core.seeds import SeedPool
 
 _WORKER = "import sys; from infra.settings import load; from streams.worker.main import run_worker; " \
     "sys.exit(run_worker(load(), sys.argv[1]))"  # fmt: skip
@@ -46,7 +47,7 @@ def generation(number: int, seeds: tuple[SeedTask, ...], size: int = 3, lane: st
         backend="recorded",
         model="none",
         parameters={},
-        seed_ids=tuple(seeds[(number + k) % len(seeds)].id for k in range(3)),
+        seed_ids=tuple(seed.id for seed in SeedPool.of(seeds).sample(3, Policy().rng_seed, lane, number)),
         seed_commands_offset=-1,
         answers=(),
         instructions=tuple(

@@ -1,0 +1,81 @@
+"""The classifiers of a run: each is due at a mark of kept instructions, and fitted to numbers that can be had again."""
+
+from collections.abc import Iterable, Iterator
+from math import isclose
+
+import msgspec
+
+from consumers.replay.digests import Digests
+from consumers.replay.findings import Findings
+from schemas.events import Classifier, ClassifierFitted, RunConfigured
+from streams.core import decider
+from streams.core.decider import FilterState
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Classifiers:
+    """Those on the log, by the offset of `generated` from which each is in force."""
+
+    def __init__(
+        self, configured: RunConfigured, recorded: Iterable[ClassifierFitted], findings: Findings, digests: Digests
+    ) -> None:
+        self.count = 0
+        self._configured = configured
+        self._recorded = {event.from_offset: event for event in recorded}
+        self._findings = findings
+        self._digests = digests
+
+    def check(self, offset: int, state: FilterState) -> None:
+        """Compare the classifier that is due before an offset with what the log has, and use what it has."""
+        recorded = self._recorded.get(offset)
+        due = self._due(offset, state)
+        if recorded is None and due is None:
+            return
+        self.count += 1
+        if recorded is None or due is None:
+            what = "is none on the log, but one is due" if recorded is None else "is one on the log, but none is due"
+            self._diverged(offset, f"For offset {offset} of generated there {what}.")
+        elif not _close(recorded, due):
+            self._diverged(
+                offset,
+                f"The classifier for offset {offset} of generated is not the one that {due.texts} texts give.",
+            )
+        self._use(recorded or due, state)
+
+    def use(self, offset: int, state: FilterState) -> None:
+        """Use what the log has for an offset."""
+        self._use(self._recorded.get(offset), state)
+
+    def _due(self, offset: int, state: FilterState) -> ClassifierFitted | None:
+        if offset == 0:
+            return decider.first_classifier(self._configured.policy, self._configured.seeds)
+        return decider.due_classifier(state)
+
+    def _use(self, classifier: ClassifierFitted | None, state: FilterState) -> None:
+        if classifier is not None:
+            self._digests.add("run", _encode(classifier))
+            decider.use_classifier(state, classifier)
+
+    def _diverged(self, offset: int, what: str) -> None:
+        self._findings.diverged("classifier", ("run", 0, -1), offset, what)
+
+
+def _close(recorded: ClassifierFitted, decided: ClassifierFitted) -> bool:
+    """Whether two fits are the same, but for the last digits that another machine's arithmetic may give."""
+    if recorded == decided:
+        return True
+    one, other = recorded.classifier, decided.classifier
+    if (one.ngrams, one.vocabulary) != (other.ngrams, other.vocabulary):
+        return False
+    if msgspec.structs.replace(recorded, classifier=other) != decided:
+        return False
+    pairs = zip(_numbers(one), _numbers(other), strict=True)
+    return all(isclose(a, b, rel_tol=1e-6, abs_tol=1e-9) for a, b in pairs)
+
+
+def _numbers(classifier: Classifier) -> Iterator[float]:
+    yield from classifier.idf
+    yield from classifier.means
+    for level in (*classifier.components, *classifier.cuts):
+        yield from level

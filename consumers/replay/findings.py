@@ -1,0 +1,161 @@
+"""What an audit finds: divergences, repeats and unreadable records, each with its place on the log.
+
+A *divergence* is a difference between what the log holds and what the core decides from the same log. A *repeat* is an
+event that stands on the log more than once with the same content, as a crash leaves it; readers drop it, so it changes
+nothing. An *unreadable* record is one that does not decode, or does not belong where it stands.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from infra.record import Record
+
+Kind = Literal[
+    "removed",  # offsets are not on the log
+    "reordered",  # an event stands after one that follows it
+    "missing",  # an event that was decided is not on the log
+    "unexpected",  # an event on the log was not decided
+    "flipped",  # an instruction was kept that is to be rejected, or the other way round
+    "reason",  # an instruction was rejected for another reason
+    "similarity",  # the recorded similarity or nearest instruction is another one
+    "cluster",  # a kept instruction stands in another cluster
+    "counts",  # the filter's counts or totals are others
+    "classifier",  # a classifier was fitted at another time or to other numbers
+    "lane",  # a lane's numbers do not follow one another
+    "seeds_shown",  # another sample of seeds was shown
+    "answer",  # an answer in a generation is not the one in the ledger of calls
+    "batch",  # a trained row is not the one that was next in its cluster
+    "steps",  # a window's steps do not follow the one before it
+    "unanswered",  # a window was passed over
+    "outcome",  # a command chose another step or had another outcome
+    "candidates",  # a command's verdicts on its candidates are others
+    "victim",  # a command replaced another seed
+    "score",  # a victim's recorded score is another one
+    "altered",  # anything else about an event is another
+]
+
+_SHOWN = 20
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """The filter's and the pool's state just before a divergence."""
+
+    applied: int
+    kept_total: int
+    generated_total: int
+    classifier_offset: int
+    commands_offset: int
+    seeds: int
+
+
+class Divergence(msgspec.Struct, frozen=True, kw_only=True):
+    """One difference.
+
+    topic, partition, offset   where it shows on the log; of an event that is missing, where it was looked for
+    generated_offset           the place in the run's total order that it is about
+    recorded, decided          both sides, as far as they differ
+    """
+
+    kind: Kind
+    topic: str
+    partition: int
+    offset: int
+    generated_offset: int
+    id: str | None
+    what: str
+    recorded: Any
+    decided: Any
+    state: State
+
+
+class Repeat(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that stands on the log again at this place."""
+
+    topic: str
+    partition: int
+    offset: int
+    id: str
+
+
+class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that nothing can be read from, and why."""
+
+    topic: str
+    partition: int
+    offset: int
+    error: str
+
+
+@dataclass
+class Findings:
+    """Collects what is found; keeps the first few of each sort, counts all. `state` tells the state at the moment."""
+
+    state: Callable[[], State]
+    divergences: list[Divergence] = field(default_factory=list)
+    by_kind: Counter[str] = field(default_factory=Counter)
+    repeats: list[Repeat] = field(default_factory=list)
+    repeats_by_topic: Counter[str] = field(default_factory=Counter)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    unreadable_by_topic: Counter[str] = field(default_factory=Counter)
+
+    def diverged(
+        self,
+        kind: Kind,
+        place: tuple[str, int, int],
+        generated_offset: int,
+        what: str,
+        *,
+        id: str | None = None,
+        recorded: Any = None,
+        decided: Any = None,
+    ) -> None:
+        """Note a divergence that shows at (topic, partition, offset)."""
+        self.by_kind[kind] += 1
+        if len(self.divergences) < _SHOWN:
+            topic, partition, offset = place
+            self.divergences.append(
+                Divergence(
+                    kind=kind,
+                    topic=topic,
+                    partition=partition,
+                    offset=offset,
+                    generated_offset=generated_offset,
+                    id=id,
+                    what=what,
+                    recorded=recorded,
+                    decided=decided,
+                    state=self.state(),
+                )
+            )
+
+    def repeated(self, record: Record, id: str) -> None:
+        self.repeats_by_topic[record.topic] += 1
+        if len(self.repeats) < _SHOWN:
+            repeat = Repeat(topic=record.topic, partition=record.partition, offset=record.offset, id=id)
+            self.repeats.append(repeat)
+
+    def cannot_read(self, record: Record, error: str) -> None:
+        self.unreadable_by_topic[record.topic] += 1
+        if len(self.unreadable) < _SHOWN:
+            self.unreadable.append(
+                Unreadable(topic=record.topic, partition=record.partition, offset=record.offset, error=error)
+            )
+
+    @property
+    def count(self) -> int:
+        """Divergences in all."""
+        return self.by_kind.total()
+
+
+def place_of(record: Record) -> tuple[str, int, int]:
+    return record.topic, record.partition, record.offset
+
+
+def differences(recorded: msgspec.Struct, decided: msgspec.Struct) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields in which two structs of one type differ, of each side."""
+    names = [name for name in recorded.__struct_fields__ if getattr(recorded, name) != getattr(decided, name)]
+    return tuple({name: getattr(side, name) for name in names} for side in (recorded, decided))  # type: ignore[return-value]

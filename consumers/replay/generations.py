@@ -1,0 +1,122 @@
+"""What is checked of a generation before the filter's decision on it: its lane, the seeds it was shown, its answers.
+
+The numbers of a lane follow one another; the seeds are the sample that the run's rng draws from the pool as the
+recorded position in `seed-commands` left it; each answer is the one that the ledger of calls holds for its request.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+
+from consumers.replay.findings import Findings, place_of
+from consumers.replay.streams import Stream
+from infra.record import Record
+from schemas.events import CallAnswered, InstructionsGenerated
+from schemas.policy import Policy
+from schemas.seeds import SeedTask
+from streams.core.seeds import SeedPool
+
+_ANSWERED = ("ce_type", b"sedi.CallAnswered.")
+
+
+class Answers:
+    """`calls`, read as far as the answers of the generations seen need it; holds those of generations to come."""
+
+    def __init__(self, stream: Stream, findings: Findings) -> None:
+        self._stream = stream
+        self._findings = findings
+        self._waiting: dict[tuple[str, int], CallAnswered] = {}
+        self.count = 0
+
+    def check(self, record: Record, event: InstructionsGenerated) -> None:
+        for answer in event.answers:
+            on_ledger = self._take(answer.request_id, answer.attempt)
+            if on_ledger == answer:
+                continue
+            what = "another answer than the ledger of calls" if on_ledger else "an answer that is not on `calls`"
+            self._findings.diverged(
+                "answer", place_of(record), record.offset,
+                f"Generation {event.number} of lane {event.lane!r} holds {what}, to request {answer.request_id}, "
+                f"attempt {answer.attempt}.", id=record.id, recorded=answer, decided=on_ledger,
+            )  # fmt: skip
+
+    def _take(self, request_id: str, attempt: int) -> CallAnswered | None:
+        wanted = request_id, attempt
+        while wanted not in self._waiting:
+            record = self._stream.take()
+            if record is None:
+                return None
+            if not any(name == _ANSWERED[0] and value.startswith(_ANSWERED[1]) for name, value in record.headers):
+                if record.event is None:
+                    self._findings.cannot_read(record, str(record.error))
+                continue
+            event = record.event
+            if isinstance(event, CallAnswered):
+                self.count += 1
+                self._waiting.setdefault((event.request_id, event.attempt), event)
+            else:
+                self._findings.cannot_read(record, str(record.error))
+        return self._waiting.pop(wanted)
+
+    def drain(self) -> None:
+        """Read to the end of `calls`, for what cannot be read there."""
+        while (record := self._stream.take()) is not None:
+            if record.event is None:
+                self._findings.cannot_read(record, str(record.error))
+
+
+class Pools:
+    """The pool as each record of `seed-commands` left it."""
+
+    def __init__(self, pool: SeedPool) -> None:
+        self._offsets = [-1]
+        self._pools: list[tuple[SeedTask, ...]] = [_tasks(pool)]
+
+    def add(self, pool: SeedPool) -> None:
+        """Remember the pool after its last command."""
+        tasks = _tasks(pool)
+        if tasks != self._pools[-1]:
+            self._offsets.append(pool.commands_offset)
+            self._pools.append(tasks)
+
+    def at(self, offset: int) -> tuple[SeedTask, ...]:
+        return self._pools[bisect_right(self._offsets, offset) - 1]
+
+
+def _tasks(pool: SeedPool) -> tuple[SeedTask, ...]:
+    return tuple(seed.task for seed in pool.active)
+
+
+def check_lane(findings: Findings, record: Record, event: InstructionsGenerated, numbers: Mapping[str, int]) -> None:
+    """Numbers of a lane follow one another; one that was there before is a repeat, which the filter passes over."""
+    last = numbers.get(event.lane, -1)
+    if event.number <= last:
+        findings.repeated(record, record.id)
+    elif event.number > last + 1:
+        findings.diverged(
+            "lane", place_of(record), record.offset,
+            f"Generation {event.number} of lane {event.lane!r} stands after generation {last}; those between are not "
+            "on the log.", id=record.id, recorded=event.number, decided=last + 1,
+        )  # fmt: skip
+
+
+def check_seeds(
+    findings: Findings, record: Record, event: InstructionsGenerated, policy: Policy, pools: Pools, known: int
+) -> None:
+    """The seeds shown are those that the pool gives for this lane and number; `known` commands have been applied."""
+    if event.seed_commands_offset > known:
+        findings.diverged(
+            "seeds_shown", place_of(record), record.offset,
+            f"Generation {event.number} of lane {event.lane!r} was shown seeds as of {event.seed_commands_offset} of "
+            f"seed-commands, which was not there yet.", id=record.id,
+            recorded=event.seed_commands_offset, decided=known,
+        )  # fmt: skip
+        return
+    tasks = pools.at(event.seed_commands_offset)
+    pool = SeedPool.of(tasks)
+    sample = tuple(task.id for task in pool.sample(policy.seeds_per_request, policy.rng_seed, event.lane, event.number))
+    if sample != event.seed_ids:
+        findings.diverged(
+            "seeds_shown", place_of(record), record.offset,
+            f"Generation {event.number} of lane {event.lane!r} was shown other seeds than its lane, number and the "
+            "pool give.", id=record.id, recorded=event.seed_ids, decided=sample,
+        )  # fmt: skip
