@@ -3,7 +3,10 @@
 The three topics may be read in any order against each other; each by itself comes in offset order. Events that stand
 twice are told apart by what caused them: the filter decides each record of `generated` once, in order, so of `kept` a
 row not above the last (generated_offset, place) of its partition, of `rejected` a record not above the last
-generated_offset, and of `generated` a number not above the last of its lane is a repeat. The fold is pure.
+generated_offset, and of `generated` an id (which stands for lane and number) that was there before is a repeat.
+
+A record of `generated` that the filter could not read counts for nothing, for ever, also when this program can read it:
+the filter's word names no generation then. If it was put on the log again, the copy is what counts. The fold is pure.
 """
 
 from collections import Counter
@@ -17,11 +20,12 @@ from streams.core.scores import SeedScore
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A generation as far as counting needs it."""
+    """A generation as far as counting needs it; `unparsed` are the reasons of the parts that nothing was read from."""
 
     id: str
     seed_ids: tuple[str, ...]
     instructions: int
+    unparsed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Problem:
 class Verdicts:
     """The state of the fold.
 
-    generations      by offset of `generated`
+    generations      by offset of `generated`, each once, without those that the filter could not read
     told             what the filter said, by the same offset
     kept             (generated_offset, cluster) of each row, by id
     rejected         (generated_offset, reason) by instruction id
@@ -55,6 +59,7 @@ class Verdicts:
     shown            generations, decided or not, that each seed was shown in
     decided_offset   the last record of `generated` that the filter is done with, -1 for none
     generated_end    offset after the last record of `generated` that was read, repeats and unreadable ones too
+    reinstated       copies that were taken for repeats before it was known that the filter could not read the first
     """
 
     generations: dict[int, Generation] = field(default_factory=dict)
@@ -66,7 +71,10 @@ class Verdicts:
     decided_offset: int = -1
     generated_end: int = 0
     _surplus: list[Problem] = field(default_factory=list, repr=False)
-    _lanes: dict[str, int] = field(default_factory=dict, repr=False)
+    reinstated: int = 0
+    _offsets: dict[str, int] = field(default_factory=dict, repr=False)
+    _repeats: dict[str, list[tuple[int, Generation]]] = field(default_factory=dict, repr=False)
+    _unread: set[int] = field(default_factory=set, repr=False)
     _kept_last: dict[int, tuple[int, int]] = field(default_factory=dict, repr=False)
 
     @property
@@ -77,12 +85,15 @@ class Verdicts:
     def generated(self, event: InstructionsGenerated, id: str, offset: int) -> bool:
         """Take a generation into account; False for a repeat."""
         self.generated_end = max(self.generated_end, offset + 1)
-        if event.number <= self._lanes.get(event.lane, -1):
+        if offset in self._unread:
+            return True
+        generation = Generation(
+            id, event.seed_ids, len(event.instructions), tuple(part.reason for part in event.unparsed)
+        )
+        if id in self._offsets:
+            self._repeats.setdefault(id, []).append((offset, generation))
             return False
-        self._lanes[event.lane] = event.number
-        self.generations[offset] = Generation(id, event.seed_ids, len(event.instructions))
-        self.shown.update(event.seed_ids)
-        self._credit(offset)
+        self._take(offset, generation)
         return True
 
     def keep(self, event: InstructionKept, partition: int) -> bool:
@@ -93,9 +104,6 @@ class Verdicts:
         self._kept_last[partition] = cause
         if event.id in self.kept:
             self._surplus.append(Problem(event.id, event.generated_offset, "kept twice"))
-        if partition != event.cluster:
-            what = f"of cluster {event.cluster} but in partition {partition}"
-            self._surplus.append(Problem(event.id, event.generated_offset, what))
         self.kept[event.id] = (event.generated_offset, event.cluster)
         return True
 
@@ -108,6 +116,8 @@ class Verdicts:
             what = f"the filter passed over {offset - self.decided_offset - 1} records before it"
             self._surplus.append(Problem(event.generation_id, offset, what))
         self.decided_offset = offset
+        if not event.generation_id:
+            self._could_not_read(offset)
         self.told[offset] = Told(event.generated, event.kept, event.generated_total, event.kept_total)
         for rejection in event.rejections:
             if rejection.id in self.rejected:
@@ -146,6 +156,25 @@ class Verdicts:
                 if offset <= self.decided_offset and id not in expected:
                     yield Problem(id, offset, "decided, but never generated")
         yield from self._totals(generated)
+
+    def _take(self, offset: int, generation: Generation) -> None:
+        self._offsets[generation.id] = offset
+        self.generations[offset] = generation
+        self.shown.update(generation.seed_ids)
+        self._credit(offset)
+
+    def _could_not_read(self, offset: int) -> None:
+        self._unread.add(offset)
+        generation = self.generations.pop(offset, None)
+        if generation is None:
+            return
+        del self._offsets[generation.id]
+        self.shown -= Counter(generation.seed_ids)
+        copies = [copy for copy in self._repeats.pop(generation.id, ()) if copy[0] not in self._unread]
+        if copies:
+            self.reinstated += 1
+            self._take(*copies[0])
+            self._repeats[generation.id] = copies[1:]
 
     def _totals(self, generated: int) -> Iterator[Problem]:
         told = self.told.get(self.decided_offset)

@@ -24,6 +24,7 @@ from schemas.events import (
     TrainingLogged,
 )
 from schemas.seeds import SeedTask
+from streams.core.lanes import Lanes
 from streams.core.ledger import Ledger
 from streams.core.seeds import SeedPool
 
@@ -36,7 +37,7 @@ class Progress:
 
     ledger              of the whole run
     pool                the seeds in force
-    next_number         the lane's first number that is not on `generated`
+    next_number         the number after the lane's last on `generated`
     style               of the lane's last generation, None before the first
     generations         on `generated`, of all lanes, each counted once
     generated_end       offset that the next record of `generated` will get
@@ -60,7 +61,7 @@ class Progress:
     pool: SeedPool = field(init=False)
     _commands: list[tuple[int, str, ReplaceSeeds]] = field(default_factory=list)
     _windows: set[tuple[int, int]] = field(default_factory=set)
-    _last: dict[str, int] = field(default_factory=dict)
+    _lanes: Lanes = field(default_factory=Lanes)
     _numbers: dict[str, int] = field(default_factory=dict)
     _attempts: dict[str, int] = field(default_factory=dict)
     _causes: dict[int, str | None] = field(default_factory=dict)
@@ -142,11 +143,10 @@ class Progress:
                 pass
 
     def _generated(self, event: InstructionsGenerated) -> None:
-        if event.number <= self._last.get(event.lane, -1):
+        if not self._lanes.take(event.lane, event.number):
             return
-        self._last[event.lane] = event.number
         self.generations += 1
-        if event.lane != self.lane:
+        if event.lane != self.lane or event.number < self.next_number:  # one that was missing was left behind long ago
             return
         self.next_number = event.number + 1
         self.style = event.style

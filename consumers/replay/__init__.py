@@ -1,5 +1,7 @@
 """Deciding a run again from its log: the audit, the state at any time, and what other settings would have decided."""
 
-from consumers.replay.auditing import Audit, Extent, audit
+from consumers.replay.extent import Extent
+from consumers.replay.result import Audit
+from consumers.replay.sharing import audit
 
 __all__ = ["Audit", "Extent", "audit"]

@@ -58,7 +58,7 @@ class Classifiers:
             decider.use_classifier(state, classifier)
 
     def _diverged(self, offset: int, what: str) -> None:
-        self._findings.diverged("classifier", ("run", 0, -1), offset, what)
+        self._findings.misdecided("classifier", ("run", 0, -1), offset, what)
 
 
 def _close(recorded: ClassifierFitted, decided: ClassifierFitted) -> bool:

@@ -38,18 +38,18 @@ Kind = Literal[
     "altered",  # anything else about an event is another
 ]
 
-_SHOWN = 20
+SHOWN = 20
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """The filter's and the pool's state just before a divergence."""
+    """The filter's and the pool's state just before a divergence; None where a process does not follow it."""
 
     applied: int
     kept_total: int
     generated_total: int
     classifier_offset: int
-    commands_offset: int
-    seeds: int
+    commands_offset: int | None
+    seeds: int | None
 
 
 class Divergence(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,9 +92,16 @@ class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass
 class Findings:
-    """Collects what is found; keeps the first few of each sort, counts all. `state` tells the state at the moment."""
+    """Collects what is found; keeps the first few of each sort, counts all.
+
+    state        tells the state at the moment
+    conducting   whether what concerns the log as a whole is noted: order, completeness, repeats, feedback
+    deciding     whether what concerns the filter's decisions is noted
+    """
 
     state: Callable[[], State]
+    conducting: bool = True
+    deciding: bool = False
     divergences: list[Divergence] = field(default_factory=list)
     by_kind: Counter[str] = field(default_factory=Counter)
     repeats: list[Repeat] = field(default_factory=list)
@@ -113,9 +120,37 @@ class Findings:
         recorded: Any = None,
         decided: Any = None,
     ) -> None:
-        """Note a divergence that shows at (topic, partition, offset)."""
+        """Note a divergence of the log as a whole that shows at (topic, partition, offset)."""
+        if self.conducting:
+            self._note(kind, place, generated_offset, what, id, recorded, decided)
+
+    def misdecided(
+        self,
+        kind: Kind,
+        place: tuple[str, int, int],
+        generated_offset: int,
+        what: str,
+        *,
+        id: str | None = None,
+        recorded: Any = None,
+        decided: Any = None,
+    ) -> None:
+        """Note a decision of the filter that is another one."""
+        if self.deciding:
+            self._note(kind, place, generated_offset, what, id, recorded, decided)
+
+    def _note(
+        self,
+        kind: Kind,
+        place: tuple[str, int, int],
+        generated_offset: int,
+        what: str,
+        id: str | None,
+        recorded: Any,
+        decided: Any,
+    ) -> None:
         self.by_kind[kind] += 1
-        if len(self.divergences) < _SHOWN:
+        if len(self.divergences) < SHOWN:
             topic, partition, offset = place
             self.divergences.append(
                 Divergence(
@@ -133,14 +168,18 @@ class Findings:
             )
 
     def repeated(self, record: Record, id: str) -> None:
+        if not self.conducting:
+            return
         self.repeats_by_topic[record.topic] += 1
-        if len(self.repeats) < _SHOWN:
+        if len(self.repeats) < SHOWN:
             repeat = Repeat(topic=record.topic, partition=record.partition, offset=record.offset, id=id)
             self.repeats.append(repeat)
 
     def cannot_read(self, record: Record, error: str) -> None:
+        if not self.conducting:
+            return
         self.unreadable_by_topic[record.topic] += 1
-        if len(self.unreadable) < _SHOWN:
+        if len(self.unreadable) < SHOWN:
             self.unreadable.append(
                 Unreadable(topic=record.topic, partition=record.partition, offset=record.offset, error=error)
             )

@@ -5,15 +5,14 @@ recorded position in `seed-commands` left it; each answer is the one that the le
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
 
 from consumers.replay.findings import Findings, place_of
 from consumers.replay.streams import Stream
 from infra.record import Record
 from schemas.events import CallAnswered, InstructionsGenerated
 from schemas.policy import Policy
-from schemas.seeds import SeedTask
-from streams.core.seeds import SeedPool
+from streams.core.lanes import Lanes
+from streams.core.seeds import SeedPool, sampled
 
 _ANSWERED = ("ce_type", b"sedi.CallAnswered.")
 
@@ -69,29 +68,33 @@ class Pools:
 
     def __init__(self, pool: SeedPool) -> None:
         self._offsets = [-1]
-        self._pools: list[tuple[SeedTask, ...]] = [_tasks(pool)]
+        self._pools = [_ids(pool)]
 
     def add(self, pool: SeedPool) -> None:
         """Remember the pool after its last command."""
-        tasks = _tasks(pool)
-        if tasks != self._pools[-1]:
+        ids = _ids(pool)
+        if ids != self._pools[-1]:
             self._offsets.append(pool.commands_offset)
-            self._pools.append(tasks)
+            self._pools.append(ids)
 
-    def at(self, offset: int) -> tuple[SeedTask, ...]:
+    def at(self, offset: int) -> tuple[str, ...]:
+        """Ids of the seeds in the pool, in its order, after the command at `offset`."""
         return self._pools[bisect_right(self._offsets, offset) - 1]
 
 
-def _tasks(pool: SeedPool) -> tuple[SeedTask, ...]:
-    return tuple(seed.task for seed in pool.active)
+def _ids(pool: SeedPool) -> tuple[str, ...]:
+    return tuple(seed.task.id for seed in pool.active)
 
 
-def check_lane(findings: Findings, record: Record, event: InstructionsGenerated, numbers: Mapping[str, int]) -> None:
-    """Numbers of a lane follow one another; one that was there before is a repeat, which the filter passes over."""
-    last = numbers.get(event.lane, -1)
-    if event.number <= last:
+def check_lane(findings: Findings, record: Record, event: InstructionsGenerated, lanes: Lanes) -> None:
+    """Numbers of a lane follow one another, but for those of records that could not be read.
+
+    One that was there before is a repeat, which the filter passes over.
+    """
+    last = lanes.last.get(event.lane, -1)
+    if not lanes.fresh(event.lane, event.number):
         findings.repeated(record, record.id)
-    elif event.number > last + 1:
+    elif event.number > last + 1 and not findings.unreadable_by_topic["generated"]:
         findings.diverged(
             "lane", place_of(record), record.offset,
             f"Generation {event.number} of lane {event.lane!r} stands after generation {last}; those between are not "
@@ -111,9 +114,9 @@ def check_seeds(
             recorded=event.seed_commands_offset, decided=known,
         )  # fmt: skip
         return
-    tasks = pools.at(event.seed_commands_offset)
-    pool = SeedPool.of(tasks)
-    sample = tuple(task.id for task in pool.sample(policy.seeds_per_request, policy.rng_seed, event.lane, event.number))
+    pool = pools.at(event.seed_commands_offset)
+    slots = sampled(len(pool), policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
+    sample = tuple(pool[slot] for slot in slots)
     if sample != event.seed_ids:
         findings.diverged(
             "seeds_shown", place_of(record), record.offset,

@@ -47,12 +47,14 @@ class Feedback:
         self._seen: set[tuple[int, int]] = set()
         self._step = 0
         self._trained: dict[int, Counter[int]] = defaultdict(Counter)
+        self.known = -1  # last record of `seed-commands` that lies before the next command, repeats too
         self._command = self._next_command()
 
     def before(self, offset: int, state: FilterState) -> None:
         """Check the commands that were decided before the filter decided on `offset`."""
         while self._command is not None and self._command[1].as_of_offset < offset:
             record, command = self._command
+            self.known = record.offset
             self._check(record, command, state)
             if self.pool.apply(command, record.offset):
                 self._digests.add("seed-commands", record.value)
@@ -79,6 +81,7 @@ class Feedback:
                 self._findings.repeated(record, record.id)  # of two commands for one window the first counts
             else:
                 return record, record.event
+            self.known = record.offset
         return None
 
     def _check(self, record: Record, command: ReplaceSeeds, state: FilterState) -> None:
@@ -140,7 +143,7 @@ class Feedback:
         for step in window.steps:
             if step.step != self._step + 1:
                 self._findings.diverged(
-                    "steps", place_of(record), -1,
+                    "steps", place_of(record), self._findings.state().applied,
                     f"Step {step.step} stands at {record.offset} of training-log, after step {self._step}.",
                     id=record.id, recorded=step.step, decided=self._step + 1,
                 )  # fmt: skip

@@ -6,23 +6,29 @@ parent's half: the first axis once, the second once in each half, and so on; cel
 A coordinate on the cut counts as above it. Cluster number: bit k is 1 when the text is above the cut on axis k.
 
 Fitting uses scikit-learn and its numbers may differ in the last digit between machines, which is why a fit is an event:
-the numbers, rounded, are the classifier. Applying it is exact arithmetic (correctly rounded sums), the same everywhere.
+the numbers, rounded, are the classifier. Applying it is plain arithmetic in one fixed order, the same everywhere.
 """
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 
 from schemas.errors import ConfigurationError
 from schemas.events import Classifier
 from schemas.policy import Policy
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Columns = np.ndarray[tuple[int], np.dtype[np.intp]]
 
 NGRAMS = (2, 4)
 MAX_COLUMNS = 2000
 MAX_TEXTS = 20_000
 DIGITS = 7
 LONGEST_KNOWN = 30  # longer words are not remembered
+WORDS_KNOWN = 20_000
 
 
 class ClusterModel:
@@ -31,26 +37,49 @@ class ClusterModel:
     def __init__(self, classifier: Classifier) -> None:
         self._numbers = classifier
         self._column = {term: column for column, term in enumerate(classifier.vocabulary)}
+        self._known: dict[str, Columns] = {}  # most words come again and again
+
+    def __reduce__(self) -> tuple[type["ClusterModel"], tuple[Classifier]]:
+        return ClusterModel, (self._numbers,)
 
     @cached_property
-    def _weights(self) -> tuple[tuple[float, ...], ...]:
-        """PCA weight of each column on each axis, times the column's idf: [columns][axes]."""
-        components = self._numbers.components
-        return tuple(tuple(axis[column] * idf for axis in components) for column, idf in enumerate(self._numbers.idf))
+    def _weights(self) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
+        """Idf of each column, then its PCA weight on each axis times its idf: [columns][1 + axes]."""
+        import numpy as np
+
+        idf = np.array(self._numbers.idf, dtype=np.float64)
+        axes = np.array(self._numbers.components, dtype=np.float64).reshape(len(self._numbers.means), len(idf))
+        return np.column_stack((idf, (axes * idf).T))
+
+    def _columns_of(self, word: str) -> "Columns":
+        known = self._known.get(word)
+        if known is None:
+            import numpy as np
+
+            terms = char_ngrams(word, self._numbers.ngrams)
+            known = np.array([self._column[term] for term in terms if term in self._column], dtype=np.intp)
+            if len(self._known) >= WORDS_KNOWN:
+                self._known.clear()
+            self._known[word] = known
+        return known
 
     def coordinates(self, text: str) -> tuple[float, ...]:
         """The text's place on each PCA axis."""
-        counts = Counter([self._column[t] for t in char_ngrams(text, self._numbers.ngrams) if t in self._column])
-        weights = [count * self._numbers.idf[column] for column, count in counts.items()]
-        # not `weight**2`: pow of the C library is not correctly rounded, and not the same everywhere
-        norm = math.sqrt(math.fsum([weight * weight for weight in weights]))
-        sums = (
-            math.fsum([count * self._weights[column][axis] for column, count in counts.items()])
-            for axis in range(len(self._numbers.means))
-        )
-        return tuple(
-            (total / norm if norm else 0.0) - mean for total, mean in zip(sums, self._numbers.means, strict=True)
-        )
+        import numpy as np
+
+        means = self._numbers.means
+        known = [columns for word in text.lower().split() if len(columns := self._columns_of(word))]
+        if not known:
+            return tuple(0.0 - mean for mean in means)
+        counts = np.bincount(np.concatenate(known))
+        columns = counts.nonzero()[0]
+        weighted = self._weights[columns] * counts[columns, None]
+        # Sums are accumulated in the order of the columns: `np.sum` and `dot` add in an order that is their own affair.
+        # Not `weight**2`: pow of the C library is not correctly rounded, and not the same everywhere.
+        squares = weighted[:, 0] * weighted[:, 0]
+        norm = math.sqrt(np.add.accumulate(squares)[-1])
+        sums = np.add.accumulate(weighted[:, 1:])[-1].tolist()
+        return tuple((total / norm if norm else 0.0) - mean for total, mean in zip(sums, means, strict=True))
 
     def cluster(self, text: str) -> int:
         """The cluster of a text, 0 .. 2**axes - 1."""
@@ -83,7 +112,7 @@ def _ngrams_of(word: str, low: int, high: int) -> tuple[str, ...]:
 
 
 # Most words come again and again; to remember them halves the time of a fit.
-_ngrams_of_known = lru_cache(maxsize=20_000)(_ngrams_of)
+_ngrams_of_known = lru_cache(maxsize=WORDS_KNOWN)(_ngrams_of)
 
 
 def fit(texts: Sequence[str], policy: Policy) -> Classifier:
@@ -99,25 +128,22 @@ def fit(texts: Sequence[str], policy: Policy) -> Classifier:
             f"A batch size of {policy.batch_size} needs more than {axes} different seeds to fit the clusters on; "
             f"there are {len(set(texts))}. Give more seeds or a smaller batch_size."
         )
-    import numpy as np
     from sklearn.decomposition import PCA
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.feature_extraction.text import TfidfTransformer
 
     sample = [texts[place * len(texts) // MAX_TEXTS] for place in range(MAX_TEXTS)] if len(texts) > MAX_TEXTS else texts
-    vectorizer = TfidfVectorizer(
-        analyzer=lambda text: char_ngrams(text, NGRAMS), max_features=MAX_COLUMNS, dtype=np.float64
-    )
-    matrix = vectorizer.fit_transform(sample)
-    if min(matrix.shape) <= axes:
+    vocabulary, counts = _term_counts(sample)
+    if min(counts.shape) <= axes:
         raise ConfigurationError(
             f"A batch size of {policy.batch_size} needs more than {axes} different pieces of words in its seeds to fit "
-            f"the clusters on; there are {matrix.shape[1]}. Give more seeds or a smaller batch_size."
+            f"the clusters on; there are {counts.shape[1]}. Give more seeds or a smaller batch_size."
         )
+    transformer = TfidfTransformer()
+    matrix = transformer.fit_transform(counts)
     pca = PCA(n_components=axes, svd_solver="arpack", random_state=0).fit(matrix)
-    idf = tuple(_rounded(value) for value in vectorizer.idf_)
+    idf = tuple(_rounded(value) for value in transformer.idf_)
     components = tuple(tuple(_rounded(value) for value in axis) for axis in pca.components_)
     means = tuple(_rounded(value) for value in pca.components_ @ pca.mean_)
-    vocabulary = tuple(str(term) for term in vectorizer.get_feature_names_out())
     at_zero = tuple((0.0,) * 2**axis for axis in range(axes))
     literal = Classifier(
         ngrams=NGRAMS, vocabulary=vocabulary, idf=idf, components=components, means=means, cuts=at_zero
@@ -133,6 +159,34 @@ def fit(texts: Sequence[str], policy: Policy) -> Classifier:
         means=means,
         cuts=_nested_cuts([model.coordinates(text) for text in sample], axes),
     )
+
+
+def _term_counts(texts: Sequence[str]) -> tuple[tuple[str, ...], Any]:
+    """The MAX_COLUMNS most frequent n-grams, in order, and a sparse matrix of how often each text has each.
+
+    Texts are counted by words and words by n-grams, whose product is the same: most words come again and again.
+    """
+    import numpy as np
+    from scipy import sparse
+
+    words: dict[str, int] = {}
+    lines = [[words.setdefault(word, len(words)) for word in text.lower().split()] for text in texts]
+    terms: dict[str, int] = {}
+    pieces = [[terms.setdefault(term, len(terms)) for term in char_ngrams(word, NGRAMS)] for word in words]
+    matrix = _counts(lines, len(words)) @ _counts(pieces, len(terms))
+    totals = np.asarray(matrix.sum(axis=0)).ravel().tolist()
+    chosen = sorted(sorted(terms, key=lambda term: (-totals[terms[term]], term))[:MAX_COLUMNS])
+    return tuple(chosen), sparse.csr_matrix(matrix[:, [terms[term] for term in chosen]], dtype=np.float64)
+
+
+def _counts(rows: Sequence[Sequence[int]], columns: int) -> Any:
+    """How often each row holds each number below `columns`, as a sparse matrix."""
+    import numpy as np
+    from scipy import sparse
+
+    ends = np.cumsum([0, *map(len, rows)])
+    flat = np.fromiter((number for row in rows for number in row), dtype=np.int64, count=int(ends[-1]))
+    return sparse.csr_matrix((np.ones(len(flat)), flat, ends), shape=(len(rows), columns))
 
 
 def _nested_cuts(points: Sequence[tuple[float, ...]], axes: int) -> tuple[tuple[float, ...], ...]:

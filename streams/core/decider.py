@@ -5,10 +5,11 @@ cause: `generated` in offset order, and the classifiers recorded on `run`. Instr
 their order there, each also against those before it (paper, Alg. 1).
 
 Every record of `generated` gets exactly one decision and one `InstructionsRejected`, also a record that cannot be read
-and a generation that a crash of its generator wrote again: those generate nothing and keep nothing.
+and a generation that a crash of its generator wrote again: those generate nothing and keep nothing. A generation that
+could not be read when its turn came, and is put on the log again later, is decided there (`streams.core.lanes`).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -27,13 +28,18 @@ from schemas.events import (
 from schemas.policy import Policy
 from schemas.seeds import SeedTask
 from streams.core.clusters import ClusterModel, fit, marks_passed, refit_due
-from streams.core.rouge import rouge_l_fmeasure
+from streams.core.lanes import Lanes
+from streams.core.rouge import tokens_fmeasure
 from streams.core.rules import broken_rule
 from streams.core.scores import SeedScore
 from streams.core.similarity import RougeLIndex
 from streams.core.tokenize import Tokenizer, tokenizer
 
 BEFORE_ALL = -1
+_SLACK = 1e-6  # well above what rounding does to an F-measure
+Sibling = tuple[str, list[str], set[str]]
+"""Id, tokens and distinct tokens of an instruction kept before another of the same generation."""
+
 _SEED = "seed/"  # in the index a seed may have the id of an instruction: of another run, whose ids are the same
 
 
@@ -63,7 +69,7 @@ class FilterState:
 
     kept       rows by id, in the order they were kept
     applied    offset of the last record of `generated` in this state
-    numbers    last generation number of each lane
+    lanes      generation numbers decided on, of each lane
     fits       refit marks that the classifier in force has passed
     """
 
@@ -73,11 +79,16 @@ class FilterState:
     kept: dict[str, InstructionKept] = field(default_factory=dict)
     scores: dict[str, SeedScore] = field(default_factory=dict)
     applied: int = BEFORE_ALL
-    numbers: dict[str, int] = field(default_factory=dict)
+    lanes: Lanes = field(default_factory=Lanes)
     generated_total: int = 0
     fits: int = 0
     classifier_offset: int = 0
     model: ClusterModel | None = None
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        """The last generation number of each lane."""
+        return self.lanes.last
 
 
 def initial_state(configured: RunConfigured) -> FilterState:
@@ -101,18 +112,21 @@ def decide(state: FilterState, offset: int, generation_id: str, event: Instructi
             f"Generation {event.number} of lane {event.lane!r} has the id {generation_id!r}, which is not its own. "
             "Was it written by another program?"
         )
-    if event.number <= state.numbers.get(event.lane, -1):
+    if not state.lanes.fresh(event.lane, event.number):
         return nothing(state, offset, generation_id)
     if state.model is None:
         raise ValueError("The state has no classifier yet; give it one with use_classifier before deciding.")
     kept: list[InstructionKept] = []
+    siblings: list[Sibling] = []
     rejections: list[Rejection] = []
     for place, task in enumerate(event.instructions):
         id = ids.instruction_id(generation_id, place)
-        rejection = _rejection(state, kept, id, place, task)
+        tokens = state.tokenizer(task.instruction)
+        rejection = _rejection(state, siblings, id, place, task, tokens)
         if rejection is not None:
             rejections.append(rejection)
             continue
+        siblings.append((id, tokens, set(tokens)))
         kept.append(
             InstructionKept(
                 id=id,
@@ -179,7 +193,7 @@ def _count(state: FilterState, decision: Decision) -> None:
         score = state.scores.get(seed_id, SeedScore())
         state.scores[seed_id] = score.credit(decision.generated, len(decision.kept), decision.offset)
     if decision.number >= 0:
-        state.numbers[decision.lane] = decision.number
+        state.lanes.take(decision.lane, decision.number)
     state.generated_total += decision.generated
     state.applied = decision.offset
 
@@ -215,20 +229,24 @@ def use_classifier(state: FilterState, event: ClassifierFitted) -> FilterState:
 
 
 def _rejection(
-    state: FilterState, siblings: list[InstructionKept], id: str, place: int, task: Instruction
+    state: FilterState, siblings: list[Sibling], id: str, place: int, task: Instruction, tokens: list[str]
 ) -> Rejection | None:
     rule = broken_rule(task, state.policy)
     if rule is not None:
         return Rejection(id=id, place=place, reason=rule)
-    if not state.tokenizer(task.instruction):
+    if not tokens:
         return Rejection(id=id, place=place, reason="no_tokens")
     threshold = state.policy.threshold
     found = state.index.nearest_above(task.instruction)
     nearest = None if found is None else (found[0], found[1].removeprefix(_SEED))
-    for sibling in siblings:
-        fmeasure = rouge_l_fmeasure(sibling.instruction, task.instruction, tokenizer=state.tokenizer)
+    for sibling_id, theirs, distinct in siblings:
+        # no common subsequence is longer than the tokens in common: most pairs end here
+        common = sum(1 for token in tokens if token in distinct)
+        if 2 * common < threshold * (len(tokens) + len(theirs)) - _SLACK:
+            continue
+        fmeasure = tokens_fmeasure(theirs, tokens)
         if fmeasure > threshold and (nearest is None or fmeasure > nearest[0]):
-            nearest = fmeasure, sibling.id
+            nearest = fmeasure, sibling_id
     if nearest is None:
         return None
     return Rejection(

@@ -53,5 +53,9 @@ def lcs_length(a: Sequence[str], b: Sequence[str]) -> int:
 
 def rouge_l_fmeasure(a: str, b: str, *, tokenizer: Tokenizer = rouge_tokens) -> float:
     """ROUGE-L F of two texts; equal, bit for bit, to rouge_score's with the default tokenizer."""
-    first, second = tokenizer(a), tokenizer(b)
+    return tokens_fmeasure(tokenizer(a), tokenizer(b))
+
+
+def tokens_fmeasure(first: Sequence[str], second: Sequence[str]) -> float:
+    """ROUGE-L F of two token sequences."""
     return fmeasure(lcs_length(first, second), len(first), len(second))

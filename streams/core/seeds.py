@@ -83,14 +83,19 @@ class SeedPool:
         return None if gone is None else gone.seed.task
 
     def sample(self, count: int, rng_seed: int, lane: str, number: int) -> tuple[SeedTask, ...]:
-        """`count` distinct seeds for the number-th generation of a lane; all of them if the pool is smaller.
+        """`count` distinct seeds for the number-th generation of a lane; all of them if the pool is smaller."""
+        return tuple(self.active[slot].task for slot in sampled(len(self.active), count, rng_seed, lane, number))
 
-        A partial Fisher-Yates shuffle driven by SHA-256 of the rng seed, the lane, the number and the draw: uniform,
-        the same on every platform and version, and every draw its own.
-        """
-        left = list(range(len(self.active)))
-        picked = []
-        for draw in range(min(count, len(left))):
-            digest = hashlib.sha256(f"{rng_seed}/{lane}/{number}/{draw}".encode()).digest()
-            picked.append(left.pop(int.from_bytes(digest) % len(left)))
-        return tuple(self.active[slot].task for slot in picked)
+
+def sampled(size: int, count: int, rng_seed: int, lane: str, number: int) -> list[int]:
+    """Which slots of a pool of `size` the number-th generation of a lane is shown.
+
+    A partial Fisher-Yates shuffle driven by SHA-256 of the rng seed, the lane, the number and the draw: uniform,
+    the same on every platform and version, and every draw its own.
+    """
+    left = list(range(size))
+    picked = []
+    for draw in range(min(count, size)):
+        digest = hashlib.sha256(f"{rng_seed}/{lane}/{number}/{draw}".encode()).digest()
+        picked.append(left.pop(int.from_bytes(digest) % len(left)))
+    return picked

@@ -8,6 +8,7 @@ import pytest
 from consumers.fold import RunFold
 from consumers.report import report_of
 from schemas import ids
+from schemas.events import InstructionsRejected
 from streams.core.scores import SeedScore
 from tests.unit.consumers.story import Story, short_run
 
@@ -152,9 +153,12 @@ def test_a_row_outside_its_clusters_partition_is_a_fault() -> None:
     story.written[-1] = type(entry)(entry.topic, 0, entry.event, entry.id, entry.key)
     story.reject(0, 0, {}, generated=1)
 
-    (problem,) = folded(story).verdicts.problems()
+    fold = folded(story)
+    told = [problem.what for problem in fold.verdicts.problems()]
 
-    assert problem.what == "of cluster 1 but in partition 0"
+    assert fold.unreadable == {"kept": 1}
+    assert told[0] == "the filter counted 1 generated and 1 kept, the log holds 1 and 0"
+    assert told[1] == "neither kept nor rejected"
 
 
 def test_seeds_are_credited_with_what_came_of_the_generations_they_were_shown_in() -> None:
@@ -163,3 +167,64 @@ def test_seeds_are_credited_with_what_came_of_the_generations_they_were_shown_in
     assert fold.verdicts.scores["seed-0"] == SeedScore(6, 3, 2)
     assert fold.verdicts.scores["seed-1"] == SeedScore(5, 3, 1)
     assert fold.verdicts.scores["new-1"] == SeedScore(3, 1, 2)
+
+
+def unread_once(again: bool) -> Story:
+    """The filter could not read generation 1 in its turn; all of it can be read now, and it may stand there again."""
+    story = Story()
+    story.generate(0)
+    story.decide(0, 0, {0: 0}, {1: "similar", 2: "similar"})
+    unread = story.generate(1, ("seed-2",), unparsed=1)
+    story.tell(nothing(1, 3, 1), id=ids.verdict_id(1), key="offset-1")
+    story.rejected_offset = 1
+    story.generate(2)
+    story.decide(2, 2, {0: 1, 1: 0}, {2: "similar"})
+    if again:
+        story.again(unread)
+        story.decide(1, 3, {2: 1}, {0: "similar", 1: "similar"})
+    return story
+
+
+def nothing(offset: int, generated_total: int, kept_total: int) -> InstructionsRejected:
+    return InstructionsRejected(
+        generation_id="", generated_offset=offset, rejections=(), generated=0, kept=0,
+        generated_total=generated_total, kept_total=kept_total,
+    )  # fmt: skip
+
+
+def test_a_generation_that_the_filter_could_not_read_counts_for_nothing_when_it_can_be_read_later() -> None:
+    fold = folded(unread_once(again=False))
+    report = report_of(fold)
+
+    assert report.accounted, report.unaccounted_first
+    assert (report.generations, report.generated, report.unparsed_total) == (2, 6, 0)
+    assert fold.verdicts.shown["seed-2"] == 0
+
+
+def test_its_copy_is_what_counts_whichever_topic_is_read_first() -> None:
+    records = list(unread_once(again=True).records())
+    found = []
+    for first in ("generated", "rejected"):
+        fold = RunFold(Story().configured)
+        for record in sorted(records, key=lambda record: record.topic != first):
+            fold.apply(record)
+        found.append(report_of(fold, seeds=True))
+        assert fold.verdicts.shown["seed-2"] == 1
+
+    assert found[0] == found[1]
+    assert found[0].accounted, found[0].unaccounted_first
+    assert (found[0].generations, found[0].generated, found[0].kept, found[0].unparsed_total) == (3, 9, 4, 1)
+    assert found[0].duplicates == {}
+
+
+def test_a_window_that_comes_late_is_taken_once_and_stands_where_it_belongs() -> None:
+    story = Story()
+    story.train(0)
+    story.train(2)
+    late = story.train(1)
+    story.again(late)
+
+    fold = folded(story)
+
+    assert [window.window for window in fold.windows] == [0, 1, 2]
+    assert fold.dropped == {"training-log": 1}

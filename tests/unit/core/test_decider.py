@@ -251,6 +251,8 @@ def test_totals_say_how_far_the_filter_is_also_when_nothing_was_rejected() -> No
 def test_a_generation_that_was_written_again_gives_nothing_and_credits_nobody(lane: str) -> None:
     state = fresh_state()
     texts = ["Name three kinds of sweet fruit", "Explain why leaves turn red in autumn"]
+    for number in range(3):
+        decided(state, generation(number, [], lane=lane))
     decided(state, generation(3, texts, lane=lane))
     scores, kept = dict(state.scores), dict(state.kept)
     for number in (3, 2):
@@ -258,7 +260,7 @@ def test_a_generation_that_was_written_again_gives_nothing_and_credits_nobody(la
         assert (again.decision.generated, again.decision.kept, again.rejected.rejections) == (0, (), ())
         assert (again.rejected.generated, again.rejected.kept) == (0, 0)
         assert (again.rejected.generated_total, again.rejected.kept_total) == (2, 2)
-    assert (state.scores, state.kept, state.applied) == (scores, kept, 2)
+    assert (state.scores, state.kept, state.applied) == (scores, kept, 5)
 
 
 def test_lanes_number_their_generations_by_themselves() -> None:
@@ -266,6 +268,18 @@ def test_lanes_number_their_generations_by_themselves() -> None:
     decided(state, generation(7, ["Name three kinds of sweet fruit"], lane="g0"))
     assert len(kept_texts(decided(state, generation(0, ["List five rivers of Europe"], lane="g1")))) == 1
     assert state.numbers == {"g0": 7, "g1": 0}
+
+
+def test_a_generation_that_could_not_be_read_in_its_turn_is_decided_when_it_comes_again_once() -> None:
+    state = fresh_state()
+    decided(state, generation(0, ["Name three kinds of sweet fruit"]))
+    decider.evolve(state, decider.nothing(state, 1).decision)  # number 1, unreadable
+    decided(state, generation(2, ["List five rivers of Europe"]))
+
+    again = generation(1, ["Explain why leaves turn red in autumn"])
+    assert kept_texts(decided(state, again)) == ["Explain why leaves turn red in autumn"]
+    assert kept_texts(decided(state, again)) == []
+    assert (state.numbers, state.lanes.missing) == ({"g0": 2}, {})
 
 
 def test_an_unreadable_record_gets_a_decision_that_generates_nothing() -> None:
@@ -330,7 +344,7 @@ def test_restoring_many_decisions_is_evolving_by_each() -> None:
         for decision in decisions[:known]:
             decider.evolve(restored, decision)
         assert decider.restore(restored, decisions, told.append) is restored
-        for name in ("kept", "scores", "applied", "numbers", "generated_total"):
+        for name in ("kept", "scores", "applied", "lanes", "generated_total"):
             assert getattr(restored, name) == getattr(state, name)
         assert decided(restored, generation(9, texts)) == decider.decide(
             state, 3, ids.generation_id("g0", 9), generation(9, texts)
@@ -480,7 +494,7 @@ def test_a_log_decided_with_crashes_is_decided_as_in_one_go(
     assert [event.from_offset for event in recorded] == [
         event.from_offset for event in whole.classifiers if event.from_offset < len(log)
     ]
-    assert (state.kept, state.scores, state.numbers) == (whole.state.kept, whole.state.scores, whole.state.numbers)
+    assert (state.kept, state.scores, state.lanes) == (whole.state.kept, whole.state.scores, whole.state.lanes)
 
 
 @settings(max_examples=40, deadline=None)
@@ -489,16 +503,16 @@ def test_every_instruction_gets_one_verdict_and_no_two_kept_ones_are_alike(
     some: Policy, log: list[InstructionsGenerated | None]
 ) -> None:
     fold = in_one_go(small_run(some), log)
-    numbers: dict[str, int] = {}
+    taken: set[tuple[str, int]] = set()
     credits: Counter[str] = Counter()
     for event, verdict in zip(log, fold.verdicts, strict=True):
-        new = event is not None and event.number > numbers.get(event.lane, -1)
+        new = event is not None and (event.lane, event.number) not in taken
         count = len(event.instructions) if event is not None and new else 0
         places = [row.place for row in verdict.decision.kept] + [r.place for r in verdict.rejected.rejections]
         assert sorted(places) == list(range(count))
         assert (verdict.rejected.generated, verdict.rejected.kept) == (count, len(verdict.decision.kept))
         if event is not None and new:
-            numbers[event.lane] = event.number
+            taken.add((event.lane, event.number))
             credits.update(dict.fromkeys(set(event.seed_ids), count))
     assert fold.state.generated_total == sum(verdict.rejected.generated for verdict in fold.verdicts)
     assert {id: score.generated for id, score in fold.state.scores.items()} == credits

@@ -108,6 +108,8 @@ def write(log: MemoryLog, event: Event, cause: str | None = None) -> None:
             id = ids.child(event.request_id, f"answered/{event.attempt}")
         case ReplaceSeeds():
             id = ids.command_id(event.training_offset)
+        case InstructionsGenerated():
+            id = ids.generation_id(event.lane, event.number)
         case _:
             id = ids.run_id(repr(event))
     log.send(event, key="k", id=id, causation_id=cause)
@@ -125,6 +127,13 @@ def test_the_next_number_follows_the_lanes_last_on_the_log() -> None:
     assert progress.next_number == 2
     assert progress.generations == 4
     assert progress.generated_end == 5
+
+
+def test_a_number_that_was_missing_counts_once_and_moves_nothing_back() -> None:
+    before = [generated(0), generated(2), started(3), answered(started(3))]
+    progress = progress_of(*before, generated(1, style="two-step"), generated(1))
+    assert (progress.next_number, progress.generations, progress.style) == (3, 3, "alpaca")
+    assert len(progress.answers) == 1
 
 
 def test_an_unfinished_generations_answers_are_remembered_and_a_finished_ones_are_not() -> None:

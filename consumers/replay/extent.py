@@ -1,0 +1,35 @@
+"""Which part of a run is decided again."""
+
+from dataclasses import dataclass
+
+from infra.record import Record
+from schemas.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What to decide again: generations from one place to another, both included; None for the run's ends.
+
+    A place is an offset of `generated` or a timestamp in ms. What lies before is taken as it was recorded.
+    """
+
+    from_offset: int | None = None
+    from_ms: int | None = None
+    to_offset: int | None = None
+    to_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.from_offset is not None and self.to_offset is not None and self.from_offset > self.to_offset:
+            raise ConfigurationError(f"The range from offset {self.from_offset} to {self.to_offset} is empty.")
+
+    def begun(self, record: Record) -> bool:
+        return record.offset >= (self.from_offset or 0) and record.timestamp_ms >= (self.from_ms or 0)
+
+    def ended(self, offset: int, timestamp_ms: int) -> bool:
+        return (self.to_offset is not None and offset > self.to_offset) or (
+            self.to_ms is not None and timestamp_ms > self.to_ms
+        )
+
+    @property
+    def whole(self) -> bool:
+        return self.to_offset is None and self.to_ms is None

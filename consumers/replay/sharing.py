@@ -1,0 +1,136 @@
+"""An audit, shared out between processes (see `consumers.replay.auditing`), and put together again."""
+
+import multiprocessing
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import reduce
+from itertools import pairwise
+from multiprocessing.connection import Connection
+from typing import Any
+
+import msgspec
+
+from consumers.replay.auditing import Auditor, Progress
+from consumers.replay.extent import Extent
+from consumers.replay.findings import SHOWN
+from consumers.replay.result import Audit
+from infra.run import configuration
+from infra.source import TOPICS, Source
+from schemas.errors import RunError
+
+_DECIDING_TOPICS = ("run", "generated", "kept", "rejected")
+_WORTH_SHARING = 4_000  # generations; a process needs a second to start
+_SKIP = 0.25  # what it costs to take a generation as recorded, as a part of deciding it again
+_CONDUCT = 0.2  # what it costs the conductor besides
+
+
+def audit(
+    source: Source,
+    extent: Extent | None = None,
+    *,
+    jobs: int = 1,
+    progress: Progress = lambda done, of: None,
+    at_end: Callable[[Auditor], None] = lambda auditor: None,
+) -> Audit:
+    """Decide a run again and compare, in `jobs` processes. `at_end` is shown the auditor in the state it ends in.
+
+    Raises RunError when the log does not begin with how the run was configured, ConfigurationError for an empty range.
+    """
+    started = time.monotonic()
+    wanted = extent or Extent()
+    starts = _starts(source, jobs) if wanted == Extent() else [0]
+    with ExitStack() as stack:
+        parts = [
+            stack.enter_context(_Part(source, Extent(from_offset=first, to_offset=following - 1)))
+            for first, following in pairwise(starts)
+        ]
+        mine = Extent(from_offset=starts[-1]) if len(starts) > 1 else wanted
+        auditor = run(source, mine, True, progress)
+        at_end(auditor)
+        found = [*(part.result() for part in parts), auditor.audit(0.0)]
+    return msgspec.structs.replace(reduce(together, found), seconds=time.monotonic() - started)
+
+
+def run(source: Source, extent: Extent, conducting: bool, progress: Progress = lambda done, of: None) -> Auditor:
+    """One pass over a run."""
+    configured, classifiers = configuration(source)
+    with source.open(TOPICS if conducting else _DECIDING_TOPICS) as reading:
+        auditor = Auditor(configured, classifiers, reading, extent, conducting)
+        auditor.run(progress)
+    return auditor
+
+
+def together(before: Audit, after: Audit) -> Audit:
+    """What two parts found, of which the second one was the conductor's or follows the first."""
+    found = sorted((*before.found, *after.found), key=lambda divergence: divergence.generated_offset)
+    return msgspec.structs.replace(
+        after,
+        from_offset=before.from_offset,
+        checked={name: count + before.checked.get(name, 0) for name, count in after.checked.items()},
+        divergences=before.divergences + after.divergences,
+        by_kind=dict((Counter(before.by_kind) + Counter(after.by_kind)).most_common()),
+        first=found[0] if found else None,
+        found=tuple(found[:SHOWN]),
+    )
+
+
+def _starts(source: Source, jobs: int) -> list[int]:
+    """Where each process begins to decide, so that all end at about the same time; the conductor is the last."""
+    with source.open(["generated"]) as reading:
+        end = reading.ends()["generated", 0]
+    if jobs < 2 or end < _WORTH_SHARING:
+        return [0]
+    low, high = 0.0, float(end) * (1 + _CONDUCT)
+    starts: list[float] = []
+    for _ in range(50):  # find the time in which `jobs` processes together reach the end
+        time_each = (low + high) / 2
+        starts = [0.0]
+        for number in range(jobs):
+            own = _CONDUCT * end if number == jobs - 1 else 0.0
+            starts.append(starts[-1] + max(0.0, time_each - own - _SKIP * starts[-1]))
+        low, high = (time_each, high) if starts[-1] < end else (low, time_each)
+    return [round(start) for start in starts[:-1]]
+
+
+class _Part:
+    """A part that a process of its own decides again."""
+
+    def __init__(self, source: Source, extent: Extent) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._mine, theirs = context.Pipe(duplex=False)
+        self._process = context.Process(target=_decide_part, args=(source, extent, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def result(self) -> Audit:
+        """Wait for it. Raises what it raised."""
+        try:
+            found: Any = self._mine.recv()
+        except EOFError:
+            self._process.join()
+            raise RunError(
+                f"A process of the audit ended with {self._process.exitcode}. Was it killed? Try again with --jobs 1."
+            ) from None
+        if isinstance(found, Exception):
+            raise found
+        return msgspec.json.decode(found, type=Audit)
+
+    def __enter__(self) -> "_Part":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.is_alive():
+            self._process.terminate()
+        self._process.join()
+        self._mine.close()
+
+
+def _decide_part(source: Source, extent: Extent, results: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started this, who ends it
+    try:
+        results.send(msgspec.json.encode(run(source, extent, False).audit(0.0)))
+    except Exception as error:  # noqa: BLE001 - raised again by whoever waits for it
+        results.send(error)
