@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from infra.connection import MAX_RECORD_BYTES, connection
-from infra.record import Partition, Record, dead_letter_headers, now
+from infra.dead_letters import NO_VALUE, can_be_written, dead_letter_headers, left_out_headers
+from infra.record import Partition, Record, now
 from infra.settings import Settings
 from schemas import ids
 from schemas.envelope import Meta, encode
@@ -25,6 +26,13 @@ from schemas.registry import spec_of
 from schemas.topics import dead_letter_name, topic_name
 
 Pending = Any  # a kafka-python FutureRecordMetadata, which has no types
+
+_CONFIRM_S = 130.0
+_FETCH_BYTES = 1024 * 1024  # of a partition at a time; a larger record comes all the same, alone
+
+
+class NotWritable(BrokerError):
+    """The cluster, or its client, does not take such a record."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ class LogWriter:
             ) from error
         return future
 
-    def wait(self, future: Pending, timeout_s: float = 130.0) -> Written:
+    def wait(self, future: Pending, timeout_s: float = _CONFIRM_S) -> Written:
         """Wait for a `send` to be confirmed."""
         try:
             metadata = future.get(timeout=timeout_s)
@@ -82,16 +90,36 @@ class LogWriter:
         return Written(metadata.partition, metadata.offset)
 
     def dead_letter(self, record: Record) -> Written:
-        """Put a record that could not be read on its topic's dead-letter topic, bytes, key and headers as they were."""
-        headers = [
-            *record.headers,
-            *dead_letter_headers(record.topic, record.partition, record.offset, str(record.error)),
-        ]
-        future = self._producer.send(
-            dead_letter_name(topic_name(self._run, record.topic)),
-            value=record.value, key=record.key, headers=headers, partition=0,
-        )  # fmt: skip
-        return self.wait(future)
+        """Put a record that could not be read on its topic's dead-letter topic, bytes, key and headers as they were.
+
+        One that cannot be written like that is only named there.
+        """
+        topic = dead_letter_name(record.topic)
+        error = f"{type(record.error).__name__}: {record.error}"
+        added = dead_letter_headers(record.topic, record.partition, record.offset, error)
+        try:
+            return self.put(topic, 0, record.key, record.value, [*record.headers, *added])
+        except NotWritable:
+            return self.put(topic, 0, None, NO_VALUE, left_out_headers(added))
+
+    def put(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes]]
+    ) -> Written:
+        """Write bytes as they are, to a topic or a dead-letter topic, and wait until the cluster has them.
+
+        Raises NotWritable when they are too many or of a form that is not taken, BrokerError when the write fails.
+        """
+        name, said = topic_name(self._run, topic), list(headers)
+        if not can_be_written(key, value, said):
+            raise NotWritable(f"A record without key and value, or a header without a value, cannot be put on {name}.")
+        try:
+            future = self._producer.send(name, value=value, key=key, headers=said, partition=partition)
+            metadata = future.get(timeout=_CONFIRM_S)
+        except MessageSizeTooLargeError as error:
+            raise NotWritable(f"A record is too large for {name}: {error}. Raise its max.message.bytes.") from error
+        except KafkaError as error:
+            raise BrokerError(f"Writing to {name} failed: {error}. Is the cluster up? `sedi broker status`.") from error
+        return Written(metadata.partition, metadata.offset)
 
     def close(self) -> None:
         self._producer.close(timeout=30)
@@ -107,20 +135,23 @@ class LogReader:
     """Reads some of a run's topics from given offsets, all partitions, in the order the cluster serves them.
 
     Order is kept within a partition only. `position` is where the next record of a partition would come from.
+    With a `group` it begins at the offsets that were committed for that, and `commit` commits; it never joins it.
     """
 
-    def __init__(self, settings: Settings, run: str, topics: Iterable[str], component: str = "reader") -> None:
+    def __init__(
+        self, settings: Settings, run: str, topics: Iterable[str], component: str = "reader", group: str | None = None
+    ) -> None:
         self._settings = settings
         self._run = run
         self._names = {topic_name(run, topic): topic for topic in topics}
         try:
             self._consumer = KafkaConsumer(
                 **connection(settings, f"sedi-{run}-{component}"),
-                group_id=None,
+                group_id=group,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 allow_auto_create_topics=False,
-                max_partition_fetch_bytes=MAX_RECORD_BYTES,
+                max_partition_fetch_bytes=_FETCH_BYTES,
                 fetch_max_wait_ms=100,
             )
         except KafkaError as error:
@@ -128,7 +159,8 @@ class LogReader:
         try:
             self._partitions = self._find_partitions()
             self._consumer.assign(self._partitions)
-            self._consumer.seek_to_beginning(*self._partitions)
+            if group is None:
+                self._consumer.seek_to_beginning(*self._partitions)
         except KafkaError as error:
             self._consumer.close()
             raise _away(settings, error) from error
@@ -187,6 +219,11 @@ class LogReader:
 
     def poll(self, timeout_s: float = 0.5, limit: int = 1000) -> list[Record]:
         """The records that have come, at most `limit`; waits up to `timeout_s` for the first."""
+        fetcher = self._consumer._fetcher
+        if not fetcher._next_partition_records:
+            # kafka-python 3.0.12 gives out what it holds of a partition that was paused and resumed only while this is
+            # None, and leaves what it has read to the end in it: the partition would stand still for ever.
+            fetcher._next_partition_records = None
         try:
             batches = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=limit)
         except KafkaError as error:
@@ -198,6 +235,13 @@ class LogReader:
             for batch in batches.values()
             for raw in batch
         ]
+
+    def commit(self) -> None:
+        """Commit for the group what `poll` has given so far."""
+        try:
+            self._consumer.commit()
+        except KafkaError as error:
+            raise _away(self._settings, error) from error
 
     def read_to_end(self, stall_s: float = 30.0) -> Iterator[Record]:
         """All records from the current positions up to what the ends are now.
@@ -233,7 +277,8 @@ class LogReader:
             return found
         self.seek(topic, partition, start)
         deadline = time.monotonic() + 30.0
-        while not found or found[-1].offset < stop - 1:
+        # The reader's position, and not the last record found, tells the end: no record may stand at the last offsets.
+        while self.position(topic, partition) < stop:
             found += [record for record in self.poll(limit=limit) if record.offset < stop]
             if time.monotonic() > deadline:
                 raise BrokerError(f"Reading {topic} from {start} to {stop} did not end in 30 s. `sedi broker status`.")

@@ -1,12 +1,14 @@
 """A record as it lies on the log, whoever delivered it: a Kafka client, an archive, a test.
 
 What it holds is read when first asked for, so that whoever only passes records on, or only compares their bytes, does
-not pay for it. Reading never raises: a record that does not decode says so in `error`.
+not pay for it. Reading never raises: a record that does not decode, or does not belong where it stands
+(`infra.placement`), says so in `error` and holds no event for anybody.
 """
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from infra.placement import require_place
 from schemas.envelope import Decoded, decode
 from schemas.errors import SchemaError
 from schemas.events import Event
@@ -30,7 +32,6 @@ class Record:
         key: bytes | None,
         value: bytes | None,
         headers: Iterable[tuple[str, bytes]] = (),
-        error: SchemaError | None = None,
     ) -> None:
         self.topic = topic
         self.partition = partition
@@ -40,14 +41,16 @@ class Record:
         self.value = value
         self.headers: Headers = tuple(headers)
         self._decoded: Decoded | None = None
-        self._error = error
+        self._error: SchemaError | None = None
 
     @property
     def decoded(self) -> Decoded | None:
-        """The event with its envelope; None for a record that does not read as what it says it is."""
+        """The event with its envelope; None for a record that does not read as what it says it is, here."""
         if self._decoded is None and self._error is None:
             try:
-                self._decoded = decode(self.key, self.value, self.headers)
+                decoded = decode(self.key, self.value, self.headers)
+                require_place(self.topic, self.partition, decoded)
+                self._decoded = decoded
             except SchemaError as error:
                 self._error = error
         return self._decoded
@@ -72,25 +75,8 @@ class Record:
         """The partition it stands in."""
         return self.topic, self.partition
 
-    def refused(self, error: SchemaError) -> "Record":
-        """The same record, as one that is wrong where it stands although it decodes."""
-        return Record(
-            self.topic, self.partition, self.offset, self.timestamp_ms, self.key, self.value, self.headers, error
-        )
-
     def __repr__(self) -> str:
         return f"Record({self.topic}/{self.partition}@{self.offset})"
-
-
-def dead_letter_headers(topic: str, partition: int, offset: int, error: str) -> list[tuple[str, bytes]]:
-    """What a dead letter says of itself besides what it was: where from, why, when."""
-    return [
-        ("dlq_topic", topic.encode()),
-        ("dlq_partition", str(partition).encode()),
-        ("dlq_offset", str(offset).encode()),
-        ("dlq_error", error.encode()),
-        ("dlq_time", now().encode()),
-    ]
 
 
 def now() -> str:

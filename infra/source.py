@@ -21,7 +21,7 @@ from schemas.topics import dead_letter_name, topic_specs
 TOPICS = ("run", "calls", "generated", "kept", "rejected", "training-log", "seed-commands")
 """A run's topics, causes before effects."""
 
-_AHEAD = 5_000  # records of a partition that wait for their turn before its fetching is paused
+_AHEAD = 1_000  # records of a partition that wait for their turn before its fetching is paused
 _STALL_S = 30.0
 
 
@@ -174,4 +174,4 @@ def dead_letter_topics() -> tuple[str, ...]:
 
 
 def _effects_first(topic: str) -> int:
-    return -TOPICS.index(topic) if topic in TOPICS else 1
+    return -TOPICS.index(topic) if topic in TOPICS else -len(TOPICS)  # dead letters are effects of what they were

@@ -1,0 +1,102 @@
+"""`sedi archive` and `sedi restore`: a run's log as files, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
+
+if TYPE_CHECKING:
+    from infra.archive import Show
+
+
+def register(app: typer.Typer) -> None:
+    app.command("archive", epilog=epilog("sedi archive demo-archive --run demo --gzip"))(archive)
+    app.command("restore", epilog=epilog("sedi restore demo-archive --bootstrap-servers 127.0.0.1:29092"))(restore)
+
+
+def archive(
+    *,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write it; must not be there yet.")],
+    run: Run = DEFAULT_RUN,
+    gzip: Annotated[bool, typer.Option("--gzip", help="Compress the files.")] = False,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Write a run's whole log, as it is now, into a folder of files; the run may go on meanwhile.
+
+    A file of JSON Lines for each partition, dead letters and the worker's tables included, and a manifest with the
+    SHA-256 of each. Other commands read it with --from-files; `sedi restore` puts it back on a cluster.
+    """
+    from infra.archiving import write_archive
+    from sedi.output import console, print_json
+
+    with _progress() as show:
+        manifest = write_archive(cluster_of(bootstrap_servers, state_dir), run, folder, compress=gzip, show=show)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    records = sum(file.records for file in manifest.files)
+    if as_json:
+        print_json({"folder": folder, "bytes": size, "records": records, "manifest": manifest})
+    else:
+        console().print(
+            f"Run {run}: {records:,} records of {len(manifest.files)} partitions are in {folder}, {size:,} bytes."
+        )
+
+
+def restore(
+    *,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="An archive that `sedi archive` wrote.")],
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Put an archived run back on a cluster: same name, partitions, offsets, bytes and times.
+
+    The archive is checked before anything is written, the cluster is read back afterwards. A cluster that has other
+    records of the run is left alone. A restore that was interrupted goes on when it is done again.
+    """
+    from infra.restoring import restore_archive
+    from sedi.output import console, print_json, tell
+
+    settings = cluster_of(bootstrap_servers, state_dir)
+    try:
+        with _progress() as show:
+            found = restore_archive(settings, folder, show)
+    except KeyboardInterrupt:
+        tell(
+            f"Not all is back. `sedi restore {folder}` goes on where this stopped; let nothing use the run until then."
+        )
+        raise
+    if as_json:
+        print_json(found)
+    else:
+        before = found.records - found.written
+        already = f"; {before:,} of them were there already" if before else ""
+        console().print(
+            f"Run {found.run}: {found.records:,} records of {found.partitions} partitions are back{already}."
+        )
+
+
+@contextmanager
+def _progress() -> Iterator[Show]:
+    """A bar for each thing that is done one after the other, on standard error when a person looks at it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        current: dict[str, object] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if current.get("what") != what:
+                current.update(what=what, task=bars.add_task(what, total=total))
+            bars.update(current["task"], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield show

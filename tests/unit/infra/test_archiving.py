@@ -1,0 +1,77 @@
+"""What an archive covers is fixed effects first, and every partition has its file."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import infra.archiving
+import infra.source
+from infra.archive import ArchiveSource
+from infra.archiving import TABLES, write_archive
+from infra.record import Record
+from infra.settings import Settings
+from infra.source import TOPICS, dead_letter_topics
+
+ASKED: list[str] = []
+
+
+class Cluster:
+    """A LogReader of a run whose topics are all empty, but for one record on `kept`; `kept` has two partitions."""
+
+    def __init__(self, settings: Settings, run: str, topics: Iterable[str], component: str) -> None:
+        self._places = [(topic, 0) for topic in topics] + [("kept", 1)]
+        self._given = False
+        ASKED.clear()
+
+    def starts(self) -> dict[tuple[str, int], int]:
+        return dict.fromkeys(self._places, 4)
+
+    def ends(self, topics: list[str]) -> dict[tuple[str, int], int]:
+        ASKED.extend(topics)
+        return {place: 5 + (place == ("kept", 1)) for place in self._places if place[0] in topics}
+
+    def position(self, topic: str, partition: int) -> int:
+        return 6 if self._given else 4
+
+    def poll(self) -> list[Record]:
+        self._given = True
+        return [Record("kept", 1, 4, 0, b"k", b"v")]
+
+    def pause(self, places: Any) -> None: ...
+
+    def resume(self, places: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ArchiveSource:
+    monkeypatch.setattr(infra.source, "LogReader", Cluster)
+    monkeypatch.setattr(infra.archiving, "existing_tables", lambda settings, run: TABLES)
+    write_archive(Settings(), "r", tmp_path / "made" / "archive")
+    return ArchiveSource(tmp_path / "made" / "archive")
+
+
+def test_the_ends_are_asked_for_effects_first(archive: ArchiveSource) -> None:
+    """Else the kept table may say that a generation is decided whose verdict is not in the archive."""
+    assert [*TABLES, *dead_letter_topics(), *reversed(TOPICS)] == ASKED
+
+
+def test_every_partition_has_a_file_and_the_tables_are_not_among_the_topics(archive: ArchiveSource) -> None:
+    archive.verify()
+    topics = {("kept", 1), *((topic, 0) for topic in (*TOPICS, *dead_letter_topics()))}
+    assert {file.place for file in archive.manifest.files} == topics
+    assert {file.topic for file in archive.manifest.tables} == set(TABLES)
+    names = {file.name for file in (*archive.manifest.files, *archive.manifest.tables)}
+    assert {"kept-1.jsonl", "kept.dlq-0.jsonl", "worker-kept-changelog-0.jsonl"} <= names
+    assert {path.name for path in archive.folder.iterdir()} == names | {"manifest.json"}
+    assert [path.name for path in archive.folder.parent.iterdir()] == ["archive"]
+
+
+def test_an_offset_that_is_missing_on_the_log_is_missing_in_the_file(archive: ArchiveSource) -> None:
+    (kept,) = (file for file in archive.manifest.files if file.place == ("kept", 1))
+    assert (kept.start, kept.end, kept.records) == (4, 6, 1)
+    with archive.open(["kept"]) as reading:
+        assert [record.offset for record in reading.rest()] == [4]
