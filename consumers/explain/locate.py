@@ -1,0 +1,167 @@
+"""What an id stands for, given whole or by its start.
+
+One reading of the run: a record is decoded only when the bytes of the id stand in it. An id may stand for two things: a
+promoted seed has the id of the instruction it was. An id that is given whole counts as itself, also where it is
+the start of another.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from consumers.explain.once import Progress, no_progress, records
+from infra.record import Record
+from infra.source import Reading, Source
+from schemas import ids
+from schemas.errors import RunError
+from schemas.events import (
+    CallStarted,
+    InstructionKept,
+    InstructionsGenerated,
+    InstructionsRejected,
+    ReplaceSeeds,
+    RunConfigured,
+)
+from streams.core.seeds import SeedPool
+
+Kind = Literal["seed", "instruction", "generation", "request"]
+
+SHORTEST_PREFIX = 6
+TOPICS = ("run", "calls", "generated", "kept", "rejected", "seed-commands")
+
+_UUID_PART = re.compile(r"[0-9a-f-]{6,36}")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is asked about.
+
+    generation_id   of an instruction, a generation or a request
+    place           of an instruction in its generation
+    step            of a request in its generation
+    """
+
+    id: str
+    kinds: tuple[Kind, ...]
+    generation_id: str | None = None
+    place: int | None = None
+    step: int | None = None
+
+
+@dataclass
+class _Search:
+    """What was found so far, by id."""
+
+    text: str
+    found: dict[str, dict[Kind, Subject]] = field(default_factory=dict)
+
+    def fits(self, id: str) -> bool:
+        return id == self.text or (len(self.text) >= SHORTEST_PREFIX and id.startswith(self.text))
+
+    def offer(self, kind: Kind, id: str, **of: object) -> None:
+        if self.fits(id):
+            self.found.setdefault(id, {}).setdefault(kind, Subject(id, (kind,), **of))  # type: ignore[arg-type]
+
+
+def locate(source: Source, text: str, progress: Progress = no_progress) -> Subject:
+    """What `text` stands for in the run. Raises RunError when it is nothing's id, or the start of several."""
+    search = _Search(text)
+    with source.open(TOPICS) as reading:
+        _seeds(search, reading, progress)
+        if _UUID_PART.fullmatch(text):
+            last = _decided(search, reading, progress)
+            _generated(search, reading, last, progress)
+            _calls(search, reading, progress)
+    return _chosen(search, source)
+
+
+def _seeds(search: _Search, reading: Reading, progress: Progress) -> None:
+    configured: RunConfigured | None = None
+    for record in records(reading, "run", progress):
+        if configured is None and isinstance(record.event, RunConfigured):
+            configured = record.event
+    pool = SeedPool.of(() if configured is None else configured.seeds)
+    for record in records(reading, "seed-commands", progress):
+        if isinstance(record.event, ReplaceSeeds):
+            pool.apply(record.event, record.offset)
+    for id in [seed.task.id for seed in pool.active] + list(pool.evicted):
+        search.offer("seed", id)
+
+
+def _decided(search: _Search, reading: Reading, progress: Progress) -> int:
+    """Look at what the filter decided; returns the last offset of `generated` that it told of."""
+    last: Record | None = None
+    for record in records(reading, "rejected", progress):
+        last = record
+        if _names(record, search) and isinstance(record.event, InstructionsRejected):
+            for item in record.event.rejections:
+                search.offer("instruction", item.id, generation_id=record.event.generation_id, place=item.place)
+    for record in records(reading, "kept", progress):
+        if _names(record, search) and isinstance(record.event, InstructionKept):
+            row = record.event
+            search.offer("instruction", row.id, generation_id=row.generation_id, place=row.place)
+    event = None if last is None else last.event
+    return event.generated_offset if isinstance(event, InstructionsRejected) else -1
+
+
+def _generated(search: _Search, reading: Reading, decided: int, progress: Progress) -> None:
+    for record in records(reading, "generated", progress):
+        if record.offset > decided and isinstance(record.event, InstructionsGenerated):
+            # ids of what is not decided yet stand nowhere; they follow from the generation's
+            for place in range(len(record.event.instructions)):
+                search.offer("instruction", ids.instruction_id(record.id, place), generation_id=record.id, place=place)
+        if _names(record, search) and isinstance(record.event, InstructionsGenerated):
+            search.offer("generation", record.id, generation_id=record.id)
+
+
+def _calls(search: _Search, reading: Reading, progress: Progress) -> None:
+    for record in records(reading, "calls", progress):
+        if _names(record, search) and isinstance(record.event, CallStarted):
+            call = record.event
+            search.offer("request", call.request_id, generation_id=call.generation_id, step=call.step)
+            search.offer("generation", call.generation_id, generation_id=call.generation_id)
+
+
+def _names(record: Record, search: _Search) -> bool:
+    wanted = search.text.encode()
+    return wanted in (record.key or b"") or wanted in (record.value or b"")
+
+
+def _chosen(search: _Search, source: Source) -> Subject:
+    found = search.found
+    if search.text in found:
+        return _merged(found[search.text])
+    if not found:
+        short = len(search.text) < SHORTEST_PREFIX
+        hint = f" The start of an id is enough from {SHORTEST_PREFIX} characters on." if short else ""
+        raise RunError(
+            f"Nothing in {source.name} has the id {search.text!r}: no seed, instruction, generation or request.{hint} "
+            "Ids are on the log: `sedi tail --until-end --json`, `sedi seeds list`."
+        )
+    if len(found) > 1:
+        some = ", ".join(_names_of(found))
+        raise RunError(f"{search.text!r} is the start of {len(found)} ids: {some}. Give more of the one you mean.")
+    return _merged(next(iter(found.values())))
+
+
+def _names_of(found: dict[str, dict[Kind, Subject]]) -> Iterator[str]:
+    for shown, (id, kinds) in enumerate(sorted(found.items())):
+        if shown == _SHOWN:
+            yield "..."
+            return
+        yield f"{id} ({' and '.join(kinds)})"
+
+
+def _merged(kinds: dict[Kind, Subject]) -> Subject:
+    """One subject of all that an id stands for; where the instruction is, its place counts."""
+    told = next((kinds[kind] for kind in ("instruction", "request", "generation") if kind in kinds), None)
+    first = next(iter(kinds.values()))
+    return Subject(
+        first.id,
+        tuple(kinds),
+        None if told is None else told.generation_id,
+        None if told is None else told.place,
+        None if told is None else told.step,
+    )

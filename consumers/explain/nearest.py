@@ -1,0 +1,81 @@
+"""What an instruction is most like of all it was compared with, and what the two have in common.
+
+Every row is compared, with the scores of `streams.core.rouge`, so the answer is exact also below the threshold. Rows
+may come in any order: of equal scores the earliest in the run's total order counts, as in the decider.
+"""
+
+from dataclasses import dataclass, field
+
+from consumers.explain.told import At, Nearest, Span
+from infra.record import Record
+from schemas.events import InstructionKept
+from schemas.seeds import SeedTask
+from streams.core.decider import BEFORE_ALL
+from streams.core.lcs import common_subsequence, token_spans
+from streams.core.rouge import fmeasure, lcs_length
+from streams.core.tokenize import Tokenizer
+
+Key = tuple[int, int]
+
+
+@dataclass
+class NearestSearch:
+    """The best so far, of what stands before `before`."""
+
+    text: str
+    before: Key
+    tokenizer: Tokenizer
+    _best: tuple[float, int, int] = (0.0, 0, 0)
+    _found: tuple[str, str, At | None] | None = None
+    _tokens: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tokens = self.tokenizer(self.text)
+
+    def row(self, row: InstructionKept, record: Record) -> None:
+        key = row.generated_offset, row.place
+        if key < self.before and self._better(row.instruction, key):
+            self._found = row.id, row.instruction, at(record)
+
+    def seed(self, seed: SeedTask, place: int) -> None:
+        """An initial seed, which the policy has instructions compared with."""
+        if self._better(seed.instruction, (BEFORE_ALL, place)):
+            self._found = seed.id, seed.instruction, None
+
+    def result(self) -> Nearest | None:
+        """None when nothing has a token in common with the instruction."""
+        if self._found is None:
+            return None
+        id, text, where = self._found
+        theirs = self.tokenizer(text)
+        pairs = common_subsequence(self._tokens, theirs)
+        return Nearest(
+            id=id,
+            kind="seed" if where is None else "kept",
+            at=where,
+            instruction=text,
+            similarity=self._best[0],
+            lcs=len(pairs),
+            tokens=(len(self._tokens), len(theirs)),
+            marks=_marks(self.text, self.tokenizer, [mine for mine, _ in pairs]),
+            its_marks=_marks(text, self.tokenizer, [other for _, other in pairs]),
+        )
+
+    def _better(self, text: str, key: Key) -> bool:
+        tokens = self.tokenizer(text)
+        score = fmeasure(lcs_length(self._tokens, tokens), len(self._tokens), len(tokens))
+        rank = score, -key[0], -key[1]
+        if not score or (self._found is not None and rank <= self._best):
+            return False
+        self._best = rank
+        return True
+
+
+def at(record: Record) -> At:
+    """Where a record stands."""
+    return At(topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp_ms)
+
+
+def _marks(text: str, tokenizer: Tokenizer, places: list[int]) -> tuple[Span, ...] | None:
+    spans = token_spans(text, tokenizer)
+    return None if spans is None else tuple(spans[place] for place in places)

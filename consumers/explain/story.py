@@ -1,0 +1,175 @@
+"""The stories that the log tells: of an instruction, a seed, a generation or a request."""
+
+from consumers.explain.asked import generation_of, requests_of
+from consumers.explain.evidence import Evidence, gather
+from consumers.explain.fed_back import became_seed, candidacies_of, seed_of, training_of
+from consumers.explain.locate import Subject, locate
+from consumers.explain.once import Progress, no_progress
+from consumers.explain.spans import instruction_span
+from consumers.explain.told import (
+    Answer,
+    At,
+    Brief,
+    Classifier,
+    Explanation,
+    Instruction,
+    Made,
+    Nearest,
+    Outcome,
+    Rule,
+    Verdict,
+)
+from infra.source import Source
+from schemas import ids
+from schemas.errors import RunError
+from schemas.events import InstructionsGenerated, Rejection
+from streams.core.rules import RULES
+from streams.core.tokenize import tokenizer
+
+
+def explain(source: Source, id: str, progress: Progress = no_progress) -> Explanation:
+    """What the log says about the thing that `id`, or its start, stands for.
+
+    The run is read twice, in memory that does not grow with it. `progress` is told how many records more were read.
+    Raises RunError when there is no such run, when nothing has the id, or when it is the start of several.
+    """
+    found = gather(source, locate(source, id, progress), progress)
+    subject = found.subject
+    made = "generation" in subject.kinds or "request" in subject.kinds
+    return Explanation(
+        run=source.run,
+        id=subject.id,
+        kinds=subject.kinds,
+        instruction=_instruction(found) if "instruction" in subject.kinds else None,
+        seed=seed_of(found) if "seed" in subject.kinds else None,
+        made=_made(found) if made else None,
+    )
+
+
+# -- an instruction ------------------------------------------------------------------------------------------------
+
+
+def _instruction(found: Evidence) -> Instruction:
+    subject, policy = found.subject, found.configured.policy
+    generation = generation_of(found)
+    if found.generation is None or generation is None or subject.place is None:
+        raise RunError(
+            f"Instruction {subject.id} was decided, but its generation {subject.generation_id} is not on `generated`: "
+            "the log is not whole. `sedi report` checks the books."
+        )
+    event = found.generation[1]
+    task = event.instructions[subject.place]
+    rules = [Rule(name=name, passed=not breaks(task, policy)) for name, breaks in RULES.items() if name in policy.rules]
+    rules.append(Rule(name="no_tokens", passed=bool(tokenizer(policy.tokenizer)(task.instruction))))
+    nearest = None if found.nearest is None else found.nearest.result()
+    kept = found.kept.get(subject.id)
+    return Instruction(
+        id=subject.id,
+        place=subject.place,
+        instruction=task.instruction,
+        input=task.input,
+        output=task.output,
+        generation=generation,
+        answers=_answers(event, subject),
+        rules=tuple(rules),
+        verdict=_verdict(found, rules, nearest),
+        nearest=nearest,
+        cluster=None if kept is None else kept[1].cluster,
+        classifier=_classifier(found, generation.at.offset if kept is None else kept[1].classifier_offset),
+        training=training_of(found, subject.id),
+        candidacies=candidacies_of(found, subject.id),
+    )
+
+
+def _outcome(found: Evidence, id: str) -> tuple[Outcome, At | None, Rejection | None]:
+    if id in found.kept:
+        return "kept", found.kept[id][0], None
+    if id in found.rejected:
+        return "rejected", *found.rejected[id]
+    return "undecided", None, None
+
+
+def _verdict(found: Evidence, rules: list[Rule], nearest: Nearest | None) -> Verdict:
+    threshold = found.configured.policy.threshold
+    outcome, at, rejection = _outcome(found, found.subject.id)
+    again = next((rule.name for rule in rules if not rule.passed), None)
+    if again is None:
+        again = "similar" if nearest is not None and nearest.similarity > threshold else "kept"
+    agrees = again == ("kept" if rejection is None else rejection.reason)
+    if rejection is not None and rejection.reason == "similar":
+        told = rejection.similarity, rejection.nearest_id, rejection.threshold
+        agrees = agrees and nearest is not None and told == (nearest.similarity, nearest.id, threshold)
+    decided = outcome != "undecided"
+    return Verdict(
+        outcome=outcome,
+        at=at,
+        reason=None if rejection is None else rejection.reason,
+        similarity=None if rejection is None else rejection.similarity,
+        nearest_id=None if rejection is None else rejection.nearest_id,
+        threshold=threshold if rejection is None or rejection.threshold is None else rejection.threshold,
+        recomputed=again if decided else None,
+        agrees=agrees if decided else None,
+    )
+
+
+def _answers(event: InstructionsGenerated, subject: Subject) -> tuple[Answer, ...]:
+    """The answers that the instruction was read from: one, or in two steps the list and the answer to it."""
+    assert subject.generation_id is not None
+    assert subject.place is not None
+    raws = {answer.request_id: answer.raw for answer in event.answers}
+    first = ids.request_id(subject.generation_id, 0)
+    told = []
+    if first in raws:
+        two_steps = event.style == "two-step"
+        span = instruction_span(raws[first], event.instructions, subject.place)
+        told.append(Answer(request_id=first, holds="instruction" if two_steps else "both", raw=raws[first], span=span))
+        second = ids.request_id(subject.generation_id, subject.place + 1)
+        if two_steps and second in raws:
+            told.append(Answer(request_id=second, holds="output", raw=raws[second], span=None))
+    return tuple(told)
+
+
+def _classifier(found: Evidence, offset: int) -> Classifier | None:
+    """The classifier in force for generations at `offset`."""
+    begun = max((start for start in found.classifiers if start <= offset), default=None)
+    if begun is None:
+        return None
+    at, event = found.classifiers[begun]
+    return Classifier(
+        at=at,
+        from_offset=event.from_offset,
+        fitted_on=event.fitted_on,
+        texts=event.texts,
+        kept_total=event.kept_total,
+    )
+
+
+# -- a generation or a request -------------------------------------------------------------------------------------
+
+
+def _made(found: Evidence) -> Made:
+    assert found.subject.generation_id is not None
+    return Made(
+        generation_id=found.subject.generation_id,
+        step=found.subject.step,
+        generation=generation_of(found),
+        requests=requests_of(found),
+        instructions=tuple(_brief(found, id, place) for place, id in enumerate(found.focus)),
+    )
+
+
+def _brief(found: Evidence, id: str, place: int) -> Brief:
+    assert found.generation is not None
+    outcome, _, rejection = _outcome(found, id)
+    return Brief(
+        id=id,
+        place=place,
+        instruction=found.generation[1].instructions[place].instruction,
+        outcome=outcome,
+        reason=None if rejection is None else rejection.reason,
+        similarity=None if rejection is None else rejection.similarity,
+        nearest_id=None if rejection is None else rejection.nearest_id,
+        cluster=found.kept[id][1].cluster if id in found.kept else None,
+        steps=tuple((step.epoch, step.step) for step in training_of(found, id)),
+        became_seed=became_seed(found, id),
+    )

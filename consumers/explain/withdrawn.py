@@ -1,0 +1,86 @@
+"""What `sedi withdraw` tells: the schema of its JSON."""
+
+from typing import Literal
+
+import msgspec
+
+Thing = Literal["seed", "generation", "instruction"]
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """A thing on the way."""
+
+    kind: Thing
+    id: str
+
+
+Path = tuple[Link, ...]
+
+
+class WithdrawnSeed(msgspec.Struct, frozen=True, kw_only=True):
+    """A seed. `path` begins where the search did and ends before the thing itself."""
+
+    id: str
+    instruction: str
+    active: bool
+    path: Path
+
+
+class WithdrawnGeneration(msgspec.Struct, frozen=True, kw_only=True):
+    """A generation, at `offset` of `generated`. `instructions`: of those read from it, how many came from the start."""
+
+    id: str
+    offset: int
+    model: str
+    instructions: int
+    path: Path
+
+
+class WithdrawnRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A kept row. `steps` are the (epoch, step) it was trained in."""
+
+    id: str
+    cluster: int
+    instruction: str
+    generated_offset: int
+    place: int
+    steps: tuple[tuple[int, int], ...]
+    became_seed: bool
+    path: Path
+
+
+class WithdrawnStep(msgspec.Struct, frozen=True, kw_only=True):
+    """A training step whose batch held some of the rows."""
+
+    epoch: int
+    window: int
+    step: int
+    rows: int
+    of: int
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts. `instructions` are kept, rejected or undecided; `trained` are rows that stand in a logged batch."""
+
+    seeds: int
+    generations: int
+    instructions: int
+    kept: int
+    rejected: int
+    undecided: int
+    trained: int
+    steps: int
+    clusters: dict[int, int]
+
+
+class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
+    """What came from the thing with this `id`, or from `model`; the thing itself is in it."""
+
+    run: str
+    id: str | None
+    model: str | None
+    totals: Totals
+    seeds: tuple[WithdrawnSeed, ...]
+    generations: tuple[WithdrawnGeneration, ...]
+    rows: tuple[WithdrawnRow, ...]
+    steps: tuple[WithdrawnStep, ...]

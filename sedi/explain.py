@@ -1,0 +1,49 @@
+"""`sedi explain`: the whole story of an instruction, a seed, a generation or a request."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, source_of
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        "explain",
+        epilog=epilog("sedi explain 3f2c91 --run demo", "sedi explain seed_task_7 --from-files archive --json"),
+    )(explain_command)
+
+
+def explain_command(
+    id: Annotated[
+        str, typer.Argument(metavar="ID", help="Of an instruction, seed, generation or request; or its start (from 6).")
+    ],
+    *,
+    run: Run = DEFAULT_RUN,
+    from_files: FromFiles = None,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Why a row is in the training set, or is not: every fact from the run's log, with its place there.
+
+    Of an instruction: seeds, request, raw answer, rules, verdict, the nearest row, training, what it became as a seed.
+    Of a seed: since when and until when, what was generated from it, its score over time. The prompt is not on the log;
+    it is rebuilt by this program version.
+    """
+    from consumers.explain.story import explain
+    from sedi.output import print_json
+    from sedi.reading_progress import reading_progress
+    from sedi.rebuilt_prompts import with_prompts
+
+    source = source_of(run, from_files, bootstrap_servers, state_dir)
+    with reading_progress(f"Reading {source.name}") as progress:
+        found = with_prompts(explain(source, id, progress))
+    if as_json:
+        print_json(found)
+    else:
+        from sedi.explain_panels import show_explanation
+
+        show_explanation(found)

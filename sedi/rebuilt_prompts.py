@@ -1,0 +1,122 @@
+"""The prompts of a generation, built again from what the log holds of it: its style, parameters and seeds.
+
+They are what this version of the program asks with these. Another version may have worded them otherwise, which the log
+does not tell; what it does tell, and this program does not know, is a reason not to rebuild them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from consumers.explain.told import Explanation, Generation, Prompt, PromptMessage
+from producers.backends.base import Request, Sampling
+from producers.prompts import alpaca, two_step
+from schemas.errors import ConfigurationError
+from schemas.seeds import SeedTask
+
+_SAMPLING = tuple(Sampling.__dataclass_fields__)
+
+
+def with_prompts(found: Explanation) -> Explanation:
+    """The explanation with the prompts of the requests it tells of."""
+    if found.instruction is not None:
+        generation, place = found.instruction.generation, found.instruction.place
+        steps = {0: ""}
+        if generation.style == "two-step":
+            steps[place + 1] = found.instruction.instruction
+    elif found.made is not None and found.made.generation is not None:
+        generation = found.made.generation
+        steps = {0: ""}
+        if generation.style == "two-step":
+            steps |= {brief.place + 1: brief.instruction for brief in found.made.instructions}
+        if found.made.step is not None:
+            steps = {step: text for step, text in steps.items() if step == found.made.step}
+    else:
+        return found
+    return msgspec.structs.replace(found, prompts=rebuilt(generation, steps))
+
+
+def rebuilt(generation: Generation, steps: Mapping[int, str]) -> tuple[Prompt, ...]:
+    """The prompt of each step; of steps from 1 on the text is the instruction that was to be answered."""
+    made = []
+    for step, text in steps.items():
+        try:
+            request = _request(generation, step, text)
+        except (msgspec.ValidationError, ConfigurationError, _NotFaithful) as error:
+            made.append(Prompt(step=step, messages=None, reason=str(error)))
+            continue
+        turns = [PromptMessage(role=message.role, content=message.content) for message in request.messages]
+        if request.prompt is not None:
+            turns = [PromptMessage(role=None, content=request.prompt)]
+        schema = None if request.json_schema is None else dict(request.json_schema)
+        made.append(Prompt(step=step, messages=tuple(turns), stop=request.stop, json_schema=schema))
+    return tuple(made)
+
+
+class _NotFaithful(Exception):
+    """What the log holds of a generation is not enough, or more than this program understands."""
+
+
+def _request(generation: Generation, step: int, text: str) -> Request:
+    parameters = dict(generation.parameters)
+    match generation.style:
+        case "alpaca":
+            told = _told(parameters, {"api": alpaca.Form, "total": int, "safety": bool}, ("",))
+            return alpaca.request(
+                _seeds(generation),
+                told["api"],
+                parser=msgspec.convert(generation.parser, Any),
+                total=told["total"],
+                sampling=_sampling(parameters, ""),
+                safety=told["safety"],
+            )
+        case "two-step":
+            fields = {
+                "list_api": two_step.Form,
+                "answer_api": two_step.Form,
+                "asked": int,
+                "most": int,
+                "safety": bool,
+            }
+            told = _told(parameters, fields, ("list_", "answer_"))
+            if step:
+                sampling = _sampling(parameters, "answer_")
+                return two_step.answer_request(text, told["answer_api"], sampling=sampling, safety=told["safety"])
+            return two_step.list_request(
+                _seeds(generation),
+                told["list_api"],
+                asked=told["asked"],
+                sampling=_sampling(parameters, "list_"),
+                safety=told["safety"],
+            )
+        case other:
+            raise _NotFaithful(f"this program has no prompts of the style {other!r}")
+
+
+def _told(parameters: Mapping[str, Any], fields: Mapping[str, Any], prefixes: Sequence[str]) -> dict[str, Any]:
+    """The parameters that these fields are, checked."""
+    missing = sorted(set(fields) - set(parameters))
+    if missing:
+        raise _NotFaithful(f"the generation's parameters do not tell {', '.join(missing)}")
+    known = set(fields) | {prefix + name for prefix in prefixes for name in _SAMPLING}
+    unknown = sorted(set(parameters) - known)
+    if unknown:
+        raise _NotFaithful(f"the generation's parameters tell {', '.join(unknown)}, which this program does not know")
+    return {name: msgspec.convert(parameters[name], kind) for name, kind in fields.items()}
+
+
+def _sampling(parameters: Mapping[str, Any], prefix: str) -> Sampling:
+    given = {name: parameters[prefix + name] for name in _SAMPLING if prefix + name in parameters}
+    return msgspec.convert(given, Sampling)
+
+
+def _seeds(generation: Generation) -> list[SeedTask]:
+    seeds = []
+    for seed in generation.seeds:
+        if seed.instruction is None or seed.input is None or seed.output is None:
+            raise _NotFaithful(f"the run knows no seed {seed.id}")
+        seeds.append(SeedTask(id=seed.id, instruction=seed.instruction, input=seed.input, output=seed.output))
+    return seeds

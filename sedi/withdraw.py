@@ -1,0 +1,129 @@
+"""`sedi withdraw`: everything that came from a seed, a request, an instruction or a model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from schemas.errors import ConfigurationError
+from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, source_of
+
+if TYPE_CHECKING:
+    from consumers.explain.withdrawn import Path as Way
+    from consumers.explain.withdrawn import Withdrawal
+
+_ROWS_SHOWN = 30
+_LINKS_SHOWN = 3
+_ID_SHOWN = 8
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        "withdraw",
+        epilog=epilog(
+            "sedi withdraw seed_task_7 --dry-run",
+            "sedi withdraw --model m-1 --dry-run -o withdrawn.txt; sedi export --exclude withdrawn.txt",
+        ),
+    )(withdraw_command)
+
+
+def withdraw_command(
+    id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Of a seed, instruction, generation or request, or its start.")
+    ] = None,
+    *,
+    run: Run = DEFAULT_RUN,
+    model: Annotated[str | None, typer.Option("--model", help="All that this model generated, and so on.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell. Needed: nothing else exists.")] = False,
+    ids: Annotated[bool, typer.Option("--ids", help="Print only the ids of the kept rows, one a line.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write those ids into a file.")
+    ] = None,
+    from_files: FromFiles = None,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """What came from a thing: the generations shown a seed, their instructions, the seeds that these became, and so on.
+
+    Tells the kept rows with the way by which each came, the training steps they were in, the seeds they became.
+    The log is never changed: leave the rows out of a data set with `sedi export --exclude FILE`.
+    """
+    if not dry_run:
+        raise ConfigurationError(
+            "Nothing is ever taken out of the log: it would not tell any more what was trained on. Say --dry-run to "
+            "see what came from it; write the rows' ids into a file with -o FILE, and `sedi export --exclude FILE` "
+            "leaves them out."
+        )
+    if (id is None) == (model is None):
+        raise ConfigurationError("Give an ID or --model NAME, one of the two.")
+    if ids and as_json:
+        raise ConfigurationError("--ids and --json were both given; choose one.")
+
+    from consumers.explain.withdraw import withdraw
+    from sedi.output import print_json
+    from sedi.reading_progress import reading_progress
+
+    source = source_of(run, from_files, bootstrap_servers, state_dir)
+    with reading_progress(f"Reading {source.name}") as progress:
+        found = withdraw(source, id=id, model=model, progress=progress)
+    lines = "".join(f"{row.id}\n" for row in found.rows)
+    if output is not None:
+        _write(output, lines)
+    if ids:
+        sys.stdout.write(lines)
+    elif as_json:
+        print_json(found)
+    else:
+        show_withdrawal(found)
+
+
+def show_withdrawal(found: Withdrawal) -> None:
+    """What was found for people: counts, seeds, rows, steps."""
+    from sedi.output import console, percent, table
+
+    out, totals = console(), found.totals
+    of = f"model {found.model}" if found.model is not None else str(found.id)
+    lines = [
+        ("generations", totals.generations),
+        ("instructions", f"{totals.instructions:,} ({totals.rejected:,} rejected, {totals.undecided:,} undecided)"),
+        ("kept rows", totals.kept),
+        ("by cluster", ", ".join(f"{cluster}: {rows:,}" for cluster, rows in totals.clusters.items()) or "none"),
+        ("trained rows", f"{totals.trained:,} in {totals.steps:,} steps"),
+        ("seeds", totals.seeds),
+    ]
+    out.print(table(f"What came from {of} in run {found.run}", ("", ""), lines))
+    if found.seeds:
+        seeds = [(s.id, "yes" if s.active else "no", _way(s.path), s.instruction[:60]) for s in found.seeds]
+        out.print(table("Seeds", ("seed", "in the pool", "by way of", "instruction"), seeds[:_ROWS_SHOWN]))
+    if found.rows:
+        rows = [
+            (row.id, row.cluster, ", ".join(f"{epoch}/{step}" for epoch, step in row.steps), _way(row.path),
+             row.instruction) for row in found.rows[:_ROWS_SHOWN]
+        ]  # fmt: skip
+        out.print(table("Kept rows", ("row", "#cluster", "epoch/step", "by way of", "instruction"), rows))
+    more = max(len(found.rows), len(found.seeds)) - _ROWS_SHOWN
+    if more > 0:
+        out.print(f"... and {more:,} more; --json or --ids tells all.")
+    if found.steps:
+        whole = sum(step.rows == step.of for step in found.steps)
+        share = sum(step.rows for step in found.steps) / sum(step.of for step in found.steps)
+        out.print(f"Of those steps' rows {percent(share)} came from it; {whole:,} steps were made of nothing else.")
+
+
+def _way(path: Way) -> str:
+    """The first and the last links of a way."""
+    links = [f"{link.kind} {link.id if link.kind == 'seed' else link.id[:_ID_SHOWN]}" for link in path]
+    if len(links) > _LINKS_SHOWN:
+        links = [links[0], f"({len(links) - _LINKS_SHOWN + 1} more)", *links[-_LINKS_SHOWN + 2 :]]
+    return " > ".join(links) or "asked for"
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be written: {error}. Give another file with -o.") from error
