@@ -1,35 +1,43 @@
-"""`python -m benchmarks`: the similarity index beside what it replaces, and its agreement with rouge_score."""
+"""`python -m benchmarks [NAME]...`: measurements, side by side; all of them, or those that are named.
+
+similarity   the similarity index beside what it replaces, and its agreement with rouge_score
+export       data sets written from a large run on a real broker: rows a second, peak memory
+"""
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import agreement, report, similarity
+from benchmarks import agreement, export, report, similarity
 
+Step = Callable[..., None]
+
+_ALL = "all"
 _PLAIN_WIDTH = 132
-_EXAMPLE = "A short run: python -m benchmarks --sizes 1000,10000 --growth '' --recovered 20000 --agreement 2000"
+_EXAMPLE = (
+    "A short run: python -m benchmarks similarity --sizes 1000,10000 --growth '' --recovered 20000 --agreement 2000"
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print, and write JSON and plot; 1 when a decision differs from rouge_score's."""
+    """Measure, print, and write JSON and plots; 1 when a decision differs from rouge_score's."""
     options = _parser().parse_args(arguments)
     console = Console()
     if not console.is_terminal:
         console.width = _PLAIN_WIDTH  # tables in a file must not be folded
+    options.out.mkdir(parents=True, exist_ok=True)
+    names = _BENCHMARKS if _ALL in options.names else options.names
+    return max([_BENCHMARKS[name](options, console) for name in names])
+
+
+def _similarity(options: argparse.Namespace, console: Console) -> int:
     out: Path = options.out
-    out.mkdir(parents=True, exist_ok=True)
-    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("starting", total=None)
-
-        def step(description: str, done: int | None = None, total: int | None = None) -> None:
-            progress.update(task, description=description, completed=done or 0, total=total)
-            if not progress.console.is_terminal and not done:
-                progress.console.print(description)
-
+    with _progress() as step:
         results = similarity.measure(options.sizes, options.growth, options.recovered, step)
         agreements: list[agreement.Agreement] = []
         if options.agreement:
@@ -47,8 +55,48 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if any(found.different for found in agreements) else 0
 
 
+def _export(options: argparse.Namespace, console: Console) -> int:
+    with _progress() as step:
+        found = export.measure(options.export_rows, step)
+    path = options.out / "export.json"
+    export.show(console, found)
+    export.write_json(path, found)
+    console.print(f"written: {path}")
+    return 0
+
+
+_BENCHMARKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {"similarity": _similarity, "export": _export}
+
+
+@contextmanager
+def _progress() -> Iterator[Step]:
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def step(description: str, done: int | None = None, total: int | None = None) -> None:
+            progress.update(task, description=description, completed=done or 0, total=total)
+            if not progress.console.is_terminal and not done:
+                progress.console.print(description)
+
+        yield step
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, epilog=_EXAMPLE)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        choices=[*_BENCHMARKS, _ALL],
+        default=_ALL,
+        help=f"{', '.join(_BENCHMARKS)}; default: all",
+    )
     parser.add_argument("--sizes", type=_numbers, default=similarity.SIZES, help="kept items, all ways side by side")
     parser.add_argument("--growth", type=_numbers, default=similarity.GROWTH, help="kept items, the index alone")
     parser.add_argument(
@@ -56,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--agreement", type=int, default=10_000, help="mixed items compared with rouge_score; 0: none")
     parser.add_argument("--whole", type=int, default=50, help="of these, how many with every other item, bound or not")
+    parser.add_argument("--export-rows", type=int, default=export.ROWS, help="kept rows in the run that is exported")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="folder for the JSON and the plot")
     return parser
 

@@ -1,0 +1,107 @@
+"""`README.md`: the data card that data hubs show, with the YAML front matter they read."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import yaml
+
+from consumers.export.formats import TEXT_FORMATS
+from consumers.export.manifest import MANIFEST, File, Manifest
+from consumers.export.totals import Totals
+from schemas.events import RunConfigured
+
+CARD = "README.md"
+_SIZES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
+
+
+def size_category(rows: int) -> str:
+    """The hub's word for so many rows: `n<1K`, `1K<n<10K`, ..., `n>1T`."""
+    place = sum(rows >= 10**power for power in range(3, 3 + len(_SIZES)))
+    if place == 0:
+        return f"n<{_SIZES[0]}"
+    return f"n>{_SIZES[-1]}" if place == len(_SIZES) else f"{_SIZES[place - 1]}<n<{_SIZES[place]}"
+
+
+def card(manifest: Manifest, configured: RunConfigured, totals: Totals) -> str:
+    """The card of an export whose manifest has all data files."""
+    run, policy = manifest.run, configured.policy
+    models = ", ".join(f"{name} ({number:,} generations)" for name, number in _ranked(totals.models))
+    cost = f"{totals.known_usd:.6f} USD" if not totals.without_cost else "unknown"
+    facts = [
+        ("run", run),
+        ("covers", f"the decided generations up to offset {manifest.through} of `generated`"),
+        ("first generation, last verdict", f"{manifest.first_time or '–'}, {manifest.last_time or '–'}"),
+        ("mode", policy.mode),
+        ("models", models or "none"),
+        ("seeds at the start", f"{len(configured.seeds):,}"),
+        ("generations", f"{totals.generations:,}"),
+        ("cost of these generations", cost),
+        ("instructions generated", f"{totals.generated:,}"),
+        ("kept", f"{totals.kept.total():,}"),
+        ("rejected", f"{totals.rejected.total():,}"),
+        ("yield", "–" if totals.kept_share is None else f"{totals.kept_share:.2%}"),
+        ("rows here", f"{manifest.rows:,}"),
+    ]
+    if manifest.options.clusters is not None:
+        facts.append(("clusters here", ", ".join(map(str, manifest.options.clusters))))
+    if manifest.excluded is not None:
+        facts.append(("left out by name", f"{manifest.excluded.rows:,} rows"))
+    clusters = [(n, f"{totals.kept[n]:,}", f"{totals.exported[n]:,}") for n in range(policy.batch_size)]
+    sections = [
+        f"---\n{_front_matter(manifest)}---",
+        f"# Instruction data of run {_plain(run)}",
+        "Instructions, inputs and answers written by a language model and chosen by a filter: too similar ones and "
+        "those that break a rule were rejected. Nobody has checked whether the answers are true.",
+        _table(("", ""), facts),
+        "## Rejected",
+        _table(("reason", "instructions"), ((reason, f"{number:,}") for reason, number in _ranked(totals.rejected))),
+        "## Clusters",
+        _table(("cluster", "kept", "rows here"), clusters),
+        "## Policy",
+        _table(("setting", "value"), ((name, _value(value)) for name, value in msgspec.to_builtins(policy).items())),
+        "## Files",
+        _table(
+            ("file", "rows", "bytes"), ((file.name, f"{file.rows:,}", f"{file.bytes:,}") for file in manifest.files)
+        ),
+        "All have the same rows in the same order, in which they were decided. Line by line, "
+        f"`{TEXT_FORMATS['lineage'].file}` says where a row comes from: its generation and place there, cluster, "
+        f"model, seeds, calls and cost. `{MANIFEST}` has each file's SHA-256 and the offsets that are covered; "
+        "`sedi export --verify FOLDER` checks them.",
+    ]
+    return "\n\n".join(section for section in sections) + "\n"
+
+
+def _front_matter(manifest: Manifest) -> str:
+    fields = {
+        "pretty_name": f"Instruction data of run {manifest.run}",
+        "license": manifest.options.license,
+        "task_categories": ["text-generation"],
+        "tags": ["instruction-tuning", "synthetic"],
+        "size_categories": [size_category(manifest.rows)],
+        "configs": [_config(file, default=place == 0) for place, file in enumerate(manifest.files)],
+    }
+    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
+
+
+def _config(file: File, *, default: bool) -> dict[str, object]:
+    name = file.name.partition(".")[0]
+    config: dict[str, object] = {"config_name": name, "data_files": [{"split": "train", "path": file.name}]}
+    return {**config, "default": True} if default else config
+
+
+def _ranked(counts: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_plain(cell) for cell in line) + " |" for line in lines)
+
+
+def _value(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _plain(cell: object) -> str:
+    """Text that stays in its cell and is text, whatever a model is called."""
+    return " ".join(str(cell).split()).replace("|", "\\|").replace("<", "&lt;")

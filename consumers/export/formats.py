@@ -1,0 +1,127 @@
+"""The text formats: how a row looks in each, and how the file around the rows does.
+
+    alpaca      JSON array of instruction, input, output                      (Stanford Alpaca, LLaMA-Factory)
+    sharegpt    JSON array of id, conversations of `human` and `gpt`; no system turn    (FastChat, LLaMA-Factory)
+    openai      JSON Lines of messages of `user` and `assistant`              (OpenAI's fine-tuning)
+    trl         JSON Lines of prompt and completion, plain texts              (TRL's standard prompt-completion)
+
+Where a format has one text for what is asked, an input follows the instruction after an empty line, as when the trainer
+shows it to a chat model. TRL puts a plain prompt and its completion together as they are, so the prompt ends with an
+empty line too.
+
+Texts stand as they were written, not escaped where JSON does not ask for it. Files are UTF-8 and end with a newline.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from consumers.export.rows import Lineage, Row
+
+_encoder = msgspec.json.Encoder()
+
+
+class Alpaca(msgspec.Struct, frozen=True):
+    instruction: str
+    input: str
+    output: str
+
+
+class Turn(msgspec.Struct, frozen=True):
+    speaker: Literal["human", "gpt"] = msgspec.field(name="from")
+    value: str
+
+
+class ShareGpt(msgspec.Struct, frozen=True):
+    id: str
+    conversations: tuple[Turn, Turn]
+
+
+class Message(msgspec.Struct, frozen=True):
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class OpenAi(msgspec.Struct, frozen=True):
+    messages: tuple[Message, Message]
+
+
+class PromptCompletion(msgspec.Struct, frozen=True):
+    prompt: str
+    completion: str
+
+
+def asked(row: Row) -> str:
+    """What is asked, as one text."""
+    kept = row.kept
+    return f"{kept.instruction}\n\n{kept.input}" if kept.input.strip() else kept.instruction
+
+
+def alpaca(row: Row) -> Alpaca:
+    return Alpaca(row.kept.instruction, row.kept.input, row.kept.output)
+
+
+def sharegpt(row: Row) -> ShareGpt:
+    return ShareGpt(row.kept.id, (Turn("human", asked(row)), Turn("gpt", row.kept.output)))
+
+
+def openai(row: Row) -> OpenAi:
+    return OpenAi((Message("user", asked(row)), Message("assistant", row.kept.output)))
+
+
+def trl(row: Row) -> PromptCompletion:
+    return PromptCompletion(f"{asked(row)}\n\n", row.kept.output)
+
+
+def lineage(row: Row) -> Lineage:
+    return row.lineage
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """A file of rows: its name, whether it is one JSON array or JSON Lines, and what a row looks like."""
+
+    file: str
+    array: bool
+    shape: Callable[[Row], msgspec.Struct]
+
+
+TEXT_FORMATS = {
+    "alpaca": TextFormat("alpaca.json", True, alpaca),
+    "sharegpt": TextFormat("sharegpt.json", True, sharegpt),
+    "openai": TextFormat("openai.jsonl", False, openai),
+    "trl": TextFormat("trl.jsonl", False, trl),
+    "lineage": TextFormat("lineage.jsonl", False, lineage),
+}
+
+
+class TextFile:
+    """Writes rows in a text format."""
+
+    def __init__(self, folder: Path, format: TextFormat) -> None:
+        self._format = format
+        self._file = (folder / format.file).open("wb")
+        self._rows = 0
+        if format.array:
+            self._file.write(b"[")
+
+    def write(self, rows: Sequence[Row]) -> None:
+        lines = [_encoder.encode(self._format.shape(row)) for row in rows]
+        if self._format.array:
+            self._file.write((b",\n" if self._rows else b"\n") + b",\n".join(lines))
+        else:
+            self._file.write(b"\n".join(lines) + b"\n")
+        self._rows += len(lines)
+
+    def close(self) -> None:
+        """Write what ends the file."""
+        if self._format.array:
+            self._file.write(b"\n]\n" if self._rows else b"]\n")
+        self._file.close()
+
+    def abort(self) -> None:
+        """Let go of the file, half written as it is."""
+        self._file.close()

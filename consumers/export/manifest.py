@@ -1,0 +1,128 @@
+"""`manifest.json`: what an export covers and holds, and whether it still does.
+
+It names offsets and times of the events that are covered, never the time of export or where it was read from, so that
+an export of the same offsets with the same options has the same manifest, byte for byte.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from schemas.errors import ConfigurationError
+from schemas.policy import Policy
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+class Offsets(msgspec.Struct, frozen=True, kw_only=True):
+    """Records [start, end) of a partition are covered: up to the last that the export was made from."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the export; `rows` is None for what is not data."""
+
+    name: str
+    rows: int | None
+    bytes: int
+    sha256: str
+
+
+class Excluded(msgspec.Struct, frozen=True, kw_only=True):
+    """What was left out by name: the list's own hash, the ids in it, and how many rows of the files they would be."""
+
+    sha256: str
+    ids: int
+    rows: int
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How the export was asked for; `clusters` None for all."""
+
+    formats: tuple[str, ...]
+    clusters: tuple[int, ...] | None
+    license: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """An export.
+
+    through                 the last offset of `generated` that is covered, -1 for none
+    first_time, last_time   of the first generation and the last verdict that are covered
+    rows                    in each data file
+    """
+
+    format: int = FORMAT
+    run: str
+    through: int
+    first_time: str | None
+    last_time: str | None
+    rows: int
+    options: Options
+    excluded: Excluded | None
+    offsets: tuple[Offsets, ...]
+    files: tuple[File, ...]
+    policy: Policy
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A file that is not as the manifest says."""
+
+    name: str
+    what: str
+
+
+def file_of(path: Path, rows: int | None) -> File:
+    """A file as it lies there."""
+    with path.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    return File(name=path.name, rows=rows, bytes=path.stat().st_size, sha256=digest)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    (folder / MANIFEST).write_bytes(text + b"\n")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the export in `folder`. Raises ConfigurationError when there is none that can be read."""
+    path = folder / MANIFEST
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except OSError as error:
+        raise ConfigurationError(f"{folder} is not an export: {error}. Make one with `sedi export`.") from error
+    except msgspec.MsgspecError as error:
+        raise ConfigurationError(f"{path} is not the manifest of an export: {error}. Export the run again.") from error
+    if manifest.format != FORMAT:
+        raise ConfigurationError(
+            f"{path} has the format {manifest.format}, and this program reads {FORMAT}. Use the version it is from."
+        )
+    foreign = [file.name for file in manifest.files if Path(file.name).name != file.name]
+    if foreign:
+        raise ConfigurationError(f"{path} names a file outside the folder: {foreign[0]!r}. It was not made by us.")
+    return manifest
+
+
+def differences(folder: Path) -> tuple[Manifest, tuple[Difference, ...]]:
+    """The manifest, and every file of it that is not there or not as it says. Other files are not looked at."""
+    manifest = read_manifest(folder)
+    found = []
+    for file in manifest.files:
+        try:
+            there = file_of(folder / file.name, file.rows)
+        except OSError as error:
+            found.append(Difference(file.name, f"cannot be read: {error.strerror}"))
+            continue
+        if there.bytes != file.bytes:
+            found.append(Difference(file.name, f"has {there.bytes:,} bytes, {file.bytes:,} were written"))
+        elif there.sha256 != file.sha256:
+            found.append(Difference(file.name, "has another SHA-256 than when it was written"))
+    return manifest, tuple(found)

@@ -1,0 +1,63 @@
+"""A row of a data set: what was kept, and where it comes from."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from schemas.events import InstructionKept, InstructionsGenerated
+
+
+class Lineage(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a row comes from; a line of `lineage.jsonl`, and columns of the Parquet file.
+
+    generated_offset, place   its position in the run's total order
+    classifier_offset         `from_offset` of the classifier that chose the cluster
+    request_ids               the calls that its generation took, in the order asked
+    cost_usd                  of its whole generation; None when it is not known
+    """
+
+    id: str
+    generation_id: str
+    generated_offset: int
+    place: int
+    cluster: int
+    classifier_offset: int
+    lane: str
+    number: int
+    model: str
+    backend: str
+    style: str
+    seed_ids: tuple[str, ...]
+    request_ids: tuple[str, ...]
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A kept instruction with its lineage."""
+
+    kept: InstructionKept
+    lineage: Lineage
+
+
+def row(kept: InstructionKept, generation: InstructionsGenerated) -> Row:
+    """The row of an instruction that was kept of a generation."""
+    return Row(
+        kept,
+        Lineage(
+            id=kept.id,
+            generation_id=kept.generation_id,
+            generated_offset=kept.generated_offset,
+            place=kept.place,
+            cluster=kept.cluster,
+            classifier_offset=kept.classifier_offset,
+            lane=generation.lane,
+            number=generation.number,
+            model=generation.model,
+            backend=generation.backend,
+            style=generation.style,
+            seed_ids=generation.seed_ids,
+            request_ids=tuple(answer.request_id for answer in generation.answers),
+            cost_usd=generation.cost_usd,
+        ),
+    )

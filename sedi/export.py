@@ -1,0 +1,162 @@
+"""`sedi export`: a run's kept rows as data sets, and whether an export is still as it was written."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from schemas.errors import ConfigurationError
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, epilog, source_of
+
+if TYPE_CHECKING:
+    from consumers.export.manifest import Manifest
+    from consumers.export.run import ExportOptions, OnRows
+
+_LICENSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,62}")
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        "export",
+        epilog=epilog(
+            "sedi export ./demo-data --run demo --format alpaca --format parquet",
+            "sedi export ./clean --exclude withdrawn.txt --through 1999",
+            "sedi export ./demo-data --verify",
+        ),
+    )(export)
+
+
+def export(
+    *,
+    folder: Annotated[
+        Path, typer.Argument(help="Where to write it; must not be there yet. With --verify: what to check.")
+    ],
+    run: Run = DEFAULT_RUN,
+    format: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="alpaca (the default), sharegpt, openai, trl or parquet; may be repeated."),
+    ] = None,
+    through: Annotated[
+        int | None,
+        typer.Option("--through", min=0, help="The last offset of `generated` to cover. Default: the last decided."),
+    ] = None,
+    exclude: Annotated[
+        Path | None, typer.Option("--exclude", metavar="FILE", help="Leave out the instruction ids in it, one a line.")
+    ] = None,
+    cluster: Annotated[list[int] | None, typer.Option("--cluster", min=0, help="Only this; may be repeated.")] = None,
+    license: Annotated[
+        str, typer.Option("--license", help="For the data card, as hubs name it, such as apache-2.0.")
+    ] = "unknown",
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Only check the folder's files against its manifest.")
+    ] = False,
+    from_files: FromFiles = None,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Write a run's kept rows as data sets, with the lineage of every row, a data card and a manifest.
+
+    Covers what the filter is done with; a run may go on meanwhile. The same offsets give the same bytes. With --verify
+    it ends with 1 when a file is not as it was written.
+    """
+    if verify:
+        _verify(folder, as_json=as_json)
+        return
+    from consumers.export.run import export as export_to
+    from sedi.output import print_json
+
+    options = _options(format or [], through, exclude, cluster or [], license)
+    source = source_of(run, from_files, bootstrap_servers, state_dir)
+    began = time.monotonic()
+    with _progress() as on_rows:
+        manifest = export_to(source, folder, options, on_rows)
+    if as_json:
+        print_json(manifest)
+    else:
+        _show(manifest, folder, time.monotonic() - began)
+
+
+def _options(
+    formats: list[str], through: int | None, exclude: Path | None, clusters: list[int], license: str
+) -> ExportOptions:
+    from consumers.export.run import FORMATS, ExportOptions
+
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise ConfigurationError(f"--format {unknown[0]!r} is not known. Choose of {', '.join(FORMATS)}.")
+    if not _LICENSE.fullmatch(license):
+        raise ConfigurationError(f"--license {license!r} is not a hub's name of one. Give one such as apache-2.0.")
+    chosen = tuple(name for name in FORMATS if name in formats)  # typed as formats
+    return ExportOptions(
+        formats=chosen or ExportOptions.formats,
+        through=through,
+        exclude=exclude,
+        clusters=tuple(clusters),
+        license=license,
+    )
+
+
+def _verify(folder: Path, *, as_json: bool) -> None:
+    from consumers.export.manifest import differences
+    from sedi.output import console, print_json
+
+    manifest, found = differences(folder)
+    if as_json:
+        print_json({"folder": str(folder), "files": len(manifest.files), "same": not found, "differences": found})
+    else:
+        out = console()
+        for difference in found:
+            out.print(f"{difference.name} {difference.what}")
+        out.print(f"{len(manifest.files) - len(found)} of {len(manifest.files)} files are as they were written")
+    if found:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@contextmanager
+def _progress() -> Iterator[OnRows]:
+    """A bar with the rate on standard error, when somebody sits there."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    rate = TextColumn("{task.fields[rate]} rows/s")
+    columns = TextColumn("exporting"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("exporting", total=None, rate="–")
+        began = time.monotonic()
+        last = 0.0
+
+        def on_rows(done: int, total: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last > 0.1 or done == total:
+                last = now
+                bar.update(task, completed=done, total=total, rate=f"{done / max(now - began, 0.001):,.0f}")
+
+        yield on_rows
+
+
+def _show(manifest: Manifest, folder: Path, seconds: float) -> None:
+    from sedi.output import console, table
+
+    rows = [
+        (file.name, "" if file.rows is None else f"{file.rows:,}", f"{file.bytes:,}", file.sha256)
+        for file in manifest.files
+    ]
+    out = console()
+    out.print(
+        table(
+            f"{folder}: run {manifest.run}, generated up to offset {manifest.through}",
+            ("file", "#rows", "#bytes", "SHA-256"),
+            rows,
+        )
+    )
+    left_out = "" if manifest.excluded is None else f", {manifest.excluded.rows:,} left out by name"
+    out.print(f"{manifest.rows:,} rows{left_out}, in {seconds:.1f} s")
