@@ -9,10 +9,12 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaConfigurationError, KafkaError
 from kafka.net.compat import KafkaNetClient
 
-from infra.connection import connection
+from infra.connection import connection, require_listener
 from infra.settings import Settings
 from schemas.errors import BrokerError, ConfigurationError, RunError
 from schemas.topics import topic_name
+
+_LISTENER_S = 5.0
 
 
 @contextmanager
@@ -21,6 +23,7 @@ def administrator(settings: Settings, client_id: str = "sedi-admin", timeout_s: 
 
     Raises BrokerError when the cluster does not answer, on connecting and for whatever Kafka refuses inside.
     """
+    require_listener(settings, _LISTENER_S if timeout_s is None else timeout_s)
     made: list[Any] = []
 
     def client(**config: Any) -> Any:

@@ -1,11 +1,12 @@
 """How our clients reach the cluster: the connection part of every kafka-python and Faust client's configuration."""
 
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
 
 from infra.settings import Settings
-from schemas.errors import ConfigurationError
+from schemas.errors import BrokerError, ConfigurationError
 
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 
@@ -33,6 +34,26 @@ def connection(settings: Settings, client_id: str) -> dict[str, Any]:
         config["sasl_plain_username"] = settings.sasl_username
         config["sasl_plain_password"] = settings.sasl_password.get_secret_value()
     return config
+
+
+def require_listener(settings: Settings, timeout_s: float = 3.0) -> None:
+    """Raise BrokerError unless one of the bootstrap servers takes a connection within the time.
+
+    Asked before a client is made: a client would try again and again, say only that time is up, and leak a socket for
+    each refusal.
+    """
+    servers = settings.bootstrap_servers.split(",")
+    for server in servers:
+        host, _, port = server.strip().rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout_s / len(servers)).close()
+            return
+        except (OSError, ValueError) as error:
+            refused = error
+    raise BrokerError(
+        f"Nothing listens at {settings.bootstrap_servers} ({refused}). Start the local broker with `sedi broker "
+        "start`, or set SEDI_BOOTSTRAP_SERVERS."
+    ) from refused
 
 
 def ssl_context(settings: Settings) -> ssl.SSLContext | None:

@@ -17,11 +17,45 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from schemas.errors import BrokerError, ConfigurationError, SediError, TopicMismatch
-from sedi import broker, doctor, generate, report, run, seeds, status, tail, topics, train, worker
+from sedi import (
+    archive,
+    broker,
+    dlq,
+    doctor,
+    explain,
+    export,
+    generate,
+    report,
+    run,
+    seeds,
+    status,
+    tail,
+    topics,
+    train,
+    withdraw,
+    worker,
+)
 from sedi.options import EXIT_CODES, ExitCode
 from sedi.output import complain
 
-_COMMANDS = (run, worker, generate, train, status, tail, report, seeds, topics, broker, doctor)
+_COMMANDS = (
+    run,
+    worker,
+    generate,
+    train,
+    status,
+    tail,
+    report,
+    explain,
+    export,
+    withdraw,
+    seeds,
+    archive,
+    topics,
+    dlq,
+    broker,
+    doctor,
+)
 
 
 class FrontDoor(TyperGroup):

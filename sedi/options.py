@@ -59,21 +59,12 @@ def epilog(*examples: str) -> str:
 def cluster_of(bootstrap_servers: str | None = None, state_dir: Path | None = None, **flags: object) -> Settings:
     """The settings of a command that only looks at the cluster.
 
-    Raises BrokerError at once, and not after many tries, when the local broker does not run.
+    Raises BrokerError at once, and not after many tries, when nothing listens there.
     """
     settings = settings_of(bootstrap_servers, state_dir, **flags)
-    if settings.is_local:
-        import socket
+    from infra.connection import require_listener
 
-        from schemas.errors import BrokerError
-
-        try:
-            socket.create_connection(("127.0.0.1", settings.broker_port), 3.0).close()
-        except OSError:
-            raise BrokerError(
-                f"Nothing listens at {settings.bootstrap_servers}. Start the local broker with `sedi broker start`, or "
-                "set SEDI_BOOTSTRAP_SERVERS."
-            ) from None
+    require_listener(settings)
     return settings
 
 

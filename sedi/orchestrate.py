@@ -126,6 +126,8 @@ class Orchestra:
                 self._drain(watch, reason)
                 return Ended(reason, reached, self._interrupts > 0)
         finally:
+            for number in before:
+                signal.signal(number, signal.SIG_IGN)  # no child is left behind, however impatient somebody is
             self._supervisor.kill()
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -215,8 +217,9 @@ class Orchestra:
         self._interrupts += 1
         if self._interrupts == 1:
             self._say("Ending in order; once more to end at once")
-        elif self._interrupts > 2:
-            raise RunError("Ended at once. Nothing is lost: `sedi run` goes on from the log.")
+        elif self._interrupts == 2:
+            self._say("Ended at once. Nothing is lost: `sedi run` goes on from the log")
+            raise KeyboardInterrupt  # any further one finds the children being ended
 
     def _tell_log(self, event: RunStarted | RunStopped) -> None:
         with LogReader(self._settings, self._run, ["run"]) as reader:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import select
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,6 +18,7 @@ from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of
 if TYPE_CHECKING:
     from infra.record import Record
 
+_STYLES = {"kept": "green", "rejected": "yellow", "training-log": "magenta", "seed-commands": "blue"}
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -25,6 +28,7 @@ def register(app: typer.Typer) -> None:
         epilog=epilog(
             "sedi tail --since 10m --type InstructionKept --where cluster=3",
             "sedi tail --until-end --topic rejected --where rejections.reason=similar | jq .data.generation_id",
+            "sedi tail --resume export --from start --topic kept >> kept.jsonl",
         ),
     )(tail)
 
@@ -40,7 +44,7 @@ def tail(
     ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option("--where", metavar="FIELD=VALUE", help="Only events with this value; may be repeated: all hold."),
+        typer.Option("--where", metavar="FIELD=VALUE", help="Only events of which this holds; may be repeated."),
     ] = None,
     since: Annotated[
         str | None, typer.Option("--since", help="Begin there: 90s, 10m, 2h, 1d ago, or a time, 2026-11-21T08:00.")
@@ -48,6 +52,13 @@ def tail(
     start: Annotated[
         str | None,
         typer.Option("--from", help="Begin at start, end or an offset. Default: end; with --until-end start."),
+    ] = None,
+    last: Annotated[
+        int | None, typer.Option("--last", min=1, help="Begin with the last so many events of those asked for.")
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="NAME", help="Go on after what was printed under this name; see above."),
     ] = None,
     until_end: Annotated[bool, typer.Option("--until-end", help="End where the log ends now.")] = False,
     count: Annotated[int | None, typer.Option("--count", min=1, help="End after so many events.")] = None,
@@ -59,33 +70,51 @@ def tail(
     """Follow a run's events, topics merged by time: lines for people in a terminal, JSON lines into a pipe.
 
     FIELD is a dotted way into the event (cluster, rejections.reason) or a part of its envelope (topic, partition,
-    offset, type, id, key, source, causation_id); in lists any item may match.
+    offset, type, id, key, source, causation_id, ...); in lists any item may match. Besides = there are != and, for
+    numbers, <, <=, >, >=; ~ finds a regular expression: instruction~haiku.
+
+    With --resume a reader of that name goes on after the last event that it printed, in whatever way it ended; after a
+    crash it may print the last lines again, and misses none. The first time it begins where --from or --since says.
     """
-    from consumers.tail import TailOptions, condition, follow
+    from consumers.bookmark import Bookmark
+    from consumers.conditions import condition
+    from consumers.tail import TailOptions, follow
     from infra.source import TOPICS
 
     if raw and as_json:
         raise ConfigurationError("--raw and --json were both given. Choose one.")
-    if since is not None and start is not None:
-        raise ConfigurationError("--since and --from were both given. Choose one.")
+    _one_of({"--since": since, "--from": start, "--last": last})
+    _one_of({"--last": last, "--resume": resume})
     options = TailOptions(
         topics=tuple(topic or TOPICS),
         types=frozenset(type or ()),
         where=tuple(condition(text) for text in where or ()),
         start=_start(start, until_end),
         since_ms=None if since is None else since_ms(since, time.time()),
+        last=last,
         until_end=until_end,
         count=count,
     )
     if raw:
-        write: Callable[[Record], None] = _raw
+        write: Callable[[Sequence[Record]], None] = _raw
     else:
         write = _json if as_json or not sys.stdout.isatty() else _line_writer()
-    for record in follow(cluster_of(bootstrap_servers, state_dir), run, options):
-        write(record)
-        # Whoever reads the pipe wants an event when it happens; of history, flushing each line would cost the most.
-        if not until_end:
-            sys.stdout.flush()
+    settings = cluster_of(bootstrap_servers, state_dir)
+    with nullcontext() if resume is None else Bookmark(settings, run, resume) as bookmark:
+        for batch in follow(settings, run, options, bookmark):
+            if batch.records:
+                write(batch.records)
+                sys.stdout.flush()
+            elif _nobody_reads():
+                raise BrokenPipeError
+            if bookmark is not None:
+                bookmark.save(batch.positions)
+
+
+def _one_of(given: dict[str, object]) -> None:
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise ConfigurationError(f"{' and '.join(names)} were both given. Choose one.")
 
 
 def since_ms(text: str, now_s: float) -> int:
@@ -113,19 +142,26 @@ def _start(text: str | None, until_end: bool) -> Literal["start", "end"] | int:
             raise ConfigurationError(f"--from {text!r} is not a place. Give start, end or an offset such as 120.")
 
 
-def _raw(record: Record) -> None:
-    sys.stdout.buffer.write((record.value or b"") + b"\n")
+def _nobody_reads() -> bool:
+    """Whether the pipe behind standard output has been closed; a write would tell as well, but there is nothing new."""
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in watch.poll(0))
 
 
-def _json(record: Record) -> None:
+def _raw(records: Sequence[Record]) -> None:
+    sys.stdout.buffer.write(b"".join((record.value or b"") + b"\n" for record in records))
+
+
+def _json(records: Sequence[Record]) -> None:
     import msgspec
 
     from consumers.tail import as_line
 
-    sys.stdout.write(msgspec.json.encode(as_line(record)).decode() + "\n")
+    sys.stdout.buffer.write(msgspec.json.Encoder().encode_lines([as_line(record) for record in records]))
 
 
-def _line_writer() -> Callable[[Record], None]:
+def _line_writer() -> Callable[[Sequence[Record]], None]:
     from rich.text import Text
 
     from consumers.summary import summary
@@ -139,7 +175,12 @@ def _line_writer() -> Callable[[Record], None]:
         if record.event is None:
             line.append(f"cannot be read: {record.error}", style="red")
         else:
-            line.append(type(record.event).__name__, style="bold").append(f" {summary(record.event)}")
+            style = _STYLES.get(record.topic, "")
+            line.append(type(record.event).__name__, style=f"bold {style}").append(f" {summary(record.event)}")
         out.print(line, no_wrap=True, overflow="ellipsis", crop=True)
 
-    return write
+    def write_all(records: Sequence[Record]) -> None:
+        for record in records:
+            write(record)
+
+    return write_all

@@ -40,12 +40,20 @@ FETCH_RECORDS = 500
 
 @dataclass
 class Worker:
-    """The app with what its agents hold."""
+    """The app with what its agents hold. `mended` is whether the tables were looked through since the last recovery."""
 
     app: faust.App
     filter: Filter
     seeds: Seeds
     cursors: dict[str, Cursor]
+    mended: bool = False
+
+    def mend(self) -> None:
+        """Once after a recovery: write what the score and seeds tables lack. Afterwards each event keeps them so."""
+        if not self.mended and all(cursor.active for cursor in self.cursors.values()):
+            self.filter.mend_scores()
+            self.seeds.show()
+            self.mended = True
 
 
 def build(settings: Settings, run: str, configured: RunConfigured) -> Worker:
@@ -146,6 +154,7 @@ def _recovery(worker: Worker, settings: Settings, run: str, log: "_Log", kept: A
             return
         for cursor in cursors.values():
             cursor.stop()
+        worker.mended = False
         try:
             _, classifiers = await asyncio.to_thread(read_run, settings, run)
             # off the event loop: a big table must not keep the heartbeats from going out
@@ -174,9 +183,7 @@ def _recovery(worker: Worker, settings: Settings, run: str, log: "_Log", kept: A
                 if cursor.active and seen.get(cursor.topic) == cursor.applied:
                     await cursor.catch_up()
                 seen[cursor.topic] = cursor.applied
-            if all(cursor.active for cursor in cursors.values()):
-                worker.filter.mend_scores()
-                worker.seeds.show()
+            worker.mend()
         except Exception as error:  # noqa: BLE001 - as in the agents
             logger.error("catching up failed: %r", error)
             await app.crash(error)

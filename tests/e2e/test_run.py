@@ -136,6 +136,28 @@ def test_ctrl_c_ends_in_order_leaves_no_process_and_the_run_goes_on(
     assert steps == list(range(1, len(steps) + 1))
 
 
+@pytest.mark.timeout(120)
+def test_a_second_ctrl_c_ends_it_at_once_and_leaves_no_process(terminal: Terminal, run: str, trainee: Path) -> None:
+    answers = write_answers(terminal.folder / "answers.jsonl", 400)
+    started = terminal.start(*run_arguments(run, answers, trainee, "--no-trainer"))
+    deadline = time.monotonic() + 60
+    while len(children := psutil.Process(started.pid).children(recursive=True)) < 2 and started.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    children[-1].suspend()  # the generator, so that ending in order would take long
+    started.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert started.poll() is None
+    started.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    _, told = started.communicate(timeout=60)
+
+    assert time.monotonic() - began < 20, told[-3000:]
+    assert started.returncode == 130 and "Traceback" not in told, told[-3000:]
+    assert "once more to end at once" in told and "Ended at once" in told
+    assert not psutil.wait_procs(children, timeout=5)[1]
+
+
 def test_a_run_that_cannot_be_says_what_to_do(terminal: Terminal, run: str) -> None:
     wrong = terminal.sedi("run", "--run", run, "--set", "batch_size=12")
     assert wrong.returncode == 2 and "power of two" in wrong.stderr and "Traceback" not in wrong.stderr

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
+from consumers.conditions import condition
 from consumers.summary import summary
-from consumers.tail import TailOptions, TimeMerge, as_line, condition, wanted
+from consumers.tail import TailOptions, TimeMerge, as_line, wanted
 from infra.record import Record
 from schemas.errors import ConfigurationError
 from schemas.registry import SPECS
@@ -69,6 +70,41 @@ def test_a_condition_looks_into_fields_lists_and_the_envelope() -> None:
     assert chosen(records, "window=7") == []
 
 
+def test_a_condition_compares_numbers_and_searches_text() -> None:
+    records = list(short_run().records())
+
+    assert chosen(records, "generated_offset>=1", "generated_offset<2", types=["InstructionKept"]) == [("kept", 1)]
+    assert chosen(records, "cost_usd>0.4", "cost_usd<=0.50", "number>1") == [("generated", 2)]
+    assert chosen(records, "cost_usd=0.50", "number=0", "topic!=calls") == [("generated", 0)]
+    assert chosen(records, "instructions.instruction~^Task [01] of 1$") == [("generated", 1)]
+    assert chosen(records, "offset>0", "topic~^seed") == [("seed-commands", 1)]
+    assert chosen(records, "instructions.instruction>1") == []
+
+
+def test_unequal_means_that_the_field_is_there_and_none_of_it_is_that() -> None:
+    records = list(short_run().records())
+
+    assert chosen(records, "rejections.reason!=similar") == [("rejected", 1)]
+    assert chosen(records, "cluster!=1") == [("kept", 0), ("kept", 1)]
+    assert chosen(records, "cluster!=1", "generated_offset!=0") == [("kept", 1)]
+    assert chosen(records, "seed_ids!=seed-1") == [("generated", 2)]
+
+
+def test_what_is_asked_for_by_type_is_told_without_decoding() -> None:
+    (told,) = [each for each in short_run().records() if each.topic == "run"]
+    damaged = Record(told.topic, 0, 0, START_MS, told.key, b"no JSON", told.headers)
+
+    assert not wanted(damaged, TailOptions(types=frozenset({"RunStopped"})))
+    assert wanted(damaged, TailOptions())
+    assert damaged._error is None  # nobody has decoded it
+    assert not wanted(damaged, TailOptions(types=frozenset({"RunConfigured"})))
+
+
+def test_only_topics_that_can_hold_the_types_are_read() -> None:
+    assert TailOptions(types=frozenset({"CallStarted", "CallFailed"})).topics_read == ("calls",)
+    assert TailOptions(topics=("kept", "kept.dlq"), types=frozenset({"RunStopped"})).topics_read == ("kept.dlq",)
+
+
 def test_types_choose_events() -> None:
     records = list(short_run().records())
 
@@ -98,6 +134,7 @@ def test_a_line_holds_place_envelope_and_event() -> None:
         ({"topics": ("kpet",)}, "There is no topic 'kpet'"),
         ({"types": frozenset({"Kept"})}, "There is no event type 'Kept'"),
         ({"where": (condition("clutser=1"),)}, "No event has a field 'clutser'"),
+        ({"topics": ("kept",), "types": frozenset({"RunStopped"})}, "There is RunStopped on run"),
         ({"where": (condition("cluster=1"),), "types": frozenset({"RunStopped"})}, "No event has a field 'cluster'"),
     ],
 )
@@ -106,9 +143,19 @@ def test_what_would_match_nothing_for_ever_is_refused(options: dict[str, object]
         TailOptions(**options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("text", ["cluster", "=3", "a..b=3"])
-def test_a_condition_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="is not FIELD=VALUE"):
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("cluster", "is not FIELD=VALUE"),
+        ("=3", "is not FIELD=VALUE"),
+        ("a..b=3", "is not FIELD=VALUE"),
+        ("cluster!3", "is not FIELD=VALUE"),
+        ("cost_usd>much", "'much', which is no number"),
+        ("instruction~f(", r"is no regular expression .*: f\\\($"),
+    ],
+)
+def test_a_condition_that_is_none_is_refused(text: str, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
         condition(text)
 
 
