@@ -4,14 +4,16 @@ Records of one partition come in offset order; topics may come in any order agai
 events that stand twice (after a crash) is applied here, and what it drops is counted:
 
     calls           the same CloudEvents id                                       (`streams.core.ledger`)
-    generated, kept, rejected    what caused it is not above the last             (`consumers.verdicts`)
-    training-log    (epoch, window) not above the last
+    generated       the same id                                                   (`consumers.verdicts`)
+    kept, rejected  what caused it is not above the last                          (`consumers.verdicts`)
+    training-log    an (epoch, window) that was there before
     seed-commands   an offset or a window that was already answered               (`streams.core.seeds`)
     run             a second configuration, a second classifier for an offset
 
 The fold is pure: no I/O, no clock. It holds some 200 bytes for each instruction.
 """
 
+from bisect import insort
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -52,9 +54,8 @@ class RunFold:
     windows        training windows in order
     trained        ids of the rows that stand in a logged batch
     stopped        when and why the run was ended, None when it was started since
-    unparsed       parts of answers that no instruction could be read from, by reason
     dropped        events that stood twice, by topic
-    unreadable     records that do not decode, by topic
+    unreadable     records that do not decode, or do not belong where they stand, by topic
     dead_letters   where the records on dead-letter topics came from, by topic
     first_ms, last_ms   timestamps of the oldest and the newest record, None before there is one
     """
@@ -66,7 +67,6 @@ class RunFold:
     windows: list[TrainingLogged] = field(default_factory=list)
     trained: set[str] = field(default_factory=set)
     commands: list[Command] = field(default_factory=list)
-    unparsed: Counter[str] = field(default_factory=Counter)
     stopped: tuple[int, str] | None = None
     dropped: Counter[str] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
@@ -75,6 +75,7 @@ class RunFold:
     last_ms: int | None = None
     pool: SeedPool = field(init=False)
     _configured_seen: bool = field(default=False, repr=False)
+    _windows: set[tuple[int, int]] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         self.pool = SeedPool.of(self.configured.seeds)
@@ -83,6 +84,11 @@ class RunFold:
     def steps(self) -> int:
         """Optimizer steps in the logged windows."""
         return sum(len(window.steps) for window in self.windows)
+
+    @property
+    def unparsed(self) -> Counter[str]:
+        """Parts of answers that no instruction could be read from, by reason."""
+        return Counter(reason for generation in self.verdicts.generations.values() for reason in generation.unparsed)
 
     @property
     def replacements(self) -> int:
@@ -113,12 +119,13 @@ class RunFold:
                 fresh = self.ledger.apply(event, ce_id)
             case InstructionsGenerated():
                 fresh = self.verdicts.generated(event, ce_id, record.offset)
-                if fresh:
-                    self.unparsed.update(part.reason for part in event.unparsed)
             case InstructionKept():
                 fresh = self.verdicts.keep(event, record.partition)
             case InstructionsRejected():
+                reinstated = self.verdicts.reinstated
                 fresh = self.verdicts.reject(event)
+                if self.verdicts.reinstated > reinstated:
+                    self.dropped -= Counter(generated=1)
             case TrainingLogged():
                 fresh = self._window(event)
             case ReplaceSeeds():
@@ -145,9 +152,10 @@ class RunFold:
         return True
 
     def _window(self, event: TrainingLogged) -> bool:
-        if self.windows and (event.epoch, event.window) <= (self.windows[-1].epoch, self.windows[-1].window):
+        if (event.epoch, event.window) in self._windows:
             return False
-        self.windows.append(event)
+        self._windows.add((event.epoch, event.window))
+        insort(self.windows, event, key=lambda window: (window.epoch, window.window))
         self.trained.update(row.id for step in event.steps for row in step.rows)
         return True
 

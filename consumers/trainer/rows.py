@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from infra.log import LogReader
 from infra.record import Record
 from infra.settings import Settings
-from schemas.errors import MalformedEvent, TopicMismatch, TrainerError
+from schemas.errors import TopicMismatch, TrainerError
 from schemas.events import InstructionKept, RunStarted, RunStopped, StepLogged
 from streams.core.batches import Batch, BatchQueues, Position, Row, clusters_of_rank
 
@@ -141,15 +141,10 @@ class RowStream:
         if self._limits is not None and record.offset >= self._limits[record.partition].offset:
             return False
         match record.event:
-            case InstructionKept() as kept if kept.cluster == record.partition:
+            case InstructionKept() as kept:
                 return self._queues.feed(Row(record.offset, kept))
-            case None:
+            case _:
                 self._dead_letter(record)
-            case event:
-                problem = MalformedEvent(
-                    f"Partition {record.partition} of `kept` holds a {type(event).__name__} that does not belong there."
-                )
-                self._dead_letter(record.refused(problem))
         return False
 
     def _patience_is_over(self, since: float) -> bool:

@@ -41,20 +41,20 @@ class Logged:
 def read_logged(settings: Settings, run: str, model: str) -> Logged:
     """The run's training log. Raises TrainerError when its windows are of another model."""
     steps: dict[int, LoggedStep] = {}
-    last: tuple[int, int] | None = None
+    seen: set[tuple[int, int]] = set()
     with LogReader(settings, run, ["training-log"], "trainer") as reader:
         for record in reader.read_to_end():
             event = record.event
-            if not isinstance(event, TrainingLogged) or (last is not None and (event.epoch, event.window) <= last):
+            if not isinstance(event, TrainingLogged) or (event.epoch, event.window) in seen:
                 continue
             if event.model != model:
                 raise TrainerError(
                     f"The training log of run {run!r} is of the model {event.model!r}, this training is of {model!r}. "
                     "A run's log holds one training: take that model, another run, or do not write to the log."
                 )
-            last = event.epoch, event.window
+            seen.add((event.epoch, event.window))
             steps.update((step.step, LoggedStep(event.epoch, step)) for step in event.steps)
-    return Logged(steps, last)
+    return Logged(steps, max(seen, default=None))
 
 
 class WindowLog:

@@ -46,12 +46,16 @@ class Filter:
         self._recorded: dict[int, ClassifierFitted] = {}
 
     async def apply(self, record: Record) -> None:
-        """Decide on one record of `generated`; its offset is the state's next."""
-        verdict = await self._outlet.judge(record, InstructionsGenerated, self._decide)
-        if verdict is None:
-            verdict = decider.nothing(self.state, record.offset)
-        await self._tell(verdict)
-        self._remember(verdict.decision)
+        """Decide on one record of `generated`; its offset is the state's next.
+
+        Called again after an error, it goes on where it was: what is remembered already is not decided again.
+        """
+        if record.offset > self.state.applied:
+            verdict = await self._outlet.judge(record, InstructionsGenerated, self._decide)
+            if verdict is None:
+                verdict = decider.nothing(self.state, record.offset)
+            await self._tell(verdict)
+            self._remember(verdict.decision)
         await self.refit()
 
     def _decide(self, record: Record, event: InstructionsGenerated) -> Verdict:

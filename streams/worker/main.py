@@ -9,10 +9,13 @@ from infra.settings import Settings
 from infra.topics import check
 from schemas.errors import BrokerError
 from streams.worker.app import build
+from streams.worker.inspector import Inspector, inspect_beside
 
 
 def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
-    """Run the filter and feedback agents of a run; SIGINT and SIGTERM end it cleanly. Returns the exit code.
+    """Run the filter and feedback agents of a run, and the inspector beside them; returns the exit code.
+
+    SIGINT and SIGTERM end it cleanly.
 
     Raises RunError when the run is not configured, TopicMismatch when its topics are not as declared, BrokerError when
     the cluster does not answer.
@@ -21,6 +24,8 @@ def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
     check(settings, run, configured.policy.batch_size)
     (settings.state_dir / run).mkdir(parents=True, exist_ok=True)
     worker = build(settings, run, configured)
+    filter_cursor = worker.cursors["generated"]
+    inspect_beside(worker.app, Inspector(settings, run), lambda: filter_cursor.active)
     for name in ("faust", "aiokafka", "kafka", "mode"):
         logging.getLogger(name).setLevel(logging.WARNING)
     service = faust.Worker(worker.app, loglevel=loglevel, redirect_stdouts=False)

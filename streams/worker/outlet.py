@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import faust
+from aiokafka.errors import MessageSizeTooLargeError
+from faust.exceptions import ProducerSendError
 
-from infra.record import Record, dead_letter_headers, now
+from infra.dead_letters import NO_VALUE, can_be_written, dead_letter_headers, left_out_headers
+from infra.record import Record, now
 from schemas import ids
 from schemas.envelope import Meta, encode
 from schemas.errors import MalformedEvent
@@ -74,11 +77,18 @@ class Outlet:
             return None
 
     async def _dead_letter(self, record: Record, error: Exception) -> None:
-        """Put an unreadable record on its dead-letter topic as it was."""
+        """Put an unreadable record on its dead-letter topic as it was; one that cannot be written so is only named."""
         headers = dead_letter_headers(record.topic, record.partition, record.offset, f"{type(error).__name__}: {error}")
         name = dead_letter_name(topic_name(self._run, record.topic))
         logger.warning("%s offset %d goes to the dead letters: %s", record.topic, record.offset, error)
-        await (await self._send(name, 0, record.key, record.value, [*record.headers, *headers]))
+        if can_be_written(record.key, record.value, record.headers):
+            try:
+                await (await self._send(name, 0, record.key, record.value, [*record.headers, *headers]))
+                return
+            except (MessageSizeTooLargeError, ProducerSendError) as refusal:
+                if not isinstance(refusal.__cause__ or refusal, MessageSizeTooLargeError):
+                    raise
+        await (await self._send(name, 0, None, NO_VALUE, left_out_headers(headers)))
 
     async def _send(
         self, name: str, partition: int, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]

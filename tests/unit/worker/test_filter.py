@@ -233,7 +233,7 @@ def test_an_unreadable_record_goes_to_the_dead_letters_as_it_was_and_the_filter_
 @pytest.mark.parametrize(
     ("event", "id", "error"),
     [
-        (RunStopped(reason="done"), ids.verdict_id(1), b"generated takes InstructionsGenerated only"),
+        (RunStopped(reason="done"), ids.verdict_id(1), b"belongs on `run`"),
         (generation(4, TEXTS[:1]), ids.generation_id("g0", 3), b"which is not its own"),
     ],
 )

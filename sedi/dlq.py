@@ -1,0 +1,195 @@
+"""`sedi dlq`: records that could not be read: which, why, and putting them back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sedi.options import (
+    DEFAULT_RUN,
+    AsJson,
+    ExitCode,
+    FromFiles,
+    Run,
+    Servers,
+    StateDir,
+    cluster_of,
+    epilog,
+    source_of,
+)
+
+if TYPE_CHECKING:
+    from consumers.dead_letters import Content, Letter, Retried
+
+Topic = Annotated[str, typer.Argument(metavar="TOPIC", help="generated, kept, calls, ... without `.dlq`.")]
+Offset = Annotated[int, typer.Argument(metavar="OFFSET", min=0, help="Offset on the dead-letter topic.")]
+
+_ERROR_SHOWN = 100
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(
+        help="Records that could not be read, or do not belong where they stand: list, look at, put back.",
+        no_args_is_help=True,
+    )
+    group.command("list", epilog=epilog("sedi dlq list", "sedi dlq list --topic generated --json"))(list_command)
+    group.command("show", epilog=epilog("sedi dlq show generated 3"))(show)
+    group.command(
+        "retry", epilog=epilog("sedi dlq retry generated 3", "sedi dlq retry --all", "sedi dlq retry kept --all")
+    )(retry)
+    app.add_typer(group, name="dlq", epilog=epilog("sedi dlq list"))
+
+
+def list_command(
+    *,
+    run: Run = DEFAULT_RUN,
+    topic: Annotated[
+        list[str] | None, typer.Option("--topic", help="Only of this topic, such as generated; may be repeated.")
+    ] = None,
+    from_files: FromFiles = None,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """The dead letters: where they stand, where they came from, when, why, and whether they were put back."""
+    from consumers.dead_letters import letters
+    from sedi.output import clock, console, print_json, table
+
+    found = letters(source_of(run, from_files, bootstrap_servers, state_dir), topic)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (f"{letter.topic}.dlq", letter.offset, _origin(letter), clock(letter.timestamp_ms), _short(letter.error),
+         None if letter.retried_as is None else f"as {letter.retried_as}")
+        for letter in found
+    ]  # fmt: skip
+    columns = ("topic", "#offset", "from", "when", "error", "put back")
+    console().print(table(f"{len(found)} dead letters of run {run}", columns, rows))
+
+
+def show(
+    topic: Topic,
+    offset: Offset,
+    *,
+    run: Run = DEFAULT_RUN,
+    from_files: FromFiles = None,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """All of one dead letter: why it is there, its headers, key and value as they were."""
+    from consumers.dead_letters import content
+    from sedi.output import clock, console, print_json, table
+
+    found = content(source_of(run, from_files, bootstrap_servers, state_dir), topic, offset)
+    if as_json:
+        print_json(_as_json(found))
+        return
+    letter, record = found.letter, found.record
+    lines = [
+        ("stands at", f"{letter.topic}.dlq, offset {offset}, {letter.copies} times in all"),
+        ("came from", _origin(letter)),
+        ("put aside", clock(letter.timestamp_ms)),
+        ("error", letter.error),
+        ("read by this program", "it can be read now" if found.still is None else found.still),
+        ("put back", "no" if letter.retried_as is None else f"as offset {letter.retried_as} of {letter.topic}"),
+        *(("header", f"{name} = {_text(value)}") for name, value in record.headers),
+        ("key", _text(record.key)),
+    ]
+    if found.left_out:
+        lines.append(("value", "the dead letter only names its record; this is what stands where it came from:"))
+    out = console()
+    out.print(table(f"Dead letter {topic}.dlq@{offset}", ("", ""), lines))
+    out.print(_pretty(record.value), soft_wrap=True)
+
+
+def retry(
+    topic: Annotated[str | None, typer.Argument(metavar="TOPIC", help="generated, ...; with --all not needed.")] = None,
+    offset: Annotated[
+        int | None, typer.Argument(metavar="OFFSET", min=0, help="Offset on the dead-letter topic; or --all.")
+    ] = None,
+    *,
+    run: Run = DEFAULT_RUN,
+    all_: Annotated[bool, typer.Option("--all", help="All not put back yet, of TOPIC or of the run.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also what was put back before.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also what this program still cannot read.")] = False,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Put dead letters back on their topic, as they were: whoever reads there judges them again.
+
+    Do so after the cause is mended, such as by an update, and the worker runs with it. Ends with 1 when one was
+    refused, because it would fail again or was put back before; a dead letter itself is never removed.
+    """
+    from consumers.dead_letters import content, letters
+    from consumers.dead_letters import retry as put_back
+    from infra.log import LogWriter
+    from infra.source import KafkaSource
+    from schemas.errors import ConfigurationError
+    from sedi.output import print_json, tell
+
+    if all_ == (offset is not None) or (topic is None and not all_):
+        raise ConfigurationError("Say which: `sedi dlq retry TOPIC OFFSET`, `sedi dlq retry TOPIC --all` or `--all`.")
+    settings = cluster_of(bootstrap_servers, state_dir)
+    source = KafkaSource(settings, run)
+    if offset is not None and topic is not None:
+        wanted = [content(source, topic, offset).letter]
+    else:
+        wanted = [x for x in letters(source, None if topic is None else [topic]) if again or x.retried_as is None]
+    done: list[Retried] = []
+    with LogWriter(settings, run, "dlq") as writer:
+        for one in put_back(source, writer, wanted, again=again, force=force):
+            done.append(one)
+            if not as_json:
+                what = f"put back as offset {one.retried_as}" if one.refused is None else f"refused. {one.refused}"
+                tell(f"{one.topic}.dlq@{one.offset} ({len(done)} of {len(wanted)}): {what}")
+    refused = sum(1 for one in done if one.refused is not None)
+    if as_json:
+        print_json({"retried": len(done) - refused, "refused": refused, "letters": done})
+    else:
+        tell(f"{len(done) - refused} put back, {refused} refused.")
+    if refused:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _as_json(found: Content) -> dict[str, Any]:
+    from infra.archive import as_text
+
+    record = found.record
+    return {
+        "letter": found.letter,
+        "left_out": found.left_out,
+        "unreadable": found.still,
+        "key": as_text(record.key),
+        "headers": [[name, as_text(value)] for name, value in record.headers],
+        "value": as_text(record.value),
+    }
+
+
+def _origin(letter: Letter) -> str | None:
+    if letter.from_partition is None:
+        return None
+    return f"{letter.topic}/{letter.from_partition}@{letter.from_offset}"
+
+
+def _short(error: str) -> str:
+    return error if len(error) <= _ERROR_SHOWN else error[:_ERROR_SHOWN] + "…"
+
+
+def _text(raw: bytes | None) -> str | None:
+    return None if raw is None else raw.decode(errors="backslashreplace")
+
+
+def _pretty(value: bytes | None) -> str:
+    """A value as indented JSON where it is JSON, as text where it is not; what is not text shows as escapes."""
+    import msgspec
+
+    if value is None:
+        return "no value"
+    try:
+        return msgspec.json.format(value, indent=2).decode()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return value.decode(errors="backslashreplace")

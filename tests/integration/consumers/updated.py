@@ -1,0 +1,32 @@
+"""This program after an update: it knows a second version of two events, and how to read the first.
+
+`python -m tests.integration.consumers.updated RUN` is the updated worker.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from schemas import registry
+from schemas.registry import SPECS
+from schemas.upcasting import UPCASTERS
+
+NAMES = ("InstructionsGenerated", "TrainingLogged")
+
+
+def install(put: Callable[[dict[Any, Any], Any, Any], None] = dict.__setitem__) -> None:
+    """Register the second versions; `put` may be a test's `monkeypatch.setitem`, which takes them back."""
+    for name in NAMES:
+        spec = replace(SPECS[name], version=2)
+        put(SPECS, name, spec)
+        put(registry._BY_CLASS, spec.cls, spec)
+        put(UPCASTERS, (name, 1), dict)
+
+
+if __name__ == "__main__":
+    from infra.settings import load
+    from streams.worker.main import run_worker
+
+    install()
+    sys.exit(run_worker(load(), sys.argv[1]))
