@@ -21,7 +21,7 @@ from consumers.replay import verdicts
 from consumers.replay.classifiers import Classifiers
 from consumers.replay.digests import Digests
 from consumers.replay.extent import Extent
-from consumers.replay.findings import Findings, State
+from consumers.replay.findings import Findings, State, place_of
 from consumers.replay.generations import Answers, check_lane, check_seeds
 from consumers.replay.result import Audit
 from consumers.replay.streams import EndOfVerdicts, Rows, Stream, Verdicts
@@ -135,6 +135,7 @@ class Auditor:
             repeated=tuple(findings.repeats),
             unreadable=dict(findings.unreadable_by_topic),
             not_read=tuple(findings.unreadable),
+            not_in_dead_letters=(),
             digests=self.digests.values(),
             records=sum(stream.records for stream in self._streams),
             seconds=seconds,
@@ -166,6 +167,10 @@ class Auditor:
         generation = event if isinstance(event, InstructionsGenerated) else None
         if record is not None and generation is None:
             self._cannot_read(record)
+        elif record is not None and told is not None and self._verdicts.nothing:
+            # the filter that was there could not read it; this program, a newer one, can
+            self.findings.put_aside.add(place_of(record))
+            generation = None
         if self._whole is not None:
             self._whole.see(record, generation, told, rows)
         if self.findings.deciding:

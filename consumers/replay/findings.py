@@ -40,6 +40,9 @@ Kind = Literal[
 
 SHOWN = 20
 
+Place = tuple[str, int, int]
+"""Topic, partition, offset."""
+
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """The filter's and the pool's state just before a divergence; None where a process does not follow it."""
@@ -97,6 +100,7 @@ class Findings:
     state        tells the state at the moment
     conducting   whether what concerns the log as a whole is noted: order, completeness, repeats, feedback
     deciding     whether what concerns the filter's decisions is noted
+    put_aside    where records stand that must be among the dead letters
     """
 
     state: Callable[[], State]
@@ -108,11 +112,12 @@ class Findings:
     repeats_by_topic: Counter[str] = field(default_factory=Counter)
     unreadable: list[Unreadable] = field(default_factory=list)
     unreadable_by_topic: Counter[str] = field(default_factory=Counter)
+    put_aside: set[Place] = field(default_factory=set)
 
     def diverged(
         self,
         kind: Kind,
-        place: tuple[str, int, int],
+        place: Place,
         generated_offset: int,
         what: str,
         *,
@@ -127,7 +132,7 @@ class Findings:
     def misdecided(
         self,
         kind: Kind,
-        place: tuple[str, int, int],
+        place: Place,
         generated_offset: int,
         what: str,
         *,
@@ -142,7 +147,7 @@ class Findings:
     def _note(
         self,
         kind: Kind,
-        place: tuple[str, int, int],
+        place: Place,
         generated_offset: int,
         what: str,
         id: str | None,
@@ -179,6 +184,7 @@ class Findings:
         if not self.conducting:
             return
         self.unreadable_by_topic[record.topic] += 1
+        self.put_aside.add(place_of(record))
         if len(self.unreadable) < SHOWN:
             self.unreadable.append(
                 Unreadable(topic=record.topic, partition=record.partition, offset=record.offset, error=error)
@@ -190,7 +196,7 @@ class Findings:
         return self.by_kind.total()
 
 
-def place_of(record: Record) -> tuple[str, int, int]:
+def place_of(record: Record) -> Place:
     return record.topic, record.partition, record.offset
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from consumers.replay.findings import Divergence, Repeat, Unreadable
+from consumers.replay.findings import Divergence, Place, Repeat, Unreadable
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,6 +15,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     divergences    how many, by kind in `by_kind`; `first` and the first few in `found`
     repeats        events that stand on the log more than once, by topic; the first few in `repeated`
     unreadable     records that nothing can be read from, by topic; the first few in `not_read`
+    not_in_dead_letters   (topic, partition, offset) of those that no reader has put aside yet
     digests        of what the log says, see `consumers.replay.digests`; they cover the log from its start
     records        records read
     """
@@ -33,6 +34,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     repeated: tuple[Repeat, ...]
     unreadable: dict[str, int]
     not_read: tuple[Unreadable, ...]
+    not_in_dead_letters: tuple[Place, ...]
     digests: dict[str, str]
     records: int
     seconds: float

@@ -15,10 +15,11 @@ import msgspec
 
 from consumers.replay.auditing import Auditor, Progress
 from consumers.replay.extent import Extent
-from consumers.replay.findings import SHOWN
+from consumers.replay.findings import SHOWN, Place
 from consumers.replay.result import Audit
+from infra.dead_letters import DeadLetter, parse
 from infra.run import configuration
-from infra.source import TOPICS, Source
+from infra.source import TOPICS, Source, dead_letter_topics
 from schemas.errors import RunError
 
 _DECIDING_TOPICS = ("run", "generated", "kept", "rejected")
@@ -51,7 +52,10 @@ def audit(
         auditor = run(source, mine, True, progress)
         at_end(auditor)
         found = [*(part.result() for part in parts), auditor.audit(0.0)]
-    return msgspec.structs.replace(reduce(together, found), seconds=time.monotonic() - started)
+    left = auditor.findings.put_aside - _dead_letters(source) if auditor.findings.put_aside else set()
+    return msgspec.structs.replace(
+        reduce(together, found), not_in_dead_letters=tuple(sorted(left)), seconds=time.monotonic() - started
+    )
 
 
 def run(source: Source, extent: Extent, conducting: bool, progress: Progress = lambda done, of: None) -> Auditor:
@@ -75,6 +79,13 @@ def together(before: Audit, after: Audit) -> Audit:
         first=found[0] if found else None,
         found=tuple(found[:SHOWN]),
     )
+
+
+def _dead_letters(source: Source) -> set[Place]:
+    """Where the records came from that are among the dead letters."""
+    with source.open(dead_letter_topics()) as reading:
+        letters = (parse(record) for record in reading.rest())
+        return {(letter.topic, *letter.origin) for letter in letters if isinstance(letter, DeadLetter)}
 
 
 def _starts(source: Source, jobs: int) -> list[int]:

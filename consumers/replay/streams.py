@@ -7,7 +7,6 @@ bytes of an event with what it should be need not read it. Repeats are checked t
 
 from array import array
 from collections import deque
-from collections.abc import Iterator
 from hashlib import blake2b
 
 import msgspec
@@ -92,18 +91,23 @@ _TYPES: dict[type[Event], tuple[str, bytes]] = {
 class _Cause(msgspec.Struct):
     generated_offset: int
     place: int = -1
+    generation_id: str = ""
 
 
 _cause = msgspec.json.Decoder(_Cause)
 
 
 class Verdicts:
-    """`rejected`, in the order of `generated`."""
+    """`rejected`, in the order of `generated`.
+
+    nothing   whether the last word given is that there was nothing to decide
+    """
 
     def __init__(self, stream: Stream, findings: Findings) -> None:
+        self.nothing = False
         self._stream = stream
         self._findings = findings
-        self._queue: deque[tuple[int, Record]] = deque()
+        self._queue: deque[tuple[_Cause, Record]] = deque()
         self._said = array("Q")  # a digest of what was said on each offset, to compare repeats with; 0 for nothing
 
     def on(self, offset: int) -> Record | None:
@@ -111,39 +115,41 @@ class Verdicts:
 
         Raises EndOfVerdicts when the log holds no word on it nor on any later one.
         """
-        for record in self._reordered(offset):
-            self._said.extend([0] * (offset - len(self._said)))
-            self._said.append(digest(record.value))
-            return record
-        return None
+        place = self._find(offset)
+        if place is None:
+            return None
+        cause, record = self._queue[place]
+        del self._queue[place]
+        self.nothing = not cause.generation_id
+        self._said.extend([0] * (offset - len(self._said)))
+        self._said.append(digest(record.value))
+        return record
 
-    def _reordered(self, offset: int) -> Iterator[Record]:
-        at, record = self._head(0)
-        if at == offset:
-            self._queue.popleft()
-            yield record
-            return
+    def _find(self, offset: int) -> int | None:
+        """Where in the queue the word on an offset stands: at its head, or behind a later one."""
+        cause, record = self._head(0)
+        if cause.generated_offset == offset:
+            return 0
         for place in range(1, _LOOK_AHEAD):
             try:
-                at, later = self._head(place)
+                found, later = self._head(place)
             except EndOfVerdicts:
                 break
-            if at == offset:
-                del self._queue[place]
+            if found.generated_offset == offset:
                 self._findings.diverged(
                     "reordered", place_of(later), offset,
                     f"The word on offset {offset} stands at {later.offset}, after the word on a later one at "
                     f"{record.offset}.", id=later.id,
                 )  # fmt: skip
-                yield later
-                return
+                return place
         self._findings.diverged(
             "missing", place_of(record), offset,
             f"There is no InstructionsRejected for offset {offset} of generated; the one that stands at "
-            f"{record.offset} of {self._stream.topic} is for {self._queue[0][0]}.",
+            f"{record.offset} of {self._stream.topic} is for {cause.generated_offset}.",
         )  # fmt: skip
+        return None
 
-    def _head(self, place: int) -> tuple[int, Record]:
+    def _head(self, place: int) -> tuple[_Cause, Record]:
         while len(self._queue) <= place:
             record = self._stream.take()
             if record is None:
@@ -155,7 +161,7 @@ class Verdicts:
             if at < len(self._said) and self._said[at]:
                 self._again(record, at)
             else:
-                self._queue.append((at, record))
+                self._queue.append((cause, record))
         return self._queue[place]
 
     def _again(self, record: Record, at: int) -> None:
@@ -255,7 +261,7 @@ def _cause_of(record: Record, cls: type[Event], findings: Findings) -> _Cause | 
             pass
     event = record.event
     if isinstance(event, cls):
-        return _Cause(event.generated_offset, getattr(event, "place", -1))  # type: ignore[attr-defined]
+        return _Cause(event.generated_offset, getattr(event, "place", -1), event.generation_id)  # type: ignore[attr-defined]
     error = record.error or MalformedEvent(f"{record.topic} takes {cls.__name__} only.")
     findings.cannot_read(record, str(error))
     return None
