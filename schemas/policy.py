@@ -103,6 +103,19 @@ _MODE_DEFAULTS: dict[str, dict[str, object]] = {
 }
 
 
+def policy_with(policy: Policy, **changes: object) -> Policy:
+    """A policy with some fields changed; changing its mode takes that mode's defaults for what modes differ in.
+
+    Raises ConfigurationError for an unknown mode, field or a value out of range.
+    """
+    mode = str(changes.get("mode", policy.mode))
+    fields = {name: getattr(policy, name) for name in Policy.__struct_fields__}
+    if mode != policy.mode:
+        target = policy_for(mode)
+        fields |= {name: getattr(target, name) for defaults in _MODE_DEFAULTS.values() for name in defaults}
+    return policy_for(**(fields | changes))
+
+
 def policy_for(mode: str = "sedi", **changes: object) -> Policy:
     """The policy of a mode with some fields changed.
 

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+_TOLD_EVERY = 50
+
 
 @contextmanager
 def reading_progress(what: str) -> Iterator[Callable[[int], None]]:
@@ -20,3 +22,30 @@ def reading_progress(what: str) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=None)
         yield lambda more: progress.advance(task, more)
+
+
+@contextmanager
+def counting_progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with the rate, of what is known how much there is; gives what is to be told (done, of how many)."""
+    if not sys.stderr.isatty():
+        yield lambda done, of: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(f"{unit}, {{task.fields[rate]}}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None, rate="")
+
+        def tell(done: int, of: int) -> None:
+            if done % _TOLD_EVERY == 0 or done == of:
+                speed = progress.tasks[0].speed
+                progress.update(task, completed=done, total=of, rate="" if speed is None else f"{speed:,.0f} a second")
+
+        yield tell

@@ -64,17 +64,22 @@ def read_options(preset: str | None, flags: Mapping[str, Any], policy: Sequence[
     """
     data: dict[str, Any] = {} if preset is None else _read(preset)
     data.update({name: value for name, value in flags.items() if value is not None})
-    fields = dict(data.get("policy", {}))
-    for pair in policy:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise ConfigurationError(f"--set takes KEY=VALUE, such as --set threshold=0.7; {pair!r} is not that.")
-        fields[name] = _value(name, value)
-    data["policy"] = fields
+    data["policy"] = dict(data.get("policy", {})) | policy_fields(policy)
     try:
         return msgspec.convert(data, RunOptions)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"The preset {preset!r} is wrong: {error}.") from error
+
+
+def policy_fields(pairs: Sequence[str]) -> dict[str, Any]:
+    """The policy fields that `--set KEY=VALUE` names. Raises ConfigurationError for something else."""
+    fields = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigurationError(f"--set takes KEY=VALUE, such as --set threshold=0.7; {pair!r} is not that.")
+        fields[name] = _value(name, value)
+    return fields
 
 
 def policy_of(options: RunOptions) -> Policy:

@@ -14,12 +14,12 @@ import typer
 
 from schemas.errors import ConfigurationError
 from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
+from sedi.times import timestamp_ms
 
 if TYPE_CHECKING:
     from infra.record import Record
 
 _STYLES = {"kept": "green", "rejected": "yellow", "training-log": "magenta", "seed-commands": "blue"}
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def register(app: typer.Typer) -> None:
@@ -90,7 +90,7 @@ def tail(
         types=frozenset(type or ()),
         where=tuple(condition(text) for text in where or ()),
         start=_start(start, until_end),
-        since_ms=None if since is None else since_ms(since, time.time()),
+        since_ms=None if since is None else timestamp_ms(since, time.time(), "--since"),
         last=last,
         until_end=until_end,
         count=count,
@@ -115,19 +115,6 @@ def _one_of(given: dict[str, object]) -> None:
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
         raise ConfigurationError(f"{' and '.join(names)} were both given. Choose one.")
-
-
-def since_ms(text: str, now_s: float) -> int:
-    """The timestamp that `--since` means: so long before `now_s`, or a time, local unless it has a zone."""
-    number, unit = text[:-1], text[-1:]
-    if number.isdecimal() and unit in _UNITS_S:
-        return int((now_s - int(number) * _UNITS_S[unit]) * 1000)
-    try:
-        return int(datetime.fromisoformat(text).timestamp() * 1000)
-    except ValueError:
-        raise ConfigurationError(
-            f"--since {text!r} is not a time. Give a span such as 90s, 10m, 2h, 1d, or a time such as 2026-11-21T08:00."
-        ) from None
 
 
 def _start(text: str | None, until_end: bool) -> Literal["start", "end"] | int:

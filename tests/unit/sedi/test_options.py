@@ -19,7 +19,7 @@ from schemas.errors import (
 )
 from sedi.main import exit_code_of, main
 from sedi.options import ExitCode
-from sedi.tail import since_ms
+from sedi.times import timestamp_ms
 
 COMMANDS = (
     ["worker"], ["generate"], ["train"], ["status"], ["tail"], ["report"], ["doctor"], ["seeds", "list"],
@@ -105,9 +105,9 @@ def test_without_a_broker_a_command_says_at_once_how_to_start_one_and_ends_with_
 def test_since_is_a_span_or_a_time() -> None:
     now = datetime(2026, 11, 21, 8, 0, tzinfo=UTC).timestamp()
 
-    assert since_ms("90s", now) == (now - 90) * 1000
-    assert since_ms("2h", now) == (now - 7200) * 1000
-    assert since_ms("2026-11-21T07:00:00+00:00", now) == (now - 3600) * 1000
+    assert timestamp_ms("90s", now, "--since") == (now - 90) * 1000
+    assert timestamp_ms("2h", now, "--since") == (now - 7200) * 1000
+    assert timestamp_ms("2026-11-21T07:00:00+00:00", now, "--since") == (now - 3600) * 1000
 
 
 def test_help_loads_nothing_heavy() -> None:

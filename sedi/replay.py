@@ -1,0 +1,141 @@
+"""`sedi replay`: audit a run, see its state at any time, try other settings on its answers."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from schemas.errors import ConfigurationError
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, epilog, source_of
+
+if TYPE_CHECKING:
+    from consumers.replay import Audit
+    from infra.source import Source
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        "replay",
+        epilog=epilog(
+            "sedi replay --run demo",
+            "sedi replay --at 2026-11-21T08:00",
+            "sedi replay --set threshold=0.7 --set compare_with_seeds=true --plot what-if.svg",
+        ),
+    )(replay)
+
+
+def replay(
+    *,
+    run: Run = DEFAULT_RUN,
+    from_files: FromFiles = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="OFFSET|TIME", help="Decide from there on; before, as recorded.")
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="OFFSET|TIME", help="Decide up to there.")] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="OFFSET|TIME", help="Print the state that the run had then.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="What if: decide by another policy; may be repeated."),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="With --set: draw it, .svg, .png or .pdf.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Repeats and unreadable records end with 1 too.")] = False,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes. Default: the cores, at most 8.")] = None,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Decide a run again from its log and compare, event by event, with what was recorded.
+
+    Kept and rejected with reason, similarity and nearest; seed scores, windows and replacements, in the order recorded.
+    It only reads. Ends with 1 when something differs, and shows the first difference with both sides and the state that
+    led there. OFFSET is one of `generated`; TIME is 10m or 2h ago, or 2026-11-21T08:00.
+    """
+    source = source_of(run, from_files, bootstrap_servers, state_dir)
+    if set_:
+        if start or to or at:
+            raise ConfigurationError("--set decides the whole run; leave out --from, --to and --at.")
+        _what_if(source, set_, plot, as_json)
+        return
+    if plot is not None:
+        raise ConfigurationError("--plot draws a what-if; give --set too, such as --set threshold=0.7.")
+    if at is not None:
+        if start or to:
+            raise ConfigurationError("--at was given with --from or --to. Choose one.")
+        found = _state(source, at, as_json)
+    else:
+        found = _audit(source, start, to, jobs, as_json)
+    if found.divergences or (strict and (found.repeats or found.unreadable or found.not_in_dead_letters)):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _audit(source: Source, start: str | None, to: str | None, jobs: int | None, as_json: bool) -> Audit:
+    from consumers.replay import Extent, audit
+    from sedi.output import print_json
+    from sedi.reading_progress import counting_progress
+    from sedi.replay_tables import show_audit
+
+    (from_offset, from_ms), (to_offset, to_ms) = _place(start, "--from"), _place(to, "--to")
+    extent = Extent(from_offset=from_offset, from_ms=from_ms, to_offset=to_offset, to_ms=to_ms)
+    with counting_progress(f"Deciding {source.name} again", "generations") as progress:
+        found = audit(source, extent, jobs=jobs or min(8, os.cpu_count() or 1), progress=progress)
+    if as_json:
+        print_json(found)
+    else:
+        show_audit(found)
+    return found
+
+
+def _state(source: Source, at: str, as_json: bool) -> Audit:
+    from consumers.replay.state import state_at
+    from sedi.output import print_json
+    from sedi.reading_progress import counting_progress
+    from sedi.replay_tables import show_state
+
+    offset, timestamp_ms = _place(at, "--at")
+    with counting_progress(f"Deciding {source.name} again", "generations") as progress:
+        found = state_at(source, offset=offset, timestamp_ms=timestamp_ms, progress=progress)
+    if as_json:
+        print_json(found)
+    else:
+        show_state(found)
+    return found.audit
+
+
+def _what_if(source: Source, pairs: list[str], plot: Path | None, as_json: bool) -> None:
+    from consumers.replay.what_if import what_if
+    from infra.run import configuration
+    from schemas.policy import policy_with
+    from sedi.output import print_json, tell
+    from sedi.reading_progress import counting_progress
+    from sedi.replay_tables import show_what_if
+    from sedi.run_options import policy_fields
+
+    policy = policy_with(configuration(source)[0].policy, **policy_fields(pairs))
+    with counting_progress(f"Deciding {source.name} by another policy", "generations") as progress:
+        found = what_if(source, policy, progress=progress)
+    if plot is not None:
+        from consumers.replay.plot import write_plot
+
+        write_plot(found, plot)
+        tell(f"Drawn: {plot}")
+    if as_json:
+        print_json(found)
+    else:
+        show_what_if(found)
+
+
+def _place(text: str | None, flag: str) -> tuple[int | None, int | None]:
+    """An offset or a timestamp in ms."""
+    if text is None:
+        return None, None
+    if text.isdecimal():
+        return int(text), None
+    from sedi.times import timestamp_ms
+
+    return None, timestamp_ms(text, time.time(), flag)

@@ -1,0 +1,122 @@
+"""What `sedi replay` shows people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sedi.output import clock, console, dollars, percent, table
+
+if TYPE_CHECKING:
+    from consumers.replay import Audit
+    from consumers.replay.findings import Divergence
+    from consumers.replay.state import StateThen
+    from consumers.replay.what_if import Outcome, WhatIf
+
+_SEEDS_SHOWN = 10
+_TEXT = 60
+
+
+def show_audit(found: Audit) -> None:
+    """What was compared, and what was found."""
+    out = console()
+    checked = ", ".join(f"{number:,} {name}" for name, number in found.checked.items())
+    rate = f"{found.records / found.seconds:,.0f} records/s" if found.seconds else "–"
+    left = len(found.not_in_dead_letters)
+    lines = [
+        ("decided again", f"offsets {found.from_offset:,} to {found.through_offset:,} of generated"),
+        ("compared", checked),
+        ("undecided", f"{found.undecided:,} generations; {found.pending:,} rows kept of those"),
+        ("repeats", _counted(found.repeats)),
+        ("unreadable", _counted(found.unreadable) + (f"; {left:,} not among the dead letters" if left else "")),
+        ("read", f"{found.records:,} records in {found.seconds:.1f} s, {rate}"),
+        ("divergences", f"{found.divergences:,} ({_counted(found.by_kind)})" if found.divergences else "none"),
+    ]
+    out.print(table(f"Audit of run {found.run}", ("", ""), lines))
+    out.print(table("Digests", ("topic", "SHA-256"), found.digests.items()))
+    if found.repeated:
+        rows = [(repeat.topic, repeat.partition, repeat.offset, repeat.id) for repeat in found.repeated]
+        out.print(table("The first repeats", ("topic", "#partition", "#offset", "id"), rows))
+    if len(found.found) > 1:
+        faults = [(d.kind, f"{d.topic}/{d.partition}@{d.offset}", d.generated_offset, d.what) for d in found.found]
+        out.print(table("The first divergences", ("kind", "place", "#generated", "what"), faults))
+    if found.first is not None:
+        _show_first(found.first)
+
+
+def _show_first(first: Divergence) -> None:
+    out = console()
+    lines = [
+        ("kind", first.kind),
+        ("place", f"{first.topic}/{first.partition}@{first.offset}"),
+        ("about offset", f"{first.generated_offset} of generated"),
+        ("id", first.id),
+        ("what", first.what),
+        ("recorded", _shown(first.recorded)),
+        ("decided", _shown(first.decided)),
+        *((f"state: {name.replace('_', ' ')}", value) for name, value in msgspec.structs.asdict(first.state).items()),
+    ]
+    out.print(table("The first divergence", ("", ""), lines))
+
+
+def show_state(found: StateThen) -> None:
+    """The state that a run had."""
+    out = console()
+    spent = found.spent
+    lines = [
+        ("after offset", f"{found.offset:,} of generated, written {clock(found.timestamp_ms)}"),
+        ("generated", found.generated),
+        ("kept", found.kept),
+        ("kept by cluster", ", ".join(f"{size:,}" for size in found.clusters)),
+        ("classifier", f"in force from offset {found.classifier_offset:,}"),
+        ("seed commands", f"up to offset {found.commands_offset}"),
+        ("LLM calls", f"{spent.started:,} started, {spent.answered:,} answered, {spent.failed:,} failed"),
+        ("tokens", f"{spent.prompt_tokens:,} prompt, {spent.completion_tokens:,} completion"),
+        ("cost", dollars(spent.usd, spent.known_usd)),
+        ("divergences until then", found.audit.divergences),
+    ]
+    out.print(table(f"Run {found.run} as it was", ("", ""), lines))
+    ranked = sorted(found.seeds, key=lambda seed: (seed.score is None, seed.score or 0.0))
+    rows = [(s.id, s.score, s.kept, s.generated, s.since_offset, s.instruction[:_TEXT]) for s in ranked[:_SEEDS_SHOWN]]
+    columns = ("seed", "#score", "#kept", "#generated", "#since command", "instruction")
+    out.print(table(f"The {len(rows)} lowest of {len(found.seeds):,} seeds", columns, rows))
+    if found.audit.first is not None:
+        _show_first(found.audit.first)
+
+
+def show_what_if(found: WhatIf) -> None:
+    """Both sides."""
+    out = console()
+    changed = "; ".join(f"{name}: {was} → {now}" for name, (was, now) in found.changed.items()) or "nothing changed"
+    sides = found.real, found.what_if
+    lines: list[tuple[object, ...]] = [
+        ("generations", *(side.generations for side in sides)),
+        ("generated", *(side.generated for side in sides)),
+        ("kept", *(side.kept for side in sides)),
+        ("yield", *(percent(side.kept_share) for side in sides)),
+        ("calls", *(side.calls for side in sides)),
+        ("calls a 1,000 kept", *(side.calls_per_1000_kept for side in sides)),
+        ("cost a 1,000 kept", *(dollars(side.usd_per_1000_kept) for side in sides)),
+        ("balance of clusters", *(side.balance for side in sides)),
+        ("seeds replaced", *(_replaced(side) for side in sides)),
+    ]
+    reasons = {**found.real.rejected, **found.what_if.rejected}
+    lines += [(f"rejected: {name}", *(side.rejected.get(name, 0) for side in sides)) for name in reasons]
+    out.print(table(f"Run {found.run}: {changed}", ("", "#real", "#what if"), lines))
+    out.print(
+        f"Of the kept, {found.in_both:,} are in both, {found.only_real:,} only in the real run and "
+        f"{found.only_what_if:,} only here. Which answers other seeds would have got, no replay can tell."
+    )
+
+
+def _replaced(side: Outcome) -> str:
+    return f"{side.replacements:,} in {side.windows:,} windows"
+
+
+def _counted(numbers: dict[str, int]) -> str:
+    return ", ".join(f"{number:,} {name}" for name, number in numbers.items()) or "none"
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
