@@ -3,13 +3,14 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: run test check unit integration e2e bench lock schemas setup clean
+.PHONY: run test check unit integration e2e crashes bench lock schemas setup clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run    a whole run on this machine: Kafka, a small LLM, the filter, the trainer (under 10 minutes)"
 	@echo "make test   everything that is checked: lint, types, imports, schemas, tests"
 	@echo "make bench  measurements, side by side"
+	@echo "make crashes  a long run with deaths in it, beside an undisturbed one (40 minutes)"
 
 setup: .venv/.ready
 
@@ -38,6 +39,10 @@ integration: setup
 
 e2e: setup
 	$(BIN)/python -m pytest tests/e2e
+
+# 100,000 instructions twice, once with deaths in it; 40 minutes
+crashes: setup
+	$(BIN)/python -m tests.harness.long_run --instructions 100000 --kills 20
 
 bench: setup
 	$(BIN)/python -m benchmarks

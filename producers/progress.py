@@ -111,11 +111,12 @@ class Progress:
 
         A generation that a dead generator had begun is shown the seeds that it had been shown then.
         """
-        offset = self.pool.commands_offset
+        # A repeat of a command, which two workers may write, changes no pool and is no cause.
+        latest = offset = self._commands[-1][0] if self._commands else -1
         if number in self._causes:
             offset = next((at for at, id, _ in self._commands if id == self._causes[number]), -1)
         pool = self.pool
-        if offset != pool.commands_offset:
+        if offset != latest:
             pool = SeedPool.of(self.configured.seeds)
             for at, _, command in self._commands:
                 if at <= offset:

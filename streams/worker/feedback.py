@@ -40,6 +40,7 @@ class Seeds:
 
     def __init__(self, configured: RunConfigured, outlet: Outlet, table: Table) -> None:
         self.pool = SeedPool.of(configured.seeds)
+        self.as_of_offset = -1  # last record of `generated` that the scores of any command so far reflect
         self._outlet = outlet
         self._table = table
 
@@ -50,6 +51,7 @@ class Seeds:
         self.pool.commands_offset = record.offset
 
     def _apply(self, record: Record, command: ReplaceSeeds) -> bool:
+        self.as_of_offset = max(self.as_of_offset, command.as_of_offset)
         return self.pool.apply(command, record.offset)
 
     def show(self) -> None:
@@ -80,8 +82,9 @@ class Feedback:
     async def apply(self, record: Record) -> None:
         """Answer one record of `training-log`, unless its window was answered before."""
         if isinstance(record.event, TrainingLogged):
-            # a row is trained only after it was kept, but this worker may have to decide on it again first
-            await self.filter_cursor.catch_up(needed_offset(record.event))
+            # a row is trained only after it was kept, but this worker may have to decide on it again first; and scores
+            # never go back behind those that an earlier command reflects
+            await self.filter_cursor.catch_up(max(needed_offset(record.event), self.seeds.as_of_offset))
         command = await self.outlet.judge(record, TrainingLogged, self._answer)
         if command is None:
             return

@@ -63,19 +63,6 @@ def assert_as_undisturbed(rig: Rig) -> None:
     assert score_table(rig) == state.scores
 
 
-@pytest.mark.timeout(240)
-def test_five_kills_lose_nothing_and_decide_nothing_twice(rig: Rig) -> None:
-    write_generations(rig, 0, GENERATIONS)
-    for kill in range(1, 6):
-        worker = rig.start_worker()
-        rig.wait_decided(kill * GENERATIONS // 6)
-        worker.kill()
-        worker.wait()
-    rig.start_worker()
-    rig.wait_decided(GENERATIONS - 1)
-    assert_as_undisturbed(rig)
-
-
 @pytest.mark.timeout(280)
 def test_a_second_worker_joining_and_leaving_ten_times_changes_nothing(rig: Rig) -> None:
     rig.start_worker()

@@ -1,0 +1,1 @@
+"""What makes processes die on purpose: a stream in memory for unit tests, real victims for the others."""

@@ -1,0 +1,111 @@
+"""The causes of a run: generations and training windows, written as a generator and a trainer would write them."""
+
+from infra.record import Record
+from schemas import ids
+from schemas.events import (
+    BatchRow,
+    CallAnswered,
+    Instruction,
+    InstructionKept,
+    InstructionsGenerated,
+    ReplaceSeeds,
+    RunConfigured,
+    StepLogged,
+    TrainingLogged,
+)
+from streams.core.batches import Batch, BatchQueues, Row
+from streams.core.seeds import SeedPool
+from tests.harness.memory_log import MemoryLog
+from tests.harness.script import Generation, Window
+
+
+class Causes:
+    """A generator of several lanes, which samples from the pool as the log has it, and a trainer, on one log."""
+
+    def __init__(self, configured: RunConfigured, log: MemoryLog) -> None:
+        self.configured = configured
+        self.log = log
+        clusters = range(configured.policy.batch_size)
+        self._numbers: dict[str, int] = {}
+        self._queues = BatchQueues(clusters)
+        self._fed = dict.fromkeys(clusters, 0)
+        self._steps = self._windows = 0
+        self._last: dict[str, Record] = {}
+
+    def generation(self, item: Generation) -> Record:
+        if item.again and item.lane in self._last:
+            last = self._last[item.lane]
+            return self.log.append("generated", 0, last.key, last.value, last.headers)
+        number = self._numbers.get(item.lane, -1) + 1
+        self._numbers[item.lane] = number
+        policy, pool = self.configured.policy, self._pool()
+        id = ids.generation_id(item.lane, number)
+        answer = CallAnswered(
+            request_id=ids.request_id(id, 0), attempt=1, model="none", raw="\n".join(item.texts), finish_reason="stop",
+            usage=None, cost_usd=None, latency_s=0.0,
+        )  # fmt: skip
+        self.log.write(answer, key=answer.request_id, id=ids.child(answer.request_id, "answered/1"))
+        event = InstructionsGenerated(
+            lane=item.lane,
+            number=number,
+            style="alpaca",
+            parser="strict",
+            backend="recorded",
+            model="none",
+            parameters={},
+            seed_ids=tuple(
+                seed.id for seed in pool.sample(policy.seeds_per_request, policy.rng_seed, item.lane, number)
+            ),
+            seed_commands_offset=pool.commands_offset,
+            answers=(answer,),
+            instructions=tuple(Instruction(instruction=text, output="so") for text in item.texts),
+            unparsed=(),
+            cost_usd=None,
+        )
+        self._last[item.lane] = self.log.write(event, key=id, id=id)
+        return self._last[item.lane]
+
+    def _pool(self) -> SeedPool:
+        pool = SeedPool.of(self.configured.seeds)
+        for record in self.log.records("seed-commands"):
+            if isinstance(record.event, ReplaceSeeds):
+                pool.apply(record.event, record.offset)
+        return pool
+
+    def window(self, item: Window) -> Record | None:
+        if item.again and "window" in self._last:
+            last = self._last["window"]
+            return self.log.append("training-log", 0, last.key, last.value, last.headers)
+        for cluster in self._fed:
+            records = self.log.records("kept", cluster)
+            for record in records[self._fed[cluster] :]:
+                assert isinstance(record.event, InstructionKept)
+                self._queues.feed(Row(record.offset, record.event))
+            self._fed[cluster] = len(records)
+        steps = []
+        while len(steps) < self.configured.policy.window_steps and (batch := self._queues.next_batch("borrow")):
+            self._steps += 1
+            steps.append(_step(self._steps, batch))
+        if not steps:
+            return None
+        event = TrainingLogged(window=self._windows, epoch=1, model="none", steps=tuple(steps))
+        id = ids.window_id(1, self._windows)
+        self._windows += 1
+        self._last["window"] = self.log.write(event, key=id, id=id)
+        return self._last["window"]
+
+
+def _step(number: int, batch: Batch) -> StepLogged:
+    return StepLogged(
+        step=number,
+        loss=2.0,
+        loss_variance=0.1,
+        grad_norm=float(number * 7 % 10),
+        learning_rate=1e-4,
+        tokens=10,
+        seconds=0.1,
+        rows=tuple(
+            BatchRow(id=p.row.kept.id, slot=p.slot, cluster=p.cluster, generated_offset=p.row.kept.generated_offset)
+            for p in batch
+        ),
+    )

@@ -1,0 +1,147 @@
+"""The processes of a run under way, each of which may be killed and is then replaced, with a death foretold or without.
+
+A `Crew` starts `sedi` commands as victims (`tests.harness.victims`), notices their ends and starts them again. The
+cluster takes a worker that was killed for a member of its group until its session is over, six seconds; `forget_dead`
+spares the tests these, as when a machine is switched off and the others are told.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kafka.admin import MemberToRemove
+
+from infra.admin import administrator
+from infra.settings import Settings, environment_of
+from schemas.errors import BrokerError
+
+ROOT = Path(__file__).parents[2]
+
+logging.getLogger("kafka.admin").setLevel(logging.ERROR)  # it cannot read what Faust says of its members
+
+
+@dataclass
+class Member:
+    """One process and its successors. `deaths`: (point, hit) for each life, after which it lives without."""
+
+    name: str
+    arguments: tuple[str, ...]
+    deaths: list[tuple[str, int]]
+    environment: Mapping[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    lives: int = 0
+    done: bool = False
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+
+@dataclass
+class Crew:
+    """The processes of one run; their output goes to `<folder>/<name>.log`."""
+
+    settings: Settings
+    run: str
+    folder: Path
+    members: dict[str, Member] = field(default_factory=dict)
+    failed: int = 0
+
+    def add(
+        self, name: str, *arguments: str, deaths: Iterable[tuple[str, int]] = (), environment: Mapping[str, str] = {}
+    ) -> Member:
+        """Start `sedi <arguments> --run <run>`."""
+        member = Member(name, (*arguments, "--run", self.run), list(deaths), environment)
+        self.members[name] = member
+        self._start(member)
+        return member
+
+    def tend(self) -> None:
+        """Start again whatever has died or failed; what ended by itself in order is done."""
+        for member in self.members.values():
+            if member.done or member.process is None or member.running:
+                continue
+            code = member.process.returncode
+            if code == 0:
+                member.done = True
+                continue
+            if code != -signal.SIGKILL:
+                self.failed += 1
+            if member.arguments[0] == "worker":
+                self.forget_dead()
+            self._start(member)
+
+    def wait(self, until: Callable[[], bool], timeout_s: float, what: str) -> None:
+        """Tend until something holds."""
+        deadline = time.monotonic() + timeout_s
+        while not until():
+            self.tend()
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{what}: not within {timeout_s:.0f} s. {self._last_words()}")
+            time.sleep(0.1)
+
+    def marks(self) -> list[str]:
+        """The points that have been died at, in order."""
+        path = self.folder / "marks"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, now."""
+        process = self.members[name].process
+        assert process is not None
+        process.kill()
+        process.wait()
+
+    def end(self, name: str, timeout_s: float = 30.0) -> int:
+        """SIGTERM, and wait."""
+        member = self.members[name]
+        member.done = True
+        assert member.process is not None
+        if member.running:
+            member.process.terminate()
+        return member.process.wait(timeout_s)
+
+    def stop(self) -> None:
+        """End everything, whatever it takes."""
+        for member in self.members.values():
+            if member.running and member.process is not None:
+                member.process.kill()
+                member.process.wait()
+
+    def forget_dead(self) -> None:
+        """Have the cluster put members out of the worker's group whose processes have gone, if it answers."""
+        if any(member.running for member in self.members.values() if member.arguments[0] == "worker"):
+            return  # one of those it knows lives
+        group = f"sedi.{self.run}.worker"
+        with suppress(BrokerError), administrator(self.settings, "test-undertaker", timeout_s=5.0) as admin:
+            described = admin.describe_groups([group])[group]
+            dead = [MemberToRemove(member_id=member["member_id"]) for member in described["members"]]
+            if dead:
+                admin.remove_group_members(group, dead)
+
+    def _start(self, member: Member) -> None:
+        environment = {**os.environ, **environment_of(self.settings), **member.environment, "PYTHONPATH": str(ROOT)}
+        if member.lives < len(member.deaths):
+            at, hit = member.deaths[member.lives]
+            environment |= {"KILL_AT": at, "KILL_HIT": str(hit), "KILL_MARKS": str(self.folder / "marks")}
+        member.lives += 1
+        with (self.folder / f"{member.name}.log").open("ab") as log:
+            command: Sequence[str] = [sys.executable, "-m", "tests.harness.victims", *member.arguments]
+            member.process = subprocess.Popen(
+                command, cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def _last_words(self) -> str:
+        told = []
+        for member in self.members.values():
+            log = (self.folder / f"{member.name}.log").read_text(errors="replace")[-1500:]
+            dying = member.deaths[member.lives - 1] if member.lives <= len(member.deaths) else "no point"
+            told.append(f"{member.name}, life {member.lives} ({dying}), said:\n{log}")
+        return "\n".join(told)

@@ -1,0 +1,205 @@
+"""A long run with deaths in it: `python -m tests.harness.long_run --instructions 100000 --kills 20`.
+
+The same recorded answers are run twice on a broker of their own, with a generator, a worker and a trainer of a tiny
+model all live: once undisturbed, and once with SIGKILLs spread at random over filter, generator, trainer and broker,
+each of which is started again. Both logs are audited, and what they say must be the same: digests of generated, kept,
+rejected, and of the training, whose length is fixed in windows so that it is the same work.
+
+Progress goes to standard error, the result as JSON to standard output. Exits with 1 when anything differs.
+"""
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from consumers.replay import Audit, audit
+from consumers.trainer.quiet import talk_to
+from infra.log import LogReader
+from infra.run import configure_run
+from infra.settings import Settings
+from infra.source import KafkaSource
+from infra.temporary_broker import TemporaryBroker, temporary_broker
+from schemas.policy import policy_for
+from streams.core.decider import first_classifier
+from tests.harness.answers import write_answers
+from tests.harness.crew import ROOT, Crew
+from tests.unit.core.conftest import own_seeds
+from tests.unit.trainer.tiny import save_tiny
+
+TASKS = 5
+VICTIMS = ("filter", "generator", "trainer", "broker")
+COMPARED = ("generated", "kept", "rejected", "training-log")
+_TOLD_EVERY_S = 5.0
+_BROKER_AWAY_S = 2.0
+
+
+@dataclass
+class LongRun:
+    """One of the two runs."""
+
+    broker: TemporaryBroker
+    run: str
+    folder: Path
+    generations: int
+    windows: int
+    concurrency: int
+    kills: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        (self.folder / self.run).mkdir()
+        self.crew = Crew(self.broker.settings, self.run, self.folder / self.run)
+        self._began = time.monotonic()
+        self._told = 0.0
+
+    def play(self, deaths: list[tuple[int, str]]) -> Audit:
+        """Run to the end; `deaths` are who dies when so many generations are decided, in order."""
+        policy = policy_for(batch_size=16)
+        seeds = own_seeds()
+        settings = self.broker.settings
+        configure_run(settings, self.run, policy, seeds, versions={}, classifier=first_classifier(policy, seeds))
+        self._began = time.monotonic()
+        try:
+            self._start()
+            with self._counting() as decided:
+                for at, victim in deaths:
+                    self._wait(decided, at)
+                    self._kill(victim)
+                self._wait(decided, self.generations)
+            for name in ("generator", "trainer"):
+                self.crew.wait(lambda name=name: self.crew.members[name].done, 600, f"the {name} ends")  # type: ignore[misc]
+            time.sleep(5.0)  # the last windows are answered
+            self.crew.end("filter")
+        finally:
+            self.crew.stop()
+        self.seconds = time.monotonic() - self._began
+        self._say("auditing")
+        return audit(KafkaSource(settings, self.run))
+
+    def _start(self) -> None:
+        crew = self.crew
+        crew.add("filter", "worker", "--log-level", "INFO")
+        crew.add(
+            "generator", "generate", "--style", "alpaca", "--recorded", str(self.folder / "answers.jsonl"),
+            "--concurrency", str(self.concurrency), "--max-generations", str(self.generations),
+            environment={"SEDI_MAX_FILTER_LAG": "64"},
+        )  # fmt: skip
+        crew.add(
+            "trainer", "train", "--model", str(self.folder / "tiny"), "--precision", "fp32", "--threads", "1",
+            "--lr", "1e-3", "--max-windows", str(self.windows), "--output", str(self.folder / self.run / "out"),
+        )  # fmt: skip
+
+    def _kill(self, victim: str) -> None:
+        member = self.crew.members.get(victim)
+        if member is not None and member.done:
+            victim, member = "filter", self.crew.members["filter"]
+        self.kills[victim] += 1
+        self._say(f"kill {self.kills.total()}: the {victim}")
+        if member is not None:
+            self.crew.kill(victim)
+        else:
+            self.broker.kill()
+            time.sleep(_BROKER_AWAY_S)
+            self.broker.restart()
+
+    @contextmanager
+    def _counting(self) -> Iterator["LogReader"]:
+        with LogReader(self.broker.settings, self.run, ["generated", "rejected", "training-log"]) as reader:
+            yield reader
+
+    def _wait(self, reader: LogReader, decided: int) -> None:
+        """Until the filter has decided so many generations; a repeat counts, so it may be a few less."""
+
+        def reached() -> bool:
+            ends = {topic: end for (topic, _), end in reader.ends().items()}
+            if time.monotonic() - self._told > _TOLD_EVERY_S:
+                self._told = time.monotonic()
+                said = f"{ends['generated']} generated, {ends['rejected']} decided, {ends['training-log']} windows"
+                self._say(said)
+            return ends["rejected"] >= decided and (decided < self.generations or self._last_decided())
+
+        self.crew.wait(reached, 3600, f"{decided} generations are decided")
+
+    def _last_decided(self) -> bool:
+        with LogReader(self.broker.settings, self.run, ["rejected"]) as reader:
+            end = reader.ends()["rejected", 0]
+            reader.seek("rejected", 0, max(0, end - 20))
+            events = [record.event for record in reader.read_to_end()]
+        return any(event is not None and event.generated_offset >= self.generations - 1 for event in events)  # type: ignore[attr-defined]
+
+    def _say(self, text: str) -> None:
+        sys.stderr.write(f"{time.monotonic() - self._began:7.1f} s  {self.run}: {text}\n")
+
+
+def deaths_of(kills: int, generations: int, seed: int) -> list[tuple[int, str]]:
+    """Who dies when: everybody in turn, in random order, at random moments of the run's middle nine tenths."""
+    draw = random.Random(seed)
+    victims = [VICTIMS[number % len(VICTIMS)] for number in range(kills)]
+    draw.shuffle(victims)
+    moments = sorted(draw.randrange(generations // 20, generations * 19 // 20) for _ in range(kills))
+    return list(zip(moments, victims, strict=True))
+
+
+def told(run: LongRun, audited: Audit) -> dict[str, Any]:
+    return {
+        "seconds": round(run.seconds, 1),
+        "audit_seconds": round(audited.seconds, 1),
+        "divergences": audited.divergences,
+        "first": None if audited.first is None else audited.first.what,
+        "undecided": audited.undecided,
+        "checked": audited.checked,
+        "repeats": audited.repeats,
+        "kills": dict(run.kills),
+        "lives": {name: member.lives for name, member in run.crew.members.items()},
+        "ended_by_errors": run.crew.failed,
+        "digests": audited.digests,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--instructions", type=int, default=100_000)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--windows", type=int, help="training windows; default: one for each 500 instructions")
+    parser.add_argument("--concurrency", type=int, default=32, help="generations under way at once")
+    parser.add_argument("--seed", type=int, default=1, help="of the answers and of who dies when")
+    parser.add_argument("--state-dir", type=Path, default=ROOT / "var" / "long-run")
+    given = parser.parse_args()
+    generations = given.instructions // TASKS
+    windows = given.windows or max(2, given.instructions // 500)
+    given.state_dir.mkdir(parents=True, exist_ok=True)
+    settings = Settings(state_dir=given.state_dir, cache_dir=ROOT / ".cache")
+    with temporary_broker(settings) as broker, tempfile.TemporaryDirectory(dir=given.state_dir) as name:
+        folder = Path(name)
+        write_answers(folder / "answers.jsonl", generations, TASKS, given.seed)
+        with talk_to(folder / "log"):
+            save_tiny(folder / "tiny")
+        runs = [
+            LongRun(broker, run, folder, generations, windows, given.concurrency)
+            for run in ("undisturbed", "disturbed")
+        ]
+        audits = [runs[0].play([]), runs[1].play(deaths_of(given.kills, generations, given.seed))]
+    same = {topic: audits[0].digests[topic] == audits[1].digests[topic] for topic in COMPARED}
+    good = all(same.values()) and not any(audited.divergences or audited.undecided for audited in audits)
+    result = {
+        "instructions": generations * TASKS,
+        "kept": audits[1].checked["kept"],
+        "good": good,
+        "same_digests": same,
+        "runs": {run.run: told(run, audited) for run, audited in zip(runs, audits, strict=True)},
+    }
+    sys.stdout.write(json.dumps(result, indent=2) + "\n")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

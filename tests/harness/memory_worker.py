@@ -1,0 +1,292 @@
+"""The real worker, wired by its own `build`, on a Faust app, a cluster and changelogs in memory.
+
+Only what lies outside is stood in for: the Faust app (topics to send to, tables, agents, signals, the timer), reading
+the log. A write lands when the event loop comes round, all that were sent together at once, as a producer's batch does;
+a table's writes land on its changelog when `land` says so, and what never landed is lost in a crash. `at` is called
+wherever a process can die; it raises Crash or Outage there, or does nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from infra.record import Record
+from infra.run import configuration
+from infra.settings import Settings
+from schemas.topics import topic_name
+from streams.worker import app as worker_app
+from streams.worker.app import Worker
+from tests.harness.memory_log import MemoryLog
+
+PAGE = 3  # records that one read of the log gives at most
+TABLES = ("kept", "scores", "seeds")
+
+At = Callable[[str], None]
+Callback = Callable[..., Coroutine[Any, Any, None]]
+
+
+class Crash(BaseException):
+    """The process dies here. Not an Exception: nothing in it gets to handle that."""
+
+
+class Outage(Exception):
+    """The world is wrong here, as when the broker is away."""
+
+
+@dataclass
+class Changelogs:
+    """What is on the tables' changelogs, in order: (key, value) by table."""
+
+    entries: dict[str, list[tuple[bytes, bytes]]] = field(default_factory=lambda: {name: [] for name in TABLES})
+
+    def table(self, name: str) -> dict[bytes, bytes]:
+        return dict(self.entries[name])
+
+
+class MemoryTable(dict[bytes, bytes]):
+    """A table; its writes wait in `unlanded` for their changelog."""
+
+    def __init__(self, name: str, at: At) -> None:
+        super().__init__()
+        self.unlanded: list[tuple[bytes, bytes]] = []
+        self.recovered: list[Callback] = []
+        self._name = name
+        self._at = at
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        self._at(f"before table {self._name}")
+        super().__setitem__(key, value)
+        self.unlanded.append((key, value))
+        self._at(f"after table {self._name}")
+
+    def on_recover(self, callback: Callback) -> Callback:
+        self.recovered.append(callback)
+        return callback
+
+
+@dataclass(frozen=True)
+class _Sent:
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+    confirmed: "asyncio.Future[Any]"
+
+
+class Producer:
+    """Sends that have not landed yet, and their landing on the log."""
+
+    def __init__(self, log: MemoryLog, at: At) -> None:
+        self._log = log
+        self._at = at
+        self._batch: list[_Sent] = []
+
+    def send(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]
+    ) -> "asyncio.Future[Any]":
+        self._at(f"in a write, before {topic}" if self._batch else f"before {topic}")
+        loop = asyncio.get_running_loop()
+        if not self._batch:
+            loop.call_soon(self._land_all)
+        sent = _Sent(topic, partition, key, value, headers, loop.create_future())
+        self._batch.append(sent)
+        return sent.confirmed
+
+    def die(self, spare: Callable[[int], bool]) -> None:
+        """Of what was sent, that lands whose partition is spared."""
+        batch, self._batch = self._batch, []
+        for sent in batch:
+            if spare(sent.partition):
+                self._land(sent)
+
+    def _land_all(self) -> None:
+        batch, self._batch = self._batch, []
+        for sent in batch:
+            offset = self._land(sent)
+            try:
+                self._at(f"after {sent.topic}")
+            except (Crash, Outage) as end:  # it is on the log, and the process dies without knowing
+                sent.confirmed.set_exception(end)
+                sent.confirmed.exception()  # nobody may be left to ask
+            else:
+                sent.confirmed.set_result(SimpleNamespace(offset=offset))
+
+    def _land(self, sent: _Sent) -> int:
+        return self._log.append(sent.topic, sent.partition, sent.key, sent.value, sent.headers).offset
+
+
+class MemoryApp:
+    """As much of a Faust app as the worker uses."""
+
+    def __init__(self, run: str, producer: Producer, at: At) -> None:
+        self.tables = {name: MemoryTable(name, at) for name in TABLES}
+        self.agents: dict[str, Callback] = {}
+        self.timers: list[tuple[float, Callback]] = []
+        self.revoked: list[Callback] = []
+        self.error: BaseException | None = None
+        self.assigned = False
+        self.on_partitions_revoked = SimpleNamespace(connect=self.revoked.append)
+        self.on_before_shutdown = SimpleNamespace(connect=lambda callback: callback)
+        self.assignor = SimpleNamespace(assigned_actives=self._actives)
+        self._run = run
+        self._producer = producer
+
+    def topic(self, name: str, **_: Any) -> "MemoryTopic":
+        return MemoryTopic(name.removeprefix(f"sedi.{self._run}."), self._producer)
+
+    def Table(self, name: str, **_: Any) -> MemoryTable:
+        return self.tables[name]
+
+    def agent(self, topic: "MemoryTopic", **_: Any) -> Callable[[Callback], None]:
+        return lambda deliver: self.agents.__setitem__(topic.name, deliver)
+
+    def timer(self, interval_s: float) -> Callable[[Callback], None]:
+        return lambda callback: self.timers.append((interval_s, callback))
+
+    def task(self, background: Callback) -> Callback:
+        """What works beside the agents is not started: nothing of it is decided from."""
+        return background
+
+    async def crash(self, error: BaseException) -> None:
+        self.error = error
+
+    def _actives(self) -> list[Any]:
+        topics = self.agents if self.assigned else ()
+        return [SimpleNamespace(topic=topic_name(self._run, topic), partition=0) for topic in topics]
+
+
+@dataclass(frozen=True)
+class MemoryTopic:
+    """A topic to send to."""
+
+    name: str
+    producer: Producer
+
+    async def send(self, *, key: Any, value: Any, partition: int, headers: Any) -> "asyncio.Future[Any]":
+        return self.producer.send(self.name, partition, key, value, headers)
+
+
+class Delivery:
+    """A stream that gives one event, which is acknowledged or not."""
+
+    def __init__(self, record: Record) -> None:
+        self.acked = False
+        self.message = SimpleNamespace(
+            partition=record.partition, offset=record.offset, timestamp=record.timestamp_ms / 1000, key=record.key,
+            value=record.value, headers=list(record.headers),
+        )  # fmt: skip
+
+    def noack(self) -> "Delivery":
+        return self
+
+    async def events(self) -> AsyncIterator["Delivery"]:
+        yield self
+
+    def ack(self) -> None:
+        self.acked = True
+
+
+class Process:
+    """One worker process on the log and the changelogs. Its methods raise what ended it, if something did."""
+
+    def __init__(self, log: MemoryLog, changelogs: Changelogs, at: At) -> None:
+        self.dead = False
+        self.settings = Settings()
+        self.producer = Producer(log, self.at)
+        self.app = MemoryApp(log.run, self.producer, self.at)
+        self._at = at
+        self._log = log
+        self._changelogs = changelogs
+        configured, _ = configuration(log)
+        with self._stood_in():
+            self.worker: Worker = worker_app.build(self.settings, log.run, configured)
+
+    def at(self, point: str) -> None:
+        """The process comes to a point; once it has died nothing comes from it any more."""
+        if self.dead:
+            raise Crash(point)
+        try:
+            self._at(point)
+        except Crash:
+            self.dead = True
+            raise
+
+    async def take_over(self) -> None:
+        """The partitions are assigned to it: the tables read their changelogs, then the worker recovers."""
+        self.app.assigned = True
+        await self.recover()
+
+    async def recover(self) -> None:
+        for name, table in self.app.tables.items():
+            table.update(self._changelogs.entries[name])
+        for callback in self.app.tables["kept"].recovered:
+            await self._run(callback())
+
+    async def deliver(self, *records: Record, tick: bool = False) -> list[Record]:
+        """Hand records to their agents, all at once; returns those that were acknowledged. `tick`: timers fire too."""
+        deliveries = [Delivery(record) for record in records]
+        agents = [self.app.agents[record.topic] for record in records]
+        steps = [agent(delivery) for agent, delivery in zip(agents, deliveries, strict=True)]
+        await self._run(_all(steps + [callback() for _, callback in self.app.timers if tick]))
+        return [record for record, delivery in zip(records, deliveries, strict=True) if delivery.acked]
+
+    async def tick(self) -> None:
+        """The timers fire."""
+        for _, callback in self.app.timers:
+            await self._run(callback())
+
+    async def revoke(self) -> None:
+        """The partitions are taken away, and it is told."""
+        self.app.assigned = False
+        for callback in self.app.revoked:
+            await callback(self.app, set())
+
+    def land(self, hold: int = 0) -> None:
+        """Put table writes on their changelogs, all but the last `hold` of each table."""
+        for name, table in self.app.tables.items():
+            count = max(0, len(table.unlanded) - hold)
+            self._changelogs.entries[name] += table.unlanded[:count]
+            del table.unlanded[:count]
+
+    async def _run(self, steps: Awaitable[None]) -> None:
+        with self._stood_in():
+            await steps
+        if self.app.error is not None:  # an app that crashes itself ends the process
+            error, self.app.error = self.app.error, None
+            raise error
+
+    @contextmanager
+    def _stood_in(self) -> Iterator[None]:
+        """What the worker reaches for outside of itself is here."""
+        with (
+            patch.object(worker_app, "_app", lambda *_: self.app),
+            patch.object(worker_app, "_Log", lambda *_: SimpleNamespace(fetch=self._fetch, close=lambda: None)),
+            patch.object(worker_app, "read_run", self._read_run),
+        ):
+            yield
+
+    def _read_run(self, *_: Any) -> Any:
+        self.at("in recovery")
+        return configuration(self._log)
+
+    async def _fetch(self, topic: str, start: int, end: int | None) -> Sequence[Record]:
+        self.at(f"before reading {topic}")
+        await asyncio.sleep(0)
+        records = self._log.records(topic)
+        return records[start : min(len(records) if end is None else end, start + PAGE)]
+
+
+async def _all(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do everything at once; the first error counts, and ends the others."""
+    tasks = [asyncio.ensure_future(step) for step in steps]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()

@@ -1,0 +1,186 @@
+"""A process of a run that kills itself: `python -m tests.harness.victims worker --run demo`, as `sedi worker` would be.
+
+The environment says at which named point (`KILL_AT`) and the how-manieth time that it is reached (`KILL_HIT`); the name
+is appended to the file `KILL_MARKS`, and the process gets SIGKILL from itself: nothing is flushed, nobody is told. The
+points are put in from here, around methods of the real program, which knows nothing of them.
+"""
+
+import functools
+import importlib
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a victim dies.
+
+    where    "module:name" or "module:Class.name" of a function, which is looked up there when it is called
+    when     before or after it; "confirmed": after what it returned was awaited too
+    of       only when an event of this type, or a record for this topic, is among its arguments
+    proves   what holds if a death here changes nothing
+    """
+
+    victim: Literal["worker", "generate", "train"]
+    where: str
+    when: Literal["before", "after", "confirmed"]
+    proves: str
+    of: str | None = None
+
+
+_OUTLET = "streams.worker.outlet:Outlet"
+_FILTER = "streams.worker.filter:Filter"
+_CALLER = "producers.calls:Caller.write"
+_SAVE = "consumers.trainer.checkpoint:save"
+_WINDOW = "infra.log:LogWriter.write"
+
+POINTS = {
+    # the worker
+    "decided": Point(
+        "worker", f"{_OUTLET}.write", "before", "a decision nobody heard of is made again", "InstructionsRejected"
+    ),
+    "half told": Point(
+        "worker", f"{_OUTLET}._send", "confirmed", "rows that stand without their `rejected` are told again", "kept"
+    ),
+    "told": Point(
+        "worker", f"{_OUTLET}.write", "after", "what was told and not remembered is told again, the same",
+        "InstructionsRejected",
+    ),
+    "remembered": Point("worker", f"{_FILTER}._remember", "after", "a table whose changelog lags is made up for"),
+    "classifier fitted": Point(
+        "worker", f"{_OUTLET}.write", "before", "a fit nobody heard of is made again", "ClassifierFitted"
+    ),
+    "classifier told": Point(
+        "worker", f"{_OUTLET}.write", "after", "a fit on the log is used and not made again", "ClassifierFitted"
+    ),
+    "before recovering": Point("worker", f"{_FILTER}.recover", "before", "recovering leaves nothing behind"),
+    "recovered": Point("worker", f"{_FILTER}.recover", "after", "recovering may be done any number of times"),
+    "seeds read again": Point(
+        "worker", "streams.worker.feedback:Seeds.apply", "after", "a pool half read is read again from the start"
+    ),
+    "starting": Point("worker", "streams.worker.cursor:Cursor.start", "before", "agents may start one without another"),
+    "filling": Point("worker", "streams.worker.cursor:Cursor._fill", "before", "a gap that was seen is seen again"),
+    "scores mended": Point("worker", f"{_FILTER}.mend_scores", "after", "mending the score table may be cut short"),
+    "window seen": Point(
+        "worker", "streams.worker.feedback:Feedback.apply", "before", "a window nobody answered is answered"
+    ),
+    "answered": Point(
+        "worker", f"{_OUTLET}.write", "before", "an answer nobody heard of is made again", "ReplaceSeeds"
+    ),
+    "answer told": Point(
+        "worker", f"{_OUTLET}.write", "after", "an answer on the log is not given twice", "ReplaceSeeds"
+    ),
+    "revoked": Point(
+        "worker", "faust.app.base:App._on_partitions_revoked", "before", "a rebalance that a death cuts short is done"
+    ),
+    # the generator
+    "call announced": Point("generate", _CALLER, "before", "a call never made is made", "CallStarted"),
+    "call under way": Point("generate", _CALLER, "after", "a call whose answer was lost is made again", "CallStarted"),
+    "answer in hand": Point("generate", _CALLER, "before", "an answer that was not stored is asked", "CallAnswered"),
+    "answer stored": Point("generate", _CALLER, "after", "an answer that was stored is not paid again", "CallAnswered"),
+    "generation sent": Point(
+        "generate", "infra.log:LogWriter.send", "after", "a generation that may be written is written once",
+        "InstructionsGenerated",
+    ),
+    "generation written": Point(
+        "generate", _CALLER, "after", "numbers go on after the last on the log", "InstructionsGenerated"
+    ),
+    # the trainer
+    "step done": Point(
+        "train", "consumers.trainer.engine:Engine.step", "after", "steps since the checkpoint are the same again"
+    ),
+    "window complete": Point("train", _WINDOW, "before", "a window not written is trained again", "TrainingLogged"),
+    "window written": Point("train", _WINDOW, "after", "a window on the log is not written again", "TrainingLogged"),
+    "before saving": Point("train", _SAVE, "before", "the checkpoint before the last one serves"),
+    "half saved": Point(
+        "train", "consumers.trainer.engine:Engine.save", "after", "a checkpoint without its seal is passed over"
+    ),
+    "saved": Point("train", _SAVE, "after", "a checkpoint that nobody heard of serves"),
+}  # fmt: skip
+
+
+def points_of(victim: str) -> list[str]:
+    return [name for name, point in POINTS.items() if point.victim == victim]
+
+
+def arm(name: str, hit: int, marks: Path) -> None:
+    """Let this process die at the hit-th time that it comes to a point."""
+    point = POINTS[name]
+    module_name, _, path = point.where.partition(":")
+    owner: Any = importlib.import_module(module_name)
+    *classes, function = path.split(".")
+    for part in classes:
+        owner = getattr(owner, part)
+    left = [hit]
+
+    def reached(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        if point.of is not None and not _among(point.of, [*arguments, *keywords.values()]):
+            return
+        left[0] -= 1
+        if left[0] == 0:
+            with marks.open("a") as file:
+                file.write(f"{name}\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(owner, function, _wrapped(getattr(owner, function), point.when, reached))
+
+
+def _wrapped(original: Any, when: str, reached: Callable[[tuple[Any, ...], dict[str, Any]], None]) -> Any:
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def slow(*arguments: Any, **keywords: Any) -> Any:
+            if when == "before":
+                reached(arguments, keywords)
+            found = await original(*arguments, **keywords)
+            if when == "confirmed":
+                await found
+            if when != "before":
+                reached(arguments, keywords)
+            return found
+
+        return slow
+
+    @functools.wraps(original)
+    def fast(*arguments: Any, **keywords: Any) -> Any:
+        if when == "before":
+            reached(arguments, keywords)
+        found = original(*arguments, **keywords)
+        if when == "after":
+            reached(arguments, keywords)
+        return found
+
+    return fast
+
+
+def _among(name: str, arguments: list[Any]) -> bool:
+    """Whether an argument is an event of this type, wraps one, is a list with one, or names this topic."""
+    for argument in arguments:
+        if isinstance(argument, list | tuple):
+            if _among(name, list(argument)):
+                return True
+        elif name in (type(argument).__name__, type(getattr(argument, "event", None)).__name__) or (
+            isinstance(argument, str) and argument.endswith(f".{name}")
+        ):
+            return True
+    return False
+
+
+def main() -> int:
+    if name := os.environ.get("KILL_AT"):
+        if POINTS[name].victim == "train":
+            os.environ.setdefault("DS_ACCELERATOR", "cpu")
+        arm(name, int(os.environ["KILL_HIT"]), Path(os.environ["KILL_MARKS"]))
+    from sedi.main import main as sedi
+
+    return sedi(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

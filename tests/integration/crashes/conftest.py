@@ -1,0 +1,26 @@
+"""A configured run on the real broker, answers recorded for it, and a crew of processes to work on it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from consumers.trainer.quiet import talk_to
+from infra.temporary_broker import TemporaryBroker
+from tests.integration.crashes.rig import CrashRig
+from tests.unit.trainer.tiny import save_tiny
+
+
+@pytest.fixture(scope="session")
+def trainee(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trainee")
+    with talk_to(folder / "log"):
+        return save_tiny(folder / "tiny")
+
+
+@pytest.fixture
+def rig(broker: TemporaryBroker, run: str, trainee: Path, tmp_path: Path) -> Iterator[CrashRig]:
+    rig = CrashRig(broker.settings, run, trainee, tmp_path)
+    rig.configure()
+    yield rig
+    rig.crew.stop()
