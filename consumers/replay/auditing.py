@@ -19,12 +19,13 @@ import msgspec
 
 from consumers.replay import verdicts
 from consumers.replay.classifiers import Classifiers
-from consumers.replay.digests import Digests
+from consumers.replay.digests import Digests, generation_content
 from consumers.replay.extent import Extent
-from consumers.replay.findings import Findings, State, place_of
+from consumers.replay.findings import Findings, State, in_order, place_of
 from consumers.replay.generations import Answers, check_lane, check_seeds
+from consumers.replay.repeats import Said
 from consumers.replay.result import Audit
-from consumers.replay.streams import EndOfVerdicts, Rows, Stream, Verdicts
+from consumers.replay.streams import EndOfVerdicts, Rows, Stream, Verdicts, row_of
 from consumers.replay.windows import Feedback
 from infra.record import Record
 from infra.source import Reading
@@ -32,7 +33,6 @@ from schemas import ids
 from schemas.errors import MalformedEvent
 from schemas.events import (
     ClassifierFitted,
-    InstructionKept,
     InstructionsGenerated,
     InstructionsRejected,
     RunConfigured,
@@ -66,6 +66,7 @@ class Auditor:
         self.findings = Findings(self._now, conducting)
         self.digests = Digests()
         self.timestamp_ms = 0
+        self._whole: _Whole | None = None
         self._classifiers = Classifiers(configured, classifiers, self.findings, self.digests)
         self._extent = extent
         self._ends = reading.ends()
@@ -73,11 +74,13 @@ class Auditor:
         by_topic: dict[str, list[Stream]] = {}
         for stream in self._streams:
             by_topic.setdefault(stream.topic, []).append(stream)
+        self._classifiers.read(by_topic["run"][0])
         self._generated = by_topic["generated"][0]
         self._verdicts = Verdicts(by_topic["rejected"][0], self.findings)
         self._rows = Rows(by_topic["kept"], self.findings)
         self._kept: list[list[str]] = [[] for _ in by_topic["kept"]]
-        self._whole = _Whole(configured, by_topic, self._kept, self.findings, self.digests) if conducting else None
+        if conducting:
+            self._whole = _Whole(configured, by_topic, self._kept, self.findings, self.digests)
         self._checked = {"generations": 0, "instructions": 0, "kept": 0, "rejected": 0}
         self._from_offset: int | None = None
         self._pending = 0
@@ -109,9 +112,11 @@ class Auditor:
             progress(offset, end)
         self._catch_up()
         if self._whole is not None:
+            if self._extent.whole:
+                self._verdicts.finish()
+                self._pending = self._rows.pending(end)
             self._whole.finish(offset, self.state, self._extent.whole)
             if self._extent.whole:
-                self._pending = self._rows.pending()
                 self._read_undecided()
         if self._from_offset is None:
             self._from_offset = offset
@@ -119,7 +124,7 @@ class Auditor:
     def audit(self, seconds: float) -> Audit:
         """What was found, in `seconds`."""
         findings, whole = self.findings, self._whole
-        found = sorted(findings.divergences, key=lambda divergence: divergence.generated_offset)
+        found = sorted(findings.divergences, key=in_order)
         return Audit(
             run=self.configured.run,
             from_offset=self._from_offset or 0,
@@ -147,6 +152,8 @@ class Auditor:
             self._held = None
             if not isinstance(record.event, InstructionsGenerated):
                 self._cannot_read(record)
+            elif self._whole is not None:
+                self._whole.fresh(record, record.event)
 
     def _record(self, offset: int) -> Record | None:
         """The record of `generated` at an offset; None when it is not there although later ones are."""
@@ -180,12 +187,13 @@ class Auditor:
         for row in decision.kept:
             if row.cluster < len(self._kept):
                 self._kept[row.cluster].append(row.id)
-        if self.findings.deciding or self._whole is not None:
+        if self.findings.deciding:
             decider.evolve(self.state, decision)
-        else:
-            self._skipped.append(decision)
-            if len(self._skipped) >= _SKIPPED_AT_ONCE:
-                self._catch_up()
+            return
+        decider.note(self.state, decision)
+        self._skipped.append(decision)
+        if len(self._skipped) >= _SKIPPED_AT_ONCE:
+            self._catch_up()
 
     def _decide(
         self,
@@ -227,8 +235,8 @@ class Auditor:
         return _recorded(offset, event, record, told, rows)
 
     def _catch_up(self) -> None:
-        """Bring the state up to what was taken as recorded: many decisions at once, which is quicker."""
-        decider.restore(self.state, self._skipped)
+        """Bring the index up to what was taken as recorded: many decisions at once, which is quicker."""
+        decider.index(self.state, self._skipped)
         self._skipped.clear()
 
     def _cannot_read(self, record: Record) -> None:
@@ -265,9 +273,7 @@ class _Whole:
         self.feedback = Feedback(
             configured, by_topic["training-log"][0], by_topic["seed-commands"][0], kept, findings, digests
         )
-        while (record := by_topic["run"][0].take()) is not None:
-            if record.event is None:
-                findings.cannot_read(record, str(record.error))
+        self._said = Said(findings)
         digests.add("run", _encode((configured.policy, configured.seeds)))
 
     @property
@@ -288,11 +294,18 @@ class _Whole:
             self._digests.add("kept", row.value)
         if event is None or record is None:
             return
-        self._digests.add_generation(event)
-        if record.id == ids.generation_id(event.lane, event.number):
+        if record.id == ids.generation_id(event.lane, event.number) and self.fresh(record, event):
             check_lane(self._findings, record, event, self._lanes)
-            if self._lanes.take(event.lane, event.number):
-                self._answers.check(record, event)
+            self._lanes.take(event.lane, event.number)
+            self._answers.check(record, event)
+
+    def fresh(self, record: Record, event: InstructionsGenerated) -> bool:
+        """Whether a generation stands on the log for the first time; the filter passes over a repeat."""
+        content = generation_content(event)
+        fresh = self._said.fresh(record, record.id, content)
+        if fresh:
+            self._digests.add("generated", content)
+        return fresh
 
     def before(
         self, offset: int, state: FilterState, record: Record | None, event: InstructionsGenerated | None
@@ -314,7 +327,7 @@ def _recorded(
     offset: int, event: InstructionsGenerated | None, record: Record | None, told: Record | None, rows: list[Record]
 ) -> Decision:
     """The decision as the log has it, where the generation is not decided again."""
-    kept = [row.event for row in rows if isinstance(row.event, InstructionKept)]
+    kept = [row for record in rows if (row := row_of(record)) is not None]
     word = None if told is None else told.event
     return Decision(
         offset=offset,

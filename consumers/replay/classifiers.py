@@ -7,7 +7,9 @@ import msgspec
 
 from consumers.replay.digests import Digests
 from consumers.replay.findings import Findings
-from schemas.events import Classifier, ClassifierFitted, RunConfigured
+from consumers.replay.repeats import Said
+from consumers.replay.streams import Stream
+from schemas.events import Classifier, ClassifierFitted, Event, RunConfigured
 from streams.core import decider
 from streams.core.decider import FilterState
 
@@ -25,6 +27,17 @@ class Classifiers:
         self._recorded = {event.from_offset: event for event in recorded}
         self._findings = findings
         self._digests = digests
+        self._offsets: dict[int, int] = {}
+
+    def read(self, run: Stream) -> None:
+        """Read `run` to its end: where each classifier stands, repeats and what cannot be read."""
+        said = Said(self._findings)
+        while (record := run.take()) is not None:
+            event = record.event
+            if event is None:
+                self._findings.cannot_read(record, str(record.error))
+            elif said.fresh(record, record.id, _content(event)) and isinstance(event, ClassifierFitted):
+                self._offsets.setdefault(event.from_offset, record.offset)
 
     def check(self, offset: int, state: FilterState) -> None:
         """Compare the classifier that is due before an offset with what the log has, and use what it has."""
@@ -58,7 +71,12 @@ class Classifiers:
             decider.use_classifier(state, classifier)
 
     def _diverged(self, offset: int, what: str) -> None:
-        self._findings.misdecided("classifier", ("run", 0, -1), offset, what)
+        self._findings.misdecided("classifier", ("run", 0, self._offsets.get(offset, -1)), offset, what)
+
+
+def _content(event: Event) -> bytes:
+    """Which programs were there when a run was configured does not matter; two may have done so at once."""
+    return _encode((event.policy, event.seeds) if isinstance(event, RunConfigured) else event)
 
 
 def _close(recorded: ClassifierFitted, decided: ClassifierFitted) -> bool:

@@ -5,6 +5,7 @@ that was disturbed and one that was not.
 """
 
 import hashlib
+from hashlib import blake2b
 
 import msgspec
 
@@ -27,18 +28,24 @@ class Digests:
         found.update(value or b"")
         found.update(b"\n")
 
-    def add_generation(self, event: InstructionsGenerated) -> None:
-        """Take in what was asked and read, without how long it took and which pool it was asked from."""
-        content = event.lane, event.number, event.model, event.parser, event.instructions, event.unparsed
-        self.add("generated", _encode(content))
-
-    def add_window(self, event: TrainingLogged) -> None:
-        """Take in the steps without the seconds they took."""
-        steps = [
-            (s.step, s.loss, s.loss_variance, s.grad_norm, s.learning_rate, s.tokens, [(r.id, r.slot) for r in s.rows])
-            for s in event.steps
-        ]
-        self.add("training-log", _encode((event.epoch, event.window, steps)))
-
     def values(self) -> dict[str, str]:
         return {topic: found.hexdigest() for topic, found in self._hashes.items()}
+
+
+def generation_content(event: InstructionsGenerated) -> bytes:
+    """What was asked and read, without how long it took and which pool it was asked from."""
+    return _encode((event.lane, event.number, event.model, event.parser, event.instructions, event.unparsed))
+
+
+def window_content(event: TrainingLogged) -> bytes:
+    """The steps without the seconds they took."""
+    steps = [
+        (s.step, s.loss, s.loss_variance, s.grad_norm, s.learning_rate, s.tokens, [(r.id, r.slot) for r in s.rows])
+        for s in event.steps
+    ]
+    return _encode((event.epoch, event.window, steps))
+
+
+def digest(value: bytes | None) -> int:
+    """64 bits of a value, never 0."""
+    return int.from_bytes(blake2b(value or b"", digest_size=8).digest()) or 1

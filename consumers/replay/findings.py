@@ -75,6 +75,11 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
     state: State
 
 
+def in_order(divergence: Divergence) -> tuple[int, bool]:
+    """Sorts divergences: at one place of the total order, what is wrong with the log before what follows from it."""
+    return divergence.generated_offset, divergence.kind not in ("removed", "reordered")
+
+
 class Repeat(msgspec.Struct, frozen=True, kw_only=True):
     """An event that stands on the log again at this place."""
 

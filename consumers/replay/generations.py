@@ -7,14 +7,13 @@ recorded position in `seed-commands` left it; each answer is the one that the le
 from bisect import bisect_right
 
 from consumers.replay.findings import Findings, place_of
+from consumers.replay.repeats import Said
 from consumers.replay.streams import Stream
 from infra.record import Record
 from schemas.events import CallAnswered, InstructionsGenerated
 from schemas.policy import Policy
 from streams.core.lanes import Lanes
 from streams.core.seeds import SeedPool, sampled
-
-_ANSWERED = ("ce_type", b"sedi.CallAnswered.")
 
 
 class Answers:
@@ -23,6 +22,7 @@ class Answers:
     def __init__(self, stream: Stream, findings: Findings) -> None:
         self._stream = stream
         self._findings = findings
+        self._said = Said(findings)
         self._waiting: dict[tuple[str, int], CallAnswered] = {}
         self.count = 0
 
@@ -44,23 +44,26 @@ class Answers:
             record = self._stream.take()
             if record is None:
                 return None
-            if not any(name == _ANSWERED[0] and value.startswith(_ANSWERED[1]) for name, value in record.headers):
-                if record.event is None:
-                    self._findings.cannot_read(record, str(record.error))
-                continue
-            event = record.event
-            if isinstance(event, CallAnswered):
+            event = self._answer(record)
+            if event is not None:
                 self.count += 1
-                self._waiting.setdefault((event.request_id, event.attempt), event)
-            else:
-                self._findings.cannot_read(record, str(record.error))
+                self._waiting[event.request_id, event.attempt] = event
         return self._waiting.pop(wanted)
 
     def drain(self) -> None:
-        """Read to the end of `calls`, for what cannot be read there."""
+        """Read to the end of `calls`, for repeats and what cannot be read there."""
         while (record := self._stream.take()) is not None:
-            if record.event is None:
-                self._findings.cannot_read(record, str(record.error))
+            self._answer(record)
+
+    def _answer(self, record: Record) -> CallAnswered | None:
+        """The answer that a record holds for the first time."""
+        event = record.event
+        if event is None:
+            self._findings.cannot_read(record, str(record.error))
+        fresh = isinstance(event, CallAnswered) and self._said.fresh(
+            record, f"{event.request_id}/{event.attempt}", record.value
+        )
+        return event if fresh else None  # type: ignore[return-value]
 
 
 class Pools:
@@ -87,14 +90,9 @@ def _ids(pool: SeedPool) -> tuple[str, ...]:
 
 
 def check_lane(findings: Findings, record: Record, event: InstructionsGenerated, lanes: Lanes) -> None:
-    """Numbers of a lane follow one another, but for those of records that could not be read.
-
-    One that was there before is a repeat, which the filter passes over.
-    """
+    """Numbers of a lane follow one another, but for those of records that could not be read."""
     last = lanes.last.get(event.lane, -1)
-    if not lanes.fresh(event.lane, event.number):
-        findings.repeated(record, record.id)
-    elif event.number > last + 1 and not findings.unreadable_by_topic["generated"]:
+    if event.number > last + 1 and not findings.unreadable_by_topic["generated"]:
         findings.diverged(
             "lane", place_of(record), record.offset,
             f"Generation {event.number} of lane {event.lane!r} stands after generation {last}; those between are not "

@@ -15,7 +15,7 @@ import msgspec
 
 from consumers.replay.auditing import Auditor, Progress
 from consumers.replay.extent import Extent
-from consumers.replay.findings import SHOWN, Place
+from consumers.replay.findings import SHOWN, Place, in_order
 from consumers.replay.result import Audit
 from infra.dead_letters import DeadLetter, parse
 from infra.run import configuration
@@ -69,7 +69,7 @@ def run(source: Source, extent: Extent, conducting: bool, progress: Progress = l
 
 def together(before: Audit, after: Audit) -> Audit:
     """What two parts found, of which the second one was the conductor's or follows the first."""
-    found = sorted((*before.found, *after.found), key=lambda divergence: divergence.generated_offset)
+    found = sorted((*before.found, *after.found), key=in_order)
     return msgspec.structs.replace(
         after,
         from_offset=before.from_offset,

@@ -7,10 +7,10 @@ bytes of an event with what it should be need not read it. Repeats are checked t
 
 from array import array
 from collections import deque
-from hashlib import blake2b
 
 import msgspec
 
+from consumers.replay.digests import digest
 from consumers.replay.findings import Findings, place_of
 from infra.record import Record
 from infra.source import Reading
@@ -95,6 +95,7 @@ class _Cause(msgspec.Struct):
 
 
 _cause = msgspec.json.Decoder(_Cause)
+_row = msgspec.json.Decoder(InstructionKept)
 
 
 class Verdicts:
@@ -173,6 +174,30 @@ class Verdicts:
                 f"The word on offset {at} stands again at {record.offset}, and says something else.", id=record.id,
             )  # fmt: skip
 
+    def finish(self) -> None:
+        """Read to the end: repeats, and words on what is not on `generated`."""
+        while True:
+            try:
+                cause, record = self._head(0)
+            except EndOfVerdicts:
+                return
+            self._queue.popleft()
+            self._findings.diverged(
+                "unexpected", place_of(record), cause.generated_offset,
+                f"The word at {record.offset} of rejected is on offset {cause.generated_offset}, which is not on "
+                "`generated`.", id=record.id,
+            )  # fmt: skip
+
+
+def row_of(record: Record) -> InstructionKept | None:
+    """The row that a record of `kept` holds; None when it holds none."""
+    if record.headers[2:3] == (_TYPES[InstructionKept],) and record.value is not None:
+        try:
+            return _row.decode(record.value)
+        except msgspec.MsgspecError:
+            return None
+    return record.event if isinstance(record.event, InstructionKept) else None
+
 
 class EndOfVerdicts(Exception):
     """The filter has said nothing further."""
@@ -233,23 +258,26 @@ class Rows:
                 f"{record.offset} of kept/{record.partition} and says something else.", id=record.id,
             )  # fmt: skip
 
-    def pending(self) -> int:
-        """Read to the end: how many rows are of offsets that the filter is not done with. Ends the reading."""
+    def pending(self, end: int) -> int:
+        """Read to the end: how many rows are of offsets, below `end`, that the filter is not done with."""
         count = 0
         for partition in range(len(self._heads)):
-            while self._heads[partition] is not None:
-                count += 1
+            while (head := self._heads[partition]) is not None:
+                cause, record = head
+                if cause.generated_offset < end:
+                    count += 1
+                else:
+                    self._findings.diverged(
+                        "unexpected", place_of(record), cause.generated_offset,
+                        f"The row {record.id} at {record.offset} of kept/{partition} is of offset "
+                        f"{cause.generated_offset}, which is not on `generated`.", id=record.id,
+                    )  # fmt: skip
                 self._advance(partition)
         return count
 
 
 def _position(found: tuple[int, int, Record]) -> tuple[int, int]:
     return found[:2]
-
-
-def digest(value: bytes | None) -> int:
-    """64 bits of a value, never 0."""
-    return int.from_bytes(blake2b(value or b"", digest_size=8).digest()) or 1
 
 
 def _cause_of(record: Record, cls: type[Event], findings: Findings) -> _Cause | None:

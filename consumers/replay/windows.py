@@ -6,9 +6,10 @@ none left out. A command is decided again from the pool and the scores at the of
 
 from collections import Counter, defaultdict
 
-from consumers.replay.digests import Digests
+from consumers.replay.digests import Digests, window_content
 from consumers.replay.findings import Findings, Kind, differences, place_of
 from consumers.replay.generations import Pools
+from consumers.replay.repeats import Said
 from consumers.replay.streams import Stream
 from infra.record import Record
 from schemas.errors import MalformedEvent
@@ -44,7 +45,8 @@ class Feedback:
         self._digests = digests
         self._command: tuple[Record, ReplaceSeeds] | None = None
         self._window: tuple[Record, TrainingLogged] | None = None
-        self._seen: set[tuple[int, int]] = set()
+        self._seen = Said(findings)
+        self._answered = Said(findings)
         self._step = 0
         self._trained: dict[int, Counter[int]] = defaultdict(Counter)
         self.known = -1  # last record of `seed-commands` that lies before the next command, repeats too
@@ -77,9 +79,7 @@ class Feedback:
         while (record := self._commands.take()) is not None:
             if not isinstance(record.event, ReplaceSeeds):
                 _unreadable(self._findings, record, ReplaceSeeds)
-            elif (record.event.epoch, record.event.window) in self.pool.windows:
-                self._findings.repeated(record, record.id)  # of two commands for one window the first counts
-            else:
+            elif self._answered.fresh(record, f"{record.event.epoch}/{record.event.window}", record.value):
                 return record, record.event
             self.known = record.offset
         return None
@@ -129,17 +129,17 @@ class Feedback:
         while self._window is None and (record := self._training.take()) is not None:
             if not isinstance(record.event, TrainingLogged):
                 _unreadable(self._findings, record, TrainingLogged)
-            elif (record.event.epoch, record.event.window) in self._seen:
-                self._findings.repeated(record, record.id)
             else:
-                self._see(record, record.event)
+                content = window_content(record.event)
+                if not self._seen.fresh(record, f"{record.event.epoch}/{record.event.window}", content):
+                    continue
+                self._see(record, record.event, content)
                 self._window = record, record.event
         return self._window if self._window is not None and self._window[0].offset <= last else None
 
-    def _see(self, record: Record, window: TrainingLogged) -> None:
+    def _see(self, record: Record, window: TrainingLogged, content: bytes) -> None:
         self.windows += 1
-        self._seen.add((window.epoch, window.window))
-        self._digests.add_window(window)
+        self._digests.add("training-log", content)
         for step in window.steps:
             if step.step != self._step + 1:
                 self._findings.diverged(

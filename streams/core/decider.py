@@ -176,9 +176,23 @@ def restore(
     `progress` is told now and then how many kept rows are in.
     """
     newer = [decision for decision in decisions if decision.offset > state.applied]
-    state.index.extend((item for decision in newer for item in _indexed(decision)), progress=progress)
     for decision in newer:
+        note(state, decision)
+    return index(state, newer, progress)
+
+
+def note(state: FilterState, decision: Decision) -> FilterState:
+    """The state after a decision (the same object) but for its index, which `index` must bring up before deciding."""
+    if decision.offset > state.applied:
         _count(state, decision)
+    return state
+
+
+def index(
+    state: FilterState, decisions: Iterable[Decision], progress: Callable[[int], None] | None = None
+) -> FilterState:
+    """The state (the same object) with the rows of these decisions, which it has taken note of, in its index."""
+    state.index.extend((item for decision in decisions for item in _indexed(decision)), progress=progress)
     return state
 
 

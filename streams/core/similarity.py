@@ -108,7 +108,8 @@ class RougeLIndex:
         """
         if position is None:
             position = (self._last[0], self._last[1] + 1)
-        self._list(self._enter(id, text, position))
+        slot, elements = self._enter(id, text, position)
+        self._list(slot, self._rarest_of(elements, self._lengths[slot]))
 
     def extend(
         self, items: Iterable[tuple[str, str, Position]], *, progress: Callable[[int], None] | None = None
@@ -122,13 +123,13 @@ class RougeLIndex:
         done = 0
         try:
             for id, text, position in items:
-                slots.append(self._enter(id, text, position))
+                slots.append(self._enter(id, text, position)[0])
                 done += 1
                 if progress is not None and done % _PROGRESS_EVERY == 0:
                     progress(done // 2)
         finally:
             for slot in slots:
-                self._list(slot)
+                self._list(slot, self._rarest(slot))
                 done += 1
                 if progress is not None and (done % _PROGRESS_EVERY == 0 or done == 2 * len(slots)):
                     progress(done // 2)
@@ -250,8 +251,8 @@ class RougeLIndex:
         first = slots[np.frombuffer(self._added, np.int64)[slots].argmin()]
         return best, self._ids[first]
 
-    def _enter(self, id: str, text: str, position: Position) -> int:
-        """Take everything about a text but its listing; returns its slot."""
+    def _enter(self, id: str, text: str, position: Position) -> tuple[int, list[int]]:
+        """Take everything about a text but its listing; returns its slot and its elements."""
         if id in self._slots:
             raise SediError(f"The similarity index holds {id!r} already; add an item once, or remove it first.")
         vocabulary = self._vocabulary
@@ -271,7 +272,7 @@ class RougeLIndex:
         self._last = max(self._last, position)
         for element in vocabulary.count(elements):
             self._move(element)
-        return slot
+        return slot, elements
 
     def _new_slot(self) -> int:
         """A slot of a removed item, or one more."""
@@ -284,16 +285,17 @@ class RougeLIndex:
         self._wide_signatures.extend(_NO_BITS)
         return len(self._ids) - 1
 
-    def _list(self, slot: int) -> None:
-        for element in self._rarest(slot):
+    def _list(self, slot: int, elements: list[int]) -> None:
+        for element in elements:
             self._lists.add(element, slot)
 
     def _rarest(self, slot: int) -> list[int]:
         """The elements that the text in the slot is listed under."""
         codes = self._vocabulary.decode(self._texts[slot])
-        elements = self._vocabulary.known_elements(codes)
-        elements.sort(key=self._vocabulary.order.__getitem__)
-        return elements[: self._bounds.prefix(len(codes))]
+        return self._rarest_of(self._vocabulary.known_elements(codes), len(codes))
+
+    def _rarest_of(self, elements: list[int], length: int) -> list[int]:
+        return sorted(elements, key=self._vocabulary.order.__getitem__)[: self._bounds.prefix(length)]
 
     def _move(self, element: int) -> None:
         """Let an element that has become more frequent move up in the order, and mend the lists of its texts.
