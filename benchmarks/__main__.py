@@ -1,6 +1,8 @@
 """`python -m benchmarks [NAME]...`: measurements, side by side; all of them, or those that are named.
 
 similarity   the similarity index beside what it replaces, and its agreement with rouge_score
+replay       the audit of a run beside a bare consumer of the same topics
+generator    calls a minute by calls in flight, at a mock endpoint, with faults and within a budget
 export       data sets written from a large run on a real broker: rows a second, peak memory
 """
 
@@ -13,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import agreement, export, report, similarity
+from benchmarks import agreement, export, generator, replay, report, similarity
 
 Step = Callable[..., None]
 
@@ -65,7 +67,32 @@ def _export(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-_BENCHMARKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {"similarity": _similarity, "export": _export}
+def _replay(options: argparse.Namespace, console: Console) -> int:
+    with _progress() as step:
+        found = replay.measure(options.replay_instructions, step)
+    path = options.out / "replay.json"
+    replay.show(console, found)
+    replay.write_json(path, found)
+    console.print(f"written: {path}")
+    return 0
+
+
+def _generator(options: argparse.Namespace, console: Console) -> int:
+    with _progress() as step:
+        found = generator.measure(options.generator_seconds, step)
+    path = options.out / "generator.json"
+    generator.show(console, found)
+    generator.write_json(path, found)
+    console.print(f"written: {path}")
+    return 0
+
+
+_BENCHMARKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
+    "similarity": _similarity,
+    "replay": _replay,
+    "generator": _generator,
+    "export": _export,
+}
 
 
 @contextmanager
@@ -104,6 +131,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--agreement", type=int, default=10_000, help="mixed items compared with rouge_score; 0: none")
     parser.add_argument("--whole", type=int, default=50, help="of these, how many with every other item, bound or not")
+    parser.add_argument(
+        "--replay-instructions", type=int, default=replay.INSTRUCTIONS, help="instructions in the run that is audited"
+    )
+    parser.add_argument(
+        "--generator-seconds", type=float, default=generator.SECONDS, help="each measurement of the generator takes"
+    )
     parser.add_argument("--export-rows", type=int, default=export.ROWS, help="kept rows in the run that is exported")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="folder for the JSON and the plot")
     return parser

@@ -1,19 +1,22 @@
 """How fast an audit goes, beside a bare consumer that reads and decodes the same topics of the same log.
 
-The log is made by the core, without the worker around it: `generations` of `PER_GENERATION` instructions with the call
-that gave them, and the filter's whole word on each. Both readers run in processes of their own, in turns, on the same
-broker; the best of `ROUNDS` counts, for both.
+The log is made by the core, without the worker around it: generations of `PER_GENERATION` instructions with the call
+that gave them, and the filter's whole word on each. Nearly all are kept, which is the most work for an audit. The
+readers run in processes of their own, in turns, on the same broker; the best of `ROUNDS` counts, for each.
 """
 
 import json
-import resource
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
 
 from benchmarks.texts import source
 from consumers.replay import audit
@@ -29,6 +32,7 @@ from schemas.seeds import SeedTask
 from streams.core import decider
 from streams.core.seeds import SeedPool
 
+INSTRUCTIONS = 50_000
 PER_GENERATION = 5
 ROUNDS = 3
 _RUN = "bench"
@@ -39,11 +43,18 @@ Step = Callable[..., None]
 
 @dataclass(frozen=True)
 class Reading:
-    """One reader over the whole log: records, seconds, and the most memory it held."""
+    """One reader over the whole log.
 
+    jobs      processes it worked in; 0 for the bare consumer
+    peak_mb   the most memory of the process that was started, which is the conductor where there are several
+    ratio     its speed as a part of the bare consumer's
+    """
+
+    jobs: int
     records: int
     seconds: float
     peak_mb: float
+    ratio: float = 1.0
 
     @property
     def per_second(self) -> float:
@@ -52,34 +63,47 @@ class Reading:
 
 @dataclass(frozen=True)
 class Result:
-    """The best rounds over a log of so many instructions, of which so many were kept."""
+    """The readers of a log of so many instructions, of which so many were kept."""
 
     instructions: int
     kept: int
     bare: Reading
-    audit: Reading
-    divergences: int
-
-    @property
-    def ratio(self) -> float:
-        """The audit's speed as a part of the bare consumer's."""
-        return self.bare.seconds / self.audit.seconds
+    audits: tuple[Reading, ...]
 
 
 def measure(instructions: int, step: Step) -> Result:
-    """Make the log and read it both ways. Raises AssertionError when the audit finds a divergence in it."""
+    """Make the log and read it all ways. Raises AssertionError when the audit finds a divergence in it."""
     settings = Settings(state_dir=Path("build/benchmarks/state"), cache_dir=Path(".cache"))
+    ways = sorted({0, 1, os.cpu_count() or 1})
     with temporary_broker(settings, short_lived=False) as broker:
         kept = make(broker.settings, instructions // PER_GENERATION, step)
-        found: dict[str, list[dict[str, float]]] = {"bare": [], "audit": []}
+        found: dict[int, list[Reading]] = {jobs: [] for jobs in ways}
         for number in range(ROUNDS):
-            for name, results in found.items():
-                step(f"reading {instructions:,} instructions: {name}, {number + 1} of {ROUNDS}")
-                results.append(_child(name, broker.bootstrap))
-    best = {name: min(results, key=lambda result: result["seconds"]) for name, results in found.items()}
-    divergences = int(best["audit"].pop("divergences"))
-    assert not divergences, "the audit found a divergence in a log that the core has just made"
-    return Result(instructions, kept, Reading(**best["bare"]), Reading(**best["audit"]), divergences)  # type: ignore[arg-type]
+            for jobs, readings in found.items():
+                step(f"reading {instructions:,} instructions with {jobs} jobs, round {number + 1} of {ROUNDS}")
+                readings.append(_child(jobs, broker.bootstrap))
+    best = {jobs: min(readings, key=lambda reading: reading.seconds) for jobs, readings in found.items()}
+    bare = best.pop(0)
+    audits = tuple(replace(reading, ratio=bare.seconds / reading.seconds) for reading in best.values())
+    return Result(instructions, kept, bare, audits)
+
+
+def show(console: Console, result: Result) -> None:
+    """The readers, a line each."""
+    table = Table(title=f"Reading a log of {result.instructions:,} instructions, {result.kept:,} kept")
+    for column in ("reader", "records", "s", "records/s", "of the bare one's speed", "peak MB"):
+        table.add_column(column, justify="left" if column == "reader" else "right")
+    for reading in (result.bare, *result.audits):
+        name = f"audit, {reading.jobs} processes" if reading.jobs else "reads and decodes, no more"
+        table.add_row(
+            name, f"{reading.records:,}", f"{reading.seconds:.2f}", f"{reading.per_second:,.0f}",
+            f"{reading.ratio:.2f}", f"{reading.peak_mb:.0f}",
+        )  # fmt: skip
+    console.print(table)
+
+
+def write_json(path: Path, result: Result) -> None:
+    path.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
 
 
 def make(settings: Settings, generations: int, step: Step) -> int:
@@ -153,29 +177,30 @@ def _decide(
     return decider.evolve(state, verdict.decision)
 
 
-def _child(name: str, bootstrap: str) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.replay", name, bootstrap], check=True, capture_output=True, text=True
-    )
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+def _child(jobs: int, bootstrap: str) -> Reading:
+    command = [sys.executable, "-m", "benchmarks.replay", str(jobs), bootstrap]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return Reading(**json.loads(done.stdout))
 
 
-def _read(name: str, bootstrap: str) -> dict[str, float]:
+def _read(jobs: int, bootstrap: str) -> Reading:
     settings = Settings(bootstrap_servers=bootstrap)
-    if name == "bare":
-        with LogReader(settings, _RUN, TOPICS) as reader:
-            started = time.monotonic()
-            records = sum(1 for record in reader.read_to_end() if record.decoded is not None)
-            reading = Reading(records, time.monotonic() - started, _peak_mb())
-        return asdict(reading)
-    found = audit(KafkaSource(settings, _RUN))
-    return asdict(Reading(found.records, found.seconds, _peak_mb())) | {"divergences": found.divergences}
+    if jobs:
+        found = audit(KafkaSource(settings, _RUN), jobs=jobs)
+        assert not found.divergences, (
+            f"a divergence in a log that the core has just made: {found.first}"
+        )
+        return Reading(jobs, found.records, found.seconds, _peak_mb())
+    started = time.monotonic()
+    with LogReader(settings, _RUN, TOPICS) as reader:
+        records = sum(1 for record in reader.read_to_end() if record.decoded is not None)
+    return Reading(0, records, time.monotonic() - started, _peak_mb())
 
 
 def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 if __name__ == "__main__":
-    print(json.dumps(_read(*sys.argv[1:3])))
+    print(json.dumps(asdict(_read(int(sys.argv[1]), sys.argv[2]))))
