@@ -8,6 +8,10 @@ from typing import Any
 from infra.settings import Settings
 from schemas.errors import BrokerError, ConfigurationError
 
+_ASYNC = (
+    "bootstrap_servers", "client_id", "security_protocol", "ssl_context",
+    "sasl_mechanism", "sasl_plain_username", "sasl_plain_password",
+)  # fmt: skip
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 
 
@@ -54,6 +58,11 @@ def require_listener(settings: Settings, timeout_s: float = 3.0) -> None:
         f"Nothing listens at {settings.bootstrap_servers} ({refused}). Start the local broker with `sedi broker "
         "start`, or set SEDI_BOOTSTRAP_SERVERS."
     ) from refused
+
+
+def async_connection(settings: Settings, client_id: str) -> dict[str, Any]:
+    """The same for aiokafka's clients, which have fewer options."""
+    return {name: value for name, value in connection(settings, client_id).items() if name in _ASYNC}
 
 
 def ssl_context(settings: Settings) -> ssl.SSLContext | None:

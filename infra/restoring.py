@@ -29,7 +29,7 @@ from aiokafka.errors import KafkaError
 from infra.admin import administrator
 from infra.archive import ArchiveSource, File, Show
 from infra.archiving import TABLES, existing_tables
-from infra.connection import MAX_RECORD_BYTES, connection
+from infra.connection import MAX_RECORD_BYTES, async_connection
 from infra.record import Partition, Record
 from infra.run import configuration
 from infra.settings import Settings
@@ -41,11 +41,6 @@ from schemas.topics import topic_name
 _BATCH_BYTES = 512 * 1024  # uncompressed; a bigger record travels alone, as it did when it was first written
 _IN_FLIGHT = 8
 _EVERY = 1000  # records between two looks at how far it is
-# What of the connection's configuration aiokafka's producer has as well.
-_CONNECTION = (
-    "bootstrap_servers", "client_id", "security_protocol", "ssl_context",
-    "sasl_mechanism", "sasl_plain_username", "sasl_plain_password",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -184,9 +179,8 @@ class _Restoring:
         if not missing:
             return
         done = 0
-        config = connection(self._settings, f"sedi-{self._source.run}-restore")
         async with AIOKafkaProducer(
-            **{name: config[name] for name in _CONNECTION if name in config},
+            **async_connection(self._settings, f"sedi-{self._source.run}-restore"),
             acks="all", enable_idempotence=True, compression_type="gzip",
             max_batch_size=_BATCH_BYTES, max_request_size=MAX_RECORD_BYTES,
         ) as producer:  # fmt: skip

@@ -5,23 +5,29 @@ last, so that of a run that goes on meanwhile every effect is covered together w
 partition's records in offset order, one partition as far ahead of the others as its caller asks, in bounded memory.
 """
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from infra.connection import async_connection
 from infra.log import LogReader
 from infra.record import Partition, Record
 from infra.settings import Settings
 from schemas.errors import BrokerError
-from schemas.topics import dead_letter_name, topic_specs
+from schemas.topics import dead_letter_name, topic_name, topic_specs
 
 TOPICS = ("run", "calls", "generated", "kept", "rejected", "training-log", "seed-commands")
 """A run's topics, causes before effects."""
 
-_AHEAD = 1_000  # records of a partition that wait for their turn before its fetching is paused
+_AT_ONCE = 1_000  # records of a partition that are taken from the client at a time
+_FETCH_BYTES = 1024 * 1024  # of a partition at a time; a larger record comes all the same, alone
 _STALL_S = 30.0
 
 
@@ -78,23 +84,50 @@ class KafkaSource:
 
 
 class KafkaReading:
-    """One consumer, without a group, whose partitions are paused while their records wait to be asked for."""
+    """aiokafka's consumer, without a group, on an event loop that runs only while a record is asked for.
+
+    It parses records in C, three times as fast as kafka-python, and gives one partition's without holding up others.
+    """
 
     def __init__(self, settings: Settings, run: str, topics: Iterable[str]) -> None:
         wanted = tuple(topics)
-        self._reader = LogReader(settings, run, wanted, "reading")
-        try:
-            self._starts = self._reader.starts()
+        with LogReader(settings, run, wanted, "reading") as reader:
+            self._starts = reader.starts()
             self._ends: dict[Partition, int] = {}
             # One question a topic, effects first: what is written in between is covered with what caused it.
             for topic in sorted(wanted, key=_effects_first):
-                self._ends |= self._reader.ends([topic])
-        except BaseException:
-            self._reader.close()
-            raise
+                self._ends |= reader.ends([topic])
+        self._run = run
         self._next = dict(self._starts)
         self._waiting: dict[Partition, deque[Record]] = {partition: deque() for partition in self._ends}
-        self._paused: set[Partition] = set()
+        self._loop = asyncio.new_event_loop()
+        self._consumer: Any = None
+        try:
+            self._loop.run_until_complete(self._connect(settings))
+        except KafkaError as error:
+            self.close()
+            raise BrokerError(
+                f"The Kafka cluster at {settings.bootstrap_servers} does not answer ({type(error).__name__}: {error}). "
+                "See `sedi broker status`."
+            ) from error
+        except BaseException:
+            self.close()
+            raise
+
+    async def _connect(self, settings: Settings) -> None:
+        self._consumer = AIOKafkaConsumer(
+            **async_connection(settings, f"sedi-{self._run}-reading"),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=_FETCH_BYTES,
+            fetch_max_wait_ms=100,
+        )
+        await self._consumer.start()
+        partitions = {place: self._partition(place) for place in self._ends if self._ends[place] > self._starts[place]}
+        self._consumer.assign(list(partitions.values()))
+        for place, partition in partitions.items():
+            self._consumer.seek(partition, self._starts[place])
 
     def starts(self) -> Mapping[Partition, int]:
         return self._starts
@@ -103,8 +136,10 @@ class KafkaReading:
         return self._ends
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
-        self._reader.seek(topic, partition, offset)
-        self._next[topic, partition] = offset
+        place = topic, partition
+        self._next[place] = offset
+        if self._starts[place] <= offset < self._ends[place]:
+            self._consumer.seek(self._partition(place), offset)
 
     def next(self, topic: str, partition: int) -> Record | None:
         place = topic, partition
@@ -112,8 +147,9 @@ class KafkaReading:
         if not waiting:
             if self._next[place] >= self._ends[place]:
                 return None
-            self._fetch(place)
+            self._loop.run_until_complete(self._fetch(place))
             if not waiting:
+                self._next[place] = self._ends[place]  # no record stands at the last offsets
                 return None
         record = waiting.popleft()
         self._next[place] = record.offset + 1
@@ -124,42 +160,36 @@ class KafkaReading:
             while (record := self.next(*place)) is not None:
                 yield record
 
-    def _fetch(self, place: Partition) -> None:
-        """Poll until the partition has a record waiting, or is known to have none left before its end.
+    async def _fetch(self, place: Partition) -> None:
+        """Wait until the partition has records waiting, or is known to have none left before its end.
 
         Raises BrokerError when nothing comes for a while.
         """
-        if place in self._paused:
-            self._paused.discard(place)
-            self._reader.resume([place])
+        (topic, number), end, partition = place, self._ends[place], self._partition(place)
+        waiting = self._waiting[place]
         since = time.monotonic()
-        while not self._waiting[place] and self._reader.position(*place) < self._ends[place]:
-            records = self._reader.poll()
-            for record in records:
-                if record.offset < self._ends[record.place]:
-                    self._waiting[record.place].append(record)
-            self._pause()
-            if records:
-                since = time.monotonic()
-            elif time.monotonic() - since > _STALL_S:
+        while not waiting and await self._consumer.position(partition) < end:
+            try:
+                found = await self._consumer.getmany(partition, timeout_ms=500, max_records=_AT_ONCE)
+            except KafkaError as error:
                 raise BrokerError(
-                    f"Reading {place[0]}/{place[1]} got nothing for {_STALL_S:.0f} s. See `sedi broker status`."
+                    f"Reading {topic}/{number} failed ({type(error).__name__}: {error}). See `sedi broker status`."
+                ) from error
+            for raw in found.get(partition, ()):
+                if raw.offset < end:
+                    waiting.append(Record(topic, number, raw.offset, raw.timestamp, raw.key, raw.value, raw.headers))
+            if not found and time.monotonic() - since > _STALL_S:
+                raise BrokerError(
+                    f"Reading {topic}/{number} got nothing for {_STALL_S:.0f} s. See `sedi broker status`."
                 )
 
-    def _pause(self) -> None:
-        """Stop fetching where enough waits, and where the end is reached."""
-        full = [
-            place
-            for place, waiting in self._waiting.items()
-            if place not in self._paused
-            and (len(waiting) > _AHEAD or (waiting and waiting[-1].offset >= self._ends[place] - 1))
-        ]
-        if full:
-            self._paused.update(full)
-            self._reader.pause(full)
+    def _partition(self, place: Partition) -> TopicPartition:
+        return TopicPartition(topic_name(self._run, place[0]), place[1])
 
     def close(self) -> None:
-        self._reader.close()
+        if self._consumer is not None:
+            self._loop.run_until_complete(self._consumer.stop())
+        self._loop.close()
 
     def __enter__(self) -> Self:
         return self

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Self
 
 import pytest
+from aiokafka import TopicPartition
 
 import infra.archiving
 import infra.source
 from infra.archive import ArchiveSource
 from infra.archiving import TABLES, write_archive
-from infra.record import Record
 from infra.settings import Settings
 from infra.source import TOPICS, dead_letter_topics
 
@@ -18,37 +19,53 @@ ASKED: list[str] = []
 
 
 class Cluster:
-    """A LogReader of a run whose topics are all empty, but for one record on `kept`; `kept` has two partitions."""
+    """A LogReader that knows of a run whose topics are all empty but for `kept`, which has two partitions."""
 
     def __init__(self, settings: Settings, run: str, topics: Iterable[str], component: str) -> None:
         self._places = [(topic, 0) for topic in topics] + [("kept", 1)]
-        self._given = False
         ASKED.clear()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
     def starts(self) -> dict[tuple[str, int], int]:
-        return dict.fromkeys(self._places, 4)
+        return {place: 4 if place == ("kept", 1) else 5 for place in self._places}
 
     def ends(self, topics: list[str]) -> dict[tuple[str, int], int]:
         ASKED.extend(topics)
         return {place: 5 + (place == ("kept", 1)) for place in self._places if place[0] in topics}
 
-    def position(self, topic: str, partition: int) -> int:
+
+class Consumer:
+    """aiokafka's consumer of that run: kept/1 holds a record at offset 4 and none at 5."""
+
+    def __init__(self, **_: object) -> None:
+        self._given = False
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        assert [(partition.topic, partition.partition) for partition in partitions] == [("sedi.r.kept", 1)]
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        assert offset == 4
+
+    async def position(self, partition: TopicPartition) -> int:
         return 6 if self._given else 4
 
-    def poll(self) -> list[Record]:
+    async def getmany(self, partition: TopicPartition, **_: object) -> dict[TopicPartition, list[Any]]:
         self._given = True
-        return [Record("kept", 1, 4, 0, b"k", b"v")]
-
-    def pause(self, places: Any) -> None: ...
-
-    def resume(self, places: Any) -> None: ...
-
-    def close(self) -> None: ...
+        return {partition: [SimpleNamespace(offset=4, timestamp=0, key=b"k", value=b"v", headers=())]}
 
 
 @pytest.fixture
 def archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ArchiveSource:
     monkeypatch.setattr(infra.source, "LogReader", Cluster)
+    monkeypatch.setattr(infra.source, "AIOKafkaConsumer", Consumer)
     monkeypatch.setattr(infra.archiving, "existing_tables", lambda settings, run: TABLES)
     write_archive(Settings(), "r", tmp_path / "made" / "archive")
     return ArchiveSource(tmp_path / "made" / "archive")
