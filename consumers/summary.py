@@ -8,6 +8,7 @@ from schemas.events import (
     CallStarted,
     ClassifierFitted,
     Event,
+    GenerationHalted,
     InstructionKept,
     InstructionsGenerated,
     InstructionsRejected,
@@ -44,6 +45,11 @@ def _(event: RunStarted) -> str:
 @summary.register
 def _(event: RunStopped) -> str:
     return event.reason
+
+
+@summary.register
+def _(event: GenerationHalted) -> str:
+    return f"lane {event.lane}: {event.reason}"
 
 
 @summary.register

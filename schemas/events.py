@@ -88,6 +88,24 @@ class RunStopped(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class GenerationHalted(Event, frozen=True, kw_only=True):
+    """A generator stopped because going on would only spend; another start, with another `floor`, goes on.
+
+    rule                          what it is that the last decided generations broke
+    value                         what was measured of them; None: no row was kept, so there is no such number
+    floor                         what it was held against: the least yield, the most tokens a kept row
+    generated_total, kept_total   of the run, up to the last generation that was looked at
+    """
+
+    lane: str
+    reason: str
+    rule: Literal["min_yield", "max_tokens_per_kept"]
+    value: Amount | None
+    floor: Amount
+    generated_total: Count
+    kept_total: Count
+
+
 # -- calls ---------------------------------------------------------------------------------------------------------
 
 
@@ -98,8 +116,23 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     completion_tokens: Count
 
 
+class KeptShown(msgspec.Struct, frozen=True, kw_only=True):
+    """Kept instructions that a generation is shown beside its seeds, as in Self-Instruct.
+
+    as_of   the last record of `generated` whose verdict the generator had seen: they are drawn from what was kept by
+            then; -1 for none
+    ids     of the instructions, in the order drawn
+    """
+
+    as_of: LastOffset
+    ids: tuple[str, ...]
+
+
 class CallStarted(Event, frozen=True, kw_only=True):
-    """An LLM call is about to be made. Without an outcome after it, its answer may have been paid for and lost."""
+    """An LLM call is about to be made. Without an outcome after it, its answer may have been paid for and lost.
+
+    kept_shown   what its generation is shown beside its seeds; None in styles that show seeds only
+    """
 
     request_id: str
     attempt: Count
@@ -109,6 +142,7 @@ class CallStarted(Event, frozen=True, kw_only=True):
     step: Count
     backend: str
     model: str
+    kept_shown: KeptShown | None = None
 
 
 class CallAnswered(Event, frozen=True, kw_only=True):
@@ -157,6 +191,7 @@ class InstructionsGenerated(Event, frozen=True, kw_only=True):
 
     seed_commands_offset   the last record of `seed-commands` the generator had seen, -1 for none: the pool it sampled
     answers                the calls it took, in the order asked; one in the `alpaca` style
+    kept_shown             what was shown beside the seeds; None in styles that show seeds only
     """
 
     lane: str
@@ -172,6 +207,7 @@ class InstructionsGenerated(Event, frozen=True, kw_only=True):
     instructions: tuple[Instruction, ...]
     unparsed: tuple[Unparsed, ...]
     cost_usd: Amount | None
+    kept_shown: KeptShown | None = None
 
 
 # -- kept, rejected ------------------------------------------------------------------------------------------------

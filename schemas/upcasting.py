@@ -13,7 +13,16 @@ from schemas.errors import UnknownEvent
 Json = dict[str, Any]
 Upcaster = Callable[[Json], Json]
 
-UPCASTERS: dict[tuple[str, int], Upcaster] = {}
+
+def _without_kept_shown(data: Json) -> Json:
+    """Version 2 tells which kept instructions were shown beside the seeds; before, none ever were."""
+    return data | {"kept_shown": None}
+
+
+UPCASTERS: dict[tuple[str, int], Upcaster] = {
+    ("CallStarted", 1): _without_kept_shown,
+    ("InstructionsGenerated", 1): _without_kept_shown,
+}
 
 
 def upcast(name: str, version: int, current: int, data: Json) -> Json:

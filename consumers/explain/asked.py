@@ -3,9 +3,12 @@
 from collections import Counter
 
 from consumers.explain.evidence import Evidence
-from consumers.explain.told import At, Attempt, Generation, Request, Shown
+from consumers.explain.told import At, Attempt, Generation, KeptShown, Request, Shown
 from schemas import ids
-from schemas.events import CallAnswered, CallFailed, CallStarted
+from schemas.events import CallAnswered, CallFailed, CallStarted, InstructionsGenerated
+from streams.core.kept_so_far import beside
+from streams.core.parse_self_instruct import parse_is_classification
+from streams.core.steps import steps_of
 
 
 def generation_of(found: Evidence) -> Generation | None:
@@ -15,7 +18,9 @@ def generation_of(found: Evidence) -> Generation | None:
     at, event = found.generation
     policy = found.configured.policy
     pool = found.pool_at(event.seed_commands_offset)
-    sampled = pool.sample(policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
+    shown = () if event.kept_shown is None else event.kept_shown.ids
+    sample = pool.sample(policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
+    sampled = beside(sample, len(shown))
     return Generation(
         id=ids.generation_id(event.lane, event.number),
         at=at,
@@ -29,6 +34,8 @@ def generation_of(found: Evidence) -> Generation | None:
         seeds=tuple(_shown(found, seed_id) for seed_id in event.seed_ids),
         seed_commands_offset=event.seed_commands_offset,
         sampled_as_told=tuple(seed.id for seed in sampled) == event.seed_ids,
+        kept_shown=tuple(KeptShown(id=id, instruction=found.kept_shown.get(id)) for id in shown),
+        classification=_classification(event),
         requests=requests_of(found),
         cost_usd=event.cost_usd,
         instructions=len(event.instructions),
@@ -74,6 +81,18 @@ def _ended(event: CallAnswered | CallFailed, at: At, begun: Attempt | None) -> A
         usage=event.usage,
         cost_usd=event.cost_usd,
     )
+
+
+def _classification(event: InstructionsGenerated) -> dict[int, bool]:
+    if event.style != "self-instruct":
+        return {}
+    raws = {answer.request_id: answer.raw for answer in event.answers}
+    generation_id = ids.generation_id(event.lane, event.number)
+    asked = {
+        place: ids.request_id(generation_id, steps_of(event.style, place)[0])
+        for place in range(len(event.instructions))
+    }
+    return {place: parse_is_classification(raws[id]) is True for place, id in asked.items() if id in raws}
 
 
 def _shown(found: Evidence, seed_id: str) -> Shown:

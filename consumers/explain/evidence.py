@@ -41,6 +41,7 @@ class Evidence:
     focus         ids of the instructions that the story is about
     generation    the one asked about, or that the instruction comes from
     shown         id and offset of the generations that the seed was shown in
+    kept_shown    texts of the instructions that the generation was shown beside its seeds
     told          what was generated and kept, by offset of `generated`, when the story is a seed's
     """
 
@@ -54,6 +55,7 @@ class Evidence:
     shown: list[tuple[str, int]] = field(default_factory=list)
     told: dict[int, tuple[int, int]] = field(default_factory=dict)
     kept: dict[str, tuple[At, InstructionKept]] = field(default_factory=dict)
+    kept_shown: dict[str, str] = field(default_factory=dict)
     rejected: dict[str, tuple[At, Rejection]] = field(default_factory=dict)
     nearest: NearestSearch | None = None
     training: dict[str, list[tuple[At, TrainingLogged, StepLogged, BatchRow]]] = field(default_factory=dict)
@@ -78,7 +80,7 @@ def gather(source: Source, subject: Subject, progress: Progress = no_progress) -
         once = Once()
         _rejected(found, reading, once, progress)  # before what it was decided on: it tells what counts there
         _generated(found, reading, once, progress)
-        if found.focus:
+        if found.generation is not None:
             _kept(found, reading, once, progress)
             _trained(found, reading, once, progress)
         if subject.generation_id is not None:
@@ -144,12 +146,16 @@ def _focus(found: Evidence, record: Record, event: InstructionsGenerated) -> Non
 
 
 def _kept(found: Evidence, reading: Reading, once: Once, progress: Progress) -> None:
+    shown = () if found.generation is None else found.generation[1].kept_shown
+    wanted = set(shown.ids if shown else ())
     for record in records(reading, "kept", progress):
         row = record.event
         if not isinstance(row, InstructionKept) or not once.kept(row, record.partition):
             continue
         if row.id in found.focus:
             found.kept[row.id] = at(record), row
+        if row.id in wanted:
+            found.kept_shown[row.id] = row.instruction
         if found.nearest is not None:
             found.nearest.row(row, record)
 

@@ -24,6 +24,7 @@ from schemas import ids
 from schemas.errors import RunError
 from schemas.events import InstructionsGenerated, Rejection
 from streams.core.rules import RULES
+from streams.core.steps import steps_of
 from streams.core.tokenize import tokenizer
 
 
@@ -113,19 +114,19 @@ def _verdict(found: Evidence, rules: list[Rule], nearest: Nearest | None) -> Ver
 
 
 def _answers(event: InstructionsGenerated, subject: Subject) -> tuple[Answer, ...]:
-    """The answers that the instruction was read from: one, or in two steps the list and the answer to it."""
+    """The answers that the instruction was read from: one, or the list and the answer that gave it its output."""
     assert subject.generation_id is not None
     assert subject.place is not None
     raws = {answer.request_id: answer.raw for answer in event.answers}
     first = ids.request_id(subject.generation_id, 0)
     told = []
     if first in raws:
-        two_steps = event.style == "two-step"
+        own = steps_of(event.style, subject.place)
         span = instruction_span(raws[first], event.instructions, subject.place)
-        told.append(Answer(request_id=first, holds="instruction" if two_steps else "both", raw=raws[first], span=span))
-        second = ids.request_id(subject.generation_id, subject.place + 1)
-        if two_steps and second in raws:
-            told.append(Answer(request_id=second, holds="output", raw=raws[second], span=None))
+        told.append(Answer(request_id=first, holds="instruction" if own else "both", raw=raws[first], span=span))
+        last = ids.request_id(subject.generation_id, own[-1] if own else 0)
+        if own and last in raws:
+            told.append(Answer(request_id=last, holds="output", raw=raws[last], span=None))
     return tuple(told)
 
 

@@ -36,6 +36,13 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     since: At | None
 
 
+class KeptShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A kept instruction that a generation was shown beside its seeds; its text is None when it is not on `kept`."""
+
+    id: str
+    instruction: str | None
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt at a request. `none`: no outcome is on the log; an answer may have been paid for and lost."""
 
@@ -65,6 +72,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
     seed_commands_offset   the pool it sampled: the last command the generator had seen, -1 for none
     sampled_as_told        whether sampling that pool again gives these seeds
+    kept_shown             kept instructions shown beside them, in styles that show some
+    classification         by place, whether the LLM called the instruction a classification task, where it was asked
     parameters             as the generator told them
     """
 
@@ -84,6 +93,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: float | None
     instructions: int
     unparsed: dict[str, int]
+    kept_shown: tuple[KeptShown, ...] = ()
+    classification: dict[int, bool] = {}
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
 """Everything that came from a seed, a request, a generation, an instruction or a model.
 
 What comes from what is told by the log alone: a seed's generations are those it was shown in, theirs are the
-instructions read from them, and an instruction that took a seed's place is a seed again. The search goes breadth first,
+instructions read from them, an instruction that took a seed's place is a seed again, and one that was shown beside the
+seeds has generations too. The search goes breadth first,
 so each thing is found once, by a shortest way, of equally short ones by the earliest on the log.
 
 A row that is merely like another, or was trained in a batch with it, did not come from it. Nothing is changed.
@@ -34,6 +35,7 @@ from schemas.events import (
     TrainingLogged,
 )
 from streams.core.seeds import SeedPool
+from streams.core.steps import place_of
 
 TOPICS = ("run", "generated", "kept", "rejected", "training-log", "seed-commands")
 TEXT_SHOWN = 80
@@ -50,14 +52,15 @@ class _Generation:
 
 @dataclass
 class _Graph:
-    """What comes from what. `shown` and `models` name generations by offset; `promoted` are the seeds that commands
-    put into the pool; `rejected` are places, by generation."""
+    """What comes from what. `shown` (of seeds), `kept_shown` and `models` name generations by offset; `promoted` are
+    the seeds that commands put into the pool; `rejected` are places, by generation."""
 
     pool: SeedPool
     promoted: set[str]
     generations: dict[int, _Generation] = field(default_factory=dict)
     offsets: dict[str, int] = field(default_factory=dict)
     shown: dict[str, list[int]] = field(default_factory=dict)
+    kept_shown: dict[str, list[int]] = field(default_factory=dict)
     models: dict[str, list[int]] = field(default_factory=dict)
     rejected: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
@@ -132,6 +135,8 @@ def _graph(source: Source, reading: Reading, once: Once, progress: Progress) -> 
         graph.offsets[record.id] = offset
         for seed_id in event.seed_ids:
             graph.shown.setdefault(seed_id, []).append(offset)
+        for id in () if event.kept_shown is None else event.kept_shown.ids:
+            graph.kept_shown.setdefault(id, []).append(offset)
         for name in {event.model, *(answer.model for answer in event.answers)}:
             graph.models.setdefault(name, []).append(offset)
     return graph
@@ -146,8 +151,9 @@ def _start_at(search: _Search, graph: _Graph, subject: Subject) -> None:
     if offset is None or not {"generation", "request"} & set(subject.kinds):
         return
     generation = graph.generations[offset]
-    if subject.step and generation.style == "two-step":  # it gave one instruction its output, and the others nothing
-        _find_instruction(search, graph, generation.id, subject.step - 1, None)
+    place = place_of(generation.style, subject.step or 0)
+    if place is not None:  # it gave one instruction its output, and the others nothing
+        _find_instruction(search, graph, generation.id, place, None)
     else:
         search.find(Link(kind="generation", id=generation.id), None)
 
@@ -185,6 +191,8 @@ def _spread(search: _Search, graph: _Graph) -> None:
                 for place in range(generation.instructions):
                     _find_instruction(search, graph, generation.id, place, link)
             case "instruction":
+                for offset in graph.kept_shown.get(link.id, ()):
+                    search.find(Link(kind="generation", id=graph.generations[offset].id), link)
                 if link.id in graph.promoted:
                     search.find(Link(kind="seed", id=link.id), link)
 

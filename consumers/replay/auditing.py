@@ -9,10 +9,11 @@ That the log and not the audit leads makes every part of it a thing by itself. S
 each takes what lies before its part as it was recorded, which is quick, and decides its part again. One of them, the
 conductor, checks besides what concerns the log as a whole.
 
-The audit reads a `Source` and holds nothing that could write. Its memory is the kept rows and their index, and a few
-bytes for each other event.
+The audit reads a `Source` and holds nothing that could write. Its memory is the kept rows and their index, and some
+hundred bytes for each other event that may stand twice.
 """
 
+import gc
 from collections.abc import Callable
 
 import msgspec
@@ -22,10 +23,10 @@ from consumers.replay.classifiers import Classifiers
 from consumers.replay.digests import Digests, generation_content
 from consumers.replay.extent import Extent
 from consumers.replay.findings import Findings, State, in_order, place_of
-from consumers.replay.generations import Answers, check_lane, check_seeds
+from consumers.replay.generations import Answers, check_lane, check_shown
 from consumers.replay.repeats import Said
 from consumers.replay.result import Audit
-from consumers.replay.streams import EndOfVerdicts, Rows, Stream, Verdicts, row_of
+from consumers.replay.streams import EndOfVerdicts, Rows, Stream, Verdicts, content, row_of
 from consumers.replay.windows import Feedback
 from infra.record import Record
 from infra.source import Reading
@@ -38,7 +39,7 @@ from schemas.events import (
     RunConfigured,
 )
 from streams.core import decider
-from streams.core.decider import Decision, FilterState
+from streams.core.decider import Decision, FilterState, Verdict
 from streams.core.lanes import Lanes
 from streams.core.seeds import SeedPool
 
@@ -46,6 +47,7 @@ Progress = Callable[[int, int], None]
 """Told (records of `generated` done, records in all)."""
 
 _SKIPPED_AT_ONCE = 5_000
+_FROZEN_EVERY = 500
 
 _encode = msgspec.json.Encoder().encode
 
@@ -84,6 +86,7 @@ class Auditor:
         self._checked = {"generations": 0, "instructions": 0, "kept": 0, "rejected": 0}
         self._from_offset: int | None = None
         self._pending = 0
+        self._uncounted = 0
         self._held: Record | None = None
         self._skipped: list[Decision] = []
 
@@ -110,6 +113,8 @@ class Auditor:
             self._step(offset, record, told)
             offset += 1
             progress(offset, end)
+            if offset % _FROZEN_EVERY == 0:
+                gc.freeze()  # rows stay for good: looking through all of them for garbage costs a tenth of the time
         self._catch_up()
         if self._whole is not None:
             if self._extent.whole:
@@ -219,7 +224,14 @@ class Auditor:
                 verdict = decider.decide(self.state, offset, record.id, event)
             except MalformedEvent as error:
                 self.findings.cannot_read(record, str(error))
-        return verdicts.check(verdict, told, rows, self.findings)
+        if self._uncounted:
+            rejected = verdict.rejected
+            totals = msgspec.structs.replace(rejected, kept_total=rejected.kept_total + self._uncounted)
+            verdict = Verdict(verdict.decision, totals)
+        decision = verdicts.check(verdict, told, rows, self.findings)
+        if decision is not verdict.decision:
+            self._count(told, decision)
+        return decision
 
     def _take_as_recorded(
         self,
@@ -232,7 +244,17 @@ class Auditor:
         self._classifiers.use(offset, self.state)
         if self._whole is not None:
             self._whole.before(offset, self.state, record, event)
-        return _recorded(offset, event, record, told, rows)
+        decision = _recorded(offset, event, record, told, rows)
+        if told is None and event is not None and self.state.lanes.fresh(event.lane, event.number):
+            decision = msgspec.structs.replace(decision, generated=len(event.instructions))
+        self._count(told, decision)
+        return decision
+
+    def _count(self, told: Record | None, decision: Decision) -> None:
+        """Remember how many more rows the filter has counted than stand on the log, so that it is told once only."""
+        word = None if told is None else told.event
+        if isinstance(word, InstructionsRejected) and word.kept != len(decision.kept):
+            self._uncounted = word.kept_total - len(self.state.kept) - len(decision.kept)
 
     def _catch_up(self) -> None:
         """Bring the index up to what was taken as recorded: many decisions at once, which is quicker."""
@@ -289,9 +311,9 @@ class _Whole:
     ) -> None:
         """Take in what stands on the log for the next offset of `generated`."""
         if told is not None:
-            self._digests.add("rejected", told.value)
+            self._digests.add("rejected", content(told))
         for row in rows:
-            self._digests.add("kept", row.value)
+            self._digests.add("kept", content(row))
         if event is None or record is None:
             return
         if record.id == ids.generation_id(event.lane, event.number) and self.fresh(record, event):
@@ -301,19 +323,20 @@ class _Whole:
 
     def fresh(self, record: Record, event: InstructionsGenerated) -> bool:
         """Whether a generation stands on the log for the first time; the filter passes over a repeat."""
-        content = generation_content(event)
-        fresh = self._said.fresh(record, record.id, content)
+        said = generation_content(event)
+        fresh = self._said.fresh(record, record.id, said)
         if fresh:
-            self._digests.add("generated", content)
+            self._digests.add("generated", said)
         return fresh
 
     def before(
         self, offset: int, state: FilterState, record: Record | None, event: InstructionsGenerated | None
     ) -> None:
-        """Check the commands that came before a decision, and the seeds that its generation was shown."""
+        """Check the commands that came before a decision, and what its generation was shown."""
         self.feedback.before(offset, state)
         if record is not None and event is not None and record.id == ids.generation_id(event.lane, event.number):
-            check_seeds(self._findings, record, event, self._policy, self.feedback.pools, self.feedback.known)
+            pools, known, kept = self.feedback.pools, self.feedback.known, state.kept.values()
+            check_shown(self._findings, record, event, self._policy, pools, known, kept)
 
     def finish(self, offset: int, state: FilterState, whole: bool) -> None:
         """Check what is left after the last decision."""

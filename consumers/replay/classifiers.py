@@ -57,8 +57,8 @@ class Classifiers:
         self._use(recorded or due, state)
 
     def use(self, offset: int, state: FilterState) -> None:
-        """Use what the log has for an offset."""
-        self._use(self._recorded.get(offset), state)
+        """Use what the log has for an offset, and what is due where that is missing."""
+        self._use(self._recorded.get(offset) or self._due(offset, state), state)
 
     def _due(self, offset: int, state: FilterState) -> ClassifierFitted | None:
         if offset == 0:

@@ -26,7 +26,7 @@ Kind = Literal[
     "counts",  # the filter's counts or totals are others
     "classifier",  # a classifier was fitted at another time or to other numbers
     "lane",  # a lane's numbers do not follow one another
-    "seeds_shown",  # another sample of seeds was shown
+    "seeds_shown",  # another sample of seeds, or of kept instructions beside them, was shown
     "answer",  # an answer in a generation is not the one in the ledger of calls
     "batch",  # a trained row is not the one that was next in its cluster
     "steps",  # a window's steps do not follow the one before it

@@ -1,17 +1,20 @@
-"""What is checked of a generation before the filter's decision on it: its lane, the seeds it was shown, its answers.
+"""What is checked of a generation before the filter's decision on it: its lane, what it was shown, its answers.
 
 The numbers of a lane follow one another; the seeds are the sample that the run's rng draws from the pool as the
-recorded position in `seed-commands` left it; each answer is the one that the ledger of calls holds for its request.
+recorded position in `seed-commands` left it, and kept instructions shown beside them the draw from what was kept by the
+recorded position in `generated`; each answer is the one that the ledger of calls holds for its request.
 """
 
 from bisect import bisect_right
+from collections.abc import Collection
 
 from consumers.replay.findings import Findings, place_of
 from consumers.replay.repeats import Said
-from consumers.replay.streams import Stream
+from consumers.replay.streams import Stream, content
 from infra.record import Record
-from schemas.events import CallAnswered, InstructionsGenerated
+from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, KeptShown
 from schemas.policy import Policy
+from streams.core.kept_so_far import beside, drawn
 from streams.core.lanes import Lanes
 from streams.core.seeds import SeedPool, sampled
 
@@ -61,7 +64,7 @@ class Answers:
         if event is None:
             self._findings.cannot_read(record, str(record.error))
         fresh = isinstance(event, CallAnswered) and self._said.fresh(
-            record, f"{event.request_id}/{event.attempt}", record.value
+            record, f"{event.request_id}/{event.attempt}", content(record)
         )
         return event if fresh else None  # type: ignore[return-value]
 
@@ -100,10 +103,20 @@ def check_lane(findings: Findings, record: Record, event: InstructionsGenerated,
         )  # fmt: skip
 
 
-def check_seeds(
-    findings: Findings, record: Record, event: InstructionsGenerated, policy: Policy, pools: Pools, known: int
+def check_shown(
+    findings: Findings,
+    record: Record,
+    event: InstructionsGenerated,
+    policy: Policy,
+    pools: Pools,
+    known: int,
+    kept: Collection[InstructionKept],
 ) -> None:
-    """The seeds shown are those that the pool gives for this lane and number; `known` commands have been applied."""
+    """What was shown is what the lane and number give: seeds of the pool, and beside them, in a style that shows
+    some, instructions of those kept by then. `known` commands have been applied; `kept` is in the order of keeping.
+    """
+    if event.kept_shown is not None:
+        _check_kept(findings, record, event, event.kept_shown, policy, kept)
     if event.seed_commands_offset > known:
         findings.diverged(
             "seeds_shown", place_of(record), record.offset,
@@ -114,10 +127,39 @@ def check_seeds(
         return
     pool = pools.at(event.seed_commands_offset)
     slots = sampled(len(pool), policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
-    sample = tuple(pool[slot] for slot in slots)
+    sample = tuple(
+        pool[slot] for slot in beside(tuple(slots), 0 if event.kept_shown is None else len(event.kept_shown.ids))
+    )
     if sample != event.seed_ids:
         findings.diverged(
             "seeds_shown", place_of(record), record.offset,
             f"Generation {event.number} of lane {event.lane!r} was shown other seeds than its lane, number and the "
             "pool give.", id=record.id, recorded=event.seed_ids, decided=sample,
+        )  # fmt: skip
+
+
+def _check_kept(
+    findings: Findings,
+    record: Record,
+    event: InstructionsGenerated,
+    shown: KeptShown,
+    policy: Policy,
+    kept: Collection[InstructionKept],
+) -> None:
+    if shown.as_of >= record.offset:
+        findings.diverged(
+            "seeds_shown", place_of(record), record.offset,
+            f"Generation {event.number} of lane {event.lane!r} was shown instructions kept as of {shown.as_of} of "
+            "generated, which was not decided yet.", id=record.id, recorded=shown.as_of, decided=record.offset - 1,
+        )  # fmt: skip
+        return
+    rows = list(kept)
+    size = bisect_right(rows, shown.as_of, key=lambda row: row.generated_offset)
+    slots = drawn(size, policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
+    sample = tuple(rows[slot].id for slot in slots)
+    if sample != shown.ids:
+        findings.diverged(
+            "seeds_shown", place_of(record), record.offset,
+            f"Generation {event.number} of lane {event.lane!r} was shown other kept instructions than its lane, number "
+            "and what was kept by then give.", id=record.id, recorded=shown.ids, decided=sample,
         )  # fmt: skip

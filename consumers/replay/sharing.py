@@ -1,5 +1,6 @@
 """An audit, shared out between processes (see `consumers.replay.auditing`), and put together again."""
 
+import gc
 import multiprocessing
 import signal
 import time
@@ -63,7 +64,10 @@ def run(source: Source, extent: Extent, conducting: bool, progress: Progress = l
     configured, classifiers = configuration(source)
     with source.open(TOPICS if conducting else _DECIDING_TOPICS) as reading:
         auditor = Auditor(configured, classifiers, reading, extent, conducting)
-        auditor.run(progress)
+        try:
+            auditor.run(progress)
+        finally:
+            gc.unfreeze()
     return auditor
 
 

@@ -10,7 +10,7 @@ from consumers.replay.digests import Digests, window_content
 from consumers.replay.findings import Findings, Kind, differences, place_of
 from consumers.replay.generations import Pools
 from consumers.replay.repeats import Said
-from consumers.replay.streams import Stream
+from consumers.replay.streams import Stream, content
 from infra.record import Record
 from schemas.errors import MalformedEvent
 from schemas.events import BatchRow, ReplaceSeeds, RunConfigured, TrainingLogged
@@ -47,6 +47,7 @@ class Feedback:
         self._window: tuple[Record, TrainingLogged] | None = None
         self._seen = Said(findings)
         self._answered = Said(findings)
+        self._as_of: dict[tuple[int, int], int] = {}
         self._step = 0
         self._trained: dict[int, Counter[int]] = defaultdict(Counter)
         self.known = -1  # last record of `seed-commands` that lies before the next command, repeats too
@@ -59,7 +60,7 @@ class Feedback:
             self.known = record.offset
             self._check(record, command, state)
             if self.pool.apply(command, record.offset):
-                self._digests.add("seed-commands", record.value)
+                self._digests.add("seed-commands", content(record))
                 self.pools.add(self.pool)
             self._command = self._next_command()
 
@@ -79,10 +80,22 @@ class Feedback:
         while (record := self._commands.take()) is not None:
             if not isinstance(record.event, ReplaceSeeds):
                 _unreadable(self._findings, record, ReplaceSeeds)
-            elif self._answered.fresh(record, f"{record.event.epoch}/{record.event.window}", record.value):
+            elif self._is_first(record, record.event):
                 return record, record.event
             self.known = record.offset
         return None
+
+    def _is_first(self, record: Record, command: ReplaceSeeds) -> bool:
+        """Whether a command is the first for its window, which is the one that counts.
+
+        Two workers, one of which does not know yet that it was replaced, may both answer a window, each by what its
+        own filter had decided. As of the same offset both say the same.
+        """
+        window = command.epoch, command.window
+        if self._as_of.setdefault(window, command.as_of_offset) != command.as_of_offset:
+            self._findings.repeated(record, record.id)
+            return False
+        return self._answered.fresh(record, f"{command.epoch}/{command.window}", content(record))
 
     def _check(self, record: Record, command: ReplaceSeeds, state: FilterState) -> None:
         self.commands += 1
@@ -130,16 +143,16 @@ class Feedback:
             if not isinstance(record.event, TrainingLogged):
                 _unreadable(self._findings, record, TrainingLogged)
             else:
-                content = window_content(record.event)
-                if not self._seen.fresh(record, f"{record.event.epoch}/{record.event.window}", content):
+                said = window_content(record.event)
+                if not self._seen.fresh(record, f"{record.event.epoch}/{record.event.window}", said):
                     continue
-                self._see(record, record.event, content)
+                self._see(record, record.event, said)
                 self._window = record, record.event
         return self._window if self._window is not None and self._window[0].offset <= last else None
 
-    def _see(self, record: Record, window: TrainingLogged, content: bytes) -> None:
+    def _see(self, record: Record, window: TrainingLogged, said: bytes) -> None:
         self.windows += 1
-        self._digests.add("training-log", content)
+        self._digests.add("training-log", said)
         for step in window.steps:
             if step.step != self._step + 1:
                 self._findings.diverged(

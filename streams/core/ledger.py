@@ -7,80 +7,189 @@ for and nobody has it. Before that it is *open*: it is being made now, or its ge
     started = answered + failed + lost + open      (for a log that holds each call's start)
 
 Tokens and cost are the sums of what the answers say; how many answers do not say is counted beside them. What a lost
-call cost is not known. Events that stand twice on the log (same CloudEvents id) are dropped and counted.
+call cost is not known. Events that stand twice on the log (same request, attempt and kind, which make the id) are
+dropped and counted.
+
+It holds no more than what may still change: of each lane the requests of its last `WINDOW` generations, since a lane
+never works further ahead of its oldest unwritten generation than that; and, however old, those with an open attempt or
+another attempt to follow.
+A start from before that window stands twice. An outcome from before it would be counted again: no writer makes one.
+The state is plain data, so that a copy of it can be kept and gone on from.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+
+import msgspec
 
 from schemas.events import CallAnswered, CallFailed, CallStarted, Event
 
+WINDOW = 1024
+"""Generations of a lane, up to its newest, whose calls are remembered; a lane never has more under way."""
 
-@dataclass
-class Ledger:
+
+class RequestState(msgspec.Struct):
+    """One request that is remembered; attempts are numbers. `lane` is empty until a start was seen.
+
+    retried   failed attempts that are to be followed by another
+    """
+
+    lane: str = ""
+    number: int = -1
+    started: list[int] = []
+    answered: list[int] = []
+    failed: list[int] = []
+    retried: list[int] = []
+
+    def pending(self) -> Iterable[int]:
+        """Attempts that were started and have no outcome."""
+        return (n for n in self.started if n not in self.answered and n not in self.failed)
+
+    def lost(self) -> int:
+        """Pending attempts that the request went on without."""
+        latest = max(self.started, default=0)
+        return sum(1 for attempt in self.pending() if self.answered or attempt < latest)
+
+    def open(self) -> int:
+        """Pending attempts that may still end."""
+        return sum(1 for _ in self.pending()) - self.lost()
+
+    def retrying(self) -> bool:
+        """Whether its last attempt failed and another is to follow."""
+        return not self.answered and max([*self.started, *self.failed], default=0) in self.retried
+
+
+class LaneState(msgspec.Struct):
+    """One lane: its newest generation, how many attempts are open, and its requests by generation, as they came."""
+
+    newest: int = -1
+    open: int = 0
+    requests: dict[int, list[str]] = {}
+
+
+class Ledger(msgspec.Struct):
     """The state of the fold. Numbers only grow, except `lost` and `open`, which follow from what is pending.
 
     repeated               answers beyond the first to the same request: paid twice
+    repeated_cost_usd      what these say that they cost
     prompt_tokens          of the answers that tell; `without_usage` counts those that do not
     known_cost_usd         of the answers that tell; `without_cost` counts those that do not
-    duplicates             events dropped because their id had been seen
+    duplicates             events dropped because they stood twice
+    lost                   attempts without an outcome that never will have one: their request went on without them
+    open                   attempts without an outcome that may still be under way
+    retrying               requests that failed and are to be attempted again
+    lanes, requests        what is remembered; see above
+    unplaced               ids of requests of which only an outcome was seen, oldest first
     """
 
     started: int = 0
     answered: int = 0
     failed: int = 0
     repeated: int = 0
+    repeated_cost_usd: float = 0.0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     without_usage: int = 0
     known_cost_usd: float = 0.0
     without_cost: int = 0
     duplicates: int = 0
-    _seen: set[str] = field(default_factory=set, repr=False)
-    _pending: set[tuple[str, int]] = field(default_factory=set, repr=False)
-    _ended_early: set[tuple[str, int]] = field(default_factory=set, repr=False)
-    _latest: dict[str, int] = field(default_factory=dict, repr=False)
-    _answered: set[str] = field(default_factory=set, repr=False)
+    lost: int = 0
+    open: int = 0
+    retrying: int = 0
+    lanes: dict[str, LaneState] = {}
+    requests: dict[str, RequestState] = {}
+    unplaced: dict[str, None] = {}
 
     def apply(self, event: Event, ce_id: str) -> bool:
         """Take an event of `calls` into account, in log order.
 
-        False, and no change but to `duplicates`, for an id already applied. Events of other topics are passed over
-        (False). An outcome may come before its start: other readers of the same log may deliver it so.
+        False, and no change but to `duplicates`, for one already applied. Events of other topics are passed over
+        (False). An outcome may come before its start, as when a start was unreadable and is put back.
         """
-        if not isinstance(event, CallStarted | CallAnswered | CallFailed):
-            return False
-        if ce_id in self._seen:
-            self.duplicates += 1
-            return False
-        self._seen.add(ce_id)
-        call = (event.request_id, event.attempt)
         match event:
             case CallStarted():
-                self.started += 1
-                self._latest[event.request_id] = max(event.attempt, self._latest.get(event.request_id, 0))
-                if call in self._ended_early:
-                    self._ended_early.discard(call)
-                else:
-                    self._pending.add(call)
+                fresh = self._start(event)
             case CallAnswered():
-                self._answer(event)
-                self._end(call)
+                fresh = self._end(event, answered=True)
+                if fresh:
+                    self._answer(event)
             case CallFailed():
-                self.failed += 1
-                self._end(call)
+                fresh = self._end(event, answered=False)
+                self.failed += fresh
+            case _:
+                return False
+        self.duplicates += not fresh
+        return fresh
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What all answers cost together; None when one of them does not say. `known_cost_usd` is a lower bound."""
+        return None if self.without_cost else self.known_cost_usd
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the answers that tell."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def open_of(self, lane: str) -> int:
+        """Attempts of a lane that may still be under way."""
+        state = self.lanes.get(lane)
+        return 0 if state is None else state.open
+
+    def _start(self, event: CallStarted) -> bool:
+        lane = self.lanes.setdefault(event.lane, LaneState())
+        state = self.requests.get(event.request_id)
+        if state is None:
+            if event.number <= lane.newest - WINDOW:
+                return False
+            state = self.requests[event.request_id] = RequestState()
+        if event.attempt in state.started:
+            return False
+        if not state.lane:
+            state.lane, state.number = event.lane, event.number
+            self.unplaced.pop(event.request_id, None)
+            lane.requests.setdefault(event.number, []).append(event.request_id)
+        self.started += 1
+        before = state.lost(), state.open(), state.retrying()
+        state.started = [*state.started, event.attempt]
+        self._changed(state, *before)
+        if event.number > lane.newest:
+            self._forget(lane, event.number)
         return True
 
-    def _end(self, call: tuple[str, int]) -> None:
-        if call in self._pending:
-            self._pending.discard(call)
+    def _end(self, event: CallAnswered | CallFailed, *, answered: bool) -> bool:
+        state = self.requests.get(event.request_id)
+        if state is None:
+            state = self.requests[event.request_id] = RequestState()
+            self.unplaced[event.request_id] = None
+            if len(self.unplaced) > WINDOW:
+                oldest = next(iter(self.unplaced))
+                del self.unplaced[oldest], self.requests[oldest]
+        if event.attempt in (state.answered if answered else state.failed):
+            return False
+        before = state.lost(), state.open(), state.retrying()
+        if answered:
+            state.answered = [*state.answered, event.attempt]
         else:
-            self._ended_early.add(call)
+            state.failed = [*state.failed, event.attempt]
+            if isinstance(event, CallFailed) and event.retry:
+                state.retried = [*state.retried, event.attempt]
+        self._changed(state, *before)
+        return True
+
+    def _changed(self, state: RequestState, lost: int, open: int, retrying: bool) -> None:
+        """Count anew what a request has pending, which was so much before."""
+        self.lost += state.lost() - lost
+        self.retrying += state.retrying() - retrying
+        opened = state.open() - open
+        self.open += opened
+        if state.lane:
+            self.lanes[state.lane].open += opened
 
     def _answer(self, event: CallAnswered) -> None:
         self.answered += 1
-        if event.request_id in self._answered:
+        if len(self.requests[event.request_id].answered) > 1:
             self.repeated += 1
-        self._answered.add(event.request_id)
+            self.repeated_cost_usd += event.cost_usd or 0.0
         if event.usage is None:
             self.without_usage += 1
         else:
@@ -91,20 +200,20 @@ class Ledger:
         else:
             self.known_cost_usd += event.cost_usd
 
-    @property
-    def lost(self) -> int:
-        """Attempts without an outcome that never will have one: their request went on without them."""
-        return sum(1 for request, attempt in self._pending if self._passed(request, attempt))
+    def _forget(self, lane: LaneState, newest: int) -> None:
+        """Drop what is before the window that ends at `newest`, except requests that are not settled."""
+        lane.newest = newest
+        if len(lane.requests) <= WINDOW:
+            return
+        for number in [number for number in lane.requests if number <= newest - WINDOW]:
+            left = [id for id in lane.requests[number] if self._unsettled(self.requests[id])]
+            for id in set(lane.requests[number]) - set(left):
+                del self.requests[id]
+            if left:
+                lane.requests[number] = left
+            else:
+                del lane.requests[number]
 
-    @property
-    def open(self) -> int:
-        """Attempts without an outcome that may still be under way."""
-        return len(self._pending) - self.lost
-
-    @property
-    def cost_usd(self) -> float | None:
-        """What all answers cost together; None when one of them does not say. `known_cost_usd` is a lower bound."""
-        return None if self.without_cost else self.known_cost_usd
-
-    def _passed(self, request: str, attempt: int) -> bool:
-        return request in self._answered or attempt < self._latest.get(request, 0)
+    @staticmethod
+    def _unsettled(state: RequestState) -> bool:
+        return state.open() > 0 or state.retrying()

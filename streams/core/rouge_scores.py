@@ -43,14 +43,20 @@ def full_scores(
 
 
 def full_scores_in_order(
-    texts: Sequence[str], seeds: Sequence[str] = (), *, nearest: int = 10, tokenizer: Tokenizer = rouge_tokens
+    texts: Sequence[str],
+    seeds: Sequence[str] = (),
+    *,
+    nearest: int = 10,
+    tokenizer: Tokenizer = rouge_tokens,
+    only: Sequence[int] | None = None,
 ) -> Iterator[FullScores]:
     """The scores each text had when it was kept: against the seeds and every text before it.
 
-    Places count through the seeds first.
+    Places count through the seeds first. `only` gives the scores of these texts alone, by their ascending index.
     """
-    compared = [len(seeds) + place for place in range(len(texts))]
-    return _scores(texts, [*seeds, *texts], compared, nearest, tokenizer)
+    which = range(len(texts)) if only is None else only
+    compared = [len(seeds) + place for place in which]
+    return _scores([texts[place] for place in which], [*seeds, *texts], compared, nearest, tokenizer)
 
 
 def _scores(

@@ -1,6 +1,7 @@
 """What is generated for others is what the classes and the topic files say, and drift is found and named."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from schemas.topics import topic_specs
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
+    """What is generated, beside the schemas of old versions, which were generated once."""
+    shutil.copytree(HERE / "jsonschema", tmp_path / "jsonschema")
     write(tmp_path)
     return tmp_path
 
@@ -128,7 +131,9 @@ def test_there_is_a_channel_for_every_topic_and_for_its_dead_letters(document):
 def test_channels_carry_their_events_partitions_and_configuration(document):
     for topic in topic_specs():
         channel = document["channels"][topic.name]
-        assert list(channel["messages"]) == [f"{event}.v1" for event in topic.events]
+        assert list(channel["messages"]) == [
+            f"{event}.v{version}" for event in topic.events for version in range(1, SPECS[event].version + 1)
+        ]
         binding = channel["bindings"]["kafka"]
         assert binding.get("partitions") == (None if topic.partitions == "batch_size" else topic.partitions)
         assert set(binding["topicConfiguration"]) == set(topic.config)
