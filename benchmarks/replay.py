@@ -187,9 +187,7 @@ def _read(jobs: int, bootstrap: str) -> Reading:
     settings = Settings(bootstrap_servers=bootstrap)
     if jobs:
         found = audit(KafkaSource(settings, _RUN), jobs=jobs)
-        assert not found.divergences, (
-            f"a divergence in a log that the core has just made: {found.first}"
-        )
+        assert not found.divergences, f"a divergence in a log that the core has just made: {found.first}"
         return Reading(jobs, found.records, found.seconds, _peak_mb())
     started = time.monotonic()
     with LogReader(settings, _RUN, TOPICS) as reader:

@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     broker_heap_mb: int = Field(512, ge=256, description="Heap of the local broker.")
 
     # the LLM
-    backend: Literal["builtin", "openai", "recorded"] = "builtin"
+    backend: Literal["builtin", "openai", "recorded", "load-model"] = "builtin"
     base_url: str | None = Field(None, description="Of an OpenAI-compatible endpoint; none: OpenAI's own.")
     api_key: SecretStr | None = None
     model: str | None = Field(None, description="Name of the model at the endpoint.")
@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(120.0, gt=0)
     usd_per_1m_prompt_tokens: float | None = Field(None, ge=0)
     usd_per_1m_completion_tokens: float | None = Field(None, ge=0)
+    load_model_seed: int = Field(0, description="Of the load model's answers.")
+    load_model_pace: float = Field(0.0, ge=0, description="Share of a real latency that the load model waits.")
 
     # the worker
     standby_replicas: int = Field(0, ge=0, description="Standby copies of each table; needs as many further workers.")

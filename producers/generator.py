@@ -5,6 +5,9 @@ puts every one on the ledger) and becomes one `InstructionsGenerated`; they are 
 so the lane's numbers on the log have no gap. Before each call the log is read up to its end, and limits and
 back-pressure are decided from it (`producers.limits`).
 
+How fast it asks adapts to the endpoint (`producers.pace`). With `retries.forever` an endpoint that is down is waited
+for, so that only a limit, a signal, the stall guard or an endpoint that refuses us ends it.
+
 What it guarantees: all that it knows is on the log, so that a generator that was killed anywhere goes on where it was:
 nothing is written twice, nothing that was answered is asked again, and a generation begun is finished with the seeds
 it was begun with. Whether calls that were under way were paid for is not known; the ledger counts them as lost.
@@ -23,10 +26,15 @@ from infra.settings import Settings
 from producers.asking import Asking, style_of
 from producers.backends.choice import BUILTIN_IN_FLIGHT, opened_backend
 from producers.backends.recorded import RecordedOptions
-from producers.calls import Caller, Prices, Retries
+from producers.calls import Caller
+from producers.kept_reader import opened_kept
 from producers.lane import Lane, OnGeneration
-from producers.limits import Limits
-from producers.progress import ProgressReader
+from producers.limits import MOST_IN_FLIGHT, Limits
+from producers.pace import Pace, PaceOptions
+from producers.reading import ProgressReader
+from producers.retries import Retries
+from producers.stall import Stalled, StallGuard
+from producers.worst import Prices
 from schemas.errors import ConfigurationError
 
 _IN_FLIGHT = 16
@@ -38,7 +46,7 @@ class GenerateOptions:
 
     recorded      the file of answers, when the settings' backend is `recorded`
     concurrency   generations under way at once
-    in_flight     calls under way at once; None: 8 for the built-in model, 16 for others
+    in_flight     calls under way at once, at most; None: 8 for the built-in model, 16 for others
     """
 
     run: str
@@ -47,13 +55,16 @@ class GenerateOptions:
     recorded: RecordedOptions | None = None
     limits: Limits = field(default_factory=Limits)
     retries: Retries = field(default_factory=Retries)
+    pace: PaceOptions = field(default_factory=PaceOptions)
+    guard: StallGuard = field(default_factory=StallGuard)
     concurrency: int = 1
     in_flight: int | None = None
 
     def __post_init__(self) -> None:
-        if self.concurrency < 1 or (self.in_flight is not None and self.in_flight < 1):
+        if self.concurrency < 1 or not 1 <= (self.in_flight or 1) <= MOST_IN_FLIGHT:
             raise ConfigurationError(
-                f"concurrency is {self.concurrency} and in_flight {self.in_flight}; each must be 1 or more."
+                f"concurrency is {self.concurrency} and in_flight {self.in_flight}; concurrency must be 1 or more, and "
+                f"in_flight from 1 to {MOST_IN_FLIGHT}. For more calls at once start another generator with its --lane."
             )
 
 
@@ -66,6 +77,9 @@ class GenerateSummary:
     unfinished    generations of the lane begun and not written; their answers are on the ledger for the next start
     waited_s      seconds held back, by who was behind
     at_once       a second signal ended it, calls under way were given up
+    stalled       what the stall guard ended it for
+    lost_calls, repeated_calls   of the run: perhaps paid for nothing, and paid twice; `repeated_usd` is known of these
+    read_at_start                records that were read before the first call
     """
 
     lane: str
@@ -77,6 +91,11 @@ class GenerateSummary:
     run_cost_usd: float | None
     waited_s: dict[str, float]
     at_once: bool
+    stalled: Stalled | None
+    lost_calls: int
+    repeated_calls: int
+    repeated_usd: float
+    read_at_start: int
 
 
 def generate(
@@ -99,37 +118,52 @@ def generate(
     limits.check(configured.policy, priced=prices.known)
     style = style_of(options.asking, settings)
     in_flight = options.in_flight or (BUILTIN_IN_FLIGHT if settings.backend == "builtin" else _IN_FLIGHT)
-    reader = ProgressReader(settings, configured, options.lane, watch_kept=limits.max_ahead is not None)
+    reader = ProgressReader(
+        settings,
+        configured,
+        options.lane,
+        watch_kept=limits.max_ahead is not None,
+        yield_window=options.guard.window,
+        say=progress,
+    )
     try:
         with (
             opened_backend(settings, options.recorded, in_flight, progress) as backend,
             LogWriter(settings, options.run, f"generator-{options.lane}") as writer,
+            opened_kept(settings, configured, options.lane, style) as kept,
         ):
             caller = Caller(
                 backend=backend,
                 writer=writer,
                 refresh=reader.refresh,
-                may_call=limits.reached,
+                may_call=limits.may_call,
                 prices=prices,
                 retries=options.retries,
-                in_flight=in_flight,
+                pace=Pace(options.pace, in_flight, progress),
                 known=reader.progress,
             )
             lane = Lane(
-                options.run, options.lane, options.concurrency, limits, style, reader, caller, backend, on_generation
-            )
+                options.run, options.lane, options.concurrency, limits, options.guard, style, reader, caller, backend,
+                on_generation, kept,
+            )  # fmt: skip
             asyncio.run(lane.run())
-        progress_now = reader.refresh()
+        known = reader.refresh()
+        reader.keep()
         return GenerateSummary(
             lane=options.lane,
             ended=caller.halted or "stopped",
             generations=lane.written,
             instructions=lane.instructions,
             calls=caller.started,
-            unfinished=progress_now.unfinished(),
-            run_cost_usd=progress_now.ledger.cost_usd,
+            unfinished=known.unfinished(),
+            run_cost_usd=known.ledger.cost_usd,
             waited_s=lane.waited_s,
             at_once=lane.at_once,
+            stalled=lane.halted,
+            lost_calls=known.ledger.lost,
+            repeated_calls=known.ledger.repeated,
+            repeated_usd=known.ledger.repeated_cost_usd,
+            read_at_start=reader.from_start,
         )
     finally:
         reader.close()

@@ -1,30 +1,36 @@
 """One lane of a run at work: several generations under way at once, written in the order of their numbers.
 
-`Lane.run` is the loop of a generator. It begins generations as long as limits and back-pressure let it, keeps those
-that are ready before their turn, and ends when the last call under way has ended. An error ends it too, in the same
-way, and is raised then; a second signal does not wait.
+`Lane.run` is the loop of a generator. It begins generations as long as limits, back-pressure and the stall guard let
+it, keeps those that are ready before their turn, and ends when the last call under way has ended. An error ends it too,
+in the same way, and is raised then; a second signal does not wait.
 """
 
 import asyncio
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from producers.backends.base import Backend, RequestRefused
 from producers.calls import Caller, Cause, Halted
+from producers.kept_reader import KeptReader
 from producers.limits import Limits
-from producers.progress import Progress, ProgressReader
+from producers.progress import Progress
+from producers.reading import ProgressReader
+from producers.stall import Stalled, StallGuard
 from producers.styles import Generated, Style
 from schemas import ids
 from schemas.errors import ConfigurationError
-from schemas.events import InstructionsGenerated
+from schemas.events import GenerationHalted, InstructionsGenerated
+from streams.core.kept_so_far import Shown, beside
+from streams.core.ledger import WINDOW
 
 OnGeneration = Callable[[InstructionsGenerated], None]
 
 _HELD_BACK_S = 0.2  # between two looks at the log while the filter or the trainer is behind
 _REFUSED_IN_A_ROW = 3  # generations that are written empty because their request was refused
+_AHEAD = 4  # times `concurrency`: what is ready and waits for one that is slow is held in memory
 
 
 @dataclass
@@ -34,17 +40,20 @@ class Lane:
     whole     generations that have all their answers and wait for those before them
     causes    for each of them the event that it follows from
     refused   generations in a row whose request was refused
+    halted    what the stall guard found
     """
 
     run_name: str
     name: str
     concurrency: int
     limits: Limits
+    guard: StallGuard
     style: Style
     reader: ProgressReader
     caller: Caller
     backend: Backend
     on_generation: OnGeneration | None
+    kept: KeptReader | None
     whole: dict[int, InstructionsGenerated] = field(default_factory=dict)
     causes: dict[int, str] = field(default_factory=dict)
     written: int = 0
@@ -54,6 +63,8 @@ class Lane:
     error: BaseException | None = None
     next_to_begin: int = 0
     next_to_write: int = 0
+    halted: Stalled | None = None
+    writing: bool = False
     at_once: bool = False
     signals: int = 0
 
@@ -78,14 +89,8 @@ class Lane:
         running: set[asyncio.Task[None]] = set()
         try:
             while True:
-                # One that is slow must not let the others run far ahead: what they made waits in memory.
-                room = len(running) < self.concurrency and (
-                    self.next_to_begin - self.next_to_write < 4 * self.concurrency
-                )
-                if room and await self._may_begin():
-                    running.add(asyncio.create_task(self._generation(self.next_to_begin)))
-                    self.next_to_begin += 1
-                    continue
+                for number in await self._to_begin(len(running)):
+                    running.add(asyncio.create_task(self._generation(number)))
                 if not running:
                     break
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -96,11 +101,25 @@ class Lane:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
+    async def _to_begin(self, running: int) -> Sequence[int]:
+        """The numbers of the generations that begin now; none when no more may, or there is no room."""
+        # One that is slow must not let the others run far ahead, nor further than the ledger remembers.
+        ahead = min(_AHEAD * self.concurrency, WINDOW - 1) - (self.next_to_begin - self.next_to_write)
+        room = min(self.concurrency - running, ahead)
+        if room <= 0 or not await self._may_begin():
+            return ()
+        progress, first = await self.caller.look(lambda progress: progress), self.next_to_begin
+        while self.next_to_begin < first + room:
+            if self.limits.complete(progress, self.next_to_begin, self.style.candidates) is not None:
+                break
+            self.next_to_begin += 1
+        return range(first, self.next_to_begin)
+
     async def _may_begin(self) -> bool:
         """Wait until the next generation may begin; False when none may."""
         while self.caller.halted is None:
             progress = await self.caller.progress()
-            complete = self.limits.complete(progress, self.next_to_begin)
+            complete = self.limits.complete(progress, self.next_to_begin, self.style.candidates)
             if complete is not None:
                 if self.next_to_begin == self.next_to_write:
                     self.caller.halt(complete)
@@ -108,6 +127,8 @@ class Lane:
             reached = self.limits.reached(progress)
             if reached is not None:
                 self.caller.halt(reached)
+                return False
+            if await self._stalled(progress):
                 return False
             kept_ends = None
             if self.limits.max_ahead is not None:
@@ -118,6 +139,28 @@ class Lane:
             self.waited_s[behind] = self.waited_s.get(behind, 0.0) + _HELD_BACK_S
             await self.caller.rest(_HELD_BACK_S)
         return False
+
+    async def _stalled(self, progress: Progress) -> bool:
+        """Whether the guard holds the lane; then that is on the log, as an effect of the verdict that tipped it."""
+        found = self.guard.stalled(progress.rolling)
+        if found is None:
+            return False
+        last = progress.rolling.verdicts[-1]
+        event = GenerationHalted(
+            lane=self.name,
+            reason=found.reason,
+            rule=found.rule,
+            value=found.value,
+            floor=found.floor,
+            generated_total=last.generated_total,
+            kept_total=last.kept_total,
+        )
+        cause = ids.verdict_id(last.offset)
+        id = ids.child(cause, f"halted/{self.name}/{found.rule}/{found.floor}")
+        await self.caller.write(event, key=self.run_name, id=id, causation_id=cause)
+        self.halted = found
+        self.caller.halt(found.reason)
+        return True
 
     async def _generation(self, number: int) -> None:
         """Make one generation; errors are kept until what is under way has ended."""
@@ -134,10 +177,14 @@ class Lane:
         lane = self.name
         generation_id = ids.generation_id(lane, number)
         seeds, offset, causation_id = await self.caller.look(lambda progress: progress.seeds_of(number))
-        cause = Cause(lane, number, generation_id, causation_id)
+        shown = Shown() if self.kept is None else await asyncio.to_thread(self.kept.shown, number)
+        seeds = beside(seeds, len(shown.kept))
+        cause = Cause(lane, number, generation_id, causation_id, shown.told)
         caused_by: str | None = None
         try:
-            made = await self.style.generate(seeds, lambda step, request: self.caller.ask(cause, step, request))
+            made = await self.style.generate(
+                seeds, lambda step, request: self.caller.ask(cause, step, request), shown.kept
+            )
             self.refused = 0
         except RequestRefused as refusal:
             # These seeds will never be answered, but the next ones may; if they are not either, it is not the seeds.
@@ -164,19 +211,30 @@ class Lane:
             instructions=made.instructions,
             unparsed=made.unparsed,
             cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+            kept_shown=shown.told,
         )
 
     async def _write_whole(self) -> None:
-        """Write every generation that has its turn."""
-        while (event := self.whole.pop(self.next_to_write, None)) is not None:
-            number = self.next_to_write
-            id = ids.generation_id(event.lane, number)
-            await self.caller.write(event, key=id, id=id, causation_id=self.causes.pop(number))
-            self.next_to_write = number + 1
-            self.written += 1
-            self.instructions += len(event.instructions)
-            if self.on_generation is not None:
-                self.on_generation(event)
+        """Write every generation that has its turn, unless that is being done."""
+        while not self.writing and self.next_to_write in self.whole:
+            turn: list[InstructionsGenerated] = []
+            while (event := self.whole.pop(self.next_to_write + len(turn), None)) is not None:
+                turn.append(event)
+            self.writing = True
+            try:
+                await asyncio.gather(*(self._write(event) for event in turn))
+            finally:
+                self.writing = False
+            self.next_to_write += len(turn)
+            self.written += len(turn)
+            for event in turn:
+                self.instructions += len(event.instructions)
+                if self.on_generation is not None:
+                    self.on_generation(event)
+
+    async def _write(self, event: InstructionsGenerated) -> None:
+        id = ids.generation_id(event.lane, event.number)
+        await self.caller.write(event, key=id, id=id, causation_id=self.causes.pop(event.number))
 
     def _check_style(self, progress: Progress) -> None:
         style = self.style.name

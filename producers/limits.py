@@ -1,23 +1,32 @@
 """When a generator must stop, and when it must wait: decided from the run's log alone.
 
-Limits are of the run, not of the process: they hold across restarts and over several generators, each of which may
-exceed them by the calls it has in flight.
+Limits are of the run, not of the process: they hold across restarts and over several generators. A call is made when
+its worst case fits beside everything that the log tells of: what was answered, what is under way here and elsewhere,
+what failed and will be attempted again, and what was lost, which is taken at its worst. Two generators may decide in
+the same moment without seeing each other: so near a limit each begins one call at a time, which is how far it can be
+exceeded. An endpoint that counts more tokens than it was allowed exceeds it too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from producers.progress import Progress
+from producers.worst import Asked
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy
+
+MOST_IN_FLIGHT = 256
+"""Calls of one generator at once."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """None is no limit.
 
-    max_kept          instructions kept
+    max_kept          instructions kept: a target, which what is under way then may exceed
+    max_candidates    instructions generated
     max_calls         attempts started, whatever became of them
+    max_tokens        what the answers took together, prompts included
     max_usd           what the answers cost together
     max_generations   generations written
     max_filter_lag    generations written and not yet decided, above which generators wait
@@ -25,7 +34,9 @@ class Limits:
     """
 
     max_kept: int | None = None
+    max_candidates: int | None = None
     max_calls: int | None = None
+    max_tokens: int | None = None
     max_usd: float | None = None
     max_generations: int | None = None
     max_filter_lag: int | None = None
@@ -48,25 +59,82 @@ class Limits:
     def reached(self, progress: Progress) -> str | None:
         """The limit that no further call may be made under, as a sentence, or None."""
         ledger = progress.ledger
-        if self.max_kept is not None and progress.kept_total >= self.max_kept:
-            return f"{progress.kept_total} instructions are kept (--max-kept {self.max_kept})"
-        if self.max_calls is not None and ledger.started >= self.max_calls:
-            return f"{ledger.started} calls were made (--max-calls {self.max_calls})"
-        if self.max_usd is not None:
-            if ledger.known_cost_usd >= self.max_usd:
-                return f"{ledger.known_cost_usd:.4f} USD were spent (--max-usd {self.max_usd})"
-            if ledger.without_cost:
-                return (
-                    f"what {ledger.without_cost} answers cost is not known, because the endpoint reports no usage or "
-                    f"they were made without prices, so --max-usd {self.max_usd} cannot be held; limit by --max-calls"
-                )
+        for flag, limit, used, what in (
+            ("--max-kept", self.max_kept, progress.kept_total, f"{progress.kept_total} instructions are kept"),
+            ("--max-calls", self.max_calls, ledger.started, f"{ledger.started} calls were made"),
+            ("--max-tokens", self.max_tokens, ledger.tokens, f"{ledger.tokens} tokens were taken"),
+            ("--max-usd", self.max_usd, ledger.known_cost_usd, f"{ledger.known_cost_usd:.4f} USD were spent"),
+        ):
+            if limit is not None and used >= limit:
+                return f"{what} ({flag} {limit})"
+        if self.max_tokens is not None and ledger.without_usage:
+            return (
+                f"how many tokens {ledger.without_usage} answers took is not known, because the endpoint reports no "
+                f"usage, so --max-tokens {self.max_tokens} cannot be held; limit by --max-calls"
+            )
+        if self.max_usd is not None and ledger.without_cost:
+            return (
+                f"what {ledger.without_cost} answers cost is not known, because the endpoint reports no usage or they "
+                f"were made without prices, so --max-usd {self.max_usd} cannot be held; limit by --max-calls"
+            )
         return None
 
-    def complete(self, progress: Progress, begun: int) -> str | None:
-        """Why no further generation may begin once the lane has begun the numbers below `begun`, or None."""
+    def may_call(self, progress: Progress, asked: Asked) -> str | None:
+        """Why this call may not be made now, as a sentence, or None. It may later, if a call that is under way ends."""
+        reached = self.reached(progress)
+        if reached is not None:
+            return reached
+        ledger = progress.ledger
+        for flag, limit, used, before, together, call in self._held(progress, asked):
+            room = limit - used - before
+            others = len(ledger.lanes.keys() - {progress.lane})
+            if asked.together and progress.lane not in ledger.lanes:
+                return f"the first call of a lane goes alone, so that others see it ({flag} {limit})"
+            if asked.together and others and room < (others + 1) * MOST_IN_FLIGHT * call:
+                return f"near {flag} {limit} calls begin one by one, since other lanes may begin one in this moment"
+            if together + call > room:
+                return f"the next call could exceed {flag} {limit}: {used:g} are used, {before:g} may be under way"
+        return None
+
+    def _held(self, progress: Progress, asked: Asked) -> Iterator[tuple[str, float, float, float, float, float]]:
+        """Each limit with what is used, may be under way, goes together with this call, and this call's worst case."""
+        ledger = progress.ledger
+        kept = 0 if asked.again else ledger.retrying  # whatever was begun is to be finished, here and elsewhere
+        elsewhere = max(0, ledger.lost + ledger.open + kept - len(asked.under_way))  # and what a dead generator left
+        if self.max_calls is not None:
+            yield "--max-calls", self.max_calls, ledger.started, kept, len(asked.together), 1
+        if self.max_tokens is not None:
+            yield (
+                "--max-tokens", self.max_tokens, ledger.tokens,
+                _sum(worst.tokens for worst in asked.under_way) + _sum([asked.largest.tokens] * elsewhere),
+                _sum(worst.tokens for worst in asked.together), _sum([asked.call.tokens]),
+            )  # fmt: skip
+        if self.max_usd is not None:
+            yield (
+                "--max-usd", self.max_usd, ledger.known_cost_usd,
+                _sum(worst.usd for worst in asked.under_way) + _sum([asked.largest.usd] * elsewhere),
+                _sum(worst.usd for worst in asked.together), _sum([asked.call.usd]),
+            )  # fmt: skip
+
+    def complete(self, progress: Progress, begun: int, candidates: int = 0) -> str | None:
+        """Why no further generation may begin once the lane has begun the numbers below `begun`, or None.
+
+        candidates   that a generation is asked for
+        """
         others = progress.generations - progress.next_number
         if self.max_generations is not None and others + begun >= self.max_generations:
             return f"{others + begun} generations are written (--max-generations {self.max_generations})"
+        if self.max_candidates is not None:
+            ledger = progress.ledger
+            here = max(0, begun - progress.next_number)
+            elsewhere = max(0, ledger.open - ledger.open_of(progress.lane))
+            room = self.max_candidates - progress.candidates - elsewhere * candidates
+            lanes = len(ledger.lanes.keys() | {progress.lane})
+            if ((here + 1) * candidates > room / lanes) if here else (candidates > room):
+                return (
+                    f"{progress.candidates} instructions are generated, and the next {candidates} could exceed "
+                    f"--max-candidates {self.max_candidates}"
+                )
         return None
 
     def wait(self, progress: Progress, kept_ends: Mapping[int, int] | None) -> str | None:
@@ -86,3 +154,8 @@ def ahead(progress: Progress, kept_ends: Mapping[int, int]) -> int:
     """
     left = [max(0, end - progress.trained.get(cluster, 0)) for cluster, end in kept_ends.items()]
     return min(left, default=0) * len(left)
+
+
+def _sum(amounts: Iterable[float | None]) -> float:
+    """Worst cases together; one that is not known fits nowhere."""
+    return sum(float("inf") if amount is None else amount for amount in amounts)

@@ -5,14 +5,13 @@ starts again knows what the dead one knew: which number comes next, which calls 
 already answered (and are not paid again), and which seeds these were shown.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from infra.log import LogReader
+import msgspec
+
 from infra.record import Record
-from infra.settings import Settings
+from producers.rolling import Rolling
 from schemas import ids
-from schemas.errors import RunError
 from schemas.events import (
     CallAnswered,
     CallFailed,
@@ -30,6 +29,30 @@ from streams.core.seeds import SeedPool
 
 TOPICS = ("generated", "calls", "seed-commands", "rejected", "training-log")
 
+YIELD_WINDOW = 200
+
+
+class State(msgspec.Struct, kw_only=True):
+    """The fold of all topics but `seed-commands`, as plain data: `Progress.state` makes it, `Progress.of` takes it."""
+
+    ledger: Ledger
+    rolling: Rolling
+    next_number: int
+    style: str | None
+    generations: int
+    candidates: int
+    generated_end: int
+    decided_offset: int
+    kept_total: int
+    trained: dict[int, int]
+    answers: dict[str, CallAnswered]
+    windows: list[tuple[int, int]]
+    taken: dict[str, int]
+    missing: dict[str, list[tuple[int, int]]]
+    numbers: dict[str, int]
+    attempts: dict[str, int]
+    causes: dict[int, str | None]
+
 
 @dataclass
 class Progress:
@@ -40,25 +63,30 @@ class Progress:
     next_number         the number after the lane's last on `generated`
     style               of the lane's last generation, None before the first
     generations         on `generated`, of all lanes, each counted once
+    candidates          instructions in them
     generated_end       offset that the next record of `generated` will get
     decided_offset      last record of `generated` that the filter is done with, -1 for none
     kept_total          instructions kept in the run up to there
     trained             rows of epoch 1 in the training log, by the cluster they came from
     answers             answered calls of the lane's unfinished generations, by request id
+    rolling             what the last `yield_window` decided generations were worth
     """
 
     lane: str
     configured: RunConfigured
+    yield_window: int = YIELD_WINDOW
     ledger: Ledger = field(default_factory=Ledger)
     next_number: int = 0
     style: str | None = None
     generations: int = 0
+    candidates: int = 0
     generated_end: int = 0
     decided_offset: int = -1
     kept_total: int = 0
     trained: dict[int, int] = field(default_factory=dict)
     answers: dict[str, CallAnswered] = field(default_factory=dict)
     pool: SeedPool = field(init=False)
+    rolling: Rolling = field(init=False)
     _commands: list[tuple[int, str, ReplaceSeeds]] = field(default_factory=list)
     _windows: set[tuple[int, int]] = field(default_factory=set)
     _lanes: Lanes = field(default_factory=Lanes)
@@ -68,6 +96,31 @@ class Progress:
 
     def __post_init__(self) -> None:
         self.pool = SeedPool.of(self.configured.seeds)
+        self.rolling = Rolling(self.yield_window)
+
+    def state(self) -> State:
+        """What is known, but for the seeds. It shares what changes with this one: encode it before the next `apply`."""
+        return State(
+            ledger=self.ledger, rolling=self.rolling, next_number=self.next_number, style=self.style,
+            generations=self.generations, candidates=self.candidates, generated_end=self.generated_end,
+            decided_offset=self.decided_offset, kept_total=self.kept_total, trained=self.trained,
+            answers=self.answers, windows=sorted(self._windows), taken=self._lanes.last, missing=self._lanes.missing,
+            numbers=self._numbers, attempts=self._attempts, causes=self._causes,
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, lane: str, configured: RunConfigured, state: State) -> "Progress":
+        """Go on from a state, which is taken over. `seed-commands` must be applied from its start."""
+        made = cls(
+            lane, configured, state.rolling.window, ledger=state.ledger, next_number=state.next_number,
+            style=state.style, generations=state.generations, candidates=state.candidates,
+            generated_end=state.generated_end, decided_offset=state.decided_offset, kept_total=state.kept_total,
+            trained=state.trained, answers=state.answers, _windows=set(state.windows),
+            _lanes=Lanes(state.taken, state.missing), _numbers=state.numbers, _attempts=state.attempts,
+            _causes=state.causes,
+        )  # fmt: skip
+        made.rolling = state.rolling
+        return made
 
     def apply(self, record: Record) -> None:
         """Take one record into account. Records must come in log order within each topic; repeats do no harm."""
@@ -78,10 +131,11 @@ class Progress:
                     self._call(event, None if record.decoded is None else record.decoded.meta.causation_id)
             case InstructionsGenerated():
                 self.generated_end = max(self.generated_end, record.offset + 1)
-                self._generated(event)
+                self._generated(event, record.offset)
             case InstructionsRejected() if event.generated_offset > self.decided_offset:
                 self.decided_offset = event.generated_offset
                 self.kept_total = event.kept_total
+                self.rolling.decide(event)
             case ReplaceSeeds() if self.pool.apply(event, record.offset):
                 self._commands.append((record.offset, record.id, event))
             case TrainingLogged() if event.epoch == 1 and (event.epoch, event.window) not in self._windows:
@@ -143,10 +197,12 @@ class Progress:
             case _:
                 pass
 
-    def _generated(self, event: InstructionsGenerated) -> None:
+    def _generated(self, event: InstructionsGenerated, offset: int) -> None:
         if not self._lanes.take(event.lane, event.number):
             return
         self.generations += 1
+        self.candidates += len(event.instructions)
+        self.rolling.generate(event, offset)
         if event.lane != self.lane or event.number < self.next_number:  # one that was missing was left behind long ago
             return
         self.next_number = event.number + 1
@@ -157,31 +213,3 @@ class Progress:
             self.answers.pop(request_id, None)
         for number in [number for number in self._causes if number <= event.number]:
             del self._causes[number]
-
-
-class ProgressReader:
-    """Keeps a `Progress` up to date; one thread at a time. Topics may come in any order among themselves."""
-
-    def __init__(self, settings: Settings, configured: RunConfigured, lane: str, *, watch_kept: bool = False) -> None:
-        run = configured.run
-        self.progress = Progress(lane, configured)
-        self._reader = LogReader(settings, run, TOPICS, f"generator-{lane}")
-        self._kept = LogReader(settings, run, ["kept"], f"generator-{lane}-kept") if watch_kept else None
-        self.refresh()
-
-    def refresh(self) -> Progress:
-        """Apply everything that is on the log now."""
-        for record in self._reader.read_to_end():
-            self.progress.apply(record)
-        return self.progress
-
-    def kept_ends(self) -> Mapping[int, int]:
-        """Records in each partition of `kept`."""
-        if self._kept is None:
-            raise RunError("The ends of `kept` were asked for without watching them; pass watch_kept.")
-        return {partition: end for (_, partition), end in self._kept.ends().items()}
-
-    def close(self) -> None:
-        self._reader.close()
-        if self._kept is not None:
-            self._kept.close()

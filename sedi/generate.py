@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    examples = epilog("sedi generate --max-kept 1000", "sedi generate --style two-step --lane second --max-calls 500")
+    examples = epilog(
+        "sedi generate --max-kept 1000",
+        "sedi generate --style two-step --lane second --max-calls 500",
+        "sedi generate --forever --in-flight 64 --rpm 3000 --max-usd 200 --min-yield 0.05",
+    )
     app.command("generate", epilog=examples)(generate_command)
 
 
@@ -26,26 +30,69 @@ def generate_command(
     run: Run = DEFAULT_RUN,
     lane: Annotated[str, typer.Option("--lane", help="Name of this generator; each needs its own.")] = "main",
     style: Annotated[
-        str | None, typer.Option("--style", help="`alpaca` (one call; default) or `two-step` (default for builtin).")
+        str | None, typer.Option("--style", help="`alpaca` (default), `two-step` (for builtin), `self-instruct`.")
     ] = None,
     parser: Annotated[str, typer.Option("--parser", help="`strict`, or `faithful` to Alpaca's mistakes.")] = "strict",
     total: Annotated[int | None, typer.Option("--total", help="Tasks in all, seeds too (alpaca).")] = None,
-    asked: Annotated[int | None, typer.Option("--asked", help="Instructions asked for in a list (two-step).")] = None,
+    asked: Annotated[int | None, typer.Option("--asked", help="Instructions asked for in a list (not alpaca).")] = None,
     safety: Annotated[bool, typer.Option("--safety", help="Add the safety system prompt.")] = False,
     temperature: Annotated[float | None, typer.Option("--temperature", help="Default: the style's.")] = None,
     top_p: Annotated[float | None, typer.Option("--top-p", help="Default: the style's.")] = None,
-    max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="Of an answer. Default: the style's.")] = None,
-    answer_max_tokens: Annotated[int | None, typer.Option("--answer-max-tokens", help="In two-step.")] = None,
-    concurrency: Annotated[
-        int | None, typer.Option("--concurrency", help="Generations under way at once; 4 for builtin, else 1.")
+    call_max_tokens: Annotated[
+        int | None, typer.Option("--call-max-tokens", help="Of one answer. Default: the style's.")
     ] = None,
-    in_flight: Annotated[int | None, typer.Option("--in-flight", help="Calls under way at once.")] = None,
+    answer_max_tokens: Annotated[int | None, typer.Option("--answer-max-tokens", help="Not in alpaca.")] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            "--concurrency", help="Generations under way at once; 4 for builtin, else twice --in-flight or 1."
+        ),
+    ] = None,
+    in_flight: Annotated[
+        int | None, typer.Option("--in-flight", min=1, max=256, help="Calls under way at once, at most.")
+    ] = None,
+    in_flight_start: Annotated[
+        int | None, typer.Option("--in-flight-start", min=1, help="At first. Default: --in-flight.")
+    ] = None,
+    in_flight_least: Annotated[int, typer.Option("--in-flight-least", min=1, help="However busy the endpoint is.")] = 1,
+    in_flight_step: Annotated[
+        float | None, typer.Option("--in-flight-step", help="More a round without faults. Default: --in-flight / 16.")
+    ] = None,
+    rpm: Annotated[float | None, typer.Option("--rpm", help="Calls a minute, at most.")] = None,
+    tpm: Annotated[float | None, typer.Option("--tpm", help="Tokens a minute, at most.")] = None,
+    forever: Annotated[
+        bool, typer.Option("--forever", help="Wait for an endpoint that is down, instead of ending.")
+    ] = False,
+    attempts: Annotated[int, typer.Option("--attempts", min=1, help="At a call that fails.")] = 8,
+    breaker_failures: Annotated[
+        int, typer.Option("--breaker-failures", min=1, help="In a row, after which calls wait for a probe to succeed.")
+    ] = 10,
     max_kept: Annotated[int | None, typer.Option("--max-kept", help="End when the run has kept so many.")] = None,
+    max_candidates: Annotated[
+        int | None, typer.Option("--max-candidates", help="Let the run generate no more, kept or not.")
+    ] = None,
     max_calls: Annotated[int | None, typer.Option("--max-calls", help="End after so many calls of the run.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", help="End before the run's answers took more, prompts included.")
+    ] = None,
     max_usd: Annotated[float | None, typer.Option("--max-usd", help="End when the run has spent so much.")] = None,
     max_generations: Annotated[int | None, typer.Option("--max-generations", help="End after so many.")] = None,
     max_ahead: Annotated[int | None, typer.Option("--max-ahead", help="Wait while the trainer has more to do.")] = None,
-    backend: Annotated[str | None, typer.Option("--backend", help="`builtin`, `openai` or `recorded`.")] = None,
+    min_yield: Annotated[
+        float | None, typer.Option("--min-yield", min=0, max=1, help="End when less of what is generated is kept.")
+    ] = None,
+    max_tokens_per_kept: Annotated[
+        float | None, typer.Option("--max-tokens-per-kept", help="End when a kept row takes more tokens.")
+    ] = None,
+    yield_window: Annotated[
+        int, typer.Option("--yield-window", min=1, help="Generations over which these two are measured.")
+    ] = 200,
+    backend: Annotated[
+        str | None, typer.Option("--backend", help="`builtin`, `openai`, `recorded`, `load-model`.")
+    ] = None,
+    load_model_seed: Annotated[
+        int | None, typer.Option("--load-model-seed", help="Of the load model's answers.")
+    ] = None,
     recorded: Annotated[Path | None, typer.Option("--recorded", help="JSON Lines of answers, for `recorded`.")] = None,
     recorded_loop: Annotated[bool, typer.Option("--recorded-loop", help="Begin the file again at its end.")] = False,
     per_generation: Annotated[int, typer.Option("--per-generation", min=1, help="Its lines a generation takes.")] = 1,
@@ -59,8 +106,9 @@ def generate_command(
 ) -> None:
     """Ask the LLM for instructions and write each generation to the log, until a limit is reached or Ctrl-C.
 
-    Limits hold for the whole run, over restarts and over several generators. Ctrl-C or SIGTERM once writes what is in
-    flight and ends; twice ends at once. Nothing that was answered is asked again. It waits while the filter is behind.
+    Limits hold for the whole run, over restarts and over several generators; a call is made when its worst case fits.
+    Ctrl-C or SIGTERM once writes what is in flight and ends; twice ends at once. Nothing that was answered is asked
+    again. It waits while the filter is behind. Calls in flight adapt to the endpoint, up to --in-flight.
     """
     import msgspec
 
@@ -69,11 +117,16 @@ def generate_command(
     from producers.backends.recorded import RecordedOptions
     from producers.generator import GenerateOptions, generate
     from producers.limits import Limits
+    from producers.pace import PaceOptions
+    from producers.retries import Retries
+    from producers.stall import StallGuard
     from schemas.errors import ConfigurationError
     from sedi.output import print_json, tell
 
-    settings = cluster_of(bootstrap_servers, state_dir, backend="recorded" if recorded else backend)
-    sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
+    settings = cluster_of(
+        bootstrap_servers, state_dir, backend="recorded" if recorded else backend, load_model_seed=load_model_seed
+    )
+    sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=call_max_tokens)
     asking_fields = {
         "style": style or default_style(settings), "parser": parser, "safety": safety, "sampling": sampling,
         "answer_sampling": replace(sampling, max_tokens=answer_max_tokens),
@@ -90,11 +143,18 @@ def generate_command(
             recorded, loop=recorded_loop, per_generation=per_generation, faults=_faults(inject or ())
         )
     limits = Limits(
-        max_kept=max_kept, max_calls=max_calls, max_usd=max_usd, max_generations=max_generations, max_ahead=max_ahead
-    )
+        max_kept=max_kept, max_candidates=max_candidates, max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd,
+        max_generations=max_generations, max_ahead=max_ahead,
+    )  # fmt: skip
     options = GenerateOptions(
         run, lane, asking, recorded=answers, limits=limits, in_flight=in_flight,
-        concurrency=concurrency or (4 if settings.backend == "builtin" else 1),
+        concurrency=concurrency or _concurrency(settings.backend, in_flight, forever=forever),
+        pace=PaceOptions(
+            start=in_flight_start, least=in_flight_least, step=in_flight_step, rpm=rpm, tpm=tpm,
+            breaker_failures=breaker_failures,
+        ),
+        retries=Retries(attempts=attempts, forever=forever),
+        guard=StallGuard(min_yield, max_tokens_per_kept, yield_window),
     )  # fmt: skip
 
     def told(event: InstructionsGenerated) -> None:
@@ -104,7 +164,21 @@ def generate_command(
     if as_json:
         print_json(summary)
     else:
+        if summary.lost_calls or summary.repeated_calls:
+            tell(
+                f"Of the run's calls {summary.lost_calls} were lost, perhaps paid for, and {summary.repeated_calls} "
+                f"were answered twice, for ${summary.repeated_usd:.4f}"
+            )
         tell(f"{summary.generations} generations, {summary.instructions} instructions; ended: {summary.ended}")
+
+
+def _concurrency(backend: str, in_flight: int | None, *, forever: bool) -> int:
+    """Enough generations that calls are in flight while some wait to be attempted again."""
+    if backend == "builtin":
+        return 4 if in_flight is None else max(4, in_flight // 2)
+    if in_flight is None:
+        return 32 if forever else 1
+    return 2 * in_flight
 
 
 def _faults(pairs: Sequence[str]) -> Faults:

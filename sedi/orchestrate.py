@@ -21,7 +21,7 @@ from infra.settings import Settings
 from infra.supervisor import Supervisor
 from schemas import ids
 from schemas.errors import RunError
-from schemas.events import RunConfigured, RunStarted, RunStopped
+from schemas.events import GenerationHalted, RunConfigured, RunStarted, RunStopped
 from schemas.policy import Policy
 from sedi.run_options import RunOptions, policy_of, seeds_of
 
@@ -148,7 +148,8 @@ class Orchestra:
             if self._windows_done(status):
                 return f"{self._options.windows} training windows were closed", True
             if self._supervisor.ended("generator") == 0:
-                return "the generator has reached its budget", True
+                halted = self._halted()
+                return halted or "the generator has reached its budget", halted is None
             if self._options.trainer and self._supervisor.ended("trainer") == 0:
                 return "the trainer has ended", True
             if limit is not None and time.monotonic() - self._started > limit:
@@ -157,6 +158,13 @@ class Orchestra:
                 if self._supervisor.revive(name):
                     self._say(f"The {name} had failed and was started again; see {self._supervisor.logs / name}.log")
             time.sleep(_LOOK_S)
+
+    def _halted(self) -> str | None:
+        """Why the stall guard ended the generator since this command began, or None."""
+        with LogReader(self._settings, self._run, ["run"]) as reader:
+            events = [record.event for record in reader.read_to_end()]
+        since = max((at for at, event in enumerate(events) if isinstance(event, RunStarted)), default=-1)
+        return next((event.reason for event in events[since + 1 :] if isinstance(event, GenerationHalted)), None)
 
     def _windows_done(self, status: Status) -> bool:
         wanted = self._options.windows

@@ -13,9 +13,10 @@ import msgspec
 
 from consumers.explain.told import Explanation, Generation, Prompt, PromptMessage
 from producers.backends.base import Request, Sampling
-from producers.prompts import alpaca, two_step
+from producers.prompts import alpaca, self_instruct, two_step
 from schemas.errors import ConfigurationError
 from schemas.seeds import SeedTask
+from streams.core.steps import place_of, steps_of
 
 _SAMPLING = tuple(Sampling.__dataclass_fields__)
 
@@ -24,14 +25,12 @@ def with_prompts(found: Explanation) -> Explanation:
     """The explanation with the prompts of the requests it tells of."""
     if found.instruction is not None:
         generation, place = found.instruction.generation, found.instruction.place
-        steps = {0: ""}
-        if generation.style == "two-step":
-            steps[place + 1] = found.instruction.instruction
+        steps = {0: ""} | dict.fromkeys(steps_of(generation.style, place), found.instruction.instruction)
     elif found.made is not None and found.made.generation is not None:
         generation = found.made.generation
         steps = {0: ""}
-        if generation.style == "two-step":
-            steps |= {brief.place + 1: brief.instruction for brief in found.made.instructions}
+        for brief in found.made.instructions:
+            steps |= dict.fromkeys(steps_of(generation.style, brief.place), brief.instruction)
         if found.made.step is not None:
             steps = {step: text for step, text in steps.items() if step == found.made.step}
     else:
@@ -40,7 +39,7 @@ def with_prompts(found: Explanation) -> Explanation:
 
 
 def rebuilt(generation: Generation, steps: Mapping[int, str]) -> tuple[Prompt, ...]:
-    """The prompt of each step; of steps from 1 on the text is the instruction that was to be answered."""
+    """The prompt of each step; of steps from 1 on the text is the instruction that the step is about."""
     made = []
     for step, text in steps.items():
         try:
@@ -92,8 +91,42 @@ def _request(generation: Generation, step: int, text: str) -> Request:
                 sampling=_sampling(parameters, "list_"),
                 safety=told["safety"],
             )
+        case "self-instruct":
+            return _self_instruct_request(generation, step, text)
         case other:
             raise _NotFaithful(f"this program has no prompts of the style {other!r}")
+
+
+def _self_instruct_request(generation: Generation, step: int, text: str) -> Request:
+    parameters = dict(generation.parameters)
+    fields = {"api": self_instruct.Form, "asked": int, "most": int, "safety": bool}
+    told = _told(parameters, fields, ("bootstrap_", "classification_", "instance_"))
+    form, safety = told["api"], told["safety"]
+    place = place_of(generation.style, step)
+    if place is None:
+        sampling = _sampling(parameters, "bootstrap_")
+        return self_instruct.bootstrap_request(
+            _instructions(generation), form, asked=told["asked"], sampling=sampling, safety=safety
+        )
+    if step == steps_of(generation.style, place)[0]:
+        sampling = _sampling(parameters, "classification_")
+        return self_instruct.classification_request(text, form, sampling=sampling, safety=safety)
+    if place not in generation.classification:
+        raise _NotFaithful("whether it is a classification task was never answered, so that no instance was asked for")
+    sampling = _sampling(parameters, "instance_")
+    return self_instruct.instance_request(
+        text, generation.classification[place], form, sampling=sampling, safety=safety
+    )
+
+
+def _instructions(generation: Generation) -> list[str]:
+    """The instructions shown: of the seeds, then kept ones."""
+    shown = [seed.instruction for seed in _seeds(generation)]
+    for kept in generation.kept_shown:
+        if kept.instruction is None:
+            raise _NotFaithful(f"the instruction {kept.id} that was shown is not on `kept`")
+        shown.append(kept.instruction)
+    return shown
 
 
 def _told(parameters: Mapping[str, Any], fields: Mapping[str, Any], prefixes: Sequence[str]) -> dict[str, Any]:

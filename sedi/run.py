@@ -25,7 +25,9 @@ def run_command(
     seed_count: Annotated[int | None, typer.Option("--seed-count", min=1, help="Only the first so many seeds.")] = None,
     windows: Annotated[int | None, typer.Option("--windows", min=1, help="End after so many more windows.")] = None,
     max_kept: Annotated[int | None, typer.Option("--max-kept", min=1, help="End when so many are kept.")] = None,
+    max_candidates: Annotated[int | None, typer.Option("--max-candidates", min=1, help="Generate no more.")] = None,
     max_calls: Annotated[int | None, typer.Option("--max-calls", min=1, help="End after so many LLM calls.")] = None,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Let answers take no more.")] = None,
     max_usd: Annotated[float | None, typer.Option("--max-usd", min=0, help="End when so much was spent.")] = None,
     time_limit: Annotated[float | None, typer.Option("--time-limit", help="Seconds; fails if it takes longer.")] = None,
     generate: Annotated[list[str] | None, typer.Option("--generate", help="An argument for `sedi generate`.")] = None,
@@ -50,7 +52,8 @@ def run_command(
     from sedi.run_options import read_options
 
     flags = {
-        "seeds": seeds, "seed_count": seed_count, "windows": windows, "max_kept": max_kept, "max_calls": max_calls,
+        "seeds": seeds, "seed_count": seed_count, "windows": windows, "max_kept": max_kept,
+        "max_candidates": max_candidates, "max_calls": max_calls, "max_tokens": max_tokens,
         "max_usd": max_usd, "time_limit_s": time_limit, "generate": generate, "train": train,
         "trainer": False if no_trainer else None,
     }  # fmt: skip

@@ -23,7 +23,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     windows            end after so many more training windows were closed and answered
     show_replacement   and after the LLM was shown a seed that training had put in the pool
     time_limit_s       end, and fail, when that takes longer
-    max_kept, max_calls, max_usd   budgets of the run, held by the generator
+    max_kept, max_candidates, max_calls, max_tokens, max_usd   budgets of the run, held by the generator
     generate, train    further arguments of `sedi generate` and `sedi train`
     trainer            whether to train at all
     """
@@ -35,7 +35,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     show_replacement: bool = False
     time_limit_s: float | None = None
     max_kept: int | None = None
+    max_candidates: int | None = None
     max_calls: int | None = None
+    max_tokens: int | None = None
     max_usd: float | None = None
     generate: tuple[str, ...] = ()
     train: tuple[str, ...] = ()
@@ -44,7 +46,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     @property
     def has_end(self) -> bool:
         """Whether the run ends by itself."""
-        return any(end is not None for end in (self.windows, self.max_kept, self.max_calls, self.max_usd))
+        return self.windows is not None or bool(self.limits())
 
     @property
     def says_nothing_of_the_run(self) -> bool:
@@ -53,7 +55,10 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def limits(self) -> list[str]:
         """The budgets as arguments of `sedi generate`."""
-        given = {"--max-kept": self.max_kept, "--max-calls": self.max_calls, "--max-usd": self.max_usd}
+        given = {
+            "--max-kept": self.max_kept, "--max-candidates": self.max_candidates, "--max-calls": self.max_calls,
+            "--max-tokens": self.max_tokens, "--max-usd": self.max_usd,
+        }  # fmt: skip
         return [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
 
 

@@ -1,1 +1,1 @@
-"""Where answers come from: an OpenAI-compatible endpoint, or a file of recorded ones."""
+"""Where answers come from: an OpenAI-compatible endpoint, a file of recorded ones, or a load model's making."""

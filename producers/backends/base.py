@@ -11,6 +11,7 @@ A backend makes exactly one attempt a call and never retries by itself, so that 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Literal, Protocol
 
 from schemas.errors import BackendError
@@ -96,10 +97,55 @@ class CallFailure(BackendError):
         self.retry_after_s = retry_after_s
 
 
+class Kind(Enum):
+    """What kept an attempt from being answered; asking again is paced by it (`producers.retries`, `producers.pace`).
+
+    busy     the endpoint has no room: fewer calls at once
+    broken   the endpoint does not do what it is there for: after many in a row it is left alone for a while
+    """
+
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    TIME_OUT = "time_out"
+    UNREACHABLE = "unreachable"
+    GARBLED = "garbled"
+
+    @property
+    def busy(self) -> bool:
+        return self in (Kind.RATE_LIMITED, Kind.SERVER_ERROR, Kind.TIME_OUT)
+
+    @property
+    def broken(self) -> bool:
+        return self is not Kind.RATE_LIMITED
+
+
 class Transient(CallFailure):
-    """Asking again may help, not before `retry_after_s` if that is set."""
+    """Asking again may help, not before `retry_after_s` if that is set. Without a `kind` the status tells it."""
 
     retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        kind: Kind | None = None,
+    ) -> None:
+        super().__init__(message, status=status, retry_after_s=retry_after_s)
+        self.kind = kind or _kind_of(status)
+
+
+def _kind_of(status: int | None) -> Kind:
+    match status:
+        case None:
+            return Kind.UNREACHABLE
+        case 429:
+            return Kind.RATE_LIMITED
+        case 408 | 504:
+            return Kind.TIME_OUT
+        case _:
+            return Kind.SERVER_ERROR
 
 
 class RequestRefused(CallFailure):

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from infra.settings import Settings
 from producers.backends.base import Backend
+from producers.backends.load_model import LoadModel
 from producers.backends.recorded import RecordedBackend, RecordedOptions
 from schemas.errors import ConfigurationError
 
@@ -35,6 +36,9 @@ def opened_backend(
         )
     if recorded is not None:
         yield RecordedBackend(recorded)
+        return
+    if settings.backend == "load-model":
+        yield LoadModel(rng_seed=settings.load_model_seed, pace=settings.load_model_pace)
         return
     from producers.backends.openai import OpenAIBackend
 

@@ -12,12 +12,22 @@ import time
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import httpx2
 import openai
 from openai.types import Completion
 from openai.types.chat import ChatCompletion
 
 from infra.settings import Settings
-from producers.backends.base import Answer, CallFailure, EndpointRefused, Place, Request, RequestRefused, Transient
+from producers.backends.base import (
+    Answer,
+    CallFailure,
+    EndpointRefused,
+    Kind,
+    Place,
+    Request,
+    RequestRefused,
+    Transient,
+)
 from schemas.errors import ConfigurationError
 from schemas.events import Usage
 
@@ -39,6 +49,7 @@ class OpenAIBackend:
         timeout_s: float = 120.0,
         max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens",
         name: str = "openai",
+        connections: int = 256,
     ) -> None:
         self._name = name
         self._model = model
@@ -54,9 +65,12 @@ class OpenAIBackend:
                 api_key=api_key or ("none" if base_url else None),
                 timeout=timeout_s,
                 max_retries=0,
-                http_client=openai.DefaultAsyncHttpxClient(trust_env=False, timeout=timeout_s)
-                if host in _LOOPBACK
-                else None,
+                http_client=openai.DefaultAsyncHttpxClient(
+                    trust_env=host not in _LOOPBACK,
+                    timeout=timeout_s,
+                    # As many are kept as there are calls at once: a new one for each call would cost more than it.
+                    limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
+                ),
             )
         except openai.OpenAIError as error:
             raise ConfigurationError(
@@ -98,7 +112,8 @@ class OpenAIBackend:
         except (openai.APITimeoutError, TimeoutError) as error:
             raise Transient(
                 f"{self._where} did not answer within {self._timeout_s:g} s. If its answers take longer, raise "
-                "SEDI_REQUEST_TIMEOUT_S."
+                "SEDI_REQUEST_TIMEOUT_S.",
+                kind=Kind.TIME_OUT,
             ) from error
         except openai.APIStatusError as error:
             # The client's own error holds the request with its headers: it must not travel on.
@@ -109,7 +124,9 @@ class OpenAIBackend:
                 "Is SEDI_BASE_URL right?"
             ) from None
         except (openai.OpenAIError, ValueError, TypeError) as error:
-            raise Transient(f"{self._where} sent a body that is no answer ({type(error).__name__}).") from None
+            raise Transient(
+                f"{self._where} sent a body that is no answer ({type(error).__name__}).", kind=Kind.GARBLED
+            ) from None
         return self._answer(body, time.monotonic() - started)
 
     async def close(self) -> None:
@@ -143,7 +160,7 @@ class OpenAIBackend:
             if raw is None and message is not None:
                 raw = getattr(message, "refusal", None) or ""
         if not isinstance(raw, str):
-            raise Transient(f"{self._where} sent a body that holds no answer.")
+            raise Transient(f"{self._where} sent a body that holds no answer.", kind=Kind.GARBLED)
         reason = getattr(choice, "finish_reason", None)
         model = getattr(body, "model", None)
         return Answer(

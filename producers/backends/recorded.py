@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from producers.backends.base import Answer, EndpointRefused, Place, Request, Transient
+from producers.backends.base import Answer, EndpointRefused, Kind, Place, Request, Transient
 from schemas.errors import ConfigurationError
 from schemas.events import Usage
 
@@ -100,7 +100,7 @@ class RecordedBackend:
         await asyncio.sleep(self._options.latency_s)
         fault = self._options.faults.drawn(place.request_id, place.attempt)
         if fault == "time_out":
-            raise Transient("Injected fault: no answer in time.")
+            raise Transient("Injected fault: no answer in time.", kind=Kind.TIME_OUT)
         if fault == "rate_limited":
             raise Transient("Injected fault: 429, too many requests.", status=429, retry_after_s=0.0)
         if fault == "server_error":

@@ -12,11 +12,11 @@ from pydantic import SecretStr
 
 from infra.temporary_broker import TemporaryBroker
 from producers.asking import Asking
-from producers.backends.base import EndpointRefused, RequestRefused, Transient
+from producers.backends.base import EndpointRefused, RequestRefused, Sampling, Transient
 from producers.backends.recorded import Faults, RecordedOptions
-from producers.calls import Retries
 from producers.generator import GenerateOptions
 from producers.limits import Limits
+from producers.retries import Retries
 from schemas import ids
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import (
@@ -108,9 +108,14 @@ def test_a_second_start_goes_on_where_the_first_ended_and_limits_are_of_the_run(
 
 def test_spending_is_limited_over_restarts(rig: Rig) -> None:
     recorded = RecordedOptions(rig.answers(50))
-    rig.generate(options(rig, recorded, Limits(max_usd=2.5 * COST)), **PRICES)
-    assert "--max-usd" in rig.generate(options(rig, recorded, Limits(max_usd=5.5 * COST)), **PRICES).ended
-    assert len(rig.generations()) == 6
+    asking = Asking(sampling=Sampling(max_tokens=50))
+    worst = (1500 + 2 * 50) * 1e-6  # of one call; the estimate of the prompt is below that
+    for budget in (worst + 2 * COST, worst + 5 * COST):
+        summary = rig.generate(options(rig, recorded, Limits(max_usd=budget), asking=asking, concurrency=8), **PRICES)
+        assert "--max-usd" in summary.ended
+        assert summary.run_cost_usd is not None
+        assert budget - worst < summary.run_cost_usd <= budget, "the next call might have exceeded it"
+    assert len(rig.generations()) < (worst + 5 * COST) / COST
     with pytest.raises(ConfigurationError, match="--max-calls"):
         rig.generate(options(rig, recorded, Limits(max_usd=1.0)))
 

@@ -1,6 +1,7 @@
 """Every attempt at a call is on the ledger before it is made, and its outcome right after."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -11,14 +12,18 @@ from producers.backends.base import (
     Answer,
     CallFailure,
     EndpointRefused,
+    Kind,
     Message,
     Place,
     Request,
     RequestRefused,
     Transient,
 )
-from producers.calls import Caller, Cause, Halted, Prices, Retries
+from producers.calls import Caller, Cause, Halted
+from producers.pace import Pace, PaceOptions
 from producers.progress import Progress
+from producers.retries import Retries
+from producers.worst import Asked, Prices
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import CallAnswered, CallFailed, CallStarted, Usage
@@ -59,8 +64,9 @@ def caller(
     backend: Scripted,
     *,
     retries: Retries = QUICK,
-    may_call: Callable[[Progress], str | None] = lambda _: None,
+    may_call: Callable[[Progress, Asked], str | None] = lambda _, __: None,
     prices: Prices | None = None,
+    pace: Pace | None = None,
 ) -> Caller:
     progress = log.refresh(Progress("main", configured()))
     return Caller(
@@ -70,8 +76,9 @@ def caller(
         may_call=may_call,
         prices=prices or Prices(),
         retries=retries,
-        in_flight=4,
+        pace=pace or Pace(PaceOptions(), 4),
         known=progress,
+        rng=random.Random(1),
     )
 
 
@@ -137,12 +144,24 @@ def test_an_endpoint_that_asks_to_wait_too_long_is_not_waited_for() -> None:
 
 
 def test_pauses_grow_are_jittered_and_never_shorter_than_asked_for() -> None:
-    retries = Retries(first_pause_s=1.0, longest_pause_s=10.0)
+    retries, down = Retries(first_pause_s=1.0, longest_pause_s=10.0), Transient("down", status=503)
     for failures, longest in ((1, 1.0), (2, 2.0), (4, 8.0), (5, 10.0), (5000, 10.0)):
-        pauses = {retries.pause(failures, None) for _ in range(20)}
-        assert all(longest / 2 <= pause <= longest for pause in pauses)
-        assert len(pauses) > 1
-    assert retries.pause(1, 60.0) == 60.0
+        pauses = [retries.pause(failures, down, random.Random(seed)) for seed in range(50)]
+        assert all(0.0 <= pause <= longest for pause in pauses)
+        assert min(pauses) < longest / 4 < 3 * longest / 4 < max(pauses), "the jitter is full"
+        assert pauses[7] == retries.pause(failures, down, random.Random(7))
+    assert retries.pause(1, Transient("busy", status=429, retry_after_s=60.0), random.Random(1)) == 60.0
+
+
+def test_what_kept_a_request_from_being_answered_decides_how_soon_it_is_asked_again() -> None:
+    retries = Retries(first_pause_s=1.0)
+
+    def pause(failure: Transient) -> float:
+        return retries.pause(3, failure, random.Random(5))
+
+    fault, busy = Transient("fault", status=500), Transient("busy", status=429)
+    garbled, slow = Transient("garbled", kind=Kind.GARBLED), Transient("slow", kind=Kind.TIME_OUT)
+    assert pause(garbled) < pause(fault) == pause(slow) < pause(busy)
 
 
 def test_an_answer_on_the_ledger_is_not_paid_again() -> None:
@@ -166,7 +185,7 @@ def test_a_call_that_a_dead_generator_started_gets_the_next_attempt() -> None:
 
 def test_at_a_limit_no_call_is_made() -> None:
     log = MemoryLog()
-    made = caller(log, Scripted(log), may_call=lambda progress: f"{progress.ledger.started} calls")
+    made = caller(log, Scripted(log), may_call=lambda progress, _: f"{progress.ledger.started} calls")
     with pytest.raises(Halted, match="0 calls"):
         ask(made)
     assert (made.halted, log.records) == ("0 calls", [])
@@ -236,3 +255,106 @@ def test_no_more_calls_are_in_flight_than_allowed() -> None:
     asyncio.run(many())
     assert most == 4
     assert len(log.events(CallAnswered)) == 12
+
+
+def test_those_that_may_begin_in_one_moment_take_one_turn_and_the_oldest_generation_goes_first() -> None:
+    log = MemoryLog()
+    turns = 0
+
+    def may_call(_: Progress, __: Asked) -> None:
+        nonlocal turns
+        turns += 1
+
+    backend = Scripted(log, *[HI] * 8)
+
+    async def many() -> None:
+        made = caller(log, backend, may_call=may_call)
+        causes = [Cause("main", number, ids.generation_id("main", number), ids.run_id("r")) for number in range(8)]
+        await asyncio.gather(*(made.ask(cause, 0, REQUEST) for cause in reversed(causes)))
+
+    asyncio.run(many())
+    assert [event.number for event in log.events(CallStarted)] == list(range(8))
+    assert backend.seen[0] == ["CallStarted"] * 4, "four starts were written before the first call was made"
+    assert turns == 8
+
+
+def test_a_call_that_does_not_fit_waits_for_those_under_way_and_then_ends_it() -> None:
+    log = MemoryLog()
+
+    def may_call(_: Progress, asked: Asked) -> str | None:
+        return (
+            "no room" if asked.under_way or asked.together else None if len(log.events(CallAnswered)) < 2 else "spent"
+        )
+
+    async def many() -> list[CallAnswered | BaseException]:
+        made = caller(log, Scripted(log, HI, HI), may_call=may_call)
+        return await asyncio.gather(*(made.ask(CAUSE, step, REQUEST) for step in range(3)), return_exceptions=True)
+
+    *answered, refused = asyncio.run(many())
+    assert [type(one) for one in answered] == [CallAnswered] * 2
+    assert isinstance(refused, Halted)
+    assert str(refused) == "spent"
+    kinds = [type(record.event).__name__ for record in log.records]
+    assert kinds == ["CallStarted", "CallAnswered"] * 2, "one at a time, and none was given up"
+
+
+def test_for_ever_an_endpoint_that_is_down_is_waited_for() -> None:
+    log = MemoryLog()
+    down = [Transient("down", status=503, retry_after_s=0.001)] * 40
+    pace = Pace(PaceOptions(breaker_failures=3, breaker_first_s=0.0001, breaker_longest_s=0.001), 4)
+    retries = Retries(attempts=3, first_pause_s=0.0, longest_pause_s=0.0, longest_asked_s=0.0, forever=True)
+    answered = ask(caller(log, Scripted(log, *down, HI), retries=retries, pace=pace))
+    assert answered.attempt == 41
+
+
+def test_for_ever_a_request_that_fails_while_others_are_answered_is_given_up() -> None:
+    log = MemoryLog()
+
+    class Poisoned(Scripted):
+        async def complete(self, request: Request, place: Place) -> Answer:
+            if place.step == 0:
+                raise Transient("it chokes on this one", status=500)
+            return HI
+
+    async def both() -> list[CallAnswered | BaseException]:
+        retries = Retries(attempts=3, first_pause_s=0.0, longest_pause_s=0.0, forever=True)
+        made = caller(log, Poisoned(log), retries=retries)
+        return await asyncio.gather(*(made.ask(CAUSE, step, REQUEST) for step in (0, 1)), return_exceptions=True)
+
+    poisoned, other = asyncio.run(both())
+    assert isinstance(poisoned, RequestRefused)
+    assert "others" in str(poisoned) or "other requests were answered" in str(poisoned)
+    assert isinstance(other, CallAnswered)
+    assert [event.retry for event in log.events(CallFailed)] == [True, True, False]
+
+
+def test_an_endpoint_that_stays_down_ends_it_although_many_requests_share_the_failures() -> None:
+    log = MemoryLog()
+
+    async def many() -> list[CallAnswered | BaseException]:
+        pace = Pace(PaceOptions(breaker_failures=4, breaker_first_s=0.0001, breaker_longest_s=0.001), 4)
+        retries = Retries(attempts=5, first_pause_s=0.0, longest_pause_s=0.0)
+        made = caller(log, Scripted(log, *[Transient("down", status=503)] * 100), retries=retries, pace=pace)
+        asked = [asyncio.create_task(made.ask(CAUSE, step, REQUEST)) for step in range(8)]
+        done, left = await asyncio.wait(asked, return_when=asyncio.FIRST_EXCEPTION)
+        made.halt("an error")
+        return [*(task.exception() for task in done), *await asyncio.gather(*left, return_exceptions=True)]  # type: ignore[list-item]
+
+    first, *_ = asyncio.run(many())
+    assert isinstance(first, Transient)
+    assert len(log.events(CallStarted)) <= 14, "not five for each of eight"
+
+
+def test_a_broken_cluster_is_told_to_all_who_wait() -> None:
+    log = MemoryLog()
+    made = caller(log, Scripted(log))
+
+    def broken() -> Progress:
+        raise RunError("the cluster is gone")
+
+    made._refresh = broken
+
+    async def many() -> list[CallAnswered | BaseException]:
+        return await asyncio.gather(*(made.ask(CAUSE, step, REQUEST) for step in range(9)), return_exceptions=True)
+
+    assert {str(error) for error in asyncio.run(many())} == {"the cluster is gone"}

@@ -2,11 +2,14 @@
 
 import pytest
 
+from producers.backends.base import Message, Request, Sampling
 from producers.limits import Limits, ahead
 from producers.progress import Progress
+from producers.worst import Asked, Prices, Worst, larger, worst_case
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy
-from tests.unit.producers.memory_log import configured
+from tests.unit.producers.memory_log import MemoryLog, configured
+from tests.unit.producers.test_progress import started, write
 
 
 def progress(**state: object) -> Progress:
@@ -86,3 +89,93 @@ def test_a_trainer_must_be_able_to_tell_of_its_progress() -> None:
     with pytest.raises(ConfigurationError, match="Give 160 or more"):
         Limits(max_ahead=159).check(Policy(), priced=False)
     Limits(max_ahead=160).check(Policy(), priced=False)
+
+
+CALL = Worst(100, 0.01)
+
+
+def asked(under_way: int = 0, together: int = 0, *, again: bool = False) -> Asked:
+    return Asked(CALL, again, [CALL] * under_way, [CALL] * together, CALL)
+
+
+def seen(*lanes: str) -> Progress:
+    """A run in which each of these lanes has one open call."""
+    log = MemoryLog()
+    for lane in lanes:
+        write(log, started(0, lane=lane))
+    return log.refresh(progress())
+
+
+def test_a_call_is_made_when_its_worst_case_fits_beside_what_was_spent_and_what_is_under_way() -> None:
+    limits, made = Limits(max_usd=1.0), spent(0.97)
+    assert limits.may_call(made, asked()) is None
+    made.ledger.lanes, made.ledger.open = seen("main").ledger.lanes, 2
+    assert limits.may_call(made, asked(under_way=2)) is None
+    assert "0.97 are used, 0.03 may be under way" in str(limits.may_call(made, asked(under_way=3)))
+    made.ledger.open = 1
+    assert limits.may_call(made, asked(under_way=1, together=1)) is None
+    made.ledger.open = 2
+    assert limits.may_call(made, asked(under_way=2, together=1)) is not None
+    assert Limits(max_usd=1.02).may_call(made, asked(under_way=2, together=1)) is None
+
+
+def test_what_was_lost_or_is_under_way_elsewhere_is_taken_at_its_worst() -> None:
+    made = progress()
+    made.ledger.prompt_tokens, made.ledger.lost, made.ledger.open = 700, 1, 1
+    assert Limits(max_tokens=1_000).may_call(made, asked()) is None
+    assert Limits(max_tokens=999).may_call(made, asked()) is not None
+    assert Limits(max_tokens=999).may_call(made, asked(under_way=1)) is not None, "one of them is ours"
+
+
+def test_what_failed_and_will_be_attempted_again_is_kept_for_it() -> None:
+    made = progress()
+    made.ledger.started, made.ledger.retrying = 8, 2
+    assert Limits(max_calls=10).may_call(made, asked()) is not None
+    assert Limits(max_calls=10).may_call(made, asked(again=True)) is None
+    assert Limits(max_calls=11).may_call(made, asked()) is None
+
+
+def test_the_first_call_of_a_lane_goes_alone_and_near_a_limit_each_does_while_there_are_others() -> None:
+    limits = Limits(max_calls=100)
+    assert limits.may_call(seen("other"), asked()) is None
+    assert "goes alone" in str(limits.may_call(seen("other"), asked(together=1)))
+    assert limits.may_call(seen("main"), asked(under_way=1, together=90)) is None
+    assert "one by one" in str(limits.may_call(seen("main", "other"), asked(under_way=1, together=1)))
+    assert Limits(max_calls=1_000).may_call(seen("main", "other"), asked(under_way=1, together=1)) is None
+
+
+def test_without_limits_any_number_of_calls_goes_together() -> None:
+    assert Limits().may_call(seen("other"), asked(together=200)) is None
+
+
+def test_a_call_of_which_the_worst_case_is_not_known_fits_no_budget() -> None:
+    request = Request(messages=(Message("user", "Hello?"),))
+    unknown = worst_case(request, Prices(1.0, 1.0))
+    assert unknown == Worst(None, None)
+    assert Limits(max_tokens=10**9).may_call(progress(), Asked(unknown, False, (), (), unknown)) is not None
+    assert larger(CALL, unknown) == unknown
+
+
+def test_the_worst_case_is_the_prompt_and_as_many_tokens_as_the_answer_may_have() -> None:
+    request = Request(messages=(Message("user", "x" * 300),), sampling=Sampling(max_tokens=50))
+    assert worst_case(request, Prices()) == Worst(158, None)
+    assert worst_case(request, Prices(1.0, 2.0)).usd == pytest.approx(208e-6)
+
+
+def test_tokens_are_limited_and_unknown_ones_end_generation() -> None:
+    made = progress()
+    made.ledger.prompt_tokens, made.ledger.completion_tokens = 60, 40
+    assert Limits(max_tokens=101).reached(made) is None
+    assert "--max-tokens 100" in str(Limits(max_tokens=100).reached(made))
+    made.ledger.without_usage = 1
+    assert "cannot be held" in str(Limits(max_tokens=101).reached(made))
+
+
+def test_no_generation_begins_that_could_bring_more_candidates_than_are_wanted() -> None:
+    made = progress(candidates=80, next_number=4)
+    limits = Limits(max_candidates=100)
+    assert limits.complete(made, 4, 20) is None
+    assert "--max-candidates 100" in str(limits.complete(made, 4, 21))
+    assert limits.complete(made, 5, 20) is not None, "one is under way"
+    assert limits.complete(made, 5, 10) is None
+    assert limits.complete(seen("other"), 0, 60) is not None, "and one elsewhere"

@@ -1,0 +1,51 @@
+"""Writing to the log without holding up the event loop: one thread waits for all that is not confirmed yet."""
+
+import asyncio
+from typing import Any
+
+from infra.log import LogWriter
+from schemas.errors import BrokerError
+from schemas.events import Event
+
+
+class Confirming:
+    """Writes of one event loop. An event is handed to the client in `write`, in the order of the calls."""
+
+    def __init__(self, writer: LogWriter) -> None:
+        self._writer = writer
+        self._unconfirmed: list[tuple[Any, asyncio.Future[None]]] = []
+        self._waiter: asyncio.Task[None] | None = None
+
+    async def write(self, event: Event, *, key: str, id: str, causation_id: str) -> None:
+        """Write an event; returns when the cluster has it. Cancelled, it is written none the less.
+
+        Raises BrokerError when the cluster does not take it.
+        """
+        pending = self._writer.send(event, key=key, id=id, causation_id=causation_id)
+        confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._unconfirmed.append((pending, confirmed))
+        if self._waiter is None or self._waiter.done():
+            self._waiter = asyncio.create_task(self._wait())
+        await confirmed
+
+    async def _wait(self) -> None:
+        while self._unconfirmed:
+            batch, self._unconfirmed = self._unconfirmed, []
+            errors = await asyncio.to_thread(self._wait_for, [pending for pending, _ in batch])
+            for (_, confirmed), error in zip(batch, errors, strict=True):
+                if confirmed.done():
+                    continue
+                if error is None:
+                    confirmed.set_result(None)
+                else:
+                    confirmed.set_exception(error)
+
+    def _wait_for(self, pending: list[Any]) -> list[BrokerError | None]:
+        errors: list[BrokerError | None] = []
+        for one in pending:
+            try:
+                self._writer.wait(one)
+                errors.append(None)
+            except BrokerError as error:
+                errors.append(error)
+        return errors
