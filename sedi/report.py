@@ -1,47 +1,108 @@
-"""`sedi report`: what a run made and what it cost."""
+"""`sedi report`: what a run made and what it cost; with `--compare` runs side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, epilog, source_of
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, source_of
 
 if TYPE_CHECKING:
     from consumers.report import Report
+    from infra.source import Source
 
 
 def register(app: typer.Typer) -> None:
     app.command(
         "report",
-        epilog=epilog("sedi report", "sedi report --run demo --json --seeds"),
+        epilog=epilog(
+            "sedi report",
+            "sedi report --run demo --json --seeds",
+            "sedi report --compare baseline mine --html compared.html",
+        ),
     )(report)
 
 
 def report(
     *,
+    runs: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="With --compare: which runs.")] = None,
     run: Run = DEFAULT_RUN,
     seeds: Annotated[bool, typer.Option("--seeds", help="Add a row for each seed in the pool.")] = False,
-    from_files: FromFiles = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Show the runs named (then archives) side by side, against the first.")
+    ] = False,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="With --compare: write a page.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FOLDER", help="With --compare: write PNGs.")] = None,
+    from_files: Annotated[
+        list[Path] | None,
+        typer.Option("--from-files", metavar="FOLDER", help="Read an archive of a run; may be repeated to compare."),
+    ] = None,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """What a run made and what it cost, computed from its log alone.
+    """What a run made and what it cost, computed from its log alone; with --compare, of several side by side.
 
-    Ends with 1 when the books are not in order: an instruction without exactly one verdict.
+    Ends with 1 when the books of the one run are not in order: an instruction without exactly one verdict.
+    Compared are calls, tokens and money per 1,000 kept (also at the same number of kept), yield over time, rejections,
+    how diverse the kept are, and the seeds' scores.
     """
+    from schemas.errors import ConfigurationError
+
+    archives = from_files or []
+    if compare:
+        if seeds:
+            raise ConfigurationError("--seeds is for one run; --compare shows the seeds with --json, all of them.")
+        sources = [source_of(name, None, bootstrap_servers, state_dir) for name in _checked(runs or [])]
+        _compare([*sources, *(source_of("", folder) for folder in archives)], html, plot, as_json)
+        return
+    if runs or html or plot or len(archives) > 1:
+        raise ConfigurationError(
+            "Run names as arguments, --html, --plot and several --from-files are for --compare. Add it, or name the "
+            "one run with --run."
+        )
     from consumers.report import report as report_on
     from sedi.output import print_json
 
-    found = report_on(source_of(run, from_files, bootstrap_servers, state_dir), seeds=seeds)
+    found = report_on(source_of(run, archives[0] if archives else None, bootstrap_servers, state_dir), seeds=seeds)
     if as_json:
         print_json(found)
     else:
         show_report(found)
     if not found.accounted:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _checked(runs: Sequence[str]) -> Sequence[str]:
+    from schemas.topics import check_run_name
+
+    return [check_run_name(name) for name in runs]
+
+
+def _compare(sources: Sequence[Source], html: Path | None, plot: Path | None, as_json: bool) -> None:
+    from consumers.compare import compare
+    from sedi.compare_tables import show_comparison
+    from sedi.output import print_json, tell
+    from sedi.reading_progress import reading_progress
+
+    with reading_progress("Reading the runs") as progress:
+        found = compare(sources, progress)
+    if html is not None:
+        from consumers.compare.page import write_page
+
+        write_page(found, html)
+        tell(f"Written: {html}")
+    if plot is not None:
+        from consumers.compare.plots import write_plots
+
+        tell(f"Drawn: {len(write_plots(found, plot))} figures in {plot}")
+    if as_json:
+        print_json(found)
+    else:
+        show_comparison(found)
 
 
 def show_report(found: Report) -> None:

@@ -1,0 +1,111 @@
+"""How different the kept instructions of a run are from one another: by similarity, by words, by clusters.
+
+The similarity is that which a kept instruction had to its nearest among those kept before it, exactly as the filter
+scores it (`streams.core.rouge_scores`). It is computed of a sample: every n-th, so that at most `SAMPLE` are scored and
+each part of the run counts alike. The words are a guess (`consumers.compare.words`).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from consumers.compare.words import root
+from streams.core.rouge_scores import full_scores_in_order
+from streams.core.tokenize import Tokenizer
+
+SAMPLE = 500
+_BINS = 25
+_SHOWN = 20
+
+
+class Nearest(msgspec.Struct, frozen=True, kw_only=True):
+    """Similarity of kept instructions to the nearest kept before.
+
+    sampled   instructions that it was computed of
+    mean      over them, None when there are none
+    curve     (kept by then, mean from the point before to here)
+    """
+
+    sampled: int
+    mean: float | None
+    curve: tuple[tuple[int, float], ...]
+
+
+class Words(msgspec.Struct, frozen=True, kw_only=True):
+    """Root verbs and their objects, as far as the heuristic finds them.
+
+    with_verb, with_object   kept instructions in which one was found
+    verbs, objects, pairs    distinct ones
+    most                     (verb, object, instructions) of the most frequent pairs
+    """
+
+    with_verb: int
+    with_object: int
+    verbs: int
+    objects: int
+    pairs: int
+    most: tuple[tuple[str, str, int], ...]
+
+
+class Diversity(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the kept instructions.
+
+    cluster_entropy   of the clusters' sizes, in bits; None when nothing is kept
+    balance           that, over what equal clusters would have; None when there is one cluster or nothing kept
+    """
+
+    nearest: Nearest
+    words: Words
+    cluster_entropy: float | None
+    balance: float | None
+
+
+def diversity(texts: Sequence[str], clusters: Sequence[int], tokenizer: Tokenizer) -> Diversity:
+    """The diversity of kept instructions, in the order they were kept, and of the sizes of their clusters."""
+    bits = entropy(clusters)
+    return Diversity(
+        nearest=nearest(texts, tokenizer),
+        words=words(texts),
+        cluster_entropy=bits,
+        balance=None if bits is None or len(clusters) < 2 else bits / math.log2(len(clusters)),
+    )
+
+
+def nearest(texts: Sequence[str], tokenizer: Tokenizer) -> Nearest:
+    """Of every n-th text but the first, which has none before it."""
+    step = max(1, -(-len(texts) // SAMPLE))
+    places = range(max(1, step - 1), len(texts), step)
+    scores = [s.maximum for s in full_scores_in_order(texts, nearest=0, tokenizer=tokenizer, only=places)]
+    width = max(1, -(-len(scores) // _BINS))
+    bins = [(places[min(at + width, len(scores)) - 1] + 1, _mean(scores[at : at + width])) for at in
+            range(0, len(scores), width)]  # fmt: skip
+    return Nearest(sampled=len(scores), mean=_mean(scores) if scores else None, curve=tuple(bins))
+
+
+def words(texts: Sequence[str]) -> Words:
+    """Of all texts."""
+    roots = [found for found in map(root, texts) if found is not None]
+    pairs = Counter((verb, thing) for verb, thing in roots if thing is not None)
+    most = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
+    return Words(
+        with_verb=len(roots),
+        with_object=pairs.total(),
+        verbs=len({verb for verb, _ in roots}),
+        objects=len({thing for _, thing in pairs}),
+        pairs=len(pairs),
+        most=tuple((verb, thing, number) for (verb, thing), number in most),
+    )
+
+
+def entropy(sizes: Sequence[int]) -> float | None:
+    """In bits, of a distribution given by its counts."""
+    total = sum(sizes)
+    if not total:
+        return None
+    return sum(size / total * math.log2(total / size) for size in sizes if size)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

@@ -1,0 +1,167 @@
+"""A comparison as pictures: the same figures for a page (SVG) and for a folder (PNG).
+
+The same comparison gives the same bytes with the same matplotlib: no date, no random ids. Text in an SVG stays text, so
+that it can be found and read aloud; the font is the reader's.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from consumers.compare.comparison import Comparison
+from consumers.compare.side import Point, Side
+from schemas.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLOURS = ("#5b6b7a", "#d9792b", "#3a7d5d", "#8a4f9e", "#b3433f", "#2b7fb8", "#a08a2c", "#444444")
+_STYLES = ("-", "--", "-.", ":")
+_LONGEST = 48  # characters of a run's name in a legend
+
+FIGURES = ("yield", "calls", "cost", "tokens", "rejected", "similarity", "words", "clusters", "seeds")
+
+CAPTIONS = {
+    "yield": "Kept of what was generated: of each stretch of the run (line), and of all up to there (dotted).",
+    "calls": "Answered LLM calls against what was kept.",
+    "cost": "Money against what was kept; runs whose answers do not all say what they cost are left out.",
+    "tokens": "Prompt and completion tokens against what was kept; runs without usage are left out.",
+    "rejected": "What was not kept, by reason, as a share of what was generated.",
+    "similarity": "Similarity (ROUGE-L F) of kept instructions to the nearest kept before, in stretches of a sample.",
+    "words": "Distinct root verbs, objects and pairs of the two among the kept, guessed without a parser.",
+    "clusters": "Kept instructions by cluster, the fullest first, as a share of the kept.",
+    "seeds": "Scores of the seeds (kept / generated of the generations they were shown in), lowest first.",
+}
+
+
+def svg(found: Comparison, name: str) -> str:
+    """A figure as SVG, to stand in a page."""
+    import matplotlib as mpl
+
+    file = io.StringIO()
+    # Ids of clip paths are hashes, of a random salt unless one is given; pages hold several figures.
+    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
+        _figure(found, name).savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return file.getvalue()[file.getvalue().index("<svg") :]
+
+
+def write_plots(found: Comparison, folder: Path) -> list[Path]:
+    """Write each figure as a PNG of its name into the folder, which is made. Raises ConfigurationError."""
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in FIGURES:
+            file = folder / f"{name}.png"
+            _figure(found, name).savefig(file, dpi=150, metadata={"Software": None})
+            written.append(file)
+    except OSError as error:
+        raise ConfigurationError(f"Plots could not be written to {folder}: {error}.") from error
+    return written
+
+
+def _figure(found: Comparison, name: str) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    _DRAWN[name](axes, found)
+    axes.grid(visible=True, alpha=0.25)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _look(place: int) -> dict[str, Any]:
+    return {"color": _COLOURS[place % len(_COLOURS)], "linestyle": _STYLES[place // len(_COLOURS) % len(_STYLES)]}
+
+
+def _label(side: Side) -> str:
+    # A name that begins with an underscore would be left out of the legend, and a dollar sign would be mathematics.
+    return f"run {side.name}"[:_LONGEST].replace("$", r"\$")
+
+
+def _yield(axes: Axes, found: Comparison) -> None:
+    for place, side in enumerate(found.sides):
+        points = side.curve
+        every = max(1, len(points) // 25)
+        stretches = [Point(generated=0, kept=0, calls=0, tokens=0, usd=0.0), *points[every - 1 :: every]]
+        ratios = [(b.generated, (b.kept - a.kept) / (b.generated - a.generated)) for a, b in pairwise(stretches)
+                  if b.generated > a.generated]  # fmt: skip
+        axes.plot([at for at, _ in ratios], [ratio for _, ratio in ratios], label=_label(side), **_look(place))
+        overall = [(point.generated, point.kept / point.generated) for point in points if point.generated]
+        colour = _look(place)["color"]
+        axes.plot([at for at, _ in overall], [ratio for _, ratio in overall], color=colour, linestyle=":", alpha=0.8)
+    axes.set(xlabel="generated", ylabel="kept / generated", ylim=(0, 1))
+
+
+def _against_kept(what: Callable[[Side], list[Any]], label: str) -> Callable[[Axes, Comparison], None]:
+    def draw(axes: Axes, found: Comparison) -> None:
+        for place, side in enumerate(found.sides):
+            values = what(side)
+            if None not in values:
+                axes.plot([point.kept for point in side.curve], values, label=_label(side), **_look(place))
+        axes.set(xlabel="kept", ylabel=label, ylim=(0, None))
+
+    return draw
+
+
+def _rejected(axes: Axes, found: Comparison) -> None:
+    reasons = sorted({reason for side in found.sides for reason in side.rejected})
+    shares = [[side.rejected.get(reason, 0) / max(1, side.generated) for reason in reasons] for side in found.sides]
+    _bars(axes, found, reasons, shares)
+    axes.set(ylabel="share of generated")
+
+
+def _words(axes: Axes, found: Comparison) -> None:
+    counted = [side.diversity.words for side in found.sides]
+    _bars(axes, found, ["verbs", "objects", "pairs"], [[w.verbs, w.objects, w.pairs] for w in counted])
+    axes.set(ylabel="distinct among the kept")
+
+
+def _clusters(axes: Axes, found: Comparison) -> None:
+    # What a cluster holds differs from run to run, so clusters of one number have nothing in common.
+    for place, side in enumerate(found.sides):
+        shares = [size / max(1, side.kept) for size in sorted(side.clusters, reverse=True)]
+        axes.plot(range(1, len(shares) + 1), shares, marker=".", label=_label(side), **_look(place))
+    axes.set(xlabel="cluster, the fullest first", ylabel="share of kept", ylim=(0, None))
+
+
+def _similarity(axes: Axes, found: Comparison) -> None:
+    for place, side in enumerate(found.sides):
+        curve = side.diversity.nearest.curve
+        axes.plot([at for at, _ in curve], [mean for _, mean in curve], label=_label(side), **_look(place))
+    axes.set(xlabel="kept", ylabel="similarity to the nearest", ylim=(0, 1))
+
+
+def _seeds(axes: Axes, found: Comparison) -> None:
+    for place, side in enumerate(found.sides):
+        axes.plot([seed.score for seed in side.seeds], label=_label(side), **_look(place))
+    axes.set(xlabel="seeds, the lowest score first", ylabel="score", ylim=(0, 1))
+
+
+def _bars(axes: Axes, found: Comparison, names: Sequence[str], heights: Sequence[Sequence[float]]) -> None:
+    width = 0.8 / len(heights)
+    for place, (side, values) in enumerate(zip(found.sides, heights, strict=True)):
+        positions = [number + width * (place + 0.5) - 0.4 for number in range(len(names))]
+        axes.bar(positions, values, width=width, label=_label(side), color=_look(place)["color"])
+    axes.set_xticks(range(len(names)), names, fontsize=8)
+
+
+_DRAWN: dict[str, Callable[[Axes, Comparison], None]] = {
+    "yield": _yield,
+    "calls": _against_kept(lambda side: [point.calls for point in side.curve], "answered calls"),
+    "cost": _against_kept(lambda side: [point.usd for point in side.curve], "USD"),
+    "tokens": _against_kept(lambda side: [point.tokens for point in side.curve], "tokens"),
+    "rejected": _rejected,
+    "similarity": _similarity,
+    "words": _words,
+    "clusters": _clusters,
+    "seeds": _seeds,
+}

@@ -1,0 +1,192 @@
+"""One run, as a comparison sees it: read in one pass.
+
+Held while reading: the run's fold (`consumers.fold`), five numbers for each generation, and the texts of the kept
+instructions. What stands twice in the log counts once, as in the report; what the filter has not decided yet does not
+count. What a call cost is the endpoint's word; None is not known, and then so is every sum it is in.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from consumers.compare.diversity import Diversity, diversity
+from consumers.counts import Calls, counts_of
+from consumers.fold import RunFold
+from infra.record import Record
+from infra.run import configuration
+from infra.source import TOPICS, Source
+from schemas.events import InstructionKept, InstructionsGenerated
+from schemas.policy import Mode
+from streams.core.scores import SeedScore
+from streams.core.tokenize import tokenizer
+
+_POINTS = 200
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Sums up to and with a generation. `calls` are the answers it took; tokens are prompt and completion together."""
+
+    generated: int
+    kept: int
+    calls: int
+    tokens: int | None
+    usd: float | None
+
+
+class ScoredSeed(msgspec.Struct, frozen=True, kw_only=True):
+    """A seed that was shown, in the pool still or replaced since, with its score: kept / generated."""
+
+    id: str
+    instruction: str
+    generated: int
+    kept: int
+    score: float
+    in_pool: bool
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """A run.
+
+    name           what it is called in the comparison: the run's name, with a number where two are called the same
+    calls          attempts by how they ended; those that were `answered` are what is compared
+    prompt_tokens, completion_tokens, usd   of all answers
+    curve          some 200 points over the run, the last one among them
+    seeds          those with a score, lowest first; of equal ones in the order of their ids
+    """
+
+    name: str
+    run: str
+    source: str
+    mode: Mode
+    threshold: float
+    feedback: bool
+    generations: int
+    generated: int
+    kept: int
+    kept_share: float | None = msgspec.field(name="yield")
+    calls: Calls
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    usd: float | None
+    rejected: dict[str, int]
+    unparsed: dict[str, int]
+    clusters: tuple[int, ...]
+    diversity: Diversity
+    seeds: tuple[ScoredSeed, ...]
+    curve: tuple[Point, ...]
+
+
+@dataclass
+class Read:
+    """What one pass over a run gathers.
+
+    taken   by offset of `generated`: calls, tokens and cost of the generation
+    texts   (generated_offset, place, instruction) of what was kept
+    """
+
+    fold: RunFold
+    taken: dict[int, tuple[int, int | None, float | None]] = field(default_factory=dict)
+    texts: list[tuple[int, int, str]] = field(default_factory=list)
+
+    def apply(self, record: Record) -> None:
+        fresh = self.fold.apply(record)
+        event = None if record.decoded is None else record.decoded.event
+        if isinstance(event, InstructionsGenerated):
+            self.taken[record.offset] = _taken(event)
+        elif fresh and isinstance(event, InstructionKept):
+            self.texts.append((event.generated_offset, event.place, event.instruction))
+
+    def points(self) -> list[Point]:
+        """The run's course: a point for each decided generation."""
+        verdicts = self.fold.verdicts
+        points: list[Point] = []
+        last = Point(generated=0, kept=0, calls=0, tokens=0, usd=0.0)
+        for offset in sorted(verdicts.generations):
+            told = verdicts.told.get(offset)
+            if told is None:
+                continue
+            calls, tokens, usd = self.taken[offset]
+            last = Point(
+                generated=last.generated + told.generated,
+                kept=last.kept + told.kept,
+                calls=last.calls + calls,
+                tokens=None if last.tokens is None or tokens is None else last.tokens + tokens,
+                usd=None if last.usd is None or usd is None else last.usd + usd,
+            )
+            points.append(last)
+        return points
+
+
+def read_side(source: Source, name: str | None = None, progress: Callable[[int], None] = lambda _: None) -> "Course":
+    """Read a run. `progress` is told of each thousand records. Raises RunError when there is no such run."""
+    configured, _ = configuration(source)
+    read = Read(RunFold(configured))
+    with source.open(TOPICS) as reading:
+        for number, record in enumerate(reading.rest(), start=1):
+            read.apply(record)
+            if number % 1000 == 0:
+                progress(1000)
+    fold, policy = read.fold, configured.policy
+    counts = counts_of(fold)
+    texts = [text for offset, _, text in sorted(read.texts) if offset <= fold.verdicts.decided_offset]
+    points = read.points()
+    side = Side(
+        name=name or configured.run,
+        run=configured.run,
+        source=source.name,
+        mode=policy.mode,
+        threshold=policy.threshold,
+        feedback=policy.feedback,
+        generations=counts.generations,
+        generated=counts.generated - counts.undecided,
+        kept=counts.kept,
+        kept_share=counts.kept_share,
+        calls=counts.calls,
+        prompt_tokens=counts.tokens.prompt if not counts.tokens.answers_without else None,
+        completion_tokens=counts.tokens.completion if not counts.tokens.answers_without else None,
+        usd=counts.cost.usd,
+        rejected=counts.rejected,
+        unparsed=counts.unparsed,
+        clusters=counts.clusters,
+        diversity=diversity(texts, counts.clusters, tokenizer(policy.tokenizer)),
+        seeds=_seeds(fold),
+        curve=_thinned(points),
+    )
+    return Course(side, points)
+
+
+@dataclass(frozen=True)
+class Course:
+    """A side, and its curve with every point."""
+
+    side: Side
+    points: list[Point]
+
+
+def _taken(event: InstructionsGenerated) -> tuple[int, int | None, float | None]:
+    usages = [answer.usage for answer in event.answers]
+    known = [usage.prompt_tokens + usage.completion_tokens for usage in usages if usage is not None]
+    return len(event.answers), sum(known) if len(known) == len(usages) else None, event.cost_usd
+
+
+def _thinned(points: list[Point]) -> tuple[Point, ...]:
+    step = -(-len(points) // _POINTS) or 1
+    chosen = points[step - 1 :: step]
+    return tuple(chosen if not points or chosen[-1:] == points[-1:] else [*chosen, points[-1]])
+
+
+def _seeds(fold: RunFold) -> tuple[ScoredSeed, ...]:
+    tasks = {seed.task.id: (seed.task, True) for seed in fold.pool.active}
+    tasks |= {id: (gone.seed.task, False) for id, gone in fold.pool.evicted.items() if id not in tasks}
+    rows = []
+    for id, (task, in_pool) in tasks.items():
+        score = fold.verdicts.scores.get(id, SeedScore())
+        if score.value is not None:
+            rows.append(
+                ScoredSeed(
+                    id=id, instruction=task.instruction, generated=score.generated, kept=score.kept,
+                    score=score.value, in_pool=in_pool,
+                )
+            )  # fmt: skip
+    return tuple(sorted(rows, key=lambda row: (row.score, row.id)))

@@ -1,0 +1,145 @@
+"""A comparison as tables of text, for the terminal and for the page alike."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from consumers.compare.comparison import Comparison, Spent
+from consumers.compare.side import ScoredSeed, Side
+
+_SEEDS = 3
+_PAIRS = 10
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns whose name begins with '#' (which is not shown) hold numbers."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def tables(found: Comparison) -> list[Table]:
+    """What is told of the runs, the most asked-for first."""
+    runs = tuple(f"#{side.name}" for side in found.sides)
+    made = [
+        Table(f"Taken by the time {found.common_kept:,} were kept", ("", *runs), _spent(found.at_common)),
+        Table("The whole runs", ("", *runs), _whole(found)),
+        Table("Diversity of the kept", ("", *runs), _diversity(found)),
+        Table("Rejected, of what was generated", ("reason", *runs), _rejected(found)),
+    ]
+    pairs = [_pairs(side) for side in found.sides if side.diversity.words.most]
+    return made + pairs + [_seeds(side) for side in found.sides if side.seeds]
+
+
+def _spent(spent: tuple[Spent, ...]) -> tuple[tuple[str, ...], ...]:
+    def row(name: str, cell: Callable[[Spent], str]) -> tuple[str, ...]:
+        return (name, *(cell(one) for one in spent))
+
+    return (
+        row("kept", lambda one: _count(one.kept)),
+        row("generated", lambda one: _count(one.generated)),
+        row("calls", lambda one: _count(one.calls)),
+        row("calls per 1,000 kept", lambda one: _against(_tenths(one.calls_per_1000_kept), one.calls_ratio)),
+        row("tokens", lambda one: _count(one.tokens)),
+        row("tokens per 1,000 kept", lambda one: _against(_whole_number(one.tokens_per_1000_kept), one.tokens_ratio)),
+        row("USD", lambda one: _money(one.usd)),
+        row("USD per 1,000 kept", lambda one: _against(_money(one.usd_per_1000_kept), one.usd_ratio)),
+    )
+
+
+def _whole(found: Comparison) -> tuple[tuple[str, ...], ...]:
+    def row(name: str, cell: Callable[[Side], str]) -> tuple[str, ...]:
+        return (name, *(cell(side) for side in found.sides))
+
+    return (
+        row("mode", lambda side: side.mode),
+        row("threshold", lambda side: f"{side.threshold:g}"),
+        row("feedback", lambda side: "on" if side.feedback else "off"),
+        row("yield", lambda side: _percent(side.kept_share)),
+        row("attempts at calls", lambda side: _count(side.calls.started)),
+        row("parts not parsed", lambda side: _count(sum(side.unparsed.values()))),
+        *_spent(found.spent),
+    )
+
+
+def _diversity(found: Comparison) -> tuple[tuple[str, ...], ...]:
+    def row(name: str, cell: Callable[[Side], str]) -> tuple[str, ...]:
+        return (name, *(cell(side) for side in found.sides))
+
+    return (
+        row("mean similarity to the nearest kept before", lambda side: _decimals(side.diversity.nearest.mean)),
+        row("… of so many sampled", lambda side: _count(side.diversity.nearest.sampled)),
+        row("distinct root verbs (guessed)", lambda side: _count(side.diversity.words.verbs)),
+        row("distinct direct objects (guessed)", lambda side: _count(side.diversity.words.objects)),
+        row("distinct pairs of them", lambda side: _count(side.diversity.words.pairs)),
+        row("share in which a verb was found", lambda side: _share(side.diversity.words.with_verb, side.kept)),
+        row("share in which an object was found", lambda side: _share(side.diversity.words.with_object, side.kept)),
+        row("entropy of the clusters, bits", lambda side: _decimals(side.diversity.cluster_entropy)),
+        row("… over that of equal ones", lambda side: _decimals(side.diversity.balance)),
+    )
+
+
+def _rejected(found: Comparison) -> tuple[tuple[str, ...], ...]:
+    reasons = sorted(
+        {reason for side in found.sides for reason in side.rejected},
+        key=lambda reason: (-sum(side.rejected.get(reason, 0) for side in found.sides), reason),
+    )
+    return tuple(
+        (reason, *(f"{_count(n)} ({_share(n, side.generated)})" for side in found.sides
+                   for n in [side.rejected.get(reason, 0)]))
+        for reason in reasons
+    )  # fmt: skip
+
+
+def _pairs(side: Side) -> Table:
+    rows = tuple((verb, thing, _count(number)) for verb, thing, number in side.diversity.words.most[:_PAIRS])
+    return Table(f"Frequent pairs, run {side.name}", ("verb", "object", "#kept"), rows)
+
+
+def _seeds(side: Side) -> Table:
+    lowest = side.seeds[:_SEEDS]
+    highest = side.seeds[max(len(lowest), len(side.seeds) - _SEEDS) :]
+    return Table(
+        f"Run {side.name}: the lowest and the highest scored of {len(side.seeds):,} seeds",
+        ("#score", "#kept", "#generated", "in the pool", "instruction"),
+        tuple(_seed(seed) for seed in (*lowest, *highest)),
+    )
+
+
+def _seed(seed: ScoredSeed) -> tuple[str, ...]:
+    text = " ".join(seed.instruction.split())
+    pooled = "yes" if seed.in_pool else "replaced"
+    return _decimals(seed.score), _count(seed.kept), _count(seed.generated), pooled, text
+
+
+def _against(amount: str, ratio: float | None) -> str:
+    return amount if ratio is None else f"{amount} (× {ratio:.3f})"
+
+
+def _count(number: int | None) -> str:
+    return "unknown" if number is None else f"{number:,}"
+
+
+def _whole_number(number: float | None) -> str:
+    return "unknown" if number is None else f"{number:,.0f}"
+
+
+def _tenths(number: float | None) -> str:
+    return "unknown" if number is None else f"{number:,.1f}"
+
+
+def _decimals(number: float | None) -> str:
+    return "–" if number is None else f"{number:.3f}"
+
+
+def _money(amount: float | None) -> str:
+    return "unknown" if amount is None else f"${amount:,.4f}"
+
+
+def _percent(part: float | None) -> str:
+    return "–" if part is None else f"{100 * part:.1f} %"
+
+
+def _share(part: int, whole: int) -> str:
+    return _percent(part / whole if whole else None)

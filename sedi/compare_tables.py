@@ -1,0 +1,23 @@
+"""What `sedi report --compare` shows people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sedi.output import console, table
+
+if TYPE_CHECKING:
+    from consumers.compare import Comparison
+
+_TEXT = 90
+
+
+def show_comparison(found: Comparison) -> None:
+    """The tables, on standard output."""
+    from consumers.compare.tables import tables
+
+    out = console()
+    for shown in tables(found):
+        rows = [[cell if len(cell) <= _TEXT else cell[: _TEXT - 1] + "…" for cell in row] for row in shown.rows]
+        out.print(table(shown.title, shown.columns, rows))
+    out.print("× is against the first run; below 1 saves. Verbs and objects are guessed without a parser.")

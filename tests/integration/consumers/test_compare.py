@@ -1,0 +1,50 @@
+"""`sedi report --compare` of a run on the real log and of an archive, as the command that people call."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from infra.archiving import write_archive
+from infra.log import LogWriter
+from infra.temporary_broker import TemporaryBroker
+from infra.topics import apply
+from sedi.main import main
+from tests.unit.consumers.told_run import whole_run
+
+
+def test_a_run_and_its_archive_are_compared_and_the_page_and_plots_written(
+    broker: TemporaryBroker,
+    run: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("SEDI_BOOTSTRAP_SERVERS", broker.bootstrap)
+    monkeypatch.setenv("SEDI_STATE_DIR", str(broker.settings.state_dir))
+    story = whole_run(run)
+    apply(broker.settings, run, story.policy.batch_size)
+    with LogWriter(broker.settings, run, "test") as log:
+        story.write(log)
+    archive = tmp_path / "archive"
+    write_archive(broker.settings, run, archive)
+    html, plots = tmp_path / "compared.html", tmp_path / "plots"
+    called = ["report", "--compare", run, "--from-files", str(archive)]
+
+    assert main([*called, "--json", "--html", str(html), "--plot", str(plots)]) == 0
+
+    printed = json.loads(capsys.readouterr().out)
+    first, second = printed["sides"]
+    assert (first["name"], second["name"]) == (run, f"{run} (2)")
+    for name in ("generated", "kept", "calls", "usd", "rejected", "clusters", "diversity", "seeds", "curve"):
+        assert first[name] == second[name], name
+    assert (first["generated"], first["kept"]) == (10, 5)
+    assert printed["at_common"][1]["calls_ratio"] == 1
+    assert html.read_text().count("<svg") == len(list(plots.iterdir())) == 9
+
+    assert main(called) == 0
+    assert "calls per 1,000 kept" in capsys.readouterr().out
+    assert main(["report", "--compare", run]) == 2
+    assert "1 runs were given" in capsys.readouterr().err
+    assert main(["report", run]) == 2
+    assert "are for --compare" in capsys.readouterr().err
