@@ -22,7 +22,7 @@ run: setup
 	@$(BIN)/sedi run --preset demo
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: setup
 	$(BIN)/ruff check .

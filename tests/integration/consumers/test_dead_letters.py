@@ -22,6 +22,7 @@ from schemas import ids
 from schemas.envelope import Meta, encode
 from schemas.events import BatchRow, Event, ReplaceSeeds, StepLogged, TrainingLogged
 from schemas.policy import policy_for
+from schemas.registry import SPECS, spec_of
 from sedi.main import main
 from tests.conftest import ROOT
 from tests.integration.consumers import updated
@@ -51,10 +52,12 @@ def start_updated_worker(rig: Rig) -> None:
         )
 
 
-def put_as_version_2(writer: LogWriter, topic: str, event: Event, id: str) -> int:
+def put_as_next_version(writer: LogWriter, topic: str, event: Event, id: str) -> int:
     """What a newer program writes: a version that this one does not know."""
     key, value, headers = encode(event, id, Meta(id, "/sedi/newer/test", "2026-11-21T08:00:00Z"))
-    newer = [(name, said.replace(b".v1", b".v2") if name == "ce_type" else said) for name, said in headers]
+    spec = spec_of(type(event))
+    known, next_one = f".v{spec.version}".encode(), f".v{spec.version + 1}".encode()
+    newer = [(name, said.replace(known, next_one) if name == "ce_type" else said) for name, said in headers]
     return writer.put(topic, 0, key, value, newer).offset
 
 
@@ -95,9 +98,9 @@ def test_what_a_newer_program_wrote_is_put_aside_and_decided_after_the_update(
     with rig.writer() as writer:
         write(writer, 0)
         newer = ids.generation_id("g0", 1)
-        put_as_version_2(writer, "generated", generation(1, seeds()), newer)
+        put_as_next_version(writer, "generated", generation(1, seeds()), newer)
         last = write(writer, 2)
-        put_as_version_2(writer, "training-log", window(0), ids.window_id(1, 0))
+        put_as_next_version(writer, "training-log", window(0), ids.window_id(1, 0))
         writer.write(window(1), key="1/1", id=ids.window_id(1, 1))
 
     rig.start_worker()
@@ -112,7 +115,9 @@ def test_what_a_newer_program_wrote_is_put_aside_and_decided_after_the_update(
         ("generated", 1, None),
         ("training-log", 0, None),
     ]
-    assert "InstructionsGenerated v2 is not known here" in listed[0]["error"]
+    assert (
+        f"InstructionsGenerated v{SPECS['InstructionsGenerated'].version + 1} is not known here" in listed[0]["error"]
+    )
     code, refused = dlq(rig, capsys, "retry", "--all")
     assert (code, refused["retried"], refused["refused"]) == (1, 0, 2)
     assert len(rig.records("generated")) == 3

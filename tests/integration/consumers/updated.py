@@ -1,4 +1,4 @@
-"""This program after an update: it knows a second version of two events, and how to read the first.
+"""This program after an update: it knows a further version of two events, and how to read the one before.
 
 `python -m tests.integration.consumers.updated RUN` is the updated worker.
 """
@@ -16,12 +16,13 @@ NAMES = ("InstructionsGenerated", "TrainingLogged")
 
 
 def install(put: Callable[[dict[Any, Any], Any, Any], None] = dict.__setitem__) -> None:
-    """Register the second versions; `put` may be a test's `monkeypatch.setitem`, which takes them back."""
+    """Register the further versions; `put` may be a test's `monkeypatch.setitem`, which takes them back."""
     for name in NAMES:
-        spec = replace(SPECS[name], version=2)
+        version = SPECS[name].version
+        spec = replace(SPECS[name], version=version + 1)
         put(SPECS, name, spec)
         put(registry._BY_CLASS, spec.cls, spec)
-        put(UPCASTERS, (name, 1), dict)
+        put(UPCASTERS, (name, version), dict)
 
 
 if __name__ == "__main__":
