@@ -12,6 +12,7 @@ the numbers, rounded, are the classifier. Applying it is plain arithmetic in one
 import math
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import ConfigurationError
@@ -29,6 +30,7 @@ MAX_TEXTS = 20_000
 DIGITS = 7
 LONGEST_KNOWN = 30  # longer words are not remembered
 WORDS_KNOWN = 20_000
+_TEXTS_AT_ONCE = 2_000
 
 
 class ClusterModel:
@@ -80,6 +82,26 @@ class ClusterModel:
         norm = math.sqrt(np.add.accumulate(squares)[-1])
         sums = np.add.accumulate(weighted[:, 1:])[-1].tolist()
         return tuple((total / norm if norm else 0.0) - mean for total, mean in zip(sums, means, strict=True))
+
+    def coordinates_of(self, counts: Any) -> list[tuple[float, ...]]:
+        """`coordinates` of many texts at once, bit for bit; `counts`: sparse [texts][columns] of their n-grams."""
+        import numpy as np
+
+        counts = counts.sorted_indices()  # sums go by column
+        found: list[tuple[float, ...]] = []
+        for start in range(0, counts.shape[0], _TEXTS_AT_ONCE):
+            block = counts[start : start + _TEXTS_AT_ONCE]
+            weighted = self._weights[block.indices] * block.data[:, None]
+            weighted[:, 0] *= weighted[:, 0]
+            lengths = np.diff(block.indptr)
+            sums = np.zeros((len(lengths), weighted.shape[1]))
+            for place in range(int(lengths.max(initial=0))):  # the next column of every text that has one
+                some = lengths > place
+                sums[some] += weighted[block.indptr[:-1][some] + place]
+            norms = np.sqrt(sums[:, :1])
+            places = np.divide(sums[:, 1:], norms, out=np.zeros_like(sums[:, 1:]), where=norms > 0)
+            found += map(tuple, (places - np.array(self._numbers.means)).tolist())
+        return found
 
     def cluster(self, text: str) -> int:
         """The cluster of a text, 0 .. 2**axes - 1."""
@@ -157,7 +179,7 @@ def fit(texts: Sequence[str], policy: Policy) -> Classifier:
         idf=idf,
         components=components,
         means=means,
-        cuts=_nested_cuts([model.coordinates(text) for text in sample], axes),
+        cuts=_nested_cuts(model.coordinates_of(counts), axes),
     )
 
 
@@ -185,7 +207,7 @@ def _counts(rows: Sequence[Sequence[int]], columns: int) -> Any:
     from scipy import sparse
 
     ends = np.cumsum([0, *map(len, rows)])
-    flat = np.fromiter((number for row in rows for number in row), dtype=np.int64, count=int(ends[-1]))
+    flat = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=int(ends[-1]))
     return sparse.csr_matrix((np.ones(len(flat)), flat, ends), shape=(len(rows), columns))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
 from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -120,6 +121,22 @@ def test_applying_adds_in_the_order_of_the_columns_so_that_it_is_the_same_on_eve
             total([count * (axis[place] * classifier.idf[place]) for place, count in counts]) / norm - mean
             for axis, mean in zip(classifier.components, classifier.means, strict=True)
         )
+
+
+@pytest.mark.parametrize("texts", [[*TEXTS, *OTHERS], ["?", ""], TEXTS[:1]])
+def test_many_texts_at_once_have_the_very_coordinates_of_each(
+    texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cut is one of them, and a text on the cut must not fall below it when it comes alone."""
+    monkeypatch.setattr(clusters, "_TEXTS_AT_ONCE", 7)
+    model = ClusterModel(fit(TEXTS, policy_for(batch_size=8)))
+    column = {term: place for place, term in enumerate(model._numbers.vocabulary)}
+    counts = np.zeros((len(texts), len(column)))
+    for row, text in enumerate(texts):
+        for term in char_ngrams(text, NGRAMS):
+            if term in column:
+                counts[row, column[term]] += 1
+    assert model.coordinates_of(csr_matrix(counts)) == [model.coordinates(text) for text in texts]
 
 
 def test_a_fit_counts_as_scikit_learns_vectorizer_does() -> None:
