@@ -25,8 +25,10 @@ from schemas.errors import RunError
 
 _DECIDING_TOPICS = ("run", "generated", "kept", "rejected")
 _WORTH_SHARING = 4_000  # generations; a process needs a second to start
-_SKIP = 0.25  # what it costs to take a generation as recorded, as a part of deciding it again
-_CONDUCT = 0.2  # what it costs the conductor besides
+# What a generation costs, as a part of deciding it again: to take it as recorded, to decide it.
+_COSTS = 0.2, 1.0
+_CONDUCTORS_COSTS = 0.3, 1.2
+_START = 800.0  # generations that could be decided while a process starts
 
 
 def audit(
@@ -98,16 +100,21 @@ def _starts(source: Source, jobs: int) -> list[int]:
         end = reading.ends()["generated", 0]
     if jobs < 2 or end < _WORTH_SHARING:
         return [0]
-    low, high = 0.0, float(end) * (1 + _CONDUCT)
+    low, high = 0.0, 2.0 * end
     starts: list[float] = []
     for _ in range(50):  # find the time in which `jobs` processes together reach the end
         time_each = (low + high) / 2
         starts = [0.0]
-        for number in range(jobs):
-            own = _CONDUCT * end if number == jobs - 1 else 0.0
-            starts.append(starts[-1] + max(0.0, time_each - own - _SKIP * starts[-1]))
-        low, high = (time_each, high) if starts[-1] < end else (low, time_each)
-    return [round(start) for start in starts[:-1]]
+        for _ in range(jobs - 1):
+            starts.append(_reached(starts[-1], time_each - _START, *_COSTS))
+        reached = _reached(starts[-1], time_each, *_CONDUCTORS_COSTS)
+        low, high = (time_each, high) if reached < end else (low, time_each)
+    return sorted({round(start) for start in starts})
+
+
+def _reached(start: float, time: float, skip: float, decide: float) -> float:
+    """How far a process gets that takes what lies before `start` as recorded and decides from there on."""
+    return start + max(0.0, time - skip * start) / decide
 
 
 class _Part:

@@ -10,9 +10,10 @@ the numbers, rounded, are the classifier. Applying it is plain arithmetic in one
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from itertools import chain
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import ConfigurationError
@@ -53,27 +54,30 @@ class ClusterModel:
         axes = np.array(self._numbers.components, dtype=np.float64).reshape(len(self._numbers.means), len(idf))
         return np.column_stack((idf, (axes * idf).T))
 
-    def _columns_of(self, word: str) -> "Columns":
-        known = self._known.get(word)
-        if known is None:
-            import numpy as np
+    def _read(self, word: str) -> "Columns":
+        """The columns of a word's n-grams, remembered."""
+        import numpy as np
 
-            terms = char_ngrams(word, self._numbers.ngrams)
-            known = np.array([self._column[term] for term in terms if term in self._column], dtype=np.intp)
-            if len(self._known) >= WORDS_KNOWN:
-                self._known.clear()
-            self._known[word] = known
-        return known
+        terms = char_ngrams(word, self._numbers.ngrams)
+        columns = np.array([self._column[term] for term in terms if term in self._column], dtype=np.intp)
+        if len(self._known) >= WORDS_KNOWN:
+            self._known.clear()
+        self._known[word] = columns
+        return columns
 
     def coordinates(self, text: str) -> tuple[float, ...]:
         """The text's place on each PCA axis."""
         import numpy as np
 
         means = self._numbers.means
-        known = [columns for word in text.lower().split() if len(columns := self._columns_of(word))]
-        if not known:
+        known = self._known
+        found = [
+            columns if (columns := known.get(word)) is not None else self._read(word) for word in text.lower().split()
+        ]
+        all_columns = np.concatenate(found) if found else ()
+        if not len(all_columns):
             return tuple(0.0 - mean for mean in means)
-        counts = np.bincount(np.concatenate(known))
+        counts = np.bincount(all_columns)
         columns = counts.nonzero()[0]
         weighted = self._weights[columns] * counts[columns, None]
         # Sums are accumulated in the order of the columns: `np.sum` and `dot` add in an order that is their own affair.
@@ -191,10 +195,10 @@ def _term_counts(texts: Sequence[str]) -> tuple[tuple[str, ...], Any]:
     import numpy as np
     from scipy import sparse
 
-    words: dict[str, int] = {}
-    lines = [[words.setdefault(word, len(words)) for word in text.lower().split()] for text in texts]
-    terms: dict[str, int] = {}
-    pieces = [[terms.setdefault(term, len(terms)) for term in char_ngrams(word, NGRAMS)] for word in words]
+    words: defaultdict[str, int] = defaultdict(count().__next__)  # numbered as they come
+    lines = [[words[word] for word in text.lower().split()] for text in texts]
+    terms: defaultdict[str, int] = defaultdict(count().__next__)
+    pieces = [[terms[term] for term in char_ngrams(word, NGRAMS)] for word in words]
     matrix = _counts(lines, len(words)) @ _counts(pieces, len(terms))
     totals = np.asarray(matrix.sum(axis=0)).ravel().tolist()
     chosen = sorted(sorted(terms, key=lambda term: (-totals[terms[term]], term))[:MAX_COLUMNS])

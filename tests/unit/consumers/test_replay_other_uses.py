@@ -142,6 +142,8 @@ def test_an_audit_shared_between_processes_finds_the_same(
     source: ArchiveSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sharing, "_WORTH_SHARING", 1)
+    monkeypatch.setattr(sharing, "_START", 0.0)
+    assert len(sharing._starts(source, 2)) == 2
     alone, shared = audit(source), audit(source, jobs=2)
     assert msgspec.structs.replace(shared, seconds=0.0) == msgspec.structs.replace(alone, seconds=0.0)
     assert alone.divergences == 0 and alone.checked["commands"] > 0
