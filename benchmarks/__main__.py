@@ -69,9 +69,10 @@ def _export(options: argparse.Namespace, console: Console) -> int:
 
 def _replay(options: argparse.Namespace, console: Console) -> int:
     with _progress() as step:
-        found = replay.measure(options.replay_instructions, step)
+        found = [replay.measure(style, options.replay_instructions, step) for style in replay.STYLES]
     path = options.out / "replay.json"
-    replay.show(console, found)
+    for result in found:
+        replay.show(console, result)
     replay.write_json(path, found)
     console.print(f"written: {path}")
     return 0

@@ -1,8 +1,10 @@
 """How fast an audit goes, beside a bare consumer that reads and decodes the same topics of the same log.
 
-The log is made by the core, without the worker around it: generations of `PER_GENERATION` instructions with the call
-that gave them, and the filter's whole word on each. Nearly all are kept, which is the most work for an audit. The
-readers run in processes of their own, in turns, on the same broker; the best of `ROUNDS` counts, for each.
+Logs are made by the core, without the worker around it: generations of `PER_GENERATION` instructions, the calls that
+gave them, and the filter's whole word on each. One is of the `alpaca` style, a call for all; one of `two-step`, as
+`make run` makes it, a call for the list and one for each answer: the more of a log is calls, the less of it is decided.
+Nearly all are kept, which is the most work for an audit. The readers run in processes of their own, in turns, on the
+same broker; the best of `ROUNDS` counts, for each.
 """
 
 import json
@@ -32,7 +34,8 @@ from schemas.seeds import SeedTask
 from streams.core import decider
 from streams.core.seeds import SeedPool
 
-INSTRUCTIONS = 50_000
+INSTRUCTIONS = 30_000
+STYLES = ("alpaca", "two-step")
 PER_GENERATION = 5
 ROUNDS = 3
 _RUN = "bench"
@@ -63,34 +66,35 @@ class Reading:
 
 @dataclass(frozen=True)
 class Result:
-    """The readers of a log of so many instructions, of which so many were kept."""
+    """The readers of a log of a style and so many instructions, of which so many were kept."""
 
+    style: str
     instructions: int
     kept: int
     bare: Reading
     audits: tuple[Reading, ...]
 
 
-def measure(instructions: int, step: Step) -> Result:
-    """Make the log and read it all ways. Raises AssertionError when the audit finds a divergence in it."""
+def measure(style: str, instructions: int, step: Step) -> Result:
+    """Make a log and read it all ways. Raises AssertionError when the audit finds a divergence in it."""
     settings = Settings(state_dir=Path("build/benchmarks/state"), cache_dir=Path(".cache"))
     ways = sorted({0, 1, os.cpu_count() or 1})
     with temporary_broker(settings, short_lived=False) as broker:
-        kept = make(broker.settings, instructions // PER_GENERATION, step)
+        kept = make(broker.settings, style, instructions // PER_GENERATION, step)
         found: dict[int, list[Reading]] = {jobs: [] for jobs in ways}
         for number in range(ROUNDS):
             for jobs, readings in found.items():
-                step(f"reading {instructions:,} instructions with {jobs} jobs, round {number + 1} of {ROUNDS}")
+                step(f"reading {instructions:,} of style {style}, {jobs} jobs, round {number + 1} of {ROUNDS}")
                 readings.append(_child(jobs, broker.bootstrap))
     best = {jobs: min(readings, key=lambda reading: reading.seconds) for jobs, readings in found.items()}
     bare = best.pop(0)
     audits = tuple(replace(reading, ratio=bare.seconds / reading.seconds) for reading in best.values())
-    return Result(instructions, kept, bare, audits)
+    return Result(style, instructions, kept, bare, audits)
 
 
 def show(console: Console, result: Result) -> None:
     """The readers, a line each."""
-    table = Table(title=f"Reading a log of {result.instructions:,} instructions, {result.kept:,} kept")
+    table = Table(title=f"A log of {result.instructions:,} instructions ({result.style}), {result.kept:,} kept")
     for column in ("reader", "records", "s", "records/s", "of the bare one's speed", "peak MB"):
         table.add_column(column, justify="left" if column == "reader" else "right")
     for reading in (result.bare, *result.audits):
@@ -102,11 +106,11 @@ def show(console: Console, result: Result) -> None:
     console.print(table)
 
 
-def write_json(path: Path, result: Result) -> None:
-    path.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
+def write_json(path: Path, results: list[Result]) -> None:
+    path.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n", encoding="utf-8")
 
 
-def make(settings: Settings, generations: int, step: Step) -> int:
+def make(settings: Settings, style: str, generations: int, step: Step) -> int:
     """Write the log of a run; returns how many instructions were kept."""
     policy = policy_for()
     seeds = tuple(
@@ -123,7 +127,7 @@ def make(settings: Settings, generations: int, step: Step) -> int:
                 step("writing the log", offset, generations)
             tasks = tuple(Instruction(instruction=text, output=_OUTPUT) for text in islice(texts, PER_GENERATION))
             shown = tuple(seed.id for seed in pool.sample(policy.seeds_per_request, policy.rng_seed, "main", offset))
-            _generate(log, offset, tasks, shown)
+            _generate(log, style, offset, tasks, shown)
             state = _decide(log, state, offset, tasks, shown)
     return len(state.kept)
 
@@ -132,24 +136,29 @@ def _configured(policy: Policy, seeds: tuple[SeedTask, ...]) -> decider.RunConfi
     return decider.RunConfigured(run=_RUN, policy=policy, seeds=seeds, versions={})
 
 
-def _generate(log: LogWriter, number: int, tasks: tuple[Instruction, ...], shown: tuple[str, ...]) -> None:
+def _generate(log: LogWriter, style: str, number: int, tasks: tuple[Instruction, ...], shown: tuple[str, ...]) -> None:
     id = ids.generation_id("main", number)
-    request = ids.request_id(id, 0)
-    raw = "\n###\n".join(
-        f"{place}. Instruction: {task.instruction}\n{place}. Input: <noinput>\n{place}. Output: {task.output}"
-        for place, task in enumerate(tasks, start=4)
-    )
+    if style == "alpaca":
+        raws = ["\n###\n".join(f"Instruction: {task.instruction}\nOutput: {task.output}" for task in tasks)]
+    else:
+        raws = ["\n".join(task.instruction for task in tasks), *(task.output for task in tasks)]
+    answers = tuple(_call(log, id, number, step, raw) for step, raw in enumerate(raws))
+    log.send(_event(number, tasks, shown, answers), key=id, id=id)
+
+
+def _call(log: LogWriter, generation: str, number: int, step: int, raw: str) -> CallAnswered:
+    request = ids.request_id(generation, step)
     started = CallStarted(
-        request_id=request, attempt=1, generation_id=id, lane="main", number=number, step=0, backend="b", model="m"
-    )
+        request_id=request, attempt=1, generation_id=generation, lane="main", number=number, step=step, backend="b",
+        model="m",
+    )  # fmt: skip
     answered = CallAnswered(
         request_id=request, attempt=1, model="m", raw=raw, finish_reason="stop",
         usage=Usage(prompt_tokens=500, completion_tokens=400), cost_usd=0.001, latency_s=1.5,
     )  # fmt: skip
     log.send(started, key=request, id=ids.child(request, "started/1"))
     log.send(answered, key=request, id=ids.child(request, "answered/1"))
-    event = _event(number, tasks, shown, (answered,))
-    log.send(event, key=id, id=id)
+    return answered
 
 
 def _event(
