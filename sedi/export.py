@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +14,7 @@ from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers,
 
 if TYPE_CHECKING:
     from consumers.export.manifest import Manifest
-    from consumers.export.run import ExportOptions, OnRows
+    from consumers.export.run import ExportOptions
 
 _LICENSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,62}")
 
@@ -71,11 +69,12 @@ def export(
         return
     from consumers.export.run import export as export_to
     from sedi.output import print_json
+    from sedi.reading_progress import counting_progress
 
     options = _options(format or [], through, exclude, cluster or [], license)
     source = source_of(run, from_files, bootstrap_servers, state_dir)
     began = time.monotonic()
-    with _progress() as on_rows:
+    with counting_progress("exporting", "rows") as on_rows:
         manifest = export_to(source, folder, options, on_rows)
     if as_json:
         print_json(manifest)
@@ -117,30 +116,6 @@ def _verify(folder: Path, *, as_json: bool) -> None:
         out.print(f"{len(manifest.files) - len(found)} of {len(manifest.files)} files are as they were written")
     if found:
         raise typer.Exit(ExitCode.FAILED)
-
-
-@contextmanager
-def _progress() -> Iterator[OnRows]:
-    """A bar with the rate on standard error, when somebody sits there."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    rate = TextColumn("{task.fields[rate]} rows/s")
-    columns = TextColumn("exporting"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("exporting", total=None, rate="–")
-        began = time.monotonic()
-        last = 0.0
-
-        def on_rows(done: int, total: int) -> None:
-            nonlocal last
-            now = time.monotonic()
-            if now - last > 0.1 or done == total:
-                last = now
-                bar.update(task, completed=done, total=total, rate=f"{done / max(now - began, 0.001):,.0f}")
-
-        yield on_rows
 
 
 def _show(manifest: Manifest, folder: Path, seconds: float) -> None:

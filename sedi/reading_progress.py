@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_TOLD_EVERY = 50
+_SHOWN_EVERY_S = 0.1
 
 
 @contextmanager
@@ -33,19 +34,18 @@ def counting_progress(what: str, unit: str) -> Iterator[Callable[[int, int], Non
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(f"{unit}, {{task.fields[rate]}}"),
-        TimeRemainingColumn(),
-    )
+    rate = TextColumn(f"{{task.fields[rate]}} {unit}/s")
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None, rate="")
+        task = progress.add_task(what, total=None, rate="–")
+        began = time.monotonic()
+        last = 0.0
 
         def tell(done: int, of: int) -> None:
-            if done % _TOLD_EVERY == 0 or done == of:
-                speed = progress.tasks[0].speed
-                progress.update(task, completed=done, total=of, rate="" if speed is None else f"{speed:,.0f} a second")
+            nonlocal last
+            now = time.monotonic()
+            if now - last > _SHOWN_EVERY_S or done == of:
+                last = now
+                progress.update(task, completed=done, total=of, rate=f"{done / max(now - began, 0.001):,.0f}")
 
         yield tell

@@ -5,6 +5,14 @@ from consumers.replay.findings import Findings, place_of
 from infra.record import Record
 
 
+def stands_again(findings: Findings, record: Record, same: bool, generated_offset: int, what: str) -> None:
+    """Tell of an event that stands on the log again: a repeat, or, when it is not the `same`, `what` is wrong."""
+    if same:
+        findings.repeated(record, record.id)
+    else:
+        findings.diverged("altered", place_of(record), generated_offset, what, id=record.id)
+
+
 class Said:
     """Digests of what was said, each under the name of something that is said once."""
 
@@ -18,12 +26,7 @@ class Said:
         if key not in self._digests:
             self._digests[key] = said
             return True
-        if self._digests[key] == said:
-            self._findings.repeated(record, record.id)
-        else:
-            self._findings.diverged(
-                "altered", place_of(record), self._findings.state().applied + 1,
-                f"What stands at {record.offset} of {record.topic} was there before, and said something else.",
-                id=record.id,
-            )  # fmt: skip
+        what = f"What stands at {record.offset} of {record.topic} was there before, and said something else."
+        at = self._findings.state().applied + 1
+        stands_again(self._findings, record, self._digests[key] == said, at, what)
         return False

@@ -12,6 +12,7 @@ import msgspec
 
 from consumers.replay.digests import digest
 from consumers.replay.findings import Findings, place_of
+from consumers.replay.repeats import stands_again
 from infra.record import Record
 from infra.source import Reading
 from schemas.errors import MalformedEvent
@@ -176,13 +177,8 @@ class Verdicts:
         return self._queue[place]
 
     def _again(self, record: Record, at: int) -> None:
-        if digest(content(record)) == self._said[at]:
-            self._findings.repeated(record, record.id)
-        else:
-            self._findings.diverged(
-                "altered", place_of(record), at,
-                f"The word on offset {at} stands again at {record.offset}, and says something else.", id=record.id,
-            )  # fmt: skip
+        what = f"The word on offset {at} stands again at {record.offset}, and says something else."
+        stands_again(self._findings, record, digest(content(record)) == self._said[at], at, what)
 
     def finish(self) -> None:
         """Read to the end: repeats, and words on what is not on `generated`."""
@@ -259,14 +255,11 @@ class Rows:
         self._heads[partition] = None
 
     def _again(self, record: Record, said: int, cause: "_Cause") -> None:
-        if digest(content(record)) == said:
-            self._findings.repeated(record, record.id)
-        else:
-            self._findings.diverged(
-                "altered", place_of(record), cause.generated_offset,
-                f"The row kept of offset {cause.generated_offset}, place {cause.place}, stands again at "
-                f"{record.offset} of kept/{record.partition} and says something else.", id=record.id,
-            )  # fmt: skip
+        what = (
+            f"The row kept of offset {cause.generated_offset}, place {cause.place}, stands again at {record.offset} of "
+            f"kept/{record.partition} and says something else."
+        )
+        stands_again(self._findings, record, digest(content(record)) == said, cause.generated_offset, what)
 
     def pending(self, end: int) -> int:
         """Read to the end: how many rows are of offsets, below `end`, that the filter is not done with."""

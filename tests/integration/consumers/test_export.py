@@ -12,19 +12,10 @@ import pytest
 from infra.archiving import write_archive
 from infra.log import LogWriter
 from infra.settings import Settings
-from infra.temporary_broker import TemporaryBroker
 from infra.topics import apply
 from schemas import ids
 from sedi.main import main
 from tests.unit.consumers.story import Story, short_run
-
-
-@pytest.fixture
-def cluster(broker: TemporaryBroker, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The broker's cluster, also for commands that are run here."""
-    monkeypatch.setenv("SEDI_BOOTSTRAP_SERVERS", broker.bootstrap)
-    monkeypatch.setenv("SEDI_STATE_DIR", str(broker.settings.state_dir))
-    return broker.settings
 
 
 @pytest.fixture

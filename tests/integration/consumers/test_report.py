@@ -11,19 +11,10 @@ from consumers.status import Watch
 from infra.log import LogReader, LogWriter
 from infra.settings import Settings
 from infra.source import KafkaSource
-from infra.temporary_broker import TemporaryBroker
 from infra.topics import apply
 from sedi.main import main
 from tests.unit.consumers.story import Story, short_run
 from tests.unit.consumers.test_fold import folded
-
-
-@pytest.fixture
-def cluster(broker: TemporaryBroker, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The broker's cluster, also for commands that are run here."""
-    monkeypatch.setenv("SEDI_BOOTSTRAP_SERVERS", broker.bootstrap)
-    monkeypatch.setenv("SEDI_STATE_DIR", str(broker.settings.state_dir))
-    return broker.settings
 
 
 @pytest.fixture

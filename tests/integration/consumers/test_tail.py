@@ -16,16 +16,11 @@ import pytest
 
 from infra.log import LogWriter
 from infra.settings import Settings
-from infra.temporary_broker import TemporaryBroker, temporary_broker
+from infra.temporary_broker import temporary_broker
 from infra.topics import apply
 from tests.unit.consumers.story import Story, short_run
 
 Tail = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def cluster(broker: TemporaryBroker) -> Settings:
-    return broker.settings
 
 
 @pytest.fixture
