@@ -38,6 +38,14 @@ SESSION_S = 6.0
 FETCH_RECORDS = 500
 
 
+class OnePartitionTable(faust.Table):  # type: ignore[type-arg]
+    """A table whose changelog has one partition, which is known without asking the cluster: on a new cluster the
+    changelog may be too young for the producer to have heard of it, and Faust's own look-up would fail."""
+
+    def partition_for_key(self, key: Any) -> int:
+        return 0
+
+
 @dataclass
 class Worker:
     """The app with what its agents hold. `mended` is whether the tables were looked through since the last recovery."""
@@ -88,6 +96,7 @@ def _app(settings: Settings, run: str) -> faust.App:
         producer_max_request_size=MAX_RECORD_BYTES,
         producer_acks=-1,
         store="memory://",
+        Table=OnePartitionTable,
         processing_guarantee="at_least_once",
         topic_disable_leader=True,
         topic_allow_declare=True,

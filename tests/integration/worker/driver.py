@@ -97,6 +97,17 @@ class Rig:
         """What the worker of that number has said so far."""
         return (self.logs / f"worker-{worker}.log").read_text(errors="replace")
 
+    def wait_standing_by(self, timeout_s: float = 60.0) -> int:
+        """Wait until one worker's last word is that another decides, and return its number."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            for worker in range(len(self.workers)):
+                said = self.log_of(worker)
+                if said.rfind("standing by") > said.rfind("active from"):
+                    return worker
+            time.sleep(0.2)
+        raise AssertionError(f"no worker stood by within {timeout_s} s; the first one said:\n{self.log_of(0)[-2000:]}")
+
     def stop_workers(self) -> None:
         for process in self.workers:
             if process.poll() is None:

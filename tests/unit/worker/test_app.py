@@ -1,9 +1,12 @@
-"""The tables are looked through once after a recovery, not every time that the worker's clock ticks."""
+"""The tables are looked through once after a recovery, and can be written before the cluster knows them."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from streams.worker.app import Worker
+import faust
+
+from streams.worker.app import OnePartitionTable, Worker
 
 
 def test_tables_are_mended_once_after_each_recovery_and_only_when_all_is_recovered() -> None:
@@ -26,3 +29,13 @@ def test_tables_are_mended_once_after_each_recovery_and_only_when_all_is_recover
     worker.mended = False  # as a recovery leaves it
     worker.mend()
     assert written == ["scores", "seeds"] * 2
+
+
+def test_a_table_is_written_before_the_producer_has_heard_of_its_changelog() -> None:
+    async def write() -> dict[bytes, bytes]:
+        app = faust.App("tables", store="memory://", Table=OnePartitionTable)
+        table = app.Table("scores", key_type=bytes, value_type=bytes, partitions=1, use_partitioner=True)
+        table[b"seed"] = b"score"  # no producer was started: asking it for the partition would fail
+        return dict(table)
+
+    assert asyncio.run(write()) == {b"seed": b"score"}
