@@ -63,8 +63,8 @@ def measure(kept: int, rng_seeds: Sequence[int], folder: Path, step: Step) -> li
 def show(console: Console, found: list[Pair]) -> None:
     """The figures for people."""
     table = Table(
-        "rng seed", "mode", "kept", "generated", "yield", "calls", "calls/1,000", "tokens", "USD", "USD/1,000", "replaced",
-        title="To the same number of kept, with the built-in model",
+        "rng seed", "mode", "kept", "generated", "yield", "calls", "calls/1,000", "tokens", "USD", "USD/1,000",
+        "replaced", title="To the same number of kept, with the built-in model",
     )  # fmt: skip
     for pair in found:
         for name, spent in (("self-instruct", pair.self_instruct), ("sedi", pair.sedi)):
