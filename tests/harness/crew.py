@@ -99,7 +99,7 @@ class Crew:
         process.kill()
         process.wait()
 
-    def end(self, name: str, timeout_s: float = 30.0) -> int:
+    def end(self, name: str, timeout_s: float = 90.0) -> int:
         """SIGTERM, and wait."""
         member = self.members[name]
         member.done = True

@@ -75,7 +75,7 @@ def write(writer: LogWriter, number: int) -> int:
     return writer.write(generation(number, seeds()), key=id, id=id).offset
 
 
-def wait_until(true: Any, timeout_s: float = 30.0) -> None:
+def wait_until(true: Any, timeout_s: float = 90.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not true():
         assert time.monotonic() < deadline
@@ -90,7 +90,7 @@ def dlq(rig: Rig, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[
     return code, json.loads(printed) if printed else None
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(280)
 def test_what_a_newer_program_wrote_is_put_aside_and_decided_after_the_update(
     rig: Rig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +153,7 @@ def test_what_a_newer_program_wrote_is_put_aside_and_decided_after_the_update(
     assert missing(source) == []
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(280)
 def test_what_cannot_be_read_or_is_out_of_place_in_any_topic_is_put_aside_once_also_over_restarts(
     rig: Rig, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -135,7 +135,7 @@ def test_following_shows_what_comes_and_a_signal_ends_it_with_130(
     assert (line["topic"], line["partition"]) == ("kept", 1)
 
     process.send_signal(number)
-    assert process.wait(timeout=30) == 130
+    assert process.wait(timeout=90) == 130
     assert process.stderr is not None
     assert process.stderr.read() == ""
 
@@ -146,7 +146,7 @@ def test_a_reader_that_goes_away_ends_it_without_a_word_though_nothing_new_comes
     assert process.stdout.readline()
     process.stdout.close()
 
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=90) == 0
     assert process.stderr is not None
     assert process.stderr.read() == ""
 
@@ -161,9 +161,9 @@ def test_the_last_events_of_those_asked_for_come_first_and_then_what_follows(
     assert lines(tail("--until-end", "--last", "2", "--type", "InstructionKept")) == kept[-2:]
 
     queue = follow(tail("--last", "1", "--topic", "kept"))
-    assert json.loads(queue.get(timeout=30)) == kept[-1]
+    assert json.loads(queue.get(timeout=90)) == kept[-1]
     write_one(cluster, story.run, 300)
-    assert json.loads(queue.get(timeout=30))["data"]["generated_offset"] == 300
+    assert json.loads(queue.get(timeout=90))["data"]["generated_offset"] == 300
 
 
 def burst(settings: Settings, run: str, generations: int) -> Story:

@@ -92,7 +92,7 @@ class Rig:
             ledger.apply(record.event, record.id)
         return ledger
 
-    def wait_for(self, topic: str, count: int, timeout_s: float = 30.0) -> None:
+    def wait_for(self, topic: str, count: int, timeout_s: float = 90.0) -> None:
         """Wait until the topic holds this many records."""
         deadline = time.monotonic() + timeout_s
         with LogReader(self.settings, self.run, [topic], "test") as reader:

@@ -143,7 +143,7 @@ def test_it_waits_for_a_filter_that_is_behind(rig: Rig) -> None:
         assert len(rig.generations()) == 6
     finally:
         decide(rig, 100)
-        generator.join(30)
+        generator.join(120)
     assert found[0].waited_s["filter"] > 0
     assert len(rig.generations()) == 10
 
@@ -187,7 +187,7 @@ def test_it_waits_for_a_trainer_that_is_behind(rig: Rig) -> None:
         with rig.writer() as writer:
             window = TrainingLogged(window=0, epoch=1, model="m", steps=(step,))
             writer.write(window, key="w", id=ids.window_id(1, 0))
-        generator.join(30)
+        generator.join(120)
     assert len(rig.generations()) == 3, "20 are not more than 20"
 
 
@@ -350,7 +350,7 @@ def test_a_signal_lets_calls_under_way_end_and_exits_with_zero(rig: Rig) -> None
     process = rig.start(options(rig, recorded, Limits(max_generations=1000), concurrency=4))
     rig.wait_for("generated", 6)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(90) == 0
     summary = rig.summary()
     assert (summary.ended, summary.at_once, summary.unfinished) == ("stopped by a signal", False, 0)
     generations = rig.generations()
@@ -369,7 +369,7 @@ def test_a_second_signal_ends_it_at_once_and_the_next_start_finishes_what_was_be
     time.sleep(0.3)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
+    assert process.wait(90) == 0
     summary = rig.summary()
     assert (summary.at_once, summary.generations, summary.unfinished) == (True, 0, 4)
     assert rig.ledger().open == 4

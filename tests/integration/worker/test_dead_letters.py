@@ -45,7 +45,7 @@ def test_unreadable_records_go_to_the_dead_letters_and_the_next_ones_are_decided
     worker = rig.start_worker()
     rig.wait_decided(last)
     expected = len(BAD) + (topic == "generated")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while len(dead := rig.records(f"{topic}.dlq")) < expected:
         assert time.monotonic() < deadline, f"{len(dead)} dead letters"
         time.sleep(0.2)

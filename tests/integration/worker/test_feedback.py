@@ -64,7 +64,7 @@ def write_window(rig: Rig, event: TrainingLogged) -> None:
         writer.write(event, key=id, id=id)
 
 
-def wait_commands(rig: Rig, windows: int, timeout_s: float = 40.0) -> list[ReplaceSeeds]:
+def wait_commands(rig: Rig, windows: int, timeout_s: float = 90.0) -> list[ReplaceSeeds]:
     """The first command of each window, once there are so many."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

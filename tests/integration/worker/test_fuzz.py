@@ -73,7 +73,7 @@ class Crew:
         for name, process in self.processes.items():
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-            ended[name] = process.wait(30)
+            ended[name] = process.wait(90)
         return ended
 
     def kill(self) -> None:
@@ -139,7 +139,7 @@ def test_no_process_dies_the_good_work_goes_on_and_all_that_is_unreadable_is_put
     good, windows = good_work(rig)
     wait_until(crew, lambda: good_work(rig)[0] > good + 5 and good_work(rig)[1] > windows)  # behind all that
     crew.generator.send_signal(signal.SIGTERM)
-    assert crew.generator.wait(30) == 0
+    assert crew.generator.wait(90) == 0
     end = len(rig.records("generated"))
     rig.wait_decided(end - 1)
     assert crew.dead() == ["generator"]
