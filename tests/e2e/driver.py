@@ -53,7 +53,7 @@ class Terminal:
             text=True,
         )
 
-    def sedi(self, *arguments: str, timeout_s: float = 200, **environment: str) -> subprocess.CompletedProcess[str]:
+    def sedi(self, *arguments: str, timeout_s: float = 280, **environment: str) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments, **environment)
         try:
             out, err = process.communicate(timeout=timeout_s)

@@ -79,7 +79,7 @@ class CrashRig:
         crew.wait(lambda: self.decided() >= last, timeout_s, f"offset {last} is decided")
         crew.wait(lambda: self.ends()["training-log"] >= windows, timeout_s, f"{windows} windows are trained")
         assert crew.end("trainer") in (0, 130, 143)
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 150
         while (problem := self._differences()) and time.monotonic() < deadline:
             crew.tend()
             time.sleep(0.5)

@@ -20,14 +20,14 @@ TRAINER = [
 ]  # fmt: skip
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 def test_a_death_at_any_point_changes_nothing(rig: CrashRig) -> None:
     rig.start_worker(WORKER)
     rig.start_generator(GENERATOR)
     rig.start_trainer(TRAINER)
     crew = rig.crew
     crew.wait(lambda: len(crew.marks()) == len(WORKER + GENERATOR + TRAINER), 200, "everybody has died everywhere")
-    audited = rig.finish(windows=6, timeout_s=60)
+    audited = rig.finish(windows=6, timeout_s=200)
     for victim, deaths in (("worker", WORKER), ("generate", GENERATOR), ("train", TRAINER)):
         names = [name for name, _ in deaths]
         assert [mark for mark in crew.marks() if mark in names] == names, "each died where it was to, one by one"

@@ -97,7 +97,7 @@ class Rig:
         """What the worker of that number has said so far."""
         return (self.logs / f"worker-{worker}.log").read_text(errors="replace")
 
-    def wait_standing_by(self, timeout_s: float = 60.0) -> int:
+    def wait_standing_by(self, timeout_s: float = 150.0) -> int:
         """Wait until one worker's last word is that another decides, and return its number."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -122,7 +122,7 @@ class Rig:
     def reader(self, *topics: str) -> LogReader:
         return LogReader(self.settings, self.run, topics, "test")
 
-    def wait_decided(self, offset: int, timeout_s: float = 60.0) -> None:
+    def wait_decided(self, offset: int, timeout_s: float = 150.0) -> None:
         """Wait until the filter's word on `offset` of `generated` lies on the log."""
         deadline = time.monotonic() + timeout_s
         with self.reader("rejected") as reader:
