@@ -43,10 +43,19 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     usd_per_kept: float | None
 
 
+class Halt(msgspec.Struct, frozen=True, kw_only=True):
+    """A generator ended itself because going on would only have spent."""
+
+    lane: str
+    at_ms: int
+    reason: str
+
+
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """One run in numbers.
 
     yield                  kept / decided
+    halts                  of generators, oldest first; a lane may have been started again since
     clusters               kept instructions in each cluster
     filter_lag             records of `generated` that the filter is not done with
     replacements           seeds that were replaced
@@ -59,6 +68,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     first_event_ms: int | None
     last_event_ms: int | None
     stopped: str | None
+    halts: tuple[Halt, ...]
     calls: Calls
     generations: int
     generated: int
@@ -104,6 +114,10 @@ def counts_of(fold: RunFold) -> Counts:
         first_event_ms=fold.first_ms,
         last_event_ms=fold.last_ms,
         stopped=None if fold.stopped is None else fold.stopped[1],
+        halts=tuple(
+            Halt(lane=event.lane, at_ms=at_ms, reason=event.reason)
+            for at_ms, event in sorted(fold.halted.values(), key=lambda halt: halt[0])
+        ),
         calls=Calls(
             started=ledger.started,
             answered=ledger.answered,

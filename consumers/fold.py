@@ -6,9 +6,10 @@ events that stand twice (after a crash) is applied here, and what it drops is co
     calls           the same CloudEvents id                                       (`streams.core.ledger`)
     generated       the same id                                                   (`consumers.verdicts`)
     kept, rejected  what caused it is not above the last                          (`consumers.verdicts`)
+    judged          the same row and judge                                        (`streams.core.judging`)
     training-log    an (epoch, window) that was there before
     seed-commands   an offset or a window that was already answered               (`streams.core.seeds`)
-    run             a second configuration, a second classifier for an offset
+    run             a second configuration, a second classifier for an offset, a halt with the same CloudEvents id
 
 The fold is pure: no I/O, no clock. It holds some 200 bytes for each instruction.
 """
@@ -25,6 +26,8 @@ from schemas.events import (
     CallStarted,
     ClassifierFitted,
     Event,
+    GenerationHalted,
+    InstructionJudged,
     InstructionKept,
     InstructionsGenerated,
     InstructionsRejected,
@@ -34,6 +37,7 @@ from schemas.events import (
     RunStopped,
     TrainingLogged,
 )
+from streams.core.judging import Judgements
 from streams.core.ledger import Ledger
 from streams.core.seeds import SeedPool
 
@@ -51,9 +55,11 @@ class Command:
 class RunFold:
     """The state. Begin it with the run's `RunConfigured`, then `apply` every record once.
 
+    judged         what each judge made of the rows, by its name
     windows        training windows in order
     trained        ids of the rows that stand in a logged batch
     stopped        when and why the run was ended, None when it was started since
+    halted         when generators ended themselves because going on would only have spent, by CloudEvents id
     dropped        events that stood twice, by topic
     unreadable     records that do not decode, or do not belong where they stand, by topic
     dead_letters   where the records on dead-letter topics came from, by topic
@@ -64,10 +70,12 @@ class RunFold:
     verdicts: Verdicts = field(default_factory=Verdicts)
     ledger: Ledger = field(default_factory=Ledger)
     classifiers: dict[int, ClassifierFitted] = field(default_factory=dict)
+    judged: dict[str, Judgements] = field(default_factory=dict)
     windows: list[TrainingLogged] = field(default_factory=list)
     trained: set[str] = field(default_factory=set)
     commands: list[Command] = field(default_factory=list)
     stopped: tuple[int, str] | None = None
+    halted: dict[str, tuple[int, GenerationHalted]] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
     dead_letters: dict[str, set[tuple[bytes, bytes]]] = field(default_factory=dict)
@@ -126,6 +134,8 @@ class RunFold:
                 fresh = self.verdicts.reject(event)
                 if self.verdicts.reinstated > reinstated:
                     self.dropped -= Counter(generated=1)
+            case InstructionJudged():
+                fresh = self.judged.setdefault(event.judge.name, Judgements()).apply(event)
             case TrainingLogged():
                 fresh = self._window(event)
             case ReplaceSeeds():
@@ -133,10 +143,10 @@ class RunFold:
                 if fresh:
                     self.commands.append(Command(record.offset, record.timestamp_ms, event))
             case _:
-                fresh = self._run_event(event, record.timestamp_ms)
+                fresh = self._run_event(event, ce_id, record.timestamp_ms)
         return fresh
 
-    def _run_event(self, event: Event, timestamp_ms: int) -> bool:
+    def _run_event(self, event: Event, ce_id: str, timestamp_ms: int) -> bool:
         match event:
             case ClassifierFitted():
                 return self.classifiers.setdefault(event.from_offset, event) is event
@@ -147,6 +157,8 @@ class RunFold:
                 self.stopped = None
             case RunStopped():
                 self.stopped = timestamp_ms, event.reason
+            case GenerationHalted():
+                return self.halted.setdefault(ce_id, (timestamp_ms, event))[1] is event
             case _:
                 pass
         return True

@@ -5,13 +5,16 @@ instruction of each generation that the filter is done with has exactly one verd
 """
 
 from itertools import islice
+from pathlib import Path
 
 import msgspec
 
 from consumers.counts import Counts, counts_of
 from consumers.fold import RunFold
+from consumers.judged import Judged, judged_of
 from consumers.reading import read_fold
 from consumers.seed_table import SeedRow, seed_rows
+from consumers.trainer.metrics import METRICS, HeldOutLine, read_metrics
 from consumers.verdicts import Problem
 from infra.source import Source
 
@@ -23,11 +26,15 @@ class Report(Counts, frozen=True, kw_only=True):
 
     duplicates     events dropped because they stood twice, by topic
     unreadable     records that do not decode, by topic
+    judged         what the judges made of the kept rows, when there are any
+    held_out       losses on held-out rows that a training of the run told of in its folder; none of that is on the log
     unaccounted    instructions without exactly one verdict, and other faults of the books; the first few
     """
 
     duplicates: dict[str, int]
     unreadable: dict[str, int]
+    judged: tuple[Judged, ...] = ()
+    held_out: tuple[HeldOutLine, ...] = ()
     accounted: bool
     unaccounted: int
     unaccounted_first: tuple[Problem, ...]
@@ -39,6 +46,15 @@ def report(source: Source, *, seeds: bool = False) -> Report:
     return report_of(read_fold(source), seeds=seeds)
 
 
+def held_out_of(run: str, training: Path) -> tuple[HeldOutLine, ...]:
+    """The losses on held-out rows in a training's folder; none when it is of another run, or has none.
+
+    Raises TrainerError when they cannot be read.
+    """
+    metrics = read_metrics(training / METRICS)
+    return metrics.held_out_curve if metrics.training is not None and metrics.training.run == run else ()
+
+
 def report_of(fold: RunFold, *, seeds: bool = False) -> Report:
     """The report of a fold that was read effects first (`consumers.reading`)."""
     problems = fold.verdicts.problems()
@@ -48,6 +64,7 @@ def report_of(fold: RunFold, *, seeds: bool = False) -> Report:
         **msgspec.structs.asdict(counts_of(fold)),
         duplicates=dict(sorted(fold.dropped.items())),
         unreadable=dict(sorted(fold.unreadable.items())),
+        judged=judged_of(fold),
         accounted=unaccounted == 0,
         unaccounted=unaccounted,
         unaccounted_first=first,

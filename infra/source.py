@@ -21,9 +21,9 @@ from infra.log import LogReader
 from infra.record import Partition, Record
 from infra.settings import Settings
 from schemas.errors import BrokerError
-from schemas.topics import dead_letter_name, topic_name, topic_specs
+from schemas.topics import dead_letter_name, lacking, topic_name, topic_specs
 
-TOPICS = ("run", "calls", "generated", "kept", "rejected", "training-log", "seed-commands")
+TOPICS = ("run", "calls", "generated", "kept", "rejected", "judged", "training-log", "seed-commands")
 """A run's topics, causes before effects."""
 
 _AT_ONCE = 1_000  # records of a partition that are taken from the client at a time
@@ -67,7 +67,11 @@ class Source(Protocol):
         ...
 
     def open(self, topics: Iterable[str]) -> AbstractContextManager[Reading]:
-        """Read these topics (short names). Raises RunError when one is not there."""
+        """Read these topics (short names).
+
+        One that a run may lack (`schemas.topics`) is read as empty where it is not there. Raises RunError when another
+        is not there.
+        """
         ...
 
 
@@ -97,6 +101,8 @@ class KafkaReading:
             # One question a topic, effects first: what is written in between is covered with what caused it.
             for topic in sorted(wanted, key=_effects_first):
                 self._ends |= reader.ends([topic])
+        for topic in lacking(wanted, (topic for topic, _ in self._ends)):
+            self._starts[topic, 0] = self._ends[topic, 0] = 0
         self._run = run
         self._next = dict(self._starts)
         self._waiting: dict[Partition, deque[Record]] = {partition: deque() for partition in self._ends}

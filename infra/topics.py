@@ -2,7 +2,8 @@
 
 `plan` looks and changes nothing. `apply` creates what is missing, dead-letter topics included, and never alters what is
 there: partition counts are part of what a run means (a partition of `kept` is a cluster), so a difference is an error
-that names every difference. `check` is what a program does when it starts: all there, all as declared.
+that names every difference. `check` is what a program does when it starts: all there but what a run may lack, and all
+as declared.
 
 Of a topic's configuration only the declared keys are compared; the cluster's own defaults are left to it. Replication
 is chosen at creation and not compared: a cluster may be given more replicas later, and the run means the same.
@@ -23,11 +24,12 @@ from schemas.topics import dead_letter_name, topic_name, topic_specs
 
 @dataclass(frozen=True)
 class WantedTopic:
-    """A topic of a run as declared, by its full name."""
+    """A topic of a run as declared, by its full name; a run may lack one that is `optional`."""
 
     name: str
     partitions: int
     config: dict[str, str]
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,9 @@ def wanted_topics(run: str, batch_size: int) -> tuple[WantedTopic, ...]:
     wanted = []
     for spec in topic_specs():
         name = topic_name(run, spec.name)
-        wanted.append(WantedTopic(name, spec.partition_count(batch_size), spec.config))
+        wanted.append(WantedTopic(name, spec.partition_count(batch_size), spec.config, spec.optional))
         if spec.dead_letters:
-            wanted.append(WantedTopic(dead_letter_name(name), 1, spec.config))
+            wanted.append(WantedTopic(dead_letter_name(name), 1, spec.config, spec.optional))
     return tuple(wanted)
 
 
@@ -92,12 +94,13 @@ def apply(settings: Settings, run: str, batch_size: int) -> TopicPlan:
 
 
 def check(settings: Settings, run: str, batch_size: int) -> None:
-    """Raise RunError for a topic that is missing, TopicMismatch for topics that are not as declared."""
+    """Raise RunError for a topic that a run needs and is missing, TopicMismatch for topics that are not as declared."""
     found = plan(settings, run, batch_size)
-    if found.missing:
+    missing = [topic for topic in found.missing if not topic.optional]
+    if missing:
         raise RunError(
-            f"Run {run!r} lacks {len(found.missing)} topics on {settings.bootstrap_servers}, the first is "
-            f"{found.missing[0].name}. `sedi topics apply --run {run} --batch-size {batch_size}` makes them."
+            f"Run {run!r} lacks {len(missing)} topics on {settings.bootstrap_servers}, the first is "
+            f"{missing[0].name}. `sedi topics apply --run {run} --batch-size {batch_size}` makes them."
         )
     _refuse_differences(run, found)
 

@@ -6,19 +6,21 @@ from typing import Literal
 
 from infra.settings import Settings
 from producers.backends.base import Request, Sampling
+from producers.backends.choice import asks_builtin
 from producers.prompts import alpaca, self_instruct, two_step
 from producers.prompts.sampling import overlaid
 from producers.self_instruct import SelfInstruct
-from producers.styles import Alpaca, Parameters, Parser, Style, TwoStep, sampling_parameters
+from producers.styles import Alpaca, Parameters, Style, TwoStep, sampling_parameters
 from schemas.errors import ConfigurationError
 from schemas.seeds import SeedTask
+from streams.core.answers import Parser
 
 StyleName = Literal["alpaca", "two-step", "self-instruct"]
 
 
 def default_style(settings: Settings) -> StyleName:
     """What suits the backend: the built-in model is too small to keep the form of whole tasks."""
-    return "two-step" if settings.backend == "builtin" else "alpaca"
+    return "two-step" if asks_builtin(settings) else "alpaca"
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def _two_step(asking: Asking, settings: Settings) -> Style:
 
 
 def _self_instruct(asking: Asking, settings: Settings) -> Style:
-    form: self_instruct.Form = "completion" if settings.backend == "builtin" else _plain(asking.style, settings)
+    form: self_instruct.Form = "completion" if asks_builtin(settings) else _plain(asking.style, settings)
     wanted = self_instruct.ASKED if asking.asked is None else asking.asked
     most = wanted if asking.most is None else asking.most
 
@@ -147,7 +149,7 @@ def _self_instruct(asking: Asking, settings: Settings) -> Style:
 
 def _forms(settings: Settings) -> tuple[two_step.Form, two_step.Form]:
     """Forms of the list and of the answers: those that suit the built-in model, else the endpoint's one."""
-    if settings.backend == "builtin":
+    if asks_builtin(settings):
         return two_step.LIST_FORM, two_step.ANSWER_FORM
     form = _plain("two-step", settings)
     return form, form

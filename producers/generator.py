@@ -24,7 +24,7 @@ from infra.log import LogWriter
 from infra.run import read_run
 from infra.settings import Settings
 from producers.asking import Asking, style_of
-from producers.backends.choice import BUILTIN_IN_FLIGHT, opened_backend
+from producers.backends.choice import in_flight_of, opened_backend
 from producers.backends.recorded import RecordedOptions
 from producers.calls import Caller
 from producers.kept_reader import opened_kept
@@ -37,8 +37,6 @@ from producers.stall import Stalled, StallGuard
 from producers.worst import Prices
 from schemas.errors import ConfigurationError
 
-_IN_FLIGHT = 16
-
 
 @dataclass(frozen=True)
 class GenerateOptions:
@@ -46,7 +44,7 @@ class GenerateOptions:
 
     recorded      the file of answers, when the settings' backend is `recorded`
     concurrency   generations under way at once
-    in_flight     calls under way at once, at most; None: 8 for the built-in model, 16 for others
+    in_flight     calls under way at once, at most; None: what suits the backend
     """
 
     run: str
@@ -75,7 +73,7 @@ class GenerateSummary:
     calls         attempts started
     run_cost_usd  what the run's answers cost so far, of all generators; None when one of them is of unknown cost
     unfinished    generations of the lane begun and not written; their answers are on the ledger for the next start
-    waited_s      seconds held back, by who was behind
+    waited_s      seconds held back, by what for: `filter` or `trainer` was behind, or the `target` may be reached
     at_once       a second signal ended it, calls under way were given up
     stalled       what the stall guard ended it for
     lost_calls, repeated_calls   of the run: perhaps paid for nothing, and paid twice; `repeated_usd` is known of these
@@ -117,7 +115,7 @@ def generate(
     limits = _limits(options.limits, settings)
     limits.check(configured.policy, priced=prices.known)
     style = style_of(options.asking, settings)
-    in_flight = options.in_flight or (BUILTIN_IN_FLIGHT if settings.backend == "builtin" else _IN_FLIGHT)
+    in_flight = options.in_flight or in_flight_of(settings)
     reader = ProgressReader(
         settings,
         configured,

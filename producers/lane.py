@@ -41,6 +41,8 @@ class Lane:
     causes    for each of them the event that it follows from
     refused   generations in a row whose request was refused
     halted    what the stall guard found
+    resumed   the number after those that an earlier process had begun: they may need no call any more, so that they are
+              begun again whatever was spent; and first, lest a budget that was raised is spent on beginning others
     """
 
     run_name: str
@@ -67,11 +69,13 @@ class Lane:
     writing: bool = False
     at_once: bool = False
     signals: int = 0
+    resumed: int = 0
 
     async def run(self) -> None:
         progress = self.reader.progress
         self._check_style(progress)
         self.next_to_begin = self.next_to_write = progress.next_number
+        self.resumed = progress.begun_end
         with self._signals(asyncio.current_task()):
             try:
                 await self._work()
@@ -106,11 +110,16 @@ class Lane:
         # One that is slow must not let the others run far ahead, nor further than the ledger remembers.
         ahead = min(_AHEAD * self.concurrency, WINDOW - 1) - (self.next_to_begin - self.next_to_write)
         room = min(self.concurrency - running, ahead)
+        if self.limits.spending and self.next_to_write < self.resumed:
+            room = min(room, self.resumed - self.next_to_begin)
         if room <= 0 or not await self._may_begin():
             return ()
         progress, first = await self.caller.look(lambda progress: progress), self.next_to_begin
         while self.next_to_begin < first + room:
-            if self.limits.complete(progress, self.next_to_begin, self.style.candidates) is not None:
+            begun, candidates = self.next_to_begin, self.style.candidates
+            if self.limits.complete(progress, begun, candidates) is not None:
+                break
+            if begun > first and self.limits.enough(progress, begun, candidates):
                 break
             self.next_to_begin += 1
         return range(first, self.next_to_begin)
@@ -124,7 +133,8 @@ class Lane:
                 if self.next_to_begin == self.next_to_write:
                     self.caller.halt(complete)
                 return False
-            reached = self.limits.reached(progress)
+            limits = self.limits.without_spending if self.next_to_begin < self.resumed else self.limits
+            reached = limits.reached(progress)
             if reached is not None:
                 self.caller.halt(reached)
                 return False
@@ -134,6 +144,8 @@ class Lane:
             if self.limits.max_ahead is not None:
                 kept_ends = await asyncio.to_thread(self.reader.kept_ends)
             behind = self.limits.wait(progress, kept_ends)
+            if behind is None and self.limits.enough(progress, self.next_to_begin, self.style.candidates):
+                behind = "target"
             if behind is None:
                 return True
             self.waited_s[behind] = self.waited_s.get(behind, 0.0) + _HELD_BACK_S

@@ -8,12 +8,13 @@ exceeded. An endpoint that counts more tokens than it was allowed exceeds it too
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from producers.progress import Progress
 from producers.worst import Asked
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy
+from streams.core.judging import LANE as JUDGES
 
 MOST_IN_FLIGHT = 256
 """Calls of one generator at once."""
@@ -23,7 +24,7 @@ MOST_IN_FLIGHT = 256
 class Limits:
     """None is no limit.
 
-    max_kept          instructions kept: a target, which what is under way then may exceed
+    max_kept          instructions kept: a target, which is exceeded by about one generation (`enough`)
     max_candidates    instructions generated
     max_calls         attempts started, whatever became of them
     max_tokens        what the answers took together, prompts included
@@ -127,15 +128,43 @@ class Limits:
         if self.max_candidates is not None:
             ledger = progress.ledger
             here = max(0, begun - progress.next_number)
-            elsewhere = max(0, ledger.open - ledger.open_of(progress.lane))
+            # A judge's calls write no instructions.
+            generating = {name: lane for name, lane in ledger.lanes.items() if not name.startswith(f"{JUDGES}/")}
+            elsewhere = sum(lane.open for name, lane in generating.items() if name != progress.lane)
             room = self.max_candidates - progress.candidates - elsewhere * candidates
-            lanes = len(ledger.lanes.keys() | {progress.lane})
+            lanes = len(generating.keys() | {progress.lane})
             if ((here + 1) * candidates > room / lanes) if here else (candidates > room):
                 return (
                     f"{progress.candidates} instructions are generated, and the next {candidates} could exceed "
                     f"--max-candidates {self.max_candidates}"
                 )
         return None
+
+    def enough(self, progress: Progress, begun: int, candidates: int) -> bool:
+        """Whether `max_kept` is to be expected of what is begun, so that the next generation waits for verdicts.
+
+        A generation that is begun or undecided is taken to keep as many as those of the window did on average, or all
+        that it is asked for while few were decided. With none of them in this lane one begins in any case: those of
+        another lane may never be written.
+        """
+        if self.max_kept is None:
+            return False
+        here = max(0, begun - progress.next_number) + progress.filter_lag
+        if not here:
+            return False
+        average = progress.rolling.kept_per_generation()
+        expected = candidates if average is None else average
+        return progress.kept_total + expected * (here + progress.begun_elsewhere()) >= self.max_kept
+
+    @property
+    def spending(self) -> bool:
+        """Whether calls, tokens or money are limited."""
+        return any(limit is not None for limit in (self.max_calls, self.max_tokens, self.max_usd))
+
+    @property
+    def without_spending(self) -> "Limits":
+        """The same without these."""
+        return replace(self, max_calls=None, max_tokens=None, max_usd=None)
 
     def wait(self, progress: Progress, kept_ends: Mapping[int, int] | None) -> str | None:
         """Why no further generation may begin yet: `filter` or `trainer` is behind, or None."""

@@ -184,6 +184,21 @@ class Progress:
         """Generations of this lane that were begun and are not on `generated`."""
         return len(self._causes)
 
+    @property
+    def begun_end(self) -> int:
+        """The number after the last of this lane that was begun."""
+        return max(self._causes, default=self.next_number - 1) + 1
+
+    def begun_elsewhere(self) -> int:
+        """Generations of other lanes that were begun and are not on `generated`. A lane that has none there yet is not
+        looked at: it may be one that writes no generations."""
+        lanes = self.ledger.lanes
+        return sum(
+            max(0, lanes[lane].newest - last)
+            for lane, last in self._lanes.last.items()
+            if lane != self.lane and lane in lanes
+        )
+
     def _call(self, event: CallStarted | CallAnswered | CallFailed, causation_id: str | None) -> None:
         match event:
             case CallStarted() if event.lane == self.lane and event.number >= self.next_number:

@@ -1,9 +1,13 @@
-"""Whether a failed request is attempted again, and after how long: by what kept it from being answered, with jitter."""
+"""Whether a failed request is attempted again, and after how long: by what kept it from being answered, with jitter.
+
+A request whose attempts are used up ends the generator, unless it is to go on for ever.
+"""
 
 import random
 from dataclasses import dataclass
 
-from producers.backends.base import CallFailure, Kind, Transient
+from producers.backends.base import CallFailure, EndpointRefused, Kind, RequestRefused, Transient
+from producers.breaker import Breaker
 
 _TIMES = {
     Kind.RATE_LIMITED: 2.0,  # there are too many of us: come back later than one who met a fault
@@ -36,3 +40,25 @@ class Retries:
         times = _TIMES[failure.kind] if isinstance(failure, Transient) else 1.0
         longest = min(self.first_pause_s * times * 2.0 ** min(failures - 1, 30), self.longest_pause_s)
         return max(rng.uniform(0.0, longest), failure.retry_after_s or 0.0)
+
+    def again(self, failure: CallFailure, failures: int, breaker: Breaker, *, others: bool) -> bool:
+        """Whether another attempt is made; `others`: requests that were answered since this one was first asked."""
+        if not failure.retryable:
+            return False
+        if self.forever:
+            return failures < self.attempts or not others or breaker.open
+        used_up = max(failures, breaker.failed_probes) >= self.attempts
+        return not used_up and (failure.retry_after_s or 0.0) <= self.longest_asked_s
+
+    def final(self, failure: CallFailure, failures: int) -> CallFailure:
+        """What is raised for a failure that is not attempted again: it says why not."""
+        if not isinstance(failure, Transient):
+            return failure
+        if self.forever:
+            text = f"{failure} This was attempt {failures}, and other requests were answered meanwhile."
+            return RequestRefused(text, status=failure.status)
+        if (failure.retry_after_s or 0.0) > self.longest_asked_s:
+            text = f"{failure} It asks to wait {failure.retry_after_s:.0f} s: start again then."
+            return EndpointRefused(text, status=failure.status)
+        text = f"{failure} This was attempt {failures} in a row, the last that is made. Start again to go on."
+        return Transient(text, status=failure.status, kind=failure.kind)

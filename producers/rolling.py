@@ -11,6 +11,7 @@ import msgspec
 from schemas.events import InstructionsGenerated, InstructionsRejected
 
 _WAITING = 4096  # generations that are written and not decided, above which the oldest are not looked at
+_FEW = 20  # generations whose average is worth little
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
@@ -62,6 +63,11 @@ class Rolling(msgspec.Struct):
             return None
         generated = self.verdicts[-1].generated_total - self.verdicts[0].generated_total
         return self.kept / generated if generated else 0.0
+
+    def kept_per_generation(self) -> float | None:
+        """Instructions kept of a generation, in the window or in as much of it as was decided; None of too few."""
+        decided = len(self.verdicts) - 1
+        return self.kept / decided if decided >= _FEW else None
 
     def tokens_per_kept(self) -> float | None:
         """Tokens for each kept row of the window; infinite when none was kept, None when it is not known."""

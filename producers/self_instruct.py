@@ -3,7 +3,7 @@
 Step 0 asks for a list of instructions; of the k-th of them (from 0), step 1 + 2k asks whether it is a classification
 task and step 2 + 2k for instances, input first or output first (`streams.core.steps`). The instructions are gone
 through all at once. What is asked is built by `producers.prompts.self_instruct`; what is read, by
-`streams.core.parse_self_instruct`.
+`streams.core.answers`.
 
 One instance of an instruction goes on the log as the instruction's (docs/decisions/self-instruct.md); the others go on
 record as unparsed.
@@ -14,29 +14,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from producers.backends.base import CallFailure, Request
-from producers.styles import Ask, Generated, Parameters, Parser, raise_unless_partial
-from schemas.events import CallAnswered, Instruction, Unparsed
+from producers.styles import Ask, Generated, Parameters, raise_unless_partial
+from schemas.events import CallAnswered
 from schemas.seeds import SeedTask
+from streams.core.answers import Form, Parser, items_of, read
 from streams.core.kept_so_far import Kept
-from streams.core.parse_self_instruct import (
-    Instance,
-    chosen,
-    further,
-    parse_bootstrap,
-    parse_input_first,
-    parse_is_classification,
-    parse_output_first,
-)
+from streams.core.parse_self_instruct import parse_is_classification
 from streams.core.steps import steps_of
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What came of one instruction; `failure` when an answer that it needs failed for good."""
+    """The answers about one instruction, by their steps; `failure` when one that it needs failed for good."""
 
-    answers: tuple[CallAnswered, ...]
-    instruction: Instruction
-    unparsed: tuple[Unparsed, ...] = ()
+    answers: dict[int, CallAnswered]
     failure: CallFailure | None = None
 
 
@@ -44,9 +35,9 @@ class _Task:
 class SelfInstruct:
     """One list call, then two calls for each of its instructions, at most `most` of them.
 
-    An instruction whose answers failed for good, or of whose answer no instance could be read, is kept with an empty
-    output, which the rule `empty_output` rejects with its reason. An answer that is neither yes nor no counts as no.
-    When every instruction failed, the endpoint is at fault and not the instructions, so the failure is raised.
+    An instruction whose answers failed for good, or of whose answer no instance could be read, has an empty output. An
+    answer that is neither yes nor no counts as no. When every instruction failed, the endpoint is at fault and not the
+    instructions, so the failure is raised.
     """
 
     build_bootstrap: Callable[[Sequence[str]], Request]
@@ -67,42 +58,29 @@ class SelfInstruct:
 
     async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[Kept] = ()) -> Generated:
         shown = [seed.instruction for seed in seeds] + [one.instruction for one in kept]
+        form = Form(self.name, self.parser, shown=len(shown), most=self.most)
         listed = await ask(0, self.build_bootstrap(shown))
-        items, unparsed = parse_bootstrap(
-            listed.raw, parser=self.parser, first_number=len(shown) + 1, cut=listed.finish_reason == "length"
-        )
-        over = tuple(Unparsed(reason="over_the_limit", text=item) for item in items[self.most :])
+        items, _ = items_of(form, listed)
         # All of them end before anything is raised: each answer is paid for and goes on the ledger.
         outcomes = await asyncio.gather(
-            *(self._task(place, item, ask) for place, item in enumerate(items[: self.most])), return_exceptions=True
+            *(self._task(place, item, ask) for place, item in enumerate(items)), return_exceptions=True
         )
         tasks = [outcome for outcome in outcomes if isinstance(outcome, _Task)]
         failures = [one for one in outcomes if isinstance(one, BaseException)]
         failures += [task.failure for task in tasks if task.failure is not None]
         raise_unless_partial(failures, any(task.failure is None for task in tasks))
-        return Generated(
-            answers=(listed, *(answer for task in tasks for answer in task.answers)),
-            instructions=tuple(task.instruction for task in tasks),
-            unparsed=(*unparsed, *over, *(part for task in tasks for part in task.unparsed)),
-        )
+        answers = {0: listed}
+        for task in tasks:
+            answers |= task.answers
+        return Generated(tuple(answers.values()), *read(form, answers))
 
     async def _task(self, place: int, item: str, ask: Ask) -> _Task:
-        answers: tuple[CallAnswered, ...] = ()
-        unparsed: tuple[Unparsed, ...] = ()
-        classification, instances_of = steps_of(self.name, place)
+        answers: dict[int, CallAnswered] = {}
+        classification, instances = steps_of(self.name, place)
         try:
-            kind = await ask(classification, self.build_classification(item))
-            answers += (kind,)
-            is_classification = parse_is_classification(kind.raw)
-            if is_classification is None and kind.raw.strip():
-                unparsed += (Unparsed(reason="neither_yes_nor_no", text=kind.raw.strip()),)
-            made = await ask(instances_of, self.build_instance(item, is_classification is True))
-            answers += (made,)
+            kind = answers[classification] = await ask(classification, self.build_classification(item))
+            is_classification = parse_is_classification(kind.raw) is True
+            answers[instances] = await ask(instances, self.build_instance(item, is_classification))
         except CallFailure as failure:
-            return _Task(answers, Instruction(instruction=item), unparsed, failure)
-        read = parse_output_first if is_classification else parse_input_first
-        instances, left = read(made.raw, cut=made.finish_reason == "length")
-        taken = chosen(instances, item, is_classification is True)
-        one = Instance("", "") if taken is None else instances[taken]
-        instruction = Instruction(instruction=item, input=one.input, output=one.output)
-        return _Task(answers, instruction, (*unparsed, *left, *further(instances, taken)))
+            return _Task(answers, failure)
+        return _Task(answers)

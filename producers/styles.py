@@ -2,24 +2,23 @@
 
 `Alpaca` asks once and reads whole tasks from the answer. `TwoStep` asks for a list of instructions (step 0), then for
 an answer to each (step 1 and on, all at once); it is what a small model can do. `producers.self_instruct` has a third.
-What is asked is built by `producers.prompts`; what is read, by `streams.core.parse`.
+What is asked is built by `producers.prompts`; what is read, by `streams.core.answers`.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from producers.backends.base import CallFailure, EndpointRefused, Request, Sampling, Transient
 from producers.prompts.alpaca import TOTAL
 from schemas.events import CallAnswered, Instruction, Unparsed
 from schemas.seeds import SeedTask
+from streams.core.answers import Form, Parser, items_of, read
 from streams.core.kept_so_far import Kept
-from streams.core.parse import parse_alpaca, parse_list, parse_structured
 
 Ask = Callable[[int, Request], Awaitable[CallAnswered]]
 Parameters = dict[str, str | int | float | bool | None]
-Parser = Literal["strict", "faithful"]
 
 
 @dataclass(frozen=True)
@@ -76,21 +75,17 @@ class Alpaca:
         return self.told
 
     async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[Kept] = ()) -> Generated:
+        form = Form(self.name, self.parser, shown=len(seeds), structured=self.structured)
         answer = await ask(0, self.build(seeds))
-        cut = answer.finish_reason == "length"
-        if self.structured:
-            instructions, unparsed = parse_structured(answer.raw, cut=cut)
-        else:
-            instructions, unparsed = parse_alpaca(answer.raw, parser=self.parser, first_number=len(seeds) + 1, cut=cut)
-        return Generated((answer,), instructions, unparsed)
+        return Generated((answer,), *read(form, {0: answer}))
 
 
 @dataclass(frozen=True)
 class TwoStep:
     """A list call, then a call for each of its instructions, at most `most` of them.
 
-    An instruction whose answer failed for good is kept with an empty output, which the rule `empty_output` rejects with
-    its reason. When every answer failed, the endpoint is at fault and not the instructions, so the failure is raised.
+    An instruction whose answer failed for good has an empty output. When every answer failed, the endpoint is at fault
+    and not the instructions, so the failure is raised.
     """
 
     build_list: Callable[[Sequence[SeedTask]], Request]
@@ -109,20 +104,16 @@ class TwoStep:
         return self.told
 
     async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[Kept] = ()) -> Generated:
+        form = Form(self.name, self.parser, shown=len(seeds), most=self.most)
         listed = await ask(0, self.build_list(seeds))
-        items, unparsed = parse_list(listed.raw, first_number=len(seeds) + 1, cut=listed.finish_reason == "length")
-        over = tuple(Unparsed(reason="over_the_limit", text=item) for item in items[self.most :])
-        items = items[: self.most]
+        items, _ = items_of(form, listed)
         asked = [ask(step, self.build_answer(item)) for step, item in enumerate(items, start=1)]
         # All of them end before anything is raised: each answer is paid for and goes on the ledger.
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
-        answers = [outcome for outcome in outcomes if isinstance(outcome, CallAnswered)]
-        raise_unless_partial([one for one in outcomes if isinstance(one, BaseException)], bool(answers))
-        instructions = [
-            Instruction(instruction=item, output=outcome.raw.strip() if isinstance(outcome, CallAnswered) else "")
-            for item, outcome in zip(items, outcomes, strict=True)
-        ]
-        return Generated((listed, *answers), tuple(instructions), unparsed + over)
+        answers = {0: listed}
+        answers |= {step: one for step, one in enumerate(outcomes, start=1) if isinstance(one, CallAnswered)}
+        raise_unless_partial([one for one in outcomes if isinstance(one, BaseException)], len(answers) > 1)
+        return Generated(tuple(answers.values()), *read(form, answers))
 
 
 def raise_unless_partial(errors: Sequence[BaseException], some: bool) -> None:

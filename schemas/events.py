@@ -23,6 +23,7 @@ Place = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
 Ordinal = Annotated[int, msgspec.Meta(ge=1, le=_MOST)]
 Amount = Annotated[float, msgspec.Meta(ge=0.0)]
 Similarity = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,6 +259,52 @@ class InstructionsRejected(Event, frozen=True, kw_only=True):
     kept_total: Count
 
 
+# -- judged --------------------------------------------------------------------------------------------------------
+
+
+class Judge(msgspec.Struct, frozen=True, kw_only=True):
+    """Who judges: a model, asked by a version of a rubric. `backend` says how it was reached."""
+
+    backend: str
+    model: str
+    rubric: str
+    version: Ordinal
+
+    @property
+    def name(self) -> str:
+        """What makes a judge one of its own; another backend with the same model is the same judge."""
+        return f"{self.rubric}/{self.version}/{self.model}"
+
+
+class Scale(msgspec.Struct, frozen=True, kw_only=True):
+    """The scores there are: from the least to the most, a step apart."""
+
+    least: float
+    most: float
+    step: Annotated[float, msgspec.Meta(gt=0.0)]
+
+
+class InstructionJudged(Event, frozen=True, kw_only=True):
+    """An LLM scored a kept row. It changes nothing that the filter decided.
+
+    kept_id, generated_offset, place, cluster   of the row
+    score     None when it could not be read from an answer, or the request was refused
+    reason    of the score as the judge gave it; without one, why there is none
+    answers   every answer, in the order asked; the last one was read, or none could be
+    """
+
+    kept_id: str
+    generated_offset: Offset
+    place: Place
+    cluster: Count
+    judge: Judge
+    scale: Scale
+    score: float | None
+    reason: str
+    answers: tuple[CallAnswered, ...]
+    cost_usd: Amount | None
+
+
 # -- training-log, seed-commands -----------------------------------------------------------------------------------
 
 
@@ -277,6 +324,9 @@ class StepLogged(msgspec.Struct, frozen=True, kw_only=True):
     loss_variance   population variance of the rows' mean losses
     grad_norm       L2 norm of the whole gradient, before clipping
     tokens          response tokens that took part in the loss
+    all_tokens      tokens that the model was shown, prompts and responses, without padding
+    padding         share of padding in what the model was fed
+    memory_bytes    the most that the device, or on the CPU the process, has used so far; of all processes the largest
     """
 
     step: Ordinal
@@ -287,6 +337,9 @@ class StepLogged(msgspec.Struct, frozen=True, kw_only=True):
     tokens: Count
     seconds: Amount
     rows: tuple[BatchRow, ...]
+    all_tokens: Count | None = None
+    padding: Share | None = None
+    memory_bytes: Count | None = None
 
 
 class TrainingLogged(Event, frozen=True, kw_only=True):

@@ -40,6 +40,11 @@ def instruction_id(generation: str, place: int) -> str:
     return child(generation, place)
 
 
+def judgement_id(kept: str, judge: str) -> str:
+    """What the judge of that name makes of a kept row."""
+    return child(kept, f"judged/{judge}")
+
+
 def classifier_id(from_offset: int) -> str:
     """The classifier in force from an offset of `generated` on."""
     return _uuid5(_ROOT, f"classifier/{from_offset}")

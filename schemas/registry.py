@@ -35,7 +35,8 @@ _ALL = (
     _spec(events.InstructionsGenerated, "generated", 2),
     _spec(events.InstructionKept, "kept"),
     _spec(events.InstructionsRejected, "rejected"),
-    _spec(events.TrainingLogged, "training-log"),
+    _spec(events.InstructionJudged, "judged"),
+    _spec(events.TrainingLogged, "training-log", 2),
     _spec(events.ReplaceSeeds, "seed-commands"),
 )
 

@@ -4,6 +4,7 @@ A topic of run `demo` is called `sedi.demo.<name>`; its dead letters go to `sedi
 """
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from typing import Literal
@@ -16,7 +17,10 @@ _RUN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 class TopicSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One topic as declared. `partitions` is a number, or `batch_size` for one partition a cluster."""
+    """One topic as declared. `partitions` is a number, or `batch_size` for one partition a cluster.
+
+    A run may lack a topic that is `optional`: readers take it as empty, and whoever writes to it makes it.
+    """
 
     name: str
     description: str
@@ -27,6 +31,7 @@ class TopicSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     partitions: int | Literal["batch_size"]
     config: dict[str, str]
     dead_letters: bool = True
+    optional: bool = False
 
     def partition_count(self, batch_size: int) -> int:
         """Partitions of this topic in a run with this batch size."""
@@ -45,6 +50,17 @@ def topic_specs() -> tuple[TopicSpec, ...]:
         if file.name.endswith(".yaml")
     ]
     return tuple(sorted(specs, key=lambda spec: spec.name))
+
+
+def is_optional(topic: str) -> bool:
+    """Whether a run may lack this topic, or topic of dead letters (a short name)."""
+    return any(spec.optional and topic in (spec.name, dead_letter_name(spec.name)) for spec in topic_specs())
+
+
+def lacking(wanted: Iterable[str], there: Iterable[str]) -> tuple[str, ...]:
+    """Those of the topics wanted that a run may lack and this one does; they are read as empty."""
+    known = set(there)
+    return tuple(topic for topic in wanted if topic not in known and is_optional(topic))
 
 
 def check_run_name(run: str) -> str:

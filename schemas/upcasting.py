@@ -19,9 +19,16 @@ def _without_kept_shown(data: Json) -> Json:
     return data | {"kept_shown": None}
 
 
+def _without_what_was_fed(data: Json) -> Json:
+    """Version 2 tells of each step what the model was fed and how much memory that took; before, nobody counted."""
+    unknown = {"all_tokens": None, "padding": None, "memory_bytes": None}
+    return data | {"steps": [step | unknown for step in data["steps"]]}
+
+
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("CallStarted", 1): _without_kept_shown,
     ("InstructionsGenerated", 1): _without_kept_shown,
+    ("TrainingLogged", 1): _without_what_was_fed,
 }
 
 

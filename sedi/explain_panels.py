@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Explanation,
         Generation,
         Instruction,
+        Judgement,
         Made,
         Prompt,
         Request,
@@ -77,6 +78,8 @@ def _instruction(out: Console, told: Instruction, prompts: Sequence[Prompt]) -> 
         holds = "" if answer.holds == "both" else f" with the {answer.holds}"
         _panel(out, f"Raw answer{holds}", [_around(out, answer.raw, answer.span, answer.holds)])
     _panel(out, "What the filter decided", _filter(out, told))
+    if told.judged:
+        _panel(out, "What judges made of it", map(_judged, told.judged))
     _panel(out, "What training made of it", [*_steps(told.training), *map(_candidacy, told.candidacies)])
 
 
@@ -108,6 +111,12 @@ def _filter(out: Console, told: Instruction) -> list[Line]:
         by = told.classifier
         lines.append(f"classifier: fitted on {by.texts:,} {by.fitted_on}, in force from offset {by.from_offset}")
     return lines
+
+
+def _judged(told: Judgement) -> str:
+    score = "no score" if told.score is None else f"{told.score:g} of {told.least:g} to {told.most:g}"
+    cost = "" if told.cost_usd is None else f", {dollars(told.cost_usd)}"
+    return f"{told.judge}: {score}{cost}{_at(told.at)}: {_cut(told.reason)}"
 
 
 def _steps(steps: Sequence[TrainedStep]) -> list[Line]:
@@ -155,11 +164,15 @@ def _seed(told: Seed) -> list[Line]:
 
 
 def sparkline(scores: Sequence[float]) -> str:
-    """Scores from 0 to 1 as bars, at most so many that they fit: each the last of an even share of them."""
-    count = min(len(scores), _POINTS)
-    points = [scores[(point + 1) * len(scores) // count - 1] for point in range(count)]
-    bars = "".join(_SPARK[min(int(point * len(_SPARK)), len(_SPARK) - 1)] for point in points)
-    return f"{bars} ({scores[0]:.2f} to {scores[-1]:.2f})"
+    """Scores from 0 to 1 as bars, with the first and the last."""
+    return f"{bars(scores)} ({scores[0]:.2f} to {scores[-1]:.2f})"
+
+
+def bars(heights: Sequence[float]) -> str:
+    """Heights from 0 to 1 as bars, at most so many that they fit: each the last of an even share of them."""
+    count = min(len(heights), _POINTS)
+    points = [heights[(point + 1) * len(heights) // count - 1] for point in range(count)]
+    return "".join(_SPARK[min(int(point * len(_SPARK)), len(_SPARK) - 1)] for point in points)
 
 
 def _because(change: Change) -> str:

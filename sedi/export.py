@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
         "export",
         epilog=epilog(
             "sedi export ./demo-data --run demo --format alpaca --format parquet",
+            "sedi export ./good --min-score 4.5",
             "sedi export ./clean --exclude withdrawn.txt --through 1999",
             "sedi export ./demo-data --verify",
         ),
@@ -48,6 +49,15 @@ def export(
         Path | None, typer.Option("--exclude", metavar="FILE", help="Leave out the instruction ids in it, one a line.")
     ] = None,
     cluster: Annotated[list[int] | None, typer.Option("--cluster", min=0, help="Only this; may be repeated.")] = None,
+    min_score: Annotated[
+        float | None, typer.Option("--min-score", help="Only rows that a judge gave at least this (`sedi judge`).")
+    ] = None,
+    judge: Annotated[
+        str | None, typer.Option("--judge", help="Which, as `sedi report` names it. Default: the one there is.")
+    ] = None,
+    judged_through: Annotated[
+        int | None, typer.Option("--judged-through", min=0, help="The last offset of `judged` that counts.")
+    ] = None,
     license: Annotated[
         str, typer.Option("--license", help="For the data card, as hubs name it, such as apache-2.0.")
     ] = "unknown",
@@ -71,7 +81,7 @@ def export(
     from sedi.output import print_json
     from sedi.reading_progress import counting_progress
 
-    options = _options(format or [], through, exclude, cluster or [], license)
+    options = _options(format or [], through, exclude, cluster or [], license, min_score, judge, judged_through)
     source = source_of(run, from_files, bootstrap_servers, state_dir)
     began = time.monotonic()
     with counting_progress("exporting", "rows") as on_rows:
@@ -83,7 +93,14 @@ def export(
 
 
 def _options(
-    formats: list[str], through: int | None, exclude: Path | None, clusters: list[int], license: str
+    formats: list[str],
+    through: int | None,
+    exclude: Path | None,
+    clusters: list[int],
+    license: str,
+    min_score: float | None,
+    judge: str | None,
+    judged_through: int | None,
 ) -> ExportOptions:
     from consumers.export.run import FORMATS, ExportOptions
 
@@ -92,6 +109,8 @@ def _options(
         raise ConfigurationError(f"--format {unknown[0]!r} is not known. Choose of {', '.join(FORMATS)}.")
     if not _LICENSE.fullmatch(license):
         raise ConfigurationError(f"--license {license!r} is not a hub's name of one. Give one such as apache-2.0.")
+    if min_score is None and (judge is not None or judged_through is not None):
+        raise ConfigurationError("--judge and --judged-through are for --min-score. Give the least score, or neither.")
     chosen = tuple(name for name in FORMATS if name in formats)  # typed as formats
     return ExportOptions(
         formats=chosen or ExportOptions.formats,
@@ -99,6 +118,9 @@ def _options(
         exclude=exclude,
         clusters=tuple(clusters),
         license=license,
+        min_score=min_score,
+        judge=judge,
+        judged_through=judged_through,
     )
 
 
@@ -119,6 +141,8 @@ def _verify(folder: Path, *, as_json: bool) -> None:
 
 
 def _show(manifest: Manifest, folder: Path, seconds: float) -> None:
+    import msgspec
+
     from sedi.output import console, table
 
     rows = [
@@ -134,4 +158,10 @@ def _show(manifest: Manifest, folder: Path, seconds: float) -> None:
         )
     )
     left_out = "" if manifest.excluded is None else f", {manifest.excluded.rows:,} left out by name"
+    withheld = manifest.withheld
+    if not isinstance(withheld, msgspec.UnsetType):
+        left_out += (
+            f", {withheld.below:,} withheld for their score, {withheld.unreadable:,} without one, "
+            f"{withheld.unjudged:,} not judged"
+        )
     out.print(f"{manifest.rows:,} rows{left_out}, in {seconds:.1f} s")

@@ -12,6 +12,7 @@ import typer
 from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
 
 if TYPE_CHECKING:
+    from infra.settings import Settings
     from producers.backends.recorded import Faults
     from schemas.events import InstructionsGenerated
 
@@ -20,6 +21,7 @@ def register(app: typer.Typer) -> None:
     examples = epilog(
         "sedi generate --max-kept 1000",
         "sedi generate --style two-step --lane second --max-calls 500",
+        "sedi generate --backend transformers --model ./llama --batch 32",
         "sedi generate --forever --in-flight 64 --rpm 3000 --max-usd 200 --min-yield 0.05",
     )
     app.command("generate", epilog=examples)(generate_command)
@@ -45,7 +47,8 @@ def generate_command(
     concurrency: Annotated[
         int | None,
         typer.Option(
-            "--concurrency", help="Generations under way at once; 4 for builtin, else twice --in-flight or 1."
+            "--concurrency",
+            help="Generations under way at once; 4 (builtin), --batch (transformers), or twice --in-flight or 1.",
         ),
     ] = None,
     in_flight: Annotated[
@@ -88,7 +91,13 @@ def generate_command(
         int, typer.Option("--yield-window", min=1, help="Generations over which these two are measured.")
     ] = 200,
     backend: Annotated[
-        str | None, typer.Option("--backend", help="`builtin`, `openai`, `recorded`, `load-model`.")
+        str | None, typer.Option("--backend", help="`builtin`, `openai`, `transformers`, `recorded`, `load-model`.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="At the endpoint; for transformers a folder, hub name or `builtin`.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=1, help="Calls that transformers answers at once. Default: 8.")
     ] = None,
     load_model_seed: Annotated[
         int | None, typer.Option("--load-model-seed", help="Of the load model's answers.")
@@ -124,8 +133,9 @@ def generate_command(
     from sedi.output import print_json, tell
 
     settings = cluster_of(
-        bootstrap_servers, state_dir, backend="recorded" if recorded else backend, load_model_seed=load_model_seed
-    )
+        bootstrap_servers, state_dir, backend="recorded" if recorded else backend, load_model_seed=load_model_seed,
+        model=model, transformers_batch=batch,
+    )  # fmt: skip
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=call_max_tokens)
     asking_fields = {
         "style": style or default_style(settings), "parser": parser, "safety": safety, "sampling": sampling,
@@ -148,7 +158,7 @@ def generate_command(
     )  # fmt: skip
     options = GenerateOptions(
         run, lane, asking, recorded=answers, limits=limits, in_flight=in_flight,
-        concurrency=concurrency or _concurrency(settings.backend, in_flight, forever=forever),
+        concurrency=concurrency or _concurrency(settings, in_flight, forever=forever),
         pace=PaceOptions(
             start=in_flight_start, least=in_flight_least, step=in_flight_step, rpm=rpm, tpm=tpm,
             breaker_failures=breaker_failures,
@@ -170,12 +180,19 @@ def generate_command(
                 f"were answered twice, for ${summary.repeated_usd:.4f}"
             )
         tell(f"{summary.generations} generations, {summary.instructions} instructions; ended: {summary.ended}")
+        if summary.unfinished:
+            tell(
+                f"{summary.unfinished} generations of the lane are begun and not written. What was answered of them "
+                "is on the log: the next start of this lane, with a larger budget if that ended it, finishes them first"
+            )
 
 
-def _concurrency(backend: str, in_flight: int | None, *, forever: bool) -> int:
+def _concurrency(settings: Settings, in_flight: int | None, *, forever: bool) -> int:
     """Enough generations that calls are in flight while some wait to be attempted again."""
-    if backend == "builtin":
+    if settings.backend == "builtin":
         return 4 if in_flight is None else max(4, in_flight // 2)
+    if settings.backend == "transformers":
+        return in_flight or settings.transformers_batch
     if in_flight is None:
         return 32 if forever else 1
     return 2 * in_flight

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, source_of
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, settings_of, source_of
 
 if TYPE_CHECKING:
     from consumers.report import Report
     from infra.source import Source
+
+
+_BAR = 40  # characters of a bar of the histogram that all rows would have
 
 
 def register(app: typer.Typer) -> None:
@@ -40,6 +43,9 @@ def report(
         list[Path] | None,
         typer.Option("--from-files", metavar="FOLDER", help="Read an archive of a run; may be repeated to compare."),
     ] = None,
+    training: Annotated[
+        Path | None, typer.Option("--training", metavar="FOLDER", help="A training's output; default: the run's own.")
+    ] = None,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
@@ -64,10 +70,15 @@ def report(
             "Run names as arguments, --html, --plot and several --from-files are for --compare. Add it, or name the "
             "one run with --run."
         )
+    from msgspec.structs import replace
+
+    from consumers.report import held_out_of
     from consumers.report import report as report_on
     from sedi.output import print_json
 
     found = report_on(source_of(run, archives[0] if archives else None, bootstrap_servers, state_dir), seeds=seeds)
+    folder = training or settings_of(bootstrap_servers, state_dir).state_dir / found.run
+    found = replace(found, held_out=held_out_of(found.run, folder))
     if as_json:
         print_json(found)
     else:
@@ -109,7 +120,7 @@ def show_report(found: Report) -> None:
     """The report for people, on standard output."""
     import msgspec
 
-    from sedi.output import clock, console, dollars, percent, table
+    from sedi.output import clock, console, dollars, percent, shown, table
 
     out = console()
     calls = found.calls
@@ -129,11 +140,13 @@ def show_report(found: Report) -> None:
         ("unparsed", f"{found.unparsed_total:,}{_in_brackets(found.unparsed)}"),
         ("classifiers", found.classifiers),
         ("training", f"{found.steps:,} steps, {found.windows:,} windows, {found.epochs} epochs"),
+        *_held_out(found),
         ("seeds replaced", found.replacements),
         ("generations that used one", found.generations_with_replacement_seed),
         ("duplicates dropped", _listed(found.duplicates)),
         ("unreadable", _listed(found.unreadable)),
         ("dead letters", _listed(found.dead_letters)),
+        *((f"lane {halt.lane} halted", f"{clock(halt.at_ms)}: {halt.reason}") for halt in found.halts),
         ("books in order", "yes" if found.accounted else f"NO, {found.unaccounted:,} faults"),
     ]
     out.print(table(f"Run {found.run}", ("", ""), lines))
@@ -141,6 +154,18 @@ def show_report(found: Report) -> None:
         share = [(reason, number, percent(number / found.rejected_total)) for reason, number in found.rejected.items()]
         out.print(table("Rejected", ("reason", "#instructions", "#share"), share))
     out.print(table("Kept by cluster", ("#cluster", "#kept"), enumerate(found.clusters)))
+    for judged in found.judged:
+        out.print(
+            table(
+                f"Judged by {judged.judge}: {judged.judged:,} rows, mean {shown(judged.mean)}, "
+                f"{judged.unreadable:,} without a score, {judged.unjudged:,} not judged",
+                ("#score", "#rows", "", "#withheld by it as --min-score"),
+                (
+                    (f"{row.score:g}", row.rows, "█" * round(_BAR * row.rows / judged.judged), percent(row.withheld))
+                    for row in judged.scores
+                ),
+            )
+        )
     if found.unaccounted_first:
         rows = [(fault.generated_offset, fault.id, fault.what) for fault in found.unaccounted_first]
         out.print(table("The first faults", ("#offset", "id", "fault"), rows))
@@ -148,6 +173,20 @@ def show_report(found: Report) -> None:
         from sedi.seed_tables import seed_table
 
         out.print(seed_table("Seeds", found.seeds))
+
+
+def _held_out(found: Report) -> list[tuple[str, object]]:
+    """Losses on held-out rows, as a line: the first, the last, and how it went."""
+    known = [(line.step, line.loss) for line in found.held_out if line.loss is not None]
+    if not known:
+        return []
+    from sedi.explain_panels import bars
+
+    (first, before), (last, after), rows = known[0], known[-1], found.held_out[-1].rows
+    losses = [loss for _, loss in known]
+    low, high = min(losses), max(losses)
+    curve = bars([(loss - low) / (high - low) if high > low else 0.0 for loss in losses])
+    return [("held-out loss", f"{before:.4f} (step {first}) to {after:.4f} (step {last}) on {rows:,} rows {curve}")]
 
 
 def _listed(numbers: dict[str, int]) -> str:

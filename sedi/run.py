@@ -18,7 +18,9 @@ def register(app: typer.Typer) -> None:
 
 def run_command(
     run: Run = DEFAULT_RUN,
-    preset: Annotated[str | None, typer.Option("--preset", help="`demo`, or a TOML file of your own like it.")] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="`demo`, `self-instruct`, or a TOML file of your own.")
+    ] = None,
     mode: Annotated[str | None, typer.Option("--mode", help="`sedi` or the baseline `self-instruct`.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A field of the policy.")] = None,
     seeds: Annotated[str | None, typer.Option("--seeds", help="A seed file, or a name given at import.")] = None,

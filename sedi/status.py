@@ -89,6 +89,7 @@ def _shown(found: Status) -> Group:
         ("last window", _window(found.last_window)),
         ("cost", dollars(found.cost.usd, found.cost.known_usd)),
         ("dead letters", sum(found.dead_letters.values())),
+        *((f"lane {halt.lane} halted", f"{clock(halt.at_ms)}: {halt.reason}") for halt in found.halts),
         ("broker", found.broker.detail),
     ]
     parts = [table(f"Run {found.run} ({found.mode})", ("", ""), lines)]

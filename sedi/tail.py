@@ -19,7 +19,7 @@ from sedi.times import timestamp_ms
 if TYPE_CHECKING:
     from infra.record import Record
 
-_STYLES = {"kept": "green", "rejected": "yellow", "training-log": "magenta", "seed-commands": "blue"}
+_STYLES = {"kept": "green", "rejected": "yellow", "judged": "cyan", "training-log": "magenta", "seed-commands": "blue"}
 
 
 def register(app: typer.Typer) -> None:

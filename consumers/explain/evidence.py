@@ -20,6 +20,7 @@ from schemas.events import (
     CallFailed,
     CallStarted,
     ClassifierFitted,
+    InstructionJudged,
     InstructionKept,
     InstructionsGenerated,
     InstructionsRejected,
@@ -42,6 +43,7 @@ class Evidence:
     generation    the one asked about, or that the instruction comes from
     shown         id and offset of the generations that the seed was shown in
     kept_shown    texts of the instructions that the generation was shown beside its seeds
+    judged        what was made of the instruction that was asked about, by judge
     told          what was generated and kept, by offset of `generated`, when the story is a seed's
     """
 
@@ -56,6 +58,7 @@ class Evidence:
     told: dict[int, tuple[int, int]] = field(default_factory=dict)
     kept: dict[str, tuple[At, InstructionKept]] = field(default_factory=dict)
     kept_shown: dict[str, str] = field(default_factory=dict)
+    judged: dict[str, tuple[At, InstructionJudged]] = field(default_factory=dict)
     rejected: dict[str, tuple[At, Rejection]] = field(default_factory=dict)
     nearest: NearestSearch | None = None
     training: dict[str, list[tuple[At, TrainingLogged, StepLogged, BatchRow]]] = field(default_factory=dict)
@@ -83,6 +86,7 @@ def gather(source: Source, subject: Subject, progress: Progress = no_progress) -
         if found.generation is not None:
             _kept(found, reading, once, progress)
             _trained(found, reading, once, progress)
+            _judged(found, reading, progress)
         if subject.generation_id is not None:
             _calls(found, reading, progress)
     return found
@@ -158,6 +162,13 @@ def _kept(found: Evidence, reading: Reading, once: Once, progress: Progress) -> 
             found.kept_shown[row.id] = row.instruction
         if found.nearest is not None:
             found.nearest.row(row, record)
+
+
+def _judged(found: Evidence, reading: Reading, progress: Progress) -> None:
+    wanted = found.subject.id.encode()
+    for record in records(reading, "judged", progress):
+        if record.key == wanted and isinstance(record.event, InstructionJudged):
+            found.judged.setdefault(record.event.judge.name, (at(record), record.event))
 
 
 def _trained(found: Evidence, reading: Reading, once: Once, progress: Progress) -> None:

@@ -13,6 +13,7 @@ from consumers.explain.told import (
     Classifier,
     Explanation,
     Instruction,
+    Judgement,
     Made,
     Nearest,
     Outcome,
@@ -79,6 +80,20 @@ def _instruction(found: Evidence) -> Instruction:
         classifier=_classifier(found, generation.at.offset if kept is None else kept[1].classifier_offset),
         training=training_of(found, subject.id),
         candidacies=candidacies_of(found, subject.id),
+        judged=tuple(
+            Judgement(
+                at=at,
+                judge=event.judge.name,
+                backend=event.judge.backend,
+                score=event.score,
+                least=event.scale.least,
+                most=event.scale.most,
+                reason=event.reason,
+                raws=tuple(answer.raw for answer in event.answers),
+                cost_usd=event.cost_usd,
+            )
+            for at, event in found.judged.values()
+        ),
     )
 
 

@@ -167,6 +167,23 @@ class Classifier(msgspec.Struct, frozen=True, kw_only=True):
     kept_total: int
 
 
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What a judge made of the row. `score` is None when none could be read; `raws` are its answers, the last one read.
+
+    least, most   of its scale
+    """
+
+    at: At
+    judge: str
+    backend: str
+    score: float | None
+    least: float
+    most: float
+    reason: str
+    raws: tuple[str, ...]
+    cost_usd: float | None
+
+
 class TrainedStep(msgspec.Struct, frozen=True, kw_only=True):
     """An optimizer step whose batch held the row.
 
@@ -282,6 +299,7 @@ class Instruction(msgspec.Struct, frozen=True, kw_only=True):
     classifier: Classifier | None
     training: tuple[TrainedStep, ...]
     candidacies: tuple[Candidacy, ...]
+    judged: tuple[Judgement, ...] = ()
 
 
 class Brief(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,13 +1,12 @@
 """`README.md`: the data card that data hubs show, with the YAML front matter they read."""
 
-from collections.abc import Iterable, Sequence
-
 import msgspec
 import yaml
 
 from consumers.export.formats import TEXT_FORMATS
 from consumers.export.manifest import MANIFEST, File, Manifest
 from consumers.export.totals import Totals
+from consumers.markdown import plain, table, value
 from schemas.events import RunConfigured
 
 CARD = "README.md"
@@ -46,23 +45,29 @@ def card(manifest: Manifest, configured: RunConfigured, totals: Totals) -> str:
         facts.append(("clusters here", ", ".join(map(str, manifest.options.clusters))))
     if manifest.excluded is not None:
         facts.append(("left out by name", f"{manifest.excluded.rows:,} rows"))
+    withheld = manifest.withheld
+    if not isinstance(withheld, msgspec.UnsetType):
+        facts += [
+            ("judge", withheld.judge),
+            ("least score here", f"{withheld.min_score:g}"),
+            ("left out for their score", f"{withheld.below:,} rows"),
+            ("left out without a score", f"{withheld.unreadable:,} rows unreadable, {withheld.unjudged:,} not judged"),
+        ]
     clusters = [(n, f"{totals.kept[n]:,}", f"{totals.exported[n]:,}") for n in range(policy.batch_size)]
     sections = [
         f"---\n{_front_matter(manifest)}---",
-        f"# Instruction data of run {_plain(run)}",
+        f"# Instruction data of run {plain(run)}",
         "Instructions, inputs and answers written by a language model and chosen by a filter: too similar ones and "
         "those that break a rule were rejected. Nobody has checked whether the answers are true.",
-        _table(("", ""), facts),
+        table(("", ""), facts),
         "## Rejected",
-        _table(("reason", "instructions"), ((reason, f"{number:,}") for reason, number in _ranked(totals.rejected))),
+        table(("reason", "instructions"), ((reason, f"{number:,}") for reason, number in _ranked(totals.rejected))),
         "## Clusters",
-        _table(("cluster", "kept", "rows here"), clusters),
+        table(("cluster", "kept", "rows here"), clusters),
         "## Policy",
-        _table(("setting", "value"), ((name, _value(value)) for name, value in msgspec.to_builtins(policy).items())),
+        table(("setting", "value"), ((name, value(setting)) for name, setting in msgspec.to_builtins(policy).items())),
         "## Files",
-        _table(
-            ("file", "rows", "bytes"), ((file.name, f"{file.rows:,}", f"{file.bytes:,}") for file in manifest.files)
-        ),
+        table(("file", "rows", "bytes"), ((file.name, f"{file.rows:,}", f"{file.bytes:,}") for file in manifest.files)),
         "All have the same rows in the same order, in which they were decided. Line by line, "
         f"`{TEXT_FORMATS['lineage'].file}` says where a row comes from: its generation and place there, cluster, "
         f"model, seeds, calls and cost. `{MANIFEST}` has each file's SHA-256 and the offsets that are covered; "
@@ -91,17 +96,3 @@ def _config(file: File, *, default: bool) -> dict[str, object]:
 
 def _ranked(counts: dict[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_plain(cell) for cell in line) + " |" for line in lines)
-
-
-def _value(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _plain(cell: object) -> str:
-    """Text that stays in its cell and is text, whatever a model is called."""
-    return " ".join(str(cell).split()).replace("|", "\\|").replace("<", "&lt;")

@@ -43,6 +43,16 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
+class Withheld(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows left out because of what a judge made of them: below the score, without one, or not judged."""
+
+    judge: str
+    min_score: float
+    below: int
+    unreadable: int
+    unjudged: int
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How the export was asked for; `clusters` None for all."""
 
@@ -57,6 +67,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     through                 the last offset of `generated` that is covered, -1 for none
     first_time, last_time   of the first generation and the last verdict that are covered
     rows                    in each data file
+    withheld                when only rows with a judge's score were wanted
     """
 
     format: int = FORMAT
@@ -67,6 +78,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     options: Options
     excluded: Excluded | None
+    withheld: Withheld | msgspec.UnsetType = msgspec.UNSET
     offsets: tuple[Offsets, ...]
     files: tuple[File, ...]
     policy: Policy

@@ -45,8 +45,9 @@ _LOOK_S = 1.0
 class ParquetFile:
     """Writes rows as Parquet. Every batch but the last must have ROWS_A_GROUP rows."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, scores: bool = False) -> None:
         self._path = path
+        self._schema = SCHEMA | ({"score": pl.Float64} if scores else {})
         self._batches: Queue[pl.DataFrame | None] = Queue(_WAITING)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
         self._written = self._thread.submit(self._sink)
@@ -54,9 +55,9 @@ class ParquetFile:
     def write(self, rows: Sequence[Row]) -> None:
         """Hand a batch over; waits while polars is busy. Raises ConfigurationError when the file cannot be written."""
         columns = {
-            name: [getattr(row.kept if name in _TEXTS else row.lineage, name) for row in rows] for name in SCHEMA
+            name: [getattr(row.kept if name in _TEXTS else row.lineage, name) for row in rows] for name in self._schema
         }
-        self._put(pl.DataFrame(columns, schema=SCHEMA))
+        self._put(pl.DataFrame(columns, schema=self._schema))
 
     def close(self) -> None:
         """Wait until the file is whole. Raises ConfigurationError when it cannot be written."""
@@ -87,7 +88,7 @@ class ParquetFile:
             self._thread.shutdown()
 
     def _sink(self) -> None:
-        register_io_source(lambda *_: self._arriving(), schema=SCHEMA).sink_parquet(
+        register_io_source(lambda *_: self._arriving(), schema=self._schema).sink_parquet(
             self._path,
             compression="zstd",
             compression_level=3,

@@ -14,6 +14,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     classifier_offset         `from_offset` of the classifier that chose the cluster
     request_ids               the calls that its generation took, in the order asked
     cost_usd                  of its whole generation; None when it is not known
+    score                     the judge's; not there when none was asked for
     """
 
     id: str
@@ -30,6 +31,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     seed_ids: tuple[str, ...]
     request_ids: tuple[str, ...]
     cost_usd: float | None
+    score: float | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,9 @@ class Row:
     lineage: Lineage
 
 
-def row(kept: InstructionKept, generation: InstructionsGenerated) -> Row:
+def row(
+    kept: InstructionKept, generation: InstructionsGenerated, score: float | msgspec.UnsetType = msgspec.UNSET
+) -> Row:
     """The row of an instruction that was kept of a generation."""
     return Row(
         kept,
@@ -59,5 +63,6 @@ def row(kept: InstructionKept, generation: InstructionsGenerated) -> Row:
             seed_ids=generation.seed_ids,
             request_ids=tuple(answer.request_id for answer in generation.answers),
             cost_usd=generation.cost_usd,
+            score=score,
         ),
     )

@@ -14,17 +14,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
+import msgspec
+
 from consumers.export.card import CARD, card
 from consumers.export.decided import DecidedReading, Extent, configured, extent
 from consumers.export.exclusion import Exclusion
 from consumers.export.formats import TEXT_FORMATS, TextFile
-from consumers.export.manifest import Excluded, File, Manifest, Offsets, Options, file_of, write_manifest
+from consumers.export.manifest import Excluded, File, Manifest, Offsets, Options, Withheld, file_of, write_manifest
 from consumers.export.parquet import ROWS_A_GROUP, ParquetFile
 from consumers.export.rows import Row, row
 from consumers.export.totals import Totals
+from consumers.judged import judgements
 from infra.source import Source
 from schemas.errors import ConfigurationError
 from schemas.events import InstructionKept, RunConfigured
+from streams.core.judging import Judgements
 
 Format = Literal["alpaca", "sharegpt", "openai", "trl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -43,6 +47,9 @@ class ExportOptions:
     exclude    a file of instruction ids to leave out, one a line
     clusters   only these; none: all
     license    as the data card names it
+    min_score  only rows that a judge gave at least this; None: all
+    judge      which judge, by name; None: the one there is
+    judged_through   the last offset of `judged` that counts; None: the last there is
     """
 
     formats: tuple[Format, ...] = ("alpaca",)
@@ -50,6 +57,9 @@ class ExportOptions:
     exclude: Path | None = None
     clusters: tuple[int, ...] = ()
     license: str = "unknown"
+    min_score: float | None = None
+    judge: str | None = None
+    judged_through: int | None = None
 
     def __post_init__(self) -> None:
         # In one order whatever was said first, for equal files.
@@ -80,7 +90,10 @@ def export(
     work = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
     try:
         work.mkdir(parents=True)
-        job = _Job(source, options, settings, reach, excluded, work, on_rows)
+        judged = None
+        if options.min_score is not None:
+            judged = judgements(source, options.judge, options.judged_through)
+        job = _Job(source, options, settings, reach, excluded, judged, work, on_rows)
         manifest = job.write(run_offset)
         if folder.exists():
             raise ConfigurationError(f"{folder} was made by somebody else meanwhile. Give another folder.")
@@ -103,6 +116,7 @@ class _Job:
     configured: RunConfigured
     extent: Extent
     excluded: Exclusion | None
+    judged: tuple[Judgements, int] | None
     work: Path
     on_rows: OnRows
     totals: Totals = field(default_factory=Totals)
@@ -115,6 +129,8 @@ class _Job:
             names = self._write_rows(log)
         used = {("run", 0): (run_offset, run_offset + 1)}
         used |= {place: (starts[place], end) for place, end in log.covered.items()}
+        if self.judged is not None:
+            used["judged", 0] = (0, self.judged[1])
         offsets = tuple(
             Offsets(topic=topic, partition=partition, start=start, end=end)
             for (topic, partition), (start, end) in sorted(used.items())
@@ -136,7 +152,7 @@ class _Job:
                 writers.append(TextFile(self.work, text))
                 unfinished.callback(writers[-1].abort)
             if "parquet" in self.options.formats:
-                writers.append(ParquetFile(self.work / PARQUET))
+                writers.append(ParquetFile(self.work / PARQUET, scores=self.judged is not None))
                 unfinished.callback(writers[-1].abort)
             rows = self._rows(log)
             while batch := tuple(islice(rows, ROWS_A_GROUP)):
@@ -155,7 +171,7 @@ class _Job:
             for kept in decided.rows:
                 if decided.generation is not None and self._wanted(kept):
                     self.totals.exported[kept.cluster] += 1
-                    yield row(kept, decided.generation)
+                    yield row(kept, decided.generation, self._score(kept))
             read += len(decided.rows)
             self.on_rows(read, self.extent.kept)
 
@@ -164,7 +180,25 @@ class _Job:
         if self.excluded is not None and self.excluded.has(kept.id):
             self.totals.excluded += in_cluster
             return False
-        return in_cluster
+        return in_cluster and self._good_enough(kept)
+
+    def _good_enough(self, kept: InstructionKept) -> bool:
+        """Whether the row has the score that is wanted; counts why not."""
+        if self.judged is None or self.options.min_score is None:
+            return True
+        judged = self.judged[0]
+        admitted = judged.admits(kept.id, self.options.min_score)
+        if admitted is None:
+            self.totals.unjudged += 1
+        elif not admitted:
+            unreadable = judged.scores[kept.id] is None
+            self.totals.unreadable += unreadable
+            self.totals.below += not unreadable
+        return bool(admitted)
+
+    def _score(self, kept: InstructionKept) -> float | msgspec.UnsetType:
+        score = None if self.judged is None else self.judged[0].scores[kept.id]
+        return msgspec.UNSET if score is None else score
 
     def _manifest(self, log: DecidedReading, offsets: tuple[Offsets, ...], files: tuple[File, ...]) -> Manifest:
         excluded = self.excluded
@@ -182,9 +216,21 @@ class _Job:
             excluded=None
             if excluded is None
             else Excluded(sha256=excluded.sha256, ids=len(excluded.ids), rows=self.totals.excluded),
+            withheld=self._withheld(),
             offsets=offsets,
             files=files,
             policy=self.configured.policy,
+        )
+
+    def _withheld(self) -> Withheld | msgspec.UnsetType:
+        if self.judged is None or self.options.min_score is None:
+            return msgspec.UNSET
+        return Withheld(
+            judge=self.judged[0].judge or "",
+            min_score=self.options.min_score,
+            below=self.totals.below,
+            unreadable=self.totals.unreadable,
+            unjudged=self.totals.unjudged,
         )
 
 

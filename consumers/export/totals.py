@@ -16,6 +16,7 @@ class Totals:
     kept          by cluster
     exported      by cluster: the rows in the files
     excluded      rows left out by name that would otherwise be in the files
+    below, unreadable, unjudged   rows that would otherwise be in the files: of too low a score, without one, not judged
     models        generations by model
     known_usd     cost of the generations that say what they cost; `without_cost` do not
     """
@@ -26,6 +27,9 @@ class Totals:
     kept: Counter[int] = field(default_factory=Counter)
     exported: Counter[int] = field(default_factory=Counter)
     excluded: int = 0
+    below: int = 0
+    unreadable: int = 0
+    unjudged: int = 0
     models: Counter[str] = field(default_factory=Counter)
     known_usd: float = 0.0
     without_cost: int = 0

@@ -23,7 +23,8 @@ from consumers.replay.classifiers import Classifiers
 from consumers.replay.digests import Digests, generation_content
 from consumers.replay.extent import Extent
 from consumers.replay.findings import Findings, State, in_order, place_of
-from consumers.replay.generations import Answers, check_lane, check_shown
+from consumers.replay.generations import Answers, check_lane, check_read, check_shown
+from consumers.replay.judged import Judged
 from consumers.replay.repeats import Said
 from consumers.replay.result import Audit
 from consumers.replay.streams import EndOfVerdicts, Rows, Stream, Verdicts, content, row_of
@@ -220,6 +221,7 @@ class Auditor:
         if event is not None:
             checked["instructions"] += len(event.instructions)
             checked["rejected"] += len(event.instructions) - len(rows)
+            check_read(self.findings, record, event)
             try:
                 verdict = decider.decide(self.state, offset, record.id, event)
             except MalformedEvent as error:
@@ -295,6 +297,7 @@ class _Whole:
         self.feedback = Feedback(
             configured, by_topic["training-log"][0], by_topic["seed-commands"][0], kept, findings, digests
         )
+        self._judged = Judged(by_topic["judged"][0], self._answers, findings, digests)
         self._said = Said(findings)
         digests.add("run", _encode((configured.policy, configured.seeds)))
 
@@ -304,7 +307,7 @@ class _Whole:
             "answers": self._answers.count,
             "windows": self.feedback.windows,
             "commands": self.feedback.commands,
-        }
+        } | ({"judged": self._judged.count} if self._judged.count else {})
 
     def see(
         self, record: Record | None, event: InstructionsGenerated | None, told: Record | None, rows: list[Record]
@@ -343,6 +346,7 @@ class _Whole:
         self.feedback.before(offset, state)
         self.feedback.finish(whole)
         if whole:
+            self._judged.check(state.kept)
             self._answers.drain()
 
 

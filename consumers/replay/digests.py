@@ -9,22 +9,26 @@ from hashlib import blake2b
 
 import msgspec
 
-from schemas.events import InstructionsGenerated, TrainingLogged
+from schemas.events import InstructionJudged, InstructionsGenerated, TrainingLogged
+from schemas.topics import is_optional
 
-TOPICS = ("run", "generated", "kept", "rejected", "training-log", "seed-commands")
+TOPICS = ("run", "generated", "kept", "rejected", "judged", "training-log", "seed-commands")
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Digests:
-    """SHA-256 of each topic's events, in the order of the run; hexadecimal by `values`."""
+    """SHA-256 of each topic's events, in the order of the run; hexadecimal by `values`.
+
+    A topic that a run may lack has none before there is something on it.
+    """
 
     def __init__(self) -> None:
-        self._hashes = {topic: hashlib.sha256() for topic in TOPICS}
+        self._hashes = {topic: hashlib.sha256() for topic in TOPICS if not is_optional(topic)}
 
     def add(self, topic: str, value: bytes | None) -> None:
         """Take in the value of an event."""
-        found = self._hashes[topic]
+        found = self._hashes.setdefault(topic, hashlib.sha256())
         found.update(value or b"")
         found.update(b"\n")
 
@@ -44,6 +48,12 @@ def window_content(event: TrainingLogged) -> bytes:
         for s in event.steps
     ]
     return _encode((event.epoch, event.window, steps))
+
+
+def judged_content(event: InstructionJudged) -> bytes:
+    """What the judge said, without how long it took and what it cost."""
+    raws = [answer.raw for answer in event.answers]
+    return _encode((event.kept_id, event.judge, event.scale, event.score, event.reason, raws))
 
 
 def digest(value: bytes | None) -> int:

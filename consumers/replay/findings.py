@@ -27,6 +27,7 @@ Kind = Literal[
     "classifier",  # a classifier was fitted at another time or to other numbers
     "lane",  # a lane's numbers do not follow one another
     "seeds_shown",  # another sample of seeds, or of kept instructions beside them, was shown
+    "read",  # an instruction, or a judge's score, is not what was read from its answer
     "answer",  # an answer in a generation is not the one in the ledger of calls
     "batch",  # a trained row is not the one that was next in its cluster
     "steps",  # a window's steps do not follow the one before it

@@ -2,11 +2,13 @@
 
 The numbers of a lane follow one another; the seeds are the sample that the run's rng draws from the pool as the
 recorded position in `seed-commands` left it, and kept instructions shown beside them the draw from what was kept by the
-recorded position in `generated`; each answer is the one that the ledger of calls holds for its request.
+recorded position in `generated`; each answer is the one that the ledger of calls holds for its request; the
+instructions are those that its answers say.
 """
 
 from bisect import bisect_right
 from collections.abc import Collection
+from itertools import chain, zip_longest
 
 from consumers.replay.findings import Findings, place_of
 from consumers.replay.repeats import Said
@@ -14,6 +16,7 @@ from consumers.replay.streams import Stream, content
 from infra.record import Record
 from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, KeptShown
 from schemas.policy import Policy
+from streams.core.answers import by_step, form_of, read
 from streams.core.kept_so_far import beside, drawn
 from streams.core.lanes import Lanes
 from streams.core.seeds import SeedPool, sampled
@@ -31,7 +34,7 @@ class Answers:
 
     def check(self, record: Record, event: InstructionsGenerated) -> None:
         for answer in event.answers:
-            on_ledger = self._take(answer.request_id, answer.attempt)
+            on_ledger = self.take(answer.request_id, answer.attempt)
             if on_ledger == answer:
                 continue
             what = "another answer than the ledger of calls" if on_ledger else "an answer that is not on `calls`"
@@ -41,7 +44,8 @@ class Answers:
                 f"attempt {answer.attempt}.", id=record.id, recorded=answer, decided=on_ledger,
             )  # fmt: skip
 
-    def _take(self, request_id: str, attempt: int) -> CallAnswered | None:
+    def take(self, request_id: str, attempt: int) -> CallAnswered | None:
+        """The answer to an attempt at a request, given once; None when the ledger has none."""
         wanted = request_id, attempt
         while wanted not in self._waiting:
             record = self._stream.take()
@@ -101,6 +105,27 @@ def check_lane(findings: Findings, record: Record, event: InstructionsGenerated,
             f"Generation {event.number} of lane {event.lane!r} stands after generation {last}; those between are not "
             "on the log.", id=record.id, recorded=event.number, decided=last + 1,
         )  # fmt: skip
+
+
+def check_read(findings: Findings, record: Record, event: InstructionsGenerated) -> None:
+    """The instructions are those read from the answers, and what could not be read is told. A generation without any
+    answer has nothing to be read again: its endpoint refused it, or its instructions came from elsewhere."""
+    if not event.answers:
+        return
+    answers = by_step(event)
+    said = read(form_of(event), answers) if 0 in answers else ((), ())
+    recorded = event.instructions, event.unparsed
+    if said == recorded:
+        return
+    one, other = next(
+        (pair for pair in zip_longest(chain(*recorded), chain(*said)) if pair[0] != pair[1]),
+        (len(event.instructions), len(said[0])),  # only where instructions end and the rest begins differs
+    )
+    findings.misdecided(
+        "read", place_of(record), record.offset,
+        f"What generation {event.number} of lane {event.lane!r} holds as read from its answers is not what they say.",
+        id=record.id, recorded=one, decided=other,
+    )  # fmt: skip
 
 
 def check_shown(

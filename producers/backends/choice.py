@@ -12,6 +12,24 @@ from schemas.errors import ConfigurationError
 BUILTIN_IN_FLIGHT = 8
 """Calls at once that the built-in model is asked: more are answered hardly faster, and each slot takes 47 MB."""
 
+_IN_FLIGHT = 16
+
+
+def asks_builtin(settings: Settings) -> bool:
+    """Whether the built-in model answers, in whatever way it is run: it has forms and a style that suit it."""
+    return settings.backend == "builtin" or (settings.backend == "transformers" and settings.model == "builtin")
+
+
+def in_flight_of(settings: Settings) -> int:
+    """Calls at once that suit the backend."""
+    match settings.backend:
+        case "builtin":
+            return BUILTIN_IN_FLIGHT
+        case "transformers":
+            return settings.transformers_batch
+        case _:
+            return _IN_FLIGHT
+
 
 def _quiet(_: str) -> None:
     pass
@@ -24,7 +42,7 @@ def opened_backend(
     in_flight: int,
     progress: Callable[[str], None] = _quiet,
 ) -> Iterator[Backend]:
-    """The backend; a built-in model is served by a process that ends with the context.
+    """The backend; a built-in model is served by a process that ends with the context, and so does a model in this one.
 
     With a base URL in the settings the built-in model is asked there, where somebody else serves it.
     Raises ConfigurationError for what is missing, BackendError when the built-in server does not start.
@@ -39,6 +57,15 @@ def opened_backend(
         return
     if settings.backend == "load-model":
         yield LoadModel(rng_seed=settings.load_model_seed, pace=settings.load_model_pace)
+        return
+    if settings.backend == "transformers":
+        from producers.backends.transformers import TransformersBackend
+
+        loaded = TransformersBackend.of(settings, progress)
+        try:
+            yield loaded
+        finally:
+            loaded.stop()
         return
     from producers.backends.openai import OpenAIBackend
 

@@ -8,9 +8,9 @@ It knows the requests of both styles in all their forms (`producers.prompts`) an
 Its rates are those that were measured; docs/decisions/load-model.md says of what.
 
 An answer is a function of `rng_seed`, the lane, the number, the step and the request, and of nothing else: not of the
-attempt, of the order in which answers are asked for, or of which process asks. A request it does not know as a list is
-taken for a question, and answered with some words. It does not react to which seeds it is shown, other than by
-answering something else.
+attempt, of the order in which answers are asked for, or of which process asks. A judge's request is answered with a
+score; another that it does not know as a list is taken for a question, and answered with some words. It does not react
+to which seeds it is shown, other than by answering something else.
 
 Its tokens are characters divided by `CHARACTERS_A_TOKEN`, as many as the API's `max_tokens` lets through. Its latency
 is what those tokens would take the built-in model; that long it really waits only with `pace` 1.
@@ -42,6 +42,7 @@ _ALPACA_TOTAL = re.compile(r"\nList of (\d+) tasks:\n")
 _ALPACA_CHAT = re.compile(r"Go on with the list from task (\d+) to task (\d+)")
 _STRUCTURED = re.compile(r"Write the other (\d+) as JSON")
 _LIST = re.compile(r"Below are (\d+) different tasks.*\n(\d+)\.\Z", re.DOTALL)
+_JUDGE = re.compile(r"Give a score on a scale from .*=== Instruction\n.*=== End\n", re.DOTALL)
 _LIST_CHAT = re.compile(r"numbered from (\d+) to (\d+)\.\Z")
 
 
@@ -58,6 +59,8 @@ class Rates:
     short         items too short for the rules
     with_input    whole tasks that have an input
     output_words  words of an output, each as often as it stands here
+    scores, without_score   of a judge's answers, each as often as it stands here; those that hold none. Nobody has
+                  measured these
     """
 
     written: tuple[float, ...] = (1.0,) * 21 + (6 / 7,) + (5 / 7,) * 3 + (4 / 7,) * 2 + (3 / 7,) * 2 + (2 / 7,) * 6
@@ -68,6 +71,8 @@ class Rates:
     unsuitable: float = 7 / 194
     short: float = 2 / 194
     with_input: float = 0.41
+    scores: tuple[float, ...] = (1.0, 2.0, 2.5, 3.0, 3.5, 3.5, 4.0, 4.0, 4.0, 4.5, 4.5, 4.5, 5.0)
+    without_score: float = 1 / 50
     output_words: tuple[int, ...] = (5, 8, 11, 15, 17, 22, 25, 29, 38, 48, 56)
 
 
@@ -104,7 +109,9 @@ class LoadModel:
         text = _text(request)
         draws = self._draws(text, place)
         asked = _asked(text, structured=request.json_schema is not None)
-        if asked is None:
+        if _JUDGE.search(text):
+            raw, cut = self._judged(draws), False
+        elif asked is None:
             raw, cut = self._output(draws), False
         else:
             raw, cut = self._list(asked, draws)
@@ -123,6 +130,11 @@ class LoadModel:
     def _draws(self, text: str, place: Place) -> random.Random:
         told = json.dumps([self._rng_seed, place.lane, place.number, place.step, text])
         return random.Random(int.from_bytes(hashlib.sha256(told.encode()).digest()))
+
+    def _judged(self, draws: random.Random) -> str:
+        """A score and why, or, now and then, only why."""
+        why = self._output(draws)
+        return why if draws.random() < self._rates.without_score else f"{_one_of(self._rates.scores, draws):g}\n{why}"
 
     def _list(self, asked: _Asked, draws: random.Random) -> tuple[str, bool]:
         """A list in the form asked for, and whether it breaks off."""

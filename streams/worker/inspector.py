@@ -1,10 +1,11 @@
 """The inspector: looks at the topics that no agent reads, and puts what cannot be read there to the dead letters.
 
-The agents do that for what they read: `generated`, `training-log` and `seed-commands`. Here `run`, `calls`, `kept` and
-`rejected` are read from where the last inspector was, which is remembered as committed offsets of a group of its own,
-after the dead letters of what lies below are confirmed. So every record there is looked at at least once as long as
-some worker runs, whoever else reads those topics; after a crash, or by two workers at once, a dead letter may be
-written twice. Should the cluster forget the group (it may after a week without a worker), all is looked at again.
+The agents do that for what they read: `generated`, `training-log` and `seed-commands`. Here `run`, `calls`, `kept`,
+`rejected` and, if it was there when this began, `judged` are read from where the last inspector was, which is
+remembered as committed offsets of a group of its own, after the dead letters of what lies below are confirmed. So every
+record there is looked at at least once as long as some worker runs, whoever else reads those topics; after a crash, or
+by two workers at once, a dead letter may be written twice. Should the cluster forget the group (it may after a week
+without a worker), all is looked at again.
 
 It works in threads, with clients of its own, while the filter is active, and rests twice as long as it worked, so that
 the filter keeps its share of the processor: it may be behind for a while, and never holds anything up.
@@ -21,7 +22,7 @@ import faust
 from infra.log import LogReader, LogWriter
 from infra.settings import Settings
 
-TOPICS = ("run", "calls", "kept", "rejected")
+TOPICS = ("run", "calls", "kept", "rejected", "judged")
 
 _RECORDS = 500
 _WAIT_S = 0.2

@@ -187,7 +187,7 @@ def the_threshold_of_the_policy_is_below_some_kept(log: Log) -> None:
 # -- generations -----------------------------------------------------------------------------------------------------
 
 
-@_fault("answer", "generated", 9)
+@_fault("answer", "generated", 9, read=1)  # its last task's output is another then
 def an_answer_in_a_generation_is_not_that_of_the_ledger(log: Log) -> None:
     log.change("generated", 9, lambda value: value["answers"][0].update(raw=value["answers"][0]["raw"] + " Or so."))
 
@@ -224,9 +224,21 @@ def two_generations_stand_in_the_wrong_order(log: Log) -> None:
     log.swap("generated", 7, 8)
 
 
-@_fault("altered", "kept", 28, 1)
+@_fault("read", "generated", 31, altered=1)
 def a_kept_instruction_of_a_generation_is_another(log: Log) -> None:
     log.change("generated", 31, lambda value: value["instructions"][1].update(output="Not so."))
+
+
+@_fault("read", "generated", 31)
+def an_instruction_is_another_wherever_it_stands_but_in_its_answer(log: Log) -> None:
+    log.change("generated", 31, lambda value: value["instructions"][1].update(output="Not so."))
+    log.change("kept", 28, _set(output="Not so."), 1)
+    log.change("seed-commands", 14, lambda value: value["replacements"][1]["seed"].update(output="Not so."))
+
+
+@_fault("read", "generated", 31)
+def a_part_that_could_not_be_read_is_not_told(log: Log) -> None:
+    log.change("generated", 31, lambda value: value["unparsed"].clear())
 
 
 # -- windows and commands --------------------------------------------------------------------------------------------

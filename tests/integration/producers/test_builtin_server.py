@@ -1,5 +1,6 @@
 """The built-in model is served by a real process, which answers as an OpenAI endpoint and outlives nobody."""
 
+import asyncio
 import json
 import os
 import signal
@@ -15,10 +16,14 @@ import openai
 import psutil
 import pytest
 
+from infra.settings import Settings
+from producers.backends.base import Answer, Place, Sampling
+from producers.backends.choice import opened_backend
 from producers.builtin.model import model_file, safetensors_folder, served_file
 from producers.builtin.server import BuiltinServer, ServerSettings
 from producers.prompts import alpaca
 from schemas.errors import BackendError, ConfigurationError
+from schemas.seeds import SeedTask
 
 ROOT = Path(__file__).resolve().parents[3]
 CACHE = ROOT / ".cache"
@@ -116,6 +121,28 @@ def test_it_takes_the_schema_of_the_structured_style(server: BuiltinServer, clie
     )
 
     assert (answer.choices[0].message.content or "").lstrip().startswith("{")
+
+
+@needs_model
+@pytest.mark.parametrize("api", ["chat", "completion", "structured"])
+def test_a_generator_asks_it_as_any_server_by_its_url_in_every_form(server: BuiltinServer, api: alpaca.Form) -> None:
+    settings = Settings(backend="openai", base_url=server.base_url, model=server.model, api=api)
+    seeds = [SeedTask(id="s", instruction="Name a river of Europe.", output="The Danube.")]
+    request = alpaca.request(seeds, api, parser="strict", total=3, sampling=Sampling(max_tokens=16), safety=False)
+
+    async def asked() -> Answer:
+        with opened_backend(settings, None, 2) as backend:
+            try:
+                return await backend.complete(request, Place("main", 0, 0, 1, "id"))
+            finally:
+                await backend.close()
+
+    answer = asyncio.run(asked())
+    assert answer.raw
+    assert (answer.model, answer.finish_reason) == (server.model, "length")
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens == 16
+    assert answer.raw.lstrip().startswith("{") == (api == "structured")
 
 
 @needs_model

@@ -1,12 +1,16 @@
 """The fold of a run's log, and the tables that are read from it."""
 
 import msgspec
+import pytest
+from rich.console import Console
 
 from consumers.fold import RunFold
 from consumers.report import report_of
 from consumers.seed_table import by_score, replacement_rows, seed_rows
 from consumers.status import BrokerHealth, RecentEvents, status_of
-from schemas.events import RunStarted, RunStopped
+from schemas.events import GenerationHalted, RunStarted, RunStopped
+from sedi.report import show_report
+from sedi.status import _shown
 from tests.unit.consumers.story import START_MS, Story, record, short_run
 
 ANSWERS = BrokerHealth(healthy=True, bootstrap="127.0.0.1:1", brokers=1, detail="It answers.")
@@ -64,6 +68,24 @@ def test_a_dead_letter_that_was_written_twice_is_one() -> None:
         fold.apply(record("generated.dlq", 0, offset, START_MS, value=b"?", headers=headers))
 
     assert report_of(fold).dead_letters == {"generated": 2}
+
+
+def test_a_generator_that_halted_itself_is_told_of_once_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    story = short_run()
+    halted = GenerationHalted(
+        lane="main", reason="too little is kept", rule="min_yield", value=0.01, floor=0.05, generated_total=8,
+        kept_total=4,
+    )  # fmt: skip
+    for _ in range(2):
+        story.tell(halted, id="h", key="demo")
+    fold = folded(story)
+    report = report_of(fold)
+
+    assert [(halt.lane, halt.reason) for halt in report.halts] == [("main", "too little is kept")]
+    assert report.duplicates["run"] == 1
+    show_report(report)
+    Console().print(_shown(status_of(fold, RecentEvents().rates(START_MS, START_MS), START_MS, ANSWERS)))
+    assert capsys.readouterr().out.count("too little is kept") == 2
 
 
 def test_a_run_that_was_started_again_is_not_stopped() -> None:

@@ -110,8 +110,7 @@ def test_what_was_made_bad_is_found_at_its_place_and_told_once(fault: Fault, tmp
 
 
 def test_every_kind_of_divergence_is_among_the_faults():
-    others = {"kept_shown"}  # the golden logs are from before generations were shown kept instructions
-    assert {kind for fault in FAULTS for kind in fault.total} == set(get_args(Kind)) - others
+    assert {kind for fault in FAULTS for kind in fault.total} == set(get_args(Kind))
 
 
 def test_the_command_line_ends_with_1_and_names_the_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -13,13 +13,14 @@ from producers.backends.base import Answer, Message, Place, Request, Sampling
 from producers.backends.choice import opened_backend
 from producers.backends.load_model import LoadModel, Rates
 from producers.backends.load_pool import Pool, text_of
-from producers.prompts import alpaca, two_step
+from producers.prompts import alpaca, judge, two_step
 from producers.styles import Generated
 from schemas import ids
 from schemas.errors import ConfigurationError
-from schemas.events import CallAnswered, Instruction
+from schemas.events import CallAnswered, Instruction, InstructionKept
 from schemas.policy import Policy
 from schemas.seeds import SeedTask
+from streams.core.judging import read
 from streams.core.parse import parse_alpaca, parse_list, parse_structured
 from streams.core.rouge import rouge_l_fmeasure
 from streams.core.rules import broken_rule
@@ -113,6 +114,19 @@ def test_a_list_of_the_two_step_style_is_answered_and_so_is_a_question(form: two
     assert (len(items), unparsed) == (7, ())
     assert len(output.split()) >= 5
     assert "\n" not in output
+
+
+@pytest.mark.parametrize("completion", [True, False])
+def test_a_judge_gets_a_score_from_it_and_now_and_then_none(completion: bool) -> None:
+    row = InstructionKept(
+        id="r", instruction="Name three primary colours", input="", output="Red, yellow and blue.", generation_id="g",
+        generated_offset=0, place=0, cluster=0, classifier_offset=0,
+    )  # fmt: skip
+    request = judge.request(row, judge.rubric("accuracy"), completion=completion, sampling=Sampling())
+    model = LoadModel()
+    scores = [read(asyncio.run(model.complete(request, place(number))).raw).value for number in range(300)]
+    assert 0 < scores.count(None) < 30
+    assert {1.0, 2.5, 4.5, 5.0} <= set(scores)
 
 
 def test_a_whole_generation_of_each_style_comes_out_of_it() -> None:

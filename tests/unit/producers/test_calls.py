@@ -20,6 +20,7 @@ from producers.backends.base import (
     Transient,
 )
 from producers.calls import Caller, Cause, Halted
+from producers.limits import Limits
 from producers.pace import Pace, PaceOptions
 from producers.progress import Progress
 from producers.retries import Retries
@@ -232,7 +233,7 @@ def test_another_generator_on_the_lane_is_noticed() -> None:
     log = MemoryLog()
     mine, other = caller(log, Scripted(log)), caller(log, Scripted(log, HI))
     ask(other)
-    with pytest.raises(RunError, match="also written by another generator"):
+    with pytest.raises(RunError, match="also written by another process"):
         ask(mine)
 
 
@@ -298,6 +299,49 @@ def test_a_call_that_does_not_fit_waits_for_those_under_way_and_then_ends_it() -
     assert kinds == ["CallStarted", "CallAnswered"] * 2, "one at a time, and none was given up"
 
 
+def test_the_last_call_of_a_budget_is_made_for_what_failed_though_an_older_generation_waits() -> None:
+    log = MemoryLog()
+    old, new = (Cause("main", number, ids.generation_id("main", number), ids.run_id("r")) for number in (0, 5))
+
+    # The newer one goes alone at first: the older one is asked when it is under way.
+    async def newer_first() -> list[CallAnswered | BaseException]:
+        backend = Scripted(log, Transient("busy", status=503), HI)
+        made = caller(log, backend, may_call=Limits(max_calls=2).may_call, pace=Pace(PaceOptions(), 1))
+        first = asyncio.create_task(made.ask(new, 0, REQUEST))
+        while not log.events(CallStarted):
+            await asyncio.sleep(0)
+        return await asyncio.gather(first, made.ask(old, 0, REQUEST), return_exceptions=True)
+
+    answered, refused = asyncio.run(newer_first())
+    assert isinstance(answered, CallAnswered)
+    assert answered.attempt == 2
+    assert isinstance(refused, Halted)
+
+
+def test_what_a_dead_generator_was_to_attempt_again_gets_the_call_that_is_kept_for_it() -> None:
+    log = MemoryLog()
+    first = caller(log, Scripted(log, Transient("busy", status=503)), retries=Retries(first_pause_s=3600.0))
+
+    async def halted() -> None:
+        asking = asyncio.create_task(first.ask(CAUSE, 0, REQUEST))
+        while not log.events(CallFailed):
+            await asyncio.sleep(0.001)
+        first.halt("stopped")
+        with pytest.raises(Halted):
+            await asking
+
+    asyncio.run(halted())
+    assert ask(caller(log, Scripted(log, HI), may_call=Limits(max_calls=2).may_call)).attempt == 2
+
+
+def test_what_is_paid_for_is_given_even_when_no_call_is_made_any_more() -> None:
+    log = MemoryLog()
+    paid = ask(caller(log, Scripted(log, HI)))
+    made = caller(log, Scripted(log))
+    made.halt("stopped")
+    assert ask(made) == paid
+
+
 def test_for_ever_an_endpoint_that_is_down_is_waited_for() -> None:
     log = MemoryLog()
     down = [Transient("down", status=503, retry_after_s=0.001)] * 40
@@ -352,7 +396,7 @@ def test_a_broken_cluster_is_told_to_all_who_wait() -> None:
     def broken() -> Progress:
         raise RunError("the cluster is gone")
 
-    made._refresh = broken
+    made._turns._refresh = broken
 
     async def many() -> list[CallAnswered | BaseException]:
         return await asyncio.gather(*(made.ask(CAUSE, step, REQUEST) for step in range(9)), return_exceptions=True)

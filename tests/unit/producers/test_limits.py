@@ -179,3 +179,11 @@ def test_no_generation_begins_that_could_bring_more_candidates_than_are_wanted()
     assert limits.complete(made, 5, 20) is not None, "one is under way"
     assert limits.complete(made, 5, 10) is None
     assert limits.complete(seen("other"), 0, 60) is not None, "and one elsewhere"
+
+
+def test_a_judges_open_calls_are_no_candidates_under_way() -> None:
+    log = MemoryLog()
+    write(log, started(0, lane="judge/quality/1/m"))
+    made = log.refresh(Progress("main", configured()))
+    assert made.ledger.open == 1
+    assert Limits(max_candidates=17).complete(made, 0, 17) is None

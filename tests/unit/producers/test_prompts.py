@@ -7,9 +7,10 @@ import jsonschema
 import pytest
 
 from producers.backends.base import Sampling
-from producers.prompts import alpaca, two_step
+from producers.prompts import alpaca, judge, two_step
 from producers.prompts.wording import SAFETY, shown_instruction
 from schemas.errors import ConfigurationError
+from schemas.events import InstructionKept
 from schemas.seeds import SeedTask
 from streams.core.parse import parse_alpaca, parse_list, parse_structured
 
@@ -165,3 +166,21 @@ def test_the_safety_prompt_leads_every_form_when_it_is_asked_for() -> None:
 def test_equal_seeds_make_equal_requests() -> None:
     assert alpaca.request(SEEDS, "structured") == alpaca.request(SEEDS, "structured")
     assert two_step.list_request(SEEDS) == two_step.list_request(SEEDS)
+
+
+def test_a_judge_is_shown_the_row_and_asked_for_a_score_first() -> None:
+    row = InstructionKept(
+        id="r", instruction="Name three colours", input="", output="Red.", generation_id="g", generated_offset=0,
+        place=0, cluster=0, classifier_offset=0,
+    )  # fmt: skip
+    chat = judge.request(row, judge.rubric("accuracy"), completion=False, sampling=Sampling(max_tokens=64))
+    assert [message.role for message in chat.messages] == ["system", "user"]
+    asked = chat.messages[1].content
+    assert "=== Instruction\nName three colours\n=== Input\n<noinput>\n=== Response\nRed.\n=== End\n" in asked
+    assert "from 0 to 5, in steps of 0.5" in asked
+    assert "score alone on the first line" in asked
+    assert (chat.sampling.temperature, chat.sampling.max_tokens) == (0.0, 64)
+    helpful = judge.request(row, judge.rubric("helpfulness"), completion=True, sampling=Sampling())
+    assert helpful.prompt is not None
+    assert "How helpful" in helpful.prompt
+    assert helpful.prompt.endswith("=== End\n\nScore, a number alone, and then why:\n")

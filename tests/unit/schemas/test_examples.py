@@ -14,6 +14,7 @@ from schemas.errors import MalformedEvent
 from schemas.events import (
     CallAnswered,
     ClassifierFitted,
+    InstructionJudged,
     InstructionKept,
     InstructionsGenerated,
     InstructionsRejected,
@@ -25,6 +26,7 @@ from schemas.generate import HERE
 from schemas.registry import SPECS, spec_of
 from schemas.topics import topic_specs
 from streams.core import decider, feedback
+from streams.core.judging import read
 from streams.core.parse import parse_alpaca
 from streams.core.seeds import SeedPool
 
@@ -105,6 +107,7 @@ def test_the_examples_bear_the_ids_of_their_causes_and_places(examples):
     request = ids.request_id(generation, 0)
     window = ids.window_id(1, 0)
     kept = ids.instruction_id(generation, 0)
+    judged = ids.judgement_id(kept, "accuracy/1/smollm2-135m-instruct")
     expected = {
         "RunConfigured.v1": ("demo", run, None),
         "ClassifierFitted.v1": ("demo", ids.classifier_id(0), run),
@@ -114,6 +117,7 @@ def test_the_examples_bear_the_ids_of_their_causes_and_places(examples):
         "CallAnswered.v1": (request, ids.child(request, "answered/2"), ids.child(request, "started/2")),
         "InstructionsGenerated.v1": (generation, generation, ids.child(request, "answered/2")),
         "InstructionKept.v1": (kept, kept, generation),
+        "InstructionJudged.v1": (kept, judged, ids.child(ids.request_id(judged, 0), "answered/1")),
         "InstructionsRejected.v1": (generation, ids.verdict_id(0), generation),
         "TrainingLogged.v1": (window, window, ids.instruction_id(generation, 3)),
         "ReplaceSeeds.v1": (window, ids.command_id(0), window),
@@ -124,7 +128,8 @@ def test_the_examples_bear_the_ids_of_their_causes_and_places(examples):
             ids.verdict_id(0),
         ),
     }
-    expected |= {name.replace("v1", "v2"): expected[name] for name in ("CallStarted.v1", "InstructionsGenerated.v1")}
+    twice = ("CallStarted.v1", "InstructionsGenerated.v1", "TrainingLogged.v1")
+    expected |= {name.replace("v1", "v2"): expected[name] for name in twice}
     found = {name: example.decoded() for name, example in examples.items()}
     assert {name: (one.key, one.meta.id, one.meta.causation_id) for name, one in found.items()} == expected
     assert {one.meta.correlation_id for one in found.values()} == {run}
@@ -138,6 +143,12 @@ def test_the_example_answer_reads_as_the_example_generation(told):
     assert (generated.instructions, generated.unparsed) == parse_alpaca(
         answered.raw, parser="strict", first_number=len(shown) + 1, cut=answered.finish_reason == "length"
     )
+
+
+def test_the_example_score_is_what_the_example_answer_says(told):
+    judged, kept = told(InstructionJudged), told(InstructionKept)
+    assert (judged.kept_id, judged.cluster, judged.place) == (kept.id, kept.cluster, kept.place)
+    assert read(judged.answers[-1].raw, judged.scale) == (judged.score, judged.reason)
 
 
 def test_the_core_decides_the_example_generation_as_the_examples_say(told):

@@ -3,13 +3,14 @@
 import pytest
 
 from schemas.errors import ConfigurationError
-from schemas.topics import check_run_name, dead_letter_name, topic_name, topic_specs
+from schemas.topics import check_run_name, dead_letter_name, is_optional, lacking, topic_name, topic_specs
 
 
 def test_a_run_has_these_topics():
     assert [topic.name for topic in topic_specs()] == [
         "calls",
         "generated",
+        "judged",
         "kept",
         "rejected",
         "run",
@@ -28,6 +29,7 @@ def test_a_partition_of_kept_is_a_cluster_and_every_other_topic_has_one_order():
     assert {topic.name: topic.partition_count(16) for topic in topic_specs()} == {
         "calls": 1,
         "generated": 1,
+        "judged": 1,
         "kept": 16,
         "rejected": 1,
         "run": 1,
@@ -40,6 +42,15 @@ def test_nothing_is_ever_dropped_from_a_topic():
     for topic in topic_specs():
         assert topic.config["cleanup.policy"] == "delete", topic.name
         assert topic.config["retention.ms"] == topic.config["retention.bytes"] == "-1", topic.name
+
+
+def test_a_run_may_lack_what_judges_write_and_nothing_else():
+    assert [topic.name for topic in topic_specs() if topic.optional] == ["judged"]
+    assert is_optional("judged")
+    assert is_optional("judged.dlq")
+    assert not is_optional("kept.dlq")
+    assert lacking(["kept", "judged", "judged.dlq"], there=["run"]) == ("judged", "judged.dlq")
+    assert lacking(["kept", "judged"], there=["judged"]) == ()
 
 
 def test_every_topic_has_a_writer_a_reader_and_dead_letters():

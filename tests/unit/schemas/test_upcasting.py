@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 
 from schemas.envelope import Meta, decode, encode
@@ -103,3 +104,10 @@ def test_versions_are_lifted_one_at_a_time(monkeypatch):
 def test_every_older_version_of_every_event_has_an_upcaster():
     wanted = {(spec.name, version) for spec in SPECS.values() for version in range(1, spec.version)}
     assert set(UPCASTERS) == wanted
+
+
+def test_a_window_of_before_tells_nothing_of_what_was_fed_and_all_else_as_it_was(examples):
+    before, now = (examples[f"TrainingLogged.v{version}"].decoded().event.steps[0] for version in (1, 2))
+    assert (before.all_tokens, before.padding, before.memory_bytes) == (None, None, None)
+    assert (now.all_tokens, now.padding, now.memory_bytes) != (None, None, None)
+    assert msgspec.structs.replace(now, all_tokens=None, padding=None, memory_bytes=None) == before

@@ -1,0 +1,79 @@
+"""The kept rows of a run in its total order, as they are decided: read from the log, in memory that does not grow.
+
+Rows lie in as many partitions as there are clusters, each in order. `rejected` tells of each generation when the filter
+is done with it, after all its rows; so rows up to the last one told of can be merged. What is not told of yet is read
+by a later look. Rows that stand twice are dropped.
+"""
+
+import heapq
+from collections.abc import Generator
+from contextlib import ExitStack
+
+from infra.source import Reading, Source
+from schemas.events import InstructionKept, InstructionsRejected
+
+_Placed = tuple[int, int, int, int, InstructionKept]  # generated_offset, place, partition, offset on the log, row
+
+
+class KeptRows:
+    """Goes through the rows once; not safe for several threads at once.
+
+    total   rows kept up to the last generation that the filter is known to be done with
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.total = 0
+        self._source = source
+        self._decided = -1
+        self._rejected_offset = 0
+        self._offsets: dict[int, int] = {}
+        self._last: dict[int, tuple[int, int]] = {}
+        self._looking: Generator[InstructionKept, None, None] | None = None
+
+    def take(self, most: int) -> list[InstructionKept]:
+        """The next rows, at most so many; fewer, or none, when no more are decided at this moment."""
+        if self._looking is None:
+            self._looking = self._look()
+        rows: list[InstructionKept] = []
+        while len(rows) < most:
+            row = next(self._looking, None)
+            if row is None:
+                self._looking = None
+                break
+            rows.append(row)
+        return rows
+
+    def close(self) -> None:
+        if self._looking is not None:
+            self._looking.close()
+
+    def _look(self) -> Generator[InstructionKept, None, None]:
+        """All rows that are decided when this begins and were not given before."""
+        with ExitStack() as stack:
+            reading = stack.enter_context(self._source.open(["kept", "rejected"]))
+            self._read_rejected(reading)
+            partitions = sorted(partition for topic, partition in reading.ends() if topic == "kept")
+            for _, _, partition, offset, row in heapq.merge(*(self._rows(reading, number) for number in partitions)):
+                self._offsets[partition] = offset + 1
+                self._last[partition] = row.generated_offset, row.place
+                yield row
+
+    def _read_rejected(self, reading: Reading) -> None:
+        reading.seek("rejected", 0, self._rejected_offset)
+        while (record := reading.next("rejected", 0)) is not None:
+            self._rejected_offset = record.offset + 1
+            event = record.event
+            if isinstance(event, InstructionsRejected) and event.generated_offset > self._decided:
+                self._decided, self.total = event.generated_offset, event.kept_total
+
+    def _rows(self, reading: Reading, partition: int) -> Generator[_Placed, None, None]:
+        last = self._last.get(partition, (-1, -1))
+        reading.seek("kept", partition, self._offsets.get(partition, 0))
+        while (record := reading.next("kept", partition)) is not None:
+            row = record.event
+            if not isinstance(row, InstructionKept) or (row.generated_offset, row.place) <= last:
+                continue
+            if row.generated_offset > self._decided:
+                return
+            last = row.generated_offset, row.place
+            yield *last, partition, record.offset, row

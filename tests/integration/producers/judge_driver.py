@@ -1,0 +1,68 @@
+"""Makes runs with kept rows and drives judges over them, each in a process of its own.
+
+`python -m tests.integration.producers.judge_driver FOLDER` runs the judge that `JudgeRig.start_judge` left the options
+of there.
+"""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+from infra.settings import environment_of, load
+from producers.judge import JudgeOptions, JudgeSummary, judge
+from schemas import ids
+from schemas.events import InstructionJudged, InstructionKept, InstructionsRejected
+from tests.integration.producers.driver import ROOT, Rig
+
+CLUSTERS = 2
+
+
+class JudgeRig(Rig):
+    """A run whose filter has kept one row of each generation, in two clusters by turns."""
+
+    def keep(self, first: int, count: int) -> list[InstructionKept]:
+        """Rows first, first + 1, ... with the filter's word on each."""
+        rows, words = [], []
+        with self.writer() as writer:
+            for number in range(first, first + count):
+                generation = ids.generation_id("main", number)
+                row = InstructionKept(
+                    id=ids.instruction_id(generation, 0), instruction=f"Name thing {number} please.", input="",
+                    output=f"Thing {number}.", generation_id=generation, generated_offset=number, place=0,
+                    cluster=number % CLUSTERS, classifier_offset=0,
+                )  # fmt: skip
+                word = InstructionsRejected(
+                    generation_id=generation, generated_offset=number, rejections=(), generated=1, kept=1,
+                    generated_total=number + 1, kept_total=number + 1,
+                )  # fmt: skip
+                rows.append(row)
+                words.append(word)
+            for sent in [writer.send(row, key=row.id, id=row.id, partition=row.cluster) for row in rows]:
+                writer.wait(sent)  # the filter's word on a generation comes after its rows
+            for word in words:
+                writer.send(word, key=word.generation_id, id=ids.verdict_id(word.generated_offset))
+        return rows
+
+    def judge(self, options: JudgeOptions) -> JudgeSummary:
+        return judge(options, self.settings)
+
+    def judged(self) -> list[InstructionJudged]:
+        return self.events("judged", InstructionJudged)
+
+    def start_judge(self, options: JudgeOptions) -> "subprocess.Popen[bytes]":
+        """A judge in a process of its own."""
+        (self.folder / "judge.pickle").write_bytes(pickle.dumps(options))
+        environment = {**os.environ, **environment_of(self.settings)}
+        command = [sys.executable, "-m", "tests.integration.producers.judge_driver", str(self.folder)]
+        return subprocess.Popen(command, cwd=ROOT, env=environment)
+
+
+def main(folder: Path) -> None:
+    options = pickle.loads((folder / "judge.pickle").read_bytes())
+    (folder / "judged.pickle").write_bytes(pickle.dumps(judge(options, load())))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,120 @@
+"""A judge judges every kept row once, whatever becomes of it, and its calls are on the run's ledger and budgets."""
+
+import pickle
+import random
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import infra.topics
+from consumers.report import report
+from infra.log import LogReader
+from infra.source import KafkaSource
+from infra.temporary_broker import TemporaryBroker
+from infra.topics import check
+from producers.backends.recorded import RecordedOptions
+from producers.judge import JudgeOptions
+from producers.limits import Limits
+from schemas.errors import RunError
+from schemas.events import CallAnswered, CallStarted
+from schemas.topics import topic_specs
+from tests.integration.producers.judge_driver import JudgeRig
+
+ROWS = 100
+LATER = 10  # of these, kept when the others are judged
+KILLS = 2
+
+
+@pytest.fixture
+def rig(broker: TemporaryBroker, run: str, tmp_path: Path) -> JudgeRig:
+    values = {**broker.settings.model_dump(), "backend": "recorded"}
+    values |= {"usd_per_1m_prompt_tokens": 1.0, "usd_per_1m_completion_tokens": 2.0}
+    return JudgeRig(type(broker.settings)(**values), run, tmp_path)
+
+
+def recorded(rig: JudgeRig, latency_s: float = 0.0) -> RecordedOptions:
+    """Two answers a row: every fifth row's first one holds no score."""
+    raws = []
+    for number in range(ROWS):
+        raws += ["I like it." if number % 5 == 0 else f"{number % 11 / 2:g}\nSo {number}.", f"1.5\nAgain {number}."]
+    return RecordedOptions(rig.file(raws), per_generation=2, latency_s=latency_s)
+
+
+def score(number: int) -> float:
+    return 1.5 if number % 5 == 0 else number % 11 / 2
+
+
+@pytest.mark.timeout(240)
+def test_kills_let_nothing_be_judged_twice_nor_paid_for_twice(rig: JudgeRig) -> None:
+    rig.configure()
+    rows = rig.keep(0, ROWS - LATER)
+    options = JudgeOptions(run=rig.run, recorded=recorded(rig, latency_s=0.03), in_flight=4)
+    rng = random.Random(7)
+    for _ in range(KILLS):
+        calls = len(rig.records("calls"))
+        process = rig.start_judge(options)
+        rig.wait_for("calls", calls + rng.randrange(15, 40), timeout_s=90)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(30) == -signal.SIGKILL
+    assert len(rig.judged()) < ROWS - LATER, "it was killed in the middle"
+    process = rig.start_judge(options)
+    rig.wait_for("judged", ROWS - LATER, timeout_s=90)
+    rows += rig.keep(ROWS - LATER, LATER)
+    rig.wait_for("judged", ROWS, timeout_s=90)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+
+    found, ledger = rig.judged(), rig.ledger()
+    assert [event.kept_id for event in found] == [row.id for row in rows], "each once, in the order of the rows"
+    assert [event.score for event in found] == [score(number) for number in range(ROWS)]
+    answers, started = rig.events("calls", CallAnswered), rig.events("calls", CallStarted)
+    assert len({answer.request_id for answer in answers}) == len(answers) == ledger.answered == ROWS + ROWS // 5
+    assert (ledger.repeated, ledger.open) == (0, 0)
+    assert ledger.lost == len(started) - len(answers) <= KILLS * 4, "calls under way at a kill are counted as lost"
+    by_request = {answer.request_id: answer for answer in answers}
+    written = [answer for event in found for answer in event.answers]
+    assert written == [by_request[answer.request_id] for answer in written]
+    assert len(written) == len(answers), "what was paid for is what was written"
+    (judged,) = report(KafkaSource(rig.settings, rig.run)).judged
+    assert (judged.judged, judged.unreadable, judged.unjudged) == (ROWS, 0, 0)
+
+    summary = pickle.loads((rig.folder / "judged.pickle").read_bytes())
+    assert (summary.ended, summary.unfinished) == ("stopped by a signal", 0)
+    assert summary.run_cost_usd == pytest.approx(len(answers) * 200e-6)
+    assert rig.judge(replace(options, until_end=True)).calls == 0, "there is nothing left to judge"
+
+
+@pytest.mark.timeout(120)
+def test_a_run_without_the_topic_gets_it_and_a_budget_is_the_runs_over_judges(
+    rig: JudgeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before_there_were_judges:
+        needed = tuple(spec for spec in topic_specs() if not spec.optional)
+        before_there_were_judges.setattr(infra.topics, "topic_specs", lambda: needed)
+        rig.configure()
+    check(rig.settings, rig.run, batch_size=2)
+    source = KafkaSource(rig.settings, rig.run)
+    with LogReader(rig.settings, rig.run, ["judged", "run"]) as reader:
+        assert reader.partitions("judged") == 0
+        assert [record.topic for record in reader.read_to_end()] == ["run"]
+    with source.open(["judged", "judged.dlq"]) as reading:
+        assert dict(reading.ends()) == {("judged", 0): 0, ("judged.dlq", 0): 0}
+        assert list(reading.rest()) == []
+    with pytest.raises(RunError, match="no topic"):
+        KafkaSource(rig.settings, f"{rig.run}-none").open(["judged", "run"])
+    assert report(source).judged == ()
+
+    rig.keep(0, 40)
+    options = JudgeOptions(run=rig.run, recorded=recorded(rig), until_end=True, limits=Limits(max_calls=20))
+    assert rig.judge(options).calls == 20
+    other = JudgeOptions(
+        run=rig.run, rubric="helpfulness", recorded=recorded(rig), until_end=True, limits=Limits(max_usd=26 * 200e-6)
+    )
+    rig.judge(other)
+    ledger = rig.ledger()
+    assert 20 <= ledger.started <= 26
+    assert ledger.cost_usd is not None
+    assert ledger.cost_usd <= 26 * 200e-6
+    assert sorted({event.lane for event in rig.events("calls", CallStarted)})[0] == "judge/accuracy/1/answers.jsonl"

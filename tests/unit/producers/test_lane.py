@@ -1,0 +1,175 @@
+"""A lane comes close to the target and stops there; what a budget leaves behind is finished by a larger one."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from infra.log import LogWriter
+from infra.settings import Settings
+from producers.asking import Asking, style_of
+from producers.backends.base import Answer, Place, Request, Transient
+from producers.calls import Caller
+from producers.lane import Lane
+from producers.limits import Limits
+from producers.pace import Pace, PaceOptions
+from producers.progress import Progress
+from producers.reading import ProgressReader
+from producers.retries import Retries
+from producers.stall import StallGuard
+from producers.worst import Prices
+from schemas import ids
+from schemas.events import (
+    CallAnswered,
+    CallStarted,
+    InstructionsGenerated,
+    InstructionsRejected,
+    RunConfigured,
+    Usage,
+)
+from tests.unit.producers.memory_log import MemoryLog, configured
+
+TASKS = 17  # of an answer
+
+
+def answered(number: int) -> Answer:
+    raw = "".join(
+        f"{place}. Instruction: Do {number}/{place}.\n{place}. Input: <noinput>\n{place}. Output: Done.\n###\n"
+        for place in range(4, 4 + TASKS)
+    )
+    return Answer(raw, "stop", Usage(prompt_tokens=10, completion_tokens=10), "tiny-1", 0.1)
+
+
+class Faulty:
+    """A backend that fails at some attempts."""
+
+    name, model = "faulty", "tiny"
+
+    def __init__(self, fails: Callable[[Place], bool] = lambda _: False) -> None:
+        self.fails = fails
+
+    async def complete(self, request: Request, place: Place) -> Answer:
+        await asyncio.sleep(0)
+        if self.fails(place):
+            raise Transient("busy", status=503)
+        return answered(place.number)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class Filtered:
+    """Reads a log in memory, on which a filter decides `behind` generations late, and keeps this share of each."""
+
+    def __init__(self, log: MemoryLog, run: RunConfigured, behind: int, share: Callable[[int], float]) -> None:
+        self.log, self.behind, self.share = log, behind, share
+        self.progress = Progress("main", run)
+        self.decided, self.generated, self.kept, self.looks = -1, 0, 0, 0
+        self.refresh()
+
+    def refresh(self) -> Progress:
+        written = self.log.events(InstructionsGenerated)
+        # A filter is late and not dead: by and by it decides on all.
+        late = self.behind if len(written) > self.looks else 0
+        self.looks = len(written)
+        while self.decided < len(written) - 1 - late:
+            self.decided += 1
+            asked = len(written[self.decided].instructions)
+            kept = round(asked * self.share(self.decided))
+            self.generated, self.kept = self.generated + asked, self.kept + kept
+            event = InstructionsRejected(
+                generation_id="g", generated_offset=self.decided, rejections=(), generated=asked, kept=kept,
+                generated_total=self.generated, kept_total=self.kept,
+            )  # fmt: skip
+            self.log.send(event, key="g", id=ids.verdict_id(self.decided))
+        return self.log.refresh(self.progress)
+
+
+def run_lane(
+    log: MemoryLog, backend: Faulty, limits: Limits, *, reader: Filtered | None = None, in_flight: int = 8
+) -> tuple[Lane, Caller]:
+    run = configured()
+    reader = reader or Filtered(log, run, 0, lambda _: 1.0)
+    caller = Caller(
+        backend=backend, writer=cast(LogWriter, log), refresh=reader.refresh, may_call=limits.may_call, prices=Prices(),
+        retries=Retries(first_pause_s=0.0, longest_pause_s=0.0), pace=Pace(PaceOptions(), in_flight),
+        known=reader.progress,
+    )  # fmt: skip
+    style = style_of(Asking(), Settings(backend="openai", model="tiny", api="chat"))
+    lane = Lane(
+        run.run, "main", in_flight, limits, StallGuard(), style, cast(ProgressReader, reader), caller, backend, None,
+        None,
+    )  # fmt: skip
+    asyncio.run(lane.run())
+    return lane, caller
+
+
+def numbers(log: MemoryLog) -> list[int]:
+    return [event.number for event in log.events(InstructionsGenerated)]
+
+
+def test_with_a_filter_far_behind_the_target_is_exceeded_by_less_than_a_generation() -> None:
+    for share in (1.0, 0.4):
+        log = MemoryLog()
+        reader = Filtered(log, configured(), behind=30, share=lambda _, share=share: share)
+        _, caller = run_lane(log, Faulty(), Limits(max_kept=1000), reader=reader)
+        assert "--max-kept 1000" in str(caller.halted)
+        reader.behind = 0
+        assert 1000 <= reader.refresh().kept_total < 1000 + TASKS
+
+
+def test_a_yield_that_rises_at_the_end_exceeds_the_target_by_no_more_than_it_rose() -> None:
+    log = MemoryLog()
+    reader = Filtered(log, configured(), behind=30, share=lambda number: 0.5 if number < 100 else 1.0)
+    run_lane(log, Faulty(), Limits(max_kept=1000), reader=reader)
+    reader.behind = 0
+    assert 1000 <= reader.refresh().kept_total < 1000 + TASKS + 0.5 * TASKS * (30 + 8)
+
+
+def test_a_target_below_what_one_generation_writes_begins_one_alone() -> None:
+    log = MemoryLog()
+    run_lane(log, Faulty(), Limits(max_kept=5))
+    assert numbers(log) == [0]
+
+
+def test_a_generation_of_another_lane_that_is_never_written_does_not_hold_up_the_target_for_ever() -> None:
+    log = MemoryLog()
+    for number in range(3):
+        id = ids.generation_id("other", number)
+        started = CallStarted(
+            request_id=ids.request_id(id, 0), attempt=1, generation_id=id, lane="other", number=number, step=0,
+            backend="b", model="m",
+        )  # fmt: skip
+        log.send(started, key=id, id=ids.child(id, "started/1"))
+    written: dict[str, Any] = {"style": "alpaca", "parser": "strict", "backend": "b", "model": "m"}
+    event = InstructionsGenerated(
+        lane="other", number=0, parameters={}, seed_ids=(), seed_commands_offset=-1, answers=(), instructions=(),
+        unparsed=(), cost_usd=None, **written,
+    )  # fmt: skip
+    log.send(event, key="o", id=ids.generation_id("other", 0))
+    _, caller = run_lane(log, Faulty(), Limits(max_kept=40))
+    assert "--max-kept 40" in str(caller.halted)
+
+
+def test_a_budget_that_ends_while_a_retry_is_due_makes_the_retry_before_anything_new() -> None:
+    log = MemoryLog()
+    failing = Faulty(lambda place: place.number == 3 and place.attempt < 3)
+    _, caller = run_lane(log, failing, Limits(max_calls=8), in_flight=4)
+    assert caller.started == 8
+    assert numbers(log) == list(range(6)), "two of eight attempts failed, and no other generation was begun"
+
+
+def test_a_budget_that_ends_leaves_generations_that_a_larger_one_finishes_first_and_no_budget_is_exceeded() -> None:
+    log = MemoryLog()
+    first, _ = run_lane(log, Faulty(lambda place: place.number == 0), Limits(max_calls=10), in_flight=4)
+    unfinished = log.refresh(first.reader.progress).unfinished()
+    assert numbers(log) == []
+    paid = len(log.events(CallAnswered))
+    assert len(log.events(CallStarted)) == 10
+    assert 0 < paid < unfinished
+    for budget in range(11, 14):
+        run_lane(log, Faulty(), Limits(max_calls=budget), in_flight=4)
+        assert len(log.events(CallStarted)) == budget
+        if budget == 11:
+            assert numbers(log) == list(range(unfinished)), "the one call that was left was the one that was due"
+    assert numbers(log) == list(range(paid + 3))
+    assert len({event.request_id for event in log.events(CallAnswered)}) == paid + 3
