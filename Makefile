@@ -44,8 +44,13 @@ e2e: setup
 crashes: setup
 	$(BIN)/python -m tests.harness.long_run --instructions 100000 --kills 20
 
-bench: setup
+bench: setup .cache/bench-packages/.ready
 	$(BIN)/python -m benchmarks
+
+# What the trainer is compared with lies beside the environment; only the processes that need it see it.
+.cache/bench-packages/.ready: requirements-bench.txt .venv/.ready
+	$(BIN)/pip install --quiet --no-deps --require-hashes --upgrade --target $(@D) -r requirements-bench.txt
+	@touch $@
 
 schemas: setup
 	$(BIN)/python -m schemas.generate

@@ -5,6 +5,8 @@ replay       the audit of a run beside a bare consumer of the same topics
 generator    calls a minute by calls in flight, at a mock endpoint, with faults and within a budget
 saving       calls and money to so many kept, the method beside its baseline, with the built-in model; takes hours, so
              it is made only when it is named
+trainer      tokens a second of the trainer beside a plain torch loop, transformers' Trainer and TRL's; with --gpu, of a
+             1.1 billion parameter model on a CUDA device, and the share of its peak that is
 export       data sets written from a large run on a real broker: rows a second, peak memory
 """
 
@@ -17,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import agreement, export, generator, replay, report, saving, similarity
+from benchmarks import agreement, export, generator, replay, report, saving, similarity, trainer, trainer_gpu
 
 Step = Callable[..., None]
 
@@ -90,6 +92,29 @@ def _generator(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _trainer(options: argparse.Namespace, console: Console) -> int:
+    if options.gpu:
+        path = options.out / "trainer-gpu.json"
+        on_gpu = trainer_gpu.measure()
+        trainer_gpu.show(console, on_gpu)
+        trainer_gpu.write_json(path, on_gpu)
+    else:
+        path = options.out / "trainer.json"
+        with _progress() as step:
+            found = trainer.measure(
+                options.trainer_rounds,
+                options.trainer_steps,
+                options.trainer_precision,
+                options.trainer_model,
+                options.out / "trainer",
+                step,
+            )
+        trainer.show(console, found)
+        trainer.write_json(path, found)
+    console.print(f"written: {path}")
+    return 0
+
+
 def _saving(options: argparse.Namespace, console: Console) -> int:
     with _progress() as step:
         found = saving.measure(options.kept, options.rng, options.out / "saving", step)
@@ -104,6 +129,7 @@ _BENCHMARKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "similarity": _similarity,
     "replay": _replay,
     "generator": _generator,
+    "trainer": _trainer,
     "export": _export,
     "saving": _saving,
 }
@@ -157,6 +183,11 @@ def _parser() -> argparse.ArgumentParser:
         "--kept", type=int, default=saving.KEPT, help="instructions that each run of `saving` is to keep"
     )
     parser.add_argument("--rng", type=_numbers, default=saving.RNG_SEEDS, help="rng seeds of `saving`")
+    parser.add_argument("--trainer-rounds", type=int, default=trainer.ROUNDS, help="turns of every side of `trainer`")
+    parser.add_argument("--trainer-steps", type=int, default=trainer.STEPS, help="steps of each, warm-up included")
+    parser.add_argument("--trainer-precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--trainer-model", type=Path, help="a model folder; default: 5 M random weights")
+    parser.add_argument("--gpu", action="store_true", help="`trainer` on a CUDA device, alone")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="folder for the JSON and the plot")
     return parser
 

@@ -19,7 +19,7 @@ from infra.settings import Settings, environment_of
 from schemas.errors import RunError
 
 _PR_SET_PDEATHSIG = 1
-_PARENT = "SEDI_SUPERVISOR_PID"
+PARENT = "SEDI_SUPERVISOR_PID"
 
 
 @dataclass
@@ -108,7 +108,7 @@ class Supervisor:
         environment = {
             **os.environ,
             **environment_of(self.settings),
-            _PARENT: str(os.getpid()),
+            PARENT: str(os.getpid()),
             "OMP_WAIT_POLICY": "passive",
         }
         with log_file.open(mode) as log:
@@ -127,7 +127,7 @@ def die_with_parent() -> None:
 
     Does nothing in a process that no supervisor started.
     """
-    parent = os.environ.pop(_PARENT, None)
+    parent = os.environ.pop(PARENT, None)
     if parent is None or sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

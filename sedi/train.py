@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
+from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog, settings_of
 
 if TYPE_CHECKING:
-    from schemas.events import StepLogged
+    from consumers.trainer.metrics import StepLine
 
 BUILTIN = "builtin"
 
 
 def register(app: typer.Typer) -> None:
-    examples = epilog("sedi train --run demo", "sedi train --model ./llama --epochs 3 --until-end")
+    examples = epilog(
+        "sedi train --run demo",
+        "sedi train --model ./llama --epochs 3 --until-end",
+        "sedi train --processes 4 --epochs 3",
+        "sedi train --offline --data rows.json --eval held-out.json --eval-every 50",
+    )
     app.command("train", epilog=examples)(train_command)
 
 
@@ -31,6 +36,27 @@ def train_command(
     until_end: Annotated[bool, typer.Option("--until-end", help="End when all that is kept was trained.")] = False,
     last_batch: Annotated[bool, typer.Option("--last-batch", help="Train the incomplete last batch too.")] = False,
     borrow_after: Annotated[float | None, typer.Option("--borrow-after", help="Seconds; default: wait.")] = None,
+    min_score: Annotated[
+        float | None, typer.Option("--min-score", help="Only rows that a judge gave at least this; waits for scores.")
+    ] = None,
+    judge: Annotated[str | None, typer.Option("--judge", help="With --min-score: whose; default: the first.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Train all epochs from what is there; waits not.")] = False,
+    from_files: Annotated[
+        Path | None, typer.Option("--from-files", metavar="FOLDER", help="With --offline: an archive of a run.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FILE", help="With --offline: rows in Alpaca's form, JSON or JSONL."),
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", help="With --data; default: as run, or 16.")] = None,
+    eval_file: Annotated[
+        Path | None, typer.Option("--eval", metavar="FILE", help="Held-out rows in Alpaca's form: tell their loss.")
+    ] = None,
+    eval_every: Annotated[int | None, typer.Option("--eval-every", help="Steps; default: first and last.")] = None,
+    eval_rows: Annotated[int | None, typer.Option("--eval-rows", help="Only the first N of them.")] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard/--no-tensorboard", help="Event files in the output folder.")
+    ] = True,
     lr: Annotated[float, typer.Option("--lr", help="Learning rate.")] = 2e-5,
     weight_decay: Annotated[float, typer.Option("--weight-decay")] = 0.0,
     warmup: Annotated[float, typer.Option("--warmup", help="Share of the planned steps.")] = 0.03,
@@ -42,9 +68,20 @@ def train_command(
     micro_batch: Annotated[int | None, typer.Option("--micro-batch", help="Rows at a time.")] = None,
     precision: Annotated[str, typer.Option("--precision", help="`bf16` or `fp32`.")] = "bf16",
     device: Annotated[str, typer.Option("--device", help="`auto`, `cpu` or `cuda`.")] = "auto",
-    zero_stage: Annotated[int, typer.Option("--zero-stage", min=1, max=3, help="Of DeepSpeed.")] = 1,
+    zero_stage: Annotated[int, typer.Option("--zero-stage", min=0, max=3, help="Of DeepSpeed.")] = 1,
+    activation_checkpointing: Annotated[
+        bool, typer.Option("--activation-checkpointing", help="Less memory, a third more time.")
+    ] = False,
+    lora_rank: Annotated[int | None, typer.Option("--lora-rank", help="Train LoRA adapters of this rank only.")] = None,
+    lora_alpha: Annotated[float | None, typer.Option("--lora-alpha", help="Default: twice the rank.")] = None,
+    lora_dropout: Annotated[float, typer.Option("--lora-dropout")] = 0.0,
+    lora_targets: Annotated[
+        str | None, typer.Option("--lora-targets", help="Layers, as q_proj,v_proj; default: all linear ones.")
+    ] = None,
+    max_skipped: Annotated[int, typer.Option("--max-skipped", help="Bad steps in a row to give up after.")] = 10,
     layers: Annotated[int | None, typer.Option("--layers", help="Keep only the first N decoder layers.")] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.")] = None,
+    processes: Annotated[int, typer.Option("--processes", min=1, help="Ranks on this machine.")] = 1,
     checkpoint_every: Annotated[int | None, typer.Option("--checkpoint-every", help="Steps; default: windows.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier checkpoints.")] = False,
     as_json: AsJson = False,
@@ -54,16 +91,20 @@ def train_command(
     """Train on a run's kept rows, one of each cluster a batch, and log every window of steps.
 
     Goes on from its last checkpoint. Ctrl-C or SIGTERM ends it after the step, with a checkpoint. Waits for rows until
-    the run is stopped, unless told otherwise.
+    the run is stopped, unless told otherwise; --offline waits for nothing, and can train an archive or a file. The
+    output folder gets checkpoints, metrics.jsonl, TensorBoard's files and, at the end, the model with its card.
     """
     import msgspec
 
+    from consumers.trainer.launch import launch
     from consumers.trainer.options import TrainOptions
+    from consumers.trainer.ranks import place
     from consumers.trainer.run import train
     from schemas.errors import ConfigurationError
-    from sedi.output import print_json, shown, tell
+    from sedi.output import print_json, tell
 
-    settings = cluster_of(bootstrap_servers, state_dir)
+    from_log = from_files is None and data is None
+    settings = (cluster_of if from_log else settings_of)(bootstrap_servers, state_dir)
     if model == BUILTIN:
         from producers.builtin.model import safetensors_folder
 
@@ -71,9 +112,15 @@ def train_command(
     fields = {
         "run": run, "model": model, "output": output, "epochs": epochs, "max_steps": max_steps,
         "max_windows": max_windows, "until_end": until_end, "last_batch": last_batch, "borrow_after_s": borrow_after,
+        "min_score": min_score, "judge": judge,
+        "offline": offline, "from_files": from_files, "data": data, "batch_size": batch_size, "eval_file": eval_file,
+        "eval_every": eval_every, "eval_rows": eval_rows, "tensorboard": tensorboard,
         "learning_rate": lr, "weight_decay": weight_decay, "warmup_ratio": warmup, "schedule": schedule,
         "planned_steps": planned_steps, "clip": clip, "max_length": max_length, "template": template,
         "micro_batch": micro_batch, "precision": precision, "device": device, "zero_stage": zero_stage,
+        "activation_checkpointing": activation_checkpointing, "lora_rank": lora_rank, "lora_alpha": lora_alpha,
+        "lora_dropout": lora_dropout, "lora_targets": lora_targets and tuple(lora_targets.split(",")),
+        "max_skipped": max_skipped,
         "layers": layers, "threads": threads, "checkpoint_every": checkpoint_every, "fresh": fresh,
     }  # fmt: skip
     try:
@@ -81,12 +128,30 @@ def train_command(
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"{error}. `sedi train --help` lists what can be said.") from error
 
-    def told(step: StepLogged) -> None:
-        norm, seconds = shown(step.grad_norm), shown(step.seconds)
-        tell(f"step {step.step}: loss {shown(step.loss)}, gradient norm {norm}, {step.tokens} tokens, {seconds} s")
+    def on_line(line: StepLine) -> None:
+        tell(told(line))
 
-    summary = train(options, settings, on_step=told, say=tell)
+    if processes == 1:
+        summary = train(options, settings, on_line=on_line, say=tell)
+    else:
+        summary = launch(options, settings, processes, on_line=on_line, say=tell)
+    if place()[0] > 0:  # a rank of another launcher: the first one tells
+        return
     if as_json:
         print_json(summary)
     else:
         tell(f"{summary.steps_now} steps, {summary.steps} in all; ended: {summary.reason}")
+        if summary.model_folder is not None:
+            tell(f"The model: {summary.model_folder}. Talk to it: sedi chat {summary.model_folder}")
+
+
+def told(line: StepLine) -> str:
+    """A step for people."""
+    from sedi.output import percent, shown
+
+    memory = "–" if line.memory_bytes is None else f"{line.memory_bytes / 2**30:.1f} GiB"
+    speed = "–" if line.tokens_per_s is None else f"{line.tokens_per_s:,.0f}"
+    return (
+        f"step {line.step} (epoch {line.epoch}): loss {shown(line.loss)}, gradient norm {shown(line.grad_norm)}, "
+        f"rate {line.learning_rate:.3g}, {speed} tokens/s, padding {percent(line.padding)}, memory {memory}"
+    )

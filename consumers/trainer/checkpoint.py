@@ -6,16 +6,20 @@
 A checkpoint is made under a temporary name and renamed when it is complete; state.json holds the length and CRC-32 of
 every other file. Reading takes the newest that proves whole and loads; each one passed over is told. The files are not
 forced to the disk: after a power cut the newest may be damaged, which reading notices, and the older one is used.
+
+With several ranks each writes its own part into the same folder, which all of them must see; the first one proves,
+seals and removes. What fails on one rank ends the others too: the checkpoint before stays as it is.
 """
 
 import shutil
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from consumers.trainer.engine import Engine
+from consumers.trainer.ranks import World
 from schemas.errors import TrainerError
 from schemas.events import StepLogged
 from streams.core.batches import Position
@@ -77,66 +81,92 @@ def unpack(saved: dict[int, Saved]) -> dict[int, Position]:
     return {cluster: Position(at.offset, (at.generated_offset, at.place)) for cluster, at in saved.items()}
 
 
-def save(folder: Path, engine: Engine, state: TrainerState, keep: int) -> Path:
-    """Write a checkpoint and remove all but the last `keep`. Returns its folder."""
+def save(folder: Path, engine: Engine, state: TrainerState, keep: int, world: World) -> Path:
+    """Write a checkpoint and remove all but the last `keep` (all ranks). Returns its folder."""
     name = f"step-{state.step:08d}"
-    draft = folder / f".draft-{name}"
+    draft, target = folder / f".draft-{name}", folder / name
     try:
-        shutil.rmtree(draft, ignore_errors=True)
+        if world.is_first:
+            for left in folder.glob(".draft-step-*"):  # by a training that was killed while it saved
+                shutil.rmtree(left, ignore_errors=True)
+            draft.mkdir(parents=True)
+        world.barrier()
+        if not draft.is_dir():
+            raise TrainerError(
+                f"Rank {world.rank} does not see {draft}, which rank 0 has made. Give an output folder on a disk that "
+                "all machines share."
+            )
         engine.save(folder, draft.name)
-        files = tuple(_File(path.name, path.stat().st_size, _crc32(path)) for path in sorted(draft.iterdir()))
-        (draft / _STATE).write_bytes(msgspec.json.encode(_Sealed(state, files)))
-        target = folder / name
-        if target.exists():
-            shutil.rmtree(target)
-        draft.rename(target)
-        pointer = folder / ".draft-latest"
-        pointer.write_text(name, encoding="utf-8")
-        pointer.replace(folder / "latest")
+        world.barrier()
+        if world.is_first:
+            _seal(draft, target, state)
     except (OSError, RuntimeError) as error:
-        shutil.rmtree(draft, ignore_errors=True)
+        if world.is_first:
+            shutil.rmtree(draft, ignore_errors=True)
         raise TrainerError(
             f"The checkpoint of step {state.step} could not be written to {folder}: {error}. The one before it is "
             "whole. Make room or mend the disk, and start again: training goes on from there."
         ) from error
-    for old in _all(folder)[keep:]:
+    for old in _all(folder)[keep:] if world.is_first else ():
         shutil.rmtree(old, ignore_errors=True)
     return target
 
 
 def restore(
-    folder: Path, engine: Engine, check: Callable[[TrainerState], None], say: Callable[[str], None]
+    folder: Path, engine: Engine, check: Callable[[TrainerState], None], say: Callable[[str], None], world: World
 ) -> TrainerState | None:
-    """Load the newest whole checkpoint into the engine; None when there is none at all.
+    """Load the newest whole checkpoint into the engine (all ranks); None when there is none at all.
 
     `check` sees the state before anything is loaded and raises when this training cannot go on from it.
     Raises TrainerError when there are checkpoints but none can be used.
     """
-    found = _all(folder)
-    for path in found:
-        try:
-            state = _opened(path)
-        except TrainerError as error:
-            say(f"{error} Trying the one before.")
-            continue
+    found = _all(folder) if world.is_first else []
+    left = iter(found)
+    while (whole := world.broadcast(_next_whole(left, say) if world.is_first else None)) is not None:
+        name, state = whole
         check(state)
         try:
-            engine.load(folder, path.name)
+            engine.load(folder, name)
         except TrainerError as error:
+            if world.size > 1:  # the others may have loaded theirs: they cannot agree on another one here
+                raise
             say(f"{error} Trying the one before.")
             continue
         return state
-    if found:
+    if number := world.broadcast(len(found)):
         raise TrainerError(
-            f"None of the {len(found)} checkpoints under {folder} can be used. Put a good one back, or start afresh "
+            f"None of the {number} checkpoints under {folder} can be used. Put a good one back, or start afresh "
             "(`--fresh`): the batches that are on the training log are then trained again."
         )
     return None
 
 
-def forget(folder: Path) -> None:
-    """Remove all checkpoints and drafts."""
-    shutil.rmtree(folder, ignore_errors=True)
+def forget(folder: Path, world: World) -> None:
+    """Remove all checkpoints and drafts (all ranks)."""
+    if world.is_first:
+        shutil.rmtree(folder, ignore_errors=True)
+    world.barrier()
+
+
+def _seal(draft: Path, target: Path, state: TrainerState) -> None:
+    """Make a draft the checkpoint, and the last one."""
+    files = tuple(_File(path.name, path.stat().st_size, _crc32(path)) for path in sorted(draft.iterdir()))
+    (draft / _STATE).write_bytes(msgspec.json.encode(_Sealed(state, files)))
+    if target.exists():
+        shutil.rmtree(target)
+    draft.rename(target)
+    pointer = target.parent / ".draft-latest"
+    pointer.write_text(target.name, encoding="utf-8")
+    pointer.replace(target.parent / "latest")
+
+
+def _next_whole(left: Iterator[Path], say: Callable[[str], None]) -> tuple[str, TrainerState] | None:
+    for path in left:
+        try:
+            return path.name, _opened(path)
+        except TrainerError as error:
+            say(f"{error} Trying the one before.")
+    return None
 
 
 def _all(folder: Path) -> list[Path]:

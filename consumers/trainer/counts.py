@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from consumers.trainer.engine import StepNumbers
-from consumers.trainer.templates import Encoded
-from streams.core.batches import Batch
+from consumers.trainer.rows import Trained
 
 
 @dataclass
@@ -20,20 +19,21 @@ class Counts:
     skipped: int = 0
     without_response: int = 0
     truncated: int = 0
-    unreadable: int = 0
+    around_s: float = 0.0
+    waiting_s: float = 0.0
     first_loss: float | None = None
     last_loss: float | None = None
 
-    def add(self, batch: Batch, rows: Sequence[Encoded], numbers: StepNumbers) -> None:
+    def add(self, batch: Sequence[Trained], numbers: StepNumbers) -> None:
         """Count one step."""
         self.steps += 1
         self.rows += len(batch)
-        self.borrowed += sum(placed.borrowed for placed in batch)
+        self.borrowed += sum(each.row.slot != each.row.cluster for each in batch)
         self.tokens += numbers.tokens
         self.seconds += numbers.seconds
         self.skipped += not numbers.updated
-        self.without_response += sum(not row.response for row in rows)
-        self.truncated += sum(row.truncated for row in rows)
+        self.without_response += sum(not each.response for each in batch)
+        self.truncated += sum(each.truncated for each in batch)
         if numbers.loss is not None:
             self.first_loss = numbers.loss if self.first_loss is None else self.first_loss
             self.last_loss = numbers.loss

@@ -1,160 +1,196 @@
-"""From `kept` to batches: one pass over the log (an epoch), from given positions, live or up to a fixed end.
+"""Rows into batches, shared by the ranks: each reads and trains the rows of its clusters, all make the same plan.
 
-Reads no more than it needs: only when the queues cannot make the next batch. The stream of a live epoch ends when
-`until_end` is set, or when the run was stopped and not started again, and everything that was there by then has been
-taken into a queue; after that nothing more is read and empty clusters borrow. A later epoch reads exactly the rows that
-the first one trained (up to its last positions), so all epochs train the same rows.
-
-A record that cannot be read, or lies in the wrong partition, goes to the dead letters and is passed over.
+Before a step every rank tells what it has at hand and the same plan is made by all of them (`plan`): one row of each
+cluster, in slot order; a slot that borrows is trained by the rank whose cluster lends. So what a batch is does not
+depend on the number of ranks. A later epoch reads exactly the rows that the first one trained (up to its last
+positions). Rows are read (`ahead`) and tokenised (`tokens`) ahead of the steps; the plan is made when the batch is
+needed, from what is there then. Reads no more than it needs: rows come off the feed only when a cluster is empty.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from infra.log import LogReader
-from infra.record import Record
-from infra.settings import Settings
-from schemas.errors import TopicMismatch, TrainerError
-from schemas.events import InstructionKept, RunStarted, RunStopped, StepLogged
-from streams.core.batches import Batch, BatchQueues, Position, Row, clusters_of_rank
+from consumers.trainer.ahead import Fed, Feed
+from consumers.trainer.plan import Offer, decide, decide_logged, waiting_of
+from consumers.trainer.ranks import World
+from consumers.trainer.templates import Encoded
+from consumers.trainer.tokens import DEPTH, TokensAhead
+from schemas.errors import TrainerError
+from schemas.events import BatchRow, InstructionKept, StepLogged
+from streams.core.batches import BatchQueues, Plan, Position, clusters_of_rank
 
-_POLL_S = 0.25
+_WAIT_S = 0.25
 
 
 @dataclass(frozen=True)
 class Ends:
-    """When a live stream ends, and what it does without a whole batch; see TrainOptions."""
+    """What a live stream does without a whole batch; see TrainOptions."""
 
-    until_end: bool = False
     last_batch: bool = False
     borrow_after_s: float | None = None
 
 
-class RowStream:
-    """The batches of one epoch after another. One process takes all clusters; a rank takes its share of them.
+@dataclass(frozen=True)
+class Trained:
+    """A row of a batch, for the log and the counts: `response` tokens, and whether it lost some to the limit."""
 
-    `dead_letter` is given each record that cannot be read; `say` takes a line for the terminal.
+    row: BatchRow
+    response: int
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class Share:
+    """A batch as one rank has it.
+
+    mine    the tokens of this rank's rows, in slot order
+    batch   the rows of all ranks, in slot order
+    waited  whether it had to be waited for
+    """
+
+    mine: tuple[Encoded, ...]
+    batch: tuple[Trained, ...]
+    waited: bool
+
+
+class RowStream:
+    """The batches of one epoch after another. What is marked (all ranks) must be called by all of them in one order.
+
+    `encode` gives a row's tokens; it is called in a thread. `say` takes lines for people. The feed is the caller's.
     """
 
     def __init__(
         self,
-        settings: Settings,
-        run: str,
+        feed: Feed,
+        world: World,
         batch_size: int,
         ends: Ends,
         *,
-        dead_letter: Callable[[Record], object],
+        encode: Callable[[InstructionKept], Encoded],
         say: Callable[[str], None],
     ) -> None:
+        self._feed = feed
+        self._world = world
         self._ends = ends
-        self._dead_letter = dead_letter
         self._say = say
-        self._clusters = clusters_of_rank(0, 1, batch_size)
-        self._reader = LogReader(settings, run, ["kept", "run"], "trainer")
-        found = self._reader.partitions("kept")
-        if found != batch_size:
-            self._reader.close()
-            raise TopicMismatch(
-                f"Topic `kept` of run {run!r} has {found} partitions, but the run's batch_size is {batch_size}: there "
-                f"must be one for each cluster. `sedi topics plan --run {run}` shows what is wrong."
-            )
-        self._limits: Mapping[int, Position] | None = None
+        self._tokens = TokensAhead(encode)
+        self._clusters = clusters_of_rank(world.rank, world.size, batch_size)
         self._queues = BatchQueues(self._clusters)
-        self._stopped = self._ended = False
-        self._live = True
-
-    @property
-    def positions(self) -> dict[int, Position]:
-        """How far each partition has been taken into batches."""
-        return self._queues.positions
-
-    @property
-    def waiting(self) -> dict[int, int]:
-        """Rows read and not yet taken, by cluster."""
-        return self._queues.waiting
+        self._last_batch = ends.last_batch
+        self._over = False  # the ranks have agreed that nothing more comes in this pass
+        self.unreadable = 0
 
     def open(self, positions: Mapping[int, Position], limits: Mapping[int, Position] | None = None) -> None:
         """Start an epoch at `positions`, live, or up to `limits`."""
         self._queues = BatchQueues(self._clusters, positions)
-        self._limits = limits
-        self._live = limits is None
-        self._ended = False
-        for cluster, position in self._queues.positions.items():
-            self._reader.seek("kept", cluster, position.offset)
+        self._last_batch = self._ends.last_batch or limits is not None
+        self._over = False
+        self._feed.open(self._queues.positions, limits)
 
-    def next_batch(self, stop: Callable[[], bool]) -> Batch | None:
-        """The next batch; waits for rows. None when the stream has ended, or `stop` says so (then nothing is taken)."""
-        since, told = time.monotonic(), False
-        while not stop():
-            borrow = self._ended or self._patience_is_over(since)
-            batch = self._queues.next_batch("borrow" if borrow else "wait")
-            if batch is None and self._ended:
-                return self._queues.last_batch() if self._ends.last_batch or not self._live else None
-            if batch is not None:
-                return batch
-            if not self._read() and not self._ended and not told:
-                told = self._tell(since)
-        return None
+    def positions(self) -> dict[int, Position]:
+        """How far each partition has been taken into batches (all ranks)."""
+        return {cluster: at for held in self._world.all_gather(self._queues.positions) for cluster, at in held.items()}
 
-    def logged_batch(self, step: StepLogged, stop: Callable[[], bool]) -> Batch | None:
-        """The batch of a step that the training log has already; None when `stop` says so."""
-        sources = [(row.slot, row.cluster) for row in step.rows]
-        while not stop():
-            batch = self._queues.take(sources, [row.id for row in step.rows])
-            if batch is not None:
-                return batch
-            if self._ended:
-                raise TrainerError(
-                    f"The training log has step {step.step} with rows that `kept` no longer has. Its windows were made "
-                    "from another log: train under another run, or without writing to the log."
+    def next_batch(self, stop: Callable[[], bool]) -> Share | Literal["end", "stop"]:
+        """The next batch; waits for rows (all ranks). `stop` when any rank's `stop` says so; then nothing is taken."""
+        since, told, waited = time.monotonic(), False, False
+        while True:
+            fed = self._read(_WAIT_S if waited else 0.0)
+            offers = self._offers(
+                Offer(
+                    self._queues.waiting,
+                    fed.at_end,
+                    stop(),
+                    self._patience_is_over(since),
+                    notes=fed.notes,
+                    unjudged=fed.unjudged,
                 )
-            self._read(to_end=True)
-        return None
+            )
+            decision = decide(offers, last_batch=self._last_batch)
+            if decision == "wait":
+                waited, told = True, told or self._tell(since, offers)
+                continue
+            self._over = self._over or all(offer.at_end for offer in offers)
+            return decision if isinstance(decision, str) else self._share(decision, waited)
+
+    def logged_batch(self, step: StepLogged, stop: Callable[[], bool]) -> Share | Literal["stop"]:
+        """The batch of a step that the training log has already (all ranks)."""
+        plan, ids = tuple((row.slot, row.cluster) for row in step.rows), [row.id for row in step.rows]
+        waited = False
+        while True:
+            ready, fed = self._queues.holds(plan, ids), Fed()
+            if not ready and not self._over:
+                fed = self._read(_WAIT_S, to_end=True)
+                ready = self._queues.holds(plan, ids)
+            at_end = fed.at_end or self._over
+            decision = decide_logged(
+                self._offers(Offer(self._queues.waiting, at_end, stop(), ready=ready, notes=fed.notes))
+            )
+            match decision:
+                case "take":
+                    return self._share(plan, waited)
+                case "stop":
+                    return "stop"
+                case "missing":
+                    raise TrainerError(
+                        f"The training log has step {step.step} with rows that `kept` no longer has. Its windows were "
+                        "made from another log: train under another run, or without writing to the log."
+                    )
+                case "wait":
+                    waited = True
 
     def close(self) -> None:
-        self._reader.close()
+        self._tokens.close()
 
-    def _read(self, to_end: bool = False) -> bool:
-        """Read what has come into the queues; True when there was a row. Finds out whether the stream has ended."""
-        records = self._reader.poll(_POLL_S)
-        taken = [self._take(record) for record in records]
-        if not records and (to_end or not self._live or self._ends.until_end or self._stopped):
-            self._ended = self._at_end()
-        return any(taken)
+    def _read(self, wait_s: float, to_end: bool = False) -> Fed:
+        """Take what has come into the queues, when a batch may need it."""
+        if self._over:
+            return Fed(at_end=True)
+        if not wait_s and all(self._queues.waiting.values()):
+            return Fed()
+        fed = self._feed.take(wait_s, to_end)
+        for row in fed.rows:
+            self._queues.feed(row)
+        return fed
 
-    def _at_end(self) -> bool:
-        if self._limits is not None:
-            ends = {cluster: position.offset for cluster, position in self._limits.items()}
-        else:
-            found = self._reader.ends()
-            if self._reader.position("run", 0) < found["run", 0]:
-                return False  # the run may have been started again
-            ends = {partition: end for (topic, partition), end in found.items() if topic == "kept"}
-        return all(self._reader.position("kept", cluster) >= ends[cluster] for cluster in self._clusters)
+    def _offers(self, mine: Offer) -> Sequence[Offer]:
+        offers = self._world.all_gather(mine)
+        for note in (note for offer in offers for note in offer.notes):
+            self.unreadable += 1
+            self._say(note)
+        return offers
 
-    def _take(self, record: Record) -> bool:
-        if record.topic == "run":
-            if isinstance(record.event, RunStarted | RunStopped):
-                self._stopped = isinstance(record.event, RunStopped)
-            return False
-        if self._limits is not None and record.offset >= self._limits[record.partition].offset:
-            return False
-        match record.event:
-            case InstructionKept() as kept:
-                return self._queues.feed(Row(record.offset, kept))
-            case _:
-                self._dead_letter(record)
-        return False
+    def _share(self, plan: Plan, waited: bool) -> Share:
+        placed = self._queues.take_planned(plan)
+        mine = tuple(self._tokens.of(each.row) for each in placed)
+        self._tokens.foresee(self._queues.ahead(DEPTH))
+        trained = [
+            Trained(
+                BatchRow(
+                    id=each.row.kept.id,
+                    slot=each.slot,
+                    cluster=each.cluster,
+                    generated_offset=each.row.kept.generated_offset,
+                ),
+                tokens.response,
+                tokens.truncated,
+            )
+            for each, tokens in zip(placed, mine, strict=True)
+        ]
+        of_all = [row for rows in self._world.all_gather(trained) for row in rows]
+        return Share(mine, tuple(sorted(of_all, key=lambda each: each.row.slot)), waited)
 
     def _patience_is_over(self, since: float) -> bool:
         patience = self._ends.borrow_after_s
         return patience is not None and time.monotonic() - since >= patience
 
-    def _tell(self, since: float) -> bool:
+    def _tell(self, since: float, offers: Sequence[Offer]) -> bool:
         if time.monotonic() - since < 1.0:
             return False
-        empty = [cluster for cluster, rows in self.waiting.items() if not rows]
-        stopped = " The run has been stopped." if self._stopped else ""
-        self._say(f"Waiting for rows: {len(empty)} of {len(self._clusters)} clusters are empty ({empty}).{stopped}")
+        waiting, unjudged = waiting_of(offers), sum(offer.unjudged for offer in offers)
+        judge = f" {unjudged} rows wait for their score: is `sedi judge` at work?" if unjudged else ""
+        empty = sorted(cluster for cluster, rows in waiting.items() if not rows)
+        self._say(f"Waiting for rows: {len(empty)} of {len(waiting)} clusters are empty ({empty}).{judge}")
         return True

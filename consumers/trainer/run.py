@@ -11,14 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from consumers.trainer import cpu
+from consumers.trainer.account import Account
+from consumers.trainer.ahead import LogFeed
 from consumers.trainer.counts import Counts
 from consumers.trainer.engine import Engine, pick_device
-from consumers.trainer.options import TrainOptions, TrainSummary
+from consumers.trainer.evaluate import HeldOut
+from consumers.trainer.lora import adapted
+from consumers.trainer.metrics import StepLine, TrainingLine
+from consumers.trainer.offline import Origin, from_archive, from_file
+from consumers.trainer.options import Template, TrainOptions, TrainSummary
 from consumers.trainer.quiet import talk_to
+from consumers.trainer.ranks import World, joined, place
 from consumers.trainer.rows import Ends, RowStream
 from consumers.trainer.session import Session
 from consumers.trainer.stopping import sole_user, stop_signals
-from consumers.trainer.templates import choose_template
+from consumers.trainer.templates import choose_template, encode
+from consumers.trainer.threshold import Threshold
 from consumers.trainer.trainee import load_tokenizer, load_trainee, trainee_name
 from consumers.trainer.windows import Logged, read_logged
 from infra.log import LogWriter
@@ -27,6 +35,7 @@ from infra.run import read_run
 from infra.settings import Settings
 from schemas.events import StepLogged
 from schemas.policy import Policy
+from streams.core.batches import clusters_of_rank
 
 __all__ = ["TrainOptions", "TrainSummary", "train"]
 
@@ -38,82 +47,143 @@ def train(
     settings: Settings,
     *,
     on_step: Callable[[StepLogged], None] | None = None,
+    on_line: Callable[[StepLine], None] | None = None,
     say: Say | None = None,
 ) -> TrainSummary:
     """Train on a run's kept rows and log each window; goes on from the last checkpoint in the output folder.
 
-    `on_step` is called after each step, `say` with lines for people (default: standard error). Run it in the main
-    thread of a process of its own: it takes SIGTERM and SIGINT, sets torch's threads, and keeps memory it once used.
+    `on_step` and `on_line` are called after each step, with what goes to the log and what goes to metrics.jsonl; `say`
+    with lines for people (default: standard error); all in the first rank only. Run it in the main thread of a process
+    of its own: it takes SIGTERM and SIGINT, sets torch's threads, and keeps memory it once used. Several processes
+    (`launch`, or another launcher) each call it and train together.
 
     Raises RunError, TopicMismatch, BrokerError, ConfigurationError, and TrainerError for a trainee, a checkpoint or a
     training log that cannot be used.
     """
     cpu.passive_threads()
-    say = say or _to_stderr
-    policy = read_run(settings, options.run)[0].policy
-    output = options.output or settings.state_dir / options.run
+    rank, ranks, _ = place()
+    say = (say or _to_stderr) if rank == 0 else _to_nobody
     with ExitStack() as stack:
         stop = stack.enter_context(stop_signals())
-        stack.enter_context(sole_user(output))
-        writer = LogWriter(settings, options.run, "trainer") if options.write_log else None
+        writer = LogWriter(settings, options.run, "trainer") if options.write_log and options.from_log else None
         if writer is not None:
             stack.enter_context(writer)
-        counts = Counts()
-        stream = RowStream(
-            settings,
-            options.run,
-            policy.batch_size,
-            Ends(options.until_end, options.last_batch, options.borrow_after_s),
-            dead_letter=lambda record: _dead_letter(record, writer, counts, say),
-            say=say,
-        )
-        stack.callback(stream.close)
-        name = trainee_name(options.model, options.layers)
-        logged = read_logged(settings, options.run, name) if options.write_log else Logged({}, None)
-        log_file = output / "deepspeed.log"
+        origin = _origin(options, settings, writer)
+        stack.callback(origin.feed.close)
+        output = options.output or settings.state_dir / origin.run
+        if rank == 0:
+            stack.enter_context(sole_user(output))
+        clusters_of_rank(
+            rank, ranks, origin.policy.batch_size
+        )  # refuses what does not divide before anything is loaded
+        name = trainee_name(options.model, options.layers, options.lora_rank)
+        logged = Logged({}, None) if writer is None else read_logged(settings, options.run, name)
+        log_file = output / ("deepspeed.log" if rank == 0 else f"deepspeed-{rank}.log")
         with talk_to(log_file):
             tokenizer = load_tokenizer(options.model)
             template = choose_template(tokenizer, options.template)
-            engine = _engine(options, policy, tokenizer, log_file)
+            device = pick_device(options.device)
+            world = joined(device)
+            with world.lost_is_told():
+                engine = _engine(options, origin.policy, tokenizer, log_file, device, world, say)
         stack.callback(engine.close)
+        stream = RowStream(
+            origin.feed,
+            world,
+            origin.policy.batch_size,
+            Ends(options.last_batch, options.borrow_after_s),
+            encode=lambda row: encode(row, tokenizer, template, options.max_length),
+            say=say,
+        )
+        stack.callback(stream.close)
+        account = Account(
+            output=output,
+            training=TrainingLine(run=origin.run, model=name),
+            world=world,
+            fresh=options.fresh,
+            tensorboard=options.tensorboard,
+            held_out=_held_out(options, tokenizer, template, world),
+            eval_every=options.eval_every,
+            measure=engine.measure,
+            say=say,
+            on_line=on_line or (lambda line: None),
+        )
+        stack.callback(account.close)
         session = Session(
-            options=options, policy=policy, output=output, name=name, template=template, tokenizer=tokenizer,
-            engine=engine, stream=stream, writer=writer, logged=logged, counts=counts, stop=stop, say=say,
+            options=options, run=origin.run, policy=origin.policy, world=world, output=output, name=name,
+            template=template, tokenizer=tokenizer, engine=engine, stream=stream,
+            writer=writer if world.is_first else None, logged=logged, counts=Counts(), account=account, stop=stop,
+            say=say, expected_steps=origin.steps(options.epochs),
         )  # fmt: skip
         session.begin()
-        return session.loop(on_step or (lambda step: None))
+        return session.loop(on_step if on_step is not None and world.is_first else lambda step: None)
 
 
-def _engine(options: TrainOptions, policy: Policy, tokenizer: Any, log_file: Path) -> Engine:
+def _origin(options: TrainOptions, settings: Settings, writer: LogWriter | None) -> Origin:
+    """Where the rows come from."""
+    if options.data is not None:
+        return from_file(options.data, options.batch_size)
+    if options.from_files is not None:
+        return from_archive(options.from_files)
+    policy = read_run(settings, options.run)[0].policy
+    feed = LogFeed(
+        settings, options.run, policy.batch_size,
+        until_end=options.until_end or options.offline,
+        dead_letter=lambda record: _dead_letter(record, writer),
+        threshold=None if options.min_score is None else Threshold(options.min_score, options.judge),
+    )  # fmt: skip
+    return Origin(options.run, policy, None, feed)
+
+
+def _held_out(options: TrainOptions, tokenizer: Any, template: Template, world: World) -> HeldOut | None:
+    if options.eval_file is None:
+        return None
+    return HeldOut.read(
+        options.eval_file, options.eval_rows, lambda row: encode(row, tokenizer, template, options.max_length), world
+    )
+
+
+def _engine(
+    options: TrainOptions, policy: Policy, tokenizer: Any, log_file: Path, device: str, world: World, say: Say
+) -> Engine:
     import torch
 
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     torch.manual_seed(options.rng_seed)
-    device = pick_device(options.device)
-    if device == "cpu":
-        cpu.keep_freed_memory()
+    heap = cpu.keep_freed_memory() if device == "cpu" else None
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    return Engine(
-        load_trainee(options.model, options.precision, options.layers),
+    trainee = load_trainee(options.model, options.precision, options.layers)
+    share = policy.batch_size // world.size
+    engine = Engine(
+        trainee if options.lora is None else adapted(trainee, options.lora),
         precision=options.precision,
         device=device,
         zero_stage=options.zero_stage,
         weight_decay=options.weight_decay,
         clip=options.clip,
-        micro_batch=min(options.micro_batch or policy.batch_size, policy.batch_size),
+        micro_batch=min(options.micro_batch or share, share),
         pad_token=pad or 0,
         log_file=log_file,
+        world=world,
+        activation_checkpointing=options.activation_checkpointing,
+        say=say,
+        heap=heap,
     )
+    torch.manual_seed(options.rng_seed + world.rank)  # the same weights on every rank, each its own dropout
+    return engine
 
 
-def _dead_letter(record: Record, writer: LogWriter | None, counts: Counts, say: Say) -> None:
-    counts.unreadable += 1
-    where = "put on the dead letters" if writer is not None else "passed over"
-    say(f"Offset {record.offset} of partition {record.partition} of `kept` cannot be read ({record.error}): {where}.")
-    if writer is not None:
-        writer.dead_letter(record)
+def _dead_letter(record: Record, writer: LogWriter | None) -> str:
+    if writer is None:
+        return "passed over"
+    writer.dead_letter(record)
+    return "put on the dead letters"
 
 
 def _to_stderr(line: str) -> None:
     sys.stderr.write(line + "\n")
+
+
+def _to_nobody(line: str) -> None:
+    """What is to be said the first rank says."""

@@ -6,28 +6,37 @@ How it stays exact. A checkpoint holds everything up to one step; rows are taken
 after it gets the same batch. Steps that are on the training log already (a crash came between a window and its
 checkpoint) are trained again from the batches that the log names, and not written again. On the CPU in fp32 the losses
 of a resumed training are those of an undisturbed one.
+
+Every rank has a session of its own and all of them go the same way: what they decide they decide from what all have
+told (`plan`), or from what is the same for all. Only the first one writes: windows, the model, lines for people.
 """
 
-import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from consumers.trainer import checkpoint
+from consumers.trainer.account import Account
+from consumers.trainer.card import Trained
 from consumers.trainer.checkpoint import TrainerState
 from consumers.trainer.counts import Counts
 from consumers.trainer.engine import Engine
 from consumers.trainer.options import Reason, Template, TrainOptions, TrainSummary
-from consumers.trainer.rows import RowStream
+from consumers.trainer.outcome import write_model
+from consumers.trainer.ranks import World
+from consumers.trainer.rows import RowStream, Share
 from consumers.trainer.schedule import learning_rate, warmup_steps
-from consumers.trainer.templates import encode
+from consumers.trainer.streak import Streak
 from consumers.trainer.windows import Logged, WindowLog
 from infra.log import LogWriter
 from schemas.errors import TrainerError
-from schemas.events import BatchRow, StepLogged
+from schemas.events import StepLogged
 from schemas.policy import Policy
-from streams.core.batches import Batch, Position
+from streams.core.batches import Position
+
+_PLANNED_STEPS = 1000
 
 
 @dataclass(kw_only=True)
@@ -35,7 +44,9 @@ class Session:
     """One training at work: where it is, and what it works with."""
 
     options: TrainOptions
+    run: str
     policy: Policy
+    world: World
     output: Path
     name: str
     template: Template
@@ -45,14 +56,17 @@ class Session:
     writer: LogWriter | None
     logged: Logged
     counts: Counts
+    account: Account
     stop: Callable[[], bool]
     say: Callable[[str], None]
+    expected_steps: int | None
 
     step: int = 0
     epoch: int = 1
     epoch_ends: dict[int, Position] | None = None
     resumed_from: int | None = None
     saved: TrainerState | None = None
+    streak: Streak = field(init=False)
     planned: int = field(init=False)
     windows: WindowLog = field(init=False)
 
@@ -62,9 +76,10 @@ class Session:
         """Load the last checkpoint, or start at the first row."""
         positions: dict[int, Position] = {}
         if self.options.fresh:
-            checkpoint.forget(self._checkpoints)
-        self.planned = self.options.planned
-        state = checkpoint.restore(self._checkpoints, self.engine, self._check, self.say)
+            checkpoint.forget(self._checkpoints, self.world)
+        self.planned = self.options.planned or self.expected_steps or _PLANNED_STEPS
+        self.streak = Streak(self.options.max_skipped)
+        state = checkpoint.restore(self._checkpoints, self.engine, self._check, self.say, self.world)
         if state is not None:
             self.step, self.epoch, self.resumed_from, self.saved = state.step, state.epoch, state.step, state
             positions = checkpoint.unpack(state.positions)
@@ -82,17 +97,17 @@ class Session:
             pending=() if state is None else state.pending,
         )  # fmt: skip
         self.stream.open(positions, self.epoch_ends if self.epoch > 1 else None)
+        self.account.begin(self.step)
 
     def _check(self, state: TrainerState) -> None:
         if self.options.planned_steps is None:
             self.planned = int(state.settings.get("planned_steps") or self.planned)
-        now, then = self._settings, state.settings
-        if state.run != self.options.run:
+        now, then = self._settings, {"processes": 1, **state.settings}
+        if state.run != self.run:
             raise TrainerError(
-                f"{self.output} holds a training of run {state.run!r}, not {self.options.run!r}. Give another output "
-                "folder."
+                f"{self.output} holds a training of run {state.run!r}, not {self.run!r}. Give another output folder."
             )
-        for key in ("model", "precision", "zero_stage", "batch_size"):
+        for key in ("model", "precision", "zero_stage", "batch_size", "lora", "processes", "min_score", "judge"):
             if now[key] != then.get(key):
                 raise TrainerError(
                     f"The checkpoint was made with {key} {then.get(key)!r}, this training is told {now[key]!r}. Use "
@@ -108,26 +123,33 @@ class Session:
         """Train until something ends it."""
         every = self.options.checkpoint_every or self.policy.window_steps
         while (reason := self._limit()) is None:
-            batch = self._next_batch()
-            if batch is None:
-                if self.stop():
-                    reason = "stopped"
-                elif self._next_epoch():
-                    continue
-                else:
-                    reason = "end_of_stream"
+            begun = time.perf_counter()
+            share = self._next_batch()
+            if share == "stop":
+                reason = "stopped"
                 break
-            logged = self._train(batch)
+            if share == "end":
+                if self._next_epoch():
+                    continue
+                reason = "end_of_stream"
+                break
+            taken = time.perf_counter()
+            logged = self._train(share)
+            trained = time.perf_counter()
             self.windows.add(logged, self.epoch)
+            self.account.add(logged, self.epoch)
             on_step(logged)
+            self.counts.waiting_s += taken - begun if share.waited else 0.0
+            self.counts.around_s += time.perf_counter() - trained + (0.0 if share.waited else taken - begun)
+            self.account.evaluate_if_due(self.step)
             if self.step % every == 0:
                 self._save()
         self._save()
+        if reason != "stopped":
+            self.account.end(self.step)
         return self._summary(reason)
 
     def _limit(self) -> Reason | None:
-        if self.stop():
-            return "stopped"
         if self.options.max_steps is not None and self.step >= self.options.max_steps:
             return "max_steps"
         windows = self.options.max_windows
@@ -135,12 +157,12 @@ class Session:
             return "max_windows"
         return None
 
-    def _next_batch(self) -> Batch | None:
-        """The batch of the next step, as the log has it if it has it; None at a stop and at the end of the epoch."""
+    def _next_batch(self) -> Share | Literal["end", "stop"]:
+        """The batch of the next step, as the log has it if it has it; `end` is that of the epoch."""
         known = self.logged.steps.get(self.step + 1)
         if known is None:
             return self.stream.next_batch(self.stop)
-        return self.stream.logged_batch(known.step, self.stop) if known.epoch == self.epoch else None
+        return self.stream.logged_batch(known.step, self.stop) if known.epoch == self.epoch else "end"
 
     def _next_epoch(self) -> bool:
         """Close the epoch, and start the next one if there is to be one."""
@@ -148,25 +170,27 @@ class Session:
         if self.epoch >= self.options.epochs or self.step == 0:
             return False
         if self.epoch == 1:
-            self.epoch_ends = self.stream.positions
+            self.epoch_ends = self.stream.positions()
         self.epoch += 1
         self.say(f"Epoch {self.epoch} begins after step {self.step}.")
         self.stream.open({}, self.epoch_ends)
         return True
 
-    def _train(self, batch: Batch) -> StepLogged:
+    def _train(self, share: Share) -> StepLogged:
         options = self.options
-        rows = [encode(placed.row.kept, self.tokenizer, self.template, options.max_length) for placed in batch]
         rate = learning_rate(
             self.step + 1, peak=options.learning_rate, schedule=options.schedule,
             warmup=warmup_steps(options.warmup_ratio, self.planned), planned_steps=self.planned,
         )  # fmt: skip
-        numbers = self.engine.step(rows, rate)
+        with self.world.lost_is_told():
+            numbers = self.engine.step(share.mine, rate)
         self.step += 1
-        self.counts.add(batch, rows, numbers)
+        self.counts.add(share.batch, numbers)
+        ids = [each.row.id for each in share.batch]
         if not numbers.updated:
             why = "its loss or gradient is not finite" if numbers.tokens else "no row has a response token"
-            self.say(f"Step {self.step} changed nothing: {why}. Rows: {[placed.row.kept.id for placed in batch]}.")
+            self.say(f"Step {self.step} changed nothing: {why}. Rows: {ids}.")
+        self.streak.add(self.step, updated=numbers.updated, tokens=numbers.tokens, rows=ids)
         return StepLogged(
             step=self.step,
             loss=numbers.loss,
@@ -175,15 +199,10 @@ class Session:
             learning_rate=rate,
             tokens=numbers.tokens,
             seconds=numbers.seconds,
-            rows=tuple(
-                BatchRow(
-                    id=placed.row.kept.id,
-                    slot=placed.slot,
-                    cluster=placed.cluster,
-                    generated_offset=placed.row.kept.generated_offset,
-                )
-                for placed in batch
-            ),
+            rows=tuple(each.row for each in share.batch),
+            all_tokens=numbers.all_tokens,
+            padding=numbers.padding,
+            memory_bytes=numbers.memory_bytes,
         )
 
     # -- saving ------------------------------------------------------------------------------------------------------
@@ -199,7 +218,11 @@ class Session:
             "model": self.name,
             "precision": options.precision,
             "zero_stage": options.zero_stage,
+            "processes": self.world.size,
+            "lora": None if options.lora is None else str(options.lora),
             "batch_size": self.policy.batch_size,
+            "min_score": options.min_score,
+            "judge": options.judge,
             "template": self.template,
             "max_length": options.max_length,
             "learning_rate": options.learning_rate,
@@ -213,40 +236,42 @@ class Session:
 
     def _save(self) -> None:
         state = TrainerState(
-            run=self.options.run,
+            run=self.run,
             model=self.name,
             step=self.step,
             epoch=self.epoch,
-            positions=checkpoint.pack(self.stream.positions),
+            positions=checkpoint.pack(self.stream.positions()),
             epoch_ends=None if self.epoch_ends is None else checkpoint.pack(self.epoch_ends),
             pending=tuple(self.windows.pending),
             last_window=self.windows.last,
             settings=self._settings,
         )
+        state = self.world.broadcast(state)  # seconds differ from rank to rank; the state is one
         if not self.step or state == self.saved:
             return
-        checkpoint.save(self._checkpoints, self.engine, state, self.options.keep_checkpoints)
+        with self.world.lost_is_told():
+            checkpoint.save(self._checkpoints, self.engine, state, self.options.keep_checkpoints, self.world)
         self.saved = state
 
     def _save_model(self) -> Path:
-        target, draft = self.output / "model", self.output / ".draft-model"
-        shutil.rmtree(draft, ignore_errors=True)
-        try:
-            self.engine.save_model(draft)
-            self.tokenizer.save_pretrained(draft)
-            shutil.rmtree(target, ignore_errors=True)
-            draft.rename(target)
-        except OSError as error:
-            raise TrainerError(
-                f"The model could not be written to {target}: {error}. The checkpoint is whole: make room and start "
-                "again, and it is written."
-            ) from error
-        return target
+        options, is_folder = self.options, Path(self.options.model).expanduser().is_dir()
+        trained = Trained(
+            run=self.run,
+            source=_source(options),
+            base=self.name if is_folder else options.model,
+            base_is_hub_name=not is_folder,
+            policy=self.policy,
+            settings=self._settings,
+            epochs=self.epoch,
+            steps=self.step,
+            covered=self.epoch_ends or self.stream.positions(),
+        )
+        return write_model(self.output, self.engine, self.tokenizer, self.template, trained, self.world)
 
     def _summary(self, reason: Reason) -> TrainSummary:
         counts = self.counts
         return TrainSummary(
-            run=self.options.run,
+            run=self.run,
             reason=reason,
             epoch=self.epoch,
             steps=self.step,
@@ -255,14 +280,24 @@ class Session:
             borrowed=counts.borrowed,
             tokens=counts.tokens,
             seconds=counts.seconds,
+            around_s=counts.around_s,
+            waiting_s=counts.waiting_s,
             windows_written=self.windows.written,
             skipped_steps=counts.skipped,
             rows_without_response=counts.without_response,
             rows_truncated=counts.truncated,
-            rows_unreadable=counts.unreadable,
+            rows_unreadable=self.stream.unreadable,
             first_loss=counts.first_loss,
             last_loss=counts.last_loss,
+            held_out=tuple(self.account.measured[step] for step in sorted(self.account.measured)),
             resumed_from=self.resumed_from,
             checkpoint=self._checkpoints / f"step-{self.step:08d}" if self.saved is not None else None,
             model_folder=self._save_model() if reason != "stopped" and self.step else None,
         )
+
+
+def _source(options: TrainOptions) -> str:
+    """Where the rows were read from, in words."""
+    if options.data is not None:
+        return f"the file {options.data.name}"
+    return "the run's log" if options.from_files is None else "an archive of the run"

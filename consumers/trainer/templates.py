@@ -12,7 +12,9 @@ from typing import Any
 
 from consumers.trainer.options import Template
 from schemas.errors import TrainerError
-from schemas.events import InstructionKept
+from schemas.events import Instruction, InstructionKept
+
+Shown = InstructionKept | Instruction
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,14 @@ def choose_template(tokenizer: Any, wanted: Template | None) -> Template:
     return wanted or ("chat" if has_chat else "alpaca")
 
 
-def encode(row: InstructionKept, tokenizer: Any, template: Template, max_length: int) -> Encoded:
+def texts(row: Shown, tokenizer: Any, template: Template) -> tuple[str, str]:
+    """Prompt and response as they are tokenised."""
+    return _chat(row, tokenizer) if template == "chat" else _alpaca(row, tokenizer)
+
+
+def encode(row: Shown, tokenizer: Any, template: Template, max_length: int) -> Encoded:
     """The row's tokens, at most `max_length`."""
-    prompt_text, response_text = _chat(row, tokenizer) if template == "chat" else _alpaca(row, tokenizer)
+    prompt_text, response_text = texts(row, tokenizer, template)
     prompt = _ids(tokenizer, prompt_text)
     if template == "alpaca" and tokenizer.bos_token_id is not None:
         prompt = [tokenizer.bos_token_id, *prompt]
@@ -60,7 +67,7 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _chat(row: InstructionKept, tokenizer: Any) -> tuple[str, str]:
+def _chat(row: Shown, tokenizer: Any) -> tuple[str, str]:
     asked = {"role": "user", "content": f"{row.instruction}\n\n{row.input}" if row.input.strip() else row.instruction}
     answered = {"role": "assistant", "content": row.output}
     prompt: str = tokenizer.apply_chat_template([asked], tokenize=False, add_generation_prompt=True)
@@ -70,7 +77,7 @@ def _chat(row: InstructionKept, tokenizer: Any) -> tuple[str, str]:
     return prompt, row.output + (tokenizer.eos_token or "")  # a template that shows past answers in another way
 
 
-def _alpaca(row: InstructionKept, tokenizer: Any) -> tuple[str, str]:
+def _alpaca(row: Shown, tokenizer: Any) -> tuple[str, str]:
     given = f"\n\n## Given\n{row.input}" if row.input.strip() else ""
     prompt = f"Do the following task and write down the answer.\n\n## Task\n{row.instruction}{given}\n\n## Answer\n"
     return prompt, row.output + (tokenizer.eos_token or "")

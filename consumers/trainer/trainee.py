@@ -4,7 +4,6 @@ Whatever cannot be loaded is a TrainerError that says what to give instead. What
 on a hub.
 """
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ from consumers.trainer.options import Precision
 from schemas.errors import TrainerError
 
 
-def trainee_name(model: str, layers: int | None) -> str:
-    """The name that the training log gives the trainee: the folder's or hub's own, and how much of it is used."""
+def trainee_name(model: str, layers: int | None, lora_rank: int | None = None) -> str:
+    """The name that the training log gives the trainee: the folder's or hub's own, and how much of it is used and
+    trained."""
     name = Path(model).name if _is_path(model) else model
-    return name if layers is None else f"{name}[:{layers}]"
+    return name + ("" if layers is None else f"[:{layers}]") + ("" if lora_rank is None else f"+lora{lora_rank}")
 
 
 def load_tokenizer(model: str) -> Any:
@@ -58,11 +58,6 @@ def keep_first_layers(trainee: Any, layers: int) -> None:
     if getattr(config, "layer_types", None):
         config.layer_types = list(config.layer_types[:layers])
     config.num_hidden_layers = layers
-
-
-def keeps_logits(trainee: Any) -> bool:
-    """Whether its forward can be told to make logits of the last positions only."""
-    return "logits_to_keep" in inspect.signature(trainee.forward).parameters
 
 
 def _is_path(model: str) -> bool:

@@ -8,11 +8,15 @@ Guarantees: within a cluster rows leave in the order they came, so what was take
 a row that was fed before, by its (generated_offset, place), is dropped; the same rows give the same batches whenever
 they were fed, as long as nothing is borrowed before the stream has ended.
 It knows nothing of time: when to wait and when to borrow is the caller's decision.
+
+Which cluster fills which slot is planned from the numbers of rows at hand alone (`plan_batch`, `plan_last`), so that
+processes that hold a share of the clusters each make one plan of all their numbers, and each takes its rows of it.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 from schemas.errors import TrainerError
@@ -60,6 +64,9 @@ class Placed:
 
 Batch = tuple[Placed, ...]
 
+Plan = tuple[tuple[int, int], ...]
+"""The (slot, cluster) of each row of a batch, in slot order."""
+
 
 @dataclass
 class _Queue:
@@ -94,58 +101,87 @@ class BatchQueues:
         queue.rows.append(row)
         return True
 
+    def ahead(self, depth: int) -> Iterator[Row]:
+        """The oldest `depth` rows of each queue, which stay where they are."""
+        for queue in self._queues.values():
+            yield from islice(queue.rows, depth)
+
     def next_batch(self, when_empty: WhenEmpty) -> Batch | None:
         """The next whole batch, or None when the rows at hand do not make one; then nothing is taken."""
-        empty = [cluster for cluster, queue in self._queues.items() if not queue.rows]
-        if empty and (when_empty == "wait" or sum(self.waiting.values()) < len(self._queues)):
-            return None
-        return self._take((cluster, self._own_or_fullest(cluster)) for cluster in self._queues)
+        plan = plan_batch(self.waiting, when_empty)
+        return None if plan is None else self.take_planned(plan)
 
     def last_batch(self) -> Batch | None:
-        """What is left when there is no whole batch any more: rows in their own slots first, the rest in empty slots
-        from the lowest on. None when nothing is left."""
-        left = self.waiting
-        places = {cluster: cluster for cluster in self._queues if left[cluster]}
-        for cluster in places:
-            left[cluster] -= 1
-        for slot in self._queues:
-            source = _fullest(left)
-            if slot not in places and left[source]:
-                places[slot] = source
-                left[source] -= 1
-        return self._take(sorted(places.items())) or None
+        """What is left when there is no whole batch any more (`plan_last`). None when nothing is left."""
+        return self.take_planned(plan_last(self.waiting)) or None
+
+    def take_planned(self, plan: Iterable[tuple[int, int]]) -> Batch:
+        """The rows of a plan that are of these queues: of each (slot, cluster) the cluster's oldest."""
+        batch = []
+        for slot, cluster in plan:
+            if cluster in self._queues:
+                queue = self._queues[cluster]
+                row = queue.rows.popleft()
+                queue.taken = Position(row.offset + 1, row.key)
+                batch.append(Placed(slot, row))
+        return tuple(batch)
 
     def take(self, sources: Sequence[tuple[int, int]], ids: Sequence[str]) -> Batch | None:
         """The batch that the log says was made: for each (slot, cluster) the cluster's oldest row.
 
         None when a row has not been read yet. Raises TrainerError when the rows are not those with these ids.
         """
+        return self.take_planned(sources) if self.holds(sources, ids) else None
+
+    def holds(self, sources: Sequence[tuple[int, int]], ids: Sequence[str]) -> bool:
+        """Whether the rows that the log says were taken next are at hand, as far as they are of these queues.
+
+        Raises TrainerError when the rows are not those with these ids.
+        """
         needed: dict[int, int] = {}
         for (_, cluster), wanted in zip(sources, ids, strict=True):
-            queue = self._queues.get(cluster, _Queue()).rows
+            if cluster not in self._queues:
+                continue
+            rows = self._queues[cluster].rows
             depth = needed.get(cluster, 0)
-            if depth >= len(queue):
-                return None
-            if queue[depth].kept.id != wanted:
+            if depth >= len(rows):
+                return False
+            if rows[depth].kept.id != wanted:
                 raise TrainerError(
                     f"The training log says that row {wanted} of cluster {cluster} was trained next, but `kept` has "
-                    f"{queue[depth].kept.id} there. The windows were made from other rows: train under another run, "
+                    f"{rows[depth].kept.id} there. The windows were made from other rows: train under another run, "
                     "or without writing to the log."
                 )
             needed[cluster] = depth + 1
-        return self._take(iter(sources))
+        return True
 
-    def _own_or_fullest(self, cluster: int) -> int:
-        return cluster if self._queues[cluster].rows else _fullest(self.waiting)
 
-    def _take(self, sources: Iterable[tuple[int, int]]) -> Batch:
-        batch = []
-        for slot, cluster in sources:
-            queue = self._queues[cluster]
-            row = queue.rows.popleft()
-            queue.taken = Position(row.offset + 1, row.key)
-            batch.append(Placed(slot, row))
-        return tuple(batch)
+def plan_batch(waiting: Mapping[int, int], when_empty: WhenEmpty) -> Plan | None:
+    """The next whole batch of clusters that have so many rows waiting; None when these do not make one."""
+    left = dict(sorted(waiting.items()))
+    if not all(left.values()) and (when_empty == "wait" or sum(left.values()) < len(left)):
+        return None
+    plan = []
+    for slot in tuple(left):
+        source = slot if left[slot] else _fullest(left)
+        left[source] -= 1
+        plan.append((slot, source))
+    return tuple(plan)
+
+
+def plan_last(waiting: Mapping[int, int]) -> Plan:
+    """What is left when there is no whole batch any more: rows in their own slots first, the rest in empty slots from
+    the lowest on. Empty when nothing is left."""
+    left = dict(sorted(waiting.items()))
+    places = {cluster: cluster for cluster in left if left[cluster]}
+    for cluster in places:
+        left[cluster] -= 1
+    for slot in tuple(left):
+        source = _fullest(left)
+        if slot not in places and left[source]:
+            places[slot] = source
+            left[source] -= 1
+    return tuple(sorted(places.items()))
 
 
 def clusters_of_rank(rank: int, world: int, batch_size: int) -> range:

@@ -9,6 +9,7 @@ import pytest
 
 from consumers.trainer.engine import Engine
 from consumers.trainer.quiet import talk_to
+from consumers.trainer.ranks import joined
 from tests.unit.trainer import tiny
 
 MakeEngine = Callable[..., Engine]
@@ -40,7 +41,8 @@ def make_engine(tmp_path: Path) -> Iterator[MakeEngine]:
     def make(model: object = None, **changes: object) -> Engine:
         settings = {
             "precision": "fp32", "device": "cpu", "zero_stage": 1, "weight_decay": 0.0, "clip": None,
-            "micro_batch": 4, "pad_token": 257, "log_file": tmp_path / "deepspeed.log", **changes,
+            "micro_batch": 4, "pad_token": 257, "log_file": tmp_path / "deepspeed.log", "world": joined("cpu"),
+            **changes,
         }  # fmt: skip
         made.append(Engine(model or tiny.model(), **settings))  # type: ignore[arg-type]
         return made[-1]

@@ -19,7 +19,9 @@ ROWS = [encode(tiny.kept(number, 0), READER, "chat", 96) for number in range(12)
 BATCHES = [ROWS[first : first + 4] for first in (0, 4, 8)]
 
 
-def plain_step(model: Any, optimizer: Any, rows: list[Encoded]) -> tuple[float, list[float], float]:
+def plain_step(
+    model: Any, optimizer: Any, rows: list[Encoded], clip: float = float("inf")
+) -> tuple[float, list[float], float]:
     """Loss, row losses and gradient norm of one step with torch alone, one row at a time, nothing padded."""
     import torch
 
@@ -31,12 +33,12 @@ def plain_step(model: Any, optimizer: Any, rows: list[Encoded]) -> tuple[float, 
         sums.append(torch.nn.functional.cross_entropy(logits[row.prompt - 1 : -1], targets, reduction="sum"))
     loss = torch.stack(sums).sum() / sum(row.response for row in rows)
     loss.backward()
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), float("inf"))
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
     optimizer.step()
     return loss.item(), [s.item() / row.response for s, row in zip(sums, rows, strict=True)], float(norm)
 
 
-@pytest.mark.parametrize(("micro_batch", "zero_stage"), [(4, 1), (1, 1), (3, 1), (2, 2), (2, 3)])
+@pytest.mark.parametrize(("micro_batch", "zero_stage"), [(2, 0), (4, 1), (1, 1), (3, 1), (2, 2), (2, 3)])
 def test_numbers_and_updates_are_those_of_a_plain_loop(
     make_engine: MakeEngine, micro_batch: int, zero_stage: int
 ) -> None:
@@ -62,9 +64,47 @@ def test_batches_may_differ_in_size(make_engine: MakeEngine) -> None:
     assert len(engine.step(ROWS[7:8], 1e-3).row_losses) == 1
 
 
-def test_the_norm_is_measured_before_clipping(make_engine: MakeEngine) -> None:
-    free, clipped = make_engine(), make_engine(clip=0.01)
-    assert clipped.step(BATCHES[0], 1e-3).grad_norm == pytest.approx(free.step(BATCHES[0], 1e-3).grad_norm)
+@pytest.mark.parametrize("zero_stage", [0, 1, 2, 3])
+def test_twenty_clipped_steps_lose_as_a_plain_loop_does(make_engine: MakeEngine, zero_stage: int) -> None:
+    import torch
+
+    plain = tiny.model()
+    optimizer = torch.optim.AdamW(plain.parameters(), lr=3e-3, weight_decay=0.1)
+    engine = make_engine(micro_batch=3, zero_stage=zero_stage, weight_decay=0.1, clip=1.0)
+    for step in range(20):
+        rows = BATCHES[step % 3]
+        loss, _, norm = plain_step(plain, optimizer, rows, clip=1.0)
+        numbers = engine.step(rows, 3e-3)
+        assert numbers.loss == pytest.approx(loss, abs=1e-4)
+        assert numbers.grad_norm == pytest.approx(norm, rel=1e-3)  # before it was clipped
+
+
+@pytest.mark.parametrize("zero_stage", [1, 3])
+def test_activations_that_are_made_again_give_the_same_numbers(make_engine: MakeEngine, zero_stage: int) -> None:
+    kept, again = (make_engine(zero_stage=zero_stage, activation_checkpointing=each) for each in (False, True))
+    for rows in BATCHES[:2]:
+        one, other = kept.step(rows, 1e-2), again.step(rows, 1e-2)
+        assert (one.loss, one.grad_norm) == (other.loss, other.grad_norm)
+
+
+def test_padding_is_the_share_of_what_was_fed_that_is_no_row(make_engine: MakeEngine) -> None:
+    short, long = Encoded((1, 2, 3, 4), 2, False), Encoded(tuple(range(1, 91)), 2, False)
+    mixed = make_engine(micro_batch=1).step([short, long], 1e-3), make_engine(micro_batch=2).step([short] * 2, 1e-3)
+    assert [(numbers.all_tokens, numbers.padding) for numbers in mixed] == [(94, 0.0), (8, 0.0)]
+    together = make_engine(micro_batch=2).step([short, Encoded((1, 2, 3, 4, 5, 6), 2, False)], 1e-3)
+    assert (together.all_tokens, together.padding) == (10, pytest.approx(2 / 12))
+
+
+@pytest.mark.parametrize("zero_stage", [1, 3])
+def test_measuring_gives_the_loss_and_trains_nothing(make_engine: MakeEngine, zero_stage: int) -> None:
+    engine, other = (make_engine(micro_batch=2, zero_stage=zero_stage) for _ in range(2))
+    engine.step(BATCHES[0], 1e-2)
+    other.step(BATCHES[0], 1e-2)
+    total, tokens = engine.measure(BATCHES[1])
+    numbers = engine.step(BATCHES[1], 1e-2)
+    assert tokens == numbers.tokens
+    assert total / tokens == pytest.approx(numbers.loss, abs=1e-6)
+    assert numbers.loss == other.step(BATCHES[1], 1e-2).loss
 
 
 @pytest.mark.parametrize("micro_batch", [4, 1])
@@ -99,9 +139,13 @@ def test_a_batch_without_any_response_changes_nothing(make_engine: MakeEngine, m
     assert engine.step(BATCHES[0], 1e-3).loss == untouched.step(BATCHES[0], 1e-3).loss
 
 
-@pytest.mark.parametrize(("precision", "micro_batch"), [("fp32", 4), ("fp32", 2), ("bf16", 4), ("bf16", 2)])
+@pytest.mark.parametrize(
+    ("precision", "micro_batch", "zero_stage", "bad_number"),
+    [("fp32", 4, 1, "nan"), ("bf16", 2, 1, "inf"), ("fp32", 2, 0, "inf"), ("bf16", 2, 0, "nan"), ("fp32", 2, 2, "nan"),
+     ("bf16", 2, 3, "nan"), ("fp32", 4, 3, "inf")],
+)  # fmt: skip
 def test_a_loss_that_is_not_a_number_is_none_and_the_next_step_is_as_if_it_had_not_been(
-    make_engine: MakeEngine, precision: str, micro_batch: int
+    make_engine: MakeEngine, precision: str, micro_batch: int, zero_stage: int, bad_number: str
 ) -> None:
     import torch
 
@@ -109,10 +153,12 @@ def test_a_loss_that_is_not_a_number_is_none_and_the_next_step_is_as_if_it_had_n
     poisoned, clean = tiny.model().to(dtype), tiny.model().to(dtype)
     poison = [1.0]
     poisoned.lm_head.register_forward_hook(lambda _module, _inputs, logits: logits * poison[0])
-    engine = make_engine(poisoned, precision=precision, micro_batch=micro_batch)
-    other = make_engine(clean, precision=precision, micro_batch=micro_batch)
+    engine, other = (
+        make_engine(model, precision=precision, micro_batch=micro_batch, zero_stage=zero_stage)
+        for model in (poisoned, clean)
+    )
     assert engine.step(BATCHES[0], 1e-3).loss == other.step(BATCHES[0], 1e-3).loss
-    poison[0] = float("nan")
+    poison[0] = float(bad_number)
     bad = engine.step(BATCHES[1], 1e-3)
     assert (bad.loss, bad.loss_variance, bad.grad_norm, bad.updated) == (None, None, None, False)
     poison[0] = 1.0

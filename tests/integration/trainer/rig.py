@@ -1,40 +1,31 @@
 """Puts rows on a run's log, trains on it in this process or in one that can be killed, and reads what was logged."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from consumers.trainer.launch import launch
 from consumers.trainer.run import TrainOptions, TrainSummary, train
 from infra import topics
 from infra.log import LogReader, LogWriter
-from infra.settings import Settings, environment_of
+from infra.settings import Settings
 from schemas import ids
-from schemas.events import RunConfigured, RunStarted, RunStopped, StepLogged, TrainingLogged
+from schemas.events import (
+    InstructionJudged,
+    Judge,
+    RunConfigured,
+    RunStarted,
+    RunStopped,
+    StepLogged,
+    TrainingLogged,
+)
 from schemas.policy import policy_for
+from streams.core.judging import SCALE
+from tests.integration.trainer.lives import Lives
 from tests.unit.trainer.tiny import kept
 
 CLUSTERS, WINDOW = 4, 5
-
-# A trainer that says each step and then waits for ever at the one it is told, to be killed there.
-_CHILD = """
-import sys, time, msgspec
-from pathlib import Path
-from consumers.trainer.run import TrainOptions, train
-from infra.settings import load
-given, halt = msgspec.json.decode(sys.argv[1]), int(sys.argv[2])
-options = TrainOptions(**{**given, "output": Path(given["output"])})
-def on_step(step):
-    print(msgspec.json.encode(step).decode(), flush=True)
-    if step.step == halt:
-        time.sleep(120)
-train(options, load(), on_step=on_step)
-"""
 
 
 @dataclass
@@ -43,6 +34,7 @@ class TrainerRig:
     run: str
     trainee: Path
     folder: Path
+    lives: Lives
     said: list[str] = field(default_factory=list)
 
     def configure(self, partitions: int = CLUSTERS) -> None:
@@ -61,6 +53,18 @@ class TrainerRig:
             rows = [kept(number, cluster) for number, cluster in enumerate(clusters, start=first)]
             for sent in [writer.send(row, key=row.id, id=row.id, partition=row.cluster) for row in rows]:
                 writer.wait(sent)
+
+    def judge(self, scores: Mapping[int, float]) -> None:
+        """What a judge made of the rows with these generated offsets."""
+        judge = Judge(backend="openai", model="big", rubric="accurate", version=1)
+        with self.writer() as writer:
+            for number, score in scores.items():
+                row = kept(number, 0)
+                event = InstructionJudged(
+                    kept_id=row.id, generated_offset=number, place=0, cluster=number % CLUSTERS, judge=judge,
+                    scale=SCALE, score=score, reason="so", answers=(), cost_usd=None,
+                )  # fmt: skip
+                writer.write(event, key=row.id, id=ids.judgement_id(row.id, judge.name))
 
     def stop_run(self) -> None:
         with self.writer() as writer:
@@ -90,23 +94,36 @@ class TrainerRig:
 
         return train(self.options(**changes), self.settings, on_step=seen, say=self.said.append), steps
 
-    def train_until_killed(self, at: int, **changes: Any) -> list[StepLogged]:
-        """Train in a process of its own and SIGKILL it right after step `at`, its window written and nothing saved."""
-        options = msgspec.json.encode(asdict(self.options(**changes)), enc_hook=str).decode()
-        command = [sys.executable, "-c", _CHILD, options, str(at)]
-        environment = {**os.environ, **environment_of(self.settings), "PYTHONPATH": str(Path.cwd())}
+    def launch(
+        self, processes: int, *, on_step: Callable[[StepLogged], None] | None = None, **changes: Any
+    ) -> tuple[TrainSummary, list[StepLogged]]:
+        """Train in so many processes; what the first says is in `said`."""
         steps: list[StepLogged] = []
-        with (
-            (self.folder / "child.log").open("a") as log,
-            subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log) as child,
-        ):
-            assert child.stdout is not None
-            for line in child.stdout:
-                steps.append(msgspec.json.decode(line, type=StepLogged))
-                if steps[-1].step == at:
-                    child.kill()
-        assert steps and steps[-1].step == at, (self.folder / "child.log").read_text()
+
+        def seen(step: StepLogged) -> None:
+            steps.append(step)
+            if on_step is not None:
+                on_step(step)
+
+        options = self.options(**changes)
+        return launch(options, self.settings, processes, on_step=seen, say=self.said.append), steps
+
+    def train_until_killed(self, at: int, *, after_s: float | None = None, **changes: Any) -> list[StepLogged]:
+        """Train in a process of its own and SIGKILL it right after step `at`, its window written and nothing saved; or
+        so many seconds after that step, wherever it is then."""
+        steps, error = self.lives.live(
+            self.options(**changes),
+            halt_at=at if after_s is None else at + 1,  # so that it is still there
+            kill_at=lambda step: after_s or 0.0 if step.step >= at else None,
+        )
+        assert error is None and steps[-1].step >= at, error
         return steps
+
+    def train_until_full(self, at: int, **changes: Any) -> str:
+        """Train in a process of its own whose disk is full after step `at`; what it ends with."""
+        _, error = self.lives.live(self.options(**changes), full_at=at)
+        assert error is not None
+        return error
 
     def windows(self) -> list[TrainingLogged]:
         """The training log, record by record, repeats included."""

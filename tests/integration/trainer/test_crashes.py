@@ -1,7 +1,11 @@
 """A killed trainer goes on as if nothing had happened: same batches, same losses, no window missing or twice."""
 
+import random
 import shutil
 
+import pytest
+
+from schemas.errors import TrainerError
 from schemas.events import StepLogged
 from tests.integration.trainer.rig import CLUSTERS, TrainerRig
 
@@ -62,3 +66,40 @@ def test_a_training_killed_in_its_second_epoch_goes_on_in_it(rig: TrainerRig) ->
     assert (summary.resumed_from, summary.epoch, summary.steps) == (10, 2, 16)
     assert account(steps) == account(undisturbed)[10:]
     assert [(each.epoch, each.window) for each in rig.windows()] == [(1, 0), (1, 1), (2, 1), (2, 2), (2, 3)]
+
+
+def test_killed_at_ten_random_moments_it_ends_with_the_undisturbed_loss_and_trains_each_row_once_an_epoch(
+    rig: TrainerRig,
+) -> None:
+    rig.write([(n * 5 + n // 7) % CLUSTERS for n in range(120)])
+    _, undisturbed = rig.train(output=rig.folder / "undisturbed", write_log=False, epochs=2)
+    dice = random.Random(7)
+    for moment in sorted(dice.sample(range(1, 60), 10)):
+        rig.train_until_killed(moment, after_s=dice.uniform(0, 0.05), epochs=2, checkpoint_every=3)
+    summary, _ = rig.train(epochs=2, checkpoint_every=3)
+    assert (summary.steps, summary.epoch) == (60, 2)
+    by_epoch = {epoch: [s for each in rig.windows() if each.epoch == epoch for s in each.steps] for epoch in (1, 2)}
+    assert account(by_epoch[1] + by_epoch[2]) == account(undisturbed)
+    for steps in by_epoch.values():
+        assert sorted(row.generated_offset for step in steps for row in step.rows) == list(range(120))
+
+
+def test_a_full_disk_ends_it_with_a_message_and_it_goes_on_from_the_checkpoint_before(rig: TrainerRig) -> None:
+    rig.write(ROWS[:48])
+    _, undisturbed = rig.train(output=rig.folder / "undisturbed", write_log=False)
+    error = rig.train_until_full(6, checkpoint_every=4)
+    assert "TrainerError: The checkpoint of step 8 could not be written" in error
+    assert "Make room" in error
+    summary, steps = rig.train(checkpoint_every=4)
+    assert summary.resumed_from == 4
+    assert account(steps) == account(undisturbed)[4:]
+    assert not list((rig.folder / "out" / "checkpoints").glob(".draft*"))
+
+
+def test_when_no_checkpoint_can_be_used_it_says_so_and_does_not_begin_again(rig: TrainerRig) -> None:
+    rig.write(ROWS[:32])
+    rig.train(max_steps=5)
+    for state in (rig.folder / "out" / "checkpoints").glob("step-*/state.json"):
+        state.write_bytes(b"{")
+    with pytest.raises(TrainerError, match="None of the 1 checkpoints"):
+        rig.train()

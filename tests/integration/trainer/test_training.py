@@ -169,7 +169,7 @@ def test_rows_without_a_response_are_trained_with_no_weight_and_counted(rig: Tra
 
 
 def test_a_topic_with_another_partition_count_is_refused(rig: TrainerRig, run: str) -> None:
-    other = TrainerRig(rig.settings, f"{run}-b", rig.trainee, rig.folder)
+    other = TrainerRig(rig.settings, f"{run}-b", rig.trainee, rig.folder, rig.lives)
     other.configure(partitions=2)
     with pytest.raises(TopicMismatch, match="2 partitions"):
         other.train()
@@ -215,3 +215,18 @@ def test_a_window_is_keyed_by_its_id(rig: TrainerRig) -> None:
     assert record.decoded is not None
     assert record.decoded.key == record.decoded.meta.id == ids.window_id(1, 0)
     assert Path(rig.folder / "out" / "deepspeed.log").stat().st_size > 0
+
+
+def test_with_a_threshold_rows_wait_for_their_score_and_those_below_it_are_passed_over(rig: TrainerRig) -> None:
+    rig.write([n % CLUSTERS for n in range(16)])
+    scores = {number: 2.0 if number in {1, 4, 5} else 4.5 for number in range(16)}
+    rig.judge({number: scores[number] for number in range(8)})
+    rig.stop_run()
+    later = threading.Timer(2.0, rig.judge, ({number: scores[number] for number in range(8, 16)},))
+    later.start()
+    summary, steps = rig.train(until_end=False, min_score=4.0, epochs=2, last_batch=True)
+    later.join()
+    admitted = [number for number, score in scores.items() if score >= 4.0]
+    trained = [row.generated_offset for step in steps for row in step.rows]
+    assert sorted(trained) == sorted(admitted * 2)
+    assert (summary.epoch, summary.rows) == (2, 26)

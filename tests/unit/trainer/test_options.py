@@ -2,6 +2,7 @@
 
 import pytest
 
+from consumers.trainer.lora import Lora
 from consumers.trainer.options import TrainOptions
 from consumers.trainer.schedule import learning_rate, warmup_steps
 from schemas.errors import ConfigurationError
@@ -23,12 +24,25 @@ def test_a_falling_rate_needs_to_know_the_last_step() -> None:
     assert TrainOptions(run="r", model="m", schedule="cosine", max_steps=50).planned == 50
 
 
+def test_adapters_are_scaled_by_twice_their_rank_unless_told_and_must_have_a_rank() -> None:
+    assert TrainOptions(run="r", model="m").lora is None
+    assert TrainOptions(run="r", model="m", lora_rank=8).lora == Lora(rank=8, alpha=16.0)
+    told = TrainOptions(run="r", model="m", lora_rank=8, lora_alpha=4.0, lora_dropout=0.1, lora_targets=("q_proj",))
+    assert told.lora == Lora(8, 4.0, 0.1, ("q_proj",))
+    for alone in ({"lora_alpha": 4.0}, {"lora_dropout": 0.1}, {"lora_targets": ("q_proj",)}):
+        with pytest.raises(ConfigurationError, match="lora_rank"):
+            TrainOptions(run="r", model="m", **alone)  # type: ignore[arg-type]
+    for bad in (-0.1, 1.0):
+        with pytest.raises(ConfigurationError, match="lora_dropout"):
+            TrainOptions(run="r", model="m", lora_rank=8, lora_dropout=bad)
+
+
 def test_defaults_are_those_of_the_paper() -> None:
     options = TrainOptions(run="r", model="m")
     assert (options.learning_rate, options.weight_decay, options.warmup_ratio, options.max_length) == (
         2e-5, 0.0, 0.03, 512,
     )  # fmt: skip
-    assert warmup_steps(options.warmup_ratio, options.planned) == 30
+    assert warmup_steps(options.warmup_ratio, 1000) == 30
 
 
 def rates(schedule: str, steps: int) -> list[float]:

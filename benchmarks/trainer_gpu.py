@@ -1,0 +1,95 @@
+"""The trainer's engine on a CUDA device: tokens a second, and what share of the device's peak that is.
+
+A Llama of 1.1 billion random weights in bf16, ZeRO stage 2, batches of 16 rows of 1,024 tokens half of which are
+response, 4 rows in a pass. A step's floating point operations are counted as 6 a parameter and token and, for
+attention, 6 a layer, width and token times the row's length (causal: half of all pairs). One process; no broker:
+reading runs ahead of the steps and is measured by `trainer`.
+"""
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+
+from consumers.trainer.engine import Engine, pick_device
+from consumers.trainer.quiet import talk_to
+from consumers.trainer.ranks import joined
+from consumers.trainer.templates import Encoded
+
+STEPS, WARM_UP, ROWS, LENGTH, PER_PASS = 20, 5, 16, 1024, 4
+# Peak dense bf16 of the matrix units, operations a second, as the vendor says; by a part of the device's name.
+PEAKS = {"H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12}
+_SHAPE = {
+    "vocab_size": 32_000, "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22,
+    "num_attention_heads": 32, "num_key_value_heads": 4, "max_position_embeddings": 2048,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OnGpu:
+    """`peak_share` is None for a device whose peak is not known here."""
+
+    device: str
+    parameters: int
+    tokens_per_s: float
+    step_s: float
+    tflops: float
+    peak_share: float | None
+    peak_gib: float
+    losses: list[float | None]
+
+
+def measure() -> OnGpu:
+    """Train a few steps. Raises ConfigurationError without a CUDA device."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    device = pick_device("cuda")
+    torch.manual_seed(0)
+    with torch.device("cuda"):
+        model = LlamaForCausalLM(LlamaConfig(**_SHAPE)).to(torch.bfloat16).train()
+    model.config.use_cache = False
+    parameters = sum(weight.numel() for weight in model.parameters())
+    with tempfile.TemporaryDirectory() as folder:
+        log_file = Path(folder) / "log"
+        with talk_to(log_file):
+            engine = Engine(
+                model, precision="bf16", device=device, zero_stage=2, weight_decay=0.0, clip=1.0,
+                micro_batch=PER_PASS, pad_token=0, log_file=log_file, world=joined(device),
+            )  # fmt: skip
+        rows = torch.randint(1, _SHAPE["vocab_size"], (STEPS, ROWS, LENGTH), device="cpu").tolist()
+        steps = [engine.step([Encoded(tuple(row), LENGTH // 2, False) for row in batch], 1e-4) for batch in rows]
+        engine.close()
+    seconds = median(step.seconds for step in steps[WARM_UP:])
+    tokens = ROWS * LENGTH
+    attention = 6 * _SHAPE["num_hidden_layers"] * _SHAPE["hidden_size"] * LENGTH
+    flops = tokens * (6 * parameters + attention) / seconds
+    name = torch.cuda.get_device_name()
+    peak = next((peak for part, peak in PEAKS.items() if part in name), None)
+    return OnGpu(
+        device=name,
+        parameters=parameters,
+        tokens_per_s=tokens / seconds,
+        step_s=seconds,
+        tflops=flops / 1e12,
+        peak_share=None if peak is None else flops / peak,
+        peak_gib=steps[-1].memory_bytes / 2**30,
+        losses=[step.loss for step in steps],
+    )
+
+
+def show(console: Console, found: OnGpu) -> None:
+    """The figures for people."""
+    share = "peak not known" if found.peak_share is None else f"{found.peak_share:.1%} of its peak"
+    console.print(
+        f"{found.device}: {found.parameters / 1e9:.2f} billion parameters, bf16, ZeRO-2: {found.tokens_per_s:,.0f} "
+        f"tokens/s, {found.tflops:,.0f} TFLOP/s ({share}), {found.peak_gib:.1f} GiB at the most"
+    )
+
+
+def write_json(path: Path, found: OnGpu) -> None:
+    """Everything measured."""
+    path.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,100 @@
+"""DeepSpeed as this trainer uses it: its configuration, its optimizer, and a gradient that is to be forgotten.
+
+    stage  split between ranks                      fp32               bf16
+    0      nothing                                  torch's AdamW      fp32 weights, passes under autocast
+    1      optimizer states                         ZeRO               bf16 weights beside fp32 ones
+    2      and gradients                            ZeRO               bf16 weights beside fp32 ones
+    3      and weights                              ZeRO               bf16 weights beside fp32 ones
+
+Scaling by micro-batches is off and a step ends when it is called (`managed_gradient_accumulation`), so batches may
+differ in size. Gradients are summed in fp32 at every stage.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from consumers.trainer.options import Precision
+
+
+def imported(device: str) -> Any:
+    """DeepSpeed; it reads this variable when it is imported. The process group is there already (`ranks.joined`)."""
+    os.environ.setdefault("DS_ACCELERATOR", device)
+    import deepspeed
+    from deepspeed.ops import __compatible_ops__
+
+    __compatible_ops__["deepspeed_shm_comm"] = False  # would be compiled for a minute
+    return deepspeed
+
+
+def config(precision: Precision, stage: int, clip: float | None, micro_batch: int) -> dict[str, Any]:
+    """What DeepSpeed is told; at stage 0 the optimizer clips."""
+    told: dict[str, Any] = {
+        "train_micro_batch_size_per_gpu": micro_batch,
+        "gradient_accumulation_steps": 1,
+        "managed_gradient_accumulation": False,
+        "gradient_clipping": (clip or 0.0) if stage else 0.0,
+        "zero_optimization": {
+            "stage": stage,
+            "overlap_comm": False,
+            "stage3_gather_16bit_weights_on_model_save": True,
+        },
+    }
+    if precision == "bf16" and stage:
+        told["bf16"] = {"enabled": True}
+        told["data_types"] = {"grad_accum_dtype": "fp32"}
+    elif precision == "bf16":
+        told["torch_autocast"] = {"enabled": True, "dtype": "bfloat16"}
+    return told
+
+
+def optimizer(parameters: list[Any], stage: int, weight_decay: float, clip: float | None) -> Any:
+    """AdamW; at stage 0 one that measures the gradient's norm, clips, and throws away what is not finite, since
+    DeepSpeed does these only at the others."""
+    import torch
+
+    if stage:
+        return torch.optim.AdamW(parameters, lr=0.0, weight_decay=weight_decay, fused=True)
+
+    class NormedAdamW(torch.optim.AdamW):
+        """The names of its attributes are those that DeepSpeed reads of its own optimizers."""
+
+        _global_grad_norm = 0.0
+        overflow = False
+
+        def step(self, closure: Callable[[], Any] | None = None) -> Any:
+            gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+            norm = torch.nn.utils.get_total_norm(gradients)
+            self._global_grad_norm = float(norm)
+            self.overflow = not bool(torch.isfinite(norm))
+            if self.overflow:
+                return None
+            if clip is not None:
+                torch.nn.utils.clip_grads_with_norm_(parameters, clip, norm)
+            return super().step(closure)
+
+    return NormedAdamW(parameters, lr=0.0, weight_decay=weight_decay, fused=True)
+
+
+def forget_gradient(engine: Any) -> None:
+    """Undo the passes since the last step, the last of which broke off, at stages 0 to 2.
+
+    DeepSpeed has no call for this: what it holds of an unfinished step is put back as a finished one leaves it.
+    """
+    engine.zero_grad()
+    engine._unmanaged_backward_count = 0
+    optimizer = engine.optimizer
+    if hasattr(optimizer, "clear_hp_grads"):  # stage 1 in bf16
+        optimizer.clear_hp_grads()
+    if hasattr(optimizer, "params_already_reduced"):  # stage 1 in fp32, stage 2
+        optimizer.zero_grad(set_to_none=True)
+        optimizer.params_already_reduced = [False] * len(optimizer.params_already_reduced)
+        optimizer.extra_large_param_to_reduce.clear()
+        for bucket in optimizer.ipg_buckets.values():
+            bucket.clear()
+        optimizer._release_ipg_buffers()
+        for held in (optimizer.averaged_gradients, optimizer.all_grad_tensors):
+            held.update(dict.fromkeys(held))
+    if hasattr(optimizer, "_backward_hook_state"):
+        optimizer._backward_hook_state.backward_active_depth = 0
+        optimizer._backward_hook_state.reset_for_new_step()

@@ -1,0 +1,58 @@
+"""One rank of an engine test: `python -m tests.integration.engine.rank FOLDER`, with a launcher's variables set.
+
+For each kind of engine it trains its rows of two batches and writes what the steps measured to standard output, one
+JSON line each.
+"""
+
+import gc
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from consumers.trainer.templates import encode
+from tests.unit.trainer import tiny
+
+KINDS: list[dict[str, Any]] = [
+    {"zero_stage": 0, "micro_batch": 1},
+    {"zero_stage": 2, "micro_batch": 1},
+    {"zero_stage": 3, "micro_batch": 1},
+    {"zero_stage": 1, "micro_batch": 2, "precision": "bf16"},
+]
+# Rows of each rank in each batch: they differ in number, and one rank has none in the last.
+BATCHES = [([0, 1, 2], [3]), ([4, 5], [])]
+CLIP = 0.5
+
+
+def row(number: int) -> Any:
+    return encode(tiny.kept(number, 0), tiny.tokenizer(), "chat", 96)
+
+
+def main(folder: Path) -> None:
+    os.environ["DS_ACCELERATOR"] = "cpu"
+    import torch
+
+    from consumers.trainer.engine import Engine
+    from consumers.trainer.ranks import joined
+
+    torch.set_num_threads(1)
+    gc.freeze()  # DeepSpeed collects garbage many times when a bf16 engine starts
+    world = joined("cpu")
+    for kind in KINDS:
+        settings = {"precision": "fp32", **kind}
+        model = tiny.model().to(torch.bfloat16 if settings["precision"] == "bf16" else torch.float32)
+        engine = Engine(
+            model, device="cpu", weight_decay=0.0, clip=CLIP, pad_token=257, world=world,
+            log_file=folder / f"rank-{world.rank}.log", **settings,
+        )  # fmt: skip
+        for batch in BATCHES:
+            numbers = engine.step([row(number) for number in batch[world.rank]], 1e-2)
+            sys.stdout.write(msgspec.json.encode(asdict(numbers)).decode() + "\n")
+        engine.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,28 @@
+"""Memory that a training keeps is returned when it has grown by half, and not at every step after that."""
+
+from consumers.trainer.cpu import KeptHeap
+
+
+class Trims:
+    def __init__(self) -> None:
+        self.times = 0
+
+    def malloc_trim(self, _pad: int) -> int:
+        self.times += 1
+        return 1
+
+
+def test_it_is_returned_when_it_has_grown_by_half_and_then_is_measured_anew() -> None:
+    libc = Trims()
+    heap = KeptHeap(libc)
+    assert [heap.step_ended(held) for held in (100, 140, 150, 151, 160, 240, 241)] == [
+        False, False, False, True, False, False, True,
+    ]  # fmt: skip
+    assert libc.times == 2
+
+
+def test_what_is_held_is_this_process() -> None:
+    heap = KeptHeap(Trims())
+    heap.step_ended()
+    assert heap.base is not None
+    assert heap.base > 1 << 20
