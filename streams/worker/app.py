@@ -42,6 +42,8 @@ class OnePartitionTable(faust.Table):  # type: ignore[type-arg]
     """A table whose changelog has one partition, which is known without asking the cluster: on a new cluster the
     changelog may be too young for the producer to have heard of it, and Faust's own look-up would fail."""
 
+    logger = logging.getLogger("faust.tables")  # else what it says comes under this module's name
+
     def partition_for_key(self, key: Any) -> int:
         return 0
 
