@@ -32,6 +32,7 @@ from schemas.events import CallAnswered, CallStarted, Instruction, InstructionsG
 from schemas.policy import Policy, policy_for
 from schemas.seeds import SeedTask
 from streams.core import decider
+from streams.core.answers import Form, read
 from streams.core.seeds import SeedPool
 
 INSTRUCTIONS = 30_000
@@ -127,8 +128,7 @@ def make(settings: Settings, style: str, generations: int, step: Step) -> int:
                 step("writing the log", offset, generations)
             tasks = tuple(Instruction(instruction=text, output=_OUTPUT) for text in islice(texts, PER_GENERATION))
             shown = tuple(seed.id for seed in pool.sample(policy.seeds_per_request, policy.rng_seed, "main", offset))
-            _generate(log, style, offset, tasks, shown)
-            state = _decide(log, state, offset, tasks, shown)
+            state = _decide(log, state, offset, _generate(log, style, offset, tasks, shown))
     return len(state.kept)
 
 
@@ -136,14 +136,25 @@ def _configured(policy: Policy, seeds: tuple[SeedTask, ...]) -> decider.RunConfi
     return decider.RunConfigured(run=_RUN, policy=policy, seeds=seeds, versions={})
 
 
-def _generate(log: LogWriter, style: str, number: int, tasks: tuple[Instruction, ...], shown: tuple[str, ...]) -> None:
+def _generate(
+    log: LogWriter, style: str, number: int, tasks: tuple[Instruction, ...], shown: tuple[str, ...]
+) -> InstructionsGenerated:
+    """Write a generation with its calls; its instructions are what is read from the answers."""
     id = ids.generation_id("main", number)
+    first = len(shown) + 1
     if style == "alpaca":
-        raws = ["\n###\n".join(f"Instruction: {task.instruction}\nOutput: {task.output}" for task in tasks)]
+        parts = [
+            f"{at}. Instruction: {task.instruction}\n{at}. Input: <noinput>\n{at}. Output: {task.output}"
+            for at, task in enumerate(tasks, start=first)
+        ]
+        raws = ["\n###\n".join(parts).removeprefix(f"{first}. Instruction:")]
     else:
-        raws = ["\n".join(task.instruction for task in tasks), *(task.output for task in tasks)]
+        listed = "\n".join(f"{at}. {task.instruction}" for at, task in enumerate(tasks, start=first))
+        raws = [listed, *(task.output for task in tasks)]
     answers = tuple(_call(log, id, number, step, raw) for step, raw in enumerate(raws))
-    log.send(_event(number, tasks, shown, answers), key=id, id=id)
+    event = _event(style, number, shown, answers)
+    log.send(event, key=id, id=id)
+    return event
 
 
 def _call(log: LogWriter, generation: str, number: int, step: int, raw: str) -> CallAnswered:
@@ -161,25 +172,24 @@ def _call(log: LogWriter, generation: str, number: int, step: int, raw: str) -> 
     return answered
 
 
-def _event(
-    number: int, tasks: tuple[Instruction, ...], shown: tuple[str, ...], answers: tuple[CallAnswered, ...] = ()
-) -> InstructionsGenerated:
+def _event(style: str, number: int, shown: tuple[str, ...], answers: tuple[CallAnswered, ...]) -> InstructionsGenerated:
+    instructions, unparsed = read(Form(style, "strict", len(shown), most=PER_GENERATION), dict(enumerate(answers)))
     return InstructionsGenerated(
-        lane="main", number=number, style="alpaca", parser="strict", backend="b", model="m",
-        parameters={"temperature": 1.0}, seed_ids=shown, seed_commands_offset=-1, answers=answers,
-        instructions=tasks, unparsed=(), cost_usd=0.001,
+        lane="main", number=number, style=style, parser="strict", backend="b", model="m",
+        parameters={"temperature": 1.0, "most": PER_GENERATION}, seed_ids=shown, seed_commands_offset=-1,
+        answers=answers, instructions=instructions, unparsed=unparsed, cost_usd=0.001,
     )  # fmt: skip
 
 
 def _decide(
-    log: LogWriter, state: decider.FilterState, offset: int, tasks: tuple[Instruction, ...], shown: tuple[str, ...]
+    log: LogWriter, state: decider.FilterState, offset: int, event: InstructionsGenerated
 ) -> decider.FilterState:
     due = decider.due_classifier(state)
     if due is not None:
         log.send(due, key=_RUN, id=ids.classifier_id(due.from_offset))
         decider.use_classifier(state, due)
     id = ids.generation_id("main", offset)
-    verdict = decider.decide(state, offset, id, _event(offset, tasks, shown))
+    verdict = decider.decide(state, offset, id, event)
     for row in verdict.decision.kept:
         log.send(row, key=row.id, id=row.id, causation_id=id, partition=row.cluster)
     log.send(verdict.rejected, key=id, id=ids.verdict_id(offset), causation_id=id)

@@ -1,11 +1,12 @@
 """The causes of a run: generations and training windows, written as a generator and a trainer would write them."""
 
+import json
+
 from infra.record import Record
 from schemas import ids
 from schemas.events import (
     BatchRow,
     CallAnswered,
-    Instruction,
     InstructionKept,
     InstructionsGenerated,
     ReplaceSeeds,
@@ -13,10 +14,15 @@ from schemas.events import (
     StepLogged,
     TrainingLogged,
 )
+from streams.core.answers import Form, read
 from streams.core.batches import Batch, BatchQueues, Row
 from streams.core.seeds import SeedPool
 from tests.harness.memory_log import MemoryLog
 from tests.harness.script import Generation, Window
+
+
+def _raw(texts: tuple[str, ...]) -> str:
+    return json.dumps({"tasks": [{"instruction": text, "input": "", "output": "so"} for text in texts]})
 
 
 class Causes:
@@ -41,10 +47,12 @@ class Causes:
         policy, pool = self.configured.policy, self._pool()
         id = ids.generation_id(item.lane, number)
         answer = CallAnswered(
-            request_id=ids.request_id(id, 0), attempt=1, model="none", raw="\n".join(item.texts), finish_reason="stop",
+            request_id=ids.request_id(id, 0), attempt=1, model="none", raw=_raw(item.texts), finish_reason="stop",
             usage=None, cost_usd=None, latency_s=0.0,
         )  # fmt: skip
         self.log.write(answer, key=answer.request_id, id=ids.child(answer.request_id, "answered/1"))
+        seed_ids = tuple(seed.id for seed in pool.sample(policy.seeds_per_request, policy.rng_seed, item.lane, number))
+        instructions, unparsed = read(Form("alpaca", "strict", len(seed_ids), structured=True), {0: answer})
         event = InstructionsGenerated(
             lane=item.lane,
             number=number,
@@ -52,14 +60,12 @@ class Causes:
             parser="strict",
             backend="recorded",
             model="none",
-            parameters={},
-            seed_ids=tuple(
-                seed.id for seed in pool.sample(policy.seeds_per_request, policy.rng_seed, item.lane, number)
-            ),
+            parameters={"api": "structured"},
+            seed_ids=seed_ids,
             seed_commands_offset=pool.commands_offset,
             answers=(answer,),
-            instructions=tuple(Instruction(instruction=text, output="so") for text in item.texts),
-            unparsed=(),
+            instructions=instructions,
+            unparsed=unparsed,
             cost_usd=None,
         )
         self._last[item.lane] = self.log.write(event, key=id, id=id)

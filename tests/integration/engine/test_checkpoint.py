@@ -7,6 +7,7 @@ import pytest
 from consumers.trainer import checkpoint
 from consumers.trainer.checkpoint import TrainerState, restore, save
 from consumers.trainer.engine import Engine
+from consumers.trainer.ranks import World
 from consumers.trainer.templates import encode
 from schemas.errors import TrainerError
 from schemas.events import BatchRow, StepLogged
@@ -43,7 +44,7 @@ def folder(tmp_path: Path, make_engine: MakeEngine) -> Path:
     engine = make_engine()
     for step in (1, 2):
         losses(engine, step - 1, 1)
-        save(tmp_path / "checkpoints", engine, state(step), keep=2)
+        save(tmp_path / "checkpoints", engine, state(step), keep=2, world=World())
     return tmp_path / "checkpoints"
 
 
@@ -58,9 +59,9 @@ def test_a_restored_training_goes_on_with_the_same_losses_to_the_last_bit(
         make_engine(tiny.model(seed=seed).to(dtype), precision=precision, zero_stage=zero_stage) for seed in (0, 1)
     )
     losses(first, 0, 3)
-    save(tmp_path, first, state(3), keep=2)
+    save(tmp_path, first, state(3), keep=2, world=World())
     undisturbed = losses(first, 3, 3)
-    assert restore(tmp_path, second, accept, pytest.fail) == state(3)
+    assert restore(tmp_path, second, accept, pytest.fail, World()) == state(3)
     assert losses(second, 3, 3) == undisturbed
 
 
@@ -70,13 +71,13 @@ def test_positions_come_back_as_they_were() -> None:
 
 
 def test_only_the_last_ones_are_kept_and_the_newest_is_named(folder: Path, make_engine: MakeEngine) -> None:
-    save(folder, make_engine(), state(3), keep=2)
+    save(folder, make_engine(), state(3), keep=2, world=World())
     assert sorted(path.name for path in folder.glob("step-*")) == ["step-00000002", "step-00000003"]
     assert (folder / "latest").read_text() == "step-00000003"
 
 
 def test_a_step_made_again_replaces_its_checkpoint(folder: Path, make_engine: MakeEngine) -> None:
-    save(folder, make_engine(), state(2), keep=2)
+    save(folder, make_engine(), state(2), keep=2, world=World())
     assert sorted(path.name for path in folder.glob("*step-*")) == ["step-00000001", "step-00000002"]
 
 
@@ -104,7 +105,7 @@ def garble_state(newest: Path) -> None:
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(folder: Path, make_engine: MakeEngine, damage) -> None:
     damage(folder / "step-00000002")
     told: list[str] = []
-    found = restore(folder, make_engine(), accept, told.append)
+    found = restore(folder, make_engine(), accept, told.append, World())
     assert found == state(1)
     assert len(told) == 1
     assert "step-00000002" in told[0]
@@ -112,21 +113,21 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(folder: Path, m
 
 def test_a_crash_while_saving_leaves_the_one_before(folder: Path, make_engine: MakeEngine) -> None:
     (folder / ".draft-step-00000003").mkdir()
-    assert restore(folder, make_engine(), accept, pytest.fail) == state(2)
+    assert restore(folder, make_engine(), accept, pytest.fail, World()) == state(2)
 
 
 def test_when_none_is_whole_nothing_is_started_from_scratch_silently(folder: Path, make_engine: MakeEngine) -> None:
     for path in folder.glob("step-*"):
         cut_short(path)
     with pytest.raises(TrainerError, match="--fresh"):
-        restore(folder, make_engine(), accept, lambda line: None)
+        restore(folder, make_engine(), accept, lambda line: None, World())
 
 
 def test_without_any_checkpoint_there_is_nothing_to_restore(tmp_path: Path, make_engine: MakeEngine) -> None:
-    assert restore(tmp_path, make_engine(), accept, pytest.fail) is None
+    assert restore(tmp_path, make_engine(), accept, pytest.fail, World()) is None
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_says_so(tmp_path: Path, make_engine: MakeEngine) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(TrainerError, match="could not be written"):
-        save(tmp_path / "file", make_engine(), state(1), keep=2)
+        save(tmp_path / "file", make_engine(), state(1), keep=2, world=World())

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -23,7 +24,12 @@ def losses(steps: list[StepLogged]) -> list[float | None]:
 
 
 def ranks() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "consumers.trainer.rank" in child.cmdline()]
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # of other tests' brokers some are gone and not waited for
+            if "consumers.trainer.rank" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def at(step: int, number: int, what: signal.Signals) -> Callable[[StepLogged], None]:
