@@ -138,11 +138,12 @@ def test_a_generator_asks_it_as_any_server_by_its_url_in_every_form(server: Buil
                 await backend.close()
 
     answer = asyncio.run(asked())
-    assert answer.raw
-    assert (answer.model, answer.finish_reason) == (server.model, "length")
+    assert answer.model == server.model
+    assert answer.finish_reason in ("stop", "length")  # it draws its answers
     assert answer.usage is not None
-    assert answer.usage.completion_tokens == 16
-    assert answer.raw.lstrip().startswith("{") == (api == "structured")
+    assert 1 <= answer.usage.completion_tokens <= 16
+    if api == "structured":
+        assert answer.raw.startswith("{")
 
 
 @needs_model
