@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -22,6 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from benchmarks import agreement, export, generator, replay, report, saving, similarity, trainer, trainer_gpu
 
 Step = Callable[..., None]
+T = TypeVar("T")
 
 _ALL = "all"
 _PLAIN_WIDTH = 132
@@ -64,63 +66,60 @@ def _similarity(options: argparse.Namespace, console: Console) -> int:
 def _export(options: argparse.Namespace, console: Console) -> int:
     with _progress() as step:
         found = export.measure(options.export_rows, step)
-    path = options.out / "export.json"
-    export.show(console, found)
-    export.write_json(path, found)
-    console.print(f"written: {path}")
-    return 0
+    return _told(options, console, "export", export.show, export.write_json, found)
 
 
 def _replay(options: argparse.Namespace, console: Console) -> int:
     with _progress() as step:
         found = [replay.measure(style, options.replay_instructions, step) for style in replay.STYLES]
-    path = options.out / "replay.json"
+    return _told(options, console, "replay", _show_replays, replay.write_json, found)
+
+
+def _show_replays(console: Console, found: list[replay.Result]) -> None:
     for result in found:
         replay.show(console, result)
-    replay.write_json(path, found)
-    console.print(f"written: {path}")
-    return 0
 
 
 def _generator(options: argparse.Namespace, console: Console) -> int:
     with _progress() as step:
         found = generator.measure(options.generator_seconds, step)
-    path = options.out / "generator.json"
-    generator.show(console, found)
-    generator.write_json(path, found)
-    console.print(f"written: {path}")
-    return 0
+    return _told(options, console, "generator", generator.show, generator.write_json, found)
 
 
 def _trainer(options: argparse.Namespace, console: Console) -> int:
     if options.gpu:
-        path = options.out / "trainer-gpu.json"
         on_gpu = trainer_gpu.measure()
-        trainer_gpu.show(console, on_gpu)
-        trainer_gpu.write_json(path, on_gpu)
-    else:
-        path = options.out / "trainer.json"
-        with _progress() as step:
-            found = trainer.measure(
-                options.trainer_rounds,
-                options.trainer_steps,
-                options.trainer_precision,
-                options.trainer_model,
-                options.out / "trainer",
-                step,
-            )
-        trainer.show(console, found)
-        trainer.write_json(path, found)
-    console.print(f"written: {path}")
-    return 0
+        return _told(options, console, "trainer-gpu", trainer_gpu.show, trainer_gpu.write_json, on_gpu)
+    with _progress() as step:
+        found = trainer.measure(
+            options.trainer_rounds,
+            options.trainer_steps,
+            options.trainer_precision,
+            options.trainer_model,
+            options.out / "trainer",
+            step,
+        )
+    return _told(options, console, "trainer", trainer.show, trainer.write_json, found)
 
 
 def _saving(options: argparse.Namespace, console: Console) -> int:
     with _progress() as step:
         found = saving.measure(options.kept, options.rng, options.out / "saving", step)
-    path = options.out / "saving.json"
-    saving.show(console, found)
-    saving.write_json(path, found)
+    return _told(options, console, "saving", saving.show, saving.write_json, found)
+
+
+def _told(
+    options: argparse.Namespace,
+    console: Console,
+    name: str,
+    show: Callable[[Console, T], None],
+    write_json: Callable[[Path, T], None],
+    found: T,
+) -> int:
+    """Show what was measured and write it; the exit code."""
+    path = options.out / f"{name}.json"
+    show(console, found)
+    write_json(path, found)
     console.print(f"written: {path}")
     return 0
 

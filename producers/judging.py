@@ -9,8 +9,6 @@ before its turn waits in memory; should the process die, its answers are on the 
 """
 
 import asyncio
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +19,7 @@ from producers.calls import Caller, Cause, Halted
 from producers.judge_progress import JudgeProgress
 from producers.kept_rows import KeptRows
 from producers.prompts import judge as prompts
+from producers.stopping import StopSignals
 from schemas import ids
 from schemas.events import CallAnswered, InstructionJudged, InstructionKept, Judge
 from streams.core.judging import SCALE, read
@@ -83,24 +82,19 @@ class Judging:
     _next_number: int = 0
     _last: bool = False  # nothing more is read
     _ended: bool = False  # nothing more is begun
-    _signals: int = 0
 
     async def run(self) -> None:
         """Judge until the rows, a limit or a signal ends it; what is under way then is finished and written."""
         self._next_number = self.progress.next_free
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        handled = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
-        for number in handled:
-            loop.add_signal_handler(number, self._signalled, task)
         try:
-            await self._work()
-        except asyncio.CancelledError:
-            if not self._signals:
-                raise
-            self.at_once = True
+            with StopSignals(self.caller.halt) as signals:
+                try:
+                    await self._work()
+                except asyncio.CancelledError:
+                    if not signals.received:
+                        raise
+                    self.at_once = True
         finally:
-            for number in handled:
-                loop.remove_signal_handler(number)
             with suppress(asyncio.CancelledError):
                 await self.backend.close()
         if self.error is not None:
@@ -220,10 +214,3 @@ class Judging:
         self.unreadable += event.score is None
         if self.on_judged is not None:
             self.on_judged(event)
-
-    def _signalled(self, task: "asyncio.Task[object] | None") -> None:
-        self._signals += 1
-        if self._signals == 1:
-            self.caller.halt("stopped by a signal")
-        elif task is not None:
-            task.cancel()

@@ -6,8 +6,6 @@ in the same way, and is raised then; a second signal does not wait.
 """
 
 import asyncio
-import signal
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ from producers.limits import Limits
 from producers.progress import Progress
 from producers.reading import ProgressReader
 from producers.stall import Stalled, StallGuard
+from producers.stopping import StopSignals
 from producers.styles import Generated, Style
 from schemas import ids
 from schemas.errors import ConfigurationError
@@ -68,7 +67,6 @@ class Lane:
     halted: Stalled | None = None
     writing: bool = False
     at_once: bool = False
-    signals: int = 0
     resumed: int = 0
 
     async def run(self) -> None:
@@ -76,11 +74,11 @@ class Lane:
         self._check_style(progress)
         self.next_to_begin = self.next_to_write = progress.next_number
         self.resumed = progress.begun_end
-        with self._signals(asyncio.current_task()):
+        with StopSignals(self.caller.halt) as signals:
             try:
                 await self._work()
             except asyncio.CancelledError:
-                if not self.signals:
+                if not signals.received:
                     raise
                 self.at_once = True
             finally:
@@ -255,32 +253,3 @@ class Lane:
                 f"Lane {self.name!r} has {progress.unfinished()} unfinished generations begun in the style "
                 f"{progress.style}; finish them with it, or give this generator, in the style {style}, its own --lane."
             )
-
-    def _signals(self, task: "asyncio.Task[object] | None") -> "_Handlers":
-        def received() -> None:
-            self.signals += 1
-            if self.signals == 1:
-                self.caller.halt("stopped by a signal")
-            elif task is not None:
-                task.cancel()
-
-        return _Handlers(received)
-
-
-class _Handlers:
-    """SIGTERM and SIGINT call `received` while this context is open, in the main thread; elsewhere nothing happens."""
-
-    def __init__(self, received: Callable[[], None]) -> None:
-        self._received = received
-        self._on: list[signal.Signals] = []
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self._received)
-                self._on.append(number)
-
-    def __exit__(self, *_: object) -> None:
-        for number in self._on:
-            asyncio.get_running_loop().remove_signal_handler(number)

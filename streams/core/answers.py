@@ -59,10 +59,9 @@ def by_step(event: InstructionsGenerated) -> dict[int, CallAnswered]:
     """The answers of an event by their step; one to a request that its generation does not make is left out."""
     generation = ids.generation_id(event.lane, event.number)
     found = {answer.request_id: answer for answer in event.answers}
-    # Each instruction takes at most as many requests as there are answers to be placed, and some may be missing.
-    most = 1 + 2 * len(event.instructions)
-    steps = ((step, found.get(ids.request_id(generation, step))) for step in range(most))
-    return {step: answer for step, answer in steps if answer is not None}
+    steps = [0, *(step for place in range(len(event.instructions)) for step in steps_of(event.style, place))]
+    placed = ((step, found.get(ids.request_id(generation, step))) for step in steps)
+    return {step: answer for step, answer in placed if answer is not None}
 
 
 def items_of(form: Form, listed: CallAnswered) -> tuple[tuple[str, ...], tuple[Unparsed, ...]]:
