@@ -187,7 +187,7 @@ def _budget(settings: Settings) -> Budget:
 
 def _configure(settings: Settings, run: str) -> None:
     policy = policy_for(batch_size=2)
-    apply(settings, run, policy.batch_size)
+    apply(settings, run, policy.clusters)
     seeds = tuple(SeedTask(id=f"s{n}", instruction=f"Do thing number {n} now.", output="Done.") for n in range(30))
     with LogWriter(settings, run, "bench") as log:
         log.write(RunConfigured(run=run, policy=policy, seeds=seeds, versions={}), key=run, id=ids.run_id(run))

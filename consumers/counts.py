@@ -96,11 +96,11 @@ def counts_of(fold: RunFold) -> Counts:
     """The numbers of a fold."""
     verdicts, ledger, policy = fold.verdicts, fold.ledger, fold.configured.policy
     decided = verdicts.decided_offset
-    clusters = [0] * policy.batch_size
+    clusters = [0] * policy.clusters
     for offset, cluster in verdicts.kept.values():
         if offset <= decided:
             # A cluster that the policy does not have is a fault of the books, told by `problems`.
-            clusters[min(cluster, policy.batch_size - 1)] += 1
+            clusters[min(cluster, policy.clusters - 1)] += 1
     rejected: dict[str, int] = {}
     for offset, reason in verdicts.rejected.values():
         if offset <= decided:

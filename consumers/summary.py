@@ -30,7 +30,8 @@ def summary(event: Event) -> str:
 @summary.register
 def _(event: RunConfigured) -> str:
     by = event.policy
-    return f"mode {by.mode}, threshold {by.threshold}, batch {by.batch_size}, {len(event.seeds)} seeds"
+    sizes = f"{by.clusters} clusters, batch {by.batch_size}"
+    return f"mode {by.mode}, threshold {by.threshold}, {sizes}, {len(event.seeds)} seeds"
 
 
 @summary.register

@@ -63,10 +63,10 @@ def restore_archive(settings: Settings, folder: Path, show: Show = lambda what, 
     """
     source = ArchiveSource(folder)
     source.verify(show)
-    batch_size = _batch_size(source)
+    clusters = _clusters(source)
     files, tables = source.manifest.files, source.manifest.tables
-    _require_whole(source, batch_size)
-    apply(settings, source.run, batch_size)
+    _require_whole(source, clusters)
+    apply(settings, source.run, clusters)
     _make_tables(settings, source)
     restoring = _Restoring(settings, source, show)
     standing = restoring.compare((*files, *tables))
@@ -82,25 +82,25 @@ def restore_archive(settings: Settings, folder: Path, show: Show = lambda what, 
     )
 
 
-def _batch_size(source: ArchiveSource) -> int:
+def _clusters(source: ArchiveSource) -> int:
     configured, _ = configuration(source)
     if configured.run != source.run:
         raise ConfigurationError(
             f"{source.folder} says it is of run {source.run!r}, and its log is of run {configured.run!r}. A run is "
             "restored under its own name: set it right in the manifest."
         )
-    return configured.policy.batch_size
+    return configured.policy.clusters
 
 
-def _require_whole(source: ArchiveSource, batch_size: int) -> None:
+def _require_whole(source: ArchiveSource, clusters: int) -> None:
     """Raise ConfigurationError for an archive whose offsets cannot come back, or that has not the run's partitions."""
     files = {(topic_name(source.run, file.topic), file.partition): file for file in source.manifest.files}
-    topics = wanted_topics(source.run, batch_size)
+    topics = wanted_topics(source.run, clusters)
     wanted = {(topic.name, n) for topic in topics for n in range(topic.partitions)}
     may_lack = {(topic.name, 0) for topic in topics if topic.optional}
     if wrong := sorted((files.keys() ^ wanted) - (may_lack - files.keys())):
         raise ConfigurationError(
-            f"{source.folder} does not have just the partitions of a run with {batch_size} clusters; the first that "
+            f"{source.folder} does not have just the partitions of a run with {clusters} clusters; the first that "
             f"is too many or missing is {wrong[0][0]}/{wrong[0][1]}. Archive the run again with this version."
         )
     for file in files.values():

@@ -53,11 +53,11 @@ def configure_run(
     Raises ConfigurationError saying what differs when the run has another policy or other seeds, TopicMismatch when
     its topics are not as declared.
     """
-    there = topic_name(run, "run") not in {topic.name for topic in plan(settings, run, policy.batch_size).missing}
+    there = topic_name(run, "run") not in {topic.name for topic in plan(settings, run, policy.clusters).missing}
     configured, classifiers = _read(KafkaSource(settings, run)) if there else (None, ())
     if configured is not None:
         _require_same(run, configured, policy, seeds)
-    apply(settings, run, policy.batch_size)
+    apply(settings, run, policy.clusters)
     cause = ids.run_id(run)
     if configured is None or not classifiers:
         with LogWriter(settings, run, component) as log:

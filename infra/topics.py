@@ -54,36 +54,36 @@ class TopicPlan:
     differences: tuple[Difference, ...]
 
 
-def wanted_topics(run: str, batch_size: int) -> tuple[WantedTopic, ...]:
+def wanted_topics(run: str, clusters: int) -> tuple[WantedTopic, ...]:
     """Every topic of a run: the declared ones, each with its dead-letter topic after it.
 
     A dead-letter topic has one partition and its topic's configuration.
-    Raises ConfigurationError for a run name or batch size that will not do.
+    Raises ConfigurationError for a run name or number of clusters that will not do.
     """
-    Policy(batch_size=batch_size)  # raises for a size that is not a power of two
+    Policy(clusters=clusters, batch_size=clusters)  # raises for a number that is not a power of two
     wanted = []
     for spec in topic_specs():
         name = topic_name(run, spec.name)
-        wanted.append(WantedTopic(name, spec.partition_count(batch_size), spec.config, spec.optional))
+        wanted.append(WantedTopic(name, spec.partition_count(clusters), spec.config, spec.optional))
         if spec.dead_letters:
             wanted.append(WantedTopic(dead_letter_name(name), 1, spec.config, spec.optional))
     return tuple(wanted)
 
 
-def plan(settings: Settings, run: str, batch_size: int) -> TopicPlan:
+def plan(settings: Settings, run: str, clusters: int) -> TopicPlan:
     """Compare the cluster with what is declared; changes nothing. Raises BrokerError when it does not answer."""
-    wanted = wanted_topics(run, batch_size)
+    wanted = wanted_topics(run, clusters)
     with administrator(settings) as admin:
         return _plan(admin, wanted)
 
 
-def apply(settings: Settings, run: str, batch_size: int) -> TopicPlan:
+def apply(settings: Settings, run: str, clusters: int) -> TopicPlan:
     """Create what is missing and wait until it can be used; returns the plan that was carried out.
 
     Raises TopicMismatch naming all differences, having created nothing, when a topic is there but not as declared.
     Two programs may apply the same plan at once.
     """
-    wanted = wanted_topics(run, batch_size)
+    wanted = wanted_topics(run, clusters)
     with administrator(settings) as admin:
         found = _plan(admin, wanted)
         _refuse_differences(run, found)
@@ -93,20 +93,20 @@ def apply(settings: Settings, run: str, batch_size: int) -> TopicPlan:
     return found
 
 
-def check(settings: Settings, run: str, batch_size: int) -> None:
+def check(settings: Settings, run: str, clusters: int) -> None:
     """Raise RunError for a topic that a run needs and is missing, TopicMismatch for topics that are not as declared."""
-    found = plan(settings, run, batch_size)
+    found = plan(settings, run, clusters)
     missing = [topic for topic in found.missing if not topic.optional]
     if missing:
         raise RunError(
             f"Run {run!r} lacks {len(missing)} topics on {settings.bootstrap_servers}, the first is "
-            f"{missing[0].name}. `sedi topics apply --run {run} --batch-size {batch_size}` makes them."
+            f"{missing[0].name}. `sedi topics apply --run {run} --clusters {clusters}` makes them."
         )
     _refuse_differences(run, found)
 
 
-def batch_size_on_cluster(settings: Settings, run: str) -> int | None:
-    """The batch size that the run's `kept` topic was made for, its partition count; None when there is none."""
+def clusters_of_run(settings: Settings, run: str) -> int | None:
+    """The clusters that the run's `kept` topic was made for, its partition count; None when there is none."""
     with administrator(settings) as admin:
         (topic,) = admin.describe_topics([topic_name(run, "kept")])
     return len(topic["partitions"]) or None
@@ -117,8 +117,8 @@ def _refuse_differences(run: str, found: TopicPlan) -> None:
         listed = "; ".join(str(difference) for difference in found.differences)
         raise TopicMismatch(
             f"Topics of run {run!r} are not as declared: {listed}. Partitions cannot be changed without changing what "
-            "the run means: use the batch size the run was made with, or another run name; set configuration back "
-            "with your cluster's tools."
+            "the run means: use as many clusters as the run was made with, or another run name; set configuration "
+            "back with your cluster's tools."
         )
 
 

@@ -115,7 +115,7 @@ def judge(
     configured, _ = read_run(settings, options.run)
     prices = Prices(settings.usd_per_1m_prompt_tokens, settings.usd_per_1m_completion_tokens)
     options.limits.check(configured.policy, priced=prices.known)
-    apply(settings, options.run, configured.policy.batch_size)  # the run may be from before there were judges
+    apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were judges
     by, in_flight = rubric(options.rubric), options.in_flight or in_flight_of(settings)
     recorded = options.recorded
     with opened_backend(settings, recorded, in_flight, progress) as backend:

@@ -309,12 +309,17 @@ class InstructionJudged(Event, frozen=True, kw_only=True):
 
 
 class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of a batch: it fills the place of cluster `slot`, and comes from `cluster`; they differ when borrowed."""
+    """A row of a batch: it fills the place `slot`, which belongs to cluster `slot` modulo the run's clusters, and comes
+    from `cluster`; they differ when it is borrowed."""
 
     id: str
     slot: Count
     cluster: Count
     generated_offset: Offset
+
+    def is_borrowed(self, clusters: int) -> bool:
+        """Whether it stands in another cluster's place, in a run with so many clusters."""
+        return self.slot % clusters != self.cluster
 
 
 class StepLogged(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,8 @@ The policy is written once, in the run's first event, and never changes: whoever
 everything again with it. What only affects how fast or by which machine things are done is a setting, not policy.
 """
 
+from collections.abc import Mapping
+from math import gcd
 from typing import Annotated, Literal
 
 import msgspec
@@ -34,6 +36,7 @@ ALL_RULES: tuple[RuleName, ...] = (
 
 Threshold = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Growth = Annotated[float, msgspec.Meta(gt=1.0)]
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,16 +47,25 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tokenizer                 `rouge` sees ASCII letters and digits only; `unicode` all scripts
     rules                     the heuristic rules that are on, by rejection reason
     min_words, max_words      fewest and most words of an instruction that the length rules let pass
-    batch_size                rows a training batch, clusters, and partitions of `kept`; a power of two
-    classifier                `nested` cuts at medians and is refitted; `literal` cuts at zero, fitted once on the seeds
-    vectorizer                `tfidf` of character n-grams
-    refit_from                kept instructions at the first refit; then at each doubling
+    clusters                  of the classifier, and partitions of `kept`; a power of two
+    batch_size                rows of a training step, as many from each cluster: a multiple of `clusters`
+    classifier                `balanced` cuts so that clusters even out, `nested` at medians; both are refitted.
+                              `literal` cuts at zero, fitted once on the seeds
+    vectorizer                `tfidf` of character n-grams, or sentence `embeddings`
+    refit_from                kept instructions at the first refit; then whenever their number has grown
+    refit_growth              by this factor
     seeds_per_request         seeds shown to the LLM, sampled without replacement
     feedback                  whether training windows replace seeds
     metric                    what a window's batch is chosen by
     window_steps              steps a window
     warm_up_steps             steps whose windows never choose a batch
     candidate_threshold       a candidate seed must be at most this similar to every seed and taken candidate
+    candidate_min_score       a candidate seed must have at least this score from the run's first judge; None: no judge
+    max_replacements          seeds that a window may replace; None: as many as there are candidates
+    min_showings              generations that must have shown a seed before it can be a victim
+    victim_max_score          a seed with a higher score cannot be a victim
+    count_rule_rejections     whether instructions that the rules reject count against the seeds they came from
+    feedback_borrowed         whether a batch with borrowed rows may be chosen
     rng_seed                  of the seed sampling
     """
 
@@ -64,16 +76,24 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rules: tuple[RuleName, ...] = ALL_RULES
     min_words: Positive = 4
     max_words: Positive = 150
+    clusters: Positive = 16
     batch_size: Positive = 16
-    classifier: Literal["nested", "literal"] = "nested"
-    vectorizer: Literal["tfidf"] = "tfidf"
-    refit_from: Positive = 256
+    classifier: Literal["balanced", "nested", "literal"] = "balanced"
+    vectorizer: Literal["tfidf", "embeddings"] = "tfidf"
+    refit_from: Positive = 32
+    refit_growth: Growth = 1.25
     seeds_per_request: Positive = 3
     feedback: bool = True
     metric: Metric = "grad_norm"
     window_steps: Positive = 10
     warm_up_steps: Annotated[int, msgspec.Meta(ge=0)] = 10
     candidate_threshold: Threshold = 0.7
+    candidate_min_score: float | None = None
+    max_replacements: Positive | None = None
+    min_showings: Positive = 1
+    victim_max_score: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 1.0
+    count_rule_rejections: bool = False
+    feedback_borrowed: bool = True
     rng_seed: int = 42
 
     def __post_init__(self) -> None:
@@ -81,11 +101,18 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             value = getattr(self, name)
             if not 0.0 <= value < 1.0:  # refuses NaN too
                 raise ConfigurationError(f"{name} is {value}; similarity thresholds are at least 0 and below 1.")
-        if self.batch_size < 1 or self.batch_size & (self.batch_size - 1):
+        if self.clusters < 1 or self.clusters & (self.clusters - 1):
             raise ConfigurationError(
-                f"batch_size is {self.batch_size}; it must be a power of two (1, 2, 4, 8, 16, ...), because "
-                "clusters are the quadrants of log2(batch_size) axes."
+                f"clusters is {self.clusters}; it must be a power of two (1, 2, 4, 8, 16, ...), because clusters are "
+                "the quadrants of log2(clusters) axes."
             )
+        if self.batch_size < 1 or self.batch_size % self.clusters:
+            raise ConfigurationError(
+                f"batch_size is {self.batch_size} and clusters {self.clusters}; a batch takes as many rows from each "
+                f"cluster, so it must be a multiple of it. Set batch_size={self.clusters}, or other clusters."
+            )
+        if not self.refit_growth > 1.0:
+            raise ConfigurationError(f"refit_growth is {self.refit_growth}; it must be greater than 1.")
         if self.min_words > self.max_words:
             raise ConfigurationError(
                 f"min_words is {self.min_words} and max_words {self.max_words}: no text can pass. Swap or widen them."
@@ -93,13 +120,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def axes(self) -> int:
-        """Axes of the classifier: log2 of the batch size."""
-        return self.batch_size.bit_length() - 1
+        """Axes of the classifier: log2 of the number of clusters."""
+        return self.clusters.bit_length() - 1
 
 
 _MODE_DEFAULTS: dict[str, dict[str, object]] = {
     "sedi": {},
-    "self-instruct": {"threshold": 0.7, "compare_with_seeds": True, "feedback": False, "batch_size": 1},
+    "self-instruct": {"threshold": 0.7, "compare_with_seeds": True, "feedback": False, "clusters": 1},
 }
 
 
@@ -119,12 +146,29 @@ def policy_with(policy: Policy, **changes: object) -> Policy:
 def policy_for(mode: str = "sedi", **changes: object) -> Policy:
     """The policy of a mode with some fields changed.
 
-    `self-instruct` is the baseline: threshold 0.7 against seeds and kept, one cluster, no feedback.
+    `self-instruct` is the baseline: threshold 0.7 against seeds and kept, one cluster, no feedback. Of `clusters` and
+    `batch_size` one may be given alone: the other is the mode's, or what is nearest to it and goes together with it.
     Raises ConfigurationError for an unknown mode, field or a value out of range.
     """
     if mode not in _MODE_DEFAULTS:
         raise ConfigurationError(f"mode is {mode!r}; choose one of {', '.join(_MODE_DEFAULTS)}.")
+    fields = {"mode": mode, **_MODE_DEFAULTS[mode]}
     try:
-        return msgspec.convert({"mode": mode, **_MODE_DEFAULTS[mode], **changes}, Policy, strict=False)
+        return msgspec.convert(fields | _fitting(fields, changes) | changes, Policy, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"The policy is wrong: {error}. `sedi run --help` lists the fields.") from error
+
+
+def _fitting(fields: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    """The one of `clusters` and `batch_size` that was not given, when the other was, as a whole number."""
+    given = changes.keys() & {"clusters", "batch_size"}
+    if len(given) != 1:
+        return {}
+    (name,) = given
+    try:
+        value = msgspec.convert(changes[name], int, strict=False)
+    except msgspec.ValidationError:
+        return {}  # refused by the name of the field, with all others
+    if name == "batch_size":
+        return {"clusters": gcd(value, int(str(fields.get("clusters", Policy().clusters)))) or 1}
+    return {"batch_size": max(value, Policy().batch_size)}

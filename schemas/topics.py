@@ -17,7 +17,7 @@ _RUN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 class TopicSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One topic as declared. `partitions` is a number, or `batch_size` for one partition a cluster.
+    """One topic as declared. `partitions` is a number, or `clusters` for one partition a cluster.
 
     A run may lack a topic that is `optional`: readers take it as empty, and whoever writes to it makes it.
     """
@@ -28,14 +28,14 @@ class TopicSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     key: str
     written_by: tuple[str, ...]
     read_by: tuple[str, ...]
-    partitions: int | Literal["batch_size"]
+    partitions: int | Literal["clusters"]
     config: dict[str, str]
     dead_letters: bool = True
     optional: bool = False
 
-    def partition_count(self, batch_size: int) -> int:
-        """Partitions of this topic in a run with this batch size."""
-        return batch_size if self.partitions == "batch_size" else self.partitions
+    def partition_count(self, clusters: int) -> int:
+        """Partitions of this topic in a run with so many clusters."""
+        return clusters if self.partitions == "clusters" else self.partitions
 
 
 @cache

@@ -25,9 +25,24 @@ def _without_what_was_fed(data: Json) -> Json:
     return data | {"steps": [step | unknown for step in data["steps"]]}
 
 
+def policy_from_v1(policy: Json) -> Json:
+    """Version 2 of RunConfigured names the policy's clusters apart from the batch size, and what version 1 did
+    without a choice."""
+    before = {
+        "clusters": policy.get("batch_size", 16), "classifier": "nested", "refit_from": 256,
+        "refit_growth": 2.0, "count_rule_rejections": True,
+    }  # fmt: skip
+    return before | policy
+
+
+def _one_row_a_cluster(data: Json) -> Json:
+    return data | {"policy": policy_from_v1(data["policy"])}
+
+
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("CallStarted", 1): _without_kept_shown,
     ("InstructionsGenerated", 1): _without_kept_shown,
+    ("RunConfigured", 1): _one_row_a_cluster,
     ("TrainingLogged", 1): _without_what_was_fed,
 }
 

@@ -78,7 +78,8 @@ def prepare(settings: Settings, run: str, options: RunOptions, say: Say) -> Poli
     else:
         policy, seeds = policy_of(options), seeds_of(options, settings)
     if configure_run(settings, run, policy, seeds, _versions(), classifier=first_classifier(policy, seeds)):
-        say(f"Run {run} is new: mode {policy.mode}, threshold {policy.threshold}, {policy.batch_size} clusters, "
+        say(f"Run {run} is new: mode {policy.mode}, threshold {policy.threshold}, {policy.clusters} clusters, "
+            f"batch {policy.batch_size}, "
             f"{len(seeds)} seeds")  # fmt: skip
     else:
         say(f"Run {run} goes on where it was")

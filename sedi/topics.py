@@ -12,39 +12,40 @@ if TYPE_CHECKING:
     from infra.settings import Settings
     from infra.topics import TopicPlan
 
-_DEFAULT_BATCH_SIZE = 16
+_DEFAULT_CLUSTERS = 16
 
 
-def _checked(batch_size: int | None) -> int | None:
+def _checked(clusters: int | None) -> int | None:
     from schemas.policy import Policy
 
-    if batch_size is not None:
-        Policy(batch_size=batch_size)  # raises for one that is not a power of two
-    return batch_size
+    if clusters is not None:
+        Policy(clusters=clusters, batch_size=clusters)  # raises for one that is not a power of two
+    return clusters
 
 
-BatchSize = Annotated[
+Clusters = Annotated[
     int | None,
     typer.Option(
+        "--clusters",
         "--batch-size",
         callback=_checked,
         min=1,
-        help=f"Clusters. Default: what the run was made with, {_DEFAULT_BATCH_SIZE} if it is new.",
+        help=f"Clusters. Default: what the run was made with, {_DEFAULT_CLUSTERS} if it is new.",
     ),
 ]
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The topics of a run: plan, apply.", no_args_is_help=True)
-    group.command("plan", epilog=epilog("sedi topics plan --run demo --batch-size 16"))(plan)
-    group.command("apply", epilog=epilog("sedi topics apply --run demo --batch-size 16"))(apply)
+    group.command("plan", epilog=epilog("sedi topics plan --run demo --clusters 16"))(plan)
+    group.command("apply", epilog=epilog("sedi topics apply --run demo --clusters 16"))(apply)
     app.add_typer(group, name="topics")
 
 
 def plan(
     *,
     run: Run = DEFAULT_RUN,
-    batch_size: BatchSize = None,
+    clusters: Clusters = None,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
@@ -56,7 +57,7 @@ def plan(
     from infra import topics
 
     settings = cluster_of(bootstrap_servers, state_dir)
-    found = topics.plan(settings, run, _size(settings, run, batch_size))
+    found = topics.plan(settings, run, _size(settings, run, clusters))
     _print(run, found, as_json, done=False)
     if found.differences:
         raise typer.Exit(ExitCode.FAILED)
@@ -65,7 +66,7 @@ def plan(
 def apply(
     *,
     run: Run = DEFAULT_RUN,
-    batch_size: BatchSize = None,
+    clusters: Clusters = None,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
@@ -77,16 +78,16 @@ def apply(
     from infra import topics
 
     settings = cluster_of(bootstrap_servers, state_dir)
-    _print(run, topics.apply(settings, run, _size(settings, run, batch_size)), as_json, done=True)
+    _print(run, topics.apply(settings, run, _size(settings, run, clusters)), as_json, done=True)
 
 
 def _size(settings: Settings, run: str, given: int | None) -> int:
     """Guessing another size than the run has would only make a mismatch of it."""
-    from infra.topics import batch_size_on_cluster
+    from infra.topics import clusters_of_run
 
     if given is not None:
         return given
-    return batch_size_on_cluster(settings, run) or _DEFAULT_BATCH_SIZE
+    return clusters_of_run(settings, run) or _DEFAULT_CLUSTERS
 
 
 def _print(run: str, found: TopicPlan, as_json: bool, *, done: bool) -> None:

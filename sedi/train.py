@@ -48,7 +48,9 @@ def train_command(
         Path | None,
         typer.Option("--data", metavar="FILE", help="With --offline: rows in Alpaca's form, JSON or JSONL."),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", help="With --data; default: as run, or 16.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Rows a step, with --offline. Default: the run's.")
+    ] = None,
     eval_file: Annotated[
         Path | None, typer.Option("--eval", metavar="FILE", help="Held-out rows in Alpaca's form: tell their loss.")
     ] = None,

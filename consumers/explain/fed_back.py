@@ -26,7 +26,7 @@ def training_of(found: Evidence, id: str) -> tuple[TrainedStep, ...]:
             learning_rate=step.learning_rate,
             slot=row.slot,
             cluster=row.cluster,
-            borrowed=row.slot != row.cluster,
+            borrowed=row.is_borrowed(found.configured.policy.clusters),
             chosen=(window.epoch, window.window, step.step) in chosen,
         )
         for at, window, step, row in found.training.get(id, ())

@@ -53,7 +53,7 @@ def card(manifest: Manifest, configured: RunConfigured, totals: Totals) -> str:
             ("left out for their score", f"{withheld.below:,} rows"),
             ("left out without a score", f"{withheld.unreadable:,} rows unreadable, {withheld.unjudged:,} not judged"),
         ]
-    clusters = [(n, f"{totals.kept[n]:,}", f"{totals.exported[n]:,}") for n in range(policy.batch_size)]
+    clusters = [(n, f"{totals.kept[n]:,}", f"{totals.exported[n]:,}") for n in range(policy.clusters)]
     sections = [
         f"---\n{_front_matter(manifest)}---",
         f"# Instruction data of run {plain(run)}",

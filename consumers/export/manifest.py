@@ -7,11 +7,13 @@ an export of the same offsets with the same options has the same manifest, byte 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy
+from schemas.upcasting import policy_from_v1
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -104,11 +106,20 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_bytes(text + b"\n")
 
 
+def _decoded(raw: bytes) -> Manifest:
+    """The manifest; the policy of one that was written before policies had clusters is lifted to what it is now."""
+    data = msgspec.json.decode(raw, type=dict[str, Any])
+    policy = data.get("policy")
+    if isinstance(policy, dict) and "clusters" not in policy:
+        data["policy"] = policy_from_v1(policy)
+    return msgspec.convert(data, Manifest)
+
+
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of the export in `folder`. Raises ConfigurationError when there is none that can be read."""
     path = folder / MANIFEST
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        manifest = _decoded(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(f"{folder} is not an export: {error}. Make one with `sedi export`.") from error
     except msgspec.MsgspecError as error:

@@ -85,7 +85,7 @@ def export(
         raise ConfigurationError(f"{folder} is there already, and an export never changes one. Give another folder.")
     excluded = Exclusion.read(options.exclude)
     settings, run_offset = configured(source)
-    _check_clusters(options.clusters, settings.policy.batch_size)
+    _check_clusters(options.clusters, settings.policy.clusters)
     reach = extent(source, options.through)
     work = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
     try:
@@ -234,7 +234,7 @@ class _Job:
         )
 
 
-def _check_clusters(clusters: Sequence[int], batch_size: int) -> None:
-    wrong = [cluster for cluster in clusters if cluster >= batch_size]
+def _check_clusters(wanted: Sequence[int], clusters: int) -> None:
+    wrong = [cluster for cluster in wanted if cluster >= clusters]
     if wrong:
-        raise ConfigurationError(f"--cluster {wrong[0]} is not there: the run's clusters are 0 to {batch_size - 1}.")
+        raise ConfigurationError(f"--cluster {wrong[0]} is not there: the run's clusters are 0 to {clusters - 1}.")

@@ -20,7 +20,7 @@ import msgspec
 
 from consumers.replay import verdicts
 from consumers.replay.classifiers import Classifiers
-from consumers.replay.digests import Digests, generation_content
+from consumers.replay.digests import Digests, generation_content, policy_content
 from consumers.replay.extent import Extent
 from consumers.replay.findings import Findings, State, in_order, place_of
 from consumers.replay.generations import Answers, check_lane, check_read, check_shown
@@ -299,7 +299,7 @@ class _Whole:
         )
         self._judged = Judged(by_topic["judged"][0], self._answers, findings, digests)
         self._said = Said(findings)
-        digests.add("run", _encode((configured.policy, configured.seeds)))
+        digests.add("run", _encode((policy_content(configured.policy), configured.seeds)))
 
     @property
     def checked(self) -> dict[str, int]:

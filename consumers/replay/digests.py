@@ -6,13 +6,23 @@ that was disturbed and one that was not.
 
 import hashlib
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 
 from schemas.events import InstructionJudged, InstructionsGenerated, TrainingLogged
+from schemas.policy import Policy
 from schemas.topics import is_optional
+from schemas.upcasting import policy_from_v1
 
 TOPICS = ("run", "generated", "kept", "rejected", "judged", "training-log", "seed-commands")
+
+_FIRST_FIELDS = {
+    "mode", "threshold", "compare_with_seeds", "tokenizer", "rules", "min_words", "max_words", "batch_size",
+    "classifier", "vectorizer", "refit_from", "seeds_per_request", "feedback", "metric", "window_steps",
+    "warm_up_steps", "candidate_threshold", "rng_seed",
+}  # fmt: skip
+"""Fields of a policy in the first version of RunConfigured: old logs keep their digests."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -39,6 +49,13 @@ class Digests:
 def generation_content(event: InstructionsGenerated) -> bytes:
     """What was asked and read, without how long it took and which pool it was asked from."""
     return _encode((event.lane, event.number, event.model, event.parser, event.instructions, event.unparsed))
+
+
+def policy_content(policy: Policy) -> dict[str, Any]:
+    """The policy's fields; of one that RunConfigured could hold in its first version, as that was written."""
+    fields: dict[str, Any] = msgspec.to_builtins(policy)
+    first = {name: value for name, value in fields.items() if name in _FIRST_FIELDS}
+    return first if msgspec.convert(policy_from_v1(first), Policy) == policy else fields
 
 
 def window_content(event: TrainingLogged) -> bytes:

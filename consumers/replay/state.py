@@ -76,7 +76,7 @@ def state_at(
         raise RunError(
             f"In {source.name} offset {offset} of generated is not decided; the last one that is, is {state.applied}."
         )
-    clusters = [0] * auditor.configured.policy.batch_size
+    clusters = [0] * auditor.configured.policy.clusters
     for row in state.kept.values():
         clusters[row.cluster] += 1
     scores = [(seed, state.scores.get(seed.task.id, SeedScore())) for seed in pool.active]

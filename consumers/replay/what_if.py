@@ -112,7 +112,7 @@ class _Tally:
         self.replacements += len(command.replacements)
 
     def outcome(self, calls: int, usd: float | None) -> Outcome:
-        sizes = tuple(self.clusters[cluster] for cluster in range(self.policy.batch_size))
+        sizes = tuple(self.clusters[cluster] for cluster in range(self.policy.clusters))
         step = max(1, len(self.curve) // _POINTS)
         per_kept = 1000 / self.kept if self.kept else None
         return Outcome(

@@ -21,6 +21,7 @@ class Account:
     """The account of one training.
 
     output      its folder
+    clusters    of the run
     training    which it is: what an earlier account in the folder must be of, to be gone on with
     fresh       whether an earlier account is forgotten
     held_out    rows to evaluate on every `eval_every` steps, or None
@@ -29,6 +30,7 @@ class Account:
     """
 
     output: Path
+    clusters: int
     training: TrainingLine
     world: World
     fresh: bool
@@ -61,7 +63,7 @@ class Account:
 
     def add(self, step: StepLogged, epoch: int) -> None:
         """Write of a step that was made."""
-        line = step_line(step, epoch)
+        line = step_line(step, epoch, self.clusters)
         if self._file is not None:
             self._file.add(line)
         if self._board is not None:

@@ -63,14 +63,14 @@ class Feed(Protocol):
 class LogFeed:
     """The rows of a run on a cluster. `dead_letter` is given what cannot be read, and says what became of it.
 
-    Raises TopicMismatch when `kept` is not of `batch_size` partitions, RunError for a threshold without a judge.
+    Raises TopicMismatch when `kept` is not of `clusters` partitions, RunError for a threshold without a judge.
     """
 
     def __init__(
         self,
         settings: Settings,
         run: str,
-        batch_size: int,
+        clusters: int,
         *,
         until_end: bool,
         dead_letter: Callable[[Record], str],
@@ -80,12 +80,12 @@ class LogFeed:
         self._dead_letter = dead_letter
         self._threshold = threshold
         self._reader = LogReader(settings, run, ["kept", "run", *(["judged"] if threshold else [])], "trainer")
-        self._partitions = range(batch_size)
+        self._partitions = range(clusters)
         found = self._reader.partitions("kept")
-        if found != batch_size:
+        if found != clusters:
             self._reader.close()
             raise TopicMismatch(
-                f"Topic `kept` of run {run!r} has {found} partitions, but the run's batch_size is {batch_size}: there "
+                f"Topic `kept` of run {run!r} has {found} partitions, but the run has {clusters} clusters: there "
                 f"must be one for each cluster. `sedi topics plan --run {run}` shows what is wrong."
             )
         if threshold is not None and not self._reader.partitions("judged"):

@@ -24,11 +24,11 @@ class Counts:
     first_loss: float | None = None
     last_loss: float | None = None
 
-    def add(self, batch: Sequence[Trained], numbers: StepNumbers) -> None:
-        """Count one step."""
+    def add(self, batch: Sequence[Trained], numbers: StepNumbers, clusters: int) -> None:
+        """Count one step of a run with so many clusters."""
         self.steps += 1
         self.rows += len(batch)
-        self.borrowed += sum(each.row.slot != each.row.cluster for each in batch)
+        self.borrowed += sum(each.row.is_borrowed(clusters) for each in batch)
         self.tokens += numbers.tokens
         self.seconds += numbers.seconds
         self.skipped += not numbers.updated

@@ -84,8 +84,8 @@ class Metrics:
         return tuple(line for line in self.held_out if line.sha256 == self.held_out[-1].sha256)
 
 
-def step_line(step: StepLogged, epoch: int) -> StepLine:
-    """The line of a step."""
+def step_line(step: StepLogged, epoch: int, clusters: int) -> StepLine:
+    """The line of a step of a run with so many clusters."""
     return StepLine(
         step=step.step,
         epoch=epoch,
@@ -99,7 +99,7 @@ def step_line(step: StepLogged, epoch: int) -> StepLine:
         memory_bytes=step.memory_bytes,
         seconds=step.seconds,
         rows=len(step.rows),
-        borrowed=sum(row.slot != row.cluster for row in step.rows),
+        borrowed=sum(row.is_borrowed(clusters) for row in step.rows),
     )
 
 

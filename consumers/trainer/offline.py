@@ -2,12 +2,14 @@
 
 An archive holds the partitions of `kept` as they were, so a training on it makes the batches of one on the log. A file
 that `sedi export` wrote has `lineage.jsonl` and `manifest.json` beside it, which say each row's cluster and the batch
-size. Any other file's rows are dealt out in turn: row n has cluster n mod batch size, so that a batch is as many rows
-of the file as it has places, in the file's order.
+size; for another batch size, clusters are put together until a batch takes as many rows from each. The rows of any
+other file, and of a run with one cluster, are dealt out in turn: a batch is the next rows of the file, and
+processes can share them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gcd
 from pathlib import Path
 
 import msgspec
@@ -23,9 +25,8 @@ from infra.run import configuration
 from schemas import ids
 from schemas.errors import ConfigurationError
 from schemas.events import Instruction, InstructionKept
-from schemas.policy import Policy, policy_for
+from schemas.policy import Policy, policy_for, policy_with
 
-_BATCH_SIZE = 16
 _LINEAGE = TEXT_FORMATS["lineage"].file
 
 
@@ -49,16 +50,24 @@ class Origin:
         return max(1, self.rows // self.policy.batch_size) * epochs
 
 
-def from_archive(folder: Path) -> Origin:
-    """The rows of an archived run. Raises ConfigurationError or RunError when there is no such archive."""
+def with_batch_size(policy: Policy, batch_size: int | None) -> Policy:
+    """The policy with another batch size, if one is given. Raises ConfigurationError when its clusters forbid it."""
+    return policy if batch_size is None else policy_with(policy, batch_size=batch_size)
+
+
+def from_archive(folder: Path, batch_size: int | None = None) -> Origin:
+    """The rows of an archived run; `batch_size` None: the policy's.
+
+    Raises ConfigurationError or RunError when there is no such archive, or when its clusters forbid the batch size.
+    """
     source = ArchiveSource(folder)
-    policy = configuration(source)[0].policy
+    policy = with_batch_size(configuration(source)[0].policy, batch_size)
     with source.open(["kept"]) as reading:
         starts, ends = reading.starts(), reading.ends()
-    if len(ends) != policy.batch_size:
+    if len(ends) != policy.clusters:
         raise ConfigurationError(
-            f"{source.name} has {len(ends)} partitions of `kept`, but the run's batch_size is {policy.batch_size}: "
-            "there must be one for each cluster. Archive the run again."
+            f"{source.name} has {len(ends)} partitions of `kept`, but the run has {policy.clusters} clusters. Archive "
+            "the run again."
         )
     return Origin(source.run, policy, sum(ends[place] - starts[place] for place in ends), SourceFeed(source))
 
@@ -70,30 +79,21 @@ def from_file(path: Path, batch_size: int | None) -> Origin:
     """
     rows = read_rows(path)
     lineage = path.with_name(_LINEAGE)
-    if lineage.is_file():
-        run, policy = _exported(path, batch_size)
+    manifest = read_manifest(path.parent) if lineage.is_file() and path.with_name(MANIFEST).is_file() else None
+    run, policy = (path.stem, policy_for("sedi")) if manifest is None else (manifest.run, manifest.policy)
+    size = batch_size or policy.batch_size
+    if lineage.is_file() and policy.clusters > 1:
+        policy = policy_with(policy, clusters=gcd(size, policy.clusters), batch_size=size)
         kept = _with_lineage(rows, path, lineage, policy)
     else:
-        run, policy = path.stem, policy_for("sedi", batch_size=batch_size or _BATCH_SIZE)
-        kept = _dealt(run, rows, policy.batch_size)
+        policy = policy_with(policy, clusters=size & -size, batch_size=size)  # the greatest power of two in it
+        kept = _dealt(run, rows, policy.clusters)
     return Origin(run, policy, len(rows), MemoryFeed(kept))
 
 
-def _exported(path: Path, batch_size: int | None) -> tuple[str, Policy]:
-    """The run of an export, and its policy: what its manifest says, and without one what is asked for."""
-    if not path.with_name(MANIFEST).is_file():
-        return path.stem, policy_for("sedi", batch_size=batch_size or _BATCH_SIZE)
-    manifest = read_manifest(path.parent)
-    if batch_size not in {None, manifest.policy.batch_size}:
-        raise ConfigurationError(
-            f"batch_size is {batch_size}, but {path} is of run {manifest.run!r}, whose rows have "
-            f"{manifest.policy.batch_size} clusters. Leave it out, or take the file alone, without {_LINEAGE} beside."
-        )
-    return manifest.run, manifest.policy
-
-
 def _with_lineage(rows: Sequence[Instruction], path: Path, lineage: Path, policy: Policy) -> list[InstructionKept]:
-    """The rows with the clusters that the file beside says, line by line."""
+    """The rows in the run's order, with the clusters that the file beside says, line by line, put together to as many
+    as the policy has."""
     decoder = msgspec.json.Decoder(Lineage)
     try:
         told = [decoder.decode(line) for line in lineage.read_bytes().split(b"\n") if line]
@@ -104,13 +104,7 @@ def _with_lineage(rows: Sequence[Instruction], path: Path, lineage: Path, policy
             f"{lineage} is of {len(told):,} rows, and {path.name} has {len(rows):,}: it is not of them. Put the file "
             "into a folder of its own, or export the run again."
         )
-    wrong = next((line.cluster for line in told if line.cluster >= policy.batch_size), None)
-    if wrong is not None:
-        raise ConfigurationError(
-            f"{lineage} names cluster {wrong}, and batches of {policy.batch_size} rows have clusters up to "
-            f"{policy.batch_size - 1}. Say the run's batch size: `--batch-size`."
-        )
-    return [
+    found = [
         InstructionKept(
             id=line.id,
             instruction=row.instruction,
@@ -119,11 +113,12 @@ def _with_lineage(rows: Sequence[Instruction], path: Path, lineage: Path, policy
             generation_id=line.generation_id,
             generated_offset=line.generated_offset,
             place=line.place,
-            cluster=line.cluster,
+            cluster=line.cluster % policy.clusters,
             classifier_offset=line.classifier_offset,
         )
         for line, row in zip(told, rows, strict=True)
     ]
+    return sorted(found, key=lambda kept: (kept.generated_offset, kept.place))
 
 
 def _dealt(name: str, rows: Sequence[Instruction], clusters: int) -> list[InstructionKept]:

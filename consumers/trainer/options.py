@@ -33,7 +33,7 @@ class TrainOptions:
     offline                train what is there and wait for nothing: the run's log, or
     from_files             an archive of a run, or
     data                   a file of rows in Alpaca's form; of these two no run's log is read or written
-    batch_size             of `data` that says nothing of it; None: 16
+    batch_size             rows a step, offline; None: the policy's, or 16 for a file that says nothing of it
 
     eval_file              rows that are not trained, in Alpaca's form: their loss is measured before the first step, at
                            the end, and
@@ -155,8 +155,11 @@ class TrainOptions:
             raise ConfigurationError("judge says whose score counts. Give min_score too.")
         if self.from_files and self.data:
             raise ConfigurationError("Rows come from an archive or from a file, not both. Leave one of them out.")
-        if self.batch_size is not None and self.data is None:
-            raise ConfigurationError("batch_size is the run's own. It can be chosen for a file of rows (`data`) only.")
+        if self.batch_size is not None and not self.offline:
+            raise ConfigurationError(
+                "A live training has the run's own batch_size, which is part of its policy. Choose"
+                " another with --offline."
+            )
         if self.eval_file is None and (self.eval_every or self.eval_rows):
             raise ConfigurationError("eval_every and eval_rows are about held-out rows. Give eval_file too.")
 

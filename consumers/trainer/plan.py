@@ -36,18 +36,19 @@ class Offer:
     unjudged: int = 0
 
 
-def decide(offers: Sequence[Offer], *, last_batch: bool) -> Decision:
-    """The next batch as (slot, cluster) pairs, or what to do instead; `last_batch`: at the end an incomplete one."""
+def decide(offers: Sequence[Offer], size: int, *, last_batch: bool) -> Decision:
+    """The next batch of `size` rows as (slot, cluster) pairs, or what to do instead; `last_batch`: at the end an
+    incomplete one."""
     if any(offer.stop for offer in offers):
         return "stop"
     waiting = waiting_of(offers)
     over = all(offer.at_end for offer in offers)
-    plan = plan_batch(waiting, "borrow" if over or any(offer.impatient for offer in offers) else "wait")
+    plan = plan_batch(waiting, size, "borrow" if over or any(offer.impatient for offer in offers) else "wait")
     if plan is not None:
         return plan
     if not over:
         return "wait"
-    return (plan_last(waiting) if last_batch else ()) or "end"
+    return (plan_last(waiting, size) if last_batch else ()) or "end"
 
 
 def decide_logged(offers: Sequence[Offer]) -> Literal["take", "wait", "stop", "missing"]:

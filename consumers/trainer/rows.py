@@ -1,8 +1,8 @@
 """Rows into batches, shared by the ranks: each reads and trains the rows of its clusters, all make the same plan.
 
-Before a step every rank tells what it has at hand and the same plan is made by all of them (`plan`): one row of each
-cluster, in slot order; a slot that borrows is trained by the rank whose cluster lends. So what a batch is does not
-depend on the number of ranks. A later epoch reads exactly the rows that the first one trained (up to its last
+Before a step every rank tells what it has at hand and the same plan is made by all of them (`plan`): equally many rows
+of each cluster, in slot order; a slot that borrows is trained by the rank whose cluster lends. So what a batch is does
+not depend on the number of ranks. A later epoch reads exactly the rows that the first one trained (up to its last
 positions). Rows are read (`ahead`) and tokenised (`tokens`) ahead of the steps; the plan is made when the batch is
 needed, from what is there then. Reads no more than it needs: rows come off the feed only when a cluster is empty.
 """
@@ -65,6 +65,7 @@ class RowStream:
         self,
         feed: Feed,
         world: World,
+        clusters: int,
         batch_size: int,
         ends: Ends,
         *,
@@ -76,7 +77,9 @@ class RowStream:
         self._ends = ends
         self._say = say
         self._tokens = TokensAhead(encode)
-        self._clusters = clusters_of_rank(world.rank, world.size, batch_size)
+        self._clusters = clusters_of_rank(world.rank, world.size, clusters)
+        self._batch_size = batch_size
+        self._of_each = batch_size // clusters
         self._queues = BatchQueues(self._clusters)
         self._last_batch = ends.last_batch
         self._over = False  # the ranks have agreed that nothing more comes in this pass
@@ -108,7 +111,7 @@ class RowStream:
                     unjudged=fed.unjudged,
                 )
             )
-            decision = decide(offers, last_batch=self._last_batch)
+            decision = decide(offers, self._batch_size, last_batch=self._last_batch)
             if decision == "wait":
                 waited, told = True, told or self._tell(since, offers)
                 continue
@@ -148,7 +151,7 @@ class RowStream:
         """Take what has come into the queues, when a batch may need it."""
         if self._over:
             return Fed(at_end=True)
-        if not wait_s and all(self._queues.waiting.values()):
+        if not wait_s and min(self._queues.waiting.values()) >= self._of_each:
             return Fed()
         fed = self._feed.take(wait_s, to_end)
         for row in fed.rows:
@@ -165,7 +168,7 @@ class RowStream:
     def _share(self, plan: Plan, waited: bool) -> Share:
         placed = self._queues.take_planned(plan)
         mine = tuple(self._tokens.of(each.row) for each in placed)
-        self._tokens.foresee(self._queues.ahead(DEPTH))
+        self._tokens.foresee(self._queues.ahead(DEPTH * self._of_each))
         trained = [
             Trained(
                 BatchRow(
@@ -191,6 +194,7 @@ class RowStream:
             return False
         waiting, unjudged = waiting_of(offers), sum(offer.unjudged for offer in offers)
         judge = f" {unjudged} rows wait for their score: is `sedi judge` at work?" if unjudged else ""
-        empty = sorted(cluster for cluster, rows in waiting.items() if not rows)
-        self._say(f"Waiting for rows: {len(empty)} of {len(waiting)} clusters are empty ({empty}).{judge}")
+        short = sorted(cluster for cluster, rows in waiting.items() if rows < self._of_each)
+        few = "are empty" if self._of_each == 1 else f"have fewer than {self._of_each}"
+        self._say(f"Waiting for rows: {len(short)} of {len(waiting)} clusters {few} ({short}).{judge}")
         return True

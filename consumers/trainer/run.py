@@ -18,7 +18,7 @@ from consumers.trainer.engine import Engine, pick_device
 from consumers.trainer.evaluate import HeldOut
 from consumers.trainer.lora import adapted
 from consumers.trainer.metrics import StepLine, TrainingLine
-from consumers.trainer.offline import Origin, from_archive, from_file
+from consumers.trainer.offline import Origin, from_archive, from_file, with_batch_size
 from consumers.trainer.options import Template, TrainOptions, TrainSummary
 from consumers.trainer.quiet import talk_to
 from consumers.trainer.ranks import World, joined, place
@@ -73,9 +73,7 @@ def train(
         output = options.output or settings.state_dir / origin.run
         if rank == 0:
             stack.enter_context(sole_user(output))
-        clusters_of_rank(
-            rank, ranks, origin.policy.batch_size
-        )  # refuses what does not divide before anything is loaded
+        clusters_of_rank(rank, ranks, origin.policy.clusters)  # refuses what does not divide before anything is loaded
         name = trainee_name(options.model, options.layers, options.lora_rank)
         logged = Logged({}, None) if writer is None else read_logged(settings, options.run, name)
         log_file = output / ("deepspeed.log" if rank == 0 else f"deepspeed-{rank}.log")
@@ -90,6 +88,7 @@ def train(
         stream = RowStream(
             origin.feed,
             world,
+            origin.policy.clusters,
             origin.policy.batch_size,
             Ends(options.last_batch, options.borrow_after_s),
             encode=lambda row: encode(row, tokenizer, template, options.max_length),
@@ -98,6 +97,7 @@ def train(
         stack.callback(stream.close)
         account = Account(
             output=output,
+            clusters=origin.policy.clusters,
             training=TrainingLine(run=origin.run, model=name),
             world=world,
             fresh=options.fresh,
@@ -124,10 +124,10 @@ def _origin(options: TrainOptions, settings: Settings, writer: LogWriter | None)
     if options.data is not None:
         return from_file(options.data, options.batch_size)
     if options.from_files is not None:
-        return from_archive(options.from_files)
-    policy = read_run(settings, options.run)[0].policy
+        return from_archive(options.from_files, options.batch_size)
+    policy = with_batch_size(read_run(settings, options.run)[0].policy, options.batch_size)
     feed = LogFeed(
-        settings, options.run, policy.batch_size,
+        settings, options.run, policy.clusters,
         until_end=options.until_end or options.offline,
         dead_letter=lambda record: _dead_letter(record, writer),
         threshold=None if options.min_score is None else Threshold(options.min_score, options.judge),

@@ -185,7 +185,7 @@ class Session:
         with self.world.lost_is_told():
             numbers = self.engine.step(share.mine, rate)
         self.step += 1
-        self.counts.add(share.batch, numbers)
+        self.counts.add(share.batch, numbers, self.policy.clusters)
         ids = [each.row.id for each in share.batch]
         if not numbers.updated:
             why = "its loss or gradient is not finite" if numbers.tokens else "no row has a response token"

@@ -12,7 +12,7 @@ from schemas.events import InstructionKept
 from streams.core.batches import Row
 
 DEPTH = 2
-"""Rows of each cluster that are tokenised ahead."""
+"""Batches whose rows are tokenised ahead."""
 
 
 class TokensAhead:

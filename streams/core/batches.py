@@ -1,8 +1,9 @@
-"""Batches: one row of each cluster, in slot order (paper, section on the classifier; `papers` in the README).
+"""Batches: equally many rows of each cluster, in slot order (paper, section on the classifier; `papers` in the README).
 
-A queue per cluster, fed in log order. Slot s of a batch is filled from cluster s; when that is empty the batch waits,
-or the slot borrows the oldest row of the fullest cluster (ties: the lowest cluster number). A borrowed row shows it:
-its slot is not its cluster.
+A queue per cluster, fed in log order. Slot s of a batch is filled from cluster s modulo the number of clusters: where
+there are as many as slots one row each, as in the paper; where there is one cluster simply its next rows. When a
+cluster has too few the batch waits, or the slot borrows the oldest row of the fullest cluster (ties: the lowest cluster
+number). A borrowed row shows it: it is not of its slot's cluster.
 
 Guarantees: within a cluster rows leave in the order they came, so what was taken is told by one position a cluster;
 a row that was fed before, by its (generated_offset, place), is dropped; the same rows give the same batches whenever
@@ -16,7 +17,7 @@ processes that hold a share of the clusters each make one plan of all their numb
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import cycle, islice
 from typing import Literal
 
 from schemas.errors import TrainerError
@@ -56,10 +57,6 @@ class Placed:
     @property
     def cluster(self) -> int:
         return self.row.kept.cluster
-
-    @property
-    def borrowed(self) -> bool:
-        return self.slot != self.cluster
 
 
 Batch = tuple[Placed, ...]
@@ -106,14 +103,14 @@ class BatchQueues:
         for queue in self._queues.values():
             yield from islice(queue.rows, depth)
 
-    def next_batch(self, when_empty: WhenEmpty) -> Batch | None:
-        """The next whole batch, or None when the rows at hand do not make one; then nothing is taken."""
-        plan = plan_batch(self.waiting, when_empty)
+    def next_batch(self, size: int, when_empty: WhenEmpty) -> Batch | None:
+        """The next whole batch of `size` rows; None, and nothing is taken, when the rows at hand do not make one."""
+        plan = plan_batch(self.waiting, size, when_empty)
         return None if plan is None else self.take_planned(plan)
 
-    def last_batch(self) -> Batch | None:
+    def last_batch(self, size: int) -> Batch | None:
         """What is left when there is no whole batch any more (`plan_last`). None when nothing is left."""
-        return self.take_planned(plan_last(self.waiting)) or None
+        return self.take_planned(plan_last(self.waiting, size)) or None
 
     def take_planned(self, plan: Iterable[tuple[int, int]]) -> Batch:
         """The rows of a plan that are of these queues: of each (slot, cluster) the cluster's oldest."""
@@ -156,27 +153,32 @@ class BatchQueues:
         return True
 
 
-def plan_batch(waiting: Mapping[int, int], when_empty: WhenEmpty) -> Plan | None:
-    """The next whole batch of clusters that have so many rows waiting; None when these do not make one."""
+def plan_batch(waiting: Mapping[int, int], size: int, when_empty: WhenEmpty) -> Plan | None:
+    """The next whole batch, from clusters that have so many rows waiting; None when these do not make one.
+
+    `size`: its slots, a multiple of the number of clusters.
+    """
     left = dict(sorted(waiting.items()))
-    if not all(left.values()) and (when_empty == "wait" or sum(left.values()) < len(left)):
+    if sum(left.values()) < size or (when_empty == "wait" and min(left.values()) < size // len(left)):
         return None
     plan = []
-    for slot in tuple(left):
-        source = slot if left[slot] else _fullest(left)
+    for slot, home in _slots(left, size):
+        source = home if left[home] else _fullest(left)
         left[source] -= 1
         plan.append((slot, source))
     return tuple(plan)
 
 
-def plan_last(waiting: Mapping[int, int]) -> Plan:
-    """What is left when there is no whole batch any more: rows in their own slots first, the rest in empty slots from
-    the lowest on. Empty when nothing is left."""
+def plan_last(waiting: Mapping[int, int], size: int) -> Plan:
+    """What is left when there is no whole batch any more: rows in slots of their own cluster first, the rest in empty
+    slots from the lowest on. Empty when nothing is left."""
     left = dict(sorted(waiting.items()))
-    places = {cluster: cluster for cluster in left if left[cluster]}
-    for cluster in places:
-        left[cluster] -= 1
-    for slot in tuple(left):
+    places: dict[int, int] = {}
+    for slot, home in _slots(left, size):
+        if left[home]:
+            places[slot] = home
+            left[home] -= 1
+    for slot in range(size):
         source = _fullest(left)
         if slot not in places and left[source]:
             places[slot] = source
@@ -184,22 +186,27 @@ def plan_last(waiting: Mapping[int, int]) -> Plan:
     return tuple(sorted(places.items()))
 
 
-def clusters_of_rank(rank: int, world: int, batch_size: int) -> range:
-    """The clusters, which are partitions, of rank `rank` of `world`: those with p * world // batch_size = rank.
+def clusters_of_rank(rank: int, world: int, clusters: int) -> range:
+    """The clusters, which are partitions, of rank `rank` of `world`: those with p * world // clusters = rank.
 
     Raises TrainerError when the ranks cannot share them evenly.
     """
-    if batch_size % world:
+    if clusters % world:
         raise TrainerError(
-            f"{world} processes cannot share batches of {batch_size} rows evenly. Start a number that divides "
-            f"{batch_size}."
+            f"{world} processes cannot share {clusters} clusters evenly: each reads some of them whole. Start a number "
+            f"that divides {clusters}, or train the run's rows from a file (`--offline --data`)."
         )
-    share = batch_size // world
+    share = clusters // world
     return range(rank * share, (rank + 1) * share)
 
 
 def _queue(start: Position) -> _Queue:
     return _Queue(last_key=start.key, taken=start)
+
+
+def _slots(clusters: Iterable[int], size: int) -> Iterator[tuple[int, int]]:
+    """Each slot of a batch with the cluster that it belongs to."""
+    return zip(range(size), cycle(clusters), strict=False)
 
 
 def _fullest(waiting: Mapping[int, int]) -> int:

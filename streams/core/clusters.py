@@ -1,6 +1,6 @@
-"""The classifier: which of `batch_size` clusters an instruction belongs to (paper, Diversity-based Filtering).
+"""The classifier: which of a run's clusters an instruction belongs to (paper, Diversity-based Filtering).
 
-Texts become TF-IDF vectors of character n-grams, PCA reduces them to log2(batch_size) axes, and the cell in that space
+Texts become TF-IDF vectors of character n-grams, PCA reduces them to log2(clusters) axes, and the cell in that space
 is the cluster. `literal` cuts every axis at zero, so a cell is a quadrant. `nested` cuts each axis at the median of its
 parent's half: the first axis once, the second once in each half, and so on; cells are equal on what was fitted.
 A coordinate on the cut counts as above it. Cluster number: bit k is 1 when the text is above the cut on axis k.
@@ -11,9 +11,9 @@ the numbers, rounded, are the classifier. Applying it is plain arithmetic in one
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
-from itertools import chain, count
+from itertools import chain, count, islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import ConfigurationError
@@ -151,8 +151,8 @@ def fit(texts: Sequence[str], policy: Policy) -> Classifier:
         return Classifier(ngrams=NGRAMS, vocabulary=(), idf=(), components=(), means=(), cuts=())
     if len(set(texts)) <= axes:
         raise ConfigurationError(
-            f"A batch size of {policy.batch_size} needs more than {axes} different seeds to fit the clusters on; "
-            f"there are {len(set(texts))}. Give more seeds or a smaller batch_size."
+            f"{policy.clusters} clusters need more than {axes} different seeds to be fitted on; "
+            f"there are {len(set(texts))}. Give more seeds or fewer clusters."
         )
     from sklearn.decomposition import PCA
     from sklearn.feature_extraction.text import TfidfTransformer
@@ -161,8 +161,8 @@ def fit(texts: Sequence[str], policy: Policy) -> Classifier:
     vocabulary, counts = _term_counts(sample)
     if min(counts.shape) <= axes:
         raise ConfigurationError(
-            f"A batch size of {policy.batch_size} needs more than {axes} different pieces of words in its seeds to fit "
-            f"the clusters on; there are {counts.shape[1]}. Give more seeds or a smaller batch_size."
+            f"{policy.clusters} clusters need more than {axes} different pieces of words in the seeds to be fitted "
+            f"on; there are {counts.shape[1]}. Give more seeds or fewer clusters."
         )
     transformer = TfidfTransformer()
     matrix = transformer.fit_transform(counts)
@@ -242,17 +242,21 @@ def _rounded(value: float) -> float:
 def refit_due(policy: Policy, kept_total: int, fits: int) -> bool:
     """Whether the classifier is to be fitted on the kept instructions, after `fits` marks have been passed.
 
-    The marks are `refit_from` kept instructions, and each doubling of that. `literal` is never refitted, and no mark
-    counts before there are more instructions than axes, which a fit needs.
+    The marks are `refit_from` kept instructions, and whenever that has grown by `refit_growth`. `literal` is never
+    refitted, and no mark counts before there are more instructions than axes, which a fit needs.
     """
-    if policy.classifier != "nested" or policy.axes == 0:
+    if policy.classifier == "literal" or policy.axes == 0:
         return False
-    return kept_total > policy.axes and kept_total >= policy.refit_from * 2**fits
+    return kept_total > policy.axes and kept_total >= next(islice(_marks(policy), fits, None))
 
 
 def marks_passed(policy: Policy, kept_total: int) -> int:
     """How many of the refit marks a number of kept instructions has passed."""
-    passed = 0
-    while kept_total >= policy.refit_from * 2**passed:
-        passed += 1
-    return passed
+    return sum(1 for _ in takewhile(lambda mark: mark <= kept_total, _marks(policy)))
+
+
+def _marks(policy: Policy) -> Iterator[int]:
+    mark = policy.refit_from
+    while True:
+        yield mark
+        mark = max(mark + 1, math.ceil(mark * policy.refit_growth))

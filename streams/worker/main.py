@@ -21,7 +21,7 @@ def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
     the cluster does not answer.
     """
     configured, _ = read_run(settings, run)
-    check(settings, run, configured.policy.batch_size)
+    check(settings, run, configured.policy.clusters)
     (settings.state_dir / run).mkdir(parents=True, exist_ok=True)
     worker = build(settings, run, configured)
     filter_cursor = worker.cursors["generated"]

@@ -31,7 +31,7 @@ class Causes:
     def __init__(self, configured: RunConfigured, log: MemoryLog) -> None:
         self.configured = configured
         self.log = log
-        clusters = range(configured.policy.batch_size)
+        clusters = range(configured.policy.clusters)
         self._numbers: dict[str, int] = {}
         self._queues = BatchQueues(clusters)
         self._fed = dict.fromkeys(clusters, 0)
@@ -89,7 +89,9 @@ class Causes:
                 self._queues.feed(Row(record.offset, record.event))
             self._fed[cluster] = len(records)
         steps = []
-        while len(steps) < self.configured.policy.window_steps and (batch := self._queues.next_batch("borrow")):
+        while len(steps) < self.configured.policy.window_steps and (
+            batch := self._queues.next_batch(self.configured.policy.batch_size, "borrow")
+        ):
             self._steps += 1
             steps.append(_step(self._steps, batch))
         if not steps:

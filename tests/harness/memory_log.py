@@ -37,11 +37,11 @@ class MemoryLog:
         self.run = configured.run
         self.name = f"run {self.run!r} in memory"
         self.clock = clock or Clock()
-        batch_size = configured.policy.batch_size
+        clusters = configured.policy.clusters
         self._partitions: dict[Partition, list[Record]] = {
             (topic, partition): []
             for topic in (*TOPICS, *dead_letter_topics())
-            for partition in range(batch_size if topic == "kept" else 1)
+            for partition in range(clusters if topic == "kept" else 1)
         }
         self.write(configured, key=self.run, id=ids.run_id(self.run))
         self.write(classifier, key=self.run, id=ids.classifier_id(classifier.from_offset))

@@ -23,7 +23,7 @@ def test_a_run_and_its_archive_are_compared_and_the_page_and_plots_written(
     monkeypatch.setenv("SEDI_BOOTSTRAP_SERVERS", broker.bootstrap)
     monkeypatch.setenv("SEDI_STATE_DIR", str(broker.settings.state_dir))
     story = whole_run(run)
-    apply(broker.settings, run, story.policy.batch_size)
+    apply(broker.settings, run, story.policy.clusters)
     with LogWriter(broker.settings, run, "test") as log:
         story.write(log)
     archive = tmp_path / "archive"

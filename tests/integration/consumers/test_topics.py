@@ -26,7 +26,7 @@ def test_a_plan_changes_nothing_and_apply_makes_what_it_says(broker: TemporaryBr
     after = topics.plan(broker.settings, run, 4)
     assert (after.existing, after.missing, after.differences) == (planned.missing, (), ())
     topics.check(broker.settings, run, 4)
-    assert topics.batch_size_on_cluster(broker.settings, run) == 4
+    assert topics.clusters_of_run(broker.settings, run) == 4
 
 
 def test_apply_again_makes_only_what_is_missing(broker: TemporaryBroker, run: str) -> None:

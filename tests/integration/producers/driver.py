@@ -39,7 +39,7 @@ class Rig:
 
     def configure(self, policy: Policy | None = None) -> None:
         chosen = policy or policy_for(batch_size=2)
-        apply(self.settings, self.run, chosen.batch_size)
+        apply(self.settings, self.run, chosen.clusters)
         with self.writer() as writer:
             event = RunConfigured(run=self.run, policy=chosen, seeds=SEEDS, versions={})
             writer.write(event, key=self.run, id=ids.run_id(self.run))

@@ -94,7 +94,7 @@ def test_a_run_without_the_topic_gets_it_and_a_budget_is_the_runs_over_judges(
         needed = tuple(spec for spec in topic_specs() if not spec.optional)
         before_there_were_judges.setattr(infra.topics, "topic_specs", lambda: needed)
         rig.configure()
-    check(rig.settings, rig.run, batch_size=2)
+    check(rig.settings, rig.run, clusters=2)
     source = KafkaSource(rig.settings, rig.run)
     with LogReader(rig.settings, rig.run, ["judged", "run"]) as reader:
         assert reader.partitions("judged") == 0

@@ -62,7 +62,7 @@ def story() -> ToldRun:
 
 
 def export_source(story: ToldRun) -> MemorySource:
-    return MemorySource(story.run, list(story.records()), story.policy.batch_size)
+    return MemorySource(story.run, list(story.records()), story.policy.clusters)
 
 
 def lineage(folder: Path) -> list[Any]:

@@ -84,9 +84,12 @@ def test_another_threshold_keeps_what_rouge_score_would_have_kept(source: Archiv
 def test_another_mode_takes_that_modes_defaults(source: ArchiveSource) -> None:
     run = configuration(source)[0].policy
     other = policy(source, mode="self-instruct")
-    assert (other.threshold, other.compare_with_seeds, other.feedback, other.batch_size) == (0.7, True, False, 1)
+    assert (other.threshold, other.compare_with_seeds, other.feedback, other.clusters) == (0.7, True, False, 1)
     assert (other.rng_seed, other.refit_from, other.rules) == (run.rng_seed, run.refit_from, run.rules)
-    assert policy_with(other, mode="sedi", batch_size=run.batch_size, threshold=run.threshold) == run
+    assert (
+        policy_with(other, mode="sedi", clusters=run.clusters, batch_size=run.batch_size, threshold=run.threshold)
+        == run
+    )
     assert what_if(source, other).what_if.replacements == 0
 
 

@@ -106,7 +106,7 @@ def test_a_text_of_unknown_ngrams_is_placed_where_nothing_is() -> None:
 
 
 def test_applying_adds_in_the_order_of_the_columns_so_that_it_is_the_same_on_every_machine() -> None:
-    classifier = fit(TEXTS, policy_for(batch_size=4))
+    classifier = fit(TEXTS, policy_for(clusters=4))
     model = ClusterModel(classifier)
     column = {term: place for place, term in enumerate(classifier.vocabulary)}
 
@@ -129,7 +129,7 @@ def test_many_texts_at_once_have_the_very_coordinates_of_each(
 ) -> None:
     """A cut is one of them, and a text on the cut must not fall below it when it comes alone."""
     monkeypatch.setattr(clusters, "_TEXTS_AT_ONCE", 7)
-    model = ClusterModel(fit(TEXTS, policy_for(batch_size=8)))
+    model = ClusterModel(fit(TEXTS, policy_for(clusters=8)))
     column = {term: place for place, term in enumerate(model._numbers.vocabulary)}
     counts = np.zeros((len(texts), len(column)))
     for row, text in enumerate(texts):
@@ -143,7 +143,7 @@ def test_a_fit_counts_as_scikit_learns_vectorizer_does() -> None:
     texts = TEXTS[:60]
     vectorizer = TfidfVectorizer(analyzer=lambda text: char_ngrams(text, NGRAMS)).fit(texts)
     weight = dict(zip(vectorizer.get_feature_names_out(), vectorizer.idf_, strict=True))
-    classifier = fit(texts, policy_for(batch_size=4))
+    classifier = fit(texts, policy_for(clusters=4))
     assert {term: float(f"{weight[term]:.7g}") for term in classifier.vocabulary} == dict(
         zip(classifier.vocabulary, classifier.idf, strict=True)
     )
@@ -167,20 +167,20 @@ def test_squares_are_correctly_rounded_which_pow_does_not_promise() -> None:
 
 def cells(model: ClusterModel, texts: Sequence[str], policy: Policy) -> list[int]:
     counts = Counter(model.cluster(text) for text in texts)
-    assert set(counts) <= set(range(policy.batch_size))
-    return [counts[cluster] for cluster in range(policy.batch_size)]
+    assert set(counts) <= set(range(policy.clusters))
+    return [counts[cluster] for cluster in range(policy.clusters)]
 
 
-@pytest.mark.parametrize("batch_size", [2, 4, 8, 16, 32])
-def test_nested_cuts_give_equal_cells_on_what_was_fitted(batch_size: int) -> None:
-    policy = policy_for(batch_size=batch_size)
+@pytest.mark.parametrize("clusters", [2, 4, 8, 16, 32])
+def test_nested_cuts_give_equal_cells_on_what_was_fitted(clusters: int) -> None:
+    policy = policy_for(clusters=clusters)
     sizes = cells(ClusterModel(fit(TEXTS, policy)), TEXTS, policy)
     assert max(sizes) - min(sizes) <= 1
     assert sum(sizes) == len(TEXTS)
 
 
 def test_literal_cuts_are_at_zero() -> None:
-    policy = policy_for(batch_size=16, classifier="literal")
+    policy = policy_for(clusters=16, classifier="literal")
     classifier = fit(TEXTS, policy)
     assert classifier.cuts == tuple((0.0,) * 2**axis for axis in range(4))
     model = ClusterModel(classifier)
@@ -198,7 +198,7 @@ def test_both_classifiers_differ_in_their_cuts_only() -> None:
 
 def test_coordinates_are_those_of_scikit_learn() -> None:
     """Given its own vectoriser of characters within words and its own PCA, then places differ by less than 1e-6."""
-    classifier = fit(TEXTS, policy_for(batch_size=16))
+    classifier = fit(TEXTS, policy_for(clusters=16))
     # of n-grams that are equally frequent it takes some and leaves others in no order, so it is told which
     vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=NGRAMS, vocabulary=classifier.vocabulary)
     matrix = vectorizer.fit_transform(TEXTS)
@@ -225,25 +225,25 @@ def test_fitting_twice_gives_the_same_numbers() -> None:
     assert fit(TEXTS, policy_for()) == fit(TEXTS, policy_for())
 
 
-def test_with_a_batch_size_of_one_everything_is_in_cluster_0() -> None:
-    classifier = fit([], policy_for(batch_size=1))
+def test_with_one_cluster_everything_is_in_cluster_0() -> None:
+    classifier = fit([], policy_for(clusters=1))
     assert [ClusterModel(classifier).cluster(text) for text in TEXTS[:3] + OTHERS] == [0] * (3 + len(OTHERS))
     assert classifier.vocabulary == classifier.cuts == ()
 
 
-@pytest.mark.parametrize(("batch_size", "texts"), [(16, 4), (4, 2), (2, 1), (2, 0)])
-def test_too_few_different_seeds_for_the_axes_are_refused_with_what_to_do(batch_size: int, texts: int) -> None:
-    with pytest.raises(ConfigurationError, match=rf"there are {texts}\. Give more seeds or a smaller batch_size"):
-        fit(TEXTS[:texts] * 3, policy_for(batch_size=batch_size))
+@pytest.mark.parametrize(("clusters", "texts"), [(16, 4), (4, 2), (2, 1), (2, 0)])
+def test_too_few_different_seeds_for_the_axes_are_refused_with_what_to_do(clusters: int, texts: int) -> None:
+    with pytest.raises(ConfigurationError, match=rf"there are {texts}\. Give more seeds or fewer clusters"):
+        fit(TEXTS[:texts] * 3, policy_for(clusters=clusters))
 
 
 def test_one_more_seed_than_axes_is_enough() -> None:
-    assert len(fit(TEXTS[:5], policy_for(batch_size=16)).cuts) == 4
+    assert len(fit(TEXTS[:5], policy_for(clusters=16)).cuts) == 4
 
 
 def test_seeds_that_differ_in_nothing_a_classifier_sees_are_refused_too() -> None:
-    with pytest.raises(ConfigurationError, match="Give more seeds or a smaller batch_size"):
-        fit(["a", "A", " a", "a ", "a  a"], policy_for(batch_size=16))
+    with pytest.raises(ConfigurationError, match="Give more seeds or fewer clusters"):
+        fit(["a", "A", " a", "a ", "a  a"], policy_for(clusters=16))
 
 
 def test_more_texts_than_are_needed_are_thinned_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,38 +255,47 @@ def test_more_texts_than_are_needed_are_thinned_out_evenly(monkeypatch: pytest.M
 # -- refits --------------------------------------------------------------------------------------------------------
 
 
-def test_refit_marks_are_256_and_its_doublings() -> None:
-    policy, fits, at = policy_for(), 0, []
+DOUBLING = policy_for(refit_from=256, refit_growth=2)
+
+
+@pytest.mark.parametrize(
+    ("policy", "marks"),
+    [
+        (DOUBLING, [256, 512, 1024, 2048, 4096, 8192]),
+        (policy_for(refit_from=7, refit_growth=1.1), [7, 8, 9, 10, 11, 13]),
+    ],
+)
+def test_refit_marks_are_the_first_and_each_growth(policy: Policy, marks: list[int]) -> None:
+    fits, at = 0, []
     for kept_total in range(9000):
         if refit_due(policy, kept_total, fits):
             fits = marks_passed(policy, kept_total)
             at.append(kept_total)
-    assert at == [256, 512, 1024, 2048, 4096, 8192]
+    assert at[: len(marks)] == marks
 
 
 @pytest.mark.parametrize(
     ("kept_total", "passed"), [(0, 0), (255, 0), (256, 1), (511, 1), (512, 2), (1023, 2), (1024, 3), (26_000, 7)]
 )
 def test_marks_passed_say_how_many_refits_there_could_have_been(kept_total: int, passed: int) -> None:
-    assert marks_passed(policy_for(), kept_total) == passed
-    assert not refit_due(policy_for(), kept_total, passed)
-    assert passed == 0 or refit_due(policy_for(), kept_total, passed - 1)
+    assert marks_passed(DOUBLING, kept_total) == passed
+    assert not refit_due(DOUBLING, kept_total, passed)
+    assert passed == 0 or refit_due(DOUBLING, kept_total, passed - 1)
 
 
 def test_a_generation_that_jumps_two_marks_makes_one_refit_due() -> None:
-    policy = policy_for()
-    assert refit_due(policy, 600, 0) and marks_passed(policy, 600) == 2
-    assert not refit_due(policy, 1023, 2) and refit_due(policy, 1024, 2)
+    assert refit_due(DOUBLING, 600, 0) and marks_passed(DOUBLING, 600) == 2
+    assert not refit_due(DOUBLING, 1023, 2) and refit_due(DOUBLING, 1024, 2)
 
 
 def test_no_refit_is_due_before_there_are_more_instructions_than_axes() -> None:
-    policy = policy_for(batch_size=16, refit_from=1)
+    policy = policy_for(clusters=16, refit_from=1)
     assert [kept_total for kept_total in range(8) if refit_due(policy, kept_total, 0)] == [5, 6, 7]
 
 
 def test_the_literal_classifier_and_a_single_cluster_are_never_refitted() -> None:
     assert not refit_due(policy_for(classifier="literal"), 10**6, 0)
-    assert not refit_due(policy_for(batch_size=1), 10**6, 0)
+    assert not refit_due(policy_for(clusters=1), 10**6, 0)
 
 
 # -- what it is for ------------------------------------------------------------------------------------------------
@@ -301,7 +310,7 @@ def usable_share(policy: Policy, seeds: Sequence[SeedTask], texts: Sequence[str]
         if refit_due(policy, count, fits):
             model = ClusterModel(fit(texts[:count], policy))
             fits = marks_passed(policy, count)
-    return policy.batch_size * min(sizes[cluster] for cluster in range(policy.batch_size)) / len(texts)
+    return policy.clusters * min(sizes[cluster] for cluster in range(policy.clusters)) / len(texts)
 
 
 def test_the_default_lets_strict_batches_use_most_of_26000_real_instructions_and_the_literal_one_does_not(

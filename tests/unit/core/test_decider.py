@@ -377,7 +377,7 @@ def distinct(count: int, start: int = 0) -> list[str]:
 
 
 def test_a_refit_is_due_at_its_mark_and_is_in_force_from_the_next_offset_on() -> None:
-    state = fresh_state(policy_for(batch_size=4, refit_from=8))
+    state = fresh_state(policy_for(batch_size=4, refit_from=8, refit_growth=2))
     decided(state, generation(0, distinct(7)))
     assert decider.due_classifier(state) is None
     decided(state, generation(1, distinct(1, start=7)))
@@ -392,7 +392,7 @@ def test_a_refit_is_due_at_its_mark_and_is_in_force_from_the_next_offset_on() ->
 
 
 def test_one_generation_that_jumps_two_marks_is_followed_by_one_refit() -> None:
-    run = configured(policy_for(batch_size=4, refit_from=8))
+    run = configured(policy_for(batch_size=4, refit_from=8, refit_growth=2))
     fold = in_one_go(run, [generation(n, distinct(*part)) for n, part in enumerate([(20, 0), (11, 20), (1, 31)])])
     assert [(event.from_offset, event.texts) for event in fold.classifiers] == [(1, 20), (3, 32)]
     assert fold.state.fits == 3
@@ -401,7 +401,7 @@ def test_one_generation_that_jumps_two_marks_is_followed_by_one_refit() -> None:
 def test_a_mark_below_what_a_fit_needs_is_passed_when_there_is_enough() -> None:
     run = configured(policy_for(batch_size=16, refit_from=1))
     fold = in_one_go(run, [generation(n, [text]) for n, text in enumerate(distinct(8))])
-    assert [event.texts for event in fold.classifiers] == [5, 8]
+    assert [event.texts for event in fold.classifiers] == [5, 7]
 
 
 def test_the_literal_classifier_and_a_single_cluster_are_never_fitted_again() -> None:

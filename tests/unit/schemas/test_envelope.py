@@ -263,10 +263,10 @@ def test_a_last_offset_may_be_minus_one_for_none_and_no_less(examples, name):
 
 @pytest.mark.parametrize(
     "change",
-    [{"batch_size": 3}, {"batch_size": 0}, {"threshold": 1}, {"min_words": 9, "max_words": 5}, {"colour": "red"}],
+    [{"clusters": 3}, {"batch_size": 0}, {"threshold": 1}, {"min_words": 9, "max_words": 5}, {"colour": "red"}],
 )
 def test_a_run_with_a_policy_that_cannot_be_is_malformed(examples, change):
-    example = examples["RunConfigured.v1"]
+    example = examples["RunConfigured.v2"]
     value = {**example.value, "policy": {**example.value["policy"], **change}}
     with pytest.raises(MalformedEvent, match=next(iter(change))):
         decode(example.key.encode(), json.dumps(value).encode(), example.record()[2])

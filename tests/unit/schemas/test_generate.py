@@ -135,7 +135,7 @@ def test_channels_carry_their_events_partitions_and_configuration(document):
             f"{event}.v{version}" for event in topic.events for version in range(1, SPECS[event].version + 1)
         ]
         binding = channel["bindings"]["kafka"]
-        assert binding.get("partitions") == (None if topic.partitions == "batch_size" else topic.partitions)
+        assert binding.get("partitions") == (None if topic.partitions == "clusters" else topic.partitions)
         assert set(binding["topicConfiguration"]) == set(topic.config)
         dead = document["channels"][f"{topic.name}.dlq"]
         assert list(dead["messages"]) == ["DeadLetter"]

@@ -17,6 +17,7 @@ def test_by_default_a_run_does_as_the_paper():
             threshold=0.85,
             compare_with_seeds=False,
             rules=ALL_RULES,
+            clusters=16,
             batch_size=16,
             feedback=True,
             metric="grad_norm",
@@ -30,31 +31,53 @@ def test_by_default_a_run_does_as_the_paper():
 
 def test_the_baseline_compares_with_seeds_at_0_7_in_one_cluster_and_replaces_no_seed():
     assert policy_for("self-instruct") == Policy(
-        mode="self-instruct", threshold=0.7, compare_with_seeds=True, feedback=False, batch_size=1
+        mode="self-instruct", threshold=0.7, compare_with_seeds=True, feedback=False, clusters=1, batch_size=16
     )
 
 
 def test_a_change_wins_over_the_default_of_a_mode():
     assert policy_for("self-instruct", threshold=0.8, batch_size=4) == Policy(
-        mode="self-instruct", threshold=0.8, compare_with_seeds=True, feedback=False, batch_size=4
+        mode="self-instruct", threshold=0.8, compare_with_seeds=True, feedback=False, clusters=1, batch_size=4
     )
 
 
 def test_values_may_come_as_text_as_from_a_command_line():
     assert policy_for(threshold="0.5", batch_size="8", feedback="false") == Policy(
-        threshold=0.5, batch_size=8, feedback=False
+        threshold=0.5, clusters=8, batch_size=8, feedback=False
     )
 
 
-@pytest.mark.parametrize(("batch_size", "axes"), [(1, 0), (2, 1), (4, 2), (16, 4), (1024, 10)])
-def test_a_batch_size_of_two_to_the_n_has_n_axes(batch_size, axes):
-    assert policy_for(batch_size=batch_size).axes == axes
+@pytest.mark.parametrize(
+    ("given", "clusters", "batch_size"),
+    [({"batch_size": 4}, 4, 4), ({"batch_size": 12}, 4, 12), ({"batch_size": 64}, 16, 64), ({"clusters": 4}, 4, 16),
+     ({"clusters": 32}, 32, 32), ({"clusters": 2, "batch_size": 6}, 2, 6)],
+)  # fmt: skip
+def test_of_clusters_and_batch_size_one_may_be_given_alone(given, clusters, batch_size):
+    policy = policy_for(**given)
+    assert (policy.clusters, policy.batch_size) == (clusters, batch_size)
 
 
-@pytest.mark.parametrize("batch_size", [3, 6, 12, 15, 17, 100])
-def test_a_batch_size_that_is_no_power_of_two_is_refused(batch_size):
-    with pytest.raises(ConfigurationError, match=f"batch_size is {batch_size}; it must be a power of two"):
-        policy_for(batch_size=batch_size)
+@pytest.mark.parametrize(("clusters", "axes"), [(1, 0), (2, 1), (4, 2), (16, 4), (1024, 10)])
+def test_two_to_the_n_clusters_have_n_axes(clusters, axes):
+    assert policy_for(clusters=clusters).axes == axes
+
+
+@pytest.mark.parametrize("clusters", [3, 6, 12, 15, 17, 100])
+def test_a_number_of_clusters_that_is_no_power_of_two_is_refused(clusters):
+    with pytest.raises(ConfigurationError, match=f"clusters is {clusters}; it must be a power of two"):
+        policy_for(clusters=clusters)
+
+
+@pytest.mark.parametrize(("clusters", "batch_size"), [(4, 6), (4, 2), (16, 24)])
+def test_a_batch_that_takes_more_rows_of_one_cluster_than_of_another_is_refused(clusters, batch_size):
+    with pytest.raises(ConfigurationError, match=f"batch_size is {batch_size} and clusters {clusters}"):
+        policy_for(clusters=clusters, batch_size=batch_size)
+
+
+@pytest.mark.parametrize("refit_growth", [1.0, math.nan])
+def test_a_refit_that_would_never_end_is_refused(refit_growth):
+    with pytest.raises(ConfigurationError, match="refit_growth"):
+        Policy(refit_growth=refit_growth)
 
 
 @pytest.mark.parametrize("name", ["threshold", "candidate_threshold"])

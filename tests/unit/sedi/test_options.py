@@ -69,7 +69,7 @@ def test_wrong_usage_is_told_on_standard_error_and_ends_with_2(capsys: pytest.Ca
         (["tail", "--raw", "--json"], "--raw and --json were both given"),
         (["tail", "--since", "1h", "--from", "start"], "--since and --from were both given"),
         (["report", "--run", "No Good"], "Run name 'No Good' will not do"),
-        (["topics", "plan", "--batch-size", "12"], "batch_size is 12"),
+        (["topics", "plan", "--clusters", "12"], "clusters is 12"),
         (["seeds", "import", "/nowhere/seeds.jsonl"], "/nowhere/seeds.jsonl cannot be read"),
     ],
 )

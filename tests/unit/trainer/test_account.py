@@ -40,6 +40,7 @@ class Told:
     def session(self, first: int, last: int, *, at: int, ended: bool, fresh: bool = False) -> None:
         """A session that goes on from step `at`, makes the steps `first` to `last`, and comes to its end or not."""
         account = Account(
+            clusters=2,
             output=self.folder, training=TrainingLine(run="r", model="m"), world=World(), fresh=fresh,
             tensorboard=False, held_out=HeldOut("rows.json", ROWS, World()), eval_every=2,
             measure=self.model.measure, say=self.said.append,

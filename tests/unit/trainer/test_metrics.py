@@ -25,7 +25,7 @@ def step(number: int, loss: float = 1.0) -> StepLine:
         step=number, loss=loss, loss_variance=0.1, grad_norm=2.0, learning_rate=1e-5, tokens=30, seconds=0.5, rows=rows,
         all_tokens=50, padding=0.1, memory_bytes=2**30,
     )  # fmt: skip
-    return step_line(logged, epoch=1)
+    return step_line(logged, epoch=1, clusters=16)
 
 
 def held_out(number: int, sha256: str = "a") -> HeldOutLine:

@@ -85,8 +85,6 @@ def test_an_exported_file_has_the_clusters_and_ids_of_its_rows(tmp_path: Path) -
     found = by_cluster(all_of(origin.feed, FROM_START))
     assert {cluster: [id for _, id in rows] for cluster, rows in found.items()} == wanted
     assert (origin.run, origin.policy.batch_size) == (ArchiveSource(GOLDEN).run, 2)
-    with pytest.raises(ConfigurationError, match="2 clusters"):
-        from_file(tmp_path / "data" / "alpaca.json", 4)
 
 
 def test_lineage_of_other_rows_is_refused(tmp_path: Path) -> None:
@@ -97,12 +95,17 @@ def test_lineage_of_other_rows_is_refused(tmp_path: Path) -> None:
         from_file(other, None)
 
 
-def test_lineage_without_a_manifest_needs_a_batch_size_that_has_its_clusters(tmp_path: Path) -> None:
+def test_an_exported_file_takes_another_batch_size_by_putting_clusters_together(tmp_path: Path) -> None:
     export(ArchiveSource(GOLDEN), tmp_path / "data", ExportOptions())
-    (tmp_path / "data" / "manifest.json").unlink()
-    with pytest.raises(ConfigurationError, match="cluster 1"):
-        from_file(tmp_path / "data" / "alpaca.json", 1)
-    assert from_file(tmp_path / "data" / "alpaca.json", 2).run == "alpaca"
+    path = tmp_path / "data" / "alpaca.json"
+    for batch_size, clusters in ((8, 2), (3, 1), (None, 2)):
+        origin = from_file(path, batch_size)
+        assert (origin.policy.batch_size, origin.policy.clusters) == (batch_size or 2, clusters)
+        rows = all_of(origin.feed, {cluster: Position() for cluster in range(clusters)})
+        for cluster in range(clusters):
+            keys = [row.key for row in rows if row.kept.cluster == cluster]
+            assert keys == sorted(keys)
+        assert len(rows) == origin.rows
 
 
 def test_rows_of_any_other_file_are_dealt_out_in_its_order(tmp_path: Path) -> None:

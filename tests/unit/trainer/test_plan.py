@@ -18,41 +18,41 @@ def shared(waiting: Mapping[int, int], ranks: int, **said: bool) -> list[Offer]:
     return [Offer({cluster: waiting[cluster] for cluster in share}, **said) for share in shares]
 
 
-@given(WAITING, st.booleans(), st.booleans(), st.booleans())
+@given(WAITING, st.sampled_from([4, 8, 12]), st.booleans(), st.booleans(), st.booleans())
 def test_any_number_of_ranks_decides_as_one_does(
-    waiting: dict[int, int], at_end: bool, impatient: bool, last: bool
+    waiting: dict[int, int], size: int, at_end: bool, impatient: bool, last: bool
 ) -> None:
     alone, two, four = (
-        decide(shared(waiting, ranks, at_end=at_end, impatient=impatient), last_batch=last) for ranks in (1, 2, 4)
+        decide(shared(waiting, ranks, at_end=at_end, impatient=impatient), size, last_batch=last) for ranks in (1, 2, 4)
     )
     assert alone == two == four
 
 
 def test_a_batch_is_taken_only_when_every_cluster_has_a_row() -> None:
-    assert decide(shared({0: 1, 1: 2, 2: 1, 3: 1}, 2), last_batch=False) == ((0, 0), (1, 1), (2, 2), (3, 3))
-    assert decide(shared({0: 9, 1: 9, 2: 9, 3: 0}, 2), last_batch=False) == "wait"
+    assert decide(shared({0: 1, 1: 2, 2: 1, 3: 1}, 2), CLUSTERS, last_batch=False) == ((0, 0), (1, 1), (2, 2), (3, 3))
+    assert decide(shared({0: 9, 1: 9, 2: 9, 3: 0}, 2), CLUSTERS, last_batch=False) == "wait"
 
 
 def test_a_slot_borrows_from_the_fullest_cluster_of_any_rank() -> None:
     waiting = {0: 0, 1: 2, 2: 1, 3: 5}
     borrowed = ((0, 3), (1, 1), (2, 2), (3, 3))
-    assert decide(shared(waiting, 2, at_end=True), last_batch=False) == borrowed
+    assert decide(shared(waiting, 2, at_end=True), CLUSTERS, last_batch=False) == borrowed
     one_is_impatient = [Offer({0: 0, 1: 2}), Offer({2: 1, 3: 5}, impatient=True)]
-    assert decide(one_is_impatient, last_batch=False) == borrowed
+    assert decide(one_is_impatient, CLUSTERS, last_batch=False) == borrowed
 
 
 def test_the_stream_ends_only_when_all_ranks_are_at_its_end() -> None:
     one_is_at_its_end = [Offer({0: 1, 1: 0}, at_end=True), Offer({2: 0, 3: 0})]
-    assert decide(one_is_at_its_end, last_batch=True) == "wait"
+    assert decide(one_is_at_its_end, CLUSTERS, last_batch=True) == "wait"
     ended = shared({0: 1, 1: 0, 2: 0, 3: 0}, 2, at_end=True)
-    assert decide(ended, last_batch=False) == "end"
-    assert decide(ended, last_batch=True) == ((0, 0),)
-    assert decide(shared(dict.fromkeys(range(4), 0), 2, at_end=True), last_batch=True) == "end"
+    assert decide(ended, CLUSTERS, last_batch=False) == "end"
+    assert decide(ended, CLUSTERS, last_batch=True) == ((0, 0),)
+    assert decide(shared(dict.fromkeys(range(4), 0), 2, at_end=True), CLUSTERS, last_batch=True) == "end"
 
 
 def test_one_rank_that_is_asked_to_stop_stops_all_before_anything_is_taken() -> None:
     full = {0: 1, 1: 1}, {2: 1, 3: 1}
-    assert decide([Offer(full[0]), Offer(full[1], stop=True)], last_batch=False) == "stop"
+    assert decide([Offer(full[0]), Offer(full[1], stop=True)], CLUSTERS, last_batch=False) == "stop"
     assert decide_logged([Offer(full[0], ready=True), Offer(full[1], ready=True, stop=True)]) == "stop"
 
 

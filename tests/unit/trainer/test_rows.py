@@ -69,7 +69,7 @@ def encode(row: InstructionKept) -> Encoded:
 
 def stream_of(feed: Any, world: World, last_batch: bool = True, said: list[str] | None = None) -> RowStream:
     say = [].append if said is None else said.append
-    return RowStream(feed, world, CLUSTERS, Ends(last_batch), encode=encode, say=say)
+    return RowStream(feed, world, CLUSTERS, CLUSTERS, Ends(last_batch), encode=encode, say=say)
 
 
 def never() -> bool:

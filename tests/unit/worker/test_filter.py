@@ -33,7 +33,7 @@ from streams.worker.filter import Filter
 from streams.worker.outlet import Outlet
 from tests.unit.core.conftest import configured, first_classifier, generation, in_one_go, own_seeds
 
-POLICY = policy_for(batch_size=4, refit_from=6)
+POLICY = policy_for(batch_size=4, refit_from=6, refit_growth=2)
 RUN = configured(POLICY, own_seeds()[:12])
 TEXTS = [seed.instruction for seed in own_seeds()[12:60]]
 

@@ -25,7 +25,9 @@ from tests.harness.script import (
 from tests.harness.stream import Stream
 from tests.unit.core.conftest import configured, own_seeds
 
-RUN = configured(policy_for(batch_size=4, refit_from=6, window_steps=2, warm_up_steps=2), own_seeds()[:12])
+RUN = configured(
+    policy_for(batch_size=4, refit_from=6, refit_growth=2, window_steps=2, warm_up_steps=2), own_seeds()[:12]
+)
 TEXTS = [seed.instruction for seed in own_seeds()[12:]]
 
 
