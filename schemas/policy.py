@@ -53,7 +53,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                               `literal` cuts at zero, fitted once on the seeds
     vectorizer                `tfidf` of character n-grams, or sentence `embeddings`
     refit_from                kept instructions at the first refit; then whenever their number has grown
-    refit_growth              by this factor
+    refit_growth              by this factor, and in longer steps, up to doublings, once there are many
     seeds_per_request         seeds shown to the LLM, sampled without replacement
     feedback                  whether training windows replace seeds
     metric                    what a window's batch is chosen by
@@ -80,8 +80,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     batch_size: Positive = 16
     classifier: Literal["balanced", "nested", "literal"] = "balanced"
     vectorizer: Literal["tfidf", "embeddings"] = "tfidf"
-    refit_from: Positive = 32
-    refit_growth: Growth = 1.25
+    refit_from: Positive = 16
+    refit_growth: Growth = 1.1
     seeds_per_request: Positive = 3
     feedback: bool = True
     metric: Metric = "grad_norm"

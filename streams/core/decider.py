@@ -9,6 +9,7 @@ and a generation that a crash of its generator wrote again: those generate nothi
 could not be read when its turn came, and is put on the log again later, is decided there (`streams.core.lanes`).
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -217,12 +218,14 @@ def due_classifier(state: FilterState) -> ClassifierFitted | None:
     if not refit_due(state.policy, len(state.kept), state.fits):
         return None
     texts = [row.instruction for row in state.kept.values()]
+    in_cluster = Counter(row.cluster for row in state.kept.values())
+    sizes = [in_cluster[cluster] for cluster in range(state.policy.clusters)]
     return ClassifierFitted(
         from_offset=state.applied + 1,
         fitted_on="kept",
         texts=len(texts),
         kept_total=len(texts),
-        classifier=fit(texts, state.policy),
+        classifier=fit(texts, state.policy, sizes),
     )
 
 

@@ -9,7 +9,7 @@ given again what was not acknowledged. At the end of the script the worker is gi
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -297,12 +297,16 @@ class Stream:
 
 
 @lru_cache(maxsize=2000)
-def _fit(texts: tuple[str, ...], policy: Policy) -> Classifier:
-    return clusters.fit(texts, policy)
+def _fit(texts: tuple[str, ...], policy: Policy, sizes: tuple[int, ...] | None) -> Classifier:
+    return clusters.fit(texts, policy, sizes)
 
 
 @contextmanager
 def fits_once() -> Iterator[None]:
     """A classifier is fitted on the same texts only once: it takes most of the time."""
-    with patch.object(decider, "fit", lambda texts, policy: _fit(tuple(texts), policy)):
+
+    def fit(texts: Sequence[str], policy: Policy, sizes: Sequence[int] | None = None) -> Classifier:
+        return _fit(tuple(texts), policy, None if sizes is None else tuple(sizes))
+
+    with patch.object(decider, "fit", fit):
         yield

@@ -171,12 +171,32 @@ def cells(model: ClusterModel, texts: Sequence[str], policy: Policy) -> list[int
     return [counts[cluster] for cluster in range(policy.clusters)]
 
 
+@pytest.mark.parametrize("kind", ["nested", "balanced"])
 @pytest.mark.parametrize("clusters", [2, 4, 8, 16, 32])
-def test_nested_cuts_give_equal_cells_on_what_was_fitted(clusters: int) -> None:
-    policy = policy_for(clusters=clusters)
+def test_nested_and_balanced_cuts_give_equal_cells_on_what_was_fitted(clusters: int, kind: str) -> None:
+    policy = policy_for(clusters=clusters, classifier=kind)
     sizes = cells(ClusterModel(fit(TEXTS, policy)), TEXTS, policy)
     assert max(sizes) - min(sizes) <= 1
     assert sum(sizes) == len(TEXTS)
+
+
+def test_balanced_cuts_send_new_rows_to_the_clusters_that_are_behind() -> None:
+    policy, before = policy_for(clusters=4, refit_from=40, refit_growth=2), (30, 0, 10, 10)
+    classifier = fit(TEXTS, policy, before)
+    sizes = cells(ClusterModel(classifier), TEXTS, policy)
+    wanted = [max(0, 20 - size) / 40 * len(TEXTS) for size in before]  # 80 rows at the next fit
+    assert all(abs(size - share) <= 2 for size, share in zip(sizes, wanted, strict=True)), (sizes, wanted)
+    assert sizes[0] == 0, "a cluster that has more than its share gets none"
+
+
+def test_no_text_lies_on_a_balanced_cut() -> None:
+    classifier = fit(TEXTS, policy_for(clusters=16), tuple(range(16)))
+    model = ClusterModel(classifier)
+    for text in TEXTS:
+        node = 0
+        for axis, coordinate in enumerate(model.coordinates(text)):
+            assert abs(coordinate - classifier.cuts[axis][node]) > 1e-7
+            node |= (coordinate >= classifier.cuts[axis][node]) << axis
 
 
 def test_literal_cuts_are_at_zero() -> None:
@@ -191,9 +211,10 @@ def test_literal_cuts_are_at_zero() -> None:
     assert max(sizes) > 2 * min(sizes), "which is why it is not the default"
 
 
-def test_both_classifiers_differ_in_their_cuts_only() -> None:
-    nested, literal = (fit(TEXTS, policy_for(classifier=kind)) for kind in ("nested", "literal"))
+def test_classifiers_differ_in_their_cuts_only() -> None:
+    nested, balanced, literal = (fit(TEXTS, policy_for(classifier=kind)) for kind in ("nested", "balanced", "literal"))
     assert msgspec.structs.replace(nested, cuts=literal.cuts) == literal != nested
+    assert msgspec.structs.replace(balanced, cuts=literal.cuts) == literal != balanced
 
 
 def test_coordinates_are_those_of_scikit_learn() -> None:
@@ -262,7 +283,7 @@ DOUBLING = policy_for(refit_from=256, refit_growth=2)
     ("policy", "marks"),
     [
         (DOUBLING, [256, 512, 1024, 2048, 4096, 8192]),
-        (policy_for(refit_from=7, refit_growth=1.1), [7, 8, 9, 10, 11, 13]),
+        (policy_for(refit_from=7, refit_growth=1.1), [7, 8, 9, 10, 11, 12, 13]),
     ],
 )
 def test_refit_marks_are_the_first_and_each_growth(policy: Policy, marks: list[int]) -> None:
@@ -301,23 +322,35 @@ def test_the_literal_classifier_and_a_single_cluster_are_never_refitted() -> Non
 # -- what it is for ------------------------------------------------------------------------------------------------
 
 
-def usable_share(policy: Policy, seeds: Sequence[SeedTask], texts: Sequence[str]) -> float:
-    """The share of the texts, met in this order, that strict batches of one from each cluster can use."""
+def usable_shares(
+    policy: Policy, seeds: Sequence[SeedTask], texts: Sequence[str], at: Sequence[int]
+) -> tuple[float, ...]:
+    """The share of the first so many texts, met in this order, that strict batches of one of each cluster can use."""
     model = ClusterModel(fit([seed.instruction for seed in seeds], policy))
-    sizes, fits = Counter[int](), 0
+    sizes, fits, found = [0] * policy.clusters, 0, []
     for count, text in enumerate(texts, start=1):
         sizes[model.cluster(text)] += 1
         if refit_due(policy, count, fits):
-            model = ClusterModel(fit(texts[:count], policy))
+            model = ClusterModel(fit(texts[:count], policy, sizes))
             fits = marks_passed(policy, count)
-    return policy.clusters * min(sizes[cluster] for cluster in range(policy.clusters)) / len(texts)
+        if count in at:
+            found.append(policy.clusters * min(sizes) / count)
+    return tuple(found)
 
 
-def test_the_default_lets_strict_batches_use_most_of_26000_real_instructions_and_the_literal_one_does_not(
+def test_the_default_lets_strict_batches_use_most_rows_from_the_first_hundreds_on(
     classic_seeds: tuple[SeedTask, ...], classic_instructions: list[str]
 ) -> None:
-    nested = usable_share(policy_for(), classic_seeds, classic_instructions)
-    literal = usable_share(policy_for(classifier="literal"), classic_seeds, classic_instructions)
-    shares = f"usable by strict batches of 16: {nested:.3f} nested, {literal:.3f} literal"
-    assert nested >= 0.75, shares
-    assert literal < 0.25, shares
+    at = (256, 1_000, len(classic_instructions))
+    default, nested, literal = (
+        usable_shares(policy, classic_seeds, classic_instructions, at)
+        for policy in (
+            policy_for(),
+            policy_for(classifier="nested", refit_from=256, refit_growth=2),
+            policy_for(classifier="literal"),
+        )
+    )
+    shares = f"usable by strict batches of 16 at {at}: {default} balanced, {nested} nested, {literal} literal"
+    assert default[0] >= 0.7 and default[1] >= 0.9 and default[2] >= 0.9, shares
+    assert nested[0] < 0.3 and nested[2] >= 0.75, shares
+    assert max(literal) < 0.25, shares
