@@ -1,4 +1,5 @@
-"""What this machine has and lacks, each with how to get it. Looks only: starts, fetches and imports nothing heavy.
+"""What this machine has and lacks, each with how to get it. It starts no server, fetches nothing, and imports nothing
+heavy itself: how fast the processor is in which type a short-lived process measures.
 
 `fail` means that something the program needs is missing; `warn`, that some part of it will not work or will be slow;
 `ok` may carry a plain fact. Packages are looked up by their metadata, so torch is not loaded to learn its version.
@@ -16,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import psutil
 from pydantic import SecretStr
 
@@ -23,6 +25,7 @@ from infra import broker
 from infra.health import ask
 from infra.jars import KAFKA_VERSION, find_maven, is_fetched, lib_dir
 from infra.java import find_java
+from infra.precision import Choice
 from infra.settings import Settings, origins
 from schemas.errors import SediError
 
@@ -48,7 +51,7 @@ class Check:
 
 
 def check(settings: Settings) -> list[Check]:
-    """Look at everything; never raises for what it finds. Takes up to 5 s when a cluster does not answer."""
+    """Look at everything; never raises for what it finds. Takes some 5 s, and 5 more when a cluster does not answer."""
     return [
         _python(),
         *(_local_broker(settings) if settings.is_local else [_cluster(settings)]),
@@ -57,6 +60,7 @@ def check(settings: Settings) -> list[Check]:
         _wheels(),
         _builtin_model(settings),
         _gpu(),
+        *_precision(),
         *_settings(settings),
     ]
 
@@ -194,6 +198,21 @@ def _gpu() -> Check:
     except (OSError, subprocess.SubprocessError) as error:
         return _warn("gpu", f"nvidia-smi does not answer ({error})", "Mend the driver, or train on the processor.")
     return _ok("gpu", "; ".join(asked.stdout.strip().splitlines()) or "none")
+
+
+def _precision() -> Iterator[Check]:
+    """What this machine trains in, asked of a process of its own: torch is heavy, and a broken one must not end us."""
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-m", "infra.precision"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        found = msgspec.json.decode(asked.stdout, type=Choice)
+    except (OSError, subprocess.SubprocessError, msgspec.MsgspecError) as error:
+        yield _warn("precision", f"could not be measured ({error})", "Say it yourself: `sedi train --precision fp32`.")
+        return
+    speeds = ", ".join(f"{name} {value:.0f} ms" for name, value in (found.milliseconds or {}).items())
+    yield _ok("precision", f"{found.precision}: {found.reason}" + (f" ({speeds})" if speeds else ""))
 
 
 def _settings(settings: Settings) -> Iterator[Check]:

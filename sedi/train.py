@@ -68,7 +68,7 @@ def train_command(
     max_length: Annotated[int, typer.Option("--max-length", help="Tokens of a row.")] = 512,
     template: Annotated[str | None, typer.Option("--template", help="`chat` or `alpaca`.")] = None,
     micro_batch: Annotated[int | None, typer.Option("--micro-batch", help="Rows at a time.")] = None,
-    precision: Annotated[str, typer.Option("--precision", help="`bf16` or `fp32`.")] = "bf16",
+    precision: Annotated[str, typer.Option("--precision", help="`auto`, `bf16` or `fp32`.")] = "auto",
     device: Annotated[str, typer.Option("--device", help="`auto`, `cpu` or `cuda`.")] = "auto",
     zero_stage: Annotated[int, typer.Option("--zero-stage", min=0, max=3, help="Of DeepSpeed.")] = 1,
     activation_checkpointing: Annotated[

@@ -20,6 +20,7 @@ from consumers.trainer.options import Device, Template
 from consumers.trainer.outcome import MODEL, end_tokens, read_told
 from consumers.trainer.templates import choose_template, encode
 from consumers.trainer.trainee import load_tokenizer, load_trainee
+from infra import precision
 from schemas.errors import TrainerError
 from schemas.events import Instruction
 
@@ -150,7 +151,7 @@ def load(
     told = read_told(Path(folder))
     tokenizer = load_tokenizer(folder)
     where = pick_device(device)
-    model = load_trainee(folder, "bf16", None).eval().to(where)
+    model = load_trainee(folder, precision.choose(where, training=False).precision, None).eval().to(where)
     model.config.use_cache = True
     chosen = choose_template(tokenizer, template or (None if told is None else told.template))
     if model.generation_config.pad_token_id is None:

@@ -24,6 +24,9 @@ from schemas.errors import TrainerError
 from schemas.events import StepLogged
 from streams.core.batches import Position
 
+FOLDER = "checkpoints"
+"""Where they are in a training's output folder."""
+
 _STATE = "state.json"
 _CHUNK = 1 << 20
 
@@ -138,6 +141,16 @@ def restore(
             f"None of the {number} checkpoints under {folder} can be used. Put a good one back, or start afresh "
             "(`--fresh`): the batches that are on the training log are then trained again."
         )
+    return None
+
+
+def last_settings(folder: Path) -> dict[str, str | int | float | bool | None] | None:
+    """The settings of the newest checkpoint whose state can be read; None when there is none."""
+    for path in _all(folder):
+        try:
+            return msgspec.json.decode((path / _STATE).read_bytes(), type=_Sealed).state.settings
+        except (OSError, msgspec.MsgspecError):
+            continue
     return None
 
 

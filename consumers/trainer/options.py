@@ -11,6 +11,7 @@ from schemas.errors import ConfigurationError
 
 Template = Literal["chat", "alpaca"]
 Precision = Literal["bf16", "fp32"]
+PrecisionChoice = Literal["auto", "bf16", "fp32"]
 Device = Literal["auto", "cpu", "cuda"]
 Reason = Literal["end_of_stream", "max_steps", "max_windows", "stopped"]
 
@@ -55,7 +56,8 @@ class TrainOptions:
     lora_alpha             they are scaled by alpha / rank; None: twice the rank
     lora_dropout, lora_targets   the latter names layers, None: all linear ones but the output layer
 
-    precision, device
+    precision              auto: that of the checkpoint it goes on from, else what this machine is faster in
+    device
     zero_stage             what DeepSpeed splits between processes: 0 nothing, 1 optimizer states, 2 gradients too,
                            3 weights too
     activation_checkpointing   make activations again in the backward pass instead of keeping them
@@ -108,7 +110,7 @@ class TrainOptions:
     lora_dropout: float = 0.0
     lora_targets: tuple[str, ...] | None = None
 
-    precision: Precision = "bf16"
+    precision: PrecisionChoice = "auto"
     device: Device = "auto"
     zero_stage: Literal[0, 1, 2, 3] = 1
     activation_checkpointing: bool = False

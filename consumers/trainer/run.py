@@ -7,10 +7,11 @@ SIGTERM or SIGINT (then only a checkpoint is). torch, transformers and DeepSpeed
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from consumers.trainer import cpu
+from consumers.trainer import checkpoint, cpu
 from consumers.trainer.account import Account
 from consumers.trainer.ahead import LogFeed
 from consumers.trainer.counts import Counts
@@ -19,7 +20,7 @@ from consumers.trainer.evaluate import HeldOut
 from consumers.trainer.lora import adapted
 from consumers.trainer.metrics import StepLine, TrainingLine
 from consumers.trainer.offline import Origin, from_archive, from_file, with_batch_size
-from consumers.trainer.options import Template, TrainOptions, TrainSummary
+from consumers.trainer.options import Precision, Template, TrainOptions, TrainSummary
 from consumers.trainer.quiet import talk_to
 from consumers.trainer.ranks import World, joined, place
 from consumers.trainer.rows import Ends, RowStream
@@ -29,6 +30,7 @@ from consumers.trainer.templates import choose_template, encode
 from consumers.trainer.threshold import Threshold
 from consumers.trainer.trainee import load_tokenizer, load_trainee, trainee_name
 from consumers.trainer.windows import Logged, read_logged
+from infra import precision
 from infra.log import LogWriter
 from infra.record import Record
 from infra.run import read_run
@@ -82,8 +84,10 @@ def train(
             template = choose_template(tokenizer, options.template)
             device = pick_device(options.device)
             world = joined(device)
+            resolved = _precision(options, output, device, world, say)
+            options = replace(options, precision=resolved)
             with world.lost_is_told():
-                engine = _engine(options, origin.policy, tokenizer, log_file, device, world, say)
+                engine = _engine(options, resolved, origin.policy, tokenizer, log_file, device, world, say)
         stack.callback(engine.close)
         stream = RowStream(
             origin.feed,
@@ -143,21 +147,48 @@ def _held_out(options: TrainOptions, tokenizer: Any, template: Template, world: 
     )
 
 
-def _engine(
-    options: TrainOptions, policy: Policy, tokenizer: Any, log_file: Path, device: str, world: World, say: Say
-) -> Engine:
+def _precision(options: TrainOptions, output: Path, device: str, world: World, say: Say) -> Precision:
+    """The precision that is trained in (all ranks), and a line that says why where it was not said."""
     import torch
 
     if options.threads is not None:
         torch.set_num_threads(options.threads)
+    if options.precision != "auto":
+        return options.precision
+    chosen: tuple[Precision, str] | None = None
+    if world.is_first:
+        before = None if options.fresh else checkpoint.last_settings(output / checkpoint.FOLDER)
+        if before is None:
+            found = precision.choose(device, training=True)
+            chosen = "bf16" if found.precision == "bf16" else "fp32", found.reason
+        else:
+            chosen = "fp32" if before.get("precision") == "fp32" else "bf16", "so was the checkpoint"
+    chosen = world.broadcast(chosen)
+    assert chosen is not None
+    say(f"Training in {chosen[0]}: {chosen[1]}.")
+    return chosen[0]
+
+
+def _engine(
+    options: TrainOptions,
+    resolved: Precision,
+    policy: Policy,
+    tokenizer: Any,
+    log_file: Path,
+    device: str,
+    world: World,
+    say: Say,
+) -> Engine:
+    import torch
+
     torch.manual_seed(options.rng_seed)
     heap = cpu.keep_freed_memory() if device == "cpu" else None
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    trainee = load_trainee(options.model, options.precision, options.layers)
+    trainee = load_trainee(options.model, resolved, options.layers)
     share = policy.batch_size // world.size
     engine = Engine(
         trainee if options.lora is None else adapted(trainee, options.lora),
-        precision=options.precision,
+        precision=resolved,
         device=device,
         zero_stage=options.zero_stage,
         weight_decay=options.weight_decay,

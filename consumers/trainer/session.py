@@ -209,7 +209,7 @@ class Session:
 
     @property
     def _checkpoints(self) -> Path:
-        return self.output / "checkpoints"
+        return self.output / checkpoint.FOLDER
 
     @property
     def _settings(self) -> dict[str, str | int | float | bool | None]:

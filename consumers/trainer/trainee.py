@@ -7,7 +7,7 @@ on a hub.
 from pathlib import Path
 from typing import Any
 
-from consumers.trainer.options import Precision
+from infra.precision import Precision
 from schemas.errors import TrainerError
 
 
@@ -29,11 +29,11 @@ def load_tokenizer(model: str) -> Any:
 
 
 def load_trainee(model: str, precision: Precision, layers: int | None) -> Any:
-    """The model on the CPU in the training's precision, ready to be trained."""
+    """The model on the CPU in a precision, ready to be trained."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
     try:
         trainee = AutoModelForCausalLM.from_pretrained(_source(model), dtype=dtype)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:

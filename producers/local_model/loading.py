@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from infra.precision import choose
 from infra.settings import Settings
 from producers.backends.base import EndpointRefused, Request, RequestRefused
 from schemas.errors import ConfigurationError
@@ -20,6 +21,7 @@ BUILTIN = "builtin"
 
 _SHOWN_BEFORE = 8  # tokens of a prompt that the first generated ones are decoded behind
 _ENDLESS = 2**31
+_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
 @dataclass(frozen=True)
@@ -161,12 +163,6 @@ def _device(wanted: Literal["auto", "cpu", "cuda"]) -> str:
 
 
 def _dtype(wanted: str, device: str) -> str:
-    import torch
-
     if wanted != "auto":
         return wanted
-    if device == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-    # Without such instructions a processor converts, and is slower than with float32.
-    capabilities = torch.cpu.get_capabilities()
-    return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
+    return _DTYPES[choose(device, training=False).precision]

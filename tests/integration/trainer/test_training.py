@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from consumers.trainer.run import TrainSummary
+from infra import precision
 from infra.log import LogReader
 from schemas import ids
 from schemas.errors import TopicMismatch, TrainerError
@@ -200,11 +201,21 @@ def test_two_trainers_do_not_share_a_folder(rig: TrainerRig) -> None:
     assert "Another trainer" in refused[0]
 
 
-def test_reading_a_checkpoint_of_another_precision_says_what_differs(rig: TrainerRig) -> None:
+def test_a_training_keeps_its_precision_and_by_itself_takes_what_the_machine_is_faster_in(
+    rig: TrainerRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = {"fp32": 20.0, "bf16": 10.0}
+    monkeypatch.setattr(precision, "measured", lambda: measured)
     rig.write([n % CLUSTERS for n in range(8)])
-    rig.train()
-    with pytest.raises(TrainerError, match="precision 'fp32'"):
-        rig.train(precision="bf16")
+    rig.train(precision="auto", max_steps=1)
+    assert any(line.startswith("Training in bf16: bf16 is 2.0 times as fast") for line in rig.said)
+    measured["bf16"] = 100.0  # as on a machine without bf16
+    rig.train(precision="auto")
+    assert "Training in bf16: so was the checkpoint." in rig.said
+    with pytest.raises(TrainerError, match="precision 'bf16'"):
+        rig.train(precision="fp32")
+    rig.train(precision="auto", fresh=True)
+    assert any(line.startswith("Training in fp32: bf16 is 5.0 times slower") for line in rig.said)
 
 
 def test_a_window_is_keyed_by_its_id(rig: TrainerRig) -> None:

@@ -1,0 +1,113 @@
+"""Which floating-point type a model is trained or run in on this machine: one choice for the whole project.
+
+On the CPU it is measured, not read off flags: both types do the same small piece of a language model's work, forward
+and backward, in turn, on one thread. Without bf16 instructions a processor converts at every step and is many times
+slower; with them it may be twice as fast, or no faster at all, and no list of flags tells which. bf16 must be faster by
+a tenth, since fp32 is the more exact. A GPU computes in bf16 where it has that natively.
+
+    python -m infra.precision       what this machine takes, and why, as JSON
+"""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import msgspec
+
+Precision = Literal["bf16", "fp16", "fp32"]
+
+GAIN = 1.1
+"""How much faster bf16 must be on a CPU."""
+
+_TOKENS, _WIDTH, _INNER = 128, 576, 1536  # of a model of 135 M parameters
+_ROUNDS = 4
+_HOPELESS = 3.0  # times as slow: one round is enough
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The type that is taken, a sentence that says why, and on a CPU the milliseconds of the same work in each type."""
+
+    precision: Precision
+    reason: str
+    milliseconds: Mapping[str, float] | None = None
+
+
+def choose(device: str, *, training: bool) -> Choice:
+    """The type for `cpu` or `cuda`. On a CPU the first call in a process measures, for less than a second; it leaves
+    torch's threads and random numbers as they were."""
+    if device == "cuda":
+        return _for_gpu(training)
+    return for_cpu(measured())
+
+
+def for_cpu(milliseconds: Mapping[str, float]) -> Choice:
+    """The type for a CPU that does the same work in so many milliseconds of `bf16` and `fp32`."""
+    gain = milliseconds["fp32"] / milliseconds["bf16"]
+    if gain >= GAIN:
+        return Choice("bf16", f"bf16 is {gain:.1f} times as fast as fp32 on this processor", milliseconds)
+    slower = f"{1 / gain:.1f} times slower than" if gain < 1 else "hardly faster than"
+    return Choice("fp32", f"bf16 is {slower} fp32 on this processor", milliseconds)
+
+
+def _for_gpu(training: bool) -> Choice:
+    import torch
+
+    name = torch.cuda.get_device_name()
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return Choice("bf16", f"{name} computes in bf16")
+    if training:
+        return Choice("fp32", f"{name} has no bf16, and the gradient norms that steer the seeds would need fp16 scaled")
+    return Choice("fp16", f"{name} has no bf16")
+
+
+@cache
+def measured() -> Mapping[str, float]:
+    """Milliseconds of the same work in each type on the CPU, the best of a few rounds."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # several would measure what else runs here
+    try:
+        return _measured(torch)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measured(torch: Any) -> Mapping[str, float]:
+    types = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    work = {name: _work(torch, dtype) for name, dtype in types.items()}
+    for once in work.values():
+        once()  # what is compiled or laid out at first use
+    best = dict.fromkeys(types, float("inf"))
+    for _ in range(_ROUNDS):
+        for name, once in work.items():
+            started = time.perf_counter()
+            once()
+            best[name] = min(best[name], 1000 * (time.perf_counter() - started))
+        if best["bf16"] > _HOPELESS * best["fp32"]:
+            break
+    return best
+
+
+def _work(torch: Any, dtype: Any) -> Callable[[], None]:
+    """A pass forward and backward through one layer's gated linear maps."""
+    shapes = ((_INNER, _WIDTH), (_INNER, _WIDTH), (_WIDTH, _INNER))
+    up, gate, down = (torch.full(shape, 0.01, dtype=dtype, requires_grad=True) for shape in shapes)
+    rows = torch.full((_TOKENS, _WIDTH), 0.1, dtype=dtype)
+    linear, silu = torch.nn.functional.linear, torch.nn.functional.silu
+
+    def once() -> None:
+        linear(silu(linear(rows, gate)) * linear(rows, up), down).float().sum().backward()
+
+    return once
+
+
+if __name__ == "__main__":
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(choose(device, training=True))) + b"\n")

@@ -1,0 +1,67 @@
+"""The type that a machine computes in is the one that it is faster in, by measurement."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from infra import precision
+from infra.precision import choose, for_cpu
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize(
+    ("fp32", "bf16", "wanted", "said"),
+    [
+        (20.0, 10.0, "bf16", "2.0 times as fast"),
+        (11.0, 10.0, "bf16", "1.1 times as fast"),
+        (10.9, 10.0, "fp32", "hardly faster"),
+        (10.0, 100.0, "fp32", "10.0 times slower"),
+    ],
+)
+def test_bf16_is_taken_where_it_is_faster_by_a_tenth(fp32: float, bf16: float, wanted: str, said: str) -> None:
+    found = for_cpu({"fp32": fp32, "bf16": bf16})
+    assert found.precision == wanted
+    assert said in found.reason
+
+
+def test_measuring_leaves_threads_and_random_numbers_as_they_were() -> None:
+    precision.measured.cache_clear()
+    torch.manual_seed(7)
+    threads, wanted = torch.get_num_threads(), torch.rand(3)
+    torch.manual_seed(7)
+    found = choose("cpu", training=True)
+    assert found.milliseconds is not None and min(found.milliseconds.values()) > 0
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.rand(3), wanted)
+
+
+@pytest.mark.parametrize(
+    ("native", "training", "wanted"), [(True, True, "bf16"), (False, True, "fp32"), (False, False, "fp16")]
+)
+def test_a_gpu_trains_in_bf16_only_where_it_has_it(
+    native: bool, training: bool, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
+    found = choose("cuda", training=training)
+    assert found.precision == wanted
+    assert found.reason.startswith("Some GPU")
+
+
+def test_masked_to_avx2_a_processor_takes_fp32() -> None:
+    """Also where it has newer instructions; the script has the effect it is there for."""
+    masked = [str(ROOT / "infra" / "masked_cpu.sh"), sys.executable]
+    asked = [*masked, "-c", "import torch; print(torch.backends.cpu.get_cpu_capability())"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.check_output(asked, text=True, timeout=120, env=environment).strip() in ("AVX2", "DEFAULT")
+    found = json.loads(
+        subprocess.check_output([*masked, "-m", "infra.precision"], timeout=120, env=environment, cwd=ROOT)
+    )
+    assert found["precision"] == "fp32", found
+    assert found["milliseconds"]["bf16"] > 1.5 * found["milliseconds"]["fp32"], found
