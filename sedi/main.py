@@ -1,8 +1,8 @@
 """The command `sedi`: its sub-commands, and the one place where errors and signals become exit codes.
 
 Every expected error is a `SediError` and is printed as its one sentence, without a traceback; anything else is a fault
-of this program and shows one. Ctrl-C and SIGTERM end a command through the same clean-up. A reader that goes away
-(`sedi tail | head`) is no error.
+of this program and shows one. Ctrl-C, SIGTERM and SIGHUP end a command through the same clean-up. A reader that goes
+away (`sedi tail | head`) is no error.
 """
 
 import os
@@ -98,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from infra.supervisor import die_with_parent
 
         die_with_parent()
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup asks to go on
+        signal.signal(signal.SIGHUP, _hung_up)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         get_command(build()).main(args=arguments, prog_name="sedi")
@@ -124,6 +126,16 @@ def exit_code_of(error: SediError) -> ExitCode:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _hung_up(number: int, frame: FrameType | None) -> None:
+    """The terminal was closed: end as by SIGTERM, whatever that does at this moment, and write to it no more."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        if os.isatty(stream):
+            os.dup2(nowhere, stream)
+    os.close(nowhere)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _flushed(code: int) -> int:
