@@ -130,3 +130,11 @@ def _convert(source: Path, folder: Path) -> None:
     backend.decoder = decoders.ByteLevel()
     tokenizer.clean_up_tokenization_spaces = False
     tokenizer.save_pretrained(folder)
+
+
+if __name__ == "__main__":  # made when the project is installed, so that no run has to wait for it
+    from infra.settings import load
+
+    cache = load().cache_dir
+    served_file(cache)
+    safetensors_folder(cache)
