@@ -63,7 +63,8 @@ def line(status: Status, progress: Progress) -> str:
     return (
         f"{progress.elapsed_s:4.0f} s  {progress.phase}: {status.generated} generated, {status.kept} kept "
         f"({percent(status.kept_share)}), {status.rejected_total} rejected, clusters {list(status.clusters)}, "
-        f"{status.steps} steps, {_windows(progress)} windows{training}, {status.replacements} seeds replaced, "
+        f"{status.steps} steps, {_windows(progress)} windows{training}, {status.lag.untrained} rows to train on, "
+        f"{status.replacements} seeds replaced, "
         f"cost {dollars(status.cost.usd, status.cost.known_usd)}"
         + (f" | {progress.training}" if progress.training else "")
     )
