@@ -203,6 +203,7 @@ def _generate(settings: Settings, run: str, url: str, *arguments: str) -> "subpr
     environment = {**os.environ, **environment_of(Settings(**told.model_dump()))}
     command = [
         sys.executable, "-c", _CHILD, "generate", "--run", run, "--call-max-tokens", str(CALL_MAX_TOKENS), "--json",
+        "--max-ahead", "none",
     ]  # fmt: skip
     return subprocess.Popen(
         [*command, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -59,7 +59,9 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     clusters               kept instructions in each cluster
     filter_lag             records of `generated` that the filter is not done with
     replacements           seeds that were replaced
+    generations_after_replacement       generations that sampled a pool in which training had replaced a seed
     generations_with_replacement_seed   generations that were shown a seed that was not there at the start
+    after_replacement_share, with_replacement_seed_share   the same, of all generations; None before there is one
     dead_letters           records put aside because they could not be read, by topic
     """
 
@@ -86,7 +88,10 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int
     windows: int
     replacements: int
+    generations_after_replacement: int
     generations_with_replacement_seed: int
+    after_replacement_share: float | None
+    with_replacement_seed_share: float | None
     cost: Cost
     tokens: Tokens
     dead_letters: dict[str, int]
@@ -107,6 +112,10 @@ def counts_of(fold: RunFold) -> Counts:
             rejected[reason] = rejected.get(reason, 0) + 1
     kept, rejected_total = sum(clusters), sum(rejected.values())
     initial = {seed.id for seed in fold.configured.seeds}
+    generations = verdicts.generations.values()
+    first = next((command.offset for command in fold.commands if command.event.outcome == "replaced"), None)
+    after = 0 if first is None else sum(generation.seed_commands_offset >= first for generation in generations)
+    shown = sum(not initial.issuperset(generation.seed_ids) for generation in generations)
     some_usage = ledger.answered > ledger.without_usage or not ledger.answered
     return Counts(
         run=fold.configured.run,
@@ -126,8 +135,8 @@ def counts_of(fold: RunFold) -> Counts:
             open=ledger.open,
             repeated=ledger.repeated,
         ),
-        generations=len(verdicts.generations),
-        generated=sum(generation.instructions for generation in verdicts.generations.values()),
+        generations=len(generations),
+        generated=sum(generation.instructions for generation in generations),
         undecided=sum(g.instructions for offset, g in verdicts.generations.items() if offset > decided),
         filter_lag=verdicts.lag,
         kept=kept,
@@ -142,9 +151,10 @@ def counts_of(fold: RunFold) -> Counts:
         epochs=max((window.epoch for window in fold.windows), default=0),
         windows=len(fold.windows),
         replacements=fold.replacements,
-        generations_with_replacement_seed=sum(
-            1 for generation in verdicts.generations.values() if not initial.issuperset(generation.seed_ids)
-        ),
+        generations_after_replacement=after,
+        generations_with_replacement_seed=shown,
+        after_replacement_share=after / len(generations) if generations else None,
+        with_replacement_seed_share=shown / len(generations) if generations else None,
         cost=Cost(
             usd=ledger.cost_usd,
             known_usd=ledger.known_cost_usd,

@@ -20,12 +20,14 @@ from streams.core.scores import SeedScore
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A generation as far as counting needs it; `unparsed` are the reasons of the parts that nothing was read from."""
+    """A generation as far as counting needs it; `unparsed` are the reasons of the parts that nothing was read from,
+    `seed_commands_offset` is that of the pool it sampled."""
 
     id: str
     seed_ids: tuple[str, ...]
     instructions: int
     unparsed: tuple[str, ...] = ()
+    seed_commands_offset: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,11 @@ class Verdicts:
         if offset in self._unread:
             return True
         generation = Generation(
-            id, event.seed_ids, len(event.instructions), tuple(part.reason for part in event.unparsed)
+            id,
+            event.seed_ids,
+            len(event.instructions),
+            tuple(part.reason for part in event.unparsed),
+            event.seed_commands_offset,
         )
         if id in self._offsets:
             self._repeats.setdefault(id, []).append((offset, generation))

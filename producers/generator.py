@@ -27,6 +27,7 @@ from producers.asking import Asking, style_of
 from producers.backends.choice import in_flight_of, opened_backend
 from producers.backends.recorded import RecordedOptions
 from producers.calls import Caller
+from producers.holding import Holding
 from producers.kept_reader import opened_kept
 from producers.lane import Lane, OnGeneration
 from producers.limits import MOST_IN_FLIGHT, Limits
@@ -34,6 +35,7 @@ from producers.pace import Pace, PaceOptions
 from producers.reading import ProgressReader
 from producers.retries import Retries
 from producers.stall import Stalled, StallGuard
+from producers.untrained import UntrainedReader
 from producers.worst import Prices
 from schemas.errors import ConfigurationError
 
@@ -45,6 +47,8 @@ class GenerateOptions:
     recorded      the file of answers, when the settings' backend is `recorded`
     concurrency   generations under way at once
     in_flight     calls under way at once, at most; None: what suits the backend
+    ahead_windows training windows of rows that it may be ahead of the trainer by, where `limits.max_ahead` does not
+                  say it in rows and training feeds back; None: any number
     """
 
     run: str
@@ -57,6 +61,7 @@ class GenerateOptions:
     guard: StallGuard = field(default_factory=StallGuard)
     concurrency: int = 1
     in_flight: int | None = None
+    ahead_windows: int | None = None
 
     def __post_init__(self) -> None:
         if self.concurrency < 1 or not 1 <= (self.in_flight or 1) <= MOST_IN_FLIGHT:
@@ -106,24 +111,20 @@ def generate(
     """Generate until a limit is reached or a signal comes, with the backend that the settings name.
 
     SIGTERM or SIGINT lets the calls under way end, writes what is whole, and returns; a second one returns at once.
-    Signals are only heeded in the main thread. `progress` is told what takes long before the first call.
+    Signals are only heeded in the main thread. `progress` is told what takes long before the first call, and now and
+    then whom it waits for.
     Raises BackendError when the endpoint fails for good, RunError when the run is not there or somebody else writes to
     the lane, ConfigurationError for options that will not do, BrokerError when the cluster is away.
     """
     configured, _ = read_run(settings, options.run)
     prices = Prices(settings.usd_per_1m_prompt_tokens, settings.usd_per_1m_completion_tokens)
-    limits = _limits(options.limits, settings)
+    limits = _limits(options.limits, settings).closing_the_loop(configured.policy, options.ahead_windows)
     limits.check(configured.policy, priced=prices.known)
     style = style_of(options.asking, settings)
     in_flight = options.in_flight or in_flight_of(settings)
-    reader = ProgressReader(
-        settings,
-        configured,
-        options.lane,
-        watch_kept=limits.max_ahead is not None,
-        yield_window=options.guard.window,
-        say=progress,
-    )
+    reader = ProgressReader(settings, configured, options.lane, yield_window=options.guard.window, say=progress)
+    untrained = UntrainedReader(settings, options.run, options.lane)
+    holding = Holding(progress)
     try:
         with (
             opened_backend(settings, options.recorded, in_flight, progress) as backend,
@@ -142,7 +143,7 @@ def generate(
             )
             lane = Lane(
                 options.run, options.lane, options.concurrency, limits, options.guard, style, reader, caller, backend,
-                on_generation, kept,
+                on_generation, kept, untrained, holding,
             )  # fmt: skip
             asyncio.run(lane.run())
         known = reader.refresh()
@@ -155,7 +156,7 @@ def generate(
             calls=caller.started,
             unfinished=known.unfinished(),
             run_cost_usd=known.ledger.cost_usd,
-            waited_s=lane.waited_s,
+            waited_s={who: round(seconds, 3) for who, seconds in holding.waited_s.items()},
             at_once=lane.at_once,
             stalled=lane.halted,
             lost_calls=known.ledger.lost,
@@ -164,6 +165,7 @@ def generate(
             read_at_start=reader.from_start,
         )
     finally:
+        untrained.close()
         reader.close()
 
 

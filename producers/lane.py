@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 
 from producers.backends.base import Backend, RequestRefused
 from producers.calls import Caller, Cause, Halted
+from producers.holding import Holding
 from producers.kept_reader import KeptReader
-from producers.limits import Limits
+from producers.limits import Behind, Limits
 from producers.progress import Progress
 from producers.reading import ProgressReader
 from producers.stall import Stalled, StallGuard
 from producers.stopping import StopSignals
 from producers.styles import Generated, Style
+from producers.untrained import UntrainedReader
 from schemas import ids
 from schemas.errors import ConfigurationError
 from schemas.events import GenerationHalted, InstructionsGenerated
@@ -36,6 +38,8 @@ _AHEAD = 4  # times `concurrency`: what is ready and waits for one that is slow 
 class Lane:
     """The state of a generator at work.
 
+    untrained counts the rows ahead of training; only needed when these are limited
+    holding   whom it waited for, and for how long
     whole     generations that have all their answers and wait for those before them
     causes    for each of them the event that it follows from
     refused   generations in a row whose request was refused
@@ -55,12 +59,13 @@ class Lane:
     backend: Backend
     on_generation: OnGeneration | None
     kept: KeptReader | None
+    untrained: UntrainedReader | None = None
+    holding: Holding = field(default_factory=lambda: Holding(lambda _: None))
     whole: dict[int, InstructionsGenerated] = field(default_factory=dict)
     causes: dict[int, str] = field(default_factory=dict)
     written: int = 0
     refused: int = 0
     instructions: int = 0
-    waited_s: dict[str, float] = field(default_factory=dict)
     error: BaseException | None = None
     next_to_begin: int = 0
     next_to_write: int = 0
@@ -138,17 +143,25 @@ class Lane:
                 return False
             if await self._stalled(progress):
                 return False
-            kept_ends = None
-            if self.limits.max_ahead is not None:
-                kept_ends = await asyncio.to_thread(self.reader.kept_ends)
-            behind = self.limits.wait(progress, kept_ends)
+            ahead = await self._ahead()
+            behind: Behind | None = self.limits.wait(progress, ahead, self.style.candidates)
             if behind is None and self.limits.enough(progress, self.next_to_begin, self.style.candidates):
                 behind = "target"
+            self.holding.look(behind, self.limits, progress, ahead)
             if behind is None:
                 return True
-            self.waited_s[behind] = self.waited_s.get(behind, 0.0) + _HELD_BACK_S
             await self.caller.rest(_HELD_BACK_S)
         return False
+
+    async def _ahead(self) -> int | None:
+        """Kept rows that training has not reached, None when nobody asks; read only if they may be too many."""
+        most = self.limits.max_ahead
+        if most is None or self.untrained is None:
+            return None
+        at_most, trained, trained_to = await self.caller.look(
+            lambda progress: (progress.untrained_at_most, dict(progress.trained), dict(progress.trained_to))
+        )
+        return at_most if at_most <= most else await asyncio.to_thread(self.untrained.count, trained, trained_to)
 
     async def _stalled(self, progress: Progress) -> bool:
         """Whether the guard holds the lane; then that is on the log, as an effect of the verdict that tipped it."""

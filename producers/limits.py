@@ -7,8 +7,9 @@ the same moment without seeing each other: so near a limit each begins one call 
 exceeded. An endpoint that counts more tokens than it was allowed exceeds it too.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from producers.progress import Progress
 from producers.worst import Asked
@@ -18,6 +19,17 @@ from streams.core.judging import LANE as JUDGES
 
 MOST_IN_FLIGHT = 256
 """Calls of one generator at once."""
+
+AHEAD_WINDOWS = 2
+"""Training windows of rows that a generator may be ahead of the trainer by when nobody says otherwise: one to train on
+while the next one is made."""
+
+_WITHOUT = "`--max-ahead none` goes on without, and is needed with `sedi train --min-score`."
+
+_SILENT_S = 60.0  # without a training window, after which it is asked whether there is a trainer
+
+Behind = Literal["filter", "trainer", "target"]
+"""Whom a generator waits for: the one that is behind, or, near `max_kept`, the verdicts on what is written."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +43,8 @@ class Limits:
     max_usd           what the answers cost together
     max_generations   generations written
     max_filter_lag    generations written and not yet decided, above which generators wait
-    max_ahead         instructions that the trainer could take now in whole batches, above which generators wait
+    max_ahead         kept rows that training has not reached (`producers.untrained`), above which generators wait;
+                      what is begun by then comes on top
     """
 
     max_kept: int | None = None
@@ -50,12 +63,18 @@ class Limits:
                 f"--max-usd is {self.max_usd}, but what a call costs is not known. Set SEDI_USD_PER_1M_PROMPT_TOKENS "
                 "and SEDI_USD_PER_1M_COMPLETION_TOKENS, or limit by --max-calls."
             )
-        window = policy.window_steps * policy.batch_size
+        window = window_rows(policy)
         if self.max_ahead is not None and self.max_ahead < window:
             raise ConfigurationError(
-                f"--max-ahead is {self.max_ahead}, but the trainer tells of its progress only every {window} rows "
-                f"({policy.window_steps} steps of {policy.batch_size}). Give {window} or more."
+                f"--max-ahead is {self.max_ahead}, but the trainer logs its progress only every {window} rows "
+                f"({policy.window_steps} steps of {policy.batch_size}). Give {window} or more, or `none`."
             )
+
+    def closing_the_loop(self, policy: Policy, windows: int | None) -> "Limits":
+        """The same with `max_ahead` at so many training windows of rows, if it is not set and training feeds back."""
+        if self.max_ahead is not None or windows is None or not policy.feedback:
+            return self
+        return replace(self, max_ahead=windows * window_rows(policy))
 
     def reached(self, progress: Progress) -> str | None:
         """The limit that no further call may be made under, as a sentence, or None."""
@@ -166,23 +185,49 @@ class Limits:
         """The same without these."""
         return replace(self, max_calls=None, max_tokens=None, max_usd=None)
 
-    def wait(self, progress: Progress, kept_ends: Mapping[int, int] | None) -> str | None:
-        """Why no further generation may begin yet: `filter` or `trainer` is behind, or None."""
+    def wait(self, progress: Progress, ahead: int | None, candidates: int) -> Behind | None:
+        """Who is behind, so that no further generation may begin yet, or None.
+
+        ahead        kept rows that training has not reached; None: not known, and not limited
+        candidates   that a generation is asked for
+
+        Generations that are written and not decided are taken to keep as many as those of the window did on average:
+        else a filter that is behind would let a fast generator run as far ahead of training as it may of the filter.
+        """
         if self.max_filter_lag is not None and progress.filter_lag > self.max_filter_lag:
             return "filter"
-        if self.max_ahead is not None and kept_ends is not None and ahead(progress, kept_ends) > self.max_ahead:
+        if self.max_ahead is None or ahead is None:
+            return None
+        if ahead > self.max_ahead:
             return "trainer"
-        return None
+        average = progress.rolling.kept_per_generation()
+        expected = progress.filter_lag * (candidates if average is None else average)
+        return "filter" if progress.filter_lag and ahead + expected > self.max_ahead else None
+
+    def waiting(self, behind: Behind, progress: Progress, ahead: int | None, silent_s: float) -> str | None:
+        """Why a generator has waited for a while, for people; None where there is nothing to be done about it.
+
+        silent_s   seconds since a training window came, or since the generator began to look
+        """
+        match behind:
+            case "filter":
+                return (
+                    f"Waiting for the filter: {progress.filter_lag} generations are not decided yet; is a worker "
+                    "(`sedi worker`) at work?"
+                )
+            case "trainer":
+                held = f"Waiting for training: {ahead} kept rows ahead of it, at most {self.max_ahead}."
+                if silent_s < _SILENT_S:
+                    return held
+                window = f"came for {silent_s:.0f} s" if progress.windows else "was ever logged"
+                return f"{held} No training window {window}: is a trainer at work? {_WITHOUT}"
+            case "target":
+                return None
 
 
-def ahead(progress: Progress, kept_ends: Mapping[int, int]) -> int:
-    """Rows that the trainer could take now in whole batches, one row from each cluster.
-
-    Rows left over in fuller clusters do not count: the trainer waits for the emptiest one, and if the generator waited
-    for the trainer then, both would wait for ever.
-    """
-    left = [max(0, end - progress.trained.get(cluster, 0)) for cluster, end in kept_ends.items()]
-    return min(left, default=0) * len(left)
+def window_rows(policy: Policy) -> int:
+    """Rows of a training window."""
+    return policy.window_steps * policy.batch_size
 
 
 def _sum(amounts: Iterable[float | None]) -> float:

@@ -45,6 +45,7 @@ class State(msgspec.Struct, kw_only=True):
     decided_offset: int
     kept_total: int
     trained: dict[int, int]
+    trained_to: dict[int, int]
     answers: dict[str, CallAnswered]
     windows: list[tuple[int, int]]
     taken: dict[str, int]
@@ -68,6 +69,7 @@ class Progress:
     decided_offset      last record of `generated` that the filter is done with, -1 for none
     kept_total          instructions kept in the run up to there
     trained             rows of epoch 1 in the training log, by the cluster they came from
+    trained_to          the `generated` offset of the last of them, by the same
     answers             answered calls of the lane's unfinished generations, by request id
     rolling             what the last `yield_window` decided generations were worth
     """
@@ -84,6 +86,7 @@ class Progress:
     decided_offset: int = -1
     kept_total: int = 0
     trained: dict[int, int] = field(default_factory=dict)
+    trained_to: dict[int, int] = field(default_factory=dict)
     answers: dict[str, CallAnswered] = field(default_factory=dict)
     pool: SeedPool = field(init=False)
     rolling: Rolling = field(init=False)
@@ -104,7 +107,8 @@ class Progress:
             ledger=self.ledger, rolling=self.rolling, next_number=self.next_number, style=self.style,
             generations=self.generations, candidates=self.candidates, generated_end=self.generated_end,
             decided_offset=self.decided_offset, kept_total=self.kept_total, trained=self.trained,
-            answers=self.answers, windows=sorted(self._windows), taken=self._lanes.last, missing=self._lanes.missing,
+            trained_to=self.trained_to, answers=self.answers,
+            windows=sorted(self._windows), taken=self._lanes.last, missing=self._lanes.missing,
             numbers=self._numbers, attempts=self._attempts, causes=self._causes,
         )  # fmt: skip
 
@@ -115,7 +119,7 @@ class Progress:
             lane, configured, state.rolling.window, ledger=state.ledger, next_number=state.next_number,
             style=state.style, generations=state.generations, candidates=state.candidates,
             generated_end=state.generated_end, decided_offset=state.decided_offset, kept_total=state.kept_total,
-            trained=state.trained, answers=state.answers, _windows=set(state.windows),
+            trained=state.trained, trained_to=state.trained_to, answers=state.answers, _windows=set(state.windows),
             _lanes=Lanes(state.taken, state.missing), _numbers=state.numbers, _attempts=state.attempts,
             _causes=state.causes,
         )  # fmt: skip
@@ -142,6 +146,7 @@ class Progress:
                 self._windows.add((event.epoch, event.window))
                 for row in (row for step in event.steps for row in step.rows):
                     self.trained[row.cluster] = self.trained.get(row.cluster, 0) + 1
+                    self.trained_to[row.cluster] = max(self.trained_to.get(row.cluster, -1), row.generated_offset)
             case None if record.topic == "generated":
                 self.generated_end = max(self.generated_end, record.offset + 1)
             case _:
@@ -151,6 +156,16 @@ class Progress:
     def filter_lag(self) -> int:
         """Generations on the log that the filter is not done with."""
         return self.generated_end - 1 - self.decided_offset
+
+    @property
+    def windows(self) -> int:
+        """Windows of epoch 1 in the training log."""
+        return len(self._windows)
+
+    @property
+    def untrained_at_most(self) -> int:
+        """Decided kept rows that are not in the training log; those that a trainer passed over count too."""
+        return max(0, self.kept_total - sum(self.trained.values()))
 
     def next_attempt(self, request_id: str) -> int:
         """The number of the next attempt at a request of this lane; the first is 1."""

@@ -6,14 +6,13 @@ on. The log stays the truth: a snapshot that does not fit the log is thrown away
 `seed-commands` holds one record a training window, and is always read whole.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from infra.log import LogReader
 from infra.record import Record
 from infra.settings import Settings
 from producers.progress import TOPICS, YIELD_WINDOW, Progress
 from producers.snapshots import Covered, SnapshotFile, covered_by
-from schemas.errors import RunError
 from schemas.events import RunConfigured
 
 _COVERED = tuple(topic for topic in TOPICS if topic != "seed-commands")
@@ -32,7 +31,6 @@ class ProgressReader:
         configured: RunConfigured,
         lane: str,
         *,
-        watch_kept: bool = False,
         yield_window: int = YIELD_WINDOW,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -45,7 +43,6 @@ class ProgressReader:
         self._since = self.from_start = 0
         self._starting = True
         self._reader = LogReader(settings, self._run, TOPICS, f"generator-{lane}")
-        self._kept = LogReader(settings, self._run, ["kept"], f"generator-{lane}-kept") if watch_kept else None
         try:
             self.progress = self._resumed() or self._from_start(Progress(lane, configured, yield_window))
             self.refresh()
@@ -73,16 +70,8 @@ class ProgressReader:
         self._last.clear()
         self._since = 0
 
-    def kept_ends(self) -> Mapping[int, int]:
-        """Records in each partition of `kept`."""
-        if self._kept is None:
-            raise RunError("The ends of `kept` were asked for without watching them; pass watch_kept.")
-        return {partition: end for (_, partition), end in self._kept.ends().items()}
-
     def close(self) -> None:
         self._reader.close()
-        if self._kept is not None:
-            self._kept.close()
 
     def _resumed(self) -> Progress | None:
         """The progress of a snapshot that fits the log."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
+from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog, number_or_none
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
         "sedi generate --max-kept 1000",
         "sedi generate --style two-step --lane second --max-calls 500",
         "sedi generate --backend transformers --model ./llama --batch 32",
+        "sedi generate --max-kept 1000 --max-ahead none",
         "sedi generate --forever --in-flight 64 --rpm 3000 --max-usd 200 --min-yield 0.05",
     )
     app.command("generate", epilog=examples)(generate_command)
@@ -80,7 +81,13 @@ def generate_command(
     ] = None,
     max_usd: Annotated[float | None, typer.Option("--max-usd", help="End when the run has spent so much.")] = None,
     max_generations: Annotated[int | None, typer.Option("--max-generations", help="End after so many.")] = None,
-    max_ahead: Annotated[int | None, typer.Option("--max-ahead", help="Wait while the trainer has more to do.")] = None,
+    max_ahead: Annotated[
+        str | None,
+        typer.Option(
+            "--max-ahead",
+            help="Wait while more kept rows are not trained yet, or `none`. Default: two training windows of rows.",
+        ),
+    ] = None,
     min_yield: Annotated[
         float | None, typer.Option("--min-yield", min=0, max=1, help="End when less of what is generated is kept.")
     ] = None,
@@ -117,7 +124,8 @@ def generate_command(
 
     Limits hold for the whole run, over restarts and over several generators; a call is made when its worst case fits.
     Ctrl-C or SIGTERM once writes what is in flight and ends; twice ends at once. Nothing that was answered is asked
-    again. It waits while the filter is behind. Calls in flight adapt to the endpoint, up to --in-flight.
+    again. It waits while the filter is behind and, where training replaces seeds, while the trainer is: --max-ahead
+    none for who only wants data. Calls in flight adapt to the endpoint, up to --in-flight.
     """
     import msgspec
 
@@ -125,7 +133,7 @@ def generate_command(
     from producers.backends.base import Sampling
     from producers.backends.recorded import RecordedOptions
     from producers.generator import GenerateOptions, generate
-    from producers.limits import Limits
+    from producers.limits import AHEAD_WINDOWS, Limits
     from producers.pace import PaceOptions
     from producers.retries import Retries
     from producers.stall import StallGuard
@@ -154,7 +162,8 @@ def generate_command(
         )
     limits = Limits(
         max_kept=max_kept, max_candidates=max_candidates, max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd,
-        max_generations=max_generations, max_ahead=max_ahead,
+        max_generations=max_generations,
+        max_ahead=None if max_ahead is None else number_or_none("--max-ahead", max_ahead, int),
     )  # fmt: skip
     options = GenerateOptions(
         run, lane, asking, recorded=answers, limits=limits, in_flight=in_flight,
@@ -165,6 +174,7 @@ def generate_command(
         ),
         retries=Retries(attempts=attempts, forever=forever),
         guard=StallGuard(min_yield, max_tokens_per_kept, yield_window),
+        ahead_windows=AHEAD_WINDOWS if max_ahead is None else None,
     )  # fmt: skip
 
     def told(event: InstructionsGenerated) -> None:
@@ -180,6 +190,8 @@ def generate_command(
                 f"were answered twice, for ${summary.repeated_usd:.4f}"
             )
         tell(f"{summary.generations} generations, {summary.instructions} instructions; ended: {summary.ended}")
+        if summary.waited_s:
+            tell("Waited " + ", ".join(f"{s:,.0f} s for the {who}" for who, s in summary.waited_s.items()))
         if summary.unfinished:
             tell(
                 f"{summary.unfinished} generations of the lane are begun and not written. What was answered of them "

@@ -63,8 +63,9 @@ def line(status: Status, progress: Progress) -> str:
     return (
         f"{progress.elapsed_s:4.0f} s  {progress.phase}: {status.generated} generated, {status.kept} kept "
         f"({percent(status.kept_share)}), {status.rejected_total} rejected, clusters {list(status.clusters)}, "
-        f"{status.steps} steps, {_windows(progress)} windows{training}, {status.replacements} seeds replaced, "
-        f"cost {_cost(status, progress)}" + (f" | {progress.training}" if progress.training else "")
+        f"{status.steps} steps, {_windows(progress)} windows{training}, {status.lag.untrained} rows to train on, "
+        f"{status.replacements} seeds replaced, cost {_cost(status, progress)}"
+        + (f" | {progress.training}" if progress.training else "")
     )
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from schemas.errors import ConfigurationError
 from schemas.topics import check_run_name
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from infra.source import Source
 
 DEFAULT_RUN = "demo"
+
+Number = TypeVar("Number", int, float)
 
 
 class ExitCode(IntEnum):
@@ -79,6 +82,16 @@ def source_of(
     from infra.source import KafkaSource
 
     return KafkaSource(cluster_of(bootstrap_servers, state_dir), run)
+
+
+def number_or_none(flag: str, text: str, kind: type[Number]) -> Number | None:
+    """The value of a flag that takes a number, or `none`. Raises ConfigurationError for anything else."""
+    if text == "none":
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        raise ConfigurationError(f"{flag} takes a number or `none`; {text!r} is neither.") from None
 
 
 def settings_of(bootstrap_servers: str | None = None, state_dir: Path | None = None, **flags: object) -> Settings:

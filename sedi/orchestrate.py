@@ -146,7 +146,9 @@ class Orchestra:
         self._supervisor.start("worker", ["worker", "--run", self._run])
         if self._options.trainer:
             self._supervisor.start("trainer", ["train", "--run", self._run, *self._options.train])
-        limits = self._options.limits()
+        limits = [*self._options.limits(), *self._options.ahead()]
+        if self._options.trainer and self._options.ahead():
+            self._say("The trainer passes rows over (--min-score), so the generator does not wait for it (--max-ahead)")
         self._supervisor.start("generator", ["generate", "--run", self._run, *limits, *self._options.generate])
 
     def _watch(self, watch: Watch) -> tuple[str, bool, bool]:

@@ -142,7 +142,11 @@ def show_report(found: Report) -> None:
         ("training", f"{found.steps:,} steps, {found.windows:,} windows, {found.epochs} epochs"),
         *_held_out(found),
         ("seeds replaced", found.replacements),
-        ("generations that used one", found.generations_with_replacement_seed),
+        ("generations from a replaced pool", _part(found.generations_after_replacement, found.after_replacement_share)),
+        (
+            "generations shown a new seed",
+            _part(found.generations_with_replacement_seed, found.with_replacement_seed_share),
+        ),
         ("duplicates dropped", _listed(found.duplicates)),
         ("unreadable", _listed(found.unreadable)),
         ("dead letters", _listed(found.dead_letters)),
@@ -187,6 +191,12 @@ def _held_out(found: Report) -> list[tuple[str, object]]:
     low, high = min(losses), max(losses)
     curve = bars([(loss - low) / (high - low) if high > low else 0.0 for loss in losses])
     return [("held-out loss", f"{before:.4f} (step {first}) to {after:.4f} (step {last}) on {rows:,} rows {curve}")]
+
+
+def _part(number: int, share: float | None) -> str:
+    from sedi.output import percent
+
+    return f"{number:,} ({percent(share)})"
 
 
 def _listed(numbers: dict[str, int]) -> str:

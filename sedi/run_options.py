@@ -64,6 +64,16 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         }  # fmt: skip
         return [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
 
+    def ahead(self) -> list[str]:
+        """Arguments of `sedi generate`: not to wait for a trainer that is not there, or that passes rows over."""
+        if self.trainer and not _gives(self.train, "--min-score"):
+            return []
+        return [] if _gives(self.generate, "--max-ahead") else ["--max-ahead", "none"]
+
+
+def _gives(words: Sequence[str], flag: str) -> bool:
+    return any(word == flag or word.startswith(f"{flag}=") for word in words)
+
 
 def read_options(preset: str | None, flags: Mapping[str, Any], policy: Sequence[str]) -> RunOptions:
     """The options of a preset (a name or a file), with flags that are not None, and `KEY=VALUE` policy fields.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog, settings_of
+from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog, number_or_none, settings_of
 
 if TYPE_CHECKING:
     from consumers.trainer.metrics import StepLine
@@ -35,7 +35,13 @@ def train_command(
     max_windows: Annotated[int | None, typer.Option("--max-windows", help="End after so many windows in all.")] = None,
     until_end: Annotated[bool, typer.Option("--until-end", help="End when all that is kept was trained.")] = False,
     last_batch: Annotated[bool, typer.Option("--last-batch", help="Train the incomplete last batch too.")] = False,
-    borrow_after: Annotated[float | None, typer.Option("--borrow-after", help="Seconds; default: wait.")] = None,
+    borrow_after: Annotated[
+        str | None,
+        typer.Option(
+            "--borrow-after",
+            help="Seconds without a whole batch after which empty clusters borrow, or `none`. Default: 30 when live.",
+        ),
+    ] = None,
     min_score: Annotated[
         float | None, typer.Option("--min-score", help="Only rows that a judge gave at least this; waits for scores.")
     ] = None,
@@ -93,8 +99,9 @@ def train_command(
     """Train on a run's kept rows, one of each cluster a batch, and log every window of steps.
 
     Goes on from its last checkpoint. Ctrl-C or SIGTERM ends it after the step, with a checkpoint. Waits for rows until
-    the run is stopped, unless told otherwise; --offline waits for nothing, and can train an archive or a file. The
-    output folder gets checkpoints, metrics.jsonl, TensorBoard's files and, at the end, the model with its card.
+    the run is stopped, unless told otherwise; a cluster that stays empty borrows from the fullest, since a generator
+    may be waiting for the next window. --offline waits for nothing, and can train an archive or a file. The output
+    folder gets checkpoints, metrics.jsonl, TensorBoard's files and, at the end, the model with its card.
     """
     import msgspec
 
@@ -113,7 +120,8 @@ def train_command(
         model = str(safetensors_folder(settings.cache_dir, tell))
     fields = {
         "run": run, "model": model, "output": output, "epochs": epochs, "max_steps": max_steps,
-        "max_windows": max_windows, "until_end": until_end, "last_batch": last_batch, "borrow_after_s": borrow_after,
+        "max_windows": max_windows, "until_end": until_end, "last_batch": last_batch,
+        "borrow_after_s": _borrow_after(borrow_after, live=not offline),
         "min_score": min_score, "judge": judge,
         "offline": offline, "from_files": from_files, "data": data, "batch_size": batch_size, "eval_file": eval_file,
         "eval_every": eval_every, "eval_rows": eval_rows, "tensorboard": tensorboard,
@@ -145,6 +153,15 @@ def train_command(
         tell(f"{summary.steps_now} steps, {summary.steps} in all; ended: {summary.reason}")
         if summary.model_folder is not None:
             tell(f"The model: {summary.model_folder}. Talk to it: sedi chat {summary.model_folder}")
+
+
+def _borrow_after(text: str | None, *, live: bool) -> float | None:
+    """The seconds that `--borrow-after` says; None: wait."""
+    from consumers.trainer.options import BORROW_AFTER_S
+
+    if text is None:
+        return BORROW_AFTER_S if live else None
+    return number_or_none("--borrow-after", text, float)
 
 
 def told(line: StepLine) -> str:

@@ -51,6 +51,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     name           what it is called in the comparison: the run's name, with a number where two are called the same
     calls          attempts by how they ended; those that were `answered` are what is compared
     prompt_tokens, completion_tokens, usd   of all answers
+    after_replacement_share   generations that sampled a pool in which training had replaced a seed, of all
     curve          some 200 points over the run, the last one among them
     seeds          those with a score, lowest first; of equal ones in the order of their ids
     """
@@ -62,6 +63,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float
     feedback: bool
     generations: int
+    after_replacement_share: float | None
     generated: int
     kept: int
     kept_share: float | None = msgspec.field(name="yield")
@@ -139,6 +141,7 @@ def read_side(source: Source, name: str | None = None, progress: Callable[[int],
         threshold=policy.threshold,
         feedback=policy.feedback,
         generations=counts.generations,
+        after_replacement_share=counts.after_replacement_share,
         generated=counts.generated - counts.undecided,
         kept=counts.kept,
         kept_share=counts.kept_share,

@@ -56,6 +56,7 @@ def _whole(found: Comparison) -> tuple[tuple[str, ...], ...]:
         row("mode", lambda side: side.mode),
         row("threshold", lambda side: f"{side.threshold:g}"),
         row("feedback", lambda side: "on" if side.feedback else "off"),
+        row("generations from a replaced pool", lambda side: _percent(side.after_replacement_share)),
         row("yield", lambda side: _percent(side.kept_share)),
         row("attempts at calls", lambda side: _count(side.calls.started)),
         row("parts not parsed", lambda side: _count(sum(side.unparsed.values()))),

@@ -13,6 +13,9 @@ Template = Literal["chat", "alpaca"]
 Precision = Literal["bf16", "fp32"]
 PrecisionChoice = Literal["auto", "bf16", "fp32"]
 Device = Literal["auto", "cpu", "cuda"]
+BORROW_AFTER_S = 30.0
+"""What a live training waits for a whole batch unless it is told otherwise, in seconds."""
+
 Reason = Literal["end_of_stream", "max_steps", "max_windows", "stopped"]
 
 
@@ -27,7 +30,8 @@ class TrainOptions:
     max_steps, max_windows steps and windows of the whole training (earlier sessions count) after which it ends
     until_end              end when all that is on `kept` has been trained, instead of waiting for more
     last_batch             train the last incomplete batch of the stream too
-    borrow_after_s         seconds without a whole batch after which empty clusters borrow; None: wait
+    borrow_after_s         seconds without a whole batch after which empty clusters borrow, or at once while a window
+                           of rows waits and no more come; None: wait (`sedi train` says BORROW_AFTER_S of a live one)
     min_score              train only rows that a judge gave at least this; rows wait until they are judged
     judge                  whose score counts; None: that of the first judge on the log
 

@@ -26,10 +26,15 @@ _WAIT_S = 0.25
 
 @dataclass(frozen=True)
 class Ends:
-    """What a live stream does without a whole batch; see TrainOptions."""
+    """What a live stream does without a whole batch; see TrainOptions.
+
+    window_rows   with `borrow_after_s`: rows at hand from which on nothing is waited for any more once no further rows
+                  come, so that a generator that waits for the next window is not waited for. None: time alone decides
+    """
 
     last_batch: bool = False
     borrow_after_s: float | None = None
+    window_rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,9 @@ class RowStream:
         *,
         encode: Callable[[InstructionKept], Encoded],
         say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._feed = feed
         self._world = world
         self._ends = ends
@@ -80,6 +87,8 @@ class RowStream:
         self._clusters = clusters_of_rank(world.rank, world.size, clusters)
         self._batch_size = batch_size
         self._of_each = batch_size // clusters
+        # Each rank looks at its own share of the rows: if all together have a window, one of them has its share of it.
+        self._deep = None if ends.window_rows is None else -(-ends.window_rows // world.size)
         self._queues = BatchQueues(self._clusters)
         self._last_batch = ends.last_batch
         self._over = False  # the ranks have agreed that nothing more comes in this pass
@@ -98,7 +107,7 @@ class RowStream:
 
     def next_batch(self, stop: Callable[[], bool]) -> Share | Literal["end", "stop"]:
         """The next batch; waits for rows (all ranks). `stop` when any rank's `stop` says so; then nothing is taken."""
-        since, told, waited = time.monotonic(), False, False
+        since, told, waited = self._clock(), False, False
         while True:
             fed = self._read(_WAIT_S if waited else 0.0)
             offers = self._offers(
@@ -106,7 +115,7 @@ class RowStream:
                     self._queues.waiting,
                     fed.at_end,
                     stop(),
-                    self._patience_is_over(since),
+                    self._patience_is_over(since, nothing_came=waited and not fed.rows),
                     notes=fed.notes,
                     unjudged=fed.unjudged,
                 )
@@ -185,12 +194,17 @@ class RowStream:
         of_all = [row for rows in self._world.all_gather(trained) for row in rows]
         return Share(mine, tuple(sorted(of_all, key=lambda each: each.row.slot)), waited)
 
-    def _patience_is_over(self, since: float) -> bool:
+    def _patience_is_over(self, since: float, *, nothing_came: bool) -> bool:
+        """Whether empty clusters borrow now. `nothing_came`: rows were waited for just now, in vain."""
         patience = self._ends.borrow_after_s
-        return patience is not None and time.monotonic() - since >= patience
+        if patience is None:
+            return False
+        if nothing_came and self._deep is not None and sum(self._queues.waiting.values()) >= self._deep:
+            return True
+        return self._clock() - since >= patience
 
     def _tell(self, since: float, offers: Sequence[Offer]) -> bool:
-        if time.monotonic() - since < 1.0:
+        if self._clock() - since < 1.0:
             return False
         waiting, unjudged = waiting_of(offers), sum(offer.unjudged for offer in offers)
         judge = f" {unjudged} rows wait for their score: is `sedi judge` at work?" if unjudged else ""

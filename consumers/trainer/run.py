@@ -94,7 +94,7 @@ def train(
             world,
             origin.policy.clusters,
             origin.policy.batch_size,
-            Ends(options.last_batch, options.borrow_after_s),
+            Ends(options.last_batch, options.borrow_after_s, origin.policy.window_steps * origin.policy.batch_size),
             encode=lambda row: encode(row, tokenizer, template, options.max_length),
             say=say,
         )

@@ -91,6 +91,7 @@ class LongRun:
         crew.add(
             "generator", "generate", "--style", "alpaca", "--recorded", str(self.folder / "answers.jsonl"),
             "--concurrency", str(self.concurrency), "--max-generations", str(self.generations),
+            "--max-ahead", "none",  # the trainer ends before it
             environment={"SEDI_MAX_FILTER_LAG": "64"},
         )  # fmt: skip
         crew.add(

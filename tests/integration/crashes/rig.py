@@ -49,7 +49,8 @@ class CrashRig:
     def start_generator(self, deaths: Deaths = (), lag: int = 10_000) -> None:
         self.crew.add(
             "generator", "generate", "--style", "alpaca", "--recorded", "answers.jsonl", "--concurrency", "4",
-            "--max-generations", str(self.generations), deaths=deaths, environment={"SEDI_MAX_FILTER_LAG": str(lag)},
+            "--max-generations", str(self.generations), "--max-ahead", "none",
+            deaths=deaths, environment={"SEDI_MAX_FILTER_LAG": str(lag)},
         )  # fmt: skip
 
     def start_trainer(self, deaths: Deaths = ()) -> None:

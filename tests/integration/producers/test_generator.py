@@ -151,7 +151,7 @@ def test_it_waits_for_a_filter_that_is_behind(rig: Rig) -> None:
 def test_it_waits_for_a_trainer_that_is_behind(rig: Rig) -> None:
     recorded = RecordedOptions(rig.answers(20))
     with rig.writer() as writer:
-        for number in range(22):
+        for number in range(24):
             id = ids.instruction_id(ids.generation_id("other", 0), number)
             kept = InstructionKept(
                 id=id,
@@ -159,21 +159,23 @@ def test_it_waits_for_a_trainer_that_is_behind(rig: Rig) -> None:
                 input="",
                 output="o",
                 generation_id="g",
-                generated_offset=0,
-                place=number,
+                generated_offset=number,
+                place=0,
                 cluster=number % 2,
                 classifier_offset=0,
             )
             writer.write(kept, key=id, id=id, partition=number % 2)
+    decide(rig, 23, kept_total=24)
+    found = []
     generator = threading.Thread(
-        target=lambda: rig.generate(options(rig, recorded, Limits(max_generations=3, max_ahead=20)))
+        target=lambda: found.append(rig.generate(options(rig, recorded, Limits(max_generations=3), ahead_windows=1)))
     )
     generator.start()
     try:
         time.sleep(1.5)
-        assert rig.generations() == [], "22 rows could be trained now"
+        assert rig.generations() == [], "24 rows are more than the 20 of a window"
     finally:
-        row = BatchRow(id="i", slot=0, cluster=0, generated_offset=0)
+        row = BatchRow(id="i", slot=0, cluster=0, generated_offset=4)
         step = StepLogged(
             step=1,
             loss=1.0,
@@ -182,13 +184,14 @@ def test_it_waits_for_a_trainer_that_is_behind(rig: Rig) -> None:
             learning_rate=0.1,
             tokens=1,
             seconds=1.0,
-            rows=(row, msgspec.structs.replace(row, cluster=1)),
+            rows=(row, msgspec.structs.replace(row, cluster=1, generated_offset=1)),
         )
         with rig.writer() as writer:
             window = TrainingLogged(window=0, epoch=1, model="m", steps=(step,))
             writer.write(window, key="w", id=ids.window_id(1, 0))
         generator.join(120)
-    assert len(rig.generations()) == 3, "20 are not more than 20"
+    assert len(rig.generations()) == 3, "training has passed three rows of one cluster, one of the other: 20 are left"
+    assert found[0].waited_s["trainer"] > 1.0
 
 
 def test_replaced_seeds_are_shown_from_the_next_generation_on(rig: Rig) -> None:

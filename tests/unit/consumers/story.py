@@ -115,7 +115,12 @@ class Story:
         self.tell(event, id=ids.child(request, f"failed/{attempt}"), key=request)
 
     def generate(
-        self, number: int, seeds: tuple[str, ...] = ("seed-0", "seed-1"), count: int = 3, unparsed: int = 0
+        self,
+        number: int,
+        seeds: tuple[str, ...] = ("seed-0", "seed-1"),
+        count: int = 3,
+        unparsed: int = 0,
+        commands_offset: int = -1,
     ) -> Written:
         """A generation with its call."""
         self.call(number)
@@ -129,7 +134,7 @@ class Story:
             model="m",
             parameters={},
             seed_ids=seeds,
-            seed_commands_offset=-1,
+            seed_commands_offset=commands_offset,
             answers=(answer,),
             instructions=tuple(
                 Instruction(instruction=f"Task {place} of {number}", output="done") for place in range(count)

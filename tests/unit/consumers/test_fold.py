@@ -9,6 +9,7 @@ from consumers.report import report_of
 from consumers.seed_table import by_score, replacement_rows, seed_rows
 from consumers.status import BrokerHealth, RecentEvents, status_of
 from schemas.events import GenerationHalted, RunStarted, RunStopped
+from schemas.seeds import SeedTask
 from sedi.report import show_report
 from sedi.status import _shown
 from tests.unit.consumers.story import START_MS, Story, record, short_run
@@ -34,6 +35,28 @@ def test_the_report_of_a_short_run_has_every_number_of_it() -> None:
     assert report["generations_with_replacement_seed"] == 1
     assert report["yield"] == 0.5
     assert "seeds" not in report
+
+
+def test_generations_count_by_whether_training_had_changed_their_pool_and_by_whether_they_were_shown_that(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    story = Story()
+    story.configure()
+    for offset in range(3):
+        story.generate(offset)
+    story.replace(0, {})
+    story.replace(1, {"seed-1": SeedTask(id="new-1", instruction="Task 0 of 0", output="done")})
+    story.generate(3, commands_offset=0)
+    story.generate(4, commands_offset=1)
+    story.generate(5, ("new-1", "seed-0"), commands_offset=1)
+
+    report = report_of(folded(story))
+
+    assert (report.generations_after_replacement, report.generations_with_replacement_seed) == (2, 1)
+    assert report.after_replacement_share == pytest.approx(2 / 6)
+    assert report.with_replacement_seed_share == pytest.approx(1 / 6)
+    show_report(report)
+    assert "2 (33.3 %)" in capsys.readouterr().out
 
 
 def test_the_report_of_a_run_that_has_not_begun_knows_no_yield_and_costs_nothing() -> None:

@@ -3,13 +3,13 @@
 import pytest
 
 from producers.backends.base import Message, Request, Sampling
-from producers.limits import Limits, ahead
+from producers.limits import AHEAD_WINDOWS, Limits
 from producers.progress import Progress
 from producers.worst import Asked, Prices, Worst, larger, worst_case
 from schemas.errors import ConfigurationError
-from schemas.policy import Policy
+from schemas.policy import Policy, policy_for
 from tests.unit.producers.memory_log import MemoryLog, configured
-from tests.unit.producers.test_progress import started, write
+from tests.unit.producers.test_progress import rejected, started, write
 
 
 def progress(**state: object) -> Progress:
@@ -28,7 +28,7 @@ def spent(usd: float, unknown: int = 0) -> Progress:
 def test_without_limits_nothing_is_reached() -> None:
     assert Limits().reached(spent(1e9)) is None
     assert Limits().complete(progress(generations=10**9), 10**9) is None
-    assert Limits().wait(progress(generated_end=10**9), None) is None
+    assert Limits().wait(progress(generated_end=10**9), None, 17) is None
 
 
 def test_kept_instructions_are_limited() -> None:
@@ -66,29 +66,38 @@ def test_generations_are_limited_over_all_lanes() -> None:
 
 
 def test_a_filter_that_is_behind_is_waited_for() -> None:
-    assert Limits(max_filter_lag=2).wait(progress(generated_end=3, decided_offset=0), None) is None
-    assert Limits(max_filter_lag=2).wait(progress(generated_end=4, decided_offset=0), None) == "filter"
+    assert Limits(max_filter_lag=2).wait(progress(generated_end=3, decided_offset=0), None, 17) is None
+    assert Limits(max_filter_lag=2).wait(progress(generated_end=4, decided_offset=0), None, 17) == "filter"
 
 
 def test_a_trainer_that_is_behind_is_waited_for() -> None:
-    made = progress(trained={0: 1, 1: 1})
-    assert ahead(made, {0: 5, 1: 4}) == 6
-    assert Limits(max_ahead=6).wait(made, {0: 5, 1: 4}) is None
-    assert Limits(max_ahead=5).wait(made, {0: 5, 1: 4}) == "trainer"
+    assert Limits(max_ahead=6).wait(progress(), 6, 17) is None
+    assert Limits(max_ahead=5).wait(progress(), 6, 17) == "trainer"
+    assert Limits().wait(progress(), 10**9, 17) is None
 
 
-def test_rows_that_the_trainer_cannot_use_yet_are_not_waited_for() -> None:
-    assert ahead(progress(), {0: 1000, 1: 0}) == 0
+def test_what_is_written_and_not_decided_counts_as_ahead_of_the_trainer_at_what_is_kept_on_average() -> None:
+    made = progress(generated_end=2)
+    assert Limits(max_ahead=74).wait(made, 40, 17) is None
+    assert Limits(max_ahead=73).wait(made, 40, 17) == "filter", "two times 17 may be kept"
+    for offset in range(21):
+        made.rolling.decide(rejected(offset, kept_total=5 * offset))
+    assert Limits(max_ahead=50).wait(made, 40, 17) is None
+    assert Limits(max_ahead=49).wait(made, 40, 17) == "filter"
 
 
-def test_rows_that_were_borrowed_from_a_cluster_do_not_count_below_none() -> None:
-    assert ahead(progress(trained={0: 9}), {0: 5, 1: 3}) == 0
-
-
-def test_a_trainer_must_be_able_to_tell_of_its_progress() -> None:
-    with pytest.raises(ConfigurationError, match="Give 160 or more"):
+def test_a_trainer_must_be_able_to_log_its_progress() -> None:
+    with pytest.raises(ConfigurationError, match="Give 160 or more, or `none`"):
         Limits(max_ahead=159).check(Policy(), priced=False)
     Limits(max_ahead=160).check(Policy(), priced=False)
+
+
+def test_the_loop_is_closed_at_two_windows_where_training_feeds_back_and_nobody_says_otherwise() -> None:
+    assert Limits().closing_the_loop(Policy(), AHEAD_WINDOWS).max_ahead == 320
+    assert Limits().closing_the_loop(policy_for(clusters=4, batch_size=8, window_steps=5), 2).max_ahead == 80
+    assert Limits(max_ahead=160).closing_the_loop(Policy(), AHEAD_WINDOWS).max_ahead == 160
+    assert Limits().closing_the_loop(Policy(), None).max_ahead is None
+    assert Limits().closing_the_loop(policy_for("self-instruct"), AHEAD_WINDOWS).max_ahead is None
 
 
 CALL = Worst(100, 0.01)

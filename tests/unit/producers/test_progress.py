@@ -93,7 +93,7 @@ def replaced(window: int, victim: str, by: str) -> ReplaceSeeds:
 
 
 def trained(window: int, clusters: tuple[int, ...], epoch: int = 1) -> TrainingLogged:
-    rows = tuple(BatchRow(id="i", slot=0, cluster=cluster, generated_offset=0) for cluster in clusters)
+    rows = tuple(BatchRow(id="i", slot=0, cluster=cluster, generated_offset=7 * window) for cluster in clusters)
     step = StepLogged(
         step=1, loss=1.0, loss_variance=0.0, grad_norm=1.0, learning_rate=0.1, tokens=1, seconds=1.0, rows=rows
     )
@@ -160,6 +160,10 @@ def test_the_filters_lag_is_what_it_has_not_decided() -> None:
 def test_rows_of_the_first_epoch_are_counted_by_cluster_once() -> None:
     progress = progress_of(trained(0, (0, 1)), trained(1, (1, 1)), trained(1, (1, 1)), trained(0, (0, 0), epoch=2))
     assert progress.trained == {0: 1, 1: 3}
+    assert progress.trained_to == {0: 0, 1: 7}
+    assert progress.windows == 2
+    progress.kept_total = 9
+    assert progress.untrained_at_most == 5
 
 
 def test_new_generations_are_shown_the_seeds_in_force() -> None:

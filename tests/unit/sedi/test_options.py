@@ -18,8 +18,10 @@ from schemas.errors import (
     TrainerError,
 )
 from sedi.main import exit_code_of, main
-from sedi.options import ExitCode
+from sedi.options import ExitCode, number_or_none
+from sedi.run_options import RunOptions
 from sedi.times import timestamp_ms
+from sedi.train import _borrow_after
 
 COMMANDS = (
     ["worker"], ["generate"], ["judge"], ["train"], ["status"], ["tail"], ["report"], ["doctor"], ["seeds", "list"],
@@ -58,6 +60,37 @@ def test_every_command_has_help_with_an_example_its_exit_codes_and_json(
 def test_wrong_usage_is_told_on_standard_error_and_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "--rum", "demo"]) == ExitCode.USAGE
     assert "No such option: --rum" in capsys.readouterr().err
+
+
+def test_a_flag_that_takes_a_number_or_none_takes_nothing_else() -> None:
+    assert number_or_none("--max-ahead", "320", int) == 320
+    assert number_or_none("--borrow-after", "0.5", float) == 0.5
+    assert number_or_none("--max-ahead", "none", int) is None
+    with pytest.raises(ConfigurationError, match="--max-ahead takes a number or `none`; 'all' is neither"):
+        number_or_none("--max-ahead", "all", int)
+
+
+def test_a_live_training_borrows_after_half_a_minute_unless_it_is_told_otherwise() -> None:
+    assert _borrow_after(None, live=True) == 30.0
+    assert _borrow_after(None, live=False) is None
+    assert _borrow_after("none", live=True) is None
+    assert _borrow_after("3", live=False) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        (RunOptions(), []),
+        (RunOptions(trainer=False), ["--max-ahead", "none"]),
+        (RunOptions(train=("--min-score", "4")), ["--max-ahead", "none"]),
+        (RunOptions(train=("--min-score=4",)), ["--max-ahead", "none"]),
+        (RunOptions(train=("--min-score=4",), generate=("--max-ahead", "5000")), []),
+    ],
+)
+def test_a_runs_generator_waits_for_its_trainer_when_there_is_one_that_trains_every_row(
+    options: RunOptions, arguments: list[str]
+) -> None:
+    assert options.ahead() == arguments
 
 
 @pytest.mark.parametrize(

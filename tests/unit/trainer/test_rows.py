@@ -217,3 +217,33 @@ def test_what_a_feed_has_to_say_is_said_and_counted() -> None:
     stream.close()
     assert said == ["offset 3 cannot be read"]
     assert stream.unreadable == 1
+
+
+class InTurn(MemoryFeed):
+    """A log that is read one cluster after the other."""
+
+    def take(self, wait_s: float, to_end: bool = False) -> Fed:
+        ends, unread = self._ends, [cluster for cluster, end in self._ends.items() if self._next[cluster] < end]
+        self._ends = {cluster: ends[cluster] for cluster in unread[:1]}
+        fed = super().take(wait_s)
+        self._ends = ends
+        return Fed(fed.rows)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_an_empty_cluster_borrows_at_once_while_a_window_of_rows_waits_but_not_before_its_own_were_read(
+    size: int,
+) -> None:
+    def work(world: World) -> Batches:
+        ends = Ends(borrow_after_s=30.0, window_rows=2 * CLUSTERS)
+        stream = RowStream(
+            InTurn(LOG), world, CLUSTERS, CLUSTERS, ends, encode=encode, say=lambda _: None, clock=lambda: 0.0
+        )
+        stream.open({})
+        shares = [stream.next_batch(never) for _ in range(8 + 3)]
+        stream.close()
+        return [tuple(each.row for each in share.batch) for share in shares if not isinstance(share, str)]
+
+    batches = Together(size).run(work)[0]
+    borrowed = [sum(row.is_borrowed(CLUSTERS) for row in batch) for batch in batches]
+    assert borrowed == [0] * 8 + [2] * 3, "the smaller clusters have eight rows each, the others eighteen and sixteen"

@@ -1,0 +1,72 @@
+"""How far a generator is ahead of the trainer: kept rows that training has not reached.
+
+A row is behind the trainer once it, or a later row of its cluster, stands in a logged batch. So rows that a trainer
+passes over, because a judge scored them too low, hold nobody back once it has passed them. The training log names the
+generation of each trained row and not its place in it, so of a generation that was trained in part the other rows of
+the same cluster count as behind too. Rows that are trained and not logged yet (the trainer logs whole windows) count as
+ahead.
+
+`Progress.untrained_at_most` bounds the number from above without reading a row; the rows are read, from the last
+trained ones on, only once that bound is too high to decide by.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+
+from infra.log import LogReader
+from infra.settings import Settings
+from schemas.events import InstructionKept
+
+
+class Untrained:
+    """The rows by cluster: a fold of `kept`, each partition in its order, repeats dropped."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, deque[int]] = {}
+        self._last: dict[int, tuple[int, int]] = {}
+
+    def keep(self, row: InstructionKept) -> None:
+        """Take a row into account."""
+        key = row.generated_offset, row.place
+        if key > self._last.get(row.cluster, (-1, -1)):
+            self._last[row.cluster] = key
+            self._waiting.setdefault(row.cluster, deque()).append(row.generated_offset)
+
+    def count(self, trained_to: Mapping[int, int]) -> int:
+        """Rows of later generations than the last trained one of their cluster, which must never go back."""
+        for cluster, waiting in self._waiting.items():
+            last = trained_to.get(cluster, -1)
+            while waiting and waiting[0] <= last:
+                waiting.popleft()
+        return sum(map(len, self._waiting.values()))
+
+
+class UntrainedReader:
+    """Keeps an `Untrained` up to date from the log; one thread at a time. It connects when it is first asked."""
+
+    def __init__(self, settings: Settings, run: str, lane: str) -> None:
+        self._settings = settings
+        self._run = run
+        self._component = f"generator-{lane}-untrained"
+        self._rows = Untrained()
+        self._reader: LogReader | None = None
+
+    def count(self, trained: Mapping[int, int], trained_to: Mapping[int, int]) -> int:
+        """Kept rows that training has not reached.
+
+        trained      rows in the training log, by cluster
+        trained_to   the `generated` offset of the last of them
+        """
+        if self._reader is None:
+            self._reader = LogReader(self._settings, self._run, ["kept"], self._component)
+            for (topic, cluster), end in self._reader.ends().items():
+                # At least so many rows stand before the first that is not trained.
+                self._reader.seek(topic, cluster, min(trained.get(cluster, 0), end))
+        for record in self._reader.read_to_end():
+            if isinstance(record.event, InstructionKept):
+                self._rows.keep(record.event)
+        return self._rows.count(trained_to)
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
