@@ -45,11 +45,13 @@ class RunConfigured(Event, frozen=True, kw_only=True):
 class Classifier(msgspec.Struct, frozen=True, kw_only=True):
     """A fitted classifier, as numbers; `streams.core.clusters` says how it maps a text to a cluster.
 
-    vocabulary   n-gram of each column
-    idf          weight of each column, [columns]
-    components   axes of the PCA over the columns, [axes][columns]
-    means        what is subtracted on each axis, [axes]
-    cuts         where each node of the tree is cut, level by level: [1], [2], [4], ... values
+    vocabulary     n-gram of each column; of `embeddings` none, their dimensions are the columns
+    idf            weight of each column, [columns]; of `embeddings` none
+    components     axes of the PCA over the columns, [axes][columns]
+    means          what is subtracted on each axis, [axes]
+    cuts           where each node of the tree is cut, level by level: [1], [2], [4], ... values
+    vectorizer     what the columns are: `tfidf` of character n-grams, or sentence `embeddings`
+    model_sha256   of the weights of the model that makes the embeddings; None: `tfidf`
     """
 
     ngrams: tuple[int, int]
@@ -58,10 +60,17 @@ class Classifier(msgspec.Struct, frozen=True, kw_only=True):
     components: tuple[tuple[float, ...], ...]
     means: tuple[float, ...]
     cuts: tuple[tuple[float, ...], ...]
+    vectorizer: Literal["tfidf", "embeddings"] = "tfidf"
+    model_sha256: str | None = None
 
     def __post_init__(self) -> None:
         columns, axes = len(self.vocabulary), len(self.components)
-        if {len(self.idf), *map(len, self.components)} - {columns}:
+        if (self.vectorizer == "embeddings") != (self.model_sha256 is not None):
+            raise ValueError("a classifier of embeddings, and no other, needs the SHA-256 of their model")
+        if self.vectorizer == "embeddings":
+            if self.vocabulary or self.idf or len(set(map(len, self.components))) > 1:
+                raise ValueError("a classifier of embeddings needs components of one length and has no n-grams")
+        elif {len(self.idf), *map(len, self.components)} - {columns}:
             raise ValueError(f"a classifier of {columns} columns needs an idf and a component on each axis for each")
         if len(self.means) != axes or [len(level) for level in self.cuts] != [2**axis for axis in range(axes)]:
             raise ValueError(f"a classifier of {axes} axes needs {axes} means, and cuts for 1, 2, 4, ... nodes")

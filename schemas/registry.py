@@ -25,7 +25,7 @@ def _spec(cls: type[Event], topic: str, version: int = 1) -> EventSpec:
 
 _ALL = (
     _spec(events.RunConfigured, "run", 2),
-    _spec(events.ClassifierFitted, "run"),
+    _spec(events.ClassifierFitted, "run", 2),
     _spec(events.RunStarted, "run"),
     _spec(events.RunStopped, "run"),
     _spec(events.GenerationHalted, "run"),

@@ -39,8 +39,14 @@ def _one_row_a_cluster(data: Json) -> Json:
     return data | {"policy": policy_from_v1(data["policy"])}
 
 
+def _of_ngrams(data: Json) -> Json:
+    """Version 2 names the vectorizer; before, there was one."""
+    return data | {"classifier": data["classifier"] | {"vectorizer": "tfidf", "model_sha256": None}}
+
+
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("CallStarted", 1): _without_kept_shown,
+    ("ClassifierFitted", 1): _of_ngrams,
     ("InstructionsGenerated", 1): _without_kept_shown,
     ("RunConfigured", 1): _one_row_a_cluster,
     ("TrainingLogged", 1): _without_what_was_fed,

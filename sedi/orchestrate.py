@@ -76,6 +76,7 @@ def prepare(settings: Settings, run: str, options: RunOptions, say: Say) -> Poli
     A run that is there goes on with its own policy and seeds, unless the options name some; these must be the same.
     """
     from infra import broker
+    from infra.embeddings import embedder_for
     from streams.core.decider import first_classifier
 
     if settings.is_local:
@@ -85,7 +86,8 @@ def prepare(settings: Settings, run: str, options: RunOptions, say: Say) -> Poli
         policy, seeds = there.policy, there.seeds
     else:
         policy, seeds = policy_of(options), seeds_of(options, settings)
-    if configure_run(settings, run, policy, seeds, _versions(), classifier=first_classifier(policy, seeds)):
+    classifier = first_classifier(policy, seeds, embedder_for(policy))
+    if configure_run(settings, run, policy, seeds, _versions(), classifier=classifier):
         say(f"Run {run} is new: mode {policy.mode}, threshold {policy.threshold}, {policy.clusters} clusters, "
             f"batch {policy.batch_size}, "
             f"{len(seeds)} seeds")  # fmt: skip

@@ -29,6 +29,7 @@ from consumers.replay.repeats import Said
 from consumers.replay.result import Audit
 from consumers.replay.streams import EndOfVerdicts, Rows, Stream, Verdicts, content, row_of
 from consumers.replay.windows import Feedback
+from infra.embeddings import embedder_for
 from infra.record import Record
 from infra.source import Reading
 from schemas import ids
@@ -65,7 +66,7 @@ class Auditor:
         conducting: bool = True,
     ) -> None:
         self.configured = configured
-        self.state: FilterState = decider.initial_state(configured)
+        self.state: FilterState = decider.initial_state(configured, embedder_for(configured.policy))
         self.findings = Findings(self._now, conducting)
         self.digests = Digests()
         self.timestamp_ms = 0

@@ -5,7 +5,7 @@ from math import isclose
 
 import msgspec
 
-from consumers.replay.digests import Digests
+from consumers.replay.digests import Digests, classifier_content
 from consumers.replay.findings import Findings
 from consumers.replay.repeats import Said
 from consumers.replay.streams import Stream
@@ -62,12 +62,12 @@ class Classifiers:
 
     def _due(self, offset: int, state: FilterState) -> ClassifierFitted | None:
         if offset == 0:
-            return decider.first_classifier(self._configured.policy, self._configured.seeds)
+            return decider.first_classifier(self._configured.policy, self._configured.seeds, state.embedder)
         return decider.due_classifier(state)
 
     def _use(self, classifier: ClassifierFitted | None, state: FilterState) -> None:
         if classifier is not None:
-            self._digests.add("run", _encode(classifier))
+            self._digests.add("run", classifier_content(classifier))
             decider.use_classifier(state, classifier)
 
     def _diverged(self, offset: int, what: str) -> None:
@@ -84,7 +84,7 @@ def _close(recorded: ClassifierFitted, decided: ClassifierFitted) -> bool:
     if recorded == decided:
         return True
     one, other = recorded.classifier, decided.classifier
-    if (one.ngrams, one.vocabulary) != (other.ngrams, other.vocabulary):
+    if any(getattr(one, name) != getattr(other, name) for name in ("ngrams", "vocabulary", "vectorizer", "model_sha256")):
         return False
     if msgspec.structs.replace(recorded, classifier=other) != decided:
         return False

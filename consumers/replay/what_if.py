@@ -14,6 +14,7 @@ import msgspec
 
 from consumers.replay.findings import Findings, State
 from consumers.replay.streams import EndOfVerdicts, Rows, Stream, Verdicts
+from infra.embeddings import embedder_for
 from infra.record import Record
 from infra.run import configuration
 from infra.source import Reading, Source
@@ -159,7 +160,8 @@ class _Comparison:
         self._training = streams["training-log", 0]
         self._commands = streams["seed-commands", 0]
         self._windows: dict[int, TrainingLogged] = {}
-        self._state: FilterState = decider.initial_state(msgspec.structs.replace(configured, policy=policy))
+        decided_otherwise = msgspec.structs.replace(configured, policy=policy)
+        self._state: FilterState = decider.initial_state(decided_otherwise, embedder_for(policy))
         self._pool = SeedPool.of(configured.seeds)
         self._real_pool = SeedPool.of(configured.seeds)
         self._command = self._next_command()
@@ -169,7 +171,10 @@ class _Comparison:
         self._usd: float | None = 0.0
 
     def run(self, progress: Progress) -> WhatIf:
-        decider.use_classifier(self._state, decider.first_classifier(self._policy, self._configured.seeds))
+        state = self._state
+        decider.use_classifier(
+            state, decider.first_classifier(self._policy, self._configured.seeds, state.embedder)
+        )
         offset = 0
         while offset < self._end:
             record = self._generated.take()

@@ -1,7 +1,7 @@
 """The classifier: which of a run's clusters an instruction belongs to (paper, Diversity-based Filtering).
 
-Texts become TF-IDF vectors of character n-grams, PCA reduces them to log2(clusters) axes, and the cell in that space
-is the cluster. `literal` cuts every axis at zero, so a cell is a quadrant. `nested` cuts each axis at the median of its
+Texts become TF-IDF vectors of character n-grams, or sentence embeddings (`streams.core.embeddings`), PCA reduces them to
+log2(clusters) axes, and the cell in that space is the cluster. `literal` cuts every axis at zero, so a cell is a quadrant. `nested` cuts each axis at the median of its
 parent's half: the first axis once, the second once in each half, and so on; cells are equal on what was fitted.
 `balanced` cuts the same tree at other quantiles, so that the rows up to the next fit fill the clusters that are behind:
 what is in a partition stays there, so equal cells alone never make good what earlier fits did unevenly.
@@ -18,9 +18,12 @@ from functools import cached_property, lru_cache
 from itertools import chain, count, islice, takewhile
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from schemas.errors import ConfigurationError
 from schemas.events import Classifier
 from schemas.policy import Policy
+from streams.core.embeddings import Embedder, Projection, embed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,15 +43,17 @@ _CALM = 600  # see _marks
 
 
 class ClusterModel:
-    """A classifier ready to be applied; holds nothing that its numbers do not say."""
+    """A classifier ready to be applied; holds nothing that its numbers and the embedder that they name do not say."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Classifier, embedder: Embedder | None = None) -> None:
+        """`embedder`: of the model that a classifier of embeddings was fitted on; others need none."""
         self._numbers = classifier
+        self._projection = Projection(classifier, embedder) if classifier.vectorizer == "embeddings" else None
         self._column = {term: column for column, term in enumerate(classifier.vocabulary)}
         self._known: dict[str, Columns] = {}  # most words come again and again
 
-    def __reduce__(self) -> tuple[type["ClusterModel"], tuple[Classifier]]:
-        return ClusterModel, (self._numbers,)
+    def __reduce__(self) -> tuple[type["ClusterModel"], tuple[Classifier, Embedder | None]]:
+        return ClusterModel, (self._numbers, self._projection and self._projection.embedder)
 
     @cached_property
     def _weights(self) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
@@ -72,6 +77,8 @@ class ClusterModel:
 
     def coordinates(self, text: str) -> tuple[float, ...]:
         """The text's place on each PCA axis."""
+        if self._projection is not None:
+            return self._projection.coordinates_of(self._projection.embedder([text]))[0]
         import numpy as np
 
         means = self._numbers.means
@@ -93,7 +100,12 @@ class ClusterModel:
         return tuple((total / norm if norm else 0.0) - mean for total, mean in zip(sums, means, strict=True))
 
     def coordinates_of(self, counts: Any) -> list[tuple[float, ...]]:
-        """`coordinates` of many texts at once, bit for bit; `counts`: sparse [texts][columns] of their n-grams."""
+        """`coordinates` of many texts at once, bit for bit.
+
+        `counts`: sparse [texts][columns] of their n-grams, or their embeddings, [texts][dimensions].
+        """
+        if self._projection is not None:
+            return self._projection.coordinates_of(counts)
         import numpy as np
 
         counts = counts.sorted_indices()  # sums go by column
@@ -146,10 +158,13 @@ def _ngrams_of(word: str, low: int, high: int) -> tuple[str, ...]:
 _ngrams_of_known = lru_cache(maxsize=WORDS_KNOWN)(_ngrams_of)
 
 
-def fit(texts: Sequence[str], policy: Policy, sizes: Sequence[int] | None = None) -> Classifier:
+def fit(
+    texts: Sequence[str], policy: Policy, sizes: Sequence[int] | None = None, embedder: Embedder | None = None
+) -> Classifier:
     """Fit the policy's classifier on texts, all of them or an even stride through at most MAX_TEXTS.
 
     `sizes`: rows in each cluster so far, [clusters]; None: none yet. Only `balanced` heeds them.
+    `embedder`: what `vectorizer=embeddings` needs.
     Raises ConfigurationError when there are too few different texts for the axes.
     """
     axes = policy.axes
@@ -161,36 +176,45 @@ def fit(texts: Sequence[str], policy: Policy, sizes: Sequence[int] | None = None
             f"there are {len(set(texts))}. Give more seeds or fewer clusters."
         )
     from sklearn.decomposition import PCA
-    from sklearn.feature_extraction.text import TfidfTransformer
 
     sample = [texts[place * len(texts) // MAX_TEXTS] for place in range(MAX_TEXTS)] if len(texts) > MAX_TEXTS else texts
-    vocabulary, counts = _term_counts(sample)
-    if min(counts.shape) <= axes:
-        raise ConfigurationError(
-            f"{policy.clusters} clusters need more than {axes} different pieces of words in the seeds to be fitted "
-            f"on; there are {counts.shape[1]}. Give more seeds or fewer clusters."
-        )
-    transformer = TfidfTransformer()
-    matrix = transformer.fit_transform(counts)
+    vocabulary: tuple[str, ...] = ()
+    idf: tuple[float, ...] = ()
+    if policy.vectorizer == "embeddings":
+        columns = matrix = embed(sample, embedder, axes)
+    else:
+        vocabulary, idf, columns, matrix = _tfidf(sample, policy)
+        embedder = None
     pca = PCA(n_components=axes, svd_solver="arpack", random_state=0).fit(matrix)
-    idf = tuple(_rounded(value) for value in transformer.idf_)
-    components = tuple(tuple(_rounded(value) for value in axis) for axis in pca.components_)
-    means = tuple(_rounded(value) for value in pca.components_ @ pca.mean_)
-    at_zero = tuple((0.0,) * 2**axis for axis in range(axes))
-    literal = Classifier(
-        ngrams=NGRAMS, vocabulary=vocabulary, idf=idf, components=components, means=means, cuts=at_zero
-    )
-    if policy.classifier == "literal":
-        return literal
-    model = ClusterModel(literal)
-    return Classifier(
+    at_zero = Classifier(
         ngrams=NGRAMS,
         vocabulary=vocabulary,
         idf=idf,
-        components=components,
-        means=means,
-        cuts=_cuts(policy, model.coordinates_of(counts), sizes or (0,) * policy.clusters),
+        components=tuple(tuple(_rounded(value) for value in axis) for axis in pca.components_),
+        means=tuple(_rounded(value) for value in pca.components_ @ pca.mean_),
+        cuts=tuple((0.0,) * 2**axis for axis in range(axes)),
+        vectorizer=policy.vectorizer,
+        model_sha256=embedder and embedder.model_sha256,
     )
+    if policy.classifier == "literal":
+        return at_zero
+    points = ClusterModel(at_zero, embedder).coordinates_of(columns)
+    return msgspec.structs.replace(at_zero, cuts=_cuts(policy, points, sizes or (0,) * policy.clusters))
+
+
+def _tfidf(texts: Sequence[str], policy: Policy) -> tuple[tuple[str, ...], tuple[float, ...], Any, Any]:
+    """Vocabulary, idf, counts and TF-IDF vectors of texts; the latter two sparse, [texts][columns]."""
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    vocabulary, counts = _term_counts(texts)
+    if min(counts.shape) <= policy.axes:
+        raise ConfigurationError(
+            f"{policy.clusters} clusters need more than {policy.axes} different pieces of words in the seeds to be "
+            f"fitted on; there are {counts.shape[1]}. Give more seeds or fewer clusters."
+        )
+    transformer = TfidfTransformer()
+    matrix = transformer.fit_transform(counts)
+    return vocabulary, tuple(_rounded(value) for value in transformer.idf_), counts, matrix
 
 
 def _term_counts(texts: Sequence[str]) -> tuple[tuple[str, ...], Any]:

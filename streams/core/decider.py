@@ -29,6 +29,7 @@ from schemas.events import (
 from schemas.policy import Policy
 from schemas.seeds import SeedTask
 from streams.core.clusters import ClusterModel, fit, marks_passed, refit_due
+from streams.core.embeddings import Embedder
 from streams.core.lanes import Lanes
 from streams.core.rouge import tokens_fmeasure
 from streams.core.rules import broken_rule
@@ -72,6 +73,7 @@ class FilterState:
     applied    offset of the last record of `generated` in this state
     lanes      generation numbers decided on, of each lane
     fits       refit marks that the classifier in force has passed
+    embedder   what a policy of `vectorizer=embeddings` needs; others have none
     """
 
     policy: Policy
@@ -85,6 +87,7 @@ class FilterState:
     fits: int = 0
     classifier_offset: int = 0
     model: ClusterModel | None = None
+    embedder: Embedder | None = None
 
     @property
     def numbers(self) -> Mapping[str, int]:
@@ -92,15 +95,18 @@ class FilterState:
         return self.lanes.last
 
 
-def initial_state(configured: RunConfigured) -> FilterState:
-    """The state before the first generation. It needs a classifier (`use_classifier`) before it can decide."""
+def initial_state(configured: RunConfigured, embedder: Embedder | None = None) -> FilterState:
+    """The state before the first generation. It needs a classifier (`use_classifier`) before it can decide.
+
+    `embedder`: `infra.embeddings` has the one that the policy needs, if any.
+    """
     policy = configured.policy
     split = tokenizer(policy.tokenizer)
     index = RougeLIndex(policy.threshold, tokenizer=split)
     if policy.compare_with_seeds:
         for place, seed in enumerate(configured.seeds):
             index.add(_SEED + seed.id, seed.instruction, (BEFORE_ALL, place))
-    return FilterState(policy, split, index)
+    return FilterState(policy, split, index, embedder=embedder)
 
 
 def decide(state: FilterState, offset: int, generation_id: str, event: InstructionsGenerated) -> Verdict:
@@ -225,21 +231,27 @@ def due_classifier(state: FilterState) -> ClassifierFitted | None:
         fitted_on="kept",
         texts=len(texts),
         kept_total=len(texts),
-        classifier=fit(texts, state.policy, sizes),
+        classifier=fit(texts, state.policy, sizes, state.embedder),
     )
 
 
-def first_classifier(policy: Policy, seeds: Iterable[SeedTask]) -> ClassifierFitted:
-    """The classifier that a run starts with, fitted on its seeds."""
+def first_classifier(
+    policy: Policy, seeds: Iterable[SeedTask], embedder: Embedder | None = None
+) -> ClassifierFitted:
+    """The classifier that a run starts with, fitted on its seeds; `embedder` as in `initial_state`."""
     texts = [seed.instruction for seed in seeds]
     return ClassifierFitted(
-        from_offset=0, fitted_on="seeds", texts=len(texts), kept_total=0, classifier=fit(texts, policy)
+        from_offset=0,
+        fitted_on="seeds",
+        texts=len(texts),
+        kept_total=0,
+        classifier=fit(texts, policy, embedder=embedder),
     )
 
 
 def use_classifier(state: FilterState, event: ClassifierFitted) -> FilterState:
     """The state with another classifier in force (the same object)."""
-    state.model = ClusterModel(event.classifier)
+    state.model = ClusterModel(event.classifier, state.embedder)
     state.classifier_offset = event.from_offset
     state.fits = marks_passed(state.policy, event.kept_total)
     return state

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from infra.embeddings import embedder_for
 from infra.record import Record
 from schemas import ids
 from schemas.errors import RunError
@@ -38,7 +39,7 @@ class Filter:
     """
 
     def __init__(self, configured: RunConfigured, outlet: Outlet, kept: Table, scores: Table) -> None:
-        self.state: FilterState = decider.initial_state(configured)
+        self.state: FilterState = decider.initial_state(configured, embedder_for(configured.policy))
         self._run = configured.run
         self._outlet = outlet
         self._kept = kept

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from infra.embeddings import embedder_for
 from infra.record import Record
 from infra.run import configuration
 from infra.source import Source
@@ -104,7 +105,7 @@ def undisturbed(source: Source) -> Undisturbed:
     commands = _first_commands(source)
     wanted = {command.as_of_offset for _, command in commands}
     scores: dict[int, dict[str, SeedScore]] = {}
-    state = decider.use_classifier(decider.initial_state(configured), classifiers[0])
+    state = decider.use_classifier(decider.initial_state(configured, embedder_for(configured.policy)), classifiers[0])
     found = Undisturbed(Effects(), state, SeedPool.of(configured.seeds), {})
     effects = found.effects
     effects.classifiers[0] = msgspec.json.encode(classifiers[0])

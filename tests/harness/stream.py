@@ -25,6 +25,7 @@ from schemas.events import (
 )
 from schemas.policy import Policy
 from streams.core import clusters, decider
+from streams.core.embeddings import Embedder
 from streams.worker.app import CATCH_UP_S
 from tests.harness.causes import Causes
 from tests.harness.effects import on_log, seed_entries, undisturbed
@@ -297,16 +298,20 @@ class Stream:
 
 
 @lru_cache(maxsize=2000)
-def _fit(texts: tuple[str, ...], policy: Policy, sizes: tuple[int, ...] | None) -> Classifier:
-    return clusters.fit(texts, policy, sizes)
+def _fit(
+    texts: tuple[str, ...], policy: Policy, sizes: tuple[int, ...] | None, embedder: Embedder | None
+) -> Classifier:
+    return clusters.fit(texts, policy, sizes, embedder)
 
 
 @contextmanager
 def fits_once() -> Iterator[None]:
     """A classifier is fitted on the same texts only once: it takes most of the time."""
 
-    def fit(texts: Sequence[str], policy: Policy, sizes: Sequence[int] | None = None) -> Classifier:
-        return _fit(tuple(texts), policy, None if sizes is None else tuple(sizes))
+    def fit(
+        texts: Sequence[str], policy: Policy, sizes: Sequence[int] | None = None, embedder: Embedder | None = None
+    ) -> Classifier:
+        return _fit(tuple(texts), policy, None if sizes is None else tuple(sizes), embedder)
 
     with patch.object(decider, "fit", fit):
         yield

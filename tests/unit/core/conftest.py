@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.embeddings import embedder_for
 from schemas import ids
 from schemas.events import (
     ClassifierFitted,
@@ -67,13 +68,14 @@ def generation(
 def fresh_state(policy: Policy = ONE_CLUSTER, seeds: Sequence[SeedTask] | None = None) -> FilterState:
     """A state that is ready for the record at offset 0."""
     run = configured(policy, seeds)
-    return decider.use_classifier(decider.initial_state(run), first_classifier(policy, run.seeds))
+    state = decider.initial_state(run, embedder_for(policy))
+    return decider.use_classifier(state, first_classifier(policy, run.seeds))
 
 
 @lru_cache(maxsize=50)
 def first_classifier(policy: Policy, seeds: tuple[SeedTask, ...]) -> ClassifierFitted:
     """The classifier that a run starts with; fitting takes long enough to do it once only."""
-    return decider.first_classifier(policy, seeds)
+    return decider.first_classifier(policy, seeds, embedder_for(policy))
 
 
 def decided(state: FilterState, event: InstructionsGenerated, offset: int | None = None) -> Verdict:
