@@ -7,6 +7,8 @@ saving       calls and money to so many kept, the method beside its baseline, wi
              it is made only when it is named
 trainer      tokens a second of the trainer beside a plain torch loop, transformers' Trainer and TRL's; with --gpu, of a
              1.1 billion parameter model on a CUDA device, and the share of its peak that is
+loop         how many generations see the seeds that training put in the pool, when the generator waits for training and
+             when it does not; some minutes
 export       data sets written from a large run on a real broker: rows a second, peak memory
 """
 
@@ -20,7 +22,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import agreement, export, generator, replay, report, saving, similarity, trainer, trainer_gpu
+from benchmarks import agreement, export, generator, loop, replay, report, saving, similarity, trainer, trainer_gpu
 
 Step = Callable[..., None]
 T = TypeVar("T")
@@ -102,6 +104,12 @@ def _trainer(options: argparse.Namespace, console: Console) -> int:
     return _told(options, console, "trainer", trainer.show, trainer.write_json, found)
 
 
+def _loop(options: argparse.Namespace, console: Console) -> int:
+    with _progress() as step:
+        found = loop.measure(options.loop_kept, options.loop_steps, step)
+    return _told(options, console, "loop", loop.show, loop.write_json, found)
+
+
 def _saving(options: argparse.Namespace, console: Console) -> int:
     with _progress() as step:
         found = saving.measure(options.kept, options.rng, options.out / "saving", step)
@@ -130,6 +138,7 @@ _BENCHMARKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "generator": _generator,
     "trainer": _trainer,
     "export": _export,
+    "loop": _loop,
     "saving": _saving,
 }
 _UNASKED = [name for name in _BENCHMARKS if name != "saving"]
@@ -182,6 +191,10 @@ def _parser() -> argparse.ArgumentParser:
         "--kept", type=int, default=saving.KEPT, help="instructions that each run of `saving` is to keep"
     )
     parser.add_argument("--rng", type=_numbers, default=saving.RNG_SEEDS, help="rng seeds of `saving`")
+    parser.add_argument("--loop-kept", type=int, default=loop.KEPT, help="that each run of `loop` is to keep")
+    parser.add_argument(
+        "--loop-steps", type=float, default=loop.STEPS_A_SECOND, help="training steps a second of `loop`, of 16 rows"
+    )
     parser.add_argument("--trainer-rounds", type=int, default=trainer.ROUNDS, help="turns of every side of `trainer`")
     parser.add_argument("--trainer-steps", type=int, default=trainer.STEPS, help="steps of each, warm-up included")
     parser.add_argument("--trainer-precision", choices=("fp32", "bf16"), default="fp32")
