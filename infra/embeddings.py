@@ -71,7 +71,9 @@ def _folder() -> Path:
     for place in (spec.submodule_search_locations or ()) if spec else ():
         if (folder := Path(place) / "model").is_dir():
             return folder
-    raise ConfigurationError(f"vectorizer=embeddings needs a model that is not installed: no package {PACKAGE}. {REMEDY}")
+    raise ConfigurationError(
+        f"vectorizer=embeddings needs a model that is not installed: no package {PACKAGE}. {REMEDY}"
+    )
 
 
 def _read(folder: Path) -> dict[str, bytes]:
