@@ -1,8 +1,8 @@
 """The command `sedi`: its sub-commands, and the one place where errors and signals become exit codes.
 
 Every expected error is a `SediError` and is printed as its one sentence, without a traceback; anything else is a fault
-of this program and shows one. Ctrl-C and SIGTERM end a command through the same clean-up. A reader that goes away
-(`sedi tail | head`) is no error.
+of this program and shows one. Ctrl-C, SIGTERM and the end of the terminal end a command through the same clean-up. A
+reader that goes away (`sedi tail | head`) is no error.
 """
 
 import os
@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from infra.signals import ending_signals
 from schemas.errors import BrokerError, ConfigurationError, SediError, TopicMismatch
 from sedi import (
     archive,
@@ -98,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from infra.supervisor import die_with_parent
 
         die_with_parent()
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    before = {number: signal.signal(number, _interrupt) for number in ending_signals() if number != signal.SIGINT}
     try:
         get_command(build()).main(args=arguments, prog_name="sedi")
     except SystemExit as end:
@@ -109,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(str(error))
         return exit_code_of(error)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return _flushed(ExitCode.OK)
 
 
