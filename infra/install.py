@@ -43,6 +43,10 @@ def main() -> int:
                 f"pip could not install {what}; its message is above. Check that pip reaches a package registry and "
                 f"that there is room on the disk ({_free_gb():.0f} GB are free), then do this again."
             )
+    _say("Preparing the built-in model, once (about half a minute)")
+    made = subprocess.run([str(python), "-m", "producers.builtin.model"], cwd=ROOT, check=False)
+    if made.returncode:
+        _say("It could not be prepared; its message is above. A run with another LLM does not need it.")
     (VENV / ".ready").touch()
     return 0
 

@@ -20,6 +20,8 @@ from schemas.errors import RunError
 
 _PR_SET_PDEATHSIG = 1
 PARENT = "SEDI_SUPERVISOR_PID"
+NEWS = "SEDI_NEWS_FILE"
+"""Names the file that a child writes its own lines to, which are not those of the libraries it uses."""
 
 
 @dataclass
@@ -76,19 +78,25 @@ class Supervisor:
         child.process = self._spawn(child.arguments, child.log_file, "ab")
         return True
 
+    def ask_to_stop(self, name: str) -> None:
+        """SIGTERM a child that runs, and do not wait; does nothing for one that was never started."""
+        child = self.children.get(name)
+        if child is not None:
+            child.stopping = True
+            if child.process.poll() is None:
+                child.process.send_signal(signal.SIGTERM)
+
     def stop(self, name: str, wait_s: float = 60.0) -> int | None:
         """SIGTERM a child and wait for its end; SIGKILL after `wait_s`. Its exit code, None if it was never started."""
         child = self.children.get(name)
         if child is None:
             return None
-        child.stopping = True
-        if child.process.poll() is None:
-            child.process.send_signal(signal.SIGTERM)
-            try:
-                child.process.wait(wait_s)
-            except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait()
+        self.ask_to_stop(name)
+        try:
+            child.process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            child.process.kill()
+            child.process.wait()
         return child.process.returncode
 
     def kill(self) -> None:
@@ -98,6 +106,12 @@ class Supervisor:
             with contextlib.suppress(ProcessLookupError):
                 child.process.kill()
             child.process.wait()
+
+    def news(self, name: str) -> str:
+        """The last line that a child has said itself; empty before the first."""
+        path = _news_file(self.children[name].log_file)
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+        return lines[-1] if lines else ""
 
     def tail(self, name: str, lines: int = 15) -> str:
         """The last lines of a child's output."""
@@ -109,8 +123,11 @@ class Supervisor:
             **os.environ,
             **environment_of(self.settings),
             PARENT: str(os.getpid()),
+            NEWS: str(_news_file(log_file).resolve()),
             "OMP_WAIT_POLICY": "passive",
         }
+        if mode == "wb":
+            _news_file(log_file).unlink(missing_ok=True)
         with log_file.open(mode) as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "sedi", *arguments],
@@ -120,6 +137,18 @@ class Supervisor:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+
+def _news_file(log_file: Path) -> Path:
+    return log_file.with_suffix(".news")
+
+
+def write_news(line: str) -> None:
+    """Let the supervisor that started this process, if one did, see a line of its own."""
+    path = os.environ.get(NEWS)
+    if path is not None:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
 
 
 def die_with_parent() -> None:

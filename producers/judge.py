@@ -107,7 +107,7 @@ def judge(
 ) -> JudgeSummary:
     """Judge the run's kept rows, with the backend that the settings name, and write each judgement to the log.
 
-    SIGTERM, SIGINT or SIGHUP lets the calls under way end and returns; a second one returns at once.
+    SIGTERM or SIGINT lets the calls under way end, writes what is whole, and returns; a second one returns at once.
     Signals are only heeded in the main thread. `progress` is told what takes long before the first call.
     Raises BackendError when the endpoint fails for good, RunError when the run is not there or another process judges
     with the same judge, ConfigurationError for options that will not do, BrokerError when the cluster is away.

@@ -5,11 +5,9 @@ import signal
 import threading
 from collections.abc import Callable
 
-from infra.signals import ending_signals
-
 
 class StopSignals:
-    """While this context is open in the main thread, the first signal to end calls `halt` with the reason, and each
+    """While this context is open in the main thread, the first SIGTERM or SIGINT calls `halt` with the reason, and each
     further one cancels the task that opened it; in other threads nothing happens. `received` counts them."""
 
     def __init__(self, halt: Callable[[str], None]) -> None:
@@ -22,7 +20,7 @@ class StopSignals:
         self._task = asyncio.current_task()
         if threading.current_thread() is threading.main_thread():
             loop = asyncio.get_running_loop()
-            for number in ending_signals():
+            for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._receive)
                 self._on.append(number)
         return self

@@ -64,14 +64,13 @@ def line(status: Status, progress: Progress) -> str:
         f"{progress.elapsed_s:4.0f} s  {progress.phase}: {status.generated} generated, {status.kept} kept "
         f"({percent(status.kept_share)}), {status.rejected_total} rejected, clusters {list(status.clusters)}, "
         f"{status.steps} steps, {_windows(progress)} windows{training}, {status.replacements} seeds replaced, "
-        f"cost {dollars(status.cost.usd, status.cost.known_usd)}"
-        + (f" | {progress.training}" if progress.training else "")
+        f"cost {_cost(status, progress)}" + (f" | {progress.training}" if progress.training else "")
     )
 
 
 def dashboard(status: Status, progress: Progress) -> RenderableType:
     """The whole view, for a terminal."""
-    parts: list[RenderableType] = [_head(status, progress), _flow(status), _clusters(status)]
+    parts: list[RenderableType] = [_head(status, progress), _flow(status, progress), _clusters(status)]
     if status.lowest_seeds:
         parts.append(seed_table("Seeds with the lowest scores", status.lowest_seeds[:3]))
         parts.append(seed_table("Seeds with the highest scores", status.highest_seeds[:3]))
@@ -93,7 +92,7 @@ def _head(status: Status, progress: Progress) -> Table:
     return outer
 
 
-def _flow(status: Status) -> Table:
+def _flow(status: Status, progress: Progress) -> Table:
     rates, window = status.rates, status.last_window
     reasons = ", ".join(f"{reason} {count}" for reason, count in status.rejected.items()) or "none"
     tokens = f"{shown(status.tokens.prompt)} in, {shown(status.tokens.completion)} out"
@@ -106,7 +105,7 @@ def _flow(status: Status) -> Table:
         ("", ""),
         [
             ("LLM", f"{status.calls.answered} calls answered, {status.calls.failed} failed; tokens {tokens}"),
-            ("cost", dollars(status.cost.usd, status.cost.known_usd)),
+            ("cost", _cost(status, progress)),
             ("generated", f"{status.generated} in {status.generations} generations, {rates.generated:.2f} a second"),
             ("kept", f"{status.kept} ({percent(status.kept_share)}), {rates.kept:.2f} a second"),
             ("rejected", f"{status.rejected_total}: {reasons}"),
@@ -126,6 +125,12 @@ def _clusters(status: Status) -> Table:
     for cluster, rows in enumerate(status.clusters):
         grid.add_row(f"cluster {cluster}", ProgressBar(total=top, completed=rows, width=_BAR), f"{rows:,}")
     return grid
+
+
+def _cost(status: Status, progress: Progress) -> str:
+    """Where no price is known, no cost is, from the first call on."""
+    nothing_yet = not status.calls.answered and not progress.priced
+    return dollars(None if nothing_yet else status.cost.usd, status.cost.known_usd)
 
 
 def _windows(progress: Progress) -> str:

@@ -1,8 +1,8 @@
 """The command `sedi`: its sub-commands, and the one place where errors and signals become exit codes.
 
 Every expected error is a `SediError` and is printed as its one sentence, without a traceback; anything else is a fault
-of this program and shows one. Ctrl-C, SIGTERM and the end of the terminal end a command through the same clean-up. A
-reader that goes away (`sedi tail | head`) is no error.
+of this program and shows one. Ctrl-C, SIGTERM and SIGHUP end a command through the same clean-up. A reader that goes
+away (`sedi tail | head`) is no error.
 """
 
 import os
@@ -16,7 +16,6 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from infra.signals import ending_signals
 from schemas.errors import BrokerError, ConfigurationError, SediError, TopicMismatch
 from sedi import (
     archive,
@@ -99,7 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from infra.supervisor import die_with_parent
 
         die_with_parent()
-    before = {number: signal.signal(number, _interrupt) for number in ending_signals() if number != signal.SIGINT}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup asks to go on
+        signal.signal(signal.SIGHUP, _hung_up)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         get_command(build()).main(args=arguments, prog_name="sedi")
     except SystemExit as end:
@@ -110,8 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(str(error))
         return exit_code_of(error)
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGTERM, before)
     return _flushed(ExitCode.OK)
 
 
@@ -126,6 +126,16 @@ def exit_code_of(error: SediError) -> ExitCode:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _hung_up(number: int, frame: FrameType | None) -> None:
+    """The terminal was closed: end as by SIGTERM, whatever that does at this moment, and write to it no more."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        if os.isatty(stream):
+            os.dup2(nowhere, stream)
+    os.close(nowhere)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _flushed(code: int) -> int:

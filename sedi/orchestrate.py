@@ -2,7 +2,8 @@
 
 Order of starting: broker, topics and configuration, worker, trainer, generator. Order of ending: the generator writes
 what it has in flight; the filter decides what is written; the trainer ends after its step, with a checkpoint; the
-worker stops. The broker goes on, so that the log can be looked at.
+worker stops. Asked to end, or at a limit, that takes at most half a minute, unless a single step of the trainer takes
+longer: that is waited for, and said. The broker goes on, so that the log can be looked at.
 """
 
 from __future__ import annotations
@@ -24,12 +25,16 @@ from schemas.errors import RunError
 from schemas.events import GenerationHalted, RunConfigured, RunStarted, RunStopped
 from schemas.policy import Policy
 from sedi.run_options import RunOptions, policy_of, seeds_of
+from sedi.stall import Movement
 
 if TYPE_CHECKING:
     from consumers.status import Status, Watch
 
 _LOOK_S = 1.0
 _DRAIN_S = 90.0
+_SAY_S = 5.0
+_STEP_S = 900.0  # longer than any step that somebody waits for
+_CALLS_S, _GIVE_UP_S, _FILTER_S, _WORKER_S = 10.0, 4.0, 5.0, 6.0  # together less than 30 s
 _VERSIONS = ("sedi", "faust-streaming", "kafka-python", "openai", "rapidfuzz", "scikit-learn", "torch", "transformers")
 
 Show = Callable[["Status", "Progress"], None]
@@ -42,7 +47,8 @@ class Progress:
 
     windows     closed since the start of this command, of `windows_wanted` (None: it has no end by windows)
     children    name of each process and how it does
-    training    the trainer's last word
+    training    the trainer's last line
+    priced      whether calls have a price
     """
 
     windows: int
@@ -51,14 +57,16 @@ class Progress:
     phase: str
     children: dict[str, str]
     training: str
+    priced: bool
 
 
 @dataclass(frozen=True)
 class Ended:
-    """Why the run ended, and whether it did what it was asked for."""
+    """Why the run ended, whether it did what it was asked for, and whether that is a failure."""
 
     reason: str
     reached: bool
+    failed: bool
     interrupted: bool
 
 
@@ -111,6 +119,7 @@ class Orchestra:
         self._interrupts = 0
         self._started = time.monotonic()
         self._windows_before = 0
+        self._movement = Movement(policy.batch_size, options.trainer, options.trainer and policy.feedback)
 
     def play(self) -> Ended:
         """Start everything, watch until the end, and end everything. Raises RunError when a process fails for good."""
@@ -123,9 +132,9 @@ class Orchestra:
                 self._windows_before = status.windows
                 self._tell_log(RunStarted(versions=_versions()))
                 self._start()
-                reason, reached = self._watch(watch)
+                reason, reached, failed = self._watch(watch)
                 self._drain(watch, reason)
-                return Ended(reason, reached, self._interrupts > 0)
+                return Ended(reason, reached, failed, self._interrupts > 0)
         finally:
             for number in before:
                 signal.signal(number, signal.SIG_IGN)  # no child is left behind, however impatient somebody is
@@ -140,21 +149,22 @@ class Orchestra:
         limits = self._options.limits()
         self._supervisor.start("generator", ["generate", "--run", self._run, *limits, *self._options.generate])
 
-    def _watch(self, watch: Watch) -> tuple[str, bool]:
+    def _watch(self, watch: Watch) -> tuple[str, bool, bool]:
+        """Why the run is to end, whether it did what it was asked for, and whether that is a failure."""
         limit = self._options.time_limit_s
         while True:
             status = self._look(watch, "running")
             if self._interrupts:
-                return "interrupted", not self._options.has_end
+                return "interrupted", not self._options.has_end, False
             if self._windows_done(status):
-                return f"{self._options.windows} training windows were closed", True
+                return f"{self._options.windows} training windows were closed", True, False
             if self._supervisor.ended("generator") == 0:
                 halted = self._halted()
-                return halted or "the generator has reached its budget", halted is None
+                return halted or "the generator has reached its budget", halted is None, halted is not None
             if self._options.trainer and self._supervisor.ended("trainer") == 0:
-                return "the trainer has ended", True
+                return "the trainer has ended", True, False
             if limit is not None and time.monotonic() - self._started > limit:
-                return f"the time limit of {limit:.0f} s is over", False
+                return self._at_limit(limit, status)
             for name in self._supervisor.children:
                 if self._supervisor.revive(name):
                     self._say(f"The {name} had failed and was started again; see {self._supervisor.logs / name}.log")
@@ -175,33 +185,75 @@ class Orchestra:
         shown = not self._options.show_replacement or status.generations_with_replacement_seed > 0
         return (answered or not self._policy.feedback) and shown
 
-    def _drain(self, watch: Watch, reason: str) -> None:
-        stop = self._supervisor.stop
-        self._look(watch, "draining: the generator finishes what it has in flight")
-        stop("generator", self._settings.request_timeout_s)
-        self._wait(watch, "draining: the filter decides what is written", lambda status: status.filter_lag == 0)
-        self._tell_log(RunStopped(reason=reason))
-        if self._options.trainer:
-            if self._options.windows is None and not self._interrupts:
-                # no row is left behind: the trainer ends by itself once it has seen that the run was stopped
-                self._wait(
-                    watch, "training what is left", lambda _: self._supervisor.ended("trainer") is not None, None
-                )
-            self._look(watch, "draining: the trainer saves its checkpoint")
-            stop("trainer", _DRAIN_S)
-        stop("worker")
+    def _at_limit(self, limit: float, status: Status) -> tuple[str, bool, bool]:
+        over = f"the time limit of {limit:.0f} s is over"
+        stalled = self._movement.stalled(status)
+        if stalled is not None:
+            part, still = stalled
+            last = self._supervisor.tail("worker" if part in ("filter", "feedback") else part, 1)
+            return f"{over}, and the {part} has not moved for {still:.0f} s; its last line: {last or '-'}", False, True
+        done = status.windows - self._windows_before
+        wanted = f" of {self._options.windows}" if self._options.windows else ""
+        return f"{over} with {done}{wanted} training windows closed; nothing stands still", False, False
 
-    def _wait(self, watch: Watch, phase: str, done: Callable[[Status], bool], limit_s: float | None = _DRAIN_S) -> None:
-        deadline = None if limit_s is None else time.monotonic() + limit_s
-        interrupts = self._interrupts
+    def _drain(self, watch: Watch, reason: str) -> None:
+        trains = self._options.trainer
+        hurry = self._interrupts > 0 or self._options.windows is not None or self._is_over
+        self._supervisor.ask_to_stop("generator")
+        if trains and hurry:
+            self._supervisor.ask_to_stop("trainer")  # its step may take longer than all that follows
+        self._end(watch, "generator", "the generator finishes the calls in flight")
+        self._wait(
+            watch, "ending: the filter decides what is written", lambda status: status.filter_lag == 0,
+            _FILTER_S if hurry else _DRAIN_S,
+        )  # fmt: skip
+        self._tell_log(RunStopped(reason=reason))
+        if trains:
+            if not hurry:
+                # no row is left behind: the trainer ends by itself once it has seen that the run was stopped
+                self._wait(watch, "training what is left", lambda _: self._ended("trainer"), None)
+                self._supervisor.ask_to_stop("trainer")
+            self._wait(
+                watch, "ending: the trainer finishes its step and saves a checkpoint",
+                lambda _: self._ended("trainer"), _STEP_S,
+            )  # fmt: skip
+            self._supervisor.stop("trainer", 0.0)
+        self._supervisor.stop("worker", _WORKER_S)
+
+    @property
+    def _is_over(self) -> bool:
+        limit = self._options.time_limit_s
+        return limit is not None and time.monotonic() - self._started > limit
+
+    def _ended(self, name: str) -> bool:
+        return self._supervisor.ended(name) is not None
+
+    def _end(self, watch: Watch, name: str, what: str) -> None:
+        """Wait for a child that was asked to stop; ask again, which gives up what is under way, and then make it."""
+        for limit in (_CALLS_S, _GIVE_UP_S):
+            if self._wait(watch, f"ending: {what}", lambda _: self._ended(name), limit):
+                return
+            self._supervisor.ask_to_stop(name)
+        self._supervisor.stop(name, 0.0)
+
+    def _wait(self, watch: Watch, phase: str, done: Callable[[Status], bool], limit_s: float | None) -> bool:
+        """Whether what is waited for came, before the limit and before somebody asked for the end."""
+        started, interrupts = time.monotonic(), self._interrupts
+        said = started
         while not done(self._look(watch, phase)):
-            if deadline is not None and time.monotonic() > deadline:
-                self._say(f"Gave up waiting ({phase}); nothing is lost, it goes on at the next start")
-                return
-            if self._interrupts > interrupts:
-                return
+            now = time.monotonic()
+            if (limit_s is not None and now - started > limit_s) or self._interrupts > interrupts:
+                return False
+            if now - said >= _SAY_S:
+                said = now
+                self._say(f"Waiting {now - started:.0f} s so far; {phase}{self._last_news(phase)}")
             self._supervisor.revive("worker")
             time.sleep(_LOOK_S)
+        return True
+
+    def _last_news(self, phase: str) -> str:
+        news = self._supervisor.news("trainer") if "trainer" in phase else ""
+        return f" (its last line: {news})" if news else ""
 
     def _look(self, watch: Watch, phase: str) -> Status:
         status = watch.look()
@@ -210,7 +262,8 @@ class Orchestra:
             code = self._supervisor.ended(name)
             state = "runs" if code is None else "has ended" if code == 0 else f"failed ({code})"
             children[name] = state + (f", restarted {child.restarts}×" if child.restarts else "")
-        training = self._supervisor.tail("trainer", 1) if "trainer" in self._supervisor.children else ""
+        training = self._supervisor.news("trainer") if "trainer" in self._supervisor.children else ""
+        self._movement.see(status, training)
         progress = Progress(
             windows=status.windows - self._windows_before,
             windows_wanted=self._options.windows,
@@ -218,6 +271,7 @@ class Orchestra:
             phase=phase,
             children=children,
             training=training,
+            priced=self._settings.usd_per_1m_prompt_tokens is not None,
         )
         self._show(status, progress)
         return status
@@ -226,7 +280,7 @@ class Orchestra:
         self._interrupts += 1
         if self._interrupts == 1:
             self._say("Ending in order; once more to end at once")
-        elif self._interrupts == 2:
+        else:
             self._say("Ended at once. Nothing is lost: `sedi run` goes on from the log")
             raise KeyboardInterrupt  # any further one finds the children being ended
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -32,6 +33,10 @@ def tell(message: str) -> None:
     """A line about progress, on standard error: standard output is for what was asked."""
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
+    if "SEDI_NEWS_FILE" in os.environ:
+        from infra.supervisor import write_news
+
+        write_news(message)
 
 
 def console() -> Console:

@@ -31,7 +31,9 @@ def run_command(
     max_calls: Annotated[int | None, typer.Option("--max-calls", min=1, help="End after so many LLM calls.")] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Let answers take no more.")] = None,
     max_usd: Annotated[float | None, typer.Option("--max-usd", min=0, help="End when so much was spent.")] = None,
-    time_limit: Annotated[float | None, typer.Option("--time-limit", help="Seconds; fails if it takes longer.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option("--time-limit", help="Seconds; fails if a part stands still.")
+    ] = None,
     generate: Annotated[list[str] | None, typer.Option("--generate", help="An argument for `sedi generate`.")] = None,
     train: Annotated[list[str] | None, typer.Option("--train", help="An argument for `sedi train`.")] = None,
     no_trainer: Annotated[bool, typer.Option("--no-trainer", help="Generate and filter only.")] = False,
@@ -42,11 +44,13 @@ def run_command(
     """Start the broker, a worker, a trainer and a generator; show how it goes; end it in order.
 
     A run of the same name goes on where it was. Ctrl-C once ends it in order: calls in flight are written, what is
-    written is decided, the trainer saves its checkpoint; twice ends it at once. Nothing is lost either way. Without
-    --windows or a budget it goes on until then. The broker stays up for a look at the log.
+    written is decided, the trainer saves its checkpoint; twice ends it at once. Nothing is lost either way. SIGTERM and
+    a closed terminal do the same. Without --windows or a budget it goes on until then. At --time-limit it ends in order
+    and with 0, unless a part of the run stands still. The broker stays up for a look at the log.
     """
     from consumers.report import report
     from infra.source import KafkaSource
+    from sedi.fit import fit
     from sedi.live import LiveView
     from sedi.orchestrate import Orchestra, prepare
     from sedi.output import console, print_json
@@ -64,6 +68,7 @@ def run_command(
     settings = settings_of(bootstrap_servers, state_dir)
     out = console()
     with LiveView(out) as view:
+        options = fit(options, settings, run, view.say)
         policy = prepare(settings, run, options, view.say)
         ended = Orchestra(settings, run, options, policy, view.show, view.say).play()
     found = report(KafkaSource(settings, run))
@@ -72,8 +77,10 @@ def run_command(
     else:
         show_report(found)
         out.print(_further(ended.reason, run))
-    if not ended.reached:
-        raise typer.Exit(ExitCode.INTERRUPTED if ended.interrupted else ExitCode.FAILED)
+    if ended.failed:
+        raise typer.Exit(ExitCode.FAILED)
+    if ended.interrupted and not ended.reached:
+        raise typer.Exit(ExitCode.INTERRUPTED)
 
 
 def _further(reason: str, run: str) -> str:

@@ -1,7 +1,7 @@
 """Several ranks on this machine: starts them, hands on what the first one tells, and ends them all when one dies.
 
 Each rank is a process of its own (`rank`), in a session of its own, with what every launcher says to it in its
-environment (`ranks`); torchrun or another launcher does the same on several machines. Signals to end are passed on:
+environment (`ranks`); torchrun or another launcher does the same on several machines. SIGTERM and Ctrl-C are passed on:
 the ranks agree on the step that is the last and save a checkpoint. When a rank dies the others cannot go on: they are
 ended, and TrainerError says which one died, how, and what it said last. What a rank prints is in `rank-<n>.log` in the
 output folder. Does not know: torch, or what a step is.
@@ -24,7 +24,6 @@ from consumers.trainer.metrics import StepLine
 from consumers.trainer.options import TrainOptions, TrainSummary
 from consumers.trainer.rank import Did, Ended, Failed, Measured, Message, Said, encoded, message_of
 from infra.settings import Settings, environment_of
-from infra.signals import handled
 from infra.supervisor import PARENT
 from infra.temporary_broker import free_port
 from schemas.errors import ConfigurationError, TrainerError
@@ -135,15 +134,19 @@ def _started(options: TrainOptions, settings: Settings, size: int, logs: Path, s
 
 @contextmanager
 def _signals() -> Iterator[Callable[[], int]]:
-    """How often a signal to end has come, while this holds."""
+    """How often SIGTERM or SIGINT has come, while this holds."""
     came = 0
 
     def count(number: int, frame: FrameType | None) -> None:
         nonlocal came
         came += 1
 
-    with handled(count):
+    before = {number: signal.signal(number, count) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
         yield lambda: came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """`train`: a trainer on a run's log, put together.
 
 What ends it: the end of the stream after the last epoch, `max_steps` or `max_windows` (then the model is saved),
-SIGTERM, SIGINT or SIGHUP (then only a checkpoint is). torch, transformers and DeepSpeed are imported when `train` is
-called.
+SIGTERM or SIGINT (then only a checkpoint is). torch, transformers and DeepSpeed are imported when `train` is called.
 """
 
 import sys
@@ -57,8 +56,8 @@ def train(
 
     `on_step` and `on_line` are called after each step, with what goes to the log and what goes to metrics.jsonl; `say`
     with lines for people (default: standard error); all in the first rank only. Run it in the main thread of a process
-    of its own: it takes SIGTERM, SIGINT and SIGHUP, sets torch's threads, and keeps memory it once used. Several
-    processes (`launch`, or another launcher) each call it and train together.
+    of its own: it takes SIGTERM and SIGINT, sets torch's threads, and keeps memory it once used. Several processes
+    (`launch`, or another launcher) each call it and train together.
 
     Raises RunError, TopicMismatch, BrokerError, ConfigurationError, and TrainerError for a trainee, a checkpoint or a
     training log that cannot be used.

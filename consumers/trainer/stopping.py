@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from infra.signals import ending_signals
 from schemas.errors import TrainerError
 
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """A function that tells whether SIGTERM, SIGINT or SIGHUP has come. A second one does what it always does.
+    """A function that tells whether SIGTERM or SIGINT has come. A second one does what it always does.
 
     Outside the main thread no signal is seen, and the function always says no.
     """
@@ -22,7 +21,7 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
-    before = {number: signal.getsignal(number) for number in ending_signals()}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def restore() -> None:
         for number, handler in before.items():

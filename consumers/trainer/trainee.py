@@ -32,7 +32,9 @@ def load_trainee(model: str, precision: Precision, layers: int | None) -> Any:
     """The model on the CPU in a precision, ready to be trained."""
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
     try:
         trainee = AutoModelForCausalLM.from_pretrained(_source(model), dtype=dtype)

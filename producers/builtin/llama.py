@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.settings import load
-from infra.signals import ending_signals
 from producers.builtin.model import MODEL_NAME, served_file
 from schemas.errors import SediError
 
@@ -36,12 +35,12 @@ class LlamaOptions:
 
 
 def serve(options: LlamaOptions, parent: int | None = None) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP, or until `parent` is not this process's parent any more.
+    """Serve until SIGTERM or SIGINT, or until `parent` is not this process's parent any more.
 
     Raises RuntimeError when llama.cpp cannot start; why is in its log.
     """
     # Blocked before any thread exists, so that all of llama.cpp's inherit it and `sigwait` gets the signal.
-    signals = set(ending_signals())
+    signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     if parent is not None:
         threading.Thread(target=_watch, args=(parent,), name="parent watch", daemon=True).start()

@@ -99,7 +99,9 @@ def _convert(source: Path, folder: Path) -> None:
     from gguf import GGUFReader
     from tokenizers import AddedToken, decoders, pre_tokenizers
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     place = {"gguf_file": source.name, "local_files_only": True}
     model = AutoModelForCausalLM.from_pretrained(source.parent, dtype=torch.bfloat16, **place)
     # They say "quantised", which save_pretrained refuses to write; the weights are plain by now.
@@ -128,3 +130,11 @@ def _convert(source: Path, folder: Path) -> None:
     backend.decoder = decoders.ByteLevel()
     tokenizer.clean_up_tokenization_spaces = False
     tokenizer.save_pretrained(folder)
+
+
+if __name__ == "__main__":  # made when the project is installed, so that no run has to wait for it
+    from infra.settings import load
+
+    cache = load().cache_dir
+    served_file(cache)
+    safetensors_folder(cache)

@@ -1,13 +1,11 @@
 """Running a run's worker until it is told to stop."""
 
 import logging
-import signal
 
 import faust
 
 from infra.run import read_run
 from infra.settings import Settings
-from infra.signals import ending_signals
 from infra.topics import check
 from schemas.errors import BrokerError
 from streams.worker.app import build
@@ -17,7 +15,7 @@ from streams.worker.inspector import Inspector, inspect_beside
 def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
     """Run the filter and feedback agents of a run, and the inspector beside them; returns the exit code.
 
-    SIGINT, SIGTERM and SIGHUP end it cleanly.
+    SIGINT and SIGTERM end it cleanly.
 
     Raises RunError when the run is not configured, TopicMismatch when its topics are not as declared, BrokerError when
     the cluster does not answer.
@@ -31,8 +29,6 @@ def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
     for name in ("faust", "aiokafka", "kafka", "mode"):
         logging.getLogger(name).setLevel(logging.WARNING)
     service = faust.Worker(worker.app, loglevel=loglevel, redirect_stdouts=False)
-    if signal.SIGHUP in ending_signals():  # the other two Faust takes itself
-        service.loop.add_signal_handler(signal.SIGHUP, signal.raise_signal, signal.SIGTERM)
     try:
         service.execute_from_commandline()
     except SystemExit as end:

@@ -56,7 +56,7 @@ def test_a_gpu_trains_in_bf16_only_where_it_has_it(
 
 def test_masked_to_avx2_a_processor_takes_fp32() -> None:
     """Also where it has newer instructions; the script has the effect it is there for."""
-    masked = [str(ROOT / "infra" / "masked_cpu.sh"), sys.executable]
+    masked = [str(ROOT / ".ci" / "masked_cpu.sh"), sys.executable]
     asked = [*masked, "-c", "import torch; print(torch.backends.cpu.get_cpu_capability())"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     assert subprocess.check_output(asked, text=True, timeout=120, env=environment).strip() in ("AVX2", "DEFAULT")
