@@ -100,12 +100,17 @@ class Supervisor:
         return child.process.returncode
 
     def kill(self) -> None:
-        """End every child at once."""
+        """End every child at once, and wait for their ends."""
+        self.kill_now()
+        for child in self.children.values():
+            child.process.wait()
+
+    def kill_now(self) -> None:
+        """SIGKILL every child, and do not wait; may be called by a signal's handler."""
         for child in self.children.values():
             child.stopping = True
             with contextlib.suppress(ProcessLookupError):
                 child.process.kill()
-            child.process.wait()
 
     def news(self, name: str) -> str:
         """The last line that a child has said itself; empty before the first."""
@@ -119,13 +124,7 @@ class Supervisor:
         return "\n".join(text.splitlines()[-lines:])
 
     def _spawn(self, arguments: Sequence[str], log_file: Path, mode: str) -> subprocess.Popen[bytes]:
-        environment = {
-            **os.environ,
-            **environment_of(self.settings),
-            PARENT: str(os.getpid()),
-            NEWS: str(_news_file(log_file).resolve()),
-            "OMP_WAIT_POLICY": "passive",
-        }
+        environment = {**child_environment(self.settings), NEWS: str(_news_file(log_file).resolve())}
         if mode == "wb":
             _news_file(log_file).unlink(missing_ok=True)
         with log_file.open(mode) as log:
@@ -137,6 +136,13 @@ class Supervisor:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment of a process that uses these settings and ends with this one (`die_with_parent`)."""
+    # Progress bars are for terminals, and the output of children goes to files.
+    quiet = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "OMP_WAIT_POLICY": "passive"}
+    return {**os.environ, **environment_of(settings), **quiet, PARENT: str(os.getpid())}
 
 
 def _news_file(log_file: Path) -> Path:

@@ -1,150 +1,291 @@
 """Lays a run of the built-in models out for the machine it is on: measure, then choose what ends in time.
 
-    python -m sedi.fit --state-dir var --cache-dir .cache      the speeds of this machine, as JSON
+How it works. LLM and trainee are tried at once, as they will share the processor later, in a process of its own, so
+that torch does not stay in the memory of the one that watches the run; it is at work while the broker starts. From
+their speeds follows how long the run's steps take (`lay_out`, pure), and the most that ends in time is chosen: how many
+of the trainee's layers are trained, and how long the LLM's answers may be.
 
-The trial runs in a process of its own, so that torch does not stay in the memory of the one that watches the run.
-What was chosen is kept beside the run's checkpoints, and a run that goes on goes on with it.
+What was chosen is kept in the run's folder, and a run that goes on goes on with it, since a checkpoint is of one size.
+
+    python -m sedi.fit --cache-dir .cache --model builtin      the speeds of this machine, as JSON
 """
 
 import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import msgspec
 
 from infra.settings import Settings
-from schemas.errors import RunError
+from infra.supervisor import child_environment, die_with_parent
+from schemas.errors import RunError, SediError
 from schemas.policy import Policy
-from sedi.run_options import RunOptions, policy_of
+from schemas.seeds import parse_seed_lines
+from sedi.run_options import RunOptions
 
-BATCH_SIZES = (4, 2)
-LAYERS = (1.0, 0.8, 0.6, 0.4, 0.25, 0.15)
+LAYERS = (1.0, 0.8, 0.6, 0.45, 0.3, 0.2, 0.1)
 """Shares of the trainee's layers that may be trained, the most first."""
 
+ANSWERS = ((96, 37), (48, 30), (32, 24), (24, 20))
+"""How long an answer may be, in tokens, and how long the built-in model's are then."""
+
 _FILE = "layout.json"
-_TOKENS_TRAINED, _TOKENS_WRITTEN = 90, 60  # of a kept row, as the built-in model writes them
-_SPARE_ROWS = 1.25  # rows that are written for each that is trained
-_SHARED = 0.7  # speed of each side while the other one is at work
-_HEAD_LAYERS = 8.0  # layers that cost as much as the output layer
-_AROUND_S = 45.0  # starting and ending
-_STEP_S = 0.5  # of the optimizer and the log
-_TRIAL_S = 120.0
+_LIST_TOKENS = 20.0  # that the LLM writes of a list, for each kept row
+_PROMPT_TOKENS = 55.0  # of a row that is trained, beside its answer
+_SPARE_ROWS = 1.3  # rows that are written for each that is trained: some are rejected, some are left over at the end
+_SAFE = 0.8  # share of the measured speeds that is counted on
+_HEAD_LAYERS = 8.0  # layers of the built-in trainee that cost as much as its output layer
+_AROUND_S = 55.0  # from the start to the first step, with the trial, and from the last step to the end
+_TRIAL_S = 180.0
 
 
 class Speeds(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens a second of the LLM, and of the trainee with all its `layers` in the precision that is faster here."""
+    """Of LLM and trainee, side by side.
 
-    llm_tokens_per_s: float
+    llm_tokens_per_s       that it writes; None: it is not on this machine, or not ours to try
+    trainee_tokens_per_s   forward and backward, with all its `layers`, in `precision`, which was taken for the reason
+    update_s               of the optimizer, a step
+    """
+
+    llm_tokens_per_s: float | None
     trainee_tokens_per_s: float
+    update_s: float
     layers: int
     precision: str
     reason: str
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    """What was chosen: rows a step, layers that are trained, and how long it should take."""
+    """What was chosen: layers that are trained, tokens that an answer may have, and how long it should take."""
 
     speeds: Speeds
-    batch_size: int
     layers: int
+    answer_tokens: int
     seconds: float
 
-    def __str__(self) -> str:
-        trained = "all" if self.layers == self.speeds.layers else f"the first {self.layers} of"
+    def sentences(self, target_s: float) -> tuple[str, str]:
+        """What was measured and what was chosen, for people."""
+        speeds = self.speeds
+        llm = "" if speeds.llm_tokens_per_s is None else f"the LLM writes {speeds.llm_tokens_per_s:.0f} tokens/s, "
+        trained = "all" if self.layers == speeds.layers else f"the first {self.layers} of"
+        slow = "" if self.seconds <= target_s else f", longer than the {target_s / 60:.1f} it should take"
         return (
-            f"Measured: the LLM writes {self.speeds.llm_tokens_per_s:.0f} tokens/s, the trainee takes "
-            f"{self.speeds.trainee_tokens_per_s:.0f} in {self.speeds.precision} ({self.speeds.reason}). Chosen: "
-            f"{self.batch_size} rows a step, {trained} {self.speeds.layers} layers; that takes about "
-            f"{self.seconds / 60:.1f} minutes"
+            f"Measured, both at work: {llm}the trainee takes {speeds.trainee_tokens_per_s:.0f} tokens/s in "
+            f"{speeds.precision} ({speeds.reason})",
+            f"Chosen: {trained} {speeds.layers} layers are trained, answers have at most {self.answer_tokens} tokens; "
+            f"that takes about {self.seconds / 60:.1f} minutes{slow}",
         )
 
 
-def lay_out(speeds: Speeds, steps: int, target_s: float, batch_sizes: Sequence[int] = BATCH_SIZES) -> Layout:
-    """The most that ends in `target_s`: rows a step first, then layers. The least when nothing does."""
-    found = [
-        Layout(speeds=speeds, batch_size=batch_size, layers=layers, seconds=_seconds(speeds, steps, batch_size, layers))
-        for batch_size in batch_sizes
-        for layers in dict.fromkeys(max(1, round(share * speeds.layers)) for share in LAYERS)
-    ]
-    return next((layout for layout in found if layout.seconds <= target_s), found[-1])
+def lay_out(speeds: Speeds, steps: int, batch_size: int, target_s: float) -> Layout:
+    """The most that ends in `target_s`: answers as long as possible first, then layers. The least when nothing does."""
+    layers = list(dict.fromkeys(max(1, round(share * speeds.layers)) for share in LAYERS))
+    answers = [(limit, length, _writing_s(speeds, steps * batch_size, length)) for limit, length in ANSWERS]
+    limit, length, writing_s = next((each for each in answers if _AROUND_S + each[2] <= target_s), answers[-1])
+    times = [(count, _training_s(speeds, steps, batch_size, length, count)) for count in layers]
+    count, training_s = next((each for each in times if _AROUND_S + each[1] <= target_s), times[-1])
+    seconds = _AROUND_S + max(writing_s, training_s)
+    return Layout(speeds=speeds, layers=count, answer_tokens=limit, seconds=seconds)
 
 
-def _seconds(speeds: Speeds, steps: int, batch_size: int, layers: int) -> float:
-    rows = steps * batch_size
-    writing = _SPARE_ROWS * rows * _TOKENS_WRITTEN / (speeds.llm_tokens_per_s * _SHARED)
+def _writing_s(speeds: Speeds, rows: int, answer_length: float) -> float:
+    if speeds.llm_tokens_per_s is None:
+        return 0.0
+    return _SPARE_ROWS * rows * (_LIST_TOKENS + answer_length) / (speeds.llm_tokens_per_s * _SAFE)
+
+
+def _training_s(speeds: Speeds, steps: int, batch_size: int, answer_length: float, layers: int) -> float:
     share = (layers + _HEAD_LAYERS) / (speeds.layers + _HEAD_LAYERS)
-    training = rows * _TOKENS_TRAINED * share / (speeds.trainee_tokens_per_s * _SHARED) + steps * _STEP_S
-    return _AROUND_S + max(writing, training)
+    tokens = batch_size * (_PROMPT_TOKENS + answer_length)
+    return steps * share * (tokens / speeds.trainee_tokens_per_s + speeds.update_s) / _SAFE
 
 
-def fit(options: RunOptions, settings: Settings, run: str, say: Callable[[str], None]) -> RunOptions:
-    """The options with what `fit_s` asks to be chosen; those that say it themselves stay as they are.
+class Fitting:
+    """Chooses what `fit_s` asks for, with a trial that begins when the context does; nothing where it is not asked."""
 
-    Raises RunError when the trial fails.
-    """
-    own_models = settings.backend == "builtin" and options.trainer and not {"--model", "--layers"} & {*options.train}
-    if options.fit_s is None or options.windows is None or not own_models:
-        return options
-    chooses = not {"batch_size", "clusters"} & options.policy.keys()
-    said = Policy() if chooses else policy_of(options)
-    sizes = BATCH_SIZES if chooses else (said.batch_size,)
-    path = settings.state_dir / run / _FILE
-    if path.is_file():
-        layout = msgspec.json.decode(path.read_bytes(), type=Layout)
-    else:
-        say("Measuring what this machine can do (some 15 s)")
-        layout = lay_out(_trial(settings), options.windows * said.window_steps, options.fit_s, sizes)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.json.encode(layout))
-        say(str(layout))
-    policy = options.policy | ({"clusters": layout.batch_size, "batch_size": layout.batch_size} if chooses else {})
-    fewer = () if layout.layers == layout.speeds.layers else ("--layers", str(layout.layers))
-    return msgspec.structs.replace(options, policy=policy, train=(*options.train, *fewer))
+    def __init__(self, options: RunOptions, settings: Settings, run: str, say: Callable[[str], None]) -> None:
+        self._options = options
+        self._settings = settings
+        self._say = say
+        self._folder = settings.state_dir / run
+        self._trial: subprocess.Popen[bytes] | None = None
 
+    def __enter__(self) -> Self:
+        if self._is_asked and not self._path.is_file() and not self._began_without:
+            self._say("Measuring what this machine can do (some 15 s)")
+            self._trial = _started(self._options, self._settings)
+        return self
 
-def _trial(settings: Settings) -> Speeds:
-    arguments = ["--cache-dir", str(settings.cache_dir.resolve())]
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "sedi.fit", *arguments],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TRIAL_S, check=True,
-        )  # fmt: skip
-        return msgspec.json.decode(done.stdout, type=Speeds)
-    except (OSError, subprocess.SubprocessError, msgspec.MsgspecError) as error:
-        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._end_trial()
+
+    def options(self, policy: Policy) -> RunOptions:
+        """The options with what was chosen; what they say themselves stays as it is.
+
+        Raises RunError when the trial fails, or what was chosen before cannot be read.
+        """
+        options, target_s = self._options, self._options.fit_s
+        if not self._is_asked or target_s is None or options.windows is None:
+            return options
+        if self._trial is not None:
+            layout = lay_out(self._speeds(), options.windows * policy.window_steps, policy.batch_size, target_s)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._path.write_bytes(msgspec.json.format(msgspec.json.encode(layout)))
+            for sentence in layout.sentences(target_s):
+                self._say(sentence)
+        elif self._path.is_file():
+            layout = self._kept()
+            self._say(f"Laid out as this run began: {layout.layers} of {layout.speeds.layers} layers are trained")
+        else:
+            return options
+        fewer = layout.layers < layout.speeds.layers and "--layers" not in options.train
+        shorter = self._asks_builtin and not {"--answer-max-tokens", "--call-max-tokens"} & {*options.generate}
+        return msgspec.structs.replace(
+            options,
+            train=(*options.train, *(("--layers", str(layout.layers)) if fewer else ())),
+            generate=(*options.generate, *(("--answer-max-tokens", str(layout.answer_tokens)) if shorter else ())),
+        )
+
+    @property
+    def _is_asked(self) -> bool:
+        options = self._options
+        return options.fit_s is not None and options.windows is not None and options.trainer
+
+    @property
+    def _asks_builtin(self) -> bool:
+        return asks_builtin(self._options, self._settings)
+
+    @property
+    def _began_without(self) -> bool:
+        """Whether this run has a training that was not laid out: it goes on with the size it has."""
+        return (self._folder / "checkpoints").is_dir()
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / _FILE
+
+    def _kept(self) -> Layout:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=Layout)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise RunError(
+                f"{self._path} cannot be read ({error}). It says how many layers this run's training has: put it back, "
+                "or name them: --train --layers --train N."
+            ) from error
+
+    def _speeds(self) -> Speeds:
+        assert self._trial is not None
+        try:
+            out, err = self._trial.communicate(timeout=_TRIAL_S)
+            if self._trial.returncode == 0:
+                return msgspec.json.decode(out, type=Speeds)
+            said = err.decode(errors="replace").strip().splitlines()
+            why = said[-1] if said else f"it ended with {self._trial.returncode}"
+        except subprocess.TimeoutExpired:
+            why = f"it took over {_TRIAL_S:.0f} s"
+        except msgspec.MsgspecError as error:
+            why = str(error)
+        finally:
+            self._end_trial()
         raise RunError(
-            f"This machine could not be measured: {said[-1] if said else error}. `sedi doctor` says what is missing; "
-            "without measuring: `sedi run --windows 3`."
-        ) from error
+            f"This machine could not be measured: {why}. `sedi doctor` says what is missing; without measuring: "
+            "`sedi run --windows 3`."
+        )
+
+    def _end_trial(self) -> None:
+        trial, self._trial = self._trial, None
+        if trial is not None:
+            trial.kill()
+            with trial:  # closes the pipes and waits
+                pass
+
+
+def asks_builtin(options: RunOptions, settings: Settings) -> bool:
+    """Whether the run's LLM is the built-in one, served by its generator."""
+    elsewhere = {"--backend", "--recorded", "--model"} & {*options.generate}
+    return settings.backend == "builtin" and settings.base_url is None and not elsewhere
+
+
+def _started(options: RunOptions, settings: Settings) -> subprocess.Popen[bytes]:
+    said = {flag: _said(options.train, f"--{flag}") for flag in ("model", "precision", "threads", "device")}
+    arguments = [f"--{flag}={value}" for flag, value in said.items() if value is not None]
+    if asks_builtin(options, settings):
+        arguments.append("--llm")
+    return subprocess.Popen(
+        [sys.executable, "-m", "sedi.fit", "--cache-dir", str(settings.cache_dir.resolve()), *arguments],
+        env=child_environment(settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def _said(arguments: tuple[str, ...], flag: str) -> str | None:
+    """The value of a flag among arguments, given as `--flag value` or `--flag=value`."""
+    for at, argument in enumerate(arguments):
+        if argument == flag and at + 1 < len(arguments):
+            return arguments[at + 1]
+        if argument.startswith(f"{flag}="):
+            return argument.partition("=")[2]
+    return None
 
 
 def main() -> None:
     """The trial."""
     parser = argparse.ArgumentParser(prog="python -m sedi.fit", description="The speeds of this machine, as JSON.")
     parser.add_argument("--cache-dir", type=Path, required=True)
-    cache_dir = parser.parse_args().cache_dir
+    parser.add_argument("--llm", action="store_true", help="try the built-in LLM beside the trainee")
+    parser.add_argument("--model", default="builtin")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int)
+    given = parser.parse_args()
+    die_with_parent()
 
-    from consumers.trainer.speed import trainee_speed
+    from consumers.trainer.speed import TraineeSpeed, trainee_speed
     from producers.builtin.model import safetensors_folder
     from producers.builtin.server import BuiltinServer, ServerSettings
-    from producers.builtin.speed import llm_speed
+    from producers.builtin.speed import LlmTrial
 
-    with tempfile.TemporaryDirectory() as folder:
-        with BuiltinServer(ServerSettings(state_dir=Path(folder), cache_dir=cache_dir)) as server:
-            written = llm_speed(server)
-        trainee = trainee_speed(str(safetensors_folder(cache_dir)))
+    def trainee() -> TraineeSpeed:
+        model = str(safetensors_folder(given.cache_dir)) if given.model == "builtin" else given.model
+        return trainee_speed(model, threads=given.threads, device=given.device, wanted=given.precision)
+
+    llm: float | None = None
+    if given.llm:
+        text = (files("producers") / "seeds" / "seed_tasks.jsonl").read_text(encoding="utf-8")
+        seeds = parse_seed_lines(text.split("\n"), "the project's seed tasks")
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            BuiltinServer(ServerSettings(state_dir=Path(folder), cache_dir=given.cache_dir)) as server,
+            LlmTrial(server, [seed.instruction for seed in seeds]) as trial,
+        ):
+            started = time.monotonic() + 1.0  # the first answers begin with their prompts
+            found = trainee()
+            llm = trial.tokens_per_s(started)
+    else:
+        found = trainee()
     speeds = Speeds(
-        llm_tokens_per_s=written,
-        trainee_tokens_per_s=trainee.tokens_per_s,
-        layers=trainee.layers,
-        precision=trainee.precision,
-        reason=trainee.reason,
+        llm_tokens_per_s=llm,
+        trainee_tokens_per_s=found.tokens_per_s,
+        update_s=found.update_s,
+        layers=found.layers,
+        precision=found.precision,
+        reason=found.reason,
     )
     sys.stdout.buffer.write(msgspec.json.encode(speeds) + b"\n")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SediError as error:
+        sys.exit(str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -12,14 +12,14 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from sedi.output import dollars, percent, shown, table, tell
+from sedi.output import percent, shown, spent, table, tell
 from sedi.seed_tables import seed_table
 
 if TYPE_CHECKING:
     from consumers.status import Status
     from sedi.orchestrate import Progress
 
-_LINE_S = 10.0
+_LINE_S, _WAITING_LINE_S = 10.0, 5.0
 _BAR = 24
 
 
@@ -37,21 +37,28 @@ class LiveView(AbstractContextManager["LiveView"]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        if self._live is not None:
-            self._live.stop()
+        with suppress(OSError):
+            if self._live is not None:
+                self._live.stop()
 
     def say(self, text: str) -> None:
-        if self._live is not None:
-            self._out.print(text)
-        else:
-            tell(text)
+        with suppress(OSError):  # a closed terminal must not keep a run from ending in order
+            if self._live is not None:
+                self._out.print(text)
+            else:
+                tell(text)
 
     def show(self, status: Status, progress: Progress) -> None:
+        with suppress(OSError):
+            self._show(status, progress)
+
+    def _show(self, status: Status, progress: Progress) -> None:
         if self._live is not None:
             self._live.update(dashboard(status, progress), refresh=True)
             return
         then, phase, windows = self._last
-        if time.monotonic() - then >= _LINE_S or phase != progress.phase or windows != progress.windows:
+        every = _LINE_S if progress.waited_s is None else _WAITING_LINE_S
+        if time.monotonic() - then >= every or phase != progress.phase or windows != progress.windows:
             self._last = time.monotonic(), progress.phase, progress.windows
             tell(line(status, progress))
 
@@ -61,10 +68,10 @@ def line(status: Status, progress: Progress) -> str:
     window = status.last_window
     training = f", loss {shown(window.loss)} grad norm {shown(window.grad_norm)}" if window else ""
     return (
-        f"{progress.elapsed_s:4.0f} s  {progress.phase}: {status.generated} generated, {status.kept} kept "
+        f"{progress.elapsed_s:4.0f} s  {_phase(progress)}: {status.generated} generated, {status.kept} kept "
         f"({percent(status.kept_share)}), {status.rejected_total} rejected, clusters {list(status.clusters)}, "
         f"{status.steps} steps, {_windows(progress)} windows{training}, {status.lag.untrained} rows to train on, "
-        f"{status.replacements} seeds replaced, cost {_cost(status, progress)}"
+        f"{status.replacements} seeds replaced, cost {spent(status, priced=progress.priced)}"
         + (f" | {progress.training}" if progress.training else "")
     )
 
@@ -83,9 +90,9 @@ def _head(status: Status, progress: Progress) -> Table:
     elapsed = f"{progress.elapsed_s:.0f} s"
     if progress.windows_wanted:
         bar = ProgressBar(total=progress.windows_wanted, completed=progress.windows, width=_BAR)
-        grid.add_row(f"Run {status.run}", bar, f"{_windows(progress)} windows", elapsed, progress.phase)
+        grid.add_row(f"Run {status.run}", bar, f"{_windows(progress)} windows", elapsed, _phase(progress))
     else:
-        grid.add_row(f"Run {status.run}", elapsed, progress.phase)
+        grid.add_row(f"Run {status.run}", elapsed, _phase(progress))
     outer = Table.grid()
     outer.add_row(grid)
     outer.add_row("   ".join(f"{name} {state}" for name, state in progress.children.items()))
@@ -106,7 +113,7 @@ def _flow(status: Status, progress: Progress) -> Table:
         ("", ""),
         [
             ("LLM", f"{status.calls.answered} calls answered, {status.calls.failed} failed; tokens {tokens}"),
-            ("cost", _cost(status, progress)),
+            ("cost", spent(status, priced=progress.priced)),
             ("generated", f"{status.generated} in {status.generations} generations, {rates.generated:.2f} a second"),
             ("kept", f"{status.kept} ({percent(status.kept_share)}), {rates.kept:.2f} a second"),
             ("rejected", f"{status.rejected_total}: {reasons}"),
@@ -128,10 +135,10 @@ def _clusters(status: Status) -> Table:
     return grid
 
 
-def _cost(status: Status, progress: Progress) -> str:
-    """Where no price is known, no cost is, from the first call on."""
-    nothing_yet = not status.calls.answered and not progress.priced
-    return dollars(None if nothing_yet else status.cost.usd, status.cost.known_usd)
+def _phase(progress: Progress) -> str:
+    """What goes on, and how long somebody has been waited for."""
+    waited_s = progress.waited_s
+    return progress.phase if waited_s is None else f"{progress.phase}, {waited_s:.0f} s so far"
 
 
 def _windows(progress: Progress) -> str:

@@ -7,8 +7,10 @@ away (`sedi tail | head`) is no error.
 
 import os
 import signal
+import stat
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -98,9 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from infra.supervisor import die_with_parent
 
         die_with_parent()
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, _interrupt)}
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup asks to go on
-        signal.signal(signal.SIGHUP, _hung_up)
-    before = signal.signal(signal.SIGTERM, _interrupt)
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, _hung_up)
     try:
         get_command(build()).main(args=arguments, prog_name="sedi")
     except SystemExit as end:
@@ -111,7 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(str(error))
         return exit_code_of(error)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return _flushed(ExitCode.OK)
 
 
@@ -132,8 +135,9 @@ def _hung_up(number: int, frame: FrameType | None) -> None:
     """The terminal was closed: end as by SIGTERM, whatever that does at this moment, and write to it no more."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
-        if os.isatty(stream):
-            os.dup2(nowhere, stream)
+        with suppress(OSError):  # it may have been closed
+            if stat.S_ISCHR(os.fstat(stream).st_mode):  # a terminal that is gone is none to `isatty` any more
+                os.dup2(nowhere, stream)
     os.close(nowhere)
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -8,12 +8,10 @@ longer: that is waited for, and said. The broker goes on, so that the log can be
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from infra.log import LogReader, LogWriter
@@ -24,15 +22,17 @@ from schemas import ids
 from schemas.errors import RunError
 from schemas.events import GenerationHalted, RunConfigured, RunStarted, RunStopped
 from schemas.policy import Policy
+from sedi.interrupts import Interrupts
+from sedi.output import priced
 from sedi.run_options import RunOptions, policy_of, seeds_of
-from sedi.stall import Movement
+from sedi.stall import Movement, steps_told
 
 if TYPE_CHECKING:
     from consumers.status import Status, Watch
 
 _LOOK_S = 1.0
+_STOPPING = "Stopping"  # how the trainer's line begins when it has ended its step and saves a checkpoint
 _DRAIN_S = 90.0
-_SAY_S = 5.0
 _STEP_S = 900.0  # longer than any step that somebody waits for
 _CALLS_S, _GIVE_UP_S, _FILTER_S, _WORKER_S = 10.0, 4.0, 5.0, 6.0  # together less than 30 s
 _VERSIONS = ("sedi", "faust-streaming", "kafka-python", "openai", "rapidfuzz", "scikit-learn", "torch", "transformers")
@@ -49,6 +49,7 @@ class Progress:
     children    name of each process and how it does
     training    the trainer's last line
     priced      whether calls have a price
+    waited_s    seconds of this phase so far, when it is one that waits for somebody
     """
 
     windows: int
@@ -58,6 +59,7 @@ class Progress:
     children: dict[str, str]
     training: str
     priced: bool
+    waited_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class Orchestra:
         self._show = show
         self._say = say
         self._supervisor = Supervisor(settings, settings.state_dir / run / "logs")
-        self._interrupts = 0
+        self._interrupts = Interrupts(self._supervisor.kill_now, say)
         self._started = time.monotonic()
         self._windows_before = 0
         self._movement = Movement(policy.batch_size, options.trainer, options.trainer and policy.feedback)
@@ -127,22 +129,18 @@ class Orchestra:
         """Start everything, watch until the end, and end everything. Raises RunError when a process fails for good."""
         from consumers.status import Watch
 
-        before = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            with Watch(self._settings, self._run) as watch:
-                status = watch.look()
-                self._windows_before = status.windows
-                self._tell_log(RunStarted(versions=_versions()))
-                self._start()
-                reason, reached, failed = self._watch(watch)
-                self._drain(watch, reason)
-                return Ended(reason, reached, failed, self._interrupts > 0)
-        finally:
-            for number in before:
-                signal.signal(number, signal.SIG_IGN)  # no child is left behind, however impatient somebody is
-            self._supervisor.kill()
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with self._interrupts:
+            try:
+                with Watch(self._settings, self._run) as watch:
+                    self._windows_before = watch.look().windows
+                    self._tell_log(RunStarted(versions=_versions()))
+                    self._start()
+                    reason, reached, failed = self._watch(watch)
+                    self._drain(watch, reason)
+                    return Ended(reason, reached, failed, self._interrupts.count > 0)
+            finally:
+                self._interrupts.ignore()  # no child is left behind, however impatient somebody is
+                self._supervisor.kill()
 
     def _start(self) -> None:
         self._supervisor.start("worker", ["worker", "--run", self._run])
@@ -158,7 +156,7 @@ class Orchestra:
         limit = self._options.time_limit_s
         while True:
             status = self._look(watch, "running")
-            if self._interrupts:
+            if self._interrupts.count:
                 return "interrupted", not self._options.has_end, False
             if self._windows_done(status):
                 return f"{self._options.windows} training windows were closed", True, False
@@ -172,7 +170,7 @@ class Orchestra:
             for name in self._supervisor.children:
                 if self._supervisor.revive(name):
                     self._say(f"The {name} had failed and was started again; see {self._supervisor.logs / name}.log")
-            time.sleep(_LOOK_S)
+            self._interrupts.pause(_LOOK_S)
 
     def _halted(self) -> str | None:
         """Why the stall guard ended the generator since this command began, or None."""
@@ -202,27 +200,28 @@ class Orchestra:
 
     def _drain(self, watch: Watch, reason: str) -> None:
         trains = self._options.trainer
-        hurry = self._interrupts > 0 or self._options.windows is not None or self._is_over
+        hurry = self._interrupts.count > 0 or self._options.windows is not None or self._is_over
         self._supervisor.ask_to_stop("generator")
         if trains and hurry:
             self._supervisor.ask_to_stop("trainer")  # its step may take longer than all that follows
-        self._end(watch, "generator", "the generator finishes the calls in flight")
-        self._wait(
-            watch, "ending: the filter decides what is written", lambda status: status.filter_lag == 0,
-            _FILTER_S if hurry else _DRAIN_S,
+        self._end_generator(watch)
+        decided = self._wait(
+            watch, lambda: "ending: waiting for the filter to decide on what is written",
+            lambda status: status.filter_lag == 0, _FILTER_S if hurry else _DRAIN_S,
         )  # fmt: skip
+        if not decided:
+            self._say("The filter decides on the rest at the next start; nothing is lost")
         self._tell_log(RunStopped(reason=reason))
         if trains:
             if not hurry:
                 # no row is left behind: the trainer ends by itself once it has seen that the run was stopped
-                self._wait(watch, "training what is left", lambda _: self._ended("trainer"), None)
+                self._wait(watch, lambda: "training what is left", lambda _: self._ended("trainer"), None, cut=True)
                 self._supervisor.ask_to_stop("trainer")
-            self._wait(
-                watch, "ending: the trainer finishes its step and saves a checkpoint",
-                lambda _: self._ended("trainer"), _STEP_S,
-            )  # fmt: skip
+            self._wait(watch, self._trainer_phase, lambda _: self._ended("trainer"), _STEP_S)
             self._supervisor.stop("trainer", 0.0)
-        self._supervisor.stop("worker", _WORKER_S)
+        self._supervisor.ask_to_stop("worker")
+        self._wait(watch, lambda: "ending: waiting for the worker", lambda _: self._ended("worker"), _WORKER_S)
+        self._supervisor.stop("worker", 0.0)
 
     @property
     def _is_over(self) -> bool:
@@ -232,35 +231,46 @@ class Orchestra:
     def _ended(self, name: str) -> bool:
         return self._supervisor.ended(name) is not None
 
-    def _end(self, watch: Watch, name: str, what: str) -> None:
-        """Wait for a child that was asked to stop; ask again, which gives up what is under way, and then make it."""
-        for limit in (_CALLS_S, _GIVE_UP_S):
-            if self._wait(watch, f"ending: {what}", lambda _: self._ended(name), limit):
+    def _end_generator(self, watch: Watch) -> None:
+        """Wait for the calls in flight; then have them given up; then end it by force."""
+        for limit, what in ((_CALLS_S, "finish the calls in flight"), (_GIVE_UP_S, "give up the calls in flight")):
+            phase = f"ending: waiting for the generator to {what}"
+            if self._wait(watch, lambda phase=phase: phase, lambda _: self._ended("generator"), limit):  # type: ignore[misc]
                 return
-            self._supervisor.ask_to_stop(name)
-        self._supervisor.stop(name, 0.0)
+            self._supervisor.ask_to_stop("generator")
+        self._supervisor.stop("generator", 0.0)
 
-    def _wait(self, watch: Watch, phase: str, done: Callable[[Status], bool], limit_s: float | None) -> bool:
-        """Whether what is waited for came, before the limit and before somebody asked for the end."""
-        started, interrupts = time.monotonic(), self._interrupts
-        said = started
-        while not done(self._look(watch, phase)):
-            now = time.monotonic()
-            if (limit_s is not None and now - started > limit_s) or self._interrupts > interrupts:
+    def _trainer_phase(self) -> str:
+        news = self._supervisor.news("trainer")
+        if not news:
+            return "ending: waiting for the trainer, which is starting"
+        if news.startswith(_STOPPING):
+            return "ending: waiting for the trainer to save its checkpoint"
+        step = steps_told(news)
+        return f"ending: waiting for the trainer to finish {'its step' if step is None else f'step {step + 1}'}"
+
+    def _wait(
+        self,
+        watch: Watch,
+        phase: Callable[[], str],
+        done: Callable[[Status], bool],
+        limit_s: float | None,
+        *,
+        cut: bool = False,
+    ) -> bool:
+        """Whether what is waited for came within the limit; with `cut` a first signal ends the waiting too."""
+        started, count = time.monotonic(), self._interrupts.count
+        while not done(self._look(watch, phase(), time.monotonic() - started)):
+            waited = time.monotonic() - started
+            if (limit_s is not None and waited > limit_s) or (cut and self._interrupts.count > count):
                 return False
-            if now - said >= _SAY_S:
-                said = now
-                self._say(f"Waiting {now - started:.0f} s so far; {phase}{self._last_news(phase)}")
             self._supervisor.revive("worker")
-            time.sleep(_LOOK_S)
+            self._interrupts.pause(_LOOK_S)
         return True
 
-    def _last_news(self, phase: str) -> str:
-        news = self._supervisor.news("trainer") if "trainer" in phase else ""
-        return f" (its last line: {news})" if news else ""
-
-    def _look(self, watch: Watch, phase: str) -> Status:
+    def _look(self, watch: Watch, phase: str, waited_s: float | None = None) -> Status:
         status = watch.look()
+        self._interrupts.check()
         children = {}
         for name, child in self._supervisor.children.items():
             code = self._supervisor.ended(name)
@@ -275,18 +285,11 @@ class Orchestra:
             phase=phase,
             children=children,
             training=training,
-            priced=self._settings.usd_per_1m_prompt_tokens is not None,
+            priced=priced(self._settings),
+            waited_s=waited_s,
         )
         self._show(status, progress)
         return status
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self._interrupts += 1
-        if self._interrupts == 1:
-            self._say("Ending in order; once more to end at once")
-        else:
-            self._say("Ended at once. Nothing is lost: `sedi run` goes on from the log")
-            raise KeyboardInterrupt  # any further one finds the children being ended
 
     def _tell_log(self, event: RunStarted | RunStopped) -> None:
         with LogReader(self._settings, self._run, ["run"]) as reader:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from consumers.counts import Counts
+    from infra.settings import Settings
+
 _PIPE_WIDTH = 200
 
 
@@ -100,6 +103,17 @@ def dollars(amount: float | None, known: float = 0.0) -> str:
     if amount is not None:
         return f"${amount:.4f}"
     return f"unknown (at least ${known:.4f})" if known else "unknown"
+
+
+def priced(settings: Settings) -> bool:
+    """Whether a call's price is known, so that nothing spent is $0 and not unknown."""
+    return None not in (settings.usd_per_1m_prompt_tokens, settings.usd_per_1m_completion_tokens)
+
+
+def spent(counts: Counts, *, priced: bool) -> str:
+    """What a run has cost so far; unknown before its first answer too, unless calls are `priced`."""
+    nothing_yet = not counts.calls.answered and not priced
+    return dollars(None if nothing_yet else counts.cost.usd, counts.cost.known_usd)
 
 
 def _encode(value: object) -> str:

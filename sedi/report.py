@@ -74,7 +74,7 @@ def report(
 
     from consumers.report import held_out_of
     from consumers.report import report as report_on
-    from sedi.output import print_json
+    from sedi.output import priced, print_json
 
     found = report_on(source_of(run, archives[0] if archives else None, bootstrap_servers, state_dir), seeds=seeds)
     folder = training or settings_of(bootstrap_servers, state_dir).state_dir / found.run
@@ -82,7 +82,7 @@ def report(
     if as_json:
         print_json(found)
     else:
-        show_report(found)
+        show_report(found, priced=priced(settings_of(bootstrap_servers, state_dir)))
     if not found.accounted:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -116,11 +116,11 @@ def _compare(sources: Sequence[Source], html: Path | None, plot: Path | None, as
         show_comparison(found)
 
 
-def show_report(found: Report) -> None:
-    """The report for people, on standard output."""
+def show_report(found: Report, *, priced: bool = False) -> None:
+    """The report for people, on standard output; `priced`: whether this machine's calls have a price."""
     import msgspec
 
-    from sedi.output import clock, console, dollars, percent, shown, table
+    from sedi.output import clock, console, dollars, percent, shown, spent, table
 
     out = console()
     calls = found.calls
@@ -129,7 +129,7 @@ def show_report(found: Report) -> None:
         ("first and last event", f"{clock(found.first_event_ms)}, {clock(found.last_event_ms)}"),
         ("LLM calls", _listed(msgspec.structs.asdict(calls))),
         ("tokens", f"{_count(found.tokens.prompt)} prompt, {_count(found.tokens.completion)} completion"),
-        ("cost", dollars(found.cost.usd, found.cost.known_usd)),
+        ("cost", spent(found, priced=priced)),
         ("cost of a kept one", dollars(found.cost.usd_per_kept)),
         ("generations", found.generations),
         ("generated", found.generated),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import Annotated
 
@@ -50,10 +51,10 @@ def run_command(
     """
     from consumers.report import report
     from infra.source import KafkaSource
-    from sedi.fit import fit
+    from sedi.fit import Fitting
     from sedi.live import LiveView
     from sedi.orchestrate import Orchestra, prepare
-    from sedi.output import console, print_json
+    from sedi.output import console, priced, print_json
     from sedi.report import show_report
     from sedi.run_options import read_options
 
@@ -68,14 +69,15 @@ def run_command(
     settings = settings_of(bootstrap_servers, state_dir)
     out = console()
     with LiveView(out) as view:
-        options = fit(options, settings, run, view.say)
-        policy = prepare(settings, run, options, view.say)
+        with Fitting(options, settings, run, view.say) as fitting:
+            policy = prepare(settings, run, options, view.say)
+            options = fitting.options(policy)
         ended = Orchestra(settings, run, options, policy, view.show, view.say).play()
     found = report(KafkaSource(settings, run))
     if as_json:
         print_json({"reason": ended.reason, "reached": ended.reached, "report": found})
     else:
-        show_report(found)
+        show_report(found, priced=priced(settings))
         out.print(_further(ended.reason, run))
     if ended.failed:
         raise typer.Exit(ExitCode.FAILED)
@@ -85,12 +87,13 @@ def run_command(
 
 def _further(reason: str, run: str) -> str:
     sedi = sys.argv[0] if sys.argv[0].endswith("sedi") else "sedi"
+    same = shlex.join([sedi, *sys.argv[1:]])  # with its preset: a training goes on only as it began
     name = "" if run == DEFAULT_RUN else f" --run {run}"
     commands = (
         (f"{sedi} report{name}", "what it made and what it cost; --json for all of it"),
         (f"{sedi} seeds history{name}", "which seeds were replaced, and why"),
         (f"{sedi} tail{name} --until-end", "every event; --topic kept for the data"),
-        (f"{sedi} run{name}", "go on"),
+        (same, "go on"),
         (f"{sedi} broker stop", "stop the broker"),
     )
     width = max(len(command) for command, _ in commands)

@@ -23,8 +23,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     windows            end after so many more training windows were closed and answered
     show_replacement   and after the LLM was shown a seed that training had put in the pool
     time_limit_s       end in order after so long; that is a failure only when a part of the run stands still
-    fit_s              measure the built-in LLM and trainee first, and choose rows a step and trained layers such that
-                       `windows` take about so long; what is said elsewhere is heeded
+    fit_s              measure this machine first, and choose trained layers and the built-in LLM's answers such that
+                       `windows` take at most so many seconds; what `train` and `generate` say is heeded
     max_kept, max_candidates, max_calls, max_tokens, max_usd   budgets of the run, held by the generator
     generate, train    further arguments of `sedi generate` and `sedi train`
     trainer            whether to train at all

@@ -34,21 +34,22 @@ def status(
     With --watch and --json one JSON object a line. Ends with 3 when the cluster does not answer.
     """
     from consumers.status import Watch
-    from sedi.output import console, print_json
+    from sedi.output import console, priced, print_json
 
-    with Watch(cluster_of(bootstrap_servers, state_dir), run) as eye:
+    settings = cluster_of(bootstrap_servers, state_dir)
+    with Watch(settings, run) as eye:
         if watch:
-            _look_for_ever(eye, every, as_json)
+            _look_for_ever(eye, every, as_json, priced=priced(settings))
         found = eye.look()
     if as_json:
         print_json(found)
     else:
-        console().print(_shown(found))
+        console().print(_shown(found, priced=priced(settings)))
     if not found.broker.healthy:
         raise typer.Exit(ExitCode.UNREACHABLE)
 
 
-def _look_for_ever(eye: Watch, every: float, as_json: bool) -> NoReturn:
+def _look_for_ever(eye: Watch, every: float, as_json: bool, *, priced: bool) -> NoReturn:
     import msgspec
     from rich.live import Live
 
@@ -62,18 +63,18 @@ def _look_for_ever(eye: Watch, every: float, as_json: bool) -> NoReturn:
     out = console()
     if not out.is_terminal:
         while True:
-            out.print(_shown(eye.look()))
+            out.print(_shown(eye.look(), priced=priced))
             time.sleep(every)
     with Live(console=out, auto_refresh=False, screen=False) as live:
         while True:
-            live.update(_shown(eye.look()), refresh=True)
+            live.update(_shown(eye.look(), priced=priced), refresh=True)
             time.sleep(every)
 
 
-def _shown(found: Status) -> Group:
+def _shown(found: Status, *, priced: bool = False) -> Group:
     from rich.console import Group
 
-    from sedi.output import clock, dollars, percent, table
+    from sedi.output import clock, percent, spent, table
     from sedi.seed_tables import seed_table
 
     rates = found.rates
@@ -87,7 +88,7 @@ def _shown(found: Status) -> Group:
         ("clusters", f"{found.smallest:,} to {found.largest:,} rows in {len(found.clusters)}"),
         ("training", f"{found.steps:,} steps, {found.windows:,} windows, {found.replacements:,} seeds replaced"),
         ("last window", _window(found.last_window)),
-        ("cost", dollars(found.cost.usd, found.cost.known_usd)),
+        ("cost", spent(found, priced=priced)),
         ("dead letters", sum(found.dead_letters.values())),
         *((f"lane {halt.lane} halted", f"{clock(halt.at_ms)}: {halt.reason}") for halt in found.halts),
         ("broker", found.broker.detail),

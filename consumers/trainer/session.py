@@ -126,6 +126,7 @@ class Session:
             begun = time.perf_counter()
             share = self._next_batch()
             if share == "stop":
+                self.say(f"Stopping after step {self.step}: saving a checkpoint.")
                 reason = "stopped"
                 break
             if share == "end":
