@@ -10,7 +10,13 @@ from typing import Any
 
 import msgspec
 
-from schemas.events import ClassifierFitted, InstructionJudged, InstructionsGenerated, TrainingLogged
+from schemas.events import (
+    ClassifierFitted,
+    InstructionJudged,
+    InstructionsGenerated,
+    ReplaceSeeds,
+    TrainingLogged,
+)
 from schemas.policy import Policy
 from schemas.topics import is_optional
 from schemas.upcasting import policy_from_v1
@@ -63,6 +69,14 @@ def classifier_content(event: ClassifierFitted) -> bytes:
     fields: dict[str, Any] = msgspec.to_builtins(event)
     if event.classifier.vectorizer == "tfidf":
         del fields["classifier"]["vectorizer"], fields["classifier"]["model_sha256"]
+    return _encode(fields)
+
+
+def command_content(event: ReplaceSeeds) -> bytes:
+    """A command; one that goes by no judge's scores as the first version of ReplaceSeeds was written."""
+    fields: dict[str, Any] = msgspec.to_builtins(event)
+    if event.judged_offset < 0:
+        del fields["judged_offset"]
     return _encode(fields)
 
 
