@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -71,7 +71,9 @@ def _folder() -> Path:
     for place in (spec.submodule_search_locations or ()) if spec else ():
         if (folder := Path(place) / "model").is_dir():
             return folder
-    raise ConfigurationError(f"vectorizer=embeddings needs a model that is not installed: no package {PACKAGE}. {REMEDY}")
+    raise ConfigurationError(
+        f"vectorizer=embeddings needs a model that is not installed: no package {PACKAGE}. {REMEDY}"
+    )
 
 
 def _read(folder: Path) -> dict[str, bytes]:
@@ -153,7 +155,8 @@ class MiniLM:
         tokenizer.no_padding()
         tokenizer.enable_truncation(MAX_TOKENS)
         config = BertConfig.from_dict(msgspec.json.decode(self._files["config.json"]), attn_implementation="eager")
-        model = BertModel(config).to(torch.float64).eval()
+        model: Any = BertModel(config)  # type: ignore[no-untyped-call]
+        model = model.to(torch.float64).eval()
         weights = safetensors.torch.load(self._files[WEIGHTS])
         weights.pop("embeddings.position_ids", None)  # 0, 1, 2, ...: older versions of transformers wrote them
         model.load_state_dict(weights)

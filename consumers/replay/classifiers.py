@@ -84,7 +84,9 @@ def _close(recorded: ClassifierFitted, decided: ClassifierFitted) -> bool:
     if recorded == decided:
         return True
     one, other = recorded.classifier, decided.classifier
-    if any(getattr(one, name) != getattr(other, name) for name in ("ngrams", "vocabulary", "vectorizer", "model_sha256")):
+    if any(
+        getattr(one, name) != getattr(other, name) for name in ("ngrams", "vocabulary", "vectorizer", "model_sha256")
+    ):
         return False
     if msgspec.structs.replace(recorded, classifier=other) != decided:
         return False

@@ -172,9 +172,7 @@ class _Comparison:
 
     def run(self, progress: Progress) -> WhatIf:
         state = self._state
-        decider.use_classifier(
-            state, decider.first_classifier(self._policy, self._configured.seeds, state.embedder)
-        )
+        decider.use_classifier(state, decider.first_classifier(self._policy, self._configured.seeds, state.embedder))
         offset = 0
         while offset < self._end:
             record = self._generated.take()

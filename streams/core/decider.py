@@ -235,9 +235,7 @@ def due_classifier(state: FilterState) -> ClassifierFitted | None:
     )
 
 
-def first_classifier(
-    policy: Policy, seeds: Iterable[SeedTask], embedder: Embedder | None = None
-) -> ClassifierFitted:
+def first_classifier(policy: Policy, seeds: Iterable[SeedTask], embedder: Embedder | None = None) -> ClassifierFitted:
     """The classifier that a run starts with, fitted on its seeds; `embedder` as in `initial_state`."""
     texts = [seed.instruction for seed in seeds]
     return ClassifierFitted(

@@ -132,8 +132,12 @@ def test_a_run_embeds_what_it_keeps_and_refits_on_it() -> None:
     assert len(kept) >= 8 and TEXTS[12] in kept
     assert embedder.asked == kept * 2, "one by one for their clusters, then for the refit; none that is rejected"
     (refit,) = fold.classifiers
-    assert refit.classifier == fit(kept, policy, np.bincount([row.cluster for row in state.kept.values()]).tolist(), embedder)
-    assert state.model is not None and state.model.cluster(kept[0]) == ClusterModel(refit.classifier, embedder).cluster(kept[0])
+    assert refit.classifier == fit(
+        kept, policy, np.bincount([row.cluster for row in state.kept.values()]).tolist(), embedder
+    )
+    assert state.model is not None and state.model.cluster(kept[0]) == ClusterModel(refit.classifier, embedder).cluster(
+        kept[0]
+    )
 
 
 def test_embeddings_are_whole_units() -> None:
