@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -155,7 +155,8 @@ class MiniLM:
         tokenizer.no_padding()
         tokenizer.enable_truncation(MAX_TOKENS)
         config = BertConfig.from_dict(msgspec.json.decode(self._files["config.json"]), attn_implementation="eager")
-        model = BertModel(config).to(torch.float64).eval()
+        model: Any = BertModel(config)  # type: ignore[no-untyped-call]
+        model = model.to(torch.float64).eval()
         weights = safetensors.torch.load(self._files[WEIGHTS])
         weights.pop("embeddings.position_ids", None)  # 0, 1, 2, ...: older versions of transformers wrote them
         model.load_state_dict(weights)

@@ -1,8 +1,9 @@
 """The classifier: which of a run's clusters an instruction belongs to (paper, Diversity-based Filtering).
 
-Texts become TF-IDF vectors of character n-grams, or sentence embeddings (`streams.core.embeddings`), PCA reduces them to
-log2(clusters) axes, and the cell in that space is the cluster. `literal` cuts every axis at zero, so a cell is a quadrant. `nested` cuts each axis at the median of its
-parent's half: the first axis once, the second once in each half, and so on; cells are equal on what was fitted.
+Texts become vectors: TF-IDF of character n-grams, or sentence embeddings (`streams.core.embeddings`). PCA reduces them
+to log2(clusters) axes, and the cell in that space is the cluster. `literal` cuts every axis at zero, so a cell is a
+quadrant. `nested` cuts each axis at the median of its parent's half: the first axis once, the second once in each half,
+and so on; cells are equal on what was fitted.
 `balanced` cuts the same tree at other quantiles, so that the rows up to the next fit fill the clusters that are behind:
 what is in a partition stays there, so equal cells alone never make good what earlier fits did unevenly.
 A coordinate on the cut counts as above it. Cluster number: bit k is 1 when the text is above the cut on axis k.
@@ -53,7 +54,7 @@ class ClusterModel:
         self._known: dict[str, Columns] = {}  # most words come again and again
 
     def __reduce__(self) -> tuple[type["ClusterModel"], tuple[Classifier, Embedder | None]]:
-        return ClusterModel, (self._numbers, self._projection and self._projection.embedder)
+        return ClusterModel, (self._numbers, None if self._projection is None else self._projection.embedder)
 
     @cached_property
     def _weights(self) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
@@ -194,7 +195,7 @@ def fit(
         means=tuple(_rounded(value) for value in pca.components_ @ pca.mean_),
         cuts=tuple((0.0,) * 2**axis for axis in range(axes)),
         vectorizer=policy.vectorizer,
-        model_sha256=embedder and embedder.model_sha256,
+        model_sha256=None if embedder is None else embedder.model_sha256,
     )
     if policy.classifier == "literal":
         return at_zero

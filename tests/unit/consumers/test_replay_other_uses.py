@@ -12,6 +12,7 @@ from consumers.replay import Extent, audit, sharing
 from consumers.replay.plot import write_plot
 from consumers.replay.state import state_at
 from consumers.replay.what_if import what_if
+from infra import embeddings
 from infra.archive import ArchiveSource
 from infra.record import Record
 from infra.run import configuration
@@ -20,6 +21,7 @@ from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated,
 from schemas.policy import Policy, policy_with
 from sedi.main import main
 from streams.core.rules import broken_rule
+from tests.harness.embedder import Letters
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "undisturbed"
 
@@ -55,6 +57,17 @@ def test_the_runs_own_policy_makes_what_the_run_made(source: ArchiveSource) -> N
     assert found.real.rejected == dict(Counter(x.reason for event in told for x in event.rejections).most_common())
     commands = [r.event for r in records(source, "seed-commands") if isinstance(r.event, ReplaceSeeds)]
     assert found.real.replacements == sum(len(command.replacements) for command in commands) > 0
+
+
+def test_other_vectors_change_the_clusters_and_nothing_else(
+    source: ArchiveSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embeddings, "_installed", Letters)
+    found = what_if(source, policy(source, vectorizer="embeddings", feedback=False))
+
+    assert found.only_real == found.only_what_if == 0 < found.in_both
+    assert found.what_if.clusters != found.real.clusters
+    assert sum(found.what_if.clusters) == sum(found.real.clusters)
 
 
 def test_another_threshold_keeps_what_rouge_score_would_have_kept(source: ArchiveSource) -> None:

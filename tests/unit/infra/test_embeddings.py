@@ -114,9 +114,9 @@ def test_the_real_model_knows_what_is_alike_and_gives_what_it_gave_on_other_mach
     ask, same, other = embed(
         ["How do I bake bread at home?", "Give me a recipe for a homemade loaf.", "Prove that 7 is a prime number."]
     )
-    assert ask @ same > 0.5 > 0.2 > ask @ other
+    assert ask @ same > 0.5 and ask @ other < 0.2
 
-    texts = [*TEXTS, "", "İstanbul ǅ ß 東京", "word " * 400]
+    texts = [*TEXTS[:60], "", "İstanbul ǅ ß 東京", "word " * 400]
     together, one_by_one = embed.unrounded(texts), embed.unrounded(texts, tokens_at_once=1)
     assert np.abs(together - one_by_one).max() < 1e-14
     units = embed.compute(texts)
@@ -126,5 +126,5 @@ def test_the_real_model_knows_what_is_alike_and_gives_what_it_gave_on_other_mach
     assert copy.deepcopy(embed) is embed
 
 
-UNITS_SHA256 = "0353546f2eed84bf0f97b5415ec9554caa6174e9a6b714155b8d0bf6a90b52be"
-"""Of the seeds' and three more texts' embeddings as one Xeon with AVX-512 made them, int16 [texts][384]."""
+UNITS_SHA256 = "5ca5c23cccc80d0086a68ebe3dc749526ec75bc386b24c4bc509dd97e278011b"
+"""Of 60 seeds' and three more texts' embeddings as one Xeon with AVX-512 made them, int16 [texts][384]."""

@@ -1,11 +1,14 @@
 """Whatever happens to the worker, what it wrote is what one undisturbed pass over the log decides."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.events import ReplaceSeeds, RunConfigured
-from schemas.policy import policy_for
+from infra import embeddings
+from schemas.events import ClassifierFitted, ReplaceSeeds, RunConfigured
+from schemas.policy import policy_for, policy_with
+from tests.harness.embedder import Letters
 from tests.harness.memory_worker import Outage
 from tests.harness.script import (
     CRASH,
@@ -263,6 +266,18 @@ TROUBLE = st.one_of(
     st.builds(MEANWHILE),
     st.builds(REBALANCE, st.integers(0, 8), st.sampled_from(["", "first", "last"])),
 )  # fmt: skip
+
+
+def test_a_run_that_clusters_by_embeddings_survives_deaths_and_is_audited_as_any_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(embeddings, "_installed", Letters)
+    policy = policy_with(RUN.policy, vectorizer="embeddings")
+    script = (*BEGINNING, CRASH("after rejected"), tasks(14), tasks(18), CRASH("before run"), tasks(22))
+    played = Stream(msgspec.structs.replace(RUN, policy=policy)).play(*script).as_undisturbed()
+    assert len(played.died) == 2
+    fitted = [r.event for r in played.log.records("run") if isinstance(r.event, ClassifierFitted)]
+    assert len(fitted) > 1 and {event.classifier.model_sha256 for event in fitted} == {Letters().model_sha256}
 
 
 @settings(max_examples=40, deadline=None)
