@@ -35,6 +35,7 @@ _NEEDED_WHEELS = (
     "faust-streaming", "aiokafka", "kafka-python", "msgspec", "rouge-score", "scikit-learn", "openai", "torch",
     "deepspeed", "transformers", "accelerate", "safetensors", "gguf", "xllamacpp",
 )  # fmt: skip
+_MEASURE = (sys.executable, "-m", "infra.precision")
 _ROOM_GB = 8
 _MEMORY_GB = 6
 
@@ -204,9 +205,8 @@ def _precision() -> Iterator[Check]:
     """What this machine trains in, asked of a process of its own: torch is heavy, and a broken one must not end us."""
     try:
         asked = subprocess.run(
-            [sys.executable, "-m", "infra.precision"],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True,
-        )  # fmt: skip
+            _MEASURE, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True
+        )
         found = msgspec.json.decode(asked.stdout, type=Choice)
     except (OSError, subprocess.SubprocessError, msgspec.MsgspecError) as error:
         yield _warn("precision", f"could not be measured ({error})", "Say it yourself: `sedi train --precision fp32`.")

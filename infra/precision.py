@@ -2,7 +2,8 @@
 
 On the CPU it is measured, not read off flags: both types do the same small piece of a language model's work, forward
 and backward, in turn, on one thread. Without bf16 instructions a processor converts at every step and is many times
-slower; with them it may be twice as fast, or no faster at all, and no list of flags tells which. bf16 must be faster by
+slower; with them it may be twice as fast, or no faster at all, and no list of flags tells which. What counts is CPU
+time: a run measures while its other processes start, and in wall time either type may win then. bf16 must be faster by
 a tenth, since fp32 is the more exact. A GPU computes in bf16 where it has that natively.
 
     python -m infra.precision       what this machine takes, and why, as JSON
@@ -23,8 +24,9 @@ GAIN = 1.1
 """How much faster bf16 must be on a CPU."""
 
 _TOKENS, _WIDTH, _INNER = 128, 576, 1536  # of a model of 135 M parameters
-_ROUNDS = 4
-_HOPELESS = 3.0  # times as slow: one round is enough
+_ROUNDS, _LEAST_ROUNDS = 8, 2
+_BUDGET_S = 0.6  # of CPU time, after which no further round begins
+_HOPELESS = 3.0  # times as slow: bf16 is not measured any further
 
 
 @dataclass(frozen=True)
@@ -66,42 +68,55 @@ def _for_gpu(training: bool) -> Choice:
 
 @cache
 def measured() -> Mapping[str, float]:
-    """Milliseconds of the same work in each type on the CPU, the best of a few rounds."""
+    """Milliseconds of CPU time of the same work in each type, the best of a few rounds."""
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # several would measure what else runs here
     try:
-        return _measured(torch)
+        work = {name: _work(torch, dtype) for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))}
+        return compared(lambda name, tokens: work[name](tokens), _TOKENS)
     finally:
         torch.set_num_threads(threads)
 
 
-def _measured(torch: Any) -> Mapping[str, float]:
-    types = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    work = {name: _work(torch, dtype) for name, dtype in types.items()}
-    for once in work.values():
-        once()  # what is compiled or laid out at first use
-    best = dict.fromkeys(types, float("inf"))
-    for _ in range(_ROUNDS):
-        for name, once in work.items():
-            started = time.perf_counter()
-            once()
-            best[name] = min(best[name], 1000 * (time.perf_counter() - started))
-        if best["bf16"] > _HOPELESS * best["fp32"]:
-            break
+def compared(seconds: Callable[[str, int], float], tokens: int) -> Mapping[str, float]:
+    """The best milliseconds of `fp32` and `bf16`, from the seconds that `seconds(type, tokens)` says its work took.
+
+    An eighth of the tokens comes first, so that neither a hopeless bf16 nor a slow machine takes long. What is done
+    first at each size does not count: kernels are compiled in it.
+    """
+    best: dict[str, float] = {}
+    spent = 0.0
+    for size, rounds in ((tokens // 8, _LEAST_ROUNDS), (tokens, _ROUNDS)):
+        spent += seconds("fp32", size) + seconds("bf16", size)
+        taken: list[tuple[float, float]] = []
+        while len(taken) < rounds:
+            taken.append((seconds("fp32", size), seconds("bf16", size)))
+            spent += sum(taken[-1])
+            if len(taken) < _LEAST_ROUNDS:
+                continue
+            fp32, bf16 = (1000 * min(each) for each in zip(*taken, strict=True))
+            best = {"fp32": fp32, "bf16": bf16}
+            if spent >= _BUDGET_S or bf16 > _HOPELESS * fp32:
+                return best
     return best
 
 
-def _work(torch: Any, dtype: Any) -> Callable[[], None]:
-    """A pass forward and backward through one layer's gated linear maps."""
+def _work(torch: Any, dtype: Any) -> Callable[[int], float]:
+    """A pass of so many tokens forward and backward through one layer's gated linear maps; its CPU time in seconds."""
     shapes = ((_INNER, _WIDTH), (_INNER, _WIDTH), (_WIDTH, _INNER))
-    up, gate, down = (torch.full(shape, 0.01, dtype=dtype, requires_grad=True) for shape in shapes)
-    rows = torch.full((_TOKENS, _WIDTH), 0.1, dtype=dtype)
+    up, gate, down = weights = [torch.full(shape, 0.01, dtype=dtype, requires_grad=True) for shape in shapes]
     linear, silu = torch.nn.functional.linear, torch.nn.functional.silu
 
-    def once() -> None:
+    def once(tokens: int) -> float:
+        rows = torch.full((tokens, _WIDTH), 0.1, dtype=dtype, requires_grad=True)
+        started = time.thread_time()
         linear(silu(linear(rows, gate)) * linear(rows, up), down).float().sum().backward()
+        taken = time.thread_time() - started
+        for weight in weights:
+            weight.grad = None
+        return taken
 
     return once
 

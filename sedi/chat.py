@@ -29,6 +29,7 @@ def chat(
     temperature: Annotated[float, typer.Option("--temperature", min=0.0, help="0: the likeliest word.")] = 0.0,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest answer.")] = 256,
     template: Annotated[str | None, typer.Option("--template", help="`chat` or `alpaca`; default: as trained.")] = None,
+    precision: Annotated[str, typer.Option("--precision", help="`auto`, `bf16` or `fp32`.")] = "auto",
     device: Annotated[str, typer.Option("--device", help="`auto`, `cpu` or `cuda`.")] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Of torch on the CPU.")] = None,
     as_json: AsJson = False,
@@ -40,7 +41,7 @@ def chat(
     Ctrl-C stops an answer, `/new` forgets what was said, `/quit` or Ctrl-D ends.
     """
     from consumers.trainer.chat import load, model_of_run
-    from consumers.trainer.options import Device, Template
+    from consumers.trainer.options import Device, PrecisionChoice, Template
     from schemas.errors import ConfigurationError
     from sedi.output import tell
 
@@ -52,10 +53,12 @@ def chat(
     talk = load(
         place,
         device=one_of("device", device, Device),
+        precision=one_of("precision", precision, PrecisionChoice),
         template=None if template is None else one_of("template", template, Template),
         threads=threads,
         temperature=temperature,
         max_tokens=max_tokens,
+        say=tell if message is None else lambda line: None,
     )
     if message is not None:
         _once(talk, message.strip(), as_json)

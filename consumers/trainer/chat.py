@@ -9,18 +9,18 @@ stays in the conversation.
 """
 
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from consumers.trainer import cpu
 from consumers.trainer.engine import pick_device
-from consumers.trainer.options import Device, Template
+from consumers.trainer.options import Device, PrecisionChoice, Template
 from consumers.trainer.outcome import MODEL, end_tokens, read_told
 from consumers.trainer.templates import choose_template, encode
 from consumers.trainer.trainee import load_tokenizer, load_trainee
-from infra import precision
+from infra.precision import Precision, choose
 from schemas.errors import TrainerError
 from schemas.events import Instruction
 
@@ -138,9 +138,18 @@ def model_of_run(state_dir: Path, run: str) -> Path:
 
 
 def load(
-    folder: str, *, device: Device, threads: int | None, temperature: float, max_tokens: int, template: Template | None
+    folder: str,
+    *,
+    device: Device,
+    threads: int | None,
+    temperature: float,
+    max_tokens: int,
+    template: Template | None,
+    precision: PrecisionChoice = "auto",
+    say: Callable[[str], None] = lambda line: None,
 ) -> Talk:
-    """A conversation with the model in a folder, or of a hub name. Raises TrainerError when it cannot be loaded."""
+    """A conversation with the model in a folder, or of a hub name. `say` is told which precision `auto` takes, and why.
+    Raises TrainerError when the model cannot be loaded."""
     cpu.passive_threads()
     import torch
     from transformers.utils import logging
@@ -151,10 +160,18 @@ def load(
     told = read_told(Path(folder))
     tokenizer = load_tokenizer(folder)
     where = pick_device(device)
-    model = load_trainee(folder, precision.choose(where, training=False).precision, None).eval().to(where)
+    model = load_trainee(folder, _precision(precision, where, say), None).eval().to(where)
     model.config.use_cache = True
     chosen = choose_template(tokenizer, template or (None if told is None else told.template))
     if model.generation_config.pad_token_id is None:
         model.generation_config.pad_token_id = tokenizer.eos_token_id
     model.generation_config.eos_token_id = end_tokens(tokenizer, chosen) or None
     return Talk(model, tokenizer, chosen, temperature, max_tokens)
+
+
+def _precision(wanted: PrecisionChoice, device: str, say: Callable[[str], None]) -> Precision:
+    if wanted != "auto":
+        return wanted
+    found = choose(device, training=False)
+    say(f"Answering in {found.precision}: {found.reason}.")
+    return found.precision

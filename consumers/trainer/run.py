@@ -84,11 +84,13 @@ def train(
             template = choose_template(tokenizer, options.template)
             device = pick_device(options.device)
             world = joined(device)
-            resolved = _precision(options, output, device, world, say)
+            resolved, why = _precision(options, output, device, world)
             options = replace(options, precision=resolved)
             with world.lost_is_told():
                 engine = _engine(options, resolved, origin.policy, tokenizer, log_file, device, world, say)
         stack.callback(engine.close)
+        if why is not None:
+            say(f"Training in {resolved}: {why}.")  # not above, where all that is said goes to the log file
         stream = RowStream(
             origin.feed,
             world,
@@ -147,14 +149,14 @@ def _held_out(options: TrainOptions, tokenizer: Any, template: Template, world: 
     )
 
 
-def _precision(options: TrainOptions, output: Path, device: str, world: World, say: Say) -> Precision:
-    """The precision that is trained in (all ranks), and a line that says why where it was not said."""
+def _precision(options: TrainOptions, output: Path, device: str, world: World) -> tuple[Precision, str | None]:
+    """The precision that is trained in (all ranks), and why it is when the options do not name it."""
     import torch
 
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     if options.precision != "auto":
-        return options.precision
+        return options.precision, None
     chosen: tuple[Precision, str] | None = None
     if world.is_first:
         before = None if options.fresh else checkpoint.last_settings(output / checkpoint.FOLDER)
@@ -165,8 +167,7 @@ def _precision(options: TrainOptions, output: Path, device: str, world: World, s
             chosen = "fp32" if before.get("precision") == "fp32" else "bf16", "so was the checkpoint"
     chosen = world.broadcast(chosen)
     assert chosen is not None
-    say(f"Training in {chosen[0]}: {chosen[1]}.")
-    return chosen[0]
+    return chosen
 
 
 def _engine(

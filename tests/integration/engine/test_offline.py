@@ -130,7 +130,7 @@ def test_the_command_line_trains_a_file_without_any_cluster_and_leaves_a_model(
     data.write_text("".join(json.dumps({"instruction": f"Say {n}", "output": str(n)}) + "\n" for n in range(10)))
     command = [
         "train", "--offline", "--data", str(data), "--batch-size", "4", "--eval", str(held_out), "--eval-rows", "2",
-        "--model", str(tiny_folder), "--threads", "1", "--precision", "fp32", "--device", "cpu", "--json",
+        "--model", str(tiny_folder), "--threads", "1", "--device", "cpu", "--json",
         "--state-dir", str(tmp_path / "state"), "--bootstrap-servers", "127.0.0.1:9", "--no-tensorboard",
         "--max-length", "64", "--last-batch",
     ]  # fmt: skip
@@ -140,10 +140,15 @@ def test_the_command_line_trains_a_file_without_any_cluster_and_leaves_a_model(
     assert (summary["run"], summary["steps"], summary["rows"]) == ("rows", 3, 10)
     assert [line["rows"] for line in summary["held_out"]] == [2, 2]
     assert "step 3 (epoch 1): loss " in found.err
+    (line,) = [line for line in found.err.splitlines() if line.startswith("Training in ")]
+    precision = line.removeprefix("Training in ").split(":")[0]
+    assert precision in {"bf16", "fp32"}
     assert "tokens/s, padding " in found.err
     model = tmp_path / "state" / "rows" / "model"
     assert summary["model_folder"] == str(model)
-    assert "the file rows.jsonl" in (model / "README.md").read_text()
+    card = (model / "README.md").read_text()
+    assert "the file rows.jsonl" in card
+    assert f"| precision | {precision} |" in card
     assert not (tmp_path / "state" / "rows" / "tensorboard").exists()
 
 

@@ -134,13 +134,21 @@ def test_a_turn_that_ends_with_a_mark_of_its_own_is_an_end_too(tmp_path: Path) -
 
 
 def test_the_command_line_asks_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["chat", str(folder), "--message", "Is it?", "--max-tokens", "30", "--threads", "1"]) == 0
+    asked = ["chat", str(folder), "--message", "Is it?", "--max-tokens", "30", "--threads", "1", "--precision"]
+    assert main([*asked, "fp32"]) == 0
     assert capsys.readouterr().out == f"{ANSWER}\n"
+    assert main([*asked, "fp8"]) == 2
+    assert "precision is 'fp8'" in capsys.readouterr().err
 
 
 @pytest.fixture
 def talk(folder: Path) -> Talk:
-    return load(str(folder), device="cpu", threads=1, temperature=0.0, max_tokens=30, template=None)
+    said: list[str] = []
+    given: dict[str, Any] = {"device": "cpu", "threads": 1, "temperature": 0.0, "max_tokens": 30, "template": None}
+    talk = load(str(folder), say=said.append, **given)
+    taken = {"torch.float32": "fp32", "torch.bfloat16": "bf16"}[str(talk.model.dtype)]
+    assert [line.split(":")[0] for line in said] == [f"Answering in {taken}"]
+    return talk
 
 
 def test_the_conversation_so_far_stands_before_the_next_question(talk: Talk) -> None:

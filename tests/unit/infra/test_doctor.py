@@ -1,17 +1,28 @@
 """What the doctor says of machines that lack something."""
 
+import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from pydantic import SecretStr
 
 from infra import doctor
 from infra.doctor import Check, check
+from infra.precision import Choice
 from infra.settings import Settings
 from infra.temporary_broker import free_port
+
+
+@pytest.fixture(autouse=True)
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measuring loads torch, which takes seconds; the last test does it."""
+    choice = Choice("fp32", "bf16 is 9.0 times slower than fp32 on this processor", {"fp32": 5.0, "bf16": 45.0})
+    script = f"print({msgspec.json.encode(choice).decode()!r})"
+    monkeypatch.setattr(doctor, "_MEASURE", (sys.executable, "-c", script))
 
 
 @pytest.fixture
@@ -85,12 +96,31 @@ def test_the_model_matters_only_to_whom_uses_it(settings: Settings, monkeypatch:
     assert (builtin.level, elsewhere.level) == ("fail", "warn")
 
 
-def test_looking_does_not_load_torch() -> None:
+def test_the_precision_is_shown_with_its_reason_and_both_times(settings: Settings) -> None:
+    found = named(check(settings), "precision").found
+    assert found == "fp32: bf16 is 9.0 times slower than fp32 on this processor (fp32 5 ms, bf16 45 ms)"
+
+
+@pytest.mark.parametrize("script", ["import os; os.abort()", "print('no JSON')"])
+def test_a_torch_that_crashes_is_a_warning_and_ends_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    monkeypatch.setattr(doctor, "_MEASURE", (sys.executable, "-c", script))
+
+    found = named(check(settings), "precision")
+
+    assert (found.level, "--precision fp32" in (found.remedy or "")) == ("warn", True)
+
+
+def test_looking_measures_the_precision_and_does_not_load_torch() -> None:
     script = (
-        "import sys; from infra.doctor import check; from infra.settings import Settings; check(Settings());"
-        "print(sorted({'torch', 'deepspeed', 'transformers', 'faust'} & set(sys.modules)))"
+        "import sys; from infra.doctor import check; from infra.settings import Settings; found = check(Settings());"
+        "print(sorted({'torch', 'deepspeed', 'transformers', 'faust'} & set(sys.modules)));"
+        "print([each.found for each in found if each.name == 'precision'])"
     )
 
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
 
-    assert done.stdout == "[]\n"
+    loaded, precision = done.stdout.splitlines()
+    assert loaded == "[]"
+    assert re.search(r"(fp32|bf16): .* on this processor \(fp32 \d+ ms, bf16 \d+ ms\)|computes in bf16", precision)
