@@ -7,7 +7,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make run    a whole run on this machine: Kafka, a small LLM, the filter, the trainer (under 10 minutes)"
+	@echo "make run    a whole run on this machine: Kafka, a small LLM, the filter, the trainer (about 5 minutes)"
 	@echo "make test   everything that is checked: lint, types, imports, schemas, tests"
 	@echo "make bench  measurements, side by side"
 	@echo "make crashes  a long run with deaths in it, beside an undisturbed one (40 minutes)"

@@ -1,22 +1,14 @@
 """Lays a run of the built-in models out for the machine it is on: measure, then choose what ends in time.
 
-How it works. LLM and trainee are tried at once, as they will share the processor later, in a process of its own, so
-that torch does not stay in the memory of the one that watches the run; it is at work while the broker starts. From
-their speeds follows how long the run's steps take (`lay_out`, pure), and the most that ends in time is chosen: how many
-of the trainee's layers are trained, and how long the LLM's answers may be.
+How it works. From the speeds of a trial (`sedi.trial`), which is at work while the broker starts, follows how long the
+run's steps take (`lay_out`, pure), and the most that ends in time is chosen: how many of the trainee's layers are
+trained, and how long the LLM's answers may be.
 
 What was chosen is kept in the run's folder, and a run that goes on goes on with it, since a checkpoint is of one size.
-
-    python -m sedi.fit --cache-dir .cache --model builtin      the speeds of this machine, as JSON
 """
 
-import argparse
 import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,14 +16,13 @@ from typing import Self
 import msgspec
 
 from infra.settings import Settings
-from infra.supervisor import child_environment, die_with_parent
-from schemas.errors import RunError, SediError
+from schemas.errors import RunError
 from schemas.policy import Policy
-from schemas.seeds import parse_seed_lines
 from sedi.run_options import RunOptions
+from sedi.trial import Speeds, asks_builtin, started
 
-LAYERS = (1.0, 0.8, 0.6, 0.45, 0.3, 0.2, 0.1)
-"""Shares of the trainee's layers that may be trained, the most first."""
+FEWEST_LAYERS = 0.1
+"""Share of the trainee's layers that are trained at least."""
 
 ANSWERS = ((96, 37), (48, 30), (32, 24), (24, 20))
 """How long an answer may be, in tokens, and how long the built-in model's are then."""
@@ -44,22 +35,6 @@ _SAFE = 0.8  # share of the measured speeds that is counted on
 _HEAD_LAYERS = 8.0  # layers of the built-in trainee that cost as much as its output layer
 _AROUND_S = 55.0  # from the start to the first step, with the trial, and from the last step to the end
 _TRIAL_S = 180.0
-
-
-class Speeds(msgspec.Struct, frozen=True, kw_only=True):
-    """Of LLM and trainee, side by side.
-
-    llm_tokens_per_s       that it writes; None: it is not on this machine, or not ours to try
-    trainee_tokens_per_s   forward and backward, with all its `layers`, in `precision`, which was taken for the reason
-    update_s               of the optimizer, a step
-    """
-
-    llm_tokens_per_s: float | None
-    trainee_tokens_per_s: float
-    update_s: float
-    layers: int
-    precision: str
-    reason: str
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +61,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 
 def lay_out(speeds: Speeds, steps: int, batch_size: int, target_s: float) -> Layout:
     """The most that ends in `target_s`: answers as long as possible first, then layers. The least when nothing does."""
-    layers = list(dict.fromkeys(max(1, round(share * speeds.layers)) for share in LAYERS))
+    layers = range(speeds.layers, max(1, round(FEWEST_LAYERS * speeds.layers)) - 1, -1)
     answers = [(limit, length, _writing_s(speeds, steps * batch_size, length)) for limit, length in ANSWERS]
     limit, length, writing_s = next((each for each in answers if _AROUND_S + each[2] <= target_s), answers[-1])
     times = [(count, _training_s(speeds, steps, batch_size, length, count)) for count in layers]
@@ -120,7 +95,7 @@ class Fitting:
     def __enter__(self) -> Self:
         if self._is_asked and not self._path.is_file() and not self._began_without:
             self._say("Measuring what this machine can do (some 15 s)")
-            self._trial = _started(self._options, self._settings)
+            self._trial = started(self._options, self._settings)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -205,87 +180,3 @@ class Fitting:
             trial.kill()
             with trial:  # closes the pipes and waits
                 pass
-
-
-def asks_builtin(options: RunOptions, settings: Settings) -> bool:
-    """Whether the run's LLM is the built-in one, served by its generator."""
-    elsewhere = {"--backend", "--recorded", "--model"} & {*options.generate}
-    return settings.backend == "builtin" and settings.base_url is None and not elsewhere
-
-
-def _started(options: RunOptions, settings: Settings) -> subprocess.Popen[bytes]:
-    said = {flag: _said(options.train, f"--{flag}") for flag in ("model", "precision", "threads", "device")}
-    arguments = [f"--{flag}={value}" for flag, value in said.items() if value is not None]
-    if asks_builtin(options, settings):
-        arguments.append("--llm")
-    return subprocess.Popen(
-        [sys.executable, "-m", "sedi.fit", "--cache-dir", str(settings.cache_dir.resolve()), *arguments],
-        env=child_environment(settings),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-
-
-def _said(arguments: tuple[str, ...], flag: str) -> str | None:
-    """The value of a flag among arguments, given as `--flag value` or `--flag=value`."""
-    for at, argument in enumerate(arguments):
-        if argument == flag and at + 1 < len(arguments):
-            return arguments[at + 1]
-        if argument.startswith(f"{flag}="):
-            return argument.partition("=")[2]
-    return None
-
-
-def main() -> None:
-    """The trial."""
-    parser = argparse.ArgumentParser(prog="python -m sedi.fit", description="The speeds of this machine, as JSON.")
-    parser.add_argument("--cache-dir", type=Path, required=True)
-    parser.add_argument("--llm", action="store_true", help="try the built-in LLM beside the trainee")
-    parser.add_argument("--model", default="builtin")
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int)
-    given = parser.parse_args()
-    die_with_parent()
-
-    from consumers.trainer.speed import TraineeSpeed, trainee_speed
-    from producers.builtin.model import safetensors_folder
-    from producers.builtin.server import BuiltinServer, ServerSettings
-    from producers.builtin.speed import LlmTrial
-
-    def trainee() -> TraineeSpeed:
-        model = str(safetensors_folder(given.cache_dir)) if given.model == "builtin" else given.model
-        return trainee_speed(model, threads=given.threads, device=given.device, wanted=given.precision)
-
-    llm: float | None = None
-    if given.llm:
-        text = (files("producers") / "seeds" / "seed_tasks.jsonl").read_text(encoding="utf-8")
-        seeds = parse_seed_lines(text.split("\n"), "the project's seed tasks")
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            BuiltinServer(ServerSettings(state_dir=Path(folder), cache_dir=given.cache_dir)) as server,
-            LlmTrial(server, [seed.instruction for seed in seeds]) as trial,
-        ):
-            started = time.monotonic() + 1.0  # the first answers begin with their prompts
-            found = trainee()
-            llm = trial.tokens_per_s(started)
-    else:
-        found = trainee()
-    speeds = Speeds(
-        llm_tokens_per_s=llm,
-        trainee_tokens_per_s=found.tokens_per_s,
-        update_s=found.update_s,
-        layers=found.layers,
-        precision=found.precision,
-        reason=found.reason,
-    )
-    sys.stdout.buffer.write(msgspec.json.encode(speeds) + b"\n")
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except SediError as error:
-        sys.exit(str(error))

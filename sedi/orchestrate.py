@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from consumers.status import Status, Watch
 
 _LOOK_S = 1.0
-_STOPPING = "Stopping"  # how the trainer's line begins when it has ended its step and saves a checkpoint
+_STOPPING, _SAID_LAST = "Stopping", "; ended: "  # in the trainer's lines: it saves a checkpoint; it has saved it
 _DRAIN_S = 90.0
 _STEP_S = 900.0  # longer than any step that somebody waits for
-_CALLS_S, _GIVE_UP_S, _FILTER_S, _WORKER_S = 10.0, 4.0, 5.0, 6.0  # together less than 30 s
+_CALLS_S, _GIVE_UP_S, _FILTER_S, _EXIT_S, _WORKER_S = 10.0, 3.0, 5.0, 3.0, 6.0  # together less than 30 s
 _VERSIONS = ("sedi", "faust-streaming", "kafka-python", "openai", "rapidfuzz", "scikit-learn", "torch", "transformers")
 
 Show = Callable[["Status", "Progress"], None]
@@ -192,7 +192,8 @@ class Orchestra:
         stalled = self._movement.stalled(status)
         if stalled is not None:
             part, still = stalled
-            last = self._supervisor.tail("worker" if part in ("filter", "feedback") else part, 1)
+            child = "worker" if part in ("filter", "feedback") else part
+            last = self._supervisor.news(child) or self._supervisor.tail(child, 1)
             return f"{over}, and the {part} has not moved for {still:.0f} s; its last line: {last or '-'}", False, True
         done = status.windows - self._windows_before
         wanted = f" of {self._options.windows}" if self._options.windows else ""
@@ -217,8 +218,8 @@ class Orchestra:
                 # no row is left behind: the trainer ends by itself once it has seen that the run was stopped
                 self._wait(watch, lambda: "training what is left", lambda _: self._ended("trainer"), None, cut=True)
                 self._supervisor.ask_to_stop("trainer")
-            self._wait(watch, self._trainer_phase, lambda _: self._ended("trainer"), _STEP_S)
-            self._supervisor.stop("trainer", 0.0)
+            self._wait(watch, self._trainer_phase, lambda _: self._ended("trainer") or self._has_saved, _STEP_S)
+            self._supervisor.stop("trainer", _EXIT_S)
         self._supervisor.ask_to_stop("worker")
         self._wait(watch, lambda: "ending: waiting for the worker", lambda _: self._ended("worker"), _WORKER_S)
         self._supervisor.stop("worker", 0.0)
@@ -240,11 +241,16 @@ class Orchestra:
             self._supervisor.ask_to_stop("generator")
         self._supervisor.stop("generator", 0.0)
 
+    @property
+    def _has_saved(self) -> bool:
+        """Whether the trainer has said its last, after which there is nothing to lose."""
+        return _SAID_LAST in self._supervisor.news("trainer")
+
     def _trainer_phase(self) -> str:
         news = self._supervisor.news("trainer")
         if not news:
             return "ending: waiting for the trainer, which is starting"
-        if news.startswith(_STOPPING):
+        if news.startswith(_STOPPING) or self._has_saved:
             return "ending: waiting for the trainer to save its checkpoint"
         step = steps_told(news)
         return f"ending: waiting for the trainer to finish {'its step' if step is None else f'step {step + 1}'}"

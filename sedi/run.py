@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, settings_of
+
+if TYPE_CHECKING:
+    from sedi.orchestrate import Ended
 
 
 def register(app: typer.Typer) -> None:
@@ -79,10 +82,14 @@ def run_command(
     else:
         show_report(found, priced=priced(settings))
         out.print(_further(ended.reason, run))
+    raise typer.Exit(exit_code_of(ended))
+
+
+def exit_code_of(ended: Ended) -> ExitCode:
+    """0 too for a run that a time limit cut short while it went on: only what stands still has failed."""
     if ended.failed:
-        raise typer.Exit(ExitCode.FAILED)
-    if ended.interrupted and not ended.reached:
-        raise typer.Exit(ExitCode.INTERRUPTED)
+        return ExitCode.FAILED
+    return ExitCode.INTERRUPTED if ended.interrupted and not ended.reached else ExitCode.OK
 
 
 def _further(reason: str, run: str) -> str:

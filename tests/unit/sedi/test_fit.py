@@ -12,8 +12,9 @@ import sedi.fit
 from infra.settings import Settings
 from schemas.errors import RunError
 from schemas.policy import Policy
-from sedi.fit import ANSWERS, Fitting, Speeds, lay_out
+from sedi.fit import ANSWERS, Fitting, lay_out
 from sedi.run_options import RunOptions, read_options
+from sedi.trial import Speeds
 
 POLICY = Policy(clusters=4, batch_size=4)
 DEMO = read_options("demo", {}, [])
@@ -90,7 +91,7 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[Speeds | str]:
             program = f"print({msgspec.json.encode(now).decode()!r})"
         return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-    monkeypatch.setattr(sedi.fit, "_started", started)
+    monkeypatch.setattr(sedi.fit, "started", started)
     return found
 
 
@@ -172,7 +173,7 @@ def test_a_trial_ends_with_whoever_wanted_it(settings: Settings, monkeypatch: py
         processes.append(subprocess.Popen(sleeping, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
         return processes[0]
 
-    monkeypatch.setattr(sedi.fit, "_started", started)
+    monkeypatch.setattr(sedi.fit, "started", started)
     with pytest.raises(KeyboardInterrupt), Fitting(DEMO, settings, "demo", lambda line: None):
         raise KeyboardInterrupt
     assert processes[0].returncode is not None

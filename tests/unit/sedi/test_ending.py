@@ -1,0 +1,102 @@
+"""How a run is said to have ended: a time limit is no failure while something moves."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.settings import Settings
+from schemas.policy import Policy
+from sedi.options import ExitCode
+from sedi.orchestrate import Ended, Orchestra
+from sedi.run import _further, exit_code_of
+from sedi.run_options import RunOptions
+from tests.unit.sedi.test_stall import LONG_S, STEP, quiet_status
+
+STATUS = quiet_status()
+
+
+class Said:
+    """Stands in for the supervisor: the processes' own lines and those of their logs."""
+
+    def __init__(self, news: dict[str, str]) -> None:
+        self.own = news
+
+    def news(self, name: str) -> str:
+        return self.own.get(name, "")
+
+    def tail(self, name: str, lines: int) -> str:
+        return f"the log of the {name}"
+
+
+def orchestra(folder: Path, news: dict[str, str]) -> Any:
+    options = RunOptions(windows=3, time_limit_s=100)
+    made: Any = Orchestra(
+        Settings(state_dir=folder), "demo", options, Policy(clusters=4, batch_size=4), lambda *_: None, lambda _: None
+    )
+    made._supervisor = Said(news)
+    return made
+
+
+def at_limit(made: Any, still_s: float) -> Ended:
+    now = [0.0]
+    made._movement.clock = lambda: now[0]
+    made._movement.see(STATUS, "")
+    now[0] = still_s
+    return Ended(*made._at_limit(100.0, STATUS), interrupted=False)
+
+
+def test_a_limit_that_strikes_while_something_moves_is_no_failure(tmp_path: Path) -> None:
+    ended = at_limit(orchestra(tmp_path, {}), 10)
+
+    assert "with 0 of 3 training windows closed" in ended.reason
+    assert exit_code_of(ended) is ExitCode.OK
+
+
+def test_a_stall_fails_and_names_the_part_and_its_last_line(tmp_path: Path) -> None:
+    ended = at_limit(orchestra(tmp_path, {"generator": "generation 7: 5 instructions"}), LONG_S)
+
+    assert exit_code_of(ended) is ExitCode.FAILED
+    assert f"the generator has not moved for {LONG_S:.0f} s; its last line: generation 7: 5 instr" in ended.reason
+
+
+def test_a_part_that_says_nothing_of_its_own_is_quoted_from_its_log(tmp_path: Path) -> None:
+    assert "its last line: the log of the generator" in at_limit(orchestra(tmp_path, {}), LONG_S).reason
+
+
+@pytest.mark.parametrize(
+    ("news", "phase"),
+    [
+        ("", "the trainer, which is starting"),
+        (STEP.format(30), "the trainer to finish step 31"),
+        ("Waiting for rows: 4 of 4 clusters are empty.", "the trainer to finish its step"),
+        ("Stopping after step 31: saving a checkpoint.", "the trainer to save its checkpoint"),
+        ("31 steps, 31 in all; ended: stopped", "the trainer to save its checkpoint"),
+    ],
+)
+def test_what_is_waited_for_is_said(tmp_path: Path, news: str, phase: str) -> None:
+    made = orchestra(tmp_path, {"trainer": news})
+
+    assert made._trainer_phase() == f"ending: waiting for {phase}"
+    assert made._has_saved == ("ended" in news)
+
+
+@pytest.mark.parametrize(
+    ("reached", "interrupted", "code"),
+    [
+        (True, False, ExitCode.OK),
+        (True, True, ExitCode.OK),
+        (False, True, ExitCode.INTERRUPTED),
+        (False, False, ExitCode.OK),
+    ],
+)
+def test_an_interrupted_run_that_has_no_end_has_done_what_it_was_asked(
+    *, reached: bool, interrupted: bool, code: ExitCode
+) -> None:
+    assert exit_code_of(Ended("so", reached, failed=False, interrupted=interrupted)) is code
+
+
+def test_the_command_that_goes_on_is_the_one_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [".venv/bin/sedi", "run", "--preset", "my preset.toml"])
+
+    assert ".venv/bin/sedi run --preset 'my preset.toml'   go on" in _further("so", "demo")
