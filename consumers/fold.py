@@ -67,7 +67,6 @@ class RunFold:
     """
 
     configured: RunConfigured
-    verdicts: Verdicts = field(default_factory=Verdicts)
     ledger: Ledger = field(default_factory=Ledger)
     classifiers: dict[int, ClassifierFitted] = field(default_factory=dict)
     judged: dict[str, Judgements] = field(default_factory=dict)
@@ -82,11 +81,13 @@ class RunFold:
     first_ms: int | None = None
     last_ms: int | None = None
     pool: SeedPool = field(init=False)
+    verdicts: Verdicts = field(init=False)
     _configured_seen: bool = field(default=False, repr=False)
     _windows: set[tuple[int, int]] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         self.pool = SeedPool.of(self.configured.seeds)
+        self.verdicts = Verdicts(self.configured.policy)
 
     @property
     def steps(self) -> int:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from schemas import ids
 from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected
-from streams.core.scores import SeedScore
+from schemas.policy import Policy
+from streams.core.scores import SeedScore, uncounted
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,16 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the filter said when it was done with a generation: of it alone, and of the run up to and with it."""
+    """What the filter said when it was done with a generation: of it alone, and of the run up to and with it.
+
+    uncounted   of the generated ones, how many do not count in the scores of the seeds
+    """
 
     generated: int
     kept: int
     generated_total: int
     kept_total: int
+    uncounted: int
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Problem:
 
 @dataclass
 class Verdicts:
-    """The state of the fold.
+    """The state of the fold, of a run with this policy.
 
     generations      by offset of `generated`, each once, without those that the filter could not read
     told             what the filter said, by the same offset
@@ -62,6 +67,7 @@ class Verdicts:
     reinstated       copies that were taken for repeats before it was known that the filter could not read the first
     """
 
+    policy: Policy
     generations: dict[int, Generation] = field(default_factory=dict)
     told: dict[int, Told] = field(default_factory=dict)
     kept: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -118,7 +124,13 @@ class Verdicts:
         self.decided_offset = offset
         if not event.generation_id:
             self._could_not_read(offset)
-        self.told[offset] = Told(event.generated, event.kept, event.generated_total, event.kept_total)
+        self.told[offset] = Told(
+            event.generated,
+            event.kept,
+            event.generated_total,
+            event.kept_total,
+            uncounted(self.policy, event.rejections),
+        )
         for rejection in event.rejections:
             if rejection.id in self.rejected:
                 self._surplus.append(Problem(rejection.id, offset, "rejected twice"))
@@ -190,4 +202,4 @@ class Verdicts:
             return
         for seed_id in generation.seed_ids:
             score = self.scores.get(seed_id, SeedScore())
-            self.scores[seed_id] = score.credit(told.generated, told.kept, offset)
+            self.scores[seed_id] = score.credit(told.generated - told.uncounted, told.kept, offset)

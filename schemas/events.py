@@ -356,11 +356,25 @@ class TrainingLogged(Event, frozen=True, kw_only=True):
     steps: tuple[StepLogged, ...]
 
 
+CandidateVerdict = Literal[
+    "taken",
+    "unknown_row",
+    "already_seed",
+    "unjudged",
+    "low_score",
+    "similar_to_seed",
+    "similar_to_candidate",
+    "over_limit",
+    "no_victim",
+]
+FeedbackOutcome = Literal["replaced", "warm_up", "later_epoch", "no_metric", "borrowed", "no_candidates", "no_victims"]
+
+
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one row of the chosen batch."""
 
     id: str
-    verdict: Literal["taken", "similar_to_seed", "similar_to_candidate", "already_seed", "no_victim", "unknown_row"]
+    verdict: CandidateVerdict
     similarity: Similarity | None = None
     nearest_id: str | None = None
 
@@ -378,14 +392,17 @@ class ReplaceSeeds(Event, frozen=True, kw_only=True):
     """Command to the seed pool: what a training window changes in it, maybe nothing, and why.
 
     training_offset    of the window on `training-log`
-    as_of_offset       the last record of `generated` that the scores used here reflect, -1 for none
+    as_of_offset       the last record of `generated` that the seed scores used here reflect, -1 for none
+    judged_offset      the last record of `judged` that the judge's scores used here reflect; -1 for none, and always
+                       where the policy has no `candidate_min_score`
     """
 
     window: Count
     epoch: Ordinal
     training_offset: Offset
     as_of_offset: LastOffset
-    outcome: Literal["replaced", "warm_up", "later_epoch", "no_metric", "no_candidates", "no_victims"]
+    judged_offset: LastOffset = -1
+    outcome: FeedbackOutcome
     metric: Metric
     step: Ordinal | None = None
     value: Amount | None = None

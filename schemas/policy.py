@@ -5,7 +5,7 @@ everything again with it. What only affects how fast or by which machine things 
 """
 
 from collections.abc import Mapping
-from math import gcd
+from math import gcd, isfinite
 from typing import Annotated, Literal
 
 import msgspec
@@ -62,7 +62,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     candidate_threshold       a candidate seed must be at most this similar to every seed and taken candidate
     candidate_min_score       a candidate seed must have at least this score from the run's first judge; None: no judge
     max_replacements          seeds that a window may replace; None: as many as there are candidates
-    min_showings              generations that must have shown a seed before it can be a victim
+    min_showings              decided generations that must have shown a seed before it can be a victim
     victim_max_score          a seed with a higher score cannot be a victim
     count_rule_rejections     whether instructions that the rules reject count against the seeds they came from
     feedback_borrowed         whether a batch with borrowed rows may be chosen
@@ -113,6 +113,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             )
         if not self.refit_growth > 1.0:
             raise ConfigurationError(f"refit_growth is {self.refit_growth}; it must be greater than 1.")
+        if self.candidate_min_score is not None and not isfinite(self.candidate_min_score):
+            raise ConfigurationError(
+                f"candidate_min_score is {self.candidate_min_score}; it must be a number of the judge's scale, such as "
+                "3.5, or null for no judge."
+            )
         if self.min_words > self.max_words:
             raise ConfigurationError(
                 f"min_words is {self.min_words} and max_words {self.max_words}: no text can pass. Swap or widen them."

@@ -37,7 +37,7 @@ _ALL = (
     _spec(events.InstructionsRejected, "rejected"),
     _spec(events.InstructionJudged, "judged"),
     _spec(events.TrainingLogged, "training-log", 2),
-    _spec(events.ReplaceSeeds, "seed-commands"),
+    _spec(events.ReplaceSeeds, "seed-commands", 2),
 )
 
 SPECS: dict[str, EventSpec] = {spec.name: spec for spec in _ALL}

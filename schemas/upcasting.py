@@ -25,6 +25,11 @@ def _without_what_was_fed(data: Json) -> Json:
     return data | {"steps": [step | unknown for step in data["steps"]]}
 
 
+def _without_judge(data: Json) -> Json:
+    """Version 2 tells which judge's scores the candidates had to have; before, none was asked for."""
+    return data | {"judged_offset": -1}
+
+
 def policy_from_v1(policy: Json) -> Json:
     """Version 2 of RunConfigured names the policy's clusters apart from the batch size, and what version 1 did
     without a choice."""
@@ -42,6 +47,7 @@ def _one_row_a_cluster(data: Json) -> Json:
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("CallStarted", 1): _without_kept_shown,
     ("InstructionsGenerated", 1): _without_kept_shown,
+    ("ReplaceSeeds", 1): _without_judge,
     ("RunConfigured", 1): _one_row_a_cluster,
     ("TrainingLogged", 1): _without_what_was_fed,
 }

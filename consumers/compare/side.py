@@ -35,7 +35,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class ScoredSeed(msgspec.Struct, frozen=True, kw_only=True):
-    """A seed that was shown, in the pool still or replaced since, with its score: kept / generated."""
+    """A seed that was shown, in the pool still or replaced since, with its score: kept / generated, of those
+    instructions that count in it (`streams.core.scores`)."""
 
     id: str
     instruction: str

@@ -30,6 +30,7 @@ from schemas.events import (
     StepLogged,
     TrainingLogged,
 )
+from streams.core.scores import uncounted
 from streams.core.seeds import SeedPool
 from streams.core.tokenize import tokenizer
 
@@ -44,7 +45,8 @@ class Evidence:
     shown         id and offset of the generations that the seed was shown in
     kept_shown    texts of the instructions that the generation was shown beside its seeds
     judged        what was made of the instruction that was asked about, by judge
-    told          what was generated and kept, by offset of `generated`, when the story is a seed's
+    told          what was generated, kept and does not count in scores, by offset of `generated`, when the story is a
+                  seed's
     """
 
     subject: Subject
@@ -55,7 +57,7 @@ class Evidence:
     focus: tuple[str, ...] = ()
     generation: tuple[At, InstructionsGenerated] | None = None
     shown: list[tuple[str, int]] = field(default_factory=list)
-    told: dict[int, tuple[int, int]] = field(default_factory=dict)
+    told: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     kept: dict[str, tuple[At, InstructionKept]] = field(default_factory=dict)
     kept_shown: dict[str, str] = field(default_factory=dict)
     judged: dict[str, tuple[At, InstructionJudged]] = field(default_factory=dict)
@@ -116,7 +118,8 @@ def _rejected(found: Evidence, reading: Reading, once: Once, progress: Progress)
         if not isinstance(event, InstructionsRejected) or not once.rejected(event):
             continue
         if "seed" in found.subject.kinds:
-            found.told[event.generated_offset] = event.generated, event.kept
+            not_counted = uncounted(found.configured.policy, event.rejections)
+            found.told[event.generated_offset] = event.generated, event.kept, not_counted
         if event.generation_id == found.subject.generation_id:
             found.rejected |= {rejection.id: (at(record), rejection) for rejection in event.rejections}
 

@@ -35,6 +35,7 @@ def training_of(found: Evidence, id: str) -> tuple[TrainedStep, ...]:
 
 def candidacies_of(found: Evidence, id: str) -> tuple[Candidacy, ...]:
     """The verdicts on the row as a candidate for a seed."""
+    policy = found.configured.policy
     return tuple(
         Candidacy(
             at=at,
@@ -47,7 +48,9 @@ def candidacies_of(found: Evidence, id: str) -> tuple[Candidacy, ...]:
             verdict=candidate.verdict,
             similarity=candidate.similarity,
             nearest_id=candidate.nearest_id,
-            threshold=found.configured.policy.candidate_threshold,
+            threshold=policy.candidate_threshold,
+            min_score=policy.candidate_min_score,
+            max_replacements=policy.max_replacements,
             replaced=next((change for change in _changes(found, at, command) if change.new_id == id), None),
         )
         for at, command in found.commands
@@ -67,16 +70,20 @@ def seed_of(found: Evidence) -> Seed:
     score = SeedScore()
     generations = []
     for generation_id, offset in found.shown:
-        generated, kept = found.told.get(offset, (None, None))
-        if generated is not None and kept is not None:
-            score = score.credit(generated, kept, offset)
+        told = found.told.get(offset)
+        if told is None:
+            generations.append(SeedGeneration(generation_id=generation_id, offset=offset))
+            continue
+        generated, kept, uncounted = told
+        score = score.credit(generated - uncounted, kept, offset)
         generations.append(
             SeedGeneration(
                 generation_id=generation_id,
                 offset=offset,
                 generated=generated,
                 kept=kept,
-                score=None if generated is None else score.value,
+                uncounted=uncounted,
+                score=score.value,
             )
         )
     return Seed(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from consumers.explain.locate import Kind
-from schemas.events import Usage
+from schemas.events import CandidateVerdict, FeedbackOutcome, Usage
 from schemas.policy import Metric
 
 Span = tuple[int, int]
@@ -230,8 +230,12 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Candidacy(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict on the row as a candidate for a seed, when its batch was chosen; `similarity` and `nearest_id` are
-    to the seeds and the candidates taken before it."""
+    """The verdict on the row as a candidate for a seed, when its batch was chosen.
+
+    similarity, nearest_id                   to the seeds and the candidates taken before it
+    threshold, min_score, max_replacements   what the policy asks: the most similarity, the least of the judge's score
+                                             (None: none), the most replacements a window (None: no limit)
+    """
 
     at: At
     epoch: int
@@ -239,25 +243,29 @@ class Candidacy(msgspec.Struct, frozen=True, kw_only=True):
     step: int | None
     metric: Metric
     value: float | None
-    outcome: str
-    verdict: str
+    outcome: FeedbackOutcome
+    verdict: CandidateVerdict
     similarity: float | None
     nearest_id: str | None
     threshold: float
+    min_score: float | None
+    max_replacements: int | None
     replaced: Change | None
 
 
 class SeedGeneration(msgspec.Struct, frozen=True, kw_only=True):
     """A generation that a seed was shown in. Numbers are None while the filter is not done with it.
 
-    score   of the seed after it: kept / generated of all its generations so far
+    uncounted   of the generated ones, how many do not count in the score: a rule rejected them
+    score       of the seed after it: kept / counted of all its generations so far; None before anything counts
     """
 
     generation_id: str
     offset: int
-    generated: int | None
-    kept: int | None
-    score: float | None
+    generated: int | None = None
+    kept: int | None = None
+    uncounted: int | None = None
+    score: float | None = None
 
 
 class Seed(msgspec.Struct, frozen=True, kw_only=True):
@@ -265,7 +273,7 @@ class Seed(msgspec.Struct, frozen=True, kw_only=True):
 
     since         how it came into the pool; None when it was there from the start
     until         how it left; None when it is there
-    generated, kept, score   SeedGen, SeedKept and their quotient now
+    generated, kept, score   SeedGen (what counts of what was generated), SeedKept and their quotient now
     generations   all it was shown in, in the order of the log
     """
 

@@ -39,9 +39,11 @@ from schemas.events import (
     InstructionsRejected,
     RunConfigured,
 )
+from schemas.policy import Policy
 from streams.core import decider
 from streams.core.decider import Decision, FilterState, Verdict
 from streams.core.lanes import Lanes
+from streams.core.scores import uncounted
 from streams.core.seeds import SeedPool
 
 Progress = Callable[[int, int], None]
@@ -216,7 +218,7 @@ class Auditor:
         checked["generations"] += 1
         checked["kept"] += len(rows)
         if record is None:
-            return _recorded(offset, None, None, told, rows)
+            return _recorded(self.configured.policy, offset, None, None, told, rows)
         verdict = decider.nothing(self.state, offset)
         if event is not None:
             checked["instructions"] += len(event.instructions)
@@ -230,7 +232,7 @@ class Auditor:
             rejected = verdict.rejected
             totals = msgspec.structs.replace(rejected, kept_total=rejected.kept_total + self._uncounted)
             verdict = Verdict(verdict.decision, totals)
-        decision = verdicts.check(verdict, told, rows, self.findings)
+        decision = verdicts.check(self.configured.policy, verdict, told, rows, self.findings)
         if decision is not verdict.decision:
             self._count(told, decision)
         return decision
@@ -246,7 +248,7 @@ class Auditor:
         self._classifiers.use(offset, self.state)
         if self._whole is not None:
             self._whole.before(offset, self.state, record, event)
-        decision = _recorded(offset, event, record, told, rows)
+        decision = _recorded(self.configured.policy, offset, event, record, told, rows)
         if told is None and event is not None and self.state.lanes.fresh(event.lane, event.number):
             decision = msgspec.structs.replace(decision, generated=len(event.instructions))
         self._count(told, decision)
@@ -294,10 +296,10 @@ class _Whole:
         self._digests = digests
         self._lanes = Lanes()
         self._answers = Answers(by_topic["calls"][0], findings)
-        self.feedback = Feedback(
-            configured, by_topic["training-log"][0], by_topic["seed-commands"][0], kept, findings, digests
-        )
         self._judged = Judged(by_topic["judged"][0], self._answers, findings, digests)
+        self.feedback = Feedback(
+            configured, by_topic["training-log"][0], by_topic["seed-commands"][0], self._judged, kept, findings, digests
+        )
         self._said = Said(findings)
         digests.add("run", _encode((policy_content(configured.policy), configured.seeds)))
 
@@ -351,7 +353,12 @@ class _Whole:
 
 
 def _recorded(
-    offset: int, event: InstructionsGenerated | None, record: Record | None, told: Record | None, rows: list[Record]
+    policy: Policy,
+    offset: int,
+    event: InstructionsGenerated | None,
+    record: Record | None,
+    told: Record | None,
+    rows: list[Record],
 ) -> Decision:
     """The decision as the log has it, where the generation is not decided again."""
     kept = [row for record in rows if (row := row_of(record)) is not None]
@@ -364,4 +371,5 @@ def _recorded(
         seed_ids=() if event is None else event.seed_ids,
         generated=word.generated if isinstance(word, InstructionsRejected) else 0,
         kept=tuple(sorted(kept, key=lambda row: row.place)),
+        uncounted=uncounted(policy, word.rejections) if isinstance(word, InstructionsRejected) else 0,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.events import InstructionJudged, InstructionsGenerated, TrainingLogged
+from schemas.events import InstructionJudged, InstructionsGenerated, ReplaceSeeds, TrainingLogged
 from schemas.policy import Policy
 from schemas.topics import is_optional
 from schemas.upcasting import policy_from_v1
@@ -56,6 +56,14 @@ def policy_content(policy: Policy) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(policy)
     first = {name: value for name, value in fields.items() if name in _FIRST_FIELDS}
     return first if msgspec.convert(policy_from_v1(first), Policy) == policy else fields
+
+
+def command_content(event: ReplaceSeeds) -> bytes:
+    """A command; one that goes by no judge's scores as the first version of ReplaceSeeds was written."""
+    fields: dict[str, Any] = msgspec.to_builtins(event)
+    if event.judged_offset < 0:
+        del fields["judged_offset"]
+    return _encode(fields)
 
 
 def window_content(event: TrainingLogged) -> bytes:

@@ -1,9 +1,11 @@
 """What judges made of the rows, read again: each score is the one that its answer says, of a row that was kept.
 
 This is looked at when all generations have been gone through, because a judge may come long after the filter; the
-answers of its calls are held until then. A judgement decides nothing, so nothing follows from one that is wrong.
+answers of its calls are held until then. Where a training window was answered with a judge's scores, those are read
+before, and held until then too. The scores that stand on the log are what counts there, also one that is wrong.
 """
 
+from collections import deque
 from collections.abc import Mapping
 
 from consumers.replay.digests import Digests, judged_content
@@ -14,7 +16,7 @@ from consumers.replay.streams import Stream, content
 from infra.record import Record
 from schemas import ids
 from schemas.events import InstructionJudged, InstructionKept
-from streams.core.judging import read
+from streams.core.judging import FirstJudge, read
 
 
 class Judged:
@@ -26,11 +28,20 @@ class Judged:
         self._findings = findings
         self._digests = digests
         self._said = Said(findings)
+        self._ahead: deque[Record] = deque()
+        self._first = FirstJudge()
         self.count = 0
+
+    def judge(self, through: int) -> FirstJudge:
+        """What the run's first judge had made of the rows by the record at `through`, or by the last there is."""
+        while self._first.offset < through and (record := self._stream.take()) is not None:
+            self._ahead.append(record)
+            self._first.apply(record.event if isinstance(record.event, InstructionJudged) else None, record.offset)
+        return self._first
 
     def check(self, kept: Mapping[str, InstructionKept]) -> None:
         """Go through all of it; `kept` are the rows by id."""
-        while (record := self._stream.take()) is not None:
+        while (record := self._ahead.popleft() if self._ahead else self._stream.take()) is not None:
             event = record.event
             if not isinstance(event, InstructionJudged):
                 self._findings.cannot_read(record, str(record.error))

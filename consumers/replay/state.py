@@ -17,11 +17,13 @@ from streams.core.scores import SeedScore
 
 
 class SeedThen(msgspec.Struct, frozen=True, kw_only=True):
-    """A seed in the pool: the command that put it there (-1 at the start), and SeedGen and SeedKept."""
+    """A seed in the pool: the command that put it there (-1 at the start), decided generations that it was shown in,
+    SeedGen and SeedKept."""
 
     id: str
     instruction: str
     since_offset: int
+    shown: int
     generated: int
     kept: int
     score: float | None
@@ -94,6 +96,7 @@ def state_at(
                 id=seed.task.id,
                 instruction=seed.task.instruction,
                 since_offset=seed.since_offset,
+                shown=score.shown,
                 generated=score.generated,
                 kept=score.kept,
                 score=score.value,

@@ -9,12 +9,16 @@ from consumers.replay.streams import says
 from infra.record import Record
 from schemas import ids
 from schemas.events import InstructionKept, InstructionsRejected, Rejection
+from schemas.policy import Policy
 from streams.core.decider import Decision, Verdict
+from streams.core.scores import uncounted
 
 _encode = msgspec.json.Encoder().encode
 
 
-def check(verdict: Verdict, told: Record | None, rows: Sequence[Record], findings: Findings) -> Decision:
+def check(
+    policy: Policy, verdict: Verdict, told: Record | None, rows: Sequence[Record], findings: Findings
+) -> Decision:
     """Compare a verdict with what is recorded of it, and tell what differs.
 
     Returns the decision that the log goes on from: the verdict's when both agree, else as far as can be read the
@@ -35,8 +39,10 @@ def check(verdict: Verdict, told: Record | None, rows: Sequence[Record], finding
     if told is not None and isinstance(recorded, InstructionsRejected) and findings.count == before:
         _compare_rest(rejected, told, recorded, findings)
     by_place = sorted((row for _, row in kept.values()), key=lambda row: row.place)
-    generated = recorded.generated if isinstance(recorded, InstructionsRejected) else decision.generated
-    return msgspec.structs.replace(decision, generated=generated, kept=tuple(by_place))
+    if not isinstance(recorded, InstructionsRejected):
+        return msgspec.structs.replace(decision, kept=tuple(by_place))
+    not_counted = uncounted(policy, recorded.rejections)
+    return msgspec.structs.replace(decision, generated=recorded.generated, kept=tuple(by_place), uncounted=not_counted)
 
 
 def _same(verdict: Verdict, told: Record, rows: Sequence[Record]) -> bool:

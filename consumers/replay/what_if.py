@@ -3,6 +3,9 @@
 The recorded generations are decided by another policy, from the first on: its rules, threshold, clusters, and what its
 feedback would have put into the seed pool. What that cannot tell: which answers the LLM would have given had it been
 shown other seeds, and what training on other batches would have measured. The windows are those that were recorded.
+
+A judge's scores are those that the recorded commands went by. Where the run itself asked for none, all that the log
+holds count, as if the judge had been there in time.
 """
 
 import math
@@ -19,6 +22,7 @@ from infra.run import configuration
 from infra.source import Reading, Source
 from schemas.errors import MalformedEvent
 from schemas.events import (
+    InstructionJudged,
     InstructionKept,
     InstructionsGenerated,
     InstructionsRejected,
@@ -30,11 +34,12 @@ from schemas.policy import Policy
 from streams.core import decider
 from streams.core.decider import FilterState
 from streams.core.feedback import answer
+from streams.core.judging import FirstJudge
 from streams.core.seeds import SeedPool
 
 Progress = Callable[[int, int], None]
 
-_TOPICS = ("run", "generated", "kept", "rejected", "training-log", "seed-commands")
+_TOPICS = ("run", "generated", "kept", "rejected", "judged", "training-log", "seed-commands")
 _POINTS = 200
 
 
@@ -158,6 +163,12 @@ class _Comparison:
         self._rows = Rows([s for (topic, _), s in sorted(streams.items()) if topic == "kept"], findings)
         self._training = streams["training-log", 0]
         self._commands = streams["seed-commands", 0]
+        self._judge = FirstJudge()
+        if policy.candidate_min_score is not None:
+            _read(streams["judged", 0], self._judge)
+        # a batch was borrowed for or not by the clusters that it was made of
+        own = configured.policy
+        self._feedback = msgspec.structs.replace(policy, clusters=own.clusters, batch_size=own.batch_size)
         self._windows: dict[int, TrainingLogged] = {}
         self._state: FilterState = decider.initial_state(msgspec.structs.replace(configured, policy=policy))
         self._pool = SeedPool.of(configured.seeds)
@@ -229,9 +240,11 @@ class _Comparison:
                 self._real.answered(command)
                 window = self._window(command.training_offset)
                 if window is not None and self._policy.feedback:
+                    asked = self._configured.policy.candidate_min_score is not None
                     made = answer(
-                        self._policy, self._pool, self._state.scores, self._state.kept, window,
-                        command.training_offset, command.as_of_offset,
+                        self._feedback, self._pool, self._state.scores, self._state.kept, window,
+                        command.training_offset, command.as_of_offset, self._judge,
+                        command.judged_offset if asked else self._judge.offset,
                     )  # fmt: skip
                     self._pool.apply(made, record.offset)
                     self._other.answered(made)
@@ -249,6 +262,11 @@ class _Comparison:
             if isinstance(record.event, TrainingLogged):
                 self._windows[record.offset] = record.event
         return self._windows.get(offset)
+
+
+def _read(judged: Stream, judge: FirstJudge) -> None:
+    while (record := judged.take()) is not None:
+        judge.apply(record.event if isinstance(record.event, InstructionJudged) else None, record.offset)
 
 
 def _nothing_known() -> State:

@@ -1,14 +1,15 @@
 """The feedback half of an audit: windows of the trainer, and the commands that answer them.
 
 A window is checked against the kept rows: within an epoch each cluster's rows are trained in the order they were kept,
-none left out. A command is decided again from the pool and the scores at the offset that it says it reflects.
+none left out. A command is decided again from the pool and the scores at the offsets that it says it reflects.
 """
 
 from collections import Counter, defaultdict
 
-from consumers.replay.digests import Digests, window_content
+from consumers.replay.digests import Digests, command_content, window_content
 from consumers.replay.findings import Findings, Kind, differences, place_of
 from consumers.replay.generations import Pools
+from consumers.replay.judged import Judged
 from consumers.replay.repeats import Said
 from consumers.replay.streams import Stream, content
 from infra.record import Record
@@ -29,6 +30,7 @@ class Feedback:
         configured: RunConfigured,
         training: Stream,
         commands: Stream,
+        judged: Judged,
         kept_by_cluster: list[list[str]],
         findings: Findings,
         digests: Digests,
@@ -40,6 +42,7 @@ class Feedback:
         self._policy = configured.policy
         self._training = training
         self._commands = commands
+        self._judged = judged
         self._kept = kept_by_cluster
         self._findings = findings
         self._digests = digests
@@ -47,7 +50,7 @@ class Feedback:
         self._window: tuple[Record, TrainingLogged] | None = None
         self._seen = Said(findings)
         self._answered = Said(findings)
-        self._as_of: dict[tuple[int, int], int] = {}
+        self._as_of: dict[tuple[int, int], tuple[int, int]] = {}
         self._step = 0
         self._trained: dict[int, Counter[int]] = defaultdict(Counter)
         self.known = -1  # last record of `seed-commands` that lies before the next command, repeats too
@@ -60,7 +63,7 @@ class Feedback:
             self.known = record.offset
             self._check(record, command, state)
             if self.pool.apply(command, record.offset):
-                self._digests.add("seed-commands", content(record))
+                self._digests.add("seed-commands", command_content(command))
                 self.pools.add(self.pool)
             self._command = self._next_command()
 
@@ -89,10 +92,10 @@ class Feedback:
         """Whether a command is the first for its window, which is the one that counts.
 
         Two workers, one of which does not know yet that it was replaced, may both answer a window, each by what its
-        own filter had decided. As of the same offset both say the same.
+        own filter had decided and a judge had said. As of the same offsets both say the same.
         """
-        window = command.epoch, command.window
-        if self._as_of.setdefault(window, command.as_of_offset) != command.as_of_offset:
+        window, as_of = (command.epoch, command.window), (command.as_of_offset, command.judged_offset)
+        if self._as_of.setdefault(window, as_of) != as_of:
             self._findings.repeated(record, record.id)
             return False
         return self._answered.fresh(record, f"{command.epoch}/{command.window}", content(record))
@@ -102,9 +105,17 @@ class Feedback:
         found = self._window_of(record, command)
         if found is None:
             return
+        judge = self._judged.judge(command.judged_offset)
+        if command.judged_offset > judge.offset:
+            self._findings.diverged(
+                "unexpected", place_of(record), command.as_of_offset,
+                f"The command at {record.offset} of seed-commands reflects offset {command.judged_offset} of judged, "
+                f"whose last is {judge.offset}.", id=record.id,
+            )  # fmt: skip
         decided = answer(
-            self._policy, self.pool, state.scores, state.kept, found, command.training_offset, command.as_of_offset
-        )
+            self._policy, self.pool, state.scores, state.kept, found, command.training_offset, command.as_of_offset,
+            judge, command.judged_offset,
+        )  # fmt: skip
         if decided != command:
             kind, what = _what(command, decided)
             recorded_fields, decided_fields = differences(command, decided)

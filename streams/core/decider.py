@@ -31,7 +31,7 @@ from streams.core.clusters import ClusterModel, fit, marks_passed, refit_due
 from streams.core.lanes import Lanes
 from streams.core.rouge import tokens_fmeasure
 from streams.core.rules import broken_rule
-from streams.core.scores import SeedScore
+from streams.core.scores import SeedScore, uncounted
 from streams.core.similarity import RougeLIndex
 from streams.core.tokenize import Tokenizer, tokenizer
 
@@ -44,7 +44,10 @@ _SEED = "seed/"  # in the index a seed may have the id of an instruction: of ano
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What was decided on one record of `generated`; the kept table's value for that offset."""
+    """What was decided on one record of `generated`; the kept table's value for that offset.
+
+    uncounted   of the generated ones, how many do not count in the scores of the seeds (`streams.core.scores`)
+    """
 
     offset: int
     generation_id: str = ""
@@ -53,6 +56,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     seed_ids: tuple[str, ...] = ()
     generated: int = 0
     kept: tuple[InstructionKept, ...] = ()
+    uncounted: int = 0
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,7 @@ def decide(state: FilterState, offset: int, generation_id: str, event: Instructi
         seed_ids=event.seed_ids,
         generated=len(event.instructions),
         kept=tuple(kept),
+        uncounted=uncounted(state.policy, rejections),
     )
     return Verdict(decision, _told(state, decision, rejections))
 
@@ -203,9 +208,10 @@ def _indexed(decision: Decision) -> Iterator[tuple[str, str, tuple[int, int]]]:
 def _count(state: FilterState, decision: Decision) -> None:
     for row in decision.kept:
         state.kept[row.id] = row
+    counted = decision.generated - decision.uncounted
     for seed_id in decision.seed_ids:
         score = state.scores.get(seed_id, SeedScore())
-        state.scores[seed_id] = score.credit(decision.generated, len(decision.kept), decision.offset)
+        state.scores[seed_id] = score.credit(counted, len(decision.kept), decision.offset)
     if decision.number >= 0:
         state.lanes.take(decision.lane, decision.number)
     state.generated_total += decision.generated

@@ -4,7 +4,9 @@ An answer says its score on its first line and why on the others. `read` is stri
 a score of the scale is no score, and neither is one that the answer's cut-off end may have shortened. It is the one
 reading there is, so whoever has the raw answer can read it again.
 
-`Judgements` is a fold of `judged`, in the order of the log. It holds some 150 bytes a row.
+`Judgements` is a fold of `judged`, in the order of the log. It holds some 150 bytes a row. `FirstJudge` is the same for
+the run's first judge, and can be asked as of any record of `judged`, so that a decision that says up to which record it
+looked can be made again.
 """
 
 import re
@@ -74,3 +76,28 @@ class Judgements:
             return None
         score = self.scores[id]
         return score is not None and score >= least
+
+
+@dataclass
+class FirstJudge:
+    """What the first judge on the log made of the rows.
+
+    offset    last record of `judged` taken into account, also one that says nothing; -1 for none
+    """
+
+    offset: int = -1
+    _judgements: Judgements = field(default_factory=Judgements)
+    _offsets: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, event: InstructionJudged | None, offset: int) -> None:
+        """Take the record at `offset` into account; None for one that cannot be read. No effect for an earlier one."""
+        if offset <= self.offset:
+            return
+        self.offset = offset
+        if event is not None and self._judgements.apply(event):
+            self._offsets[event.kept_id] = offset
+
+    def admits(self, id: str, least: float, as_of: int) -> bool | None:
+        """Whether a row had at least that score by the record at `as_of`; None while it was not judged."""
+        judged = self._offsets.get(id)
+        return None if judged is None or judged > as_of else self._judgements.admits(id, least)

@@ -3,11 +3,14 @@
     generated ──> filter agent ──> kept, rejected, (run: ClassifierFitted)
                    │ kept table, score table
     training-log ─> feedback agent ──> seed-commands
+    (judged) ─────────┘
     seed-commands ─> seeds agent
                       seeds table
 
 Everything has one partition, so one worker is active and the others stand by. Each source is read through a `Cursor`,
-which holds the guarantees; Faust delivers, recovers the tables and moves them between workers.
+which holds the guarantees; Faust delivers, recovers the tables and moves them between workers. `judged` is read only
+where the policy has a `candidate_min_score`, and straight from the log: a run may lack that topic, and Faust could not
+subscribe to it then.
 """
 
 import asyncio
@@ -27,7 +30,7 @@ from infra.settings import Settings
 from schemas.events import RunConfigured
 from schemas.topics import topic_name
 from streams.worker.cursor import Cursor
-from streams.worker.feedback import Feedback, Seeds
+from streams.worker.feedback import Feedback, Judged, Seeds
 from streams.worker.filter import Filter
 from streams.worker.outlet import Outlet
 
@@ -79,8 +82,12 @@ def build(settings: Settings, run: str, configured: RunConfigured) -> Worker:
     feedback = Feedback(configured, outlet, filter_, seeds, generated, commands)
     training = Cursor("training-log", log.fetch, feedback.apply)
     cursors = {cursor.topic: cursor for cursor in (generated, training, commands)}
-    worker = Worker(app, filter_, seeds, cursors)
     _agents(app, run, cursors)
+    if configured.policy.candidate_min_score is not None:
+        judged = Judged(outlet)
+        cursors["judged"] = Cursor("judged", log.fetch, judged.apply)
+        feedback.judged = judged, cursors["judged"]
+    worker = Worker(app, filter_, seeds, cursors)
     _recovery(worker, settings, run, log, kept)
     return worker
 
@@ -177,6 +184,8 @@ def _recovery(worker: Worker, settings: Settings, run: str, log: "_Log", kept: A
             logger.error("recovery failed: %r", error)
             await app.crash(error)
             return
+        if "judged" in cursors:
+            await cursors["judged"].start(cursors["judged"].applied)
         await cursors["generated"].start(worker.filter.state.applied)
         await cursors["training-log"].start(worker.seeds.pool.training_offset)
         logger.info("active from offset %d of generated", worker.filter.state.applied + 1)
@@ -230,7 +239,11 @@ class _Log:
     def _fetch(self, topic: str, start: int, end: int | None) -> list[Record]:
         reader = self._readers.get(topic)
         if reader is None:
-            reader = self._readers[topic] = LogReader(self._settings, self._run, [topic], f"worker-{topic}")
+            reader = LogReader(self._settings, self._run, [topic], f"worker-{topic}")
+            if not reader.partitions(topic):  # a run may lack it, and get it later
+                reader.close()
+                return []
+            self._readers[topic] = reader
         return reader.read_range(topic, 0, start, end, FETCH_RECORDS)
 
     def close(self) -> None:

@@ -13,9 +13,10 @@ import msgspec
 
 from infra.record import Record
 from schemas import ids
-from schemas.events import ReplaceSeeds, RunConfigured, TrainingLogged
+from schemas.events import InstructionJudged, ReplaceSeeds, RunConfigured, TrainingLogged
 from schemas.seeds import SeedTask
 from streams.core.feedback import answer, needed_offset
+from streams.core.judging import FirstJudge
 from streams.core.seeds import SeedPool
 from streams.worker.cursor import Cursor
 from streams.worker.filter import Filter
@@ -68,9 +69,26 @@ class Seeds:
                 self._table[entry.task.id.encode()] = value
 
 
+class Judged:
+    """What the run's first judge made of the rows, as far as `judged` was read. It has no table: a new worker reads it
+    all."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self.judge = FirstJudge()
+        self._outlet = outlet
+
+    async def apply(self, record: Record) -> None:
+        """Take in one record of `judged`."""
+        event = await self._outlet.judge(record, InstructionJudged, lambda _, event: event)
+        self.judge.apply(event, record.offset)
+
+
 @dataclass
 class Feedback:
-    """Answers training windows, each once, in the order of `training-log`."""
+    """Answers training windows, each once, in the order of `training-log`.
+
+    judged   where the policy has a `candidate_min_score`: the judge's scores, and the cursor that reads them
+    """
 
     configured: RunConfigured
     outlet: Outlet
@@ -78,6 +96,7 @@ class Feedback:
     seeds: Seeds
     filter_cursor: Cursor
     seeds_cursor: Cursor
+    judged: tuple[Judged, Cursor] | None = None
 
     async def apply(self, record: Record) -> None:
         """Answer one record of `training-log`, unless its window was answered before."""
@@ -85,6 +104,8 @@ class Feedback:
             # a row is trained only after it was kept, but this worker may have to decide on it again first; and scores
             # never go back behind those that an earlier command reflects
             await self.filter_cursor.catch_up(max(needed_offset(record.event), self.seeds.as_of_offset))
+            if self.judged is not None:
+                await self.judged[1].catch_up()  # the scores there are by now; nothing waits for more
         command = await self.outlet.judge(record, TrainingLogged, self._answer)
         if command is None:
             return
@@ -99,7 +120,7 @@ class Feedback:
         policy = self.configured.policy
         if not policy.feedback or (window.epoch, window.window) in self.seeds.pool.windows:
             return None
-        state = self.filter.state
+        state, judge = self.filter.state, self.judged[0].judge if self.judged else FirstJudge()
         return answer(
-            policy, self.seeds.pool, state.scores, state.kept, window, record.offset, as_of_offset=state.applied
+            policy, self.seeds.pool, state.scores, state.kept, window, record.offset, state.applied, judge, judge.offset
         )

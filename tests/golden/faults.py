@@ -433,7 +433,7 @@ def a_window_does_not_decode(log: Log) -> None:
 
 @_fault("unreadable", "seed-commands", 14)
 def a_command_is_of_a_newer_version(log: Log) -> None:
-    log.retype("seed-commands", 14, "sedi.ReplaceSeeds.v2")
+    log.retype("seed-commands", 14, "sedi.ReplaceSeeds.v3")
 
 
 @_fault("unreadable", "calls", 19, answer=1)

@@ -7,8 +7,10 @@ from schemas import ids
 from schemas.events import (
     BatchRow,
     CallAnswered,
+    InstructionJudged,
     InstructionKept,
     InstructionsGenerated,
+    Judge,
     ReplaceSeeds,
     RunConfigured,
     StepLogged,
@@ -16,9 +18,12 @@ from schemas.events import (
 )
 from streams.core.answers import Form, read
 from streams.core.batches import Batch, BatchQueues, Row
+from streams.core.judging import SCALE
 from streams.core.seeds import SeedPool
 from tests.harness.memory_log import MemoryLog
-from tests.harness.script import Generation, Window
+from tests.harness.script import Generation, Judgement, Window
+
+JUDGE = Judge(backend="none", model="none", rubric="accuracy", version=1)
 
 
 def _raw(texts: tuple[str, ...]) -> str:
@@ -26,7 +31,7 @@ def _raw(texts: tuple[str, ...]) -> str:
 
 
 class Causes:
-    """A generator of several lanes, which samples from the pool as the log has it, and a trainer, on one log."""
+    """A generator of several lanes, which samples from the pool as the log has it, a trainer and a judge on one log."""
 
     def __init__(self, configured: RunConfigured, log: MemoryLog) -> None:
         self.configured = configured
@@ -36,6 +41,7 @@ class Causes:
         self._queues = BatchQueues(clusters)
         self._fed = dict.fromkeys(clusters, 0)
         self._steps = self._windows = 0
+        self._judged: set[str] = set()
         self._last: dict[str, Record] = {}
 
     def generation(self, item: Generation) -> Record:
@@ -101,6 +107,23 @@ class Causes:
         self._windows += 1
         self._last["window"] = self.log.write(event, key=id, id=id)
         return self._last["window"]
+
+    def judge(self, item: Judgement) -> None:
+        records = (record for cluster in self._fed for record in self.log.records("kept", cluster))
+        rows = [r.event for r in records if isinstance(r.event, InstructionKept) and r.event.id not in self._judged]
+        for row in sorted(rows, key=lambda row: (row.generated_offset, row.place)):
+            score, id = item.scores[len(self._judged) % len(item.scores)], ids.judgement_id(row.id, JUDGE.name)
+            self._judged.add(row.id)
+            answer = CallAnswered(
+                request_id=ids.request_id(id, 0), attempt=1, model="none", raw=f"{score}\nso", finish_reason="stop",
+                usage=None, cost_usd=None, latency_s=0.0,
+            )  # fmt: skip
+            self.log.write(answer, key=answer.request_id, id=ids.child(answer.request_id, "answered/1"))
+            event = InstructionJudged(
+                kept_id=row.id, generated_offset=row.generated_offset, place=row.place, cluster=row.cluster,
+                judge=JUDGE, scale=SCALE, score=score, reason="so", answers=(answer,), cost_usd=None,
+            )  # fmt: skip
+            self.log.write(event, key=row.id, id=id)
 
 
 def _step(number: int, batch: Batch) -> StepLogged:

@@ -15,6 +15,7 @@ from infra.run import configuration
 from infra.source import Source
 from schemas import ids
 from schemas.events import (
+    InstructionJudged,
     InstructionKept,
     InstructionsGenerated,
     InstructionsRejected,
@@ -24,6 +25,7 @@ from schemas.events import (
 from streams.core import decider
 from streams.core.decider import FilterState, Verdict
 from streams.core.feedback import answer
+from streams.core.judging import FirstJudge
 from streams.core.scores import SeedScore
 from streams.core.seeds import SeedPool
 
@@ -97,7 +99,7 @@ def undisturbed(source: Source) -> Undisturbed:
 
     When a classifier is due is decided again, its numbers are those on the log where it is there: another process may
     fit another last digit, and the audit compares them. Of the commands two things are taken from the log: their order,
-    and the offset that each says its scores reflect, which depends on when the window came.
+    and the offsets that each says its scores reflect, which depend on when the window came.
     """
     configured, classifiers = configuration(source)
     recorded = {fitted.from_offset: fitted for fitted in classifiers}
@@ -127,13 +129,17 @@ def undisturbed(source: Source) -> Undisturbed:
                 scores[state.applied] = dict(state.scores)
     with source.open(["training-log"]) as reading:
         windows = {r.offset: r.event for r in reading.rest() if isinstance(r.event, TrainingLogged)}
+    judge = FirstJudge()
+    with source.open(["judged"]) as reading:
+        for record in reading.rest():
+            judge.apply(record.event if isinstance(record.event, InstructionJudged) else None, record.offset)
     answered: set[tuple[int, int]] = set()
     for offset, command in commands:
         window = windows[command.training_offset]
         known = {id: row for id, row in state.kept.items() if row.generated_offset <= command.as_of_offset}
         made = answer(
             configured.policy, found.pool, scores[command.as_of_offset], known, window, command.training_offset,
-            command.as_of_offset,
+            command.as_of_offset, judge, command.judged_offset,
         )  # fmt: skip
         found.pool.apply(made, offset)
         answered.add((window.epoch, window.window))

@@ -30,6 +30,13 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """The rows that are kept and were not judged yet get these scores from a judge, in turn. A worker is not told."""
+
+    scores: tuple[float, ...] = (5.0,)
+
+
+@dataclass(frozen=True)
 class Garbage:
     """A record that cannot be read."""
 
@@ -105,4 +112,17 @@ class REBALANCE:
     zombie: Literal["", "first", "last"] = ""
 
 
-Item = Generation | Window | Garbage | CRASH | PAUSE | DUPLICATE | SKIP | LATE | TOGETHER | MEANWHILE | REBALANCE
+Item = (
+    Generation
+    | Window
+    | Judgement
+    | Garbage
+    | CRASH
+    | PAUSE
+    | DUPLICATE
+    | SKIP
+    | LATE
+    | TOGETHER
+    | MEANWHILE
+    | REBALANCE
+)

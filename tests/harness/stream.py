@@ -42,6 +42,7 @@ from tests.harness.script import (
     Garbage,
     Generation,
     Item,
+    Judgement,
     Window,
 )
 from tests.unit.core.conftest import first_classifier
@@ -99,6 +100,8 @@ class Stream:
                 record = self._causes.window(item)
                 if record is not None:
                     await self._arrive(record)
+            case Judgement():
+                self._causes.judge(item)
             case Garbage(topic):
                 await self._arrive(self.log.append(topic, 0, b"some key", b"not an event", [("from", b"elsewhere")]))
             case CRASH():

@@ -1,4 +1,4 @@
-"""Training windows become commands, once each, and each can be decided again from the log alone."""
+"""Training windows become commands, once each, and each can be decided again from the log alone, a judge's part too."""
 
 import time
 from collections.abc import Iterator
@@ -7,13 +7,26 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from infra.admin import administrator
 from infra.run import read_run
 from infra.temporary_broker import TemporaryBroker
+from infra.topics import apply
 from schemas import ids
-from schemas.events import BatchRow, InstructionKept, InstructionsGenerated, ReplaceSeeds, StepLogged, TrainingLogged
+from schemas.events import (
+    BatchRow,
+    InstructionJudged,
+    InstructionKept,
+    InstructionsGenerated,
+    Judge,
+    ReplaceSeeds,
+    StepLogged,
+    TrainingLogged,
+)
 from schemas.policy import policy_for
+from schemas.topics import topic_name
 from streams.core import decider
 from streams.core.feedback import answer
+from streams.core.judging import SCALE, FirstJudge
 from streams.core.seeds import SeedPool
 from tests.integration.worker.driver import Rig, generation, seeds
 
@@ -23,7 +36,7 @@ WINDOWS = 6
 
 @pytest.fixture
 def rig(broker: TemporaryBroker, run: str, tmp_path: Path) -> Iterator[Rig]:
-    rig = Rig(broker.settings, run, policy_for(batch_size=2, refit_from=64), tmp_path)
+    rig = Rig(broker.settings, run, policy_for(batch_size=2, refit_from=64, candidate_min_score=3.0), tmp_path)
     rig.configure()
     with rig.writer() as writer:
         for number in range(GENERATIONS):
@@ -64,6 +77,18 @@ def write_window(rig: Rig, event: TrainingLogged) -> None:
         writer.write(event, key=id, id=id)
 
 
+def judge_rows(rig: Rig, rows: list[InstructionKept]) -> None:
+    """A judge finds two of three rows good."""
+    judge = Judge(backend="none", model="none", rubric="accuracy", version=1)
+    with rig.writer() as writer:
+        for place, row in enumerate(rows):
+            event = InstructionJudged(
+                kept_id=row.id, generated_offset=row.generated_offset, place=row.place, cluster=row.cluster,
+                judge=judge, scale=SCALE, score=1.0 if place % 3 == 2 else 4.0, reason="so", answers=(), cost_usd=None,
+            )  # fmt: skip
+            writer.write(event, key=row.id, id=ids.judgement_id(row.id, judge.name))
+
+
 def wait_commands(rig: Rig, windows: int, timeout_s: float = 90.0) -> list[ReplaceSeeds]:
     """The first command of each window, once there are so many."""
     deadline = time.monotonic() + timeout_s
@@ -84,7 +109,9 @@ def decided_again(rig: Rig, commands: list[ReplaceSeeds]) -> list[ReplaceSeeds]:
     state = decider.use_classifier(decider.initial_state(configured), classifiers[0])
     generated = [r for r in rig.records("generated") if isinstance(r.event, InstructionsGenerated)]
     training = {r.offset: r.event for r in rig.records("training-log") if isinstance(r.event, TrainingLogged)}
-    pool = SeedPool.of(configured.seeds)
+    pool, judge = SeedPool.of(configured.seeds), FirstJudge()
+    for record in rig.records("judged"):
+        judge.apply(record.event if isinstance(record.event, InstructionJudged) else None, record.offset)
     again = []
     for place, command in enumerate(commands):
         while state.applied < command.as_of_offset:
@@ -96,7 +123,7 @@ def decided_again(rig: Rig, commands: list[ReplaceSeeds]) -> list[ReplaceSeeds]:
                     decider.use_classifier(state, classifier)
         made = answer(
             configured.policy, pool, state.scores, state.kept, training[command.training_offset],
-            command.training_offset, command.as_of_offset,
+            command.training_offset, command.as_of_offset, judge, command.judged_offset,
         )  # fmt: skip
         pool.apply(made, place)
         again.append(made)
@@ -108,10 +135,12 @@ def test_windows_replace_seeds_and_a_replay_makes_the_same_commands_in_spite_of_
     rig.wait_decided(GENERATIONS - 1)
     rows = kept_rows(rig)
     assert len(rows) >= 20
+    judge_rows(rig, rows[:15])
     for number in range(WINDOWS):
         write_window(rig, window_of(number, rows[number * 3 :]))
         write_window(rig, window_of(number, rows[number * 3 :]))  # as a trainer that was resumed writes it again
         if number in (2, 4):
+            judge_rows(rig, rows[:30])  # those of before are written again
             rig.workers[-1].kill()
             rig.workers[-1].wait()
             rig.start_worker()
@@ -120,13 +149,19 @@ def test_windows_replace_seeds_and_a_replay_makes_the_same_commands_in_spite_of_
     assert [command.window for command in commands] == list(range(WINDOWS))
     assert commands[0].outcome == "warm_up" and not commands[0].replacements
     assert any(command.outcome == "replaced" for command in commands)
+    assert {c.verdict for command in commands for c in command.candidates} >= {"taken", "low_score"}
+    reflected = [command.judged_offset for command in commands]
+    assert reflected == sorted(reflected) and reflected[0] >= 14
     assert [msgspec.json.encode(c) for c in decided_again(rig, commands)] == [msgspec.json.encode(c) for c in commands]
     values = {}
     for record in rig.records("seed-commands"):
         assert values.setdefault(record.id, record.value) == record.value
 
 
-def test_a_window_waits_until_the_filter_has_its_rows(rig: Rig) -> None:
+def test_a_window_waits_until_the_filter_has_its_rows_but_for_no_judge(rig: Rig) -> None:
+    """Nor does the worker need the judge's topic, which the run lacks here until a judge makes it."""
+    with administrator(rig.settings) as admin:
+        admin.delete_topics([topic_name(rig.run, "judged")])
     rig.start_worker()
     rig.wait_decided(GENERATIONS - 1)
     rows = kept_rows(rig)
@@ -138,3 +173,9 @@ def test_a_window_waits_until_the_filter_has_its_rows(rig: Rig) -> None:
         writer.write(late, key=id, id=id)
     (command,) = wait_commands(rig, 1)
     assert command.as_of_offset in (GENERATIONS - 1, GENERATIONS)
+    assert command.judged_offset == -1 and {c.verdict for c in command.candidates} <= {"unjudged", "unknown_row"}
+    apply(rig.settings, rig.run, rig.policy.clusters)
+    judge_rows(rig, rows)
+    write_window(rig, window_of(2, rows[2:]))
+    _, later = wait_commands(rig, 2)
+    assert later.judged_offset == len(rows) - 1 and later.outcome == "replaced"

@@ -101,7 +101,7 @@ def test_the_seed_table_shows_the_new_seed_in_the_place_of_its_victim() -> None:
     rows = seed_rows(folded(short_run()))
 
     assert [row.id for row in rows] == ["seed-0", "new-1", "seed-2", "seed-3"]
-    assert [row.score for row in rows] == [0.5, 1 / 3, 0.5, None]
+    assert [row.score for row in rows] == [0.5, 1 / 3, 1.0, None], "what a rule rejected does not count"
     assert [row.since_offset for row in rows] == [-1, 1, -1, -1]
     assert [row.shown for row in rows] == [2, 1, 1, 0]
     assert [row.id for row in by_score(rows)] == ["new-1", "seed-0", "seed-2"]

@@ -9,8 +9,10 @@ from consumers.fold import RunFold
 from consumers.report import report_of
 from schemas import ids
 from schemas.events import InstructionsRejected
+from schemas.policy import policy_with
 from streams.core.scores import SeedScore
 from tests.unit.consumers.story import Story, short_run
+from tests.unit.consumers.told_run import POLICY, whole_run
 
 
 def folded(story: Story) -> RunFold:
@@ -164,9 +166,17 @@ def test_a_row_outside_its_clusters_partition_is_a_fault() -> None:
 def test_seeds_are_credited_with_what_came_of_the_generations_they_were_shown_in() -> None:
     fold = folded(short_run())
 
-    assert fold.verdicts.scores["seed-0"] == SeedScore(6, 3, 2)
-    assert fold.verdicts.scores["seed-1"] == SeedScore(5, 3, 1)
-    assert fold.verdicts.scores["new-1"] == SeedScore(3, 1, 2)
+    assert fold.verdicts.scores["seed-0"] == SeedScore(6, 3, 2, shown=2)
+    assert fold.verdicts.scores["seed-1"] == SeedScore(4, 3, 1, shown=2)
+    assert fold.verdicts.scores["new-1"] == SeedScore(3, 1, 2, shown=1)
+
+
+@pytest.mark.parametrize("count_rule_rejections", [True, False])
+def test_scores_read_from_the_log_are_the_filters_whatever_counts(count_rule_rejections: bool) -> None:
+    story = whole_run(policy=policy_with(POLICY, count_rule_rejections=count_rule_rejections))
+    fold = folded(story)
+    assert fold.verdicts.scores == story.state.scores
+    assert any(told.uncounted for told in fold.verdicts.told.values()) is not count_rule_rejections
 
 
 def unread_once(again: bool) -> Story:

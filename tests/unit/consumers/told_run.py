@@ -43,7 +43,9 @@ SEEDS = tuple(
         )
     )
 )
-POLICY = policy_for(batch_size=2, seeds_per_request=2, threshold=0.7, warm_up_steps=2, window_steps=2)
+POLICY = policy_for(
+    batch_size=2, seeds_per_request=2, threshold=0.7, warm_up_steps=2, window_steps=2, count_rule_rejections=True
+)
 
 RIVERS = "Name three long rivers that flow through the east of Germany"
 RIVERS_AGAIN = "Name three long rivers that flow through the west of Germany"
@@ -250,7 +252,7 @@ def row_id(number: int, place: int) -> str:
     return ids.instruction_id(ids.generation_id("main", number), place)
 
 
-def whole_run(run: str = "demo") -> ToldRun:
+def whole_run(run: str = "demo", policy: Policy = POLICY) -> ToldRun:
     """Rivers are kept and trained, become a seed, are shown to the LLM, score badly and are replaced.
 
     generation 0      rivers and a poem, both kept
@@ -262,7 +264,7 @@ def whole_run(run: str = "demo") -> ToldRun:
     window 2          poem and chess; in step 6, chosen, trees and rivers: trees take the place of the rivers
     generation 5      shown the trees, by another model, not decided yet
     """
-    story = ToldRun(run)
+    story = ToldRun(run, policy=policy)
     story.generation(0, [RIVERS, POEM])
     story.generation(1, [RIVERS_AGAIN, SHORT, LETTER], fail=True)
     rivers, poem, letter = row_id(0, 0), row_id(0, 1), row_id(1, 2)

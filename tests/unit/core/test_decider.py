@@ -505,6 +505,7 @@ def test_every_instruction_gets_one_verdict_and_no_two_kept_ones_are_alike(
     fold = in_one_go(small_run(some), log)
     taken: set[tuple[str, int]] = set()
     credits: Counter[str] = Counter()
+    shown: Counter[str] = Counter()
     for event, verdict in zip(log, fold.verdicts, strict=True):
         new = event is not None and (event.lane, event.number) not in taken
         count = len(event.instructions) if event is not None and new else 0
@@ -513,9 +514,12 @@ def test_every_instruction_gets_one_verdict_and_no_two_kept_ones_are_alike(
         assert (verdict.rejected.generated, verdict.rejected.kept) == (count, len(verdict.decision.kept))
         if event is not None and new:
             taken.add((event.lane, event.number))
-            credits.update(dict.fromkeys(set(event.seed_ids), count))
+            counted = [r for r in verdict.rejected.rejections if r.reason == "similar" or some.count_rule_rejections]
+            credits.update(dict.fromkeys(set(event.seed_ids), len(verdict.decision.kept) + len(counted)))
+            shown.update(set(event.seed_ids))
     assert fold.state.generated_total == sum(verdict.rejected.generated for verdict in fold.verdicts)
     assert {id: score.generated for id, score in fold.state.scores.items()} == credits
+    assert {id: score.shown for id, score in fold.state.scores.items()} == shown
     assert all(isinstance(score, SeedScore) and score.kept <= score.generated for score in fold.state.scores.values())
     if some.tokenizer == "rouge":
         texts = [row.instruction for row in fold.state.kept.values()]

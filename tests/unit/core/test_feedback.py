@@ -72,7 +72,7 @@ def window(*steps: StepLogged, number: int = 1, epoch: int = 1) -> TrainingLogge
 
 def scores(**values: tuple[int, int]) -> dict[str, SeedScore]:
     """Scores by seed id, given as (kept, generated)."""
-    return {id: SeedScore(generated, kept, 0) for id, (kept, generated) in values.items()}
+    return {id: SeedScore(generated, kept, 0, shown=1) for id, (kept, generated) in values.items()}
 
 
 ALL_SCORED = scores(s0=(3, 4), s1=(1, 4), s2=(2, 4))

@@ -128,7 +128,7 @@ def test_the_examples_bear_the_ids_of_their_causes_and_places(examples):
             ids.verdict_id(0),
         ),
     }
-    twice = ("CallStarted.v1", "InstructionsGenerated.v1", "RunConfigured.v1", "TrainingLogged.v1")
+    twice = ("CallStarted.v1", "InstructionsGenerated.v1", "ReplaceSeeds.v1", "RunConfigured.v1", "TrainingLogged.v1")
     expected |= {name.replace("v1", "v2"): expected[name] for name in twice}
     found = {name: example.decoded() for name, example in examples.items()}
     assert {name: (one.key, one.meta.id, one.meta.causation_id) for name, one in found.items()} == expected

@@ -80,6 +80,13 @@ def test_a_refit_that_would_never_end_is_refused(refit_growth):
         Policy(refit_growth=refit_growth)
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, "nan"])
+def test_a_least_score_that_json_cannot_hold_is_refused(value):
+    """It would stand on the log as null, which means no judge."""
+    with pytest.raises(ConfigurationError, match="candidate_min_score"):
+        policy_for(candidate_min_score=value)
+
+
 @pytest.mark.parametrize("name", ["threshold", "candidate_threshold"])
 @pytest.mark.parametrize("value", [-0.1, 1, 1.0, 2, math.nan, math.inf, "nan", "inf", "high", None, True])
 def test_a_threshold_is_at_least_0_and_below_1(name, value):

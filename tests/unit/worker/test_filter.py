@@ -208,7 +208,7 @@ def test_the_tables_hold_the_decision_under_its_offset_and_the_scores_of_its_see
         assert [decision.offset for decision in decisions.values()] == [0, 1]
         assert [row.instruction for row in decisions[0].kept] == TEXTS[:2]
         assert rig.table_of_scores() == rig.filter.state.scores == {
-            "s0": SeedScore(3, 2, 0), "s1": SeedScore(2, 1, 1), "s9": SeedScore(5, 3, 1),
+            "s0": SeedScore(2, 2, 0, 1), "s1": SeedScore(1, 1, 1, 1), "s9": SeedScore(3, 3, 1, 2),
         }  # fmt: skip
 
     run(steps())
@@ -367,6 +367,28 @@ def test_the_score_table_is_mended_where_it_lags_behind_the_kept_table() -> None
         assert dict(rig.scores) == right
         rig.fuse.steps = 0
         rig.filter.mend_scores()  # writes nothing where nothing is wrong
+
+    run(steps())
+
+
+def test_a_run_whose_tables_were_written_before_scores_counted_showings_goes_on() -> None:
+    async def steps() -> None:
+        before = policy_for(batch_size=4, refit_from=6, refit_growth=2, count_rule_rejections=True)
+        rig, whole = Rig(configured(before, RUN.seeds)), Rig(configured(before, RUN.seeds))
+        await whole.take(*generations(2, 1, 1, 1))
+        await rig.take(*generations(2, 1, 1, 1)[:3])
+        for table, field_ in ((rig.kept, "uncounted"), (rig.scores, "shown")):
+            for key, value in table.items():
+                fields = msgspec.json.decode(value)
+                del fields[field_]
+                table[key] = msgspec.json.encode(fields)
+        rig.start(rig.recorded())
+        rig.filter.mend_scores()
+        assert rig.table_of_scores() == rig.filter.state.scores
+        assert rig.filter.state.scores["s9"] == SeedScore(7, 4, 2, shown=3)
+        await rig.take(*generations(2, 1, 1, 1)[3:])
+        assert dict(rig.scores) == dict(whole.scores)
+        assert rig.decisions() == whole.decisions()
 
     run(steps())
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.events import ReplaceSeeds
+from schemas.events import ReplaceSeeds, RunConfigured
 from schemas.policy import policy_for
 from tests.harness.memory_worker import Outage
 from tests.harness.script import (
@@ -20,6 +20,7 @@ from tests.harness.script import (
     Garbage,
     Generation,
     Item,
+    Judgement,
     Window,
 )
 from tests.harness.stream import Stream
@@ -188,13 +189,56 @@ def test_an_outage_between_a_decision_and_its_refit_is_not_decided_on_again_by_w
     played.as_undisturbed()
 
 
+# -- a judge beside it ---------------------------------------------------------------------------------------------
+
+
+JUDGED_RUN = configured(
+    policy_for(batch_size=4, refit_from=6, refit_growth=2, window_steps=2, warm_up_steps=2, candidate_min_score=4),
+    own_seeds()[:12],
+)
+SCORED = Judgement((5.0, 3.5))
+
+
+def commands_of(played: Stream) -> list[ReplaceSeeds]:
+    return [r.event for r in played.log.records("seed-commands") if isinstance(r.event, ReplaceSeeds)]
+
+
+def test_a_window_is_answered_with_the_scores_there_are_by_then_and_waits_for_no_more() -> None:
+    played = Stream(JUDGED_RUN).play(*TRAINED, tasks(14), SCORED, Window(), tasks(18), Window(), SCORED, PAUSE())
+    played.as_undisturbed()
+    warm_up, scored, unscored, *_ = commands_of(played)
+    assert (warm_up.outcome, warm_up.judged_offset) == ("warm_up", -1)
+    assert scored.outcome == "replaced" and scored.judged_offset == 17
+    assert {candidate.verdict for candidate in scored.candidates} == {"taken", "low_score"}
+    assert "unjudged" in {candidate.verdict for candidate in unscored.candidates}
+    assert unscored.judged_offset == 17
+
+
+def test_a_run_that_asks_for_no_score_never_looks_at_the_judge() -> None:
+    played = stream().play(*TRAINED, SCORED, CRASH("before reading judged"), tasks(14), Window(), PAUSE())
+    assert played.died == [] and {command.judged_offset for command in commands_of(played)} == {-1}
+    played.as_undisturbed()
+
+
+@pytest.mark.parametrize("at", ["before reading judged", "before judged.dlq", "before seed-commands"])
+def test_a_worker_that_dies_beside_a_judge_answers_from_the_same_scores(at: str) -> None:
+    played = Stream(JUDGED_RUN).play(
+        *TRAINED, SCORED, SKIP(), Garbage("judged"), tasks(14), SCORED, CRASH(at, lost=9), Window(), tasks(18), SCORED,
+        REBALANCE(zombie="first"), Window(), tasks(22), SCORED, Window(),
+    )  # fmt: skip
+    assert played.died == [at]
+    played.as_undisturbed()
+    assert [command.judged_offset for command in commands_of(played)][-1] > 18
+    assert played.log.records("judged.dlq")
+
+
 # -- any script ----------------------------------------------------------------------------------------------------
 
 
 POINTS = [
     *FILTER_POINTS, "before rejected", "before run", "after run", "before seed-commands", "after seed-commands",
     "after table seeds", "in recovery", "before reading seed-commands", "before reading generated",
-    "before reading training-log", "before generated.dlq", "after generated.dlq",
+    "before reading training-log", "before reading judged", "before generated.dlq", "after generated.dlq",
 ]  # fmt: skip
 
 WORDS = st.sampled_from([*TEXTS[:30], TEXTS[0] + " now", TEXTS[3] + " please", "Draw it", "東京"])
@@ -202,6 +246,7 @@ RECORDS = st.one_of(
     st.builds(Generation, st.lists(WORDS, max_size=6).map(tuple), st.sampled_from(["a", "b"])),
     st.builds(Generation, st.just(()), st.sampled_from(["a", "b"]), st.just(True)),
     st.builds(Window, st.booleans()),
+    st.builds(Judgement, st.just((5.0, 3.0))),
     st.builds(Garbage, st.sampled_from(["generated", "training-log"])),
 )
 TROUBLE = st.one_of(
@@ -221,6 +266,6 @@ TROUBLE = st.one_of(
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.one_of(RECORDS, RECORDS, TROUBLE), max_size=30))
-def test_whatever_happens_the_log_and_the_tables_are_as_if_nothing_had(script: list[Item]) -> None:
-    Stream(RUN).play(*script).as_undisturbed()
+@given(st.lists(st.one_of(RECORDS, RECORDS, TROUBLE), max_size=30), st.sampled_from([RUN, JUDGED_RUN]))
+def test_whatever_happens_the_log_and_the_tables_are_as_if_nothing_had(script: list[Item], run: RunConfigured) -> None:
+    Stream(run).play(*script).as_undisturbed()
