@@ -1,8 +1,12 @@
 """The seed pool as a table: each seed with its score, and the story of its replacements; read from a run's fold."""
 
+from collections import Counter
+
 import msgspec
 
+from consumers.feedback_terms import verdict_counts
 from consumers.fold import RunFold
+from schemas.events import FeedbackOutcome
 from schemas.policy import Metric
 from streams.core.scores import SeedScore
 
@@ -11,7 +15,8 @@ class SeedRow(msgspec.Struct, frozen=True, kw_only=True):
     """A seed in the pool now.
 
     shown            generations it was shown in
-    generated, kept  SeedGen and SeedKept: instructions that came of those generations, as far as they are decided
+    generated, kept  SeedGen and SeedKept: instructions that came of those generations, as far as they are decided and
+                     the policy counts them
     score            kept / generated, None before anything was generated
     since_offset     record of `seed-commands` that put it there, -1 for a seed of the run's start
     """
@@ -31,6 +36,7 @@ class ReplacementRow(msgspec.Struct, frozen=True, kw_only=True):
     value                            the metric's value at the step
     victim_generated, victim_kept    the victim's SeedGen and SeedKept then
     as_of_offset                     the last record of `generated` those numbers reflect
+    verdicts                         rows of the chosen batch by the verdict on them as candidates
     """
 
     commands_offset: int
@@ -45,6 +51,7 @@ class ReplacementRow(msgspec.Struct, frozen=True, kw_only=True):
     victim_kept: int
     victim_score: float | None
     as_of_offset: int
+    verdicts: dict[str, int]
     seed_id: str
     seed_instruction: str
 
@@ -84,12 +91,18 @@ def replacement_rows(fold: RunFold) -> tuple[ReplacementRow, ...]:
             victim_kept=replacement.victim_kept,
             victim_score=SeedScore(replacement.victim_generated, replacement.victim_kept).value,
             as_of_offset=command.event.as_of_offset,
+            verdicts=verdict_counts(command.event),
             seed_id=replacement.seed.id,
             seed_instruction=replacement.seed.instruction,
         )
         for command in fold.commands
         for replacement in command.event.replacements
     )
+
+
+def window_outcomes(fold: RunFold) -> Counter[FeedbackOutcome]:
+    """Answered training windows by what came of them."""
+    return Counter(command.event.outcome for command in fold.commands)
 
 
 def by_score(rows: tuple[SeedRow, ...]) -> tuple[SeedRow, ...]:

@@ -2,6 +2,7 @@
 
 from functools import singledispatch
 
+from consumers.feedback_terms import OUTCOMES, verdict_counts
 from schemas.events import (
     CallAnswered,
     CallFailed,
@@ -107,4 +108,6 @@ def _(event: TrainingLogged) -> str:
 @summary.register
 def _(event: ReplaceSeeds) -> str:
     changes = ", ".join(f"{change.victim_id} by {change.seed.id}" for change in event.replacements)
-    return f"epoch {event.epoch} window {event.window}: {event.outcome}{f', {changes}' if changes else ''}"
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in verdict_counts(event).items())
+    why = f", {changes}" if changes else f" ({OUTCOMES[event.outcome]})"
+    return f"epoch {event.epoch} window {event.window}: {event.outcome}{why}{f'; rows: {verdicts}' if verdicts else ''}"

@@ -13,6 +13,7 @@ from rich.console import Console, Group
 from rich.panel import Panel
 from rich.text import Text
 
+from consumers.feedback_terms import VERDICTS
 from sedi.output import clock, console, dollars, shown
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         Prompt,
         Request,
         Seed,
+        SeedGeneration,
         Span,
         TrainedStep,
     )
@@ -139,7 +141,9 @@ def _candidacy(told: Candidacy) -> str:
         "" if told.similarity is None else f" (similarity {told.similarity:.4f}, at most {told.threshold}{near})"
     )
     became = "" if told.replaced is None else f"; it took the place of seed {_victim(told.replaced)}"
-    return f"as a seed: {told.verdict}{similarity}{became}"
+    setting = {"over_limit": told.max_replacements, "low_score": told.min_score, "unjudged": told.min_score}
+    asked = f", which is {setting[told.verdict]}" if setting.get(told.verdict) is not None else ""
+    return f"as a seed: {told.verdict}: {VERDICTS[told.verdict]}{asked}{similarity}{became}"
 
 
 # -- a seed --------------------------------------------------------------------------------------------------------
@@ -151,7 +155,7 @@ def _seed(told: Seed) -> list[Line]:
     if told.until is not None:
         until += f" when its score was {_score(told.until.victim_generated, told.until.victim_kept)}"
     scores = [generation.score for generation in told.generations if generation.score is not None]
-    last = [f"{g.generation_id[:8]} ({shown(g.kept)}/{shown(g.generated)})" for g in told.generations[-_LINES:]]
+    last = [f"{g.generation_id[:8]} ({_yield(g)})" for g in told.generations[-_LINES:]]
     more = "… " if len(told.generations) > _LINES else ""
     return [
         _cut(told.instruction),
@@ -161,6 +165,12 @@ def _seed(told: Seed) -> list[Line]:
         f"score over time: {sparkline(scores)}" if scores else "no score yet",
         f"generations (kept/generated): {more}{', '.join(last) or 'none'}",
     ]
+
+
+def _yield(generation: SeedGeneration) -> str:
+    if generation.generated is None or not generation.uncounted:
+        return f"{shown(generation.kept)}/{shown(generation.generated)}"
+    return f"{shown(generation.kept)}/{generation.generated - generation.uncounted}, {generation.uncounted} not counted"
 
 
 def sparkline(scores: Sequence[float]) -> str:

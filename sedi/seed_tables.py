@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from consumers.feedback_terms import OUTCOMES
 from sedi.output import clock, table
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from consumers.seed_table import ReplacementRow, SeedRow
+    from schemas.events import FeedbackOutcome
 
 _TEXT_SHOWN = 60
 
@@ -39,7 +41,7 @@ def history_table(title: str, rows: Iterable[ReplacementRow]) -> Table:
     """Replacements in the order they were made."""
     return table(
         title,
-        ("when", "window", "#step", "metric", "#value", "victim", "#score", "new seed", "instruction"),
+        ("when", "window", "#step", "metric", "#value", "rows", "victim", "#score", "new seed", "instruction"),
         (
             (
                 clock(row.timestamp_ms),
@@ -47,6 +49,7 @@ def history_table(title: str, rows: Iterable[ReplacementRow]) -> Table:
                 row.step,
                 row.metric,
                 row.value,
+                ", ".join(f"{count} {verdict}" for verdict, count in row.verdicts.items()),
                 row.victim_id,
                 f"{row.victim_kept}/{row.victim_generated}",
                 row.seed_id,
@@ -55,3 +58,10 @@ def history_table(title: str, rows: Iterable[ReplacementRow]) -> Table:
             for row in rows
         ),
     )
+
+
+def outcome_table(outcomes: Mapping[FeedbackOutcome, int]) -> Table:
+    """What came of the training windows, most frequent first."""
+    ranked = sorted(outcomes.items(), key=lambda found: -found[1])
+    rows = [(outcome, windows, OUTCOMES[outcome]) for outcome, windows in ranked]
+    return table("Training windows", ("outcome", "#windows", "meaning"), rows)

@@ -52,17 +52,22 @@ def history(
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Every replacement of a seed: because of which training window and step, the victim and its score, the new one."""
-    from consumers.reading import read_fold
-    from consumers.seed_table import replacement_rows
-    from sedi.output import console, print_json
-    from sedi.seed_tables import history_table
+    """Every replacement of a seed: because of which training window and step, the victim and its score, the new one.
 
-    rows = replacement_rows(read_fold(source_of(run, from_files, bootstrap_servers, state_dir), dead_letters=False))
+    For people also what came of the training windows that replaced nothing; in full: sedi tail --topic seed-commands.
+    """
+    from consumers.reading import read_fold
+    from consumers.seed_table import replacement_rows, window_outcomes
+    from sedi.output import console, print_json
+    from sedi.seed_tables import history_table, outcome_table
+
+    fold = read_fold(source_of(run, from_files, bootstrap_servers, state_dir), dead_letters=False)
+    rows = replacement_rows(fold)
     if as_json:
         print_json(rows)
     else:
         console().print(history_table(f"Seed replacements of run {run}", rows))
+        console().print(outcome_table(window_outcomes(fold)))
 
 
 def import_file(
