@@ -161,7 +161,7 @@ def test_a_second_ctrl_c_ends_it_at_once_and_leaves_no_process(terminal: Termina
 
 
 def test_a_run_that_cannot_be_says_what_to_do(terminal: Terminal, run: str) -> None:
-    wrong = terminal.sedi("run", "--run", run, "--set", "batch_size=12")
+    wrong = terminal.sedi("run", "--run", run, "--set", "clusters=12")
     assert wrong.returncode == 2 and "power of two" in wrong.stderr and "Traceback" not in wrong.stderr
     absent = terminal.sedi("report", "--run", run)
     assert absent.returncode == 1 and "sedi run" in absent.stderr
