@@ -66,6 +66,8 @@ def _measure(policy: Policy, texts: Sequence[str]) -> Result:
     seeds = [seed.instruction for seed in parse_seed_lines(lines, "the project's seed tasks")]
     embedder = embedder_for(policy)
     started = time.perf_counter()
+    if embedder is not None:
+        embedder(texts)  # in batches, and remembered: one by one takes longer
     model = ClusterModel(fit(seeds, policy, embedder=embedder), embedder)
     sizes, passed, fits = [0] * policy.clusters, 0, 0
     usable: dict[int, float] = {}

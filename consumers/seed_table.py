@@ -6,7 +6,7 @@ import msgspec
 
 from consumers.feedback_terms import verdict_counts
 from consumers.fold import RunFold
-from schemas.events import FeedbackOutcome
+from schemas.events import CandidateVerdict, FeedbackOutcome
 from schemas.policy import Metric
 from streams.core.scores import SeedScore
 
@@ -103,6 +103,11 @@ def replacement_rows(fold: RunFold) -> tuple[ReplacementRow, ...]:
 def window_outcomes(fold: RunFold) -> Counter[FeedbackOutcome]:
     """Answered training windows by what came of them."""
     return Counter(command.event.outcome for command in fold.commands)
+
+
+def candidate_verdicts(fold: RunFold) -> Counter[CandidateVerdict]:
+    """Rows of all chosen batches by the verdict on them as candidates."""
+    return Counter(candidate.verdict for command in fold.commands for candidate in command.event.candidates)
 
 
 def by_score(rows: tuple[SeedRow, ...]) -> tuple[SeedRow, ...]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from consumers.feedback_terms import OUTCOMES
+from consumers.feedback_terms import OUTCOMES, VERDICTS
 from sedi.output import clock, table
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from consumers.seed_table import ReplacementRow, SeedRow
-    from schemas.events import FeedbackOutcome
+    from schemas.events import CandidateVerdict, FeedbackOutcome
 
 _TEXT_SHOWN = 60
 
@@ -41,7 +41,7 @@ def history_table(title: str, rows: Iterable[ReplacementRow]) -> Table:
     """Replacements in the order they were made."""
     return table(
         title,
-        ("when", "window", "#step", "metric", "#value", "rows", "victim", "#score", "new seed", "instruction"),
+        ("when", "window", "#step", "metric", "#value", "victim", "#score", "new seed", "instruction"),
         (
             (
                 clock(row.timestamp_ms),
@@ -49,7 +49,6 @@ def history_table(title: str, rows: Iterable[ReplacementRow]) -> Table:
                 row.step,
                 row.metric,
                 row.value,
-                ", ".join(f"{count} {verdict}" for verdict, count in row.verdicts.items()),
                 row.victim_id,
                 f"{row.victim_kept}/{row.victim_generated}",
                 row.seed_id,
@@ -61,7 +60,12 @@ def history_table(title: str, rows: Iterable[ReplacementRow]) -> Table:
 
 
 def outcome_table(outcomes: Mapping[FeedbackOutcome, int]) -> Table:
-    """What came of the training windows, most frequent first."""
-    ranked = sorted(outcomes.items(), key=lambda found: -found[1])
-    rows = [(outcome, windows, OUTCOMES[outcome]) for outcome, windows in ranked]
+    """What came of the training windows."""
+    rows = [(outcome, outcomes[outcome], meaning) for outcome, meaning in OUTCOMES.items() if outcomes.get(outcome)]
     return table("Training windows", ("outcome", "#windows", "meaning"), rows)
+
+
+def verdict_table(verdicts: Mapping[CandidateVerdict, int]) -> Table:
+    """What came of the rows of their chosen batches."""
+    rows = [(verdict, verdicts[verdict], meaning) for verdict, meaning in VERDICTS.items() if verdicts.get(verdict)]
+    return table("Rows of the chosen batches", ("verdict", "#rows", "meaning"), rows)

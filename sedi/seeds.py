@@ -54,12 +54,13 @@ def history(
 ) -> None:
     """Every replacement of a seed: because of which training window and step, the victim and its score, the new one.
 
-    For people also what came of the training windows that replaced nothing; in full: sedi tail --topic seed-commands.
+    For people also what came of all windows and of the rows they looked at; each in full: sedi tail --topic
+    seed-commands.
     """
     from consumers.reading import read_fold
-    from consumers.seed_table import replacement_rows, window_outcomes
+    from consumers.seed_table import candidate_verdicts, replacement_rows, window_outcomes
     from sedi.output import console, print_json
-    from sedi.seed_tables import history_table, outcome_table
+    from sedi.seed_tables import history_table, outcome_table, verdict_table
 
     fold = read_fold(source_of(run, from_files, bootstrap_servers, state_dir), dead_letters=False)
     rows = replacement_rows(fold)
@@ -68,6 +69,7 @@ def history(
     else:
         console().print(history_table(f"Seed replacements of run {run}", rows))
         console().print(outcome_table(window_outcomes(fold)))
+        console().print(verdict_table(candidate_verdicts(fold)))
 
 
 def import_file(

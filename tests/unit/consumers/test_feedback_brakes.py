@@ -222,4 +222,4 @@ def test_the_history_of_seeds_counts_the_verdicts_and_the_windows_that_replaced_
     assert all(row["verdicts"]["taken"] >= 1 for row in rows)
     assert main(["seeds", "history", "--from-files", folder]) == 0
     text = capsys.readouterr().out
-    assert "Training windows" in text and OUTCOMES["warm_up"] in text
+    assert OUTCOMES["warm_up"] in text and VERDICTS["similar_to_seed"] in text

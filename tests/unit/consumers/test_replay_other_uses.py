@@ -9,6 +9,8 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
 from consumers.replay import Extent, audit, sharing
+from consumers.replay.classifiers import _close
+from consumers.replay.digests import classifier_content
 from consumers.replay.plot import write_plot
 from consumers.replay.state import state_at
 from consumers.replay.what_if import what_if
@@ -18,8 +20,10 @@ from infra.record import Record
 from infra.run import configuration
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, InstructionsRejected, ReplaceSeeds
-from schemas.policy import Policy, policy_with
+from schemas.policy import Policy, policy_for, policy_with
+from schemas.seeds import SeedTask
 from sedi.main import main
+from streams.core import decider
 from streams.core.rules import broken_rule
 from tests.harness.embedder import Letters
 
@@ -68,6 +72,22 @@ def test_other_vectors_change_the_clusters_and_nothing_else(
     assert found.only_real == found.only_what_if == 0 < found.in_both
     assert found.what_if.clusters != found.real.clusters
     assert sum(found.what_if.clusters) == sum(found.real.clusters)
+
+
+def test_a_fit_on_another_models_embeddings_is_never_close_to_one_with_the_same_numbers() -> None:
+    texts = [
+        f"{verb} a {thing}"
+        for verb in ("Describe", "Compare", "Draw")
+        for thing in ("quiet harbour", "zeppelin", "fox", "jam")
+    ]
+    seeds = [SeedTask(id=text, instruction=text, output="so") for text in texts]
+    one, other = (
+        decider.first_classifier(policy_for(clusters=4, vectorizer="embeddings"), seeds, Letters(model_sha256=sha256))
+        for sha256 in ("ab", "cd")
+    )
+    assert msgspec.structs.replace(one.classifier, model_sha256="cd") == other.classifier
+    assert not _close(one, other) and _close(one, one)
+    assert classifier_content(one) != classifier_content(other)
 
 
 def test_another_threshold_keeps_what_rouge_score_would_have_kept(source: ArchiveSource) -> None:
