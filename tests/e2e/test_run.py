@@ -56,8 +56,7 @@ def test_the_loop_closes_and_the_report_accounts_for_every_instruction(
     answers = write_answers(terminal.folder / "answers.jsonl", 400)
     preset = terminal.folder / "preset.toml"
     preset.write_text("windows = 3\nshow_replacement = true\ntime_limit_s = 450\n", encoding="utf-8")
-    further = ["--preset", str(preset), *generate("--max-ahead", "40")]
-    done = terminal.sedi(*run_arguments(run, answers, trainee, *further), timeout_s=500, **PRICES)
+    done = terminal.sedi(*run_arguments(run, answers, trainee, "--preset", str(preset)), timeout_s=500, **PRICES)
     assert done.returncode == 0, done.stderr[-3000:]
 
     report = terminal.json("report", "--run", run)
@@ -102,7 +101,7 @@ def test_ctrl_c_ends_in_order_leaves_no_process_and_the_run_goes_on(
     terminal: Terminal, run: str, trainee: Path
 ) -> None:
     answers = write_answers(terminal.folder / "answers.jsonl", 400)
-    arguments = run_arguments(run, answers, trainee, "--windows", "2", *generate("--max-ahead", "40"))
+    arguments = run_arguments(run, answers, trainee, "--windows", "2")
     first = terminal.start(*arguments)
     deadline = time.monotonic() + 200
     while not (terminal.settings.state_dir / run / "checkpoints").is_dir() and first.poll() is None:
@@ -161,7 +160,7 @@ def test_a_second_ctrl_c_ends_it_at_once_and_leaves_no_process(terminal: Termina
 
 
 def test_a_run_that_cannot_be_says_what_to_do(terminal: Terminal, run: str) -> None:
-    wrong = terminal.sedi("run", "--run", run, "--set", "batch_size=12")
+    wrong = terminal.sedi("run", "--run", run, "--set", "clusters=12")
     assert wrong.returncode == 2 and "power of two" in wrong.stderr and "Traceback" not in wrong.stderr
     absent = terminal.sedi("report", "--run", run)
     assert absent.returncode == 1 and "sedi run" in absent.stderr
