@@ -44,9 +44,11 @@ def main() -> int:
                 f"that there is room on the disk ({_free_gb():.0f} GB are free), then do this again."
             )
     _say("Preparing the built-in model, once (about half a minute)")
-    made = subprocess.run([str(python), "-m", "producers.builtin.model"], cwd=ROOT, check=False)
+    made = subprocess.run(
+        [str(python), "-m", "producers.builtin.model"], cwd=ROOT, check=False, capture_output=True, text=True
+    )
     if made.returncode:
-        _say("It could not be prepared; its message is above. A run with another LLM does not need it.")
+        _say(f"It could not be prepared: {made.stderr[-500:]} A run with another LLM does not need it.")
     (VENV / ".ready").touch()
     return 0
 
