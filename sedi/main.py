@@ -21,6 +21,7 @@ from sedi import (
     archive,
     broker,
     chat,
+    configure,
     dlq,
     doctor,
     explain,
@@ -43,6 +44,7 @@ from sedi.output import complain
 
 _COMMANDS = (
     run,
+    configure,
     worker,
     generate,
     judge,

@@ -11,26 +11,23 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from infra.log import LogReader, LogWriter
-from infra.run import configure_run, read_run
 from infra.settings import Settings
 from infra.supervisor import Supervisor
 from schemas import ids
-from schemas.errors import RunError
-from schemas.events import GenerationHalted, RunConfigured, RunStarted, RunStopped
+from schemas.events import GenerationHalted, RunStarted, RunStopped
 from schemas.policy import Policy
-from sedi.run_options import RunOptions, policy_of, seeds_of
+from sedi.configuring import versions
+from sedi.run_options import RunOptions
 
 if TYPE_CHECKING:
     from consumers.status import Status, Watch
 
 _LOOK_S = 1.0
 _DRAIN_S = 90.0
-_VERSIONS = ("sedi", "faust-streaming", "kafka-python", "openai", "rapidfuzz", "scikit-learn", "torch", "transformers")
 
 Show = Callable[["Status", "Progress"], None]
 Say = Callable[[str], None]
@@ -62,41 +59,6 @@ class Ended:
     interrupted: bool
 
 
-def prepare(settings: Settings, run: str, options: RunOptions, say: Say) -> Policy:
-    """Have the broker run and the run configured; its policy. Raises SediError when either cannot be.
-
-    A run that is there goes on with its own policy and seeds, unless the options name some; these must be the same.
-    """
-    from infra import broker
-    from streams.core.decider import first_classifier
-
-    if settings.is_local:
-        broker.start(settings, progress=say)
-    there = _configured(settings, run) if options.says_nothing_of_the_run else None
-    if there is not None:
-        policy, seeds = there.policy, there.seeds
-    else:
-        policy, seeds = policy_of(options), seeds_of(options, settings)
-    if configure_run(settings, run, policy, seeds, _versions(), classifier=first_classifier(policy, seeds)):
-        say(f"Run {run} is new: mode {policy.mode}, threshold {policy.threshold}, {policy.clusters} clusters, "
-            f"batch {policy.batch_size}, "
-            f"{len(seeds)} seeds")  # fmt: skip
-    else:
-        say(f"Run {run} goes on where it was")
-    return policy
-
-
-def _configured(settings: Settings, run: str) -> RunConfigured | None:
-    try:
-        return read_run(settings, run)[0]
-    except RunError:
-        return None
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in _VERSIONS}
-
-
 class Orchestra:
     """The processes of one run and the eye on its log."""
 
@@ -121,7 +83,7 @@ class Orchestra:
             with Watch(self._settings, self._run) as watch:
                 status = watch.look()
                 self._windows_before = status.windows
-                self._tell_log(RunStarted(versions=_versions()))
+                self._tell_log(RunStarted(versions=versions()))
                 self._start()
                 reason, reached = self._watch(watch)
                 self._drain(watch, reason)

@@ -22,7 +22,7 @@ from sedi.options import ExitCode
 from sedi.times import timestamp_ms
 
 COMMANDS = (
-    ["worker"], ["generate"], ["judge"], ["train"], ["status"], ["tail"], ["report"], ["doctor"], ["seeds", "list"],
+    ["configure"], ["worker"], ["generate"], ["judge"], ["train"], ["status"], ["tail"], ["report"], ["doctor"], ["seeds", "list"],
     ["seeds", "history"], ["seeds", "import"], ["topics", "plan"], ["topics", "apply"], ["broker", "start"],
     ["broker", "stop"], ["broker", "status"],
 )  # fmt: skip
