@@ -175,7 +175,7 @@ class LogReader:
         if missing:
             raise RunError(
                 f"Run {self._run!r} is not on {self._settings.bootstrap_servers}: there is no topic {missing[0]}. "
-                f"`sedi topics apply --run {self._run}` makes its topics, `sedi run` makes and starts it."
+                f"`sedi configure --run {self._run}` makes the run, `sedi run` makes and starts it."
             )
         return [
             TopicPartition(name, partition)

@@ -26,7 +26,8 @@ def configuration(source: Source) -> tuple[RunConfigured, tuple[ClassifierFitted
     configured, classifiers = _read(source)
     if configured is None:
         raise RunError(
-            f"The log of {source.name} has no RunConfigured. Start the run with `sedi run --run {source.run}`."
+            f"The log of {source.name} has no RunConfigured. Make the run with `sedi configure --run {source.run}`, "
+            "or make and start it with `sedi run`."
         )
     return configured, classifiers
 

@@ -23,6 +23,7 @@ from sedi import (
     archive,
     broker,
     chat,
+    configure,
     dlq,
     doctor,
     explain,
@@ -45,6 +46,7 @@ from sedi.output import complain
 
 _COMMANDS = (
     run,
+    configure,
     worker,
     generate,
     judge,

@@ -11,20 +11,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from infra.log import LogReader, LogWriter
-from infra.run import configure_run, read_run
 from infra.settings import Settings
 from infra.supervisor import Supervisor
 from schemas import ids
-from schemas.errors import RunError
-from schemas.events import GenerationHalted, RunConfigured, RunStarted, RunStopped
+from schemas.events import GenerationHalted, RunStarted, RunStopped
 from schemas.policy import Policy
+from sedi.configuring import versions
 from sedi.interrupts import Interrupts
 from sedi.output import priced
-from sedi.run_options import RunOptions, policy_of, seeds_of
+from sedi.run_options import RunOptions, planned_steps
 from sedi.stall import Movement, steps_told
 
 if TYPE_CHECKING:
@@ -35,7 +33,6 @@ _STOPPING, _SAID_LAST = "Stopping", "; ended: "  # in the trainer's lines: it sa
 _DRAIN_S = 90.0
 _STEP_S = 900.0  # longer than any step that somebody waits for
 _CALLS_S, _GIVE_UP_S, _FILTER_S, _EXIT_S, _WORKER_S = 10.0, 3.0, 5.0, 3.0, 6.0  # together less than 30 s
-_VERSIONS = ("sedi", "faust-streaming", "kafka-python", "openai", "rapidfuzz", "scikit-learn", "torch", "transformers")
 
 Show = Callable[["Status", "Progress"], None]
 Say = Callable[[str], None]
@@ -72,43 +69,6 @@ class Ended:
     interrupted: bool
 
 
-def prepare(settings: Settings, run: str, options: RunOptions, say: Say) -> Policy:
-    """Have the broker run and the run configured; its policy. Raises SediError when either cannot be.
-
-    A run that is there goes on with its own policy and seeds, unless the options name some; these must be the same.
-    """
-    from infra import broker
-    from infra.embeddings import embedder_for
-    from streams.core.decider import first_classifier
-
-    if settings.is_local:
-        broker.start(settings, progress=say)
-    there = _configured(settings, run) if options.says_nothing_of_the_run else None
-    if there is not None:
-        policy, seeds = there.policy, there.seeds
-    else:
-        policy, seeds = policy_of(options), seeds_of(options, settings)
-    classifier = first_classifier(policy, seeds, embedder_for(policy))
-    if configure_run(settings, run, policy, seeds, _versions(), classifier=classifier):
-        say(f"Run {run} is new: mode {policy.mode}, threshold {policy.threshold}, {policy.clusters} clusters, "
-            f"batch {policy.batch_size}, "
-            f"{len(seeds)} seeds")  # fmt: skip
-    else:
-        say(f"Run {run} goes on where it was")
-    return policy
-
-
-def _configured(settings: Settings, run: str) -> RunConfigured | None:
-    try:
-        return read_run(settings, run)[0]
-    except RunError:
-        return None
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in _VERSIONS}
-
-
 class Orchestra:
     """The processes of one run and the eye on its log."""
 
@@ -133,7 +93,7 @@ class Orchestra:
             try:
                 with Watch(self._settings, self._run) as watch:
                     self._windows_before = watch.look().windows
-                    self._tell_log(RunStarted(versions=_versions()))
+                    self._tell_log(RunStarted(versions=versions()))
                     self._start()
                     reason, reached, failed = self._watch(watch)
                     self._drain(watch, reason)
@@ -145,7 +105,9 @@ class Orchestra:
     def _start(self) -> None:
         self._supervisor.start("worker", ["worker", "--run", self._run])
         if self._options.trainer:
-            self._supervisor.start("trainer", ["train", "--run", self._run, *self._options.train])
+            # A training that goes on keeps the steps it was planned for.
+            planned = [] if self._windows_before else planned_steps(self._options, self._policy)
+            self._supervisor.start("trainer", ["train", "--run", self._run, *planned, *self._options.train])
         limits = [*self._options.limits(), *self._options.ahead()]
         if self._options.trainer and self._options.ahead():
             self._say("The trainer passes rows over (--min-score), so the generator does not wait for it (--max-ahead)")

@@ -54,9 +54,10 @@ def run_command(
     """
     from consumers.report import report
     from infra.source import KafkaSource
+    from sedi.configuring import prepare
     from sedi.fit import Fitting
     from sedi.live import LiveView
-    from sedi.orchestrate import Orchestra, prepare
+    from sedi.orchestrate import Orchestra
     from sedi.output import console, priced, print_json
     from sedi.report import show_report
     from sedi.run_options import read_options

@@ -71,6 +71,15 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return [] if _gives(self.generate, "--max-ahead") else ["--max-ahead", "none"]
 
 
+def planned_steps(options: RunOptions, policy: Policy) -> list[str]:
+    """Arguments of `sedi train`: the steps that a new run will likely have, for its warm-up, where a budget says it."""
+    rows = options.max_kept or options.max_candidates
+    steps = options.windows * policy.window_steps if options.windows else rows and rows // policy.batch_size
+    if not steps or any(_gives(options.train, flag) for flag in ("--planned-steps", "--max-steps")):
+        return []
+    return ["--planned-steps", str(steps)]
+
+
 def _gives(words: Sequence[str], flag: str) -> bool:
     return any(word == flag or word.startswith(f"{flag}=") for word in words)
 

@@ -30,7 +30,10 @@ def train_command(
     run: Run = DEFAULT_RUN,
     model: Annotated[str, typer.Option("--model", help="A folder or hub name; `builtin` is SmolLM2-135M.")] = BUILTIN,
     output: Annotated[Path | None, typer.Option("--output", help="For checkpoints and the model.")] = None,
-    epochs: Annotated[int, typer.Option("--epochs", help="The first is live; the others read the rows again.")] = 1,
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", help="The first may be live, others read the rows again. Default: 3 offline, else 1."),
+    ] = None,
     max_steps: Annotated[int | None, typer.Option("--max-steps", help="End after so many steps in all.")] = None,
     max_windows: Annotated[int | None, typer.Option("--max-windows", help="End after so many windows in all.")] = None,
     until_end: Annotated[bool, typer.Option("--until-end", help="End when all that is kept was trained.")] = False,
@@ -119,7 +122,7 @@ def train_command(
 
         model = str(safetensors_folder(settings.cache_dir, tell))
     fields = {
-        "run": run, "model": model, "output": output, "epochs": epochs, "max_steps": max_steps,
+        "run": run, "model": model, "output": output, "epochs": epochs or (3 if offline else 1), "max_steps": max_steps,
         "max_windows": max_windows, "until_end": until_end, "last_batch": last_batch,
         "borrow_after_s": _borrow_after(borrow_after, live=not offline),
         "min_score": min_score, "judge": judge,

@@ -15,6 +15,7 @@ from schemas.events import InstructionsGenerated, ReplaceSeeds, TrainingLogged
 from tests.e2e.driver import Terminal, write_answers
 from tests.unit.trainer.tiny import save_tiny
 
+TRAINING = ("--precision", "fp32", "--threads", "1", "--lr", "1e-2")
 PRICES = {"SEDI_USD_PER_1M_PROMPT_TOKENS": "1", "SEDI_USD_PER_1M_COMPLETION_TOKENS": "2"}
 
 
@@ -28,12 +29,15 @@ def terminal(broker: TemporaryBroker, tmp_path: Path) -> Terminal:
     return Terminal(broker.settings, tmp_path)
 
 
+def recorded(answers: Path) -> list[str]:
+    return ["--style", "alpaca", "--recorded", str(answers), "--recorded-loop"]
+
+
 def run_arguments(run: str, answers: Path, trainee: Path, *further: str) -> list[str]:
-    generate = ("--style", "alpaca", "--recorded", str(answers), "--recorded-loop")
-    train = ("--model", str(trainee), "--precision", "fp32", "--threads", "1", "--lr", "1e-2")
+    train = ("--model", str(trainee), *TRAINING)
     return [
         "run", "--run", run, "--set", "batch_size=4", "--set", "refit_from=32", "--seed-count", "24",
-        *(word for argument in generate for word in ("--generate", argument)),
+        *generate(*recorded(answers)),
         *(word for argument in train for word in ("--train", argument)),
         *further,
     ]  # fmt: skip
@@ -84,12 +88,36 @@ def test_the_loop_closes_and_the_report_accounts_for_every_instruction(
 
 
 @pytest.mark.timeout(600)
-def test_two_runs_on_the_same_answers_decide_the_same_bytes(terminal: Terminal, run: str, trainee: Path) -> None:
+def test_a_run_started_at_once_and_one_started_part_by_part_decide_the_same_bytes(
+    terminal: Terminal, run: str, trainee: Path
+) -> None:
     answers = write_answers(terminal.folder / "answers.jsonl", 60)
-    for name in (f"{run}-a", f"{run}-b"):
-        further = generate("--max-generations", "60")
-        done = terminal.sedi(*run_arguments(name, answers, trainee, *further), timeout_s=280)
-        assert done.returncode == 0, done.stderr[-3000:]
+    at_once = run_arguments(f"{run}-a", answers, trainee, *generate("--max-generations", "60"))
+    done = terminal.sedi(*at_once, timeout_s=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+    policy = ("--set", "batch_size=4", "--set", "refit_from=32", "--seed-count", "24")
+    made = terminal.json("configure", "--run", f"{run}-b", *policy)
+    assert made["new"] and made["seeds"] == 24 and made["policy"]["batch_size"] == 4
+    parts = {command.split()[1]: command.split()[1:] for command in made["next"]}
+    assert list(parts) == ["worker", "generate", "train"]
+    again = terminal.sedi("configure", "--run", f"{run}-b")
+    assert again.returncode == 0 and "goes on where it was" in again.stderr and "sedi worker --run" in again.stdout
+    other = terminal.sedi("configure", "--run", f"{run}-b", "--set", "batch_size=8")
+    assert other.returncode == 2 and "batch_size is 4 there and 8 here" in other.stderr
+    worker = terminal.start(*parts["worker"])
+    trainer = terminal.start(*parts["train"], *TRAINING, "--model", str(trainee), "--max-steps", "12")
+    generator = terminal.start(*parts["generate"], *recorded(answers), "--max-generations", "60")
+    for part in (generator, trainer):
+        _, err = part.communicate(timeout=200)
+        assert part.returncode == 0, err[-3000:]
+    deadline = time.monotonic() + 60
+    while terminal.json("status", "--run", f"{run}-b")["filter_lag"]:
+        assert time.monotonic() < deadline
+    worker.send_signal(signal.SIGTERM)
+    _, err = worker.communicate(timeout=60)
+    assert worker.returncode == 0, err[-3000:]
+
     for topic in ("kept", "rejected"):
         first, second = (values(terminal, name, topic) for name in (f"{run}-a", f"{run}-b"))
         assert len(first) >= 60

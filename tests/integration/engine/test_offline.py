@@ -137,7 +137,7 @@ def test_the_command_line_trains_a_file_without_any_cluster_and_leaves_a_model(
     assert main(command) == 0
     found = capsys.readouterr()
     summary = json.loads(found.out)
-    assert (summary["run"], summary["steps"], summary["rows"]) == ("rows", 3, 10)
+    assert (summary["run"], summary["steps"], summary["rows"]) == ("rows", 9, 30)  # three epochs, as the paper
     assert [line["rows"] for line in summary["held_out"]] == [2, 2]
     assert "step 3 (epoch 1): loss " in found.err
     (line,) = [line for line in found.err.splitlines() if line.startswith("Training in ")]

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -17,14 +18,16 @@ from schemas.errors import (
     TopicMismatch,
     TrainerError,
 )
+from schemas.policy import policy_for
 from sedi.main import exit_code_of, main
 from sedi.options import ExitCode, number_or_none
-from sedi.run_options import RunOptions
+from sedi.run_options import RunOptions, planned_steps
 from sedi.times import timestamp_ms
 from sedi.train import _borrow_after
 
 COMMANDS = (
-    ["worker"], ["generate"], ["judge"], ["train"], ["status"], ["tail"], ["report"], ["doctor"], ["seeds", "list"],
+    ["configure"], ["worker"], ["generate"], ["judge"], ["train"], ["status"], ["tail"], ["report"], ["doctor"],
+    ["seeds", "list"],
     ["seeds", "history"], ["seeds", "import"], ["topics", "plan"], ["topics", "apply"], ["broker", "start"],
     ["broker", "stop"], ["broker", "status"],
 )  # fmt: skip
@@ -153,3 +156,19 @@ def test_help_loads_nothing_heavy() -> None:
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
 
     assert shown.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({"windows": 3}, ["--planned-steps", "30"]),
+        ({"max_kept": 1000}, ["--planned-steps", "62"]),
+        ({"max_candidates": 1600, "train": ("--lr", "1e-5")}, ["--planned-steps", "100"]),
+        ({"max_kept": 1000, "train": ("--max-steps", "5")}, []),
+        ({"max_kept": 1000, "train": ("--planned-steps=7",)}, []),
+        ({"max_usd": 5.0}, []),
+        ({"max_kept": 3}, []),
+    ],
+)
+def test_a_new_run_plans_the_steps_that_its_budget_makes_likely(options: dict[str, Any], wanted: list[str]) -> None:
+    assert planned_steps(RunOptions(**options), policy_for()) == wanted

@@ -1,0 +1,71 @@
+"""Making a run: its topics, its policy and seeds, and the classifier that it starts with.
+
+`sedi run` and `sedi configure` both do this, in the same way.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from infra.run import configure_run, read_run
+from infra.settings import Settings
+from schemas.errors import RunError
+from schemas.events import RunConfigured
+from schemas.policy import Policy
+from sedi.run_options import RunOptions, policy_of, seeds_of
+
+_VERSIONS = ("sedi", "faust-streaming", "kafka-python", "openai", "rapidfuzz", "scikit-learn", "torch", "transformers")
+
+
+@dataclass(frozen=True)
+class Configured:
+    """How a run is configured; `is_new` when this program did it."""
+
+    policy: Policy
+    seeds: int
+    is_new: bool
+
+
+def prepare(settings: Settings, run: str, options: RunOptions, say: Callable[[str], None]) -> Policy:
+    """Have the broker run and the run configured; its policy. Raises SediError when either cannot be."""
+    from infra import broker
+
+    if settings.is_local:
+        broker.start(settings, progress=say)
+    return configure(settings, run, options, say).policy
+
+
+def configure(settings: Settings, run: str, options: RunOptions, say: Callable[[str], None]) -> Configured:
+    """Make the run unless it is there. Raises ConfigurationError when it is, with another policy or other seeds.
+
+    A run that is there goes on with its own policy and seeds, unless the options name some; these must be the same.
+    """
+    from infra.embeddings import embedder_for
+    from streams.core.decider import first_classifier
+
+    there = _there(settings, run) if options.says_nothing_of_the_run else None
+    if there is not None:
+        policy, seeds = there.policy, there.seeds
+    else:
+        policy, seeds = policy_of(options), seeds_of(options, settings)
+    classifier = first_classifier(policy, seeds, embedder_for(policy))
+    is_new = configure_run(settings, run, policy, seeds, versions(), classifier=classifier)
+    if is_new:
+        say(f"Run {run} is new: mode {policy.mode}, threshold {policy.threshold}, {policy.clusters} clusters, "
+            f"batch {policy.batch_size}, "
+            f"{len(seeds)} seeds")  # fmt: skip
+    else:
+        say(f"Run {run} goes on where it was")
+    return Configured(policy, len(seeds), is_new)
+
+
+def versions() -> dict[str, str]:
+    """The versions of what decides how a run goes, as they are recorded on its log."""
+    return {name: version(name) for name in _VERSIONS}
+
+
+def _there(settings: Settings, run: str) -> RunConfigured | None:
+    try:
+        return read_run(settings, run)[0]
+    except RunError:
+        return None
