@@ -65,7 +65,8 @@ def test_a_pause_ends_with_the_signal_and_handlers_are_put_back() -> None:
 
 # `sedi` with a command that goes on for ever and says so on the terminal.
 PROGRAM = """
-import os, sys, time, typer
+import os, signal, sys, time, typer
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it
 os.close(os.open(os.ttyname(0), os.O_RDWR))  # it becomes the session's terminal
 from sedi import main, topics
 def register(app):
@@ -97,8 +98,10 @@ def in_a_terminal(file: Path) -> tuple[subprocess.Popen[bytes], int]:
 def test_a_command_whose_terminal_is_closed_ends_as_by_sigterm(tmp_path: Path) -> None:
     file = tmp_path / "file"
     process, terminal = in_a_terminal(file)
-    assert os.read(terminal, 100).startswith(b"ready")
-    os.close(terminal)
-
-    assert process.wait(20) == 130
+    try:
+        assert os.read(terminal, 100).startswith(b"ready")
+        os.close(terminal)
+        assert process.wait(20) == 130
+    finally:
+        process.kill()
     assert file.read_text(encoding="utf-8") == "ended in order"
