@@ -1,6 +1,8 @@
 """What tests share: settings of their own, the real broker, fresh runs, the public data if it is there."""
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -9,6 +11,9 @@ import pytest
 
 from infra.settings import Settings
 from infra.temporary_broker import TemporaryBroker, temporary_broker
+
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # what is started here must see it, though the tests run under nohup
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("SEDI_DATA", ROOT.parent / "shared" / "data"))
