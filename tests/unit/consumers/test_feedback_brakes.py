@@ -128,7 +128,7 @@ def examples_of_replace_seeds() -> list[dict[str, object]]:
 @pytest.mark.parametrize(
     ("brakes", "replacements"),
     [({}, 8), ({"max_replacements": 1}, 2), ({"min_showings": 2}, 5), ({"victim_max_score": 0.5}, 0),
-     ({"feedback_borrowed": False}, 0), ({"candidate_min_score": 4.0}, 2), ({"count_rule_rejections": True}, 8)],
+     ({"feedback_borrowed": False}, 4), ({"candidate_min_score": 4.0}, 4), ({"count_rule_rejections": True}, 8)],
     ids=lambda value: str(next(iter(value), "none")) if isinstance(value, dict) else "",
 )  # fmt: skip
 def test_a_what_if_takes_each_brake(brakes: dict[str, object], replacements: int) -> None:
