@@ -107,7 +107,7 @@ def test_a_run_started_at_once_and_one_started_part_by_part_decide_the_same_byte
     assert other.returncode == 2 and "batch_size is 4 there and 8 here" in other.stderr
     worker = terminal.start(*parts["worker"])
     trainer = terminal.start(*parts["train"], *TRAINING, "--model", str(trainee), "--max-steps", "12")
-    generator = terminal.start(*parts["generate"], *recorded(answers), "--max-generations", "60")
+    generator = terminal.start(*parts["generate"], *recorded(answers), "--max-generations", "60", "--max-ahead", "none")
     for part in (generator, trainer):
         _, err = part.communicate(timeout=200)
         assert part.returncode == 0, err[-3000:]
