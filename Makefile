@@ -1,9 +1,9 @@
 # Two commands do all: `make run` (the main job) and `make test`.
 
-PYTHON ?= python3.11
+PYTHON ?= $(or $(shell command -v python3.11 || command -v python3.12 || command -v python3.13),python3.11)
 BIN := .venv/bin
 
-.PHONY: run test embeddings check unit integration e2e crashes bench lock schemas setup clean
+.PHONY: run test embeddings platforms check unit integration e2e crashes bench lock schemas setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,7 +15,7 @@ help:
 setup: .venv/.ready
 
 .venv/.ready: requirements.txt requirements-model.txt pyproject.toml infra/install.py
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not there. Install Python 3.11, or name it: make run PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not there. Install Python 3.11, 3.12 or 3.13, or name one: make run PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) infra/install.py
 
 run: setup
@@ -56,12 +56,16 @@ bench: setup .cache/bench-packages/.ready
 	$(BIN)/pip install --quiet --no-deps --require-hashes --upgrade --target $(@D) -r requirements-bench.txt
 	@touch $@
 
+# Which systems and Pythons the pinned set is to be had for.
+platforms: setup
+	@$(BIN)/python -m infra.platforms
+
 schemas: setup
 	$(BIN)/python -m schemas.generate
 
 # Pins everything that pyproject.toml asks for, by hash and without naming where it is fetched from.
 lock: setup
-	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile pyproject.toml --universal --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --quiet --upgrade -o requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --extra bench --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --quiet --upgrade -o requirements-bench.txt \

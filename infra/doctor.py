@@ -23,6 +23,7 @@ from pydantic import SecretStr
 
 from infra import broker
 from infra.health import ask
+from infra.install import PYTHONS, python_names
 from infra.jars import KAFKA_VERSION, find_maven, is_fetched, lib_dir
 from infra.java import find_java
 from infra.precision import Choice
@@ -80,9 +81,9 @@ def _fail(name: str, found: str, remedy: str) -> Check:
 
 def _python() -> Check:
     found = f"{platform.python_version()} ({sys.executable})"
-    if sys.version_info[:2] == (3, 11):
+    if sys.version_info[:2] in PYTHONS:
         return _ok("python", found)
-    return _fail("python", found, "Make the environment with Python 3.11; the pinned wheels are for it.")
+    return _fail("python", found, f"Make the environment with Python {python_names()}; others were not tried.")
 
 
 def _local_broker(settings: Settings) -> Iterator[Check]:

@@ -13,6 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 NEEDED_GB = 12
+PYTHONS = ((3, 11), (3, 12), (3, 13))
+"""Versions of Python for which the pinned requirements were installed and tested."""
 
 
 def main() -> int:
@@ -27,7 +29,7 @@ def main() -> int:
             venv.create(VENV, with_pip=True)
         except (OSError, subprocess.CalledProcessError) as error:
             shutil.rmtree(VENV, ignore_errors=True)
-            return _fail(f"The environment could not be made ({error}). On Debian: apt install python3.11-venv")
+            return _fail(f"The environment could not be made ({error}). On Debian: apt install python3-venv")
     _say("Installing what requirements.txt pins: about 3 GB the first time, most of it PyTorch")
     bar = "on" if sys.stdout.isatty() else "off"
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", bar]
@@ -54,11 +56,20 @@ def main() -> int:
 
 
 def _problem() -> str | None:
-    if sys.version_info[:2] != (3, 11):
-        return f"This is Python {sys.version.split()[0]}; 3.11 is needed. Name one: make run PYTHON=/path/to/python3.11"
+    if sys.version_info[:2] not in PYTHONS:
+        return (
+            f"This is Python {sys.version.split()[0]}; {python_names()} is needed. Name one: "
+            "make run PYTHON=/path/to/python3.11"
+        )
     if not (VENV / ".ready").exists() and _free_gb() < NEEDED_GB:
         return f"{_free_gb():.1f} GB are free in {ROOT}; the first installation needs {NEEDED_GB}. Make room."
     return None
+
+
+def python_names() -> str:
+    """As a sentence names them."""
+    *others, last = (f"{major}.{minor}" for major, minor in PYTHONS)
+    return f"{', '.join(others)} or {last}"
 
 
 def _free_gb() -> float:

@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
         "replay",
         epilog=epilog(
             "sedi replay --run demo",
+            "sedi replay --reference 200",
             "sedi replay --at 2026-11-21T08:00",
             "sedi replay --set threshold=0.7 --set compare_with_seeds=true --plot what-if.svg",
         ),
@@ -44,6 +45,15 @@ def replay(
         typer.Option("--set", metavar="KEY=VALUE", help="What if: decide by another policy; may be repeated."),
     ] = None,
     plot: Annotated[Path | None, typer.Option("--plot", help="With --set: draw it, .svg, .png or .pdf.")] = None,
+    reference: Annotated[
+        int | None,
+        typer.Option(
+            "--reference",
+            metavar="N",
+            min=1,
+            help="Score N of the verdicts with the rouge_score package too, against all that was kept before.",
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Repeats and unreadable records end with 1 too.")] = False,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes. Default: the cores, at most 8.")] = None,
     as_json: AsJson = False,
@@ -57,6 +67,8 @@ def replay(
     led there. OFFSET is one of `generated`; TIME is 10m or 2h ago, or 2026-11-21T08:00.
     """
     source = source_of(run, from_files, bootstrap_servers, state_dir)
+    if reference and (set_ or at):
+        raise ConfigurationError("--reference belongs to an audit; leave out --set and --at.")
     if set_:
         if start or to or at:
             raise ConfigurationError("--set decides the whole run; leave out --from, --to and --at.")
@@ -69,12 +81,14 @@ def replay(
             raise ConfigurationError("--at was given with --from or --to. Choose one.")
         found = _state(source, at, as_json)
     else:
-        found = _audit(source, start, to, jobs, as_json)
+        found = _audit(source, start, to, jobs, reference, as_json)
     if found.divergences or (strict and (found.repeats or found.unreadable or found.not_in_dead_letters)):
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _audit(source: Source, start: str | None, to: str | None, jobs: int | None, as_json: bool) -> Audit:
+def _audit(
+    source: Source, start: str | None, to: str | None, jobs: int | None, reference: int | None, as_json: bool
+) -> Audit:
     from consumers.replay import Extent, audit
     from sedi.output import print_json
     from sedi.reading_progress import counting_progress
@@ -84,6 +98,11 @@ def _audit(source: Source, start: str | None, to: str | None, jobs: int | None, 
     extent = Extent(from_offset=from_offset, from_ms=from_ms, to_offset=to_offset, to_ms=to_ms)
     with counting_progress(f"Deciding {source.name} again", "generations") as progress:
         found = audit(source, extent, jobs=jobs or min(8, os.cpu_count() or 1), progress=progress)
+    if reference:
+        from consumers.replay.reference import with_reference
+
+        with counting_progress(f"Scoring {reference:,} verdicts with rouge_score", "verdicts") as progress:
+            found = with_reference(found, source, reference, progress)
     if as_json:
         print_json(found)
     else:

@@ -11,6 +11,7 @@ from sedi.output import clock, console, dollars, percent, table
 if TYPE_CHECKING:
     from consumers.replay import Audit
     from consumers.replay.findings import Divergence
+    from consumers.replay.result import Reference
     from consumers.replay.state import StateThen
     from consumers.replay.what_if import Outcome, WhatIf
 
@@ -31,6 +32,7 @@ def show_audit(found: Audit) -> None:
         ("repeats", _counted(found.repeats)),
         ("unreadable", _counted(found.unreadable) + (f"; {left:,} not among the dead letters" if left else "")),
         ("read", f"{found.records:,} records in {found.seconds:.1f} s, {rate}"),
+        *([] if found.reference is None else [("rouge_score", _reference(found.reference))]),
         ("divergences", f"{found.divergences:,} ({_counted(found.by_kind)})" if found.divergences else "none"),
     ]
     out.print(table(f"Audit of run {found.run}", ("", ""), lines))
@@ -43,6 +45,14 @@ def show_audit(found: Audit) -> None:
         out.print(table("The first divergences", ("kind", "place", "#generated", "what"), faults))
     if found.first is not None:
         _show_first(found.first)
+
+
+def _reference(found: Reference) -> str:
+    agree = "all decided the same" if not found.differences else f"{found.differences:,} decided otherwise"
+    return (
+        f"{found.sampled:,} of {found.of:,} verdicts scored against all kept before them: {agree} "
+        f"({found.pairs:,} pairs in {found.seconds:.1f} s)"
+    )
 
 
 def _show_first(first: Divergence) -> None:

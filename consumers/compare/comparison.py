@@ -94,9 +94,7 @@ def _whole(side: Side) -> Point:
 
 def _reaching(course: Course, kept: int) -> Point:
     nothing = Point(generated=0, kept=0, calls=0, tokens=0, usd=0.0)
-    if not kept:
-        return nothing
-    return next((point for point in course.points if point.kept >= kept), nothing)
+    return (course.reaching(kept) if kept else None) or nothing
 
 
 def _spent(point: Point) -> Spent:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
+import polars as pl
 
 from consumers.compare.diversity import Diversity, diversity
 from consumers.counts import Calls, counts_of
@@ -22,6 +23,7 @@ from streams.core.scores import SeedScore
 from streams.core.tokenize import tokenizer
 
 _POINTS = 200
+_COURSE = {"generated": pl.Int64, "kept": pl.Int64, "calls": pl.Int64, "tokens": pl.Int64, "usd": pl.Float64}
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -100,25 +102,15 @@ class Read:
         elif fresh and isinstance(event, InstructionKept):
             self.texts.append((event.generated_offset, event.place, event.instruction))
 
-    def points(self) -> list[Point]:
-        """The run's course: a point for each decided generation."""
+    def course(self) -> pl.DataFrame:
+        """The run's course: a row for each decided generation, columns as the fields of a `Point`."""
         verdicts = self.fold.verdicts
-        points: list[Point] = []
-        last = Point(generated=0, kept=0, calls=0, tokens=0, usd=0.0)
-        for offset in sorted(verdicts.generations):
-            told = verdicts.told.get(offset)
-            if told is None:
-                continue
-            calls, tokens, usd = self.taken[offset]
-            last = Point(
-                generated=last.generated + told.generated,
-                kept=last.kept + told.kept,
-                calls=last.calls + calls,
-                tokens=None if last.tokens is None or tokens is None else last.tokens + tokens,
-                usd=None if last.usd is None or usd is None else last.usd + usd,
-            )
-            points.append(last)
-        return points
+        decided = [
+            (told.generated, told.kept, *self.taken[offset])
+            for offset in sorted(verdicts.generations)
+            if (told := verdicts.told.get(offset)) is not None
+        ]
+        return pl.DataFrame(decided, schema=_COURSE, orient="row").select(_running(name) for name in _COURSE)
 
 
 def read_side(source: Source, name: str | None = None, progress: Callable[[int], None] = lambda _: None) -> "Course":
@@ -133,7 +125,7 @@ def read_side(source: Source, name: str | None = None, progress: Callable[[int],
     fold, policy = read.fold, configured.policy
     counts = counts_of(fold)
     texts = [text for offset, _, text in sorted(read.texts) if offset <= fold.verdicts.decided_offset]
-    points = read.points()
+    points = read.course()
     side = Side(
         name=name or configured.run,
         run=configured.run,
@@ -162,10 +154,20 @@ def read_side(source: Source, name: str | None = None, progress: Callable[[int],
 
 @dataclass(frozen=True)
 class Course:
-    """A side, and its curve with every point."""
+    """A side, and its curve with every point: `Point` by `Point`, as rows."""
 
     side: Side
-    points: list[Point]
+    points: pl.DataFrame
+
+    def reaching(self, kept: int) -> Point | None:
+        """The first point with so many kept; None when it never had."""
+        found = self.points.filter(pl.col("kept") >= kept).head(1)
+        return Point(**found.row(0, named=True)) if len(found) else None
+
+
+def _running(column: str) -> pl.Expr:
+    """The sum up to each row; null from the first value on that is not known."""
+    return pl.when(pl.col(column).is_null().cum_sum() == 0).then(pl.col(column).cum_sum()).alias(column)
 
 
 def _taken(event: InstructionsGenerated) -> tuple[int, int | None, float | None]:
@@ -174,10 +176,12 @@ def _taken(event: InstructionsGenerated) -> tuple[int, int | None, float | None]
     return len(event.answers), sum(known) if len(known) == len(usages) else None, event.cost_usd
 
 
-def _thinned(points: list[Point]) -> tuple[Point, ...]:
-    step = -(-len(points) // _POINTS) or 1
-    chosen = points[step - 1 :: step]
-    return tuple(chosen if not points or chosen[-1:] == points[-1:] else [*chosen, points[-1]])
+def _thinned(points: pl.DataFrame) -> tuple[Point, ...]:
+    step = max(1, -(-len(points) // _POINTS))
+    chosen = points.gather_every(step, offset=step - 1)
+    if len(points) % step:
+        chosen = chosen.vstack(points.tail(1))
+    return tuple(Point(**row) for row in chosen.iter_rows(named=True))
 
 
 def _seeds(fold: RunFold) -> tuple[ScoredSeed, ...]:

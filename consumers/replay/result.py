@@ -5,6 +5,23 @@ import msgspec
 from consumers.replay.findings import Divergence, Place, Repeat, Unreadable
 
 
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """A sample of the verdicts, decided again by the `rouge_score` package.
+
+    sampled, of     verdicts that were checked, and that could have been: kept, or rejected as similar
+    compared_with   kept instructions on the log, each of which was compared with every sampled one after it
+    pairs           comparisons made
+    differences     verdicts that rouge_score decides otherwise; they are among the audit's divergences
+    """
+
+    sampled: int
+    of: int
+    compared_with: int
+    pairs: int
+    differences: int
+    seconds: float
+
+
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
     """What an audit found.
 
@@ -18,6 +35,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     not_in_dead_letters   (topic, partition, offset) of those that no reader has put aside yet
     digests        of what the log says, see `consumers.replay.digests`; they cover the log from its start
     records        records read
+    reference      what rouge_score says of a sample, where it was asked
     """
 
     run: str
@@ -38,3 +56,4 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     digests: dict[str, str]
     records: int
     seconds: float
+    reference: Reference | None = None

@@ -10,6 +10,8 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from consumers.trainer.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -55,6 +57,6 @@ def _draw(axes: Axes, points: Sequence[tuple[int, float | None]], colour: str, l
         return
     steps, values = zip(*known, strict=True)
     width = max(1, len(known) // _SMOOTHED_OVER)
-    means = [sum(part) / len(part) for part in (values[max(0, n - width + 1) : n + 1] for n in range(len(values)))]
+    means = pl.Series(values, dtype=pl.Float64).rolling_mean(width, min_samples=1)
     axes.plot(steps, values, color=colour, linewidth=0.8, alpha=0.4 if width > 1 else 1.0)
     axes.plot(steps, means, color=colour, linewidth=1.6 if width > 1 else 0.8, label=label)

@@ -131,8 +131,8 @@ class Rig:
             while time.monotonic() < deadline:
                 if any(r.event is not None and r.event.generated_offset >= offset for r in reader.poll()):  # type: ignore[attr-defined]
                     return
-        log = self.log_of(len(self.workers) - 1)[-2000:]
-        raise AssertionError(f"offset {offset} was not decided within {timeout_s} s; the worker said:\n{log}")
+        logs = "\n".join(f"worker {number}:\n{self.log_of(number)[-2000:]}" for number in range(len(self.workers)))
+        raise AssertionError(f"offset {offset} was not decided within {timeout_s} s; the workers said:\n{logs}")
 
     def records(self, *topics: str) -> list[Record]:
         with self.reader(*topics) as reader:

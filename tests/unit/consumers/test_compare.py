@@ -177,4 +177,4 @@ def test_a_long_run_has_a_curve_of_some_hundred_points_that_ends_where_it_does()
 
     assert len(course.points) == 451
     assert 100 <= len(course.side.curve) <= 201
-    assert course.side.curve[-1] == course.points[-1]
+    assert course.side.curve[-1] == Point(**course.points.row(-1, named=True))

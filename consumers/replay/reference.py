@@ -1,0 +1,180 @@
+"""A sample of the verdicts, decided once more by `rouge_score` itself: no index, no shortcut, none of our arithmetic.
+
+The audit decides with the code that decided first, so a fault in the similarity would be in both. Here each sampled
+instruction is scored against every instruction kept before it (and the seeds, where the policy compares with them) by
+the package that the papers used (`rouge_score`, `rougeL`, no stemmer), one pair after another, and the highest score
+decides. Of equal scores the earliest counts.
+
+Only verdicts that the similarity decided are sampled: kept, or rejected as similar. It takes about 0.1 ms a pair.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from rouge_score.rouge_scorer import RougeScorer
+
+from consumers.replay.findings import SHOWN, Divergence, State, in_order
+from consumers.replay.result import Audit, Reference
+from infra.record import Record
+from infra.run import configuration
+from infra.source import Reading, Source
+from schemas import ids
+from schemas.events import InstructionsGenerated, InstructionsRejected, Rejection
+from streams.core import tokenize
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    """A recorded verdict: on which instruction, after how many kept ones, and `similar` unless it was kept."""
+
+    record: Record
+    verdict: InstructionsRejected
+    place: int
+    text: str
+    earlier: int
+    similar: Rejection | None
+
+    @property
+    def id(self) -> str:
+        return ids.instruction_id(self.verdict.generation_id, self.place)
+
+
+class _Tokenizer:
+    """A tokenizer of ours in the form that rouge_score takes; for a policy that does not use rouge_score's own."""
+
+    def __init__(self, name: str) -> None:
+        self.tokenize = tokenize.tokenizer(name)
+
+
+def with_reference(
+    found: Audit, source: Source, size: int, progress: Callable[[int, int], None] = lambda done, of: None
+) -> Audit:
+    """An audit with `size` of the verdicts in its range checked by rouge_score: all, where there are fewer.
+
+    The sample is uniform and the same each time. A difference is a divergence of the audit. `progress` is told
+    (verdicts done, of how many).
+    """
+    started = time.monotonic()
+    configured, classifiers = configuration(source)
+    policy = configured.policy
+    earlier = [(seed.id, seed.instruction) for seed in configured.seeds] if policy.compare_with_seeds else []
+    seeds = len(earlier)
+    sampled, of = _sample(source, found, size, earlier)
+    scorer = RougeScorer(["rougeL"], tokenizer=None if policy.tokenizer == "rouge" else _Tokenizer(policy.tokenizer))
+    differences: list[Divergence] = []
+    pairs = 0
+    for number, one in enumerate(sampled, 1):
+        before = earlier[: one.earlier]
+        pairs += len(before)
+        similarity, nearest = _nearest(scorer, one.text, before)
+        rejected = similarity > policy.threshold
+        decided = (similarity, nearest) if rejected else None
+        recorded = None if one.similar is None else (one.similar.similarity, one.similar.nearest_id)
+        if decided != recorded:
+            offset = one.verdict.generated_offset
+            differences.append(
+                Divergence(
+                    kind="similarity" if rejected and one.similar is not None else "flipped",
+                    topic="rejected",
+                    partition=0,
+                    offset=one.record.offset,
+                    generated_offset=offset,
+                    id=one.id,
+                    what=f"rouge_score finds {nearest} nearest to instruction {one.id}, place {one.place} of offset "
+                    f"{offset}, with {similarity!r}, so it is {'similar' if rejected else 'to be kept'}; recorded is "
+                    + ("that it was kept." if recorded is None else f"{recorded[1]} with {recorded[0]!r}."),
+                    recorded="kept" if one.similar is None else one.similar,
+                    decided={"similarity": similarity, "nearest_id": nearest} if rejected else "kept",
+                    state=State(
+                        applied=offset - 1,
+                        kept_total=one.verdict.kept_total - one.verdict.kept,
+                        generated_total=one.verdict.generated_total - one.verdict.generated,
+                        classifier_offset=max(
+                            (event.from_offset for event in classifiers if event.from_offset <= offset), default=0
+                        ),
+                        commands_offset=None,
+                        seeds=None,
+                    ),
+                )
+            )
+        progress(number, len(sampled))
+    reference = Reference(
+        sampled=len(sampled),
+        of=of,
+        compared_with=len(earlier) - seeds,
+        pairs=pairs,
+        differences=len(differences),
+        seconds=time.monotonic() - started,
+    )
+    return _joined(found, reference, differences)
+
+
+def _nearest(scorer: RougeScorer, text: str, earlier: Sequence[tuple[str, str]]) -> tuple[float, str | None]:
+    """The highest F of a text with any of these, and the id of the first that has it."""
+    highest, nearest = 0.0, None
+    for id, other in earlier:
+        fmeasure: float = scorer.score(other, text)["rougeL"].fmeasure
+        if fmeasure > highest:
+            highest, nearest = fmeasure, id
+    return highest, nearest
+
+
+def _sample(source: Source, found: Audit, size: int, earlier: list[tuple[str, str]]) -> tuple[list[_Sampled], int]:
+    """`size` verdicts in log order, and of how many; every kept instruction is added to `earlier`."""
+    draw = random.Random(f"{found.run}/reference")
+    sampled: list[_Sampled] = []
+    count = 0
+    with source.open(["generated", "rejected"]) as reading:
+        for record, verdict, event in _decided(reading):
+            if verdict.generated_offset > found.through_offset:
+                break
+            rejections = {rejection.place: rejection for rejection in verdict.rejections}
+            for place, task in enumerate(event.instructions):
+                rejection = rejections.get(place)
+                if rejection is not None and rejection.reason != "similar":
+                    continue
+                if verdict.generated_offset >= found.from_offset:
+                    count += 1
+                    slot = len(sampled) if len(sampled) < size else draw.randrange(count)
+                    if slot < size:
+                        one = _Sampled(record, verdict, place, task.instruction, len(earlier), rejection)
+                        sampled[slot : slot + 1] = [one]
+                if rejection is None:
+                    earlier.append((ids.instruction_id(verdict.generation_id, place), task.instruction))
+    return sorted(sampled, key=lambda one: (one.verdict.generated_offset, one.place)), count
+
+
+def _decided(reading: Reading) -> Iterator[tuple[Record, InstructionsRejected, InstructionsGenerated]]:
+    """Each verdict with the generation that it is on, in order; repeats and what decided nothing are passed over."""
+    last = -1
+    generation = reading.next("generated", 0)
+    while (record := reading.next("rejected", 0)) is not None:
+        verdict = record.event
+        if not isinstance(verdict, InstructionsRejected) or verdict.generated_offset <= last:
+            continue
+        last = verdict.generated_offset
+        while generation is not None and generation.offset < last:
+            generation = reading.next("generated", 0)
+        event = generation.event if generation is not None and generation.offset == last else None
+        if isinstance(event, InstructionsGenerated) and verdict.generated == len(event.instructions):
+            yield record, verdict, event
+
+
+def _joined(found: Audit, reference: Reference, differences: list[Divergence]) -> Audit:
+    if not differences:
+        return msgspec.structs.replace(found, reference=reference)
+    by_kind = dict(found.by_kind)
+    for difference in differences:
+        by_kind[difference.kind] = by_kind.get(difference.kind, 0) + 1
+    listed = sorted((*found.found, *differences), key=in_order)
+    return msgspec.structs.replace(
+        found,
+        divergences=found.divergences + len(differences),
+        by_kind=by_kind,
+        first=listed[0],
+        found=tuple(listed[:SHOWN]),
+        reference=reference,
+    )
