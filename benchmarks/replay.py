@@ -32,7 +32,7 @@ from schemas.events import CallAnswered, CallStarted, Instruction, InstructionsG
 from schemas.policy import Policy, policy_for
 from schemas.seeds import SeedTask
 from streams.core import decider
-from streams.core.answers import Form, read
+from streams.core.answers import READING, Form, read
 from streams.core.seeds import SeedPool
 
 INSTRUCTIONS = 30_000
@@ -173,11 +173,11 @@ def _call(log: LogWriter, generation: str, number: int, step: int, raw: str) -> 
 
 
 def _event(style: str, number: int, shown: tuple[str, ...], answers: tuple[CallAnswered, ...]) -> InstructionsGenerated:
-    instructions, unparsed = read(Form(style, "strict", len(shown), most=PER_GENERATION), dict(enumerate(answers)))
+    instructions, unparsed, cut = read(Form(style, "strict", len(shown), most=PER_GENERATION), dict(enumerate(answers)))
     return InstructionsGenerated(
         lane="main", number=number, style=style, parser="strict", backend="b", model="m",
         parameters={"temperature": 1.0, "most": PER_GENERATION}, seed_ids=shown, seed_commands_offset=-1,
-        answers=answers, instructions=instructions, unparsed=unparsed, cost_usd=0.001,
+        answers=answers, instructions=instructions, unparsed=unparsed, cost_usd=0.001, reading=READING, cut=cut,
     )  # fmt: skip
 
 

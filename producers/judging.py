@@ -22,7 +22,8 @@ from producers.prompts import judge as prompts
 from producers.stopping import StopSignals
 from schemas import ids
 from schemas.events import CallAnswered, InstructionJudged, InstructionKept, Judge
-from streams.core.judging import SCALE, read
+from streams.core.answers import READING
+from streams.core.judging import SCALE, score_of
 from streams.core.ledger import WINDOW
 
 OnJudged = Callable[[InstructionJudged], None]
@@ -166,7 +167,7 @@ class Judging:
                 answer = await self.caller.ask(cause, step, request)
                 answers.append(answer)
                 causation_id = ids.child(answer.request_id, f"answered/{answer.attempt}")
-                score, reason = read(answer.raw, SCALE, cut=answer.finish_reason == "length")
+                score, reason = score_of(answer, SCALE, reading=READING)
             self.refused = 0
         except RequestRefused as refusal:
             # This row will never be judged, but the next ones may; if they are not either, it is not the rows.
@@ -185,6 +186,7 @@ class Judging:
             score=score,
             reason=reason,
             answers=tuple(answers),
+            reading=READING,
             cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
         )
         return event, causation_id

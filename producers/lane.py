@@ -24,6 +24,7 @@ from producers.untrained import UntrainedReader
 from schemas import ids
 from schemas.errors import ConfigurationError
 from schemas.events import GenerationHalted, InstructionsGenerated
+from streams.core.answers import READING
 from streams.core.kept_so_far import Shown, beside
 from streams.core.ledger import WINDOW
 
@@ -235,6 +236,8 @@ class Lane:
             unparsed=made.unparsed,
             cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
             kept_shown=shown.told,
+            reading=READING,
+            cut=made.cut,
         )
 
     async def _write_whole(self) -> None:

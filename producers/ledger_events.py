@@ -62,6 +62,7 @@ class LedgerEvents:
             usage=answer.usage,
             cost_usd=self.prices.cost(answer.usage),
             latency_s=answer.latency_s,
+            reasoning=answer.reasoning,
         )
         await self._outcome(place, event, "answered")
         return event

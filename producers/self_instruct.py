@@ -17,9 +17,8 @@ from producers.backends.base import CallFailure, Request
 from producers.styles import Ask, Generated, Parameters, raise_unless_partial
 from schemas.events import CallAnswered
 from schemas.seeds import SeedTask
-from streams.core.answers import Form, Parser, items_of, read
+from streams.core.answers import Form, Parser, items_of, read, says_yes
 from streams.core.kept_so_far import Kept
-from streams.core.parse_self_instruct import parse_is_classification
 from streams.core.steps import steps_of
 
 
@@ -79,7 +78,7 @@ class SelfInstruct:
         classification, instances = steps_of(self.name, place)
         try:
             kind = answers[classification] = await ask(classification, self.build_classification(item))
-            is_classification = parse_is_classification(kind.raw) is True
+            is_classification = says_yes(kind) is True
             answers[instances] = await ask(instances, self.build_instance(item, is_classification))
         except CallFailure as failure:
             return _Task(answers, failure)

@@ -28,6 +28,7 @@ class Generated:
     answers: tuple[CallAnswered, ...]
     instructions: tuple[Instruction, ...]
     unparsed: tuple[Unparsed, ...]
+    cut: tuple[int, ...] = ()
 
 
 class Style(Protocol):

@@ -156,7 +156,11 @@ class CallStarted(Event, frozen=True, kw_only=True):
 
 
 class CallAnswered(Event, frozen=True, kw_only=True):
-    """An LLM answered: stored before anything else is done with it."""
+    """An LLM answered: stored before anything else is done with it.
+
+    raw         the answer's text as it came
+    reasoning   the model's reasoning, where the endpoint gives it apart from the answer; None: it gave none
+    """
 
     request_id: str
     attempt: Count
@@ -166,6 +170,7 @@ class CallAnswered(Event, frozen=True, kw_only=True):
     usage: Usage | None
     cost_usd: Amount | None
     latency_s: Amount
+    reasoning: str | None = None
 
 
 class CallFailed(Event, frozen=True, kw_only=True):
@@ -202,6 +207,8 @@ class InstructionsGenerated(Event, frozen=True, kw_only=True):
     seed_commands_offset   the last record of `seed-commands` the generator had seen, -1 for none: the pool it sampled
     answers                the calls it took, in the order asked; one in the `alpaca` style
     kept_shown             what was shown beside the seeds; None in styles that show seeds only
+    reading                version of the reading that the instructions come from (`streams.core.answers`)
+    cut                    places of the instructions whose output ended before the LLM had ended it
     """
 
     lane: str
@@ -218,6 +225,8 @@ class InstructionsGenerated(Event, frozen=True, kw_only=True):
     unparsed: tuple[Unparsed, ...]
     cost_usd: Amount | None
     kept_shown: KeptShown | None = None
+    reading: Ordinal = 1
+    cut: tuple[Place, ...] = ()
 
 
 # -- kept, rejected ------------------------------------------------------------------------------------------------
@@ -300,6 +309,7 @@ class InstructionJudged(Event, frozen=True, kw_only=True):
     score     None when it could not be read from an answer, or the request was refused
     reason    of the score as the judge gave it; without one, why there is none
     answers   every answer, in the order asked; the last one was read, or none could be
+    reading   version of the reading that the score comes from (`streams.core.answers`)
     """
 
     kept_id: str
@@ -312,6 +322,7 @@ class InstructionJudged(Event, frozen=True, kw_only=True):
     reason: str
     answers: tuple[CallAnswered, ...]
     cost_usd: Amount | None
+    reading: Ordinal = 1
 
 
 # -- training-log, seed-commands -----------------------------------------------------------------------------------

@@ -19,6 +19,20 @@ def _without_kept_shown(data: Json) -> Json:
     return data | {"kept_shown": None}
 
 
+def _without_reasoning(data: Json) -> Json:
+    """Version 2 holds the reasoning that an endpoint gives apart from the answer; before, nobody kept it."""
+    return data | {"reasoning": None}
+
+
+def _read_as_at_first(data: Json) -> Json:
+    """Version 2 of InstructionJudged, and 3 of InstructionsGenerated, name the version of the reading."""
+    return data | {"reading": 1}
+
+
+def _read_as_at_first_and_whole(data: Json) -> Json:
+    return _read_as_at_first(data) | {"cut": []}
+
+
 def _without_what_was_fed(data: Json) -> Json:
     """Version 2 tells of each step what the model was fed and how much memory that took; before, nobody counted."""
     unknown = {"all_tokens": None, "padding": None, "memory_bytes": None}
@@ -50,9 +64,12 @@ def _of_ngrams(data: Json) -> Json:
 
 
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
+    ("CallAnswered", 1): _without_reasoning,
     ("CallStarted", 1): _without_kept_shown,
     ("ClassifierFitted", 1): _of_ngrams,
+    ("InstructionJudged", 1): _read_as_at_first,
     ("InstructionsGenerated", 1): _without_kept_shown,
+    ("InstructionsGenerated", 2): _read_as_at_first_and_whole,
     ("ReplaceSeeds", 1): _without_judge,
     ("RunConfigured", 1): _one_row_a_cluster,
     ("TrainingLogged", 1): _without_what_was_fed,

@@ -54,7 +54,8 @@ class Digests:
 
 def generation_content(event: InstructionsGenerated) -> bytes:
     """What was asked and read, without how long it took and which pool it was asked from."""
-    return _encode((event.lane, event.number, event.model, event.parser, event.instructions, event.unparsed))
+    said = (event.lane, event.number, event.model, event.parser, event.instructions, event.unparsed)
+    return _encode(said if event.reading == 1 else (*said, event.reading, event.cut))
 
 
 def policy_content(policy: Policy) -> dict[str, Any]:

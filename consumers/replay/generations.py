@@ -16,7 +16,7 @@ from consumers.replay.streams import Stream, content
 from infra.record import Record
 from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, KeptShown
 from schemas.policy import Policy
-from streams.core.answers import by_step, form_of, read
+from streams.core.answers import Read, by_step, form_of, read
 from streams.core.kept_so_far import beside, drawn
 from streams.core.lanes import Lanes
 from streams.core.seeds import SeedPool, sampled
@@ -113,8 +113,8 @@ def check_read(findings: Findings, record: Record, event: InstructionsGenerated)
     if not event.answers:
         return
     answers = by_step(event)
-    said = read(form_of(event), answers) if 0 in answers else ((), ())
-    recorded = event.instructions, event.unparsed
+    said = read(form_of(event), answers) if 0 in answers else Read((), ())
+    recorded = Read(event.instructions, event.unparsed, event.cut)
     if said == recorded:
         return
     one, other = next(

@@ -16,7 +16,7 @@ from consumers.replay.streams import Stream, content
 from infra.record import Record
 from schemas import ids
 from schemas.events import InstructionJudged, InstructionKept
-from streams.core.judging import FirstJudge, read
+from streams.core.judging import FirstJudge, score_of
 
 
 class Judged:
@@ -69,7 +69,7 @@ class Judged:
                 self._tell("answer", record, event, what, answer, on_ledger)
 
     def _score(self, record: Record, event: InstructionJudged) -> None:
-        said = [read(a.raw, event.scale, cut=a.finish_reason == "length") for a in event.answers]
+        said = [score_of(answer, event.scale, reading=event.reading) for answer in event.answers]
         for score in said[:-1]:
             if score.value is not None:
                 self._tell("read", record, event, "asked again after a score", None, score.value)

@@ -73,13 +73,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. `usage` and `finish_reason` are None when the endpoint does not say."""
+    """What came back. `usage`, `finish_reason` and `reasoning` are None when the endpoint does not say."""
 
     raw: str
     finish_reason: str | None
     usage: Usage | None
     model: str
     latency_s: float
+    reasoning: str | None = None
 
 
 class CallFailure(BackendError):

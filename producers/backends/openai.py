@@ -28,6 +28,7 @@ from producers.backends.base import (
     RequestRefused,
     Transient,
 )
+from producers.backends.openai_message import MessageText, message_text
 from schemas.errors import ConfigurationError
 from schemas.events import Usage
 
@@ -152,20 +153,25 @@ class OpenAIBackend:
         """The client checks nothing of a body: what it hands out may lack any field, or be plain text."""
         choices = getattr(body, "choices", None) if isinstance(body, ChatCompletion | Completion) else None
         choice = choices[0] if isinstance(choices, list) and choices else None
+        reason = getattr(choice, "finish_reason", None)
+        reason = reason if isinstance(reason, str) else None
         if isinstance(body, Completion):
-            raw = getattr(choice, "text", None)
+            text = getattr(choice, "text", None)
+            said = MessageText(text if isinstance(text, str) else None, None, reason)
         else:
             message = getattr(choice, "message", None)
-            raw = getattr(message, "content", None)
-            if raw is None and message is not None:
-                raw = getattr(message, "refusal", None) or ""
-        if not isinstance(raw, str):
+            said = MessageText(None, None, None) if message is None else message_text(message, reason)
+        if said.text is None:
             raise Transient(f"{self._where} sent a body that holds no answer.", kind=Kind.GARBLED)
-        reason = getattr(choice, "finish_reason", None)
+        if not said.text and reason is not None and reason.lower() == "error":
+            raise Transient(
+                f"{self._where} broke the answer off with an error before its first word.", kind=Kind.GARBLED
+            )
         model = getattr(body, "model", None)
         return Answer(
-            raw=raw.encode("utf-8", "replace").decode(),  # half a surrogate pair could not be stored
-            finish_reason=reason if isinstance(reason, str) else None,
+            raw=said.text.encode("utf-8", "replace").decode(),  # half a surrogate pair could not be stored
+            reasoning=said.reasoning,
+            finish_reason=said.finish_reason,
             usage=_usage(getattr(body, "usage", None)),
             model=model if isinstance(model, str) and model else self._model,
             latency_s=latency_s,

@@ -3,15 +3,25 @@
 Which answer is about which instruction is told by its step (`streams.core.steps`). An instruction whose answer is
 missing, because asking for it failed for good, has an empty output, which the rule `empty_output` rejects with its
 reason. What could not be read, and items beyond those taken, come back as `Unparsed`; the list's own come first.
+
+Readings have versions, so that a log is read for ever as it was when it was written:
+
+    1   the raw answer, parsed; cut when it says `length`
+    2   the answer without reasoning and template marks, with labels and lists in every dress that models give them;
+        cut when it ended from outside (`streams.core.answer_text`)
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from schemas import ids
 from schemas.events import CallAnswered, Instruction, InstructionsGenerated, Unparsed
+from streams.core.answer_text import REFUSED, answer_text, was_cut
 from streams.core.parse import parse_alpaca, parse_list, parse_structured
+from streams.core.parse_items import parse_items
+from streams.core.parse_json import parse_json
+from streams.core.parse_layout import plain_fields, plain_layout, without_marked_input
 from streams.core.parse_self_instruct import (
     Instance,
     chosen,
@@ -21,10 +31,11 @@ from streams.core.parse_self_instruct import (
     parse_is_classification,
     parse_output_first,
 )
-from streams.core.parse_strict import Parsed
 from streams.core.steps import steps_of
 
 Parser = Literal["strict", "faithful"]
+READING = 2
+"""The version of the reading that new generations and judgements are made with."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,7 @@ class Form:
     structured   the answer is JSON (`alpaca` only)
     most         items taken of a list (not `alpaca`)
     shown        tasks shown in the prompt; the answer's first number is one more
+    reading      its version
     """
 
     style: str
@@ -41,6 +53,23 @@ class Form:
     shown: int
     structured: bool = False
     most: int | None = None
+    reading: int = READING
+
+
+class Read(NamedTuple):
+    """What was read of a generation's answers. `cut`: places of the instructions whose output ended from outside."""
+
+    instructions: tuple[Instruction, ...]
+    unparsed: tuple[Unparsed, ...]
+    cut: tuple[int, ...] = ()
+
+
+class _Answer(NamedTuple):
+    """An answer as it is parsed, and what of it is not the answer."""
+
+    text: str
+    cut: bool
+    removed: tuple[Unparsed, ...] = ()
 
 
 def form_of(event: InstructionsGenerated) -> Form:
@@ -52,6 +81,7 @@ def form_of(event: InstructionsGenerated) -> Form:
         shown=len(event.seed_ids) + (0 if event.kept_shown is None else len(event.kept_shown.ids)),
         structured=event.parameters.get("api") == "structured",
         most=most if isinstance(most, int) else None,
+        reading=event.reading,
     )
 
 
@@ -64,55 +94,105 @@ def by_step(event: InstructionsGenerated) -> dict[int, CallAnswered]:
     return {step: answer for step, answer in placed if answer is not None}
 
 
+def says_yes(answer: CallAnswered, reading: int = READING) -> bool | None:
+    """Whether an answer is yes; None when it is neither yes nor no."""
+    return parse_is_classification(_seen(reading, answer).text)
+
+
 def items_of(form: Form, listed: CallAnswered) -> tuple[tuple[str, ...], tuple[Unparsed, ...]]:
     """The instructions of a list that are taken, and what is left of the answer. Not for `alpaca`."""
-    cut = listed.finish_reason == "length"
-    if form.style == "self-instruct":
-        items, unparsed = parse_bootstrap(listed.raw, parser=form.parser, first_number=form.shown + 1, cut=cut)
+    seen = _seen(form.reading, listed)
+    first = form.shown + 1
+    if form.style == "self-instruct" and (form.reading == 1 or form.parser == "faithful"):
+        items, unparsed = parse_bootstrap(seen.text, parser=form.parser, first_number=first, cut=seen.cut)
     else:
-        items, unparsed = parse_list(listed.raw, first_number=form.shown + 1, cut=cut)
+        parse = parse_list if form.reading == 1 else parse_items
+        items, unparsed = parse(seen.text, first_number=first, cut=seen.cut)
+    unparsed = seen.removed + unparsed
     if form.most is None:
         return items, unparsed
     over = tuple(Unparsed(reason="over_the_limit", text=item) for item in items[form.most :])
     return items[: form.most], unparsed + over
 
 
-def read(form: Form, answers: Mapping[int, CallAnswered]) -> Parsed:
+def read(form: Form, answers: Mapping[int, CallAnswered]) -> Read:
     """The instructions and what was left over, of answers by their step; step 0 must be among them."""
-    first = answers[0]
     if form.style == "alpaca":
-        cut = first.finish_reason == "length"
-        if form.structured:
-            return parse_structured(first.raw, cut=cut)
-        return parse_alpaca(first.raw, parser=form.parser, first_number=form.shown + 1, cut=cut)
-    items, unparsed = items_of(form, first)
+        return _tasks(form, answers[0])
+    items, unparsed = items_of(form, answers[0])
     one = _answered if form.style == "two-step" else _instance
-    read = [one(item, [answers.get(step) for step in steps_of(form.style, at)]) for at, item in enumerate(items)]
-    parts = (part for _, left in read for part in left)
-    return tuple(instruction for instruction, _ in read), (*unparsed, *parts)
+    found = [one(form, item, [answers.get(step) for step in steps_of(form.style, at)]) for at, item in enumerate(items)]
+    return Read(
+        tuple(each.instruction for each in found),
+        (*unparsed, *(part for each in found for part in each.unparsed)),
+        tuple(place for place, each in enumerate(found) if each.cut),
+    )
 
 
-def _answered(item: str, answers: list[CallAnswered | None]) -> tuple[Instruction, tuple[Unparsed, ...]]:
+def _seen(reading: int, answer: CallAnswered) -> _Answer:
+    """What a parser is given of an answer."""
+    if reading == 1:
+        return _Answer(answer.raw, answer.finish_reason == "length")
+    if answer.finish_reason == REFUSED:
+        return _Answer("", False, (Unparsed(reason="refused", text=answer.raw.strip()),))
+    seen = answer_text(answer.raw)
+    return _Answer(seen.text, was_cut(answer.finish_reason), seen.removed)
+
+
+def _tasks(form: Form, listed: CallAnswered) -> Read:
+    seen = _seen(form.reading, listed)
+    text, removed = seen.text, seen.removed
+    if form.structured:
+        parse = parse_structured if form.reading == 1 else parse_json
+        instructions, unparsed = parse(text, cut=seen.cut)
+    else:
+        if form.reading > 1 and form.parser == "strict":
+            text, remarks = plain_layout(text)
+            removed += remarks
+        instructions, unparsed = parse_alpaca(text, parser=form.parser, first_number=form.shown + 1, cut=seen.cut)
+        if form.reading > 1:
+            instructions = tuple(map(without_marked_input, instructions))
+    return Read(instructions, removed + unparsed)
+
+
+class _One(NamedTuple):
+    """What was read of one instruction's own answers."""
+
+    instruction: Instruction
+    unparsed: tuple[Unparsed, ...] = ()
+    cut: bool = False
+
+
+def _answered(form: Form, item: str, answers: list[CallAnswered | None]) -> _One:
     (answer,) = answers
-    return Instruction(instruction=item, output="" if answer is None else answer.raw.strip()), ()
+    if answer is None:
+        return _One(Instruction(instruction=item))
+    seen = _seen(form.reading, answer)
+    cut = seen.cut and form.reading > 1
+    return _One(Instruction(instruction=item, output=seen.text.strip()), seen.removed, cut)
 
 
-def _instance(item: str, answers: list[CallAnswered | None]) -> tuple[Instruction, tuple[Unparsed, ...]]:
+def _instance(form: Form, item: str, answers: list[CallAnswered | None]) -> _One:
     kind, made = answers
     unparsed: tuple[Unparsed, ...] = ()
     is_classification = None
     if kind is not None:
-        is_classification = parse_is_classification(kind.raw)
-        if is_classification is None and kind.raw.strip():
-            unparsed = (Unparsed(reason="neither_yes_nor_no", text=kind.raw.strip()),)
+        said = _seen(form.reading, kind)
+        is_classification = parse_is_classification(said.text)
+        unparsed = said.removed
+        if is_classification is None and said.text.strip():
+            unparsed += (Unparsed(reason="neither_yes_nor_no", text=said.text.strip()),)
     if made is None:
-        return Instruction(instruction=item), unparsed
-    reading = parse_output_first if is_classification else parse_input_first
-    instances, left = reading(made.raw, cut=made.finish_reason == "length")
+        return _One(Instruction(instruction=item), unparsed)
+    seen = _seen(form.reading, made)
+    text = seen.text if form.reading == 1 else plain_fields(seen.text)
+    parse = parse_output_first if is_classification else parse_input_first
+    instances, left = parse(text, cut=seen.cut)
     taken = chosen(instances, item, is_classification is True)
     one = Instance("", "") if taken is None else instances[taken]
-    return Instruction(instruction=item, input=one.input, output=one.output), (
-        *unparsed,
-        *left,
-        *further(instances, taken),
+    task = Instruction(instruction=item, input=one.input, output=one.output)
+    return _One(
+        task if form.reading == 1 else without_marked_input(task),
+        (*unparsed, *seen.removed, *left, *further(instances, taken)),
+        form.reading > 1 and seen.cut and taken is None,
     )

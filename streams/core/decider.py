@@ -133,7 +133,7 @@ def decide(state: FilterState, offset: int, generation_id: str, event: Instructi
     for place, task in enumerate(event.instructions):
         id = ids.instruction_id(generation_id, place)
         tokens = state.tokenizer(task.instruction)
-        rejection = _rejection(state, siblings, id, place, task, tokens)
+        rejection = _rejection(state, siblings, id, place, task, tokens, cut=place in event.cut)
         if rejection is not None:
             rejections.append(rejection)
             continue
@@ -262,8 +262,17 @@ def use_classifier(state: FilterState, event: ClassifierFitted) -> FilterState:
 
 
 def _rejection(
-    state: FilterState, siblings: list[Sibling], id: str, place: int, task: Instruction, tokens: list[str]
+    state: FilterState,
+    siblings: list[Sibling],
+    id: str,
+    place: int,
+    task: Instruction,
+    tokens: list[str],
+    *,
+    cut: bool,
 ) -> Rejection | None:
+    if cut:
+        return Rejection(id=id, place=place, reason="cut_output")
     rule = broken_rule(task, state.policy)
     if rule is not None:
         return Rejection(id=id, place=place, reason=rule)

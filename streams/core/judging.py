@@ -13,7 +13,8 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from schemas.events import InstructionJudged, Scale
+from schemas.events import CallAnswered, InstructionJudged, Scale
+from streams.core.answer_text import answer_text, was_cut
 
 LANE = "judge"
 """What the name of a lane of the ledger begins with, before a slash, when its calls are a judge's."""
@@ -30,6 +31,13 @@ class Score(NamedTuple):
 
     value: float | None
     reason: str
+
+
+def score_of(answer: CallAnswered, scale: Scale = SCALE, *, reading: int) -> Score:
+    """The score in an answer, by a version of the reading (`streams.core.answers`)."""
+    if reading == 1:
+        return read(answer.raw, scale, cut=answer.finish_reason == "length")
+    return read(answer_text(answer.raw).text, scale, cut=was_cut(answer.finish_reason))
 
 
 def read(raw: str, scale: Scale = SCALE, *, cut: bool = False) -> Score:

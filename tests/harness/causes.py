@@ -16,7 +16,7 @@ from schemas.events import (
     StepLogged,
     TrainingLogged,
 )
-from streams.core.answers import Form, read
+from streams.core.answers import READING, Form, read
 from streams.core.batches import Batch, BatchQueues, Row
 from streams.core.judging import SCALE
 from streams.core.seeds import SeedPool
@@ -58,7 +58,7 @@ class Causes:
         )  # fmt: skip
         self.log.write(answer, key=answer.request_id, id=ids.child(answer.request_id, "answered/1"))
         seed_ids = tuple(seed.id for seed in pool.sample(policy.seeds_per_request, policy.rng_seed, item.lane, number))
-        instructions, unparsed = read(Form("alpaca", "strict", len(seed_ids), structured=True), {0: answer})
+        instructions, unparsed, cut = read(Form("alpaca", "strict", len(seed_ids), structured=True), {0: answer})
         event = InstructionsGenerated(
             lane=item.lane,
             number=number,
@@ -73,6 +73,8 @@ class Causes:
             instructions=instructions,
             unparsed=unparsed,
             cost_usd=None,
+            reading=READING,
+            cut=cut,
         )
         self._last[item.lane] = self.log.write(event, key=id, id=id)
         return self._last[item.lane]

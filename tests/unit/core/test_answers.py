@@ -40,7 +40,7 @@ def event(style: str, answers: list[CallAnswered], instructions: int, **others: 
 
 
 def again(made: InstructionsGenerated) -> tuple[list[tuple[str, str, str]], list[str]]:
-    instructions, unparsed = read(form_of(made), by_step(made))
+    instructions, unparsed, _ = read(form_of(made), by_step(made))
     return [(one.instruction, one.input, one.output) for one in instructions], [part.reason for part in unparsed]
 
 

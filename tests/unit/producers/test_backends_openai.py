@@ -257,3 +257,33 @@ def test_without_a_key_openais_own_endpoint_will_not_do(monkeypatch: pytest.Monk
 def test_a_base_url_that_is_none_will_not_do(url: str) -> None:
     with pytest.raises(ConfigurationError, match="base_url"):
         OpenAIBackend(model="m", base_url=url)
+
+
+@pytest.mark.parametrize(
+    ("message", "raw", "reasoning", "finish_reason"),
+    [
+        ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "ab", None, "stop"),
+        ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, "a"]}, "a", "hm", "stop"),
+        ({"content": [{"type": "reasoning", "text": "hm"}, {"type": "output_text", "text": "a"}]}, "a", "hm", "stop"),
+        ({"content": "a", "reasoning_content": "hm"}, "a", "hm", "stop"),
+        ({"content": "a", "reasoning": "hm"}, "a", "hm", "stop"),
+        ({"content": None, "reasoning_content": "hm"}, "", "hm", "stop"),
+        ({"content": "", "reasoning_content": ""}, "", None, "stop"),
+        ({"content": None, "refusal": "No."}, "No.", None, "refusal"),
+        ({"content": [{"type": "image_url", "image_url": {}}]}, "", None, "stop"),
+    ],
+)
+def test_the_answer_and_the_reasoning_are_found_wherever_a_server_puts_them(
+    message: dict[str, Any], raw: str, reasoning: str | None, finish_reason: str
+) -> None:
+    with endpoint(chat(message["content"], **{k: v for k, v in message.items() if k != "content"})) as served:
+        answer = ask(served)
+    assert (answer.raw, answer.reasoning, answer.finish_reason) == (raw, reasoning, finish_reason)
+    assert answer.usage is not None
+
+
+def test_an_answer_that_an_error_broke_off_before_its_first_word_is_a_failure() -> None:
+    with endpoint(chat("", finish_reason="error")) as served, pytest.raises(Transient, match="broke the answer off"):
+        ask(served)
+    with endpoint(chat("A river beg", finish_reason="error")) as served:
+        assert ask(served).finish_reason == "error"

@@ -26,8 +26,8 @@ from schemas.generate import HERE
 from schemas.registry import SPECS, spec_of
 from schemas.topics import topic_specs
 from streams.core import decider, feedback
-from streams.core.judging import read
-from streams.core.parse import parse_alpaca
+from streams.core.answers import form_of, read
+from streams.core.judging import score_of
 from streams.core.seeds import SeedPool
 
 NAMES = [message_name(spec, version) for spec, version in versions()]
@@ -129,10 +129,11 @@ def test_the_examples_bear_the_ids_of_their_causes_and_places(examples):
         ),
     }
     twice = (
-        "CallStarted.v1", "ClassifierFitted.v1", "InstructionsGenerated.v1", "ReplaceSeeds.v1", "RunConfigured.v1",
-        "TrainingLogged.v1",
+        "CallAnswered.v1", "CallStarted.v1", "ClassifierFitted.v1", "InstructionJudged.v1", "InstructionsGenerated.v1",
+        "ReplaceSeeds.v1", "RunConfigured.v1", "TrainingLogged.v1",
     )  # fmt: skip
     expected |= {name.replace("v1", "v2"): expected[name] for name in twice}
+    expected["InstructionsGenerated.v3"] = expected["InstructionsGenerated.v1"]
     found = {name: example.decoded() for name, example in examples.items()}
     assert {name: (one.key, one.meta.id, one.meta.causation_id) for name, one in found.items()} == expected
     assert {one.meta.correlation_id for one in found.values()} == {run}
@@ -143,15 +144,13 @@ def test_the_example_answer_reads_as_the_example_generation(told):
     assert generated.answers == (answered,)
     shown = SeedPool.of(told(RunConfigured).seeds).sample(3, rng_seed=42, lane="default", number=0)
     assert generated.seed_ids == tuple(seed.id for seed in shown)
-    assert (generated.instructions, generated.unparsed) == parse_alpaca(
-        answered.raw, parser="strict", first_number=len(shown) + 1, cut=answered.finish_reason == "length"
-    )
+    assert (generated.instructions, generated.unparsed, generated.cut) == read(form_of(generated), {0: answered})
 
 
 def test_the_example_score_is_what_the_example_answer_says(told):
     judged, kept = told(InstructionJudged), told(InstructionKept)
     assert (judged.kept_id, judged.cluster, judged.place) == (kept.id, kept.cluster, kept.place)
-    assert read(judged.answers[-1].raw, judged.scale) == (judged.score, judged.reason)
+    assert score_of(judged.answers[-1], judged.scale, reading=judged.reading) == (judged.score, judged.reason)
 
 
 def test_the_core_decides_the_example_generation_as_the_examples_say(told):

@@ -1,0 +1,119 @@
+"""Tasks in JSON, as models write it: an object with a list, a list alone, an object a line, in a fence or in prose.
+
+Every object is tried by itself, so one that does not decode costs itself only: reading goes on at the next brace. An
+object with an `instruction` is a task, whatever else it has; numbers, lists and objects as its input or output are
+taken as their JSON text. Backslashes that escape nothing, as in LaTeX, are taken as backslashes where an object does
+not decode without that.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from schemas.events import Instruction, Unparsed
+from streams.core.parse_layout import NO_INPUT
+from streams.core.parse_strict import Parsed, leave
+
+_BRACE = re.compile(r"[{]")
+_ESCAPE = re.compile(r'\\(?:(["\\/bfnrt]|u[0-9a-fA-F]{4})|)')
+_LIST_KEY = re.compile(r'(?:"?\w+"?\s*:)?')
+_FRAME = re.compile(r"```+\w*|[\s,;\[\]{}]+|\"\w+\"\s*:\s*(?=\[|$)")
+_decoder = json.JSONDecoder(strict=False)
+
+
+def parse_json(text: str, *, cut: bool) -> Parsed:
+    """Read the tasks. What is left over has the reason `before_json`, `not_json`, `not_a_task`, or `cut` at the end of
+    an answer that was cut."""
+    instructions: list[Instruction] = []
+    unparsed: list[Unparsed] = []
+    at = begin = 0  # where the next brace is looked for; where what is not told of begins
+    while (brace := _BRACE.search(text, at)) is not None:
+        decoded = _decode(text, brace.start())
+        if decoded is None:
+            at = brace.end()
+            continue
+        value, end = decoded
+        first = not instructions and not unparsed
+        _leave_gap(unparsed, "before_json" if first else "not_json", text[begin : brace.start()])
+        for item in _items(value):
+            task = _task(item)
+            if task is None:
+                leave(unparsed, "not_a_task", json.dumps(item, ensure_ascii=False))
+            else:
+                instructions.append(task)
+        at = begin = end
+    _leave_gap(unparsed, "cut" if cut else "not_json", text[begin:])
+    return tuple(instructions), tuple(unparsed)
+
+
+def _decode(text: str, start: int) -> tuple[dict[str, Any], int] | None:
+    """The object that begins here, and where it ends; None when there is none."""
+    try:
+        value, end = _decoder.raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return _decode_mended(text, start)
+    return value, end
+
+
+def _decode_mended(text: str, start: int) -> tuple[dict[str, Any], int] | None:
+    """As `_decode`, of an object on one task whose backslashes are mended; it holds no further object."""
+    following = _BRACE.search(text, start + 1)
+    stretch = text[start : len(text) if following is None else following.start()]
+    if "\\" not in stretch:
+        return None
+    mended = _ESCAPE.sub(lambda found: found[0] if found[1] else "\\\\", stretch)
+    try:
+        value, end = _decoder.raw_decode(mended)
+    except (ValueError, RecursionError):
+        return None
+    # where it ends in the text: past as many fewer characters as were put in before that
+    consumed = len(mended[:end]) - _added(stretch, end)
+    return value, start + consumed
+
+
+def _added(stretch: str, end: int) -> int:
+    """Backslashes put in before character `end` of the mended stretch."""
+    added = 0
+    for found in _ESCAPE.finditer(stretch):
+        if not found[1]:
+            if found.start() + added >= end:
+                break
+            added += 1
+    return added
+
+
+def _items(value: dict[str, Any]) -> Iterator[Any]:
+    """The object itself, or what is in its list when it holds a list of objects and is no task."""
+    lists = [part for part in value.values() if isinstance(part, list) and any(isinstance(x, dict) for x in part)]
+    if len(lists) == 1 and "instruction" not in {key.lower() for key in value}:
+        yield from lists[0]
+    else:
+        yield value
+
+
+def _task(value: Any) -> Instruction | None:
+    if not isinstance(value, dict):
+        return None
+    fields = {key.lower(): part for key, part in value.items()}
+    instruction = fields.get("instruction")
+    if not isinstance(instruction, str) or not instruction.strip():
+        return None
+    given = _text(fields.get("input"))
+    return Instruction(
+        instruction=_text(instruction),
+        input="" if NO_INPUT.fullmatch(given) else given,
+        output=_text(fields.get("output")),
+    )
+
+
+def _text(value: Any) -> str:
+    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    # JSON can escape half a surrogate pair, which no event can hold
+    return text.strip().encode("utf-8", "replace").decode()
+
+
+def _leave_gap(unparsed: list[Unparsed], reason: str, gap: str) -> None:
+    """Put what stands between objects on record, unless it is only what holds them together."""
+    if _FRAME.sub("", gap).strip():
+        leave(unparsed, reason, gap.strip(" \t\r\n,"))
