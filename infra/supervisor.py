@@ -19,6 +19,7 @@ from infra.settings import Settings, environment_of
 from schemas.errors import RunError
 
 _PR_SET_PDEATHSIG = 1
+_PERMANENT = (2, 4)  # exit codes of wrong settings, and of an endpoint that refuses everything
 PARENT = "SEDI_SUPERVISOR_PID"
 NEWS = "SEDI_NEWS_FILE"
 """Names the file that a child writes its own lines to, which are not those of the libraries it uses."""
@@ -56,6 +57,10 @@ class Supervisor:
     def ended(self, name: str) -> int | None:
         """The exit code of a child, None while it runs."""
         return self.children[name].process.poll()
+
+    def refused(self, name: str) -> bool:
+        """Whether a child has ended for a reason that a start as before cannot change."""
+        return self.children[name].process.poll() in _PERMANENT
 
     def revive(self, name: str) -> bool:
         """Start a child again that ended with an error, with a growing pause; True when it did.

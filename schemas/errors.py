@@ -16,11 +16,18 @@ Every message says what was wrong, with which value, and what to do about it.
 
 
 class SediError(Exception):
-    """Base of all errors that the front door prints as one sentence instead of a traceback."""
+    """Base of all errors that the front door prints as one sentence instead of a traceback.
+
+    permanent   the same command would end in the same way again: somebody has to change something first
+    """
+
+    permanent = False
 
 
 class ConfigurationError(SediError):
     """A setting, a policy or an input file is wrong."""
+
+    permanent = True
 
 
 class SchemaError(SediError):

@@ -126,6 +126,8 @@ def exit_code_of(error: SediError) -> ExitCode:
         return ExitCode.USAGE
     if isinstance(error, BrokerError) and not isinstance(error, TopicMismatch):
         return ExitCode.UNREACHABLE
+    if error.permanent:
+        return ExitCode.REFUSED
     return ExitCode.FAILED
 
 

@@ -30,12 +30,13 @@ class ExitCode(IntEnum):
     FAILED = 1
     USAGE = 2
     UNREACHABLE = 3
+    REFUSED = 4
     INTERRUPTED = 130
 
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 failed or found a problem, 2 wrong usage or settings, 3 cluster not reachable, "
-    "130 interrupted."
+    "4 the endpoint refuses everything (key, model, URL, credit), 130 interrupted."
 )
 
 Run = Annotated[str, typer.Option("--run", envvar="SEDI_RUN", callback=check_run_name, help="Name of the run.")]

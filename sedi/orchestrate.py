@@ -17,6 +17,7 @@ from infra.log import LogReader, LogWriter
 from infra.settings import Settings
 from infra.supervisor import Supervisor
 from schemas import ids
+from schemas.errors import RunError
 from schemas.events import GenerationHalted, RunStarted, RunStopped
 from schemas.policy import Policy
 from sedi.configuring import versions
@@ -86,7 +87,7 @@ class Orchestra:
         self._movement = Movement(policy.batch_size, options.trainer, options.trainer and policy.feedback)
 
     def play(self) -> Ended:
-        """Start everything, watch until the end, and end everything. Raises RunError when a process fails for good."""
+        """Start everything, watch until the end, and end everything, in order also when a process fails for good."""
         from consumers.status import Watch
 
         with self._interrupts:
@@ -129,10 +130,22 @@ class Orchestra:
                 return "the trainer has ended", True, False
             if limit is not None and time.monotonic() - self._started > limit:
                 return self._at_limit(limit, status)
-            for name in self._supervisor.children:
+            failed = self._revive()
+            if failed is not None:
+                return failed, False, True
+            self._interrupts.pause(_LOOK_S)
+
+    def _revive(self) -> str | None:
+        """Start again what has failed. Why the run cannot go on, if something failed for good."""
+        for name in self._supervisor.children:
+            if self._supervisor.refused(name):
+                return f"the {name} cannot go on. It said: {self._supervisor.tail(name, 1)}"
+            try:
                 if self._supervisor.revive(name):
                     self._say(f"The {name} had failed and was started again; see {self._supervisor.logs / name}.log")
-            self._interrupts.pause(_LOOK_S)
+            except RunError as error:
+                return str(error)
+        return None
 
     def _halted(self) -> str | None:
         """Why the stall guard ended the generator since this command began, or None."""

@@ -156,6 +156,8 @@ class RequestRefused(CallFailure):
 class EndpointRefused(CallFailure):
     """The endpoint answers no request as it is set up: key, model or URL are wrong."""
 
+    permanent = True
+
 
 class Backend(Protocol):
     """`name` and `model` go into the events; `model` is what is asked for, an answer says which one answered."""

@@ -13,6 +13,7 @@ from infra.log import LogReader
 from infra.temporary_broker import TemporaryBroker
 from schemas.events import InstructionsGenerated, ReplaceSeeds, TrainingLogged
 from tests.e2e.driver import Terminal, write_answers
+from tests.unit.producers.endpoint import endpoint, error
 from tests.unit.trainer.tiny import save_tiny
 
 TRAINING = ("--precision", "fp32", "--threads", "1", "--lr", "1e-2")
@@ -85,6 +86,18 @@ def test_the_loop_closes_and_the_report_accounts_for_every_instruction(
     history = terminal.json("seeds", "history", "--run", run)
     assert {row["seed_id"] for row in history} == new
     assert re.search(r"\d+/3 windows", done.stderr) and "sedi report" in done.stdout
+
+
+@pytest.mark.timeout(300)
+def test_a_key_that_is_refused_ends_the_run_at_once_with_the_endpoints_reason(terminal: Terminal, run: str) -> None:
+    with endpoint(error(401, "No such key.")) as served:
+        done = terminal.sedi(
+            "run", "--run", run, "--no-trainer", "--max-kept", "10", "--seed-count", "8", timeout_s=200,
+            SEDI_BACKEND="openai", SEDI_BASE_URL=served.url, SEDI_MODEL="tiny", SEDI_API_KEY="sk-not-a-key-0123456789",
+        )  # fmt: skip
+    assert done.returncode == 1, done.stderr[-3000:]
+    assert "the generator cannot go on" in done.stdout and "No such key." in done.stdout
+    assert len(served.received) == 1 and "was started again" not in done.stderr
 
 
 @pytest.mark.timeout(600)

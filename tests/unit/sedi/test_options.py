@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from producers.backends.base import EndpointRefused
 from schemas.errors import (
     BackendError,
     BrokerError,
@@ -42,6 +43,7 @@ COMMANDS = (
         (RunError("x"), ExitCode.FAILED),
         (MalformedEvent("x"), ExitCode.FAILED),
         (BackendError("x"), ExitCode.FAILED),
+        (EndpointRefused("x"), ExitCode.REFUSED),
         (TrainerError("x"), ExitCode.FAILED),
     ],
 )
