@@ -112,8 +112,10 @@ class Causes:
 
     def judge(self, item: Judgement) -> None:
         records = (record for cluster in self._fed for record in self.log.records("kept", cluster))
-        rows = [r.event for r in records if isinstance(r.event, InstructionKept) and r.event.id not in self._judged]
-        for row in sorted(rows, key=lambda row: (row.generated_offset, row.place)):
+        # a crash may have left a row twice, which is one row to a judge
+        rows = {r.event.id: r.event for r in records if isinstance(r.event, InstructionKept)}
+        left = (row for row in rows.values() if row.id not in self._judged)
+        for row in sorted(left, key=lambda row: (row.generated_offset, row.place)):
             score, id = item.scores[len(self._judged) % len(item.scores)], ids.judgement_id(row.id, JUDGE.name)
             self._judged.add(row.id)
             answer = CallAnswered(

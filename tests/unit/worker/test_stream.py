@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from infra import embeddings
@@ -280,7 +280,15 @@ def test_a_run_that_clusters_by_embeddings_survives_deaths_and_is_audited_as_any
     assert len(fitted) > 1 and {event.classifier.model_sha256 for event in fitted} == {Letters().model_sha256}
 
 
+KEPT_TWICE: list[Item] = [
+    CRASH("in a write, before rejected", 1, spare="all", error=Outage),
+    Generation(("What made the Rosetta Stone so useful to scholars?",), "a"),
+    Judgement((5.0, 3.0)),
+]
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.one_of(RECORDS, RECORDS, TROUBLE), max_size=30), st.sampled_from([RUN, JUDGED_RUN]))
+@example(KEPT_TWICE, JUDGED_RUN)
 def test_whatever_happens_the_log_and_the_tables_are_as_if_nothing_had(script: list[Item], run: RunConfigured) -> None:
     Stream(run).play(*script).as_undisturbed()
