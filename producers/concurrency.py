@@ -40,6 +40,11 @@ class Concurrency:
         """Calls that may be under way now."""
         return int(self._limit)
 
+    def allow(self, level: int) -> None:
+        """Let so many be under way from now on, and at most."""
+        self.most, self._limit = level, float(level)
+        self._busy = self._ended = 0
+
     def ended(self, *, busy: bool) -> None:
         """A call has ended; `busy` when the endpoint had no room for it."""
         self._ended += 1

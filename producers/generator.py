@@ -24,14 +24,15 @@ from infra.log import LogWriter
 from infra.run import read_run
 from infra.settings import Settings
 from producers.asking import Asking, style_of
-from producers.backends.choice import in_flight_of, opened_backend
+from producers.backends.choice import opened_backend
 from producers.backends.recorded import RecordedOptions
 from producers.calls import Caller
+from producers.found_pace import keep_pace, pace_for
 from producers.holding import Holding
 from producers.kept_reader import opened_kept
 from producers.lane import Lane, OnGeneration
 from producers.limits import MOST_IN_FLIGHT, Limits
-from producers.pace import Pace, PaceOptions
+from producers.pace import PaceOptions
 from producers.reading import ProgressReader
 from producers.retries import Retries
 from producers.stall import Stalled, StallGuard
@@ -45,8 +46,8 @@ class GenerateOptions:
     """What a generator does, beside its settings.
 
     recorded      the file of answers, when the settings' backend is `recorded`
-    concurrency   generations under way at once
-    in_flight     calls under way at once, at most; None: what suits the backend
+    concurrency   generations under way at once; None: twice as many as calls may be
+    in_flight     calls under way at once, at most; None: what suits the backend, or is found out (`producers.explorer`)
     ahead_windows training windows of rows that it may be ahead of the trainer by, where `limits.max_ahead` does not
                   say it in rows and training feeds back; None: any number
     """
@@ -59,12 +60,12 @@ class GenerateOptions:
     retries: Retries = field(default_factory=Retries)
     pace: PaceOptions = field(default_factory=PaceOptions)
     guard: StallGuard = field(default_factory=StallGuard)
-    concurrency: int = 1
+    concurrency: int | None = 1
     in_flight: int | None = None
     ahead_windows: int | None = None
 
     def __post_init__(self) -> None:
-        if self.concurrency < 1 or not 1 <= (self.in_flight or 1) <= MOST_IN_FLIGHT:
+        if (self.concurrency is not None and self.concurrency < 1) or not 1 <= (self.in_flight or 1) <= MOST_IN_FLIGHT:
             raise ConfigurationError(
                 f"concurrency is {self.concurrency} and in_flight {self.in_flight}; concurrency must be 1 or more, and "
                 f"in_flight from 1 to {MOST_IN_FLIGHT}. For more calls at once start another generator with its --lane."
@@ -121,13 +122,17 @@ def generate(
     limits = _limits(options.limits, settings).closing_the_loop(configured.policy, options.ahead_windows)
     limits.check(configured.policy, priced=prices.known)
     style = style_of(options.asking, settings)
-    in_flight = options.in_flight or in_flight_of(settings)
+    pace = pace_for(settings, options.pace, options.in_flight, progress)
+
+    def concurrency() -> int:
+        return options.concurrency or 2 * pace.concurrency.limit
+
     reader = ProgressReader(settings, configured, options.lane, yield_window=options.guard.window, say=progress)
     untrained = UntrainedReader(settings, options.run, options.lane)
     holding = Holding(progress)
     try:
         with (
-            opened_backend(settings, options.recorded, in_flight, progress) as backend,
+            opened_backend(settings, options.recorded, pace.concurrency.most, progress) as backend,
             LogWriter(settings, options.run, f"generator-{options.lane}") as writer,
             opened_kept(settings, configured, options.lane, style) as kept,
         ):
@@ -138,14 +143,15 @@ def generate(
                 may_call=limits.may_call,
                 prices=prices,
                 retries=options.retries,
-                pace=Pace(options.pace, in_flight, progress),
+                pace=pace,
                 known=reader.progress,
             )
             lane = Lane(
-                options.run, options.lane, options.concurrency, limits, options.guard, style, reader, caller, backend,
+                options.run, options.lane, concurrency, limits, options.guard, style, reader, caller, backend,
                 on_generation, kept, untrained, holding,
             )  # fmt: skip
             asyncio.run(lane.run())
+        keep_pace(settings, pace)
         known = reader.refresh()
         reader.keep()
         return GenerateSummary(

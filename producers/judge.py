@@ -18,14 +18,15 @@ from infra.settings import Settings
 from infra.source import KafkaSource
 from infra.topics import apply
 from producers.backends.base import Sampling
-from producers.backends.choice import in_flight_of, opened_backend
+from producers.backends.choice import opened_backend
 from producers.backends.recorded import RecordedOptions
 from producers.calls import Caller
+from producers.found_pace import keep_pace, pace_for
 from producers.judge_progress import JudgeReader
 from producers.judging import Choice, Judging, OnJudged, OnRows
 from producers.kept_rows import KeptRows
 from producers.limits import MOST_IN_FLIGHT, Limits
-from producers.pace import Pace, PaceOptions
+from producers.pace import PaceOptions
 from producers.prompts.judge import RUBRICS, RubricName, rubric
 from producers.retries import Retries
 from producers.worst import Prices
@@ -116,7 +117,8 @@ def judge(
     prices = Prices(settings.usd_per_1m_prompt_tokens, settings.usd_per_1m_completion_tokens)
     options.limits.check(configured.policy, priced=prices.known)
     apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were judges
-    by, in_flight = rubric(options.rubric), options.in_flight or in_flight_of(settings)
+    by, pace = rubric(options.rubric), pace_for(settings, options.pace, options.in_flight, progress)
+    in_flight = pace.concurrency.most if pace.explorer is None else pace.explorer.most
     recorded = options.recorded
     with opened_backend(settings, recorded, in_flight, progress) as backend:
         who = Judge(backend=backend.name, model=backend.model, rubric=by.name, version=by.version)
@@ -131,7 +133,7 @@ def judge(
                     may_call=options.limits.may_call,
                     prices=prices,
                     retries=options.retries,
-                    pace=Pace(options.pace, in_flight, progress),
+                    pace=pace,
                     known=reader.progress,
                 )
                 judging = Judging(
@@ -139,6 +141,7 @@ def judge(
                     options.until_end, in_flight, rows, reader.progress, caller, backend, on_judged, on_rows,
                 )  # fmt: skip
                 asyncio.run(judging.run())
+            keep_pace(settings, pace)
             known = reader.refresh()
             return JudgeSummary(
                 judge=who.name,

@@ -51,7 +51,7 @@ class Lane:
 
     run_name: str
     name: str
-    concurrency: int
+    concurrency: Callable[[], int]
     limits: Limits
     guard: StallGuard
     style: Style
@@ -111,9 +111,10 @@ class Lane:
 
     async def _to_begin(self, running: int) -> Sequence[int]:
         """The numbers of the generations that begin now; none when no more may, or there is no room."""
+        concurrency = self.concurrency()
         # One that is slow must not let the others run far ahead, nor further than the ledger remembers.
-        ahead = min(_AHEAD * self.concurrency, WINDOW - 1) - (self.next_to_begin - self.next_to_write)
-        room = min(self.concurrency - running, ahead)
+        ahead = min(_AHEAD * concurrency, WINDOW - 1) - (self.next_to_begin - self.next_to_write)
+        room = min(concurrency - running, ahead)
         if self.limits.spending and self.next_to_write < self.resumed:
             room = min(room, self.resumed - self.next_to_begin)
         if room <= 0 or not await self._may_begin():

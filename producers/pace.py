@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from producers.backends.base import Answer, CallFailure, Transient
 from producers.breaker import Breaker
 from producers.concurrency import Concurrency
+from producers.explorer import Explorer
 from producers.rates import Bucket
 
 
@@ -34,17 +35,34 @@ class PaceOptions:
 
 @dataclass(frozen=True)
 class Ticket:
-    """A call that was begun: what it may take in tokens, and whether it is the breaker's probe."""
+    """A call that was begun: what it may take in tokens, and whether it is the breaker's probe.
+
+    began                when, in seconds
+    in_flight, epoch     calls under way with it, and the level's time (`producers.explorer`)
+    """
 
     tokens: int
     probe: bool
+    began: float = 0.0
+    in_flight: int = 1
+    epoch: int = 0
 
 
 class Pace:
     """The state of one lane's calls; at most `most` are under way."""
 
-    def __init__(self, options: PaceOptions, most: int, say: Callable[[str], None] = lambda _: None) -> None:
-        self.concurrency = Concurrency(most, options.start, options.least, options.step)
+    def __init__(
+        self,
+        options: PaceOptions,
+        most: int,
+        say: Callable[[str], None] = lambda _: None,
+        explorer: Explorer | None = None,
+    ) -> None:
+        self.explorer = explorer
+        start = options.start if explorer is None else explorer.level
+        self.concurrency = Concurrency(most, start, options.least, options.step)
+        if explorer is not None:
+            self.concurrency.allow(explorer.level)
         self.breaker = Breaker(options.breaker_failures, options.breaker_first_s, options.breaker_longest_s, say)
         self.under_way = 0
         self._calls = None if options.rpm is None else Bucket(options.rpm)
@@ -69,7 +87,8 @@ class Pace:
             self._calls.take(1, now)
         if self._tokens is not None:
             self._tokens.take(tokens, now)
-        return Ticket(tokens, self.breaker.begin())
+        epoch = 0 if self.explorer is None else self.explorer.epoch
+        return Ticket(tokens, self.breaker.begin(), now, self.under_way, epoch)
 
     def abandon(self, ticket: Ticket) -> None:
         """The call was not made after all."""
@@ -92,11 +111,28 @@ class Pace:
                     self._tokens.give_back(ticket.tokens - used)
                 self.concurrency.ended(busy=False)
                 self.breaker.answered()
+                self._explore(ticket, outcome, now)
             case CallFailure():
                 self._failed(ticket, outcome, now)
 
+    def _explore(self, ticket: Ticket, outcome: Answer | None, now: float) -> None:
+        """Let the explorer see an outcome, None for one of a busy endpoint, and let in as many as it says."""
+        if self.explorer is None:
+            return
+        level = self.explorer.level
+        if outcome is None:
+            self.explorer.busy()
+        else:
+            tokens = None if outcome.usage is None else outcome.usage.completion_tokens
+            self.explorer.answered(ticket.epoch, ticket.in_flight, now - ticket.began, tokens)
+        if self.explorer.level != level:
+            self.concurrency.allow(self.explorer.level)
+
     def _failed(self, ticket: Ticket, failure: CallFailure, now: float) -> None:
-        self.concurrency.ended(busy=isinstance(failure, Transient) and failure.kind.busy)
+        busy = isinstance(failure, Transient) and failure.kind.busy
+        self.concurrency.ended(busy=busy)
+        if busy:
+            self._explore(ticket, None, now)
         if failure.retry_after_s:
             self._not_before = max(self._not_before, now + failure.retry_after_s)
         if isinstance(failure, Transient) and failure.kind.broken:

@@ -49,14 +49,18 @@ def generate_command(
         int | None,
         typer.Option(
             "--concurrency",
-            help="Generations under way at once; 4 (builtin), --batch (transformers), or twice --in-flight or 1.",
+            help="Generations under way at once; 4 (builtin), --batch (transformers), or twice what is in flight.",
         ),
     ] = None,
     in_flight: Annotated[
-        int | None, typer.Option("--in-flight", min=1, max=256, help="Calls under way at once, at most.")
+        int | None,
+        typer.Option(
+            "--in-flight", min=1, max=256, help="Calls under way at once, at most. Default: found out, from 8 up to 64."
+        ),
     ] = None,
     in_flight_start: Annotated[
-        int | None, typer.Option("--in-flight-start", min=1, help="At first. Default: --in-flight.")
+        int | None,
+        typer.Option("--in-flight-start", min=1, help="At first. Default: --in-flight, or what was found last."),
     ] = None,
     in_flight_least: Annotated[int, typer.Option("--in-flight-least", min=1, help="However busy the endpoint is.")] = 1,
     in_flight_step: Annotated[
@@ -167,7 +171,7 @@ def generate_command(
     )  # fmt: skip
     options = GenerateOptions(
         run, lane, asking, recorded=answers, limits=limits, in_flight=in_flight,
-        concurrency=concurrency or _concurrency(settings, in_flight, forever=forever),
+        concurrency=concurrency or _concurrency(settings, in_flight),
         pace=PaceOptions(
             start=in_flight_start, least=in_flight_least, step=in_flight_step, rpm=rpm, tpm=tpm,
             breaker_failures=breaker_failures,
@@ -199,14 +203,14 @@ def generate_command(
             )
 
 
-def _concurrency(settings: Settings, in_flight: int | None, *, forever: bool) -> int:
-    """Enough generations that calls are in flight while some wait to be attempted again."""
+def _concurrency(settings: Settings, in_flight: int | None) -> int | None:
+    """Enough generations that calls are in flight while some wait to be attempted again; None: by what is in flight."""
     if settings.backend == "builtin":
         return 4 if in_flight is None else max(4, in_flight // 2)
     if settings.backend == "transformers":
         return in_flight or settings.transformers_batch
     if in_flight is None:
-        return 32 if forever else 1
+        return None if settings.backend == "openai" else 1
     return 2 * in_flight
 
 

@@ -58,7 +58,7 @@ class OpenAIBackend:
         self._max_tokens_field = max_tokens_field
         host = urlsplit(base_url).hostname if base_url else None
         if base_url and (not host or urlsplit(base_url).scheme not in ("http", "https")):
-            raise ConfigurationError(f"base_url is {_shown_url(base_url)!r}; give one like http://127.0.0.1:8000/v1.")
+            raise ConfigurationError(f"base_url is {shown_url(base_url)!r}; give one like http://127.0.0.1:8000/v1.")
         try:
             self._client = openai.AsyncOpenAI(
                 base_url=base_url,
@@ -78,7 +78,7 @@ class OpenAIBackend:
                 "There is no key for OpenAI's endpoint. Set SEDI_API_KEY, or SEDI_BASE_URL for another endpoint."
             ) from error
         self._secrets = [key for key in (api_key, self._client.api_key) if key and key != "none"]
-        self._where = _shown_url(str(self._client.base_url))
+        self._where = shown_url(str(self._client.base_url))
 
     @classmethod
     def of(cls, settings: Settings) -> "OpenAIBackend":
@@ -220,7 +220,7 @@ def _retry_after(error: openai.APIStatusError) -> float | None:
     return None
 
 
-def _shown_url(url: str) -> str:
+def shown_url(url: str) -> str:
     """The URL without a user name, password or query, any of which may be a secret."""
     parts = urlsplit(url)
     host = parts.hostname or ""

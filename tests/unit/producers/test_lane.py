@@ -96,8 +96,8 @@ def run_lane(
     )  # fmt: skip
     style = style_of(Asking(), Settings(backend="openai", model="tiny", api="chat"))
     lane = Lane(
-        run.run, "main", in_flight, limits, StallGuard(), style, cast(ProgressReader, reader), caller, backend, None,
-        None,
+        run.run, "main", lambda: in_flight, limits, StallGuard(), style, cast(ProgressReader, reader), caller, backend,
+        None, None,
     )  # fmt: skip
     asyncio.run(lane.run())
     return lane, caller

@@ -362,7 +362,8 @@ def lane(model: LocalModel, log: MemoryLog, most: int, told: Callable[[Any], Non
     )  # fmt: skip
     asking = Asking(style="two-step", asked=1, sampling=Sampling(max_tokens=most))
     style = style_of(asking, Settings(backend="transformers", model="mine", api="completion"))
-    return Lane("r", "main", 4, limits, StallGuard(), style, cast(ProgressReader, reader), caller, backend, told, None)
+    progress = cast(ProgressReader, reader)
+    return Lane("r", "main", lambda: 4, limits, StallGuard(), style, progress, caller, backend, told, None)
 
 
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread")

@@ -1,0 +1,142 @@
+"""How many calls in flight pay: found out by trying, not given.
+
+Calls are taken in rounds of those that were begun at one level and met it full. What a round tells is the work done a
+second at that level, by Little's law: the level times the work of its calls over the seconds they took. Work is counted
+in completion tokens, where every answer says them, else in answers.
+
+From the first level the number doubles as long as the work a second grows by `PAYS`; where it nearly doubled, it grows
+fourfold. Where it does not grow, the level before is enough, and it is tried whether half of that is too: so a server
+that serves one at a time is left with a short queue. Then the level stays; now and then the next one is
+tried again, since the load that others put on a server changes.
+
+Pure but for what it is told. That an endpoint is too busy (429, 5xx, time-outs) is not its matter but
+`producers.concurrency`'s, which takes the level as the most there may be; here it only ends the growing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+PAYS = 1.15
+_ENOUGH = 0.93  # of the work a second: a level that does this much is as good
+_ROUND, _ROUND_UNSIZED = 12, 48  # calls at least, and where nobody says how much work each of them was
+_TRIED_AGAIN = 24  # rounds
+_FULL = 0.9  # of the level, when a call is begun: before that a queue is shorter than it will be
+_PLAIN, _DOUBLED = 1.5, 1.7  # times the work a second
+
+
+@dataclass
+class Explorer:
+    """The state: `level` calls may be in flight, from 1 to `most`; `say` is told of each change.
+
+    rates   work and answers a second, as last measured at each level
+    """
+
+    most: int
+    level: int = 8
+    say: Callable[[str], None] = lambda _: None
+    _direction: int = 1  # 1: growing, -1: shrinking, 0: settled
+    _before: float | None = None  # work a second at the level that a try started from
+    _from: int = 0  # that level
+    _quiet: int = 0  # rounds since it settled
+    _found: int | None = None
+    _epoch: int = 0
+    _calls: int = 0
+    _work: float = 0.0
+    _answers: float = 0.0
+    _seconds: float = 0.0
+    _counted: bool = True
+    rates: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.level = min(max(1, self.level), self.most)
+
+    @property
+    def settled(self) -> int | None:
+        """The level that was found; None before any was."""
+        return self._found
+
+    @property
+    def epoch(self) -> int:
+        """Names the level's time; a call that is begun takes it along."""
+        return self._epoch
+
+    def answered(self, epoch: int, in_flight: int, seconds: float, tokens: int | None) -> None:
+        """A call that was begun in `epoch`, as one of `in_flight`, was answered after so long."""
+        if epoch != self._epoch or in_flight < _FULL * self.level or seconds <= 0.0:
+            return
+        self._calls += 1
+        self._answers += 1
+        self._seconds += seconds
+        self._counted = self._counted and tokens is not None
+        self._work += tokens or 0
+        work = self._work if self._counted and self._work else self._answers
+        rate = self.level * work / self._seconds
+        if self._calls >= self._round(rate):
+            self._decide(rate, self.level * self._answers / self._seconds)
+
+    def busy(self) -> None:
+        """The endpoint had no room for a call: the level before was enough."""
+        if self._direction > 0:
+            self._settle(self.level if self._before is None else self._from)
+
+    def _round(self, rate: float) -> int:
+        """How many calls tell enough: more where only their number is known, unless what they tell is plain."""
+        plain = self._direction > 0 and (self._before is None or rate >= _PLAIN * self._before)
+        return max(_ROUND if self._counted or plain else _ROUND_UNSIZED, self.level)
+
+    def _decide(self, rate: float, answers: float) -> None:
+        self._forget_round()
+        self.rates[self.level] = rate, answers
+        before = self._before
+        if self._direction > 0:
+            if before is None or rate >= PAYS * before:
+                if self.level < self.most:
+                    times = 4 if before is not None and rate >= _DOUBLED * before else 2
+                    self._try(min(times * self.level, self.most), rate, answers)
+                else:
+                    self._settle(self.level)
+            else:
+                self._back(self._from, before)
+        elif self._direction < 0:
+            if before is not None and rate < _ENOUGH * before:
+                self._settle(self._from)
+            elif self.level == 1:
+                self._settle(1)
+            else:
+                self._try(self.level // 2, max(rate, before or 0.0), answers)
+        else:
+            self._quiet += 1
+            if self._quiet >= _TRIED_AGAIN and self.level < self.most:
+                self._direction = 1
+                self._try(min(2 * self.level, self.most), rate, answers)
+
+    def _back(self, level: int, rate: float) -> None:
+        """More did not pay; see whether less does as well, as far as that was not seen already."""
+        while level // 2 in self.rates and self.rates[level // 2][0] >= _ENOUGH * rate:
+            level //= 2
+        if level > 1 and level // 2 not in self.rates:
+            self._direction = -1
+            self._try(level // 2, rate, None)
+        else:
+            self._settle(level)
+
+    def _try(self, level: int, rate: float, answers: float | None) -> None:
+        if answers is not None:
+            self.say(f"{self.level} calls in flight give {60 * answers:,.0f} answers a minute; trying {level}")
+        self._before, self._from = rate, self.level if answers is not None else 2 * level
+        self._set(level)
+
+    def _settle(self, level: int) -> None:
+        self._direction, self._before, self._quiet, self._found = 0, None, 0, level
+        known = self.rates.get(level)
+        told = "" if known is None else f", which gave {60 * known[1]:,.0f} answers a minute"
+        self.say(f"Keeping {level} calls in flight{told}")
+        self._set(level)
+
+    def _set(self, level: int) -> None:
+        self.level = level
+        self._epoch += 1
+        self._forget_round()
+
+    def _forget_round(self) -> None:
+        self._calls, self._work, self._answers, self._seconds, self._counted = 0, 0.0, 0.0, 0.0, True

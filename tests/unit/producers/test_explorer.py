@@ -1,0 +1,99 @@
+"""How many calls in flight pay is found out: within a tenth of the best number, whatever room a server has."""
+
+import heapq
+import random
+
+import pytest
+
+from infra.settings import Settings
+from producers.backends.base import Answer, Transient
+from producers.explorer import Explorer
+from producers.found_pace import explores, keep_pace, pace_for
+from producers.pace import PaceOptions
+from schemas.events import Usage
+
+
+def served(slots: int, calls: int, explorer: Explorer | None = None, fixed: int = 1, *, tokens: bool = True) -> float:
+    """Answers a second of a made-up server that works on so many calls at once, each for about two seconds."""
+    draw = random.Random(slots)
+    free = [0.0] * slots
+    flying: list[tuple[float, float, int, float, int]] = []
+    now, begun, done = 0.0, 0, 0
+    while done < calls:
+        while len(flying) < (explorer.level if explorer else fixed) and begun < calls:
+            begun += 1
+            work = draw.uniform(0.5, 1.5)
+            end = max(now + 0.01, heapq.heappop(free)) + 2.0 * work
+            heapq.heappush(free, end)
+            epoch = explorer.epoch if explorer else 0
+            heapq.heappush(flying, (end, now, epoch, work, len(flying) + 1))
+        now, began, epoch, work, in_flight = heapq.heappop(flying)
+        done += 1
+        if explorer:
+            explorer.answered(epoch, in_flight, now - began, int(100 * work) if tokens else None)
+    return done / now
+
+
+@pytest.mark.parametrize("tokens", [True, False])
+@pytest.mark.parametrize("slots", [1, 2, 4, 8, 16, 32, 64])
+def test_it_comes_within_a_tenth_of_the_best_number_and_floods_nobody(slots: int, tokens: bool) -> None:
+    best = max(served(slots, 4000, fixed=fixed) for fixed in (1, 2, 4, 8, 16, 32, 64))
+    explorer = Explorer(most=64)
+    assert served(slots, 4000, explorer, tokens=tokens) > 0.9 * best
+    assert explorer.settled is not None and slots / 2 <= explorer.settled <= 4 * slots
+
+
+def test_the_growing_ends_where_the_endpoint_is_busy_and_is_tried_again_later() -> None:
+    said: list[str] = []
+    explorer = Explorer(most=64, say=said.append)
+    served(64, 24, explorer)
+    assert explorer.level == 16
+    explorer.busy()
+    assert explorer.level == explorer.settled == 8
+    explorer.busy()
+    assert explorer.level == 8
+    served(64, 12 * 24 + 16, explorer)
+    assert explorer.level > 8, "others may have left room meanwhile"
+    assert said[0].startswith("8 calls in flight give ") and said[1].startswith("Keeping 8 calls in flight")
+
+
+def test_a_number_that_was_given_is_no_matter_of_finding_out(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    endpoint = Settings(backend="openai", model="m", base_url="http://user:secret@127.0.0.1:1/v1", state_dir=tmp_path)
+    assert explores(endpoint, None) and not explores(endpoint, 4)
+    assert not explores(Settings(backend="builtin", state_dir=tmp_path), None)
+    assert pace_for(endpoint, PaceOptions(), 4, lambda _: None).concurrency.limit == 4
+
+
+def test_what_was_found_is_kept_for_the_next_start_of_the_same_model_and_endpoint(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    settings = Settings(backend="openai", model="m", base_url="http://user:secret@127.0.0.1:1/v1", state_dir=tmp_path)
+    pace = pace_for(settings, PaceOptions(), None, lambda _: None)
+    keep_pace(settings, pace)
+    assert not (tmp_path / "pace.json").exists(), "nothing was found yet"
+    assert pace.explorer is not None
+    served(2, 400, pace.explorer)
+    keep_pace(settings, pace)
+    said: list[str] = []
+    again = pace_for(settings, PaceOptions(), None, said.append)
+    assert again.concurrency.limit == pace.explorer.settled and "as was found before" in said[0]
+    assert "secret" not in (tmp_path / "pace.json").read_text()
+    other = settings.model_copy(update={"model": "other"})
+    assert pace_for(other, PaceOptions(), None, said.append).concurrency.limit == 8
+    (tmp_path / "pace.json").write_text("no JSON")
+    assert pace_for(settings, PaceOptions(), None, said.append).concurrency.limit == 8
+
+
+def test_the_pace_lets_in_what_the_explorer_says(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    settings = Settings(backend="openai", model="m", base_url="http://127.0.0.1:1/v1", state_dir=tmp_path)
+    pace = pace_for(settings, PaceOptions(), None, lambda _: None)
+    answer = Answer("Hi.", "stop", Usage(prompt_tokens=7, completion_tokens=3), "m", 0.1)
+    now = 0.0
+    for _ in range(40):
+        while pace.wait_s(1, now) == 0.0:
+            ticket = pace.begin(1, now)
+            last = ticket
+        now += 1.0
+        pace.end(last, answer, now)
+    assert pace.concurrency.limit > 8
+    limit = pace.concurrency.limit
+    pace.end(last, Transient("busy", status=429), now)
+    assert pace.concurrency.limit < limit
