@@ -2,6 +2,8 @@
 
 similarity   the similarity index beside what it replaces, and its agreement with rouge_score
 replay       the audit of a run beside a bare consumer of the same topics
+pace         calls in flight that are found out beside numbers that are given, at servers of 1, 8 and 64 slots; takes
+             20 minutes, so it is made only when it is named
 generator    calls a minute by calls in flight, at a mock endpoint, with faults and within a budget
 saving       calls and money to so many kept, the method beside its baseline, with the built-in model; takes hours, so
              it is made only when it is named
@@ -28,6 +30,7 @@ from benchmarks import (
     export,
     generator,
     loop,
+    pace,
     replay,
     report,
     saving,
@@ -116,6 +119,12 @@ def _trainer(options: argparse.Namespace, console: Console) -> int:
     return _told(options, console, "trainer", trainer.show, trainer.write_json, found)
 
 
+def _pace(options: argparse.Namespace, console: Console) -> int:
+    with _progress() as step:
+        found = pace.measure(options.pace_seconds, step)
+    return _told(options, console, "pace", pace.show, pace.write_json, found)
+
+
 def _loop(options: argparse.Namespace, console: Console) -> int:
     with _progress() as step:
         found = loop.measure(options.loop_kept, options.loop_steps, step)
@@ -160,10 +169,11 @@ _BENCHMARKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "trainer": _trainer,
     "export": _export,
     "loop": _loop,
+    "pace": _pace,
     "clusters": _clusters,
     "saving": _saving,
 }
-_ASKED_FOR = ("saving", "clusters")  # hours, and texts that are not ours
+_ASKED_FOR = ("saving", "clusters", "pace")  # hours, texts that are not ours, and another twenty minutes
 _UNASKED = [name for name in _BENCHMARKS if name not in _ASKED_FOR]
 
 
@@ -209,6 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--generator-seconds", type=float, default=generator.SECONDS, help="each measurement of the generator takes"
     )
+    parser.add_argument("--pace-seconds", type=float, default=pace.SECONDS, help="each measurement of the pace takes")
     parser.add_argument("--export-rows", type=int, default=export.ROWS, help="kept rows in the run that is exported")
     parser.add_argument(
         "--kept", type=int, default=saving.KEPT, help="instructions that each run of `saving` is to keep"

@@ -42,9 +42,11 @@ class Served:
 
 
 class Endpoint:
-    """The server. `faults` is the share of requests that meet one of `FAULTS`, each as often."""
+    """The server. `faults` is the share of requests that meet one of `FAULTS`, each as often; at most `slots` requests
+    are worked on at once, and the others wait."""
 
-    def __init__(self, latency_s: float, faults: float) -> None:
+    def __init__(self, latency_s: float, faults: float, slots: int) -> None:
+        self._slots = asyncio.Semaphore(slots)
         self._latency_s = latency_s
         self._faults = faults
         self._served = Served()
@@ -86,7 +88,8 @@ class Endpoint:
             elif fault == "server_error":
                 await _reply(writer, 500, '{"error": {"message": "fault"}}')
             else:
-                await asyncio.sleep(self._latency_s * (_SLOWER if fault == "slow" else 1.0))
+                async with self._slots:
+                    await asyncio.sleep(self._latency_s * (_SLOWER if fault == "slow" else 1.0))
                 body = _chat(serial)
                 if fault == "cut":
                     writer.write(_head(200, len(body)) + body.encode()[: len(body) // 2])
@@ -116,9 +119,10 @@ class Running:
 
 
 @contextmanager
-def endpoint(latency_s: float, faults: float = 0.0) -> Iterator[Running]:
+def endpoint(latency_s: float, faults: float = 0.0, slots: int = 10_000) -> Iterator[Running]:
     """Serve until the context ends."""
     command = [sys.executable, "-m", "benchmarks.endpoint", "--latency", str(latency_s), "--faults", str(faults)]
+    command += ["--slots", str(slots)]
     process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -168,6 +172,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds until an answer")
     parser.add_argument("--faults", type=float, default=0.0, help="share of requests that meet a fault")
+    parser.add_argument("--slots", type=int, default=10_000, help="requests that are worked on at once")
     parser.add_argument("--port", type=int, default=0)
     given = parser.parse_args()
-    asyncio.run(Endpoint(given.latency, given.faults).serve(given.port))
+    asyncio.run(Endpoint(given.latency, given.faults, given.slots).serve(given.port))

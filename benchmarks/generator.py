@@ -142,9 +142,9 @@ def write_json(path: Path, found: Results) -> None:
 
 def _rate(settings: Settings, in_flight: int, faults: float, seconds: float) -> Rate:
     run = f"bench-{in_flight}-{round(100 * faults)}"
-    _configure(settings, run)
+    configure(settings, run)
     with endpoint(LATENCY_S, faults) as served:
-        process = _generate(settings, run, served.url, "--forever", "--in-flight", str(in_flight))
+        process = start_generator(settings, run, served.url, "--forever", "--in-flight", str(in_flight))
         while served.stats()["received"] == 0:
             time.sleep(0.05)
         began = time.monotonic()
@@ -153,7 +153,7 @@ def _rate(settings: Settings, in_flight: int, faults: float, seconds: float) -> 
         time.sleep(seconds)
         after = served.stats()
         process.send_signal(signal.SIGTERM)
-        cpu_s = _ended(process)
+        cpu_s = ended(process)
         if faults:  # what was begun is finished, so that nothing can be missing any more
             unfinished = json.loads(_finish(settings, run, served.url))["unfinished"]
             assert unfinished == 0, unfinished
@@ -170,14 +170,14 @@ def _rate(settings: Settings, in_flight: int, faults: float, seconds: float) -> 
 
 def _budget(settings: Settings) -> Budget:
     run, usd = "bench-budget", BUDGET_CALLS * CALL_USD
-    _configure(settings, run)
+    configure(settings, run)
     with endpoint(0.2, FAULTS) as served:
         lanes = [
-            _generate(settings, run, served.url, "--in-flight", "64", "--lane", lane, "--max-usd", str(usd))
+            start_generator(settings, run, served.url, "--in-flight", "64", "--lane", lane, "--max-usd", str(usd))
             for lane in ("one", "two")
         ]
         for process in lanes:
-            _ended(process)
+            ended(process)
     ledger, _ = _ledger(settings, run)
     with LogReader(settings, run, ["generated"]) as reader:
         generations = sum(1 for _ in reader.read_to_end())
@@ -185,7 +185,8 @@ def _budget(settings: Settings) -> Budget:
     return Budget(usd, ledger.known_cost_usd, over, generations, ledger.lost)
 
 
-def _configure(settings: Settings, run: str) -> None:
+def configure(settings: Settings, run: str) -> None:
+    """Make a run with thirty seeds."""
     policy = policy_for(batch_size=2)
     apply(settings, run, policy.clusters)
     seeds = tuple(SeedTask(id=f"s{n}", instruction=f"Do thing number {n} now.", output="Done.") for n in range(30))
@@ -193,7 +194,8 @@ def _configure(settings: Settings, run: str) -> None:
         log.write(RunConfigured(run=run, policy=policy, seeds=seeds, versions={}), key=run, id=ids.run_id(run))
 
 
-def _generate(settings: Settings, run: str, url: str, *arguments: str) -> "subprocess.Popen[str]":
+def start_generator(settings: Settings, run: str, url: str, *arguments: str) -> "subprocess.Popen[str]":
+    """Start `sedi generate` on it at an endpoint."""
     told = settings.model_copy(
         update={
             "backend": "openai", "base_url": url, "model": "mock", "max_filter_lag": 1_000_000,
@@ -213,12 +215,13 @@ def _generate(settings: Settings, run: str, url: str, *arguments: str) -> "subpr
 def _finish(settings: Settings, run: str, url: str) -> str:
     with LogReader(settings, run, ["calls", "generated"]) as reader:
         newest = max(getattr(record.event, "number", -1) for record in reader.read_to_end())
-    process = _generate(settings, run, url, "--forever", "--in-flight", "64", "--max-generations", str(newest + 1))
+    limits = ("--forever", "--in-flight", "64", "--max-generations", str(newest + 1))
+    process = start_generator(settings, run, url, *limits)
     out, _ = process.communicate(timeout=120)
     return out[: out.rindex("}") + 1]
 
 
-def _ended(process: "subprocess.Popen[str]") -> float:
+def ended(process: "subprocess.Popen[str]") -> float:
     """Seconds of processor time of a generator that ends by itself."""
     out, _ = process.communicate(timeout=120)
     if process.returncode:

@@ -28,12 +28,14 @@ _PLAIN, _DOUBLED = 1.5, 1.7  # times the work a second
 class Explorer:
     """The state: `level` calls may be in flight, from 1 to `most`; `say` is told of each change.
 
+    known   the level was found before: it stays, until it is time to try the next
     rates   work and answers a second, as last measured at each level
     """
 
     most: int
     level: int = 8
     say: Callable[[str], None] = lambda _: None
+    known: bool = False
     _direction: int = 1  # 1: growing, -1: shrinking, 0: settled
     _before: float | None = None  # work a second at the level that a try started from
     _from: int = 0  # that level
@@ -49,6 +51,8 @@ class Explorer:
 
     def __post_init__(self) -> None:
         self.level = min(max(1, self.level), self.most)
+        if self.known:
+            self._direction, self._found = 0, self.level
 
     @property
     def settled(self) -> int | None:

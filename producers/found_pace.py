@@ -30,8 +30,9 @@ def pace_for(settings: Settings, options: PaceOptions, in_flight: int | None, sa
     if not explores(settings, in_flight):
         return Pace(options, in_flight or in_flight_of(settings), say)
     found = _read(settings).get(_key(settings))
-    explorer = Explorer(MOST, options.start or found or Explorer.level, say)
-    if found is not None and options.start is None:
+    known = found is not None and options.start is None
+    explorer = Explorer(MOST, options.start or found or Explorer.level, say, known=known)
+    if known:
         say(f"Beginning with {found} calls in flight, as was found before")
     return Pace(options, MOST, say, explorer)
 

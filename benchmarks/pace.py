@@ -1,0 +1,95 @@
+"""Calls in flight at servers of 1, 8 and 64 slots: numbers that are given, beside the one that is found out.
+
+Each measurement is a run of its own at a mock endpoint that works on so many requests at once, each for `LATENCY_S`,
+and lets the others wait. Rates are the endpoint's own count of whole answers: of a number that is given after
+`WARM_UP_S`, of the one that is found out from the first call on, the finding among it, and again at the next start.
+"""
+
+import json
+import signal
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.endpoint import endpoint
+from benchmarks.generator import Step, configure, ended, start_generator
+from infra.settings import Settings, load
+from infra.temporary_broker import temporary_broker
+
+SECONDS = 60
+LATENCY_S = 1.0
+WARM_UP_S = 8.0
+SLOTS = (1, 8, 64)
+GIVEN = (1, 8, 64)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One run. `in_flight`: the number that was given, or `found` or `found again`; `most` were there at once."""
+
+    slots: int
+    in_flight: str
+    a_minute: float
+    most: int
+
+
+@dataclass(frozen=True)
+class Results:
+    rates: list[Rate]
+
+    def of_best(self, rate: Rate) -> float:
+        """A rate over that of the best number that was given, at the same server."""
+        return rate.a_minute / max(r.a_minute for r in self.rates if r.slots == rate.slots and r.in_flight.isdecimal())
+
+
+def measure(seconds: float, step: Step) -> Results:
+    """Run it all: fifteen times `seconds`, and some for each start."""
+    rates = []
+    with (
+        tempfile.TemporaryDirectory(prefix="sedi-bench-") as folder,
+        temporary_broker(load(state_dir=Path(folder)), short_lived=False) as broker,
+    ):
+        for slots in SLOTS:
+            settings = broker.settings.model_copy(update={"state_dir": Path(folder) / f"slots-{slots}"})
+            for name in (*map(str, GIVEN), "found", "found again"):
+                step(f"{slots} slots, {name} in flight, {seconds:.0f} s")
+                rates.append(_rate(settings, slots, name, seconds))
+    return Results(rates)
+
+
+def show(console: Console, found: Results) -> None:
+    """The figures for people."""
+    table = Table("slots", "in flight", "answers/min", "of the best given", "most at once", title="calls in flight")
+    for rate in found.rates:
+        table.add_row(
+            str(rate.slots), rate.in_flight, f"{rate.a_minute:,.1f}", f"{found.of_best(rate):.1%}", str(rate.most)
+        )
+    console.print(table)
+
+
+def write_json(path: Path, found: Results) -> None:
+    """Everything measured."""
+    rates = [{**asdict(rate), "of_best": found.of_best(rate)} for rate in found.rates]
+    path.write_text(json.dumps({"rates": rates}, indent=2) + "\n", encoding="utf-8")
+
+
+def _rate(settings: Settings, slots: int, name: str, seconds: float) -> Rate:
+    run = f"bench-{slots}-{name.replace(' ', '-')}"
+    configure(settings, run)
+    given = ("--in-flight", name) if name.isdecimal() else ()
+    with endpoint(LATENCY_S, slots=slots) as served:
+        process = start_generator(settings, run, served.url, "--forever", *given)
+        while served.stats()["received"] == 0:
+            time.sleep(0.05)
+        if given:
+            time.sleep(WARM_UP_S)
+        before, began = len(served.stats()["given"]), time.monotonic()
+        time.sleep(seconds)
+        stats, spent = served.stats(), time.monotonic() - began
+        process.send_signal(signal.SIGTERM)
+        ended(process)
+    return Rate(slots, name, 60 * (len(stats["given"]) - before) / spent, stats["most_under_way"])
