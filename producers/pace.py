@@ -11,6 +11,7 @@ from producers.backends.base import Answer, CallFailure, Transient
 from producers.breaker import Breaker
 from producers.concurrency import Concurrency
 from producers.rates import Bucket
+from schemas.events import Usage
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,17 @@ class Pace:
             case None:
                 self.breaker.abandon(probe=ticket.probe)
             case Answer():
-                if self._tokens is not None and outcome.usage is not None:
-                    used = outcome.usage.prompt_tokens + outcome.usage.completion_tokens
-                    self._tokens.give_back(ticket.tokens - used)
+                self._used(ticket, outcome.usage)
                 self.concurrency.ended(busy=False)
                 self.breaker.answered()
             case CallFailure():
+                self._used(ticket, outcome.usage)
                 self._failed(ticket, outcome, now)
+
+    def _used(self, ticket: Ticket, usage: Usage | None) -> None:
+        """Give back what was taken and is known not to have been used."""
+        if self._tokens is not None and usage is not None:
+            self._tokens.give_back(ticket.tokens - usage.prompt_tokens - usage.completion_tokens)
 
     def _failed(self, ticket: Ticket, failure: CallFailure, now: float) -> None:
         self.concurrency.ended(busy=isinstance(failure, Transient) and failure.kind.busy)

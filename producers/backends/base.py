@@ -83,18 +83,30 @@ class Answer:
 
 
 class CallFailure(BackendError):
-    """An attempt ended without an answer; `status` is the HTTP status if there was one.
+    """An attempt ended without an answer that can be used; `status` is the HTTP status if there was one.
 
-    `event_id` is that of the `CallFailed` which tells of it, once it is on the log.
+    usage          what the endpoint counted for it all the same, None where it says nothing
+    perhaps_paid   it says nothing, and may have been paid for none the less
+    event_id       of the `CallFailed` which tells of it, once it is on the log
     """
 
     retryable = False
     event_id: str | None = None
 
-    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        usage: Usage | None = None,
+        perhaps_paid: bool = False,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
+        self.usage = usage
+        self.perhaps_paid = perhaps_paid and usage is None
 
 
 class Kind(Enum):
@@ -131,8 +143,10 @@ class Transient(CallFailure):
         status: int | None = None,
         retry_after_s: float | None = None,
         kind: Kind | None = None,
+        usage: Usage | None = None,
+        perhaps_paid: bool = False,
     ) -> None:
-        super().__init__(message, status=status, retry_after_s=retry_after_s)
+        super().__init__(message, status=status, retry_after_s=retry_after_s, usage=usage, perhaps_paid=perhaps_paid)
         self.kind = kind or _kind_of(status)
 
 
