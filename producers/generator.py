@@ -140,6 +140,7 @@ def generate(
                 retries=options.retries,
                 pace=Pace(options.pace, in_flight, progress),
                 known=reader.progress,
+                max_answer_bytes=settings.max_answer_bytes,
             )
             lane = Lane(
                 options.run, options.lane, options.concurrency, limits, options.guard, style, reader, caller, backend,

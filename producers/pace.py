@@ -13,6 +13,8 @@ from producers.concurrency import Concurrency
 from producers.rates import Bucket
 from schemas.events import Usage
 
+_SAID_S = 2.0
+
 
 @dataclass(frozen=True)
 class PaceOptions:
@@ -51,6 +53,7 @@ class Pace:
         self._calls = None if options.rpm is None else Bucket(options.rpm)
         self._tokens = None if options.tpm is None else Bucket(options.tpm)
         self._not_before = 0.0
+        self._say = say
 
     def wait_s(self, tokens: int, now: float) -> float | None:
         """Seconds until a call that may take so many tokens may begin; None: not before one under way has ended."""
@@ -103,8 +106,15 @@ class Pace:
     def _failed(self, ticket: Ticket, failure: CallFailure, now: float) -> None:
         self.concurrency.ended(busy=isinstance(failure, Transient) and failure.kind.busy)
         if failure.retry_after_s:
-            self._not_before = max(self._not_before, now + failure.retry_after_s)
+            self._hold(now, failure.retry_after_s, failure)
         if isinstance(failure, Transient) and failure.kind.broken:
             self.breaker.failed(now, probe=ticket.probe, error=str(failure))
         else:
             self.breaker.answered()
+
+    def _hold(self, now: float, seconds: float, failure: CallFailure) -> None:
+        """Begin no call for so long. It is said when that is a while, and longer than was said before."""
+        until = now + seconds
+        if seconds >= _SAID_S and until > max(now, self._not_before) + _SAID_S:
+            self._say(f"The endpoint asks to wait {seconds:.0f} s; no call begins until then ({failure})")
+        self._not_before = max(self._not_before, until)
