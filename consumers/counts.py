@@ -11,18 +11,24 @@ from schemas.policy import Mode
 
 
 class Calls(msgspec.Struct, frozen=True, kw_only=True):
-    """LLM calls by how they ended, as `streams.core.ledger` counts them."""
+    """LLM calls by how they ended, as `streams.core.ledger` counts them.
+
+    failed_paid    of the failed: the endpoint says that they took tokens
+    perhaps_paid   of the failed: it says nothing, and may have been paid for them
+    """
 
     started: int
     answered: int
     failed: int
+    failed_paid: int
+    perhaps_paid: int
     lost: int
     open: int
     repeated: int
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens that the endpoint says it counted; None when no answer said."""
+    """Tokens that the endpoint says it counted, for answers and for failed calls; None when none said."""
 
     prompt: int | None
     completion: int | None
@@ -30,10 +36,10 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
-    """What the answers cost, in USD.
+    """What the calls cost, in USD.
 
-    usd            of all of them; None when one does not say
-    known_usd      of those that say; `answers_without` do not
+    usd            of all of them, but for lost ones; None when it is not known of one
+    known_usd      of those of which it is known; of `answers_without`, and of failed calls perhaps paid for, it is not
     usd_per_kept   None when `usd` is, or nothing is kept
     """
 
@@ -116,7 +122,7 @@ def counts_of(fold: RunFold) -> Counts:
     first = next((command.offset for command in fold.commands if command.event.outcome == "replaced"), None)
     after = 0 if first is None else sum(generation.seed_commands_offset >= first for generation in generations)
     shown = sum(not initial.issuperset(generation.seed_ids) for generation in generations)
-    some_usage = ledger.answered > ledger.without_usage or not ledger.answered
+    some_usage = ledger.answered > ledger.without_usage or not ledger.answered or ledger.failed_paid > 0
     return Counts(
         run=fold.configured.run,
         mode=policy.mode,
@@ -131,6 +137,8 @@ def counts_of(fold: RunFold) -> Counts:
             started=ledger.started,
             answered=ledger.answered,
             failed=ledger.failed,
+            failed_paid=ledger.failed_paid,
+            perhaps_paid=ledger.perhaps_paid,
             lost=ledger.lost,
             open=ledger.open,
             repeated=ledger.repeated,

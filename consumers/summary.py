@@ -69,7 +69,10 @@ def _(event: CallAnswered) -> str:
 
 @summary.register
 def _(event: CallFailed) -> str:
-    return f"attempt {event.attempt}: {event.error}{', will be retried' if event.retry else ''}"
+    tokens = "" if event.usage is None else f", {event.usage.prompt_tokens}+{event.usage.completion_tokens} tokens"
+    cost = "" if event.cost_usd is None else f", ${event.cost_usd:.4f}"
+    paid = ", perhaps paid for" if event.perhaps_paid else ""
+    return f"attempt {event.attempt}: {event.error}{', will be retried' if event.retry else ''}{tokens}{cost}{paid}"
 
 
 @summary.register

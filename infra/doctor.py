@@ -6,7 +6,6 @@ heavy itself: how fast the processor is in which type a short-lived process meas
 """
 
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from infra.health import ask
 from infra.install import PYTHONS, python_names
 from infra.jars import KAFKA_VERSION, find_maven, is_fetched, lib_dir
 from infra.java import find_java
+from infra.masking import masked
 from infra.precision import Choice
 from infra.settings import Settings, origins
 from schemas.errors import SediError
@@ -217,8 +217,10 @@ def _precision() -> Iterator[Check]:
 
 
 def _settings(settings: Settings) -> Iterator[Check]:
+    values = [getattr(settings, name) for name in type(settings).model_fields]
+    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
     for name, origin in origins(settings).items():
         value = getattr(settings, name)
-        # An address may carry a user and a password.
-        shown = "(secret)" if isinstance(value, SecretStr) else re.sub(r"://[^/\s@]+@", "://", str(value))
+        # An address may carry a user and a password, or a key in its query.
+        shown = "(secret)" if isinstance(value, SecretStr) else masked(str(value), secrets)
         yield _ok(f"setting {name}", f"{shown} ({origin})")

@@ -67,12 +67,17 @@ class LogWriter:
         return self.wait(self.send(event, key=key, id=id, causation_id=causation_id, partition=partition))
 
     def send(self, event: Event, *, key: str, id: str, causation_id: str | None = None, partition: int = 0) -> Pending:
-        """Write an event without waiting; hand the future to `wait`. Order within a partition is kept."""
+        """Write an event without waiting; hand the future to `wait`. Order within a partition is kept.
+
+        Raises NotWritable for one that is larger than a record may be, BrokerError when the cluster is away.
+        """
         meta = Meta(id, self._source, now(), causation_id, self._correlation)
         raw_key, value, headers = encode(event, key, meta)
         topic = topic_name(self._run, spec_of(type(event)).topic)
         try:
             future = self._producer.send(topic, value=value, key=raw_key, headers=headers, partition=partition)
+        except MessageSizeTooLargeError as error:
+            raise _too_large(topic, error) from error
         except KafkaError as error:
             raise BrokerError(
                 f"Writing to {topic} failed: {error}. Is the cluster up? `sedi broker status`."
@@ -80,9 +85,11 @@ class LogWriter:
         return future
 
     def wait(self, future: Pending, timeout_s: float = _CONFIRM_S) -> Written:
-        """Wait for a `send` to be confirmed."""
+        """Wait for a `send` to be confirmed. Raises NotWritable, BrokerError."""
         try:
             metadata = future.get(timeout=timeout_s)
+        except MessageSizeTooLargeError as error:
+            raise _too_large("its topic", error) from error
         except KafkaError as error:
             raise BrokerError(
                 f"A write was not confirmed: {error}. Is the cluster up? `sedi broker status`."
@@ -116,7 +123,7 @@ class LogWriter:
             future = self._producer.send(name, value=value, key=key, headers=said, partition=partition)
             metadata = future.get(timeout=_CONFIRM_S)
         except MessageSizeTooLargeError as error:
-            raise NotWritable(f"A record is too large for {name}: {error}. Raise its max.message.bytes.") from error
+            raise _too_large(name, error) from error
         except KafkaError as error:
             raise BrokerError(f"Writing to {name} failed: {error}. Is the cluster up? `sedi broker status`.") from error
         return Written(metadata.partition, metadata.offset)
@@ -294,6 +301,10 @@ class LogReader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+
+def _too_large(topic: str, error: KafkaError) -> NotWritable:
+    return NotWritable(f"A record is too large for {topic}: {error}. Raise its max.message.bytes.")
 
 
 def _away(settings: Settings, error: KafkaError) -> BrokerError:

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     api: Literal["chat", "completion", "structured"] = "chat"
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     request_timeout_s: float = Field(120.0, gt=0)
+    max_answer_bytes: int = Field(
+        1024 * 1024, ge=1024, le=4 * 1024 * 1024, description="Of an answer; a larger one is refused."
+    )
     usd_per_1m_prompt_tokens: float | None = Field(None, ge=0)
     usd_per_1m_completion_tokens: float | None = Field(None, ge=0)
     transformers_batch: int = Field(

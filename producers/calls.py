@@ -3,7 +3,8 @@
 `Caller.ask` gives a request's answer: from the ledger if it was answered before, else by attempts, each in its turn
 (`producers.turns`), with pauses between them (`producers.retries`). An answer is on the log before the caller sees it
 (`producers.ledger_events`). A crash between an attempt's start and its outcome leaves a start without outcome, which
-the ledger counts as lost.
+the ledger counts as lost. An answer that is larger than `max_answer_bytes`, or than the cluster takes, is a failed
+attempt with its usage, and never on the log.
 """
 
 import asyncio
@@ -12,8 +13,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from infra.log import LogWriter
-from producers.backends.base import Answer, Backend, CallFailure, Place, Request
+from infra.log import LogWriter, NotWritable
+from producers.backends.base import Answer, Backend, CallFailure, Place, Request, too_large
 from producers.confirming import Confirming
 from producers.ledger_events import Cause, LedgerEvents
 from producers.pace import Pace, Ticket
@@ -43,6 +44,7 @@ class Caller:
         retries: Retries,
         pace: Pace,
         known: Progress,
+        max_answer_bytes: int = 1024 * 1024,
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,6 +53,7 @@ class Caller:
         self._prices = prices
         self._retries = retries
         self._pace = pace
+        self._max_answer_bytes = max_answer_bytes
         self._rng = rng or random.Random()
         self._clock = clock
         self._answers = 0
@@ -106,10 +109,14 @@ class Caller:
                 try:
                     outcome = await self._make(place, request, begun.ticket)
                     if isinstance(outcome, Answer):
-                        answered = await self._events.answered(place, outcome)
-                        turns.forget(request_id)
-                        self._answers += 1
-                        return answered
+                        try:
+                            answered = await self._events.answered(place, outcome)
+                        except NotWritable:
+                            outcome = too_large(self._max_answer_bytes, _size(outcome), outcome.usage)
+                        else:
+                            turns.forget(request_id)
+                            self._answers += 1
+                            return answered
                     # A probe is made to learn of the endpoint, and tells little of the request.
                     failures += not (begun.ticket.probe and self._retries.forever)
                     breaker, others = self._pace.breaker, self._answers > answers
@@ -117,7 +124,7 @@ class Caller:
                     event_id = await self._events.failed(place, outcome, again)
                     if not again:
                         turns.forget(request_id)
-                        final = self._retries.final(outcome, failures)
+                        final = self._retries.final(outcome, failures, others=others and not breaker.open)
                         final.event_id = event_id
                         raise final from outcome
                     turns.failed(request_id)
@@ -136,9 +143,15 @@ class Caller:
         outcome: Answer | CallFailure | None = None
         try:
             outcome = await self._backend.complete(request, place)
+            if (size := _size(outcome)) > self._max_answer_bytes:
+                outcome = too_large(self._max_answer_bytes, size, outcome.usage)
         except CallFailure as failure:
             outcome = failure
         finally:
             self._pace.end(ticket, outcome, self._clock())
             self._turns.stir()
         return outcome
+
+
+def _size(answer: Answer) -> int:
+    return len(answer.raw.encode("utf-8", "replace"))

@@ -145,6 +145,7 @@ def generate(
                 retries=options.retries,
                 pace=pace,
                 known=reader.progress,
+                max_answer_bytes=settings.max_answer_bytes,
             )
             lane = Lane(
                 options.run, options.lane, concurrency, limits, options.guard, style, reader, caller, backend,

@@ -135,6 +135,7 @@ def judge(
                     retries=options.retries,
                     pace=pace,
                     known=reader.progress,
+                    max_answer_bytes=settings.max_answer_bytes,
                 )
                 judging = Judging(
                     who, by, settings.api == "completion", options.sampling, options.asks, options.choice,

@@ -19,6 +19,7 @@ from producers.calls import Caller, Cause, Halted
 from producers.judge_progress import JudgeProgress
 from producers.kept_rows import KeptRows
 from producers.prompts import judge as prompts
+from producers.refusals import Refusals
 from producers.stopping import StopSignals
 from schemas import ids
 from schemas.events import CallAnswered, InstructionJudged, InstructionKept, Judge
@@ -31,7 +32,6 @@ OnRows = Callable[[int, int], None]
 """Told how many kept rows were gone through, of how many."""
 
 _LOOK_S = 0.5  # between two looks at the log when there is nothing to begin
-_REFUSED_IN_A_ROW = 3  # rows that are judged without a score because their request was refused
 _AHEAD = 4  # times the calls at once: what is ready and waits for one that is slow is held in memory
 _AT_ONCE = 500  # rows read at a time
 _SAMPLE_DIGITS = 8  # of a row's id, which a hash made
@@ -74,7 +74,7 @@ class Judging:
     pending: "deque[tuple[InstructionKept, asyncio.Task[tuple[InstructionJudged, str]]]]" = field(default_factory=deque)
     judged: int = 0
     unreadable: int = 0
-    refused: int = 0
+    refusals: Refusals = field(default_factory=Refusals)
     error: BaseException | None = None
     at_once: bool = False
     _read: "deque[InstructionKept]" = field(default_factory=deque)
@@ -168,11 +168,10 @@ class Judging:
                 answers.append(answer)
                 causation_id = ids.child(answer.request_id, f"answered/{answer.attempt}")
                 score, reason = score_of(answer, SCALE, reading=READING)
-            self.refused = 0
+            self.refusals.answered()
         except RequestRefused as refusal:
             # This row will never be judged, but the next ones may; if they are not either, it is not the rows.
-            self.refused += 1
-            if self.refused > _REFUSED_IN_A_ROW:
+            if self.refusals.too_many(refusal):
                 raise
             reason, causation_id = f"refused: {refusal}", refusal.event_id or causation_id
         costs = [answer.cost_usd for answer in answers]

@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import msgspec
+
+from infra.connection import MAX_RECORD_BYTES
 from producers.backends.base import Backend, RequestRefused
 from producers.calls import Caller, Cause, Halted
 from producers.holding import Holding
@@ -17,13 +20,14 @@ from producers.kept_reader import KeptReader
 from producers.limits import Behind, Limits
 from producers.progress import Progress
 from producers.reading import ProgressReader
+from producers.refusals import Refusals
 from producers.stall import Stalled, StallGuard
 from producers.stopping import StopSignals
 from producers.styles import Generated, Style
 from producers.untrained import UntrainedReader
 from schemas import ids
 from schemas.errors import ConfigurationError
-from schemas.events import GenerationHalted, InstructionsGenerated
+from schemas.events import GenerationHalted, InstructionsGenerated, Unparsed
 from streams.core.answers import READING
 from streams.core.kept_so_far import Shown, beside
 from streams.core.ledger import WINDOW
@@ -31,7 +35,7 @@ from streams.core.ledger import WINDOW
 OnGeneration = Callable[[InstructionsGenerated], None]
 
 _HELD_BACK_S = 0.2  # between two looks at the log while the filter or the trainer is behind
-_REFUSED_IN_A_ROW = 3  # generations that are written empty because their request was refused
+_ENVELOPE_BYTES = 64 * 1024  # of a record, kept for its key and headers
 _AHEAD = 4  # times `concurrency`: what is ready and waits for one that is slow is held in memory
 
 
@@ -43,7 +47,7 @@ class Lane:
     holding   whom it waited for, and for how long
     whole     generations that have all their answers and wait for those before them
     causes    for each of them the event that it follows from
-    refused   generations in a row whose request was refused
+    refusals  of requests in a row, whose generations are written empty
     halted    what the stall guard found
     resumed   the number after those that an earlier process had begun: they may need no call any more, so that they are
               begun again whatever was spent; and first, lest a budget that was raised is spent on beginning others
@@ -65,7 +69,7 @@ class Lane:
     whole: dict[int, InstructionsGenerated] = field(default_factory=dict)
     causes: dict[int, str] = field(default_factory=dict)
     written: int = 0
-    refused: int = 0
+    refusals: Refusals = field(default_factory=Refusals)
     instructions: int = 0
     error: BaseException | None = None
     next_to_begin: int = 0
@@ -210,19 +214,19 @@ class Lane:
             made = await self.style.generate(
                 seeds, lambda step, request: self.caller.ask(cause, step, request), shown.kept
             )
-            self.refused = 0
+            self.refusals.answered()
         except RequestRefused as refusal:
             # These seeds will never be answered, but the next ones may; if they are not either, it is not the seeds.
-            self.refused += 1
-            if self.refused > _REFUSED_IN_A_ROW:
+            if self.refusals.too_many(refusal):
                 raise
-            made, caused_by = Generated((), (), ()), refusal.event_id
+            why = Unparsed(reason=refusal.reason, text=str(refusal))
+            made, caused_by = Generated((), (), (why,)), refusal.event_id
         costs = [answer.cost_usd for answer in made.answers]
         if made.answers:
             last = made.answers[-1]
             caused_by = ids.child(last.request_id, f"answered/{last.attempt}")
         self.causes[number] = caused_by or causation_id
-        self.whole[number] = InstructionsGenerated(
+        generated = InstructionsGenerated(
             lane=lane,
             number=number,
             style=self.style.name,
@@ -240,6 +244,7 @@ class Lane:
             reading=READING,
             cut=made.cut,
         )
+        self.whole[number] = _writable(generated)
 
     async def _write_whole(self) -> None:
         """Write every generation that has its turn, unless that is being done."""
@@ -270,3 +275,16 @@ class Lane:
                 f"Lane {self.name!r} has {progress.unfinished()} unfinished generations begun in the style "
                 f"{progress.style}; finish them with it, or give this generator, in the style {style}, its own --lane."
             )
+
+
+def _writable(event: InstructionsGenerated) -> InstructionsGenerated:
+    """The generation, or in its place an empty one that says why, if it is larger than a record may be.
+
+    Answers of which each may be stored can be too large together, and one that an earlier version stored, alone.
+    """
+    size = len(msgspec.json.encode(event))
+    if size <= MAX_RECORD_BYTES - _ENVELOPE_BYTES:
+        return event
+    why = f"The generation has {size:,} bytes, and a record at most {MAX_RECORD_BYTES:,}; its answers are on `calls`."
+    unparsed = (Unparsed(reason="too_large", text=why),)
+    return msgspec.structs.replace(event, answers=(), instructions=(), unparsed=unparsed, cut=())

@@ -75,6 +75,9 @@ class LedgerEvents:
             error=str(failure),
             status=failure.status,
             retry=again,
+            usage=failure.usage,
+            cost_usd=self.prices.cost(failure.usage),
+            perhaps_paid=failure.perhaps_paid,
         )
         return await self._outcome(place, event, "failed")
 

@@ -2,7 +2,8 @@
 
 Limits are of the run, not of the process: they hold across restarts and over several generators. A call is made when
 its worst case fits beside everything that the log tells of: what was answered, what is under way here and elsewhere,
-what failed and will be attempted again, and what was lost, which is taken at its worst. Two generators may decide in
+what failed and will be attempted again, and what was lost or failed after it may have been paid for, which is taken at
+its worst. Two generators may decide in
 the same moment without seeing each other: so near a limit each begins one call at a time, which is how far it can be
 exceeded. An endpoint that counts more tokens than it was allowed exceeds it too.
 """
@@ -120,7 +121,8 @@ class Limits:
         """Each limit with what is used, may be under way, goes together with this call, and this call's worst case."""
         ledger = progress.ledger
         kept = 0 if asked.again else ledger.retrying  # whatever was begun is to be finished, here and elsewhere
-        elsewhere = max(0, ledger.lost + ledger.open + kept - len(asked.under_way))  # and what a dead generator left
+        unknown = ledger.lost + ledger.perhaps_paid
+        elsewhere = max(0, unknown + ledger.open + kept - len(asked.under_way))  # and what a dead generator left
         if self.max_calls is not None:
             yield "--max-calls", self.max_calls, ledger.started, kept, len(asked.together), 1
         if self.max_tokens is not None:

@@ -12,6 +12,9 @@ from producers.breaker import Breaker
 from producers.concurrency import Concurrency
 from producers.explorer import Explorer
 from producers.rates import Bucket
+from schemas.events import Usage
+
+_SAID_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Pace:
         self._calls = None if options.rpm is None else Bucket(options.rpm)
         self._tokens = None if options.tpm is None else Bucket(options.tpm)
         self._not_before = 0.0
+        self._say = say
 
     def wait_s(self, tokens: int, now: float) -> float | None:
         """Seconds until a call that may take so many tokens may begin; None: not before one under way has ended."""
@@ -106,13 +110,12 @@ class Pace:
             case None:
                 self.breaker.abandon(probe=ticket.probe)
             case Answer():
-                if self._tokens is not None and outcome.usage is not None:
-                    used = outcome.usage.prompt_tokens + outcome.usage.completion_tokens
-                    self._tokens.give_back(ticket.tokens - used)
+                self._used(ticket, outcome.usage)
                 self.concurrency.ended(busy=False)
                 self.breaker.answered()
                 self._explore(ticket, outcome, now)
             case CallFailure():
+                self._used(ticket, outcome.usage)
                 self._failed(ticket, outcome, now)
 
     def _explore(self, ticket: Ticket, outcome: Answer | None, now: float) -> None:
@@ -128,14 +131,26 @@ class Pace:
         if self.explorer.level != level:
             self.concurrency.allow(self.explorer.level)
 
+    def _used(self, ticket: Ticket, usage: Usage | None) -> None:
+        """Give back what was taken and is known not to have been used."""
+        if self._tokens is not None and usage is not None:
+            self._tokens.give_back(ticket.tokens - usage.prompt_tokens - usage.completion_tokens)
+
     def _failed(self, ticket: Ticket, failure: CallFailure, now: float) -> None:
         busy = isinstance(failure, Transient) and failure.kind.busy
         self.concurrency.ended(busy=busy)
         if busy:
             self._explore(ticket, None, now)
         if failure.retry_after_s:
-            self._not_before = max(self._not_before, now + failure.retry_after_s)
+            self._hold(now, failure.retry_after_s, failure)
         if isinstance(failure, Transient) and failure.kind.broken:
             self.breaker.failed(now, probe=ticket.probe, error=str(failure))
         else:
             self.breaker.answered()
+
+    def _hold(self, now: float, seconds: float, failure: CallFailure) -> None:
+        """Begin no call for so long. It is said when that is a while, and longer than was said before."""
+        until = now + seconds
+        if seconds >= _SAID_S and until > max(now, self._not_before) + _SAID_S:
+            self._say(f"The endpoint asks to wait {seconds:.0f} s; no call begins until then ({failure})")
+        self._not_before = max(self._not_before, until)

@@ -1,6 +1,7 @@
 """Whether a failed request is attempted again, and after how long: by what kept it from being answered, with jitter.
 
-A request whose attempts are used up ends the generator, unless it is to go on for ever.
+A request whose attempts are used up ends the generator, unless it is to go on for ever, or it is this request that is
+at fault: others were answered meanwhile, or each of its answers was paid for and none could be read.
 """
 
 import random
@@ -50,12 +51,15 @@ class Retries:
         used_up = max(failures, breaker.failed_probes) >= self.attempts
         return not used_up and (failure.retry_after_s or 0.0) <= self.longest_asked_s
 
-    def final(self, failure: CallFailure, failures: int) -> CallFailure:
-        """What is raised for a failure that is not attempted again: it says why not."""
+    def final(self, failure: CallFailure, failures: int, *, others: bool = False) -> CallFailure:
+        """What is raised for a failure that is not attempted again: it says why not; `others` as in `again`."""
         if not isinstance(failure, Transient):
             return failure
-        if self.forever:
+        if (self.forever or others) and (self.forever or failure.kind is not Kind.RATE_LIMITED):
             text = f"{failure} This was attempt {failures}, and other requests were answered meanwhile."
+            return RequestRefused(text, status=failure.status)
+        if failure.kind is Kind.GARBLED and failure.usage is not None:
+            text = f"{failure} This was attempt {failures}; each was paid for, and nothing could be read from any."
             return RequestRefused(text, status=failure.status)
         if (failure.retry_after_s or 0.0) > self.longest_asked_s:
             text = f"{failure} It asks to wait {failure.retry_after_s:.0f} s: start again then."

@@ -17,7 +17,7 @@ from infra.record import Record
 from producers.progress import State
 from schemas.events import RunConfigured
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 class Covered(msgspec.Struct, frozen=True):

@@ -174,13 +174,22 @@ class CallAnswered(Event, frozen=True, kw_only=True):
 
 
 class CallFailed(Event, frozen=True, kw_only=True):
-    """An attempt at an LLM call ended without an answer."""
+    """An attempt at an LLM call ended without an answer that can be used.
+
+    usage          what the endpoint counted for it all the same; None: it says nothing
+    cost_usd       of that usage; None: not known
+    perhaps_paid   it says nothing, and may have been paid for none the less: it took too long, was cut off, or came in
+                   a form that nothing can be read from
+    """
 
     request_id: str
     attempt: Count
     error: str
     status: int | None
     retry: bool
+    usage: Usage | None = None
+    cost_usd: Amount | None = None
+    perhaps_paid: bool = False
 
 
 # -- generated -----------------------------------------------------------------------------------------------------

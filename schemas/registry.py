@@ -31,7 +31,7 @@ _ALL = (
     _spec(events.GenerationHalted, "run"),
     _spec(events.CallStarted, "calls", 2),
     _spec(events.CallAnswered, "calls", 2),
-    _spec(events.CallFailed, "calls"),
+    _spec(events.CallFailed, "calls", 2),
     _spec(events.InstructionsGenerated, "generated", 3),
     _spec(events.InstructionKept, "kept"),
     _spec(events.InstructionsRejected, "rejected"),

@@ -63,8 +63,14 @@ def _of_ngrams(data: Json) -> Json:
     return data | {"classifier": data["classifier"] | {"vectorizer": "tfidf", "model_sha256": None}}
 
 
+def _without_what_was_paid(data: Json) -> Json:
+    """Version 2 tells what a failed attempt took; before, nobody asked, and it counts for nothing."""
+    return data | {"usage": None, "cost_usd": None, "perhaps_paid": False}
+
+
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("CallAnswered", 1): _without_reasoning,
+    ("CallFailed", 1): _without_what_was_paid,
     ("CallStarted", 1): _without_kept_shown,
     ("ClassifierFitted", 1): _of_ngrams,
     ("InstructionJudged", 1): _read_as_at_first,

@@ -111,8 +111,8 @@ def priced(settings: Settings) -> bool:
 
 
 def spent(counts: Counts, *, priced: bool) -> str:
-    """What a run has cost so far; unknown before its first answer too, unless calls are `priced`."""
-    nothing_yet = not counts.calls.answered and not priced
+    """What a run has cost so far; unknown before its first call that took tokens too, unless calls are `priced`."""
+    nothing_yet = not counts.calls.answered and not counts.calls.failed_paid and not priced
     return dollars(None if nothing_yet else counts.cost.usd, counts.cost.known_usd)
 
 

@@ -123,11 +123,13 @@ def show_report(found: Report, *, priced: bool = False) -> None:
     from sedi.output import clock, console, dollars, percent, shown, spent, table
 
     out = console()
-    calls = found.calls
     lines = [
         ("mode", found.mode),
         ("first and last event", f"{clock(found.first_event_ms)}, {clock(found.last_event_ms)}"),
-        ("LLM calls", _listed(msgspec.structs.asdict(calls))),
+        (
+            "LLM calls",
+            _listed(msgspec.structs.asdict(found.calls)),
+        ),
         ("tokens", f"{_count(found.tokens.prompt)} prompt, {_count(found.tokens.completion)} completion"),
         ("cost", spent(found, priced=priced)),
         ("cost of a kept one", dollars(found.cost.usd_per_kept)),
@@ -200,7 +202,7 @@ def _part(number: int, share: float | None) -> str:
 
 
 def _listed(numbers: dict[str, int]) -> str:
-    return ", ".join(f"{number:,} {name}" for name, number in numbers.items()) or "none"
+    return ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in numbers.items()) or "none"
 
 
 def _in_brackets(numbers: dict[str, int]) -> str:

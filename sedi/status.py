@@ -13,6 +13,7 @@ from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, 
 if TYPE_CHECKING:
     from rich.console import Group
 
+    from consumers.counts import Calls
     from consumers.status import Status, Watch, WindowStatus
 
 
@@ -81,7 +82,7 @@ def _shown(found: Status, *, priced: bool = False) -> Group:
     lines = [
         ("last event", clock(found.last_event_ms)),
         ("behind", f"filter {found.lag.generations:,} generations, trainer {found.lag.untrained:,} kept rows"),
-        ("LLM calls", f"{found.calls.answered:,} answered, {found.calls.failed:,} failed, {found.calls.lost:,} lost"),
+        ("LLM calls", _calls(found.calls)),
         ("generated", f"{found.generated:,} in {found.generations:,} generations"),
         ("kept", f"{found.kept:,} ({percent(found.kept_share)}), {found.rejected_total:,} rejected"),
         ("per second", f"{rates.generated:.2f} generated, {rates.kept:.2f} kept, {rates.steps:.3f} steps"),
@@ -98,6 +99,12 @@ def _shown(found: Status, *, priced: bool = False) -> Group:
         parts.append(seed_table("Seeds with the lowest scores", found.lowest_seeds))
         parts.append(seed_table("Seeds with the highest scores", found.highest_seeds))
     return Group(*parts)
+
+
+def _calls(calls: Calls) -> str:
+    told = ((calls.failed_paid, "paid for"), (calls.perhaps_paid, "perhaps paid for"))
+    paid = ", ".join(f"{count:,} {what}" for count, what in told if count)
+    return f"{calls.answered:,} answered, {calls.failed:,} failed{f' ({paid})' if paid else ''}, {calls.lost:,} lost"
 
 
 def _window(window: WindowStatus | None) -> str:

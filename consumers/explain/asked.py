@@ -68,7 +68,15 @@ def _ended(event: CallAnswered | CallFailed, at: At, begun: Attempt | None) -> A
     started = None if begun is None else begun.started
     if isinstance(event, CallFailed):
         return Attempt(
-            attempt=event.attempt, outcome="failed", started=started, ended=at, error=event.error, status=event.status
+            attempt=event.attempt,
+            outcome="failed",
+            started=started,
+            ended=at,
+            error=event.error,
+            status=event.status,
+            usage=event.usage,
+            cost_usd=event.cost_usd,
+            perhaps_paid=event.perhaps_paid,
         )
     return Attempt(
         attempt=event.attempt,

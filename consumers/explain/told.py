@@ -44,7 +44,8 @@ class KeptShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt at a request. `none`: no outcome is on the log; an answer may have been paid for and lost."""
+    """One attempt at a request. `none`: no outcome is on the log; an answer may have been paid for and lost.
+    `perhaps_paid`: of one that failed, and the endpoint does not say what it took."""
 
     attempt: int
     outcome: Literal["answered", "failed", "none"]
@@ -57,6 +58,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     latency_s: float | None = None
     usage: Usage | None = None
     cost_usd: float | None = None
+    perhaps_paid: bool = False
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

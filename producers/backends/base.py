@@ -3,9 +3,10 @@
     BackendError
     └── CallFailure             one attempt ended without an answer that can be used
         ├── Transient           asking again may help: time-out, connection, 408, 409, 429, 5xx, a garbled body
-        ├── RequestRefused      this request will never be answered: 400, 413, 422
-        └── EndpointRefused     no request will be: 401, 402, 403, 404, 405
+        ├── RequestRefused      this request will never be answered: a content filter, too long, 400, 413, 422
+        └── EndpointRefused     no request will be: key, model, credit, however told; 401, 402, 403, 404, 405
 
+What an endpoint's error is about, `producers.backends.blame` decides.
 A backend makes exactly one attempt a call and never retries by itself, so that each attempt is on the ledger.
 """
 
@@ -84,18 +85,30 @@ class Answer:
 
 
 class CallFailure(BackendError):
-    """An attempt ended without an answer; `status` is the HTTP status if there was one.
+    """An attempt ended without an answer that can be used; `status` is the HTTP status if there was one.
 
-    `event_id` is that of the `CallFailed` which tells of it, once it is on the log.
+    usage          what the endpoint counted for it all the same, None where it says nothing
+    perhaps_paid   it says nothing, and may have been paid for none the less
+    event_id       of the `CallFailed` which tells of it, once it is on the log
     """
 
     retryable = False
     event_id: str | None = None
 
-    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        usage: Usage | None = None,
+        perhaps_paid: bool = False,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
+        self.usage = usage
+        self.perhaps_paid = perhaps_paid and usage is None
 
 
 class Kind(Enum):
@@ -132,8 +145,10 @@ class Transient(CallFailure):
         status: int | None = None,
         retry_after_s: float | None = None,
         kind: Kind | None = None,
+        usage: Usage | None = None,
+        perhaps_paid: bool = False,
     ) -> None:
-        super().__init__(message, status=status, retry_after_s=retry_after_s)
+        super().__init__(message, status=status, retry_after_s=retry_after_s, usage=usage, perhaps_paid=perhaps_paid)
         self.kind = kind or _kind_of(status)
 
 
@@ -143,14 +158,43 @@ def _kind_of(status: int | None) -> Kind:
             return Kind.UNREACHABLE
         case 429:
             return Kind.RATE_LIMITED
-        case 408 | 504:
+        case 408 | 504 | 524:
             return Kind.TIME_OUT
         case _:
             return Kind.SERVER_ERROR
 
 
+Reason = Literal["refused", "flagged", "too_long", "too_large"]
+"""Why a request is refused: the endpoint does not say more; it does not like what the prompt is about; the prompt, or
+the answer, is longer than can be taken."""
+
+
 class RequestRefused(CallFailure):
-    """The endpoint will not answer this request, however often it is asked."""
+    """The endpoint will not answer this request, or not so that it can be used, however often it is asked."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        usage: Usage | None = None,
+        perhaps_paid: bool = False,
+        reason: Reason = "refused",
+    ) -> None:
+        super().__init__(message, status=status, usage=usage, perhaps_paid=perhaps_paid)
+        self.reason = reason
+
+
+def too_large(limit: int, size: int | None, usage: Usage | None) -> RequestRefused:
+    """The failure that an answer of more than `limit` bytes is; `size`: so many, if they were counted."""
+    has = "more bytes than are read" if size is None else f"{size:,} bytes"
+    return RequestRefused(
+        f"The answer has {has}, and {limit:,} may be stored. If so long a one is wanted, raise SEDI_MAX_ANSWER_BYTES; "
+        "else ask for fewer tokens.",
+        usage=usage,
+        perhaps_paid=usage is None,
+        reason="too_large",
+    )
 
 
 class EndpointRefused(CallFailure):

@@ -1,14 +1,19 @@
 """Answers from any OpenAI-compatible endpoint: chat, plain completion, or chat with structured output.
 
-One `complete` is one HTTP request: the client's own retries are off. The key is sent to the endpoint and goes nowhere
-else; should the endpoint repeat it in an error, it is blotted out. A base URL of one's own never gets the key that
-OPENAI_API_KEY holds, only the one in the settings; an endpoint on this machine is reached past any proxy.
+One `complete` is one HTTP request: the client's own retries are off. No more of a response is read than a limit
+(`producers.backends.bounded`). An error is read in whatever shape it comes (`error_bodies`), also inside a 200, and one
+function decides what it is about (`blame`). What an answer that cannot be used has taken is told with its failure.
+
+The key is sent to the endpoint and goes nowhere else; should the endpoint repeat it in an error, it is blotted out. A
+base URL of one's own never gets the key that OPENAI_API_KEY holds, only the one in the settings; an endpoint on this
+machine is reached past any proxy.
 
 Not known here: whether an attempt that timed out was answered, and paid for, at the other end.
 """
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -17,6 +22,7 @@ import openai
 from openai.types import Completion
 from openai.types.chat import ChatCompletion
 
+from infra.masking import masked, secrets_of_url
 from infra.settings import Settings
 from producers.backends.base import (
     Answer,
@@ -27,15 +33,20 @@ from producers.backends.base import (
     Request,
     RequestRefused,
     Transient,
+    too_large,
 )
+from producers.backends.blame import Blame, blame
+from producers.backends.bounded import BodyTooLarge, BoundedClient
+from producers.backends.error_bodies import ErrorBody, error_in, read_error
 from producers.backends.openai_message import MessageText, message_text
+from producers.backends.waits import asked_wait
 from schemas.errors import ConfigurationError
 from schemas.events import Usage
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_REFUSES_REQUEST = (400, 413, 422)
-_REFUSES_ALL = (401, 402, 403, 404, 405)
 _SHOWN = 400  # characters of an endpoint's message that are kept
+_MOST_TOKENS = 10_000_000  # of a call; what counts more has not counted
+_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
 
 class OpenAIBackend:
@@ -51,14 +62,16 @@ class OpenAIBackend:
         max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens",
         name: str = "openai",
         connections: int = 256,
+        max_answer_bytes: int = 1024 * 1024,
     ) -> None:
         self._name = name
         self._model = model
         self._timeout_s = timeout_s
         self._max_tokens_field = max_tokens_field
+        self._max_answer_bytes = max_answer_bytes
         host = urlsplit(base_url).hostname if base_url else None
         if base_url and (not host or urlsplit(base_url).scheme not in ("http", "https")):
-            raise ConfigurationError(f"base_url is {shown_url(base_url)!r}; give one like http://127.0.0.1:8000/v1.")
+            raise ConfigurationError(f"base_url is {masked(base_url)!r}; give one like http://127.0.0.1:8000/v1.")
         try:
             self._client = openai.AsyncOpenAI(
                 base_url=base_url,
@@ -66,7 +79,7 @@ class OpenAIBackend:
                 api_key=api_key or ("none" if base_url else None),
                 timeout=timeout_s,
                 max_retries=0,
-                http_client=openai.DefaultAsyncHttpxClient(
+                http_client=BoundedClient(
                     trust_env=host not in _LOOPBACK,
                     timeout=timeout_s,
                     # As many are kept as there are calls at once: a new one for each call would cost more than it.
@@ -78,7 +91,8 @@ class OpenAIBackend:
                 "There is no key for OpenAI's endpoint. Set SEDI_API_KEY, or SEDI_BASE_URL for another endpoint."
             ) from error
         self._secrets = [key for key in (api_key, self._client.api_key) if key and key != "none"]
-        self._where = shown_url(str(self._client.base_url))
+        self._secrets += secrets_of_url(base_url or "")
+        self._where = masked(str(self._client.base_url)).partition("?")[0].rstrip("/")
 
     @classmethod
     def of(cls, settings: Settings) -> "OpenAIBackend":
@@ -93,6 +107,7 @@ class OpenAIBackend:
             api_key=settings.api_key.get_secret_value() if settings.api_key else None,
             timeout_s=settings.request_timeout_s,
             max_tokens_field=settings.max_tokens_field,
+            max_answer_bytes=settings.max_answer_bytes,
         )
 
     @property
@@ -115,20 +130,27 @@ class OpenAIBackend:
                 f"{self._where} did not answer within {self._timeout_s:g} s. If its answers take longer, raise "
                 "SEDI_REQUEST_TIMEOUT_S.",
                 kind=Kind.TIME_OUT,
+                perhaps_paid=not isinstance(error.__cause__, _NEVER_SENT),
             ) from error
+        except BodyTooLarge:
+            raise too_large(self._max_answer_bytes, None, None) from None
         except openai.APIStatusError as error:
             # The client's own error holds the request with its headers: it must not travel on.
-            raise self._refusal(error) from None
+            response = error.response
+            raise self._failure(error.status_code, read_error(response.text), response.headers) from None
         except openai.APIConnectionError as error:
             raise Transient(
                 f"{self._where} cannot be reached ({self._clean(str(error.__cause__ or error))}). Does it run? "
-                "Is SEDI_BASE_URL right?"
+                "Is SEDI_BASE_URL right?",
+                perhaps_paid=not isinstance(error.__cause__, _NEVER_SENT),
             ) from None
-        except (openai.OpenAIError, ValueError, TypeError) as error:
+        except (openai.OpenAIError, ValueError, TypeError, RecursionError) as error:
             raise Transient(
-                f"{self._where} sent a body that is no answer ({type(error).__name__}).", kind=Kind.GARBLED
+                f"{self._where} sent a body that is no answer ({type(error).__name__}).",
+                kind=Kind.GARBLED,
+                perhaps_paid=True,
             ) from None
-        return self._answer(body, time.monotonic() - started)
+        return self._read(body, time.monotonic() - started)
 
     async def close(self) -> None:
         await self._client.close()
@@ -148,6 +170,20 @@ class OpenAIBackend:
             }
         messages: Any = [{"role": message.role, "content": message.content} for message in request.messages]
         return await self._client.chat.completions.create(model=self._model, messages=messages, **options)
+
+    def _read(self, body: Any, latency_s: float) -> Answer:
+        """The answer that a body holds, or the failure that it tells of, with what it has taken."""
+        usage = _usage(getattr(body, "usage", None))
+        said = error_in(_json(body))
+        if isinstance(body, str) and body.strip():
+            said = read_error(body)
+        if said is not None:
+            raise self._failure(200, said, {}, usage)
+        try:
+            return self._answer(body, latency_s)
+        except Transient as failure:
+            failure.usage, failure.perhaps_paid = usage, usage is None
+            raise
 
     def _answer(self, body: Any, latency_s: float) -> Answer:
         """The client checks nothing of a body: what it hands out may lack any field, or be plain text."""
@@ -177,52 +213,56 @@ class OpenAIBackend:
             latency_s=latency_s,
         )
 
-    def _refusal(self, error: openai.APIStatusError) -> CallFailure:
-        status = error.status_code
-        said = f"{self._where} answered {status}: {self._clean(error.message)}"
-        if status in _REFUSES_REQUEST:
-            return RequestRefused(f"{said}. Does the model take these parameters?", status=status)
-        if error.code == "insufficient_quota":
-            return EndpointRefused(f"{said}. The account has no money left.", status=status)
-        if status in _REFUSES_ALL:
-            return EndpointRefused(f"{said}. Check SEDI_API_KEY, SEDI_MODEL and SEDI_BASE_URL.", status=status)
-        return Transient(said, status=status, retry_after_s=_retry_after(error))
+    def _failure(
+        self, status: int, said: ErrorBody, headers: Mapping[str, str], usage: Usage | None = None
+    ) -> CallFailure:
+        """The failure that an error is; one inside a 200 has the status that it tells of itself, if it does."""
+        told = (said.status or status) if status < 300 else status
+        text = self._clean(said.text).rstrip(". ") or "nothing that says why"
+        inside = "" if told == status else f" with an error {told} in its body"
+        text = f"{self._where} answered {status}{inside}: {text}"
+        match blame(told, said.codes, said.text):
+            case Blame.FLAGGED:
+                return RequestRefused(
+                    f"{text}. It does not like this prompt.", status=told, usage=usage, reason="flagged"
+                )
+            case Blame.TOO_LONG:
+                return RequestRefused(
+                    f"{text}. The request is too long for it.", status=told, usage=usage, reason="too_long"
+                )
+            case Blame.REQUEST:
+                return RequestRefused(f"{text}. Does the model take these parameters?", status=told, usage=usage)
+            case Blame.CREDIT:
+                return EndpointRefused(f"{text}. The account has no money left.", status=told, usage=usage)
+            case Blame.ENDPOINT:
+                return EndpointRefused(
+                    f"{text}. Check SEDI_API_KEY, SEDI_MODEL and SEDI_BASE_URL.", status=told, usage=usage
+                )
+            case Blame.PASSING | Blame.UNKNOWN:
+                wait = asked_wait({**said.headers, **headers}, time.time(), limited=told == 429)
+                garbled = told < 300
+                text = f"{text} (a body that holds no answer)" if garbled else text
+                failure = Transient(
+                    f"{text}.", status=told, retry_after_s=wait, usage=usage, kind=Kind.GARBLED if garbled else None
+                )
+                failure.perhaps_paid = usage is None and (garbled or failure.kind is Kind.TIME_OUT)
+                return failure
 
     def _clean(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
+        text = masked(text, self._secrets)
         return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
+def _json(body: Any) -> Any:
+    """A body as the JSON value that it came as; the client makes objects of any."""
+    if isinstance(body, list):
+        return [_json(part) for part in body]
+    return body.to_dict(warnings=False) if isinstance(body, openai.BaseModel) else body
+
+
 def _usage(usage: Any) -> Usage | None:
+    """What the endpoint counted; None when it does not say, or what no call can have taken."""
     counts = (getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None))
-    if not all(isinstance(count, int) and count >= 0 for count in counts):
+    if not all(type(count) is int and 0 <= count <= _MOST_TOKENS for count in counts):
         return None
     return Usage(prompt_tokens=counts[0], completion_tokens=counts[1])  # type: ignore[arg-type]
-
-
-def _retry_after(error: openai.APIStatusError) -> float | None:
-    """Seconds the endpoint asks to wait, given in milliseconds, seconds or as a date."""
-    from email.utils import parsedate_to_datetime
-
-    for header, divisor in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        value = error.response.headers.get(header)
-        if value is None:
-            continue
-        try:
-            return max(0.0, float(value) / divisor)
-        except ValueError:
-            pass
-        try:
-            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-        except ValueError:
-            continue
-    return None
-
-
-def shown_url(url: str) -> str:
-    """The URL without a user name, password or query, any of which may be a secret."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{host}{port}{parts.path}".rstrip("/")

@@ -6,9 +6,10 @@ for and nobody has it. Before that it is *open*: it is being made now, or its ge
 
     started = answered + failed + lost + open      (for a log that holds each call's start)
 
-Tokens and cost are the sums of what the answers say; how many answers do not say is counted beside them. What a lost
-call cost is not known. Events that stand twice on the log (same request, attempt and kind, which make the id) are
-dropped and counted.
+Tokens and cost are the sums of what answers say, and of what failed attempts say that they took all the same; how many
+do not say is counted beside them. What a lost call cost is not known, nor what a failed one did that is `perhaps_paid`:
+then the cost of all is not known either. Events that stand twice on the log (same request, attempt and kind, which make
+the id) are dropped and counted.
 
 It holds no more than what may still change: of each lane the requests of its last `WINDOW` generations, since a lane
 never works further ahead of its oldest unwritten generation than that; and, however old, those with an open attempt or
@@ -21,7 +22,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from schemas.events import CallAnswered, CallFailed, CallStarted, Event
+from schemas.events import CallAnswered, CallFailed, CallStarted, Event, Usage
 
 WINDOW = 1024
 """Generations of a lane, up to its newest, whose calls are remembered; a lane never has more under way."""
@@ -71,8 +72,11 @@ class Ledger(msgspec.Struct):
 
     repeated               answers beyond the first to the same request: paid twice
     repeated_cost_usd      what these say that they cost
-    prompt_tokens          of the answers that tell; `without_usage` counts those that do not
-    known_cost_usd         of the answers that tell; `without_cost` counts those that do not
+    prompt_tokens          of the answers that tell; `without_usage` counts those that do not; and of failed attempts
+    known_cost_usd         of the answers and failed attempts that tell; `without_cost` counts answers that do not, and
+                           failed attempts of which only the tokens are known
+    failed_paid            failed attempts that took tokens
+    perhaps_paid           failed attempts that may have been paid for and do not tell
     duplicates             events dropped because they stood twice
     lost                   attempts without an outcome that never will have one: their request went on without them
     open                   attempts without an outcome that may still be under way
@@ -91,6 +95,8 @@ class Ledger(msgspec.Struct):
     without_usage: int = 0
     known_cost_usd: float = 0.0
     without_cost: int = 0
+    failed_paid: int = 0
+    perhaps_paid: int = 0
     duplicates: int = 0
     lost: int = 0
     open: int = 0
@@ -114,7 +120,8 @@ class Ledger(msgspec.Struct):
                     self._answer(event)
             case CallFailed():
                 fresh = self._end(event, answered=False)
-                self.failed += fresh
+                if fresh:
+                    self._failure(event)
             case _:
                 return False
         self.duplicates += not fresh
@@ -122,12 +129,13 @@ class Ledger(msgspec.Struct):
 
     @property
     def cost_usd(self) -> float | None:
-        """What all answers cost together; None when one of them does not say. `known_cost_usd` is a lower bound."""
-        return None if self.without_cost else self.known_cost_usd
+        """What all calls cost together, but for lost ones; None when it is not known of one of them. `known_cost_usd`
+        is a lower bound."""
+        return None if self.without_cost or self.perhaps_paid else self.known_cost_usd
 
     @property
     def tokens(self) -> int:
-        """Tokens of the answers that tell."""
+        """Tokens of the answers and failed attempts that tell."""
         return self.prompt_tokens + self.completion_tokens
 
     def open_of(self, lane: str) -> int:
@@ -190,15 +198,24 @@ class Ledger(msgspec.Struct):
         if len(self.requests[event.request_id].answered) > 1:
             self.repeated += 1
             self.repeated_cost_usd += event.cost_usd or 0.0
-        if event.usage is None:
-            self.without_usage += 1
-        else:
-            self.prompt_tokens += event.usage.prompt_tokens
-            self.completion_tokens += event.usage.completion_tokens
-        if event.cost_usd is None:
+        self.without_usage += event.usage is None
+        self._spend(event.usage, event.cost_usd)
+
+    def _failure(self, event: CallFailed) -> None:
+        self.failed += 1
+        self.perhaps_paid += event.perhaps_paid
+        if event.usage is not None or event.cost_usd is not None:
+            self.failed_paid += 1
+            self._spend(event.usage, event.cost_usd)
+
+    def _spend(self, usage: Usage | None, cost_usd: float | None) -> None:
+        if usage is not None:
+            self.prompt_tokens += usage.prompt_tokens
+            self.completion_tokens += usage.completion_tokens
+        if cost_usd is None:
             self.without_cost += 1
         else:
-            self.known_cost_usd += event.cost_usd
+            self.known_cost_usd += cost_usd
 
     def _forget(self, lane: LaneState, newest: int) -> None:
         """Drop what is before the window that ends at `newest`, except requests that are not settled."""

@@ -16,6 +16,7 @@ from producers.backends.base import EndpointRefused, RequestRefused, Sampling, T
 from producers.backends.recorded import Faults, RecordedOptions
 from producers.generator import GenerateOptions
 from producers.limits import Limits
+from producers.pace import PaceOptions
 from producers.retries import Retries
 from schemas import ids
 from schemas.errors import ConfigurationError, RunError
@@ -34,7 +35,7 @@ from schemas.events import (
 )
 from schemas.seeds import SeedTask
 from tests.integration.producers.driver import SEEDS, Rig
-from tests.unit.producers.endpoint import chat, endpoint, error
+from tests.unit.producers.endpoint import Reply, chat, endpoint, error
 
 QUICK = Retries(first_pause_s=0.0, longest_pause_s=0.0)
 PRICES = {"usd_per_1m_prompt_tokens": 1.0, "usd_per_1m_completion_tokens": 2.0}
@@ -306,6 +307,48 @@ def test_a_refused_request_leaves_an_empty_generation_and_many_in_a_row_end_it(r
     empty = rig.records("generated")[1].decoded
     assert empty is not None
     assert empty.meta.causation_id in [record.id for record in rig.records("calls") if record.event]
+
+
+def test_an_answer_of_megabytes_and_a_flagged_prompt_cost_one_generation_each_also_over_a_restart(rig: Rig) -> None:
+    raw = "4. Instruction: Name a city.\n4. Input: <noinput>\n4. Output: Paris."
+    flagged = Reply({"error": {"message": "Your input was flagged", "code": 403, "metadata": {"reasons": ["x"]}}}, 403)
+    replies = [chat(raw), chat(raw + "word " * 920_000), flagged, chat(raw)]
+    with endpoint(*replies) as served:
+        to = {"backend": "openai", "base_url": served.url, "model": "tiny", **PRICES}
+        rig.generate(options(rig, None, Limits(max_generations=3)), **to)
+        summary = rig.generate(options(rig, None, Limits(max_generations=5)), **to)
+    assert (summary.generations, summary.calls, len(served.received)) == (2, 2, 5)
+    generations = rig.generations()
+    assert [len(generation.instructions) for generation in generations] == [1, 0, 0, 1, 1]
+    assert [part.reason for generation in generations for part in generation.unparsed] == ["too_large", "flagged"]
+    ledger = rig.ledger()
+    assert (ledger.answered, ledger.failed, ledger.failed_paid, ledger.tokens) == (3, 2, 1, 40)
+    assert summary.run_cost_usd == ledger.cost_usd == pytest.approx(4 * 13e-6)
+
+
+def test_what_unusable_answers_took_counts_for_the_limit_on_money(rig: Rig) -> None:
+    nothing = chat(None)
+    nothing.body["choices"] = []
+    with endpoint(nothing) as served:
+        asking, pace = Asking(sampling=Sampling(max_tokens=50)), PaceOptions(breaker_failures=1000)
+        summary = rig.generate(
+            options(rig, None, Limits(max_usd=1.7e-3), asking=asking, retries=Retries(200, 0.0, 0.0), pace=pace),
+            backend="openai", base_url=served.url, model="tiny", **PRICES,
+        )  # fmt: skip
+    failures = rig.events("calls", CallFailed)
+    assert "--max-usd" in summary.ended
+    assert len(failures) == len(served.received) > 3
+    assert all(event.cost_usd == pytest.approx(13e-6) for event in failures)
+    assert summary.run_cost_usd == pytest.approx(len(failures) * 13e-6)
+    assert summary.run_cost_usd <= 1.7e-3
+
+
+def test_a_wrong_key_that_is_told_as_400_ends_it_at_once(rig: Rig) -> None:
+    refused = Reply([{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key."}}], 400)
+    with endpoint(refused) as served, pytest.raises(EndpointRefused, match="API key not valid"):
+        rig.generate(options(rig, None, Limits(max_generations=9)), backend="openai", base_url=served.url, model="tiny")
+    assert (len(served.received), rig.generations()) == (1, [])
+    assert "API key not valid" in rig.events("calls", CallFailed)[0].error
 
 
 def test_a_wrong_key_ends_it_with_what_to_do_and_is_nowhere_on_the_log(rig: Rig) -> None:

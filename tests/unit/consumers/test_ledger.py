@@ -1,8 +1,9 @@
 """The ledger: started = answered + failed + lost + open, and each answer is paid for once."""
 
 from itertools import permutations
+from typing import Any
 
-from schemas.events import CallAnswered, RunStopped, Usage
+from schemas.events import CallAnswered, CallFailed, RunStopped, Usage
 from streams.core.ledger import Ledger
 from tests.unit.consumers.story import Story
 
@@ -91,6 +92,33 @@ def test_a_cost_is_unknown_as_soon_as_one_answer_does_not_say_it() -> None:
     assert ledger.cost_usd is None
     assert (ledger.known_cost_usd, ledger.without_cost) == (0.5, 1)
     assert Ledger().cost_usd == 0.0
+
+
+def failed(story: Story, attempt: int, **told: Any) -> CallFailed:
+    request_id = story.call(0, attempt=attempt).key
+    return CallFailed(request_id=request_id, attempt=attempt, error="no", status=200, retry=True, **told)
+
+
+def test_what_a_failed_attempt_took_counts_as_an_answers_does() -> None:
+    story = Story()
+    events = [
+        failed(story, 1, usage=Usage(prompt_tokens=7, completion_tokens=3), cost_usd=0.25),
+        failed(story, 2, usage=Usage(prompt_tokens=1, completion_tokens=1)),
+        failed(story, 3),
+    ]
+    ledger = folded(story)
+    for event in events:
+        ledger.apply(event, f"failed/{event.attempt}")
+    assert (ledger.failed, ledger.failed_paid, ledger.perhaps_paid) == (3, 2, 0)
+    assert (ledger.tokens, ledger.known_cost_usd, ledger.without_cost, ledger.cost_usd) == (12, 0.25, 1, None)
+
+
+def test_an_attempt_that_was_perhaps_paid_for_makes_the_cost_unknown_and_never_zero() -> None:
+    story = Story()
+    ledger, event = Ledger(), failed(story, 1, perhaps_paid=True)
+    assert ledger.apply(event, "failed/1") and not ledger.apply(event, "failed/1")
+    assert (ledger.perhaps_paid, ledger.failed_paid, ledger.cost_usd, ledger.known_cost_usd) == (1, 0, None, 0.0)
+    assert (ledger.without_cost, ledger.without_usage) == (0, 0)
 
 
 def test_tokens_are_summed_and_answers_without_usage_counted() -> None:

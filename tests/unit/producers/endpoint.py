@@ -1,10 +1,11 @@
 """A small OpenAI-compatible endpoint on loopback: it answers what it is told to, and keeps what it was sent."""
 
+import gzip
 import json
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -109,6 +110,60 @@ def endpoint(*replies: Reply) -> Iterator[Endpoint]:
     thread.start()
     try:
         yield served
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def endless(status: int = 200) -> Iterator[str]:
+    """Serve a body that goes on until the client has gone. Gives the base URL."""
+
+    def send(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        handler.send_header("content-type", "application/json")
+        handler.end_headers()
+        while True:
+            handler.wfile.write(b" " * 16_384)
+
+    with _served(send) as url:
+        yield url
+
+
+@contextmanager
+def zipped(body: Any) -> Iterator[str]:
+    """Serve a compressed body. Gives the base URL."""
+    raw = gzip.compress(json.dumps(body).encode())
+
+    def send(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-type", "application/json")
+        handler.send_header("content-encoding", "gzip")
+        handler.send_header("content-length", str(len(raw)))
+        handler.end_headers()
+        handler.wfile.write(raw)
+
+    with _served(send) as url:
+        yield url
+
+
+@contextmanager
+def _served(send: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            with suppress(OSError):  # the client has gone
+                send(self)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Tests print nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
     finally:
         server.shutdown()
         server.server_close()

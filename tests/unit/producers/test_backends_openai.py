@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from infra.settings import Settings
+from producers.backends import bounded
 from producers.backends.base import (
     Answer,
     CallFailure,
@@ -24,7 +25,7 @@ from producers.backends.base import (
 from producers.backends.openai import OpenAIBackend
 from schemas.errors import ConfigurationError
 from schemas.events import Usage
-from tests.unit.producers.endpoint import Endpoint, Reply, chat, completion, endpoint, error
+from tests.unit.producers.endpoint import Endpoint, Reply, chat, completion, endless, endpoint, error, zipped
 
 HELLO = Request(messages=(Message("system", "Be kind."), Message("user", "Hello?")))
 PLACE = Place("main", 0, 0, 1, "8c0c6a1e-0000-5000-8000-000000000000")
@@ -132,6 +133,107 @@ def test_a_status_says_whether_asking_again_may_help(reply: Reply, kind: type[Ca
     assert caught.value.status == reply.status
     assert caught.value.retryable is (kind is Transient)
     assert len(served.received) == 1, "the client retries nothing by itself"
+
+
+ANSWER = chat("Hi.").body
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        ({"error": {"code": 402, "message": "Insufficient credits"}}, EndpointRefused, 402),
+        ({"error": {"code": "429", "message": "Slow down"}}, Transient, 429),
+        ([{"error": {"code": 400, "message": "API key not valid."}}], EndpointRefused, 400),
+        ({"error": {"message": "Your input was flagged by moderation", "code": 403}}, RequestRefused, 403),
+        ({**ANSWER, "choices": [], "error": {"message": "overloaded"}}, Transient, 200),
+        ({**ANSWER, "choices": [{"error": {"code": 502, "message": "Cut off."}}]}, Transient, 502),
+        ("<html><title>Log in</title>", Transient, 200),
+    ],
+)
+def test_an_error_in_a_200_is_that_error(body: Any, kind: type[CallFailure], status: int) -> None:
+    page = isinstance(body, str)
+    reply = Reply(body, content_type="text/html" if page else "application/json")
+    with endpoint(reply) as served, pytest.raises(kind) as caught:
+        ask(served)
+    assert (type(caught.value), caught.value.status) == (kind, status)
+    wanted = Usage(prompt_tokens=7, completion_tokens=3) if "usage" in body else None
+    assert caught.value.usage == wanted
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (Reply({"error": "context length exceeded"}, 400), "answered 400: context length exceeded. The request is too"),
+        (Reply({"detail": [{"loc": ["body", "n"], "msg": "Extra inputs"}]}, 422), "answered 422: body.n: Extra inputs"),
+        (Reply([{"error": {"message": "API key not valid."}}], 400), "400: API key not valid. Check SEDI_API_KEY"),
+        (Reply("upstream timed out", 504, content_type="text/plain"), "answered 504: upstream timed out"),
+        (Reply("", 500), "answered 500: nothing that says why"),
+    ],
+)
+def test_what_an_endpoint_says_is_in_the_message_whatever_its_shape(reply: Reply, said: str) -> None:
+    with endpoint(reply) as served, pytest.raises(CallFailure) as caught:
+        ask(served)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": -1, "completion_tokens": 3},
+        {"prompt_tokens": 7, "completion_tokens": 10**12},
+        {"prompt_tokens": 7.5, "completion_tokens": 3},
+        {"prompt_tokens": True, "completion_tokens": 3},
+        {"prompt_tokens": 7},
+        [7, 3],
+        "7",
+    ],
+)
+def test_usage_that_cannot_be_is_unknown(usage: Any) -> None:
+    with endpoint(Reply({**ANSWER, "usage": usage})) as served:
+        assert ask(served).usage is None
+
+
+def test_what_an_answer_without_text_took_is_told_with_its_failure() -> None:
+    nothing = {**ANSWER, "choices": []}
+    with endpoint(Reply(nothing), Reply({**nothing, "usage": None})) as served:
+        with pytest.raises(Transient) as told:
+            ask(served)
+        with pytest.raises(Transient) as untold:
+            ask(served)
+    assert (told.value.usage, told.value.perhaps_paid) == (Usage(prompt_tokens=7, completion_tokens=3), False)
+    assert (untold.value.usage, untold.value.perhaps_paid) == (None, True)
+
+
+def test_what_was_never_sent_was_not_paid_for_and_a_time_out_perhaps_was() -> None:
+    with endpoint(Reply({}, delay_s=0.5)) as served, pytest.raises(Transient) as late:
+        ask(served, timeout_s=0.1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    with pytest.raises(Transient) as away:
+        ask(url)
+    with endpoint(error(429)) as served, pytest.raises(Transient) as busy:
+        ask(served)
+    assert [caught.value.perhaps_paid for caught in (late, away, busy)] == [True, False, False]
+
+
+@pytest.mark.parametrize(("status", "kind"), [(200, RequestRefused), (500, Transient)])
+def test_a_body_without_end_is_given_up_at_a_limit(
+    status: int, kind: type[CallFailure], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded.BoundedClient.__init__, "__kwdefaults__", {"most_bytes": 300_000})
+    with endless(status) as url, pytest.raises(kind) as caught:
+        ask(url, timeout_s=20.0)
+    assert isinstance(caught.value, RequestRefused) == (getattr(caught.value, "reason", "") == "too_large")
+
+
+def test_a_compressed_body_counts_as_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded.BoundedClient.__init__, "__kwdefaults__", {"most_bytes": 300_000})
+    large, small = (chat("x" * size).body for size in (1_000_000, 1_000))
+    with zipped(large) as url, pytest.raises(RequestRefused, match="more bytes than are read"):
+        ask(url)
+    with zipped(small) as url:
+        assert len(ask(url).raw) == 1_000
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import cast
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
-from infra.log import LogWriter
+from infra.log import LogWriter, NotWritable
+from infra.record import Record
 from producers.backends.base import (
     Answer,
     CallFailure,
@@ -27,7 +29,7 @@ from producers.retries import Retries
 from producers.worst import Asked, Prices
 from schemas import ids
 from schemas.errors import RunError
-from schemas.events import CallAnswered, CallFailed, CallStarted, Usage
+from schemas.events import CallAnswered, CallFailed, CallStarted, Event, Usage
 from tests.unit.producers.memory_log import MemoryLog, configured
 
 GENERATION = ids.generation_id("main", 0)
@@ -402,3 +404,58 @@ def test_a_broken_cluster_is_told_to_all_who_wait() -> None:
         return await asyncio.gather(*(made.ask(CAUSE, step, REQUEST) for step in range(9)), return_exceptions=True)
 
     assert {str(error) for error in asyncio.run(many())} == {"the cluster is gone"}
+
+
+def test_an_answer_that_is_too_large_is_refused_with_its_usage_and_never_stored() -> None:
+    log = MemoryLog()
+    large = replace(HI, raw="é" * 600_000)
+    with pytest.raises(RequestRefused, match="1,200,000 bytes, and 1,048,576 may be stored") as caught:
+        ask(caller(log, Scripted(log, large), prices=Prices(1.0, 2.0)))
+    assert caught.value.reason == "too_large"
+    (failed,) = log.events(CallFailed)
+    assert (failed.usage, failed.cost_usd, failed.perhaps_paid, failed.retry) == (HI.usage, 13e-6, False, False)
+    assert log.events(CallAnswered) == []
+
+
+def test_an_answer_that_the_cluster_does_not_take_is_refused_with_its_usage() -> None:
+    class Small(MemoryLog):
+        def send(self, event: Event, **told: Any) -> Record:
+            if isinstance(event, CallAnswered):
+                raise NotWritable("too large")
+            return super().send(event, **told)
+
+    log = Small()
+    with pytest.raises(RequestRefused, match="SEDI_MAX_ANSWER_BYTES"):
+        ask(caller(log, Scripted(log, HI)))
+    assert [failed.usage for failed in log.events(CallFailed)] == [HI.usage]
+
+
+def test_what_a_failed_attempt_took_is_on_the_ledger_and_what_it_may_have_taken_is_unknown() -> None:
+    log = MemoryLog()
+    outcomes = (
+        Transient("no text", kind=Kind.GARBLED, usage=HI.usage),
+        Transient("slow", kind=Kind.TIME_OUT, perhaps_paid=True),
+        HI,
+    )
+    ask(caller(log, Scripted(log, *outcomes), prices=Prices(1.0, 2.0)))
+    told = [(event.usage, event.cost_usd, event.perhaps_paid) for event in log.events(CallFailed)]
+    assert told == [(HI.usage, 13e-6, False), (None, None, True)]
+    ledger = log.refresh(Progress("main", configured())).ledger
+    assert (ledger.tokens, ledger.known_cost_usd, ledger.cost_usd) == (20, 26e-6, None)
+
+
+def test_a_request_whose_answers_are_paid_for_and_unreadable_is_given_up_alone() -> None:
+    log = MemoryLog()
+    garbled = [Transient("no text", kind=Kind.GARBLED, usage=HI.usage)] * 3
+    with pytest.raises(RequestRefused, match="nothing could be read"):
+        ask(caller(log, Scripted(log, *garbled)))
+
+
+@pytest.mark.parametrize(("status", "kind"), [(500, RequestRefused), (429, Transient)])
+def test_a_request_that_keeps_failing_while_others_are_answered_is_given_up_alone(
+    status: int, kind: type[CallFailure]
+) -> None:
+    failure = Transient("no", status=status)
+    final = QUICK.final(failure, 3, others=True)
+    assert type(final) is kind
+    assert type(QUICK.final(failure, 3)) is Transient

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
+
+import pytest
 
 from infra.log import LogWriter
 from infra.settings import Settings
 from producers.asking import Asking, style_of
-from producers.backends.base import Answer, Place, Request, Transient
+from producers.backends.base import Answer, CallFailure, Place, Request, RequestRefused, Transient
 from producers.calls import Caller
 from producers.lane import Lane
 from producers.limits import Limits
@@ -44,14 +47,19 @@ class Faulty:
 
     name, model = "faulty", "tiny"
 
-    def __init__(self, fails: Callable[[Place], bool] = lambda _: False) -> None:
-        self.fails = fails
+    def __init__(
+        self,
+        fails: Callable[[Place], bool] = lambda _: False,
+        failure: CallFailure | None = None,
+        instead: Callable[[Place], Answer | None] = lambda _: None,
+    ) -> None:
+        self.fails, self.failure, self.instead = fails, failure or Transient("busy", status=503), instead
 
     async def complete(self, request: Request, place: Place) -> Answer:
         await asyncio.sleep(0)
         if self.fails(place):
-            raise Transient("busy", status=503)
-        return answered(place.number)
+            raise self.failure
+        return self.instead(place) or answered(place.number)
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -85,14 +93,20 @@ class Filtered:
 
 
 def run_lane(
-    log: MemoryLog, backend: Faulty, limits: Limits, *, reader: Filtered | None = None, in_flight: int = 8
+    log: MemoryLog,
+    backend: Faulty,
+    limits: Limits,
+    *,
+    reader: Filtered | None = None,
+    in_flight: int = 8,
+    max_answer_bytes: int = 1024 * 1024,
 ) -> tuple[Lane, Caller]:
     run = configured()
     reader = reader or Filtered(log, run, 0, lambda _: 1.0)
     caller = Caller(
         backend=backend, writer=cast(LogWriter, log), refresh=reader.refresh, may_call=limits.may_call, prices=Prices(),
         retries=Retries(first_pause_s=0.0, longest_pause_s=0.0), pace=Pace(PaceOptions(), in_flight),
-        known=reader.progress,
+        known=reader.progress, max_answer_bytes=max_answer_bytes,
     )  # fmt: skip
     style = style_of(Asking(), Settings(backend="openai", model="tiny", api="chat"))
     lane = Lane(
@@ -173,3 +187,52 @@ def test_a_budget_that_ends_leaves_generations_that_a_larger_one_finishes_first_
             assert numbers(log) == list(range(unfinished)), "the one call that was left was the one that was due"
     assert numbers(log) == list(range(paid + 3))
     assert len({event.request_id for event in log.events(CallAnswered)}) == paid + 3
+
+
+def reasons(log: MemoryLog) -> dict[int, str]:
+    """Of the generations that were written empty."""
+    generations = log.events(InstructionsGenerated)
+    return {event.number: event.unparsed[0].reason for event in generations if not event.instructions}
+
+
+def test_prompts_that_are_flagged_are_written_empty_with_their_reason_and_the_lane_goes_on() -> None:
+    log = MemoryLog()
+    flagged = RequestRefused("Your input was flagged", status=403, reason="flagged")
+    run_lane(log, Faulty(lambda place: place.number in range(2, 12), flagged), Limits(max_generations=15), in_flight=1)
+    assert numbers(log) == list(range(15))
+    assert reasons(log) == dict.fromkeys(range(2, 12), "flagged")
+    assert [event.attempt for event in log.events(CallStarted)] == [1] * 15
+    run_lane(log, Faulty(), Limits(max_generations=16), in_flight=1)
+    assert numbers(log) == list(range(16)), "a start after it asks nothing again"
+
+
+def test_requests_that_are_refused_without_a_word_about_the_prompt_end_the_lane_and_a_start_goes_on() -> None:
+    log = MemoryLog()
+    refused = RequestRefused("bad parameter", status=400)
+    with pytest.raises(RequestRefused):
+        run_lane(log, Faulty(lambda _: True, refused), Limits(max_generations=9), in_flight=1)
+    assert reasons(log) == dict.fromkeys(range(3), "refused")
+    run_lane(log, Faulty(), Limits(max_generations=9), in_flight=1)
+    assert numbers(log) == list(range(9))
+
+
+def large(place: Place, size: int) -> Answer | None:
+    answer = answered(place.number)
+    return replace(answer, raw=answer.raw + "word " * (size // 5)) if place.number == 1 else None
+
+
+def test_an_answer_that_is_too_large_costs_its_generation_and_is_not_asked_for_again() -> None:
+    log = MemoryLog()
+    run_lane(log, Faulty(instead=lambda place: large(place, 4_600_000)), Limits(max_generations=4), in_flight=1)
+    assert (numbers(log), reasons(log)) == ([0, 1, 2, 3], {1: "too_large"})
+    assert len(log.events(CallStarted)) == 4
+    ledger = log.refresh(Progress("main", configured())).ledger
+    assert (ledger.failed_paid, ledger.tokens) == (1, 80)
+
+
+def test_an_answer_on_the_ledger_that_makes_too_large_a_generation_is_no_wall() -> None:
+    log = MemoryLog()
+    backend = Faulty(instead=lambda place: large(place, 4_600_000))
+    run_lane(log, backend, Limits(max_generations=3), in_flight=1, max_answer_bytes=2**30)
+    assert (numbers(log), reasons(log)) == ([0, 1, 2], {1: "too_large"})
+    assert len(log.events(CallAnswered)) == 3

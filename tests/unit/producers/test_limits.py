@@ -52,6 +52,16 @@ def test_spending_that_is_not_known_ends_generation_rather_than_the_limit() -> N
     assert "cannot be held" in str(Limits(max_usd=1.0).reached(spent(0.1, unknown=1)))
 
 
+def test_a_call_that_was_perhaps_paid_for_counts_at_its_worst_and_does_not_end_generation() -> None:
+    made = spent(0.5)
+    made.ledger.perhaps_paid = 2
+    call = Worst(100, 0.125)
+    asked = Asked(call, again=False, under_way=(), together=(), largest=Worst(100, 0.25))
+    assert Limits(max_usd=1.125).reached(made) is None
+    assert Limits(max_usd=1.125).may_call(made, asked) is None
+    assert "0.5 may be under way" in str(Limits(max_usd=1.1).may_call(made, asked))
+
+
 def test_a_limit_on_spending_needs_prices() -> None:
     with pytest.raises(ConfigurationError, match="SEDI_USD_PER_1M_PROMPT_TOKENS"):
         Limits(max_usd=1.0).check(Policy(), priced=False)

@@ -138,3 +138,17 @@ def test_only_what_tells_of_a_full_endpoint_shrinks_and_only_what_tells_of_a_bro
     assert after(Transient("gone")) == (4, True)
     assert after(Transient("garbled", kind=Kind.GARBLED)) == (4, True)
     assert after(EndpointRefused("key", status=401)) == (4, False)
+
+
+def test_a_wait_that_the_endpoint_asks_for_is_said_once() -> None:
+    said: list[str] = []
+    pace = Pace(PaceOptions(), 4, said.append)
+    tickets = [pace.begin(1, 0.0) for _ in range(3)]
+    for ticket in tickets:
+        pace.end(ticket, Transient("slow down", status=429, retry_after_s=40.0), 1.0)
+    assert said == ["The endpoint asks to wait 40 s; no call begins until then (slow down)"]
+    assert pace.wait_s(1, 11.0) == pytest.approx(30.0)
+    pace.end(pace.begin(1, 60.0), Transient("slow down", status=429, retry_after_s=1.0), 60.0)
+    assert len(said) == 1, "a short one is not worth a line"
+    pace.end(pace.begin(1, 90.0), Transient("slow down", status=429, retry_after_s=20.0), 90.0)
+    assert len(said) == 2

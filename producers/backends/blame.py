@@ -1,0 +1,167 @@
+"""Whose fault an endpoint's refusal is: one function of its status, its codes and what it says.
+
+Statuses are not enough. A wrong key comes as 400 (Gemini), an account without money as 400 (Anthropic) or 429 (OpenAI),
+a prompt that was flagged as 403 (OpenRouter), one that is too long as 429 (OpenAI, Groq) or 500, and all of them inside
+a 200. So codes are asked first, then words, then the status. Words are only looked for where a status leaves it open:
+an endpoint that is overloaded is that, whatever its page says.
+"""
+
+import re
+from collections.abc import Sequence
+from enum import Enum
+
+
+class Blame(Enum):
+    """What an error is about.
+
+    FLAGGED      this prompt, or the answer to it: a content filter
+    TOO_LONG     this prompt: it does not fit into the model's context or what the endpoint takes
+    REQUEST      this request, as far as the endpoint says; it may be all like it
+    CREDIT       the account: it has no money left
+    ENDPOINT     the key, the model or the URL: no request will be answered
+    PASSING      the moment: there are too many, it is overloaded, it took too long
+    UNKNOWN      nothing says
+    """
+
+    FLAGGED = "flagged"
+    TOO_LONG = "too_long"
+    REQUEST = "request"
+    CREDIT = "credit"
+    ENDPOINT = "endpoint"
+    PASSING = "passing"
+    UNKNOWN = "unknown"
+
+
+_CODES: dict[str, Blame] = (
+    dict.fromkeys(
+        (
+            "content_filter", "content_filtered", "content_policy_violation", "contentpolicyviolationerror",
+            "moderation", "moderation_blocked", "moderation_error", "responsibleaipolicyviolation", "invalid_prompt",
+            "safety", "prohibited_content", "data_inspection_failed", "datainspectionfailed", "sensitive_content",
+            "input_flagged",
+        ),
+        Blame.FLAGGED,
+    )
+    | dict.fromkeys(
+        (
+            "context_length_exceeded", "contextwindowexceedederror", "exceed_context_size_error", "request_too_large",
+            "string_above_max_length", "max_tokens_exceeded",
+        ),
+        Blame.TOO_LONG,
+    )
+    | dict.fromkeys(
+        (
+            "insufficient_quota", "insufficient_credits", "insufficient_balance", "insufficient_funds",
+            "billing_hard_limit_reached", "billing_not_active", "billing_error", "budget_exceeded", "arrearage",
+            "payment_required", "credit_exhausted",
+        ),
+        Blame.CREDIT,
+    )
+    | dict.fromkeys(
+        (
+            "invalid_api_key", "incorrect_api_key", "api_key_invalid", "missing_api_key", "authentication_error",
+            "authenticationerror", "invalid_authentication", "unauthenticated", "unauthorized", "auth_error",
+            "permission_error", "permissiondeniederror", "permission_denied", "access_denied",
+            "key_model_access_denied",
+            "token_not_found_in_db", "expired_key", "account_deactivated", "access_terminated",
+            "model_not_found", "notfounderror", "not_found_error", "deploymentnotfound", "model_not_supported",
+            "unsupported_country_region_territory", "invalid_organization", "not_supported_error",
+        ),
+        Blame.ENDPOINT,
+    )
+    | dict.fromkeys(
+        (
+            "overloaded_error", "engine_overloaded", "engine_overloaded_error", "rate_limit_exceeded",
+            "rate_limit_error", "ratelimiterror", "rate_limit_reached", "tokens_exceeded", "requests",
+            "tokens", "server_error", "api_error", "internal_server_error", "internal_error",
+            "internalservererror", "service_unavailable", "serviceunavailableerror", "unavailable",
+            "unavailable_error", "timeout", "timeout_error", "apitimeouterror", "deadline_exceeded",
+            "resource_exhausted", "capacity_exceeded",
+        ),
+        Blame.PASSING,
+    )
+)  # fmt: skip
+
+_FLAGGED = re.compile(
+    r"\bflagged\b|content[ _-]?(management |moderation |safety )?(policy|policies|filter)|content filtering|"
+    r"usage (polic|guideline)|safety (system|filter|settings|guidelines)|"
+    r"(input|output|prompt|text|data)[^.]{0,40}(inappropriate|prohibited|unsafe|harmful) content|"
+    r"violat\w* [^.]{0,60}polic|blocked by [^.]{0,40}(moderation|safety)",
+    re.IGNORECASE,
+)
+_ACCOUNT = re.compile(
+    r"(account|organi[sz]ation|project|user|access) (has been|was|is) [^.]{0,30}(deactivat|terminat|"
+    r"suspend|disabled|banned|blocked)|(location|country|region)[^.]{0,30} not supported",
+    re.IGNORECASE,
+)
+_TOO_LONG = re.compile(
+    r"context[ _-]?(length|window|size)|maximum (context|input|prompt|number of tokens)|"
+    r"(prompt|input|request|messages?) ((is|are|was) )?too (long|large|big)|"
+    r"(input|prompt) (token count|length)[^.]{0,60}exceed|too many (input )?tokens|reduce the length of",
+    re.IGNORECASE,
+)
+_CREDIT = re.compile(
+    r"credit balance|insufficient (credit|balance|fund|quota)|(out of|no|not enough|more) (credit|balance|fund)s?\b|"
+    r"check your plan and billing|exceeded your current quota|payment required|budget has been exceeded|"
+    r"billing (hard limit|is not|not active|details)|account is not active|spend(ing)? limit",
+    re.IGNORECASE,
+)
+_KEY = re.compile(
+    r"\b(invalid|incorrect|wrong|missing|expired|unknown|no|bad|malformed|revoked|disabled)( virtual| openai)? "
+    r"(api|access|auth|authentication)?[ _-]?(key|token|credentials?)\b(?! count)|"
+    r"\b(api|access|auth)?[ _-]?key [^.]{0,30}(not valid|invalid|incorrect|not found|expired|missing|required|"
+    r"limit exceeded|disabled|revoked|wrong)|\bno auth\b|unauthori[sz]ed|not authori[sz]ed|"
+    r"authentication (failed|fails|error|required)|"
+    r"(don't|do not|does not|doesn't) have (access|permission)|permission denied|no permission|access denied",
+    re.IGNORECASE,
+)
+_MODEL = re.compile(
+    r"model\b.{0,120}?(does not exist|doesn't exist|not found|is not (available|supported|a valid)|not a valid model|"
+    r"is unknown)|not a valid model|(invalid|unknown|no such|unsupported) model\b|deployment [^.]{0,40}does not exist|"
+    r"no endpoints found",
+    re.IGNORECASE,
+)
+_PASSING = re.compile(
+    r"overloaded|rate[ _-]?limit|too many requests|(try|retry) again|temporarily|(service|server) (is )?unavailable|"
+    r"timed out|time-?out|loading model|at capacity|queue is full|currently busy|server is busy|internal server error",
+    re.IGNORECASE,
+)
+_RETRY = re.compile(r"(retry|try again) (in|after)\b", re.IGNORECASE)
+
+_PASSES = (408, 409, 420, 425, 429, 498, 499)
+_OF_ALL = (401, 403, 404, 405, 407, 410)
+_VAGUE = ("requests", "tokens", "api_error", "server_error", "internal_error", "notfounderror", "not_found_error")
+
+
+def blame(status: int | None, codes: Sequence[str], message: str) -> Blame:
+    """What an error is about.
+
+    status    the HTTP status, that of a 200 included; None: there was none
+    codes     what the endpoint names it by: its `code`, `type`, `status` (`producers.backends.error_bodies`)
+    message   what it says
+    """
+    failed = status if status is not None and status >= 300 else None
+    lowered = [code.lower() for code in codes]
+    named = {_CODES[code] for code in lowered if code in _CODES}
+    sure = {_CODES[code] for code in lowered if code in _CODES and code not in _VAGUE}
+    moment = failed is not None and (failed in _PASSES or failed >= 500)
+    # The same words mean a day's quota at one endpoint and a minute's at another, which then says when to come back.
+    spent = bool(_CREDIT.search(message)) and (not moment or (failed == 429 and not _RETRY.search(message)))
+    rules = (
+        (Blame.FLAGGED in sure, Blame.FLAGGED),
+        (Blame.TOO_LONG in sure, Blame.TOO_LONG),
+        (Blame.CREDIT in sure or failed == 402, Blame.CREDIT),
+        (Blame.ENDPOINT not in sure and bool(_TOO_LONG.search(message)), Blame.TOO_LONG),
+        (moment and Blame.ENDPOINT in sure, Blame.ENDPOINT),
+        (spent and Blame.PASSING not in sure, Blame.CREDIT),
+        (moment or Blame.PASSING in sure, Blame.PASSING),
+        (bool(_ACCOUNT.search(message)), Blame.ENDPOINT),
+        (bool(_FLAGGED.search(message)), Blame.FLAGGED),
+        (bool(_KEY.search(message)), Blame.ENDPOINT),
+        (Blame.ENDPOINT in named or bool(_MODEL.search(message)) or failed in _OF_ALL, Blame.ENDPOINT),
+        (Blame.PASSING in named or bool(_PASSING.search(message)), Blame.PASSING),
+        (failed == 413, Blame.TOO_LONG),
+        (failed is not None and failed < 400, Blame.ENDPOINT),
+        (failed is not None or "invalid_request_error" in lowered, Blame.REQUEST),
+    )
+    return next((kind for holds, kind in rules if holds), Blame.UNKNOWN)

@@ -1,0 +1,197 @@
+"""Whose fault a refusal is, by what real endpoints send; and what they say is read, whatever form it has."""
+
+import json
+from typing import Any
+
+import pytest
+
+from producers.backends.blame import Blame, blame
+from producers.backends.error_bodies import error_in, read_error
+
+
+def openai(message: str, type: str | None = "invalid_request_error", code: Any = None, **more: Any) -> dict[str, Any]:
+    return {"error": {"message": message, "type": type, "param": None, "code": code, **more}}
+
+
+def openrouter(code: int, message: str, **metadata: Any) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message, "metadata": metadata}}
+
+
+def gemini(code: int, message: str, status: str, *details: Any) -> list[dict[str, Any]]:
+    return [{"error": {"code": code, "message": message, "status": status, "details": list(details)}}]
+
+
+QUOTA = "You exceeded your current quota, please check your plan and billing details."
+LENGTH = "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens."
+
+SENT: list[tuple[str, int, Any, Blame]] = [
+    # OpenAI
+    ("openai key", 401, openai("Incorrect API key provided: x.", code="invalid_api_key"), Blame.ENDPOINT),
+    ("openai country", 403, openai("Country, region, or territory not supported", "request_forbidden"), Blame.ENDPOINT),
+    ("openai model", 404, openai("The model `m` does not exist or you do not have access.", code="model_not_found"),
+     Blame.ENDPOINT),
+    ("openai quota", 429, openai(QUOTA, "insufficient_quota", "insufficient_quota"), Blame.CREDIT),
+    ("openai quota without a code", 429, openai(QUOTA, None), Blame.CREDIT),
+    ("openai hard limit", 400, openai("Billing hard limit has been reached", code="billing_hard_limit_reached"),
+     Blame.CREDIT),
+    ("openai rate", 429, openai("Rate limit reached for m on requests per min. Limit: 3 / min.", "requests",
+                                "rate_limit_exceeded"), Blame.PASSING),
+    ("openai never fits", 429, openai("Request too large for m on tokens per min (TPM): Limit 10, Requested 20.",
+                                      "tokens", "rate_limit_exceeded"), Blame.TOO_LONG),
+    ("openai length", 400, openai(LENGTH, code="context_length_exceeded"), Blame.TOO_LONG),
+    ("openai flagged", 400, openai("Invalid prompt: your prompt was flagged as potentially violating our usage policy.",
+                                   code="invalid_prompt"), Blame.FLAGGED),
+    ("openai parameter", 400, openai("Unsupported parameter: 'max_tokens' is not supported with this model.",
+                                     code="unsupported_parameter"), Blame.REQUEST),
+    ("openai server", 500, openai("The server had an error while processing your request.", "server_error"),
+     Blame.PASSING),
+    ("openai account", 403, openai("Your account has been deactivated for violating our usage policies.",
+                                   code="account_deactivated"), Blame.ENDPOINT),
+    # Anthropic
+    ("anthropic credit", 400, openai("Your credit balance is too low to access the Anthropic API."), Blame.CREDIT),
+    ("anthropic key", 401, openai("invalid x-api-key", "authentication_error"), Blame.ENDPOINT),
+    ("anthropic permission", 403, openai("Your API key does not have permission.", "permission_error"), Blame.ENDPOINT),
+    ("anthropic length", 400, openai("prompt is too long: 210000 tokens > 200000 maximum"), Blame.TOO_LONG),
+    ("anthropic size", 413, openai("Request exceeds the maximum size", "request_too_large"), Blame.TOO_LONG),
+    ("anthropic filter", 400, openai("Output blocked by content filtering policy"), Blame.FLAGGED),
+    ("anthropic busy", 529, openai("Overloaded", "overloaded_error"), Blame.PASSING),
+    # Gemini
+    ("gemini key", 400, gemini(400, "API key not valid. Please pass a valid API key.", "INVALID_ARGUMENT"),
+     Blame.ENDPOINT),
+    ("gemini old key", 400, gemini(400, "It is over.", "INVALID_ARGUMENT", {"reason": "API_KEY_INVALID"}),
+     Blame.ENDPOINT),
+    ("gemini place", 400, gemini(400, "User location is not supported for the API use.", "FAILED_PRECONDITION"),
+     Blame.ENDPOINT),
+    ("gemini minute", 429, gemini(429, QUOTA + " Please retry in 12s.", "RESOURCE_EXHAUSTED"), Blame.PASSING),
+    ("gemini busy", 503, gemini(503, "The model is overloaded. Please try again later.", "UNAVAILABLE"), Blame.PASSING),
+    ("gemini length", 400, gemini(400, "The input token count (9) exceeds the maximum number of tokens allowed (8).",
+                                  "INVALID_ARGUMENT"), Blame.TOO_LONG),
+    # OpenRouter
+    ("openrouter flagged", 403, openrouter(403, "Your input was flagged by moderation", reasons=["violence"]),
+     Blame.FLAGGED),
+    ("openrouter flagged in few words", 403, openrouter(403, "No.", reasons=["violence"], flagged_input="…"),
+     Blame.FLAGGED),
+    ("openrouter limit", 403, openrouter(403, "Key limit exceeded (total limit)."), Blame.ENDPOINT),
+    ("openrouter credit", 402, openrouter(402, "This request requires more credits, or fewer max_tokens."),
+     Blame.CREDIT),
+    ("openrouter model", 400, openrouter(400, "x/y is not a valid model ID"), Blame.ENDPOINT),
+    ("openrouter none", 404, openrouter(404, "No endpoints found matching your data policy"), Blame.ENDPOINT),
+    ("openrouter upstream", 502, openrouter(502, "Provider returned error"), Blame.PASSING),
+    ("openrouter in a 200", 200, openrouter(429, "Rate limit exceeded: free-models-per-min."), Blame.PASSING),
+    ("openrouter credit in a 200", 200, openrouter(402, "Insufficient credits"), Blame.CREDIT),
+    # vLLM, llama.cpp, Ollama
+    ("vllm length", 400, {"object": "error", "message": LENGTH, "type": "BadRequestError", "code": 400},
+     Blame.TOO_LONG),
+    ("vllm model", 404, {"object": "error", "message": "The model `m` does not exist.", "type": "NotFoundError",
+                         "code": 404}, Blame.ENDPOINT),
+    ("vllm key", 401, {"error": "Unauthorized"}, Blame.ENDPOINT),
+    ("llama.cpp loads", 503, openai("Loading model", "unavailable_error", 503), Blame.PASSING),
+    ("llama.cpp length", 400, openai("the request exceeds the available context size, try increasing it",
+                                     "exceed_context_size_error", 400), Blame.TOO_LONG),
+    ("llama.cpp length as 500", 500, openai("the request exceeds the available context size", "server_error", 500),
+     Blame.TOO_LONG),
+    ("llama.cpp key", 401, openai("Invalid API Key", "authentication_error", 401), Blame.ENDPOINT),
+    ("ollama model", 404, {"error": 'model "x" not found, try pulling it first'}, Blame.ENDPOINT),
+    ("ollama model as 400", 400, {"error": 'model "x" not found, try pulling it first'}, Blame.ENDPOINT),
+    ("ollama length", 400, {"error": "context length exceeded"}, Blame.TOO_LONG),
+    ("ollama memory", 500, {"error": "model requires more system memory than is available"}, Blame.PASSING),
+    # LiteLLM, Azure, FastAPI
+    ("litellm model", 400, openai("Invalid model name passed in model=x. Call `/v1/models`.", None, "400"),
+     Blame.ENDPOINT),
+    ("litellm budget", 400, openai("Budget has been exceeded!", "budget_exceeded", "400"), Blame.CREDIT),
+    ("litellm policy", 400, openai("litellm.ContentPolicyViolationError: no", None, "content_policy_violation"),
+     Blame.FLAGGED),
+    ("litellm rate", 429, openai("litellm.RateLimitError: try again later", "throttling_error", "429"), Blame.PASSING),
+    ("azure filter", 400, openai("The response was filtered due to the prompt triggering Azure OpenAI's content "
+                                 "management policy.", None, "content_filter", status=400,
+                                 innererror={"code": "ResponsibleAIPolicyViolation"}), Blame.FLAGGED),
+    ("azure filter within", 400, openai("No.", None, "BadRequest",
+                                        innererror={"code": "ResponsibleAIPolicyViolation"}), Blame.FLAGGED),
+    ("azure deployment", 404, openai("The API deployment for this resource does not exist.", None,
+                                     "DeploymentNotFound"), Blame.ENDPOINT),
+    ("azure key", 401, openai("Access denied due to invalid subscription key or wrong API endpoint.", None, "401"),
+     Blame.ENDPOINT),
+    ("azure rate", 429, openai("Requests have exceeded call rate limit of your pricing tier. Please retry after 26 "
+                               "seconds.", None, "429"), Blame.PASSING),
+    ("fastapi", 422, {"detail": [{"loc": ["body", "frequency_penalty"], "msg": "Extra inputs are not permitted"}]},
+     Blame.REQUEST),
+    ("mistral key", 401, {"detail": "Unauthorized"}, Blame.ENDPOINT),
+    ("xai flagged", 403, {"code": "no", "error": "Content violates usage guidelines."}, Blame.FLAGGED),
+    # statuses alone
+    *((f"bare {status}", status, "", Blame.PASSING) for status in (408, 409, 429, 500, 502, 503, 504, 524, 529)),
+    *((f"bare {status}", status, "", Blame.ENDPOINT) for status in (301, 401, 403, 404, 405)),
+    *((f"bare {status}", status, "", Blame.REQUEST) for status in (400, 422, 451)),
+    ("bare 402", 402, "", Blame.CREDIT),
+    ("bare 413", 413, "", Blame.TOO_LONG),
+    ("forbidden page", 403, "<html><body><h1>Forbidden</h1></body></html>", Blame.ENDPOINT),
+    ("busy page", 502, "<html><head><title>502 Bad Gateway</title></head></html>", Blame.PASSING),
+    ("page about a key, of a busy endpoint", 503, "<p>Overloaded. Is your API key invalid?</p>", Blame.PASSING),
+    ("busy, told as 400", 400, "upstream timed out", Blame.PASSING),
+    ("key, told in a 200", 200, {"error": {"message": "Incorrect API key provided"}}, Blame.ENDPOINT),
+    ("nothing, told in a 200", 200, {"error": {"message": "something"}}, Blame.UNKNOWN),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body", "wanted"), [one[1:] for one in SENT], ids=[one[0] for one in SENT])
+def test_whose_fault_it_is(status: int, body: Any, wanted: Blame) -> None:
+    said = read_error(body if isinstance(body, str) else json.dumps(body))
+    told = said.status if status == 200 else status
+    assert blame(told or status, said.codes, said.text) is wanted
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"error": {"message": "No."}}, "No."),
+        ({"error": "No."}, "No."),
+        ({"message": "No."}, "No."),
+        ({"detail": "No."}, "No."),
+        ({"detail": [{"loc": ["body", "n"], "msg": "Too many"}, {"msg": "Too few"}]}, "body.n: Too many; Too few"),
+        ([{"error": {"code": 400, "message": "No."}}], "No."),
+        ({"error": {"message": '{"error": {"message": "Within."}}'}}, "Within."),
+        (openrouter(502, "Provider returned error", raw='{"error": "Full."}'), "Provider returned error; Full."),
+        ({"errors": [{"message": "One"}, "Two"]}, "One; Two"),
+        ({"error": {"message": None, "code": 7}}, ""),
+        ({"error": {}}, ""),
+        ({"error": True}, ""),
+        ([], ""),
+        (7, "7"),
+        (None, ""),
+    ],
+)
+def test_what_an_endpoint_says_is_read_in_every_shape(body: Any, text: str) -> None:
+    assert read_error(json.dumps(body)).text == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("upstream timed out", "upstream timed out"),
+        ("", ""),
+        ("  \n", ""),
+        ("two\nlines\x1b[31m", "two lines [31m"),
+        ('{"error": ', '{"error":'),
+        ("<html><head><title>502 Bad</title></head><body><h1>Busy</h1><script>x()</script></body>", "502 Bad: Busy"),
+        ("<html><head><title>Denied &amp; out</title></head></html>", "Denied & out: "),
+        ("[" * 50_000, "[" * 50_000),
+    ],
+)
+def test_a_body_that_is_no_json_is_read_as_text(raw: str, text: str) -> None:
+    assert read_error(raw).text.strip() == text.strip()
+
+
+def test_an_answer_tells_of_an_error_only_where_it_holds_one() -> None:
+    answer = {"choices": [{"message": {"content": "Hi."}}], "error": None}
+    assert error_in(answer) is None
+    assert error_in(answer | {"message": "fine"}) is None
+    assert error_in([]) is None and error_in("text") is None and error_in({}) is None
+    found = error_in(answer | {"choices": [{"error": {"code": 502, "message": "Cut."}, "message": {"content": ""}}]})
+    assert found is not None and (found.text, found.status) == ("Cut.", 502)
+    assert error_in([{"error": {"message": "No."}}]) == read_error('{"error": {"message": "No."}}')
+
+
+def test_a_wait_that_a_body_tells_of_is_read_as_a_header() -> None:
+    delayed = read_error(json.dumps(gemini(429, "Slow.", "RESOURCE_EXHAUSTED", {"retryDelay": "12s"})))
+    assert delayed.headers == {"retry-after": "12s"}
+    passed_on = read_error(json.dumps(openrouter(429, "Slow.", headers={"X-RateLimit-Reset": "1790000040000"})))
+    assert passed_on.headers == {"X-RateLimit-Reset": "1790000040000"}
