@@ -32,6 +32,7 @@ class Blame(Enum):
     UNKNOWN = "unknown"
 
 
+_MOST_READ = 4000  # characters of a message
 _CODES: dict[str, Blame] = (
     dict.fromkeys(
         (
@@ -85,8 +86,9 @@ _CODES: dict[str, Blame] = (
 _FLAGGED = re.compile(
     r"\bflagged\b|content[ _-]?(management |moderation |safety )?(policy|policies|filter)|content filtering|"
     r"usage (polic|guideline)|safety (system|filter|settings|guidelines)|"
-    r"(input|output|prompt|text|data)[^.]{0,40}(inappropriate|prohibited|unsafe|harmful) content|"
-    r"violat\w* [^.]{0,60}polic|blocked by [^.]{0,40}(moderation|safety)",
+    r"(input|output|prompt|text|data)[^.]{0,40}(inappropriate|prohibited|unsafe|sensitive|harmful) content|"
+    r"violat\w* [^.]{0,60}polic|blocked by [^.]{0,40}(moderation|safety)|"
+    r"(prompt|input|response) was blocked|considered high risk|unsafe or sensitive content",
     re.IGNORECASE,
 )
 _ACCOUNT = re.compile(
@@ -112,6 +114,7 @@ _KEY = re.compile(
     r"\b(api|access|auth)?[ _-]?key [^.]{0,30}(not valid|invalid|incorrect|not found|expired|missing|required|"
     r"limit exceeded|disabled|revoked|wrong)|\bno auth\b|unauthori[sz]ed|not authori[sz]ed|"
     r"authentication (failed|fails|error|required)|"
+    r"(missing|no|invalid) authentication\b|"
     r"(don't|do not|does not|doesn't) have (access|permission)|permission denied|no permission|access denied",
     re.IGNORECASE,
 )
@@ -140,6 +143,7 @@ def blame(status: int | None, codes: Sequence[str], message: str) -> Blame:
     codes     what the endpoint names it by: its `code`, `type`, `status` (`producers.backends.error_bodies`)
     message   what it says
     """
+    message = message[:_MOST_READ]
     failed = status if status is not None and status >= 300 else None
     lowered = [code.lower() for code in codes]
     named = {_CODES[code] for code in lowered if code in _CODES}

@@ -23,7 +23,8 @@ _CODES = ("code", "type", "status", "param_code")
 _INNER = ("innererror", "inner_error", "content_filter_result")
 _MOST_PARTS = 5  # of a list that are told
 _DEEP = 6
-_MOST_READ = 100_000  # characters of a body that are looked at
+_MOST_READ = 100_000  # characters of a body that are read as JSON
+_MOST_PLAIN = 10_000  # and of one that is none
 _DROPPED = re.compile(r"<(script|style|head)\b.*?(</\1\s*>|$)|<!--.*?(-->|$)", re.IGNORECASE | re.DOTALL)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title\s*>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[a-zA-Z/!][^>]*>")
@@ -52,7 +53,7 @@ class ErrorBody:
 def read_error(raw: str) -> ErrorBody:
     """What the body of a response says that is an error by its status."""
     if len(raw) > _MOST_READ:
-        return ErrorBody(_plain(raw[:_MOST_READ]))
+        return ErrorBody(_plain(raw))
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
@@ -165,6 +166,7 @@ def _headers(value: Any, deep: int) -> Iterator[tuple[str, str]]:
 
 def _plain(text: str) -> str:
     """A text without the marks of HTML; of a page without words its title."""
+    text = text[:_MOST_PLAIN]
     if not _TAG.search(text):
         return _line(text)
     title = _TITLE.search(text)

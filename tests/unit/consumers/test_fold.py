@@ -27,7 +27,8 @@ def folded(story: Story) -> RunFold:
 def test_the_report_of_a_short_run_has_every_number_of_it() -> None:
     report = msgspec.to_builtins(report_of(folded(short_run())))
 
-    assert report["calls"] == {"started": 3, "answered": 3, "failed": 0, "lost": 0, "open": 0, "repeated": 0}
+    ended = {"answered": 3, "failed": 0, "failed_paid": 0, "perhaps_paid": 0, "lost": 0, "open": 0, "repeated": 0}
+    assert report["calls"] == {"started": 3, **ended}
     assert report["tokens"] == {"prompt": 300, "completion": 30, "answers_without": 0}
     assert (report["cost"]["usd"], report["cost"]["usd_per_kept"]) == (1.5, 0.375)
     assert (report["steps"], report["windows"], report["epochs"], report["replacements"]) == (20, 2, 1, 1)

@@ -117,6 +117,11 @@ SENT: list[tuple[str, int, Any, Blame]] = [
      Blame.REQUEST),
     ("mistral key", 401, {"detail": "Unauthorized"}, Blame.ENDPOINT),
     ("xai flagged", 403, {"code": "no", "error": "Content violates usage guidelines."}, Blame.FLAGGED),
+    ("header, told as 400", 400, {"message": "Missing Authentication header"}, Blame.ENDPOINT),
+    ("zhipu flagged", 400, {"error": {"code": "1301", "message": "The system detected unsafe or sensitive content in "
+                                      "input or generation"}}, Blame.FLAGGED),
+    ("moonshot flagged", 400, openai("The request was rejected because it was considered high risk"), Blame.FLAGGED),
+    ("prompt blocked, in a 200", 200, {"error": {"message": "The prompt was blocked: SAFETY"}}, Blame.FLAGGED),
     # statuses alone
     *((f"bare {status}", status, "", Blame.PASSING) for status in (408, 409, 429, 500, 502, 503, 504, 524, 529)),
     *((f"bare {status}", status, "", Blame.ENDPOINT) for status in (301, 401, 403, 404, 405)),
@@ -173,7 +178,7 @@ def test_what_an_endpoint_says_is_read_in_every_shape(body: Any, text: str) -> N
         ('{"error": ', '{"error":'),
         ("<html><head><title>502 Bad</title></head><body><h1>Busy</h1><script>x()</script></body>", "502 Bad: Busy"),
         ("<html><head><title>Denied &amp; out</title></head></html>", "Denied & out: "),
-        ("[" * 50_000, "[" * 50_000),
+        ("[" * 50_000, "[" * 10_000),
     ],
 )
 def test_a_body_that_is_no_json_is_read_as_text(raw: str, text: str) -> None:
