@@ -73,7 +73,7 @@ def history(
 
 
 def import_file(
-    file: Annotated[Path, typer.Argument(help="A seed file in the classic format, JSON Lines.")],
+    file: Annotated[Path, typer.Argument(help="A file of rows: JSON Lines, JSON, CSV or Parquet.")],
     name: Annotated[str | None, typer.Option("--name", help="Name to use it by. Default: the file's own.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite seeds of that name.")] = False,
     as_json: AsJson = False,
@@ -81,7 +81,8 @@ def import_file(
 ) -> None:
     """Check a seed file and install it under a name, for `sedi run --seeds NAME`.
 
-    Each line is an object with id, instruction, instances [{input, output}] and is_classification.
+    A row has instruction, input and output, or other usual columns (docs/training.md), or Self-Instruct's instruction
+    and instances [{input, output}]; id and is_classification may be there.
     """
     from sedi.output import print_json
     from sedi.seed_files import install
