@@ -84,12 +84,14 @@ def import_file(
     A row has instruction, input and output, or other usual columns (docs/training.md), or Self-Instruct's instruction
     and instances [{input, output}]; id and is_classification may be there.
     """
-    from sedi.output import print_json
+    from sedi.output import console, print_json
     from sedi.seed_files import install
 
     installed = install(settings_of(state_dir=state_dir), file, name, replace=replace)
     if as_json:
         print_json(installed)
     else:
-        typer.echo(f"{installed.seeds} seeds, {installed.classification} of them classification, in {installed.path}")
-        typer.echo(f"Use them with: sedi run --seeds {installed.name}")
+        out = console()
+        of_them = f"{installed.classification} of them classification"
+        out.print(f"{installed.seeds} seeds, {of_them}, in {installed.path}", soft_wrap=True)
+        out.print(f"Use them with: sedi run --seeds {installed.name}", soft_wrap=True)

@@ -35,6 +35,7 @@ from infra.log import LogWriter
 from infra.record import Record
 from infra.run import read_run
 from infra.settings import Settings
+from infra.visible import visible
 from schemas.events import Instruction, StepLogged
 from schemas.policy import Policy
 from streams.core.batches import clusters_of_rank
@@ -216,7 +217,7 @@ def _dead_letter(record: Record, writer: LogWriter | None) -> str:
 
 
 def _to_stderr(line: str) -> None:
-    sys.stderr.write(line + "\n")
+    sys.stderr.write(visible(line) + "\n")
 
 
 def _to_nobody(line: str) -> None:
