@@ -8,17 +8,19 @@ Secrets are SecretStr: they print as stars.
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
+from infra.addresses import endpoint, servers
 from schemas.errors import ConfigurationError
 
 
@@ -29,7 +31,7 @@ def _config_file() -> Path:
 class Settings(BaseSettings):
     """All settings, read-only."""
 
-    model_config = SettingsConfigDict(env_prefix="SEDI_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="SEDI_", frozen=True, extra="forbid", allow_inf_nan=False)
 
     # where things are kept on this machine
     state_dir: Path = Field(Path("var"), description="Broker data, logs, checkpoints.")
@@ -75,6 +77,16 @@ class Settings(BaseSettings):
     standby_replicas: int = Field(0, ge=0, description="Standby copies of each table; needs as many further workers.")
     max_filter_lag: int = Field(32, ge=1, description="Generations written but not yet decided before generators wait.")
 
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _servers(cls, value: str) -> str:
+        return servers(value)
+
+    @field_validator("base_url")
+    @classmethod
+    def _endpoint(cls, value: str | None) -> str | None:
+        return endpoint(value.strip()) if value and value.strip() else None
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -105,10 +117,24 @@ def load(**flags: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
-        raise ConfigurationError(f"Settings are wrong: {wrong}. `sedi doctor` shows each with its origin.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{_config_file()} is not TOML: {error}. Mend or remove it.") from None
+        wrong = "; ".join(map(_sentence, error.errors()))
+        raise ConfigurationError(
+            f"Settings are wrong: {wrong}. They come from flags, SEDI_... variables, or {_config_file()}."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigurationError(f"{_config_file()} cannot be read as TOML: {error}. Mend or remove it.") from None
+    except SettingsError as error:
+        raise ConfigurationError(f"Settings are wrong: {error}. Look at the SEDI_... variables.") from None
+
+
+def _sentence(error: Any) -> str:
+    """What is wrong with one setting; its value is told unless it is a secret, or may be one."""
+    name = ".".join(map(str, error["loc"]))
+    field = Settings.model_fields.get(name)
+    said = str(error["msg"]).removeprefix("Value error, ").removesuffix(".")
+    if field is None or SecretStr in get_args(field.annotation) or error["type"] == "value_error":
+        return f"{name}: {said}"
+    return f"{name} is {error['input']!r}: {said}"
 
 
 def origins(settings: Settings) -> dict[str, str]:

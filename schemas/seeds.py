@@ -68,3 +68,16 @@ def parse_seed_lines(lines: Iterable[str], origin: str) -> tuple[SeedTask, ...]:
     if not seeds:
         raise ConfigurationError(f"{origin} holds no seed task. Give a file with at least one line.")
     return tuple(seeds.values())
+
+
+def seed_line(seed: SeedTask) -> bytes:
+    """The seed as a line of a classic seed file, without its end."""
+    return msgspec.json.encode(
+        {
+            "id": seed.id,
+            "name": seed.id,
+            "instruction": seed.instruction,
+            "instances": [{"input": seed.input, "output": seed.output}],
+            "is_classification": seed.is_classification,
+        }
+    )

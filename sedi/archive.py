@@ -86,11 +86,12 @@ def restore(
 @contextmanager
 def _progress() -> Iterator[Show]:
     """A bar for each thing that is done one after the other, on standard error when a person looks at it."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    from sedi.console import TextConsole
+
+    console = TextConsole(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         current: dict[str, object] = {}
 

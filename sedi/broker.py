@@ -61,23 +61,24 @@ def status(as_json: AsJson = False, bootstrap_servers: Servers = None, state_dir
         _print(found, as_json)
         healthy = found.healthy
     else:
-        from sedi.output import print_json
+        from sedi.output import console, print_json
 
         cluster = health(settings)
         if as_json:
             print_json(cluster)
         else:
-            typer.echo(cluster.detail)
+            console().print(cluster.detail, soft_wrap=True)
         healthy = cluster.healthy
     if not healthy:
         raise typer.Exit(ExitCode.UNREACHABLE)
 
 
 def _print(found: BrokerStatus, as_json: bool) -> None:
-    from sedi.output import print_json
+    from sedi.output import console, print_json
 
     if as_json:
         print_json(found)
         return
-    typer.echo(f"{found.detail} Kafka {found.version} at {found.bootstrap}, pid {found.pid or '–'}.")
-    typer.echo(f"Data: {found.data_dir}\nLog:  {found.log_file}")
+    out = console()
+    out.print(f"{found.detail} Kafka {found.version} at {found.bootstrap}, pid {found.pid or '–'}.", soft_wrap=True)
+    out.print(f"Data: {found.data_dir}\nLog:  {found.log_file}", soft_wrap=True)

@@ -47,7 +47,7 @@ def chat(
 
     place = folder if folder is not None else str(model_of_run(settings_of(None, state_dir).state_dir, run))
     if message is None and not sys.stdin.isatty():
-        message = sys.stdin.read()
+        message = _piped()
     if message is not None and not message.strip():
         raise ConfigurationError("There is nothing to answer. Give --message TEXT, or write to standard input.")
     talk = load(
@@ -78,6 +78,16 @@ def one_of(name: str, given: str, choices: Any) -> Any:
     if given not in get_args(choices):
         raise ConfigurationError(f"{name} is {given!r}. Choose one of {', '.join(get_args(choices))}.")
     return given
+
+
+def _piped() -> str:
+    """All of standard input. Raises ConfigurationError when it is not text."""
+    from schemas.errors import ConfigurationError
+
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"Standard input is no text in {sys.stdin.encoding}: {error.reason}.") from error
 
 
 def _asked() -> str | None:
@@ -111,6 +121,7 @@ def _answer(talk: Talk, asked: str, as_json: bool) -> None:
 
 def _once(talk: Talk, asked: str, as_json: bool) -> None:
     """Write the answer as it comes, or in JSON when it is whole."""
+    from infra.visible import visible
     from sedi.output import print_json
 
     with closing(talk.answer(asked)) as pieces:
@@ -118,6 +129,6 @@ def _once(talk: Talk, asked: str, as_json: bool) -> None:
             print_json({"asked": asked, "answer": "".join(pieces), "template": talk.template})
             return
         for piece in pieces:
-            sys.stdout.write(piece)
+            sys.stdout.write(visible(piece))
             sys.stdout.flush()
     sys.stdout.write("\n")

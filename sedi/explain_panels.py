@@ -5,7 +5,6 @@ What is marked in a text is underlined in a terminal and stands in ⟦ ⟧ elsew
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from consumers.feedback_terms import VERDICTS
+from infra.visible import visible
 from sedi.output import clock, console, dollars, shown
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ _TEXT = 300  # characters of a text that are shown
 _AROUND = 160  # of a raw answer on either side of the instruction
 _SHORT = 70
 _LINES = 6  # of a list
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _SPARK = "▁▂▃▄▅▆▇█"
 _POINTS = 48
 
@@ -57,9 +56,9 @@ def show_explanation(found: Explanation) -> None:
 
 
 def _panel(out: Console, title: str, lines: Iterable[Line]) -> None:
-    texts = [line if isinstance(line, Text) else Text(line) for line in lines]
+    texts = [line if isinstance(line, Text) else Text(visible(line)) for line in lines]
     if out.is_terminal:
-        out.print(Panel(Group(*texts), title=Text(title), title_align="left"))
+        out.print(Panel(Group(*texts), title=Text(visible(title)), title_align="left"))
         return
     out.print(f"{title}:", soft_wrap=True)
     for text in texts:
@@ -263,7 +262,7 @@ def _prompt(prompt: Prompt) -> str:
 
 
 def _cut(text: str, most: int = _TEXT) -> str:
-    line = _printable(" ".join(text.split()))
+    line = visible(" ".join(text.split()))
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
@@ -274,25 +273,24 @@ def _around(out: Console, raw: str, span: Span | None, holds: str) -> Text:
         return Text(_cut(raw) + note)
     start, end = max(0, span[0] - _AROUND), min(len(raw), span[1] + _AROUND)
     text = Text("…" if start else "")
-    part = raw[start:end].replace("\n", "⏎")
-    text.append_text(_marked(out, part, [(span[0] - start, span[1] - start)]))
+    text.append_text(_marked(out, raw[start:end], [(span[0] - start, span[1] - start)]))
     return text.append("…" if end < len(raw) else "")
 
 
 def _marked(out: Console, text: str, spans: Sequence[Span] | None) -> Text:
     """The text with these spans marked; those with nothing but white space between them as one."""
-    text = _printable(text)
     made, at = Text(), 0
     for start, end in _joined(text, spans or ()):
-        made.append(text[at:start])
-        made.append(text[start:end] if out.is_terminal else f"⟦{text[start:end]}⟧", style="bold underline")
+        marked = _in_line(text[start:end])
+        made.append(_in_line(text[at:start]))
+        made.append(marked if out.is_terminal else f"⟦{marked}⟧", style="bold underline")
         at = end
-    return made.append(text[at:])
+    return made.append(_in_line(text[at:]))
 
 
-def _printable(text: str) -> str:
-    """The text, as long as it is, without what would steer a terminal."""
-    return _CONTROL.sub("�", text.replace("\t", " "))
+def _in_line(text: str) -> str:
+    """The text in one line, without what would steer a terminal."""
+    return visible(text.replace("\t", " ").replace("\n", "⏎"))
 
 
 def _joined(text: str, spans: Iterable[Span]) -> list[Span]:

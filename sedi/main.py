@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from infra.visible import visible_logs
 from schemas.errors import BrokerError, ConfigurationError, SediError, TopicMismatch
 from sedi import (
     archive,
@@ -42,7 +43,7 @@ from sedi import (
     worker,
 )
 from sedi.options import EXIT_CODES, ExitCode
-from sedi.output import complain
+from sedi.output import complain, never_refuse
 
 _COMMANDS = (
     run,
@@ -97,6 +98,8 @@ def build() -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit code."""
+    never_refuse()
+    visible_logs()
     if "SEDI_SUPERVISOR_PID" in os.environ:
         # Imported here only: it loads the settings, and `sedi --help` is to come at once.
         from infra.supervisor import die_with_parent

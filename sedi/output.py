@@ -1,4 +1,7 @@
-"""What the commands print: JSON for programs, tables for people, plain columns when nobody sits there."""
+"""What the commands print: JSON for programs, tables for people, plain columns when nobody sits there.
+
+All of it goes through `infra.visible`: no text of a row, a model or an endpoint steers the terminal.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,11 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from infra.visible import visible, visible_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,16 +30,35 @@ def print_json(value: Any) -> None:
     import msgspec
 
     encoded = msgspec.json.encode(value, enc_hook=_encode)
-    sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+    write_json(msgspec.json.format(encoded, indent=2))
+
+
+def write_json(encoded: bytes) -> None:
+    """JSON, as it is, and the end of its line, on standard output. Control characters, and what the encoding there
+    does not hold, become JSON's escapes."""
+    text = visible_json(encoded.decode())
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = "".join(map(_in_ascii, text))
+    sys.stdout.write(text + "\n")
 
 
 def complain(message: str) -> None:
     """One sentence on standard error."""
-    sys.stderr.write(f"sedi: {message}\n")
+    sys.stderr.write(f"sedi: {visible(message)}\n")
+
+
+def never_refuse() -> None:
+    """Let standard output and error show what their encoding does not hold as an escape, and not fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def tell(message: str) -> None:
     """A line about progress, on standard error: standard output is for what was asked."""
+    message = visible(message)
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
     if "SEDI_NEWS_FILE" in os.environ:
@@ -44,10 +69,10 @@ def tell(message: str) -> None:
 
 def console() -> Console:
     """Standard output for people: colours and boxes in a terminal, wide plain text elsewhere."""
-    from rich.console import Console
+    from sedi.console import TextConsole
 
     terminal = sys.stdout.isatty()
-    return Console(highlight=False, markup=False, width=None if terminal else _PIPE_WIDTH)
+    return TextConsole(width=None if terminal else _PIPE_WIDTH)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
@@ -118,5 +143,13 @@ def spent(counts: Counts, *, priced: bool) -> str:
 
 def _encode(value: object) -> str:
     if isinstance(value, Path):
-        return str(value)
+        return visible(str(value))  # its bytes need not be text
     raise NotImplementedError(f"{type(value).__name__} has no form in JSON here")
+
+
+def _in_ascii(character: str) -> str:
+    """A character of JSON in ASCII; beyond U+FFFF as JSON has it, in two halves."""
+    if character.isascii():
+        return character
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))

@@ -16,11 +16,12 @@ def reading_progress(what: str) -> Iterator[Callable[[int], None]]:
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    columns = SpinnerColumn(), TextColumn("{task.description}: {task.completed:,.0f} records")
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    from sedi.console import TextConsole
+
+    columns = SpinnerColumn(), TextColumn("{task.description}: {task.completed:,.0f} records", markup=False)
+    with Progress(*columns, console=TextConsole(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=None)
         yield lambda more: progress.advance(task, more)
 
@@ -31,12 +32,14 @@ def counting_progress(what: str, unit: str) -> Iterator[Callable[[int, int], Non
     if not sys.stderr.isatty():
         yield lambda done, of: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from sedi.console import TextConsole
+
     rate = TextColumn(f"{{task.fields[rate]}} {unit}/s")
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    described = TextColumn("{task.description}", markup=False)
+    columns = described, BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn()
+    with Progress(*columns, console=TextConsole(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=None, rate="–")
         began = time.monotonic()
         last = 0.0

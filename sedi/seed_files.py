@@ -1,13 +1,19 @@
-"""Seed files of one's own: checked and kept by name under `state_dir/seeds`, found again by name or by path."""
+"""Seed files of one's own: checked and kept by name under `state_dir/seeds`, found again by name or by path.
+
+They are read in any form that `infra.tables` reads, and kept in the classic one (`schemas.seeds`). Each must have an
+output: a seed is shown to the LLM with its answer. A row without an `id` is named by its number, `seed_1` and so on.
+"""
 
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.columns import EXPECTED, named
 from infra.settings import Settings
+from infra.tables import read_tasks
 from schemas.errors import ConfigurationError
-from schemas.seeds import SeedTask, parse_seed_lines
+from schemas.seeds import SeedTask, seed_line
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -23,26 +29,24 @@ class InstalledSeeds:
 
 
 def install(settings: Settings, file: Path, name: str | None = None, *, replace: bool = False) -> InstalledSeeds:
-    """Check a seed file and copy it, as it is, to where `find` looks.
+    """Check a seed file and write its seeds to where `find` looks.
 
     Raises ConfigurationError for a file that cannot be read or holds something else, for a name that will not do, and
     for a name that is taken by other seeds unless `replace`.
     """
-    name = file.stem if name is None else name
+    name = Path(file.name.removesuffix(".gz")).stem if name is None else name
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
             f"Seed set name {name!r} will not do. Give letters, digits, '.', '-', '_' with --name."
         )
-    text = _text(file)
-    # Not splitlines: it also cuts at line separators that JSON strings may hold.
-    seeds = parse_seed_lines(text.split("\n"), str(file))
+    seeds = _read(file)
     target = _place(settings, name)
-    if target.exists() and not replace and _text(target) != text:
+    if target.exists() and not replace and _read(target) != seeds:
         raise ConfigurationError(f"There are other seeds named {name!r} in {target}. Use --name, or --replace.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_name(f"{target.name}.{os.getpid()}.new")
-        fresh.write_text(text, encoding="utf-8")
+        fresh.write_bytes(b"".join(seed_line(seed) + b"\n" for seed in seeds))
         fresh.replace(target)
     except OSError as error:
         raise ConfigurationError(
@@ -64,15 +68,29 @@ def find(settings: Settings, name_or_file: str) -> tuple[SeedTask, ...]:
             f"There are no seeds {name_or_file!r}: no such file, and installed are {', '.join(known) or 'none'}. "
             "Install a file with `sedi seeds import FILE`."
         )
-    return parse_seed_lines(_text(path).split("\n"), str(path))
+    return _read(path)
 
 
 def _place(settings: Settings, name: str) -> Path:
     return settings.state_dir / "seeds" / f"{name}.jsonl"
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file} cannot be read as UTF-8 text: {error}. Give a JSON Lines file.") from error
+def _read(file: Path) -> tuple[SeedTask, ...]:
+    """The seeds of a file. Raises ConfigurationError for one without an output, and for an id that stands twice."""
+    seeds: dict[str, SeedTask] = {}
+    for number, row in enumerate(read_tasks(file), start=1):
+        id = row.id or f"seed_{number}"
+        if not row.answered:
+            raise ConfigurationError(
+                f"{file}, {row.place}: seed {id!r} has no output. Fields found: {named(row.fields)}. {EXPECTED}"
+            )
+        if id in seeds:
+            raise ConfigurationError(f"{file}, {row.place}: seed id {id!r} stands twice. Make ids unique.")
+        seeds[id] = SeedTask(
+            id=id,
+            instruction=row.task.instruction,
+            input=row.task.input,
+            output=row.task.output,
+            is_classification=row.is_classification,
+        )
+    return tuple(seeds.values())

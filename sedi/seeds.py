@@ -73,7 +73,7 @@ def history(
 
 
 def import_file(
-    file: Annotated[Path, typer.Argument(help="A seed file in the classic format, JSON Lines.")],
+    file: Annotated[Path, typer.Argument(help="A file of rows: JSON Lines, JSON, CSV or Parquet.")],
     name: Annotated[str | None, typer.Option("--name", help="Name to use it by. Default: the file's own.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite seeds of that name.")] = False,
     as_json: AsJson = False,
@@ -81,14 +81,17 @@ def import_file(
 ) -> None:
     """Check a seed file and install it under a name, for `sedi run --seeds NAME`.
 
-    Each line is an object with id, instruction, instances [{input, output}] and is_classification.
+    A row has instruction, input and output, or other usual columns (docs/training.md), or Self-Instruct's instruction
+    and instances [{input, output}]; id and is_classification may be there.
     """
-    from sedi.output import print_json
+    from sedi.output import console, print_json
     from sedi.seed_files import install
 
     installed = install(settings_of(state_dir=state_dir), file, name, replace=replace)
     if as_json:
         print_json(installed)
     else:
-        typer.echo(f"{installed.seeds} seeds, {installed.classification} of them classification, in {installed.path}")
-        typer.echo(f"Use them with: sedi run --seeds {installed.name}")
+        out = console()
+        of_them = f"{installed.classification} of them classification"
+        out.print(f"{installed.seeds} seeds, {of_them}, in {installed.path}", soft_wrap=True)
+        out.print(f"Use them with: sedi run --seeds {installed.name}", soft_wrap=True)

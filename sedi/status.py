@@ -54,11 +54,11 @@ def _look_for_ever(eye: Watch, every: float, as_json: bool, *, priced: bool) -> 
     import msgspec
     from rich.live import Live
 
-    from sedi.output import console
+    from sedi.output import console, write_json
 
     if as_json:
         while True:
-            sys.stdout.write(msgspec.json.encode(eye.look()).decode() + "\n")
+            write_json(msgspec.json.encode(eye.look()))
             sys.stdout.flush()
             time.sleep(every)
     out = console()

@@ -137,33 +137,57 @@ def _nobody_reads() -> bool:
 
 
 def _raw(records: Sequence[Record]) -> None:
-    sys.stdout.buffer.write(b"".join((record.value or b"") + b"\n" for record in records))
+    """The values byte by byte; in a terminal without what would steer it, which JSON escapes."""
+    if not sys.stdout.isatty():
+        sys.stdout.buffer.write(b"".join((record.value or b"") + b"\n" for record in records))
+        return
+    import msgspec
+
+    from infra.visible import visible
+    from sedi.output import write_json
+
+    for record in records:
+        value = record.value or b""
+        try:
+            msgspec.json.decode(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            sys.stdout.write(visible(value.decode(errors="backslashreplace")) + "\n")
+        else:
+            write_json(value)
 
 
 def _json(records: Sequence[Record]) -> None:
     import msgspec
 
     from consumers.tail import as_line
+    from sedi.output import write_json
 
-    sys.stdout.buffer.write(msgspec.json.Encoder().encode_lines([as_line(record) for record in records]))
+    for record in records:
+        write_json(msgspec.json.encode(as_line(record)))
 
 
 def _line_writer() -> Callable[[Sequence[Record]], None]:
     from rich.text import Text
 
     from consumers.summary import summary
+    from infra.visible import visible
     from sedi.output import console
 
     out = console()
+
+    def one_line(text: str) -> str:
+        return visible(" ".join(text.split()))
 
     def write(record: Record) -> None:
         at = datetime.fromtimestamp(record.timestamp_ms / 1000).strftime("%H:%M:%S.%f")[:-3]
         line = Text.assemble((at, "dim"), " ", (f"{record.topic}/{record.partition}@{record.offset}", "cyan"), " ")
         if record.event is None:
-            line.append(f"cannot be read: {record.error}", style="red")
+            line.append(one_line(f"cannot be read: {record.error}"), style="red")
         else:
             style = _STYLES.get(record.topic, "")
-            line.append(type(record.event).__name__, style=f"bold {style}").append(f" {summary(record.event)}")
+            line.append(type(record.event).__name__, style=f"bold {style}").append(
+                f" {one_line(summary(record.event))}"
+            )
         out.print(line, no_wrap=True, overflow="ellipsis", crop=True)
 
     def write_all(records: Sequence[Record]) -> None:

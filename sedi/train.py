@@ -55,13 +55,13 @@ def train_command(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="FILE", help="With --offline: rows in Alpaca's form, JSON or JSONL."),
+        typer.Option("--data", metavar="FILE", help="With --offline: rows as JSON Lines, JSON, CSV or Parquet."),
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", help="Rows a step, with --offline. Default: the run's.")
     ] = None,
     eval_file: Annotated[
-        Path | None, typer.Option("--eval", metavar="FILE", help="Held-out rows in Alpaca's form: tell their loss.")
+        Path | None, typer.Option("--eval", metavar="FILE", help="Held-out rows, as --data: tell their loss.")
     ] = None,
     eval_every: Annotated[int | None, typer.Option("--eval-every", help="Steps; default: first and last.")] = None,
     eval_rows: Annotated[int | None, typer.Option("--eval-rows", help="Only the first N of them.")] = None,

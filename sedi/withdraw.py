@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infra.visible import visible
 from schemas.errors import ConfigurationError
 from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, source_of
 
@@ -74,7 +75,7 @@ def withdraw_command(
     if output is not None:
         _write(output, lines)
     if ids:
-        sys.stdout.write(lines)
+        sys.stdout.write(visible(lines) if sys.stdout.isatty() else lines)
     elif as_json:
         print_json(found)
     else:

@@ -1,6 +1,6 @@
 """A comparison as one page of HTML that stands by itself: tables, and the figures as SVG. No script, nothing fetched.
 
-Everything that comes from a log is escaped. The same comparison gives the same bytes.
+Everything that comes from a log is escaped, control characters too. The same comparison gives the same bytes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +10,7 @@ from pathlib import Path
 from consumers.compare.comparison import Comparison
 from consumers.compare.plots import CAPTIONS, FIGURES, svg
 from consumers.compare.tables import Table, tables
+from infra.visible import visible
 from schemas.errors import ConfigurationError
 
 _STYLE = """
@@ -41,7 +42,7 @@ def page(found: Comparison) -> str:
         for name in FIGURES
     )
     shown = tables(found)
-    return "\n".join(
+    whole = "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -53,6 +54,7 @@ def page(found: Comparison) -> str:
             "</body>\n</html>\n",
         ]
     )
+    return visible(whole)
 
 
 def _table(table: Table) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from consumers.compare.comparison import Comparison
 from consumers.compare.side import Point, Side
+from infra.visible import visible
 from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -84,7 +85,12 @@ def _look(place: int) -> dict[str, Any]:
 
 def _label(side: Side) -> str:
     # A name that begins with an underscore would be left out of the legend, and a dollar sign would be mathematics.
-    return f"run {side.name}"[:_LONGEST].replace("$", r"\$")
+    return _plain(f"run {side.name}"[:_LONGEST])
+
+
+def _plain(text: str) -> str:
+    """Text that matplotlib draws as it is: no control characters, no formulas."""
+    return visible(text).replace("$", r"\$")
 
 
 def _yield(axes: Axes, found: Comparison) -> None:
@@ -151,7 +157,7 @@ def _bars(axes: Axes, found: Comparison, names: Sequence[str], heights: Sequence
     for place, (side, values) in enumerate(zip(found.sides, heights, strict=True)):
         positions = [number + width * (place + 0.5) - 0.4 for number in range(len(names))]
         axes.bar(positions, values, width=width, label=_label(side), color=_look(place)["color"])
-    axes.set_xticks(range(len(names)), names, fontsize=8)
+    axes.set_xticks(range(len(names)), [_plain(name) for name in names], fontsize=8)
 
 
 _DRAWN: dict[str, Callable[[Axes, Comparison], None]] = {

@@ -7,6 +7,7 @@ from consumers.export.formats import TEXT_FORMATS
 from consumers.export.manifest import MANIFEST, File, Manifest
 from consumers.export.totals import Totals
 from consumers.markdown import plain, table, value
+from infra.visible import visible
 from schemas.events import RunConfigured
 
 CARD = "README.md"
@@ -73,7 +74,7 @@ def card(manifest: Manifest, configured: RunConfigured, totals: Totals) -> str:
         f"model, seeds, calls and cost. `{MANIFEST}` has each file's SHA-256 and the offsets that are covered; "
         "`sedi export --verify FOLDER` checks them.",
     ]
-    return "\n\n".join(section for section in sections) + "\n"
+    return visible("\n\n".join(sections) + "\n")
 
 
 def _front_matter(manifest: Manifest) -> str:

@@ -9,7 +9,8 @@ Where a format has one text for what is asked, an input follows the instruction 
 shows it to a chat model. TRL puts a plain prompt and its completion together as they are, so the prompt ends with an
 empty line too.
 
-Texts stand as they were written, not escaped where JSON does not ask for it. Files are UTF-8 and end with a newline.
+Texts stand as they were written, not escaped where JSON does not ask for it; except for line separators that JSON
+allows in a text and many a reader of lines cuts at (U+2028, U+2029, U+0085). Files are UTF-8 and end with a newline.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ import msgspec
 
 from consumers.export.rows import Lineage, Row
 
+_SEPARATORS = {character.encode(): f"\\u{ord(character):04x}".encode() for character in "\u2028\u2029\x85"}
 _encoder = msgspec.json.Encoder()
 
 
@@ -80,6 +82,13 @@ def lineage(row: Row) -> Lineage:
     return row.lineage
 
 
+def _one_line(encoded: bytes) -> bytes:
+    """The same JSON, which no reader takes for two lines."""
+    for separator, escaped in _SEPARATORS.items():
+        encoded = encoded.replace(separator, escaped)
+    return encoded
+
+
 @dataclass(frozen=True)
 class TextFormat:
     """A file of rows: its name, whether it is one JSON array or JSON Lines, and what a row looks like."""
@@ -109,7 +118,7 @@ class TextFile:
             self._file.write(b"[")
 
     def write(self, rows: Sequence[Row]) -> None:
-        lines = [_encoder.encode(self._format.shape(row)) for row in rows]
+        lines = [_one_line(_encoder.encode(self._format.shape(row))) for row in rows]
         if self._format.array:
             self._file.write((b",\n" if self._rows else b"\n") + b",\n".join(lines))
         else:

@@ -14,6 +14,7 @@ import yaml
 from consumers.markdown import plain, table, value
 from consumers.trainer.curves import CURVES
 from consumers.trainer.metrics import Metrics
+from infra.visible import visible
 from schemas.policy import Policy
 from streams.core.batches import Position
 
@@ -86,7 +87,7 @@ def card(trained: Trained, metrics: Metrics) -> str:
         "## Versions",
         table(("", "version"), versions().items()),
     ]
-    return "\n\n".join(sections) + "\n"
+    return visible("\n\n".join(sections) + "\n")
 
 
 def versions() -> dict[str, str]:

@@ -18,8 +18,10 @@ from consumers.trainer import cpu
 from consumers.trainer.engine import pick_device
 from consumers.trainer.options import Device, PrecisionChoice, Template
 from consumers.trainer.outcome import MODEL, end_tokens, read_told
+from consumers.trainer.special_tokens import hide, token_ids
 from consumers.trainer.templates import choose_template, encode
 from consumers.trainer.trainee import load_tokenizer, load_trainee
+from consumers.trainer.turns import prompt_of
 from infra.precision import Precision, choose
 from schemas.errors import TrainerError
 from schemas.events import Instruction
@@ -96,12 +98,11 @@ class Talk:
         if self.template == "chat":
             turns = [*self.said, Said(asked, "")]
             messages = [
-                {"role": role, "content": content}
+                {"role": role, "content": hide(self.tokenizer, content)}
                 for turn in turns
                 for role, content in (("user", turn.asked), ("assistant", turn.answered))
             ][:-1]
-            text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-            return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+            return token_ids(self.tokenizer, prompt_of(self.tokenizer, messages))
         tokens: list[int] = []
         for turn in self.said:
             tokens += encode(Instruction(instruction=turn.asked, output=turn.answered), *self._as_asked).tokens

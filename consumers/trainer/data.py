@@ -1,47 +1,47 @@
-"""Rows from a file in Alpaca's form: a JSON array, or JSON Lines, of instruction, input and output.
+"""Rows to train on, or to measure the loss on, from a file in any form that `infra.tables` reads.
 
-It is what `sedi export --format alpaca` writes and what most instruction data comes in. Other fields are passed over.
+A row without an output teaches nothing: it is left out, which is told with where the first ones stand, and a file that
+has no other rows is refused.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
-
+from infra.columns import EXPECTED, Task, named
+from infra.tables import read_tasks
 from schemas.errors import ConfigurationError
 from schemas.events import Instruction
 
+_SHOWN = 3
 
-def read_rows(path: Path, most: int | None = None) -> tuple[Instruction, ...]:
-    """The file's rows in its order, at most `most`. Raises ConfigurationError when it has none that can be read."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
+Say = Callable[[str], None]
+
+
+def read_rows(path: Path, most: int | None = None, say: Say = lambda line: None) -> tuple[Instruction, ...]:
+    """The file's rows that have an output, in its order, at most `most`; `say` is told what is left out.
+
+    Raises ConfigurationError when the file cannot be read, or no row has an output.
+    """
+    tasks = read_tasks(path)
+    check_outputs(path, tasks, say, "evaluate", "left out")
+    return tuple(task.task for task in tasks if task.answered)[:most]
+
+
+def check_outputs(path: Path, tasks: Sequence[Task], say: Say, purpose: str, instead: str) -> None:
+    """Tell how many rows have no output, and what is done with them `instead`; and how many hold more than is used.
+
+    Raises ConfigurationError when no row has an output.
+    """
+    without = [task.place for task in tasks if not task.answered]
+    where = ", ".join(without[:_SHOWN]) + (", …" if len(without) > _SHOWN else "")
+    if len(without) == len(tasks):
+        fields = tuple(dict.fromkeys(name for task in tasks for name in task.fields))
         raise ConfigurationError(
-            f"{path} cannot be read: {error.strerror}. Give a .json or .jsonl file of rows."
-        ) from error
-    try:
-        rows = _array(raw) if raw.lstrip()[:1] == b"[" else _lines(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"{path} is not a file of rows: {error}. Give a JSON array or JSON Lines of objects with `instruction`, "
-            "`input` and `output`, as `sedi export --format alpaca` writes it."
-        ) from error
-    if not rows:
-        raise ConfigurationError(f"{path} has no rows. Give a file with some.")
-    return rows[:most]
-
-
-def _array(raw: bytes) -> tuple[Instruction, ...]:
-    return msgspec.json.decode(raw, type=tuple[Instruction, ...])
-
-
-def _lines(raw: bytes) -> tuple[Instruction, ...]:
-    decoder = msgspec.json.Decoder(Instruction)
-    rows = []
-    for number, line in enumerate(raw.split(b"\n"), start=1):
-        if line.strip():
-            try:
-                rows.append(decoder.decode(line))
-            except msgspec.MsgspecError as error:
-                raise msgspec.ValidationError(f"line {number}: {error}") from error
-    return tuple(rows)
+            f"No row of {path} has an output, so there is nothing to {purpose} on: {len(tasks):,} rows "
+            f"({where}) with the fields {named(fields)}. {EXPECTED}"
+        )
+    if without:
+        say(f"{len(without):,} of {len(tasks):,} rows of {path} have no output and are {instead}: {where}.")
+    longer = sum(task.unused_turns > 0 for task in tasks)
+    if longer:
+        say(f"{longer:,} conversations of {path} go on after the first question and answer, which alone are used.")

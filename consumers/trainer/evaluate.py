@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from consumers.trainer.data import read_rows
+from consumers.trainer.data import Say, read_rows
 from consumers.trainer.metrics import HeldOutLine
 from consumers.trainer.ranks import World
 from consumers.trainer.templates import Encoded
-from schemas.errors import ConfigurationError
 from schemas.events import Instruction
 
 Measure = Callable[[Sequence[Encoded]], tuple[float, int]]
@@ -33,12 +32,16 @@ class HeldOut:
         self._mine = rows[world.rank :: world.size]
 
     @classmethod
-    def read(cls, path: Path, most: int | None, encode: Callable[[Instruction], Encoded], world: World) -> "HeldOut":
-        """The rows of a file in Alpaca's form, at most `most`. Raises ConfigurationError when none has a response."""
-        rows = [encode(row) for row in read_rows(path, most)]
-        if not any(row.response for row in rows):
-            raise ConfigurationError(f"No row of {path} has an output, so there is nothing to evaluate on.")
-        return cls(path.name, rows, world)
+    def read(
+        cls,
+        path: Path,
+        most: int | None,
+        encode: Callable[[Instruction], Encoded],
+        world: World,
+        say: Say = lambda line: None,
+    ) -> "HeldOut":
+        """The rows of a file that have an output, at most `most`. Raises ConfigurationError when none has one."""
+        return cls(path.name, [encode(row) for row in read_rows(path, most, say)], world)
 
     def measure(self, measure: Measure, step: int) -> HeldOutLine:
         """The loss on all rows, on every rank."""

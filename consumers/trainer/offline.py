@@ -1,10 +1,11 @@
-"""Where the rows of an offline training come from: a run's archive, or a file in Alpaca's form.
+"""Where the rows of an offline training come from: a run's archive, or a file of rows.
 
 An archive holds the partitions of `kept` as they were, so a training on it makes the batches of one on the log. A file
 that `sedi export` wrote has `lineage.jsonl` and `manifest.json` beside it, which say each row's cluster and the batch
 size; for another batch size, clusters are put together until a batch takes as many rows from each. The rows of any
 other file, and of a run with one cluster, are dealt out in turn: a batch is the next rows of the file, and
-processes can share them.
+processes can share them. Of these, rows without an output are left out; with lineage they keep their place in a batch,
+as on the log, and weigh nothing.
 """
 
 from collections.abc import Sequence
@@ -18,10 +19,11 @@ from consumers.export.formats import TEXT_FORMATS
 from consumers.export.manifest import MANIFEST, read_manifest
 from consumers.export.rows import Lineage
 from consumers.trainer.ahead import Feed
-from consumers.trainer.data import read_rows
+from consumers.trainer.data import Say, check_outputs
 from consumers.trainer.stored import MemoryFeed, SourceFeed
 from infra.archive import ArchiveSource
 from infra.run import configuration
+from infra.tables import read_tasks
 from schemas import ids
 from schemas.errors import ConfigurationError
 from schemas.events import Instruction, InstructionKept
@@ -72,23 +74,25 @@ def from_archive(folder: Path, batch_size: int | None = None) -> Origin:
     return Origin(source.run, policy, sum(ends[place] - starts[place] for place in ends), SourceFeed(source))
 
 
-def from_file(path: Path, batch_size: int | None) -> Origin:
-    """The rows of a file; `batch_size` None: what the manifest beside it says, else 16.
+def from_file(path: Path, batch_size: int | None, say: Say = lambda line: None) -> Origin:
+    """The rows of a file; `batch_size` None: what the manifest beside it says, else 16. `say` is told what is left out.
 
-    Raises ConfigurationError when the file, or what lies beside it, cannot be used.
+    Raises ConfigurationError when the file, or what lies beside it, cannot be used, or no row has an output.
     """
-    rows = read_rows(path)
+    tasks = read_tasks(path)
     lineage = path.with_name(_LINEAGE)
     manifest = read_manifest(path.parent) if lineage.is_file() and path.with_name(MANIFEST).is_file() else None
     run, policy = (path.stem, policy_for("sedi")) if manifest is None else (manifest.run, manifest.policy)
     size = batch_size or policy.batch_size
     if lineage.is_file() and policy.clusters > 1:
         policy = policy_with(policy, clusters=gcd(size, policy.clusters), batch_size=size)
-        kept = _with_lineage(rows, path, lineage, policy)
+        kept = _with_lineage([task.task for task in tasks], path, lineage, policy)
+        check_outputs(path, tasks, say, "train", "trained as nothing")
     else:
+        check_outputs(path, tasks, say, "train", "left out")
         policy = policy_with(policy, clusters=size & -size, batch_size=size)  # the greatest power of two in it
-        kept = _dealt(run, rows, policy.clusters)
-    return Origin(run, policy, len(rows), MemoryFeed(kept))
+        kept = _dealt(run, [task.task for task in tasks if task.answered], policy.clusters)
+    return Origin(run, policy, len(kept), MemoryFeed(kept))
 
 
 def _with_lineage(rows: Sequence[Instruction], path: Path, lineage: Path, policy: Policy) -> list[InstructionKept]:

@@ -67,8 +67,10 @@ def main(arguments: list[str]) -> int:
     """Train as a rank; the exit code."""
     from infra.settings import load
     from infra.supervisor import die_with_parent
+    from infra.visible import visible, visible_logs
 
     die_with_parent()
+    visible_logs()
     options = msgspec.json.decode(arguments[0], type=TrainOptions, dec_hook=_to_path)
     channel = int(arguments[1])
 
@@ -91,7 +93,7 @@ def main(arguments: list[str]) -> int:
         )
     except SediError as error:
         tell(Failed(str(error), isinstance(error, RankLost)))
-        sys.stderr.write(f"sedi: {error}\n")
+        sys.stderr.write(f"sedi: {visible(str(error))}\n")
         return 1
     tell(Ended(summary))
     return 0

@@ -26,7 +26,7 @@ from consumers.trainer.ranks import World, joined, place
 from consumers.trainer.rows import Ends, RowStream
 from consumers.trainer.session import Session
 from consumers.trainer.stopping import sole_user, stop_signals
-from consumers.trainer.templates import choose_template, encode
+from consumers.trainer.templates import Encoded, choose_template, encode
 from consumers.trainer.threshold import Threshold
 from consumers.trainer.trainee import load_tokenizer, load_trainee, trainee_name
 from consumers.trainer.windows import Logged, read_logged
@@ -35,7 +35,8 @@ from infra.log import LogWriter
 from infra.record import Record
 from infra.run import read_run
 from infra.settings import Settings
-from schemas.events import StepLogged
+from infra.visible import visible
+from schemas.events import Instruction, StepLogged
 from schemas.policy import Policy
 from streams.core.batches import clusters_of_rank
 
@@ -70,7 +71,7 @@ def train(
         writer = LogWriter(settings, options.run, "trainer") if options.write_log and options.from_log else None
         if writer is not None:
             stack.enter_context(writer)
-        origin = _origin(options, settings, writer)
+        origin = _origin(options, settings, writer, say)
         stack.callback(origin.feed.close)
         output = options.output or settings.state_dir / origin.run
         if rank == 0:
@@ -108,7 +109,7 @@ def train(
             world=world,
             fresh=options.fresh,
             tensorboard=options.tensorboard,
-            held_out=_held_out(options, tokenizer, template, world),
+            held_out=_held_out(options, tokenizer, template, world, say),
             eval_every=options.eval_every,
             measure=engine.measure,
             say=say,
@@ -125,10 +126,10 @@ def train(
         return session.loop(on_step if on_step is not None and world.is_first else lambda step: None)
 
 
-def _origin(options: TrainOptions, settings: Settings, writer: LogWriter | None) -> Origin:
+def _origin(options: TrainOptions, settings: Settings, writer: LogWriter | None, say: Say) -> Origin:
     """Where the rows come from."""
     if options.data is not None:
-        return from_file(options.data, options.batch_size)
+        return from_file(options.data, options.batch_size, say)
     if options.from_files is not None:
         return from_archive(options.from_files, options.batch_size)
     policy = with_batch_size(read_run(settings, options.run)[0].policy, options.batch_size)
@@ -141,12 +142,14 @@ def _origin(options: TrainOptions, settings: Settings, writer: LogWriter | None)
     return Origin(options.run, policy, None, feed)
 
 
-def _held_out(options: TrainOptions, tokenizer: Any, template: Template, world: World) -> HeldOut | None:
+def _held_out(options: TrainOptions, tokenizer: Any, template: Template, world: World, say: Say) -> HeldOut | None:
     if options.eval_file is None:
         return None
-    return HeldOut.read(
-        options.eval_file, options.eval_rows, lambda row: encode(row, tokenizer, template, options.max_length), world
-    )
+
+    def encoded(row: Instruction) -> Encoded:
+        return encode(row, tokenizer, template, options.max_length)
+
+    return HeldOut.read(options.eval_file, options.eval_rows, encoded, world, say)
 
 
 def _precision(options: TrainOptions, output: Path, device: str, world: World) -> tuple[Precision, str | None]:
@@ -214,7 +217,7 @@ def _dead_letter(record: Record, writer: LogWriter | None) -> str:
 
 
 def _to_stderr(line: str) -> None:
-    sys.stderr.write(line + "\n")
+    sys.stderr.write(visible(line) + "\n")
 
 
 def _to_nobody(line: str) -> None:

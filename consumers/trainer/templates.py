@@ -1,8 +1,9 @@
 """A kept row as tokens: what the model is shown (prompt) and what it learns to say (response).
 
 Prompt and response are tokenised apart, as they are when the model is asked later, so the border between them is exact.
-`chat` uses the tokenizer's own chat template and learns its end-of-turn mark; `alpaca` is a plain text in sections and
-learns the end-of-text token. A row that is too long loses prompt tokens first, from the prompt's middle, so that the
+`chat` uses the tokenizer's own chat template (`turns`) and learns its end-of-turn mark; `alpaca` is a plain text in
+sections and learns the end-of-text token. Special tokens come from the template alone: their names in a row are text
+(`special_tokens`). A row that is too long loses prompt tokens first, from the prompt's middle, so that the
 head of the instruction and the mark before the answer stay; only when the prompt is down to a quarter of the limit does
 the response lose its end. A row with a blank output has no response: it is kept in its batch and weighs nothing.
 """
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumers.trainer.options import Template
+from consumers.trainer.special_tokens import hide, token_ids
+from consumers.trainer.turns import exchange
 from schemas.errors import TrainerError
 from schemas.events import Instruction, InstructionKept
 
@@ -46,11 +49,12 @@ def texts(row: Shown, tokenizer: Any, template: Template) -> tuple[str, str]:
 
 def encode(row: Shown, tokenizer: Any, template: Template, max_length: int) -> Encoded:
     """The row's tokens, at most `max_length`."""
-    prompt_text, response_text = texts(row, tokenizer, template)
-    prompt = _ids(tokenizer, prompt_text)
+    hidden = Instruction(**{name: hide(tokenizer, getattr(row, name)) for name in ("instruction", "input", "output")})
+    prompt_text, response_text = texts(hidden, tokenizer, template)
+    prompt = token_ids(tokenizer, prompt_text)
     if template == "alpaca" and tokenizer.bos_token_id is not None:
         prompt = [tokenizer.bos_token_id, *prompt]
-    response = _ids(tokenizer, response_text) if row.output.strip() else []
+    response = token_ids(tokenizer, response_text) if row.output.strip() else []
     return _fit(prompt, response, max_length)
 
 
@@ -63,18 +67,9 @@ def _fit(prompt: list[int], response: list[int], max_length: int) -> Encoded:
     return Encoded((*shorter, *response[: max_length - room]), room, True)
 
 
-def _ids(tokenizer: Any, text: str) -> list[int]:
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
 def _chat(row: Shown, tokenizer: Any) -> tuple[str, str]:
-    asked = {"role": "user", "content": f"{row.instruction}\n\n{row.input}" if row.input.strip() else row.instruction}
-    answered = {"role": "assistant", "content": row.output}
-    prompt: str = tokenizer.apply_chat_template([asked], tokenize=False, add_generation_prompt=True)
-    whole: str = tokenizer.apply_chat_template([asked, answered], tokenize=False)
-    if whole.startswith(prompt):
-        return prompt, whole[len(prompt) :].rstrip("\n")
-    return prompt, row.output + (tokenizer.eos_token or "")  # a template that shows past answers in another way
+    asked = f"{row.instruction}\n\n{row.input}" if row.input.strip() else row.instruction
+    return exchange(tokenizer, asked, row.output)
 
 
 def _alpaca(row: Shown, tokenizer: Any) -> tuple[str, str]:

@@ -54,6 +54,12 @@ class Log:
         changed = tuple((name, type if name == "ce_type" else said) for name, said in headers)
         self._set(topic, partition, offset, headers=changed)
 
+    def reword(self, topic: str, offset: int, header: str, text: str, partition: int = 0) -> None:
+        """Let a header of a record say something else."""
+        headers = self._lines[topic, partition][offset].headers
+        changed = tuple((name, text if name == header else said) for name, said in headers)
+        self._set(topic, partition, offset, headers=changed)
+
     def swap(self, topic: str, one: int, other: int, partition: int = 0) -> None:
         """Let two records change places."""
         lines = self._lines[topic, partition]

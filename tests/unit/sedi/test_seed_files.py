@@ -1,5 +1,6 @@
 """Seed files of one's own: what is installed is checked, and found again by name or path."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from infra.settings import Settings, load
 from schemas.errors import ConfigurationError
+from schemas.seeds import SeedTask
 from sedi.main import main
 from sedi.seed_files import find, install
 
@@ -74,10 +76,41 @@ def test_a_line_that_is_no_seed_is_told_by_its_number_and_nothing_is_installed(
     file = tmp_path / "mine.jsonl"
     file.write_text(f"{line('a')}\nhello\n", encoding="utf-8")
 
-    with pytest.raises(ConfigurationError, match=r"mine\.jsonl, line 2: not a seed task"):
+    with pytest.raises(ConfigurationError, match=r"mine\.jsonl, line 2: not JSON"):
         install(settings, file)
     with pytest.raises(ConfigurationError, match="installed are none"):
         find(settings, "mine")
+
+
+def test_seeds_come_in_any_form_that_rows_come_in(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv.gz"
+    file.write_bytes(gzip.compress(b'\xef\xbb\xbfQuestion;Answer\r\nAdd 1; 2\r\n\r\n"Say ""a""";a\r\n'))
+
+    install(settings, file)
+
+    assert find(settings, "mine") == (
+        SeedTask(id="seed_1", instruction="Add 1", output=" 2"),
+        SeedTask(id="seed_2", instruction='Say "a"', output="a"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (line("a"), r"line 2: seed id 'a' stands twice"),
+        ('{"id": "b", "instruction": "Do"}', r"line 2: seed 'b' has no output. Fields found: `id`, `instruction`"),
+        ('{"id": "b", "instruction": "Do", "instances": []}', "line 2: `instances` has no instance"),
+        ('{"task": "Do", "result": "done"}', r"line 2: no instruction is found. Fields found: `task`, `result`"),
+    ],
+)
+def test_a_row_that_is_no_seed_is_refused_with_its_place(
+    settings: Settings, tmp_path: Path, second: str, said: str
+) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_text(f"{line('a')}\n{second}\n", encoding="utf-8")
+
+    with pytest.raises(ConfigurationError, match=said):
+        install(settings, file)
 
 
 @pytest.mark.parametrize("name", ["../evil", "", ".hidden", "a b"])

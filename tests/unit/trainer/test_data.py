@@ -12,12 +12,10 @@ from schemas.events import Instruction
 ROWS = [
     {"instruction": "Add.", "input": "1, 2", "output": "3"},
     {"instruction": "Say ü\n\n[no]", "input": "", "output": "ü", "id": 7},
-    {"instruction": "Nothing."},
 ]
 READ = (
     Instruction(instruction="Add.", input="1, 2", output="3"),
     Instruction(instruction="Say ü\n\n[no]", output="ü"),
-    Instruction(instruction="Nothing."),
 )
 
 
@@ -30,17 +28,29 @@ def written(folder: Path, text: str) -> Path:
 @pytest.mark.parametrize("text", [json.dumps(ROWS, indent=4), "\n".join(map(json.dumps, ROWS)) + "\n\n"])
 def test_an_array_and_lines_read_the_same(tmp_path: Path, text: str) -> None:
     assert read_rows(written(tmp_path, text)) == READ
-    assert read_rows(tmp_path / "rows.json", 2) == READ[:2]
+    assert read_rows(tmp_path / "rows.json", 1) == READ[:1]
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [("[]", "has no rows"), ("", "has no rows"), ("[1]", "not a file of rows"), ('{"input": "x"}', "line 1"),
-     ('{"instruction": "x"}\n{"instruction"', "line 2"), ('[{"instruction": 3}]', "not a file of rows")],
-)  # fmt: skip
-def test_a_file_that_will_not_do_says_why(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
-        read_rows(written(tmp_path, text))
+def test_rows_without_an_output_are_left_out_and_told_with_their_places(tmp_path: Path) -> None:
+    said: list[str] = []
+    rows = [*ROWS, *({"instruction": "Nothing.", "output": blank} for blank in ("", " \n", None, "", ""))]
+    path = written(tmp_path, "\n".join(map(json.dumps, rows)))
+    assert read_rows(path, say=said.append) == READ
+    assert said == [f"5 of 7 rows of {path} have no output and are left out: line 3, line 4, line 5, …."]
+
+
+def test_a_file_in_which_no_row_has_an_output_is_refused_with_the_fields_that_it_has(tmp_path: Path) -> None:
+    path = written(tmp_path, json.dumps([{"instruction": "Add.", "reply": "3"}] * 4))
+    with pytest.raises(ConfigurationError, match=r"No row of .*4 rows.*row 1.*`instruction`, `reply`.*`output`"):
+        read_rows(path)
+
+
+def test_conversations_that_go_on_are_told(tmp_path: Path) -> None:
+    said: list[str] = []
+    turns = [{"role": role, "content": role} for role in ("user", "assistant", "user", "assistant")]
+    path = written(tmp_path, json.dumps([{"messages": turns}, {"messages": turns[:2]}]))
+    assert read_rows(path, say=said.append) == (Instruction(instruction="user", output="assistant"),) * 2
+    assert said == [f"1 conversations of {path} go on after the first question and answer, which alone are used."]
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:

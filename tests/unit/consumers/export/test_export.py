@@ -14,6 +14,7 @@ from consumers.export.manifest import differences, read_manifest
 from consumers.export.parquet import ROWS_A_GROUP
 from consumers.export.run import FORMATS, ExportOptions, export
 from infra.record import Record
+from infra.tables import read_tasks
 from schemas import ids
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import InstructionKept, InstructionsGenerated
@@ -337,3 +338,14 @@ def test_the_size_is_said_in_the_hubs_words(rows: int, category: str) -> None:
     from consumers.export.card import size_category
 
     assert size_category(rows) == category
+
+
+def test_a_text_with_line_separators_is_one_line_for_every_reader_and_the_same_text(tmp_path: Path) -> None:
+    hostile = "one\u2028two\u2029three\x85four"
+    folder = exported(changed(told(), row_id(0, 0), output=hostile), tmp_path / "data")
+
+    for name in ("alpaca.json", "sharegpt.json", "openai.jsonl", "trl.jsonl", "rows.parquet"):
+        tasks = read_tasks(folder / name)
+        assert (len(tasks), tasks[0].task.output) == (5, hostile), name
+    for name in ("openai.jsonl", "trl.jsonl"):
+        assert len((folder / name).read_text(encoding="utf-8").splitlines()) == 5
