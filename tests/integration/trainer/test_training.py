@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -80,17 +81,21 @@ def test_later_epochs_train_the_same_rows_again(rig: TrainerRig) -> None:
 
 def test_a_live_trainer_waits_for_rows_says_so_and_ends_when_the_run_is_stopped(rig: TrainerRig) -> None:
     rig.write([0, 1, 2])
-    later = [
-        threading.Timer(2.0, rig.write, ([3, 0, 1, 2, 3, 3], 3)),
-        threading.Timer(3.0, rig.stop_run),
-    ]
-    for timer in later:
-        timer.start()
+    waits = "Waiting for rows: 1 of 4 clusters are empty ([3])"
+
+    def go_on_once_it_waits() -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not any(waits in line for line in rig.said):
+            time.sleep(0.05)
+        rig.write([3, 0, 1, 2, 3, 3], 3)
+        rig.stop_run()
+
+    later = threading.Thread(target=go_on_once_it_waits)
+    later.start()
     summary, steps = rig.train(until_end=False)
-    for timer in later:
-        timer.join()
+    later.join()
     assert (summary.reason, len(steps)) == ("end_of_stream", 2)
-    assert any("Waiting for rows: 1 of 4 clusters are empty ([3])" in line for line in rig.said)
+    assert any(waits in line for line in rig.said)
 
 
 def test_a_stop_before_the_run_was_started_again_does_not_end_the_stream(rig: TrainerRig) -> None:
