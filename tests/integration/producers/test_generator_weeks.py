@@ -20,7 +20,7 @@ from schemas import ids
 from schemas.events import CallAnswered, CallStarted, GenerationHalted, InstructionsRejected, RunConfigured
 from tests.integration.producers.driver import Rig
 
-ENDS = 20
+ENDS = 12
 LANES = ("one", "two")
 
 
@@ -41,7 +41,7 @@ def decide(rig: Rig, offset: int, generated_total: int, kept_total: int) -> None
         writer.write(event, key="g", id=ids.verdict_id(offset))
 
 
-def test_after_twenty_stops_and_kills_the_ledger_tells_of_every_answer_that_the_endpoint_gave(rig: Rig) -> None:
+def test_after_a_dozen_stops_and_kills_the_ledger_tells_of_every_answer_that_the_endpoint_gave(rig: Rig) -> None:
     rng = random.Random(5)
     with endpoint(0.05) as served:
         settings = rig.settings.model_copy(update={"backend": "openai", "base_url": served.url})
