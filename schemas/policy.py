@@ -46,6 +46,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     compare_with_seeds        compare candidates with the run's initial seeds too, as Alpaca does
     tokenizer                 `rouge` sees ASCII letters and digits only; `unicode` all scripts
     rules                     the heuristic rules that are on, by rejection reason
+    reject_cut                reject an instruction whose output ended before the LLM had ended it, as `cut_output`
     min_words, max_words      fewest and most words of an instruction that the length rules let pass
     clusters                  of the classifier, and partitions of `kept`; a power of two
     batch_size                rows of a training step, as many from each cluster: a multiple of `clusters`
@@ -74,6 +75,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     compare_with_seeds: bool = False
     tokenizer: Literal["rouge", "unicode"] = "rouge"
     rules: tuple[RuleName, ...] = ALL_RULES
+    reject_cut: bool = True
     min_words: Positive = 4
     max_words: Positive = 150
     clusters: Positive = 16

@@ -62,7 +62,7 @@ def _instruction(found: Evidence) -> Instruction:
     event = found.generation[1]
     task = event.instructions[subject.place]
     rules = [Rule(name=name, passed=not breaks(task, policy)) for name, breaks in RULES.items() if name in policy.rules]
-    if event.reading > 1:
+    if event.reading > 1 and policy.reject_cut:
         rules.insert(0, Rule(name="cut_output", passed=subject.place not in event.cut))
     rules.append(Rule(name="no_tokens", passed=bool(tokenizer(policy.tokenizer)(task.instruction))))
     nearest = None if found.nearest is None else found.nearest.result()

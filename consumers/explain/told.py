@@ -113,7 +113,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule of the run's policy, applied again; `no_tokens` is always one, as is `cut_output` from reading 2 on."""
+    """A rule of the run's policy, applied again; `no_tokens` is always one, and `cut_output` from reading 2 on."""
 
     name: str
     passed: bool

@@ -133,7 +133,9 @@ def decide(state: FilterState, offset: int, generation_id: str, event: Instructi
     for place, task in enumerate(event.instructions):
         id = ids.instruction_id(generation_id, place)
         tokens = state.tokenizer(task.instruction)
-        rejection = _rejection(state, siblings, id, place, task, tokens, cut=place in event.cut)
+        rejection = _rejection(
+            state, siblings, id, place, task, tokens, cut=state.policy.reject_cut and place in event.cut
+        )
         if rejection is not None:
             rejections.append(rejection)
             continue

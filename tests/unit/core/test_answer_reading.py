@@ -16,7 +16,7 @@ from streams.core.answers import Form, Read, read
 from streams.core.judging import score_of
 from streams.core.parse_items import parse_items
 from tests.unit.core.answer_forms import AROUND, BETWEEN, LABELS, TASKS, forms, score
-from tests.unit.core.conftest import fresh_state, generation
+from tests.unit.core.conftest import ONE_CLUSTER, fresh_state, generation
 
 
 def answered(raw: str, finish_reason: str | None = "stop") -> CallAnswered:
@@ -169,6 +169,9 @@ def test_an_output_that_was_cut_is_rejected_for_that(style: str) -> None:
     verdict = decider.decide(fresh_state(), 0, ids.generation_id(event.lane, event.number), event)
     assert [rejection.reason for rejection in verdict.rejected.rejections] == ["cut_output"]
     assert not verdict.decision.kept
+    lenient = fresh_state(msgspec.structs.replace(ONE_CLUSTER, reject_cut=False))
+    verdict = decider.decide(lenient, 0, ids.generation_id(event.lane, event.number), event)
+    assert len(verdict.decision.kept) == (style == "two-step"), "what is left of an instance is no output"
 
 
 # -- JSON -------------------------------------------------------------------------------------------------------------
