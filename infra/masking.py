@@ -41,6 +41,11 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
     return _PREFIXED.sub(BLOT, text)
 
 
+def shown_url(url: str) -> str:
+    """A URL as it is named in messages: masked, and without its query."""
+    return masked(url).partition("?")[0].rstrip("/")
+
+
 def secrets_of_url(url: str) -> list[str]:
     """What of a URL is secret: its user's password and the values of its query. Nothing, if it cannot be read."""
     try:

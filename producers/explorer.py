@@ -28,23 +28,24 @@ _PLAIN, _DOUBLED = 1.5, 1.7  # times the work a second
 class Explorer:
     """The state: `level` calls may be in flight, from 1 to `most`; `say` is told of each change.
 
-    known   the level was found before: it stays, until it is time to try the next
-    rates   work and answers a second, as last measured at each level
+    known     the level was found before: it stays, until it is time to try the next
+    settled   the level that was found; None before any was
+    epoch     names the level's time; a call that is begun takes it along
+    rates     work and answers a second, as last measured at each level
     """
 
     most: int
     level: int = 8
     say: Callable[[str], None] = lambda _: None
     known: bool = False
+    settled: int | None = None
+    epoch: int = 0
     _direction: int = 1  # 1: growing, -1: shrinking, 0: settled
     _before: float | None = None  # work a second at the level that a try started from
     _from: int = 0  # that level
     _quiet: int = 0  # rounds since it settled
-    _found: int | None = None
-    _epoch: int = 0
     _calls: int = 0
     _work: float = 0.0
-    _answers: float = 0.0
     _seconds: float = 0.0
     _counted: bool = True
     rates: dict[int, tuple[float, float]] = field(default_factory=dict)
@@ -52,31 +53,20 @@ class Explorer:
     def __post_init__(self) -> None:
         self.level = min(max(1, self.level), self.most)
         if self.known:
-            self._direction, self._found = 0, self.level
-
-    @property
-    def settled(self) -> int | None:
-        """The level that was found; None before any was."""
-        return self._found
-
-    @property
-    def epoch(self) -> int:
-        """Names the level's time; a call that is begun takes it along."""
-        return self._epoch
+            self._direction, self.settled = 0, self.level
 
     def answered(self, epoch: int, in_flight: int, seconds: float, tokens: int | None) -> None:
         """A call that was begun in `epoch`, as one of `in_flight`, was answered after so long."""
-        if epoch != self._epoch or in_flight < _FULL * self.level or seconds <= 0.0:
+        if epoch != self.epoch or in_flight < _FULL * self.level or seconds <= 0.0:
             return
         self._calls += 1
-        self._answers += 1
         self._seconds += seconds
         self._counted = self._counted and tokens is not None
         self._work += tokens or 0
-        work = self._work if self._counted and self._work else self._answers
+        work = self._work if self._counted and self._work else self._calls
         rate = self.level * work / self._seconds
         if self._calls >= self._round(rate):
-            self._decide(rate, self.level * self._answers / self._seconds)
+            self._decide(rate, self.level * self._calls / self._seconds)
 
     def busy(self) -> None:
         """The endpoint had no room for a call: the level before was enough."""
@@ -96,7 +86,7 @@ class Explorer:
             if before is None or rate >= PAYS * before:
                 if self.level < self.most:
                     times = 4 if before is not None and rate >= _DOUBLED * before else 2
-                    self._try(min(times * self.level, self.most), rate, answers)
+                    self._try_from_here(min(times * self.level, self.most), rate)
                 else:
                     self._settle(self.level)
             else:
@@ -107,12 +97,12 @@ class Explorer:
             elif self.level == 1:
                 self._settle(1)
             else:
-                self._try(self.level // 2, max(rate, before or 0.0), answers)
+                self._try_from_here(self.level // 2, max(rate, before or 0.0))
         else:
             self._quiet += 1
             if self._quiet >= _TRIED_AGAIN and self.level < self.most:
                 self._direction = 1
-                self._try(min(2 * self.level, self.most), rate, answers)
+                self._try_from_here(min(2 * self.level, self.most), rate)
 
     def _back(self, level: int, rate: float) -> None:
         """More did not pay; see whether less does as well, as far as that was not seen already."""
@@ -120,18 +110,22 @@ class Explorer:
             level //= 2
         if level > 1 and level // 2 not in self.rates:
             self._direction = -1
-            self._try(level // 2, rate, None)
+            self._try(level // 2, level, rate)
         else:
             self._settle(level)
 
-    def _try(self, level: int, rate: float, answers: float | None) -> None:
-        if answers is not None:
-            self.say(f"{self.level} calls in flight give {60 * answers:,.0f} answers a minute; trying {level}")
-        self._before, self._from = rate, self.level if answers is not None else 2 * level
+    def _try_from_here(self, level: int, rate: float) -> None:
+        """Try a level beside the one that is in force, at which so much work a second was done."""
+        answers = self.rates[self.level][1]
+        self.say(f"{self.level} calls in flight give {60 * answers:,.0f} answers a minute; trying {level}")
+        self._try(level, self.level, rate)
+
+    def _try(self, level: int, origin: int, rate: float) -> None:
+        self._from, self._before = origin, rate
         self._set(level)
 
     def _settle(self, level: int) -> None:
-        self._direction, self._before, self._quiet, self._found = 0, None, 0, level
+        self._direction, self._before, self._quiet, self.settled = 0, None, 0, level
         known = self.rates.get(level)
         told = "" if known is None else f", which gave {60 * known[1]:,.0f} answers a minute"
         self.say(f"Keeping {level} calls in flight{told}")
@@ -139,8 +133,8 @@ class Explorer:
 
     def _set(self, level: int) -> None:
         self.level = level
-        self._epoch += 1
+        self.epoch += 1
         self._forget_round()
 
     def _forget_round(self) -> None:
-        self._calls, self._work, self._answers, self._seconds, self._counted = 0, 0.0, 0.0, 0.0, True
+        self._calls, self._work, self._seconds, self._counted = 0, 0.0, 0.0, True

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra.masking import masked
+from infra.masking import shown_url
 from infra.settings import Settings
 from producers.backends.choice import in_flight_of
 from producers.explorer import Explorer
@@ -60,4 +60,4 @@ def _read(settings: Settings) -> dict[str, int]:
 
 
 def _key(settings: Settings) -> str:
-    return f"{settings.model} at {masked(settings.base_url).partition('?')[0] if settings.base_url else 'OpenAI'}"
+    return f"{settings.model} at {shown_url(settings.base_url) if settings.base_url else 'OpenAI'}"

@@ -132,7 +132,7 @@ def generate(
     holding = Holding(progress)
     try:
         with (
-            opened_backend(settings, options.recorded, pace.concurrency.most, progress) as backend,
+            opened_backend(settings, options.recorded, pace.most, progress) as backend,
             LogWriter(settings, options.run, f"generator-{options.lane}") as writer,
             opened_kept(settings, configured, options.lane, style) as kept,
         ):

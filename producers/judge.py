@@ -118,9 +118,8 @@ def judge(
     options.limits.check(configured.policy, priced=prices.known)
     apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were judges
     by, pace = rubric(options.rubric), pace_for(settings, options.pace, options.in_flight, progress)
-    in_flight = pace.concurrency.most if pace.explorer is None else pace.explorer.most
     recorded = options.recorded
-    with opened_backend(settings, recorded, in_flight, progress) as backend:
+    with opened_backend(settings, recorded, pace.most, progress) as backend:
         who = Judge(backend=backend.name, model=backend.model, rubric=by.name, version=by.version)
         reader = JudgeReader(settings, configured, f"{LANE}/{who.name}", who.name)
         rows = KeptRows(KafkaSource(settings, options.run))
@@ -139,7 +138,7 @@ def judge(
                 )
                 judging = Judging(
                     who, by, settings.api == "completion", options.sampling, options.asks, options.choice,
-                    options.until_end, in_flight, rows, reader.progress, caller, backend, on_judged, on_rows,
+                    options.until_end, pace.most, rows, reader.progress, caller, backend, on_judged, on_rows,
                 )  # fmt: skip
                 asyncio.run(judging.run())
             keep_pace(settings, pace)

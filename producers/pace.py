@@ -61,6 +61,7 @@ class Pace:
         say: Callable[[str], None] = lambda _: None,
         explorer: Explorer | None = None,
     ) -> None:
+        self.most = most
         self.explorer = explorer
         start = options.start if explorer is None else explorer.level
         self.concurrency = Concurrency(most, start, options.least, options.step)

@@ -10,19 +10,20 @@ Only verdicts that the similarity decided are sampled: kept, or rejected as simi
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
 from rouge_score.rouge_scorer import RougeScorer
 
-from consumers.replay.findings import SHOWN, Divergence, State, in_order
-from consumers.replay.result import Audit, Reference
+from consumers.replay.findings import Divergence, State
+from consumers.replay.result import Audit, Reference, with_divergences
 from infra.record import Record
 from infra.run import configuration
 from infra.source import Reading, Source
 from schemas import ids
-from schemas.events import InstructionsGenerated, InstructionsRejected, Rejection
+from schemas.events import ClassifierFitted, InstructionsGenerated, InstructionsRejected, Rejection
 from streams.core import tokenize
 
 
@@ -74,32 +75,7 @@ def with_reference(
         decided = (similarity, nearest) if rejected else None
         recorded = None if one.similar is None else (one.similar.similarity, one.similar.nearest_id)
         if decided != recorded:
-            offset = one.verdict.generated_offset
-            differences.append(
-                Divergence(
-                    kind="similarity" if rejected and one.similar is not None else "flipped",
-                    topic="rejected",
-                    partition=0,
-                    offset=one.record.offset,
-                    generated_offset=offset,
-                    id=one.id,
-                    what=f"rouge_score finds {nearest} nearest to instruction {one.id}, place {one.place} of offset "
-                    f"{offset}, with {similarity!r}, so it is {'similar' if rejected else 'to be kept'}; recorded is "
-                    + ("that it was kept." if recorded is None else f"{recorded[1]} with {recorded[0]!r}."),
-                    recorded="kept" if one.similar is None else one.similar,
-                    decided={"similarity": similarity, "nearest_id": nearest} if rejected else "kept",
-                    state=State(
-                        applied=offset - 1,
-                        kept_total=one.verdict.kept_total - one.verdict.kept,
-                        generated_total=one.verdict.generated_total - one.verdict.generated,
-                        classifier_offset=max(
-                            (event.from_offset for event in classifiers if event.from_offset <= offset), default=0
-                        ),
-                        commands_offset=None,
-                        seeds=None,
-                    ),
-                )
-            )
+            differences.append(_divergence(one, similarity, nearest, rejected, classifiers))
         progress(number, len(sampled))
     reference = Reference(
         sampled=len(sampled),
@@ -109,7 +85,36 @@ def with_reference(
         differences=len(differences),
         seconds=time.monotonic() - started,
     )
-    return _joined(found, reference, differences)
+    checked = with_divergences(found, differences, Counter(difference.kind for difference in differences))
+    return msgspec.structs.replace(checked, reference=reference)
+
+
+def _divergence(
+    one: _Sampled, similarity: float, nearest: str | None, rejected: bool, classifiers: Sequence[ClassifierFitted]
+) -> Divergence:
+    """What rouge_score decides otherwise; the state is that which the log tells of."""
+    verdict, offset = one.verdict, one.verdict.generated_offset
+    was = "that it was kept" if one.similar is None else f"{one.similar.nearest_id} with {one.similar.similarity!r}"
+    return Divergence(
+        kind="similarity" if rejected and one.similar is not None else "flipped",
+        topic="rejected",
+        partition=0,
+        offset=one.record.offset,
+        generated_offset=offset,
+        id=one.id,
+        what=f"rouge_score finds {nearest} nearest to instruction {one.id}, place {one.place} of offset {offset}, with "
+        f"{similarity!r}, so it is {'similar' if rejected else 'to be kept'}; recorded is {was}.",
+        recorded="kept" if one.similar is None else one.similar,
+        decided={"similarity": similarity, "nearest_id": nearest} if rejected else "kept",
+        state=State(
+            applied=offset - 1,
+            kept_total=verdict.kept_total - verdict.kept,
+            generated_total=verdict.generated_total - verdict.generated,
+            classifier_offset=max((c.from_offset for c in classifiers if c.from_offset <= offset), default=0),
+            commands_offset=None,
+            seeds=None,
+        ),
+    )
 
 
 def _nearest(scorer: RougeScorer, text: str, earlier: Sequence[tuple[str, str]]) -> tuple[float, str | None]:
@@ -161,20 +166,3 @@ def _decided(reading: Reading) -> Iterator[tuple[Record, InstructionsRejected, I
         event = generation.event if generation is not None and generation.offset == last else None
         if isinstance(event, InstructionsGenerated) and verdict.generated == len(event.instructions):
             yield record, verdict, event
-
-
-def _joined(found: Audit, reference: Reference, differences: list[Divergence]) -> Audit:
-    if not differences:
-        return msgspec.structs.replace(found, reference=reference)
-    by_kind = dict(found.by_kind)
-    for difference in differences:
-        by_kind[difference.kind] = by_kind.get(difference.kind, 0) + 1
-    listed = sorted((*found.found, *differences), key=in_order)
-    return msgspec.structs.replace(
-        found,
-        divergences=found.divergences + len(differences),
-        by_kind=by_kind,
-        first=listed[0],
-        found=tuple(listed[:SHOWN]),
-        reference=reference,
-    )

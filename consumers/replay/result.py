@@ -1,8 +1,11 @@
 """What an audit found, as it is printed."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
 import msgspec
 
-from consumers.replay.findings import Divergence, Place, Repeat, Unreadable
+from consumers.replay.findings import SHOWN, Divergence, Place, Repeat, Unreadable, in_order
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,3 +60,16 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     records: int
     seconds: float
     reference: Reference | None = None
+
+
+def with_divergences(audit: Audit, found: Iterable[Divergence], by_kind: Mapping[str, int]) -> Audit:
+    """An audit with further divergences: how many of each kind, and the first few of them."""
+    listed = sorted((*audit.found, *found), key=in_order)
+    kinds = Counter(audit.by_kind) + Counter(by_kind)
+    return msgspec.structs.replace(
+        audit,
+        divergences=kinds.total(),
+        by_kind=dict(kinds.most_common()),
+        first=listed[0] if listed else None,
+        found=tuple(listed[:SHOWN]),
+    )

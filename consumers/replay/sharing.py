@@ -4,7 +4,6 @@ import gc
 import multiprocessing
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import reduce
@@ -16,8 +15,8 @@ import msgspec
 
 from consumers.replay.auditing import Auditor, Progress
 from consumers.replay.extent import Extent
-from consumers.replay.findings import SHOWN, Place, in_order
-from consumers.replay.result import Audit
+from consumers.replay.findings import Place
+from consumers.replay.result import Audit, with_divergences
 from infra.dead_letters import DeadLetter, parse
 from infra.run import configuration
 from infra.source import TOPICS, Source, dead_letter_topics
@@ -75,16 +74,9 @@ def run(source: Source, extent: Extent, conducting: bool, progress: Progress = l
 
 def together(before: Audit, after: Audit) -> Audit:
     """What two parts found, of which the second one was the conductor's or follows the first."""
-    found = sorted((*before.found, *after.found), key=in_order)
-    return msgspec.structs.replace(
-        after,
-        from_offset=before.from_offset,
-        checked={name: count + before.checked.get(name, 0) for name, count in after.checked.items()},
-        divergences=before.divergences + after.divergences,
-        by_kind=dict((Counter(before.by_kind) + Counter(after.by_kind)).most_common()),
-        first=found[0] if found else None,
-        found=tuple(found[:SHOWN]),
-    )
+    checked = {name: count + before.checked.get(name, 0) for name, count in after.checked.items()}
+    both = with_divergences(after, before.found, before.by_kind)
+    return msgspec.structs.replace(both, from_offset=before.from_offset, checked=checked)
 
 
 def _dead_letters(source: Source) -> set[Place]:

@@ -10,8 +10,6 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from consumers.trainer.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -52,6 +50,8 @@ def curves(metrics: Metrics) -> str:
 
 def _draw(axes: Axes, points: Sequence[tuple[int, float | None]], colour: str, label: str) -> None:
     """The points as they are, thin, and their running mean."""
+    import polars as pl
+
     known = [(step, value) for step, value in points if value is not None]
     if not known:
         return

@@ -22,7 +22,7 @@ import openai
 from openai.types import Completion
 from openai.types.chat import ChatCompletion
 
-from infra.masking import masked, secrets_of_url
+from infra.masking import masked, secrets_of_url, shown_url
 from infra.settings import Settings
 from producers.backends.base import (
     Answer,
@@ -92,7 +92,7 @@ class OpenAIBackend:
             ) from error
         self._secrets = [key for key in (api_key, self._client.api_key) if key and key != "none"]
         self._secrets += secrets_of_url(base_url or "")
-        self._where = masked(str(self._client.base_url)).partition("?")[0].rstrip("/")
+        self._where = shown_url(str(self._client.base_url))
 
     @classmethod
     def of(cls, settings: Settings) -> "OpenAIBackend":

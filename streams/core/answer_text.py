@@ -11,7 +11,7 @@ A tag right after a backtick is text: somebody writes about it. Everything is pu
 import re
 from dataclasses import dataclass
 
-from schemas.events import Unparsed
+from schemas.events import CallAnswered, Unparsed
 
 _NAMES = r"think|thinking|thought|thoughts|reasoning|seed:think|scratchpad"
 _TAG = re.compile(
@@ -64,6 +64,13 @@ def answer_text(raw: str) -> AnswerText:
         text = text[: end.start()]
     text = text if "<s>" in text else _LAST.sub("", text)
     return AnswerText(text, tuple(removed))
+
+
+def read_text(answer: CallAnswered, reading: int) -> tuple[AnswerText, bool]:
+    """What of an answer is to be read by a version of the reading (`streams.core.answers`), and whether it was cut."""
+    if reading == 1:
+        return AnswerText(answer.raw), answer.finish_reason == "length"
+    return answer_text(answer.raw), was_cut(answer.finish_reason)
 
 
 def was_cut(finish_reason: str | None) -> bool:

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 
 from schemas import ids
 from schemas.events import CallAnswered, Instruction, InstructionsGenerated, Unparsed
-from streams.core.answer_text import REFUSED, answer_text, was_cut
+from streams.core.answer_text import REFUSED, read_text
 from streams.core.parse import parse_alpaca, parse_list, parse_structured
 from streams.core.parse_items import parse_items
 from streams.core.parse_json import parse_json
@@ -131,12 +131,10 @@ def read(form: Form, answers: Mapping[int, CallAnswered]) -> Read:
 
 def _seen(reading: int, answer: CallAnswered) -> _Answer:
     """What a parser is given of an answer."""
-    if reading == 1:
-        return _Answer(answer.raw, answer.finish_reason == "length")
-    if answer.finish_reason == REFUSED:
+    if reading > 1 and answer.finish_reason == REFUSED:
         return _Answer("", False, (Unparsed(reason="refused", text=answer.raw.strip()),))
-    seen = answer_text(answer.raw)
-    return _Answer(seen.text, was_cut(answer.finish_reason), seen.removed)
+    seen, cut = read_text(answer, reading)
+    return _Answer(seen.text, cut, seen.removed)
 
 
 def _tasks(form: Form, listed: CallAnswered) -> Read:

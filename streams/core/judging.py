@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from schemas.events import CallAnswered, InstructionJudged, Scale
-from streams.core.answer_text import answer_text, was_cut
+from streams.core.answer_text import read_text
 
 LANE = "judge"
 """What the name of a lane of the ledger begins with, before a slash, when its calls are a judge's."""
@@ -35,9 +35,8 @@ class Score(NamedTuple):
 
 def score_of(answer: CallAnswered, scale: Scale = SCALE, *, reading: int) -> Score:
     """The score in an answer, by a version of the reading (`streams.core.answers`)."""
-    if reading == 1:
-        return read(answer.raw, scale, cut=answer.finish_reason == "length")
-    return read(answer_text(answer.raw).text, scale, cut=was_cut(answer.finish_reason))
+    seen, cut = read_text(answer, reading)
+    return read(seen.text, scale, cut=cut)
 
 
 def read(raw: str, scale: Scale = SCALE, *, cut: bool = False) -> Score:

@@ -13,7 +13,7 @@ Not known here: whether the text after the last task's output is still that outp
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from schemas.events import Instruction, Unparsed
@@ -21,6 +21,7 @@ from streams.core.parse_strict import NO_INPUT, Parsed, leave, parse_strict
 
 _ITEM = re.compile(r"^[ \t]*\*{0,2}(?P<number>[0-9]{1,4})\s?[.):]\*{0,2}(?:[ \t]+|$)", re.MULTILINE)
 _BULLET = re.compile(r"^[ \t]*[-*•][ \t]+", re.MULTILINE)
+_MARKS = {"**": "**", '"': '"', "“": "”"}
 
 
 def parse_alpaca(raw: str, *, parser: Literal["strict", "faithful"], first_number: int, cut: bool) -> Parsed:
@@ -76,40 +77,59 @@ def parse_list(raw: str, *, first_number: int, cut: bool) -> tuple[tuple[str, ..
     """
     matches = list(_ITEM.finditer(raw)) or list(_BULLET.finditer(raw))
     head = raw[: matches[0].start()] if matches else raw
-    items: list[str] = []
-    unparsed: list[Unparsed] = []
     number = matches[0].groupdict().get("number") if matches else None
     continues = number is not None and int(number) > first_number
-    texts: list[tuple[str, bool]] = [(head, continues and len(head.strip().splitlines()) == 1)]
-    texts += [(raw[match.end() : end], True) for match, end in zip(matches, _ends(matches, len(raw)), strict=True)]
+    bodies = [raw[match.end() : end] for match, end in zip(matches, _ends(matches, len(raw)), strict=True)]
+    return list_items(head, bodies, continues=continues, cut=cut, split=_first_paragraph, marks=_MARKS)
+
+
+def list_items(
+    head: str,
+    bodies: Sequence[str],
+    *,
+    continues: bool,
+    cut: bool,
+    split: Callable[[str], tuple[str, str]],
+    marks: Mapping[str, str],
+) -> tuple[tuple[str, ...], tuple[Unparsed, ...]]:
+    """The items of a list, and what is left, of the texts before its first mark and after each.
+
+    continues   whether a `head` of a single line is an item too
+    split       an item's own text, and what follows it there
+    marks       what may stand around the whole of an item, opening and closing, and is dropped
+    """
+    items: list[str] = []
+    unparsed: list[Unparsed] = []
+    texts = [(head, continues and len(head.strip().splitlines()) == 1), *((body, True) for body in bodies)]
     for place, (text, is_item) in enumerate(texts):
         if cut and place == len(texts) - 1:
             leave(unparsed, "cut", text)
         elif not is_item:
             leave(unparsed, "no_number", text)
         else:
-            first, _, rest = text.strip().partition("\n\n")
-            item = _bare(" ".join(first.split()))
+            first, rest = split(text.strip())
+            item = _bare(" ".join(first.split()), marks)
             if item:
                 items.append(item)
             leave(unparsed, "no_number", rest)
     return tuple(items), tuple(unparsed)
 
 
+def _first_paragraph(text: str) -> tuple[str, str]:
+    first, _, rest = text.partition("\n\n")
+    return first, rest
+
+
 def _ends(matches: Sequence[re.Match[str]], last: int) -> list[int]:
     return [*(match.start() for match in matches[1:]), last][: len(matches)]
 
 
-def _bare(text: str) -> str:
-    for mark in ("**", '"', "“"):
-        closing = "”" if mark == "“" else mark
-        if (
-            text.startswith(mark)
-            and text.endswith(closing)
-            and len(text) > 2 * len(mark)
-            and (mark not in text[len(mark) : -len(closing)])
-        ):
-            text = text[len(mark) : -len(closing)].strip()
+def _bare(text: str, marks: Mapping[str, str]) -> str:
+    for opening, closing in marks.items():
+        inside = text[len(opening) : -len(closing)]
+        whole = text.startswith(opening) and text.endswith(closing) and len(text) > len(opening) + len(closing)
+        if whole and opening not in inside:
+            text = inside.strip()
     return text
 
 

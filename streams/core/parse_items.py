@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from schemas.events import Unparsed
-from streams.core.parse_strict import leave
+from streams.core.parse import list_items
 
 _NUMBERED = re.compile(
     r"^(?P<indent>[ \t]*)(?:#{1,6}[ \t]*)?\*{0,2}(?:(?:task|instruction)[ \t]*#?)?"
@@ -20,7 +20,7 @@ _NUMBERED = re.compile(
 _BULLET = re.compile(r"^(?P<indent>[ \t]*)[-*•][ \t]+", re.MULTILINE)
 _RULE = re.compile(r"^[ \t]*(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|_{3,}|={3,}|#{3,}|```+\w*)[ \t]*$", re.MULTILINE)
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
-_PAIRS = {"**": "**", '"': '"', "“": "”", "`": "`"}
+_MARKS = {"**": "**", '"': '"', "“": "”", "`": "`"}
 
 
 @dataclass(frozen=True)
@@ -43,34 +43,14 @@ def parse_items(raw: str, *, first_number: int, cut: bool) -> tuple[tuple[str, .
     starts = _starts(raw)
     head = raw[: starts[0].begin] if starts else raw
     continues = bool(starts) and starts[0].number is not None and starts[0].number > first_number
-    texts = [(head, continues and len(head.strip().splitlines()) == 1)]
     ends = [*(start.begin for start in starts[1:]), len(raw)]
-    texts += [(raw[start.end : end], True) for start, end in zip(starts, ends, strict=False)]
-    items: list[str] = []
-    unparsed: list[Unparsed] = []
-    for place, (text, is_item) in enumerate(texts):
-        if cut and place == len(texts) - 1:
-            leave(unparsed, "cut", text)
-        elif not is_item:
-            leave(unparsed, "no_number", text)
-        else:
-            first, rest = _item(text)
-            item = _bare(" ".join(first.split()))
-            if item:
-                items.append(item)
-            leave(unparsed, "no_number", rest)
-    return tuple(items), tuple(unparsed)
+    bodies = [raw[start.end : end] for start, end in zip(starts, ends, strict=False)]
+    return list_items(head, bodies, continues=continues, cut=cut, split=_item, marks=_MARKS)
 
 
 def _starts(raw: str) -> list[_Start]:
-    found = [
-        _Start(
-            match.start(), match.end(), len(match["indent"].expandtabs()), int(match["number"] or match["bracketed"])
-        )
-        for match in _NUMBERED.finditer(raw)
-    ] or [
-        _Start(match.start(), match.end(), len(match["indent"].expandtabs()), None) for match in _BULLET.finditer(raw)
-    ]
+    found = [_start(match, int(match["number"] or match["bracketed"])) for match in _NUMBERED.finditer(raw)]
+    found = found or [_start(match, None) for match in _BULLET.finditer(raw)]
     if not found:
         return []
     outer = [start for start in found if start.indent <= found[0].indent + 1]
@@ -86,24 +66,14 @@ def _starts(raw: str) -> list[_Start]:
     return starts
 
 
+def _start(match: re.Match[str], number: int | None) -> _Start:
+    return _Start(match.start(), match.end(), len(match["indent"].expandtabs()), number)
+
+
 def _item(text: str) -> tuple[str, str]:
     """An item's own text and what follows it: the first paragraph, with the lists right after it."""
-    parts = _PARAGRAPH.split(text.strip())
+    parts = _PARAGRAPH.split(text)
     taken = 1
     while taken < len(parts) and (_NUMBERED.match(parts[taken]) or _BULLET.match(parts[taken])):
         taken += 1
     return "\n".join(parts[:taken]), "\n\n".join(parts[taken:])
-
-
-def _bare(text: str) -> str:
-    """Without marks around the whole of it."""
-    for opening, closing in _PAIRS.items():
-        inside = text[len(opening) : -len(closing)]
-        if (
-            text.startswith(opening)
-            and text.endswith(closing)
-            and len(text) > len(opening) + len(closing)
-            and opening not in inside
-        ):
-            text = inside.strip()
-    return text

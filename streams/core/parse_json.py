@@ -15,9 +15,7 @@ from schemas.events import Instruction, Unparsed
 from streams.core.parse_layout import NO_INPUT
 from streams.core.parse_strict import Parsed, leave
 
-_BRACE = re.compile(r"[{]")
 _ESCAPE = re.compile(r'\\(?:(["\\/bfnrt]|u[0-9a-fA-F]{4})|)')
-_LIST_KEY = re.compile(r'(?:"?\w+"?\s*:)?')
 _FRAME = re.compile(r"```+\w*|[\s,;\[\]{}]+|\"\w+\"\s*:\s*(?=\[|$)")
 _decoder = json.JSONDecoder(strict=False)
 
@@ -28,14 +26,14 @@ def parse_json(text: str, *, cut: bool) -> Parsed:
     instructions: list[Instruction] = []
     unparsed: list[Unparsed] = []
     at = begin = 0  # where the next brace is looked for; where what is not told of begins
-    while (brace := _BRACE.search(text, at)) is not None:
-        decoded = _decode(text, brace.start())
+    while (brace := text.find("{", at)) >= 0:
+        decoded = _decode(text, brace)
         if decoded is None:
-            at = brace.end()
+            at = brace + 1
             continue
         value, end = decoded
         first = not instructions and not unparsed
-        _leave_gap(unparsed, "before_json" if first else "not_json", text[begin : brace.start()])
+        _leave_gap(unparsed, "before_json" if first else "not_json", text[begin:brace])
         for item in _items(value):
             task = _task(item)
             if task is None:
@@ -58,8 +56,8 @@ def _decode(text: str, start: int) -> tuple[dict[str, Any], int] | None:
 
 def _decode_mended(text: str, start: int) -> tuple[dict[str, Any], int] | None:
     """As `_decode`, of an object on one task whose backslashes are mended; it holds no further object."""
-    following = _BRACE.search(text, start + 1)
-    stretch = text[start : len(text) if following is None else following.start()]
+    following = text.find("{", start + 1)
+    stretch = text[start : following if following >= 0 else len(text)]
     if "\\" not in stretch:
         return None
     mended = _ESCAPE.sub(lambda found: found[0] if found[1] else "\\\\", stretch)
@@ -68,8 +66,7 @@ def _decode_mended(text: str, start: int) -> tuple[dict[str, Any], int] | None:
     except (ValueError, RecursionError):
         return None
     # where it ends in the text: past as many fewer characters as were put in before that
-    consumed = len(mended[:end]) - _added(stretch, end)
-    return value, start + consumed
+    return value, start + end - _added(stretch, end)
 
 
 def _added(stretch: str, end: int) -> int:
