@@ -4,6 +4,7 @@ import logging
 
 import faust
 
+from infra.refusals import Right, refusal
 from infra.run import read_run
 from infra.settings import Settings
 from infra.topics import check
@@ -17,8 +18,8 @@ def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
 
     SIGINT and SIGTERM end it cleanly.
 
-    Raises RunError when the run is not configured, TopicMismatch when its topics are not as declared, BrokerError when
-    the cluster does not answer.
+    Raises RunError when the run is not configured, TopicMismatch when its topics are not as declared, ClusterRefused
+    when the user lacks a right that a worker needs, BrokerError when the cluster does not answer.
     """
     configured, _ = read_run(settings, run)
     check(settings, run, configured.policy.clusters)
@@ -34,5 +35,8 @@ def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except Exception as error:
+        refused = refusal(settings, error, Right("Write"))
+        if refused is not None:
+            raise refused from error
         raise BrokerError(f"The worker of run {run!r} stopped: {error!r}. Nothing is lost; start it again.") from error
     return 0
