@@ -92,7 +92,8 @@ class LogWriter:
         except MessageSizeTooLargeError as error:
             raise _too_large("its topic", error) from error
         except KafkaError as error:
-            raise self._failed("", error) from error
+            written_to = getattr(getattr(future, "_produce_future", None), "topic_partition", None)
+            raise self._failed("" if written_to is None else written_to.topic, error) from error
         return Written(metadata.partition, metadata.offset)
 
     def dead_letter(self, record: Record) -> Written:

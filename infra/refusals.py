@@ -63,8 +63,8 @@ def hidden(settings: Settings, run: str, topic: str) -> ClusterRefused:
     """The cluster does not show a topic, and does not say whether it is there."""
     return ClusterRefused(
         f"Run {run!r} cannot be seen at {settings.bootstrap_servers}: {who(settings)} has no right to Describe on "
-        f"topic {topic}, and from such a user the cluster hides whether it is there. If it is, have the right granted (Read "
-        f"and Write include it); if not, make the run with `sedi configure --run {run}`, as a user who may."
+        f"topic {topic}, and from such a user the cluster hides whether it is there. If it is, have the right granted "
+        f"(Read and Write include it); if not, make the run with `sedi configure --run {run}`, as a user who may."
     )
 
 
@@ -118,7 +118,8 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 def _refusal(settings: Settings, error: BaseException, right: Right | None) -> ClusterRefused | None:
     """The same of one error alone."""
-    names = {kind.__name__ for kind in type(error).__mro__}
+    # Some are told of in the text of another only.
+    names = {kind.__name__ for kind in type(error).__mro__} | set(re.findall(r"\b[A-Z]\w+Error\b", str(error)))
     found: ClusterRefused | None = None
     if isinstance(error, ClusterRefused):
         found = error

@@ -108,4 +108,5 @@ def _properties(port: int, ca: Path, keystore: Path) -> dict[str, str]:
         "ssl.keystore.location": str(keystore),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:ANONYMOUS",
+        "connection.failed.authentication.delay.ms": "0",
     }  # fmt: skip
