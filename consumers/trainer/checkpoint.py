@@ -6,8 +6,8 @@
 A checkpoint is made under a temporary name and renamed when it is complete; state.json holds the length and SHA-256 of
 every other file, under a seal (`seal`). One that another installation wrote is refused, since loading it would run code
 that it may hold; one with a file too many, or another than was written, is passed over before anything of it is loaded.
-Reading takes the newest that proves whole and loads; each one passed over is told. The files are not forced to the disk:
-after a power cut the newest may be damaged, which reading notices, and the older one is used.
+Reading takes the newest that proves whole and loads; each one passed over is told. The files are not forced to the
+disk: after a power cut the newest may be damaged, which reading notices, and the older one is used.
 
 With several ranks each writes its own part into the same folder, which all of them must see; the first one proves,
 seals and removes. What fails on one rank ends the others too: the checkpoint before stays as it is.
