@@ -77,6 +77,18 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
         self._refusals: dict[str, ClusterRefused] = {}
         self._asked: set[str] = set()
 
+    async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
+        transport = await super()._build_transport(node, timeout_at=timeout_at)
+        receive = transport._sock_recv
+
+        def received() -> tuple[bytes, BaseException | None]:
+            # kafka-python 3.0.12 throws away what came right before a connection was closed: why a login was refused.
+            data, error = receive()
+            return data, None if data else error
+
+        transport._sock_recv = received
+        return transport
+
     def get_connection(self, node_id: Any, *arguments: Any, **options: Any) -> Any:
         known = self._conns.get(node_id)
         connection = super().get_connection(node_id, *arguments, **options)

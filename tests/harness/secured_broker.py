@@ -5,6 +5,7 @@ users, who may do what `allow` has granted. Certificates are made anew, by opens
 """
 
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,10 +33,12 @@ PASSWORD = "a-password-for-tests"
 
 @dataclass(frozen=True)
 class SecuredBroker:
-    """`ca` is the authority of its certificate, `stranger` that of another."""
+    """`ca` is the authority of its certificate, `stranger` that of another; `ipv6` is its other address, or `address`
+    where this machine has no IPv6."""
 
     plain: TemporaryBroker
     address: str
+    ipv6: str
     ca: Path
     stranger: Path
 
@@ -76,34 +79,48 @@ def secured_broker(settings: Settings, folder: Path) -> Iterator[SecuredBroker]:
     ca, keystore = _certificate(folder, "ours")
     stranger, _ = _certificate(folder, "another")
     port = free_port()
-    with temporary_broker(settings, further=_properties(port, ca, keystore)) as plain:
-        yield SecuredBroker(plain, f"127.0.0.1:{port}", ca, stranger)
+    hosts = {"SECURED": f"127.0.0.1:{port}", **({"SECURED6": f"[::1]:{port + 1}"} if _has_ipv6() else {})}
+    with temporary_broker(settings, further=_properties(hosts, keystore)) as plain:
+        yield SecuredBroker(plain, hosts["SECURED"], hosts.get("SECURED6", hosts["SECURED"]), ca, stranger)
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 def _certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate of 127.0.0.1 that is its own authority; and with its key, as Kafka reads it."""
+    """A certificate of the loopback addresses that is its own authority; and with its key, as Kafka reads it."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("openssl, which makes the certificates, is not on this machine")
     certificate, key, both = (folder / f"{name}.{suffix}" for suffix in ("crt", "key", "pem"))
     subprocess.run(
         [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2",
-         "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"],
+         "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,IP:::1"],
         check=True, capture_output=True, timeout=30,
     )  # fmt: skip
     both.write_text(key.read_text() + certificate.read_text())
     return certificate, both
 
 
-def _properties(port: int, ca: Path, keystore: Path) -> dict[str, str]:
-    plain = "PLAINTEXT://127.0.0.1:"
+def _properties(hosts: dict[str, str], keystore: Path) -> dict[str, str]:
+    plain, secured = "PLAINTEXT://127.0.0.1:${port}", [f"{name}://{host}" for name, host in hosts.items()]
+    protocols = ["PLAINTEXT:PLAINTEXT", "CONTROLLER:PLAINTEXT", *(f"{name}:SASL_SSL" for name in hosts)]
     return {
-        "listeners": f"{plain}${{port}},CONTROLLER://127.0.0.1:${{controller_port}},SECURED://127.0.0.1:{port}",
-        "advertised.listeners": f"{plain}${{port}},SECURED://127.0.0.1:{port}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURED:SASL_SSL",
+        "listeners": ",".join([plain, "CONTROLLER://127.0.0.1:${controller_port}", *secured]),
+        "advertised.listeners": ",".join([plain, *secured]),
+        "listener.security.protocol.map": ",".join(protocols),
         "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-        "listener.name.secured.scram-sha-512.sasl.jaas.config":
-            "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+        **{
+            f"listener.name.{name.lower()}.scram-sha-512.sasl.jaas.config":
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            for name in hosts
+        },
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(keystore),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",

@@ -42,8 +42,8 @@ def cluster(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield made
 
 
-def test_a_run_works_from_end_to_end(cluster: SecuredBroker, tmp_path: Path) -> None:
-    terminal = Terminal(cluster.settings("owner", state_dir=tmp_path), tmp_path)
+def test_a_run_works_from_end_to_end_over_ipv6_too(cluster: SecuredBroker, tmp_path: Path) -> None:
+    terminal = Terminal(cluster.settings("owner", state_dir=tmp_path, bootstrap_servers=cluster.ipv6), tmp_path)
 
     done = terminal.sedi(
         "run", "--run", RUN, "--no-trainer", "--max-candidates", "20", "--time-limit", "60", SEDI_BACKEND="load-model"
