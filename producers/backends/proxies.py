@@ -6,7 +6,7 @@ through a proxy: it would not be this machine's loopback that the proxy asks.
 
 import os
 from typing import Any
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import proxy_bypass
 
 from infra.addresses import is_loopback
 from infra.masking import masked
@@ -24,7 +24,7 @@ def client_of(host: str, **options: Any) -> BoundedClient:
     try:
         return BoundedClient(trust_env=not is_loopback(host), **options)
     except (ImportError, ValueError) as error:
-        if proxy_bypass_environment(host, getproxies_environment()):
+        if proxy_bypass(host):
             return BoundedClient(trust_env=False, **options)
         names = ", ".join(sorted(name for name in os.environ if name.lower() in _NAMES))
         what = "SOCKS needs a package that is not installed" if isinstance(error, ImportError) else masked(str(error))

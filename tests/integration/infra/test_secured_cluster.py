@@ -29,7 +29,7 @@ TOPICS = f"sedi.{RUN}."
 
 @pytest.fixture(scope="module")
 def cluster(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
-    """With a run on it. `owner` has just the rights that the README names, `loner` all but those on groups; `reader` may
+    """With a run on it. `owner` has just the rights that the README names, `loner` none of them on groups; `reader` may
     read, `watcher` only see, `nobody` nothing."""
     with secured_broker(settings, tmp_path_factory.mktemp("tls")) as made:
         made.add_users("owner", "reader", "watcher", "nobody", "loner")
