@@ -22,7 +22,7 @@ from infra.log import LogReader
 from infra.record import Partition, Record
 from infra.settings import Settings
 from infra.source import TOPICS, dead_letter_topics
-from schemas.errors import BrokerError, ConfigurationError, RunError
+from schemas.errors import ConfigurationError, RunError
 from schemas.registry import SPECS
 
 _AHEAD = 5_000  # records of a partition that wait for others before its fetching is paused
@@ -252,7 +252,7 @@ def _history(reader: LogReader, ends: Mapping[Partition, int], later: list[Recor
             moved = time.monotonic()
         elif time.monotonic() - moved > _STALL_S:
             left = ", ".join(f"{topic}/{partition}" for topic, partition in sorted(merge.waiting))
-            raise BrokerError(f"Reading {left} got nothing for {_STALL_S:.0f} s. See `sedi broker status`.")
+            raise reader.stalled(left, _STALL_S)
         for record in records:
             if record.offset < ends[record.place]:
                 merge.push(record)

@@ -4,7 +4,7 @@ Pure. What is wrong is a ValueError with a sentence, which the settings put into
 """
 
 import re
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 _PORTS = range(1, 65536)
@@ -36,6 +36,19 @@ def endpoint(url: str) -> str:
     if port == 0:
         raise ValueError(f"the port of {_without_secrets(url)!r} is not a number from 1 to 65535.")
     return url
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine: a name that always means it, or an address of its loopback."""
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 _EXAMPLE = "http://127.0.0.1:8000/v1"

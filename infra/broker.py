@@ -15,6 +15,7 @@ import os
 import shutil
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,12 +92,17 @@ def status(settings: Settings) -> BrokerStatus:
 
 
 def start(
-    settings: Settings, wait_s: float = 60.0, progress: Progress | None = None, *, short_lived: bool = False
+    settings: Settings,
+    wait_s: float = 60.0,
+    progress: Progress | None = None,
+    *,
+    short_lived: bool = False,
+    further: Mapping[str, str] | None = None,
 ) -> BrokerStatus:
     """Start the broker unless Kafka answers, fetching and formatting what is missing; returns when it answers.
 
     A `short_lived` one spends half the processor time on starting (3.0 s for 5.6 s) and is slower ever after: Java's
-    optimising compiler is off.
+    optimising compiler is off. `further` are properties of Kafka's beside ours, which win.
 
     Raises ConfigurationError when the settings name a cluster that is not ours to start, and BrokerError when
     something is missing, a port is taken, the disk is full, the data is not this broker's, the broker dies, or it
@@ -112,7 +118,7 @@ def start(
             if now.healthy and not now.running:
                 return now
             if not now.running:
-                _launch(settings, place, tell, short_lived)
+                _launch(settings, place, tell, short_lived, further)
             elif now.bootstrap != f"127.0.0.1:{settings.broker_port}":
                 raise BrokerError(
                     f"The broker of {settings.state_dir} already runs at {now.bootstrap} (pid {now.pid}). Stop it "
@@ -170,7 +176,9 @@ def taken_ports(port: int) -> list[str]:
     return taken
 
 
-def _launch(settings: Settings, place: BrokerHome, tell: Progress, short_lived: bool) -> None:
+def _launch(
+    settings: Settings, place: BrokerHome, tell: Progress, short_lived: bool, further: Mapping[str, str] | None
+) -> None:
     port = settings.broker_port
     if taken := taken_ports(port):
         raise BrokerError(
@@ -185,7 +193,7 @@ def _launch(settings: Settings, place: BrokerHome, tell: Progress, short_lived: 
     shutil.rmtree(place.tmp, ignore_errors=True)  # a killed Java leaves its unpacked libraries there
     place.tmp.mkdir()
     ensure_formatted(place, java, lib, port, tell)
-    properties = write_properties(place, place.data, port)
+    properties = write_properties(place, place.data, port, further)
     tell(f"Starting Kafka {KAFKA_VERSION} at 127.0.0.1:{port}")
     command = [
         *java_command(java, lib, place), f"-Xms{settings.broker_heap_mb // 2}m", f"-Xmx{settings.broker_heap_mb}m",
@@ -255,12 +263,12 @@ def _listens(port: int) -> bool:
 
 
 def _require_local(settings: Settings) -> None:
-    if not settings.is_local:
+    if not settings.names_local_address:
         raise ConfigurationError(
             f"bootstrap_servers is {settings.bootstrap_servers}: that cluster is not ours to start. For the local "
             "broker set it to 127.0.0.1 and a port, as in SEDI_BOOTSTRAP_SERVERS=127.0.0.1:19092."
         )
-    if settings.security_protocol != "PLAINTEXT":
+    if not settings.is_local:
         raise ConfigurationError(
             f"security_protocol is {settings.security_protocol}, and the local broker speaks PLAINTEXT only (it "
             "listens on 127.0.0.1). Unset SEDI_SECURITY_PROTOCOL, or name the cluster that uses it."

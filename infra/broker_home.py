@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
@@ -133,14 +134,18 @@ def _cluster_of(data: Path) -> str | None:
     return None
 
 
-def write_properties(place: BrokerHome, data: Path, port: int) -> Path:
-    """Fill in the template for this broker; returns the file that Kafka is to read."""
+def write_properties(place: BrokerHome, data: Path, port: int, further: Mapping[str, str] | None = None) -> Path:
+    """Fill in the template for this broker; returns the file that Kafka is to read.
+
+    `further` properties win; they may name `${port}` and `${controller_port}` as the template does.
+    """
     if "," in str(data):
         raise BrokerError(
             f"state_dir {str(place.root.parent)!r} holds a comma, at which Kafka would cut it. Set SEDI_STATE_DIR to "
             "another folder."
         )
-    template = Template((FILES / "server.properties").read_text(encoding="ascii"))
+    ours = (FILES / "server.properties").read_text(encoding="ascii")
+    template = Template(ours + "".join(f"{name}={value}\n" for name, value in (further or {}).items()))
     target = place.root / "server.properties"
     replace(target, template.substitute(port=port, controller_port=port + 1, data_dir=_escaped(str(data))))
     return target

@@ -1,12 +1,11 @@
 """How our clients reach the cluster: the connection part of every kafka-python and Faust client's configuration."""
 
-import socket
 import ssl
 from pathlib import Path
 from typing import Any
 
 from infra.settings import Settings
-from schemas.errors import BrokerError, ConfigurationError
+from schemas.errors import ConfigurationError
 
 _ASYNC = (
     "bootstrap_servers", "client_id", "security_protocol", "ssl_context",
@@ -40,26 +39,6 @@ def connection(settings: Settings, client_id: str) -> dict[str, Any]:
     return config
 
 
-def require_listener(settings: Settings, timeout_s: float = 3.0) -> None:
-    """Raise BrokerError unless one of the bootstrap servers takes a connection within the time.
-
-    Asked before a client is made: a client would try again and again, say only that time is up, and leak a socket for
-    each refusal.
-    """
-    servers = settings.bootstrap_servers.split(",")
-    for server in servers:
-        host, _, port = server.strip().rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout_s / len(servers)).close()
-            return
-        except (OSError, ValueError) as error:
-            refused = error
-    raise BrokerError(
-        f"Nothing listens at {settings.bootstrap_servers} ({refused}). Start the local broker with `sedi broker "
-        "start`, or set SEDI_BOOTSTRAP_SERVERS."
-    ) from refused
-
-
 def async_connection(settings: Settings, client_id: str) -> dict[str, Any]:
     """The same for aiokafka's clients, which have fewer options."""
     return {name: value for name, value in connection(settings, client_id).items() if name in _ASYNC}
@@ -72,7 +51,8 @@ def ssl_context(settings: Settings) -> ssl.SSLContext | None:
     try:
         context = ssl.create_default_context(cafile=_path(settings.tls_ca_file))
         if settings.tls_cert_file is not None:
-            password = settings.tls_key_password.get_secret_value() if settings.tls_key_password else None
+            # Without a password OpenSSL would ask the terminal for one.
+            password = settings.tls_key_password.get_secret_value() if settings.tls_key_password else ""
             context.load_cert_chain(settings.tls_cert_file, _path(settings.tls_key_file), password)
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(

@@ -14,13 +14,16 @@ from typing import Any, Self
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
+from infra.admin import administrator, described
+from infra.clients import cluster_error, connecting
 from infra.connection import MAX_RECORD_BYTES, connection
 from infra.dead_letters import NO_VALUE, can_be_written, dead_letter_headers, left_out_headers
 from infra.record import Partition, Record, now
+from infra.refusals import Right, look, refusal
 from infra.settings import Settings
 from schemas import ids
 from schemas.envelope import Meta, encode
-from schemas.errors import BrokerError, RunError
+from schemas.errors import BrokerError, RunError, SediError
 from schemas.events import Event
 from schemas.registry import spec_of
 from schemas.topics import dead_letter_name, is_optional, topic_name
@@ -50,17 +53,17 @@ class LogWriter:
         self._run = run
         self._source = f"/sedi/{run}/{component}"
         self._correlation = ids.run_id(run)
-        try:
+        self._settings = settings
+        with connecting(settings) as client:
             self._producer = KafkaProducer(
                 **connection(settings, f"sedi-{run}-{component}"),
+                kafka_client=client,
                 acks="all",
                 enable_idempotence=True,
                 max_request_size=MAX_RECORD_BYTES,
                 compression_type="gzip",
                 allow_auto_create_topics=False,
             )
-        except KafkaError as error:
-            raise _away(settings, error) from error
 
     def write(self, event: Event, *, key: str, id: str, causation_id: str | None = None, partition: int = 0) -> Written:
         """Write an event and wait until the cluster has it. Raises BrokerError when it does not take it."""
@@ -79,9 +82,7 @@ class LogWriter:
         except MessageSizeTooLargeError as error:
             raise _too_large(topic, error) from error
         except KafkaError as error:
-            raise BrokerError(
-                f"Writing to {topic} failed: {error}. Is the cluster up? `sedi broker status`."
-            ) from error
+            raise self._failed(topic, error) from error
         return future
 
     def wait(self, future: Pending, timeout_s: float = _CONFIRM_S) -> Written:
@@ -91,9 +92,8 @@ class LogWriter:
         except MessageSizeTooLargeError as error:
             raise _too_large("its topic", error) from error
         except KafkaError as error:
-            raise BrokerError(
-                f"A write was not confirmed: {error}. Is the cluster up? `sedi broker status`."
-            ) from error
+            written_to = getattr(getattr(future, "_produce_future", None), "topic_partition", None)
+            raise self._failed("" if written_to is None else written_to.topic, error) from error
         return Written(metadata.partition, metadata.offset)
 
     def dead_letter(self, record: Record) -> Written:
@@ -125,8 +125,14 @@ class LogWriter:
         except MessageSizeTooLargeError as error:
             raise _too_large(name, error) from error
         except KafkaError as error:
-            raise BrokerError(f"Writing to {name} failed: {error}. Is the cluster up? `sedi broker status`.") from error
+            raise self._failed(name, error) from error
         return Written(metadata.partition, metadata.offset)
+
+    def _failed(self, topic: str, error: KafkaError) -> BrokerError:
+        """What a write to the topic that failed is; without a name, to the one that the error names."""
+        refused = refusal(self._settings, error, Right("Write", "topic", topic))
+        what = f"Writing to {topic} failed" if topic else "A write was not confirmed"
+        return refused or BrokerError(f"{what}: {error}. Is the cluster up? {look(self._settings)}")
 
     def close(self) -> None:
         self._producer.close(timeout=30)
@@ -152,9 +158,11 @@ class LogReader:
         self._settings = settings
         self._run = run
         self._names = {topic_name(run, topic): topic for topic in topics}
-        try:
+        self._group = group
+        with connecting(settings) as client:
             self._consumer = KafkaConsumer(
                 **connection(settings, f"sedi-{run}-{component}"),
+                kafka_client=client,
                 group_id=group,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
@@ -162,8 +170,6 @@ class LogReader:
                 max_partition_fetch_bytes=_FETCH_BYTES,
                 fetch_max_wait_ms=100,
             )
-        except KafkaError as error:
-            raise _away(settings, error) from error
         try:
             self._partitions = self._find_partitions()
             self._consumer.assign(self._partitions)
@@ -171,14 +177,19 @@ class LogReader:
                 self._consumer.seek_to_beginning(*self._partitions)
         except KafkaError as error:
             self._consumer.close()
-            raise _away(settings, error) from error
-        except RunError:
+            raise self._failed("Describe", error) from error
+        except SediError:
             self._consumer.close()
             raise
 
     def _find_partitions(self) -> list[Any]:
         known = self._consumer.topics()
-        missing = [name for name, topic in self._names.items() if name not in known and not is_optional(topic)]
+        absent = [name for name in self._names if name not in known]
+        missing = [name for name in absent if not is_optional(self._names[name])]
+        if missing or (absent and self._settings.security_protocol != "PLAINTEXT"):
+            # Where a cluster knows its users it hides topics from those who have no right to them.
+            with administrator(self._settings) as admin:
+                described(self._settings, admin, self._run, absent)
         if missing:
             raise RunError(
                 f"Run {self._run!r} is not on {self._settings.bootstrap_servers}: there is no topic {missing[0]}. "
@@ -216,7 +227,7 @@ class LogReader:
         try:
             found = ask(wanted)
         except KafkaError as error:
-            raise _away(self._settings, error) from error
+            raise self._failed("Describe", error) from error
         return {(self._names[tp.topic], tp.partition): int(offset) for tp, offset in found.items()}
 
     def pause(self, partitions: Iterable[Partition]) -> None:
@@ -236,7 +247,7 @@ class LogReader:
         try:
             batches = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=limit)
         except KafkaError as error:
-            raise _away(self._settings, error) from error
+            raise self._failed("Read", error) from error
         return [
             Record(
                 self._names[raw.topic], raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, raw.headers or ()
@@ -250,7 +261,7 @@ class LogReader:
         try:
             self._consumer.commit()
         except KafkaError as error:
-            raise _away(self._settings, error) from error
+            raise self._failed("Read", error) from error
 
     def read_to_end(self, stall_s: float = 30.0) -> Iterator[Record]:
         """All records from the current positions up to what the ends are now.
@@ -269,7 +280,7 @@ class LogReader:
             if records:
                 last = time.monotonic()
             elif time.monotonic() - last > stall_s:
-                raise BrokerError(f"Reading {sorted(left)} got nothing for {stall_s:.0f} s. See `sedi broker status`.")
+                raise self.stalled(sorted(left), stall_s)
         for tp, end in ends.items():
             self.seek(*tp, end)
 
@@ -290,8 +301,17 @@ class LogReader:
         while self.position(topic, partition) < stop:
             found += [record for record in self.poll(limit=limit) if record.offset < stop]
             if time.monotonic() > deadline:
-                raise BrokerError(f"Reading {topic} from {start} to {stop} did not end in 30 s. `sedi broker status`.")
+                raise BrokerError(f"Reading {topic} from {start} to {stop} did not end in 30 s. {look(self._settings)}")
         return found
+
+    def _failed(self, operation: str, error: KafkaError) -> BrokerError:
+        named_group = type(error).__name__.startswith("Group")
+        right = Right("Read", "group", self._group or "") if named_group else Right(operation)
+        return cluster_error(self._settings, error, right)
+
+    def stalled(self, what: object, waited_s: float) -> BrokerError:
+        """The error for partitions of which nothing comes although there is something."""
+        return BrokerError(f"Reading {what} got nothing for {waited_s:.0f} s. {look(self._settings)}")
 
     def close(self) -> None:
         self._consumer.close()
@@ -305,10 +325,3 @@ class LogReader:
 
 def _too_large(topic: str, error: KafkaError) -> NotWritable:
     return NotWritable(f"A record is too large for {topic}: {error}. Raise its max.message.bytes.")
-
-
-def _away(settings: Settings, error: KafkaError) -> BrokerError:
-    return BrokerError(
-        f"The Kafka cluster at {settings.bootstrap_servers} does not answer ({type(error).__name__}: {error}). "
-        "Start the local one with `sedi broker start`, or set SEDI_BOOTSTRAP_SERVERS."
-    )

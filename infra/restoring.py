@@ -31,6 +31,7 @@ from infra.archive import ArchiveSource, File, Show
 from infra.archiving import TABLES, existing_tables
 from infra.connection import MAX_RECORD_BYTES, async_connection
 from infra.record import Partition, Record
+from infra.refusals import Right, look, refusal
 from infra.run import configuration
 from infra.settings import Settings
 from infra.source import KafkaSource
@@ -163,9 +164,9 @@ class _Restoring:
         try:
             asyncio.run(self._write(files, standing))
         except KafkaError as error:
-            raise BrokerError(
+            raise refusal(self._settings, error, Right("Write")) or BrokerError(
                 f"Writing run {self._source.run!r} to {self._settings.bootstrap_servers} failed ({error!r}). Restore "
-                "again when the cluster is well (`sedi broker status`): it goes on where it stopped."
+                f"again when the cluster is well: it goes on where it stopped. {look(self._settings)}"
             ) from error
         found = self.compare(files)
         for file in files:

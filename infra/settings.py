@@ -104,9 +104,14 @@ class Settings(BaseSettings):
         return int(self.bootstrap_servers.split(",")[0].rpartition(":")[2])
 
     @property
-    def is_local(self) -> bool:
-        """Whether the cluster is the machine's own broker, started and stopped by us."""
+    def names_local_address(self) -> bool:
+        """Whether the only bootstrap server is at an address that the machine's own broker could have."""
         return "," not in self.bootstrap_servers and self.bootstrap_servers.startswith("127.0.0.1:")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the cluster is the machine's own broker, started and stopped by us; it speaks plain text only."""
+        return self.names_local_address and self.security_protocol == "PLAINTEXT"
 
 
 def load(**flags: Any) -> Settings:

@@ -16,9 +16,11 @@ from typing import Any, Protocol, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from infra.clients import cluster_error
 from infra.connection import async_connection
 from infra.log import LogReader
 from infra.record import Partition, Record
+from infra.refusals import Right, look
 from infra.settings import Settings
 from schemas.errors import BrokerError
 from schemas.topics import dead_letter_name, lacking, topic_name, topic_specs
@@ -103,6 +105,7 @@ class KafkaReading:
                 self._ends |= reader.ends([topic])
         for topic in lacking(wanted, (topic for topic, _ in self._ends)):
             self._starts[topic, 0] = self._ends[topic, 0] = 0
+        self._settings = settings
         self._run = run
         self._next = dict(self._starts)
         self._waiting: dict[Partition, deque[Record]] = {partition: deque() for partition in self._ends}
@@ -112,10 +115,7 @@ class KafkaReading:
             self._loop.run_until_complete(self._connect(settings))
         except KafkaError as error:
             self.close()
-            raise BrokerError(
-                f"The Kafka cluster at {settings.bootstrap_servers} does not answer ({type(error).__name__}: {error}). "
-                "See `sedi broker status`."
-            ) from error
+            raise cluster_error(settings, error) from error
         except BaseException:
             self.close()
             raise
@@ -178,16 +178,12 @@ class KafkaReading:
             try:
                 found = await self._consumer.getmany(partition, timeout_ms=500, max_records=_AT_ONCE)
             except KafkaError as error:
-                raise BrokerError(
-                    f"Reading {topic}/{number} failed ({type(error).__name__}: {error}). See `sedi broker status`."
-                ) from error
+                raise cluster_error(self._settings, error, Right("Read", "topic", partition.topic)) from error
             for raw in found.get(partition, ()):
                 if raw.offset < end:
                     waiting.append(Record(topic, number, raw.offset, raw.timestamp, raw.key, raw.value, raw.headers))
             if not found and time.monotonic() - since > _STALL_S:
-                raise BrokerError(
-                    f"Reading {topic}/{number} got nothing for {_STALL_S:.0f} s. See `sedi broker status`."
-                )
+                raise BrokerError(f"Reading {topic}/{number} got nothing for {_STALL_S:.0f} s. {look(self._settings)}")
 
     def _partition(self, place: Partition) -> TopicPartition:
         return TopicPartition(topic_name(self._run, place[0]), place[1])

@@ -19,7 +19,7 @@ from infra.settings import Settings, environment_of
 from schemas.errors import RunError
 
 _PR_SET_PDEATHSIG = 1
-_PERMANENT = (2, 4)  # exit codes of wrong settings, and of an endpoint that refuses everything
+_PERMANENT = (2, 4)  # exit codes of wrong settings, and of what refuses us for good: endpoint, cluster, checkpoint
 PARENT = "SEDI_SUPERVISOR_PID"
 NEWS = "SEDI_NEWS_FILE"
 """Names the file that a child writes its own lines to, which are not those of the libraries it uses."""

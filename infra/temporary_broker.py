@@ -8,7 +8,7 @@ import json
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ class TemporaryBroker:
 
     settings: Settings
     short_lived: bool
+    further: Mapping[str, str] | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -56,7 +57,7 @@ class TemporaryBroker:
 
     def restart(self, wait_s: float = 60.0) -> None:
         """Start it again, on the same port and data, after `kill` or `stop`."""
-        broker.start(self.settings, wait_s, short_lived=self.short_lived)
+        broker.start(self.settings, wait_s, short_lived=self.short_lived, further=self.further)
 
     def _process(self) -> psutil.Process:
         saved = read_pid(home(self.settings))
@@ -68,11 +69,11 @@ class TemporaryBroker:
 
 @contextmanager
 def temporary_broker(
-    settings: Settings, wait_s: float = 60.0, *, short_lived: bool = True
+    settings: Settings, wait_s: float = 60.0, *, short_lived: bool = True, further: Mapping[str, str] | None = None
 ) -> Iterator[TemporaryBroker]:
     """Start a broker, yield it, then stop it and remove its data. `settings` say where jars and state lie.
 
-    To measure throughput, say `short_lived=False` (see `infra.broker.start`).
+    To measure throughput, say `short_lived=False`; `further` are properties beside ours (see `infra.broker.start`).
     """
     root = settings.state_dir.expanduser().resolve() / "temporary"
     root.mkdir(parents=True, exist_ok=True)
@@ -81,8 +82,8 @@ def temporary_broker(
     own = _with(settings, folder, free_port())
     try:
         (folder / "owner.json").write_text(json.dumps(asdict(mark(psutil.Process().pid))), encoding="utf-8")
-        broker.start(own, wait_s, short_lived=short_lived)
-        yield TemporaryBroker(own, short_lived)
+        broker.start(own, wait_s, short_lived=short_lived, further=further)
+        yield TemporaryBroker(own, short_lived, further)
     finally:
         broker.stop(own, wait_s=10)
         shutil.rmtree(folder)

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError
+from kafka.errors import ClusterAuthorizationFailedError, TopicAlreadyExistsError, TopicAuthorizationFailedError
 
-from infra.admin import administrator
+from infra.admin import administrator, described
+from infra.refusals import Right, lacks
 from infra.settings import Settings
 from schemas.errors import BrokerError, RunError, TopicMismatch
 from schemas.policy import Policy
 from schemas.topics import dead_letter_name, topic_name, topic_specs
+
+_UNAUTHORIZED = (TopicAuthorizationFailedError.errno, ClusterAuthorizationFailedError.errno)
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,13 @@ def wanted_topics(run: str, clusters: int) -> tuple[WantedTopic, ...]:
 
 
 def plan(settings: Settings, run: str, clusters: int) -> TopicPlan:
-    """Compare the cluster with what is declared; changes nothing. Raises BrokerError when it does not answer."""
+    """Compare the cluster with what is declared; changes nothing.
+
+    Raises BrokerError when it does not answer, ClusterRefused when it does not show us the topics or how they are.
+    """
     wanted = wanted_topics(run, clusters)
     with administrator(settings) as admin:
-        return _plan(admin, wanted)
+        return _plan(settings, admin, run, wanted)
 
 
 def apply(settings: Settings, run: str, clusters: int) -> TopicPlan:
@@ -85,11 +91,11 @@ def apply(settings: Settings, run: str, clusters: int) -> TopicPlan:
     """
     wanted = wanted_topics(run, clusters)
     with administrator(settings) as admin:
-        found = _plan(admin, wanted)
+        found = _plan(settings, admin, run, wanted)
         _refuse_differences(run, found)
         _create(admin, settings, found.missing)
         # Another program may have created one meanwhile, in its own way.
-        _refuse_differences(run, _plan(admin, wanted))
+        _refuse_differences(run, _plan(settings, admin, run, wanted))
     return found
 
 
@@ -108,7 +114,7 @@ def check(settings: Settings, run: str, clusters: int) -> None:
 def clusters_of_run(settings: Settings, run: str) -> int | None:
     """The clusters that the run's `kept` topic was made for, its partition count; None when there is none."""
     with administrator(settings) as admin:
-        (topic,) = admin.describe_topics([topic_name(run, "kept")])
+        (topic,) = described(settings, admin, run, [topic_name(run, "kept")])
     return len(topic["partitions"]) or None
 
 
@@ -122,30 +128,20 @@ def _refuse_differences(run: str, found: TopicPlan) -> None:
         )
 
 
-def _plan(admin: Any, wanted: tuple[WantedTopic, ...]) -> TopicPlan:
-    found = {
-        topic["name"]: topic for topic in admin.describe_topics([topic.name for topic in wanted]) if not _unknown(topic)
-    }
+def _plan(settings: Settings, admin: Any, run: str, wanted: tuple[WantedTopic, ...]) -> TopicPlan:
+    answers = described(settings, admin, run, [topic.name for topic in wanted])
+    found = {topic["name"]: topic for topic in answers if not topic["error_code"]}
     existing = tuple(topic for topic in wanted if topic.name in found)
     differences = [
         Difference(topic.name, "partitions", str(topic.partitions), str(len(found[topic.name]["partitions"])))
         for topic in existing
         if len(found[topic.name]["partitions"]) != topic.partitions
     ]
-    differences += _config_differences(admin, existing)
+    differences += _config_differences(settings, admin, existing)
     return TopicPlan(existing, tuple(topic for topic in wanted if topic.name not in found), tuple(differences))
 
 
-def _unknown(topic: dict[str, Any]) -> bool:
-    code = topic["error_code"]
-    if code and code != UnknownTopicOrPartitionError.errno:
-        raise BrokerError(
-            f"The cluster will not describe topic {topic['name']} (Kafka error {code}). May this user see it?"
-        )
-    return bool(code)
-
-
-def _config_differences(admin: Any, existing: tuple[WantedTopic, ...]) -> list[Difference]:
+def _config_differences(settings: Settings, admin: Any, existing: tuple[WantedTopic, ...]) -> list[Difference]:
     asked = [
         ConfigResource(ConfigResourceType.TOPIC, topic.name, dict.fromkeys(topic.config, ""))
         for topic in existing
@@ -153,12 +149,16 @@ def _config_differences(admin: Any, existing: tuple[WantedTopic, ...]) -> list[D
     ]
     if not asked:
         return []
-    described = admin.describe_configs(asked, config_filter="all")["topic"]
+    found = admin.describe_configs(asked, config_filter="all")["topic"]
+    # Where it is refused, kafka-python passes the error over and gives no key at all.
+    refused = [topic.name for topic in existing if topic.config and not found.get(topic.name)]
+    if refused:
+        raise lacks(settings, *(Right("DescribeConfigs", "topic", name) for name in refused))
     return [
-        Difference(topic.name, key, value, str(described[topic.name].get(key, {}).get("value")))
+        Difference(topic.name, key, value, str(found[topic.name].get(key, {}).get("value")))
         for topic in existing
         for key, value in topic.config.items()
-        if described[topic.name].get(key, {}).get("value") != value
+        if found[topic.name].get(key, {}).get("value") != value
     ]
 
 
@@ -173,12 +173,15 @@ def _create(admin: Any, settings: Settings, missing: tuple[WantedTopic, ...]) ->
         }
         for topic in missing
     }
-    for made in admin.create_topics(options, raise_errors=False)["topics"]:
+    answers = admin.create_topics(options, raise_errors=False)["topics"]
+    refused = [made["name"] for made in answers if made["error_code"] in _UNAUTHORIZED]
+    if refused:
+        raise lacks(settings, *(Right("Create", "topic", name) for name in refused))
+    for made in answers:
         # A topic that another program made in this moment is looked at again afterwards.
         if made["error_code"] not in (0, TopicAlreadyExistsError.errno):
             raise BrokerError(
                 f"The cluster will not make topic {made['name']}: {made['error_message']} (Kafka error "
-                f"{made['error_code']}). Set SEDI_REPLICATION_FACTOR to what the cluster has brokers for, and see what "
-                "this user may do there."
+                f"{made['error_code']}). Set SEDI_REPLICATION_FACTOR to what the cluster has brokers for."
             )
     admin.wait_for_topics([topic.name for topic in missing])

@@ -6,10 +6,12 @@
     │   ├── UnknownEvent        no such type, or a version newer than this program
     │   └── MalformedEvent      the bytes or headers do not fit the type
     ├── BrokerError             the cluster cannot be started, reached or written to
+    │   ├── ClusterRefused      it answers, and refuses us: login, certificate, protocol, rights
     │   └── TopicMismatch       a topic on the cluster is not as declared
     ├── RunError                the run's log does not hold what the caller needs
     ├── BackendError            an LLM endpoint failed
     └── TrainerError            the model, its data or its checkpoint cannot be used
+        └── UntrustedCheckpoint not sealed by this installation, and loading one runs code that it holds
 
 Every message says what was wrong, with which value, and what to do about it.
 """
@@ -46,6 +48,12 @@ class BrokerError(SediError):
     """The Kafka cluster cannot be started, reached or written to."""
 
 
+class ClusterRefused(BrokerError):
+    """The cluster answers and does not let us in: user or password, certificate, protocol, or a missing right."""
+
+    permanent = True
+
+
 class TopicMismatch(BrokerError):
     """A topic exists with other settings than were declared for the run."""
 
@@ -60,3 +68,9 @@ class BackendError(SediError):
 
 class TrainerError(SediError):
     """The trainee, its data or its checkpoint cannot be used."""
+
+
+class UntrustedCheckpoint(TrainerError):
+    """A checkpoint was not sealed by this installation. Loading it would run whatever code it holds."""
+
+    permanent = True

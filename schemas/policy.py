@@ -46,6 +46,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     compare_with_seeds        compare candidates with the run's initial seeds too, as Alpaca does
     tokenizer                 `rouge` sees ASCII letters and digits only; `unicode` all scripts
     rules                     the heuristic rules that are on, by rejection reason
+    rule_scripts              `ascii`: as Alpaca's rules, words are what white space parts, and a text must begin with
+                              an ASCII character; `all`: words and first characters of every script. Where it is not
+                              given it is `all` with the `unicode` tokenizer
     reject_cut                reject an instruction whose output ended before the LLM had ended it, as `cut_output`
     min_words, max_words      fewest and most words of an instruction that the length rules let pass
     clusters                  of the classifier, and partitions of `kept`; a power of two
@@ -75,6 +78,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     compare_with_seeds: bool = False
     tokenizer: Literal["rouge", "unicode"] = "rouge"
     rules: tuple[RuleName, ...] = ALL_RULES
+    rule_scripts: Literal["ascii", "all"] = "ascii"
     reject_cut: bool = True
     min_words: Positive = 4
     max_words: Positive = 150
@@ -160,6 +164,8 @@ def policy_for(mode: str = "sedi", **changes: object) -> Policy:
     if mode not in _MODE_DEFAULTS:
         raise ConfigurationError(f"mode is {mode!r}; choose one of {', '.join(_MODE_DEFAULTS)}.")
     fields = {"mode": mode, **_MODE_DEFAULTS[mode]}
+    if changes.get("tokenizer") == "unicode":
+        fields["rule_scripts"] = "all"
     try:
         return msgspec.convert(fields | _fitting(fields, changes) | changes, Policy, strict=False)
     except msgspec.ValidationError as error:

@@ -15,6 +15,7 @@ from schemas.policy import Policy
 from sedi.run_options import RunOptions, policy_of, seeds_of
 
 _VERSIONS = ("sedi", "faust-streaming", "kafka-python", "openai", "rapidfuzz", "scikit-learn", "torch", "transformers")
+_MANY = 0.1  # of the letters
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ def configure(settings: Settings, run: str, options: RunOptions, say: Callable[[
     """
     from infra.embeddings import embedder_for
     from streams.core.decider import first_classifier
+    from streams.core.scripts import share_of_other_letters
 
     there = _there(settings, run) if options.says_nothing_of_the_run else None
     if there is not None:
@@ -54,6 +56,9 @@ def configure(settings: Settings, run: str, options: RunOptions, say: Callable[[
         say(f"Run {run} is new: mode {policy.mode}, threshold {policy.threshold}, {policy.clusters} clusters, "
             f"batch {policy.batch_size}, "
             f"{len(seeds)} seeds")  # fmt: skip
+        if policy.tokenizer == "rouge" and share_of_other_letters(seed.instruction for seed in seeds) > _MANY:
+            say("Many letters of the seeds are not ASCII, and this run's rules and similarity know no others: make "
+                "another run with tokenizer=unicode (docs/decisions/other-scripts.md)")  # fmt: skip
     else:
         say(f"Run {run} goes on where it was")
     return Configured(policy, len(seeds), is_new)

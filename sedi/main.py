@@ -127,10 +127,10 @@ def exit_code_of(error: SediError) -> ExitCode:
     """The exit code that an error is reported by."""
     if isinstance(error, ConfigurationError):
         return ExitCode.USAGE
-    if isinstance(error, BrokerError) and not isinstance(error, TopicMismatch):
-        return ExitCode.UNREACHABLE
     if error.permanent:
         return ExitCode.REFUSED
+    if isinstance(error, BrokerError) and not isinstance(error, TopicMismatch):
+        return ExitCode.UNREACHABLE
     return ExitCode.FAILED
 
 

@@ -36,7 +36,8 @@ class ExitCode(IntEnum):
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 failed or found a problem, 2 wrong usage or settings, 3 cluster not reachable, "
-    "4 the endpoint refuses everything (key, model, URL, credit), 130 interrupted."
+    "4 refused for good: by the endpoint (key, model, URL, credit), by the cluster (password, certificate, rights), "
+    "or a checkpoint that is not trusted, 130 interrupted."
 )
 
 Run = Annotated[str, typer.Option("--run", envvar="SEDI_RUN", callback=check_run_name, help="Name of the run.")]
@@ -66,7 +67,7 @@ def cluster_of(bootstrap_servers: str | None = None, state_dir: Path | None = No
     Raises BrokerError at once, and not after many tries, when nothing listens there.
     """
     settings = settings_of(bootstrap_servers, state_dir, **flags)
-    from infra.connection import require_listener
+    from infra.listener import require_listener
 
     require_listener(settings)
     return settings

@@ -95,6 +95,9 @@ def train_command(
     processes: Annotated[int, typer.Option("--processes", min=1, help="Ranks on this machine.")] = 1,
     checkpoint_every: Annotated[int | None, typer.Option("--checkpoint-every", help="Steps; default: windows.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier checkpoints.")] = False,
+    trust_checkpoint: Annotated[
+        bool, typer.Option("--trust-checkpoint", help="Load one made elsewhere, which runs code that it holds.")
+    ] = False,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
@@ -135,6 +138,7 @@ def train_command(
         "lora_dropout": lora_dropout, "lora_targets": lora_targets and tuple(lora_targets.split(",")),
         "max_skipped": max_skipped,
         "layers": layers, "threads": threads, "checkpoint_every": checkpoint_every, "fresh": fresh,
+        "trust_checkpoint": trust_checkpoint,
     }  # fmt: skip
     try:
         options = msgspec.convert(fields, TrainOptions)

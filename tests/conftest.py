@@ -19,6 +19,23 @@ ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("SEDI_DATA", ROOT.parent / "shared" / "data"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of processes first in each half of the list, and the quick ones last.
+
+    Two workers begin with a half each, and who has done takes from the end of the other's: so no long test begins when
+    there is nothing left to do beside it.
+    """
+    unit = [item for item in items if item.path.is_relative_to(ROOT / "tests" / "unit")]
+    quick = set(unit)
+    long = [item for item in items if item not in quick]
+    modules = list(dict.fromkeys(item.path for item in long))
+    halves: list[list[pytest.Item]] = [[], []]
+    for number, module in enumerate(modules):
+        halves[number % 2] += [item for item in long if item.path == module]
+    cut = max(0, len(items) // 2 - len(halves[0]))
+    items[:] = [*halves[0], *unit[:cut], *halves[1], *unit[cut:]]
+
+
 @pytest.fixture(scope="session")
 def settings() -> Settings:
     """Settings for tests: a state folder always the same, so that a broker that a killed session left behind is found

@@ -12,7 +12,7 @@ engine       DeepSpeed: a step from tokens; `zero`, `loss`, `microbatches`, `mem
 schedule     the learning rate of a step
 
 windows      steps into TrainingLogged
-checkpoint   all of a training at one step, on disk, whole or not at all
+checkpoint   all of a training at one step, on disk, whole or not at all; `seal`: that it is ours
 account      what is told besides: `metrics` (a file), `board` (TensorBoard), `evaluate` (rows held out)
 outcome      the model that is left; `card`, `curves`: what stands beside it; `chat`: talking to it
 """

@@ -3,24 +3,28 @@
     <folder>/step-00000010/   DeepSpeed's files (weights, optimizer, random states) and state.json, written last
     <folder>/latest           the name of the last one
 
-A checkpoint is made under a temporary name and renamed when it is complete; state.json holds the length and CRC-32 of
-every other file. Reading takes the newest that proves whole and loads; each one passed over is told. The files are not
-forced to the disk: after a power cut the newest may be damaged, which reading notices, and the older one is used.
+A checkpoint is made under a temporary name and renamed when it is complete; state.json holds the length and SHA-256 of
+every other file, under a seal (`seal`). One that another installation wrote is refused, since loading it would run code
+that it may hold; one with a file too many, or another than was written, is passed over before anything of it is loaded.
+Reading takes the newest that proves whole and loads; each one passed over is told. The files are not forced to the
+disk: after a power cut the newest may be damaged, which reading notices, and the older one is used.
 
 With several ranks each writes its own part into the same folder, which all of them must see; the first one proves,
 seals and removes. What fails on one rank ends the others too: the checkpoint before stays as it is.
 """
 
+import hashlib
 import shutil
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from consumers.trainer.engine import Engine
 from consumers.trainer.ranks import World
-from schemas.errors import TrainerError
+from consumers.trainer.seal import Seal
+from schemas.errors import TrainerError, UntrustedCheckpoint
 from schemas.events import StepLogged
 from streams.core.batches import Position
 
@@ -28,7 +32,6 @@ FOLDER = "checkpoints"
 """Where they are in a training's output folder."""
 
 _STATE = "state.json"
-_CHUNK = 1 << 20
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,12 +66,18 @@ class TrainerState(msgspec.Struct, frozen=True, kw_only=True):
 class _File(msgspec.Struct, frozen=True):
     name: str
     length: int
-    crc32: int
+    sha256: str
 
 
 class _Sealed(msgspec.Struct, frozen=True):
     state: TrainerState
     files: tuple[_File, ...]
+    seal: str = ""
+
+    @property
+    def content(self) -> bytes:
+        """What stands under the seal."""
+        return msgspec.json.encode((self.state, self.files))
 
 
 def pack(positions: dict[int, Position]) -> dict[int, Saved]:
@@ -84,7 +93,7 @@ def unpack(saved: dict[int, Saved]) -> dict[int, Position]:
     return {cluster: Position(at.offset, (at.generated_offset, at.place)) for cluster, at in saved.items()}
 
 
-def save(folder: Path, engine: Engine, state: TrainerState, keep: int, world: World) -> Path:
+def save(folder: Path, engine: Engine, state: TrainerState, keep: int, world: World, seal: Seal) -> Path:
     """Write a checkpoint and remove all but the last `keep` (all ranks). Returns its folder."""
     name = f"step-{state.step:08d}"
     draft, target = folder / f".draft-{name}", folder / name
@@ -102,7 +111,7 @@ def save(folder: Path, engine: Engine, state: TrainerState, keep: int, world: Wo
         engine.save(folder, draft.name)
         world.barrier()
         if world.is_first:
-            _seal(draft, target, state)
+            _seal(draft, target, state, seal)
     except (OSError, RuntimeError) as error:
         if world.is_first:
             shutil.rmtree(draft, ignore_errors=True)
@@ -116,16 +125,22 @@ def save(folder: Path, engine: Engine, state: TrainerState, keep: int, world: Wo
 
 
 def restore(
-    folder: Path, engine: Engine, check: Callable[[TrainerState], None], say: Callable[[str], None], world: World
+    folder: Path,
+    engine: Engine,
+    check: Callable[[TrainerState], None],
+    say: Callable[[str], None],
+    world: World,
+    seal: Seal,
 ) -> TrainerState | None:
     """Load the newest whole checkpoint into the engine (all ranks); None when there is none at all.
 
     `check` sees the state before anything is loaded and raises when this training cannot go on from it.
-    Raises TrainerError when there are checkpoints but none can be used.
+    Raises TrainerError when there are checkpoints but none can be used, UntrustedCheckpoint for one without our seal;
+    nothing of it is loaded then.
     """
     found = _all(folder) if world.is_first else []
     left = iter(found)
-    while (whole := world.broadcast(_next_whole(left, say) if world.is_first else None)) is not None:
+    while (whole := world.broadcast(_next_whole(left, say, seal) if world.is_first else None)) is not None:
         name, state = whole
         check(state)
         try:
@@ -161,10 +176,12 @@ def forget(folder: Path, world: World) -> None:
     world.barrier()
 
 
-def _seal(draft: Path, target: Path, state: TrainerState) -> None:
+def _seal(draft: Path, target: Path, state: TrainerState, seal: Seal) -> None:
     """Make a draft the checkpoint, and the last one."""
-    files = tuple(_File(path.name, path.stat().st_size, _crc32(path)) for path in sorted(draft.iterdir()))
-    (draft / _STATE).write_bytes(msgspec.json.encode(_Sealed(state, files)))
+    files = tuple(_File(path.name, path.stat().st_size, _sha256(path)) for path in sorted(draft.iterdir()))
+    # As it will be read: a whole number in a field of floats is written without its fraction.
+    sealed = msgspec.json.decode(msgspec.json.encode(_Sealed(state, files)), type=_Sealed)
+    (draft / _STATE).write_bytes(msgspec.json.encode(replace(sealed, seal=seal.make(sealed.content))))
     if target.exists():
         shutil.rmtree(target)
     draft.rename(target)
@@ -173,10 +190,12 @@ def _seal(draft: Path, target: Path, state: TrainerState) -> None:
     pointer.replace(target.parent / "latest")
 
 
-def _next_whole(left: Iterator[Path], say: Callable[[str], None]) -> tuple[str, TrainerState] | None:
+def _next_whole(left: Iterator[Path], say: Callable[[str], None], seal: Seal) -> tuple[str, TrainerState] | None:
     for path in left:
         try:
-            return path.name, _opened(path)
+            return path.name, _opened(path, seal)
+        except UntrustedCheckpoint:
+            raise
         except TrainerError as error:
             say(f"{error} Trying the one before.")
     return None
@@ -187,20 +206,27 @@ def _all(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-????????"), reverse=True)
 
 
-def _opened(path: Path) -> TrainerState:
+def _opened(path: Path, seal: Seal) -> TrainerState:
+    """The state of a checkpoint whose files are what was written, by us: only then may they be loaded."""
     try:
         sealed = msgspec.json.decode((path / _STATE).read_bytes(), type=_Sealed)
+        if not seal.trusts_all and not seal.proves(sealed.content, sealed.seal):
+            raise UntrustedCheckpoint(
+                f"The checkpoint {path} was not sealed by this installation (its key is another, or the seal is "
+                "gone), and loading it runs whatever code it holds. If you know who wrote it, go on with "
+                "--trust-checkpoint; if not, give another --output, or start afresh with --fresh."
+            )
+        strange = {file.name for file in path.iterdir()} - {_STATE, *(file.name for file in sealed.files)}
+        if strange:
+            raise TrainerError(f"The checkpoint {path} is damaged: {min(strange)} is none of its files.")
         for file in sealed.files:
-            if (path / file.name).stat().st_size != file.length or _crc32(path / file.name) != file.crc32:
+            if (path / file.name).stat().st_size != file.length or _sha256(path / file.name) != file.sha256:
                 raise TrainerError(f"The checkpoint {path} is damaged: {file.name} is not what was written.")
     except (OSError, msgspec.MsgspecError) as error:
         raise TrainerError(f"The checkpoint {path} is not whole ({error}).") from error
     return sealed.state
 
 
-def _crc32(path: Path) -> int:
-    crc = 0
+def _sha256(path: Path) -> str:
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            crc = zlib.crc32(chunk, crc)
-    return crc
+        return hashlib.file_digest(file, "sha256").hexdigest()

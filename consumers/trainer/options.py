@@ -71,6 +71,7 @@ class TrainOptions:
     checkpoint_every       steps; None: every window. There is one more at every stop
     keep_checkpoints       how many of the last stay
     fresh                  forget this training's earlier checkpoints
+    trust_checkpoint       go on from a checkpoint that this installation has not sealed: loading it runs code it holds
     write_log              write windows to the run's training log; without it nobody hears of this training
     """
 
@@ -124,6 +125,7 @@ class TrainOptions:
     checkpoint_every: int | None = None
     keep_checkpoints: int = 2
     fresh: bool = False
+    trust_checkpoint: bool = False
     write_log: bool = True
 
     def __post_init__(self) -> None:

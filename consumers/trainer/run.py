@@ -24,6 +24,7 @@ from consumers.trainer.options import Precision, Template, TrainOptions, TrainSu
 from consumers.trainer.quiet import talk_to
 from consumers.trainer.ranks import World, joined, place
 from consumers.trainer.rows import Ends, RowStream
+from consumers.trainer.seal import Seal
 from consumers.trainer.session import Session
 from consumers.trainer.stopping import sole_user, stop_signals
 from consumers.trainer.templates import Encoded, choose_template, encode
@@ -118,6 +119,7 @@ def train(
         stack.callback(account.close)
         session = Session(
             options=options, run=origin.run, policy=origin.policy, world=world, output=output, name=name,
+            seal=Seal.of(settings.state_dir, trusts_all=options.trust_checkpoint),
             template=template, tokenizer=tokenizer, engine=engine, stream=stream,
             writer=writer if world.is_first else None, logged=logged, counts=Counts(), account=account, stop=stop,
             say=say, expected_steps=origin.steps(options.epochs),

@@ -28,6 +28,7 @@ from consumers.trainer.outcome import write_model
 from consumers.trainer.ranks import World
 from consumers.trainer.rows import RowStream, Share
 from consumers.trainer.schedule import learning_rate, warmup_steps
+from consumers.trainer.seal import Seal
 from consumers.trainer.streak import Streak
 from consumers.trainer.windows import Logged, WindowLog
 from infra.log import LogWriter
@@ -48,6 +49,7 @@ class Session:
     policy: Policy
     world: World
     output: Path
+    seal: Seal
     name: str
     template: Template
     tokenizer: Any
@@ -79,7 +81,7 @@ class Session:
             checkpoint.forget(self._checkpoints, self.world)
         self.planned = self.options.planned or self.expected_steps or _PLANNED_STEPS
         self.streak = Streak(self.options.max_skipped)
-        state = checkpoint.restore(self._checkpoints, self.engine, self._check, self.say, self.world)
+        state = checkpoint.restore(self._checkpoints, self.engine, self._check, self.say, self.world, self.seal)
         if state is not None:
             self.step, self.epoch, self.resumed_from, self.saved = state.step, state.epoch, state.step, state
             positions = checkpoint.unpack(state.positions)
@@ -251,7 +253,7 @@ class Session:
         if not self.step or state == self.saved:
             return
         with self.world.lost_is_told():
-            checkpoint.save(self._checkpoints, self.engine, state, self.options.keep_checkpoints, self.world)
+            checkpoint.save(self._checkpoints, self.engine, state, self.options.keep_checkpoints, self.world, self.seal)
         self.saved = state
 
     def _save_model(self) -> Path:

@@ -1,7 +1,7 @@
 """The trainee: a causal LM and its tokenizer, from a folder or a hub name, whole or only its first layers.
 
 Whatever cannot be loaded is a TrainerError that says what to give instead. What looks like a path is never looked for
-on a hub.
+on a hub. Weights are read from safetensors only.
 """
 
 from pathlib import Path
@@ -9,6 +9,9 @@ from typing import Any
 
 from infra.precision import Precision
 from schemas.errors import TrainerError
+
+SAFE = {"use_safetensors": True, "trust_remote_code": False}
+"""How weights are loaded: never by unpickling, and never with code that comes with a model."""
 
 
 def trainee_name(model: str, layers: int | None, lora_rank: int | None = None) -> str:
@@ -23,7 +26,7 @@ def load_tokenizer(model: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(_source(model))
+        return AutoTokenizer.from_pretrained(_source(model), trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise _unusable(model, "tokenizer", error) from error
 
@@ -37,7 +40,7 @@ def load_trainee(model: str, precision: Precision, layers: int | None) -> Any:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
     try:
-        trainee = AutoModelForCausalLM.from_pretrained(_source(model), dtype=dtype)
+        trainee = AutoModelForCausalLM.from_pretrained(_source(model), dtype=dtype, **SAFE)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise _unusable(model, "model", error) from error
     trainee.config.use_cache = False

@@ -36,14 +36,14 @@ from producers.backends.base import (
     too_large,
 )
 from producers.backends.blame import Blame, blame
-from producers.backends.bounded import BodyTooLarge, BoundedClient
+from producers.backends.bounded import BodyTooLarge
 from producers.backends.error_bodies import ErrorBody, error_in, read_error
 from producers.backends.openai_message import MessageText, message_text
+from producers.backends.proxies import client_of
 from producers.backends.waits import asked_wait
 from schemas.errors import ConfigurationError
 from schemas.events import Usage
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SHOWN = 400  # characters of an endpoint's message that are kept
 _MOST_TOKENS = 10_000_000  # of a call; what counts more has not counted
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
@@ -79,8 +79,8 @@ class OpenAIBackend:
                 api_key=api_key or ("none" if base_url else None),
                 timeout=timeout_s,
                 max_retries=0,
-                http_client=BoundedClient(
-                    trust_env=host not in _LOOPBACK,
+                http_client=client_of(
+                    host or "api.openai.com",
                     timeout=timeout_s,
                     # As many are kept as there are calls at once: a new one for each call would cost more than it.
                     limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),

@@ -86,6 +86,8 @@ def _made(target: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as folder:
         making = Path(folder) / target.name
         yield making
+        for file in making.iterdir() if making.is_dir() else (making,):
+            file.chmod(file.stat().st_mode | 0o444)  # safetensors writes for its owner alone; a cache may be shared
         try:
             making.rename(target)
         except OSError:

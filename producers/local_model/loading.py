@@ -1,7 +1,8 @@
 """A causal LM with its tokenizer, loaded to generate: from a folder, a hub's name, or the built-in model.
 
 What cannot be loaded, or cannot be used here, is a ConfigurationError that says what to do. What looks like a path is
-never looked for on a hub, and no code that comes with a model is run.
+never looked for on a hub, and no code that comes with a model is run: weights are read from safetensors only, and never
+unpickled.
 """
 
 import inspect
@@ -88,8 +89,10 @@ def load_model(settings: Settings, say: Callable[[str], None]) -> LocalModel:
     device = _device(settings.transformers_device)
     dtype = getattr(torch, _dtype(settings.transformers_dtype, device))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
         model = model.to(device).eval()
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]

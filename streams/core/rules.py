@@ -2,6 +2,9 @@
 
 The rules see one instruction at a time; similarity is not one of them. Order matters only for which reason is given:
 the first that applies, in the order of `RULES`. Sources: the paper names none and inherits Alpaca's.
+
+Those that ask for words and first characters know English alone as Alpaca has them, and every script where the policy's
+`rule_scripts` is `all` (`streams.core.scripts`); on ASCII text the two agree.
 """
 
 import re
@@ -10,21 +13,34 @@ from collections.abc import Callable
 
 from schemas.events import Instruction
 from schemas.policy import Policy, RuleName
+from streams.core.scripts import begins_with, count_words
 
 _UNSUITABLE = re.compile(
     r"\b(?:images?|graphs?|pictures?|files?|maps?|draw|plot|go to|video|audio|music|flowchart|diagram)\b",
     re.IGNORECASE,
 )
 
+_ASCII_PUNCTUATION = frozenset(string.punctuation)
+
 RULES: dict[RuleName, Callable[[Instruction, Policy], bool]] = {
-    "too_short": lambda task, policy: len(task.instruction.split()) < policy.min_words,
-    "too_long": lambda task, policy: len(task.instruction.split()) > policy.max_words,
+    "too_short": lambda task, policy: _words(task, policy) < policy.min_words,
+    "too_long": lambda task, policy: _words(task, policy) > policy.max_words,
     "unsuitable_word": lambda task, policy: _UNSUITABLE.search(task.instruction) is not None,
     "write_program": lambda task, policy: task.instruction.startswith("Write a program"),
-    "starts_with_punctuation": lambda task, policy: task.instruction[:1] in set(string.punctuation),
-    "starts_non_ascii": lambda task, policy: not task.instruction[:1].isascii(),
+    "starts_with_punctuation": lambda task, policy: (
+        task.instruction[:1] in _ASCII_PUNCTUATION
+        or (policy.rule_scripts == "all" and begins_with(task.instruction) == "punctuation")
+    ),
+    "starts_non_ascii": lambda task, policy: (
+        not task.instruction[:1].isascii()
+        and not (policy.rule_scripts == "all" and begins_with(task.instruction) == "text")
+    ),
     "empty_output": lambda task, policy: not task.output.strip(),
 }
+
+
+def _words(task: Instruction, policy: Policy) -> float:
+    return count_words(task.instruction) if policy.rule_scripts == "all" else len(task.instruction.split())
 
 
 def broken_rule(task: Instruction, policy: Policy) -> RuleName | None:

@@ -18,14 +18,15 @@ from schemas.errors import ConfigurationError
 Tokenizer = Callable[[str], list[str]]
 
 _ASCII_RUN = re.compile("[a-z0-9]+")
-_SPACELESS = (
+SOUTHEAST_ASIAN = (
     "\u0e01-\u0e5b"  # Thai
     "\u0e81-\u0edf"  # Lao
     "\u1000-\u109f\ua9e0-\ua9fe\uaa60-\uaa7f"  # Burmese
     "\u1780-\u17ff"  # Khmer
-    "\u3005-\u3007\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff"  # ideographic marks, Hiragana, Katakana
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
 )
+KANA = "\u3005-\u3007\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff"  # Hiragana, Katakana, and ideographic marks
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_SPACELESS = SOUTHEAST_ASIAN + KANA + HAN
 # Read after `_Letters`: what is neither a letter or digit nor white space can only be a combining mark by then.
 _UNICODE_TOKEN = re.compile(rf"[{_SPACELESS}][^\w\s]*|(?:[^\W_{_SPACELESS}][^\w\s]*)+")
 

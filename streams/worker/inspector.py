@@ -31,6 +31,11 @@ _IDLE_S = 1.0
 logger = logging.getLogger(__name__)
 
 
+def inspector_group(run: str) -> str:
+    """The group whose committed offsets say how far a run was looked at."""
+    return f"sedi.{run}.inspector"
+
+
 class Inspector:
     """`step` and `leave` may be called from any thread."""
 
@@ -48,8 +53,7 @@ class Inspector:
         """
         with self._lock:
             if self._reader is None:
-                group = f"sedi.{self._run}.inspector"
-                self._reader = LogReader(self._settings, self._run, TOPICS, "inspector", group)
+                self._reader = LogReader(self._settings, self._run, TOPICS, "inspector", inspector_group(self._run))
             records = self._reader.poll(_WAIT_S, _RECORDS)
             for record in records:
                 if record.error is not None:

@@ -1,15 +1,18 @@
 """Running a run's worker until it is told to stop."""
 
 import logging
+import re
 
 import faust
 
+from infra.refusals import Right, refusal
+from infra.rights import require_groups
 from infra.run import read_run
 from infra.settings import Settings
 from infra.topics import check
 from schemas.errors import BrokerError
 from streams.worker.app import build
-from streams.worker.inspector import Inspector, inspect_beside
+from streams.worker.inspector import Inspector, inspect_beside, inspector_group
 
 
 def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
@@ -17,11 +20,12 @@ def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
 
     SIGINT and SIGTERM end it cleanly.
 
-    Raises RunError when the run is not configured, TopicMismatch when its topics are not as declared, BrokerError when
-    the cluster does not answer.
+    Raises RunError when the run is not configured, TopicMismatch when its topics are not as declared, ClusterRefused
+    when the user lacks a right that a worker needs, BrokerError when the cluster does not answer.
     """
     configured, _ = read_run(settings, run)
     check(settings, run, configured.policy.clusters)
+    require_groups(settings, (f"sedi.{run}.worker", inspector_group(run)))
     (settings.state_dir / run).mkdir(parents=True, exist_ok=True)
     worker = build(settings, run, configured)
     filter_cursor = worker.cursors["generated"]
@@ -32,7 +36,19 @@ def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
     try:
         service.execute_from_commandline()
     except SystemExit as end:
+        _raise_refusal(settings, worker.app.crash_reason)
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except Exception as error:
+        _raise_refusal(settings, error)
         raise BrokerError(f"The worker of run {run!r} stopped: {error!r}. Nothing is lost; start it again.") from error
     return 0
+
+
+def _raise_refusal(settings: Settings, reason: BaseException | None) -> None:
+    """Raise ClusterRefused if that is what ended the worker: started again, it would end in the same way."""
+    if reason is None:
+        return
+    making = re.search(r"Cannot create topic: ([\w.\-]+)", str(reason))
+    refused = refusal(settings, reason, Right("Create", "topic", making[1]) if making else Right("Write"))
+    if refused is not None:
+        raise refused from reason

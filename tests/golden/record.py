@@ -27,9 +27,10 @@ from infra.temporary_broker import temporary_broker
 from schemas.policy import policy_for
 from schemas.seeds import SeedTask
 from streams.core.decider import first_classifier
+from tests.conftest import ROOT
 from tests.e2e.driver import Terminal
 from tests.golden import HERE, NAMES
-from tests.harness.crew import ROOT, Crew
+from tests.harness.crew import Crew
 from tests.integration.raw_records import RawRecord, write_raw
 from tests.unit.trainer.tiny import save_tiny
 

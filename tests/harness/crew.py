@@ -8,10 +8,8 @@ spares the tests these, as when a machine is switched off and the others are tol
 import logging
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +19,8 @@ from kafka.admin import MemberToRemove
 from infra.admin import administrator
 from infra.settings import Settings, environment_of
 from schemas.errors import BrokerError
-
-ROOT = Path(__file__).parents[2]
+from tests.harness import victims
+from tests.harness.forked import Forked, fork
 
 logging.getLogger("kafka.admin").setLevel(logging.ERROR)  # it cannot read what Faust says of its members
 
@@ -35,7 +33,7 @@ class Member:
     arguments: tuple[str, ...]
     deaths: list[tuple[str, int]]
     environment: Mapping[str, str]
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | None = None
     lives: int = 0
     done: bool = False
 
@@ -127,16 +125,15 @@ class Crew:
                 admin.remove_group_members(group, dead)
 
     def _start(self, member: Member) -> None:
-        environment = {**os.environ, **environment_of(self.settings), **member.environment, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, **environment_of(self.settings), **member.environment}
         if member.lives < len(member.deaths):
             at, hit = member.deaths[member.lives]
             environment |= {"KILL_AT": at, "KILL_HIT": str(hit), "KILL_MARKS": str(self.folder / "marks")}
         member.lives += 1
-        with (self.folder / f"{member.name}.log").open("ab") as log:
-            command: Sequence[str] = [sys.executable, "-m", "tests.harness.victims", *member.arguments]
-            member.process = subprocess.Popen(
-                command, cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True
-            )
+        output = self.folder / f"{member.name}.log"
+        member.process = fork(
+            victims.main, member.arguments, environment=environment, folder=self.folder, output=output
+        )
 
     def _last_words(self) -> str:
         told = []

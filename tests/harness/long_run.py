@@ -30,8 +30,9 @@ from infra.source import KafkaSource
 from infra.temporary_broker import TemporaryBroker, temporary_broker
 from schemas.policy import policy_for
 from streams.core.decider import first_classifier
+from tests.conftest import ROOT
 from tests.harness.answers import write_answers
-from tests.harness.crew import ROOT, Crew
+from tests.harness.crew import Crew
 from tests.unit.core.conftest import own_seeds
 from tests.unit.trainer.tiny import save_tiny
 

@@ -1,4 +1,4 @@
-"""A process of a run that kills itself: `python -m tests.harness.victims worker --run demo`, as `sedi worker` would be.
+"""A process of a run that kills itself: one of `sedi`'s commands, such as `sedi worker`.
 
 The environment says at which named point (`KILL_AT`) and the how-manieth time that it is reached (`KILL_HIT`); the name
 is appended to the file `KILL_MARKS`, and the process gets SIGKILL from itself: nothing is flushed, nobody is told. The
@@ -10,8 +10,7 @@ import importlib
 import inspect
 import os
 import signal
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -172,15 +171,12 @@ def _among(name: str, arguments: list[Any]) -> bool:
     return False
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
+    """Run `sedi` with these arguments, and die as the environment says."""
     if name := os.environ.get("KILL_AT"):
         if POINTS[name].victim == "train":
             os.environ.setdefault("DS_ACCELERATOR", "cpu")
         arm(name, int(os.environ["KILL_HIT"]), Path(os.environ["KILL_MARKS"]))
     from sedi.main import main as sedi
 
-    return sedi(sys.argv[1:])
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return sedi(list(arguments))

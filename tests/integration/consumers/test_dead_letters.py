@@ -1,9 +1,6 @@
 """What a worker cannot read it puts aside, in every topic; once it can be read it is put back and judged."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +12,6 @@ from consumers.dead_letters import missing
 from consumers.report import report
 from infra.connection import MAX_RECORD_BYTES
 from infra.log import LogWriter
-from infra.settings import environment_of
 from infra.source import TOPICS, KafkaSource
 from infra.temporary_broker import TemporaryBroker
 from schemas import ids
@@ -24,7 +20,6 @@ from schemas.events import BatchRow, Event, ReplaceSeeds, StepLogged, TrainingLo
 from schemas.policy import policy_for
 from schemas.registry import SPECS, spec_of
 from sedi.main import main
-from tests.conftest import ROOT
 from tests.integration.consumers import updated
 from tests.integration.raw_records import RawRecord, write_raw
 from tests.integration.worker.driver import Rig, generation, seeds
@@ -37,19 +32,6 @@ def rig(broker: TemporaryBroker, run: str, tmp_path: Path) -> Iterator[Rig]:
     rig.configure()
     yield rig
     rig.stop_workers()
-
-
-def start_updated_worker(rig: Rig) -> None:
-    with (rig.logs / f"worker-{len(rig.workers)}.log").open("wb") as log:
-        rig.workers.append(
-            subprocess.Popen(
-                [sys.executable, "-m", updated.__name__, rig.run],
-                cwd=ROOT,
-                env={**os.environ, **environment_of(rig.settings)},
-                stdout=log,
-                stderr=log,
-            )
-        )
 
 
 def put_as_next_version(writer: LogWriter, topic: str, event: Event, id: str) -> int:
@@ -124,7 +106,7 @@ def test_what_a_newer_program_wrote_is_put_aside_and_decided_after_the_update(
 
     updated.install(monkeypatch.setitem)
     assert report(source).accounted  # it can be read now, but the filter's word on it stays
-    start_updated_worker(rig)
+    rig.start_worker(updated.install)
     code, done = dlq(rig, capsys, "retry", "--all")
     assert (code, [x["retried_as"] for x in done["letters"]]) == (0, [3, 2])
     rig.wait_decided(3)

@@ -1,9 +1,5 @@
-"""This program after an update: it knows a further version of two events, and how to read the one before.
+"""This program after an update: it knows a further version of two events, and how to read the one before."""
 
-`python -m tests.integration.consumers.updated RUN` is the updated worker.
-"""
-
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -23,11 +19,3 @@ def install(put: Callable[[dict[Any, Any], Any, Any], None] = dict.__setitem__) 
         put(SPECS, name, spec)
         put(registry._BY_CLASS, spec.cls, spec)
         put(UPCASTERS, (name, version), dict)
-
-
-if __name__ == "__main__":
-    from infra.settings import load
-    from streams.worker.main import run_worker
-
-    install()
-    sys.exit(run_worker(load(), sys.argv[1]))

@@ -1,12 +1,10 @@
-"""One rank of an engine test: `python -m tests.integration.engine.rank FOLDER`, with a launcher's variables set.
+"""One rank of an engine test, in a process with a launcher's variables set.
 
-For each kind of engine it trains its rows of two batches and writes what the steps measured to standard output, one
-JSON line each.
+For each kind of engine it trains its rows of two batches and writes what the steps measured to `<rank>.jsonl`.
 """
 
 import gc
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,6 +39,7 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     gc.freeze()  # DeepSpeed collects garbage many times when a bf16 engine starts
     world = joined("cpu")
+    measured: list[dict[str, Any]] = []
     for kind in KINDS:
         settings = {"precision": "fp32", **kind}
         model = tiny.model().to(torch.bfloat16 if settings["precision"] == "bf16" else torch.float32)
@@ -50,9 +49,6 @@ def main(folder: Path) -> None:
         )  # fmt: skip
         for batch in BATCHES:
             numbers = engine.step([row(number) for number in batch[world.rank]], 1e-2)
-            sys.stdout.write(msgspec.json.encode(asdict(numbers)).decode() + "\n")
+            measured.append(asdict(numbers))
         engine.close()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    (folder / f"{world.rank}.jsonl").write_bytes(b"".join(msgspec.json.encode(step) + b"\n" for step in measured))

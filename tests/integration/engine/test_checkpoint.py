@@ -1,5 +1,6 @@
 """A checkpoint brings a training back to the last bit, and one that is damaged is passed over for the one before."""
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -8,14 +9,16 @@ from consumers.trainer import checkpoint
 from consumers.trainer.checkpoint import TrainerState, restore, save
 from consumers.trainer.engine import Engine
 from consumers.trainer.ranks import World
+from consumers.trainer.seal import KEY, Seal
 from consumers.trainer.templates import encode
-from schemas.errors import TrainerError
+from schemas.errors import TrainerError, UntrustedCheckpoint
 from schemas.events import BatchRow, StepLogged
 from streams.core.batches import Position
 from tests.integration.engine.conftest import MakeEngine
 from tests.unit.trainer import tiny
 
 READER = tiny.tokenizer()
+SEAL = Seal(b"a key of these tests")
 ROWS = [encode(tiny.kept(number, 0), READER, "chat", 96) for number in range(24)]
 
 
@@ -44,7 +47,7 @@ def folder(tmp_path: Path, make_engine: MakeEngine) -> Path:
     engine = make_engine()
     for step in (1, 2):
         losses(engine, step - 1, 1)
-        save(tmp_path / "checkpoints", engine, state(step), keep=2, world=World())
+        save(tmp_path / "checkpoints", engine, state(step), keep=2, world=World(), seal=SEAL)
     return tmp_path / "checkpoints"
 
 
@@ -59,9 +62,9 @@ def test_a_restored_training_goes_on_with_the_same_losses_to_the_last_bit(
         make_engine(tiny.model(seed=seed).to(dtype), precision=precision, zero_stage=zero_stage) for seed in (0, 1)
     )
     losses(first, 0, 3)
-    save(tmp_path, first, state(3), keep=2, world=World())
+    save(tmp_path, first, state(3), keep=2, world=World(), seal=SEAL)
     undisturbed = losses(first, 3, 3)
-    assert restore(tmp_path, second, accept, pytest.fail, World()) == state(3)
+    assert restore(tmp_path, second, accept, pytest.fail, World(), SEAL) == state(3)
     assert losses(second, 3, 3) == undisturbed
 
 
@@ -71,13 +74,13 @@ def test_positions_come_back_as_they_were() -> None:
 
 
 def test_only_the_last_ones_are_kept_and_the_newest_is_named(folder: Path, make_engine: MakeEngine) -> None:
-    save(folder, make_engine(), state(3), keep=2, world=World())
+    save(folder, make_engine(), state(3), keep=2, world=World(), seal=SEAL)
     assert sorted(path.name for path in folder.glob("step-*")) == ["step-00000002", "step-00000003"]
     assert (folder / "latest").read_text() == "step-00000003"
 
 
 def test_a_step_made_again_replaces_its_checkpoint(folder: Path, make_engine: MakeEngine) -> None:
-    save(folder, make_engine(), state(2), keep=2, world=World())
+    save(folder, make_engine(), state(2), keep=2, world=World(), seal=SEAL)
     assert sorted(path.name for path in folder.glob("*step-*")) == ["step-00000001", "step-00000002"]
 
 
@@ -105,29 +108,76 @@ def garble_state(newest: Path) -> None:
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(folder: Path, make_engine: MakeEngine, damage) -> None:
     damage(folder / "step-00000002")
     told: list[str] = []
-    found = restore(folder, make_engine(), accept, told.append, World())
+    found = restore(folder, make_engine(), accept, told.append, World(), SEAL)
     assert found == state(1)
     assert len(told) == 1
     assert "step-00000002" in told[0]
 
 
+class Malice:
+    """What unpickling makes a file of."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.mark,)
+
+
+def test_a_checkpoint_from_elsewhere_is_not_unpickled_unless_it_is_trusted(
+    folder: Path, make_engine: MakeEngine, tmp_path: Path
+) -> None:
+    elsewhere, mark = Seal(b"another key"), tmp_path / "mark"
+    (folder / "step-00000002").rename(folder / ".draft-step-00000002")
+    for file in (folder / ".draft-step-00000002").glob("*.pt"):
+        file.write_bytes(pickle.dumps(Malice(mark)))
+    (folder / ".draft-step-00000002" / "state.json").unlink()
+    checkpoint._seal(folder / ".draft-step-00000002", folder / "step-00000002", state(2), elsewhere)
+
+    with pytest.raises(UntrustedCheckpoint, match=r"not sealed by this installation.*--trust-checkpoint"):
+        restore(folder, make_engine(), accept, pytest.fail, World(), SEAL)
+    assert not mark.exists()
+
+    restore(folder, make_engine(), accept, lambda line: None, World(), Seal(b"", trusts_all=True))
+    assert mark.exists(), "it was malicious"
+
+
+@pytest.mark.parametrize("name", ["mp_rank_00_model_states.pt", "mp_rank_01_model_states.pt"], ids=["changed", "added"])
+def test_a_file_put_into_a_sealed_checkpoint_is_refused_before_anything_is_unpickled(
+    folder: Path, make_engine: MakeEngine, tmp_path: Path, name: str
+) -> None:
+    mark = tmp_path / "mark"
+    (folder / "step-00000002" / name).write_bytes(pickle.dumps(Malice(mark)))
+    told: list[str] = []
+
+    assert restore(folder, make_engine(), accept, told.append, World(), SEAL) == state(1)
+    assert "damaged" in told[0] and name in told[0]
+    assert not mark.exists()
+
+
+def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
+    first = Seal.of(tmp_path / "var")
+    assert Seal.of(tmp_path / "var") == first and len(first.key) == 32
+    assert (tmp_path / "var" / KEY).stat().st_mode & 0o777 == 0o600
+
+
 def test_a_crash_while_saving_leaves_the_one_before(folder: Path, make_engine: MakeEngine) -> None:
     (folder / ".draft-step-00000003").mkdir()
-    assert restore(folder, make_engine(), accept, pytest.fail, World()) == state(2)
+    assert restore(folder, make_engine(), accept, pytest.fail, World(), SEAL) == state(2)
 
 
 def test_when_none_is_whole_nothing_is_started_from_scratch_silently(folder: Path, make_engine: MakeEngine) -> None:
     for path in folder.glob("step-*"):
         cut_short(path)
     with pytest.raises(TrainerError, match="--fresh"):
-        restore(folder, make_engine(), accept, lambda line: None, World())
+        restore(folder, make_engine(), accept, lambda line: None, World(), SEAL)
 
 
 def test_without_any_checkpoint_there_is_nothing_to_restore(tmp_path: Path, make_engine: MakeEngine) -> None:
-    assert restore(tmp_path, make_engine(), accept, pytest.fail, World()) is None
+    assert restore(tmp_path, make_engine(), accept, pytest.fail, World(), SEAL) is None
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_says_so(tmp_path: Path, make_engine: MakeEngine) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(TrainerError, match="could not be written"):
-        save(tmp_path / "file", make_engine(), state(1), keep=2, world=World())
+        save(tmp_path / "file", make_engine(), state(1), keep=2, world=World(), seal=SEAL)

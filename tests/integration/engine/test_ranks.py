@@ -1,15 +1,13 @@
 """Two ranks train what one process would train: the same loss, the same gradient, the same weights."""
 
 import os
-import subprocess
-import sys
-from contextlib import ExitStack
 from typing import Any
 
 import msgspec
 import pytest
 
 from infra.temporary_broker import free_port
+from tests.harness.forked import fork
 from tests.integration.engine import rank
 from tests.integration.engine.conftest import MakeEngine
 from tests.unit.trainer import tiny
@@ -20,25 +18,20 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str, Any]]]
     """What each of two ranks measured, step by step, one kind of engine after the other."""
     folder = tmp_path_factory.mktemp("ranks")
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
-    with ExitStack() as stack:
-        processes = [
-            stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-m", "tests.integration.engine.rank", str(folder)],
-                    env={**os.environ, **shared, "RANK": str(number), "LOCAL_RANK": str(number)},
-                    stdout=stack.enter_context((folder / f"{number}.out").open("wb")),
-                    stderr=stack.enter_context((folder / f"{number}.err").open("wb")),
-                )
-            )
-            for number in range(2)
-        ]
-        try:
-            codes = [process.wait(timeout=280) for process in processes]
-        finally:
-            for process in processes:
-                process.kill()
-    assert codes == [0, 0], (folder / "0.err").read_text() + (folder / "1.err").read_text()
-    return [[msgspec.json.decode(line) for line in (folder / f"{n}.out").read_bytes().splitlines()] for n in range(2)]
+    processes = [
+        fork(
+            rank.main, folder, folder=folder, output=folder / f"{number}.log",
+            environment={**os.environ, **shared, "RANK": str(number), "LOCAL_RANK": str(number)},
+        )
+        for number in range(2)
+    ]  # fmt: skip
+    try:
+        codes = [process.wait(timeout=280) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert codes == [0, 0], "".join((folder / f"{number}.log").read_text() for number in range(2))
+    return [[msgspec.json.decode(line) for line in (folder / f"{n}.jsonl").read_bytes().splitlines()] for n in range(2)]
 
 
 def test_every_rank_is_told_the_whole_batchs_numbers(told: list[list[dict[str, Any]]]) -> None:

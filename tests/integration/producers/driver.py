@@ -1,12 +1,7 @@
-"""Makes runs, drives generators over them in this process or in one of their own, and reads what they wrote.
-
-`python -m tests.integration.producers.driver FOLDER` runs the generator that `Rig.start` left the options of there.
-"""
+"""Makes runs, drives generators over them in this process or in one of their own, and reads what they wrote."""
 
 import os
 import pickle
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +19,7 @@ from schemas.events import Event, InstructionsGenerated, RunConfigured
 from schemas.policy import Policy, policy_for
 from schemas.seeds import SeedTask
 from streams.core.ledger import Ledger
+from tests.harness.forked import Forked, fork
 
 ROOT = Path(__file__).parents[3]
 SEEDS = tuple(SeedTask(id=f"s{n}", instruction=f"Do thing number {n} now.", output="Done.") for n in range(30))
@@ -61,13 +57,13 @@ class Rig:
     def generate(self, options: GenerateOptions, **settings: Any) -> GenerateSummary:
         return generate(options, self.settings.model_copy(update=settings))
 
-    def start(self, options: GenerateOptions) -> "subprocess.Popen[bytes]":
+    def start(self, options: GenerateOptions) -> Forked:
         """A generator in a process of its own."""
-        (self.folder / "options.pickle").write_bytes(pickle.dumps(options))
-        (self.folder / "summary.pickle").unlink(missing_ok=True)
+        summary = self.folder / "summary.pickle"
+        summary.unlink(missing_ok=True)
         environment = {**os.environ, **environment_of(self.settings)}
-        command = [sys.executable, "-m", "tests.integration.producers.driver", str(self.folder)]
-        return subprocess.Popen(command, cwd=ROOT, env=environment)
+        output = self.folder / "generator.log"
+        return fork(_generate, options, summary, environment=environment, folder=ROOT, output=output)
 
     def summary(self) -> GenerateSummary:
         """What the last process that ended by itself said of its work."""
@@ -109,10 +105,5 @@ def answer(number: int) -> str:
     )
 
 
-def main(folder: Path) -> None:
-    options = pickle.loads((folder / "options.pickle").read_bytes())
-    (folder / "summary.pickle").write_bytes(pickle.dumps(generate(options, load())))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+def _generate(options: GenerateOptions, summary: Path) -> None:
+    summary.write_bytes(pickle.dumps(generate(options, load())))

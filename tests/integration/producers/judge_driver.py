@@ -1,19 +1,14 @@
-"""Makes runs with kept rows and drives judges over them, each in a process of its own.
-
-`python -m tests.integration.producers.judge_driver FOLDER` runs the judge that `JudgeRig.start_judge` left the options
-of there.
-"""
+"""Makes runs with kept rows and drives judges over them, here or each in a process of its own."""
 
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 from infra.settings import environment_of, load
 from producers.judge import JudgeOptions, JudgeSummary, judge
 from schemas import ids
 from schemas.events import InstructionJudged, InstructionKept, InstructionsRejected
+from tests.harness.forked import Forked, fork
 from tests.integration.producers.driver import ROOT, Rig
 
 CLUSTERS = 2
@@ -51,18 +46,12 @@ class JudgeRig(Rig):
     def judged(self) -> list[InstructionJudged]:
         return self.events("judged", InstructionJudged)
 
-    def start_judge(self, options: JudgeOptions) -> "subprocess.Popen[bytes]":
+    def start_judge(self, options: JudgeOptions) -> Forked:
         """A judge in a process of its own."""
-        (self.folder / "judge.pickle").write_bytes(pickle.dumps(options))
         environment = {**os.environ, **environment_of(self.settings)}
-        command = [sys.executable, "-m", "tests.integration.producers.judge_driver", str(self.folder)]
-        return subprocess.Popen(command, cwd=ROOT, env=environment)
+        summary, output = self.folder / "judged.pickle", self.folder / "judge.log"
+        return fork(_judge, options, summary, environment=environment, folder=ROOT, output=output)
 
 
-def main(folder: Path) -> None:
-    options = pickle.loads((folder / "judge.pickle").read_bytes())
-    (folder / "judged.pickle").write_bytes(pickle.dumps(judge(options, load())))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+def _judge(options: JudgeOptions, summary: Path) -> None:
+    summary.write_bytes(pickle.dumps(judge(options, load())))

@@ -1,14 +1,12 @@
 """A run with rows on the real log, and a tiny trainee."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from consumers.trainer.quiet import talk_to
 from infra.temporary_broker import TemporaryBroker
-from tests.integration.trainer.lives import Lives
 from tests.integration.trainer.rig import TrainerRig
 from tests.unit.trainer.tiny import save_tiny
 
@@ -20,18 +18,10 @@ def trainee(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return save_tiny(folder / "tiny")
 
 
-@pytest.fixture(scope="session")
-def trainers(broker: TemporaryBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
-    """Starts trainers that can be killed."""
-    lives = Lives(broker.settings, tmp_path_factory.mktemp("lives"))
-    yield lives
-    lives.end()
-
-
 @pytest.fixture
-def rig(broker: TemporaryBroker, run: str, trainee: Path, tmp_path: Path, trainers: Lives) -> TrainerRig:
+def rig(broker: TemporaryBroker, run: str, trainee: Path, tmp_path: Path) -> TrainerRig:
     """A configured run with 4 clusters and windows of 5 steps, and no rows yet."""
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    made = TrainerRig(broker.settings, run, trainee, tmp_path, trainers)
+    made = TrainerRig(broker.settings, run, trainee, tmp_path)
     made.configure()
     return made

@@ -22,7 +22,7 @@ from schemas.events import (
 )
 from schemas.policy import policy_for
 from streams.core.judging import SCALE
-from tests.integration.trainer.lives import Lives
+from tests.integration.trainer.lives import live
 from tests.unit.trainer.tiny import kept
 
 CLUSTERS, WINDOW = 4, 5
@@ -34,7 +34,6 @@ class TrainerRig:
     run: str
     trainee: Path
     folder: Path
-    lives: Lives
     said: list[str] = field(default_factory=list)
 
     def configure(self, partitions: int = CLUSTERS) -> None:
@@ -111,8 +110,10 @@ class TrainerRig:
     def train_until_killed(self, at: int, *, after_s: float | None = None, **changes: Any) -> list[StepLogged]:
         """Train in a process of its own and SIGKILL it right after step `at`, its window written and nothing saved; or
         so many seconds after that step, wherever it is then."""
-        steps, error = self.lives.live(
+        steps, error = live(
             self.options(**changes),
+            self.settings,
+            self.folder / "lives.log",
             halt_at=at if after_s is None else at + 1,  # so that it is still there
             kill_at=lambda step: after_s or 0.0 if step.step >= at else None,
         )
@@ -121,7 +122,7 @@ class TrainerRig:
 
     def train_until_full(self, at: int, **changes: Any) -> str:
         """Train in a process of its own whose disk is full after step `at`; what it ends with."""
-        _, error = self.lives.live(self.options(**changes), full_at=at)
+        _, error = live(self.options(**changes), self.settings, self.folder / "lives.log", full_at=at)
         assert error is not None
         return error
 

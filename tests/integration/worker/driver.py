@@ -3,8 +3,8 @@
 import os
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import msgspec
 from infra.log import LogReader, LogWriter
 from infra.record import Record
 from infra.run import configure_run, read_run
-from infra.settings import Settings, environment_of
+from infra.settings import Settings, environment_of, load
 from schemas import ids
 from schemas.events import ClassifierFitted, Instruction, InstructionsGenerated, ReplaceSeeds
 from schemas.policy import Policy
@@ -21,9 +21,7 @@ from schemas.seeds import SeedTask
 from streams.core import decider
 from streams.core.decider import FilterState, Verdict
 from streams.core.seeds import SeedPool
-
-_WORKER = "import sys; from infra.settings import load; from streams.worker.main import run_worker; " \
-    "sys.exit(run_worker(load(), sys.argv[1]))"  # fmt: skip
+from tests.harness.forked import Forked, fork
 
 TOPICS = (
     "explain how a {} works", "write a short story about a {}", "list five uses for a {}", "compare a {} with a river",
@@ -65,6 +63,15 @@ def seeds(count: int = 40) -> tuple[SeedTask, ...]:
     )
 
 
+def work(run: str, prepare: Callable[[], None] | None = None) -> int:
+    """A worker, in a process of its own."""
+    from streams.worker.main import run_worker
+
+    if prepare is not None:
+        prepare()
+    return run_worker(load(), run)
+
+
 @dataclass
 class Rig:
     """A configured run and the worker processes on it."""
@@ -73,7 +80,7 @@ class Rig:
     run: str
     policy: Policy
     logs: Path
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    workers: list[Forked] = field(default_factory=list)
 
     def configure(self) -> None:
         classifier = decider.first_classifier(self.policy, seeds())
@@ -82,16 +89,13 @@ class Rig:
     def writer(self) -> LogWriter:
         return LogWriter(self.settings, self.run, "test")
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        with (self.logs / f"worker-{len(self.workers)}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-c", _WORKER, self.run],
-                env={**os.environ, **environment_of(self.settings)},
-                stdout=log,
-                stderr=log,
-            )
-        self.workers.append(process)
-        return process
+    def start_worker(self, prepare: Callable[[], None] | None = None) -> Forked:
+        """`prepare` is called in the worker's process, before it begins."""
+        environment = {**os.environ, **environment_of(self.settings)}
+        output = self.logs / f"worker-{len(self.workers)}.log"
+        worker = fork(work, self.run, prepare, environment=environment, folder=self.logs, output=output)
+        self.workers.append(worker)
+        return worker
 
     def log_of(self, worker: int) -> str:
         """What the worker of that number has said so far."""

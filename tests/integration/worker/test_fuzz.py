@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from hypothesis import strategies as st
 from consumers.dead_letters import missing
 from consumers.report import report
 from consumers.trainer.quiet import talk_to
-from infra.settings import environment_of
+from infra.settings import environment_of, load
 from infra.source import TOPICS, KafkaSource
 from infra.temporary_broker import TemporaryBroker
 from producers.backends.recorded import RecordedOptions
@@ -23,6 +21,7 @@ from producers.generator import GenerateOptions
 from schemas.events import InstructionsGenerated, InstructionsRejected, TrainingLogged
 from schemas.policy import policy_for
 from tests.conftest import ROOT
+from tests.harness.forked import fork
 from tests.integration.producers import driver as producers
 from tests.integration.raw_records import RawRecord, write_raw
 from tests.integration.worker.driver import Rig
@@ -33,14 +32,15 @@ RECORDS, AT_ONCE = 5_000, 100
 LANE = "good"
 HARMLESS = ("calls", "generated")  # topics where a readable event of another lane is nothing to anybody's work
 
-_TRAINER = """
-import sys
-from pathlib import Path
-from consumers.trainer.run import TrainOptions, train
-from infra.settings import load
-train(TrainOptions(run=sys.argv[1], model=sys.argv[2], output=Path(sys.argv[3]), precision="fp32", device="cpu",
-                   threads=1, learning_rate=1e-2, planned_steps=1000), load())
-"""
+
+def _train(run: str, model: Path, output: Path) -> None:
+    from consumers.trainer.run import TrainOptions, train
+
+    options = TrainOptions(
+        run=run, model=str(model), output=output, precision="fp32", device="cpu", threads=1, learning_rate=1e-2,
+        planned_steps=1000,
+    )  # fmt: skip
+    train(options, load())
 
 
 class Crew:
@@ -57,11 +57,10 @@ class Crew:
         self.generator = generators.start(GenerateOptions(run=run, lane=LANE, recorded=recorded))
         with talk_to(folder / "saving.log"):
             trainee = save_tiny(folder / "tiny")
-        with (folder / "trainer.log").open("wb") as log:
-            self.trainer = subprocess.Popen(
-                [sys.executable, "-c", _TRAINER, run, str(trainee), str(folder / "out")],
-                cwd=ROOT, env={**os.environ, **environment_of(broker.settings)}, stdout=log, stderr=log,
-            )  # fmt: skip
+        self.trainer = fork(
+            _train, run, trainee, folder / "out", environment={**os.environ, **environment_of(broker.settings)},
+            folder=ROOT, output=folder / "trainer.log",
+        )  # fmt: skip
         self.processes = {"generator": self.generator, "trainer": self.trainer, "worker": self.worker}
 
     def dead(self) -> list[str]:

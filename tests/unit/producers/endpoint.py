@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -79,7 +80,7 @@ def error(status: int, message: str = "no", *, code: str | None = None, **header
 
 
 @contextmanager
-def endpoint(*replies: Reply) -> Iterator[Endpoint]:
+def endpoint(*replies: Reply, host: str = "127.0.0.1") -> Iterator[Endpoint]:
     """Serve until the context ends."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -104,8 +105,12 @@ def endpoint(*replies: Reply) -> Iterator[Endpoint]:
         def log_message(self, format: str, *args: Any) -> None:
             """Tests print nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served = Endpoint(f"http://127.0.0.1:{server.server_address[1]}/v1", list(replies))
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    server = Server((host, 0), Handler)
+    shown = f"[{host}]" if ":" in host else host
+    served = Endpoint(f"http://{shown}:{server.server_address[1]}/v1", list(replies))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 import time
 from email.utils import formatdate
 from typing import Any
@@ -334,6 +335,41 @@ def test_an_endpoint_on_this_machine_is_reached_past_a_proxy(monkeypatch: pytest
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     with endpoint(chat("Hi.")) as served:
+        assert ask(served).raw == "Hi."
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        (
+            "socks5://me:hunter2@proxy.invalid:1080",
+            "SOCKS needs a package that is not installed. `pip install socksio`",
+        ),
+        ("ftp://me:hunter2@proxy.invalid:21", "Name an HTTP proxy"),
+    ],
+    ids=["SOCKS", "unknown"],
+)
+def test_a_proxy_that_cannot_be_used_is_told_and_matters_only_to_who_would_use_it(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, said: str
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    with pytest.raises(
+        ConfigurationError, match=rf"\(ALL_PROXY\) cannot be used to reach llm.invalid: .*{said}"
+    ) as caught:
+        OpenAIBackend(model="tiny", base_url="https://llm.invalid/v1")
+    assert "hunter2" not in str(caught.value)
+
+    for past in ("http://127.0.0.1:1/v1", "http://127.0.0.9:1/v1", "http://[::1]:1/v1", "http://localhost:1/v1"):
+        asyncio.run(OpenAIBackend(model="tiny", base_url=past).close())
+    monkeypatch.setenv("NO_PROXY", "llm.invalid")
+    asyncio.run(OpenAIBackend(model="tiny", base_url="https://llm.invalid/v1").close())
+
+
+def test_an_endpoint_at_an_ipv6_address_is_asked() -> None:
+    with endpoint(chat("Hi."), host="::1") as served:
         assert ask(served).raw == "Hi."
 
 

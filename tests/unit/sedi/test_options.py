@@ -12,12 +12,14 @@ from producers.backends.base import EndpointRefused
 from schemas.errors import (
     BackendError,
     BrokerError,
+    ClusterRefused,
     ConfigurationError,
     MalformedEvent,
     RunError,
     SediError,
     TopicMismatch,
     TrainerError,
+    UntrustedCheckpoint,
 )
 from schemas.policy import policy_for
 from sedi.main import exit_code_of, main
@@ -39,12 +41,14 @@ COMMANDS = (
     [
         (ConfigurationError("x"), ExitCode.USAGE),
         (BrokerError("x"), ExitCode.UNREACHABLE),
+        (ClusterRefused("x"), ExitCode.REFUSED),
         (TopicMismatch("x"), ExitCode.FAILED),
         (RunError("x"), ExitCode.FAILED),
         (MalformedEvent("x"), ExitCode.FAILED),
         (BackendError("x"), ExitCode.FAILED),
         (EndpointRefused("x"), ExitCode.REFUSED),
         (TrainerError("x"), ExitCode.FAILED),
+        (UntrustedCheckpoint("x"), ExitCode.REFUSED),
     ],
 )
 def test_each_error_has_its_exit_code(error: SediError, code: ExitCode) -> None:

@@ -1,0 +1,82 @@
+"""Processes for tests of crashes: each is forked from one that has loaded torch, DeepSpeed, Faust and the project.
+
+Loading these takes seconds, and such tests need a hundred processes. Each is a process of its own, with its own
+environment, folder and output, and dies as any other does; only that it need not import is different. The processes
+that a user starts are tried in `tests.e2e`.
+"""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["tests.harness.loaded"])
+
+
+class Forked:
+    """A process; what tests ask of it is named as in `subprocess.Popen`."""
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+        self.pid: int = process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        code: int | None = self._process.exitcode
+        return code
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code. Raises subprocess.TimeoutExpired after `timeout` seconds."""
+        self._process.join(timeout)
+        code = self.returncode
+        if code is None:
+            raise subprocess.TimeoutExpired(self._process.name, timeout or 0.0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def fork(
+    work: Callable[..., int | None], *arguments: Any, environment: Mapping[str, str], folder: Path, output: Path
+) -> Forked:
+    """Start `work(*arguments)` in a process; what it returns is the exit code, None is 0.
+
+    environment   the whole of it
+    folder        where it stands
+    output        the file that standard output and error are added to
+    """
+    begin = (work, arguments, dict(environment), folder, output)
+    process = _CONTEXT.Process(target=_begin, args=begin, name=f"{work.__module__}.{work.__qualname__}")
+    process.start()
+    return Forked(process)
+
+
+def _begin(
+    work: Callable[..., int | None], arguments: tuple[Any, ...], environment: dict[str, str], folder: Path, output: Path
+) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # when the process that it was forked from ends
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    with output.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    raise SystemExit(work(*arguments) or 0)

@@ -1,0 +1,31 @@
+"""What the processes of tests need, imported once: they are forked from the process that imports this.
+
+Nothing here computes or opens a connection, so that a fork begins as a fresh process would after its imports.
+"""
+
+import gc
+import importlib
+import os
+from pathlib import Path
+
+from consumers.trainer import cpu
+from consumers.trainer.quiet import talk_to
+
+_MODULES = (
+    "torch.utils.tensorboard", "consumers.trainer.run", "consumers.trainer.engine", "consumers.replay",
+    "streams.worker.main", "producers.generator", "producers.judge", "producers.backends.openai",
+    "producers.backends.recorded", "sedi.main", "sedi.generate", "sedi.train", "sedi.worker", "sedi.output",
+    "sklearn.linear_model", "rouge_score.rouge_scorer",
+)  # fmt: skip
+
+cpu.passive_threads()
+os.environ.setdefault("DS_ACCELERATOR", "cpu")
+with talk_to(Path(os.devnull)):
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
+
+    from consumers.trainer.zero import imported
+
+    imported("cpu")
+    for name in _MODULES:
+        importlib.import_module(name)
+gc.freeze()  # DeepSpeed collects garbage many times when an engine starts
