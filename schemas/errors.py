@@ -11,7 +11,8 @@
     ├── RunError                the run's log does not hold what the caller needs
     ├── BackendError            an LLM endpoint failed
     └── TrainerError            the model, its data or its checkpoint cannot be used
-        └── UntrustedCheckpoint not sealed by this installation, and loading one runs code that it holds
+        ├── UntrustedCheckpoint not sealed by this installation, and loading one runs code that it holds
+        └── RankRefused         a rank ended for what lasts
 
 Every message says what was wrong, with which value, and what to do about it.
 """
@@ -72,5 +73,11 @@ class TrainerError(SediError):
 
 class UntrustedCheckpoint(TrainerError):
     """A checkpoint was not sealed by this installation. Loading it would run whatever code it holds."""
+
+    permanent = True
+
+
+class RankRefused(TrainerError):
+    """A rank of a training ended for what lasts: started again it would end in the same way."""
 
     permanent = True

@@ -9,16 +9,17 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 from typer.main import get_command
 
-from infra.visible import visible_logs
+from infra.visible import visible, visible_logs
 from schemas.errors import BrokerError, ConfigurationError, SediError, TopicMismatch
 from sedi import (
     archive,
@@ -70,14 +71,31 @@ _COMMANDS = (
 
 
 class FrontDoor(TyperGroup):
-    """The group of all commands; ends quietly when whoever reads our output has gone."""
+    """The group of all commands; ends quietly when whoever reads our output has gone.
+
+    What it quotes of wrong arguments steers no terminal: they may come from a file, or from a log.
+    """
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _quoted_visibly():
+            return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _quoted_visibly():
+                return super().invoke(ctx)
         except BrokenPipeError:
             _drop_output()
             raise typer.Exit(ExitCode.OK) from None
+
+
+@contextmanager
+def _quoted_visibly() -> Iterator[None]:
+    try:
+        yield
+    except TyperException as error:
+        error.message = visible(error.message)
+        raise
 
 
 def build() -> typer.Typer:

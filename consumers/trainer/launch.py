@@ -26,7 +26,7 @@ from consumers.trainer.rank import Did, Ended, Failed, Measured, Message, Said, 
 from infra.settings import Settings, environment_of
 from infra.supervisor import PARENT
 from infra.temporary_broker import free_port
-from schemas.errors import ConfigurationError, TrainerError
+from schemas.errors import ConfigurationError, RankRefused, TrainerError
 from schemas.events import StepLogged
 
 _RANK = (sys.executable, "-m", "consumers.trainer.rank")
@@ -68,8 +68,8 @@ def launch(
 ) -> TrainSummary:
     """`run.train` in so many processes; returns what the first one does. Run it in the main thread.
 
-    Raises TrainerError when one fails or dies, KeyboardInterrupt when they were stopped before they had begun, and
-    ConfigurationError inside another launcher's rank.
+    Raises TrainerError when one fails or dies, RankRefused when it would again, KeyboardInterrupt when they were
+    stopped before they had begun, and ConfigurationError inside another launcher's rank.
     """
     if "WORLD_SIZE" in os.environ:
         raise ConfigurationError("WORLD_SIZE is set: this is a rank of another launcher. Leave out --processes there.")
@@ -97,7 +97,9 @@ def launch(
         return ranks[0].summary
     if passed_on and all(rank.process.returncode == -signal.SIGTERM or rank.killed for rank in ranks):
         raise KeyboardInterrupt
-    raise TrainerError(_what_happened(ranks))
+    guilty = min(ranks, key=_guilt)
+    kind = RankRefused if guilty.failed is not None and guilty.failed.permanent else TrainerError
+    raise kind(_what_happened(guilty, len(ranks)))
 
 
 def _started(options: TrainOptions, settings: Settings, size: int, logs: Path, stack: ExitStack) -> Sequence[_Rank]:
@@ -207,11 +209,9 @@ def _kill(rank: _Rank) -> None:
         rank.process.wait()
 
 
-def _what_happened(ranks: Sequence[_Rank]) -> str:
-    """Which rank's end ended the others: one that was killed before one that failed, and that before one that lost
-    the others."""
-    rank = min(ranks, key=_guilt)
-    who = f"Rank {rank.number} of {len(ranks)}"
+def _what_happened(rank: _Rank, size: int) -> str:
+    """How the rank ended whose end ended the others."""
+    who = f"Rank {rank.number} of {size}"
     if rank.failed is not None:
         return f"{who}: {rank.failed.message}"
     code = rank.process.returncode
@@ -225,6 +225,8 @@ def _what_happened(ranks: Sequence[_Rank]) -> str:
 
 
 def _guilt(rank: _Rank) -> int:
+    """Whose end ended the others, least first: one that was killed before one that failed, and that before one that
+    lost the others."""
     if rank.failed is not None:
         return 3 if rank.failed.lost else 1
     if rank.killed or not rank.process.returncode:

@@ -43,10 +43,11 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """It ended with an error; `lost`: because another rank was gone."""
+    """It ended with an error; `lost`: because another rank was gone, `permanent`: and would again."""
 
     message: str
     lost: bool
+    permanent: bool = False
 
 
 Message = Said | Did | Measured | Ended | Failed
@@ -92,7 +93,7 @@ def main(arguments: list[str]) -> int:
             say=lambda line: tell(Said(line)),
         )
     except SediError as error:
-        tell(Failed(str(error), isinstance(error, RankLost)))
+        tell(Failed(str(error), isinstance(error, RankLost), error.permanent))
         sys.stderr.write(f"sedi: {visible(str(error))}\n")
         return 1
     tell(Ended(summary))

@@ -1,5 +1,6 @@
 """A checkpoint brings a training back to the last bit, and one that is damaged is passed over for the one before."""
 
+import json
 import pickle
 from pathlib import Path
 
@@ -140,6 +141,18 @@ def test_a_checkpoint_from_elsewhere_is_not_unpickled_unless_it_is_trusted(
 
     restore(folder, make_engine(), accept, lambda line: None, World(), Seal(b"", trusts_all=True))
     assert mark.exists(), "it was malicious"
+
+
+def test_a_checkpoint_from_before_there_were_seals_is_used_when_it_is_trusted(
+    folder: Path, make_engine: MakeEngine
+) -> None:
+    file = folder / "step-00000002" / "state.json"
+    sealed = json.loads(file.read_bytes())
+    old = [{"name": each["name"], "length": each["length"], "crc32": 1} for each in sealed["files"]]
+    file.write_text(json.dumps({"state": sealed["state"], "files": old}))
+    with pytest.raises(UntrustedCheckpoint):
+        restore(folder, make_engine(), accept, pytest.fail, World(), SEAL)
+    assert restore(folder, make_engine(), accept, pytest.fail, World(), Seal(b"", trusts_all=True)) == state(2)
 
 
 @pytest.mark.parametrize("name", ["mp_rank_00_model_states.pt", "mp_rank_01_model_states.pt"], ids=["changed", "added"])

@@ -81,6 +81,7 @@ def scenes(folder: Path, *, no_files: bool) -> Iterator[tuple[str, Callable[[], 
     yield "explain rejected", command("explain", lost.rejections[0].id)
     yield "explain generation", command("explain", kept.generation_id)
     yield "explain seed", command("explain", "664213a1-82a3-5eb8-8fe1-b713d41c750f")
+    yield "an argument too many", lambda: main(["status", HOSTILE])
     yield "replay", command("replay", "--jobs", "1")
     yield "replay --at", command("replay", "--at", "9")
     if no_files:

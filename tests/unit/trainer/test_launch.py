@@ -17,7 +17,7 @@ from consumers.trainer import launch as launching
 from consumers.trainer.launch import launch
 from consumers.trainer.options import TrainOptions, TrainSummary
 from infra.settings import Settings
-from schemas.errors import ConfigurationError, TrainerError
+from schemas.errors import ConfigurationError, RankRefused, TrainerError
 from schemas.events import StepLogged
 
 _SCRIPT = """
@@ -136,6 +136,12 @@ def test_a_rank_that_says_why_it_failed_is_quoted_and_not_those_that_lost_it(ran
             "else: tell(Failed('the disk is full', False)); say_pid()\n"
             "sys.exit(1)"
         )
+
+
+def test_what_lasts_is_told_as_such_by_a_rank_too(ranks: Ranks) -> None:
+    with pytest.raises(RankRefused, match=r"^Rank 0 of 1: not sealed by this installation$") as told:
+        ranks.launch("tell(Failed('not sealed by this installation', False, True)); sys.exit(1)", processes=1)
+    assert told.value.permanent
 
 
 def test_a_rank_that_breaks_without_a_word_shows_the_end_of_its_log(ranks: Ranks) -> None:
