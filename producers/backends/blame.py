@@ -67,6 +67,7 @@ _CODES: dict[str, Blame] = (
             "token_not_found_in_db", "expired_key", "account_deactivated", "access_terminated",
             "model_not_found", "notfounderror", "not_found_error", "deploymentnotfound", "model_not_supported",
             "unsupported_country_region_territory", "invalid_organization", "not_supported_error",
+            "no_db_connection",
         ),
         Blame.ENDPOINT,
     )
@@ -77,7 +78,7 @@ _CODES: dict[str, Blame] = (
             "tokens", "server_error", "api_error", "internal_server_error", "internal_error",
             "internalservererror", "service_unavailable", "serviceunavailableerror", "unavailable",
             "unavailable_error", "timeout", "timeout_error", "apitimeouterror", "deadline_exceeded",
-            "resource_exhausted", "capacity_exceeded",
+            "resource_exhausted", "capacity_exceeded", "in_flight_budget_exhausted", "openrouter_in_flight_budget",
         ),
         Blame.PASSING,
     )
@@ -87,7 +88,7 @@ _FLAGGED = re.compile(
     r"\bflagged\b|content[ _-]?(management |moderation |safety )?(policy|policies|filter)|content filtering|"
     r"usage (polic|guideline)|safety (system|filter|settings|guidelines)|"
     r"(input|output|prompt|text|data)[^.]{0,40}(inappropriate|prohibited|unsafe|sensitive|harmful) content|"
-    r"violat\w* [^.]{0,60}polic|blocked by [^.]{0,40}(moderation|safety)|"
+    r"violat\w* [^.]{0,60}polic|blocked by [^.]{0,40}(moderation|safety|guardrail)|"
     r"(prompt|input|response) was blocked|considered high risk|unsafe or sensitive content",
     re.IGNORECASE,
 )
@@ -133,7 +134,10 @@ _RETRY = re.compile(r"(retry|try again) (in|after)\b", re.IGNORECASE)
 
 _PASSES = (408, 409, 420, 425, 429, 498, 499)
 _OF_ALL = (401, 403, 404, 405, 407, 410)
-_VAGUE = ("requests", "tokens", "api_error", "server_error", "internal_error", "notfounderror", "not_found_error")
+_VAGUE = (
+    "requests", "tokens", "api_error", "server_error", "internal_error", "notfounderror", "not_found_error",
+    "no_db_connection",
+)  # fmt: skip
 
 
 def blame(status: int | None, codes: Sequence[str], message: str) -> Blame:
@@ -154,7 +158,7 @@ def blame(status: int | None, codes: Sequence[str], message: str) -> Blame:
     rules = (
         (Blame.FLAGGED in sure, Blame.FLAGGED),
         (Blame.TOO_LONG in sure, Blame.TOO_LONG),
-        (Blame.CREDIT in sure or failed == 402, Blame.CREDIT),
+        (Blame.CREDIT in sure or (failed == 402 and Blame.PASSING not in sure), Blame.CREDIT),
         (Blame.ENDPOINT not in sure and bool(_TOO_LONG.search(message)), Blame.TOO_LONG),
         (moment and Blame.ENDPOINT in sure, Blame.ENDPOINT),
         (spent and Blame.PASSING not in sure, Blame.CREDIT),

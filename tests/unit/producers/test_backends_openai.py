@@ -389,3 +389,27 @@ def test_an_answer_that_an_error_broke_off_before_its_first_word_is_a_failure() 
         ask(served)
     with endpoint(chat("A river beg", finish_reason="error")) as served:
         assert ask(served).finish_reason == "error"
+
+
+@pytest.mark.parametrize(
+    ("usage", "completion_tokens"),
+    [
+        ({"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 130}, 120),  # Gemini leaves thoughts out
+        ({"prompt_tokens": 10, "total_tokens": 130}, 120),
+        ({"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 5}, 20),
+        ({"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 10**12}, 20),
+        ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, None),  # no text takes no tokens
+    ],
+)
+def test_thoughts_that_only_the_total_counts_are_counted(usage: Any, completion_tokens: int | None) -> None:
+    with endpoint(Reply({**ANSWER, "usage": usage})) as served:
+        found = ask(served).usage
+    assert (None if found is None else found.completion_tokens) == completion_tokens
+
+
+@pytest.mark.parametrize("choice", [{}, {"message": {"role": "assistant", "content": None}}])
+def test_an_empty_answer_that_a_filter_ended_is_about_this_prompt(choice: dict[str, Any]) -> None:
+    filtered = {"index": 0, "finish_reason": "content_filter: PROHIBITED_CONTENT", **choice}
+    with endpoint(Reply({**ANSWER, "choices": [filtered]})) as served, pytest.raises(RequestRefused) as caught:
+        ask(served)
+    assert (caught.value.reason, caught.value.usage) == ("flagged", Usage(prompt_tokens=7, completion_tokens=3))

@@ -74,6 +74,10 @@ SENT: list[tuple[str, int, Any, Blame]] = [
     ("openrouter limit", 403, openrouter(403, "Key limit exceeded (total limit)."), Blame.ENDPOINT),
     ("openrouter credit", 402, openrouter(402, "This request requires more credits, or fewer max_tokens."),
      Blame.CREDIT),
+    ("openrouter calls under way", 402, openrouter(402, "This request would exceed your available credits given your "
+                                                   "current in-flight requests.", reason="in_flight_budget_exhausted",
+                                                   limit_source="openrouter_in_flight_budget"), Blame.PASSING),
+    ("openrouter guardrail", 403, openrouter(403, "Blocked by a guardrail", patterns=["x"]), Blame.FLAGGED),
     ("openrouter model", 400, openrouter(400, "x/y is not a valid model ID"), Blame.ENDPOINT),
     ("openrouter none", 404, openrouter(404, "No endpoints found matching your data policy"), Blame.ENDPOINT),
     ("openrouter upstream", 502, openrouter(502, "Provider returned error"), Blame.PASSING),
@@ -98,6 +102,7 @@ SENT: list[tuple[str, int, Any, Blame]] = [
     # LiteLLM, Azure, FastAPI
     ("litellm model", 400, openai("Invalid model name passed in model=x. Call `/v1/models`.", None, "400"),
      Blame.ENDPOINT),
+    ("litellm key without a database", 400, openai("No connected db.", "no_db_connection", "400"), Blame.ENDPOINT),
     ("litellm budget", 400, openai("Budget has been exceeded!", "budget_exceeded", "400"), Blame.CREDIT),
     ("litellm policy", 400, openai("litellm.ContentPolicyViolationError: no", None, "content_policy_violation"),
      Blame.FLAGGED),
