@@ -40,7 +40,8 @@ FORMS = (
           Answered(reasoning=thought)),
     _form("length", "cut", lambda said: _chat(said, said.text, "length"), Answered("length")),
     _form("reasoning to the end", "reasoning only",
-          lambda said: _chat(said, "", "length", reasoning_content=said.thought), _nothing("length", reasoning=thought)),
+          lambda said: _chat(said, "", "length", reasoning_content=said.thought),
+          _nothing("length", reasoning=thought)),
     _form("tool call", "empty", lambda said: _chat(said, None, "tool_calls", tool_calls=[{"type": "function"}]),
           _nothing("tool_calls")),
     # --reasoning-format none

@@ -84,7 +84,7 @@ FORMS = (
         "closing think tag", "thoughts in the text", lambda said: _chat(said, f"{said.thought}\n</think>\n{said.text}"),
         Answered(text=lambda said: f"{said.thought}\n</think>\n{said.text}"),
     ),
-    # skip_special_tokens=false
+    # where a server was told to keep special tokens
     _form(
         "im_end", "marks in the text", lambda said: _chat(said, f"{said.text}<|im_end|>"),
         Answered(text=lambda said: f"{said.text}<|im_end|>"),
