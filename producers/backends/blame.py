@@ -98,7 +98,7 @@ _ACCOUNT = re.compile(
     re.IGNORECASE,
 )
 _TOO_LONG = re.compile(
-    r"context[ _-]?(length|window|size)|maximum (context|input|prompt|number of tokens)|"
+    r"context[ _-]?(length|window|size)|maximum (context|input|prompt|model length|number of tokens)|"
     r"(prompt|input|request|messages?) ((is|are|was) )?too (long|large|big)|"
     r"(input|prompt) (token count|length)[^.]{0,60}exceed|too many (input )?tokens|reduce the length of",
     re.IGNORECASE,
