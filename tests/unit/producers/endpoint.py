@@ -126,7 +126,7 @@ def endpoint(*replies: Reply) -> Iterator[Endpoint]:
 def endless(status: int = 200) -> Iterator[str]:
     """Serve a body that goes on until the client has gone. Gives the base URL."""
 
-    def send(handler: BaseHTTPRequestHandler) -> None:
+    def send(handler: BaseHTTPRequestHandler, _: Any) -> None:
         handler.send_response(status)
         handler.send_header("content-type", "application/json")
         handler.end_headers()
@@ -142,7 +142,7 @@ def zipped(body: Any) -> Iterator[str]:
     """Serve a compressed body. Gives the base URL."""
     raw = gzip.compress(json.dumps(body).encode())
 
-    def send(handler: BaseHTTPRequestHandler) -> None:
+    def send(handler: BaseHTTPRequestHandler, _: Any) -> None:
         handler.send_response(200)
         handler.send_header("content-type", "application/json")
         handler.send_header("content-encoding", "gzip")
@@ -155,14 +155,14 @@ def zipped(body: Any) -> Iterator[str]:
 
 
 @contextmanager
-def serving(send: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
-    """Serve whatever `send` writes for a request, whose body is read. Gives the base URL."""
+def serving(send: Callable[[BaseHTTPRequestHandler, Any], None]) -> Iterator[str]:
+    """Serve what `send` writes for a request, whose body it gets. Gives the base URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             with suppress(OSError):  # the client has gone
-                send(self)
+                send(self, body)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Tests print nothing."""
