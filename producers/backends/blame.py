@@ -98,7 +98,7 @@ _ACCOUNT = re.compile(
     re.IGNORECASE,
 )
 _TOO_LONG = re.compile(
-    r"context[ _-]?(length|window|size)|maximum (context|input|prompt|number of tokens)|"
+    r"context[ _-]?(length|window|size)|maximum (context|input|prompt|model length|number of tokens)|"
     r"(prompt|input|request|messages?) ((is|are|was) )?too (long|large|big)|"
     r"(input|prompt) (token count|length)[^.]{0,60}exceed|too many (input )?tokens|reduce the length of",
     re.IGNORECASE,
@@ -109,13 +109,14 @@ _CREDIT = re.compile(
     r"billing (hard limit|is not|not active|details)|account is not active|spend(ing)? limit",
     re.IGNORECASE,
 )
+_DEPLETED = re.compile(r"credits? (are|is|were|was|have been) (depleted|exhausted|used up)", re.IGNORECASE)
 _KEY = re.compile(
     r"\b(invalid|incorrect|wrong|missing|expired|unknown|no|bad|malformed|revoked|disabled)( virtual| openai)? "
     r"(api|access|auth|authentication)?[ _-]?(key|token|credentials?)\b(?! count)|"
     r"\b(api|access|auth)?[ _-]?key [^.]{0,30}(not valid|invalid|incorrect|not found|expired|missing|required|"
     r"limit exceeded|disabled|revoked|wrong)|\bno auth\b|unauthori[sz]ed|not authori[sz]ed|"
     r"authentication (failed|fails|error|required)|"
-    r"(missing|no|invalid) authentication\b|"
+    r"(missing|no|invalid) (authentication|authorization header)\b|"
     r"(don't|do not|does not|doesn't) have (access|permission)|permission denied|no permission|access denied",
     re.IGNORECASE,
 )
@@ -155,10 +156,11 @@ def blame(status: int | None, codes: Sequence[str], message: str) -> Blame:
     moment = failed is not None and (failed in _PASSES or failed >= 500)
     # The same words mean a day's quota at one endpoint and a minute's at another, which then says when to come back.
     spent = bool(_CREDIT.search(message)) and (not moment or (failed == 429 and not _RETRY.search(message)))
+    depleted = bool(_DEPLETED.search(message)) and (failed is None or failed < 500)
     rules = (
         (Blame.FLAGGED in sure, Blame.FLAGGED),
         (Blame.TOO_LONG in sure, Blame.TOO_LONG),
-        (Blame.CREDIT in sure or (failed == 402 and Blame.PASSING not in sure), Blame.CREDIT),
+        (Blame.CREDIT in sure or depleted or (failed == 402 and Blame.PASSING not in sure), Blame.CREDIT),
         (Blame.ENDPOINT not in sure and bool(_TOO_LONG.search(message)), Blame.TOO_LONG),
         (moment and Blame.ENDPOINT in sure, Blame.ENDPOINT),
         (spent and Blame.PASSING not in sure, Blame.CREDIT),

@@ -144,6 +144,9 @@ class OpenAIBackend:
             if isinstance(error.__cause__, _NEVER_SENT):
                 text = f"{self._where} cannot be reached ({why}). Does it run? Is SEDI_BASE_URL right?"
                 raise Transient(text) from None
+            if isinstance(error.__cause__, httpx2.DecodingError):
+                text = f"{self._where} sent a body that cannot be decompressed ({why})."
+                raise Transient(text, kind=Kind.GARBLED, perhaps_paid=True) from None
             raise Transient(f"{self._where} broke the connection off ({why}).", perhaps_paid=True) from None
         except (openai.OpenAIError, ValueError, TypeError, RecursionError) as error:
             raise Transient(

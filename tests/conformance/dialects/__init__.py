@@ -1,6 +1,6 @@
 """Every form that is known, by server."""
 
-from tests.conformance.dialects import litellm, llama_cpp, ollama, vllm
+from tests.conformance.dialects import gateway, gemini, litellm, llama_cpp, mistral, ollama, openrouter, vllm
 from tests.conformance.forms import Api, Form
 
 TABLES: dict[str, tuple[Form, ...]] = {
@@ -8,6 +8,10 @@ TABLES: dict[str, tuple[Form, ...]] = {
     "llama.cpp": llama_cpp.FORMS,
     "Ollama": ollama.FORMS,
     "LiteLLM": litellm.FORMS,
+    "OpenRouter": openrouter.FORMS,
+    "Gemini": gemini.FORMS,
+    "Mistral": mistral.FORMS,
+    "any gateway": gateway.FORMS,
 }
 """The forms of each server, in the order of its table; `any gateway`: what may stand before each of them."""
 

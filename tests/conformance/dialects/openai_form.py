@@ -1,5 +1,6 @@
 """What the dialects share: the bodies of OpenAI's two APIs, to which each server adds its own, and its error."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,3 +58,8 @@ def completion(
 def error(status: int, message: str, type: str | None = None, code: Any = None, **more: Any) -> Reply:
     """An error in OpenAI's form; `more` beside its message."""
     return Reply({"error": {"message": message, "type": type, "param": None, "code": code, **more}}, status)
+
+
+def as_json(body: Mapping[str, Any]) -> str:
+    """A body as text, for forms that send something around it or less of it."""
+    return json.dumps(body)
