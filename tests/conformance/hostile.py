@@ -78,10 +78,10 @@ def _plain(api: Api) -> tuple[Form, ...]:
 
 @cache
 def _whole(api: Api) -> tuple[Form, ...]:
-    """All forms that come in one piece; each answer as often as all of the failures of its server together."""
+    """All forms that come at once. Answers are drawn ten times as often: it is they that have something to read."""
     known = [form for form in (*FORMS.values(), *ANY_SERVER) if _comes_whole(form)]
     answers = [form for form in known if isinstance(form.want, Answered) and form.api == api]
-    return (*answers * 4, *(form for form in known if not isinstance(form.want, Answered)))
+    return (*answers * 10, *(form for form in known if not isinstance(form.want, Answered)))
 
 
 def _comes_whole(form: Form) -> bool:
@@ -100,7 +100,7 @@ def _own(body: bytes, draw: random.Random) -> str:
     label, none = draw.choice(list(LABELS.values())), draw.choice(NO_INPUTS)
     first = draw.choice((4, 4, 4, 1, 0, 17))
     parts = [
-        f"{label(number, 'Instruction')} {_field(draw, f'Tell {draw.randrange(10**6)} stories of rivers.')}\n"
+        f"{label(number, 'Instruction')} {_field(draw, _sentence(draw))}\n"
         f"{label(number, 'Input')}\n{_field(draw, none)}\n{label(number, 'Output')}\n{_field(draw, 'A story.')}\n"
         for number in range(first, first + draw.randrange(1, 8))
     ]
@@ -111,7 +111,7 @@ def _structured(_: bytes, draw: random.Random) -> str:
     """JSON of tasks, with fields that are missing, of another type, or there twice."""
     tasks: list[Any] = [
         {
-            "instruction": _field(draw, f"Count to {draw.randrange(10**6)}."),
+            "instruction": _field(draw, _sentence(draw)),
             draw.choice(("input", "Input", "context", "\x00")): draw.choice(("", None, 7, _field(draw, "x"))),
             "output": draw.choice((_field(draw, "y"), [1, "two"], {"a": None}, True, 10**40, float("inf"))),
         }
@@ -124,6 +124,12 @@ def _structured(_: bytes, draw: random.Random) -> str:
 
 def _rubble(_: bytes, draw: random.Random) -> str:
     return "".join(draw.choice(FRAGMENTS) for _ in range(draw.randrange(1, 30)))
+
+
+def _sentence(draw: random.Random) -> str:
+    """An instruction of words that no other has, so that it is kept if it is read."""
+    words = ["".join(draw.choices("aeioumnrst", k=draw.randrange(2, 9))) for _ in range(draw.randrange(4, 12))]
+    return f"{' '.join(words).capitalize()}."
 
 
 def _field(draw: random.Random, text: str) -> str:
@@ -152,7 +158,8 @@ def _disturb(text: str, draw: random.Random) -> str:
 
 def _on_a_bad_wire(form: Form, draw: random.Random) -> Form:
     """A form whose body is disturbed on its way, one in four; it then tells nothing, unless it still can be read."""
-    if not isinstance(form.want, Answered) or draw.random() < 0.75:
+    is_json = isinstance(form.reply(Said()).body, dict)
+    if not isinstance(form.want, Answered) or not is_json or draw.random() < 0.75:
         return form
     wire = draw.choice((_cut, _nested, _too_many_digits, _bad_bytes, _odd_count, _raw))
     seed = draw.random()

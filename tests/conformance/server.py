@@ -8,6 +8,7 @@ The books say of each request which form answered it, what tokens it took, and w
 from what is sent, with nothing of the client's.
 """
 
+import gzip
 import hashlib
 import json
 import random
@@ -103,8 +104,7 @@ class Disturbed:
 def known_forms(kind: str, server: str, api: Api) -> tuple[Form, ...]:
     """The forms of a kind; what a plain answer is, the API says."""
     wanted = "completion" if kind == "plain" and api == "completion" else kind
-    usable = (form for form in ANY_SERVER if form.kind == wanted and (form.api == api or not _answers(form)))
-    return forms_of(wanted, server, api) or tuple(usable)
+    return (*forms_of(wanted, server, api), *(form for form in ANY_SERVER if form.kind == wanted))
 
 
 def said_to(body: bytes, draw: random.Random, *, cut: bool = False) -> Said:
@@ -155,15 +155,16 @@ def served(plan: Plan) -> Iterator[tuple[str, Books]]:
 
         def _send(self, reply: Reply) -> None:
             raw = _bytes(reply.body)
+            if reply.headers.get("content-encoding") == "gzip":
+                raw = gzip.compress(raw)
             self.close_connection = reply.how != "whole"
             if reply.how == "silent":
                 self._wait_for_the_end()
             if reply.how in ("silent", "nothing"):
                 return
             headers = {"content-type": reply.content_type, **reply.headers}
-            chunked = "transfer-encoding" in {name.lower() for name in headers}
-            if not chunked and reply.how != "endless":
-                headers.setdefault("content-length", str(len(raw)))
+            if reply.how != "endless":
+                headers["content-length"] = str(len(raw))
             self.send_response(reply.status)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -174,8 +175,6 @@ def served(plan: Plan) -> Iterator[tuple[str, Books]]:
                 case "endless":
                     while not ending.is_set():
                         self.wfile.write(b" " * _SENT_AT_ONCE)
-                case _ if chunked:
-                    self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(raw), raw))
                 case _:
                     self.wfile.write(raw)
 
@@ -209,10 +208,6 @@ def served(plan: Plan) -> Iterator[tuple[str, Books]]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def _answers(form: Form) -> bool:
-    return isinstance(form.want, Answered)
 
 
 def _bytes(body: Any) -> bytes:

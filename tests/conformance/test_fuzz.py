@@ -9,7 +9,6 @@ from tests.conformance import fuzz
 from tests.conformance.forms import Answered, Api
 from tests.conformance.hostile import FRAGMENTS, Hostile
 
-
 ANSWERS = 50  # in each way of asking
 
 
