@@ -104,7 +104,8 @@ class Disturbed:
 def known_forms(kind: str, server: str, api: Api) -> tuple[Form, ...]:
     """The forms of a kind; what a plain answer is, the API says."""
     wanted = "completion" if kind == "plain" and api == "completion" else kind
-    return (*forms_of(wanted, server, api), *(form for form in ANY_SERVER if form.kind == wanted))
+    others = (form for form in ANY_SERVER if form.api == api or not isinstance(form.want, Answered))
+    return (*forms_of(wanted, server, api), *(form for form in others if form.kind == wanted))
 
 
 def said_to(body: bytes, draw: random.Random, *, cut: bool = False) -> Said:

@@ -1,13 +1,14 @@
 """Through every kind of fault after which a generator goes on, the ledger says what the server's own books say."""
 
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from infra.temporary_broker import TemporaryBroker
 from tests.conformance.any_server import FORMS
-from tests.conformance.faults import play, table
+from tests.conformance.faults import Line, Outcome, play, table
 from tests.conformance.forms import KINDS, Answered, Api
 from tests.conformance.server import DISTURBANCES, Disturbed, known_forms
 
@@ -18,6 +19,14 @@ def test_the_books_of_a_disturbed_run_agree_with_the_servers(broker: TemporaryBr
     outcome = play(broker.settings, run, tmp_path, Disturbed(seed=3), GENERATIONS, TIMEOUT_S)
     assert outcome.good, table(outcome)
     assert len(outcome.kinds) > len(DISTURBANCES) / 2
+
+
+def test_a_single_token_that_differs_is_told() -> None:
+    lines = [Line("calls made", 3, 3), Line("prompt tokens", 999_999, 1_000_000), Line("spend, USD", 0.1 + 0.2, 0.3)]
+    outcome = Outcome(lines, Counter(plain=3), 1.0)
+    assert [line.agrees for line in lines] == [True, False, True]
+    assert not outcome.good
+    assert table(outcome).count("DIFFER") == 2
 
 
 @pytest.mark.parametrize("api", ["chat", "completion"])
