@@ -100,7 +100,8 @@ _ACCOUNT = re.compile(
 _TOO_LONG = re.compile(
     r"context[ _-]?(length|window|size)|maximum (context|input|prompt|model length|number of tokens)|"
     r"(prompt|input|request|messages?) ((is|are|was) )?too (long|large|big)|"
-    r"(input|prompt) (token count|length)[^.]{0,60}exceed|too many (input )?tokens|reduce the length of",
+    r"(input|prompt) (token count|length|tokens)[^.]{0,60}exceed|too many (input )?tokens|reduce the length of|"
+    r"exceeded model token limit|input length should be|`inputs` tokens \+",
     re.IGNORECASE,
 )
 _CREDIT = re.compile(

@@ -104,6 +104,24 @@ def test_whose_fault_it_is(status: int, body: Any, wanted: Blame) -> None:
 
 
 @pytest.mark.parametrize(
+    "message",
+    [
+        "The number of tokens to keep from the initial prompt is greater than the context length",  # LM Studio
+        "The input (9000 tokens) is longer than the model's context length (8192 tokens).",  # SGLang
+        "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 4000 and 200",  # TGI
+        "This model's maximum prompt length is 131072 but the request contains 200000 tokens.",  # xAI
+        "Your request exceeded model token limit: 262144 (requested: 300000)",  # Moonshot
+        "Range of input length should be [1, 98304]",  # DashScope
+        "invalid params, context window exceeds limit",  # MiniMax
+        "Input tokens exceed the configured limit of 272000 tokens.",  # OpenAI
+        "prompt too long; exceeded max context length by 4096 tokens",  # Ollama's cloud
+    ],
+)
+def test_a_request_that_does_not_fit_is_known_by_the_words_of_other_servers(message: str) -> None:
+    assert blame(400, (), message) is Blame.TOO_LONG
+
+
+@pytest.mark.parametrize(
     ("body", "text"),
     [
         ({"error": {"message": "No."}}, "No."),
