@@ -54,10 +54,13 @@ SENT: list[tuple[str, int, Any, Blame]] = [
     ("anthropic length", 400, openai("prompt is too long: 210000 tokens > 200000 maximum"), Blame.TOO_LONG),
     ("anthropic size", 413, openai("Request exceeds the maximum size", "request_too_large"), Blame.TOO_LONG),
     ("anthropic filter", 400, openai("Output blocked by content filtering policy"), Blame.FLAGGED),
+    ("anthropic tokens a minute", 429, openai("Number of input tokens has exceeded your per-minute rate limit.",
+                                              "rate_limit_error"), Blame.PASSING),
     ("anthropic busy", 529, openai("Overloaded", "overloaded_error"), Blame.PASSING),
     # Gemini and OpenRouter, beyond tests/conformance/dialects
     ("gemini old key", 400, gemini(400, "It is over.", "INVALID_ARGUMENT", {"reason": "API_KEY_INVALID"}),
      Blame.ENDPOINT),
+    ("credits that come back", 429, openai("Your credits are exhausted. Please retry in 30m."), Blame.PASSING),
     ("openrouter flagged in few words", 403, openrouter(403, "No.", reasons=["violence"], flagged_input="…"),
      Blame.FLAGGED),
     # Ollama, as it was
