@@ -100,7 +100,8 @@ _ACCOUNT = re.compile(
 _TOO_LONG = re.compile(
     r"context[ _-]?(length|window|size)|maximum (context|input|prompt|model length|number of tokens)|"
     r"(prompt|input|request|messages?) ((is|are|was) )?too (long|large|big)|"
-    r"(input|prompt) (token count|length)[^.]{0,60}exceed|too many (input )?tokens|reduce the length of",
+    r"(input|prompt) (token count|length)[^.]{0,60}exceed|too many (input )?tokens|reduce the length of|"
+    r"(input|prompt) tokens exceed the |exceeded model token limit|input length should be|`inputs` tokens \+",
     re.IGNORECASE,
 )
 _CREDIT = re.compile(
@@ -156,7 +157,7 @@ def blame(status: int | None, codes: Sequence[str], message: str) -> Blame:
     moment = failed is not None and (failed in _PASSES or failed >= 500)
     # The same words mean a day's quota at one endpoint and a minute's at another, which then says when to come back.
     spent = bool(_CREDIT.search(message)) and (not moment or (failed == 429 and not _RETRY.search(message)))
-    depleted = bool(_DEPLETED.search(message)) and (failed is None or failed < 500)
+    depleted = bool(_DEPLETED.search(message)) and not _RETRY.search(message) and (failed or 0) < 500
     rules = (
         (Blame.FLAGGED in sure, Blame.FLAGGED),
         (Blame.TOO_LONG in sure, Blame.TOO_LONG),

@@ -13,7 +13,7 @@ A generator asks any endpoint that speaks OpenAI's form; they differ in what the
 form below is sent over HTTP to the backend that generators use, which must give the text, the reasoning, the reason to
 end and the tokens that the server meant, or know whose fault the error is (`tests/conformance/test_dialects.py`). The
 forms are after each server's public source or documentation, which its table names (`tests/conformance/dialects`);
-none was recorded from a running server. This page is printed by `python -m tests.conformance.table > docs/endpoints.md`.
+none was recorded from a running server. `python -m tests.conformance.table > docs/endpoints.md` writes this page.
 
 What becomes of an error:
 
@@ -34,7 +34,7 @@ def page() -> str:
 def _servers() -> Iterable[str]:
     """How many forms of a kind each server has."""
     yield "## Forms, by server and kind\n"
-    yield "How many were tried; all of them come to what they should. An empty cell is a kind with no form of that server.\n"
+    yield "How many were tried, all with success. In an empty cell no form of that server is known here.\n"
     yield _row(("kind", *TABLES))
     yield _row(("---", *("--:" for _ in TABLES)))
     for kind in KINDS:
