@@ -156,7 +156,7 @@ def _kind_of(status: int | None) -> Kind:
     match status:
         case None:
             return Kind.UNREACHABLE
-        case 429:
+        case 402 | 429:
             return Kind.RATE_LIMITED
         case 408 | 504 | 524:
             return Kind.TIME_OUT

@@ -67,6 +67,7 @@ _CODES: dict[str, Blame] = (
             "token_not_found_in_db", "expired_key", "account_deactivated", "access_terminated",
             "model_not_found", "notfounderror", "not_found_error", "deploymentnotfound", "model_not_supported",
             "unsupported_country_region_territory", "invalid_organization", "not_supported_error",
+            "no_db_connection",
         ),
         Blame.ENDPOINT,
     )
@@ -77,7 +78,7 @@ _CODES: dict[str, Blame] = (
             "tokens", "server_error", "api_error", "internal_server_error", "internal_error",
             "internalservererror", "service_unavailable", "serviceunavailableerror", "unavailable",
             "unavailable_error", "timeout", "timeout_error", "apitimeouterror", "deadline_exceeded",
-            "resource_exhausted", "capacity_exceeded",
+            "resource_exhausted", "capacity_exceeded", "in_flight_budget_exhausted", "openrouter_in_flight_budget",
         ),
         Blame.PASSING,
     )
@@ -87,7 +88,7 @@ _FLAGGED = re.compile(
     r"\bflagged\b|content[ _-]?(management |moderation |safety )?(policy|policies|filter)|content filtering|"
     r"usage (polic|guideline)|safety (system|filter|settings|guidelines)|"
     r"(input|output|prompt|text|data)[^.]{0,40}(inappropriate|prohibited|unsafe|sensitive|harmful) content|"
-    r"violat\w* [^.]{0,60}polic|blocked by [^.]{0,40}(moderation|safety)|"
+    r"violat\w* [^.]{0,60}polic|blocked by [^.]{0,40}(moderation|safety|guardrail)|"
     r"(prompt|input|response) was blocked|considered high risk|unsafe or sensitive content",
     re.IGNORECASE,
 )
@@ -97,9 +98,10 @@ _ACCOUNT = re.compile(
     re.IGNORECASE,
 )
 _TOO_LONG = re.compile(
-    r"context[ _-]?(length|window|size)|maximum (context|input|prompt|number of tokens)|"
+    r"context[ _-]?(length|window|size)|maximum (context|input|prompt|model length|number of tokens)|"
     r"(prompt|input|request|messages?) ((is|are|was) )?too (long|large|big)|"
-    r"(input|prompt) (token count|length)[^.]{0,60}exceed|too many (input )?tokens|reduce the length of",
+    r"(input|prompt) (token count|length)[^.]{0,60}exceed|too many (input )?tokens|reduce the length of|"
+    r"(input|prompt) tokens exceed the |exceeded model token limit|input length should be|`inputs` tokens \+",
     re.IGNORECASE,
 )
 _CREDIT = re.compile(
@@ -108,13 +110,14 @@ _CREDIT = re.compile(
     r"billing (hard limit|is not|not active|details)|account is not active|spend(ing)? limit",
     re.IGNORECASE,
 )
+_DEPLETED = re.compile(r"credits? (are|is|were|was|have been) (depleted|exhausted|used up)", re.IGNORECASE)
 _KEY = re.compile(
     r"\b(invalid|incorrect|wrong|missing|expired|unknown|no|bad|malformed|revoked|disabled)( virtual| openai)? "
     r"(api|access|auth|authentication)?[ _-]?(key|token|credentials?)\b(?! count)|"
     r"\b(api|access|auth)?[ _-]?key [^.]{0,30}(not valid|invalid|incorrect|not found|expired|missing|required|"
     r"limit exceeded|disabled|revoked|wrong)|\bno auth\b|unauthori[sz]ed|not authori[sz]ed|"
     r"authentication (failed|fails|error|required)|"
-    r"(missing|no|invalid) authentication\b|"
+    r"(missing|no|invalid) (authentication|authorization header)\b|"
     r"(don't|do not|does not|doesn't) have (access|permission)|permission denied|no permission|access denied",
     re.IGNORECASE,
 )
@@ -133,7 +136,10 @@ _RETRY = re.compile(r"(retry|try again) (in|after)\b", re.IGNORECASE)
 
 _PASSES = (408, 409, 420, 425, 429, 498, 499)
 _OF_ALL = (401, 403, 404, 405, 407, 410)
-_VAGUE = ("requests", "tokens", "api_error", "server_error", "internal_error", "notfounderror", "not_found_error")
+_VAGUE = (
+    "requests", "tokens", "api_error", "server_error", "internal_error", "notfounderror", "not_found_error",
+    "no_db_connection",
+)  # fmt: skip
 
 
 def blame(status: int | None, codes: Sequence[str], message: str) -> Blame:
@@ -151,10 +157,11 @@ def blame(status: int | None, codes: Sequence[str], message: str) -> Blame:
     moment = failed is not None and (failed in _PASSES or failed >= 500)
     # The same words mean a day's quota at one endpoint and a minute's at another, which then says when to come back.
     spent = bool(_CREDIT.search(message)) and (not moment or (failed == 429 and not _RETRY.search(message)))
+    depleted = bool(_DEPLETED.search(message)) and not _RETRY.search(message) and (failed or 0) < 500
     rules = (
         (Blame.FLAGGED in sure, Blame.FLAGGED),
         (Blame.TOO_LONG in sure, Blame.TOO_LONG),
-        (Blame.CREDIT in sure or failed == 402, Blame.CREDIT),
+        (Blame.CREDIT in sure or depleted or (failed == 402 and Blame.PASSING not in sure), Blame.CREDIT),
         (Blame.ENDPOINT not in sure and bool(_TOO_LONG.search(message)), Blame.TOO_LONG),
         (moment and Blame.ENDPOINT in sure, Blame.ENDPOINT),
         (spent and Blame.PASSING not in sure, Blame.CREDIT),

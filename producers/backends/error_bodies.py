@@ -140,9 +140,18 @@ def _codes(value: Any, deep: int) -> Iterator[str]:
         yield from _codes(value.get(name), deep - 1)
     if isinstance(value.get("reason"), str):  # of Gemini's details, such as API_KEY_INVALID
         yield value["reason"].lower()
-    metadata = value.get("metadata")
-    if isinstance(metadata, Mapping) and (metadata.get("reasons") or metadata.get("flagged_input")):
+    yield from _codes_of_a_router(value.get("metadata"))
+
+
+def _codes_of_a_router(metadata: Any) -> Iterator[str]:
+    """What OpenRouter says beside its codes: a moderation's reasons; that a 402 is only for the calls under way."""
+    if not isinstance(metadata, Mapping):
+        return
+    if metadata.get("reasons") or metadata.get("flagged_input"):
         yield "moderation"
+    for name in ("reason", "limit_source"):
+        if isinstance(metadata.get(name), str):
+            yield metadata[name].lower()
 
 
 def _headers(value: Any, deep: int) -> Iterator[tuple[str, str]]:

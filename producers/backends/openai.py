@@ -38,14 +38,15 @@ from producers.backends.base import (
 from producers.backends.blame import Blame, blame
 from producers.backends.bounded import BodyTooLarge
 from producers.backends.error_bodies import ErrorBody, error_in, read_error
-from producers.backends.openai_message import MessageText, message_text
+from producers.backends.openai_message import MessageText, message_text, was_filtered
 from producers.backends.proxies import client_of
-from producers.backends.waits import asked_wait
+from producers.backends.waits import asked_wait, wait_in
 from schemas.errors import ConfigurationError
 from schemas.events import Usage
 
 _SHOWN = 400  # characters of an endpoint's message that are kept
 _MOST_TOKENS = 10_000_000  # of a call; what counts more has not counted
+_STREAMED = ("data:", "event:", ":")  # server-sent events, which were not asked for
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
 
@@ -139,11 +140,14 @@ class OpenAIBackend:
             response = error.response
             raise self._failure(error.status_code, read_error(response.text), response.headers) from None
         except openai.APIConnectionError as error:
-            raise Transient(
-                f"{self._where} cannot be reached ({self._clean(str(error.__cause__ or error))}). Does it run? "
-                "Is SEDI_BASE_URL right?",
-                perhaps_paid=not isinstance(error.__cause__, _NEVER_SENT),
-            ) from None
+            why = self._clean(str(error.__cause__ or error))
+            if isinstance(error.__cause__, _NEVER_SENT):
+                text = f"{self._where} cannot be reached ({why}). Does it run? Is SEDI_BASE_URL right?"
+                raise Transient(text) from None
+            if isinstance(error.__cause__, httpx2.DecodingError):
+                text = f"{self._where} sent a body that cannot be decompressed ({why})."
+                raise Transient(text, kind=Kind.GARBLED, perhaps_paid=True) from None
+            raise Transient(f"{self._where} broke the connection off ({why}).", perhaps_paid=True) from None
         except (openai.OpenAIError, ValueError, TypeError, RecursionError) as error:
             raise Transient(
                 f"{self._where} sent a body that is no answer ({type(error).__name__}).",
@@ -175,17 +179,17 @@ class OpenAIBackend:
         """The answer that a body holds, or the failure that it tells of, with what it has taken."""
         usage = _usage(getattr(body, "usage", None))
         said = error_in(_json(body))
-        if isinstance(body, str) and body.strip():
+        if isinstance(body, str) and body.strip() and not body.lstrip().startswith(_STREAMED):
             said = read_error(body)
         if said is not None:
             raise self._failure(200, said, {}, usage)
         try:
-            return self._answer(body, latency_s)
-        except Transient as failure:
+            return self._answer(body, usage, latency_s)
+        except (Transient, RequestRefused) as failure:
             failure.usage, failure.perhaps_paid = usage, usage is None
             raise
 
-    def _answer(self, body: Any, latency_s: float) -> Answer:
+    def _answer(self, body: Any, usage: Usage | None, latency_s: float) -> Answer:
         """The client checks nothing of a body: what it hands out may lack any field, or be plain text."""
         choices = getattr(body, "choices", None) if isinstance(body, ChatCompletion | Completion) else None
         choice = choices[0] if isinstance(choices, list) and choices else None
@@ -196,7 +200,15 @@ class OpenAIBackend:
             said = MessageText(text if isinstance(text, str) else None, None, reason)
         else:
             message = getattr(choice, "message", None)
-            said = MessageText(None, None, None) if message is None else message_text(message, reason)
+            # Gemini leaves the message out where a filter took it, or where thoughts took all tokens.
+            nothing = MessageText(None if reason is None else "", None, reason)
+            said = nothing if message is None else message_text(message, reason)
+        if not said.text and was_filtered(reason):
+            raise RequestRefused(
+                f"{self._where} gave no answer but `{self._clean(str(reason))}`. It does not like this prompt.",
+                status=200,
+                reason="flagged",
+            )
         if said.text is None:
             raise Transient(f"{self._where} sent a body that holds no answer.", kind=Kind.GARBLED)
         if not said.text and reason is not None and reason.lower() == "error":
@@ -208,7 +220,7 @@ class OpenAIBackend:
             raw=said.text.encode("utf-8", "replace").decode(),  # half a surrogate pair could not be stored
             reasoning=said.reasoning,
             finish_reason=said.finish_reason,
-            usage=_usage(getattr(body, "usage", None)),
+            usage=None if said.text and usage is not None and not usage.completion_tokens else usage,
             model=model if isinstance(model, str) and model else self._model,
             latency_s=latency_s,
         )
@@ -240,6 +252,7 @@ class OpenAIBackend:
                 )
             case Blame.PASSING | Blame.UNKNOWN:
                 wait = asked_wait({**said.headers, **headers}, time.time(), limited=told == 429)
+                wait = wait_in(said.text) if wait is None else wait
                 garbled = told < 300
                 text = f"{text} (a body that holds no answer)" if garbled else text
                 failure = Transient(
@@ -261,8 +274,18 @@ def _json(body: Any) -> Any:
 
 
 def _usage(usage: Any) -> Usage | None:
-    """What the endpoint counted; None when it does not say, or what no call can have taken."""
-    counts = (getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None))
-    if not all(type(count) is int and 0 <= count <= _MOST_TOKENS for count in counts):
+    """What the endpoint counted; None when it does not say, or what no call can have taken.
+
+    What `total_tokens` holds beyond both counts are thoughts, which Gemini leaves out of `completion_tokens`, or all of
+    these where an answer has nothing else; they are paid for as tokens of the answer.
+    """
+    prompt, completion, total = (
+        count if type(count) is int and 0 <= count <= _MOST_TOKENS else None
+        for count in (getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    )
+    if completion is None and getattr(usage, "completion_tokens", None) is None and prompt is not None:
+        completion = None if total is None or total < prompt else 0
+    if prompt is None or completion is None:
         return None
-    return Usage(prompt_tokens=counts[0], completion_tokens=counts[1])  # type: ignore[arg-type]
+    thoughts = max(0, (total or 0) - prompt - completion)
+    return Usage(prompt_tokens=prompt, completion_tokens=completion + thoughts)

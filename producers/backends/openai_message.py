@@ -5,12 +5,16 @@ Content is a text, or a list of parts of which the text parts are the answer. Re
 `reasoning` (Mistral, Anthropic's form). A refusal stands in `refusal`.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from streams.core.answer_text import REFUSED
 
+_FILTERED = re.compile(
+    r"content.?filter|safety|prohibited_content|blocklist|\bspii\b|moderation|sensitive|guardrail", re.IGNORECASE
+)
 _REASONING_FIELDS = ("reasoning_content", "reasoning")
 _REASONING_PARTS = ("thinking", "reasoning", "reasoning_text", "redacted_thinking", "summary_text")
 
@@ -39,6 +43,11 @@ def message_text(message: Any, finish_reason: str | None) -> MessageText:
     if text is None and (reasoning or content is None):
         text = ""  # all there is, is reasoning, or a call of a tool
     return MessageText(text, _joined(reasoning), finish_reason)
+
+
+def was_filtered(finish_reason: str | None) -> bool:
+    """Whether an answer ended because of what it, or its prompt, is about: `content_filter`, `SAFETY`, and so on."""
+    return finish_reason is not None and _FILTERED.search(finish_reason) is not None
 
 
 def _parts(content: list[Any]) -> Iterator[tuple[bool, str]]:

@@ -4,6 +4,8 @@
 `RateLimit-Reset` family says when a limit is fresh, as seconds, as a duration ("6m0s", "20ms"), as a date, or as the
 epoch in seconds or milliseconds; of several limits those count of which nothing is left.
 
+Where no header says it, the message may (`wait_in`): "Try again in 60 seconds", "Please retry in 1m26.4s".
+
 A number too large for a wait is taken as an epoch. What cannot be read is as if it were not there; what is over is 0.
 """
 
@@ -18,6 +20,11 @@ MOST_S = 3600.0
 
 _RESET = re.compile(r"(?:x-)?ratelimit-reset(?:-[\w-]+)?|(?:anthropic|x)-ratelimit-[\w-]+-reset")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|μs|ns|s|m|h|d)")
+_UNIT = r"(?:milliseconds?|seconds?|minutes?|hours?|secs?|mins?|hrs?|ms|s|m|h)"
+_SPOKEN = re.compile(
+    rf"(?:try again|retry)(?: \w+)? (?:in|after):? ((?:\d+(?:\.\d+)?\s?{_UNIT}(?![a-z])[ ,]*)+)", re.IGNORECASE
+)
+_SPOKEN_PART = re.compile(r"(\d+(?:\.\d+)?)\s?(ms|milli|s|m|h)", re.IGNORECASE)
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _EPOCH = 1e9  # seconds; as a wait that is more than thirty years
 _EPOCH_MS = 1e11
@@ -68,6 +75,15 @@ def seconds_of(text: str, now: float, unit: float = 1.0) -> float | None:
     if number >= _EPOCH and unit == 1.0:
         return _bounded(number - now)
     return _bounded(number * unit)
+
+
+def wait_in(text: str) -> float | None:
+    """Seconds that a message asks to wait, from 0 to MOST_S; None when it does not say."""
+    found = _SPOKEN.search(text)
+    if found is None:
+        return None
+    parts = [(float(number), unit.lower().replace("milli", "ms")) for number, unit in _SPOKEN_PART.findall(found[1])]
+    return _bounded(sum(number * _SECONDS[unit] for number, unit in parts))
 
 
 def _bounded(seconds: float) -> float:

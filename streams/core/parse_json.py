@@ -17,6 +17,7 @@ from streams.core.parse_strict import Parsed, leave
 
 _ESCAPE = re.compile(r'\\(?:(["\\/bfnrt]|u[0-9a-fA-F]{4})|)')
 _FRAME = re.compile(r"```+\w*|[\s,;\[\]{}]+|\"\w+\"\s*:\s*(?=\[|$)")
+_MOST_NESTED = 100  # lists and objects in one another; how many can be decoded depends on who calls
 _decoder = json.JSONDecoder(strict=False)
 
 
@@ -37,7 +38,7 @@ def parse_json(text: str, *, cut: bool) -> Parsed:
         for item in _items(value):
             task = _task(item)
             if task is None:
-                leave(unparsed, "not_a_task", json.dumps(item, ensure_ascii=False))
+                leave(unparsed, "not_a_task", _storable(json.dumps(item, ensure_ascii=False)))
             else:
                 instructions.append(task)
         at = begin = end
@@ -51,7 +52,7 @@ def _decode(text: str, start: int) -> tuple[dict[str, Any], int] | None:
         value, end = _decoder.raw_decode(text, start)
     except (ValueError, RecursionError):
         return _decode_mended(text, start)
-    return value, end
+    return None if _is_nested(value) else (value, end)
 
 
 def _decode_mended(text: str, start: int) -> tuple[dict[str, Any], int] | None:
@@ -65,8 +66,21 @@ def _decode_mended(text: str, start: int) -> tuple[dict[str, Any], int] | None:
         value, end = _decoder.raw_decode(mended)
     except (ValueError, RecursionError):
         return None
+    if _is_nested(value):
+        return None
     # where it ends in the text: past as many fewer characters as were put in before that
     return value, start + end - _added(stretch, end)
+
+
+def _is_nested(value: Any) -> bool:
+    """Whether it goes deeper than is read."""
+    level = [value]
+    for _ in range(_MOST_NESTED):
+        inner = [part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list)]
+        level = [part for parts in inner for part in parts]
+        if not level:
+            return False
+    return True
 
 
 def _added(stretch: str, end: int) -> int:
@@ -106,8 +120,12 @@ def _task(value: Any) -> Instruction | None:
 
 def _text(value: Any) -> str:
     text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    # JSON can escape half a surrogate pair, which no event can hold
-    return text.strip().encode("utf-8", "replace").decode()
+    return _storable(text.strip())
+
+
+def _storable(text: str) -> str:
+    """JSON can escape half a surrogate pair, which no event can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _leave_gap(unparsed: list[Unparsed], reason: str, gap: str) -> None:

@@ -219,6 +219,21 @@ def test_one_bad_escape_costs_nothing() -> None:
     assert [task.output for task in found.instructions] == ["Rhine", r"\(x=1\)", "Como"] and not found.unparsed
 
 
+def test_half_a_surrogate_pair_in_what_is_no_task_can_be_stored() -> None:
+    found = tasks(r'[{"\ud800": "\udfff"}, {"instruction": "Name a lake", "output": "\ud800"}]', structured=True)
+    assert [task.output for task in found.instructions] == ["?"]
+    assert [(part.reason, part.text) for part in found.unparsed] == [("not_a_task", '{"?": "?"}')]
+
+
+@pytest.mark.parametrize("field", ["output", "other"])
+def test_how_deep_json_is_read_depends_on_nothing_but_the_answer(field: str) -> None:
+    for depth in (90, 110, 900, *range(970, 1000), 5_000):
+        deep = f'{{"instruction": "Dig", "{field}": {"[" * depth}{"]" * depth}}}'
+        found = tasks(f"[{deep}, {json.dumps(LAKE)}]", structured=True)
+        dug = ["Dig"] if depth < 100 else []
+        assert [task.instruction for task in found.instructions] == [*dug, LAKE["instruction"]], depth
+
+
 def test_json_that_was_cut_leaves_its_last_object() -> None:
     found = tasks(f'[{json.dumps(RIVER)}, {{"instruction": "Name a la', "MAX_TOKENS", structured=True)
     assert [task.output for task in found.instructions] == ["Rhine"] and reasons(found) == ["cut"]

@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -79,6 +79,12 @@ def error(status: int, message: str = "no", *, code: str | None = None, **header
     return Reply({"error": {"message": message, "code": code}}, status, named)
 
 
+def bytes_of(body: Any, headers: Mapping[str, str]) -> bytes:
+    """A body as it is sent: JSON, or the string that it is, compressed where the headers say so."""
+    raw = (body if isinstance(body, str) else json.dumps(body)).encode()
+    return gzip.compress(raw) if headers.get("content-encoding") == "gzip" else raw
+
+
 @contextmanager
 def endpoint(*replies: Reply, host: str = "127.0.0.1") -> Iterator[Endpoint]:
     """Serve until the context ends."""
@@ -91,7 +97,7 @@ def endpoint(*replies: Reply, host: str = "127.0.0.1") -> Iterator[Endpoint]:
             served.received.append(Received(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
             reply = served.next_reply()
             time.sleep(reply.delay_s)
-            raw = (reply.body if isinstance(reply.body, str) else json.dumps(reply.body)).encode()
+            raw = bytes_of(reply.body, reply.headers)
             try:
                 self.send_response(reply.status)
                 for name, value in {"content-type": reply.content_type, **reply.headers}.items():
@@ -125,14 +131,14 @@ def endpoint(*replies: Reply, host: str = "127.0.0.1") -> Iterator[Endpoint]:
 def endless(status: int = 200) -> Iterator[str]:
     """Serve a body that goes on until the client has gone. Gives the base URL."""
 
-    def send(handler: BaseHTTPRequestHandler) -> None:
+    def send(handler: BaseHTTPRequestHandler, _: Any) -> None:
         handler.send_response(status)
         handler.send_header("content-type", "application/json")
         handler.end_headers()
         while True:
             handler.wfile.write(b" " * 16_384)
 
-    with _served(send) as url:
+    with serving(send) as url:
         yield url
 
 
@@ -141,7 +147,7 @@ def zipped(body: Any) -> Iterator[str]:
     """Serve a compressed body. Gives the base URL."""
     raw = gzip.compress(json.dumps(body).encode())
 
-    def send(handler: BaseHTTPRequestHandler) -> None:
+    def send(handler: BaseHTTPRequestHandler, _: Any) -> None:
         handler.send_response(200)
         handler.send_header("content-type", "application/json")
         handler.send_header("content-encoding", "gzip")
@@ -149,17 +155,19 @@ def zipped(body: Any) -> Iterator[str]:
         handler.end_headers()
         handler.wfile.write(raw)
 
-    with _served(send) as url:
+    with serving(send) as url:
         yield url
 
 
 @contextmanager
-def _served(send: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+def serving(send: Callable[[BaseHTTPRequestHandler, Any], None]) -> Iterator[str]:
+    """Serve what `send` writes for a request, whose body it gets. Gives the base URL."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             with suppress(OSError):  # the client has gone
-                send(self)
+                send(self, body)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Tests print nothing."""

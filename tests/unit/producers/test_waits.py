@@ -4,7 +4,7 @@ from email.utils import formatdate
 
 import pytest
 
-from producers.backends.waits import MOST_S, asked_wait, seconds_of
+from producers.backends.waits import MOST_S, asked_wait, seconds_of, wait_in
 
 NOW = 1_790_000_000.0
 
@@ -79,3 +79,19 @@ def test_of_several_headers_the_one_that_says_when_to_ask_again_counts(
 def test_without_a_rate_limit_the_times_of_limits_say_nothing() -> None:
     assert asked_wait({"x-ratelimit-reset-tokens": "6m0s"}, NOW, limited=False) is None
     assert asked_wait({"retry-after": "3"}, NOW, limited=False) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("No deployments available, Try again in 60 seconds. Passed model=x.", 60.0),
+        ("Please retry in 1m26.5s.", 86.5),
+        ("Please retry after 26 seconds.", 26.0),
+        ("Please try again in 250ms.", 0.25),
+        ("Please retry in 10h17m5.7s.", MOST_S),
+        ("Please try again later.", None),
+        ("Retry 3 times.", None),
+    ],
+)
+def test_a_wait_that_only_the_message_tells_is_read(text: str, seconds: float | None) -> None:
+    assert wait_in(text) == (seconds if seconds is None else pytest.approx(seconds))

@@ -1,0 +1,40 @@
+"""Answers that any server may give beside those of its table: JSON that is no answer, too large or odd an answer."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from producers.backends.base import Kind
+from tests.conformance.dialects import openai_form as openai
+from tests.conformance.forms import LARGEST_ANSWER, Answered, Form, Refused, Reply, Said, Waits
+
+_SERVER = "any server"
+
+
+def _too_large(said: Said) -> Reply:
+    return Reply(openai.chat(said, {"role": "assistant", "content": said.text + "x" * LARGEST_ANSWER}))
+
+
+def _completion(text: str | None = None, finish_reason: str = "stop", **changes: Any) -> Callable[[Said], Reply]:
+    def reply(said: Said) -> Reply:
+        said = said if text is None else replace(said, text=text)
+        return Reply({**openai.completion(said, finish_reason=finish_reason), **changes})
+
+    return reply
+
+
+_odd = partial(Form, _SERVER, api="completion")
+
+FORMS = (
+    Form(_SERVER, "too large, counted", "huge", _too_large, Refused("may be stored", "too_large")),
+    Form(_SERVER, "other JSON", "garbled", lambda _: Reply({"status": "ok"}), Waits("no answer", Kind.GARBLED),
+         tells=False),
+    Form(_SERVER, "a list", "garbled", lambda _: Reply([]), Waits("no answer", Kind.GARBLED), tells=False),
+    # odd answers of plain completions, of which the tables have the usual ones
+    _odd("completion, cut", "cut", _completion(finish_reason="length"), Answered("length")),
+    _odd("completion, empty", "empty", _completion(""), Answered(text=lambda _: "", reads=lambda _: "")),
+    _odd("completion, no usage", "no usage", _completion(usage=None), Answered(), tells=False),
+    _odd("completion, negative", "impossible usage", _completion(usage={"prompt_tokens": -1, "completion_tokens": 9}),
+         Answered(), tells=False),
+)  # fmt: skip

@@ -1,0 +1,34 @@
+"""Every form that is known, by server."""
+
+from tests.conformance.dialects import gateway, gemini, litellm, llama_cpp, mistral, ollama, openrouter, vllm
+from tests.conformance.forms import Api, Form
+
+TABLES: dict[str, tuple[Form, ...]] = {
+    "vLLM": vllm.FORMS,
+    "llama.cpp": llama_cpp.FORMS,
+    "Ollama": ollama.FORMS,
+    "LiteLLM": litellm.FORMS,
+    "OpenRouter": openrouter.FORMS,
+    "Gemini": gemini.FORMS,
+    "Mistral": mistral.FORMS,
+    "any gateway": gateway.FORMS,
+}
+"""The forms of each server, in the order of its table; `any gateway`: what may stand before each of them."""
+
+GATEWAY = "any gateway"
+SERVERS = tuple(name for name in TABLES if name != GATEWAY)
+FORMS: dict[str, Form] = {form.id: form for table in TABLES.values() for form in table}
+
+
+def forms_of(kind: str, server: str, api: Api) -> tuple[Form, ...]:
+    """The forms of a kind that a server sends, or a gateway before it; those of other servers where it has none."""
+    known = [form for form in FORMS.values() if form.kind == kind and _serves(form, api)]
+    own = [form for form in known if form.server in (server, GATEWAY)]
+    return tuple(own or known)
+
+
+def _serves(form: Form, api: Api) -> bool:
+    """Whether a form may answer a request to this API: errors answer any."""
+    from tests.conformance.forms import Answered
+
+    return form.api == api or not isinstance(form.want, Answered)

@@ -1,0 +1,69 @@
+"""Ollama. Bodies and errors of its OpenAI form: `openai/openai.go`, `middleware/openai.go`; messages:
+`server/routes.go`, `server/sched.go`, `llm/llama_server.go`.
+"""
+
+from functools import partial
+from typing import Any
+
+from producers.backends.base import Kind
+from tests.conformance.dialects import openai_form as openai
+from tests.conformance.forms import Answered, Ends, Form, Refused, Reply, Said, Waits, thought
+
+_form = partial(Form, "Ollama")
+_failed = partial(Form, "Ollama", worked=False, tells=False)
+_MORE = {"system_fingerprint": "fp_ollama"}
+
+
+def _chat(said: Said, content: Any, finish_reason: str | None = "stop", counted: Any = None, **message: Any) -> Reply:
+    full = {"role": "assistant", "content": content, **message}
+    return Reply(openai.chat(said, full, finish_reason=finish_reason, counted=counted, **_MORE))
+
+
+def _error(status: int, message: str) -> Reply:
+    type = {400: "invalid_request_error", 404: "not_found_error"}.get(status, "api_error")
+    return openai.error(status, message, type)
+
+
+_ZERO = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+_LONG = (
+    "the prompt is longer than the context length currently available to the model; shorten the prompt, adjust the "
+    "context length in settings, or use a model with a longer context length"
+)
+_nothing = partial(Answered, text=lambda _: "", reads=lambda _: "")
+
+FORMS = (
+    _form("chat", "plain", lambda said: _chat(said, said.text), Answered()),
+    _form("completion", "completion", lambda said: Reply(openai.completion(said, **_MORE)), Answered(),
+          api="completion"),
+    _form("reasoning", "reasoning", lambda said: _chat(said, said.text, reasoning=said.thought),
+          Answered(reasoning=thought)),
+    _form("length", "cut", lambda said: _chat(said, said.text, "length"), Answered("length")),
+    # the connection to the model was closed: no reason at all
+    _form("no reason", "ended otherwise", lambda said: _chat(said, said.text, None), Answered(None)),
+    _form("load", "ended otherwise", lambda said: _chat(said, "", "load"), _nothing("load")),
+    _form("all is reasoning", "reasoning only", lambda said: _chat(said, "", reasoning=said.thought),
+          _nothing(reasoning=thought)),
+    _form("think tags", "thoughts in the text",
+          lambda said: _chat(said, f"<think>\n{said.thought}\n</think>\n{said.text}"),
+          Answered(text=lambda said: f"<think>\n{said.thought}\n</think>\n{said.text}")),
+    # counts that were never made are zeros
+    _form("zeros", "impossible usage", lambda said: _chat(said, said.text, counted=_ZERO), Answered(), tells=False),
+    _failed("queue full", "overloaded",
+            lambda _: _error(503, "server busy, please try again.  maximum pending requests exceeded"),
+            Waits("server busy, please try again", Kind.SERVER_ERROR)),
+    _failed("memory", "server fault",
+            lambda _: _error(500, "model requires more system memory (5.6 GiB) than is available (3.2 GiB)"),
+            Waits("requires more system memory", Kind.SERVER_ERROR)),
+    _failed("runner stopped", "server fault",
+            lambda _: _error(500, "model runner has unexpectedly stopped, this may be due to resource limitations or "
+                                  "an internal error, check ollama server logs for details"),
+            Waits("unexpectedly stopped", Kind.SERVER_ERROR)),
+    _failed("context", "too long", lambda _: _error(400, _LONG), Refused("longer than the context", "too_long")),
+    _failed("no chat", "bad request", lambda _: _error(400, '"all-minilm" does not support chat'),
+            Refused("does not support chat")),
+    _failed("key", "key", lambda _: _error(401, "unauthorized"), Ends("unauthorized")),
+    _failed("model", "model", lambda _: _error(404, 'model "x" not found, try pulling it first'),
+            Ends("not found, try pulling it first")),
+    _failed("model, plain form", "model",
+            lambda _: Reply({"error": 'model "x" not found, try pulling it first'}, 404), Ends("try pulling it first")),
+)  # fmt: skip

@@ -1,0 +1,170 @@
+"""OpenRouter. Answers and errors: its docs on the API's responses, errors, limits and reasoning; the metadata of errors
+also as reports to anomalyco/opencode and diegosouzapw/OmniRoute show it.
+"""
+
+import time
+from functools import partial
+from typing import Any
+
+from producers.backends.base import Kind
+from tests.conformance.dialects import openai_form as openai
+from tests.conformance.forms import Answered, Ends, Form, Refused, Reply, Said, Waits, thought
+
+_form = partial(Form, "OpenRouter")
+_failed = partial(Form, "OpenRouter", worked=False, tells=False)
+_UNCOUNTED = {"prompt_tokens": None, "completion_tokens": None, "total_tokens": 0}
+
+
+def _usage(said: Said) -> dict[str, Any]:
+    return openai.usage(
+        said, cost=0.0001, is_byok=False, prompt_tokens_details={"cached_tokens": 0},
+        cost_details={"upstream_inference_cost": None},
+        completion_tokens_details={"reasoning_tokens": said.thought_tokens},
+    )  # fmt: skip
+
+
+def _chat(
+    said: Said, content: Any, finish_reason: str | None = "stop", native: str | None = None, counted: Any = None,
+    choice: Any = None, **message: Any,
+) -> Reply:  # fmt: skip
+    full = {"role": "assistant", "content": content, "refusal": None, "reasoning": None, **message}
+    more = {"logprobs": None, "native_finish_reason": native or finish_reason, **(choice or {})}
+    body = openai.chat(
+        said, full, finish_reason=finish_reason, choice=more, counted=_usage(said) if counted is None else counted,
+        provider="Someone", system_fingerprint=None,
+    )  # fmt: skip
+    return Reply({**body, "id": f"gen-{said.serial:010d}"})
+
+
+def _body(code: int, message: str, **metadata: Any) -> dict[str, Any]:
+    error: dict[str, Any] = {"message": message, "code": code}
+    return {"error": {**error, "metadata": metadata} if metadata else error, "user_id": "user_1"}
+
+
+def _error(code: int, message: str, **metadata: Any) -> Reply:
+    return Reply(_body(code, message, **metadata), code)
+
+
+def _told(code: int, message: str, **metadata: Any) -> Reply:
+    """The error with the status of an answer, as it comes once a provider has begun."""
+    return Reply(_body(code, message, **metadata))
+
+
+def _provider(code: int, raw: str, **more: Any) -> Reply:
+    return _error(code, "Provider returned error", raw=raw, provider_name="Someone", is_byok=False, **more)
+
+
+def _details(said: Said) -> list[dict[str, Any]]:
+    return [{"type": "reasoning.text", "text": said.thought, "format": "unknown", "index": 0}]
+
+
+def _limits(said: Said) -> dict[str, str]:
+    """Headers that stand in the body; the reset is an epoch in milliseconds."""
+    fresh = int((time.time() + said.wait_s) * 1000)
+    return {"X-RateLimit-Limit": "20", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(fresh)}
+
+
+_LENGTH = (
+    "This endpoint's maximum context length is 8192 tokens. However, you requested about 9000 tokens. Please reduce "
+    "the length of either one, or use the context-compression plugin."
+)
+_JSON_RAW = '{"error": {"message": "Messages must contain the word json.", "type": "invalid_request_error"}}'
+_SHARED = "x/y is temporarily rate-limited upstream. Please retry shortly, or add your own key."
+_BUSY = "This request would exceed your available credits given your current in-flight requests."
+_nothing = partial(Answered, text=lambda _: "", reads=lambda _: "")
+
+FORMS = (
+    _form("chat", "plain", lambda said: _chat(said, said.text), Answered()),
+    _form("native end", "plain", lambda said: _chat(said, said.text, native="end_turn"), Answered()),
+    _form("completion", "completion",
+          lambda said: Reply(openai.completion(said, choice={"native_finish_reason": "stop", "reasoning": None},
+                                               provider="Someone")),
+          Answered(), api="completion"),
+    _form("reasoning and details", "reasoning",
+          lambda said: _chat(said, said.text, reasoning=said.thought, reasoning_details=_details(said)),
+          Answered(reasoning=thought)),
+    _form("reasoning encrypted", "reasoning",
+          lambda said: _chat(said, said.text, reasoning_details=[{"type": "reasoning.encrypted", "data": "c2ln"}]),
+          Answered()),
+    _form("length", "cut", lambda said: _chat(said, said.text, "length", "MAX_TOKENS"), Answered("length")),
+    _form("reasoning took all", "reasoning only",
+          lambda said: _chat(said, "", "length", reasoning=said.thought, reasoning_details=_details(said)),
+          _nothing("length", reasoning=thought)),
+    _form("error half way", "ended otherwise", lambda said: _chat(said, said.text, "error"), Answered("error")),
+    _form("no reason", "ended otherwise", lambda said: _chat(said, said.text, None), Answered(None)),
+    _form("error half way, not counted", "no usage", lambda said: _chat(said, said.text, "error", counted=_UNCOUNTED),
+          Answered("error"), tells=False),
+    _form("refusal", "refusal", lambda said: _chat(said, None, refusal=said.text), Answered("refusal")),
+    _form("tool call", "empty", lambda said: _chat(said, "", "tool_calls", tool_calls=[{"type": "function"}]),
+          _nothing("tool_calls")),
+    _form("filtered", "filtered", lambda said: _chat(said, "", "content_filter", "SAFETY"),
+          Refused("content_filter", "flagged")),
+    _form("refused by the provider", "filtered", lambda said: _chat(said, None, "content_filter", "refusal"),
+          Refused("content_filter", "flagged")),
+    # a provider that failed once the answer had begun
+    _form("error before a word", "overloaded in a 200", lambda said: _chat(said, "", "error"),
+          Waits("before its first word", Kind.GARBLED)),
+    _form("error of the choice", "overloaded in a 200",
+          lambda said: _chat(said, "", "error", choice={"error": {"code": 502, "message": "Upstream is gone"}}),
+          Waits("Upstream is gone", Kind.SERVER_ERROR)),
+    _failed("limit in a 200", "overloaded in a 200",
+            lambda said: _told(429, "Rate limit exceeded: free-models-per-min.", headers=_limits(said)),
+            Waits("free-models-per-min", Kind.RATE_LIMITED, asks=True)),
+    _failed("provider in a 200", "overloaded in a 200",
+            lambda _: _told(502, "Network connection lost.", error_type="provider_unavailable"),
+            Waits("Network connection lost", Kind.SERVER_ERROR)),
+    Form("OpenRouter", "time-out in a 200", "overloaded in a 200", lambda _: _told(504, "The operation was aborted"),
+         Waits("The operation was aborted", Kind.TIME_OUT), tells=False),
+    _failed("minute", "rate limit",
+            lambda said: _error(429, "Rate limit exceeded: free-models-per-min.", headers=_limits(said)),
+            Waits("free-models-per-min", Kind.RATE_LIMITED, asks=True)),
+    _failed("day", "rate limit",
+            lambda _: _error(429, "Rate limit exceeded: free-models-per-day. Add 10 credits to unlock 1000 free model "
+                                  "requests per day", limit_source="openrouter_free_tier_daily"),
+            Waits("free-models-per-day", Kind.RATE_LIMITED)),
+    _failed("shared pool", "rate limit",
+            lambda _: _provider(429, _SHARED, limit_source="upstream_provider_shared_pool"),
+            Waits("temporarily rate-limited upstream", Kind.RATE_LIMITED)),
+    # the money is there, and bound by calls under way
+    _failed("calls under way", "rate limit",
+            lambda _: _error(402, _BUSY, reason="in_flight_budget_exhausted",
+                             limit_source="openrouter_in_flight_budget"),
+            Waits("current in-flight requests", Kind.RATE_LIMITED)),
+    _failed("no provider", "overloaded",
+            lambda _: _error(503, "There is no available model provider that meets your routing requirements"),
+            Waits("no available model provider", Kind.SERVER_ERROR)),
+    _failed("provider", "server fault", lambda _: _provider(502, '{"error": "Bad gateway"}'),
+            Waits("Bad gateway", Kind.SERVER_ERROR)),
+    Form("OpenRouter", "time-out", "too slow", lambda _: _error(408, "Request timed out"),
+         Waits("Request timed out", Kind.TIME_OUT), tells=False),
+    _failed("moderation", "flagged",
+            lambda _: _error(403, "x/y requires moderation. Your input was flagged", reasons=["violence"],
+                             flagged_input="…", provider_name="Someone"),
+            Refused("violence", "flagged")),
+    _failed("guardrail", "flagged", lambda _: _error(403, "Blocked by a guardrail", patterns=["x"]),
+            Refused("Blocked by a guardrail", "flagged")),
+    _failed("moderation in a 200", "flagged",
+            lambda _: _told(403, "Your input was flagged", reasons=["violence"], provider_name="Someone"),
+            Refused("violence", "flagged")),
+    _failed("context", "too long", lambda _: _error(400, _LENGTH), Refused("maximum context length", "too_long")),
+    _failed("context of the provider", "too long",
+            lambda _: _provider(400, '{"error": {"message": "prompt is too long: 9000 tokens > 8192 maximum"}}'),
+            Refused("prompt is too long", "too_long")),
+    _failed("provider refuses", "bad request", lambda _: _provider(400, _JSON_RAW),
+            Refused("must contain the word json")),
+    _failed("key", "key", lambda _: _error(401, "User not found."), Ends("User not found")),
+    _failed("no key", "key", lambda _: _error(401, "No auth credentials found"), Ends("No auth credentials")),
+    _failed("key in a 200", "key", lambda _: _told(401, "User not found."), Ends("User not found")),
+    _failed("key limit", "account", lambda _: _error(403, "Key limit exceeded (total limit)."),
+            Ends("Key limit exceeded")),
+    _failed("model", "model", lambda _: _error(400, "x/y is not a valid model ID"), Ends("not a valid model ID")),
+    _failed("no endpoints", "model", lambda _: _error(404, "No endpoints found for x/y."), Ends("No endpoints found")),
+    # speaks of guardrails and policy, and is about the settings of the account
+    _failed("data policy", "model",
+            lambda _: _error(404, "No endpoints available matching your guardrail restrictions and data policy."),
+            Ends("guardrail restrictions and data policy")),
+    _failed("credits", "account",
+            lambda _: _error(402, "This request requires more credits, or fewer max_tokens."),
+            Ends("requires more credits")),
+    _failed("credits in a 200", "account", lambda _: _told(402, "Insufficient credits"), Ends("Insufficient credits")),
+)  # fmt: skip

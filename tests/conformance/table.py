@@ -1,0 +1,82 @@
+"""What `docs/endpoints.md` says, made of the forms: `python -m tests.conformance.table` prints it."""
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from tests.conformance.dialects import FORMS, GATEWAY, TABLES
+from tests.conformance.forms import KINDS, Answered, Ends, Form, Refused, Waits
+
+_HEAD = """\
+# Endpoints
+
+A generator asks any endpoint that speaks OpenAI's form; they differ in what they add, leave out and call an error. Each
+form below is sent over HTTP to the backend that generators use, which must give the text, the reasoning, the reason to
+end and the tokens that the server meant, or know whose fault the error is (`tests/conformance/test_dialects.py`). The
+forms are after each server's public source or documentation, which its table names (`tests/conformance/dialects`);
+none was recorded from a running server. `python -m tests.conformance.table > docs/endpoints.md` writes this page.
+
+What becomes of an error:
+
+- **waits**: the moment is at fault, and the request is made again, not before the wait that the server asks for;
+- **refused**: this request is at fault; its generation is written empty with the reason, and the next one goes on;
+- **ends**: the key, the model, the account or the URL is at fault; the generator ends and says what to check.
+
+Usage that a server does not tell, or that cannot be, is unknown, never zero. A failure whose tokens nobody tells,
+though the server may have worked, counts as perhaps paid (`docs/decisions/generator-and-ledger.md`).
+"""
+
+
+def page() -> str:
+    """The whole page, with the line end that it ends with."""
+    return "\n".join((_HEAD, *_servers(), "", *_kinds()))
+
+
+def _servers() -> Iterable[str]:
+    """How many forms of a kind each server has."""
+    yield "## Forms, by server and kind\n"
+    yield "How many were tried, all with success. In an empty cell no form of that server is known here.\n"
+    yield _row(("kind", *TABLES))
+    yield _row(("---", *("--:" for _ in TABLES)))
+    for kind in KINDS:
+        counts = [sum(form.kind == kind for form in table) for table in TABLES.values()]
+        yield _row((kind, *(str(count or "") for count in counts)))
+    yield _row(("all", *(str(len(table)) for table in TABLES.values())))
+    yield ""
+    yield f"`{GATEWAY}` is what may stand before any of them: nginx, Envoy, Cloudflare, a network that breaks."
+
+
+def _kinds() -> Iterable[str]:
+    """What each kind is, how many forms were tried, and what they must come to."""
+    yield "## Kinds\n"
+    yield _row(("kind", "is", "forms", "comes to"))
+    yield _row(("---", "---", "--:", "---"))
+    for kind, told in KINDS.items():
+        forms = [form for form in FORMS.values() if form.kind == kind]
+        yield _row((kind, told, str(len(forms)), _outcomes(forms)))
+    yield _row(("all", "", str(len(FORMS)), ""))
+    yield ""
+
+
+def _outcomes(forms: Sequence[Form]) -> str:
+    found = dict.fromkeys(_outcome(form) for form in forms)
+    return ", ".join(sorted(found))
+
+
+def _outcome(form: Form) -> str:
+    match form.want:
+        case Answered():
+            return "an answer" if form.tells else "an answer of unknown usage"
+        case Waits(asks=asks):
+            return "waits as asked" if asks else "waits"
+        case Refused(reason=reason):
+            return "refused" if reason == "refused" else f"refused: {reason.replace('_', ' ')}"
+        case Ends():
+            return "ends"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,128 @@
+"""Every form of every server, sent over HTTP to the backend that generators use."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+
+from producers.backends.base import (
+    Answer,
+    CallFailure,
+    EndpointRefused,
+    Message,
+    Place,
+    Request,
+    RequestRefused,
+    Transient,
+)
+from producers.backends.openai import OpenAIBackend
+from schemas.events import Usage
+from streams.core.answer_text import answer_text, was_cut
+from tests.conformance.dialects import FORMS
+from tests.conformance.forms import KINDS, Answered, Ends, Form, Refused, Said, Waits
+from tests.unit.producers.endpoint import bytes_of, serving
+
+PLACE = Place("main", 0, 0, 1, "8c0c6a1e-0000-5000-8000-000000000000")
+SAID = Said()
+PATIENCE_S = 10.0
+SILENCE_S = 0.2
+"""Seconds after which the client gives up a server that says nothing."""
+
+ROUNDED_S = 1.0
+"""What may be missing from a wait that is told as a time of day."""
+
+Ask = Callable[[Form], Answer | CallFailure]
+
+
+@pytest.fixture(scope="module")
+def ask() -> Iterator[Ask]:
+    """Have a form sent to the backend. One server and one loop serve all forms; the prompt names the form."""
+    with serving(_send) as url, asyncio.Runner() as runner:
+        backends = {seconds: _backend(url, seconds) for seconds in (PATIENCE_S, SILENCE_S)}
+
+        def asked(form: Form) -> Answer | CallFailure:
+            backend = backends[SILENCE_S if form.reply(SAID).how == "silent" else PATIENCE_S]
+            try:
+                return runner.run(backend.complete(_request(form), PLACE))
+            except CallFailure as failure:
+                return failure
+
+        yield asked
+        for backend in backends.values():
+            runner.run(backend.close())
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_the_backend_gives_what_a_form_means(form: Form, ask: Ask) -> None:
+    found = ask(form)
+    counted = Usage(prompt_tokens=SAID.prompt_tokens, completion_tokens=SAID.completion_tokens)
+    assert found.usage == (counted if form.worked and form.tells else None)
+    if isinstance(found, Answer):
+        _is_the_answer(found, form)
+    else:
+        assert found.perhaps_paid is (form.worked and not form.tells)
+        _is_the_failure(found, form)
+
+
+def test_every_kind_has_a_form_and_every_form_a_kind() -> None:
+    assert {form.kind for form in FORMS.values()} == set(KINDS)
+
+
+def _is_the_answer(found: Answer, form: Form) -> None:
+    want = form.want
+    assert isinstance(want, Answered), f"an answer, not {want}"
+    assert found.raw == want.text(SAID)
+    assert answer_text(found.raw).text.strip() == want.reads(SAID)
+    assert found.reasoning == want.reasoning(SAID)
+    assert found.finish_reason == want.finish_reason
+    if form.kind in ("plain", "cut"):
+        assert was_cut(found.finish_reason) is (form.kind == "cut")
+
+
+def _is_the_failure(found: CallFailure, form: Form) -> None:
+    match form.want:
+        case Waits(says, kind, asks):
+            assert isinstance(found, Transient), found
+            assert found.kind is kind
+            wanted = pytest.approx(SAID.wait_s, abs=ROUNDED_S) if asks else None
+            assert found.retry_after_s == wanted
+        case Refused(says, reason):
+            assert isinstance(found, RequestRefused), found
+            assert found.reason == reason
+        case Ends(says):
+            assert isinstance(found, EndpointRefused), found
+        case Answered():
+            raise AssertionError(f"an answer was wanted, not: {found}") from found
+    assert says in str(found)
+
+
+def _backend(url: str, timeout_s: float) -> OpenAIBackend:
+    return OpenAIBackend(model=SAID.model, base_url=url, timeout_s=timeout_s)
+
+
+def _request(form: Form) -> Request:
+    return Request(prompt=form.id) if form.api == "completion" else Request(messages=(Message("user", form.id),))
+
+
+def _send(handler: BaseHTTPRequestHandler, body: Any) -> None:
+    """Answer with the form that the prompt names."""
+    form = FORMS[body["prompt"] if "prompt" in body else body["messages"][0]["content"]]
+    reply = form.reply(SAID)
+    if reply.how == "nothing":
+        return
+    if reply.how == "silent":
+        handler.connection.recv(1)  # until the client has gone
+        return
+    raw = bytes_of(reply.body, reply.headers)
+    handler.send_response(reply.status)
+    for name, value in {"content-type": reply.content_type, **reply.headers}.items():
+        handler.send_header(name, value)
+    if reply.how == "endless":
+        handler.end_headers()
+        while True:
+            handler.wfile.write(b" " * 65_536)
+    handler.send_header("content-length", str(len(raw)))
+    handler.end_headers()
+    handler.wfile.write(raw[: len(raw) // 2] if reply.how == "half" else raw)
