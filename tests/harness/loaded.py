@@ -12,20 +12,20 @@ from consumers.trainer import cpu
 from consumers.trainer.quiet import talk_to
 
 _MODULES = (
-    "torch.utils.tensorboard", "consumers.trainer.run", "consumers.trainer.engine", "consumers.replay",
-    "streams.worker.main", "producers.generator", "producers.judge", "producers.backends.openai",
-    "producers.backends.recorded", "sedi.main", "sedi.generate", "sedi.train", "sedi.worker", "sedi.output",
-    "sklearn.linear_model", "rouge_score.rouge_scorer",
+    "consumers.trainer.run", "consumers.trainer.engine", "consumers.replay", "streams.worker.main",
+    "producers.generator", "producers.judge", "producers.backends.openai", "producers.backends.recorded", "sedi.main",
+    "sedi.generate", "sedi.train", "sedi.worker", "sedi.output", "sklearn.linear_model", "rouge_score.rouge_scorer",
 )  # fmt: skip
 
 cpu.passive_threads()
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
+for name in _MODULES:  # not below: Faust's log keeps the standard output that it finds
+    importlib.import_module(name)
 with talk_to(Path(os.devnull)):
+    from torch.utils.tensorboard import SummaryWriter  # noqa: F401
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
 
     from consumers.trainer.zero import imported
 
     imported("cpu")
-    for name in _MODULES:
-        importlib.import_module(name)
 gc.freeze()  # DeepSpeed collects garbage many times when an engine starts

@@ -175,7 +175,7 @@ def test_rows_without_a_response_are_trained_with_no_weight_and_counted(rig: Tra
 
 
 def test_a_topic_with_another_partition_count_is_refused(rig: TrainerRig, run: str) -> None:
-    other = TrainerRig(rig.settings, f"{run}-b", rig.trainee, rig.folder, rig.lives)
+    other = TrainerRig(rig.settings, f"{run}-b", rig.trainee, rig.folder)
     other.configure(partitions=2)
     with pytest.raises(TopicMismatch, match="2 partitions"):
         other.train()
