@@ -3,7 +3,7 @@
 PYTHON ?= $(or $(shell command -v python3.11 || command -v python3.12 || command -v python3.13),python3.11)
 BIN := .venv/bin
 
-.PHONY: run test embeddings platforms check unit integration e2e crashes bench lock schemas setup clean
+.PHONY: run test embeddings platforms check unit integration e2e crashes conformance bench lock schemas setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -11,6 +11,7 @@ help:
 	@echo "make test   everything that is checked: lint, types, imports, schemas, tests"
 	@echo "make bench  measurements, side by side"
 	@echo "make crashes  a long run with deaths in it, beside an undisturbed one (40 minutes)"
+	@echo "make conformance  1,000 generations with every fault of an endpoint, 20,000 made answers (5 minutes)"
 
 setup: .venv/.ready
 
@@ -47,6 +48,11 @@ e2e: setup
 # 100,000 instructions twice, once with deaths in it; 40 minutes
 crashes: setup
 	$(BIN)/python -m tests.harness.long_run --instructions 100000 --kills 20
+
+# A real generator at an endpoint that fails in every way, and made answers through it all; both sides' books must agree.
+conformance: setup
+	$(BIN)/python -m tests.conformance.faults --generations 1000 --seed 1
+	$(BIN)/python -m tests.conformance.fuzz --answers 20000 --seed 1
 
 bench: setup .cache/bench-packages/.ready
 	$(BIN)/python -m benchmarks
