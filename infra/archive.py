@@ -14,7 +14,6 @@ offsets may be missing inside a file, as they may on a log. `verify` tells wheth
 
 import base64
 import gzip
-import hashlib
 import os
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -24,6 +23,7 @@ from typing import IO, Annotated, Self, cast
 
 import msgspec
 
+from infra.digest import sha256_of
 from infra.record import Headers, Partition, Record
 from schemas.errors import ConfigurationError, RunError
 from schemas.topics import check_run_name, lacking
@@ -199,12 +199,6 @@ def open_file(path: Path) -> IO[bytes]:
         return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error}. Is the archive whole?") from error
-
-
-def sha256_of(path: Path) -> str:
-    """Of the file as it lies there, compressed or not."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def as_bytes(text: Text) -> bytes | None:

@@ -19,7 +19,8 @@ from typing import IO, cast
 import msgspec
 
 from infra.admin import administrator
-from infra.archive import FORMAT, MANIFEST, File, Manifest, Show, line_of, sha256_of
+from infra.archive import FORMAT, MANIFEST, File, Manifest, Show, line_of
+from infra.digest import sha256_of
 from infra.record import Partition
 from infra.settings import Settings
 from infra.source import TOPICS, KafkaSource, Reading, dead_letter_topics

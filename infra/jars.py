@@ -5,7 +5,6 @@ final name. So a folder under that name is whole, and a fetch that was interrupt
 that fetch at once take turns. What Maven has loaded before it does not load again.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -15,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from infra.digest import sha256_of
 from infra.java import find_java
 from infra.processes import turn
 from infra.settings import Settings
@@ -124,8 +124,7 @@ def _run_maven(target: Path, progress: Progress | None) -> None:
 def _verify(folder: Path) -> None:
     for name, expected in digests().items():
         try:
-            with (folder / name).open("rb") as jar:
-                found = hashlib.file_digest(jar, "sha256").hexdigest()
+            found = sha256_of(folder / name)
         except FileNotFoundError:
             found = "missing"
         if found != expected:

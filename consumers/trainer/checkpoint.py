@@ -13,7 +13,6 @@ With several ranks each writes its own part into the same folder, which all of t
 seals and removes. What fails on one rank ends the others too: the checkpoint before stays as it is.
 """
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from msgspec.structs import replace
 from consumers.trainer.engine import Engine
 from consumers.trainer.ranks import World
 from consumers.trainer.seal import Seal
+from infra.digest import sha256_of
 from schemas.errors import TrainerError, UntrustedCheckpoint
 from schemas.events import StepLogged
 from streams.core.batches import Position
@@ -178,7 +178,7 @@ def forget(folder: Path, world: World) -> None:
 
 def _seal(draft: Path, target: Path, state: TrainerState, seal: Seal) -> None:
     """Make a draft the checkpoint, and the last one."""
-    files = tuple(_File(path.name, path.stat().st_size, _sha256(path)) for path in sorted(draft.iterdir()))
+    files = tuple(_File(path.name, path.stat().st_size, sha256_of(path)) for path in sorted(draft.iterdir()))
     # As it will be read: a whole number in a field of floats is written without its fraction.
     sealed = msgspec.json.decode(msgspec.json.encode(_Sealed(state, files)), type=_Sealed)
     (draft / _STATE).write_bytes(msgspec.json.encode(replace(sealed, seal=seal.make(sealed.content))))
@@ -221,13 +221,8 @@ def _opened(path: Path, seal: Seal) -> TrainerState:
             raise TrainerError(f"The checkpoint {path} is damaged: {min(strange)} is none of its files.")
         for file in sealed.files:
             is_whole = (path / file.name).stat().st_size == file.length
-            if not is_whole or (file.sha256 and _sha256(path / file.name) != file.sha256):
+            if not is_whole or (file.sha256 and sha256_of(path / file.name) != file.sha256):
                 raise TrainerError(f"The checkpoint {path} is damaged: {file.name} is not what was written.")
     except (OSError, msgspec.MsgspecError) as error:
         raise TrainerError(f"The checkpoint {path} is not whole ({error}).") from error
     return sealed.state
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.precision import Precision
+from infra.weights import SAFE
 from schemas.errors import TrainerError
-
-SAFE = {"use_safetensors": True, "trust_remote_code": False}
-"""How weights are loaded: never by unpickling, and never with code that comes with a model."""
 
 
 def trainee_name(model: str, layers: int | None, lora_rank: int | None = None) -> str:

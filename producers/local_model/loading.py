@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from infra.precision import choose
 from infra.settings import Settings
+from infra.weights import SAFE
 from producers.backends.base import EndpointRefused, Request, RequestRefused
 from schemas.errors import ConfigurationError
 
@@ -90,9 +91,7 @@ def load_model(settings: Settings, say: Callable[[str], None]) -> LocalModel:
     dtype = getattr(torch, _dtype(settings.transformers_dtype, device))
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            source, dtype=dtype, use_safetensors=True, trust_remote_code=False
-        )
+        model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **SAFE)
         model = model.to(device).eval()
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -12,11 +12,11 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Literal
 
-from streams.core.tokenize import HAN, KANA, SOUTHEAST_ASIAN
+from streams.core.tokenize import HAN, KANA, SOUTHEAST_ASIAN, SPACELESS
 
 _LETTERS_A_WORD = ((HAN, 1.5), (KANA, 3.0), (SOUTHEAST_ASIAN, 4.0))
 _LETTERS = [(re.compile(f"[{letters}]"), count) for letters, count in _LETTERS_A_WORD]
-_SPACELESS = re.compile(f"[{HAN}{KANA}{SOUTHEAST_ASIAN}]")
+_SPACELESS = re.compile(f"[{SPACELESS}]")
 _OPENS_A_SENTENCE = "¿¡"
 
 
@@ -24,11 +24,11 @@ def count_words(text: str) -> float:
     """Words of a text; with letters of a script that does not part its words, a fraction of them each."""
     if text.isascii():
         return len(text.split())
-    spaced = [word for word in _SPACELESS.sub(" ", text).split() if any(map(str.isalnum, word))]
-    letters = [(len(_base_letters(found.findall(text))), count) for found, count in _LETTERS]
-    if not any(number for number, _ in letters):
+    letters = sum(len(_base_letters(found.findall(text))) / count for found, count in _LETTERS)
+    if not letters:
         return len(text.split())
-    return len(spaced) + sum(number / count for number, count in letters)
+    spaced = [word for word in _SPACELESS.sub(" ", text).split() if any(map(str.isalnum, word))]
+    return len(spaced) + letters
 
 
 def begins_with(text: str) -> Literal["text", "punctuation", "other"]:

@@ -26,9 +26,9 @@ SOUTHEAST_ASIAN = (
 )
 KANA = "\u3005-\u3007\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff"  # Hiragana, Katakana, and ideographic marks
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_SPACELESS = SOUTHEAST_ASIAN + KANA + HAN
+SPACELESS = SOUTHEAST_ASIAN + KANA + HAN
 # Read after `_Letters`: what is neither a letter or digit nor white space can only be a combining mark by then.
-_UNICODE_TOKEN = re.compile(rf"[{_SPACELESS}][^\w\s]*|(?:[^\W_{_SPACELESS}][^\w\s]*)+")
+_UNICODE_TOKEN = re.compile(rf"[{SPACELESS}][^\w\s]*|(?:[^\W_{SPACELESS}][^\w\s]*)+")
 
 
 class _Letters(dict[int, str]):

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +30,8 @@ from streams.core.ledger import Ledger
 from tests.conformance.dialects import SERVERS
 from tests.conformance.forms import LARGEST_ANSWER
 from tests.conformance.server import Books, Disturbed, served
-from tests.integration.producers.driver import ROOT, Rig
+from tests.conftest import ROOT
+from tests.integration.producers.driver import Rig
 
 PRICES = Prices(prompt=0.15, completion=0.60)
 _MOST_STARTS = 5
@@ -134,12 +135,18 @@ def compared(rig: Rig, books: Books, generations: int) -> list[Line]:
     ]
 
 
-def table(outcome: Outcome) -> str:
-    """The outcome for people."""
-    rows = [f"{'':26}{'log':>16}{'server':>16}"]
-    for line in outcome.lines:
+def side_by_side(lines: Iterable[Line], left: str, right: str) -> list[str]:
+    """A head and a row for each line, for people; those that differ say so."""
+    rows = [f"{'':26}{left:>16}{right:>16}"]
+    for line in lines:
         log, books = (f"{value:,.6f}" if "USD" in line.name else f"{value:,}" for value in (line.log, line.books))
         rows.append(f"{line.name:26}{log:>16}{books:>16}  {'' if line.agrees else 'DIFFERS'}".rstrip())
+    return rows
+
+
+def table(outcome: Outcome) -> str:
+    """The outcome for people."""
+    rows = side_by_side(outcome.lines, "log", "server")
     told = ", ".join(f"{kind} {number}" for kind, number in sorted(outcome.kinds.items()))
     rows += ["", f"requests by kind: {told}", f"seconds: {outcome.seconds:.1f}"]
     rows += [f"a generator ended, and another went on: {error}" for error in outcome.ended]

@@ -123,6 +123,10 @@ class Form:
     def id(self) -> str:
         return f"{self.server}: {self.name}"
 
+    def serves(self, api: Api) -> bool:
+        """Whether it may answer a request to this API: errors answer any."""
+        return self.api == api or not isinstance(self.want, Answered)
+
 
 KINDS: dict[str, str] = {
     # normal
@@ -170,5 +174,3 @@ PASSING = (
     "no choices",
 )  # fmt: skip
 OF_THE_REQUEST = ("filtered", "flagged", "too long", "huge")
-OF_THE_SETTING = ("key", "model", "account")
-ODD_USAGE = ("cut", "no usage", "impossible usage")

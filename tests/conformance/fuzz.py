@@ -32,7 +32,7 @@ from schemas.policy import policy_for
 from streams.core.answers import READING
 from streams.core.decider import first_classifier
 from streams.core.ledger import Ledger
-from tests.conformance.faults import Line
+from tests.conformance.faults import Line, side_by_side
 from tests.conformance.forms import LARGEST_ANSWER
 from tests.conformance.hostile import Hostile
 from tests.conformance.server import Books, served
@@ -226,12 +226,8 @@ def _account(log: MemoryLog, found: Found) -> None:
 
 def table(found: Found, books: Books) -> str:
     """The outcome for people."""
-    rows = [f"{'':26}{'found':>14}{'due':>14}"]
-    rows += [
-        f"{line.name:26}{line.log:>14,}{line.books:>14,}  {'' if line.agrees else 'DIFFERS'}".rstrip()
-        for line in found.lines(books)
-    ]
-    rows += [
+    rows = [
+        *side_by_side(found.lines(books), "found", "due"),
         "",
         f"generations {found.generations:,}, tasks kept {found.kept:,}, rejected {found.rejected:,}",
         f"faults: {len(found.faults)}; seconds: {found.seconds:.1f}",

@@ -8,7 +8,6 @@ The books say of each request which form answered it, what tokens it took, and w
 from what is sent, with nothing of the client's.
 """
 
-import gzip
 import hashlib
 import json
 import random
@@ -24,6 +23,7 @@ from typing import Any
 from tests.conformance.any_server import FORMS as ANY_SERVER
 from tests.conformance.dialects import SERVERS, forms_of
 from tests.conformance.forms import KINDS, OF_THE_REQUEST, PASSING, Answered, Api, Form, Reply, Said
+from tests.unit.producers.endpoint import bytes_of, running
 
 ODD = tuple(KINDS)[list(KINDS).index("cut") : list(KINDS).index("rate limit")]
 DISTURBANCES = (*ODD, *PASSING, *OF_THE_REQUEST)
@@ -104,8 +104,8 @@ class Disturbed:
 def known_forms(kind: str, server: str, api: Api) -> tuple[Form, ...]:
     """The forms of a kind; what a plain answer is, the API says."""
     wanted = "completion" if kind == "plain" and api == "completion" else kind
-    others = (form for form in ANY_SERVER if form.api == api or not isinstance(form.want, Answered))
-    return (*forms_of(wanted, server, api), *(form for form in others if form.kind == wanted))
+    others = (form for form in ANY_SERVER if form.kind == wanted and form.serves(api))
+    return (*forms_of(wanted, server, api), *others)
 
 
 def said_to(body: bytes, draw: random.Random, *, cut: bool = False) -> Said:
@@ -155,9 +155,7 @@ def served(plan: Plan) -> Iterator[tuple[str, Books]]:
                 self.close_connection = True
 
         def _send(self, reply: Reply) -> None:
-            raw = _bytes(reply.body)
-            if reply.headers.get("content-encoding") == "gzip":
-                raw = gzip.compress(raw)
+            raw = bytes_of(reply.body, reply.headers)
             self.close_connection = reply.how != "whole"
             if reply.how == "silent":
                 self._wait_for_the_end()
@@ -199,22 +197,11 @@ def served(plan: Plan) -> Iterator[tuple[str, Books]]:
         def handle_error(self, request: Any, client_address: Any) -> None:
             """A client that resets its connection is no fault; those of the plan are in the books."""
 
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1", books
-    finally:
-        ending.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def _bytes(body: Any) -> bytes:
-    if isinstance(body, bytes):
-        return body
-    return body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    with running(Server(("127.0.0.1", 0), Handler)) as url:
+        try:
+            yield url, books
+        finally:
+            ending.set()
 
 
 _VERBS = ("Name", "Describe", "Compare", "List", "Explain", "Sort", "Translate", "Summarise", "Rewrite", "Plan")

@@ -1,9 +1,8 @@
 """Every form of every server, sent over HTTP to the backend that generators use."""
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler
-from typing import Any
 
 import pytest
 
@@ -21,8 +20,8 @@ from producers.backends.openai import OpenAIBackend
 from schemas.events import Usage
 from streams.core.answer_text import answer_text, was_cut
 from tests.conformance.dialects import FORMS
-from tests.conformance.forms import KINDS, Answered, Ends, Form, Refused, Said, Waits
-from tests.unit.producers.endpoint import bytes_of, serving
+from tests.conformance.forms import KINDS, Answered, Api, Ends, Form, Refused, Said, Waits
+from tests.conformance.server import served
 
 PLACE = Place("main", 0, 0, 1, "8c0c6a1e-0000-5000-8000-000000000000")
 SAID = Said()
@@ -39,7 +38,7 @@ Ask = Callable[[Form], Answer | CallFailure]
 @pytest.fixture(scope="module")
 def ask() -> Iterator[Ask]:
     """Have a form sent to the backend. One server and one loop serve all forms; the prompt names the form."""
-    with serving(_send) as url, asyncio.Runner() as runner:
+    with served(_named) as (url, _), asyncio.Runner() as runner:
         backends = {seconds: _backend(url, seconds) for seconds in (PATIENCE_S, SILENCE_S)}
 
         def asked(form: Form) -> Answer | CallFailure:
@@ -106,23 +105,7 @@ def _request(form: Form) -> Request:
     return Request(prompt=form.id) if form.api == "completion" else Request(messages=(Message("user", form.id),))
 
 
-def _send(handler: BaseHTTPRequestHandler, body: Any) -> None:
-    """Answer with the form that the prompt names."""
-    form = FORMS[body["prompt"] if "prompt" in body else body["messages"][0]["content"]]
-    reply = form.reply(SAID)
-    if reply.how == "nothing":
-        return
-    if reply.how == "silent":
-        handler.connection.recv(1)  # until the client has gone
-        return
-    raw = bytes_of(reply.body, reply.headers)
-    handler.send_response(reply.status)
-    for name, value in {"content-type": reply.content_type, **reply.headers}.items():
-        handler.send_header(name, value)
-    if reply.how == "endless":
-        handler.end_headers()
-        while True:
-            handler.wfile.write(b" " * 65_536)
-    handler.send_header("content-length", str(len(raw)))
-    handler.end_headers()
-    handler.wfile.write(raw[: len(raw) // 2] if reply.how == "half" else raw)
+def _named(body: bytes, before: int, api: Api) -> tuple[Form, Said]:
+    """The plan of the server: the prompt names the form."""
+    asked = json.loads(body)
+    return FORMS[asked["prompt"] if api == "completion" else asked["messages"][0]["content"]], SAID

@@ -6,7 +6,6 @@ spares the tests these, as when a machine is switched off and the others are tol
 """
 
 import logging
-import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 from kafka.admin import MemberToRemove
 
 from infra.admin import administrator
-from infra.settings import Settings, environment_of
+from infra.settings import Settings
 from schemas.errors import BrokerError
 from tests.harness import victims
 from tests.harness.forked import Forked, fork
@@ -125,15 +124,15 @@ class Crew:
                 admin.remove_group_members(group, dead)
 
     def _start(self, member: Member) -> None:
-        environment = {**os.environ, **environment_of(self.settings), **member.environment}
+        further = dict(member.environment)
         if member.lives < len(member.deaths):
             at, hit = member.deaths[member.lives]
-            environment |= {"KILL_AT": at, "KILL_HIT": str(hit), "KILL_MARKS": str(self.folder / "marks")}
+            further |= {"KILL_AT": at, "KILL_HIT": str(hit), "KILL_MARKS": str(self.folder / "marks")}
         member.lives += 1
-        output = self.folder / f"{member.name}.log"
         member.process = fork(
-            victims.main, member.arguments, environment=environment, folder=self.folder, output=output
-        )
+            victims.main, member.arguments, settings=self.settings, output=self.folder / f"{member.name}.log",
+            folder=self.folder, further=further,
+        )  # fmt: skip
 
     def _last_words(self) -> str:
         told = []

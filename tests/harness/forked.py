@@ -15,9 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from infra.settings import Settings, environment_of
+from tests.conftest import ROOT
+
 _PR_SET_PDEATHSIG = 1
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.harness.loaded"])
+_CONTEXT.set_forkserver_preload(["tests.harness.loaded", __name__])
 
 
 class Forked:
@@ -56,15 +59,20 @@ class Forked:
 
 
 def fork(
-    work: Callable[..., int | None], *arguments: Any, environment: Mapping[str, str], folder: Path, output: Path
+    work: Callable[..., int | None],
+    *arguments: Any,
+    settings: Settings,
+    output: Path,
+    folder: Path = ROOT,
+    further: Mapping[str, str] | None = None,
 ) -> Forked:
     """Start `work(*arguments)` in a process; what it returns is the exit code, None is 0.
 
-    environment   the whole of it
-    folder        where it stands
-    output        the file that standard output and error are added to
+    settings   are in its environment, which is ours with these and the `further` variables
+    output     the file that standard output and error are added to
+    folder     where it stands
     """
-    begin = (work, arguments, dict(environment), folder, output)
+    begin = (work, arguments, {**os.environ, **environment_of(settings), **(further or {})}, folder, output)
     process = _CONTEXT.Process(target=_begin, args=begin, name=f"{work.__module__}.{work.__qualname__}")
     process.start()
     return Forked(process)

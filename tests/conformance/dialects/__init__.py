@@ -22,13 +22,6 @@ FORMS: dict[str, Form] = {form.id: form for table in TABLES.values() for form in
 
 def forms_of(kind: str, server: str, api: Api) -> tuple[Form, ...]:
     """The forms of a kind that a server sends, or a gateway before it; those of other servers where it has none."""
-    known = [form for form in FORMS.values() if form.kind == kind and _serves(form, api)]
+    known = [form for form in FORMS.values() if form.kind == kind and form.serves(api)]
     own = [form for form in known if form.server in (server, GATEWAY)]
     return tuple(own or known)
-
-
-def _serves(form: Form, api: Api) -> bool:
-    """Whether a form may answer a request to this API: errors answer any."""
-    from tests.conformance.forms import Answered
-
-    return form.api == api or not isinstance(form.want, Answered)

@@ -9,6 +9,7 @@ from typing import Any
 from producers.backends.base import Kind
 from tests.conformance.dialects import openai_form as openai
 from tests.conformance.forms import Answered, Ends, Form, How, Refused, Reply, Said, Waits
+from tests.unit.producers.endpoint import headers_of
 
 _form = partial(Form, "any gateway")
 _untold = partial(Form, "any gateway", tells=False)
@@ -20,8 +21,7 @@ def _chat(said: Said) -> dict[str, Any]:
 
 
 def _answer(how: How = "whole", content_type: str = "application/json", **headers: str) -> Any:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda said: Reply(_chat(said), headers=named, content_type=content_type, how=how)
+    return lambda said: Reply(_chat(said), headers=headers_of(headers), content_type=content_type, how=how)
 
 
 def _page(status: int, title: str, **headers: str) -> Any:
@@ -29,8 +29,7 @@ def _page(status: int, title: str, **headers: str) -> Any:
         f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n"
         "<hr><center>nginx/1.27.2</center>\r\n</body>\r\n</html>\r\n"
     )
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda _: Reply(text, status, named, content_type="text/html")
+    return lambda _: Reply(text, status, headers_of(headers), content_type="text/html")
 
 
 def _cloudflare(status: int, title: str) -> Any:

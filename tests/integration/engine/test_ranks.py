@@ -1,11 +1,11 @@
 """Two ranks train what one process would train: the same loss, the same gradient, the same weights."""
 
-import os
 from typing import Any
 
 import msgspec
 import pytest
 
+from infra.settings import Settings
 from infra.temporary_broker import free_port
 from tests.harness.forked import fork
 from tests.integration.engine import rank
@@ -20,8 +20,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str, Any]]]
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     processes = [
         fork(
-            rank.main, folder, folder=folder, output=folder / f"{number}.log",
-            environment={**os.environ, **shared, "RANK": str(number), "LOCAL_RANK": str(number)},
+            rank.main, folder, settings=Settings(), output=folder / f"{number}.log", folder=folder,
+            further={**shared, "RANK": str(number), "LOCAL_RANK": str(number)},
         )
         for number in range(2)
     ]  # fmt: skip

@@ -13,8 +13,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from infra.admin import administrator
-from infra.archive import MANIFEST, ArchiveSource, sha256_of
+from infra.archive import MANIFEST, ArchiveSource
 from infra.archiving import TABLES, existing_tables, write_archive
+from infra.digest import sha256_of
 from infra.log import LogReader
 from infra.record import Record
 from infra.restoring import restore_archive

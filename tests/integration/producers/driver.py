@@ -1,6 +1,5 @@
 """Makes runs, drives generators over them in this process or in one of their own, and reads what they wrote."""
 
-import os
 import pickle
 import time
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import msgspec
 
 from infra.log import LogReader, LogWriter
 from infra.record import Record
-from infra.settings import Settings, environment_of, load
+from infra.settings import Settings, load
 from infra.topics import apply
 from producers.generator import GenerateOptions, GenerateSummary, generate
 from schemas import ids
@@ -21,7 +20,6 @@ from schemas.seeds import SeedTask
 from streams.core.ledger import Ledger
 from tests.harness.forked import Forked, fork
 
-ROOT = Path(__file__).parents[3]
 SEEDS = tuple(SeedTask(id=f"s{n}", instruction=f"Do thing number {n} now.", output="Done.") for n in range(30))
 
 
@@ -61,9 +59,7 @@ class Rig:
         """A generator in a process of its own."""
         summary = self.folder / "summary.pickle"
         summary.unlink(missing_ok=True)
-        environment = {**os.environ, **environment_of(self.settings)}
-        output = self.folder / "generator.log"
-        return fork(_generate, options, summary, environment=environment, folder=ROOT, output=output)
+        return fork(_generate, options, summary, settings=self.settings, output=self.folder / "generator.log")
 
     def summary(self) -> GenerateSummary:
         """What the last process that ended by itself said of its work."""

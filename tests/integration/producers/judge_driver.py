@@ -1,15 +1,14 @@
 """Makes runs with kept rows and drives judges over them, here or each in a process of its own."""
 
-import os
 import pickle
 from pathlib import Path
 
-from infra.settings import environment_of, load
+from infra.settings import load
 from producers.judge import JudgeOptions, JudgeSummary, judge
 from schemas import ids
 from schemas.events import InstructionJudged, InstructionKept, InstructionsRejected
 from tests.harness.forked import Forked, fork
-from tests.integration.producers.driver import ROOT, Rig
+from tests.integration.producers.driver import Rig
 
 CLUSTERS = 2
 
@@ -48,9 +47,8 @@ class JudgeRig(Rig):
 
     def start_judge(self, options: JudgeOptions) -> Forked:
         """A judge in a process of its own."""
-        environment = {**os.environ, **environment_of(self.settings)}
-        summary, output = self.folder / "judged.pickle", self.folder / "judge.log"
-        return fork(_judge, options, summary, environment=environment, folder=ROOT, output=output)
+        summary = self.folder / "judged.pickle"
+        return fork(_judge, options, summary, settings=self.settings, output=self.folder / "judge.log")
 
 
 def _judge(options: JudgeOptions, summary: Path) -> None:

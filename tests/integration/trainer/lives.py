@@ -1,6 +1,5 @@
 """Trainers that die, each in a process of its own."""
 
-import os
 import resource
 import time
 import traceback
@@ -10,9 +9,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from consumers.trainer.options import TrainOptions
-from infra.settings import Settings, environment_of, load
+from infra.settings import Settings, load
 from schemas.events import StepLogged
-from tests.conftest import ROOT
 from tests.harness.forked import fork
 
 
@@ -32,8 +30,7 @@ def live(
     kill_at   is asked after each step: after so many seconds it gets SIGKILL, None lets it go on
     """
     receiver, sender = Pipe(duplex=False)
-    environment = {**os.environ, **environment_of(settings)}
-    trainer = fork(_train, options, halt_at, full_at, sender, environment=environment, folder=ROOT, output=output)
+    trainer = fork(_train, options, halt_at, full_at, sender, settings=settings, output=output)
     sender.close()
     steps: list[StepLogged] = []
     error: str | None = None

@@ -1,6 +1,5 @@
 """Drives a real worker process over a real log, and says what an undisturbed run would have decided."""
 
-import os
 import signal
 import subprocess
 import time
@@ -13,7 +12,7 @@ import msgspec
 from infra.log import LogReader, LogWriter
 from infra.record import Record
 from infra.run import configure_run, read_run
-from infra.settings import Settings, environment_of, load
+from infra.settings import Settings, load
 from schemas import ids
 from schemas.events import ClassifierFitted, Instruction, InstructionsGenerated, ReplaceSeeds
 from schemas.policy import Policy
@@ -91,9 +90,8 @@ class Rig:
 
     def start_worker(self, prepare: Callable[[], None] | None = None) -> Forked:
         """`prepare` is called in the worker's process, before it begins."""
-        environment = {**os.environ, **environment_of(self.settings)}
         output = self.logs / f"worker-{len(self.workers)}.log"
-        worker = fork(work, self.run, prepare, environment=environment, folder=self.logs, output=output)
+        worker = fork(work, self.run, prepare, settings=self.settings, output=output, folder=self.logs)
         self.workers.append(worker)
         return worker
 

@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 from consumers.dead_letters import missing
 from consumers.report import report
 from consumers.trainer.quiet import talk_to
-from infra.settings import environment_of, load
+from infra.settings import load
 from infra.source import TOPICS, KafkaSource
 from infra.temporary_broker import TemporaryBroker
 from producers.backends.recorded import RecordedOptions
 from producers.generator import GenerateOptions
 from schemas.events import InstructionsGenerated, InstructionsRejected, TrainingLogged
 from schemas.policy import policy_for
-from tests.conftest import ROOT
 from tests.harness.forked import fork
 from tests.integration.producers import driver as producers
 from tests.integration.raw_records import RawRecord, write_raw
@@ -58,8 +57,7 @@ class Crew:
         with talk_to(folder / "saving.log"):
             trainee = save_tiny(folder / "tiny")
         self.trainer = fork(
-            _train, run, trainee, folder / "out", environment={**os.environ, **environment_of(broker.settings)},
-            folder=ROOT, output=folder / "trainer.log",
+            _train, run, trainee, folder / "out", settings=broker.settings, output=folder / "trainer.log",
         )  # fmt: skip
         self.processes = {"generator": self.generator, "trainer": self.trainer, "worker": self.worker}
 

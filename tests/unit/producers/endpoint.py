@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -75,14 +75,32 @@ def completion(text: str) -> Reply:
 
 
 def error(status: int, message: str = "no", *, code: str | None = None, **headers: str) -> Reply:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Reply({"error": {"message": message, "code": code}}, status, named)
+    return Reply({"error": {"message": message, "code": code}}, status, headers_of(headers))
+
+
+def headers_of(named: Mapping[str, str]) -> dict[str, str]:
+    """Headers by the names that Python can give them: an underscore for each dash."""
+    return {name.replace("_", "-"): value for name, value in named.items()}
 
 
 def bytes_of(body: Any, headers: Mapping[str, str]) -> bytes:
-    """A body as it is sent: JSON, or the string that it is, compressed where the headers say so."""
-    raw = (body if isinstance(body, str) else json.dumps(body)).encode()
+    """A body as it is sent: JSON, or the bytes or the string that it is, compressed where the headers say so."""
+    raw = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
     return gzip.compress(raw) if headers.get("content-encoding") == "gzip" else raw
+
+
+@contextmanager
+def running(server: ThreadingHTTPServer) -> Iterator[str]:
+    """Let a server that is bound to loopback serve until the context ends. Gives the base URL."""
+    host, port = server.server_address[:2]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://{f'[{host!s}]' if ':' in str(host) else host!s}:{port}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @contextmanager
@@ -114,70 +132,27 @@ def endpoint(*replies: Reply, host: str = "127.0.0.1") -> Iterator[Endpoint]:
     class Server(ThreadingHTTPServer):
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
-    server = Server((host, 0), Handler)
-    shown = f"[{host}]" if ":" in host else host
-    served = Endpoint(f"http://{shown}:{server.server_address[1]}/v1", list(replies))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    served = Endpoint("", list(replies))
+    with running(Server((host, 0), Handler)) as served.url:
         yield served
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @contextmanager
 def endless(status: int = 200) -> Iterator[str]:
     """Serve a body that goes on until the client has gone. Gives the base URL."""
 
-    def send(handler: BaseHTTPRequestHandler, _: Any) -> None:
-        handler.send_response(status)
-        handler.send_header("content-type", "application/json")
-        handler.end_headers()
-        while True:
-            handler.wfile.write(b" " * 16_384)
-
-    with serving(send) as url:
-        yield url
-
-
-@contextmanager
-def zipped(body: Any) -> Iterator[str]:
-    """Serve a compressed body. Gives the base URL."""
-    raw = gzip.compress(json.dumps(body).encode())
-
-    def send(handler: BaseHTTPRequestHandler, _: Any) -> None:
-        handler.send_response(200)
-        handler.send_header("content-type", "application/json")
-        handler.send_header("content-encoding", "gzip")
-        handler.send_header("content-length", str(len(raw)))
-        handler.end_headers()
-        handler.wfile.write(raw)
-
-    with serving(send) as url:
-        yield url
-
-
-@contextmanager
-def serving(send: Callable[[BaseHTTPRequestHandler, Any], None]) -> Iterator[str]:
-    """Serve what `send` writes for a request, whose body it gets. Gives the base URL."""
-
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            self.rfile.read(int(self.headers["content-length"]))
             with suppress(OSError):  # the client has gone
-                send(self, body)
+                self.send_response(status)
+                self.send_header("content-type", "application/json")
+                self.end_headers()
+                while True:
+                    self.wfile.write(b" " * 16_384)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Tests print nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield url

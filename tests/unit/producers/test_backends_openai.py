@@ -26,7 +26,7 @@ from producers.backends.base import (
 from producers.backends.openai import OpenAIBackend
 from schemas.errors import ConfigurationError
 from schemas.events import Usage
-from tests.unit.producers.endpoint import Endpoint, Reply, chat, completion, endless, endpoint, error, zipped
+from tests.unit.producers.endpoint import Endpoint, Reply, chat, completion, endless, endpoint, error
 
 HELLO = Request(messages=(Message("system", "Be kind."), Message("user", "Hello?")))
 PLACE = Place("main", 0, 0, 1, "8c0c6a1e-0000-5000-8000-000000000000")
@@ -216,10 +216,14 @@ def test_a_body_without_end_is_given_up_at_a_limit(
 def test_a_compressed_body_counts_as_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded.BoundedClient.__init__, "__kwdefaults__", {"most_bytes": 300_000})
     large, small = (chat("x" * size).body for size in (1_000_000, 1_000))
-    with zipped(large) as url, pytest.raises(RequestRefused, match="more bytes than are read"):
-        ask(url)
-    with zipped(small) as url:
-        assert len(ask(url).raw) == 1_000
+    zipped = {"content-encoding": "gzip"}
+    with (
+        endpoint(Reply(large, headers=zipped)) as served,
+        pytest.raises(RequestRefused, match="more bytes than are read"),
+    ):
+        ask(served)
+    with endpoint(Reply(small, headers=zipped)) as served:
+        assert len(ask(served).raw) == 1_000
 
 
 @pytest.mark.parametrize(
