@@ -119,10 +119,10 @@ class Running:
 
 
 @contextmanager
-def endpoint(latency_s: float, faults: float = 0.0, slots: int = 10_000) -> Iterator[Running]:
-    """Serve until the context ends."""
+def endpoint(latency_s: float, faults: float = 0.0, slots: int = 10_000, port: int = 0) -> Iterator[Running]:
+    """Serve until the context ends; at a port of its own choice when none is given."""
     command = [sys.executable, "-m", "benchmarks.endpoint", "--latency", str(latency_s), "--faults", str(faults)]
-    command += ["--slots", str(slots)]
+    command += ["--slots", str(slots), "--port", str(port)]
     process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
     assert process.stdout is not None

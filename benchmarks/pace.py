@@ -1,8 +1,8 @@
 """Calls in flight at servers of 1, 8 and 64 slots: numbers that are given, beside the one that is found out.
 
 Each measurement is a run of its own at a mock endpoint that works on so many requests at once, each for `LATENCY_S`,
-and lets the others wait. Rates are the endpoint's own count of whole answers: of a number that is given after
-`WARM_UP_S`, of the one that is found out from the first call on, the finding among it, and again at the next start.
+and lets the others wait. Rates are the endpoint's own count of whole answers from the first call on: so the finding is
+counted too. `found again` is the next start at the same endpoint, which begins with what was found.
 """
 
 import json
@@ -18,11 +18,10 @@ from rich.table import Table
 from benchmarks.endpoint import endpoint
 from benchmarks.generator import Step, configure, ended, start_generator
 from infra.settings import Settings, load
-from infra.temporary_broker import temporary_broker
+from infra.temporary_broker import free_port, temporary_broker
 
 SECONDS = 60
 LATENCY_S = 1.0
-WARM_UP_S = 8.0
 SLOTS = (1, 8, 64)
 GIVEN = (1, 8, 64)
 
@@ -55,9 +54,10 @@ def measure(seconds: float, step: Step) -> Results:
     ):
         for slots in SLOTS:
             settings = broker.settings.model_copy(update={"state_dir": Path(folder) / f"slots-{slots}"})
+            port = free_port()  # one for all, since what was found is kept by the endpoint's address
             for name in (*map(str, GIVEN), "found", "found again"):
                 step(f"{slots} slots, {name} in flight, {seconds:.0f} s")
-                rates.append(_rate(settings, slots, name, seconds))
+                rates.append(_rate(settings, slots, name, seconds, port))
     return Results(rates)
 
 
@@ -77,16 +77,14 @@ def write_json(path: Path, found: Results) -> None:
     path.write_text(json.dumps({"rates": rates}, indent=2) + "\n", encoding="utf-8")
 
 
-def _rate(settings: Settings, slots: int, name: str, seconds: float) -> Rate:
+def _rate(settings: Settings, slots: int, name: str, seconds: float, port: int) -> Rate:
     run = f"bench-{slots}-{name.replace(' ', '-')}"
     configure(settings, run)
     given = ("--in-flight", name) if name.isdecimal() else ()
-    with endpoint(LATENCY_S, slots=slots) as served:
+    with endpoint(LATENCY_S, slots=slots, port=port) as served:
         process = start_generator(settings, run, served.url, "--forever", *given)
         while served.stats()["received"] == 0:
             time.sleep(0.05)
-        if given:
-            time.sleep(WARM_UP_S)
         before, began = len(served.stats()["given"]), time.monotonic()
         time.sleep(seconds)
         stats, spent = served.stats(), time.monotonic() - began

@@ -1,16 +1,18 @@
 """How many calls in flight pay: found out by trying, not given.
 
-Calls are taken in rounds of those that were begun at one level and met it full. What a round tells is the work done a
-second at that level, by Little's law: the level times the work of its calls over the seconds they took. Work is counted
-in completion tokens, where every answer says them, else in answers.
+Calls are taken in rounds, of those that were begun at one level, with as many under way all their time. The first as
+many are left out: a queue is shorter when they come than it will be. What a round gives is the work done a second at
+that level, by Little's law: the level times the work of its calls over the seconds they took. Work is counted in
+completion tokens, where every answer says them, else in answers.
 
 From the first level the number doubles as long as the work a second grows by `PAYS`; where it nearly doubled, it grows
 fourfold. Where it does not grow, the level before is enough, and it is tried whether half of that is too: so a server
-that serves one at a time is left with a short queue. Then the level stays; now and then the next one is
-tried again, since the load that others put on a server changes.
+that serves one at a time is left with a short queue. If already the first level does no more than its first call alone,
+it shrinks at once. Then the level stays; now and then the next one is tried again, since the load that others put on
+a server changes.
 
-Pure but for what it is told. That an endpoint is too busy (429, 5xx, time-outs) is not its matter but
-`producers.concurrency`'s, which takes the level as the most there may be; here it only ends the growing.
+Pure: the times of all calls are given. That an endpoint is too busy (429, 5xx, time-outs) is handled by
+`producers.concurrency`, which takes the level as the most there may be; here it only ends the growing.
 """
 
 from collections.abc import Callable
@@ -20,17 +22,26 @@ PAYS = 1.15
 _ENOUGH = 0.93  # of the work a second: a level that does this much is as good
 _ROUND, _ROUND_UNSIZED = 12, 48  # calls at least, and where nobody says how much work each of them was
 _TRIED_AGAIN = 24  # rounds
-_FULL = 0.9  # of the level, when a call is begun: before that a queue is shorter than it will be
+_FULL = 0.9  # of the level, on average while a call was under way
 _PLAIN, _DOUBLED = 1.5, 1.7  # times the work a second
+
+
+@dataclass(frozen=True)
+class Start:
+    """When a call was begun: in which level's time, as which since then, and the call seconds of all until then."""
+
+    at: float
+    epoch: int
+    number: int
+    call_seconds: float
 
 
 @dataclass
 class Explorer:
-    """The state: `level` calls may be in flight, from 1 to `most`; `say` is told of each change.
+    """The state: `level` calls may be in flight, from 1 to `most`; `say` gets a sentence at each change.
 
     known     the level was found before: it stays, until it is time to try the next
     settled   the level that was found; None before any was
-    epoch     names the level's time; a call that is begun takes it along
     rates     work and answers a second, as last measured at each level
     """
 
@@ -39,25 +50,48 @@ class Explorer:
     say: Callable[[str], None] = lambda _: None
     known: bool = False
     settled: int | None = None
-    epoch: int = 0
+    rates: dict[int, tuple[float, float]] = field(default_factory=dict)
     _direction: int = 1  # 1: growing, -1: shrinking, 0: settled
     _before: float | None = None  # work a second at the level that a try started from
     _from: int = 0  # that level
     _quiet: int = 0  # rounds since it settled
+    _alone: float = 0.0  # work a second of the first call that was answered
+    _epoch: int = 0
+    _begun: int = 0  # calls in this epoch
+    _under_way: int = 0
+    _now: float = 0.0
+    _call_seconds: float = 0.0  # of all calls until `_now`
     _calls: int = 0
     _work: float = 0.0
     _seconds: float = 0.0
     _counted: bool = True
-    rates: dict[int, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.level = min(max(1, self.level), self.most)
         if self.known:
             self._direction, self.settled = 0, self.level
 
-    def answered(self, epoch: int, in_flight: int, seconds: float, tokens: int | None) -> None:
-        """A call that was begun in `epoch`, as one of `in_flight`, was answered after so long."""
-        if epoch != self.epoch or in_flight < _FULL * self.level or seconds <= 0.0:
+    def begun(self, now: float) -> Start:
+        """A call begins; hand its start back when it ends."""
+        self._pass(now)
+        self._under_way += 1
+        self._begun += 1
+        return Start(now, self._epoch, self._begun, self._call_seconds)
+
+    def ended(self, now: float | None = None) -> None:
+        """A call ended without an answer; without a time: it was not made after all."""
+        self._pass(self._now if now is None else now)
+        self._under_way -= 1
+
+    def answered(self, start: Start, now: float, tokens: int | None) -> None:
+        """A call ended with an answer of so many tokens; None when the answer does not say."""
+        self.ended(now)
+        seconds = now - start.at
+        if seconds <= 0.0:
+            return
+        self._alone = self._alone or (tokens or 1) / seconds
+        in_flight = (self._call_seconds - start.call_seconds) / seconds
+        if start.epoch != self._epoch or start.number <= self.level or in_flight < _FULL * self.level:
             return
         self._calls += 1
         self._seconds += seconds
@@ -73,9 +107,15 @@ class Explorer:
         if self._direction > 0:
             self._settle(self.level if self._before is None else self._from)
 
+    def _pass(self, now: float) -> None:
+        self._call_seconds += self._under_way * max(0.0, now - self._now)
+        self._now = max(now, self._now)
+
     def _round(self, rate: float) -> int:
         """How many calls tell enough: more where only their number is known, unless what they tell is plain."""
-        plain = self._direction > 0 and (self._before is None or rate >= _PLAIN * self._before)
+        if self._direction > 0 and self._before is None:
+            return self.level
+        plain = self._direction > 0 and self._before is not None and rate >= _PLAIN * self._before
         return max(_ROUND if self._counted or plain else _ROUND_UNSIZED, self.level)
 
     def _decide(self, rate: float, answers: float) -> None:
@@ -83,7 +123,9 @@ class Explorer:
         self.rates[self.level] = rate, answers
         before = self._before
         if self._direction > 0:
-            if before is None or rate >= PAYS * before:
+            if before is None and rate < PAYS * self._alone:
+                self._back(self.level, rate)
+            elif before is None or rate >= PAYS * before:
                 if self.level < self.most:
                     times = 4 if before is not None and rate >= _DOUBLED * before else 2
                     self._try_from_here(min(times * self.level, self.most), rate)
@@ -133,7 +175,8 @@ class Explorer:
 
     def _set(self, level: int) -> None:
         self.level = level
-        self.epoch += 1
+        self._epoch += 1
+        self._begun = 0
         self._forget_round()
 
     def _forget_round(self) -> None:

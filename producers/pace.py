@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from producers.backends.base import Answer, CallFailure, Transient
 from producers.breaker import Breaker
 from producers.concurrency import Concurrency
-from producers.explorer import Explorer
+from producers.explorer import Explorer, Start
 from producers.rates import Bucket
 from schemas.events import Usage
 
@@ -40,15 +40,12 @@ class PaceOptions:
 class Ticket:
     """A call that was begun: what it may take in tokens, and whether it is the breaker's probe.
 
-    began                when, in seconds
-    in_flight, epoch     calls under way with it, and the level's time (`producers.explorer`)
+    start   for the explorer, where there is one
     """
 
     tokens: int
     probe: bool
-    began: float = 0.0
-    in_flight: int = 1
-    epoch: int = 0
+    start: Start | None = None
 
 
 class Pace:
@@ -92,12 +89,14 @@ class Pace:
             self._calls.take(1, now)
         if self._tokens is not None:
             self._tokens.take(tokens, now)
-        epoch = 0 if self.explorer is None else self.explorer.epoch
-        return Ticket(tokens, self.breaker.begin(), now, self.under_way, epoch)
+        start = None if self.explorer is None else self.explorer.begun(now)
+        return Ticket(tokens, self.breaker.begin(), start)
 
     def abandon(self, ticket: Ticket) -> None:
         """The call was not made after all."""
         self.under_way -= 1
+        if self.explorer is not None:
+            self.explorer.ended()
         self.breaker.abandon(probe=ticket.probe)
         if self._calls is not None:
             self._calls.give_back(1)
@@ -107,6 +106,7 @@ class Pace:
     def end(self, ticket: Ticket, outcome: Answer | CallFailure | None, now: float) -> None:
         """The call has ended; None: it was given up."""
         self.under_way -= 1
+        self._explore(ticket, outcome, now)
         match outcome:
             case None:
                 self.breaker.abandon(probe=ticket.probe)
@@ -114,21 +114,24 @@ class Pace:
                 self._used(ticket, outcome.usage)
                 self.concurrency.ended(busy=False)
                 self.breaker.answered()
-                self._explore(ticket, outcome, now)
             case CallFailure():
                 self._used(ticket, outcome.usage)
                 self._failed(ticket, outcome, now)
 
-    def _explore(self, ticket: Ticket, outcome: Answer | None, now: float) -> None:
-        """Let the explorer see an outcome, None for one of a busy endpoint, and let in as many as it says."""
-        if self.explorer is None:
+    def _explore(self, ticket: Ticket, outcome: Answer | CallFailure | None, now: float) -> None:
+        """Let the explorer see an outcome, and let in as many as it says."""
+        if self.explorer is None or ticket.start is None:
             return
         level = self.explorer.level
-        if outcome is None:
-            self.explorer.busy()
-        else:
-            tokens = None if outcome.usage is None else outcome.usage.completion_tokens
-            self.explorer.answered(ticket.epoch, ticket.in_flight, now - ticket.began, tokens)
+        match outcome:
+            case Answer():
+                tokens = None if outcome.usage is None else outcome.usage.completion_tokens
+                self.explorer.answered(ticket.start, now, tokens)
+            case Transient() if outcome.kind.busy:
+                self.explorer.ended(now)
+                self.explorer.busy()
+            case _:
+                self.explorer.ended(now)
         if self.explorer.level != level:
             self.concurrency.allow(self.explorer.level)
 
@@ -140,8 +143,6 @@ class Pace:
     def _failed(self, ticket: Ticket, failure: CallFailure, now: float) -> None:
         busy = isinstance(failure, Transient) and failure.kind.busy
         self.concurrency.ended(busy=busy)
-        if busy:
-            self._explore(ticket, None, now)
         if failure.retry_after_s:
             self._hold(now, failure.retry_after_s, failure)
         if isinstance(failure, Transient) and failure.kind.broken:

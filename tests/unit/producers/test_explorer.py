@@ -7,31 +7,39 @@ import pytest
 
 from infra.settings import Settings
 from producers.backends.base import Answer, Transient
-from producers.explorer import Explorer
+from producers.explorer import Explorer, Start
 from producers.found_pace import explores, keep_pace, pace_for
 from producers.pace import PaceOptions
 from schemas.events import Usage
 
 
-def served(slots: int, calls: int, explorer: Explorer | None = None, fixed: int = 1, *, tokens: bool = True) -> float:
+def served(
+    slots: int,
+    calls: int,
+    explorer: Explorer | None = None,
+    fixed: int = 1,
+    *,
+    tokens: bool = True,
+    spread: float = 0.5,
+    at: float = 0.0,
+) -> float:
     """Answers a second of a made-up server that works on so many calls at once, each for about two seconds."""
     draw = random.Random(slots)
-    free = [0.0] * slots
-    flying: list[tuple[float, float, int, float, int]] = []
-    now, begun, done = 0.0, 0, 0
+    free = [at] * slots
+    flying: list[tuple[float, int, float, Start | None]] = []
+    now, begun, done = at, 0, 0
     while done < calls:
         while len(flying) < (explorer.level if explorer else fixed) and begun < calls:
             begun += 1
-            work = draw.uniform(0.5, 1.5)
+            work = draw.uniform(1 - spread, 1 + spread)
             end = max(now + 0.01, heapq.heappop(free)) + 2.0 * work
             heapq.heappush(free, end)
-            epoch = explorer.epoch if explorer else 0
-            heapq.heappush(flying, (end, now, epoch, work, len(flying) + 1))
-        now, began, epoch, work, in_flight = heapq.heappop(flying)
+            heapq.heappush(flying, (end, begun, work, explorer.begun(now) if explorer else None))
+        now, _, work, start = heapq.heappop(flying)
         done += 1
-        if explorer:
-            explorer.answered(epoch, in_flight, now - began, int(100 * work) if tokens else None)
-    return done / now
+        if explorer and start:
+            explorer.answered(start, now, int(100 * work) if tokens else None)
+    return done / (now - at)
 
 
 @pytest.mark.parametrize("tokens", [True, False])
@@ -43,6 +51,20 @@ def test_it_comes_within_a_tenth_of_the_best_number_and_floods_nobody(slots: int
     assert explorer.settled is not None and slots / 2 <= explorer.settled <= 4 * slots
 
 
+@pytest.mark.parametrize("slots", [1, 8, 64])
+def test_what_takes_all_calls_the_same_time_is_found_out_within_a_minute(slots: int) -> None:
+    """Answers come in waves, as a server gives them that works in batches; the finding is counted."""
+    minute = 30 * slots
+    best = max(served(slots, minute, fixed=fixed, spread=0.0) for fixed in (1, 8, 64))
+    assert served(slots, minute, Explorer(most=64), spread=0.0) > 0.85 * best
+
+
+def test_a_server_that_serves_one_at_a_time_never_has_a_longer_queue_than_at_first() -> None:
+    explorer = Explorer(most=64)
+    served(1, 100, explorer)
+    assert set(explorer.rates) == {1, 2, 4, 8} and explorer.settled == 1
+
+
 def test_the_growing_ends_where_the_endpoint_is_busy_and_is_tried_again_later() -> None:
     said: list[str] = []
     explorer = Explorer(most=64, say=said.append)
@@ -52,7 +74,7 @@ def test_the_growing_ends_where_the_endpoint_is_busy_and_is_tried_again_later() 
     assert explorer.level == explorer.settled == 8
     explorer.busy()
     assert explorer.level == 8
-    served(64, 12 * 24 + 16, explorer)
+    served(64, 12 * 24 + 40, explorer, at=1000.0)
     assert explorer.level > 8, "others may have left room meanwhile"
     assert said[0].startswith("8 calls in flight give ") and said[1].startswith("Keeping 8 calls in flight")
 
