@@ -2,7 +2,7 @@
 
 Each browser is a test's own, for seconds, and is driven by Playwright. It reaches this machine alone: any other host's
 name or address resolves to nothing, and the request is noted all the same. Whatever happens in a page, its processes
-are ended after `limit_s` seconds, so that a test that waits for one fails. They also end when the test's process is
+are killed after `limit_s` seconds, so that a test that waits for one fails. They also end when the test's process is
 killed: each reads a pipe from the one that started it, and ends when the pipe does.
 """
 
@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ MARK = "SEDI_TEST_BROWSER"
 """A variable in the environment of every process of a browser; its value is the browser's own."""
 
 _LIMIT_S = 60.0
+_OPENING_S = 30.0
 _WAIT_MS = 10_000.0
 _SWITCHES = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"]
 
@@ -66,7 +67,7 @@ def open_tab(folder: Path, *, limit_s: float = _LIMIT_S, mark: str | None = None
     """An empty page in a new browser.
 
     folder     for the browser's own files
-    limit_s    after so many seconds its processes are killed
+    limit_s    so many seconds after the page was opened its processes are killed
     mark       what `browser_processes` finds them by
     context    as Playwright's `new_context` takes it: `viewport`, `color_scheme`, ...
 
@@ -86,32 +87,24 @@ def open_tab(folder: Path, *, limit_s: float = _LIMIT_S, mark: str | None = None
         "FONTCONFIG_FILE": str(FONTS),
         "LD_LIBRARY_PATH": str(LIBRARIES),
     }
-    watchdog = threading.Timer(limit_s, lambda: _kill(browser_processes(mark)))
-    watchdog.daemon = True
-    watchdog.start()
-    ends: list[Callable[[], None]] = []
-    try:
+    started: list[psutil.Process] = []
+    with _killed_after(_OPENING_S + limit_s, mark), ExitStack() as ends:
+        ends.callback(lambda: _kill(started + browser_processes(mark)))
         with pytest.MonkeyPatch.context() as patch:
             for name in (MARK, "TMPDIR"):
                 patch.setenv(name, environment[name])
             driver = sync_playwright().start()
-        ends.append(driver.stop)
+        ends.callback(_end, driver.stop)
         browser = driver.chromium.launch(
-            executable_path=CHROMIUM, args=_SWITCHES, env=environment, chromium_sandbox=False, timeout=3 * _WAIT_MS
+            executable_path=CHROMIUM, args=_SWITCHES, env=environment, chromium_sandbox=False, timeout=1000 * _OPENING_S
         )
-        ends.append(browser.close)
+        ends.callback(_end, browser.close)
+        ends.callback(lambda: started.extend(browser_processes(mark)))
         tab = Tab(browser.new_context(**context).new_page())
         tab.page.set_default_timeout(_WAIT_MS)
         tab._listen()
-        yield tab
-    finally:
-        started = browser_processes(mark)
-        for end in reversed(ends):
-            with suppress(Error):  # it has ended already
-                end()
-        _kill(started)
-        watchdog.cancel()
-        watchdog.join()
+        with _killed_after(limit_s, mark):
+            yield tab
 
 
 def browser_processes(mark: str) -> list[psutil.Process]:
@@ -125,6 +118,23 @@ def browser_processes(mark: str) -> list[psutil.Process]:
         with suppress(psutil.NoSuchProcess):
             found.update(process.children(recursive=True))
     return list(found)
+
+
+@contextmanager
+def _killed_after(limit_s: float, mark: str) -> Iterator[None]:
+    timer = threading.Timer(limit_s, lambda: _kill(browser_processes(mark)))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def _end(close: Callable[[], None]) -> None:
+    with suppress(Error):  # it has ended already
+        close()
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:

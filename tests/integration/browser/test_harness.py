@@ -54,7 +54,7 @@ def test_a_test_that_fails_leaves_no_process(tmp_path: Path) -> None:
 
 def test_a_page_that_never_rests_is_ended_at_the_limit(tmp_path: Path) -> None:
     mark = uuid4().hex
-    with pytest.raises(Error, match="closed"), open_tab(tmp_path, mark=mark, limit_s=3) as tab:
+    with pytest.raises(Error, match="closed"), open_tab(tmp_path, mark=mark, limit_s=1) as tab:
         started = browser_processes(mark)
         tab.page.evaluate("while (true);")
     assert wait_for_end(started, limit_s=0) == []
