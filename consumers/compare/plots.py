@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _COLOURS = ("#5b6b7a", "#d9792b", "#3a7d5d", "#8a4f9e", "#b3433f", "#2b7fb8", "#a08a2c", "#444444")
 _STYLES = ("-", "--", "-.", ":")
-_LONGEST = 48  # characters of a run's name in a legend
+_LONGEST = 48  # characters of a name in a figure
 
 FIGURES = ("yield", "calls", "cost", "tokens", "rejected", "similarity", "words", "clusters", "seeds")
 
@@ -85,12 +85,12 @@ def _look(place: int) -> dict[str, Any]:
 
 def _label(side: Side) -> str:
     # A name that begins with an underscore would be left out of the legend, and a dollar sign would be mathematics.
-    return _plain(f"run {side.name}"[:_LONGEST])
+    return _plain(f"run {side.name}")
 
 
 def _plain(text: str) -> str:
-    """Text that matplotlib draws as it is: no control characters, no formulas."""
-    return visible(text).replace("$", r"\$")
+    """Text that matplotlib draws as it is, and finds room for: no control characters, no formulas, not too long."""
+    return visible(text)[:_LONGEST].replace("$", r"\$")
 
 
 def _yield(axes: Axes, found: Comparison) -> None:
