@@ -56,7 +56,7 @@ class Outlet:
             pending.append(await self._send(name, item.partition, key, value, headers))
         return [int(message.offset) for message in await asyncio.gather(*pending)]
 
-    async def judge(self, record: Record, kind: type[E], rule: Callable[[Record, E], R]) -> R | None:
+    async def evaluate_or_dead_letter(self, record: Record, kind: type[E], rule: Callable[[Record, E], R]) -> R | None:
         """What `rule` makes of a record that should hold a `kind`; None after it went to the dead letters.
 
         A record that does not decode, holds something else, or that the rule fails on is wrong in itself: it would
