@@ -19,6 +19,7 @@ import msgspec
 
 from consumers.replay import audit
 from infra.record import Record
+from infra.settings import Settings
 from schemas.events import (
     Classifier,
     RunConfigured,
@@ -59,6 +60,7 @@ class Stream:
     """One run. After `play`, `log` is what is on the log, and `active` the process that has the partitions."""
 
     configured: RunConfigured
+    settings: Settings = field(default_factory=Settings)
     died: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -198,7 +200,7 @@ class Stream:
                     raise crash.error(point)
 
     def _new(self) -> Process:
-        return Process(self.log, self.changelogs, self._at)
+        return Process(self.log, self.changelogs, self._at, self.settings)
 
     async def _take_over(self, process: Process | None) -> None:
         """A process gets the partitions: this one, or a new one; and the next one if it dies of that."""
