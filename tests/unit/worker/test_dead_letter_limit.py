@@ -40,6 +40,7 @@ def stops_at(counting: DeadLetterCount, offsets: Iterable[int]) -> int | None:
         ([0, 1, 3, 4, 5, 6], 6),
         ([7, 8, 9, 10], 10),
         ([0, 0, 1, 1, 1, 2, 2, 2], None),  # one that comes again after an error is one
+        ([0, 1, 1, 2, 3], 3),
     ],
 )
 def test_one_more_in_a_row_than_the_limit_is_too_many(offsets: list[int], stops: int | None) -> None:
@@ -55,6 +56,10 @@ def test_a_share_above_the_limit_is_too_many_but_not_of_few_records() -> None:
 def test_a_share_that_equals_the_limit_is_tolerated() -> None:
     assert stops_at(count(SHARE), range(9, 1000, 10)) is None
     assert stops_at(count(SHARE), [*range(9, 1000, 10), 1000]) == 1000
+
+
+def test_one_that_comes_again_after_an_error_is_one_of_a_share_too() -> None:
+    assert stops_at(count(SHARE), [offset for offset in range(9, 1000, 10) for _ in range(3)]) is None
 
 
 def test_a_share_of_one_tolerates_any() -> None:

@@ -251,10 +251,13 @@ def bad(topic: str) -> tuple[Item, ...]:
 
 @pytest.mark.parametrize("topic", ["generated", "training-log", "seed-commands", "judged"])
 @pytest.mark.parametrize("death", ["before {}.dlq", "after {}.dlq", "in recovery", "before reading {}.dlq"])
-def test_a_worker_stops_at_one_dead_letter_too_many_however_often_it_died_before(topic: str, death: str) -> None:
+@pytest.mark.parametrize("lost", [0, 9])
+def test_a_worker_stops_at_one_dead_letter_too_many_however_often_it_died_before(
+    topic: str, death: str, lost: int
+) -> None:
     """In every topic that it reads; and it leaves that record where it is."""
     deaths = CRASH("after rejected", lost=2), CRASH(death.format(topic))
-    between = CRASH(f"after {topic}.dlq", lost=9)
+    between = CRASH(f"after {topic}.dlq", lost=lost)
     played = Stream(JUDGED_RUN, STRICT)
     with pytest.raises(TooManyDeadLetters, match=rf"of {topic} they would be 4 in a row"):
         played.play(*TRAINED, *deaths, tasks(14), *bad(topic) * 2, between, *bad(topic), *bad(topic), PAUSE())
