@@ -42,8 +42,8 @@ def write_generations(rig: Rig, *numbers: int) -> int:
     return last
 
 
-def write_garbage(rig: Rig, count: int) -> None:
-    write_raw(rig.settings, rig.run, [RawRecord("generated", 0, b"k", b"not json", [])] * count)
+def write_garbage(rig: Rig, count: int, topic: str = "generated") -> None:
+    write_raw(rig.settings, rig.run, [RawRecord(topic, 0, b"k", b"not json", [])] * count)
 
 
 def break_decider() -> None:
@@ -53,21 +53,22 @@ def break_decider() -> None:
     decider.decide = decide  # type: ignore[assignment]
 
 
-def command(run: str, prepare: Callable[[], None]) -> int:
+def command(run: str, prepare: Callable[[], None] | None) -> int:
     """`sedi worker`, in a process of its own."""
-    prepare()
+    if prepare is not None:
+        prepare()
     return main(["worker", "--run", run])
 
 
-def start_broken(rig: Rig) -> Forked:
-    output = rig.logs / f"broken-{len(rig.workers)}.log"
-    worker = fork(command, rig.run, break_decider, settings=rig.settings, output=output, folder=rig.logs)
+def start_command(rig: Rig, prepare: Callable[[], None] | None = None) -> Forked:
+    output = rig.logs / f"command-{len(rig.workers)}.log"
+    worker = fork(command, rig.run, prepare, settings=rig.settings, output=output, folder=rig.logs)
     rig.workers.append(worker)
     return worker
 
 
 def last_line(rig: Rig, worker: int) -> str:
-    return (rig.logs / f"broken-{worker}.log").read_text().splitlines()[-1]
+    return (rig.logs / f"command-{worker}.log").read_text().splitlines()[-1]
 
 
 @pytest.mark.timeout(280)
@@ -76,7 +77,7 @@ def test_a_worker_with_broken_code_stops_and_once_mended_decides_everything(
 ) -> None:
     last = write_generations(rig, *range(GENERATIONS))
     for worker in range(2):  # started again, it comes no further
-        assert start_broken(rig).wait(90) == ExitCode.DEAD_LETTERS
+        assert start_command(rig, break_decider).wait(90) == ExitCode.DEAD_LETTERS
         said = last_line(rig, worker)
         assert said.startswith("sedi: Too many dead letters: with offset 5 of generated they would be 6 in a row")
         assert "The last error: ValueError: the rule is broken. Nothing is lost" in said
@@ -94,6 +95,16 @@ def test_a_worker_with_broken_code_stops_and_once_mended_decides_everything(
     found = report(KafkaSource(rig.settings, rig.run))
     assert found.accounted, found.unaccounted_first
     assert (found.generations, found.generated) == (GENERATIONS, 3 * GENERATIONS)
+
+
+@pytest.mark.parametrize("topic", ["training-log", "seed-commands"])
+def test_a_worker_stops_so_in_every_agent_also_while_it_recovers(rig: Rig, topic: str) -> None:
+    """The seed commands are read when it starts."""
+    write_garbage(rig, IN_A_ROW + 1, topic)
+    assert start_command(rig).wait(90) == ExitCode.DEAD_LETTERS
+    assert last_line(rig, 0).startswith(
+        f"sedi: Too many dead letters: with offset 5 of {topic} they would be 6 in a row"
+    )
 
 
 def test_bad_records_under_the_limit_stop_nobody(rig: Rig) -> None:
