@@ -114,6 +114,20 @@ def parse(record: Record) -> DeadLetter | Mark | None:
         return None
 
 
+def not_put_back(records: Iterable[Record]) -> set[tuple[int, int]]:
+    """Where the records of some dead letters came from, (partition, offset), but for those with a mark among these."""
+    letters, marked = set(), set()
+    for record in records:
+        match parse(record):
+            case DeadLetter(origin=origin):
+                letters.add(origin)
+            case Mark(origin=origin):
+                marked.add(origin)
+            case None:
+                pass
+    return letters - marked
+
+
 def own_headers(record: Record) -> Headers:
     """The headers that the record of a dead letter had itself."""
     return record.headers[: -len(_ADDED)]

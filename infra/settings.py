@@ -76,6 +76,12 @@ class Settings(BaseSettings):
     # the worker
     standby_replicas: int = Field(0, ge=0, description="Standby copies of each table; needs as many further workers.")
     max_filter_lag: int = Field(32, ge=1, description="Generations written but not yet decided before generators wait.")
+    dead_letters_in_a_row: int = Field(
+        20, ge=1, description="Of a topic the worker reads; at one more it stops, for then the fault is in a program."
+    )
+    dead_letter_share: float = Field(
+        0.1, gt=0, le=1, description="Of the records of such a topic, from 100 on; above it the worker stops. 1: never."
+    )
 
     @field_validator("bootstrap_servers")
     @classmethod

@@ -19,7 +19,7 @@ from infra.settings import Settings, environment_of
 from schemas.errors import RunError
 
 _PR_SET_PDEATHSIG = 1
-_PERMANENT = (2, 4)  # exit codes of wrong settings, and of what refuses us for good: endpoint, cluster, checkpoint
+_PERMANENT = (2, 4, 5)  # exit codes of wrong settings, of what refuses us for good, and of too many dead letters
 PARENT = "SEDI_SUPERVISOR_PID"
 NEWS = "SEDI_NEWS_FILE"
 """Names the file that a child writes its own lines to, which are not those of the libraries it uses."""
@@ -65,11 +65,12 @@ class Supervisor:
     def revive(self, name: str) -> bool:
         """Start a child again that ended with an error, with a growing pause; True when it did.
 
-        Raises RunError, with the end of its log, when it has failed too often.
+        Not one that would end in the same way again. Raises RunError, with the end of its log, when it has failed too
+        often.
         """
         child = self.children[name]
         code = child.process.poll()
-        if code in (None, 0) or child.stopping:
+        if code in (None, 0, *_PERMANENT) or child.stopping:
             return False
         if child.restarts >= self.max_restarts:
             raise RunError(

@@ -9,6 +9,7 @@
     │   ├── ClusterRefused      it answers, and refuses us: login, certificate, protocol, rights
     │   └── TopicMismatch       a topic on the cluster is not as declared
     ├── RunError                the run's log does not hold what the caller needs
+    ├── TooManyDeadLetters      so many records cannot be evaluated that the fault is not in single ones
     ├── BackendError            an LLM endpoint failed
     └── TrainerError            the model, its data or its checkpoint cannot be used
         ├── UntrustedCheckpoint not sealed by this installation, and loading one runs code that it holds
@@ -61,6 +62,12 @@ class TopicMismatch(BrokerError):
 
 class RunError(SediError):
     """The run's log does not hold what is asked for."""
+
+
+class TooManyDeadLetters(SediError):
+    """So many records of a topic cannot be evaluated that the fault is in a program, and not in single records."""
+
+    permanent = True
 
 
 class BackendError(SediError):

@@ -20,7 +20,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from infra.visible import visible, visible_logs
-from schemas.errors import BrokerError, ConfigurationError, SediError, TopicMismatch
+from schemas.errors import BrokerError, ConfigurationError, SediError, TooManyDeadLetters, TopicMismatch
 from sedi import (
     archive,
     broker,
@@ -145,6 +145,8 @@ def exit_code_of(error: SediError) -> ExitCode:
     """The exit code that an error is reported by."""
     if isinstance(error, ConfigurationError):
         return ExitCode.USAGE
+    if isinstance(error, TooManyDeadLetters):
+        return ExitCode.DEAD_LETTERS
     if error.permanent:
         return ExitCode.REFUSED
     if isinstance(error, BrokerError) and not isinstance(error, TopicMismatch):

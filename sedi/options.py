@@ -31,13 +31,14 @@ class ExitCode(IntEnum):
     USAGE = 2
     UNREACHABLE = 3
     REFUSED = 4
+    DEAD_LETTERS = 5
     INTERRUPTED = 130
 
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 failed or found a problem, 2 wrong usage or settings, 3 cluster not reachable, "
     "4 refused for good: by the endpoint (key, model, URL, credit), by the cluster (password, certificate, rights), "
-    "or a checkpoint that is not trusted, 130 interrupted."
+    "or a checkpoint that is not trusted, 5 too many dead letters, 130 interrupted."
 )
 
 Run = Annotated[str, typer.Option("--run", envvar="SEDI_RUN", callback=check_run_name, help="Name of the run.")]

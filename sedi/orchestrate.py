@@ -183,9 +183,10 @@ class Orchestra:
         self._end_generator(watch)
         decided = self._wait(
             watch, lambda: "ending: waiting for the filter to decide on what is written",
-            lambda status: status.filter_lag == 0, _FILTER_S if hurry else _DRAIN_S,
+            lambda status: status.filter_lag == 0 or self._supervisor.refused("worker"),
+            _FILTER_S if hurry else _DRAIN_S,
         )  # fmt: skip
-        if not decided:
+        if not decided or self._supervisor.refused("worker"):
             self._say("The filter decides on the rest at the next start; nothing is lost")
         self._tell_log(RunStopped(reason=reason))
         if trains:

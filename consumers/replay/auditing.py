@@ -220,7 +220,7 @@ class Auditor:
         checked["kept"] += len(rows)
         if record is None:
             return _recorded(self.configured.policy, offset, None, None, told, rows)
-        verdict = decider.nothing(self.state, offset)
+        verdict = decider.empty_verdict(self.state, offset)
         if event is not None:
             checked["instructions"] += len(event.instructions)
             checked["rejected"] += len(event.instructions) - len(rows)

@@ -214,7 +214,7 @@ class _Comparison:
 
     def _decide(self, record: Record, told: Record, rows: list[Record]) -> None:
         state, event, word = self._state, record.event, told.event
-        verdict = decider.nothing(state, record.offset)
+        verdict = decider.empty_verdict(state, record.offset)
         if isinstance(event, InstructionsGenerated) and isinstance(word, InstructionsRejected) and word.generation_id:
             fresh = state.lanes.fresh(event.lane, event.number)
             try:

@@ -124,7 +124,7 @@ def decide(state: FilterState, offset: int, generation_id: str, event: Instructi
             "Was it written by another program?"
         )
     if not state.lanes.fresh(event.lane, event.number):
-        return nothing(state, offset, generation_id)
+        return empty_verdict(state, offset, generation_id)
     if state.model is None:
         raise ValueError("The state has no classifier yet; give it one with use_classifier before deciding.")
     kept: list[InstructionKept] = []
@@ -166,7 +166,7 @@ def decide(state: FilterState, offset: int, generation_id: str, event: Instructi
     return Verdict(decision, _told(state, decision, rejections))
 
 
-def nothing(state: FilterState, offset: int, generation_id: str = "") -> Verdict:
+def empty_verdict(state: FilterState, offset: int, generation_id: str = "") -> Verdict:
     """The decision on a record that gives nothing to decide: unreadable, or a generation already decided."""
     decision = Decision(offset=offset, generation_id=generation_id)
     return Verdict(decision, _told(state, decision, ()))

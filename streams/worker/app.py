@@ -23,13 +23,15 @@ from typing import Any
 import faust
 
 from infra.connection import MAX_RECORD_BYTES, ssl_context
+from infra.dead_letters import not_put_back
 from infra.log import LogReader
 from infra.record import Record
 from infra.run import read_run
 from infra.settings import Settings
 from schemas.events import RunConfigured
-from schemas.topics import topic_name
-from streams.worker.cursor import Cursor
+from schemas.topics import dead_letter_name, topic_name
+from streams.worker.cursor import Cursor, Fetch
+from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.feedback import Feedback, Judged, Seeds
 from streams.worker.filter import Filter
 from streams.worker.outlet import Outlet
@@ -72,7 +74,7 @@ class Worker:
 def build(settings: Settings, run: str, configured: RunConfigured) -> Worker:
     """Wire the app of a run. Nothing is started."""
     app = _app(settings, run)
-    outlet = Outlet(app, run, "worker")
+    outlet = Outlet(app, run, "worker", DeadLetterLimit(settings.dead_letters_in_a_row, settings.dead_letter_share))
     kept, scores, seeds_table = (_table(app, name) for name in ("kept", "scores", "seeds"))
     log = _Log(settings, run)
     filter_ = Filter(configured, outlet, kept, scores)
@@ -88,7 +90,7 @@ def build(settings: Settings, run: str, configured: RunConfigured) -> Worker:
         cursors["judged"] = Cursor("judged", log.fetch, judged.apply)
         feedback.judged = judged, cursors["judged"]
     worker = Worker(app, filter_, seeds, cursors)
-    _recovery(worker, settings, run, log, kept)
+    _recovery(worker, settings, run, log, kept, outlet)
     return worker
 
 
@@ -156,9 +158,14 @@ def _agents(app: faust.App, run: str, cursors: dict[str, Cursor]) -> None:
         app.agent(topic, name=f"sedi.{short}", concurrency=1)(deliver)
 
 
-def _recovery(worker: Worker, settings: Settings, run: str, log: "_Log", kept: Any) -> None:
+def _recovery(worker: Worker, settings: Settings, run: str, log: "_Log", kept: Any, outlet: Outlet) -> None:
     app, cursors = worker.app, worker.cursors
     seen: dict[str, int] = {}
+    dead: dict[str, set[int]] = {}
+
+    async def start(topic: str, applied: int) -> None:
+        outlet.dead_letters(topic).recover(dead[topic], applied)
+        await cursors[topic].start(applied)
 
     @app.on_partitions_revoked.connect  # type: ignore[arg-type]
     async def stop(app: faust.App, revoked: Any, **_: Any) -> None:
@@ -178,16 +185,18 @@ def _recovery(worker: Worker, settings: Settings, run: str, log: "_Log", kept: A
             # off the event loop: a big table must not keep the heartbeats from going out
             await asyncio.to_thread(worker.filter.recover, classifiers)
             await worker.filter.refit()
-            await cursors["seed-commands"].start(worker.seeds.pool.commands_offset)
+            for topic in cursors:
+                dead[topic] = await _dead_letters(log.fetch, topic)
+            await start("seed-commands", worker.seeds.pool.commands_offset)
             await cursors["seed-commands"].catch_up()
+            if "judged" in cursors:
+                await start("judged", cursors["judged"].applied)
+            await start("generated", worker.filter.state.applied)
+            await start("training-log", worker.seeds.pool.training_offset)
         except Exception as error:  # noqa: BLE001 - a worker that cannot recover must not decide
             logger.error("recovery failed: %r", error)
             await app.crash(error)
             return
-        if "judged" in cursors:
-            await cursors["judged"].start(cursors["judged"].applied)
-        await cursors["generated"].start(worker.filter.state.applied)
-        await cursors["training-log"].start(worker.seeds.pool.training_offset)
         logger.info("active from offset %d of generated", worker.filter.state.applied + 1)
 
     @app.on_before_shutdown.connect  # type: ignore[arg-type]
@@ -207,6 +216,14 @@ def _recovery(worker: Worker, settings: Settings, run: str, log: "_Log", kept: A
         except Exception as error:  # noqa: BLE001 - as in the agents
             logger.error("catching up failed: %r", error)
             await app.crash(error)
+
+
+async def _dead_letters(fetch: Fetch, topic: str) -> set[int]:
+    """The offsets of a topic's records that are among the dead letters and were not put back."""
+    found: list[Record] = []
+    while records := await fetch(dead_letter_name(topic), found[-1].offset + 1 if found else 0, None):
+        found += records
+    return {offset for _, offset in not_put_back(found)}
 
 
 def _record(topic: str, message: Any) -> Record:

@@ -47,7 +47,7 @@ class Seeds:
 
     async def apply(self, record: Record) -> None:
         """Apply one record of `seed-commands`. After a start the whole topic comes again, unreadable ones too."""
-        if await self._outlet.judge(record, ReplaceSeeds, self._apply):
+        if await self._outlet.evaluate_or_dead_letter(record, ReplaceSeeds, self._apply):
             self.show()
         self.pool.commands_offset = record.offset
 
@@ -79,7 +79,7 @@ class Judged:
 
     async def apply(self, record: Record) -> None:
         """Take in one record of `judged`."""
-        event = await self._outlet.judge(record, InstructionJudged, lambda _, event: event)
+        event = await self._outlet.evaluate_or_dead_letter(record, InstructionJudged, lambda _, event: event)
         self.judge.apply(event, record.offset)
 
 
@@ -106,7 +106,7 @@ class Feedback:
             await self.filter_cursor.catch_up(max(needed_offset(record.event), self.seeds.as_of_offset))
             if self.judged is not None:
                 await self.judged[1].catch_up()  # the scores there are by now; nothing waits for more
-        command = await self.outlet.judge(record, TrainingLogged, self._answer)
+        command = await self.outlet.evaluate_or_dead_letter(record, TrainingLogged, self._answer)
         if command is None:
             return
         window = ids.window_id(command.epoch, command.window)

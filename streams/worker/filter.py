@@ -52,9 +52,9 @@ class Filter:
         Called again after an error, it goes on where it was: what is remembered already is not decided again.
         """
         if record.offset > self.state.applied:
-            verdict = await self._outlet.judge(record, InstructionsGenerated, self._decide)
+            verdict = await self._outlet.evaluate_or_dead_letter(record, InstructionsGenerated, self._decide)
             if verdict is None:
-                verdict = decider.nothing(self.state, record.offset)
+                verdict = decider.empty_verdict(self.state, record.offset)
             await self._tell(verdict)
             self._remember(verdict.decision)
         await self.refit()

@@ -5,12 +5,12 @@ import re
 
 import faust
 
-from infra.refusals import Right, refusal
+from infra.refusals import Right, causes, refusal
 from infra.rights import require_groups
 from infra.run import read_run
 from infra.settings import Settings
 from infra.topics import check
-from schemas.errors import BrokerError
+from schemas.errors import BrokerError, TooManyDeadLetters
 from streams.worker.app import build
 from streams.worker.inspector import Inspector, inspect_beside, inspector_group
 
@@ -21,7 +21,8 @@ def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
     SIGINT and SIGTERM end it cleanly.
 
     Raises RunError when the run is not configured, TopicMismatch when its topics are not as declared, ClusterRefused
-    when the user lacks a right that a worker needs, BrokerError when the cluster does not answer.
+    when the user lacks a right that a worker needs, BrokerError when the cluster does not answer, TooManyDeadLetters
+    when it has stopped at those.
     """
     configured, _ = read_run(settings, run)
     check(settings, run, configured.policy.clusters)
@@ -36,18 +37,21 @@ def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
     try:
         service.execute_from_commandline()
     except SystemExit as end:
-        _raise_refusal(settings, worker.app.crash_reason)
+        _raise_permanent(settings, worker.app.crash_reason)
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except Exception as error:
-        _raise_refusal(settings, error)
+        _raise_permanent(settings, error)
         raise BrokerError(f"The worker of run {run!r} stopped: {error!r}. Nothing is lost; start it again.") from error
     return 0
 
 
-def _raise_refusal(settings: Settings, reason: BaseException | None) -> None:
-    """Raise ClusterRefused if that is what ended the worker: started again, it would end in the same way."""
+def _raise_permanent(settings: Settings, reason: BaseException | None) -> None:
+    """Raise ClusterRefused or TooManyDeadLetters if that ended the worker: started again, it would end so again."""
     if reason is None:
         return
+    for cause in causes(reason):
+        if isinstance(cause, TooManyDeadLetters):
+            raise cause
     making = re.search(r"Cannot create topic: ([\w.\-]+)", str(reason))
     refused = refusal(settings, reason, Right("Create", "topic", making[1]) if making else Right("Write"))
     if refused is not None:

@@ -18,6 +18,7 @@ from schemas.errors import MalformedEvent
 from schemas.events import Event
 from schemas.registry import spec_of
 from schemas.topics import dead_letter_name, topic_name
+from streams.worker.dead_letter_limit import DeadLetterCount, DeadLetterLimit
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +40,14 @@ class Outgoing:
 class Outlet:
     """Writes events of one run; `write` returns their offsets once the cluster has confirmed all of them."""
 
-    def __init__(self, app: faust.App, run: str, component: str) -> None:
+    def __init__(self, app: faust.App, run: str, component: str, limit: DeadLetterLimit) -> None:
         self._app = app
         self._run = run
         self._source = f"/sedi/{run}/{component}"
         self._correlation = ids.run_id(run)
         self._topics: dict[str, Any] = {}
+        self._limit = limit
+        self._counts: dict[str, DeadLetterCount] = {}
 
     async def write(self, outgoing: Iterable[Outgoing]) -> list[int]:
         """Write events in order; records of one partition keep that order. Raises when one is not confirmed."""
@@ -56,11 +59,12 @@ class Outlet:
             pending.append(await self._send(name, item.partition, key, value, headers))
         return [int(message.offset) for message in await asyncio.gather(*pending)]
 
-    async def judge(self, record: Record, kind: type[E], rule: Callable[[Record, E], R]) -> R | None:
+    async def evaluate_or_dead_letter(self, record: Record, kind: type[E], rule: Callable[[Record, E], R]) -> R | None:
         """What `rule` makes of a record that should hold a `kind`; None after it went to the dead letters.
 
         A record that does not decode, holds something else, or that the rule fails on is wrong in itself: it would
-        fail again every time, so it must not stop the agent.
+        fail again every time, so it must not stop the agent. Raises TooManyDeadLetters, and leaves the record where it
+        is, when there are more of those on its topic than the limit allows.
         """
         if record.error is not None:
             await self._dead_letter(record, record.error)
@@ -76,8 +80,13 @@ class Outlet:
             await self._dead_letter(record, error)
             return None
 
+    def dead_letters(self, topic: str) -> DeadLetterCount:
+        """The count of a topic's dead letters."""
+        return self._counts.setdefault(topic, DeadLetterCount(self._run, topic, self._limit))
+
     async def _dead_letter(self, record: Record, error: Exception) -> None:
         """Put an unreadable record on its dead-letter topic as it was; one that cannot be written so is only named."""
+        self.dead_letters(record.topic).add(record.offset, error)
         headers = dead_letter_headers(record.topic, record.partition, record.offset, f"{type(error).__name__}: {error}")
         name = dead_letter_name(topic_name(self._run, record.topic))
         logger.warning("%s offset %d goes to the dead letters: %s", record.topic, record.offset, error)

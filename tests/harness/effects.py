@@ -176,7 +176,7 @@ def _verdict(state: FilterState, record: Record) -> Verdict:
             return decider.decide(state, record.offset, record.id, record.event)
         except decider.MalformedEvent:
             pass
-    return decider.nothing(state, record.offset)
+    return decider.empty_verdict(state, record.offset)
 
 
 def _first_commands(source: Source) -> list[tuple[int, ReplaceSeeds]]:

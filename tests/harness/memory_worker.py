@@ -194,9 +194,9 @@ class Delivery:
 class Process:
     """One worker process on the log and the changelogs. Its methods raise what ended it, if something did."""
 
-    def __init__(self, log: MemoryLog, changelogs: Changelogs, at: At) -> None:
+    def __init__(self, log: MemoryLog, changelogs: Changelogs, at: At, settings: Settings) -> None:
         self.dead = False
-        self.settings = Settings()
+        self.settings = settings
         self.producer = Producer(log, self.at)
         self.app = MemoryApp(log.run, self.producer, self.at)
         self._at = at

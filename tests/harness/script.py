@@ -3,7 +3,7 @@
 Points to die at: "before X", "after X" for a write to the topic X (in between, it is on the log and not confirmed), "in
 a write, before X" when other records of the same write were sent before, "before table X" and "after table X" when a
 table is set, whose changelog does not have it yet, "before reading X" when the log is read to fill a gap or to recover,
-and "in recovery".
+"in recovery", and BETWEEN, after one record and before the next, which needs no naming: `CRASH()`.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from typing import Literal
 
 from streams.worker.app import CATCH_UP_S
 from tests.harness.memory_worker import Crash, Outage
+
+BETWEEN = "between records"
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class CRASH:
     passed   the committed offset is that of the end: nothing is delivered again
     """
 
-    at: str
+    at: str = BETWEEN
     hit: int = 1
     lost: int = 0
     spare: Literal["none", "all", "even"] = "none"

@@ -19,6 +19,7 @@ import msgspec
 
 from consumers.replay import audit
 from infra.record import Record
+from infra.settings import Settings
 from schemas.events import (
     Classifier,
     RunConfigured,
@@ -32,6 +33,7 @@ from tests.harness.effects import on_log, seed_entries, undisturbed
 from tests.harness.memory_log import Clock, MemoryLog
 from tests.harness.memory_worker import Changelogs, Crash, Outage, Process
 from tests.harness.script import (
+    BETWEEN,
     CRASH,
     DUPLICATE,
     LATE,
@@ -56,10 +58,16 @@ DELIVERED = ("generated", "training-log", "seed-commands")
 
 @dataclass
 class Stream:
-    """One run. After `play`, `log` is what is on the log, and `active` the process that has the partitions."""
+    """One run. After `play`, `log` is what is on the log, and `active` the process that has the partitions.
+
+    died      points that a process died at, in order
+    reached   points that the script's processes came to, in order, until the end of the script
+    """
 
     configured: RunConfigured
+    settings: Settings = field(default_factory=Settings)
     died: list[str] = field(default_factory=list)
+    reached: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         policy = self.configured.policy
@@ -74,7 +82,7 @@ class Stream:
         self._died_of: CRASH
         self._committed = dict.fromkeys(DELIVERED, 0)
         self._causes = Causes(self.configured, self.log)
-        self._skip = self._meanwhile = False
+        self._skip = self._meanwhile = self._ending = False
         self._late: list[Record] = []
         self._waiting_for = 0
         self._commands_delivered = 0
@@ -87,8 +95,12 @@ class Stream:
         return self
 
     async def _play(self, script: tuple[Item, ...]) -> None:
+        ahead = 0  # deaths at the head of a script may be those of the first start
+        while ahead < len(script) and isinstance(death := script[ahead], CRASH) and death.at != BETWEEN:
+            await self._item(death)
+            ahead += 1
         await self._take_over(None)
-        for item in script:
+        for item in script[ahead:]:
             await self._item(item)
         await self._finish()
 
@@ -105,6 +117,10 @@ class Stream:
                 self._causes.judge(item)
             case Garbage(topic):
                 await self._arrive(self.log.append(topic, 0, b"some key", b"not an event", [("from", b"elsewhere")]))
+            case CRASH(at) if at == BETWEEN:
+                self._died_of = item
+                self.active.dead = True
+                await self._died(self.active)
             case CRASH():
                 self._armed.append((item, [item.hit]))
             case PAUSE(seconds):
@@ -188,6 +204,8 @@ class Stream:
     # -- processes ---------------------------------------------------------------------------------------------------
 
     def _at(self, point: str) -> None:
+        if not self._ending:
+            self.reached.append(point)
         for armed in self._armed:
             crash, left = armed
             if crash.at == point:
@@ -198,7 +216,7 @@ class Stream:
                     raise crash.error(point)
 
     def _new(self) -> Process:
-        return Process(self.log, self.changelogs, self._at)
+        return Process(self.log, self.changelogs, self._at, self.settings)
 
     async def _take_over(self, process: Process | None) -> None:
         """A process gets the partitions: this one, or a new one; and the next one if it dies of that."""
@@ -263,7 +281,7 @@ class Stream:
 
     async def _finish(self) -> None:
         """Give the worker time to end what it has; then let it be killed once more, and its heir mend the tables."""
-        self._skip, self._waiting_for = False, 0
+        self._skip, self._waiting_for, self._ending = False, 0, True
         await self._pass_time(20 * CATCH_UP_S)
         self._armed.clear()
         if self.zombie is not None:

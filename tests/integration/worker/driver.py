@@ -163,7 +163,7 @@ def undisturbed(rig: Rig, through: int | None = None) -> tuple[FilterState, dict
         if isinstance(record.event, InstructionsGenerated):
             verdict = decider.decide(state, record.offset, record.id, record.event)
         else:
-            verdict = decider.nothing(state, record.offset)
+            verdict = decider.empty_verdict(state, record.offset)
         for row in verdict.decision.kept:
             kept[row.id] = msgspec.json.encode(row)
         rejected[ids.verdict_id(record.offset)] = msgspec.json.encode(verdict.rejected)

@@ -96,7 +96,7 @@ class Fold:
 
     def take(self, event: InstructionsGenerated | None) -> None:
         if event is None:
-            verdict = decider.nothing(self.state, self.state.applied + 1)
+            verdict = decider.empty_verdict(self.state, self.state.applied + 1)
             decider.evolve(self.state, verdict.decision)
         else:
             verdict = decided(self.state, event)

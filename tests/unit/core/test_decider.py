@@ -225,7 +225,7 @@ def test_self_instruct_mode_compares_at_0_7_with_seeds_too_and_has_one_cluster()
 def test_kept_rows_carry_their_text_their_place_on_the_log_and_their_classifier() -> None:
     state = fresh_state(policy_for(batch_size=4))
     task = Instruction(instruction="Translate this sentence to French", input="Good day", output="Bonjour")
-    decider.evolve(state, decider.nothing(state, 0).decision)
+    decider.evolve(state, decider.empty_verdict(state, 0).decision)
     (row,) = decided(state, generation(5, ["Draw it", task])).decision.kept
     assert (row.instruction, row.input, row.output) == (task.instruction, task.input, task.output)
     assert (row.id, row.generation_id) == (row_id(5, 1), ids.generation_id("g0", 5))
@@ -273,7 +273,7 @@ def test_lanes_number_their_generations_by_themselves() -> None:
 def test_a_generation_that_could_not_be_read_in_its_turn_is_decided_when_it_comes_again_once() -> None:
     state = fresh_state()
     decided(state, generation(0, ["Name three kinds of sweet fruit"]))
-    decider.evolve(state, decider.nothing(state, 1).decision)  # number 1, unreadable
+    decider.evolve(state, decider.empty_verdict(state, 1).decision)  # number 1, unreadable
     decided(state, generation(2, ["List five rivers of Europe"]))
 
     again = generation(1, ["Explain why leaves turn red in autumn"])
@@ -285,7 +285,7 @@ def test_a_generation_that_could_not_be_read_in_its_turn_is_decided_when_it_come
 def test_an_unreadable_record_gets_a_decision_that_generates_nothing() -> None:
     state = fresh_state()
     decided(state, generation(0, ["Name three kinds of sweet fruit"]))
-    verdict = decider.nothing(state, 1)
+    verdict = decider.empty_verdict(state, 1)
     assert verdict.decision == Decision(offset=1)
     assert (verdict.rejected.generation_id, verdict.rejected.generated_offset) == ("", 1)
     assert (verdict.rejected.generated_total, verdict.rejected.kept_total) == (1, 1)
@@ -477,7 +477,7 @@ def test_a_log_decided_with_crashes_is_decided_as_in_one_go(
                 decider.use_classifier(state, due)
             offset = state.applied + 1
             if event is None:
-                verdict = decider.nothing(state, offset)
+                verdict = decider.empty_verdict(state, offset)
             else:
                 verdict = decider.decide(state, offset, ids.generation_id(event.lane, event.number), event)
             assert verdict == whole.verdicts[offset]

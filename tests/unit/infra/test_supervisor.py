@@ -20,6 +20,8 @@ def tell(line):
     write_news(line)
 signal.signal(signal.SIGTERM, lambda *_: tell("stopping") or sys.exit(0) if "polite" in sys.argv else None)
 tell("step 1")
+if sys.argv[1].isdigit():
+    sys.exit(int(sys.argv[1]))
 sys.stderr.write("\\rWriting model shards: 100%|##########| 1/1 [00:00<00:00]\\n")
 sys.stderr.flush()
 time.sleep(60)
@@ -74,6 +76,18 @@ def test_a_child_that_was_asked_to_stop_and_does_not_is_ended_by_force(superviso
     supervisor.kill_now()
     assert supervisor.children["trainer"].process.wait(10) == -signal.SIGKILL
     assert not supervisor.revive("trainer")
+
+
+@pytest.mark.parametrize(("code", "again"), [(1, True), (2, False), (4, False), (5, False)])
+def test_a_child_that_would_end_in_the_same_way_is_not_started_again(
+    supervisor: Supervisor, code: int, again: bool
+) -> None:
+    supervisor.start("worker", [str(code)])
+    assert supervisor.children["worker"].process.wait(20) == code
+    supervisor.children["worker"].started -= 2  # the pause before a restart is over
+
+    assert supervisor.refused("worker") is not again
+    assert supervisor.revive("worker") is again
 
 
 def test_a_process_without_a_supervisor_has_nowhere_to_put_its_news(monkeypatch: pytest.MonkeyPatch) -> None:

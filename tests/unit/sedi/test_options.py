@@ -17,6 +17,7 @@ from schemas.errors import (
     MalformedEvent,
     RunError,
     SediError,
+    TooManyDeadLetters,
     TopicMismatch,
     TrainerError,
     UntrustedCheckpoint,
@@ -49,6 +50,7 @@ COMMANDS = (
         (EndpointRefused("x"), ExitCode.REFUSED),
         (TrainerError("x"), ExitCode.FAILED),
         (UntrustedCheckpoint("x"), ExitCode.REFUSED),
+        (TooManyDeadLetters("x"), ExitCode.DEAD_LETTERS),
     ],
 )
 def test_each_error_has_its_exit_code(error: SediError, code: ExitCode) -> None:

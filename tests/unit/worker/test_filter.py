@@ -29,6 +29,7 @@ from streams.core import decider
 from streams.core.clusters import marks_passed
 from streams.core.decider import Decision
 from streams.core.scores import SeedScore
+from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.filter import Filter
 from streams.worker.outlet import Outlet
 from tests.unit.core.conftest import configured, first_classifier, generation, in_one_go, own_seeds
@@ -70,7 +71,7 @@ class MemoryOutlet(Outlet):
     """The outlet, with the cluster in memory."""
 
     def __init__(self, fuse: Fuse) -> None:
-        super().__init__(None, RUN.run, "worker")
+        super().__init__(None, RUN.run, "worker", DeadLetterLimit(in_a_row=20, share=0.1))
         self.sent: list[Sent] = []
         self.fuse = fuse
 

@@ -6,7 +6,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from infra import embeddings
-from schemas.events import ClassifierFitted, ReplaceSeeds, RunConfigured
+from infra.dead_letters import not_put_back
+from infra.settings import Settings
+from schemas.errors import TooManyDeadLetters
+from schemas.events import ClassifierFitted, InstructionsRejected, ReplaceSeeds, RunConfigured
 from schemas.policy import policy_for, policy_with
 from tests.harness.embedder import Letters
 from tests.harness.memory_worker import Outage
@@ -235,6 +238,45 @@ def test_a_worker_that_dies_beside_a_judge_answers_from_the_same_scores(at: str)
     assert played.log.records("judged.dlq")
 
 
+# -- too many dead letters -----------------------------------------------------------------------------------------
+
+
+STRICT = Settings(dead_letters_in_a_row=3)
+
+
+def bad(topic: str) -> tuple[Item, ...]:
+    """A record that cannot be read; nobody delivers `judged`, which is read when the timer fires."""
+    return (SKIP(), Garbage(topic), PAUSE()) if topic == "judged" else (Garbage(topic),)
+
+
+@pytest.mark.parametrize("topic", ["generated", "training-log", "seed-commands", "judged"])
+@pytest.mark.parametrize("death", ["before {}.dlq", "after {}.dlq", "in recovery", "before reading {}.dlq"])
+@pytest.mark.parametrize("lost", [0, 9])
+def test_a_worker_stops_at_one_dead_letter_too_many_however_often_it_died_before(
+    topic: str, death: str, lost: int
+) -> None:
+    """In every topic that it reads; and it leaves that record where it is."""
+    deaths = CRASH("after rejected", lost=2), CRASH(death.format(topic))
+    between = CRASH(f"after {topic}.dlq", lost=lost)
+    played = Stream(JUDGED_RUN, STRICT)
+    with pytest.raises(TooManyDeadLetters, match=rf"of {topic} they would be 4 in a row"):
+        played.play(*TRAINED, *deaths, tasks(14), *bad(topic) * 2, between, *bad(topic), *bad(topic), PAUSE())
+    assert len(played.died) == 3
+    letters = not_put_back(played.log.records(f"{topic}.dlq"))
+    first = min(offset for _, offset in letters)
+    assert letters == {(0, first), (0, first + 1), (0, first + 2)}
+    if topic == "generated":
+        told = [r.event for r in played.log.records("rejected") if isinstance(r.event, InstructionsRejected)]
+        assert {event.generated_offset for event in told} == set(range(first + 3))
+
+
+def test_good_records_in_between_begin_the_row_anew() -> None:
+    garbage = (Garbage(),) * 3
+    script = (*BEGINNING, *garbage, tasks(14), CRASH("after rejected"), *garbage, tasks(18), *garbage)
+    played = Stream(RUN, STRICT).play(*script).as_undisturbed()
+    assert len(not_put_back(played.log.records("generated.dlq"))) == 9
+
+
 # -- any script ----------------------------------------------------------------------------------------------------
 
 
@@ -291,4 +333,4 @@ KEPT_TWICE: list[Item] = [
 @given(st.lists(st.one_of(RECORDS, RECORDS, TROUBLE), max_size=30), st.sampled_from([RUN, JUDGED_RUN]))
 @example(KEPT_TWICE, JUDGED_RUN)
 def test_whatever_happens_the_log_and_the_tables_are_as_if_nothing_had(script: list[Item], run: RunConfigured) -> None:
-    Stream(run).play(*script).as_undisturbed()
+    Stream(run, Settings(dead_letters_in_a_row=100)).play(*script).as_undisturbed()
