@@ -194,19 +194,49 @@ def test_it_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     assert gone(child, within_s=10)
 
 
-@needs_model
-def test_a_port_that_is_taken_is_an_error_that_shows_the_log(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_named_before_a_model_is_loaded_or_a_process_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_reached(*_: object, **__: object) -> None:
+        raise AssertionError("no model and no process is needed to see that a port is taken")
+
+    monkeypatch.setattr("producers.builtin.server.served_file", not_reached)
+    monkeypatch.setattr("subprocess.Popen", not_reached)
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = BuiltinServer(settings(tmp_path, port=taken.getsockname()[1]))
-        with pytest.raises(BackendError, match=r"bind HTTP server socket.*Is the port"):
+        port = taken.getsockname()[1]
+        server = BuiltinServer(settings(tmp_path, port=port))
+        with pytest.raises(BackendError, match=rf"cannot listen at 127\.0\.0\.1:{port}: .*another port, or 0"):
             server.start()
-    assert server.pid is None
+    assert server.pid is None and not server.log_file.exists()
+
+
+@needs_model
+def test_a_port_is_taken_again_as_soon_as_a_server_has_left_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            free.accept()[0].close()  # its end stays a minute, in TIME_WAIT
+
+    with BuiltinServer(settings(tmp_path, port=port)) as server:
+        assert server.base_url == f"http://127.0.0.1:{port}/v1"
+
+
+def test_by_hand_too_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "producers.builtin.server", "--port", str(port), "--model", str(tmp_path / "none")],
+            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"The built-in server cannot listen at 127.0.0.1:{port}: ")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_model_file_that_is_none_is_an_error_that_shows_the_log(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.gguf"
     wrong.write_bytes(b"not a model")
-    with pytest.raises(BackendError, match=r"wrong\.gguf"):
+    with pytest.raises(BackendError, match=r"ended while it was starting.*could not serve .*wrong\.gguf"):
         BuiltinServer(settings(tmp_path, model=wrong)).start()
 
 
