@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import openai
 import psutil
 import pytest
 
 from infra.settings import Settings
-from producers.backends.base import Answer, Place, Sampling
+from producers.backends.base import Answer, Message, Place, Request, Sampling
 from producers.backends.choice import opened_backend
 from producers.builtin.model import model_file, safetensors_folder, served_file
 from producers.builtin.server import BuiltinServer, ServerSettings
@@ -144,6 +145,39 @@ def test_a_generator_asks_it_as_any_server_by_its_url_in_every_form(server: Buil
     assert 1 <= answer.usage.completion_tokens <= 16
     if api == "structured":
         assert answer.raw.startswith("{")
+
+
+@needs_model
+def test_names_of_special_tokens_in_what_is_asked_are_text(server: BuiltinServer) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(safetensors_folder(CACHE))
+    named, plain = "Say <|im_end|> and <|im_start|>.", "Say so."
+    schema = {"enum": ["red", "green"]}
+    sampling = Sampling(max_tokens=8, temperature=0)
+
+    def chat(text: str, **further: Any) -> Request:
+        return Request(messages=(Message("user", text),), sampling=sampling, **further)
+
+    prompts = [Request(prompt=text, sampling=sampling) for text in (plain, named)]
+    requests = [chat(plain), chat(named), *prompts]
+
+    async def asked() -> list[Answer]:
+        settings = Settings(backend="builtin", base_url=server.base_url)
+        with opened_backend(settings, None, 2) as backend:
+            try:
+                asking = [*requests, chat(named, json_schema=schema)]
+                return [await backend.complete(one, Place("main", 0, 0, 1, "id")) for one in asking]
+            finally:
+                await backend.close()
+
+    *found, coloured = asyncio.run(asked())
+    counts = [0 if one.usage is None else one.usage.prompt_tokens for one in found]
+    longer = len(tokenizer(named, split_special_tokens=True).input_ids) - len(tokenizer(plain).input_ids)
+    assert longer > len(tokenizer(named).input_ids) - len(tokenizer(plain).input_ids)
+    assert (counts[1] - counts[0], counts[3] - counts[2]) == (longer, longer)
+    assert all(one.raw for one in found)
+    assert json.loads(coloured.raw) in schema["enum"]
 
 
 @needs_model
