@@ -27,9 +27,10 @@ class BuiltinBackend(OpenAIBackend):
             whole = "\n".join(texts)
             if await self._tokens(whole, special=True) == await self._tokens(whole, special=False):
                 return await super()._send(request)
-            tokens = await (
-                self._tokens(texts[0], special=False) if request.prompt is not None else self._chat(request)
-            )
+            if request.prompt is not None:
+                tokens = await self._tokens(request.prompt, special=False, begins=True)
+            else:
+                tokens = await self._chat(request)
         except openai.NotFoundError:
             return await super()._send(request)
         options: dict[str, Any] = dict(request.sampling.given())
@@ -46,13 +47,15 @@ class BuiltinBackend(OpenAIBackend):
         tokens: list[int] = []
         at = 0
         for found in _STAND_IN.finditer(template):
-            tokens += await self._tokens(template[at : found.start()], special=True)
+            tokens += await self._tokens(template[at : found.start()], special=True, begins=at == 0)
             tokens += await self._tokens(request.messages[ord(found[0]) - _FIRST].content, special=False)
             at = found.end()
         return tokens + await self._tokens(template[at:], special=True)
 
-    async def _tokens(self, text: str, *, special: bool) -> list[int]:
-        found: list[int] = (await self._post("/tokenize", {"content": text, "parse_special": special}))["tokens"]
+    async def _tokens(self, text: str, *, special: bool, begins: bool = False) -> list[int]:
+        """`special`: names are tokens; `begins`: with the token, if any, that a prompt of this model begins with."""
+        body = {"content": text, "parse_special": special, "add_special": begins}
+        found: list[int] = (await self._post("/tokenize", body))["tokens"]
         return found
 
     async def _post(self, path: str, body: dict[str, Any]) -> Any:
