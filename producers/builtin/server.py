@@ -20,6 +20,7 @@ import selectors
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -165,6 +166,8 @@ class BuiltinServer:
         if line is None:
             raise self._failed(f"did not start within {self._settings.start_timeout_s:g} s")
         if not line.startswith("http://"):
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(self._settings.stop_timeout_s)  # it closes the pipe before its last words
             raise self._failed("ended while it was starting")
         return line
 
