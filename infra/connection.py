@@ -50,15 +50,65 @@ def ssl_context(settings: Settings) -> ssl.SSLContext | None:
         return None
     try:
         context = ssl.create_default_context(cafile=_path(settings.tls_ca_file))
-        if settings.tls_cert_file is not None:
-            # Without a password OpenSSL would ask the terminal for one.
-            password = settings.tls_key_password.get_secret_value() if settings.tls_key_password else ""
-            context.load_cert_chain(settings.tls_cert_file, _path(settings.tls_key_file), password)
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(
-            f"The TLS files cannot be used: {error}. Check SEDI_TLS_CA_FILE and the others."
+            f"SEDI_TLS_CA_FILE ({settings.tls_ca_file}) cannot be used: {_reason(error)}. Name a file with the "
+            "certificate (PEM) of the authority that signed the cluster's."
         ) from error
+    show_certificate(context, settings)
     return context
+
+
+def show_certificate(context: ssl.SSLContext, settings: Settings) -> None:
+    """Let a context show the certificate that the settings name, if any. Raises ConfigurationError."""
+    certificate, key = settings.tls_cert_file, settings.tls_key_file
+    if certificate is None:
+        if key is not None:
+            raise ConfigurationError(
+                "SEDI_TLS_KEY_FILE is set and SEDI_TLS_CERT_FILE is not. Set both, or neither where the cluster wants "
+                "no certificate of its clients."
+            )
+        return
+    for name, file in (("SEDI_TLS_CERT_FILE", certificate), ("SEDI_TLS_KEY_FILE", key)):
+        try:
+            if file is not None:
+                file.read_bytes()
+        except OSError as error:
+            raise ConfigurationError(f"{name} ({file}) cannot be read: {_reason(error)}. Name a PEM file.") from error
+    # Without a password OpenSSL would ask the terminal for one; with a function we learn whether it wants one.
+    secret = settings.tls_key_password.get_secret_value() if settings.tls_key_password else ""
+    asked: list[bool] = []
+
+    def password() -> str:
+        asked.append(True)
+        return secret
+
+    try:
+        context.load_cert_chain(certificate, _path(key), password)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(_unusable(settings, error, encrypted=bool(asked))) from error
+
+
+def _unusable(settings: Settings, error: Exception, *, encrypted: bool) -> str:
+    """What is wrong with a client's certificate and key, which can be read."""
+    certificate, key = settings.tls_cert_file, settings.tls_key_file
+    where = f"SEDI_TLS_KEY_FILE ({key})" if key else f"SEDI_TLS_CERT_FILE ({certificate})"
+    if encrypted and not settings.tls_key_password:
+        return f"The key in {where} is encrypted. Set SEDI_TLS_KEY_PASSWORD to its password."
+    if encrypted:
+        return f"SEDI_TLS_KEY_PASSWORD is not the password of the key in {where}. Set the right one."
+    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        return f"The key in {where} is not that of the certificate {certificate}. Name the two that belong together."
+    if not key:
+        return f"{where} holds no certificate with its key (PEM): {_reason(error)}. Set SEDI_TLS_KEY_FILE too."
+    return (
+        f"SEDI_TLS_CERT_FILE ({certificate}) and SEDI_TLS_KEY_FILE ({key}) are not a certificate and its key, both "
+        f"PEM: {_reason(error)}. Name files that are."
+    )
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _path(path: Path | None) -> str | None:

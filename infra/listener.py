@@ -3,7 +3,7 @@
 A client that speaks plain text where TLS is spoken, or sends requests where a login is wanted, only sees its connection
 closed, as by a broker that restarts. So a cluster that closes connections is asked once more: a SaslHandshake is
 answered by every listener of a Kafka broker, in its own protocol, with the login mechanisms that it takes (none: it
-wants no login). Nothing secret is sent.
+wants no login). Nothing secret is sent; our certificate, if the settings name one, is shown as to the cluster itself.
 """
 
 import socket
@@ -12,7 +12,8 @@ import struct
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from infra.refusals import start
+from infra.connection import show_certificate
+from infra.refusals import start, wants_certificate
 from infra.settings import Settings
 from schemas.errors import BrokerError, ClusterRefused
 
@@ -23,10 +24,14 @@ _SASL_HANDSHAKE, _VERSION, _NUMBER = 17, 1, 1
 
 @dataclass(frozen=True)
 class Spoken:
-    """How a listener wants to be spoken to. `mechanisms` are those of its login, none where it wants no login."""
+    """How a listener wants to be spoken to. `mechanisms` are those of its login, none where it wants no login.
+
+    `certificate`: it wants to see a client's certificate first, and shows nothing more to who has none.
+    """
 
     tls: bool
     mechanisms: tuple[str, ...]
+    certificate: bool = False
 
     @property
     def protocol(self) -> str:
@@ -56,9 +61,17 @@ def mismatch(settings: Settings, host: str, port: int) -> ClusterRefused | None:
 
     Takes up to 2 s where nothing answers.
     """
-    found = spoken(host, port)
+    found = spoken(settings, host, port)
     if found is None or found.protocol == settings.security_protocol:
         return None
+    if found.certificate:
+        if settings.security_protocol.endswith("SSL"):
+            return None  # that its own connection was refused says so better
+        return ClusterRefused(
+            f"The Kafka cluster at {settings.bootstrap_servers} speaks TLS and wants a certificate of its clients, and "
+            f"SEDI_SECURITY_PROTOCOL is {settings.security_protocol}. Set SEDI_SECURITY_PROTOCOL to SSL (SASL_SSL if "
+            "it wants a login too), and SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE to a certificate that it takes."
+        )
     further = ""
     if found.mechanisms:
         taken = ", ".join(found.mechanisms)
@@ -71,26 +84,29 @@ def mismatch(settings: Settings, host: str, port: int) -> ClusterRefused | None:
     )
 
 
-def spoken(host: str, port: int, timeout_s: float = _ANSWER_S) -> Spoken | None:
+def spoken(settings: Settings, host: str, port: int, timeout_s: float = _ANSWER_S) -> Spoken | None:
     """What is spoken there, by trying; None when nothing answers as Kafka does. `timeout_s` is of each try."""
     for tls in (False, True):
         try:
             with (
                 socket.create_connection((host, port), timeout_s) as connection,
-                _unverified().wrap_socket(connection) if tls else nullcontext(connection) as talk,
+                _unverified(settings).wrap_socket(connection) if tls else nullcontext(connection) as talk,
             ):
                 talk.sendall(_request("PLAIN"))
                 return Spoken(tls, _mechanisms(_answer(talk)))
-        except (OSError, ValueError, struct.error):  # it does not speak this
-            continue
+        except (OSError, ValueError, struct.error) as error:  # it does not speak this
+            if tls and wants_certificate(error):
+                return Spoken(tls, (), certificate=True)
     return None
 
 
-def _unverified() -> ssl.SSLContext:
-    """To find out whether TLS is spoken at all; nothing is told to whoever is at the other end."""
+def _unverified(settings: Settings) -> ssl.SSLContext:
+    """To find out whether TLS is spoken at all."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    if settings.security_protocol.endswith("SSL"):
+        show_certificate(context, settings)
     return context
 
 

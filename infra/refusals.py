@@ -28,7 +28,9 @@ _RIGHTS = {
 }
 _UNTRUSTED = re.compile(r"certificate verify failed: (.*?)\.? \(_ssl", re.IGNORECASE)
 _CLIENT_CERTIFICATE = re.compile(
-    r"alert[ _](?:certificate[ _]required|bad[ _]certificate|unknown[ _]ca|certificate[ _]unknown)", re.IGNORECASE
+    r"alert[ _](?:unknown[ _]ca|(?:bad|unsupported)[ _]certificate"
+    r"|certificate[ _](?:required|unknown|expired|revoked))",
+    re.IGNORECASE,
 )
 
 
@@ -106,6 +108,11 @@ def who(settings: Settings) -> str:
     return "An anonymous user"
 
 
+def wants_certificate(error: BaseException) -> bool:
+    """Whether an error of TLS is that the other end wants a certificate of us, or another one than it was shown."""
+    return _CLIENT_CERTIFICATE.search(str(error)) is not None
+
+
 def causes(error: BaseException) -> Iterator[BaseException]:
     """An error and what it came from, outermost first."""
     seen: set[int] = set()
@@ -129,7 +136,7 @@ def _refusal(settings: Settings, error: BaseException, right: Right | None) -> C
         found = _mechanism(settings)
     elif untrusted := _UNTRUSTED.search(str(error)):
         found = _certificate(settings, untrusted[1])
-    elif _CLIENT_CERTIFICATE.search(str(error)):
+    elif wants_certificate(error):
         found = _own_certificate(settings)
     elif unauthorized := names & _RIGHTS.keys():
         found = lacks(settings, _lacking(_RIGHTS[min(unauthorized)], error, right))
@@ -171,12 +178,15 @@ def _certificate(settings: Settings, said: str) -> ClusterRefused:
 
 
 def _own_certificate(settings: Settings) -> ClusterRefused:
-    shown = (
-        f"does not take the certificate {settings.tls_cert_file}" if settings.tls_cert_file else "wants a certificate"
-    )
+    if settings.tls_cert_file is None:
+        return ClusterRefused(
+            f"The Kafka cluster at {settings.bootstrap_servers} wants a certificate of its clients. Set "
+            "SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE to one that its authority has signed, and its key."
+        )
     return ClusterRefused(
-        f"The Kafka cluster at {settings.bootstrap_servers} {shown}. Set SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE to "
-        "one that its authority has signed."
+        f"The Kafka cluster at {settings.bootstrap_servers} does not take the certificate {settings.tls_cert_file}. "
+        "Set SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE to one that its authority has signed and that is valid now, and "
+        "its key."
     )
 
 

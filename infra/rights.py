@@ -4,13 +4,17 @@ Faust's consumer waits for ever in silence when it may not join its group. The c
 group; one that does not know (an old one, or one without an authorizer of Kafka's) is believed to allow it.
 """
 
+import time
 from collections.abc import Iterable
+from typing import Any
 
-from kafka.errors import KafkaError
+from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, KafkaError
 
 from infra.admin import administrator
 from infra.refusals import Right, lacks, refusal
 from infra.settings import Settings
+
+_COORDINATOR_S = 30.0  # a new cluster makes the topic of its groups when it is first asked for one
 
 
 def require_groups(settings: Settings, groups: Iterable[str]) -> None:
@@ -20,7 +24,7 @@ def require_groups(settings: Settings, groups: Iterable[str]) -> None:
     with administrator(settings) as admin:
         for group in groups:
             try:
-                found = admin.describe_groups([group])[group]
+                found = _described(admin, group)
             except KafkaError as error:
                 refused = refusal(settings, error, Right("Read", "group", group))
                 if refused is not None:
@@ -29,3 +33,15 @@ def require_groups(settings: Settings, groups: Iterable[str]) -> None:
             operations = found.get("authorized_operations")
             if "AuthorizationFailed" in (found["error"] or "") or (operations and "READ" not in operations):
                 raise lacks(settings, Right("Read", "group", group))
+
+
+def _described(admin: Any, group: str) -> Any:
+    """What the cluster says of a group, once it has somebody who knows."""
+    deadline = time.monotonic() + _COORDINATOR_S
+    while True:
+        try:
+            return admin.describe_groups([group])[group]
+        except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from consumers.compare.comparison import Comparison
 from consumers.compare.side import Point, Side
+from infra.plotting import matplotlib
 from infra.visible import visible
 from schemas.errors import ConfigurationError
 
@@ -42,11 +43,9 @@ CAPTIONS = {
 
 def svg(found: Comparison, name: str) -> str:
     """A figure as SVG, to stand in a page."""
-    import matplotlib as mpl
-
     file = io.StringIO()
     # Ids of clip paths are hashes, of a random salt unless one is given; pages hold several figures.
-    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
+    with matplotlib().rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         _figure(found, name).savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()[file.getvalue().index("<svg") :]
 
@@ -66,9 +65,7 @@ def write_plots(found: Comparison, folder: Path) -> list[Path]:
 
 
 def _figure(found: Comparison, name: str) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure: Figure = matplotlib().figure.Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
     _DRAWN[name](axes, found)
     axes.grid(visible=True, alpha=0.25)

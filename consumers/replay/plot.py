@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from consumers.replay.what_if import Outcome, WhatIf
+from infra.plotting import matplotlib
 from schemas.errors import ConfigurationError
 
 _FORMATS = (".svg", ".png", ".pdf")
@@ -13,12 +14,7 @@ def write_plot(found: WhatIf, file: Path) -> None:
     """Write the picture; its format is the file's ending. Raises ConfigurationError when it cannot be written."""
     if file.suffix not in _FORMATS:
         raise ConfigurationError(f"{file} cannot be plotted to: name a file that ends in {', '.join(_FORMATS)}.")
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 4), layout="constrained")
+    figure = matplotlib().figure.Figure(figsize=(12, 4), layout="constrained")
     curve, reasons, clusters = figure.subplots(1, 3)
     sides = {"real": found.real, "what if": found.what_if}
     for name, side in sides.items():

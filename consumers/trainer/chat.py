@@ -18,11 +18,11 @@ from consumers.trainer import cpu
 from consumers.trainer.engine import pick_device
 from consumers.trainer.options import Device, PrecisionChoice, Template
 from consumers.trainer.outcome import MODEL, end_tokens, read_told
-from consumers.trainer.special_tokens import hide, token_ids
 from consumers.trainer.templates import choose_template, encode
 from consumers.trainer.trainee import load_tokenizer, load_trainee
-from consumers.trainer.turns import prompt_of
 from infra.precision import Precision, choose
+from infra.special_tokens import hide, token_ids
+from infra.turns import prompt_of
 from schemas.errors import TrainerError
 from schemas.events import Instruction
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from consumers.trainer.metrics import Metrics
+from infra.plotting import matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,10 +24,8 @@ _SMOOTHED_OVER = 40  # so many points are what a mean is taken over, when there 
 
 def curves(metrics: Metrics) -> str:
     """The picture as SVG."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
+    mpl = matplotlib()
+    figure = mpl.figure.Figure(figsize=(7.2, 4.8), layout="constrained")
     loss, norm = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     steps = metrics.steps
     _draw(loss, [(line.step, line.loss) for line in steps], _LOSS, "training")

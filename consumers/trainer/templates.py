@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumers.trainer.options import Template
-from consumers.trainer.special_tokens import hide, token_ids
-from consumers.trainer.turns import exchange
+from infra.special_tokens import hide, token_ids
+from infra.turns import exchange
 from schemas.errors import TrainerError
 from schemas.events import Instruction, InstructionKept
 

@@ -67,16 +67,17 @@ def opened_backend(
         finally:
             loaded.stop()
         return
-    from producers.backends.openai import OpenAIBackend
-
     if settings.backend == "openai":
+        from producers.backends.openai import OpenAIBackend
+
         yield OpenAIBackend.of(settings)
         return
+    from producers.backends.builtin import BuiltinBackend
     from producers.builtin.model import MODEL_NAME
     from producers.builtin.server import BuiltinServer, ServerSettings
 
     if settings.base_url:
-        yield OpenAIBackend(
+        yield BuiltinBackend(
             name="builtin",
             model=settings.model or MODEL_NAME,
             base_url=settings.base_url,
@@ -85,6 +86,6 @@ def opened_backend(
         return
     serving = ServerSettings(state_dir=settings.state_dir, cache_dir=settings.cache_dir, slots=in_flight)
     with BuiltinServer(serving, progress) as server:
-        yield OpenAIBackend(
+        yield BuiltinBackend(
             name="builtin", model=server.model, base_url=server.base_url, timeout_s=settings.request_timeout_s
         )

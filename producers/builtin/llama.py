@@ -16,6 +16,7 @@ from pathlib import Path
 
 from infra.settings import load
 from producers.builtin.model import MODEL_NAME, served_file
+from producers.builtin.port import HOST, check_port
 from schemas.errors import SediError
 
 _WATCH_S = 0.5
@@ -52,7 +53,7 @@ def serve(options: LlamaOptions, parent: int | None = None) -> None:
     params = xllamacpp.CommonParams()
     params.model.path = str(options.model)
     params.model_alias = {options.name}
-    params.hostnames = ["127.0.0.1"]
+    params.hostnames = [HOST]
     params.port = options.port
     params.n_parallel = options.slots
     params.n_ctx = options.slots * options.context_per_slot
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--parent", type=int, help="end when this process does")
     given = parser.parse_args()
     try:
+        check_port(given.port)
         options = LlamaOptions(
             model=given.model or served_file(load().cache_dir),
             name=given.name or (given.model.stem if given.model else MODEL_NAME),
@@ -105,7 +107,8 @@ def main() -> None:
     try:
         serve(options, given.parent)
     except RuntimeError as error:
-        sys.exit(str(error))
+        # llama.cpp writes its log in a thread, whose last lines may be lost.
+        sys.exit(f"llama.cpp could not serve {options.model} at port {options.port or 'any'}: {error}")
 
 
 if __name__ == "__main__":

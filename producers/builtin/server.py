@@ -20,12 +20,14 @@ import selectors
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from producers.builtin.model import MODEL_NAME, Progress, quiet, served_file
+from producers.builtin.port import check_port
 from schemas.errors import BackendError, ConfigurationError
 
 _PROJECT = Path(__file__).resolve().parents[2]
@@ -105,11 +107,13 @@ class BuiltinServer:
     def start(self) -> None:
         """Start the child and wait until it answers.
 
-        Raises ConfigurationError when the model is missing, BackendError with the end of the log when the child fails.
+        Raises BackendError when the port is taken, and with the end of the log when the child fails; ConfigurationError
+        when the model is missing.
         """
         if self.pid is not None:
             return
         settings = self._settings
+        check_port(settings.port)
         file = settings.model or served_file(settings.cache_dir, self._progress)
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         arguments = {
@@ -162,6 +166,8 @@ class BuiltinServer:
         if line is None:
             raise self._failed(f"did not start within {self._settings.start_timeout_s:g} s")
         if not line.startswith("http://"):
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(self._settings.stop_timeout_s)  # it closes the pipe before its last words
             raise self._failed("ended while it was starting")
         return line
 
@@ -185,8 +191,8 @@ class BuiltinServer:
     def _failed(self, what: str) -> BackendError:
         tail = self.log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-4:]
         return BackendError(
-            f"The built-in server {what}. The end of {self.log_file}: {' | '.join(tail) or '(empty)'}. Is the port "
-            f"({self._settings.port or 'any'}) free, and is there memory for {self._settings.slots} slots?"
+            f"The built-in server {what}. The end of {self.log_file}: {' | '.join(tail) or '(empty)'}. Is there memory "
+            f"for {self._settings.slots} slots of {self._settings.context_per_slot} tokens?"
         )
 
 

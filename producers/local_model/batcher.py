@@ -167,7 +167,7 @@ class Batcher:
             return asked.row
         model, sampling = self._model, asked.request.sampling
         try:
-            prompt = model.tokens_of(asked.request)
+            prompt, begun = model.asked(asked.request)
             room = model.context - len(prompt)
             if not prompt or room < 1:
                 raise RequestRefused(
@@ -182,6 +182,7 @@ class Batcher:
             return None
         asked.row = Row(
             prompt=prompt,
+            begun=begun,
             most=room if sampling.max_tokens is None else min(room, sampling.max_tokens),
             sampling=sampling,
             stop=asked.request.stop,

@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 from infra.precision import choose
 from infra.settings import Settings
+from infra.special_tokens import decoded, hide, plain_ids, token_ids
+from infra.turns import thought_begun
 from infra.weights import SAFE
 from producers.backends.base import EndpointRefused, Request, RequestRefused
 from schemas.errors import ConfigurationError
@@ -45,35 +47,35 @@ class LocalModel:
     keeps_logits: bool
     takes_positions: bool
 
-    def tokens_of(self, request: Request) -> list[int]:
-        """The tokens of a prompt, or of a chat by the model's own template.
+    def asked(self, request: Request) -> tuple[list[int], str]:
+        """The tokens of a prompt, or of a chat by the model's own template; and what the answer's text begins with.
+
+        That is the thought, if any, that the template opens. Names of special tokens in what is asked are text.
 
         Raises RequestRefused for a chat that the template does not take, EndpointRefused when there is no template.
         """
         if request.prompt is not None:
-            return list(self.tokenizer(request.prompt).input_ids)
+            return plain_ids(self.tokenizer, request.prompt), ""
         if not self.tokenizer.chat_template:
             raise EndpointRefused(
                 f"{self.name} has no chat template, so it cannot be asked in chat. Set SEDI_API=completion."
             )
         from jinja2 import TemplateError
 
-        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        messages = [
+            {"role": message.role, "content": hide(self.tokenizer, message.content)} for message in request.messages
+        ]
         try:
-            text = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+            text: str = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         except (TemplateError, ValueError) as error:
             raise RequestRefused(f"The chat template of {self.name} does not take the request: {error}") from error
-        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+        return token_ids(self.tokenizer, text), thought_begun(self.tokenizer, text)
 
     def text_of(self, prompt: Sequence[int], generated: Sequence[int]) -> str:
         """The text of generated tokens. They are decoded behind the prompt's last, since what a token begins with
         may depend on what is before it."""
         before = list(prompt[-_SHOWN_BEFORE:])
-        return self._decoded([*before, *generated])[len(self._decoded(before)) :]
-
-    def _decoded(self, tokens: list[int]) -> str:
-        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return text
+        return decoded(self.tokenizer, [*before, *generated])[len(decoded(self.tokenizer, before)) :]
 
 
 def load_model(settings: Settings, say: Callable[[str], None]) -> LocalModel:

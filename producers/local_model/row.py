@@ -17,6 +17,7 @@ TextOf = Callable[[Sequence[int], Sequence[int]], str]
 class Row:
     """A request in tokens.
 
+    begun           what the answer's text begins with: a thought that the prompt has opened
     most            tokens that may be generated
     ends            tokens that end an answer; the one that did counts as generated, and is no text
     seed            where this row's randomness comes from
@@ -24,6 +25,7 @@ class Row:
     """
 
     prompt: Sequence[int]
+    begun: str
     most: int
     sampling: Sampling
     stop: Sequence[str]
@@ -47,10 +49,10 @@ class Row:
 
     @property
     def text(self) -> str:
-        """What was generated, up to the first stop text."""
+        """What was begun and what was generated, up to the first stop text."""
         tokens = self.generated[:-1] if self.generated and self.generated[-1] in self.ends else self.generated
         text = self.text_of(self.prompt, tokens)
-        return text[: min((at for at in map(text.find, self.stop) if at >= 0), default=len(text))]
+        return self.begun + text[: min((at for at in map(text.find, self.stop) if at >= 0), default=len(text))]
 
     def _stops(self) -> bool:
         """Whether a stop text is complete. Only the last tokens are looked at, those before were when they came."""

@@ -1,7 +1,7 @@
-"""A real broker with a secured listener beside its own: TLS, SCRAM-SHA-512 and ACLs.
+"""A real broker with secured listeners beside its own: TLS, SCRAM-SHA-512 or client certificates, and ACLs.
 
-The plain listener is the administrator's (an anonymous user may do all there); the secured one is for the tests'
-users, who may do what `allow` has granted. Certificates are made anew, by openssl.
+The plain listener is the administrator's (an anonymous user may do all there); the secured ones are for the tests'
+users, who may do what `allow` has granted. Certificates are made anew, by openssl; that of a user names the user.
 """
 
 import shutil
@@ -33,12 +33,14 @@ PASSWORD = "a-password-for-tests"
 
 @dataclass(frozen=True)
 class SecuredBroker:
-    """`ca` is the authority of its certificate, `stranger` that of another; `ipv6` is its other address, or `address`
-    where this machine has no IPv6."""
+    """`ca` is the authority of its certificate and of its clients', `stranger` another; each has its key beside it.
+    `ipv6` is its other address, or `address` where this machine has no IPv6; `certified` that where clients show a
+    certificate in place of a password."""
 
     plain: TemporaryBroker
     address: str
     ipv6: str
+    certified: str
     ca: Path
     stranger: Path
 
@@ -48,6 +50,19 @@ class SecuredBroker:
             update={
                 "bootstrap_servers": self.address, "security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512",
                 "sasl_username": user, "sasl_password": SecretStr(PASSWORD), "tls_ca_file": self.ca, **changes,
+            }
+        )  # fmt: skip
+
+    def certified_settings(self, user: str, **changes: object) -> Settings:
+        """The settings of a user who shows a certificate, whose key has the password, as they are right."""
+        certificate = self.ca.with_name(f"{user}.crt")
+        if not certificate.exists():
+            _signed(certificate, user, self.ca)
+        return self.plain.settings.model_copy(
+            update={
+                "bootstrap_servers": self.certified, "security_protocol": "SSL", "tls_ca_file": self.ca,
+                "tls_cert_file": certificate, "tls_key_file": certificate.with_suffix(".key"),
+                "tls_key_password": SecretStr(PASSWORD), **changes,
             }
         )  # fmt: skip
 
@@ -80,8 +95,9 @@ def secured_broker(settings: Settings, folder: Path) -> Iterator[SecuredBroker]:
     stranger, _ = _certificate(folder, "another")
     port = free_port()
     hosts = {"SECURED": f"127.0.0.1:{port}", **({"SECURED6": f"[::1]:{port + 1}"} if _has_ipv6() else {})}
-    with temporary_broker(settings, further=_properties(hosts, keystore)) as plain:
-        yield SecuredBroker(plain, hosts["SECURED"], hosts.get("SECURED6", hosts["SECURED"]), ca, stranger)
+    certified = f"127.0.0.1:{free_port()}"
+    with temporary_broker(settings, further=_properties(hosts, certified, keystore, ca)) as plain:
+        yield SecuredBroker(plain, hosts["SECURED"], hosts.get("SECURED6", hosts["SECURED"]), certified, ca, stranger)
 
 
 def _has_ipv6() -> bool:
@@ -95,22 +111,37 @@ def _has_ipv6() -> bool:
 
 def _certificate(folder: Path, name: str) -> tuple[Path, Path]:
     """A certificate of the loopback addresses that is its own authority; and with its key, as Kafka reads it."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl, which makes the certificates, is not on this machine")
     certificate, key, both = (folder / f"{name}.{suffix}" for suffix in ("crt", "key", "pem"))
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2",
-         "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,IP:::1"],
-        check=True, capture_output=True, timeout=30,
-    )  # fmt: skip
+    _request(certificate, name, "-nodes", "-addext", "subjectAltName=IP:127.0.0.1,IP:::1")
     both.write_text(key.read_text() + certificate.read_text())
     return certificate, both
 
 
-def _properties(hosts: dict[str, str], keystore: Path) -> dict[str, str]:
-    plain, secured = "PLAINTEXT://127.0.0.1:${port}", [f"{name}://{host}" for name, host in hosts.items()]
-    protocols = ["PLAINTEXT:PLAINTEXT", "CONTROLLER:PLAINTEXT", *(f"{name}:SASL_SSL" for name in hosts)]
+def _signed(certificate: Path, user: str, ca: Path) -> None:
+    """A user's certificate, signed by an authority, and beside it the key, encrypted with the password."""
+    _request(certificate, user, "-passout", f"pass:{PASSWORD}", "-CA", str(ca), "-CAkey", str(ca.with_suffix(".key")))
+
+
+def _request(certificate: Path, name: str, *options: str) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl, which makes the certificates, is not on this machine")
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-keyout", certificate.with_suffix(".key"),
+         "-out", certificate, "-days", "2", "-subj", f"/CN={name}", *options],
+        check=True, capture_output=True, timeout=30,
+    )  # fmt: skip
+
+
+def _properties(hosts: dict[str, str], certified: str, keystore: Path, ca: Path) -> dict[str, str]:
+    plain = "PLAINTEXT://127.0.0.1:${port}"
+    secured = [*(f"{name}://{host}" for name, host in hosts.items()), f"CERTIFIED://{certified}"]
+    protocols = [
+        "PLAINTEXT:PLAINTEXT",
+        "CONTROLLER:PLAINTEXT",
+        *(f"{name}:SASL_SSL" for name in hosts),
+        "CERTIFIED:SSL",
+    ]
     return {
         "listeners": ",".join([plain, "CONTROLLER://127.0.0.1:${controller_port}", *secured]),
         "advertised.listeners": ",".join([plain, *secured]),
@@ -123,6 +154,10 @@ def _properties(hosts: dict[str, str], keystore: Path) -> dict[str, str]:
         },
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(keystore),
+        "listener.name.certified.ssl.client.auth": "required",
+        "listener.name.certified.ssl.truststore.type": "PEM",
+        "listener.name.certified.ssl.truststore.location": str(ca),
+        "listener.name.certified.ssl.principal.mapping.rules": "RULE:^CN=(.*)$$/$$1/",
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:ANONYMOUS",
         "connection.failed.authentication.delay.ms": "0",

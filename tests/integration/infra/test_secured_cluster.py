@@ -1,30 +1,36 @@
 """A cluster with TLS, logins and ACLs: it works with the right settings, and each wrong one has its own sentence."""
 
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
 
+from infra.connection import ssl_context
 from infra.doctor import _cluster
 from infra.health import ask
 from infra.log import LogReader, LogWriter
 from infra.run import configure_run
 from infra.settings import Settings
 from infra.source import KafkaSource
-from schemas.errors import BrokerError, ClusterRefused
+from infra.supervisor import Supervisor
+from schemas.errors import BrokerError, ClusterRefused, ConfigurationError
 from schemas.policy import Policy
 from sedi.options import ExitCode
 from streams.core import decider
 from tests.e2e.driver import Terminal
 from tests.harness.secured_broker import SecuredBroker, secured_broker
-from tests.integration.worker.driver import generation, seeds
+from tests.integration.worker.driver import Rig, generation, seeds
 
 RUN = "secured"
 TOPICS = f"sedi.{RUN}."
+POLICY = Policy(clusters=4, batch_size=4)
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +44,8 @@ def cluster(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Ite
         made.allow("loner", "ALL", topics=TOPICS)
         made.allow("reader", "READ", "DESCRIBE_CONFIGS", topics=TOPICS)
         made.allow("watcher", "DESCRIBE", topics=TOPICS)
-        policy = Policy(clusters=4, batch_size=4)
-        classifier = decider.first_classifier(policy, seeds())
-        assert configure_run(made.settings("owner"), RUN, policy, seeds(), versions={}, classifier=classifier)
+        classifier = decider.first_classifier(POLICY, seeds())
+        assert configure_run(made.settings("owner"), RUN, POLICY, seeds(), versions={}, classifier=classifier)
         yield made
 
 
@@ -55,6 +60,21 @@ def test_a_run_works_from_end_to_end_over_ipv6_too(cluster: SecuredBroker, tmp_p
     kept = terminal.sedi("tail", "--run", RUN, "--until-end", "--topic", "kept", "--json").stdout.splitlines()
     assert kept
     assert terminal.json("replay", "--run", RUN)["divergences"] == 0
+
+
+def test_a_client_certificate_is_enough_to_write_read_and_decide(cluster: SecuredBroker, tmp_path: Path) -> None:
+    settings = cluster.certified_settings("owner", state_dir=tmp_path)
+    rig = Rig(settings, RUN, POLICY, tmp_path)
+
+    try:
+        rig.start_worker()
+        with rig.writer() as writer:
+            written = writer.write(generation(0, seeds(), lane="certified"), key="certified", id=str(uuid4()))
+        rig.wait_decided(written.offset, timeout_s=60)
+    finally:
+        rig.stop_workers()
+    with closing(KafkaSource(settings, RUN).open(["generated"])) as source:
+        assert list(source.rest())[-1].offset == written.offset
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -100,6 +120,111 @@ def test_what_keeps_us_out_is_said_at_once(cluster: SecuredBroker, name: str) ->
             way()
         assert time.monotonic() - began < 10
         assert "broker start" not in str(caught.value) and "not-it" not in str(caught.value)
+
+
+OF_ANOTHER = (
+    r"does not take the certificate .*another\.crt\. Set SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE to one that its"
+)
+NOT_SHOWN = {"tls_cert_file": None, "tls_key_file": None}
+UNCERTIFIED: dict[str, tuple[dict[str, Any], str]] = {
+    "none": (NOT_SHOWN, "wants a certificate of its clients. Set SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE"),
+    "of another authority": ({"tls_cert_file": "another.crt", "tls_key_file": "another.key"}, OF_ANOTHER),
+    "plain text": (
+        {"security_protocol": "PLAINTEXT"},
+        "speaks TLS and wants a certificate of its clients, and SEDI_SECURITY_PROTOCOL is PLAINTEXT. Set .* to SSL",
+    ),
+    "a login too": (
+        {
+            "security_protocol": "SASL_SSL",
+            "sasl_mechanism": "PLAIN",
+            "sasl_username": "u",
+            "sasl_password": SecretStr("not-it"),
+        },
+        "speaks SSL, and SEDI_SECURITY_PROTOCOL is SASL_SSL",
+    ),
+}
+
+
+def uncertified(cluster: SecuredBroker, name: str, **further: object) -> Settings:
+    changes = {k: cluster.ca.with_name(v) if k.endswith("file") and v else v for k, v in UNCERTIFIED[name][0].items()}
+    return cluster.certified_settings("owner", **changes, **further)
+
+
+@pytest.mark.parametrize("name", UNCERTIFIED)
+def test_a_cluster_that_wants_a_certificate_says_so_at_once(cluster: SecuredBroker, name: str) -> None:
+    settings = uncertified(cluster, name)
+    ways: list[Callable[[], object]] = [lambda: ask(settings)]
+    if name == "none":
+        ways += [lambda: LogWriter(settings, RUN, "test"), lambda: KafkaSource(settings, RUN).open(["run"])]
+    for way in ways:
+        began = time.monotonic()
+        with pytest.raises(ClusterRefused, match=UNCERTIFIED[name][1]):
+            way()
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("name", ["none", "of another authority"])
+def test_a_worker_without_a_good_certificate_ends_with_4(cluster: SecuredBroker, tmp_path: Path, name: str) -> None:
+    done = run(uncertified(cluster, name, state_dir=tmp_path), tmp_path, "worker", "--run", RUN)
+
+    assert done.returncode == ExitCode.REFUSED, done.stderr[-3000:]
+    assert re.search(UNCERTIFIED[name][1], done.stderr) and len(done.stderr.splitlines()) == 1
+
+
+def test_a_run_whose_certificate_is_refused_starts_nothing_again(cluster: SecuredBroker, tmp_path: Path) -> None:
+    settings = uncertified(cluster, "of another authority", state_dir=tmp_path)
+    children = Supervisor(settings, tmp_path)
+
+    children.start("worker", ["worker", "--run", RUN])
+    try:
+        code = children.children["worker"].process.wait(60)
+        assert (code, children.refused("worker")) == (ExitCode.REFUSED, True)
+    finally:
+        children.kill()
+    done = run(settings, tmp_path, "run", "--run", RUN, "--no-trainer", "--max-candidates", "1")
+    assert done.returncode == ExitCode.REFUSED and re.search(OF_ANOTHER, done.stderr.splitlines()[-1])
+
+
+UNUSABLE: dict[str, tuple[dict[str, Any], str]] = {
+    "no password": (
+        {"tls_key_password": None},
+        r"SEDI_TLS_KEY_FILE \(.*owner\.key\) is encrypted\. Set SEDI_TLS_KEY_PAS",
+    ),
+    "wrong password": (
+        {"tls_key_password": SecretStr("not-it")},
+        r"SEDI_TLS_KEY_PASSWORD is not the password of the key",
+    ),
+    "no certificate": ({"tls_cert_file": None}, "SEDI_TLS_KEY_FILE is set and SEDI_TLS_CERT_FILE is not. Set both"),
+    "no key": (
+        {"tls_key_file": None},
+        r"SEDI_TLS_CERT_FILE .* holds no certificate with its key.*Set SEDI_TLS_KEY_FILE",
+    ),
+    "missing certificate": ({"tls_cert_file": "none"}, r"SEDI_TLS_CERT_FILE \(.*none\) cannot be read: No such file"),
+    "missing key": ({"tls_key_file": "none"}, r"SEDI_TLS_KEY_FILE \(.*none\) cannot be read: No such file"),
+    "unreadable key": ({"tls_key_file": "."}, r"SEDI_TLS_KEY_FILE \(.*\) cannot be read: Is a directory"),
+    "no PEM": ({"tls_key_file": "owner.txt"}, r"SEDI_TLS_KEY_FILE \(.*owner\.txt\) are not a certificate and its key"),
+    "another's key": ({"tls_key_file": "another.key"}, r"another\.key\) is not that of the certificate .*owner\.crt"),
+    "missing authority": ({"tls_ca_file": "none"}, r"SEDI_TLS_CA_FILE \(.*none\) cannot be used: No such file"),
+    "no authority": ({"tls_ca_file": "owner.txt"}, r"SEDI_TLS_CA_FILE \(.*owner\.txt\) cannot be used: .*Name a file"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_tls_files_that_cannot_be_used_are_named(cluster: SecuredBroker, name: str) -> None:
+    changes, sentence = UNUSABLE[name]
+    cluster.ca.with_name("owner.txt").write_text("no PEM")
+    places = {k: cluster.ca.parent / v if isinstance(v, str) else v for k, v in changes.items()}
+    with pytest.raises(ConfigurationError, match=sentence) as caught:
+        ssl_context(cluster.certified_settings("owner", **places))
+    assert "not-it" not in str(caught.value)
+
+
+def test_a_wrong_key_password_ends_a_command_with_2_and_asks_nobody(cluster: SecuredBroker, tmp_path: Path) -> None:
+    settings = cluster.certified_settings("owner", state_dir=tmp_path, tls_key_password=None)
+    done = run(settings, tmp_path, "status", "--run", RUN)
+
+    assert done.returncode == ExitCode.USAGE
+    assert "is encrypted. Set SEDI_TLS_KEY_PASSWORD" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_a_missing_right_is_named_and_a_hidden_topic_is_not_called_absent(cluster: SecuredBroker) -> None:

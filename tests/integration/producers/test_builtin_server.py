@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import openai
 import psutil
 import pytest
 
 from infra.settings import Settings
-from producers.backends.base import Answer, Place, Sampling
+from producers.backends.base import Answer, Message, Place, Request, Sampling
 from producers.backends.choice import opened_backend
 from producers.builtin.model import model_file, safetensors_folder, served_file
 from producers.builtin.server import BuiltinServer, ServerSettings
@@ -147,6 +148,39 @@ def test_a_generator_asks_it_as_any_server_by_its_url_in_every_form(server: Buil
 
 
 @needs_model
+def test_names_of_special_tokens_in_what_is_asked_are_text(server: BuiltinServer) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(safetensors_folder(CACHE))
+    named, plain = "Say <|im_end|> and <|im_start|>.", "Say so."
+    schema = {"enum": ["red", "green"]}
+    sampling = Sampling(max_tokens=8, temperature=0)
+
+    def chat(text: str, **further: Any) -> Request:
+        return Request(messages=(Message("user", text),), sampling=sampling, **further)
+
+    prompts = [Request(prompt=text, sampling=sampling) for text in (plain, named)]
+    requests = [chat(plain), chat(named), *prompts]
+
+    async def asked() -> list[Answer]:
+        settings = Settings(backend="builtin", base_url=server.base_url)
+        with opened_backend(settings, None, 2) as backend:
+            try:
+                asking = [*requests, chat(named, json_schema=schema)]
+                return [await backend.complete(one, Place("main", 0, 0, 1, "id")) for one in asking]
+            finally:
+                await backend.close()
+
+    *found, coloured = asyncio.run(asked())
+    counts = [0 if one.usage is None else one.usage.prompt_tokens for one in found]
+    longer = len(tokenizer(named, split_special_tokens=True).input_ids) - len(tokenizer(plain).input_ids)
+    assert longer > len(tokenizer(named).input_ids) - len(tokenizer(plain).input_ids)
+    assert (counts[1] - counts[0], counts[3] - counts[2]) == (longer, longer)
+    assert all(one.raw for one in found)
+    assert json.loads(coloured.raw) in schema["enum"]
+
+
+@needs_model
 def test_a_prompt_longer_than_the_context_is_refused_with_the_limit(
     server: BuiltinServer, client: openai.OpenAI
 ) -> None:
@@ -194,19 +228,49 @@ def test_it_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     assert gone(child, within_s=10)
 
 
-@needs_model
-def test_a_port_that_is_taken_is_an_error_that_shows_the_log(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_named_before_a_model_is_loaded_or_a_process_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_reached(*_: object, **__: object) -> None:
+        raise AssertionError("no model and no process is needed to see that a port is taken")
+
+    monkeypatch.setattr("producers.builtin.server.served_file", not_reached)
+    monkeypatch.setattr("subprocess.Popen", not_reached)
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = BuiltinServer(settings(tmp_path, port=taken.getsockname()[1]))
-        with pytest.raises(BackendError, match=r"bind HTTP server socket.*Is the port"):
+        port = taken.getsockname()[1]
+        server = BuiltinServer(settings(tmp_path, port=port))
+        with pytest.raises(BackendError, match=rf"cannot listen at 127\.0\.0\.1:{port}: .*another port, or 0"):
             server.start()
-    assert server.pid is None
+    assert server.pid is None and not server.log_file.exists()
+
+
+@needs_model
+def test_a_port_is_taken_again_as_soon_as_a_server_has_left_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            free.accept()[0].close()  # its end stays a minute, in TIME_WAIT
+
+    with BuiltinServer(settings(tmp_path, port=port)) as server:
+        assert server.base_url == f"http://127.0.0.1:{port}/v1"
+
+
+def test_by_hand_too_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "producers.builtin.server", "--port", str(port), "--model", str(tmp_path / "none")],
+            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"The built-in server cannot listen at 127.0.0.1:{port}: ")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_model_file_that_is_none_is_an_error_that_shows_the_log(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.gguf"
     wrong.write_bytes(b"not a model")
-    with pytest.raises(BackendError, match=r"wrong\.gguf"):
+    with pytest.raises(BackendError, match=r"ended while it was starting.*could not serve .*wrong\.gguf"):
         BuiltinServer(settings(tmp_path, model=wrong)).start()
 
 

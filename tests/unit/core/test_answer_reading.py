@@ -15,6 +15,7 @@ from streams.core.answer_text import answer_text, was_cut
 from streams.core.answers import Form, Read, read
 from streams.core.judging import score_of
 from streams.core.parse_items import parse_items
+from streams.core.thoughts import MARKS, opened
 from tests.unit.core.answer_forms import AROUND, BETWEEN, LABELS, TASKS, forms, score
 from tests.unit.core.conftest import ONE_CLUSTER, fresh_state, generation
 
@@ -106,6 +107,13 @@ def test_the_remark_and_the_reasoning_are_on_record_as_such() -> None:
 def test_reasoning_and_marks_are_cut_off_and_kept_as_such(raw: str, text: str, removed: list[str]) -> None:
     found = answer_text(raw)
     assert (found.text, [part.text for part in found.removed]) == (text, removed)
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_every_mark_of_a_thought_that_a_prompt_may_open_is_read_as_one(mark: tuple[str, str]) -> None:
+    assert opened(f"a{mark[0]}b") == mark and opened(f"{mark[0]}b{mark[1]}c") is None
+    assert answer_text(f"{mark[0]}\nb").text == ""
+    assert answer_text(f"{mark[0]}\nb{mark[1]}\nc").text.strip() == "c"
 
 
 PIECES = [

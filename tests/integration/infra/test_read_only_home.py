@@ -1,0 +1,89 @@
+"""With a home that cannot be written to, as in a container or a service, commands work and say nothing of it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from infra.temporary_broker import free_port
+from tests.golden import HERE
+from tests.unit.trainer.tiny import save_tiny
+
+ROOT = Path(__file__).resolve().parents[3]
+FRIGHTENING = re.compile(r"warn|error|traceback|fail|denied|cannot|not writable|errno", re.IGNORECASE)
+CACHES = ("XDG_", "HF_", "HUGGINGFACE_", "TRANSFORMERS_", "MPL", "TRITON_", "TORCH", "DS_", "NUMBA_", "SEDI_")
+
+
+@dataclass(frozen=True)
+class Homeless:
+    """Runs `sedi` in `folder`, the only one it can write to besides the temporary one, as this user without root's
+    privilege to write everywhere."""
+
+    folder: Path
+    home: Path
+
+    def sedi(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(CACHES)}
+        return subprocess.run(
+            [*unprivileged(), sys.executable, "-m", "sedi", *arguments],
+            cwd=self.folder,
+            env=kept | {"HOME": str(self.home), "SEDI_CACHE_DIR": str(self.home / "cache"), "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    def done(self, *arguments: str) -> str:
+        """What a command that ends with 0 and frightens nobody prints."""
+        found = self.sedi(*arguments)
+        assert found.returncode == 0, found.stderr[-3000:]
+        assert not [line for line in found.stderr.splitlines() if FRIGHTENING.search(line)], found.stderr[-3000:]
+        return found.stdout
+
+
+def unprivileged() -> list[str]:
+    """What stands before a command, so that a folder's mode holds for root too."""
+    if os.geteuid() != 0:
+        return []
+    if (tool := shutil.which("setpriv")) is None:
+        pytest.skip("root may write everywhere, and there is no setpriv (util-linux) to take that away")
+    return [tool, "--bounding-set=-dac_override", "--"]
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Path:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o555)
+    touched = subprocess.run([*unprivileged(), "touch", home / "x"], capture_output=True, timeout=10, check=False)
+    assert touched.returncode != 0
+    return home
+
+
+def test_help_the_doctor_and_a_what_if_need_no_home(read_only: Path, tmp_path: Path) -> None:
+    homeless = Homeless(tmp_path, read_only)
+    assert "Usage" in homeless.done("--help")
+    found = homeless.sedi("doctor", "--json", "--bootstrap-servers", f"127.0.0.1:{free_port()}")
+    assert (found.returncode, "Traceback" in found.stderr) == (0, False), found.stdout + found.stderr
+    assert all(check["ok"] for check in json.loads(found.stdout))
+    homeless.done("replay", "--from-files", str(HERE / "undisturbed"), "--set", "threshold=0.8", "--plot", "plot.svg")
+    assert (homeless.folder / "plot.svg").is_file()
+
+
+@pytest.mark.parametrize("home", [".", "none"], ids=["read-only", "missing"])
+def test_a_model_is_trained_and_talked_to_without_a_home(read_only: Path, tmp_path: Path, home: str) -> None:
+    homeless = Homeless(tmp_path, read_only / home)
+    rows = homeless.folder / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"instruction": f"Say {n}", "output": str(n)}) + "\n" for n in range(8)))
+    trainee = save_tiny(homeless.folder / "tiny")
+
+    homeless.done(
+        "train", "--offline", "--data", str(rows), "--batch-size", "4", "--model", str(trainee), "--threads", "1",
+        "--device", "cpu", "--max-length", "64", "--epochs", "1", "--precision", "fp32", "--state-dir", "state",
+    )  # fmt: skip
+    model = homeless.folder / "state" / "rows" / "model"
+    assert (model / "curves.svg").is_file() and list((model.parent / "tensorboard").iterdir())
+    homeless.done("chat", str(model), "--message", "Say 3", "--max-tokens", "4", "--threads", "1")
