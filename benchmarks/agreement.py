@@ -17,8 +17,8 @@ from rouge_score.rouge_scorer import RougeScorer
 from scipy.sparse import csr_array
 
 from benchmarks import texts
-from streams.core.similarity import RougeLIndex
-from streams.core.tokenize import rouge_tokens
+from streams.core.similarity.index import RougeLIndex
+from streams.core.similarity.tokenize import rouge_tokens
 
 _SEED = 1969
 _BLOCK = 250

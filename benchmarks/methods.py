@@ -13,8 +13,8 @@ from rapidfuzz import process
 from rapidfuzz.distance import Indel, LCSseq
 from rouge_score import rouge_scorer
 
-from streams.core.similarity import RougeLIndex
-from streams.core.tokenize import rouge_tokens
+from streams.core.similarity.index import RougeLIndex
+from streams.core.similarity.tokenize import rouge_tokens
 
 Decide = Callable[[str], object]
 

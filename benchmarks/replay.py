@@ -32,7 +32,7 @@ from schemas.events import CallAnswered, CallStarted, Instruction, InstructionsG
 from schemas.policy import Policy, policy_for
 from schemas.seeds import SeedTask
 from streams.core import decider
-from streams.core.answers import READING, Form, read
+from streams.core.parse.answers import READING, Form, read
 from streams.core.seeds import SeedPool
 
 INSTRUCTIONS = 30_000

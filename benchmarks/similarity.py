@@ -15,8 +15,8 @@ from itertools import islice
 
 from benchmarks import methods, texts
 from benchmarks.memory import held
-from streams.core.rouge_scores import full_scores
-from streams.core.similarity import RougeLIndex
+from streams.core.similarity.index import RougeLIndex
+from streams.core.similarity.rouge_scores import full_scores
 
 SIZES = (1_000, 10_000, 25_000, 50_000)
 GROWTH = (50_000, 100_000, 200_000, 500_000)

@@ -10,12 +10,12 @@ import sys
 import threading
 import time
 
-from consumers.trainer.ahead import LogFeed
+from consumers.trainer.data.batches import Ends, RowStream
+from consumers.trainer.data.log_feed import LogFeed
+from consumers.trainer.data.templates import Encoded
+from consumers.trainer.distributed.process_group import World
 from consumers.trainer.options import BORROW_AFTER_S
-from consumers.trainer.ranks import World
-from consumers.trainer.rows import Ends, RowStream
-from consumers.trainer.templates import Encoded
-from consumers.trainer.windows import Logged, WindowLog
+from consumers.trainer.record.window_log import Logged, WindowLog
 from infra.log import LogWriter
 from infra.run import read_run
 from infra.settings import Settings, load

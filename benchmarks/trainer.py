@@ -29,7 +29,7 @@ from rich.table import Table
 
 from benchmarks.trainer_sides import SIDES, Job, Seen
 from consumers.trainer.options import Precision
-from consumers.trainer.quiet import talk_to
+from consumers.trainer.record.output_capture import talk_to
 from infra import topics
 from infra.log import LogWriter
 from infra.settings import Settings, environment_of, load

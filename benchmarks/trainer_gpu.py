@@ -14,10 +14,10 @@ from statistics import median
 
 from rich.console import Console
 
-from consumers.trainer.engine import Engine, pick_device
-from consumers.trainer.quiet import talk_to
-from consumers.trainer.ranks import joined
-from consumers.trainer.templates import Encoded
+from consumers.trainer.data.templates import Encoded
+from consumers.trainer.distributed.process_group import joined
+from consumers.trainer.engine.step import Engine, pick_device
+from consumers.trainer.record.output_capture import talk_to
 
 STEPS, WARM_UP, ROWS, LENGTH, PER_PASS = 20, 5, 16, 1024, 4
 # Peak dense bf16 of the matrix units, operations a second, as the vendor says; by a part of the device's name.

@@ -87,8 +87,8 @@ class Clock:
 
 
 def sedi(job: Job) -> Seen:
-    from consumers.trainer.metrics import StepLine
     from consumers.trainer.options import TrainOptions
+    from consumers.trainer.record.metrics import StepLine
     from consumers.trainer.run import train
     from infra.settings import load
 
@@ -155,7 +155,7 @@ def trl_trainer(job: Job) -> Seen:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    from consumers.trainer.templates import texts
+    from consumers.trainer.data.templates import texts
 
     # datasets hashes what it is given by pickling it, and would pickle whole modules that lie outside of the prefixes.
     sys.real_prefix = str(Path(datasets.__file__).parents[1])  # type: ignore[attr-defined]
@@ -213,7 +213,7 @@ def _loaded(job: Job) -> tuple[Any, Sequence[Any], Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from consumers.trainer.templates import encode
+    from consumers.trainer.data.templates import encode
 
     torch.set_num_threads(1)
     torch.manual_seed(42)

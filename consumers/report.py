@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from consumers.counts import Counts, counts_of
-from consumers.fold import RunFold
-from consumers.judged import Judged, judged_of
-from consumers.reading import read_fold
+from consumers.folds.counts import Counts, counts_of
+from consumers.folds.judgements import Judged, judged_of
+from consumers.folds.read_fold import read_fold
+from consumers.folds.run_fold import RunFold
+from consumers.folds.verdicts import Problem
 from consumers.seed_table import SeedRow, seed_rows
-from consumers.trainer.metrics import METRICS, HeldOutLine, read_metrics
-from consumers.verdicts import Problem
+from consumers.trainer.record.metrics import METRICS, HeldOutLine, read_metrics
 from infra.source import Source
 
 _PROBLEMS_SHOWN = 5
@@ -56,7 +56,7 @@ def held_out_of(run: str, training: Path) -> tuple[HeldOutLine, ...]:
 
 
 def report_of(fold: RunFold, *, seeds: bool = False) -> Report:
-    """The report of a fold that was read effects first (`consumers.reading`)."""
+    """The report of a fold that was read effects first (`consumers.folds.read_fold`)."""
     problems = fold.verdicts.problems()
     first = tuple(islice(problems, _PROBLEMS_SHOWN))
     unaccounted = len(first) + sum(1 for _ in problems)

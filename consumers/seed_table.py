@@ -5,7 +5,7 @@ from collections import Counter
 import msgspec
 
 from consumers.feedback_terms import verdict_counts
-from consumers.fold import RunFold
+from consumers.folds.run_fold import RunFold
 from schemas.events import CandidateVerdict, FeedbackOutcome
 from schemas.policy import Metric
 from streams.core.scores import SeedScore

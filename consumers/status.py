@@ -12,8 +12,8 @@ from typing import Self
 
 import msgspec
 
-from consumers.counts import Counts, counts_of
-from consumers.fold import RunFold
+from consumers.folds.counts import Counts, counts_of
+from consumers.folds.run_fold import RunFold
 from consumers.seed_table import SeedRow, by_score, seed_rows
 from infra.health import ask
 from infra.log import LogReader

@@ -47,7 +47,7 @@ def main() -> int:
             )
     _say("Preparing the built-in model, once (about half a minute)")
     made = subprocess.run(
-        [str(python), "-m", "producers.builtin.model"], cwd=ROOT, check=False, capture_output=True, text=True
+        [str(python), "-m", "producers.backends.builtin.model"], cwd=ROOT, check=False, capture_output=True, text=True
     )
     if made.returncode:
         _say(f"It could not be prepared: {made.stderr[-500:]} A run with another LLM does not need it.")

@@ -6,8 +6,8 @@ such a prompt would be trained as a thought. There the prompt is what the templa
 shows; where that opens a thought too, or answers are not shown, the thought is closed. `sedi chat` asks with the same
 prompt.
 
-A model that generates (`producers.local_model`) may think: it is asked with the template's own generation prompt, and
-its answer is to be read behind `thought_begun`.
+A model that generates (`producers.backends.local_model`) may think: it is asked with the template's own generation
+prompt, and its answer is to be read behind `thought_begun`.
 """
 
 from collections.abc import Mapping, Sequence

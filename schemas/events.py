@@ -216,7 +216,7 @@ class InstructionsGenerated(Event, frozen=True, kw_only=True):
     seed_commands_offset   the last record of `seed-commands` the generator had seen, -1 for none: the pool it sampled
     answers                the calls it took, in the order asked; one in the `alpaca` style
     kept_shown             what was shown beside the seeds; None in styles that show seeds only
-    reading                version of the reading that the instructions come from (`streams.core.answers`)
+    reading                version of the reading that the instructions come from (`streams.core.parse.answers`)
     cut                    places of the instructions whose output ended before the LLM had ended it
     """
 
@@ -318,7 +318,7 @@ class InstructionJudged(Event, frozen=True, kw_only=True):
     score     None when it could not be read from an answer, or the request was refused
     reason    of the score as the judge gave it; without one, why there is none
     answers   every answer, in the order asked; the last one was read, or none could be
-    reading   version of the reading that the score comes from (`streams.core.answers`)
+    reading   version of the reading that the score comes from (`streams.core.parse.answers`)
     """
 
     kept_id: str

@@ -11,7 +11,7 @@ import typer
 from sedi.options import DEFAULT_RUN, AsJson, Run, StateDir, epilog, settings_of
 
 if TYPE_CHECKING:
-    from consumers.trainer.chat import Talk
+    from consumers.trainer.result.chat import Talk
 
 _NEW, _QUIT = "/new", "/quit"
 
@@ -40,8 +40,8 @@ def chat(
     Answers come word by word. With --message, or from a pipe, one question is answered; in a terminal it goes on:
     Ctrl-C stops an answer, `/new` forgets what was said, `/quit` or Ctrl-D ends.
     """
-    from consumers.trainer.chat import load, model_of_run
     from consumers.trainer.options import Device, PrecisionChoice, Template
+    from consumers.trainer.result.chat import load, model_of_run
     from schemas.errors import ConfigurationError
     from sedi.output import tell
 

@@ -17,7 +17,7 @@ from infra.visible import visible
 from sedi.output import clock, console, dollars, shown
 
 if TYPE_CHECKING:
-    from consumers.explain.told import (
+    from consumers.explain.schema import (
         At,
         Candidacy,
         Change,

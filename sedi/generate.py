@@ -133,14 +133,14 @@ def generate_command(
     """
     import msgspec
 
-    from producers.asking import Asking, default_style
     from producers.backends.base import Sampling
     from producers.backends.recorded import RecordedOptions
-    from producers.generator import GenerateOptions, generate
-    from producers.limits import AHEAD_WINDOWS, Limits
-    from producers.pace import PaceOptions
-    from producers.retries import Retries
-    from producers.stall import StallGuard
+    from producers.calls.limits import AHEAD_WINDOWS, Limits
+    from producers.calls.rate_control import PaceOptions
+    from producers.calls.retries import Retries
+    from producers.generate.generator import GenerateOptions, generate
+    from producers.generate.stall_guard import StallGuard
+    from producers.generate.style_factory import Asking, default_style
     from schemas.errors import ConfigurationError
     from sedi.output import print_json, tell
 

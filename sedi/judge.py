@@ -68,12 +68,12 @@ def judge_command(
 
     from producers.backends.base import Sampling
     from producers.backends.recorded import RecordedOptions
-    from producers.judge import JudgeOptions, judge
-    from producers.judging import Choice
-    from producers.limits import Limits
-    from producers.pace import PaceOptions
+    from producers.calls.limits import Limits
+    from producers.calls.rate_control import PaceOptions
+    from producers.calls.retries import Retries
+    from producers.judge.judge import JudgeOptions, judge
+    from producers.judge.scoring import Choice
     from producers.prompts.judge import RubricName
-    from producers.retries import Retries
     from sedi.output import print_json, tell
     from sedi.reading_progress import counting_progress
 

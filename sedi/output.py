@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from consumers.counts import Counts
+    from consumers.folds.counts import Counts
     from infra.settings import Settings
 
 _PIPE_WIDTH = 200

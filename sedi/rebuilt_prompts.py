@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from consumers.explain.told import Explanation, Generation, Prompt, PromptMessage
+from consumers.explain.schema import Explanation, Generation, Prompt, PromptMessage
 from producers.backends.base import Request, Sampling
 from producers.prompts import alpaca, self_instruct, two_step
 from schemas.errors import ConfigurationError

@@ -111,7 +111,7 @@ def _audit(
 
 
 def _state(source: Source, at: str, as_json: bool) -> Audit:
-    from consumers.replay.state import state_at
+    from consumers.replay.point_in_time import state_at
     from sedi.output import print_json
     from sedi.reading_progress import counting_progress
     from sedi.replay_tables import show_state

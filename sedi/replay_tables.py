@@ -11,8 +11,8 @@ from sedi.output import clock, console, dollars, percent, table
 if TYPE_CHECKING:
     from consumers.replay import Audit
     from consumers.replay.findings import Divergence
+    from consumers.replay.point_in_time import StateThen
     from consumers.replay.result import Reference
-    from consumers.replay.state import StateThen
     from consumers.replay.what_if import Outcome, WhatIf
 
 _SEEDS_SHOWN = 10

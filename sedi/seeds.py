@@ -30,7 +30,7 @@ def list_seeds(
     state_dir: StateDir = None,
 ) -> None:
     """The seeds in the pool now, each with its score: kept / generated of the generations it was shown in."""
-    from consumers.reading import read_fold
+    from consumers.folds.read_fold import read_fold
     from consumers.seed_table import by_score, seed_rows
     from sedi.output import console, print_json
     from sedi.seed_tables import seed_table
@@ -57,7 +57,7 @@ def history(
     For people also what came of all windows and of the rows they looked at; each in full: sedi tail --topic
     seed-commands.
     """
-    from consumers.reading import read_fold
+    from consumers.folds.read_fold import read_fold
     from consumers.seed_table import candidate_verdicts, replacement_rows, window_outcomes
     from sedi.output import console, print_json
     from sedi.seed_tables import history_table, outcome_table, verdict_table

@@ -13,7 +13,7 @@ from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, 
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from consumers.counts import Calls
+    from consumers.folds.counts import Calls
     from consumers.status import Status, Watch, WindowStatus
 
 

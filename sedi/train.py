@@ -10,7 +10,7 @@ import typer
 from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog, number_or_none, settings_of
 
 if TYPE_CHECKING:
-    from consumers.trainer.metrics import StepLine
+    from consumers.trainer.record.metrics import StepLine
 
 BUILTIN = "builtin"
 
@@ -111,9 +111,9 @@ def train_command(
     """
     import msgspec
 
-    from consumers.trainer.launch import launch
+    from consumers.trainer.distributed.launcher import launch
+    from consumers.trainer.distributed.process_group import place
     from consumers.trainer.options import TrainOptions
-    from consumers.trainer.ranks import place
     from consumers.trainer.run import train
     from schemas.errors import ConfigurationError
     from sedi.output import print_json, tell
@@ -121,7 +121,7 @@ def train_command(
     from_log = from_files is None and data is None
     settings = (cluster_of if from_log else settings_of)(bootstrap_servers, state_dir)
     if model == BUILTIN:
-        from producers.builtin.model import safetensors_folder
+        from producers.backends.builtin.model import safetensors_folder
 
         model = str(safetensors_folder(settings.cache_dir, tell))
     fields = {

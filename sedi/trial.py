@@ -82,10 +82,10 @@ def main() -> None:
     given = parser.parse_args()
     die_with_parent()
 
-    from consumers.trainer.speed import TraineeSpeed, trainee_speed
-    from producers.builtin.model import safetensors_folder
-    from producers.builtin.server import BuiltinServer, ServerSettings
-    from producers.builtin.speed import LlmTrial
+    from consumers.trainer.engine.speed_trial import TraineeSpeed, trainee_speed
+    from producers.backends.builtin.model import safetensors_folder
+    from producers.backends.builtin.server import BuiltinServer, ServerSettings
+    from producers.backends.builtin.speed import LlmTrial
 
     def trainee() -> TraineeSpeed:
         model = str(safetensors_folder(given.cache_dir)) if given.model == "builtin" else given.model

@@ -13,8 +13,8 @@ from schemas.errors import ConfigurationError
 from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, source_of
 
 if TYPE_CHECKING:
-    from consumers.explain.withdrawn import Path as Way
-    from consumers.explain.withdrawn import Withdrawal
+    from consumers.explain.withdrawal_schema import Path as Way
+    from consumers.explain.withdrawal_schema import Withdrawal
 
 _ROWS_SHOWN = 30
 _LINKS_SHOWN = 3

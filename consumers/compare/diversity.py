@@ -1,8 +1,8 @@
 """How different the kept instructions of a run are from one another: by similarity, by words, by clusters.
 
 The similarity is that which a kept instruction had to its nearest among those kept before it, exactly as the filter
-scores it (`streams.core.rouge_scores`). It is computed of a sample: every n-th, so that at most `SAMPLE` are scored and
-each part of the run counts alike. The words are a guess (`consumers.compare.words`).
+scores it (`streams.core.similarity.rouge_scores`). It is computed of a sample: every n-th, so that at most `SAMPLE` are
+scored and each part of the run counts alike. The words are a guess (`consumers.compare.words`).
 """
 
 import math
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import msgspec
 
 from consumers.compare.words import root
-from streams.core.rouge_scores import full_scores_in_order
-from streams.core.tokenize import Tokenizer
+from streams.core.similarity.rouge_scores import full_scores_in_order
+from streams.core.similarity.tokenize import Tokenizer
 
 SAMPLE = 500
 _BINS = 25

@@ -1,8 +1,8 @@
 """One run, as a comparison sees it: read in one pass.
 
-Held while reading: the run's fold (`consumers.fold`), five numbers for each generation, and the texts of the kept
-instructions. What stands twice in the log counts once, as in the report; what the filter has not decided yet does not
-count. What a call cost is the endpoint's word; None is not known, and then so is every sum it is in.
+Held while reading: the run's fold (`consumers.folds.run_fold`), five numbers for each generation, and the texts of the
+kept instructions. What stands twice in the log counts once, as in the report; what the filter has not decided yet does
+not count. What a call cost is the endpoint's word; None is not known, and then so is every sum it is in.
 """
 
 from collections.abc import Callable
@@ -12,15 +12,15 @@ import msgspec
 import polars as pl
 
 from consumers.compare.diversity import Diversity, diversity
-from consumers.counts import Calls, counts_of
-from consumers.fold import RunFold
+from consumers.folds.counts import Calls, counts_of
+from consumers.folds.run_fold import RunFold
 from infra.record import Record
 from infra.run import configuration
 from infra.source import TOPICS, Source
 from schemas.events import InstructionKept, InstructionsGenerated
 from schemas.policy import Mode
 from streams.core.scores import SeedScore
-from streams.core.tokenize import tokenizer
+from streams.core.similarity.tokenize import tokenizer
 
 _POINTS = 200
 _COURSE = {"generated": pl.Int64, "kept": pl.Int64, "calls": pl.Int64, "tokens": pl.Int64, "usd": pl.Float64}

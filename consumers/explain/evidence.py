@@ -1,15 +1,15 @@
 """Everything on a run's log that a story is told from, gathered in one reading.
 
 What is kept in memory belongs to the story, and of a seed's story two numbers a generation; the rest is looked at and
-let go. Events that stand twice count once (`consumers.explain.once`).
+let go. Events that stand twice count once (`consumers.folds.deduplicate`).
 """
 
 from dataclasses import dataclass, field
 
 from consumers.explain.locate import Subject
 from consumers.explain.nearest import NearestSearch, at
-from consumers.explain.once import Once, Progress, no_progress, records
-from consumers.explain.told import At
+from consumers.explain.schema import At
+from consumers.folds.deduplicate import Once, Progress, no_progress, records
 from infra.record import Record
 from infra.source import TOPICS, Reading, Source
 from schemas import ids
@@ -32,7 +32,7 @@ from schemas.events import (
 )
 from streams.core.scores import uncounted
 from streams.core.seeds import SeedPool
-from streams.core.tokenize import tokenizer
+from streams.core.similarity.tokenize import tokenizer
 
 
 @dataclass

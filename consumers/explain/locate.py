@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from consumers.explain.once import Progress, no_progress, records
+from consumers.folds.deduplicate import Progress, no_progress, records
 from infra.record import Record
 from infra.source import Reading, Source
 from schemas import ids

@@ -1,19 +1,19 @@
 """What an instruction is most like of all it was compared with, and what the two have in common.
 
-Every row is compared, with the scores of `streams.core.rouge`, so the answer is exact also below the threshold. Rows
-may come in any order: of equal scores the earliest in the run's total order counts, as in the decider.
+Every row is compared, with the scores of `streams.core.similarity.rouge`, so the answer is exact also below the
+threshold. Rows may come in any order: of equal scores the earliest in the run's total order counts, as in the decider.
 """
 
 from dataclasses import dataclass, field
 
-from consumers.explain.told import At, Nearest, Span
+from consumers.explain.schema import At, Nearest, Span
 from infra.record import Record
 from schemas.events import InstructionKept
 from schemas.seeds import SeedTask
 from streams.core.decider import BEFORE_ALL
-from streams.core.lcs import common_subsequence, token_spans
-from streams.core.rouge import fmeasure, lcs_length
-from streams.core.tokenize import Tokenizer
+from streams.core.similarity.lcs import common_subsequence, token_spans
+from streams.core.similarity.rouge import fmeasure, lcs_length
+from streams.core.similarity.tokenize import Tokenizer
 
 Key = tuple[int, int]
 

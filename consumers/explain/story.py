@@ -1,12 +1,9 @@
 """The stories that the log tells: of an instruction, a seed, a generation or a request."""
 
-from consumers.explain.asked import generation_of, requests_of
 from consumers.explain.evidence import Evidence, gather
-from consumers.explain.fed_back import became_seed, candidacies_of, seed_of, training_of
+from consumers.explain.generation_story import generation_of, requests_of
 from consumers.explain.locate import Subject, locate
-from consumers.explain.once import Progress, no_progress
-from consumers.explain.spans import instruction_span
-from consumers.explain.told import (
+from consumers.explain.schema import (
     Answer,
     At,
     Brief,
@@ -20,13 +17,16 @@ from consumers.explain.told import (
     Rule,
     Verdict,
 )
+from consumers.explain.spans import instruction_span
+from consumers.explain.training_story import became_seed, candidacies_of, seed_of, training_of
+from consumers.folds.deduplicate import Progress, no_progress
 from infra.source import Source
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import InstructionsGenerated, Rejection
 from streams.core.rules import RULES
+from streams.core.similarity.tokenize import tokenizer
 from streams.core.steps import steps_of
-from streams.core.tokenize import tokenizer
 
 
 def explain(source: Source, id: str, progress: Progress = no_progress) -> Explanation:

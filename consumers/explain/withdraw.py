@@ -12,8 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from consumers.explain.locate import Subject, locate
-from consumers.explain.once import Once, Progress, no_progress, records
-from consumers.explain.withdrawn import (
+from consumers.explain.withdrawal_schema import (
     Link,
     Path,
     Totals,
@@ -23,6 +22,7 @@ from consumers.explain.withdrawn import (
     WithdrawnSeed,
     WithdrawnStep,
 )
+from consumers.folds.deduplicate import Once, Progress, no_progress, records
 from infra.source import Reading, Source
 from schemas import ids
 from schemas.errors import RunError

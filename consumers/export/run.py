@@ -24,7 +24,7 @@ from consumers.export.manifest import Excluded, File, Manifest, Offsets, Options
 from consumers.export.parquet import ROWS_A_GROUP, ParquetFile
 from consumers.export.rows import Row, row
 from consumers.export.totals import Totals
-from consumers.judged import judgements
+from consumers.folds.judgements import judgements
 from infra.source import Source
 from schemas.errors import ConfigurationError
 from schemas.events import InstructionKept, RunConfigured

@@ -6,9 +6,9 @@ from math import isclose
 import msgspec
 
 from consumers.replay.digests import Digests, classifier_content
+from consumers.replay.effects import Stream
 from consumers.replay.findings import Findings
 from consumers.replay.repeats import Said
-from consumers.replay.streams import Stream
 from schemas.events import Classifier, ClassifierFitted, Event, RunConfigured
 from streams.core import decider
 from streams.core.decider import FilterState

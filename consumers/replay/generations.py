@@ -10,15 +10,15 @@ from bisect import bisect_right
 from collections.abc import Collection
 from itertools import chain, zip_longest
 
+from consumers.replay.effects import Stream, content
 from consumers.replay.findings import Findings, place_of
 from consumers.replay.repeats import Said
-from consumers.replay.streams import Stream, content
 from infra.record import Record
 from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, KeptShown
 from schemas.policy import Policy
-from streams.core.answers import Read, by_step, form_of, read
 from streams.core.kept_so_far import beside, drawn
 from streams.core.lanes import Lanes
+from streams.core.parse.answers import Read, by_step, form_of, read
 from streams.core.seeds import SeedPool, sampled
 
 

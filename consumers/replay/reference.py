@@ -24,7 +24,7 @@ from infra.run import configuration
 from infra.source import Reading, Source
 from schemas import ids
 from schemas.events import ClassifierFitted, InstructionsGenerated, InstructionsRejected, Rejection
-from streams.core import tokenize
+from streams.core.similarity import tokenize
 
 
 @dataclass(frozen=True)

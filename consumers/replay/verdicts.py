@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from consumers.replay.effects import says
 from consumers.replay.findings import Findings, differences, place_of
-from consumers.replay.streams import says
 from infra.record import Record
 from schemas import ids
 from schemas.events import InstructionKept, InstructionsRejected, Rejection

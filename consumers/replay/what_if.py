@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from consumers.replay.effects import EndOfVerdicts, Rows, Stream, Verdicts
 from consumers.replay.findings import Findings, State
-from consumers.replay.streams import EndOfVerdicts, Rows, Stream, Verdicts
 from infra.embeddings import embedder_for
 from infra.record import Record
 from infra.run import configuration

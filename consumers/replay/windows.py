@@ -7,11 +7,11 @@ none left out. A command is decided again from the pool and the scores at the of
 from collections import Counter, defaultdict
 
 from consumers.replay.digests import Digests, command_content, window_content
+from consumers.replay.effects import Stream, content
 from consumers.replay.findings import Findings, Kind, differences, place_of
 from consumers.replay.generations import Pools
-from consumers.replay.judged import Judged
+from consumers.replay.judgements import Judged
 from consumers.replay.repeats import Said
-from consumers.replay.streams import Stream, content
 from infra.record import Record
 from schemas.errors import MalformedEvent
 from schemas.events import BatchRow, ReplaceSeeds, RunConfigured, TrainingLogged

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from consumers.trainer.lora import Lora
-from consumers.trainer.metrics import HeldOutLine
-from consumers.trainer.schedule import Schedule
+from consumers.trainer.engine.learning_rate import Schedule
+from consumers.trainer.engine.lora import Lora
+from consumers.trainer.record.metrics import HeldOutLine
 from schemas.errors import ConfigurationError
 
 Template = Literal["chat", "alpaca"]

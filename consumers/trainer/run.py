@@ -11,26 +11,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from consumers.trainer import checkpoint, cpu
-from consumers.trainer.account import Account
-from consumers.trainer.ahead import LogFeed
-from consumers.trainer.counts import Counts
-from consumers.trainer.engine import Engine, pick_device
-from consumers.trainer.evaluate import HeldOut
-from consumers.trainer.lora import adapted
-from consumers.trainer.metrics import StepLine, TrainingLine
-from consumers.trainer.offline import Origin, from_archive, from_file, with_batch_size
+from consumers.trainer.data.batches import Ends, RowStream
+from consumers.trainer.data.log_feed import LogFeed
+from consumers.trainer.data.offline import Origin, from_archive, from_file, with_batch_size
+from consumers.trainer.data.score_threshold import Threshold
+from consumers.trainer.data.templates import Encoded, choose_template, encode
+from consumers.trainer.distributed.process_group import World, joined, place
+from consumers.trainer.engine import cpu
+from consumers.trainer.engine.held_out import HeldOut
+from consumers.trainer.engine.lora import adapted
+from consumers.trainer.engine.model import load_tokenizer, load_trainee, trainee_name
+from consumers.trainer.engine.step import Engine, pick_device
 from consumers.trainer.options import Precision, Template, TrainOptions, TrainSummary
-from consumers.trainer.quiet import talk_to
-from consumers.trainer.ranks import World, joined, place
-from consumers.trainer.rows import Ends, RowStream
-from consumers.trainer.seal import Seal
+from consumers.trainer.record.metrics import StepLine, TrainingLine
+from consumers.trainer.record.output_capture import talk_to
+from consumers.trainer.record.reporting import Account
+from consumers.trainer.record.session_counts import Counts
+from consumers.trainer.record.window_log import Logged, read_logged
+from consumers.trainer.result import checkpoint
+from consumers.trainer.result.seal import Seal
 from consumers.trainer.session import Session
-from consumers.trainer.stopping import sole_user, stop_signals
-from consumers.trainer.templates import Encoded, choose_template, encode
-from consumers.trainer.threshold import Threshold
-from consumers.trainer.trainee import load_tokenizer, load_trainee, trainee_name
-from consumers.trainer.windows import Logged, read_logged
+from consumers.trainer.stop_signals import sole_user, stop_signals
 from infra import precision
 from infra.log import LogWriter
 from infra.record import Record

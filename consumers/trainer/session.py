@@ -17,20 +17,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from consumers.trainer import checkpoint
-from consumers.trainer.account import Account
-from consumers.trainer.card import Trained
-from consumers.trainer.checkpoint import TrainerState
-from consumers.trainer.counts import Counts
-from consumers.trainer.engine import Engine
+from consumers.trainer.data.batches import RowStream, Share
+from consumers.trainer.distributed.process_group import World
+from consumers.trainer.engine.learning_rate import learning_rate, warmup_steps
+from consumers.trainer.engine.nonfinite_guard import Streak
+from consumers.trainer.engine.step import Engine
 from consumers.trainer.options import Reason, Template, TrainOptions, TrainSummary
-from consumers.trainer.outcome import write_model
-from consumers.trainer.ranks import World
-from consumers.trainer.rows import RowStream, Share
-from consumers.trainer.schedule import learning_rate, warmup_steps
-from consumers.trainer.seal import Seal
-from consumers.trainer.streak import Streak
-from consumers.trainer.windows import Logged, WindowLog
+from consumers.trainer.record.reporting import Account
+from consumers.trainer.record.session_counts import Counts
+from consumers.trainer.record.window_log import Logged, WindowLog
+from consumers.trainer.result import checkpoint
+from consumers.trainer.result.checkpoint import TrainerState
+from consumers.trainer.result.model_card import Trained
+from consumers.trainer.result.model_export import write_model
+from consumers.trainer.result.seal import Seal
 from infra.log import LogWriter
 from schemas.errors import TrainerError
 from schemas.events import StepLogged

@@ -112,7 +112,8 @@ class CallFailure(BackendError):
 
 
 class Kind(Enum):
-    """What kept an attempt from being answered; asking again is paced by it (`producers.retries`, `producers.pace`).
+    """What kept an attempt from being answered; asking again is paced by it (`producers.calls.retries`,
+    `producers.calls.rate_control`).
 
     busy     the endpoint has no room: fewer calls at once
     broken   the endpoint does not do what it is there for: after many in a row it is left alone for a while

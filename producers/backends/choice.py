@@ -72,9 +72,9 @@ def opened_backend(
 
         yield OpenAIBackend.of(settings)
         return
-    from producers.backends.builtin import BuiltinBackend
-    from producers.builtin.model import MODEL_NAME
-    from producers.builtin.server import BuiltinServer, ServerSettings
+    from producers.backends.builtin.backend import BuiltinBackend
+    from producers.backends.builtin.model import MODEL_NAME
+    from producers.backends.builtin.server import BuiltinServer, ServerSettings
 
     if settings.base_url:
         yield BuiltinBackend(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from streams.core.answer_text import REFUSED
+from streams.core.parse.answer_text import REFUSED
 
 _FILTERED = re.compile(
     r"content.?filter|safety|prohibited_content|blocklist|\bspii\b|moderation|sensitive|guardrail", re.IGNORECASE

@@ -1,10 +1,10 @@
 """Answers from a causal LM that transformers runs in this process: no server, no port, no other process.
 
 Requests that are in flight are answered as one batch, which they join and leave one by one
-(`producers.local_model.batcher`), in a thread, so that the event loop stays free. An answer follows from the request
-and from the seed, that of `Sampling` or else the request's id, and not from what else is in the batch, up to the
-rounding of the logits. Tokens are counted exactly: those of the prompt without padding, and those generated, the one
-that ended the answer and those of a stop text included.
+(`producers.backends.local_model.batcher`), in a thread, so that the event loop stays free. An answer follows from the
+request and from the seed, that of `Sampling` or else the request's id, and not from what else is in the batch, up to
+the rounding of the logits. Tokens are counted exactly: those of the prompt without padding, and those generated, the
+one that ended the answer and those of a stop text included.
 
 A parameter that is not given is 1 (temperature, top_p) or 0 (penalties), whatever the model's own configuration says.
 An answer that comes to the end of the context ends there with `length`. It has no structured output.
@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 from infra.settings import Settings
 from producers.backends.base import Answer, CallFailure, EndpointRefused, Place, Request
-from producers.local_model.batcher import Batcher, Made
-from producers.local_model.loading import LocalModel, load_model
+from producers.backends.local_model.batcher import Batcher, Made
+from producers.backends.local_model.loading import LocalModel, load_model
 from schemas.errors import ConfigurationError
 from schemas.events import Usage
 

@@ -6,7 +6,7 @@ with the list. `classification_request` asks of one instruction whether its answ
 LLM from writing inputs of one class only. The procedure is Self-Instruct's; the words and the examples are our own.
 Each has two forms: `completion` (the text is gone on with) and `chat`.
 
-Read the answers with `streams.core.parse_self_instruct`.
+Read the answers with `streams.core.parse.self_instruct`.
 """
 
 import hashlib

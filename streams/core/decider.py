@@ -31,11 +31,11 @@ from schemas.seeds import SeedTask
 from streams.core.clusters import ClusterModel, fit, marks_passed, refit_due
 from streams.core.embeddings import Embedder
 from streams.core.lanes import Lanes
-from streams.core.rouge import tokens_fmeasure
 from streams.core.rules import broken_rule
 from streams.core.scores import SeedScore, uncounted
-from streams.core.similarity import RougeLIndex
-from streams.core.tokenize import Tokenizer, tokenizer
+from streams.core.similarity.index import RougeLIndex
+from streams.core.similarity.rouge import tokens_fmeasure
+from streams.core.similarity.tokenize import Tokenizer, tokenizer
 
 BEFORE_ALL = -1
 _SLACK = 1e-6  # well above what rounding does to an F-measure

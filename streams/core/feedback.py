@@ -25,10 +25,10 @@ from schemas.events import (
 from schemas.policy import Policy
 from schemas.seeds import SeedTask
 from streams.core.judging import FirstJudge
-from streams.core.rouge import rouge_l_fmeasure
 from streams.core.scores import SeedScore
 from streams.core.seeds import PooledSeed, SeedPool
-from streams.core.tokenize import tokenizer
+from streams.core.similarity.rouge import rouge_l_fmeasure
+from streams.core.similarity.tokenize import tokenizer
 
 
 def needed_offset(window: TrainingLogged) -> int:

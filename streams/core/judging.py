@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from schemas.events import CallAnswered, InstructionJudged, Scale
-from streams.core.answer_text import read_text
+from streams.core.parse.answer_text import read_text
 
 LANE = "judge"
 """What the name of a lane of the ledger begins with, before a slash, when its calls are a judge's."""
@@ -34,7 +34,7 @@ class Score(NamedTuple):
 
 
 def score_of(answer: CallAnswered, scale: Scale = SCALE, *, reading: int) -> Score:
-    """The score in an answer, by a version of the reading (`streams.core.answers`)."""
+    """The score in an answer, by a version of the reading (`streams.core.parse.answers`)."""
     seen, cut = read_text(answer, reading)
     return read(seen.text, scale, cut=cut)
 

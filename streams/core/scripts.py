@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Literal
 
-from streams.core.tokenize import HAN, KANA, SOUTHEAST_ASIAN, SPACELESS
+from streams.core.similarity.tokenize import HAN, KANA, SOUTHEAST_ASIAN, SPACELESS
 
 _LETTERS_A_WORD = ((HAN, 1.5), (KANA, 3.0), (SOUTHEAST_ASIAN, 4.0))
 _LETTERS = [(re.compile(f"[{letters}]"), count) for letters, count in _LETTERS_A_WORD]

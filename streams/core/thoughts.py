@@ -1,6 +1,6 @@
 """The marks that models put around their reasoning: what opens a thought in a text, and whether one is still open.
 
-Pure. `streams.core.answer_text` reads answers with these and with the marks of models that speak in channels.
+Pure. `streams.core.parse.answer_text` reads answers with these and with the marks of models that speak in channels.
 """
 
 MARKS = (

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from infra.settings import Settings
 from infra.temporary_broker import temporary_broker
-from producers.generator import GenerateOptions, generate
-from producers.limits import Limits
-from producers.pace import PaceOptions
-from producers.retries import Retries
-from producers.worst import Prices
+from producers.calls.cost import Prices
+from producers.calls.limits import Limits
+from producers.calls.rate_control import PaceOptions
+from producers.calls.retries import Retries
+from producers.generate.generator import GenerateOptions, generate
 from schemas.errors import BackendError
 from schemas.events import Usage
 from streams.core.ledger import Ledger

@@ -19,19 +19,19 @@ from typing import cast
 
 from consumers.replay import audit
 from infra.settings import Settings
-from producers.asking import Asking, style_of
 from producers.backends.base import CallFailure, Place, Request, RequestRefused, too_large
 from producers.backends.openai import OpenAIBackend
-from producers.ledger_events import Cause, LedgerEvents
-from producers.progress import Progress
-from producers.styles import Generated, Style
-from producers.worst import Prices
+from producers.calls.cost import Prices
+from producers.calls.ledger_events import Cause, LedgerEvents
+from producers.generate.progress import Progress
+from producers.generate.style_factory import Asking, style_of
+from producers.generate.styles import Generated, Style
 from schemas import ids
 from schemas.events import CallAnswered, Event, InstructionsGenerated, InstructionsRejected, RunConfigured, Unparsed
 from schemas.policy import policy_for
-from streams.core.answers import READING
 from streams.core.decider import first_classifier
 from streams.core.ledger import Ledger
+from streams.core.parse.answers import READING
 from tests.conformance.faults import Line, side_by_side
 from tests.conformance.forms import LARGEST_ANSWER
 from tests.conformance.hostile import Hostile

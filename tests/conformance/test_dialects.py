@@ -18,7 +18,7 @@ from producers.backends.base import (
 )
 from producers.backends.openai import OpenAIBackend
 from schemas.events import Usage
-from streams.core.answer_text import answer_text, was_cut
+from streams.core.parse.answer_text import answer_text, was_cut
 from tests.conformance.dialects import FORMS
 from tests.conformance.forms import KINDS, Answered, Api, Ends, Form, Refused, Said, Waits
 from tests.conformance.server import served

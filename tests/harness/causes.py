@@ -16,9 +16,9 @@ from schemas.events import (
     StepLogged,
     TrainingLogged,
 )
-from streams.core.answers import READING, Form, read
 from streams.core.batches import Batch, BatchQueues, Row
 from streams.core.judging import SCALE
+from streams.core.parse.answers import READING, Form, read
 from streams.core.seeds import SeedPool
 from tests.harness.memory_log import MemoryLog
 from tests.harness.script import Generation, Judgement, Window

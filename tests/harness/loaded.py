@@ -8,13 +8,14 @@ import importlib
 import os
 from pathlib import Path
 
-from consumers.trainer import cpu
-from consumers.trainer.quiet import talk_to
+from consumers.trainer.engine import cpu
+from consumers.trainer.record.output_capture import talk_to
 
 _MODULES = (
-    "consumers.trainer.run", "consumers.trainer.engine", "consumers.replay", "streams.worker.main",
-    "producers.generator", "producers.judge", "producers.backends.openai", "producers.backends.recorded", "sedi.main",
-    "sedi.generate", "sedi.train", "sedi.worker", "sedi.output", "sklearn.linear_model", "rouge_score.rouge_scorer",
+    "consumers.trainer.run", "consumers.trainer.engine.step", "consumers.replay", "streams.worker.main",
+    "producers.generate.generator", "producers.judge.judge", "producers.backends.openai", "producers.backends.recorded",
+    "sedi.main", "sedi.generate", "sedi.train", "sedi.worker", "sedi.output", "sklearn.linear_model",
+    "rouge_score.rouge_scorer",
 )  # fmt: skip
 
 cpu.passive_threads()
@@ -25,7 +26,7 @@ with talk_to(Path(os.devnull)):
     from torch.utils.tensorboard import SummaryWriter  # noqa: F401
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
 
-    from consumers.trainer.zero import imported
+    from consumers.trainer.engine.deepspeed_setup import imported
 
     imported("cpu")
 gc.freeze()  # DeepSpeed collects garbage many times when an engine starts

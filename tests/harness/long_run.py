@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from consumers.replay import Audit, audit
-from consumers.trainer.quiet import talk_to
+from consumers.trainer.record.output_capture import talk_to
 from infra.log import LogReader
 from infra.run import configure_run
 from infra.settings import Settings

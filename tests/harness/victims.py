@@ -35,8 +35,8 @@ class Point:
 
 _OUTLET = "streams.worker.outlet:Outlet"
 _FILTER = "streams.worker.filter:Filter"
-_CALLER = "producers.calls:Caller.write"
-_SAVE = "consumers.trainer.checkpoint:save"
+_CALLER = "producers.calls.caller:Caller.write"
+_SAVE = "consumers.trainer.result.checkpoint:save"
 _WINDOW = "infra.log:LogWriter.write"
 
 POINTS = {
@@ -92,13 +92,13 @@ POINTS = {
     ),
     # the trainer
     "step done": Point(
-        "train", "consumers.trainer.engine:Engine.step", "after", "steps since the checkpoint are the same again"
+        "train", "consumers.trainer.engine.step:Engine.step", "after", "steps since the checkpoint are the same again"
     ),
     "window complete": Point("train", _WINDOW, "before", "a window not written is trained again", "TrainingLogged"),
     "window written": Point("train", _WINDOW, "after", "a window on the log is not written again", "TrainingLogged"),
     "before saving": Point("train", _SAVE, "before", "the checkpoint before the last one serves"),
     "half saved": Point(
-        "train", "consumers.trainer.engine:Engine.save", "after", "a checkpoint without its seal is passed over"
+        "train", "consumers.trainer.engine.step:Engine.save", "after", "a checkpoint without its seal is passed over"
     ),
     "saved": Point("train", _SAVE, "after", "a checkpoint that nobody heard of serves"),
 }  # fmt: skip

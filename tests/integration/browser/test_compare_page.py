@@ -14,7 +14,7 @@ from consumers.compare.tables import tables
 from infra.visible import visible
 from sedi.main import main
 from tests.harness.browser import Tab
-from tests.unit.consumers.told_run import source_of, whole_run
+from tests.unit.consumers.recorded_run import source_of, whole_run
 from tests.unit.sedi import hostile
 
 HARMLESS = "plain"

@@ -10,7 +10,7 @@ from infra.log import LogWriter
 from infra.temporary_broker import TemporaryBroker
 from infra.topics import apply
 from sedi.main import main
-from tests.unit.consumers.told_run import whole_run
+from tests.unit.consumers.recorded_run import whole_run
 
 
 def test_a_run_and_its_archive_are_compared_and_the_page_and_plots_written(

@@ -12,7 +12,7 @@ from infra.temporary_broker import TemporaryBroker
 from infra.topics import apply
 from schemas import ids
 from sedi.main import main
-from tests.unit.consumers.told_run import LETTER, RIVERS, RIVERS_AGAIN, row_id, whole_run
+from tests.unit.consumers.recorded_run import LETTER, RIVERS, RIVERS_AGAIN, row_id, whole_run
 
 RIVERS_ID, LETTER_ID, TREES_ID = row_id(0, 0), row_id(1, 2), row_id(2, 0)
 

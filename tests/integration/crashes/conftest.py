@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.trainer.quiet import talk_to
+from consumers.trainer.record.output_capture import talk_to
 from infra.temporary_broker import TemporaryBroker
 from tests.integration.crashes.rig import CrashRig
 from tests.unit.trainer.tiny import save_tiny

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from consumers.trainer.engine import Engine
-from consumers.trainer.quiet import talk_to
-from consumers.trainer.ranks import joined
+from consumers.trainer.distributed.process_group import joined
+from consumers.trainer.engine.step import Engine
+from consumers.trainer.record.output_capture import talk_to
 from tests.unit.trainer import tiny
 
 MakeEngine = Callable[..., Engine]

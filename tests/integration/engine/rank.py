@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from consumers.trainer.templates import encode
+from consumers.trainer.data.templates import encode
 from tests.unit.trainer import tiny
 
 KINDS: list[dict[str, Any]] = [
@@ -33,8 +33,8 @@ def main(folder: Path) -> None:
     os.environ["DS_ACCELERATOR"] = "cpu"
     import torch
 
-    from consumers.trainer.engine import Engine
-    from consumers.trainer.ranks import joined
+    from consumers.trainer.distributed.process_group import joined
+    from consumers.trainer.engine.step import Engine
 
     torch.set_num_threads(1)
     gc.freeze()  # DeepSpeed collects garbage many times when a bf16 engine starts

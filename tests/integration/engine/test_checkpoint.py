@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from consumers.trainer import checkpoint
-from consumers.trainer.checkpoint import TrainerState, restore, save
-from consumers.trainer.engine import Engine
-from consumers.trainer.ranks import World
-from consumers.trainer.seal import KEY, Seal
-from consumers.trainer.templates import encode
+from consumers.trainer.data.templates import encode
+from consumers.trainer.distributed.process_group import World
+from consumers.trainer.engine.step import Engine
+from consumers.trainer.result import checkpoint
+from consumers.trainer.result.checkpoint import TrainerState, restore, save
+from consumers.trainer.result.seal import KEY, Seal
 from schemas.errors import TrainerError, UntrustedCheckpoint
 from schemas.events import BatchRow, StepLogged
 from streams.core.batches import Position

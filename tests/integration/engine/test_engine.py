@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from consumers.trainer.quiet import talk_to
-from consumers.trainer.templates import Encoded, encode
-from consumers.trainer.trainee import load_trainee
+from consumers.trainer.data.templates import Encoded, encode
+from consumers.trainer.engine.model import load_trainee
+from consumers.trainer.record.output_capture import talk_to
 from tests.integration.engine.conftest import MakeEngine
 from tests.unit.trainer import tiny
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from consumers.trainer.engine import Engine
-from consumers.trainer.lora import Lora, adapted
-from consumers.trainer.quiet import talk_to
+from consumers.trainer.engine.lora import Lora, adapted
+from consumers.trainer.engine.step import Engine
+from consumers.trainer.record.output_capture import talk_to
 from schemas.errors import TrainerError
 from tests.integration.engine.conftest import MakeEngine
 from tests.integration.engine.test_engine import BATCHES

@@ -9,7 +9,7 @@ import pytest
 
 from consumers.export.run import ExportOptions, export
 from consumers.report import held_out_of
-from consumers.trainer.metrics import METRICS, Metrics, read_metrics
+from consumers.trainer.record.metrics import METRICS, Metrics, read_metrics
 from consumers.trainer.run import TrainOptions, TrainSummary, train
 from infra.archive import ArchiveSource
 from infra.settings import Settings
@@ -103,8 +103,8 @@ def test_the_held_out_loss_is_the_mean_over_the_response_tokens_of_the_model_as_
     import torch
     from transformers import AutoModelForCausalLM
 
-    from consumers.trainer.quiet import talk_to
-    from consumers.trainer.templates import encode
+    from consumers.trainer.data.templates import encode
+    from consumers.trainer.record.output_capture import talk_to
     from schemas.events import Instruction
     from tests.unit.trainer.tiny import tokenizer
 

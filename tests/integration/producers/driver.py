@@ -12,7 +12,7 @@ from infra.log import LogReader, LogWriter
 from infra.record import Record
 from infra.settings import Settings, load
 from infra.topics import apply
-from producers.generator import GenerateOptions, GenerateSummary, generate
+from producers.generate.generator import GenerateOptions, GenerateSummary, generate
 from schemas import ids
 from schemas.events import Event, InstructionsGenerated, RunConfigured
 from schemas.policy import Policy, policy_for

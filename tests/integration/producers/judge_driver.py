@@ -4,7 +4,7 @@ import pickle
 from pathlib import Path
 
 from infra.settings import load
-from producers.judge import JudgeOptions, JudgeSummary, judge
+from producers.judge.judge import JudgeOptions, JudgeSummary, judge
 from schemas import ids
 from schemas.events import InstructionJudged, InstructionKept, InstructionsRejected
 from tests.harness.forked import Forked, fork

@@ -19,9 +19,9 @@ import pytest
 
 from infra.settings import Settings
 from producers.backends.base import Answer, Message, Place, Request, Sampling
+from producers.backends.builtin.model import model_file, safetensors_folder, served_file
+from producers.backends.builtin.server import BuiltinServer, ServerSettings
 from producers.backends.choice import opened_backend
-from producers.builtin.model import model_file, safetensors_folder, served_file
-from producers.builtin.server import BuiltinServer, ServerSettings
 from producers.prompts import alpaca
 from schemas.errors import BackendError, ConfigurationError
 from schemas.seeds import SeedTask
@@ -210,7 +210,7 @@ def test_stopping_it_ends_the_process_even_while_it_answers(tmp_path: Path) -> N
 def test_it_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path\n"
-        "from producers.builtin.server import BuiltinServer, ServerSettings\n"
+        "from producers.backends.builtin.server import BuiltinServer, ServerSettings\n"
         "s = BuiltinServer(ServerSettings(state_dir=Path(sys.argv[1]), cache_dir=Path(sys.argv[2]), slots=1))\n"
         "s.start(); print(s.pid, flush=True); time.sleep(120)\n"
     )
@@ -234,7 +234,7 @@ def test_a_port_that_is_taken_is_named_before_a_model_is_loaded_or_a_process_sta
     def not_reached(*_: object, **__: object) -> None:
         raise AssertionError("no model and no process is needed to see that a port is taken")
 
-    monkeypatch.setattr("producers.builtin.server.served_file", not_reached)
+    monkeypatch.setattr("producers.backends.builtin.server.served_file", not_reached)
     monkeypatch.setattr("subprocess.Popen", not_reached)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -259,8 +259,8 @@ def test_by_hand_too_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> Non
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = subprocess.run(
-            [sys.executable, "-m", "producers.builtin.server", "--port", str(port), "--model", str(tmp_path / "none")],
-            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+            [sys.executable, "-m", "producers.backends.builtin.server", "--port", str(port), "--model", str(tmp_path /
+            "none")], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.startswith(f"The built-in server cannot listen at 127.0.0.1:{port}: ")
@@ -280,7 +280,7 @@ def test_no_slots_at_all_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_not_installed_is_an_error_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("producers.builtin.model.PACKAGE", "no_such_package")
+    monkeypatch.setattr("producers.backends.builtin.model.PACKAGE", "no_such_package")
     with pytest.raises(ConfigurationError, match=r"requirements-model\.txt"):
         model_file()
 

@@ -11,13 +11,13 @@ import pytest
 from pydantic import SecretStr
 
 from infra.temporary_broker import TemporaryBroker
-from producers.asking import Asking
 from producers.backends.base import EndpointRefused, RequestRefused, Sampling, Transient
 from producers.backends.recorded import Faults, RecordedOptions
-from producers.generator import GenerateOptions
-from producers.limits import Limits
-from producers.pace import PaceOptions
-from producers.retries import Retries
+from producers.calls.limits import Limits
+from producers.calls.rate_control import PaceOptions
+from producers.calls.retries import Retries
+from producers.generate.generator import GenerateOptions
+from producers.generate.style_factory import Asking
 from schemas import ids
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import (

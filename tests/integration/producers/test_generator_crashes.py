@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from infra.temporary_broker import TemporaryBroker
-from producers.asking import Asking
 from producers.backends.recorded import RecordedOptions
-from producers.generator import GenerateOptions
-from producers.limits import Limits
+from producers.calls.limits import Limits
+from producers.generate.generator import GenerateOptions
+from producers.generate.style_factory import Asking
 from schemas import ids
 from schemas.events import CallAnswered, CallStarted
 from tests.integration.producers.driver import Rig

@@ -11,11 +11,11 @@ import pytest
 from benchmarks.endpoint import endpoint
 from infra.temporary_broker import TemporaryBroker
 from producers.backends.recorded import RecordedOptions
-from producers.generator import GenerateOptions
-from producers.limits import Limits
-from producers.pace import PaceOptions
-from producers.snapshots import Covered, SnapshotFile
-from producers.stall import StallGuard
+from producers.calls.limits import Limits
+from producers.calls.rate_control import PaceOptions
+from producers.generate.generator import GenerateOptions
+from producers.generate.snapshots import Covered, SnapshotFile
+from producers.generate.stall_guard import StallGuard
 from schemas import ids
 from schemas.events import CallAnswered, CallStarted, GenerationHalted, InstructionsRejected, RunConfigured
 from tests.integration.producers.driver import Rig

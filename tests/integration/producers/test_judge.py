@@ -15,8 +15,8 @@ from infra.source import KafkaSource
 from infra.temporary_broker import TemporaryBroker
 from infra.topics import check
 from producers.backends.recorded import RecordedOptions
-from producers.judge import JudgeOptions
-from producers.limits import Limits
+from producers.calls.limits import Limits
+from producers.judge.judge import JudgeOptions
 from schemas.errors import RunError
 from schemas.events import CallAnswered, CallStarted
 from schemas.topics import topic_specs

@@ -8,11 +8,11 @@ import pytest
 from consumers.replay import audit
 from infra.source import KafkaSource
 from infra.temporary_broker import TemporaryBroker
-from producers.asking import Asking
 from producers.backends.recorded import Faults, RecordedOptions
-from producers.calls import Retries
-from producers.generator import GenerateOptions, generate
-from producers.limits import Limits
+from producers.calls.caller import Retries
+from producers.calls.limits import Limits
+from producers.generate.generator import GenerateOptions, generate
+from producers.generate.style_factory import Asking
 from schemas.events import CallAnswered, CallStarted, InstructionKept, InstructionsGenerated
 from schemas.policy import policy_for
 from tests.integration.producers.driver import Rig as Answers

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from consumers.trainer.launch import launch
+from consumers.trainer.distributed.launcher import launch
 from consumers.trainer.run import TrainOptions, TrainSummary, train
 from infra import topics
 from infra.log import LogReader, LogWriter

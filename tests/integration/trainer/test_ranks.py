@@ -27,7 +27,7 @@ def ranks() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children():
         with suppress(psutil.NoSuchProcess):  # of other tests' brokers some are gone and not waited for
-            if "consumers.trainer.rank" in child.cmdline():
+            if "consumers.trainer.distributed.rank_process" in child.cmdline():
                 found.append(child)
     return found
 

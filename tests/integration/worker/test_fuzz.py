@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from consumers.dead_letters import missing
 from consumers.report import report
-from consumers.trainer.quiet import talk_to
+from consumers.trainer.record.output_capture import talk_to
 from infra.settings import load
 from infra.source import TOPICS, KafkaSource
 from infra.temporary_broker import TemporaryBroker
 from producers.backends.recorded import RecordedOptions
-from producers.generator import GenerateOptions
+from producers.generate.generator import GenerateOptions
 from schemas.events import InstructionsGenerated, InstructionsRejected, TrainingLogged
 from schemas.policy import policy_for
 from tests.harness.forked import fork

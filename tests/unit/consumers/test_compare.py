@@ -9,7 +9,7 @@ from consumers.compare.tables import tables
 from infra.record import Record
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import CallAnswered, InstructionsGenerated, InstructionsRejected
-from tests.unit.consumers.told_run import (
+from tests.unit.consumers.recorded_run import (
     CHESS,
     LETTER,
     POEM,

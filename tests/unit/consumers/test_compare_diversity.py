@@ -7,8 +7,8 @@ import pytest
 from consumers.compare import diversity
 from consumers.compare.diversity import entropy, nearest, words
 from consumers.compare.words import root
-from streams.core.rouge import rouge_l_fmeasure
-from streams.core.tokenize import tokenizer
+from streams.core.similarity.rouge import rouge_l_fmeasure
+from streams.core.similarity.tokenize import tokenizer
 
 TEXTS = [f"Write {n} lines about the {word} of a {n % 7} year old" for n in range(30) for word in ("life", "dog")]
 

@@ -11,7 +11,7 @@ from consumers.compare import Comparison, compare
 from consumers.compare.page import page, write_page
 from consumers.compare.plots import FIGURES, write_plots
 from schemas.errors import ConfigurationError
-from tests.unit.consumers.told_run import ToldRun, source_of, whole_run
+from tests.unit.consumers.recorded_run import ToldRun, source_of, whole_run
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 

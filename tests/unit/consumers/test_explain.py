@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
+from consumers.explain.schema import Change, Explanation, Instruction, Seed
 from consumers.explain.story import explain
-from consumers.explain.told import Change, Explanation, Instruction, Seed
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import (
@@ -14,8 +14,7 @@ from schemas.events import (
     InstructionsRejected,
     ReplaceSeeds,
 )
-from tests.unit.consumers.story import Written
-from tests.unit.consumers.told_run import (
+from tests.unit.consumers.recorded_run import (
     LETTER,
     POEM,
     RIVERS,
@@ -27,6 +26,7 @@ from tests.unit.consumers.told_run import (
     source_of,
     whole_run,
 )
+from tests.unit.consumers.story import Written
 
 RIVERS_ID, AGAIN_ID, SHORT_ID, LETTER_ID = row_id(0, 0), row_id(1, 0), row_id(1, 1), row_id(1, 2)
 TREES_ID, CHESS_ID, POEM_ID = row_id(2, 0), row_id(3, 1), row_id(0, 1)

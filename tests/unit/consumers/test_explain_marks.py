@@ -12,10 +12,12 @@ from consumers.explain.nearest import NearestSearch
 from consumers.explain.spans import instruction_span
 from infra.record import Record
 from schemas.events import Instruction, InstructionKept
-from streams.core.lcs import common_subsequence, token_spans
-from streams.core.parse import parse_alpaca, parse_list, parse_structured
-from streams.core.similarity import RougeLIndex
-from streams.core.tokenize import rouge_tokens, unicode_tokens
+from streams.core.parse.alpaca import parse_alpaca
+from streams.core.parse.lists import parse_list
+from streams.core.parse.structured import parse_structured
+from streams.core.similarity.index import RougeLIndex
+from streams.core.similarity.lcs import common_subsequence, token_spans
+from streams.core.similarity.tokenize import rouge_tokens, unicode_tokens
 
 WORDS = st.lists(st.sampled_from("abcde"), max_size=25)
 TEXTS = st.text(st.sampled_from("aB1 .-éÉ\u0301İßﬁΣς東京ｆ\n"), max_size=30) | st.text(max_size=30)

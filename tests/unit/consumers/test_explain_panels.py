@@ -7,7 +7,7 @@ from consumers.explain.story import explain
 from schemas.events import InstructionsGenerated
 from sedi.explain_panels import show_explanation, sparkline
 from sedi.rebuilt_prompts import with_prompts
-from tests.unit.consumers.told_run import LETTER, ToldRun, row_id, source_of, whole_run
+from tests.unit.consumers.recorded_run import LETTER, ToldRun, row_id, source_of, whole_run
 
 
 def shown(story: ToldRun, id: str, capsys: pytest.CaptureFixture[str]) -> str:

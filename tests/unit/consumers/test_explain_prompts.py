@@ -6,17 +6,17 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from consumers.explain.schema import Prompt
 from consumers.explain.story import explain
-from consumers.explain.told import Prompt
 from infra.settings import Settings
-from producers.asking import Asking, style_of
 from producers.backends.base import Request, Sampling
-from producers.styles import Style
+from producers.generate.style_factory import Asking, style_of
+from producers.generate.styles import Style
 from schemas import ids
 from schemas.events import CallAnswered, InstructionsGenerated
 from schemas.seeds import SeedTask
 from sedi.rebuilt_prompts import with_prompts
-from tests.unit.consumers.told_run import SEEDS, ToldRun, row_id, source_of, whole_run
+from tests.unit.consumers.recorded_run import SEEDS, ToldRun, row_id, source_of, whole_run
 
 LIST = "3. Name two birds of the sea.\n4. Say where swifts sleep."
 

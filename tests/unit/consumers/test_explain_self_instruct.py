@@ -8,14 +8,14 @@ import pytest
 from consumers.explain.story import explain
 from consumers.explain.withdraw import withdraw
 from infra.settings import Settings
-from producers.asking import Asking, style_of
 from producers.backends.base import Request
+from producers.generate.style_factory import Asking, style_of
 from schemas import ids
 from schemas.events import CallAnswered, CallStarted, InstructionsGenerated, KeptShown
 from sedi.rebuilt_prompts import with_prompts
 from streams.core.kept_so_far import Kept
+from tests.unit.consumers.recorded_run import SEEDS, ToldRun, row_id, source_of, whole_run
 from tests.unit.consumers.test_explain_prompts import as_asked, as_request
-from tests.unit.consumers.told_run import SEEDS, ToldRun, row_id, source_of, whole_run
 
 SHOWN = row_id(0, 1)
 NUMBER = 4

@@ -22,7 +22,7 @@ from sedi.main import main
 from tests.golden import HERE
 from tests.harness.script import Generation, Judgement, Window
 from tests.harness.stream import Stream
-from tests.unit.consumers.told_run import POLICY, row_id, source_of, whole_run
+from tests.unit.consumers.recorded_run import POLICY, row_id, source_of, whole_run
 from tests.unit.core.conftest import configured, own_seeds
 
 TEXTS = [seed.instruction for seed in own_seeds()[12:]]

@@ -2,11 +2,11 @@
 
 from hypothesis import HealthCheck, given, settings
 
-from consumers.fold import RunFold
+from consumers.folds.run_fold import RunFold
 from consumers.report import report_of
 from infra.dead_letters import DeadLetter, dead_letter_headers, parse
 from infra.record import Record
-from producers.progress import Progress
+from producers.generate.progress import Progress
 from schemas.envelope import decode
 from schemas.errors import SchemaError
 from schemas.events import InstructionsGenerated, ReplaceSeeds, RunConfigured, TrainingLogged

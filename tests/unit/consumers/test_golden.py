@@ -10,7 +10,7 @@ import pytest
 
 from consumers.replay import Audit, Extent, audit
 from consumers.replay.findings import Kind
-from consumers.replay.sharing import run, together
+from consumers.replay.parallel import run, together
 from infra.archive import ArchiveSource
 from sedi.main import main
 from sedi.options import ExitCode

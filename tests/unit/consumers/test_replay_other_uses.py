@@ -8,11 +8,12 @@ import msgspec
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from consumers.replay import Extent, audit, sharing
+from consumers.replay import Extent, audit
+from consumers.replay import parallel as sharing
 from consumers.replay.classifiers import _close
 from consumers.replay.digests import classifier_content
 from consumers.replay.plot import write_plot
-from consumers.replay.state import state_at
+from consumers.replay.point_in_time import state_at
 from consumers.replay.what_if import what_if
 from infra import embeddings
 from infra.archive import ArchiveSource

@@ -12,11 +12,11 @@ from infra.archive import ArchiveSource
 from schemas.events import InstructionsRejected
 from sedi.main import main
 from sedi.options import ExitCode
-from streams.core.similarity import RougeLIndex
+from streams.core.similarity.index import RougeLIndex
 from tests.golden import HERE, NAMES
 from tests.golden.edits import Log
 from tests.golden.faults import FAULTS
-from tests.unit.consumers.told_run import LETTER, POEM, POLICY, RIVERS, RIVERS_AGAIN, SEEDS, ToldRun, source_of
+from tests.unit.consumers.recorded_run import LETTER, POEM, POLICY, RIVERS, RIVERS_AGAIN, SEEDS, ToldRun, source_of
 
 ALL = 10_000
 

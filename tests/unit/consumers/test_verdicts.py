@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
-from consumers.fold import RunFold
+from consumers.folds.run_fold import RunFold
 from consumers.report import report_of
 from schemas import ids
 from schemas.events import InstructionsRejected
 from schemas.policy import policy_with
 from streams.core.scores import SeedScore
+from tests.unit.consumers.recorded_run import POLICY, whole_run
 from tests.unit.consumers.story import Story, short_run
-from tests.unit.consumers.told_run import POLICY, whole_run
 
 
 def folded(story: Story) -> RunFold:

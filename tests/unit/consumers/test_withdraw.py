@@ -7,14 +7,14 @@ import msgspec
 import pytest
 
 from consumers.explain.withdraw import withdraw
-from consumers.explain.withdrawn import Path as Way
-from consumers.explain.withdrawn import Withdrawal
+from consumers.explain.withdrawal_schema import Path as Way
+from consumers.explain.withdrawal_schema import Withdrawal
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import InstructionsGenerated, RunConfigured
 from sedi.main import main
 from sedi.options import ExitCode
-from tests.unit.consumers.told_run import SEEDS, ToldRun, row_id, source_of, whole_run
+from tests.unit.consumers.recorded_run import SEEDS, ToldRun, row_id, source_of, whole_run
 
 RIVERS, POEM, LETTER, TREES, CHESS = row_id(0, 0), row_id(0, 1), row_id(1, 2), row_id(2, 0), row_id(3, 1)
 GENERATIONS = [ids.generation_id("main", number) for number in range(6)]

@@ -7,14 +7,14 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from streams.core.parse.items import parse_items
 
 from schemas import ids
 from schemas.events import CallAnswered, Instruction
 from streams.core import decider
-from streams.core.answer_text import answer_text, was_cut
-from streams.core.answers import Form, Read, read
 from streams.core.judging import score_of
-from streams.core.parse_items import parse_items
+from streams.core.parse.answer_text import answer_text, was_cut
+from streams.core.parse.answers import Form, Read, read
 from streams.core.thoughts import MARKS, opened
 from tests.unit.core.answer_forms import AROUND, BETWEEN, LABELS, TASKS, forms, score
 from tests.unit.core.conftest import ONE_CLUSTER, fresh_state, generation

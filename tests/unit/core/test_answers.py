@@ -2,7 +2,7 @@
 
 from schemas import ids
 from schemas.events import CallAnswered, Instruction, InstructionsGenerated, KeptShown
-from streams.core.answers import by_step, form_of, read
+from streams.core.parse.answers import by_step, form_of, read
 
 GENERATION = ids.generation_id("main", 7)
 

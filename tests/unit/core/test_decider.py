@@ -21,7 +21,7 @@ from schemas.seeds import SeedTask
 from streams.core import decider
 from streams.core.decider import Decision, FilterState, Verdict
 from streams.core.scores import SeedScore
-from streams.core.tokenize import rouge_tokens
+from streams.core.similarity.tokenize import rouge_tokens
 from tests.unit.core.conftest import (
     configured,
     decided,

@@ -12,9 +12,9 @@ from schemas.events import BatchRow, InstructionJudged, InstructionKept, Judge, 
 from schemas.policy import Policy, policy_for
 from streams.core.feedback import answer
 from streams.core.judging import SCALE, FirstJudge
-from streams.core.rouge import rouge_l_fmeasure
 from streams.core.scores import SeedScore
 from streams.core.seeds import SeedPool
+from streams.core.similarity.rouge import rouge_l_fmeasure
 from tests.unit.core.conftest import seeds_of
 from tests.unit.core.test_feedback import (
     ALL_SCORED,

@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.events import Instruction, Unparsed
-from streams.core.parse import Parsed, parse_alpaca, parse_list, parse_structured
+from streams.core.parse.alpaca import parse_alpaca
+from streams.core.parse.leftover import Parsed
+from streams.core.parse.lists import parse_list
+from streams.core.parse.structured import parse_structured
 
 TASK_4 = " Name a city.\n4. Input:\n<noinput>\n4. Output:\nParis.\n"
 TASK_5 = "5. Instruction: Add the numbers.\n5. Input:\n2 and 3\n5. Output:\n5\n"

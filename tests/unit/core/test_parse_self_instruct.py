@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.events import Unparsed
-from streams.core.parse_self_instruct import (
+from streams.core.parse.self_instruct import (
     Instance,
     Instances,
     chosen,

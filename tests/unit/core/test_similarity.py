@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
 from schemas.errors import ConfigurationError, SediError
-from streams.core import similarity, similarity_lists, similarity_vocabulary
-from streams.core.rouge import fmeasure
-from streams.core.similarity import RougeLIndex, rouge_l_fmeasure, unicode_tokens
+from streams.core.similarity import index as similarity_index
+from streams.core.similarity import lists as similarity_lists
+from streams.core.similarity import vocabulary as similarity_vocabulary
+from streams.core.similarity.index import RougeLIndex, rouge_l_fmeasure, unicode_tokens
+from streams.core.similarity.rouge import fmeasure
 
 SCORER = RougeScorer(["rougeL"])
 
@@ -101,8 +103,8 @@ def test_only_items_of_a_smaller_position_count_with_before(
 ) -> None:
     index = filled(stream, threshold)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(similarity, "_FEW_NAMED", few_left)
-        patch.setattr(similarity, "_FEW_LEFT", few_left)
+        patch.setattr(similarity_index, "_FEW_NAMED", few_left)
+        patch.setattr(similarity_index, "_FEW_LEFT", few_left)
         assert answer(index, query, (cut, 0)) == reference(stream[:cut], query, threshold)
         assert answer(index, query, (cut, 1)) == reference(stream[: cut + 1], query, threshold)
 
@@ -137,7 +139,7 @@ def test_every_way_through_the_index_answers_the_same(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in limits.items():
-            patch.setattr(similarity, name, value)
+            patch.setattr(similarity_index, name, value)
         assert answer(filled(stream, threshold), query) == reference(stream, query, threshold)
 
 
@@ -148,8 +150,8 @@ def test_a_vocabulary_larger_than_unicode_changes_nothing(
     few_left: int, threshold: float, stream: list[str], query: str
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(similarity, "_FEW_NAMED", few_left)
-        patch.setattr(similarity, "_FEW_LEFT", few_left)
+        patch.setattr(similarity_index, "_FEW_NAMED", few_left)
+        patch.setattr(similarity_index, "_FEW_LEFT", few_left)
         patch.setattr(similarity_vocabulary, "_LAST_CHARACTER", 3)
         assert answer(filled(stream, threshold), query) == reference(stream, query, threshold)
 
@@ -188,7 +190,7 @@ def test_texts_of_hundreds_of_repeated_tokens_are_compared_right(
     split_from: int, threshold: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(similarity_lists, "_SPLIT_FROM", split_from)
-    monkeypatch.setattr(similarity, "_SCAN_SHARE", 1e9)
+    monkeypatch.setattr(similarity_index, "_SCAN_SHARE", 1e9)
     texts = [" ".join(f"t{(step * place) % (3 + place % 5)}" for step in range(60 + 22 * place)) for place in range(9)]
     index = filled(texts, threshold)
     queries = [texts[0], texts[4] + " more", texts[8], "t0 t1 " * 70]
@@ -205,7 +207,7 @@ def test_split_lists_answer_as_whole_ones(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(similarity_lists, "_SPLIT_FROM", split_from)
-        patch.setattr(similarity, "_SCAN_SHARE", 1e9)
+        patch.setattr(similarity_index, "_SCAN_SHARE", 1e9)
         index = filled(stream, threshold)
         assert answer(index, query) == reference(stream, query, threshold)
         gone = data.draw(st.sets(st.sampled_from(range(len(stream))))) if stream else set()
@@ -230,7 +232,7 @@ def test_lengths_around_the_longest_a_signature_tells_apart(
     texts = [" ".join(f"w{n % (5 + other)}" for n in range(length * times // 2)) for length, times, other in shapes]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(similarity_lists, "_SPLIT_FROM", 0)
-        patch.setattr(similarity, "_SCAN_SHARE", 1e9)
+        patch.setattr(similarity_index, "_SCAN_SHARE", 1e9)
         index = filled(texts[:-1], threshold)
         assert answer(index, texts[-1]) == reference(texts[:-1], texts[-1], threshold)
 
@@ -241,8 +243,8 @@ def test_the_longest_and_shortest_partners_are_found_and_nothing_beyond(
     limits: tuple[int, float, int], threshold: float, m: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(similarity_lists, "_SPLIT_FROM", limits[0])
-    monkeypatch.setattr(similarity, "_SCAN_SHARE", limits[1])
-    monkeypatch.setattr(similarity, "_FEW_NAMED", limits[2])
+    monkeypatch.setattr(similarity_index, "_SCAN_SHARE", limits[1])
+    monkeypatch.setattr(similarity_index, "_FEW_NAMED", limits[2])
     query = [f"q{n}" for n in range(m)]
     for n in range(1, 8 * m):
         score = fmeasure(min(m, n), m, n)
@@ -300,7 +302,7 @@ def test_progress_rises_to_the_number_of_items() -> None:
 def test_what_stays_because_moving_it_would_take_long_is_found_all_the_same(
     limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(similarity, "_LARGEST_MOVE", limit)
+    monkeypatch.setattr(similarity_index, "_LARGEST_MOVE", limit)
     stream = [f"w{n % 3} w{n % 5} w{n % 7} once{n} w{n % 2}" for n in range(150)]
     index = filled(stream, 0.7)
     for gone in range(0, 150, 2):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from streams.core.rouge_scores import FullScores, full_scores, full_scores_in_order
+from streams.core.similarity.rouge_scores import FullScores, full_scores, full_scores_in_order
 
 SCORER = RougeScorer(["rougeL"])
 TEXTS = st.lists(st.lists(st.sampled_from(["a", "b", "c", "é", ""]), max_size=9).map(" ".join), max_size=12)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rouge_score.tokenizers import DefaultTokenizer
 
 from schemas.errors import ConfigurationError
-from streams.core.tokenize import rouge_tokens, tokenizer, unicode_tokens
+from streams.core.similarity.tokenize import rouge_tokens, tokenizer, unicode_tokens
 
 
 @settings(max_examples=500, deadline=None)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from infra.record import Record
-from producers.progress import Progress
+from producers.generate.progress import Progress
 from schemas.envelope import Meta, encode
 from schemas.events import Event, RunConfigured
 from schemas.policy import Policy

@@ -8,23 +8,25 @@ from statistics import fmean
 import pytest
 
 from infra.settings import load
-from producers.asking import Asking, style_of
 from producers.backends.base import Answer, Message, Place, Request, Sampling
 from producers.backends.choice import opened_backend
 from producers.backends.load_model import LoadModel, Rates
 from producers.backends.load_pool import Pool, text_of
+from producers.generate.style_factory import Asking, style_of
+from producers.generate.styles import Generated
 from producers.prompts import alpaca, judge, two_step
-from producers.styles import Generated
 from schemas import ids
 from schemas.errors import ConfigurationError
 from schemas.events import CallAnswered, Instruction, InstructionKept
 from schemas.policy import Policy
 from schemas.seeds import SeedTask
 from streams.core.judging import read
-from streams.core.parse import parse_alpaca, parse_list, parse_structured
-from streams.core.rouge import rouge_l_fmeasure
+from streams.core.parse.alpaca import parse_alpaca
+from streams.core.parse.lists import parse_list
+from streams.core.parse.structured import parse_structured
 from streams.core.rules import broken_rule
-from streams.core.similarity import RougeLIndex
+from streams.core.similarity.index import RougeLIndex
+from streams.core.similarity.rouge import rouge_l_fmeasure
 
 SEEDS = tuple(
     SeedTask(id=f"seed-{n}", instruction=f"Explain the {n}th law of the land", input="", output="It is plain.")

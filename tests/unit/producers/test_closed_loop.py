@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from consumers.trainer.ahead import Fed
+from consumers.trainer.data.batches import Ends, RowStream, Share
+from consumers.trainer.data.log_feed import Fed
+from consumers.trainer.data.templates import Encoded
+from consumers.trainer.distributed.process_group import World
 from consumers.trainer.options import BORROW_AFTER_S
-from consumers.trainer.ranks import World
-from consumers.trainer.rows import Ends, RowStream, Share
-from consumers.trainer.templates import Encoded
-from producers.holding import EVERY_S, FIRST_S, Holding
-from producers.limits import AHEAD_WINDOWS, Limits
-from producers.progress import Progress
-from producers.untrained import Untrained
+from producers.calls.limits import AHEAD_WINDOWS, Limits
+from producers.generate.backpressure import EVERY_S, FIRST_S, Holding
+from producers.generate.progress import Progress
+from producers.generate.trainer_backlog import Untrained
 from schemas import ids
 from schemas.events import InstructionKept, StepLogged, TrainingLogged
 from schemas.policy import Policy, policy_for

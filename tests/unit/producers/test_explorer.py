@@ -7,9 +7,9 @@ import pytest
 
 from infra.settings import Settings
 from producers.backends.base import Answer, Transient
-from producers.explorer import Explorer, Start
-from producers.found_pace import explores, keep_pace, pace_for
-from producers.pace import PaceOptions
+from producers.calls.explorer import Explorer, Start
+from producers.calls.found_concurrency import explores, keep_pace, pace_for
+from producers.calls.rate_control import PaceOptions
 from schemas.events import Usage
 
 

@@ -9,17 +9,17 @@ import pytest
 
 from infra.log import LogWriter
 from infra.settings import Settings
-from producers.asking import Asking, style_of
 from producers.backends.base import Answer, CallFailure, Place, Request, RequestRefused, Transient
-from producers.calls import Caller
-from producers.lane import Lane
-from producers.limits import Limits
-from producers.pace import Pace, PaceOptions
-from producers.progress import Progress
-from producers.reading import ProgressReader
-from producers.retries import Retries
-from producers.stall import StallGuard
-from producers.worst import Prices
+from producers.calls.caller import Caller
+from producers.calls.cost import Prices
+from producers.calls.limits import Limits
+from producers.calls.rate_control import Pace, PaceOptions
+from producers.calls.retries import Retries
+from producers.generate.lane import Lane
+from producers.generate.progress import Progress
+from producers.generate.progress_reader import ProgressReader
+from producers.generate.stall_guard import StallGuard
+from producers.generate.style_factory import Asking, style_of
 from schemas import ids
 from schemas.events import (
     CallAnswered,

@@ -3,9 +3,9 @@
 import pytest
 
 from producers.backends.base import Message, Request, Sampling
-from producers.limits import AHEAD_WINDOWS, Limits
-from producers.progress import Progress
-from producers.worst import Asked, Prices, Worst, larger, worst_case
+from producers.calls.cost import Asked, Prices, Worst, larger, worst_case
+from producers.calls.limits import AHEAD_WINDOWS, Limits
+from producers.generate.progress import Progress
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy, policy_for
 from tests.unit.producers.memory_log import MemoryLog, configured

@@ -16,7 +16,6 @@ import torch
 
 from infra.log import LogWriter
 from infra.settings import Settings
-from producers.asking import Asking, style_of
 from producers.backends.base import (
     Answer,
     EndpointRefused,
@@ -27,23 +26,24 @@ from producers.backends.base import (
     Sampling,
     Transient,
 )
+from producers.backends.builtin.model import safetensors_folder
 from producers.backends.choice import in_flight_of, opened_backend
+from producers.backends.local_model.batcher import Batcher
+from producers.backends.local_model.loading import LocalModel, local_model
+from producers.backends.local_model.sampling import _gumbel
 from producers.backends.transformers import TransformersBackend
-from producers.builtin.model import safetensors_folder
-from producers.calls import Caller
-from producers.lane import Lane
-from producers.limits import Limits
-from producers.local_model.batcher import Batcher
-from producers.local_model.loading import LocalModel, local_model
-from producers.local_model.sampling import _gumbel
-from producers.pace import Pace, PaceOptions
-from producers.reading import ProgressReader
-from producers.retries import Retries
-from producers.stall import StallGuard
-from producers.worst import Prices
+from producers.calls.caller import Caller
+from producers.calls.cost import Prices
+from producers.calls.limits import Limits
+from producers.calls.rate_control import Pace, PaceOptions
+from producers.calls.retries import Retries
+from producers.generate.lane import Lane
+from producers.generate.progress_reader import ProgressReader
+from producers.generate.stall_guard import StallGuard
+from producers.generate.style_factory import Asking, style_of
 from schemas.errors import ConfigurationError
 from schemas.events import CallAnswered, CallStarted, Usage
-from streams.core.answer_text import answer_text
+from streams.core.parse.answer_text import answer_text
 from tests.unit.producers.memory_log import MemoryLog, configured
 from tests.unit.producers.test_lane import Filtered
 from tests.unit.trainer import tiny

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from producers.progress import Progress
+from producers.generate.progress import Progress
 from schemas import ids
 from schemas.events import (
     BatchRow,

@@ -12,7 +12,9 @@ from producers.prompts.wording import SAFETY, shown_instruction
 from schemas.errors import ConfigurationError
 from schemas.events import InstructionKept
 from schemas.seeds import SeedTask
-from streams.core.parse import parse_alpaca, parse_list, parse_structured
+from streams.core.parse.alpaca import parse_alpaca
+from streams.core.parse.lists import parse_list
+from streams.core.parse.structured import parse_structured
 
 SEEDS = (
     SeedTask(id="a", instruction="Name  three\nprimary colours:", output="Red, yellow and blue."),

@@ -9,13 +9,13 @@ import pytest
 
 from infra.record import Record
 from infra.settings import Settings
-from producers.asking import Asking, style_of
 from producers.backends.base import CallFailure, EndpointRefused, Request, RequestRefused, Sampling, Transient
-from producers.calls import Halted
-from producers.kept_reader import KeptChoice
+from producers.calls.caller import Halted
+from producers.generate.kept_reader import KeptChoice
+from producers.generate.style_factory import Asking, style_of
+from producers.generate.styles import Generated
 from producers.prompts import self_instruct
 from producers.prompts.wording import SAFETY
-from producers.styles import Generated
 from schemas import ids
 from schemas.errors import ConfigurationError
 from schemas.events import CallAnswered, CallStarted, Event, Instruction, InstructionsRejected, KeptShown

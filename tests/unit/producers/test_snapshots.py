@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.record import Record
-from producers.progress import Progress, State
-from producers.snapshots import SnapshotFile, covered_by
+from producers.generate.progress import Progress, State
+from producers.generate.snapshots import SnapshotFile, covered_by
 from schemas import ids
 from schemas.events import CallFailed, CallStarted
 from tests.unit.producers.memory_log import MemoryLog, configured

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from producers.backends.base import CallFailure, EndpointRefused, Message, Request, RequestRefused, Transient
-from producers.calls import Halted
-from producers.styles import Alpaca, Generated, Style, TwoStep
+from producers.calls.caller import Halted
+from producers.generate.styles import Alpaca, Generated, Style, TwoStep
 from schemas.events import CallAnswered, Instruction
 from tests.unit.producers.memory_log import SEEDS
 

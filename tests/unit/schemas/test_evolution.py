@@ -8,7 +8,8 @@ import pytest
 
 from consumers.explain.story import explain
 from consumers.export.run import ExportOptions, export
-from consumers.replay import audit, streams
+from consumers.replay import audit
+from consumers.replay import effects as streams
 from consumers.report import report
 from infra.archive import ArchiveSource
 from infra.source import TOPICS

@@ -26,8 +26,8 @@ from schemas.generate import HERE
 from schemas.registry import SPECS, spec_of
 from schemas.topics import topic_specs
 from streams.core import decider, feedback
-from streams.core.answers import form_of, read
 from streams.core.judging import score_of
+from streams.core.parse.answers import form_of, read
 from streams.core.seeds import SeedPool
 
 NAMES = [message_name(spec, version) for spec, version in versions()]

@@ -111,8 +111,8 @@ def _show(file: Path) -> None:
 
 
 def _model_card() -> None:
-    from consumers.trainer.card import card
-    from tests.unit.trainer.test_card import metrics, trained
+    from consumers.trainer.result.model_card import card
+    from tests.unit.trainer.test_model_card import metrics, trained
 
     sys.stdout.write(card(trained(base=HOSTILE, base_is_hub_name=True), metrics()))
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from consumers.trainer import chat as talking
+from consumers.trainer.result import chat as talking
 from schemas.errors import TrainerError
 from sedi.main import main
 from sedi.options import ExitCode

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers.fold import RunFold
+from consumers.folds.run_fold import RunFold
 from consumers.status import BrokerHealth, Lag, RecentEvents, Status, WindowStatus, status_of
 from sedi.stall import STILL_S, Movement, steps_told
 from tests.unit.consumers.story import START_MS, Story

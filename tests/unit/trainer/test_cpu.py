@@ -1,6 +1,6 @@
 """Memory that a training keeps is returned when it has grown by half, and not at every step after that."""
 
-from consumers.trainer.cpu import KeptHeap
+from consumers.trainer.engine.cpu import KeptHeap
 
 
 class Trims:

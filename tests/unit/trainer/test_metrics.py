@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.trainer.metrics import (
+from consumers.trainer.record.metrics import (
     METRICS,
     HeldOutLine,
     MetricsFile,

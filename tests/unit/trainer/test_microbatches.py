@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.trainer.microbatches import Pass, cut
+from consumers.trainer.engine.microbatches import Pass, cut
 
 LENGTHS = st.lists(st.integers(1, 512), max_size=24)
 

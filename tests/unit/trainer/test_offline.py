@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from consumers.export.run import ExportOptions, export
-from consumers.trainer.ahead import Feed
-from consumers.trainer.offline import from_archive, from_file
+from consumers.trainer.data.archive_feed import MemoryFeed, SourceFeed
+from consumers.trainer.data.log_feed import Feed
+from consumers.trainer.data.offline import from_archive, from_file
 from consumers.trainer.options import TrainOptions
-from consumers.trainer.stored import MemoryFeed, SourceFeed
 from infra.archive import ArchiveSource
 from schemas.errors import ConfigurationError
 from schemas.events import InstructionKept

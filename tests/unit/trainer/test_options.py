@@ -2,9 +2,9 @@
 
 import pytest
 
-from consumers.trainer.lora import Lora
+from consumers.trainer.engine.learning_rate import learning_rate, warmup_steps
+from consumers.trainer.engine.lora import Lora
 from consumers.trainer.options import TrainOptions
-from consumers.trainer.schedule import learning_rate, warmup_steps
 from schemas.errors import ConfigurationError
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.trainer.plan import Offer, decide, decide_logged
+from consumers.trainer.distributed.plan import Offer, decide, decide_logged
 from streams.core.batches import clusters_of_rank
 
 CLUSTERS = 4

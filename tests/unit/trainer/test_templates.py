@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from consumers.trainer.chat import Said, Talk
+from consumers.trainer.data.templates import choose_template, encode, texts
 from consumers.trainer.options import Template
-from consumers.trainer.templates import choose_template, encode, texts
+from consumers.trainer.result.chat import Said, Talk
 from schemas.errors import TrainerError
 from schemas.events import InstructionKept
 from tests.unit.trainer.tiny import kept, tokenizer

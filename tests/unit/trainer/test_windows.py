@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from consumers.trainer.windows import Logged, LoggedStep, WindowLog
+from consumers.trainer.record.window_log import Logged, LoggedStep, WindowLog
 from schemas import ids
 from schemas.events import BatchRow, StepLogged, TrainingLogged
 

@@ -1,0 +1,118 @@
+"""How a generation was asked for: its seeds, its requests and their attempts."""
+
+from collections import Counter
+
+from consumers.explain.evidence import Evidence
+from consumers.explain.schema import At, Attempt, Generation, KeptShown, Request, Shown
+from schemas import ids
+from schemas.events import CallAnswered, CallFailed, CallStarted, InstructionsGenerated
+from streams.core.kept_so_far import beside
+from streams.core.parse.self_instruct import parse_is_classification
+from streams.core.steps import steps_of
+
+
+def generation_of(found: Evidence) -> Generation | None:
+    """The generation that was gathered; None when it is not on the log."""
+    if found.generation is None:
+        return None
+    at, event = found.generation
+    policy = found.configured.policy
+    pool = found.pool_at(event.seed_commands_offset)
+    shown = () if event.kept_shown is None else event.kept_shown.ids
+    sample = pool.sample(policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
+    sampled = beside(sample, len(shown))
+    return Generation(
+        id=ids.generation_id(event.lane, event.number),
+        at=at,
+        lane=event.lane,
+        number=event.number,
+        style=event.style,
+        parser=event.parser,
+        backend=event.backend,
+        model=event.model,
+        parameters=event.parameters,
+        seeds=tuple(_shown(found, seed_id) for seed_id in event.seed_ids),
+        seed_commands_offset=event.seed_commands_offset,
+        sampled_as_told=tuple(seed.id for seed in sampled) == event.seed_ids,
+        kept_shown=tuple(KeptShown(id=id, instruction=found.kept_shown.get(id)) for id in shown),
+        classification=_classification(event),
+        requests=requests_of(found),
+        cost_usd=event.cost_usd,
+        instructions=len(event.instructions),
+        unparsed=dict(Counter(part.reason for part in event.unparsed)),
+    )
+
+
+def requests_of(found: Evidence) -> tuple[Request, ...]:
+    """The requests made for the generation, by step, each with its attempts."""
+    steps: dict[str, int] = {}
+    attempts: dict[str, dict[int, Attempt]] = {}
+    for at, event in found.calls:
+        of = attempts.setdefault(event.request_id, {})
+        if isinstance(event, CallStarted):
+            steps[event.request_id] = event.step
+            of.setdefault(event.attempt, Attempt(attempt=event.attempt, outcome="none", started=at, ended=None))
+        else:
+            of[event.attempt] = _ended(event, at, of.get(event.attempt))
+    return tuple(
+        Request(
+            request_id=request_id,
+            step=step,
+            attempts=tuple(attempts[request_id][number] for number in sorted(attempts[request_id])),
+        )
+        for request_id, step in sorted(steps.items(), key=lambda item: item[1])
+    )
+
+
+def _ended(event: CallAnswered | CallFailed, at: At, begun: Attempt | None) -> Attempt:
+    started = None if begun is None else begun.started
+    if isinstance(event, CallFailed):
+        return Attempt(
+            attempt=event.attempt,
+            outcome="failed",
+            started=started,
+            ended=at,
+            error=event.error,
+            status=event.status,
+            usage=event.usage,
+            cost_usd=event.cost_usd,
+            perhaps_paid=event.perhaps_paid,
+        )
+    return Attempt(
+        attempt=event.attempt,
+        outcome="answered",
+        started=started,
+        ended=at,
+        model=event.model,
+        finish_reason=event.finish_reason,
+        latency_s=event.latency_s,
+        usage=event.usage,
+        cost_usd=event.cost_usd,
+    )
+
+
+def _classification(event: InstructionsGenerated) -> dict[int, bool]:
+    if event.style != "self-instruct":
+        return {}
+    raws = {answer.request_id: answer.raw for answer in event.answers}
+    generation_id = ids.generation_id(event.lane, event.number)
+    asked = {
+        place: ids.request_id(generation_id, steps_of(event.style, place)[0])
+        for place in range(len(event.instructions))
+    }
+    return {place: parse_is_classification(raws[id]) is True for place, id in asked.items() if id in raws}
+
+
+def _shown(found: Evidence, seed_id: str) -> Shown:
+    pool = found.pool
+    since = next((seed.since_offset for seed in pool.active if seed.task.id == seed_id), -1)
+    if seed_id in pool.evicted:
+        since = pool.evicted[seed_id].seed.since_offset
+    task = pool.get(seed_id)
+    return Shown(
+        id=seed_id,
+        instruction=None if task is None else task.instruction,
+        input=None if task is None else task.input,
+        output=None if task is None else task.output,
+        since=next((at for at, _ in found.commands if at.offset == since), None),
+    )

@@ -1,0 +1,178 @@
+"""The numbers of a run that its log gives, shared by the report and the status.
+
+What the filter is not done with yet is `undecided`, and `kept + rejected_total + undecided == generated`. None means
+"not known", as a cost does when no price was given.
+"""
+
+import msgspec
+
+from consumers.folds.run_fold import RunFold
+from schemas.policy import Mode
+
+
+class Calls(msgspec.Struct, frozen=True, kw_only=True):
+    """LLM calls by how they ended, as `streams.core.ledger` counts them.
+
+    failed_paid    of the failed: the endpoint says that they took tokens
+    perhaps_paid   of the failed: it says nothing, and may have been paid for them
+    """
+
+    started: int
+    answered: int
+    failed: int
+    failed_paid: int
+    perhaps_paid: int
+    lost: int
+    open: int
+    repeated: int
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens that the endpoint says it counted, for answers and for failed calls; None when none said."""
+
+    prompt: int | None
+    completion: int | None
+    answers_without: int
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """What the calls cost, in USD.
+
+    usd            of all of them, but for lost ones; None when it is not known of one
+    known_usd      of those of which it is known; of `answers_without`, and of failed calls perhaps paid for, it is not
+    usd_per_kept   None when `usd` is, or nothing is kept
+    """
+
+    usd: float | None
+    known_usd: float
+    answers_without: int
+    usd_per_kept: float | None
+
+
+class Halt(msgspec.Struct, frozen=True, kw_only=True):
+    """A generator ended itself because going on would only have spent."""
+
+    lane: str
+    at_ms: int
+    reason: str
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """One run in numbers.
+
+    yield                  kept / decided
+    halts                  of generators, oldest first; a lane may have been started again since
+    clusters               kept instructions in each cluster
+    filter_lag             records of `generated` that the filter is not done with
+    replacements           seeds that were replaced
+    generations_after_replacement       generations that sampled a pool in which training had replaced a seed
+    generations_with_replacement_seed   generations that were shown a seed that was not there at the start
+    after_replacement_share, with_replacement_seed_share   the same, of all generations; None before there is one
+    dead_letters           records put aside because they could not be read, by topic
+    """
+
+    run: str
+    mode: Mode
+    first_event_ms: int | None
+    last_event_ms: int | None
+    stopped: str | None
+    halts: tuple[Halt, ...]
+    calls: Calls
+    generations: int
+    generated: int
+    undecided: int
+    filter_lag: int
+    kept: int
+    rejected: dict[str, int]
+    rejected_total: int
+    kept_share: float | None = msgspec.field(name="yield")
+    unparsed: dict[str, int]
+    unparsed_total: int
+    clusters: tuple[int, ...]
+    classifiers: int
+    steps: int
+    epochs: int
+    windows: int
+    replacements: int
+    generations_after_replacement: int
+    generations_with_replacement_seed: int
+    after_replacement_share: float | None
+    with_replacement_seed_share: float | None
+    cost: Cost
+    tokens: Tokens
+    dead_letters: dict[str, int]
+
+
+def counts_of(fold: RunFold) -> Counts:
+    """The numbers of a fold."""
+    verdicts, ledger, policy = fold.verdicts, fold.ledger, fold.configured.policy
+    decided = verdicts.decided_offset
+    clusters = [0] * policy.clusters
+    for offset, cluster in verdicts.kept.values():
+        if offset <= decided:
+            # A cluster that the policy does not have is a fault of the books, told by `problems`.
+            clusters[min(cluster, policy.clusters - 1)] += 1
+    rejected: dict[str, int] = {}
+    for offset, reason in verdicts.rejected.values():
+        if offset <= decided:
+            rejected[reason] = rejected.get(reason, 0) + 1
+    kept, rejected_total = sum(clusters), sum(rejected.values())
+    initial = {seed.id for seed in fold.configured.seeds}
+    generations = verdicts.generations.values()
+    first = next((command.offset for command in fold.commands if command.event.outcome == "replaced"), None)
+    after = 0 if first is None else sum(generation.seed_commands_offset >= first for generation in generations)
+    shown = sum(not initial.issuperset(generation.seed_ids) for generation in generations)
+    some_usage = ledger.answered > ledger.without_usage or not ledger.answered or ledger.failed_paid > 0
+    return Counts(
+        run=fold.configured.run,
+        mode=policy.mode,
+        first_event_ms=fold.first_ms,
+        last_event_ms=fold.last_ms,
+        stopped=None if fold.stopped is None else fold.stopped[1],
+        halts=tuple(
+            Halt(lane=event.lane, at_ms=at_ms, reason=event.reason)
+            for at_ms, event in sorted(fold.halted.values(), key=lambda halt: halt[0])
+        ),
+        calls=Calls(
+            started=ledger.started,
+            answered=ledger.answered,
+            failed=ledger.failed,
+            failed_paid=ledger.failed_paid,
+            perhaps_paid=ledger.perhaps_paid,
+            lost=ledger.lost,
+            open=ledger.open,
+            repeated=ledger.repeated,
+        ),
+        generations=len(generations),
+        generated=sum(generation.instructions for generation in generations),
+        undecided=sum(g.instructions for offset, g in verdicts.generations.items() if offset > decided),
+        filter_lag=verdicts.lag,
+        kept=kept,
+        rejected=dict(sorted(rejected.items(), key=lambda item: (-item[1], item[0]))),
+        rejected_total=rejected_total,
+        kept_share=kept / (kept + rejected_total) if kept + rejected_total else None,
+        unparsed=dict(fold.unparsed.most_common()),
+        unparsed_total=fold.unparsed.total(),
+        clusters=tuple(clusters),
+        classifiers=len(fold.classifiers),
+        steps=fold.steps,
+        epochs=max((window.epoch for window in fold.windows), default=0),
+        windows=len(fold.windows),
+        replacements=fold.replacements,
+        generations_after_replacement=after,
+        generations_with_replacement_seed=shown,
+        after_replacement_share=after / len(generations) if generations else None,
+        with_replacement_seed_share=shown / len(generations) if generations else None,
+        cost=Cost(
+            usd=ledger.cost_usd,
+            known_usd=ledger.known_cost_usd,
+            answers_without=ledger.without_cost,
+            usd_per_kept=None if ledger.cost_usd is None or not kept else ledger.cost_usd / kept,
+        ),
+        tokens=Tokens(
+            prompt=ledger.prompt_tokens if some_usage else None,
+            completion=ledger.completion_tokens if some_usage else None,
+            answers_without=ledger.without_usage,
+        ),
+        dead_letters={topic: len(places) for topic, places in sorted(fold.dead_letters.items())},
+    )

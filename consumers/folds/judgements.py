@@ -1,0 +1,96 @@
+"""What the judges of a run made of its kept rows, as numbers; the rows that a threshold would leave are counted too."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+
+import msgspec
+
+from consumers.folds.run_fold import RunFold
+from infra.source import Source
+from schemas.errors import ConfigurationError, RunError
+from schemas.events import InstructionJudged
+from streams.core.judging import Judgements
+
+
+class ScoreRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A score and how many rows have it; `withheld` is the share of the judged rows that it as threshold leaves out."""
+
+    score: float
+    rows: int
+    withheld: float
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """One judge's work.
+
+    judged       rows it has judged, those without a score among them
+    unreadable   rows without a score
+    unjudged     kept rows that it has not judged
+    mean         of the scores; None without one
+    scores       ascending
+    """
+
+    judge: str
+    judged: int
+    unreadable: int
+    unjudged: int
+    mean: float | None
+    scores: tuple[ScoreRow, ...]
+
+
+def judged_of(fold: RunFold) -> tuple[Judged, ...]:
+    """A row a judge, in the order in which they first stand on the log."""
+    return tuple(_judged(found, fold.verdicts.kept.keys()) for found in fold.judged.values())
+
+
+def _judged(found: Judgements, kept: Collection[str]) -> Judged:
+    counted = Counter(score for score in found.scores.values() if score is not None)
+    total, below = len(found.scores), len(found.scores) - counted.total()
+    unreadable = below
+    rows = []
+    for score, number in sorted(counted.items()):
+        rows.append(ScoreRow(score=score, rows=number, withheld=below / total))
+        below += number
+    return Judged(
+        judge=found.judge or "",
+        judged=total,
+        unreadable=unreadable,
+        unjudged=sum(1 for id in kept if id not in found.scores),
+        mean=sum(score * number for score, number in counted.items()) / counted.total() if counted else None,
+        scores=tuple(rows),
+    )
+
+
+def judgements(source: Source, judge: str | None, through: int | None = None) -> tuple[Judgements, int]:
+    """What a judge made of the rows, and the offset of `judged` after the last record that was read.
+
+    judge     its name; None: the one there is
+    through   the last offset of `judged` to read; None: the last there is
+    Raises RunError when there is no judgement of it, ConfigurationError when there are several judges and none is
+    named.
+    """
+    with source.open(["judged"]) as reading:
+        end = reading.ends()["judged", 0]
+        if through is not None and through >= end:
+            raise RunError(
+                f"{source.name} has no offset {through} of judged; the last is {end - 1}. Give a smaller one."
+            )
+        end = end if through is None else through + 1
+        records = (record for record in reading.rest() if record.offset < end)
+        found = _by_judge(record.event for record in records if isinstance(record.event, InstructionJudged))
+    if not found or (judge is not None and judge not in found):
+        whom = "Nobody" if judge is None else f"No judge called {judge!r}"
+        known = f" There is {', '.join(sorted(found))}." if found else ""
+        raise RunError(f"{whom} has judged rows of {source.name}.{known} `sedi judge --run {source.run}` does.")
+    if judge is None and len(found) > 1:
+        raise ConfigurationError(
+            f"Rows of {source.name} were judged by several: {', '.join(sorted(found))}. Choose one with --judge."
+        )
+    return found[judge or next(iter(found))], end
+
+
+def _by_judge(events: Iterable[InstructionJudged]) -> dict[str, Judgements]:
+    found: dict[str, Judgements] = {}
+    for event in events:
+        found.setdefault(event.judge.name, Judgements()).apply(event)
+    return found

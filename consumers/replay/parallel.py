@@ -1,0 +1,150 @@
+"""An audit, shared out between processes (see `consumers.replay.auditor`), and put together again."""
+
+import gc
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import reduce
+from itertools import pairwise
+from multiprocessing.connection import Connection
+from typing import Any
+
+import msgspec
+
+from consumers.replay.auditor import Auditor, Progress
+from consumers.replay.extent import Extent
+from consumers.replay.findings import Place
+from consumers.replay.result import Audit, with_divergences
+from infra.dead_letters import DeadLetter, parse
+from infra.run import configuration
+from infra.source import TOPICS, Source, dead_letter_topics
+from schemas.errors import RunError
+
+_DECIDING_TOPICS = ("run", "generated", "kept", "rejected")
+_WORTH_SHARING = 4_000  # generations; a process needs a second to start
+# What a generation costs, as a part of deciding it again: to take it as recorded, to decide it.
+_COSTS = 0.2, 1.0
+_CONDUCTORS_COSTS = 0.3, 1.2
+_START = 800.0  # generations that could be decided while a process starts
+
+
+def audit(
+    source: Source,
+    extent: Extent | None = None,
+    *,
+    jobs: int = 1,
+    progress: Progress = lambda done, of: None,
+    at_end: Callable[[Auditor], None] = lambda auditor: None,
+) -> Audit:
+    """Decide a run again and compare, in `jobs` processes. `at_end` is shown the auditor in the state it ends in.
+
+    Raises RunError when the log does not begin with how the run was configured, ConfigurationError for an empty range.
+    """
+    started = time.monotonic()
+    wanted = extent or Extent()
+    starts = _starts(source, jobs) if wanted == Extent() else [0]
+    with ExitStack() as stack:
+        parts = [
+            stack.enter_context(_Part(source, Extent(from_offset=first, to_offset=following - 1)))
+            for first, following in pairwise(starts)
+        ]
+        mine = Extent(from_offset=starts[-1]) if len(starts) > 1 else wanted
+        auditor = run(source, mine, True, progress)
+        at_end(auditor)
+        found = [*(part.result() for part in parts), auditor.audit(0.0)]
+    left = auditor.findings.put_aside - _dead_letters(source) if auditor.findings.put_aside else set()
+    return msgspec.structs.replace(
+        reduce(together, found), not_in_dead_letters=tuple(sorted(left)), seconds=time.monotonic() - started
+    )
+
+
+def run(source: Source, extent: Extent, conducting: bool, progress: Progress = lambda done, of: None) -> Auditor:
+    """One pass over a run."""
+    configured, classifiers = configuration(source)
+    with source.open(TOPICS if conducting else _DECIDING_TOPICS) as reading:
+        auditor = Auditor(configured, classifiers, reading, extent, conducting)
+        try:
+            auditor.run(progress)
+        finally:
+            gc.unfreeze()
+    return auditor
+
+
+def together(before: Audit, after: Audit) -> Audit:
+    """What two parts found, of which the second one was the conductor's or follows the first."""
+    checked = {name: count + before.checked.get(name, 0) for name, count in after.checked.items()}
+    both = with_divergences(after, before.found, before.by_kind)
+    return msgspec.structs.replace(both, from_offset=before.from_offset, checked=checked)
+
+
+def _dead_letters(source: Source) -> set[Place]:
+    """Where the records came from that are among the dead letters."""
+    with source.open(dead_letter_topics()) as reading:
+        letters = (parse(record) for record in reading.rest())
+        return {(letter.topic, *letter.origin) for letter in letters if isinstance(letter, DeadLetter)}
+
+
+def _starts(source: Source, jobs: int) -> list[int]:
+    """Where each process begins to decide, so that all end at about the same time; the conductor is the last."""
+    with source.open(["generated"]) as reading:
+        end = reading.ends()["generated", 0]
+    if jobs < 2 or end < _WORTH_SHARING:
+        return [0]
+    low, high = 0.0, 2.0 * end
+    starts: list[float] = []
+    for _ in range(50):  # find the time in which `jobs` processes together reach the end
+        time_each = (low + high) / 2
+        starts = [0.0]
+        for _ in range(jobs - 1):
+            starts.append(_reached(starts[-1], time_each - _START, *_COSTS))
+        reached = _reached(starts[-1], time_each, *_CONDUCTORS_COSTS)
+        low, high = (time_each, high) if reached < end else (low, time_each)
+    return sorted({round(start) for start in starts})
+
+
+def _reached(start: float, time: float, skip: float, decide: float) -> float:
+    """How far a process gets that takes what lies before `start` as recorded and decides from there on."""
+    return start + max(0.0, time - skip * start) / decide
+
+
+class _Part:
+    """A part that a process of its own decides again."""
+
+    def __init__(self, source: Source, extent: Extent) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._mine, theirs = context.Pipe(duplex=False)
+        self._process = context.Process(target=_decide_part, args=(source, extent, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def result(self) -> Audit:
+        """Wait for it. Raises what it raised."""
+        try:
+            found: Any = self._mine.recv()
+        except EOFError:
+            self._process.join()
+            raise RunError(
+                f"A process of the audit ended with {self._process.exitcode}. Was it killed? Try again with --jobs 1."
+            ) from None
+        if isinstance(found, Exception):
+            raise found
+        return msgspec.json.decode(found, type=Audit)
+
+    def __enter__(self) -> "_Part":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.is_alive():
+            self._process.terminate()
+        self._process.join()
+        self._mine.close()
+
+
+def _decide_part(source: Source, extent: Extent, results: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started this, who ends it
+    try:
+        results.send(msgspec.json.encode(run(source, extent, False).audit(0.0)))
+    except Exception as error:  # noqa: BLE001 - raised again by whoever waits for it
+        results.send(error)

@@ -1,0 +1,125 @@
+"""What a run's state was at any time: how much was kept, which seeds were in the pool with which scores, what it cost.
+
+The state is decided again up to there, not looked up, so it comes with the audit of what led to it. Spending is the
+ledger's up to the moment at which the last generation of that state was written.
+"""
+
+import msgspec
+
+from consumers.replay.auditor import Auditor, Progress
+from consumers.replay.extent import Extent
+from consumers.replay.parallel import audit
+from consumers.replay.result import Audit
+from infra.source import Source
+from schemas.errors import RunError
+from streams.core.ledger import Ledger
+from streams.core.scores import SeedScore
+
+
+class SeedThen(msgspec.Struct, frozen=True, kw_only=True):
+    """A seed in the pool: the command that put it there (-1 at the start), decided generations that it was shown in,
+    SeedGen and SeedKept."""
+
+    id: str
+    instruction: str
+    since_offset: int
+    shown: int
+    generated: int
+    kept: int
+    score: float | None
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """LLM calls until then; `usd` is None when an answer does not say what it cost, `known_usd` of those that do."""
+
+    started: int
+    answered: int
+    failed: int
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float | None
+    known_usd: float
+
+
+class StateThen(msgspec.Struct, frozen=True, kw_only=True):
+    """The state after the decision on `offset` of `generated`, which was written at `timestamp_ms`."""
+
+    run: str
+    offset: int
+    timestamp_ms: int
+    generated: int
+    kept: int
+    clusters: tuple[int, ...]
+    classifier_offset: int
+    commands_offset: int
+    seeds: tuple[SeedThen, ...]
+    spent: Spent
+    audit: Audit
+
+
+def state_at(
+    source: Source,
+    *,
+    offset: int | None = None,
+    timestamp_ms: int | None = None,
+    progress: Progress = lambda done, of: None,
+) -> StateThen:
+    """The state of a run at an offset of `generated`, or at a time.
+
+    Raises RunError when the filter had decided nothing by then.
+    """
+    then: list[Auditor] = []
+    found = audit(source, Extent(to_offset=offset, to_ms=timestamp_ms), progress=progress, at_end=then.append)
+    (auditor,) = then
+    state, pool = auditor.state, auditor.pool
+    if state.applied < 0 or pool is None:
+        raise RunError(f"In {source.name} nothing was decided by then. Name a later offset or time.")
+    if offset is not None and state.applied < offset:
+        raise RunError(
+            f"In {source.name} offset {offset} of generated is not decided; the last one that is, is {state.applied}."
+        )
+    clusters = [0] * auditor.configured.policy.clusters
+    for row in state.kept.values():
+        clusters[row.cluster] += 1
+    scores = [(seed, state.scores.get(seed.task.id, SeedScore())) for seed in pool.active]
+    return StateThen(
+        run=found.run,
+        offset=state.applied,
+        timestamp_ms=auditor.timestamp_ms,
+        generated=state.generated_total,
+        kept=len(state.kept),
+        clusters=tuple(clusters),
+        classifier_offset=state.classifier_offset,
+        commands_offset=pool.commands_offset,
+        seeds=tuple(
+            SeedThen(
+                id=seed.task.id,
+                instruction=seed.task.instruction,
+                since_offset=seed.since_offset,
+                shown=score.shown,
+                generated=score.generated,
+                kept=score.kept,
+                score=score.value,
+            )
+            for seed, score in scores
+        ),
+        spent=_spent(source, timestamp_ms if timestamp_ms is not None else auditor.timestamp_ms),
+        audit=found,
+    )
+
+
+def _spent(source: Source, timestamp_ms: int) -> Spent:
+    ledger = Ledger()
+    with source.open(["calls"]) as reading:
+        while (record := reading.next("calls", 0)) is not None and record.timestamp_ms <= timestamp_ms:
+            if record.event is not None:
+                ledger.apply(record.event, record.id)
+    return Spent(
+        started=ledger.started,
+        answered=ledger.answered,
+        failed=ledger.failed,
+        prompt_tokens=ledger.prompt_tokens,
+        completion_tokens=ledger.completion_tokens,
+        usd=ledger.cost_usd,
+        known_usd=ledger.known_cost_usd,
+    )

@@ -1,0 +1,217 @@
+"""Where rows come from, and reading them off a live log ahead of the steps.
+
+A `Feed` gives a rank the rows of its clusters, in log order within a cluster. It reads ahead as it likes: what counts
+is what was taken into batches, and that is not its business.
+
+`LogFeed` reads in a thread of its own, at most `_AHEAD` rows a cluster further than was taken off it. The stream of a
+live pass ends when `until_end` is set, or when the run was stopped and not started again, and everything that was there
+by then was given; whether that is so is looked up only while somebody waits for rows. A pass up to limits reads exactly
+the rows before these. A record that cannot be read, or lies in the wrong partition, goes to `dead_letter` and is passed
+over, with a note. With a threshold, rows are given once they have been judged, and those below it never.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Protocol
+
+from consumers.trainer.data.score_threshold import Threshold
+from infra.log import LogReader
+from infra.record import Record
+from infra.settings import Settings
+from schemas.errors import RunError, TopicMismatch
+from schemas.events import InstructionJudged, InstructionKept, RunStarted, RunStopped
+from streams.core.batches import Position, Row
+
+_POLL_S = 0.1
+_AHEAD = 32
+_AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class Fed:
+    """What has come: rows, lines for people, and whether there was nothing left to read then.
+
+    unjudged    rows that wait for their score
+    """
+
+    rows: tuple[Row, ...] = ()
+    notes: tuple[str, ...] = ()
+    at_end: bool = False
+    unjudged: int = 0
+
+
+class Feed(Protocol):
+    """Gives one rank its rows, one pass (an epoch) after another."""
+
+    def open(self, positions: Mapping[int, Position], limits: Mapping[int, Position] | None) -> None:
+        """Begin a pass over the clusters that `positions` names, from there on: live, or up to `limits`."""
+        ...
+
+    def take(self, wait_s: float, to_end: bool = False) -> Fed:
+        """What has come since the last call; waits up to `wait_s` for something.
+
+        The end is said only to who waits; `to_end` asks for the log's end of this moment, whether or not the stream's.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class LogFeed:
+    """The rows of a run on a cluster. `dead_letter` is given what cannot be read, and says what became of it.
+
+    Raises TopicMismatch when `kept` is not of `clusters` partitions, RunError for a threshold without a judge.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        run: str,
+        clusters: int,
+        *,
+        until_end: bool,
+        dead_letter: Callable[[Record], str],
+        threshold: Threshold | None = None,
+    ) -> None:
+        self._until_end = until_end
+        self._dead_letter = dead_letter
+        self._threshold = threshold
+        self._reader = LogReader(settings, run, ["kept", "run", *(["judged"] if threshold else [])], "trainer")
+        self._partitions = range(clusters)
+        found = self._reader.partitions("kept")
+        if found != clusters:
+            self._reader.close()
+            raise TopicMismatch(
+                f"Topic `kept` of run {run!r} has {found} partitions, but the run has {clusters} clusters: there "
+                f"must be one for each cluster. `sedi topics plan --run {run}` shows what is wrong."
+            )
+        if threshold is not None and not self._reader.partitions("judged"):
+            self._reader.close()
+            raise RunError(
+                f"Run {run!r} has no topic `judged`, and only rows with a score are to be trained. Start "
+                f"`sedi judge --run {run}` first: it makes the topic."
+            )
+        self._clusters: tuple[int, ...] = ()
+        self._limits: Mapping[int, Position] | None = None
+        self._stopped = False
+        self._changed = threading.Condition()
+        self._pool = ThreadPoolExecutor(1, "kept")
+        self._reading: Future[None] | None = None
+        self._closing = False
+        self._asked: bool | None = None  # whether somebody waits; True: for the log's end, False: for the stream's
+        self._rows: list[Row] = []
+        self._notes: list[str] = []
+        self._at_end = False
+        self._unjudged = 0
+
+    def open(self, positions: Mapping[int, Position], limits: Mapping[int, Position] | None) -> None:
+        self._stop_reading()
+        self._clusters, self._limits = tuple(positions), limits
+        self._rows, self._notes, self._at_end, self._asked, self._unjudged = [], [], False, None, 0
+        if self._threshold is not None:
+            self._threshold.forget_rows()
+        self._reader.pause(("kept", other) for other in self._partitions if other not in positions)
+        for cluster, position in positions.items():
+            self._reader.seek("kept", cluster, position.offset)
+        self._closing = False
+        self._reading = self._pool.submit(self._read_on)
+
+    def take(self, wait_s: float, to_end: bool = False) -> Fed:
+        deadline = time.monotonic() + wait_s
+        with self._changed:
+            asked = to_end if wait_s else None
+            if asked is not self._asked:
+                self._asked, self._at_end = asked, False
+            while not (self._rows or self._notes or self._at_end):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(left)
+            fed = Fed(tuple(self._rows), tuple(self._notes), self._at_end, self._unjudged)
+            self._rows, self._notes = [], []
+            self._changed.notify_all()
+        if self._reading is not None and self._reading.done():
+            self._reading.result()  # raises what ended it
+        return fed
+
+    def close(self) -> None:
+        self._stop_reading()
+        self._pool.shutdown()
+        self._reader.close()
+
+    # -- the thread --------------------------------------------------------------------------------------------------
+
+    def _stop_reading(self) -> None:
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self._reading is not None:
+            wait([self._reading])
+            self._reading = None
+
+    def _read_on(self) -> None:
+        while self._wait_for_room():
+            records = self._reader.poll(_POLL_S, _AT_ONCE)
+            notes: list[str] = []
+            rows = [row for record in records if (row := self._row(record, notes)) is not None]
+            if self._threshold is not None:
+                rows = self._threshold.admitted(rows)
+            with self._changed:
+                asked = self._asked
+                self._unjudged = 0 if self._threshold is None else self._threshold.waiting
+                self._rows += rows
+                self._notes += notes
+                self._at_end = self._at_end and not records
+                self._changed.notify_all()
+            if asked is not None and (not records or self._limits is not None):
+                at_end = self._is_at_end(asked)
+                with self._changed:
+                    self._at_end = at_end and self._asked is asked
+                    self._changed.notify_all()
+
+    def _wait_for_room(self) -> bool:
+        """False when the pass is given up."""
+        with self._changed:
+            while not self._closing and len(self._rows) >= _AHEAD * len(self._clusters):
+                self._changed.wait()
+            return not self._closing
+
+    def _row(self, record: Record, notes: list[str]) -> Row | None:
+        if record.topic == "run":
+            if isinstance(record.event, RunStarted | RunStopped):
+                self._stopped = isinstance(record.event, RunStopped)
+            return None
+        if record.topic == "judged":
+            if isinstance(record.event, InstructionJudged) and self._threshold is not None:
+                self._threshold.apply(record.event)
+            return None
+        if self._limits is not None and record.offset >= self._limits[record.partition].offset:
+            return None
+        match record.event:
+            case InstructionKept() as kept:
+                return Row(record.offset, kept)
+            case _:
+                done = self._dead_letter(record)
+                notes.append(
+                    f"Offset {record.offset} of partition {record.partition} of `kept` cannot be read ({record.error}):"
+                    f" {done}."
+                )
+        return None
+
+    def _is_at_end(self, of_log: bool) -> bool:
+        """Whether all rows of this pass were given: of the stream, or `of_log`: of what is on the log by now."""
+        if self._unjudged:
+            return False
+        if self._limits is not None:
+            ends = {cluster: position.offset for cluster, position in self._limits.items()}
+        elif of_log or self._until_end or self._stopped:
+            found = self._reader.ends()
+            if self._reader.position("run", 0) < found["run", 0]:
+                return False  # the run may have been started again
+            ends = {partition: end for (topic, partition), end in found.items() if topic == "kept"}
+        else:
+            return False
+        return all(self._reader.position("kept", cluster) >= ends[cluster] for cluster in self._clusters)

@@ -1,0 +1,137 @@
+"""`README.md` of a trained model: what it was trained on and how, with the YAML front matter that model hubs read.
+
+All numbers are those of `metrics.jsonl` and of the checkpoint, so of the whole training and not of its last session.
+"""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+
+import msgspec
+import yaml
+
+from consumers.markdown import plain, table, value
+from consumers.trainer.record.curves import CURVES
+from consumers.trainer.record.metrics import Metrics
+from infra.visible import visible
+from schemas.policy import Policy
+from streams.core.batches import Position
+
+CARD = "README.md"
+_PACKAGES = ("sedi", "torch", "transformers", "tokenizers", "deepspeed", "peft")
+_FIRST_AND_LAST = 5  # evaluations that are shown of each end when there are many
+
+Settings = Mapping[str, str | int | float | bool | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What is said of a trained model.
+
+    source      where the rows were read from, in words
+    base        what it was made from: a hub's name, or a folder's
+    settings    of the training, as its checkpoints have them
+    covered     how far each partition was trained, in the first epoch
+    """
+
+    run: str
+    source: str
+    base: str
+    base_is_hub_name: bool
+    policy: Policy
+    settings: Settings
+    epochs: int
+    steps: int
+    covered: Mapping[int, Position]
+
+
+def card(trained: Trained, metrics: Metrics) -> str:
+    """The card, which shows the picture beside it."""
+    steps, template = metrics.steps, trained.settings["template"]
+    facts = [
+        ("run", trained.run),
+        ("rows read from", trained.source),
+        ("made from", trained.base),
+        ("template", template),
+        ("steps, epochs", f"{trained.steps:,}, {trained.epochs}"),
+        ("rows trained", f"{sum(line.rows for line in steps):,}"),
+        ("of them in another cluster's place", f"{sum(line.borrowed for line in steps):,}"),
+        ("rows of the first epoch", f"{sum(line.rows for line in steps if line.epoch == 1):,}"),
+        ("tokens shown", _tokens(metrics)),
+        ("response tokens, which the loss is of", f"{sum(line.tokens for line in steps):,}"),
+        ("time in steps", f"{sum(line.seconds for line in steps):,.0f} s"),
+        ("loss of the first and the last step", f"{_number(steps, 0, 'loss')}, {_number(steps, -1, 'loss')}"),
+        ("gradient norm of these", f"{_number(steps, 0, 'grad_norm')}, {_number(steps, -1, 'grad_norm')}"),
+    ]
+    sections = [
+        f"---\n{_front_matter(trained)}---",
+        f"# {plain(trained.base)}, trained on {plain(trained.run)}",
+        "A causal language model, trained on instruction data. Nobody has checked whether what it says is true.",
+        table(("", ""), facts),
+        "## Curves",
+        f"![Loss, held-out loss and gradient norm against steps]({CURVES})",
+        *_held_out(metrics),
+        "## Use it",
+        f"`sedi chat FOLDER`, or `transformers`: it was trained with the template `{template}`"
+        + (", which is the tokenizer's own chat template." if template == "chat" else ".")
+        + " The loss was that of the responses alone.",
+        "## Rows",
+        "Of each cluster, which is a partition of the run's topic `kept`, all rows before the offset were trained, in "
+        "their order.",
+        table(("cluster", "up to offset"), ((cluster, at.offset) for cluster, at in sorted(trained.covered.items()))),
+        "## Training",
+        table(("setting", "value"), ((name, value(setting)) for name, setting in trained.settings.items())),
+        "## Policy of the run",
+        table(("setting", "value"), ((n, value(one)) for n, one in msgspec.to_builtins(trained.policy).items())),
+        "## Versions",
+        table(("", "version"), versions().items()),
+    ]
+    return visible("\n\n".join(sections) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that trained."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return found
+
+
+def _front_matter(trained: Trained) -> str:
+    base = {"base_model": trained.base} if trained.base_is_hub_name else {}
+    fields = {
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        **base,
+        "tags": ["instruction-tuning", "synthetic"],
+        "license": "unknown",
+    }
+    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
+
+
+def _held_out(metrics: Metrics) -> list[str]:
+    curve = metrics.held_out_curve
+    if not curve:
+        return []
+    shown = [*curve[:_FIRST_AND_LAST], *curve[max(_FIRST_AND_LAST, len(curve) - _FIRST_AND_LAST) :]]
+    rows = [(line.step, "not finite" if line.loss is None else f"{line.loss:.4f}") for line in shown]
+    return [
+        "## Held-out rows",
+        f"Mean loss over the {curve[-1].tokens:,} response tokens of {curve[-1].rows:,} rows of "
+        f"`{plain(curve[-1].file)}`, which were not trained.",
+        table(("after step", "loss"), rows),
+    ]
+
+
+def _tokens(metrics: Metrics) -> str:
+    counted = [line.all_tokens for line in metrics.steps]
+    return f"{sum(n for n in counted if n is not None):,}" + (" and more" if None in counted else "")
+
+
+def _number(steps: tuple[object, ...], place: int, name: str) -> str:
+    found = getattr(steps[place], name) if steps else None
+    return "–" if found is None else f"{found:.4g}"

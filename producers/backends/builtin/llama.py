@@ -1,0 +1,115 @@
+"""The server process: llama.cpp's HTTP server, run until a signal comes or the parent is gone.
+
+It writes one line to its standard output, the address it listens at; llama.cpp's own lines go to standard error.
+`--parent PID` ends it when that process is no longer its parent. That is watched by asking, not by a signal tied to the
+parent's death (PR_SET_PDEATHSIG), which would also come when only the thread ends that started this process.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.settings import load
+from producers.backends.builtin.model import MODEL_NAME, served_file
+from producers.backends.builtin.port import HOST, check_port
+from schemas.errors import SediError
+
+_WATCH_S = 0.5
+_WARNINGS = 2  # verbosity: errors and warnings, a line or two a start
+
+
+@dataclass(frozen=True)
+class LlamaOptions:
+    """What is served, and how; see `producers.backends.builtin.server.ServerSettings`."""
+
+    model: Path
+    name: str
+    port: int
+    slots: int
+    threads: int
+    context_per_slot: int
+
+
+def serve(options: LlamaOptions, parent: int | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, or until `parent` is not this process's parent any more.
+
+    Raises RuntimeError when llama.cpp cannot start; why is in its log.
+    """
+    # Blocked before any thread exists, so that all of llama.cpp's inherit it and `sigwait` gets the signal.
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    if parent is not None:
+        threading.Thread(target=_watch, args=(parent,), name="parent watch", daemon=True).start()
+    announcing = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(options.model)
+    params.model_alias = {options.name}
+    params.hostnames = [HOST]
+    params.port = options.port
+    params.n_parallel = options.slots
+    params.n_ctx = options.slots * options.context_per_slot
+    params.cpuparams.n_threads = options.threads
+    params.cpuparams_batch.n_threads = options.threads
+    # A thread waits with every request, and one more answers /health while all do.
+    params.n_threads_http = 2 * options.slots + 2
+    params.cache_ram_mib = 0  # prompts differ from their third line on: keeping them would only take memory
+    params.ui = False
+    params.endpoint_slots = False
+    params.offline = True
+    params.verbosity = _WARNINGS
+    server = xllamacpp.Server(params)
+
+    announcing.write(f"{server.listening_address}\n")
+    announcing.close()
+    signal.sigwait(signals)
+    # Not `del server`: it waits for every answer under way, and nobody is left who wants one.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_WATCH_S)
+    os._exit(0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Serve the built-in model, OpenAI-compatible, on 127.0.0.1.")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--slots", type=int, default=8, help="requests answered at once")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--context-per-slot", type=int, default=2048, help="tokens of prompt and answer")
+    parser.add_argument("--model", type=Path, help="another GGUF than the built-in one")
+    parser.add_argument("--name", help="what the model is called")
+    parser.add_argument("--parent", type=int, help="end when this process does")
+    given = parser.parse_args()
+    try:
+        check_port(given.port)
+        options = LlamaOptions(
+            model=given.model or served_file(load().cache_dir),
+            name=given.name or (given.model.stem if given.model else MODEL_NAME),
+            port=given.port,
+            slots=given.slots,
+            threads=given.threads,
+            context_per_slot=given.context_per_slot,
+        )
+    except SediError as error:
+        sys.exit(str(error))
+    try:
+        serve(options, given.parent)
+    except RuntimeError as error:
+        # llama.cpp writes its log in a thread, whose last lines may be lost.
+        sys.exit(f"llama.cpp could not serve {options.model} at port {options.port or 'any'}: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""A causal LM with its tokenizer, loaded to generate: from a folder, a hub's name, or the built-in model.
+
+What cannot be loaded, or cannot be used here, is a ConfigurationError that says what to do. What looks like a path is
+never looked for on a hub, and no code that comes with a model is run: weights are read from safetensors only, and never
+unpickled.
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from infra.precision import choose
+from infra.settings import Settings
+from infra.special_tokens import decoded, hide, plain_ids, token_ids
+from infra.turns import thought_begun
+from infra.weights import SAFE
+from producers.backends.base import EndpointRefused, Request, RequestRefused
+from schemas.errors import ConfigurationError
+
+BUILTIN = "builtin"
+"""The name that the settings call the built-in model by."""
+
+_SHOWN_BEFORE = 8  # tokens of a prompt that the first generated ones are decoded behind
+_ENDLESS = 2**31
+_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """What generates.
+
+    ends             tokens that end an answer
+    context          tokens of prompt and answer together
+    keeps_logits     whether its forward makes logits of the last position alone
+    takes_positions  whether its forward is told positions
+    """
+
+    name: str
+    model: Any
+    tokenizer: Any
+    device: str
+    ends: frozenset[int]
+    context: int
+    keeps_logits: bool
+    takes_positions: bool
+
+    def asked(self, request: Request) -> tuple[list[int], str]:
+        """The tokens of a prompt, or of a chat by the model's own template; and what the answer's text begins with.
+
+        That is the thought, if any, that the template opens. Names of special tokens in what is asked are text.
+
+        Raises RequestRefused for a chat that the template does not take, EndpointRefused when there is no template.
+        """
+        if request.prompt is not None:
+            return plain_ids(self.tokenizer, request.prompt), ""
+        if not self.tokenizer.chat_template:
+            raise EndpointRefused(
+                f"{self.name} has no chat template, so it cannot be asked in chat. Set SEDI_API=completion."
+            )
+        from jinja2 import TemplateError
+
+        messages = [
+            {"role": message.role, "content": hide(self.tokenizer, message.content)} for message in request.messages
+        ]
+        try:
+            text: str = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        except (TemplateError, ValueError) as error:
+            raise RequestRefused(f"The chat template of {self.name} does not take the request: {error}") from error
+        return token_ids(self.tokenizer, text), thought_begun(self.tokenizer, text)
+
+    def text_of(self, prompt: Sequence[int], generated: Sequence[int]) -> str:
+        """The text of generated tokens. They are decoded behind the prompt's last, since what a token begins with
+        may depend on what is before it."""
+        before = list(prompt[-_SHOWN_BEFORE:])
+        return decoded(self.tokenizer, [*before, *generated])[len(decoded(self.tokenizer, before)) :]
+
+
+def load_model(settings: Settings, say: Callable[[str], None]) -> LocalModel:
+    """The model that the settings name. Raises ConfigurationError."""
+    source, name = _source(settings, say)
+    say(f"loading {name}")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # heeded only if torch is not imported yet
+
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    device = _device(settings.transformers_device)
+    dtype = getattr(torch, _dtype(settings.transformers_dtype, device))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **SAFE)
+        model = model.to(device).eval()
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigurationError(
+            f"The model {settings.model!r} cannot be loaded on {device}: {first} Set SEDI_MODEL to a folder that "
+            "transformers loads as a causal LM, to a hub's name for one, or to `builtin`."
+        ) from error
+    return local_model(name, model, tokenizer, device)
+
+
+def local_model(name: str, model: Any, tokenizer: Any, device: str = "cpu") -> LocalModel:
+    """What is needed of a model to generate with it. Raises ConfigurationError for a kind that cannot be batched."""
+    from transformers import DynamicCache
+
+    config = model.config.get_text_config()
+    kinds = {type(layer).__name__ for layer in DynamicCache(config=model.config).layers}
+    if model.config.is_encoder_decoder or not kinds <= {"DynamicLayer", "DynamicSlidingWindowLayer"}:
+        raise ConfigurationError(
+            f"{name} ({type(model).__name__}) remembers more than keys and values of a text ({', '.join(sorted(kinds))}"
+            "), which the transformers backend cannot batch. Serve it with vLLM or llama.cpp and set "
+            "SEDI_BACKEND=openai (docs/local-models.md)."
+        )
+    ends = model.generation_config.eos_token_id
+    forward = inspect.signature(model.forward).parameters
+    return LocalModel(
+        name=name,
+        model=model,
+        tokenizer=tokenizer,
+        device=device,
+        ends=frozenset(
+            token
+            for token in (*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id)
+            if token is not None
+        ),
+        context=getattr(config, "max_position_embeddings", None) or _ENDLESS,
+        keeps_logits="logits_to_keep" in forward,
+        takes_positions="position_ids" in forward,
+    )
+
+
+def _source(settings: Settings, say: Callable[[str], None]) -> tuple[str, str]:
+    """Where the model is loaded from, and the name that it goes by in events: of a folder, its last part."""
+    if settings.model is None:
+        raise ConfigurationError(
+            "No model is named for the transformers backend. Set SEDI_MODEL to a folder, to a hub's name, or to "
+            "`builtin`."
+        )
+    if settings.model == BUILTIN:
+        from producers.backends.builtin.model import MODEL_NAME, safetensors_folder
+
+        return str(safetensors_folder(settings.cache_dir, say)), MODEL_NAME
+    path = Path(settings.model).expanduser()
+    if not (path.exists() or settings.model.startswith((".", "/", "~")) or settings.model.count("/") > 1):
+        return settings.model, settings.model
+    if not (path / "config.json").is_file():
+        raise ConfigurationError(
+            f"SEDI_MODEL is {settings.model!r}, and there is no model there: a folder with config.json, weights and "
+            "tokenizer is needed, as transformers saves it."
+        )
+    return str(path), path.resolve().name
+
+
+def _device(wanted: Literal["auto", "cpu", "cuda"]) -> str:
+    import torch
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigurationError("SEDI_TRANSFORMERS_DEVICE is 'cuda', and torch finds no GPU. Set it to cpu or auto.")
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return wanted
+
+
+def _dtype(wanted: str, device: str) -> str:
+    if wanted != "auto":
+        return wanted
+    return _DTYPES[choose(device, training=False).precision]

@@ -1,1 +1,0 @@
-"""The LLM that comes with the project: SmolLM2-135M-Instruct, served on this machine."""

@@ -1,0 +1,88 @@
+"""What an attempt at a call leaves on the ledger: its start, and its answer or its failure, with ids made of both."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Protocol
+
+from producers.backends.base import Answer, Backend, CallFailure, Place
+from producers.calls.cost import Prices
+from schemas import ids
+from schemas.events import CallAnswered, CallFailed, CallStarted, Event, KeptShown
+
+
+@dataclass(frozen=True)
+class Cause:
+    """The generation that calls are made for, and the event that settled which seeds it shows."""
+
+    lane: str
+    number: int
+    generation_id: str
+    causation_id: str
+    kept_shown: KeptShown | None = None
+
+
+class Write(Protocol):
+    """Writes an event, and returns when the cluster has it."""
+
+    def __call__(self, event: Event, *, key: str, id: str, causation_id: str) -> Awaitable[None]: ...
+
+
+@dataclass(frozen=True)
+class LedgerEvents:
+    """Makes and writes them; each returns when its event is on the log."""
+
+    backend: Backend
+    prices: Prices
+    write: Write
+
+    async def started(self, cause: Cause, step: int, request_id: str, attempt: int) -> None:
+        """An attempt is about to be made."""
+        event = CallStarted(
+            request_id=request_id,
+            attempt=attempt,
+            generation_id=cause.generation_id,
+            lane=cause.lane,
+            number=cause.number,
+            step=step,
+            backend=self.backend.name,
+            model=self.backend.model,
+            kept_shown=cause.kept_shown,
+        )
+        id = ids.child(request_id, f"started/{attempt}")
+        await self.write(event, key=request_id, id=id, causation_id=cause.causation_id)
+
+    async def answered(self, place: Place, answer: Answer) -> CallAnswered:
+        """An attempt was answered."""
+        event = CallAnswered(
+            request_id=place.request_id,
+            attempt=place.attempt,
+            model=answer.model,
+            raw=answer.raw,
+            finish_reason=answer.finish_reason,
+            usage=answer.usage,
+            cost_usd=self.prices.cost(answer.usage),
+            latency_s=answer.latency_s,
+            reasoning=answer.reasoning,
+        )
+        await self._outcome(place, event, "answered")
+        return event
+
+    async def failed(self, place: Place, failure: CallFailure, again: bool) -> str:
+        """An attempt failed, and is made `again` or not. Returns the event's id."""
+        event = CallFailed(
+            request_id=place.request_id,
+            attempt=place.attempt,
+            error=str(failure),
+            status=failure.status,
+            retry=again,
+            usage=failure.usage,
+            cost_usd=self.prices.cost(failure.usage),
+            perhaps_paid=failure.perhaps_paid,
+        )
+        return await self._outcome(place, event, "failed")
+
+    async def _outcome(self, place: Place, event: Event, name: str) -> str:
+        started = ids.child(place.request_id, f"started/{place.attempt}")
+        id = ids.child(place.request_id, f"{name}/{place.attempt}")
+        await self.write(event, key=place.request_id, id=id, causation_id=started)
+        return id

@@ -1,0 +1,237 @@
+"""When a generator must stop, and when it must wait: decided from the run's log alone.
+
+Limits are of the run, not of the process: they hold across restarts and over several generators. A call is made when
+its worst case fits beside everything that the log tells of: what was answered, what is under way here and elsewhere,
+what failed and will be attempted again, and what was lost or failed after it may have been paid for, which is taken at
+its worst. Two generators may decide in
+the same moment without seeing each other: so near a limit each begins one call at a time, which is how far it can be
+exceeded. An endpoint that counts more tokens than it was allowed exceeds it too.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from producers.calls.cost import Asked
+from producers.generate.progress import Progress
+from schemas.errors import ConfigurationError
+from schemas.policy import Policy
+from streams.core.judging import LANE as JUDGES
+
+MOST_IN_FLIGHT = 256
+"""Calls of one generator at once."""
+
+AHEAD_WINDOWS = 2
+"""Training windows of rows that a generator may be ahead of the trainer by when nobody says otherwise: one to train on
+while the next one is made."""
+
+_WITHOUT = "`--max-ahead none` goes on without, and is needed with `sedi train --min-score`."
+
+_SILENT_S = 60.0  # without a training window, after which it is asked whether there is a trainer
+
+Behind = Literal["filter", "trainer", "target"]
+"""Whom a generator waits for: the one that is behind, or, near `max_kept`, the verdicts on what is written."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """None is no limit.
+
+    max_kept          instructions kept: a target, which is exceeded by about one generation (`enough`)
+    max_candidates    instructions generated
+    max_calls         attempts started, whatever became of them
+    max_tokens        what the answers took together, prompts included
+    max_usd           what the answers cost together
+    max_generations   generations written
+    max_filter_lag    generations written and not yet decided, above which generators wait
+    max_ahead         kept rows that training has not reached, above which generators wait; what is begun by then comes
+                      on top (`producers.generate.trainer_backlog`)
+    """
+
+    max_kept: int | None = None
+    max_candidates: int | None = None
+    max_calls: int | None = None
+    max_tokens: int | None = None
+    max_usd: float | None = None
+    max_generations: int | None = None
+    max_filter_lag: int | None = None
+    max_ahead: int | None = None
+
+    def check(self, policy: Policy, *, priced: bool) -> None:
+        """Raise ConfigurationError for limits that could not be held or would hold for ever."""
+        if self.max_usd is not None and not priced:
+            raise ConfigurationError(
+                f"--max-usd is {self.max_usd}, but what a call costs is not known. Set SEDI_USD_PER_1M_PROMPT_TOKENS "
+                "and SEDI_USD_PER_1M_COMPLETION_TOKENS, or limit by --max-calls."
+            )
+        window = window_rows(policy)
+        if self.max_ahead is not None and self.max_ahead < window:
+            raise ConfigurationError(
+                f"--max-ahead is {self.max_ahead}, but the trainer logs its progress only every {window} rows "
+                f"({policy.window_steps} steps of {policy.batch_size}). Give {window} or more, or `none`."
+            )
+
+    def closing_the_loop(self, policy: Policy, windows: int | None) -> "Limits":
+        """The same with `max_ahead` at so many training windows of rows, if it is not set and training feeds back."""
+        if self.max_ahead is not None or windows is None or not policy.feedback:
+            return self
+        return replace(self, max_ahead=windows * window_rows(policy))
+
+    def reached(self, progress: Progress) -> str | None:
+        """The limit that no further call may be made under, as a sentence, or None."""
+        ledger = progress.ledger
+        for flag, limit, used, what in (
+            ("--max-kept", self.max_kept, progress.kept_total, f"{progress.kept_total} instructions are kept"),
+            ("--max-calls", self.max_calls, ledger.started, f"{ledger.started} calls were made"),
+            ("--max-tokens", self.max_tokens, ledger.tokens, f"{ledger.tokens} tokens were taken"),
+            ("--max-usd", self.max_usd, ledger.known_cost_usd, f"{ledger.known_cost_usd:.4f} USD were spent"),
+        ):
+            if limit is not None and used >= limit:
+                return f"{what} ({flag} {limit})"
+        if self.max_tokens is not None and ledger.without_usage:
+            return (
+                f"how many tokens {ledger.without_usage} answers took is not known, because the endpoint reports no "
+                f"usage, so --max-tokens {self.max_tokens} cannot be held; limit by --max-calls"
+            )
+        if self.max_usd is not None and ledger.without_cost:
+            return (
+                f"what {ledger.without_cost} answers cost is not known, because the endpoint reports no usage or they "
+                f"were made without prices, so --max-usd {self.max_usd} cannot be held; limit by --max-calls"
+            )
+        return None
+
+    def may_call(self, progress: Progress, asked: Asked) -> str | None:
+        """Why this call may not be made now, as a sentence, or None. It may later, if a call that is under way ends."""
+        reached = self.reached(progress)
+        if reached is not None:
+            return reached
+        ledger = progress.ledger
+        for flag, limit, used, before, together, call in self._held(progress, asked):
+            room = limit - used - before
+            others = len(ledger.lanes.keys() - {progress.lane})
+            if asked.together and progress.lane not in ledger.lanes:
+                return f"the first call of a lane goes alone, so that others see it ({flag} {limit})"
+            if asked.together and others and room < (others + 1) * MOST_IN_FLIGHT * call:
+                return f"near {flag} {limit} calls begin one by one, since other lanes may begin one in this moment"
+            if together + call > room:
+                return f"the next call could exceed {flag} {limit}: {used:g} are used, {before:g} may be under way"
+        return None
+
+    def _held(self, progress: Progress, asked: Asked) -> Iterator[tuple[str, float, float, float, float, float]]:
+        """Each limit with what is used, may be under way, goes together with this call, and this call's worst case."""
+        ledger = progress.ledger
+        kept = 0 if asked.again else ledger.retrying  # whatever was begun is to be finished, here and elsewhere
+        unknown = ledger.lost + ledger.perhaps_paid
+        elsewhere = max(0, unknown + ledger.open + kept - len(asked.under_way))  # and what a dead generator left
+        if self.max_calls is not None:
+            yield "--max-calls", self.max_calls, ledger.started, kept, len(asked.together), 1
+        if self.max_tokens is not None:
+            yield (
+                "--max-tokens", self.max_tokens, ledger.tokens,
+                _sum(worst.tokens for worst in asked.under_way) + _sum([asked.largest.tokens] * elsewhere),
+                _sum(worst.tokens for worst in asked.together), _sum([asked.call.tokens]),
+            )  # fmt: skip
+        if self.max_usd is not None:
+            yield (
+                "--max-usd", self.max_usd, ledger.known_cost_usd,
+                _sum(worst.usd for worst in asked.under_way) + _sum([asked.largest.usd] * elsewhere),
+                _sum(worst.usd for worst in asked.together), _sum([asked.call.usd]),
+            )  # fmt: skip
+
+    def complete(self, progress: Progress, begun: int, candidates: int = 0) -> str | None:
+        """Why no further generation may begin once the lane has begun the numbers below `begun`, or None.
+
+        candidates   that a generation is asked for
+        """
+        others = progress.generations - progress.next_number
+        if self.max_generations is not None and others + begun >= self.max_generations:
+            return f"{others + begun} generations are written (--max-generations {self.max_generations})"
+        if self.max_candidates is not None:
+            ledger = progress.ledger
+            here = max(0, begun - progress.next_number)
+            # A judge's calls write no instructions.
+            generating = {name: lane for name, lane in ledger.lanes.items() if not name.startswith(f"{JUDGES}/")}
+            elsewhere = sum(lane.open for name, lane in generating.items() if name != progress.lane)
+            room = self.max_candidates - progress.candidates - elsewhere * candidates
+            lanes = len(generating.keys() | {progress.lane})
+            if ((here + 1) * candidates > room / lanes) if here else (candidates > room):
+                return (
+                    f"{progress.candidates} instructions are generated, and the next {candidates} could exceed "
+                    f"--max-candidates {self.max_candidates}"
+                )
+        return None
+
+    def enough(self, progress: Progress, begun: int, candidates: int) -> bool:
+        """Whether `max_kept` is to be expected of what is begun, so that the next generation waits for verdicts.
+
+        A generation that is begun or undecided is taken to keep as many as those of the window did on average, or all
+        that it is asked for while few were decided. With none of them in this lane one begins in any case: those of
+        another lane may never be written.
+        """
+        if self.max_kept is None:
+            return False
+        here = max(0, begun - progress.next_number) + progress.filter_lag
+        if not here:
+            return False
+        average = progress.rolling.kept_per_generation()
+        expected = candidates if average is None else average
+        return progress.kept_total + expected * (here + progress.begun_elsewhere()) >= self.max_kept
+
+    @property
+    def spending(self) -> bool:
+        """Whether calls, tokens or money are limited."""
+        return any(limit is not None for limit in (self.max_calls, self.max_tokens, self.max_usd))
+
+    @property
+    def without_spending(self) -> "Limits":
+        """The same without these."""
+        return replace(self, max_calls=None, max_tokens=None, max_usd=None)
+
+    def wait(self, progress: Progress, ahead: int | None, candidates: int) -> Behind | None:
+        """Who is behind, so that no further generation may begin yet, or None.
+
+        ahead        kept rows that training has not reached; None: not known, and not limited
+        candidates   that a generation is asked for
+
+        Generations that are written and not decided are taken to keep as many as those of the window did on average:
+        else a filter that is behind would let a fast generator run as far ahead of training as it may of the filter.
+        """
+        if self.max_filter_lag is not None and progress.filter_lag > self.max_filter_lag:
+            return "filter"
+        if self.max_ahead is None or ahead is None:
+            return None
+        if ahead > self.max_ahead:
+            return "trainer"
+        average = progress.rolling.kept_per_generation()
+        expected = progress.filter_lag * (candidates if average is None else average)
+        return "filter" if progress.filter_lag and ahead + expected > self.max_ahead else None
+
+    def waiting(self, behind: Behind, progress: Progress, ahead: int | None, silent_s: float) -> str | None:
+        """Why a generator has waited for a while, for people; None where there is nothing to be done about it.
+
+        silent_s   seconds since a training window came, or since the generator began to look
+        """
+        match behind:
+            case "filter":
+                return (
+                    f"Waiting for the filter: {progress.filter_lag} generations are not decided yet; is a worker "
+                    "(`sedi worker`) at work?"
+                )
+            case "trainer":
+                held = f"Waiting for training: {ahead} kept rows ahead of it, at most {self.max_ahead}."
+                if silent_s < _SILENT_S:
+                    return held
+                window = f"came for {silent_s:.0f} s" if progress.windows else "was ever logged"
+                return f"{held} No training window {window}: is a trainer at work? {_WITHOUT}"
+            case "target":
+                return None
+
+
+def window_rows(policy: Policy) -> int:
+    """Rows of a training window."""
+    return policy.window_steps * policy.batch_size
+
+
+def _sum(amounts: Iterable[float | None]) -> float:
+    """Worst cases together; one that is not known fits nowhere."""
+    return sum(float("inf") if amount is None else amount for amount in amounts)

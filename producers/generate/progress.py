@@ -1,0 +1,245 @@
+"""What one generator lane has to know of its run, kept up to date from the log.
+
+`Progress` is a fold over five topics of a run. Nothing in it lives anywhere else, so a generator that was killed and
+starts again knows what the dead one knew: which number comes next, which calls of the unfinished generations were
+already answered (and are not paid again), and which seeds these were shown.
+"""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from infra.record import Record
+from producers.generate.yield_window import Rolling
+from schemas import ids
+from schemas.events import (
+    CallAnswered,
+    CallFailed,
+    CallStarted,
+    InstructionsGenerated,
+    InstructionsRejected,
+    ReplaceSeeds,
+    RunConfigured,
+    TrainingLogged,
+)
+from schemas.seeds import SeedTask
+from streams.core.lanes import Lanes
+from streams.core.ledger import Ledger
+from streams.core.seeds import SeedPool
+
+TOPICS = ("generated", "calls", "seed-commands", "rejected", "training-log")
+
+YIELD_WINDOW = 200
+
+
+class State(msgspec.Struct, kw_only=True):
+    """The fold of all topics but `seed-commands`, as plain data: `Progress.state` makes it, `Progress.of` takes it."""
+
+    ledger: Ledger
+    rolling: Rolling
+    next_number: int
+    style: str | None
+    generations: int
+    candidates: int
+    generated_end: int
+    decided_offset: int
+    kept_total: int
+    trained: dict[int, int]
+    trained_to: dict[int, int]
+    answers: dict[str, CallAnswered]
+    windows: list[tuple[int, int]]
+    taken: dict[str, int]
+    missing: dict[str, list[tuple[int, int]]]
+    numbers: dict[str, int]
+    attempts: dict[str, int]
+    causes: dict[int, str | None]
+
+
+@dataclass
+class Progress:
+    """The state of the fold.
+
+    ledger              of the whole run
+    pool                the seeds in force
+    next_number         the number after the lane's last on `generated`
+    style               of the lane's last generation, None before the first
+    generations         on `generated`, of all lanes, each counted once
+    candidates          instructions in them
+    generated_end       offset that the next record of `generated` will get
+    decided_offset      last record of `generated` that the filter is done with, -1 for none
+    kept_total          instructions kept in the run up to there
+    trained             rows of epoch 1 in the training log, by the cluster they came from
+    trained_to          the `generated` offset of the last of them, by the same
+    answers             answered calls of the lane's unfinished generations, by request id
+    rolling             what the last `yield_window` decided generations were worth
+    """
+
+    lane: str
+    configured: RunConfigured
+    yield_window: int = YIELD_WINDOW
+    ledger: Ledger = field(default_factory=Ledger)
+    next_number: int = 0
+    style: str | None = None
+    generations: int = 0
+    candidates: int = 0
+    generated_end: int = 0
+    decided_offset: int = -1
+    kept_total: int = 0
+    trained: dict[int, int] = field(default_factory=dict)
+    trained_to: dict[int, int] = field(default_factory=dict)
+    answers: dict[str, CallAnswered] = field(default_factory=dict)
+    pool: SeedPool = field(init=False)
+    rolling: Rolling = field(init=False)
+    _commands: list[tuple[int, str, ReplaceSeeds]] = field(default_factory=list)
+    _windows: set[tuple[int, int]] = field(default_factory=set)
+    _lanes: Lanes = field(default_factory=Lanes)
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _attempts: dict[str, int] = field(default_factory=dict)
+    _causes: dict[int, str | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.pool = SeedPool.of(self.configured.seeds)
+        self.rolling = Rolling(self.yield_window)
+
+    def state(self) -> State:
+        """What is known, but for the seeds. It shares what changes with this one: encode it before the next `apply`."""
+        return State(
+            ledger=self.ledger, rolling=self.rolling, next_number=self.next_number, style=self.style,
+            generations=self.generations, candidates=self.candidates, generated_end=self.generated_end,
+            decided_offset=self.decided_offset, kept_total=self.kept_total, trained=self.trained,
+            trained_to=self.trained_to, answers=self.answers,
+            windows=sorted(self._windows), taken=self._lanes.last, missing=self._lanes.missing,
+            numbers=self._numbers, attempts=self._attempts, causes=self._causes,
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, lane: str, configured: RunConfigured, state: State) -> "Progress":
+        """Go on from a state, which is taken over. `seed-commands` must be applied from its start."""
+        made = cls(
+            lane, configured, state.rolling.window, ledger=state.ledger, next_number=state.next_number,
+            style=state.style, generations=state.generations, candidates=state.candidates,
+            generated_end=state.generated_end, decided_offset=state.decided_offset, kept_total=state.kept_total,
+            trained=state.trained, trained_to=state.trained_to, answers=state.answers, _windows=set(state.windows),
+            _lanes=Lanes(state.taken, state.missing), _numbers=state.numbers, _attempts=state.attempts,
+            _causes=state.causes,
+        )  # fmt: skip
+        made.rolling = state.rolling
+        return made
+
+    def apply(self, record: Record) -> None:
+        """Take one record into account. Records must come in log order within each topic; repeats do no harm."""
+        event = record.event
+        match event:
+            case CallStarted() | CallAnswered() | CallFailed():
+                if self.ledger.apply(event, record.id):
+                    self._call(event, None if record.decoded is None else record.decoded.meta.causation_id)
+            case InstructionsGenerated():
+                self.generated_end = max(self.generated_end, record.offset + 1)
+                self._generated(event, record.offset)
+            case InstructionsRejected() if event.generated_offset > self.decided_offset:
+                self.decided_offset = event.generated_offset
+                self.kept_total = event.kept_total
+                self.rolling.decide(event)
+            case ReplaceSeeds() if self.pool.apply(event, record.offset):
+                self._commands.append((record.offset, record.id, event))
+            case TrainingLogged() if event.epoch == 1 and (event.epoch, event.window) not in self._windows:
+                self._windows.add((event.epoch, event.window))
+                for row in (row for step in event.steps for row in step.rows):
+                    self.trained[row.cluster] = self.trained.get(row.cluster, 0) + 1
+                    self.trained_to[row.cluster] = max(self.trained_to.get(row.cluster, -1), row.generated_offset)
+            case None if record.topic == "generated":
+                self.generated_end = max(self.generated_end, record.offset + 1)
+            case _:
+                pass
+
+    @property
+    def filter_lag(self) -> int:
+        """Generations on the log that the filter is not done with."""
+        return self.generated_end - 1 - self.decided_offset
+
+    @property
+    def windows(self) -> int:
+        """Windows of epoch 1 in the training log."""
+        return len(self._windows)
+
+    @property
+    def untrained_at_most(self) -> int:
+        """Decided kept rows that are not in the training log; those that a trainer passed over count too."""
+        return max(0, self.kept_total - sum(self.trained.values()))
+
+    def next_attempt(self, request_id: str) -> int:
+        """The number of the next attempt at a request of this lane; the first is 1."""
+        return self._attempts.get(request_id, 0) + 1
+
+    def attempts(self) -> dict[str, int]:
+        """Attempts on the ledger at each request of the lane's unfinished generations."""
+        return dict(self._attempts)
+
+    def seeds_of(self, number: int) -> tuple[tuple[SeedTask, ...], int, str]:
+        """The seeds to show in a generation of this lane, the `seed-commands` offset they are from, and its event's id.
+
+        A generation that a dead generator had begun is shown the seeds that it had been shown then.
+        """
+        # A repeat of a command, which two workers may write, changes no pool and is no cause.
+        latest = offset = self._commands[-1][0] if self._commands else -1
+        if number in self._causes:
+            offset = next((at for at, id, _ in self._commands if id == self._causes[number]), -1)
+        pool = self.pool
+        if offset != latest:
+            pool = SeedPool.of(self.configured.seeds)
+            for at, _, command in self._commands:
+                if at <= offset:
+                    pool.apply(command, at)
+        policy = self.configured.policy
+        seeds = pool.sample(policy.seeds_per_request, policy.rng_seed, self.lane, number)
+        cause = next((id for at, id, _ in self._commands if at == offset), ids.run_id(self.configured.run))
+        return seeds, offset, cause
+
+    def unfinished(self) -> int:
+        """Generations of this lane that were begun and are not on `generated`."""
+        return len(self._causes)
+
+    @property
+    def begun_end(self) -> int:
+        """The number after the last of this lane that was begun."""
+        return max(self._causes, default=self.next_number - 1) + 1
+
+    def begun_elsewhere(self) -> int:
+        """Generations of other lanes that were begun and are not on `generated`. A lane that has none there yet is not
+        looked at: it may be one that writes no generations."""
+        lanes = self.ledger.lanes
+        return sum(
+            max(0, lanes[lane].newest - last)
+            for lane, last in self._lanes.last.items()
+            if lane != self.lane and lane in lanes
+        )
+
+    def _call(self, event: CallStarted | CallAnswered | CallFailed, causation_id: str | None) -> None:
+        match event:
+            case CallStarted() if event.lane == self.lane and event.number >= self.next_number:
+                self._numbers[event.request_id] = event.number
+                self._attempts[event.request_id] = max(event.attempt, self._attempts.get(event.request_id, 0))
+                if event.step == 0:
+                    # The first call of a generation settles which seeds it is shown.
+                    self._causes.setdefault(event.number, causation_id)
+            case CallAnswered() if event.request_id in self._numbers:
+                self.answers.setdefault(event.request_id, event)
+            case _:
+                pass
+
+    def _generated(self, event: InstructionsGenerated, offset: int) -> None:
+        if not self._lanes.take(event.lane, event.number):
+            return
+        self.generations += 1
+        self.candidates += len(event.instructions)
+        self.rolling.generate(event, offset)
+        if event.lane != self.lane or event.number < self.next_number:  # one that was missing was left behind long ago
+            return
+        self.next_number = event.number + 1
+        self.style = event.style
+        for request_id in [id for id, number in self._numbers.items() if number <= event.number]:
+            del self._numbers[request_id]
+            self._attempts.pop(request_id, None)
+            self.answers.pop(request_id, None)
+        for number in [number for number in self._causes if number <= event.number]:
+            del self._causes[number]

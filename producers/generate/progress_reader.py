@@ -1,0 +1,107 @@
+"""Keeps a `Progress` up to date from the log, and starts soon: it goes on from a snapshot of the fold if there is one.
+
+A first start reads the run's whole log. After that the fold is kept in a file (`producers.generate.snapshots`) when the
+generator ends, and every so many records, together with the offsets that it covers; the next start reads from there
+on. The log stays the truth: a snapshot that does not fit the log is thrown away and the log is read whole.
+`seed-commands` holds one record a training window, and is always read whole.
+"""
+
+from collections.abc import Callable
+
+from infra.log import LogReader
+from infra.record import Record
+from infra.settings import Settings
+from producers.generate.progress import TOPICS, YIELD_WINDOW, Progress
+from producers.generate.snapshots import Covered, SnapshotFile, covered_by
+from schemas.events import RunConfigured
+
+_COVERED = tuple(topic for topic in TOPICS if topic != "seed-commands")
+_EVERY = 20_000  # records between two snapshots
+
+
+class ProgressReader:
+    """Keeps a `Progress` up to date; one thread at a time. Topics may come in any order among themselves.
+
+    from_start   records that were read before the first `refresh` returned: few after a snapshot
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        configured: RunConfigured,
+        lane: str,
+        *,
+        yield_window: int = YIELD_WINDOW,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._settings = settings
+        self._run = configured.run
+        self._say = say
+        self._file = SnapshotFile(settings.state_dir, configured, lane, yield_window)
+        self._covered: dict[str, Covered] = {}
+        self._last: dict[str, Record] = {}
+        self._since = self.from_start = 0
+        self._starting = True
+        self._reader = LogReader(settings, self._run, TOPICS, f"generator-{lane}")
+        try:
+            self.progress = self._resumed() or self._from_start(Progress(lane, configured, yield_window))
+            self.refresh()
+        except BaseException:
+            self.close()
+            raise
+        self._starting = False
+
+    def refresh(self) -> Progress:
+        """Apply everything that is on the log now."""
+        for record in self._reader.read_to_end():
+            self._take(self.progress, record)
+        if self._since >= _EVERY:
+            self.keep()
+        return self.progress
+
+    def keep(self) -> None:
+        """Write a snapshot of what is known. What hinders that is said, and hinders nothing else."""
+        for topic, record in self._last.items():
+            self._covered[topic] = covered_by(record)
+        try:
+            self._file.write(self.progress.state(), self._covered)
+        except OSError as error:
+            self._say(f"The snapshot for a quick start could not be written ({error}); the next start reads it all.")
+        self._last.clear()
+        self._since = 0
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def _resumed(self) -> Progress | None:
+        """The progress of a snapshot that fits the log."""
+        found = self._file.read()
+        if found is None or not all(self._fits(topic, covered) for topic, covered in found.covered.items()):
+            return None
+        self._covered = dict(found.covered)
+        for topic, covered in found.covered.items():
+            self._reader.seek(topic, 0, covered.offset + 1)
+        return Progress.of(self._file.lane, self._file.configured, found.state)
+
+    def _fits(self, topic: str, covered: Covered) -> bool:
+        """Whether the last record that was covered is on the log, as it was."""
+        if self._reader.ends([topic])[topic, 0] <= covered.offset:
+            return False
+        with LogReader(self._settings, self._run, [topic], f"generator-{self._file.lane}-check") as reader:
+            found = reader.read_range(topic, 0, covered.offset, covered.offset + 1, 1)
+        return [covered_by(record) for record in found] == [covered]
+
+    def _from_start(self, progress: Progress) -> Progress:
+        """Read `generated` first: then the calls of finished generations need not be remembered."""
+        with LogReader(self._settings, self._run, ["generated"], f"generator-{progress.lane}-first") as reader:
+            for record in reader.read_to_end():
+                self._take(progress, record)
+            self._reader.seek("generated", 0, reader.position("generated", 0))
+        return progress
+
+    def _take(self, progress: Progress, record: Record) -> None:
+        progress.apply(record)
+        self._since += 1
+        self.from_start += self._starting
+        if record.topic in _COVERED:
+            self._last[record.topic] = record

@@ -1,0 +1,149 @@
+"""Reading a list of instructions, numbered or bulleted, as the `two-step` and `self-instruct` styles ask for one.
+
+`parse_list` is the reading of version 1. `parse_items`, of version 2, keeps items whole with the lists inside of
+them: a line starts an item when it bears a number (`4.`, `4)`, `(4)`, `4\\.`, `4、`, `### 4.`, `**4.**`,
+`Task 4:`), or, when none does, a bullet. It starts none when it is indented further than the first item, or when its
+number goes back while a later one goes on: then it is of a list inside an item.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from schemas.events import Unparsed
+from streams.core.parse.leftover import Items, leave
+
+_ITEM = re.compile(r"^[ \t]*\*{0,2}(?P<number>[0-9]{1,4})\s?[.):]\*{0,2}(?:[ \t]+|$)", re.MULTILINE)
+_BULLET_ITEM = re.compile(r"^[ \t]*[-*•][ \t]+", re.MULTILINE)
+_ITEM_MARKS = {"**": "**", '"': '"', "“": "”"}
+_NUMBERED = re.compile(
+    r"^(?P<indent>[ \t]*)(?:#{1,6}[ \t]*)?\*{0,2}(?:(?:task|instruction)[ \t]*#?)?"
+    r"(?:\((?P<bracketed>[0-9]{1,4})\)\*{0,2}[.:]?|(?P<number>[0-9]{1,4})\s?\\?(?:[.):、．）]|\s-))\*{0,2}"
+    r"(?:[ \t]+|$|(?<=[、．）]))\**(?:instruction[ \t]?:[ \t]*)?",
+    re.MULTILINE | re.IGNORECASE,
+)
+_BULLET = re.compile(r"^(?P<indent>[ \t]*)[-*•][ \t]+", re.MULTILINE)
+_RULE = re.compile(r"^[ \t]*(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|_{3,}|={3,}|#{3,}|```+\w*)[ \t]*$", re.MULTILINE)
+_PARAGRAPH = re.compile(r"\n[ \t]*\n")
+_MARKS = {"**": "**", '"': '"', "“": "”", "`": "`"}
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Where an item's line begins, where its text does; no number for a bullet."""
+
+    begin: int
+    end: int
+    indent: int
+    number: int | None
+
+
+def parse_list(raw: str, *, first_number: int, cut: bool) -> Items:
+    """Read the items of a numbered list, or of a bulleted one if no line is numbered.
+
+    White space within an item is collapsed and marks around the whole of it (`**`, quotes) are dropped. A single line
+    before the first number is an item too when that number is beyond `first_number`: the answer continues a prompt that
+    ended at `<first_number>.` Of a `cut` answer the last item is left unparsed.
+    """
+    matches = list(_ITEM.finditer(raw)) or list(_BULLET_ITEM.finditer(raw))
+    head = raw[: matches[0].start()] if matches else raw
+    number = matches[0].groupdict().get("number") if matches else None
+    continues = number is not None and int(number) > first_number
+    bodies = [raw[match.end() : end] for match, end in zip(matches, _ends(matches, len(raw)), strict=True)]
+    return _list_items(head, bodies, continues=continues, cut=cut, split=_first_paragraph, marks=_ITEM_MARKS)
+
+
+def parse_items(raw: str, *, first_number: int, cut: bool) -> Items:
+    """Read the items; as `parse_list`, whose items a list inside of them broke apart.
+
+    A single line before the first number is an item too when that number is beyond `first_number`. Of a `cut` answer
+    the last item is left unparsed.
+    """
+    raw = _RULE.sub("", raw)
+    starts = _starts(raw)
+    head = raw[: starts[0].begin] if starts else raw
+    continues = bool(starts) and starts[0].number is not None and starts[0].number > first_number
+    ends = [*(start.begin for start in starts[1:]), len(raw)]
+    bodies = [raw[start.end : end] for start, end in zip(starts, ends, strict=False)]
+    return _list_items(head, bodies, continues=continues, cut=cut, split=_item, marks=_MARKS)
+
+
+def _list_items(
+    head: str,
+    bodies: Sequence[str],
+    *,
+    continues: bool,
+    cut: bool,
+    split: Callable[[str], tuple[str, str]],
+    marks: Mapping[str, str],
+) -> Items:
+    """The items of a list, and what is left, of the texts before its first mark and after each.
+
+    continues   whether a `head` of a single line is an item too
+    split       an item's own text, and what follows it there
+    marks       what may stand around the whole of an item, opening and closing, and is dropped
+    """
+    items: list[str] = []
+    unparsed: list[Unparsed] = []
+    texts = [(head, continues and len(head.strip().splitlines()) == 1), *((body, True) for body in bodies)]
+    for place, (text, is_item) in enumerate(texts):
+        if cut and place == len(texts) - 1:
+            leave(unparsed, "cut", text)
+        elif not is_item:
+            leave(unparsed, "no_number", text)
+        else:
+            first, rest = split(text.strip())
+            item = _bare(" ".join(first.split()), marks)
+            if item:
+                items.append(item)
+            leave(unparsed, "no_number", rest)
+    return tuple(items), tuple(unparsed)
+
+
+def _first_paragraph(text: str) -> tuple[str, str]:
+    first, _, rest = text.partition("\n\n")
+    return first, rest
+
+
+def _ends(matches: Sequence[re.Match[str]], last: int) -> list[int]:
+    return [*(match.start() for match in matches[1:]), last][: len(matches)]
+
+
+def _bare(text: str, marks: Mapping[str, str]) -> str:
+    for opening, closing in marks.items():
+        inside = text[len(opening) : -len(closing)]
+        whole = text.startswith(opening) and text.endswith(closing) and len(text) > len(opening) + len(closing)
+        if whole and opening not in inside:
+            text = inside.strip()
+    return text
+
+
+def _starts(raw: str) -> list[_Start]:
+    found = [_start(match, int(match["number"] or match["bracketed"])) for match in _NUMBERED.finditer(raw)]
+    found = found or [_start(match, None) for match in _BULLET.finditer(raw)]
+    if not found:
+        return []
+    outer = [start for start in found if start.indent <= found[0].indent + 1]
+    starts: list[_Start] = []
+    last: int | None = None
+    for place, start in enumerate(outer):
+        if last is not None and start.number is not None and start.number <= last:
+            following = {other.number for other in outer[place + 1 :]}
+            if last + 1 in following and start.number != last:
+                continue
+        starts.append(start)
+        last = start.number
+    return starts
+
+
+def _start(match: re.Match[str], number: int | None) -> _Start:
+    return _Start(match.start(), match.end(), len(match["indent"].expandtabs()), number)
+
+
+def _item(text: str) -> tuple[str, str]:
+    """An item's own text and what follows it: the first paragraph, with the lists right after it."""
+    parts = _PARAGRAPH.split(text)
+    taken = 1
+    while taken < len(parts) and (_NUMBERED.match(parts[taken]) or _BULLET.match(parts[taken])):
+        taken += 1
+    return "\n".join(parts[:taken]), "\n\n".join(parts[taken:])

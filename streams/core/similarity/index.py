@@ -1,0 +1,310 @@
+"""The similarity index: which kept text is nearest to a new one, where any is above a threshold.
+
+Scores and decisions are rouge_score's (`rougeL`, no stemmer), bit for bit. How it comes to look at so few texts:
+
+1. Two texts whose F is above θ share one of the rarest few elements of each (`similarity_bounds`), so every text is
+   listed under those of its own, and only the lists of the new text's rarest few are read.
+2. What the lists name must fit in length, and its signature, a 56-bit set of its elements, may differ from the
+   new text's in no more bits than the two may differ in elements. A few array operations check all of it at once.
+3. What is left, one to four of fifty thousand, is compared with rapidfuzz's bit-parallel LCS. Where more are left of a
+   longer text, a second signature of 512 bits is asked first.
+
+The lists follow the rarity order as it moves, one element at a time (`similarity_vocabulary`), so that there is never
+a rebuild and no call stands still for long. Where the lists name too much to be worth reading (tiny vocabularies, long
+repetitive texts, thresholds near 0) all signatures are scanned; what that leaves is compared in one call of `cdist`.
+
+The index is exact for every θ in [0, 1) and every order of calls. It takes no clock, no randomness and no I/O. It keeps
+tokens, not texts: what was added cannot be read back.
+"""
+
+from array import array
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rapidfuzz import process
+from rapidfuzz.distance import LCSseq
+
+from schemas.errors import ConfigurationError, SediError
+from streams.core.similarity.bounds import LONGEST, Bounds, Row
+from streams.core.similarity.lists import Lists, SlotList
+from streams.core.similarity.rouge import fmeasure, fmeasures, rouge_l_fmeasure
+from streams.core.similarity.tokenize import Tokenizer, rouge_tokens, tokenizer, unicode_tokens
+from streams.core.similarity.vocabulary import BITS, WIDE_WORDS, Encoded, Vocabulary
+
+__all__ = [
+    "Position",
+    "RougeLIndex",
+    "Tokenizer",
+    "rouge_l_fmeasure",
+    "rouge_tokens",
+    "tokenizer",
+    "unicode_tokens",
+]
+
+Position = tuple[int, int]
+"""Where an item stands in the log: (offset, place)."""
+
+Slots = npt.NDArray[np.int64]
+
+_SIGNATURE = (1 << BITS) - 1
+_FEW_NAMED = 32  # below this a loop is faster than array operations
+_FEW_LEFT = 24  # below this single comparisons are faster than an array of them
+_FULL = BITS * 7 // 8  # a signature with this many bits set differs too little from others to be worth comparing
+_WIDE_FROM = 32  # shorter texts hardly fill a signature, and comparing them costs no more than a wide one
+_TRIED = 128
+_HARDLY_ANY_FAILS = 0.8
+_SLACK = 1e-6  # far above rounding, far below one element
+_BANDED_FROM = 512  # from this length on a cutoff of its own saves each comparison more than a call for many does
+_SCAN_SHARE = 0.5  # scan when the lists name more than this share: reading in order is cheaper than gathering
+_LARGEST_MOVE = 80_000  # lists of texts of more tokens in all stay as they are: moving one would hold up the caller
+_NO_BITS = array("Q", bytes(8 * WIDE_WORDS))
+_PROGRESS_EVERY = 2000
+
+
+class RougeLIndex:
+    """Texts by id, to be asked for the nearest one whose ROUGE-L F is above `threshold`.
+
+    Raises ConfigurationError unless 0 <= threshold < 1.
+    """
+
+    def __init__(self, threshold: float, *, tokenizer: Tokenizer | None = None) -> None:
+        if not 0.0 <= threshold < 1.0:
+            raise ConfigurationError(f"threshold is {threshold!r}; it must be at least 0 and below 1.")
+        self.threshold = threshold
+        self._tokenize = tokenizer if tokenizer is not None else rouge_tokens
+        self._bounds = Bounds(threshold)
+        self._vocabulary = Vocabulary()
+        self._slots: dict[str, int] = {}
+        # By slot:
+        self._ids: list[str] = []
+        self._texts: list[Encoded] = []
+        self._lengths = array("i")
+        self._lists = Lists(self._lengths)
+        self._signatures = array("q")
+        self._wide_signatures = array("Q")  # WIDE_WORDS a slot
+        self._added = array("q")
+        self._offsets = array("q")
+        self._places = array("q")
+        self._free: list[int] = []
+        self._additions = 0
+        self._last: Position = (-1, -1)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._slots
+
+    def tokens(self, text: str) -> list[str]:
+        """What the index sees of a text; a text without tokens is similar to nothing."""
+        return self._tokenize(text)
+
+    def add(self, id: str, text: str, position: Position | None = None) -> None:
+        """Add a text that stands at `position` of the log; without one, right after the last.
+
+        Raises SediError when the id is there already.
+        """
+        if position is None:
+            position = (self._last[0], self._last[1] + 1)
+        slot, elements = self._enter(id, text, position)
+        self._list(slot, self._rarest_of(elements, self._lengths[slot]))
+
+    def extend(
+        self, items: Iterable[tuple[str, str, Position]], *, progress: Callable[[int], None] | None = None
+    ) -> None:
+        """Add many (id, text, position), faster than one by one: frequencies are known before lists are made.
+
+        `progress` is told a number now and then that rises to the number of items: half of it while they are read,
+        half while they are listed. Raises SediError when an id is there already; what was read before it is in.
+        """
+        slots: list[int] = []
+        done = 0
+        try:
+            for id, text, position in items:
+                slots.append(self._enter(id, text, position)[0])
+                done += 1
+                if progress is not None and done % _PROGRESS_EVERY == 0:
+                    progress(done // 2)
+        finally:
+            for slot in slots:
+                self._list(slot, self._rarest(slot))
+                done += 1
+                if progress is not None and (done % _PROGRESS_EVERY == 0 or done == 2 * len(slots)):
+                    progress(done // 2)
+
+    def remove(self, id: str) -> None:
+        """Forget an item. Raises SediError when it is not there."""
+        slot = self._slots.pop(id, None)
+        if slot is None:
+            raise SediError(f"The similarity index does not hold {id!r}, so it cannot be removed; check the id.")
+        for element in self._rarest(slot):
+            self._lists.remove(element, slot)
+        self._vocabulary.uncount(self._vocabulary.known_elements(self._vocabulary.decode(self._texts[slot])))
+        self._ids[slot] = self._texts[slot] = ""
+        self._signatures[slot] = 0  # a length of 0 fits nothing
+        self._free.append(slot)
+
+    def nearest_above(self, text: str, before: Position | None = None) -> tuple[float, str] | None:
+        """(F, id) of the item with the highest F above the threshold, the earliest added of equals; None without any.
+
+        `before` leaves out every item that does not stand at a smaller position.
+        """
+        vocabulary = self._vocabulary
+        codes = vocabulary.codes(self._tokenize(text))
+        elements = vocabulary.known_elements(codes)
+        row = self._bounds.row(len(codes), len(codes) - len(elements))
+        if not row.reach or not elements:
+            return None
+        signature = vocabulary.signature(elements)
+        rarest = sorted(elements, key=vocabulary.order.__getitem__)[: len(row.reach)]
+        named, lists = self._lists.read(rarest, row, max(_FEW_NAMED, _SCAN_SHARE * len(self._ids)))
+        if named < _FEW_NAMED:
+            signatures, below = self._signatures, row.below
+            few = [
+                slot
+                for listed in lists
+                for slot in listed
+                if (((s := signatures[slot]) ^ signature) & _SIGNATURE).bit_count() < below[s >> BITS]
+            ]
+        else:
+            fitting = self._fitting(lists, signature, row)
+            if len(fitting) >= _FEW_LEFT and len(codes) > _WIDE_FROM:
+                fitting = self._fitting_wide(fitting, len(codes), vocabulary.wide_signature(elements))
+            if len(fitting) >= _FEW_LEFT and len(codes) <= _BANDED_FROM:
+                return self._best_of_many(codes, fitting, before)
+            few = fitting.tolist()
+        return self._best_of_few(codes, few, before) if few else None
+
+    def _fitting(self, lists: list[SlotList], signature: int, row: Row) -> Slots:
+        """The slots in the lists, or all without any, whose length and signature fit; once and in order where many."""
+        signatures = np.frombuffer(self._signatures, np.int64)
+        if lists:
+            named = np.frombuffer(b"".join(lists), np.uint32)
+            signatures = signatures.take(named)
+            differing = np.bitwise_count((signatures ^ signature) & _SIGNATURE)
+            slots: npt.NDArray[Any] = named[differing < row.array.take(signatures >> BITS)]
+            if len(slots) >= _FEW_LEFT:
+                slots = np.unique(slots)
+        elif signature.bit_count() < _FULL:
+            differing = np.bitwise_count((signatures ^ signature) & _SIGNATURE)
+            slots = (differing < row.array.take(signatures >> BITS)).nonzero()[0]
+        else:
+            slots = np.arange(len(signatures))
+        if row.longest >= LONGEST and len(slots):  # signatures do not tell such lengths apart
+            lengths = np.frombuffer(self._lengths, np.int32)[slots]
+            slots = slots[(lengths >= row.shortest) & (lengths <= row.longest)]
+        return slots
+
+    def _fitting_wide(self, slots: Slots, m: int, signature: bytes) -> Slots:
+        """Those of many slots whose wide signature fits too; all, when a few tried first show that hardly any fails.
+
+        F is above θ only if the two texts differ in fewer than (1 - θ)(m + n) elements.
+        """
+        words = np.frombuffer(self._wide_signatures, np.uint64).reshape(-1, WIDE_WORDS)
+        lengths = np.frombuffer(self._lengths, np.int32)
+        query = np.frombuffer(signature, np.uint64)
+
+        def fits(some: Slots) -> npt.NDArray[np.bool_]:
+            differing = np.bitwise_count(words[some] ^ query).sum(axis=1, dtype=np.int64)
+            few_enough: npt.NDArray[np.bool_] = differing < (1 - self.threshold) * (m + lengths[some]) + _SLACK
+            return few_enough
+
+        if np.count_nonzero(fits(slots[:_TRIED])) > _HARDLY_ANY_FAILS * min(_TRIED, len(slots)):
+            return slots
+        return slots[fits(slots)]
+
+    def _best_of_few(self, codes: list[int], slots: list[int], before: Position | None) -> tuple[float, str] | None:
+        if before is not None and before <= self._last:
+            offsets, places = self._offsets, self._places
+            slots = [slot for slot in slots if (offsets[slot], places[slot]) < before]
+        texts, added = self._texts, self._added
+        query, m = self._vocabulary.encode(codes), len(codes)
+        best, best_slot = self.threshold, -1
+        for slot in slots:
+            text = texts[slot]
+            n = len(text)
+            lcs = LCSseq.similarity(query, text, score_cutoff=int(best * (m + n) / 2))
+            score = fmeasure(lcs, m, n)
+            if score > best or (score == best and best_slot >= 0 and added[slot] < added[best_slot]):
+                best, best_slot = score, slot
+        return (best, self._ids[best_slot]) if best_slot >= 0 else None
+
+    def _best_of_many(self, codes: list[int], slots: Slots, before: Position | None) -> tuple[float, str] | None:
+        texts = self._texts
+        if len(slots) * 2 > len(texts):  # so many that picking them out costs more than comparing the others
+            slots = np.arange(len(texts))
+        else:
+            texts = [texts[slot] for slot in slots.tolist()]
+        query = self._vocabulary.encode(codes)
+        lcs = process.cdist([query], texts, scorer=LCSseq.similarity, dtype=np.int32)[0]
+        scores = fmeasures(lcs, len(codes), np.frombuffer(self._lengths, np.int32)[slots])
+        if before is not None and before <= self._last:
+            offsets = np.frombuffer(self._offsets, np.int64)[slots]
+            places = np.frombuffer(self._places, np.int64)[slots]
+            scores[(offsets > before[0]) | ((offsets == before[0]) & (places >= before[1]))] = 0.0
+        best = float(scores.max())
+        if best <= self.threshold:
+            return None
+        slots = slots[scores == best]
+        first = slots[np.frombuffer(self._added, np.int64)[slots].argmin()]
+        return best, self._ids[first]
+
+    def _enter(self, id: str, text: str, position: Position) -> tuple[int, list[int]]:
+        """Take everything about a text but its listing; returns its slot and its elements."""
+        if id in self._slots:
+            raise SediError(f"The similarity index holds {id!r} already; add an item once, or remove it first.")
+        vocabulary = self._vocabulary
+        codes = vocabulary.learn(self._tokenize(text))
+        elements = vocabulary.known_elements(codes)
+        slot = self._new_slot()
+        self._ids[slot] = id
+        self._texts[slot] = vocabulary.encode(codes)
+        self._lengths[slot] = len(codes)
+        self._signatures[slot] = vocabulary.signature(elements) | min(len(codes), LONGEST) << BITS
+        wide = array("Q", vocabulary.wide_signature(elements))
+        self._wide_signatures[slot * WIDE_WORDS : (slot + 1) * WIDE_WORDS] = wide
+        self._added[slot] = self._additions
+        self._offsets[slot], self._places[slot] = position
+        self._slots[id] = slot
+        self._additions += 1
+        self._last = max(self._last, position)
+        for element in vocabulary.count(elements):
+            self._move(element)
+        return slot, elements
+
+    def _new_slot(self) -> int:
+        """A slot of a removed item, or one more."""
+        if self._free:
+            return self._free.pop()
+        self._ids.append("")
+        self._texts.append("")
+        for column in (self._lengths, self._signatures, self._added, self._offsets, self._places):
+            column.append(0)
+        self._wide_signatures.extend(_NO_BITS)
+        return len(self._ids) - 1
+
+    def _list(self, slot: int, elements: list[int]) -> None:
+        for element in elements:
+            self._lists.add(element, slot)
+
+    def _rarest(self, slot: int) -> list[int]:
+        """The elements that the text in the slot is listed under."""
+        codes = self._vocabulary.decode(self._texts[slot])
+        return self._rarest_of(self._vocabulary.known_elements(codes), len(codes))
+
+    def _rarest_of(self, elements: list[int], length: int) -> list[int]:
+        return sorted(elements, key=self._vocabulary.order.__getitem__)[: self._bounds.prefix(length)]
+
+    def _move(self, element: int) -> None:
+        """Let an element that has become more frequent move up in the order, and mend the lists of its texts.
+
+        It can only leave the rarest few of a text, never enter them; the one that follows them takes its place.
+        """
+        if self._lists.tokens(element) > _LARGEST_MOVE:
+            return
+        self._vocabulary.move(element)
+        for slot in self._lists.take(element):
+            rarest = self._rarest(slot)
+            self._lists.add(element if element in rarest else rarest[-1], slot)

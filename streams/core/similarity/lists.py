@@ -1,0 +1,92 @@
+"""Which texts are listed under which element, by slot.
+
+A list that grows long is split by the length of its texts: the place, in a text's order of rarity, of the first element
+that it shares with another says how long that other can be at most (`Row.reach`), so only some parts are read.
+"""
+
+from array import array
+from typing import TypeAlias
+
+from streams.core.similarity.bounds import LONGEST, Row
+
+_SPLIT_FROM = 256  # slots; in shorter lists the parts would hold more bookkeeping than slots
+
+SlotList: TypeAlias = "array[int]"
+
+
+class Lists:
+    """Lists of slots by element; `lengths` gives the length of the text in a slot, and is only read."""
+
+    def __init__(self, lengths: SlotList) -> None:
+        self._lengths = lengths
+        self._whole: dict[int, SlotList] = {}
+        self._parts: dict[int, dict[int, SlotList]] = {}
+
+    def add(self, element: int, slot: int) -> None:
+        """List a slot under an element."""
+        if element in self._parts:
+            self._add_to_part(element, slot)
+            return
+        listed = self._whole.get(element)
+        if listed is None:
+            listed = self._whole[element] = array("I")
+        listed.append(slot)
+        if len(listed) > _SPLIT_FROM:
+            del self._whole[element]
+            self._parts[element] = {}
+            for each in listed:
+                self._add_to_part(element, each)
+
+    def _add_to_part(self, element: int, slot: int) -> None:
+        parts = self._parts[element]
+        length = min(self._lengths[slot], LONGEST)
+        part = parts.get(length)
+        if part is None:
+            part = parts[length] = array("I")
+        part.append(slot)
+
+    def remove(self, element: int, slot: int) -> None:
+        """Take a slot off the list it is on."""
+        whole = self._whole.get(element)
+        part = whole if whole is not None else self._parts[element][min(self._lengths[slot], LONGEST)]
+        part.remove(slot)
+
+    def take(self, element: int) -> SlotList:
+        """All slots under an element, which has none afterwards."""
+        whole = self._whole.pop(element, None)
+        if whole is not None:
+            return whole
+        return array("I", b"".join(self._parts.pop(element, {}).values()))
+
+    def tokens(self, element: int) -> int:
+        """How many tokens the texts under an element have together, those beyond LONGEST in a split list left out."""
+        whole = self._whole.get(element)
+        if whole is not None:
+            return sum(map(self._lengths.__getitem__, whole))
+        return sum(length * len(part) for length, part in self._parts.get(element, {}).items())
+
+    def read(self, rarest: list[int], row: Row, enough: float) -> tuple[int, list[SlotList]]:
+        """How many slots are to be looked at for a text with these rarest elements, and the lists that hold them.
+
+        No lists when they are more than `enough`.
+        """
+        whole, parts, shortest = self._whole, self._parts, min(row.shortest, LONGEST)
+        named = 0
+        lists = []
+        for place, element in enumerate(rarest):
+            listed = whole.get(element)
+            if listed is not None:
+                lists.append(listed)
+                named += len(listed)
+            elif element in parts:
+                by_length = parts[element]
+                reach = row.reach[place]
+                if reach - shortest < len(by_length):
+                    fitting = [part for n in range(shortest, reach + 1) if (part := by_length.get(n))]
+                else:
+                    fitting = [part for n, part in by_length.items() if shortest <= n <= reach]
+                lists += fitting
+                named += sum(map(len, fitting))
+            if named > enough:
+                return named, []
+        return named, lists

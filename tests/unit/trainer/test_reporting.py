@@ -1,0 +1,129 @@
+"""When held-out rows are evaluated, and that a training that goes on tells of each step and evaluation once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from consumers.trainer.data.templates import Encoded
+from consumers.trainer.distributed.process_group import World
+from consumers.trainer.engine.held_out import HeldOut
+from consumers.trainer.record.metrics import METRICS, TrainingLine, read_metrics
+from consumers.trainer.record.reporting import Account
+from schemas.errors import ConfigurationError
+from schemas.events import Instruction, StepLogged
+
+ROWS = [Encoded((1, 2, 3), 2, False), Encoded((1, 2, 3, 4), 2, False), Encoded((1,), 1, False)]
+
+
+@dataclass
+class Model:
+    """Measures a loss of 2 a token, and counts how often it is asked."""
+
+    asked: list[list[Encoded]] = field(default_factory=list)
+
+    def measure(self, rows: Sequence[Encoded]) -> tuple[float, int]:
+        self.asked.append(list(rows))
+        tokens = sum(row.response for row in rows)
+        return 2.0 * tokens, tokens
+
+
+@dataclass
+class Told:
+    """An account of a training in `folder`, begun again by each `session`."""
+
+    folder: Path
+    model: Model = field(default_factory=Model)
+    said: list[str] = field(default_factory=list)
+
+    def session(self, first: int, last: int, *, at: int, ended: bool, fresh: bool = False) -> None:
+        """A session that goes on from step `at`, makes the steps `first` to `last`, and comes to its end or not."""
+        account = Account(
+            clusters=2,
+            output=self.folder, training=TrainingLine(run="r", model="m"), world=World(), fresh=fresh,
+            tensorboard=False, held_out=HeldOut("rows.json", ROWS, World()), eval_every=2,
+            measure=self.model.measure, say=self.said.append,
+        )  # fmt: skip
+        account.begin(at)
+        for number in range(first, last + 1):
+            account.add(step(number), 1)
+            account.evaluate_if_due(number)
+        if ended:
+            account.end(last)
+        account.close()
+
+    @property
+    def found(self) -> tuple[list[int], list[int]]:
+        metrics = read_metrics(self.folder / METRICS)
+        return [line.step for line in metrics.steps], [line.step for line in metrics.held_out]
+
+
+def step(number: int) -> StepLogged:
+    return StepLogged(
+        step=number, loss=1.0, loss_variance=None, grad_norm=None, learning_rate=0.1, tokens=1, seconds=1.0, rows=()
+    )
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Told:
+    return Told(tmp_path)
+
+
+def test_it_is_evaluated_before_the_first_step_every_so_often_and_at_the_end(told: Told) -> None:
+    told.session(1, 5, at=0, ended=True)
+    assert told.found == ([1, 2, 3, 4, 5], [0, 2, 4, 5])
+    assert told.said[0] == "held-out loss after step 0: 2.0000 (3 rows, 0.0 s)"
+
+
+def test_a_session_that_is_stopped_does_not_evaluate_and_the_next_one_tells_all_once(told: Told) -> None:
+    told.session(1, 3, at=0, ended=False)
+    assert told.found == ([1, 2, 3], [0, 2])
+    told.session(3, 4, at=2, ended=True)
+    assert told.found == ([1, 2, 3, 4], [0, 2, 4])
+    told.session(5, 4, at=4, ended=True)
+    assert told.found == ([1, 2, 3, 4], [0, 2, 4])
+    assert len(told.model.asked) == 3
+
+
+def test_a_checkpoint_whose_evaluation_is_lost_is_evaluated_again(told: Told) -> None:
+    told.session(1, 4, at=0, ended=False)
+    (told.folder / METRICS).unlink()
+    told.session(5, 5, at=4, ended=True)
+    assert told.found == ([5], [4, 5])
+
+
+def test_a_fresh_training_forgets_what_was_told(told: Told) -> None:
+    told.session(1, 4, at=0, ended=True)
+    told.session(1, 1, at=0, ended=True, fresh=True)
+    assert told.found == ([1], [0, 1])
+
+
+def test_ranks_share_the_held_out_rows_and_their_loss_is_that_of_all() -> None:
+    @dataclass(frozen=True)
+    class Other(World):
+        def all_gather(self, value):  # type: ignore[no-untyped-def]
+            return [value, (6.0, 1)]
+
+    whole, shared = Model(), Model()
+    alone = HeldOut("f", ROWS, World()).measure(whole.measure, 1)
+    together = HeldOut("f", ROWS, Other(rank=1, size=2)).measure(shared.measure, 1)
+    assert (alone.loss, alone.tokens, alone.rows) == (2.0, 3, 3)
+    assert shared.asked == [ROWS[1:2]]
+    assert (together.loss, together.tokens, together.rows) == ((4.0 + 6.0) / 3, 3, 3)
+    assert alone.sha256 == together.sha256
+
+
+def test_a_loss_that_is_not_finite_is_none() -> None:
+    found = HeldOut("f", ROWS, World()).measure(lambda rows: (float("nan"), 3), 1)
+    assert found.loss is None
+
+
+def test_rows_without_any_output_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text('{"instruction": "Say."}\n')
+
+    def blank(row: Instruction) -> Encoded:
+        return Encoded((1, 2), 2, False)
+
+    with pytest.raises(ConfigurationError, match="nothing to evaluate"):
+        HeldOut.read(tmp_path / "rows.json", None, blank, World())
