@@ -7,8 +7,8 @@ completion tokens, where every answer says them, else in answers.
 
 From the first level the number doubles as long as the work a second grows by `PAYS`; where it nearly doubled, it grows
 fourfold. Where it does not grow, the level before is enough, and it is tried whether half of that is too: so a server
-that serves one at a time is left with a short queue. If already the first level does no more than its first call alone,
-it shrinks at once. Then the level stays; now and then the next one is tried again, since the load that others put on
+that serves one at a time is left with a short queue. If the first level does not plainly more than its first call alone, it
+shrinks at once. Then the level stays; now and then the next one is tried again, since the load that others put on
 a server changes.
 
 Pure: the times of all calls are given. That an endpoint is too busy (429, 5xx, time-outs) is handled by
@@ -123,7 +123,7 @@ class Explorer:
         self.rates[self.level] = rate, answers
         before = self._before
         if self._direction > 0:
-            if before is None and rate < PAYS * self._alone:
+            if before is None and rate < _PLAIN * self._alone:
                 self._back(self.level, rate)
             elif before is None or rate >= PAYS * before:
                 if self.level < self.most:
