@@ -32,7 +32,7 @@ from schemas.events import CallAnswered, CallStarted, Instruction, InstructionsG
 from schemas.policy import Policy, policy_for
 from schemas.seeds import SeedTask
 from streams.core import decider
-from streams.core.parse.answers import READING, Form, read
+from streams.core.parse.answers import READING, AnswerForm, read
 from streams.core.seeds import SeedPool
 
 INSTRUCTIONS = 30_000
@@ -173,7 +173,9 @@ def _call(log: LogWriter, generation: str, number: int, step: int, raw: str) -> 
 
 
 def _event(style: str, number: int, shown: tuple[str, ...], answers: tuple[CallAnswered, ...]) -> InstructionsGenerated:
-    instructions, unparsed, cut = read(Form(style, "strict", len(shown), most=PER_GENERATION), dict(enumerate(answers)))
+    instructions, unparsed, cut = read(
+        AnswerForm(style, "strict", len(shown), most=PER_GENERATION), dict(enumerate(answers))
+    )
     return InstructionsGenerated(
         lane="main", number=number, style=style, parser="strict", backend="b", model="m",
         parameters={"temperature": 1.0, "most": PER_GENERATION}, seed_ids=shown, seed_commands_offset=-1,

@@ -21,7 +21,7 @@ from statistics import mean, stdev
 from rich.console import Console
 from rich.table import Table
 
-from consumers.compare import Spent, compare
+from consumers.compare import CostPerThousand, compare
 from infra.archive import ArchiveSource
 from infra.settings import Settings, environment_of, load
 from infra.temporary_broker import temporary_broker
@@ -42,8 +42,8 @@ class Pair:
 
     rng_seed: int
     kept: int
-    self_instruct: Spent
-    sedi: Spent
+    self_instruct: CostPerThousand
+    sedi: CostPerThousand
     seeds_replaced: int
 
 
@@ -93,7 +93,7 @@ def write_json(path: Path, found: list[Pair]) -> None:
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
-def _plain(spent: Spent) -> dict[str, object]:
+def _plain(spent: CostPerThousand) -> dict[str, object]:
     return {name: getattr(spent, name) for name in spent.__struct_fields__}
 
 

@@ -10,12 +10,12 @@ import sys
 import threading
 import time
 
-from consumers.trainer.data.batches import Ends, RowStream
+from consumers.trainer.data.batches import RowStream, StreamEnds
 from consumers.trainer.data.log_feed import LogFeed
-from consumers.trainer.data.templates import Encoded
-from consumers.trainer.distributed.process_group import World
+from consumers.trainer.data.templates import EncodedRow
+from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.options import BORROW_AFTER_S
-from consumers.trainer.record.window_log import Logged, WindowLog
+from consumers.trainer.record.window_log import LoggedTraining, WindowLog
 from infra.log import LogWriter
 from infra.run import read_run
 from infra.settings import Settings, load
@@ -27,12 +27,12 @@ def train(settings: Settings, run: str, steps_a_second: float, stop: threading.E
     policy = read_run(settings, run)[0].policy
     feed = LogFeed(settings, run, policy.clusters, until_end=False, dead_letter=lambda record: "passed over")
     stream = RowStream(
-        feed, World(), policy.clusters, policy.batch_size,
-        Ends(borrow_after_s=BORROW_AFTER_S, window_rows=policy.window_steps * policy.batch_size),
-        encode=lambda row: Encoded((1,), 1, False), say=lambda line: print(line, file=sys.stderr, flush=True),
+        feed, ProcessGroup(), policy.clusters, policy.batch_size,
+        StreamEnds(borrow_after_s=BORROW_AFTER_S, window_rows=policy.window_steps * policy.batch_size),
+        encode=lambda row: EncodedRow((1,), 1, False), say=lambda line: print(line, file=sys.stderr, flush=True),
     )  # fmt: skip
     with LogWriter(settings, run, "trainer") as writer:
-        windows = WindowLog(writer, "stub", policy.window_steps, logged=Logged({}, None), last=None, pending=())
+        windows = WindowLog(writer, "stub", policy.window_steps, logged=LoggedTraining({}, None), last=None, pending=())
         stream.open({})
         step, due = 0, 0.0
         while not isinstance(share := stream.next_batch(stop.is_set), str):

@@ -29,7 +29,7 @@ from rich.table import Table
 
 from benchmarks.trainer_sides import SIDES, Job, Seen
 from consumers.trainer.options import Precision
-from consumers.trainer.record.output_capture import talk_to
+from consumers.trainer.record.output_capture import capture_output
 from infra import topics
 from infra.log import LogWriter
 from infra.settings import Settings, environment_of, load
@@ -92,7 +92,7 @@ def measure(rounds: int, steps: int, precision: Precision, model: Path | None, o
     if not (PACKAGES / "trl").is_dir():
         raise SystemExit(f"TRL is not in {PACKAGES}. `make bench` puts it there.")
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="sedi-bench-") as name, talk_to(Path(name) / "log"):
+    with tempfile.TemporaryDirectory(prefix="sedi-bench-") as name, capture_output(Path(name) / "log"):
         folder = Path(name)
         trainee = model or _random_model(folder / "model")
         rows = _kept(steps * BATCH)

@@ -14,10 +14,10 @@ from statistics import median
 
 from rich.console import Console
 
-from consumers.trainer.data.templates import Encoded
+from consumers.trainer.data.templates import EncodedRow
 from consumers.trainer.distributed.process_group import joined
 from consumers.trainer.engine.step import Engine, pick_device
-from consumers.trainer.record.output_capture import talk_to
+from consumers.trainer.record.output_capture import capture_output
 
 STEPS, WARM_UP, ROWS, LENGTH, PER_PASS = 20, 5, 16, 1024, 4
 # Peak dense bf16 of the matrix units, operations a second, as the vendor says; by a part of the device's name.
@@ -55,13 +55,13 @@ def measure() -> OnGpu:
     parameters = sum(weight.numel() for weight in model.parameters())
     with tempfile.TemporaryDirectory() as folder:
         log_file = Path(folder) / "log"
-        with talk_to(log_file):
+        with capture_output(log_file):
             engine = Engine(
                 model, precision="bf16", device=device, zero_stage=2, weight_decay=0.0, clip=1.0,
                 micro_batch=PER_PASS, pad_token=0, log_file=log_file, world=joined(device),
             )  # fmt: skip
         rows = torch.randint(1, _SHAPE["vocab_size"], (STEPS, ROWS, LENGTH), device="cpu").tolist()
-        steps = [engine.step([Encoded(tuple(row), LENGTH // 2, False) for row in batch], 1e-4) for batch in rows]
+        steps = [engine.step([EncodedRow(tuple(row), LENGTH // 2, False) for row in batch], 1e-4) for batch in rows]
         engine.close()
     seconds = median(step.seconds for step in steps[WARM_UP:])
     tokens = ROWS * LENGTH

@@ -22,7 +22,7 @@ from schemas.events import RunStarted, RunStopped
 from schemas.topics import dead_letter_name
 
 
-class Letter(msgspec.Struct, frozen=True, kw_only=True):
+class ListedLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A dead letter as it is listed.
 
     topic, offset                where it stands: on `<topic>.dlq`, the first of its `copies`
@@ -42,16 +42,16 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Content:
+class LetterContent:
     """A dead letter with the record that it holds, as that was. `still` says why this program cannot read it, if so."""
 
-    letter: Letter
+    letter: ListedLetter
     left_out: bool
     still: str | None
     record: Record
 
 
-class Retried(msgspec.Struct, frozen=True, kw_only=True):
+class RetryResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one that was to be put back: the offset on its topic, or why it was refused."""
 
     topic: str
@@ -63,12 +63,12 @@ class Retried(msgspec.Struct, frozen=True, kw_only=True):
 _NOT_OURS = "It was not put here by a reader of this project: it does not say where it came from."
 
 
-def letters(source: Source, topics: Iterable[str] | None = None) -> list[Letter]:
+def letters(source: Source, topics: Iterable[str] | None = None) -> list[ListedLetter]:
     """The dead letters of some topics (short names, without `.dlq`), by default of all; oldest first in each."""
     return [letter for topic in topics or TOPICS for letter in _scan(source, topic).letters()]
 
 
-def content(source: Source, topic: str, offset: int) -> Content:
+def content(source: Source, topic: str, offset: int) -> LetterContent:
     """What stands at `offset` of `<topic>.dlq`. Raises RunError when no dead letter does."""
     letter = _scan(source, topic).at(offset)
     if letter is None:
@@ -81,8 +81,8 @@ def content(source: Source, topic: str, offset: int) -> Content:
 
 
 def retry(
-    source: Source, writer: LogWriter, wanted: Sequence[Letter], *, again: bool = False, force: bool = False
-) -> Iterator[Retried]:
+    source: Source, writer: LogWriter, wanted: Sequence[ListedLetter], *, again: bool = False, force: bool = False
+) -> Iterator[RetryResult]:
     """Put dead letters back, one after the other; says of each what became of it.
 
     Refused is one that was put back before, unless `again`, and one that would fail again: it still cannot be read, or
@@ -95,7 +95,7 @@ def retry(
             letter, record = found.letter, found.record
             reason = _refusal(found, partitions, again, force)
             if reason is not None or letter.from_partition is None or letter.from_offset is None:
-                yield Retried(topic=topic, offset=letter.offset, refused=reason)
+                yield RetryResult(topic=topic, offset=letter.offset, refused=reason)
                 continue
             origin = letter.from_partition, letter.from_offset
             came_from = f"{dead_letter_name(topic)}@{letter.offset}".encode()
@@ -103,10 +103,10 @@ def retry(
             try:
                 written = writer.put(topic, letter.from_partition, record.key, record.value, headers)
             except NotWritable as error:
-                yield Retried(topic=topic, offset=letter.offset, refused=str(error))
+                yield RetryResult(topic=topic, offset=letter.offset, refused=str(error))
                 continue
             writer.put(dead_letter_name(topic), 0, None, NO_VALUE, mark_headers(topic, origin, written.offset))
-            yield Retried(topic=topic, offset=letter.offset, retried_as=written.offset)
+            yield RetryResult(topic=topic, offset=letter.offset, retried_as=written.offset)
 
 
 def missing(source: Source) -> list[tuple[str, int, int]]:
@@ -131,9 +131,9 @@ def missing(source: Source) -> list[tuple[str, int, int]]:
 class _Scan:
     """A dead-letter topic as far as listing needs it: letters by where their records came from."""
 
-    by_origin: dict[tuple[int, int], Letter] = field(default_factory=dict)
+    by_origin: dict[tuple[int, int], ListedLetter] = field(default_factory=dict)
     origins: dict[int, tuple[int, int]] = field(default_factory=dict)
-    foreign: dict[int, Letter] = field(default_factory=dict)
+    foreign: dict[int, ListedLetter] = field(default_factory=dict)
 
     def take(self, record: Record) -> None:
         match parse(record):
@@ -149,11 +149,11 @@ class _Scan:
             case None:
                 self.foreign[record.offset] = _letter(record, _NOT_OURS)
 
-    def at(self, offset: int) -> Letter | None:
+    def at(self, offset: int) -> ListedLetter | None:
         origin = self.origins.get(offset)
         return self.foreign.get(offset) if origin is None else self.by_origin[origin]
 
-    def letters(self) -> list[Letter]:
+    def letters(self) -> list[ListedLetter]:
         return sorted((*self.by_origin.values(), *self.foreign.values()), key=lambda letter: letter.offset)
 
 
@@ -167,15 +167,15 @@ def _scan(source: Source, topic: str) -> _Scan:
     return scan
 
 
-def _letter(record: Record, error: str, origin: tuple[int, int] | None = None) -> Letter:
+def _letter(record: Record, error: str, origin: tuple[int, int] | None = None) -> ListedLetter:
     partition, offset = (None, None) if origin is None else origin
-    return Letter(
+    return ListedLetter(
         topic=record.topic.removesuffix(SUFFIX), offset=record.offset, timestamp_ms=record.timestamp_ms,
         from_partition=partition, from_offset=offset, error=error,
     )  # fmt: skip
 
 
-def _contents(source: Source, topic: str, wanted: Mapping[int, Letter]) -> Iterator[Content]:
+def _contents(source: Source, topic: str, wanted: Mapping[int, ListedLetter]) -> Iterator[LetterContent]:
     """The contents at some offsets of a dead-letter topic, in their order."""
     if not wanted:
         return
@@ -187,11 +187,11 @@ def _contents(source: Source, topic: str, wanted: Mapping[int, Letter]) -> Itera
                 continue
             said = parse(record)
             if not isinstance(said, DeadLetter):
-                yield Content(letter=wanted[record.offset], left_out=False, still=_NOT_OURS, record=record)
+                yield LetterContent(letter=wanted[record.offset], left_out=False, still=_NOT_OURS, record=record)
                 continue
             was = _original(source, said) if said.left_out else as_it_was(said, record)
             still = None if was.error is None else str(was.error)
-            yield Content(letter=wanted[record.offset], left_out=said.left_out, still=still, record=was)
+            yield LetterContent(letter=wanted[record.offset], left_out=said.left_out, still=still, record=was)
 
 
 def _original(source: Source, said: DeadLetter) -> Record:
@@ -208,7 +208,7 @@ def _original(source: Source, said: DeadLetter) -> Record:
     )
 
 
-def _refusal(found: Content, partitions: Container[Partition], again: bool, force: bool) -> str | None:
+def _refusal(found: LetterContent, partitions: Container[Partition], again: bool, force: bool) -> str | None:
     letter = found.letter
     if letter.from_partition is None:
         return _NOT_OURS

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from consumers.folds.counts import Counts, counts_of
-from consumers.folds.judgements import Judged, judged_of
+from consumers.folds.counts import RunCounts, counts_of
+from consumers.folds.judgements import JudgementCounts, judgement_counts
 from consumers.folds.read_fold import read_fold
 from consumers.folds.run_fold import RunFold
-from consumers.folds.verdicts import Problem
+from consumers.folds.verdicts import BookkeepingProblem
 from consumers.seed_table import SeedRow, seed_rows
 from consumers.trainer.record.metrics import METRICS, HeldOutLine, read_metrics
 from infra.source import Source
@@ -21,7 +21,7 @@ from infra.source import Source
 _PROBLEMS_SHOWN = 5
 
 
-class Report(Counts, frozen=True, kw_only=True):
+class Report(RunCounts, frozen=True, kw_only=True):
     """One run.
 
     duplicates     events dropped because they stood twice, by topic
@@ -33,11 +33,11 @@ class Report(Counts, frozen=True, kw_only=True):
 
     duplicates: dict[str, int]
     unreadable: dict[str, int]
-    judged: tuple[Judged, ...] = ()
+    judged: tuple[JudgementCounts, ...] = ()
     held_out: tuple[HeldOutLine, ...] = ()
     accounted: bool
     unaccounted: int
-    unaccounted_first: tuple[Problem, ...]
+    unaccounted_first: tuple[BookkeepingProblem, ...]
     seeds: tuple[SeedRow, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -64,7 +64,7 @@ def report_of(fold: RunFold, *, seeds: bool = False) -> Report:
         **msgspec.structs.asdict(counts_of(fold)),
         duplicates=dict(sorted(fold.dropped.items())),
         unreadable=dict(sorted(fold.unreadable.items())),
-        judged=judged_of(fold),
+        judged=judgement_counts(fold),
         accounted=unaccounted == 0,
         unaccounted=unaccounted,
         unaccounted_first=first,

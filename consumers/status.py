@@ -1,6 +1,6 @@
 """How a run does at this moment: lag, rates, cost, cluster balance, seeds, the last window, the broker.
 
-`Watch` keeps the fold of the run and reads on from where it was, so looking again costs only what came since.
+`StatusWatch` keeps the fold of the run and reads on from where it was, so looking again costs only what came since.
 Rates are events of the last minute by the records' own timestamps; a repeat after a crash is not counted.
 """
 
@@ -12,7 +12,7 @@ from typing import Self
 
 import msgspec
 
-from consumers.folds.counts import Counts, counts_of
+from consumers.folds.counts import RunCounts, counts_of
 from consumers.folds.run_fold import RunFold
 from consumers.seed_table import SeedRow, by_score, seed_rows
 from infra.health import ask
@@ -28,7 +28,7 @@ RATE_S = 60.0
 _SEEDS_SHOWN = 5
 
 
-class Rates(msgspec.Struct, frozen=True, kw_only=True):
+class EventRates(msgspec.Struct, frozen=True, kw_only=True):
     """Per second, over the last minute, or over the run's whole time while that is shorter."""
 
     calls: float
@@ -67,12 +67,12 @@ class BrokerHealth(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
-class Status(Counts, frozen=True, kw_only=True):
+class Status(RunCounts, frozen=True, kw_only=True):
     """One run at one moment; `smallest` and `largest` are kept rows of those clusters."""
 
     at_ms: int
     lag: Lag
-    rates: Rates
+    rates: EventRates
     smallest: int
     largest: int
     last_window: WindowStatus | None
@@ -103,7 +103,7 @@ class RecentEvents:
             case _:
                 pass
 
-    def rates(self, now_ms: int, first_ms: int | None) -> Rates:
+    def rates(self, now_ms: int, first_ms: int | None) -> EventRates:
         """Rates at `now_ms` of a run whose first event was at `first_ms`. Forgets what is older than a minute."""
         since = now_ms - int(RATE_S * 1000)
         self._events = deque(event for event in self._events if event[0] > since)
@@ -112,13 +112,13 @@ class RecentEvents:
             if at <= now_ms:
                 counts[name] += number
         span = RATE_S if first_ms is None else min(RATE_S, max(1.0, (now_ms - first_ms) / 1000))
-        return Rates(**{name: counts[name] / span for name in Rates.__struct_fields__})
+        return EventRates(**{name: counts[name] / span for name in EventRates.__struct_fields__})
 
     def _add(self, record: Record, name: str, number: int) -> None:
         self._events.append((record.timestamp_ms, name, number))
 
 
-class Watch:
+class StatusWatch:
     """Follows a run; `look` brings it up to date. Raises RunError when there is no such run."""
 
     def __init__(self, settings: Settings, run: str) -> None:
@@ -160,7 +160,7 @@ def health(settings: Settings) -> BrokerHealth:
     )
 
 
-def status_of(fold: RunFold, rates: Rates, now_ms: int, broker: BrokerHealth) -> Status:
+def status_of(fold: RunFold, rates: EventRates, now_ms: int, broker: BrokerHealth) -> Status:
     """The status that a fold shows."""
     counts = counts_of(fold)
     ranked = by_score(seed_rows(fold))

@@ -72,14 +72,14 @@ class TailOptions:
 
 
 @dataclass(frozen=True)
-class Batch:
+class TailBatch:
     """Records to show, and the offset that each partition goes on from once they are shown."""
 
     records: Sequence[Record]
     positions: Mapping[Partition, int]
 
 
-def follow(settings: Settings, run: str, options: TailOptions, bookmark: Bookmark | None = None) -> Iterator[Batch]:
+def follow(settings: Settings, run: str, options: TailOptions, bookmark: Bookmark | None = None) -> Iterator[TailBatch]:
     """The records asked for; without `until_end` or `count` it never ends by itself.
 
     With a bookmark it begins there, and where the options say in partitions that the bookmark does not know. The first
@@ -91,7 +91,7 @@ def follow(settings: Settings, run: str, options: TailOptions, bookmark: Bookmar
     with LogReader(settings, run, options.topics_read, "tail") as reader:
         ends = reader.ends()
         positions = _begin(settings, run, options, reader, ends, bookmark)
-        yield Batch((), dict(positions))
+        yield TailBatch((), dict(positions))
         left = options.count
         for records in _arrivals(options, reader, ends):
             shown = []
@@ -101,7 +101,7 @@ def follow(settings: Settings, run: str, options: TailOptions, bookmark: Bookmar
                     shown.append(record)
                     if len(shown) == left:
                         break
-            yield Batch(shown, dict(positions))
+            yield TailBatch(shown, dict(positions))
             if left is not None:
                 left -= len(shown)
                 if left == 0:

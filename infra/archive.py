@@ -46,7 +46,7 @@ class Base64(msgspec.Struct, frozen=True):
 Text = str | Base64 | None
 
 
-class Line(msgspec.Struct, frozen=True):
+class ArchiveLine(msgspec.Struct, frozen=True):
     """A record as a line of a file."""
 
     offset: Count
@@ -56,7 +56,7 @@ class Line(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, Text], ...]
 
 
-class File(msgspec.Struct, frozen=True, kw_only=True):
+class ArchiveFile(msgspec.Struct, frozen=True, kw_only=True):
     """One partition's file: it holds the records of offsets [start, end), fewer than that if some are missing."""
 
     name: str
@@ -72,20 +72,20 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
         return self.topic, self.partition
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class ArchiveManifest(msgspec.Struct, frozen=True, kw_only=True):
     """What an archive holds: the run's topics, and the worker's changelogs."""
 
     format: int
     run: str
-    files: tuple[File, ...]
-    tables: tuple[File, ...] = ()
+    files: tuple[ArchiveFile, ...]
+    tables: tuple[ArchiveFile, ...] = ()
 
 
 class _Format(msgspec.Struct):
     format: int
 
 
-_line = msgspec.json.Decoder(Line)
+_line = msgspec.json.Decoder(ArchiveLine)
 
 
 class ArchiveSource:
@@ -155,7 +155,7 @@ class ArchiveReading:
             while (record := self.next(*place)) is not None:
                 yield record
 
-    def _read(self, file: File, since: int = 0) -> Generator[Record, None, None]:
+    def _read(self, file: ArchiveFile, since: int = 0) -> Generator[Record, None, None]:
         path = self._folder / file.name
         following, number = file.start, 0
         with open_file(path) as opened:
@@ -189,7 +189,7 @@ class ArchiveReading:
 def line_of(record: Record) -> bytes:
     """A record as a line of a file, its end of line included; the same record gives the same bytes."""
     headers = tuple((name, as_text(value)) for name, value in record.headers)
-    line = Line(record.offset, record.timestamp_ms, as_text(record.key), as_text(record.value), headers)
+    line = ArchiveLine(record.offset, record.timestamp_ms, as_text(record.key), as_text(record.value), headers)
     return msgspec.json.encode(line) + b"\n"
 
 
@@ -229,7 +229,7 @@ def _lines(path: Path, opened: IO[bytes]) -> Iterator[bytes]:
         ) from error
 
 
-def _record(file: File, path: Path, number: int, text: bytes) -> Record:
+def _record(file: ArchiveFile, path: Path, number: int, text: bytes) -> Record:
     try:
         line = _line.decode(text)
         # A header's value may be null on Kafka; whoever decodes the record's event looks at that.
@@ -240,7 +240,7 @@ def _record(file: File, path: Path, number: int, text: bytes) -> Record:
     return Record(file.topic, file.partition, line.offset, line.timestamp_ms, key, value, headers)
 
 
-def _manifest(folder: Path) -> Manifest:
+def _manifest(folder: Path) -> ArchiveManifest:
     path = folder / MANIFEST
     try:
         raw = path.read_bytes()
@@ -255,7 +255,7 @@ def _manifest(folder: Path) -> Manifest:
             raise ConfigurationError(
                 f"{folder} has the format {found}, and this program reads {FORMAT}. Use the version it is from."
             )
-        manifest = msgspec.json.decode(raw, type=Manifest)
+        manifest = msgspec.json.decode(raw, type=ArchiveManifest)
     except msgspec.MsgspecError as error:
         raise ConfigurationError(f"{path} is not a manifest: {error}. Archive the run again.") from error
     check_run_name(manifest.run)

@@ -19,7 +19,7 @@ from typing import IO, cast
 import msgspec
 
 from infra.admin import administrator
-from infra.archive import FORMAT, MANIFEST, File, Manifest, Show, line_of
+from infra.archive import FORMAT, MANIFEST, ArchiveFile, ArchiveManifest, Show, line_of
 from infra.digest import sha256_of
 from infra.record import Partition
 from infra.settings import Settings
@@ -35,7 +35,7 @@ _EVERY = 1000  # records between two looks at how far it is
 
 def write_archive(
     settings: Settings, run: str, folder: Path, *, compress: bool = False, show: Show = lambda what, done, total: None
-) -> Manifest:
+) -> ArchiveManifest:
     """Write all of a run's log into a new folder.
 
     Raises ConfigurationError when the folder is there or cannot be written, RunError when the run is not on the
@@ -50,7 +50,7 @@ def write_archive(
         try:
             unfinished.mkdir(parents=True)
             files = _write(reading, unfinished, ".jsonl.gz" if compress else ".jsonl", show)
-            manifest = Manifest(
+            manifest = ArchiveManifest(
                 format=FORMAT,
                 run=run,
                 files=tuple(file for file in files if file.topic not in TABLES),
@@ -72,17 +72,17 @@ def existing_tables(settings: Settings, run: str) -> tuple[str, ...]:
     return tuple(table for table in TABLES if topic_name(run, table) in there)
 
 
-def _write(reading: Reading, folder: Path, suffix: str, show: Show) -> list[File]:
+def _write(reading: Reading, folder: Path, suffix: str, show: Show) -> list[ArchiveFile]:
     starts, ends = reading.starts(), reading.ends()
     total = sum(ends[place] - starts[place] for place in ends)
-    files: list[File] = []
+    files: list[ArchiveFile] = []
     done = 0
     for place in sorted(ends):
         path = folder / f"{place[0]}-{place[1]}{suffix}"
         records = _write_file(reading, place, path, partial(_show_more, show, done, total))
         done += ends[place] - starts[place]
         files.append(
-            File(
+            ArchiveFile(
                 name=path.name, topic=place[0], partition=place[1], start=starts[place], end=ends[place],
                 records=records, sha256=sha256_of(path),
             )

@@ -48,7 +48,7 @@ _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
 
 @dataclass(frozen=True)
-class Task:
+class ColumnTask:
     """A row that could be mapped.
 
     place                where it stands in its file
@@ -71,7 +71,7 @@ class Task:
         return bool(self.task.output.strip())
 
 
-def task_of(row: dict[str, Any], file: str, place: str) -> Task:
+def task_of(row: dict[str, Any], file: str, place: str) -> ColumnTask:
     """The row as a task; its output may be empty.
 
     Raises ConfigurationError, with file and place, for a row without an instruction, with a value that is no text where
@@ -87,7 +87,7 @@ def task_of(row: dict[str, Any], file: str, place: str) -> Task:
     else:
         task = _of_columns(fields, list(row), where)
     id = fields.get("id")
-    return Task(
+    return ColumnTask(
         place=place,
         task=task,
         id=None if id is None else _text(id),

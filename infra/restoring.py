@@ -27,7 +27,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from infra.admin import administrator
-from infra.archive import ArchiveSource, File, Show
+from infra.archive import ArchiveFile, ArchiveSource, Show
 from infra.archiving import TABLES, existing_tables
 from infra.connection import MAX_RECORD_BYTES, async_connection
 from infra.record import Partition, Record
@@ -135,7 +135,7 @@ class _Restoring:
         self._source = source
         self._show = show
 
-    def compare(self, files: Sequence[File]) -> dict[Partition, int]:
+    def compare(self, files: Sequence[ArchiveFile]) -> dict[Partition, int]:
         """How many of each file's records stand on the cluster.
 
         Raises RunError when what stands there is not the beginning of the file.
@@ -159,7 +159,7 @@ class _Restoring:
             self._show("comparing", total, total)
         return standing
 
-    def complete(self, files: Sequence[File], standing: Mapping[Partition, int]) -> None:
+    def complete(self, files: Sequence[ArchiveFile], standing: Mapping[Partition, int]) -> None:
         """Write what each partition lacks, then read all back."""
         try:
             asyncio.run(self._write(files, standing))
@@ -176,7 +176,7 @@ class _Restoring:
                     "confirmed. Does the cluster keep records for ever (retention)? Then restore again."
                 )
 
-    async def _write(self, files: Sequence[File], standing: Mapping[Partition, int]) -> None:
+    async def _write(self, files: Sequence[ArchiveFile], standing: Mapping[Partition, int]) -> None:
         missing = [file for file in files if standing[file.place] < file.records]
         total = sum(file.records - standing[file.place] for file in missing)
         if not missing:

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from infra.columns import KNOWN, Task, task_of
+from infra.columns import KNOWN, ColumnTask, task_of
 from schemas.errors import ConfigurationError
 
 _GZIP, _PARQUET, _BOM = b"\x1f\x8b", b"PAR1", b"\xef\xbb\xbf"
@@ -59,7 +59,7 @@ def read_table(path: Path) -> tuple[TableRow, ...]:
     return tuple(rows)
 
 
-def read_tasks(path: Path) -> tuple[Task, ...]:
+def read_tasks(path: Path) -> tuple[ColumnTask, ...]:
     """The file's rows as tasks, those without an output too; at least one.
 
     Raises ConfigurationError as `read_table` does, and for a row whose fields cannot be mapped.

@@ -36,7 +36,7 @@ class WantedTopic:
 
 
 @dataclass(frozen=True)
-class Difference:
+class TopicDifference:
     """A property of a topic that is not as declared: `partitions`, or a configuration key."""
 
     topic: str
@@ -54,7 +54,7 @@ class TopicPlan:
 
     existing: tuple[WantedTopic, ...]
     missing: tuple[WantedTopic, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[TopicDifference, ...]
 
 
 def wanted_topics(run: str, clusters: int) -> tuple[WantedTopic, ...]:
@@ -133,7 +133,7 @@ def _plan(settings: Settings, admin: Any, run: str, wanted: tuple[WantedTopic, .
     found = {topic["name"]: topic for topic in answers if not topic["error_code"]}
     existing = tuple(topic for topic in wanted if topic.name in found)
     differences = [
-        Difference(topic.name, "partitions", str(topic.partitions), str(len(found[topic.name]["partitions"])))
+        TopicDifference(topic.name, "partitions", str(topic.partitions), str(len(found[topic.name]["partitions"])))
         for topic in existing
         if len(found[topic.name]["partitions"]) != topic.partitions
     ]
@@ -141,7 +141,7 @@ def _plan(settings: Settings, admin: Any, run: str, wanted: tuple[WantedTopic, .
     return TopicPlan(existing, tuple(topic for topic in wanted if topic.name not in found), tuple(differences))
 
 
-def _config_differences(settings: Settings, admin: Any, existing: tuple[WantedTopic, ...]) -> list[Difference]:
+def _config_differences(settings: Settings, admin: Any, existing: tuple[WantedTopic, ...]) -> list[TopicDifference]:
     asked = [
         ConfigResource(ConfigResourceType.TOPIC, topic.name, dict.fromkeys(topic.config, ""))
         for topic in existing
@@ -155,7 +155,7 @@ def _config_differences(settings: Settings, admin: Any, existing: tuple[WantedTo
     if refused:
         raise lacks(settings, *(Right("DescribeConfigs", "topic", name) for name in refused))
     return [
-        Difference(topic.name, key, value, str(found[topic.name].get(key, {}).get("value")))
+        TopicDifference(topic.name, key, value, str(found[topic.name].get(key, {}).get("value")))
         for topic in existing
         for key, value in topic.config.items()
         if found[topic.name].get(key, {}).get("value") != value

@@ -11,7 +11,7 @@ import typer
 from sedi.options import DEFAULT_RUN, AsJson, Run, StateDir, epilog, settings_of
 
 if TYPE_CHECKING:
-    from consumers.trainer.result.chat import Talk
+    from consumers.trainer.result.chat import Conversation
 
 _NEW, _QUIT = "/new", "/quit"
 
@@ -106,7 +106,7 @@ def _asked() -> str | None:
         return None if asked == _QUIT else asked
 
 
-def _answer(talk: Talk, asked: str, as_json: bool) -> None:
+def _answer(talk: Conversation, asked: str, as_json: bool) -> None:
     """Answer, and go on whatever happens to the answer."""
     from schemas.errors import TrainerError
     from sedi.output import complain
@@ -119,7 +119,7 @@ def _answer(talk: Talk, asked: str, as_json: bool) -> None:
         complain(str(error))
 
 
-def _once(talk: Talk, asked: str, as_json: bool) -> None:
+def _once(talk: Conversation, asked: str, as_json: bool) -> None:
     """Write the answer as it comes, or in JSON when it is whole."""
     from infra.visible import visible
     from sedi.output import print_json

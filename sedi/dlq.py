@@ -20,7 +20,7 @@ from sedi.options import (
 )
 
 if TYPE_CHECKING:
-    from consumers.dead_letters import Content, Letter, Retried
+    from consumers.dead_letters import LetterContent, ListedLetter, RetryResult
 
 Topic = Annotated[str, typer.Argument(metavar="TOPIC", help="generated, kept, calls, ... without `.dlq`.")]
 Offset = Annotated[int, typer.Argument(metavar="OFFSET", min=0, help="Offset on the dead-letter topic.")]
@@ -139,7 +139,7 @@ def retry(
         wanted = [content(source, topic, offset).letter]
     else:
         wanted = [x for x in letters(source, None if topic is None else [topic]) if again or x.retried_as is None]
-    done: list[Retried] = []
+    done: list[RetryResult] = []
     with LogWriter(settings, run, "dlq") as writer:
         for one in put_back(source, writer, wanted, again=again, force=force):
             done.append(one)
@@ -155,7 +155,7 @@ def retry(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _as_json(found: Content) -> dict[str, Any]:
+def _as_json(found: LetterContent) -> dict[str, Any]:
     from infra.archive import as_text
 
     record = found.record
@@ -169,7 +169,7 @@ def _as_json(found: Content) -> dict[str, Any]:
     }
 
 
-def _origin(letter: Letter) -> str | None:
+def _origin(letter: ListedLetter) -> str | None:
     if letter.from_partition is None:
         return None
     return f"{letter.topic}/{letter.from_partition}@{letter.from_offset}"

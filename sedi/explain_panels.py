@@ -18,18 +18,18 @@ from sedi.output import clock, console, dollars, shown
 
 if TYPE_CHECKING:
     from consumers.explain.schema import (
-        At,
         Candidacy,
-        Change,
         Explanation,
-        Generation,
-        Instruction,
+        GenerationStory,
+        InstructionStory,
         Judgement,
-        Made,
-        Prompt,
-        Request,
-        Seed,
+        RebuiltPrompt,
+        RecordPlace,
+        RequestOutcome,
+        RequestStory,
         SeedGeneration,
+        SeedReplacement,
+        SeedStory,
         Span,
         TrainedStep,
     )
@@ -68,7 +68,7 @@ def _panel(out: Console, title: str, lines: Iterable[Line]) -> None:
 # -- an instruction ------------------------------------------------------------------------------------------------
 
 
-def _instruction(out: Console, told: Instruction, prompts: Sequence[Prompt]) -> None:
+def _instruction(out: Console, told: InstructionStory, prompts: Sequence[RebuiltPrompt]) -> None:
     verdict = told.verdict
     where = "" if told.cluster is None else f" in cluster {told.cluster}"
     reason = "" if verdict.reason is None else f": {verdict.reason}"
@@ -84,7 +84,7 @@ def _instruction(out: Console, told: Instruction, prompts: Sequence[Prompt]) -> 
     _panel(out, "What training made of it", [*_steps(told.training), *map(_candidacy, told.candidacies)])
 
 
-def _filter(out: Console, told: Instruction) -> list[Line]:
+def _filter(out: Console, told: InstructionStory) -> list[Line]:
     verdict, nearest = told.verdict, told.nearest
     broken = [rule.name for rule in told.rules if not rule.passed]
     lines: list[Line] = [
@@ -148,7 +148,7 @@ def _candidacy(told: Candidacy) -> str:
 # -- a seed --------------------------------------------------------------------------------------------------------
 
 
-def _seed(told: Seed) -> list[Line]:
+def _seed(told: SeedStory) -> list[Line]:
     since = "the run's start" if told.since is None else f"{_because(told.since)}, in place of {_victim(told.since)}"
     until = "now" if told.until is None else f"{_because(told.until)}, replaced by {told.until.new_id}"
     if told.until is not None:
@@ -184,11 +184,11 @@ def bars(heights: Sequence[float]) -> str:
     return "".join(_SPARK[min(int(point * len(_SPARK)), len(_SPARK) - 1)] for point in points)
 
 
-def _because(change: Change) -> str:
+def _because(change: SeedReplacement) -> str:
     return f"{clock(change.at.timestamp_ms)} (epoch {change.epoch} window {change.window} step {change.step})"
 
 
-def _victim(change: Change) -> str:
+def _victim(change: SeedReplacement) -> str:
     return f"{change.victim_id} with score {_score(change.victim_generated, change.victim_kept)}"
 
 
@@ -199,7 +199,7 @@ def _score(generated: int, kept: int) -> str:
 # -- a generation --------------------------------------------------------------------------------------------------
 
 
-def _made(out: Console, told: Made, prompts: Sequence[Prompt]) -> None:
+def _made(out: Console, told: RequestOutcome, prompts: Sequence[RebuiltPrompt]) -> None:
     title = f"Generation {told.generation_id}" + ("" if told.step is None else f", request {told.step} of it")
     if told.generation is None:
         _panel(out, title, ["not (yet) on the log; what was called for it:", *map(_request, told.requests)])
@@ -218,7 +218,7 @@ def _made(out: Console, told: Made, prompts: Sequence[Prompt]) -> None:
     _panel(out, "Its instructions", lines or ["none"])
 
 
-def _asked(told: Generation) -> list[Line]:
+def _asked(told: GenerationStory) -> list[Line]:
     lines: list[Line] = []
     for seed in told.seeds:
         since = "the start" if seed.since is None else f"command {seed.since.offset}"
@@ -237,7 +237,7 @@ def _asked(told: Generation) -> list[Line]:
     ]
 
 
-def _request(request: Request) -> str:
+def _request(request: RequestStory) -> str:
     told = []
     for attempt in request.attempts:
         usage = attempt.usage
@@ -251,7 +251,7 @@ def _request(request: Request) -> str:
     return f"request {request.request_id}: {'; '.join(told)}"
 
 
-def _prompt(prompt: Prompt) -> str:
+def _prompt(prompt: RebuiltPrompt) -> str:
     if prompt.messages is None:
         return f"prompt: cannot be rebuilt: {prompt.reason}"
     text = " ".join(message.content for message in prompt.messages)
@@ -307,5 +307,5 @@ def _listed(before: str, names: Sequence[str]) -> str:
     return f"{before}{', '.join(names)}" if names else ""
 
 
-def _at(at: At | None) -> str:
+def _at(at: RecordPlace | None) -> str:
     return "" if at is None else f" [{at.topic}/{at.partition}@{at.offset}, {clock(at.timestamp_ms)}]"

@@ -13,7 +13,7 @@ from schemas.errors import ConfigurationError
 from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, epilog, source_of
 
 if TYPE_CHECKING:
-    from consumers.export.manifest import Manifest
+    from consumers.export.manifest import ExportManifest
     from consumers.export.run import ExportOptions
 
 _LICENSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,62}")
@@ -140,7 +140,7 @@ def _verify(folder: Path, *, as_json: bool) -> None:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _show(manifest: Manifest, folder: Path, seconds: float) -> None:
+def _show(manifest: ExportManifest, folder: Path, seconds: float) -> None:
     import msgspec
 
     from sedi.output import console, table

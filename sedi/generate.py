@@ -136,11 +136,11 @@ def generate_command(
     from producers.backends.base import Sampling
     from producers.backends.recorded import RecordedOptions
     from producers.calls.limits import AHEAD_WINDOWS, Limits
-    from producers.calls.rate_control import PaceOptions
+    from producers.calls.rate_control import RateOptions
     from producers.calls.retries import Retries
     from producers.generate.generator import GenerateOptions, generate
     from producers.generate.stall_guard import StallGuard
-    from producers.generate.style_factory import Asking, default_style
+    from producers.generate.style_factory import StyleInUse, default_style
     from schemas.errors import ConfigurationError
     from sedi.output import print_json, tell
 
@@ -156,7 +156,7 @@ def generate_command(
         **({} if asked is None else {"asked": asked}),
     }  # fmt: skip
     try:
-        asking = msgspec.convert(asking_fields, Asking)
+        asking = msgspec.convert(asking_fields, StyleInUse)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"{error}. `sedi generate --help` lists what can be said.") from error
     answers = None
@@ -172,7 +172,7 @@ def generate_command(
     options = GenerateOptions(
         run, lane, asking, recorded=answers, limits=limits, in_flight=in_flight,
         concurrency=concurrency or _concurrency(settings, in_flight),
-        pace=PaceOptions(
+        pace=RateOptions(
             start=in_flight_start, least=in_flight_least, step=in_flight_step, rpm=rpm, tpm=tpm,
             breaker_failures=breaker_failures,
         ),

@@ -14,7 +14,7 @@ from typing import Self
 _SLICE_S = 0.2
 
 
-class Interrupts:
+class SignalCounter:
     """While this context is open, SIGINT and SIGTERM are counted. Main thread only.
 
     kill   ends all children without waiting; called at the second signal

@@ -69,10 +69,10 @@ def judge_command(
     from producers.backends.base import Sampling
     from producers.backends.recorded import RecordedOptions
     from producers.calls.limits import Limits
-    from producers.calls.rate_control import PaceOptions
+    from producers.calls.rate_control import RateOptions
     from producers.calls.retries import Retries
     from producers.judge.judge import JudgeOptions, judge
-    from producers.judge.scoring import Choice
+    from producers.judge.scoring import RowSample
     from producers.prompts.judge import RubricName
     from sedi.output import print_json, tell
     from sedi.reading_progress import counting_progress
@@ -81,11 +81,11 @@ def judge_command(
     options = JudgeOptions(
         run,
         rubric=cast(RubricName, rubric),  # looked at by the options
-        choice=Choice(sample, limit),
+        choice=RowSample(sample, limit),
         recorded=None if recorded is None else RecordedOptions(recorded, loop=recorded_loop, per_generation=attempts),
         limits=Limits(max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd),
         retries=Retries(forever=forever),
-        pace=PaceOptions(rpm=rpm, tpm=tpm),
+        pace=RateOptions(rpm=rpm, tpm=tpm),
         sampling=Sampling(temperature=temperature, max_tokens=call_max_tokens),
         asks=attempts,
         until_end=until_end,

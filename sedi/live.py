@@ -17,7 +17,7 @@ from sedi.seed_tables import seed_table
 
 if TYPE_CHECKING:
     from consumers.status import Status
-    from sedi.orchestrate import Progress
+    from sedi.orchestrate import RunProgress
 
 _LINE_S, _WAITING_LINE_S = 10.0, 5.0
 _BAR = 24
@@ -48,11 +48,11 @@ class LiveView(AbstractContextManager["LiveView"]):
             else:
                 tell(text)
 
-    def show(self, status: Status, progress: Progress) -> None:
+    def show(self, status: Status, progress: RunProgress) -> None:
         with suppress(OSError):
             self._show(status, progress)
 
-    def _show(self, status: Status, progress: Progress) -> None:
+    def _show(self, status: Status, progress: RunProgress) -> None:
         if self._live is not None:
             self._live.update(dashboard(status, progress), refresh=True)
             return
@@ -63,7 +63,7 @@ class LiveView(AbstractContextManager["LiveView"]):
             tell(line(status, progress))
 
 
-def line(status: Status, progress: Progress) -> str:
+def line(status: Status, progress: RunProgress) -> str:
     """One line for logs and pipes."""
     window = status.last_window
     training = f", loss {shown(window.loss)} grad norm {shown(window.grad_norm)}" if window else ""
@@ -76,7 +76,7 @@ def line(status: Status, progress: Progress) -> str:
     )
 
 
-def dashboard(status: Status, progress: Progress) -> RenderableType:
+def dashboard(status: Status, progress: RunProgress) -> RenderableType:
     """The whole view, for a terminal."""
     parts: list[RenderableType] = [_head(status, progress), _flow(status, progress), _clusters(status)]
     if status.lowest_seeds:
@@ -85,7 +85,7 @@ def dashboard(status: Status, progress: Progress) -> RenderableType:
     return Group(*parts)
 
 
-def _head(status: Status, progress: Progress) -> Table:
+def _head(status: Status, progress: RunProgress) -> Table:
     grid = Table.grid(padding=(0, 2))
     elapsed = f"{progress.elapsed_s:.0f} s"
     if progress.windows_wanted:
@@ -100,7 +100,7 @@ def _head(status: Status, progress: Progress) -> Table:
     return outer
 
 
-def _flow(status: Status, progress: Progress) -> Table:
+def _flow(status: Status, progress: RunProgress) -> Table:
     rates, window = status.rates, status.last_window
     reasons = ", ".join(f"{reason} {count}" for reason, count in status.rejected.items()) or "none"
     tokens = f"{shown(status.tokens.prompt)} in, {shown(status.tokens.completion)} out"
@@ -135,11 +135,11 @@ def _clusters(status: Status) -> Table:
     return grid
 
 
-def _phase(progress: Progress) -> str:
+def _phase(progress: RunProgress) -> str:
     """What goes on, and how long somebody has been waited for."""
     waited_s = progress.waited_s
     return progress.phase if waited_s is None else f"{progress.phase}, {waited_s:.0f} s so far"
 
 
-def _windows(progress: Progress) -> str:
+def _windows(progress: RunProgress) -> str:
     return f"{progress.windows}/{progress.windows_wanted}" if progress.windows_wanted else str(progress.windows)

@@ -70,7 +70,7 @@ _COMMANDS = (
 )
 
 
-class FrontDoor(TyperGroup):
+class CommandGroup(TyperGroup):
     """The group of all commands; ends quietly when whoever reads our output has gone.
 
     What it quotes of wrong arguments steers no terminal: they may come from a file, or from a log.
@@ -102,7 +102,7 @@ def build() -> typer.Typer:
     """The application with every command registered."""
     app = typer.Typer(
         name="sedi",
-        cls=FrontDoor,
+        cls=CommandGroup,
         help="Instruction data from an LLM, a filter and a trainer that steer one another over one replayable log.",
         epilog=f"Example:\n\n  sedi report --run demo --json\n\n{EXIT_CODES}",
         no_args_is_help=True,

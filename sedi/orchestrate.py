@@ -21,13 +21,13 @@ from schemas.errors import RunError
 from schemas.events import GenerationHalted, RunStarted, RunStopped
 from schemas.policy import Policy
 from sedi.configuring import versions
-from sedi.interrupts import Interrupts
+from sedi.interrupts import SignalCounter
 from sedi.output import priced
 from sedi.run_options import RunOptions, planned_steps
-from sedi.stall import Movement, steps_told
+from sedi.stall import LastMoved, steps_told
 
 if TYPE_CHECKING:
-    from consumers.status import Status, Watch
+    from consumers.status import Status, StatusWatch
 
 _LOOK_S = 1.0
 _STOPPING, _SAID_LAST = "Stopping", "; ended: "  # in the trainer's lines: it saves a checkpoint; it has saved it
@@ -35,12 +35,12 @@ _DRAIN_S = 90.0
 _STEP_S = 900.0  # longer than any step that somebody waits for
 _CALLS_S, _GIVE_UP_S, _FILTER_S, _EXIT_S, _WORKER_S = 10.0, 3.0, 5.0, 3.0, 6.0  # together less than 30 s
 
-Show = Callable[["Status", "Progress"], None]
+Show = Callable[["Status", "RunProgress"], None]
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """How far the run is towards its end, for the live view.
 
     windows     closed since the start of this command, of `windows_wanted` (None: it has no end by windows)
@@ -61,7 +61,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Ended:
+class RunEnding:
     """Why the run ended, whether it did what it was asked for, and whether that is a failure."""
 
     reason: str
@@ -70,7 +70,7 @@ class Ended:
     interrupted: bool
 
 
-class Orchestra:
+class Orchestrator:
     """The processes of one run and the eye on its log."""
 
     def __init__(self, settings: Settings, run: str, options: RunOptions, policy: Policy, show: Show, say: Say) -> None:
@@ -81,24 +81,24 @@ class Orchestra:
         self._show = show
         self._say = say
         self._supervisor = Supervisor(settings, settings.state_dir / run / "logs")
-        self._interrupts = Interrupts(self._supervisor.kill_now, say)
+        self._interrupts = SignalCounter(self._supervisor.kill_now, say)
         self._started = time.monotonic()
         self._windows_before = 0
-        self._movement = Movement(policy.batch_size, options.trainer, options.trainer and policy.feedback)
+        self._movement = LastMoved(policy.batch_size, options.trainer, options.trainer and policy.feedback)
 
-    def play(self) -> Ended:
+    def play(self) -> RunEnding:
         """Start everything, watch until the end, and end everything, in order also when a process fails for good."""
-        from consumers.status import Watch
+        from consumers.status import StatusWatch
 
         with self._interrupts:
             try:
-                with Watch(self._settings, self._run) as watch:
+                with StatusWatch(self._settings, self._run) as watch:
                     self._windows_before = watch.look().windows
                     self._tell_log(RunStarted(versions=versions()))
                     self._start()
                     reason, reached, failed = self._watch(watch)
                     self._drain(watch, reason)
-                    return Ended(reason, reached, failed, self._interrupts.count > 0)
+                    return RunEnding(reason, reached, failed, self._interrupts.count > 0)
             finally:
                 self._interrupts.ignore()  # no child is left behind, however impatient somebody is
                 self._supervisor.kill()
@@ -114,7 +114,7 @@ class Orchestra:
             self._say("The trainer passes rows over (--min-score), so the generator does not wait for it (--max-ahead)")
         self._supervisor.start("generator", ["generate", "--run", self._run, *limits, *self._options.generate])
 
-    def _watch(self, watch: Watch) -> tuple[str, bool, bool]:
+    def _watch(self, watch: StatusWatch) -> tuple[str, bool, bool]:
         """Why the run is to end, whether it did what it was asked for, and whether that is a failure."""
         limit = self._options.time_limit_s
         while True:
@@ -174,7 +174,7 @@ class Orchestra:
         wanted = f" of {self._options.windows}" if self._options.windows else ""
         return f"{over} with {done}{wanted} training windows closed; nothing stands still", False, False
 
-    def _drain(self, watch: Watch, reason: str) -> None:
+    def _drain(self, watch: StatusWatch, reason: str) -> None:
         trains = self._options.trainer
         hurry = self._interrupts.count > 0 or self._options.windows is not None or self._is_over
         self._supervisor.ask_to_stop("generator")
@@ -208,7 +208,7 @@ class Orchestra:
     def _ended(self, name: str) -> bool:
         return self._supervisor.ended(name) is not None
 
-    def _end_generator(self, watch: Watch) -> None:
+    def _end_generator(self, watch: StatusWatch) -> None:
         """Wait for the calls in flight; then have them given up; then end it by force."""
         for limit, what in ((_CALLS_S, "finish the calls in flight"), (_GIVE_UP_S, "give up the calls in flight")):
             phase = f"ending: waiting for the generator to {what}"
@@ -233,7 +233,7 @@ class Orchestra:
 
     def _wait(
         self,
-        watch: Watch,
+        watch: StatusWatch,
         phase: Callable[[], str],
         done: Callable[[Status], bool],
         limit_s: float | None,
@@ -250,7 +250,7 @@ class Orchestra:
             self._interrupts.pause(_LOOK_S)
         return True
 
-    def _look(self, watch: Watch, phase: str, waited_s: float | None = None) -> Status:
+    def _look(self, watch: StatusWatch, phase: str, waited_s: float | None = None) -> Status:
         status = watch.look()
         self._interrupts.check()
         children = {}
@@ -260,7 +260,7 @@ class Orchestra:
             children[name] = state + (f", restarted {child.restarts}×" if child.restarts else "")
         training = self._supervisor.news("trainer") if "trainer" in self._supervisor.children else ""
         self._movement.see(status, training)
-        progress = Progress(
+        progress = RunProgress(
             windows=status.windows - self._windows_before,
             windows_wanted=self._options.windows,
             elapsed_s=time.monotonic() - self._started,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from consumers.folds.counts import Counts
+    from consumers.folds.counts import RunCounts
     from infra.settings import Settings
 
 _PIPE_WIDTH = 200
@@ -135,7 +135,7 @@ def priced(settings: Settings) -> bool:
     return None not in (settings.usd_per_1m_prompt_tokens, settings.usd_per_1m_completion_tokens)
 
 
-def spent(counts: Counts, *, priced: bool) -> str:
+def spent(counts: RunCounts, *, priced: bool) -> str:
     """What a run has cost so far; unknown before its first call that took tokens too, unless calls are `priced`."""
     nothing_yet = not counts.calls.answered and not counts.calls.failed_paid and not priced
     return dollars(None if nothing_yet else counts.cost.usd, counts.cost.known_usd)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from consumers.explain.schema import Explanation, Generation, Prompt, PromptMessage
+from consumers.explain.schema import Explanation, GenerationStory, PromptMessage, RebuiltPrompt
 from producers.backends.base import Request, Sampling
 from producers.prompts import alpaca, self_instruct, two_step
 from schemas.errors import ConfigurationError
@@ -38,20 +38,20 @@ def with_prompts(found: Explanation) -> Explanation:
     return msgspec.structs.replace(found, prompts=rebuilt(generation, steps))
 
 
-def rebuilt(generation: Generation, steps: Mapping[int, str]) -> tuple[Prompt, ...]:
+def rebuilt(generation: GenerationStory, steps: Mapping[int, str]) -> tuple[RebuiltPrompt, ...]:
     """The prompt of each step; of steps from 1 on the text is the instruction that the step is about."""
     made = []
     for step, text in steps.items():
         try:
             request = _request(generation, step, text)
         except (msgspec.ValidationError, ConfigurationError, _NotFaithful) as error:
-            made.append(Prompt(step=step, messages=None, reason=str(error)))
+            made.append(RebuiltPrompt(step=step, messages=None, reason=str(error)))
             continue
         turns = [PromptMessage(role=message.role, content=message.content) for message in request.messages]
         if request.prompt is not None:
             turns = [PromptMessage(role=None, content=request.prompt)]
         schema = None if request.json_schema is None else dict(request.json_schema)
-        made.append(Prompt(step=step, messages=tuple(turns), stop=request.stop, json_schema=schema))
+        made.append(RebuiltPrompt(step=step, messages=tuple(turns), stop=request.stop, json_schema=schema))
     return tuple(made)
 
 
@@ -59,7 +59,7 @@ class _NotFaithful(Exception):
     """What the log holds of a generation is not enough, or more than this program understands."""
 
 
-def _request(generation: Generation, step: int, text: str) -> Request:
+def _request(generation: GenerationStory, step: int, text: str) -> Request:
     parameters = dict(generation.parameters)
     match generation.style:
         case "alpaca":
@@ -97,7 +97,7 @@ def _request(generation: Generation, step: int, text: str) -> Request:
             raise _NotFaithful(f"this program has no prompts of the style {other!r}")
 
 
-def _self_instruct_request(generation: Generation, step: int, text: str) -> Request:
+def _self_instruct_request(generation: GenerationStory, step: int, text: str) -> Request:
     parameters = dict(generation.parameters)
     fields = {"api": self_instruct.Form, "asked": int, "most": int, "safety": bool}
     told = _told(parameters, fields, ("bootstrap_", "classification_", "instance_"))
@@ -119,7 +119,7 @@ def _self_instruct_request(generation: Generation, step: int, text: str) -> Requ
     )
 
 
-def _instructions(generation: Generation) -> list[str]:
+def _instructions(generation: GenerationStory) -> list[str]:
     """The instructions shown: of the seeds, then kept ones."""
     shown = [seed.instruction for seed in _seeds(generation)]
     for kept in generation.kept_shown:
@@ -146,7 +146,7 @@ def _sampling(parameters: Mapping[str, Any], prefix: str) -> Sampling:
     return msgspec.convert(given, Sampling)
 
 
-def _seeds(generation: Generation) -> list[SeedTask]:
+def _seeds(generation: GenerationStory) -> list[SeedTask]:
     seeds = []
     for seed in generation.seeds:
         if seed.instruction is None or seed.input is None or seed.output is None:

@@ -89,13 +89,13 @@ def replay(
 def _audit(
     source: Source, start: str | None, to: str | None, jobs: int | None, reference: int | None, as_json: bool
 ) -> Audit:
-    from consumers.replay import Extent, audit
+    from consumers.replay import AuditExtent, audit
     from sedi.output import print_json
     from sedi.reading_progress import counting_progress
     from sedi.replay_tables import show_audit
 
     (from_offset, from_ms), (to_offset, to_ms) = _place(start, "--from"), _place(to, "--to")
-    extent = Extent(from_offset=from_offset, from_ms=from_ms, to_offset=to_offset, to_ms=to_ms)
+    extent = AuditExtent(from_offset=from_offset, from_ms=from_ms, to_offset=to_offset, to_ms=to_ms)
     with counting_progress(f"Deciding {source.name} again", "generations") as progress:
         found = audit(source, extent, jobs=jobs or min(8, os.cpu_count() or 1), progress=progress)
     if reference:

@@ -11,9 +11,9 @@ from sedi.output import clock, console, dollars, percent, table
 if TYPE_CHECKING:
     from consumers.replay import Audit
     from consumers.replay.findings import Divergence
-    from consumers.replay.point_in_time import StateThen
-    from consumers.replay.result import Reference
-    from consumers.replay.what_if import Outcome, WhatIf
+    from consumers.replay.point_in_time import RunStateAt
+    from consumers.replay.result import ReferenceCheck
+    from consumers.replay.what_if import WhatIf, WhatIfOutcome
 
 _SEEDS_SHOWN = 10
 _TEXT = 60
@@ -47,7 +47,7 @@ def show_audit(found: Audit) -> None:
         _show_first(found.first)
 
 
-def _reference(found: Reference) -> str:
+def _reference(found: ReferenceCheck) -> str:
     agree = "all decided the same" if not found.differences else f"{found.differences:,} decided otherwise"
     return (
         f"{found.sampled:,} of {found.of:,} verdicts scored against all kept before them: {agree} "
@@ -70,7 +70,7 @@ def _show_first(first: Divergence) -> None:
     out.print(table("The first divergence", ("", ""), lines))
 
 
-def show_state(found: StateThen) -> None:
+def show_state(found: RunStateAt) -> None:
     """The state that a run had."""
     out = console()
     spent = found.spent
@@ -120,7 +120,7 @@ def show_what_if(found: WhatIf) -> None:
     )
 
 
-def _replaced(side: Outcome) -> str:
+def _replaced(side: WhatIfOutcome) -> str:
     return f"{side.replacements:,} in {side.windows:,} windows"
 
 

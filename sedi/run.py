@@ -11,7 +11,7 @@ import typer
 from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, settings_of
 
 if TYPE_CHECKING:
-    from sedi.orchestrate import Ended
+    from sedi.orchestrate import RunEnding
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +57,7 @@ def run_command(
     from sedi.configuring import prepare
     from sedi.fit import Fitting
     from sedi.live import LiveView
-    from sedi.orchestrate import Orchestra
+    from sedi.orchestrate import Orchestrator
     from sedi.output import console, priced, print_json
     from sedi.report import show_report
     from sedi.run_options import read_options
@@ -76,7 +76,7 @@ def run_command(
         with Fitting(options, settings, run, view.say) as fitting:
             policy = prepare(settings, run, options, view.say)
             options = fitting.options(policy)
-        ended = Orchestra(settings, run, options, policy, view.show, view.say).play()
+        ended = Orchestrator(settings, run, options, policy, view.show, view.say).play()
     found = report(KafkaSource(settings, run))
     if as_json:
         print_json({"reason": ended.reason, "reached": ended.reached, "report": found})
@@ -86,7 +86,7 @@ def run_command(
     raise typer.Exit(exit_code_of(ended))
 
 
-def exit_code_of(ended: Ended) -> ExitCode:
+def exit_code_of(ended: RunEnding) -> ExitCode:
     """0 too for a run that a time limit cut short while it went on: only what stands still has failed."""
     if ended.failed:
         return ExitCode.FAILED

@@ -37,7 +37,7 @@ class _Sign:
 
 
 @dataclass
-class Movement:
+class LastMoved:
     """When each part of a run last moved, from one look at its status after the other.
 
     batch_size   rows of a step

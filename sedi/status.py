@@ -13,8 +13,8 @@ from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, 
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from consumers.folds.counts import Calls
-    from consumers.status import Status, Watch, WindowStatus
+    from consumers.folds.counts import CallCounts
+    from consumers.status import Status, StatusWatch, WindowStatus
 
 
 def register(app: typer.Typer) -> None:
@@ -34,11 +34,11 @@ def status(
 
     With --watch and --json one JSON object a line. Ends with 3 when the cluster does not answer.
     """
-    from consumers.status import Watch
+    from consumers.status import StatusWatch
     from sedi.output import console, priced, print_json
 
     settings = cluster_of(bootstrap_servers, state_dir)
-    with Watch(settings, run) as eye:
+    with StatusWatch(settings, run) as eye:
         if watch:
             _look_for_ever(eye, every, as_json, priced=priced(settings))
         found = eye.look()
@@ -50,7 +50,7 @@ def status(
         raise typer.Exit(ExitCode.UNREACHABLE)
 
 
-def _look_for_ever(eye: Watch, every: float, as_json: bool, *, priced: bool) -> NoReturn:
+def _look_for_ever(eye: StatusWatch, every: float, as_json: bool, *, priced: bool) -> NoReturn:
     import msgspec
     from rich.live import Live
 
@@ -101,7 +101,7 @@ def _shown(found: Status, *, priced: bool = False) -> Group:
     return Group(*parts)
 
 
-def _calls(calls: Calls) -> str:
+def _calls(calls: CallCounts) -> str:
     told = ((calls.failed_paid, "paid for"), (calls.perhaps_paid, "perhaps paid for"))
     paid = ", ".join(f"{count:,} {what}" for count, what in told if count)
     return f"{calls.answered:,} answered, {calls.failed:,} failed{f' ({paid})' if paid else ''}, {calls.lost:,} lost"

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from consumers.compare.side import Course, Point, Side, read_side
+from consumers.compare.side import Point, Side, SideCurve, read_side
 from infra.source import Source
 from schemas.errors import ConfigurationError
 
 
-class Spent(msgspec.Struct, frozen=True, kw_only=True):
+class CostPerThousand(msgspec.Struct, frozen=True, kw_only=True):
     """What was generated and taken for so many kept, a thousand of them; and each over that of the first run.
 
     A ratio below 1 saves. None is not known, or nothing was kept, or the first run's is 0.
@@ -42,9 +42,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     sides: tuple[Side, ...]
-    spent: tuple[Spent, ...]
+    spent: tuple[CostPerThousand, ...]
     common_kept: int
-    at_common: tuple[Spent, ...]
+    at_common: tuple[CostPerThousand, ...]
 
 
 def compare(sources: Sequence[Source], progress: Callable[[int], None] = lambda _: None) -> Comparison:
@@ -58,7 +58,7 @@ def compare(sources: Sequence[Source], progress: Callable[[int], None] = lambda 
     return comparison(_named(courses))
 
 
-def comparison(courses: Sequence[Course]) -> Comparison:
+def comparison(courses: Sequence[SideCurve]) -> Comparison:
     """Of runs that were read."""
     common = min(course.side.kept for course in courses)
     return Comparison(
@@ -69,7 +69,7 @@ def comparison(courses: Sequence[Course]) -> Comparison:
     )
 
 
-def _named(courses: Sequence[Course]) -> list[Course]:
+def _named(courses: Sequence[SideCurve]) -> list[SideCurve]:
     """Runs of one name, such as two archives of it, are told apart by a number."""
     seen: Counter[str] = Counter()
     named = []
@@ -77,7 +77,7 @@ def _named(courses: Sequence[Course]) -> list[Course]:
         run = course.side.run
         seen[run] += 1
         name = run if seen[run] == 1 else f"{run} ({seen[run]})"
-        named.append(Course(msgspec.structs.replace(course.side, name=name), course.points))
+        named.append(SideCurve(msgspec.structs.replace(course.side, name=name), course.points))
     return named
 
 
@@ -92,16 +92,16 @@ def _whole(side: Side) -> Point:
     )
 
 
-def _reaching(course: Course, kept: int) -> Point:
+def _reaching(course: SideCurve, kept: int) -> Point:
     nothing = Point(generated=0, kept=0, calls=0, tokens=0, usd=0.0)
     return (course.reaching(kept) if kept else None) or nothing
 
 
-def _spent(point: Point) -> Spent:
+def _spent(point: Point) -> CostPerThousand:
     def each(amount: float | None) -> float | None:
         return None if amount is None or not point.kept else 1000 * amount / point.kept
 
-    return Spent(
+    return CostPerThousand(
         kept=point.kept,
         generated=point.generated,
         calls=point.calls,
@@ -113,7 +113,7 @@ def _spent(point: Point) -> Spent:
     )
 
 
-def _against_first(spent: Sequence[Spent]) -> tuple[Spent, ...]:
+def _against_first(spent: Sequence[CostPerThousand]) -> tuple[CostPerThousand, ...]:
     first = spent[0]
     return tuple(
         msgspec.structs.replace(

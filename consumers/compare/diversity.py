@@ -20,7 +20,7 @@ _BINS = 25
 _SHOWN = 20
 
 
-class Nearest(msgspec.Struct, frozen=True, kw_only=True):
+class NearestSimilarity(msgspec.Struct, frozen=True, kw_only=True):
     """Similarity of kept instructions to the nearest kept before.
 
     sampled   instructions that it was computed of
@@ -33,7 +33,7 @@ class Nearest(msgspec.Struct, frozen=True, kw_only=True):
     curve: tuple[tuple[int, float], ...]
 
 
-class Words(msgspec.Struct, frozen=True, kw_only=True):
+class VerbNounCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Root verbs and their objects, as far as the heuristic finds them.
 
     with_verb, with_object   kept instructions in which one was found
@@ -56,8 +56,8 @@ class Diversity(msgspec.Struct, frozen=True, kw_only=True):
     balance           that, over what equal clusters would have; None when there is one cluster or nothing kept
     """
 
-    nearest: Nearest
-    words: Words
+    nearest: NearestSimilarity
+    words: VerbNounCounts
     cluster_entropy: float | None
     balance: float | None
 
@@ -73,7 +73,7 @@ def diversity(texts: Sequence[str], clusters: Sequence[int], tokenizer: Tokenize
     )
 
 
-def nearest(texts: Sequence[str], tokenizer: Tokenizer) -> Nearest:
+def nearest(texts: Sequence[str], tokenizer: Tokenizer) -> NearestSimilarity:
     """Of every n-th text but the first, which has none before it."""
     step = max(1, -(-len(texts) // SAMPLE))
     places = range(max(1, step - 1), len(texts), step)
@@ -81,15 +81,15 @@ def nearest(texts: Sequence[str], tokenizer: Tokenizer) -> Nearest:
     width = max(1, -(-len(scores) // _BINS))
     bins = [(places[min(at + width, len(scores)) - 1] + 1, _mean(scores[at : at + width])) for at in
             range(0, len(scores), width)]  # fmt: skip
-    return Nearest(sampled=len(scores), mean=_mean(scores) if scores else None, curve=tuple(bins))
+    return NearestSimilarity(sampled=len(scores), mean=_mean(scores) if scores else None, curve=tuple(bins))
 
 
-def words(texts: Sequence[str]) -> Words:
+def words(texts: Sequence[str]) -> VerbNounCounts:
     """Of all texts."""
     roots = [found for found in map(root, texts) if found is not None]
     pairs = Counter((verb, thing) for verb, thing in roots if thing is not None)
     most = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
-    return Words(
+    return VerbNounCounts(
         with_verb=len(roots),
         with_object=pairs.total(),
         verbs=len({verb for verb, _ in roots}),

@@ -12,7 +12,7 @@ import msgspec
 import polars as pl
 
 from consumers.compare.diversity import Diversity, diversity
-from consumers.folds.counts import Calls, counts_of
+from consumers.folds.counts import CallCounts, counts_of
 from consumers.folds.run_fold import RunFold
 from infra.record import Record
 from infra.run import configuration
@@ -70,7 +70,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     generated: int
     kept: int
     kept_share: float | None = msgspec.field(name="yield")
-    calls: Calls
+    calls: CallCounts
     prompt_tokens: int | None
     completion_tokens: int | None
     usd: float | None
@@ -83,7 +83,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass
-class Read:
+class SideFold:
     """What one pass over a run gathers.
 
     taken   by offset of `generated`: calls, tokens and cost of the generation
@@ -113,10 +113,10 @@ class Read:
         return pl.DataFrame(decided, schema=_COURSE, orient="row").select(_running(name) for name in _COURSE)
 
 
-def read_side(source: Source, name: str | None = None, progress: Callable[[int], None] = lambda _: None) -> "Course":
+def read_side(source: Source, name: str | None = None, progress: Callable[[int], None] = lambda _: None) -> "SideCurve":
     """Read a run. `progress` is told of each thousand records. Raises RunError when there is no such run."""
     configured, _ = configuration(source)
-    read = Read(RunFold(configured))
+    read = SideFold(RunFold(configured))
     with source.open(TOPICS) as reading:
         for number, record in enumerate(reading.rest(), start=1):
             read.apply(record)
@@ -149,11 +149,11 @@ def read_side(source: Source, name: str | None = None, progress: Callable[[int],
         seeds=_seeds(fold),
         curve=_thinned(points),
     )
-    return Course(side, points)
+    return SideCurve(side, points)
 
 
 @dataclass(frozen=True)
-class Course:
+class SideCurve:
     """A side, and its curve with every point: `Point` by `Point`, as rows."""
 
     side: Side

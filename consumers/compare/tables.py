@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consumers.compare.comparison import Comparison, Spent
+from consumers.compare.comparison import Comparison, CostPerThousand
 from consumers.compare.side import ScoredSeed, Side
 
 _SEEDS = 3
@@ -32,8 +32,8 @@ def tables(found: Comparison) -> list[Table]:
     return made + pairs + [_seeds(side) for side in found.sides if side.seeds]
 
 
-def _spent(spent: tuple[Spent, ...]) -> tuple[tuple[str, ...], ...]:
-    def row(name: str, cell: Callable[[Spent], str]) -> tuple[str, ...]:
+def _spent(spent: tuple[CostPerThousand, ...]) -> tuple[tuple[str, ...], ...]:
+    def row(name: str, cell: Callable[[CostPerThousand], str]) -> tuple[str, ...]:
         return (name, *(cell(one) for one in spent))
 
     return (

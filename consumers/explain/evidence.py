@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from consumers.explain.locate import Subject
 from consumers.explain.nearest import NearestSearch, at
-from consumers.explain.schema import At
-from consumers.folds.deduplicate import Once, Progress, no_progress, records
+from consumers.explain.schema import RecordPlace
+from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
 from infra.record import Record
 from infra.source import TOPICS, Reading, Source
 from schemas import ids
@@ -52,19 +52,19 @@ class Evidence:
     subject: Subject
     configured: RunConfigured
     pool: SeedPool
-    classifiers: dict[int, tuple[At, ClassifierFitted]] = field(default_factory=dict)
-    commands: list[tuple[At, ReplaceSeeds]] = field(default_factory=list)
+    classifiers: dict[int, tuple[RecordPlace, ClassifierFitted]] = field(default_factory=dict)
+    commands: list[tuple[RecordPlace, ReplaceSeeds]] = field(default_factory=list)
     focus: tuple[str, ...] = ()
-    generation: tuple[At, InstructionsGenerated] | None = None
+    generation: tuple[RecordPlace, InstructionsGenerated] | None = None
     shown: list[tuple[str, int]] = field(default_factory=list)
     told: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    kept: dict[str, tuple[At, InstructionKept]] = field(default_factory=dict)
+    kept: dict[str, tuple[RecordPlace, InstructionKept]] = field(default_factory=dict)
     kept_shown: dict[str, str] = field(default_factory=dict)
-    judged: dict[str, tuple[At, InstructionJudged]] = field(default_factory=dict)
-    rejected: dict[str, tuple[At, Rejection]] = field(default_factory=dict)
+    judged: dict[str, tuple[RecordPlace, InstructionJudged]] = field(default_factory=dict)
+    rejected: dict[str, tuple[RecordPlace, Rejection]] = field(default_factory=dict)
     nearest: NearestSearch | None = None
-    training: dict[str, list[tuple[At, TrainingLogged, StepLogged, BatchRow]]] = field(default_factory=dict)
-    calls: list[tuple[At, CallStarted | CallAnswered | CallFailed]] = field(default_factory=list)
+    training: dict[str, list[tuple[RecordPlace, TrainingLogged, StepLogged, BatchRow]]] = field(default_factory=dict)
+    calls: list[tuple[RecordPlace, CallStarted | CallAnswered | CallFailed]] = field(default_factory=list)
 
     def pool_at(self, offset: int) -> SeedPool:
         """The pool after the command at `offset` of `seed-commands`."""
@@ -75,14 +75,14 @@ class Evidence:
         return pool
 
 
-def gather(source: Source, subject: Subject, progress: Progress = no_progress) -> Evidence:
+def gather(source: Source, subject: Subject, progress: ReadProgress = no_progress) -> Evidence:
     """Read the run for the subject's story. Raises RunError when the run was never configured."""
     with source.open(TOPICS) as reading:
         found = _begun(source, reading, subject, progress)
         for record in records(reading, "seed-commands", progress):
             if isinstance(record.event, ReplaceSeeds) and found.pool.apply(record.event, record.offset):
                 found.commands.append((at(record), record.event))
-        once = Once()
+        once = Deduplicator()
         _rejected(found, reading, once, progress)  # before what it was decided on: it tells what counts there
         _generated(found, reading, once, progress)
         if found.generation is not None:
@@ -94,9 +94,9 @@ def gather(source: Source, subject: Subject, progress: Progress = no_progress) -
     return found
 
 
-def _begun(source: Source, reading: Reading, subject: Subject, progress: Progress) -> Evidence:
+def _begun(source: Source, reading: Reading, subject: Subject, progress: ReadProgress) -> Evidence:
     found: Evidence | None = None
-    classifiers: dict[int, tuple[At, ClassifierFitted]] = {}
+    classifiers: dict[int, tuple[RecordPlace, ClassifierFitted]] = {}
     for record in records(reading, "run", progress):
         match record.event:
             case RunConfigured() as event if found is None:
@@ -112,7 +112,7 @@ def _begun(source: Source, reading: Reading, subject: Subject, progress: Progres
     return found
 
 
-def _rejected(found: Evidence, reading: Reading, once: Once, progress: Progress) -> None:
+def _rejected(found: Evidence, reading: Reading, once: Deduplicator, progress: ReadProgress) -> None:
     for record in records(reading, "rejected", progress):
         event = record.event
         if not isinstance(event, InstructionsRejected) or not once.rejected(event):
@@ -124,7 +124,7 @@ def _rejected(found: Evidence, reading: Reading, once: Once, progress: Progress)
             found.rejected |= {rejection.id: (at(record), rejection) for rejection in event.rejections}
 
 
-def _generated(found: Evidence, reading: Reading, once: Once, progress: Progress) -> None:
+def _generated(found: Evidence, reading: Reading, once: Deduplicator, progress: ReadProgress) -> None:
     subject = found.subject
     for record in records(reading, "generated", progress):
         event = record.event
@@ -152,7 +152,7 @@ def _focus(found: Evidence, record: Record, event: InstructionsGenerated) -> Non
             found.nearest.seed(seed, place)
 
 
-def _kept(found: Evidence, reading: Reading, once: Once, progress: Progress) -> None:
+def _kept(found: Evidence, reading: Reading, once: Deduplicator, progress: ReadProgress) -> None:
     shown = () if found.generation is None else found.generation[1].kept_shown
     wanted = set(shown.ids if shown else ())
     for record in records(reading, "kept", progress):
@@ -167,14 +167,14 @@ def _kept(found: Evidence, reading: Reading, once: Once, progress: Progress) -> 
             found.nearest.row(row, record)
 
 
-def _judged(found: Evidence, reading: Reading, progress: Progress) -> None:
+def _judged(found: Evidence, reading: Reading, progress: ReadProgress) -> None:
     wanted = found.subject.id.encode()
     for record in records(reading, "judged", progress):
         if record.key == wanted and isinstance(record.event, InstructionJudged):
             found.judged.setdefault(record.event.judge.name, (at(record), record.event))
 
 
-def _trained(found: Evidence, reading: Reading, once: Once, progress: Progress) -> None:
+def _trained(found: Evidence, reading: Reading, once: Deduplicator, progress: ReadProgress) -> None:
     for record in records(reading, "training-log", progress):
         event = record.event
         if not isinstance(event, TrainingLogged) or not once.trained(event):
@@ -185,7 +185,7 @@ def _trained(found: Evidence, reading: Reading, once: Once, progress: Progress) 
                     found.training.setdefault(row.id, []).append((at(record), event, step, row))
 
 
-def _calls(found: Evidence, reading: Reading, progress: Progress) -> None:
+def _calls(found: Evidence, reading: Reading, progress: ReadProgress) -> None:
     """The generation's calls, each event once by its id."""
     wanted = (found.subject.generation_id or "").encode()
     requests: set[str] = set()

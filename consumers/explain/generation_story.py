@@ -3,7 +3,7 @@
 from collections import Counter
 
 from consumers.explain.evidence import Evidence
-from consumers.explain.schema import At, Attempt, Generation, KeptShown, Request, Shown
+from consumers.explain.schema import Attempt, GenerationStory, KeptRowShown, RecordPlace, RequestStory, SeedShown
 from schemas import ids
 from schemas.events import CallAnswered, CallFailed, CallStarted, InstructionsGenerated
 from streams.core.kept_so_far import beside
@@ -11,7 +11,7 @@ from streams.core.parse.self_instruct import parse_is_classification
 from streams.core.steps import steps_of
 
 
-def generation_of(found: Evidence) -> Generation | None:
+def generation_of(found: Evidence) -> GenerationStory | None:
     """The generation that was gathered; None when it is not on the log."""
     if found.generation is None:
         return None
@@ -21,7 +21,7 @@ def generation_of(found: Evidence) -> Generation | None:
     shown = () if event.kept_shown is None else event.kept_shown.ids
     sample = pool.sample(policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
     sampled = beside(sample, len(shown))
-    return Generation(
+    return GenerationStory(
         id=ids.generation_id(event.lane, event.number),
         at=at,
         lane=event.lane,
@@ -34,7 +34,7 @@ def generation_of(found: Evidence) -> Generation | None:
         seeds=tuple(_shown(found, seed_id) for seed_id in event.seed_ids),
         seed_commands_offset=event.seed_commands_offset,
         sampled_as_told=tuple(seed.id for seed in sampled) == event.seed_ids,
-        kept_shown=tuple(KeptShown(id=id, instruction=found.kept_shown.get(id)) for id in shown),
+        kept_shown=tuple(KeptRowShown(id=id, instruction=found.kept_shown.get(id)) for id in shown),
         classification=_classification(event),
         requests=requests_of(found),
         cost_usd=event.cost_usd,
@@ -43,7 +43,7 @@ def generation_of(found: Evidence) -> Generation | None:
     )
 
 
-def requests_of(found: Evidence) -> tuple[Request, ...]:
+def requests_of(found: Evidence) -> tuple[RequestStory, ...]:
     """The requests made for the generation, by step, each with its attempts."""
     steps: dict[str, int] = {}
     attempts: dict[str, dict[int, Attempt]] = {}
@@ -55,7 +55,7 @@ def requests_of(found: Evidence) -> tuple[Request, ...]:
         else:
             of[event.attempt] = _ended(event, at, of.get(event.attempt))
     return tuple(
-        Request(
+        RequestStory(
             request_id=request_id,
             step=step,
             attempts=tuple(attempts[request_id][number] for number in sorted(attempts[request_id])),
@@ -64,7 +64,7 @@ def requests_of(found: Evidence) -> tuple[Request, ...]:
     )
 
 
-def _ended(event: CallAnswered | CallFailed, at: At, begun: Attempt | None) -> Attempt:
+def _ended(event: CallAnswered | CallFailed, at: RecordPlace, begun: Attempt | None) -> Attempt:
     started = None if begun is None else begun.started
     if isinstance(event, CallFailed):
         return Attempt(
@@ -103,13 +103,13 @@ def _classification(event: InstructionsGenerated) -> dict[int, bool]:
     return {place: parse_is_classification(raws[id]) is True for place, id in asked.items() if id in raws}
 
 
-def _shown(found: Evidence, seed_id: str) -> Shown:
+def _shown(found: Evidence, seed_id: str) -> SeedShown:
     pool = found.pool
     since = next((seed.since_offset for seed in pool.active if seed.task.id == seed_id), -1)
     if seed_id in pool.evicted:
         since = pool.evicted[seed_id].seed.since_offset
     task = pool.get(seed_id)
-    return Shown(
+    return SeedShown(
         id=seed_id,
         instruction=None if task is None else task.instruction,
         input=None if task is None else task.input,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from consumers.folds.deduplicate import Progress, no_progress, records
+from consumers.folds.deduplicate import ReadProgress, no_progress, records
 from infra.record import Record
 from infra.source import Reading, Source
 from schemas import ids
@@ -65,7 +65,7 @@ class _Search:
             self.found.setdefault(id, {}).setdefault(kind, Subject(id, (kind,), **of))  # type: ignore[arg-type]
 
 
-def locate(source: Source, text: str, progress: Progress = no_progress) -> Subject:
+def locate(source: Source, text: str, progress: ReadProgress = no_progress) -> Subject:
     """What `text` stands for in the run. Raises RunError when it is nothing's id, or the start of several."""
     search = _Search(text)
     with source.open(TOPICS) as reading:
@@ -77,7 +77,7 @@ def locate(source: Source, text: str, progress: Progress = no_progress) -> Subje
     return _chosen(search, source)
 
 
-def _seeds(search: _Search, reading: Reading, progress: Progress) -> None:
+def _seeds(search: _Search, reading: Reading, progress: ReadProgress) -> None:
     configured: RunConfigured | None = None
     for record in records(reading, "run", progress):
         if configured is None and isinstance(record.event, RunConfigured):
@@ -90,7 +90,7 @@ def _seeds(search: _Search, reading: Reading, progress: Progress) -> None:
         search.offer("seed", id)
 
 
-def _decided(search: _Search, reading: Reading, progress: Progress) -> int:
+def _decided(search: _Search, reading: Reading, progress: ReadProgress) -> int:
     """Look at what the filter decided; returns the last offset of `generated` that it told of."""
     last: Record | None = None
     for record in records(reading, "rejected", progress):
@@ -106,7 +106,7 @@ def _decided(search: _Search, reading: Reading, progress: Progress) -> int:
     return event.generated_offset if isinstance(event, InstructionsRejected) else -1
 
 
-def _generated(search: _Search, reading: Reading, decided: int, progress: Progress) -> None:
+def _generated(search: _Search, reading: Reading, decided: int, progress: ReadProgress) -> None:
     for record in records(reading, "generated", progress):
         if record.offset > decided and isinstance(record.event, InstructionsGenerated):
             # ids of what is not decided yet stand nowhere; they follow from the generation's
@@ -116,7 +116,7 @@ def _generated(search: _Search, reading: Reading, decided: int, progress: Progre
             search.offer("generation", record.id, generation_id=record.id)
 
 
-def _calls(search: _Search, reading: Reading, progress: Progress) -> None:
+def _calls(search: _Search, reading: Reading, progress: ReadProgress) -> None:
     for record in records(reading, "calls", progress):
         if _names(record, search) and isinstance(record.event, CallStarted):
             call = record.event

@@ -6,7 +6,7 @@ threshold. Rows may come in any order: of equal scores the earliest in the run's
 
 from dataclasses import dataclass, field
 
-from consumers.explain.schema import At, Nearest, Span
+from consumers.explain.schema import NearestRow, RecordPlace, Span
 from infra.record import Record
 from schemas.events import InstructionKept
 from schemas.seeds import SeedTask
@@ -26,7 +26,7 @@ class NearestSearch:
     before: Key
     tokenizer: Tokenizer
     _best: tuple[float, int, int] = (0.0, 0, 0)
-    _found: tuple[str, str, At | None] | None = None
+    _found: tuple[str, str, RecordPlace | None] | None = None
     _tokens: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,14 +42,14 @@ class NearestSearch:
         if self._better(seed.instruction, (BEFORE_ALL, place)):
             self._found = seed.id, seed.instruction, None
 
-    def result(self) -> Nearest | None:
+    def result(self) -> NearestRow | None:
         """None when nothing has a token in common with the instruction."""
         if self._found is None:
             return None
         id, text, where = self._found
         theirs = self.tokenizer(text)
         pairs = common_subsequence(self._tokens, theirs)
-        return Nearest(
+        return NearestRow(
             id=id,
             kind="seed" if where is None else "kept",
             at=where,
@@ -71,9 +71,11 @@ class NearestSearch:
         return True
 
 
-def at(record: Record) -> At:
+def at(record: Record) -> RecordPlace:
     """Where a record stands."""
-    return At(topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp_ms)
+    return RecordPlace(
+        topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp_ms
+    )
 
 
 def _marks(text: str, tokenizer: Tokenizer, places: list[int]) -> tuple[Span, ...] | None:

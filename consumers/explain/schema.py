@@ -16,7 +16,7 @@ Span = tuple[int, int]
 Outcome = Literal["kept", "rejected", "undecided"]
 
 
-class At(msgspec.Struct, frozen=True, kw_only=True):
+class RecordPlace(msgspec.Struct, frozen=True, kw_only=True):
     """A record's place on the log, and when it was written."""
 
     topic: str
@@ -25,7 +25,7 @@ class At(msgspec.Struct, frozen=True, kw_only=True):
     timestamp_ms: int
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
+class SeedShown(msgspec.Struct, frozen=True, kw_only=True):
     """A seed as a generation was shown it. `since` is the command that put it in the pool, None for the run's start;
     texts are None when the run knows no such seed."""
 
@@ -33,10 +33,10 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     instruction: str | None
     input: str | None
     output: str | None
-    since: At | None
+    since: RecordPlace | None
 
 
-class KeptShown(msgspec.Struct, frozen=True, kw_only=True):
+class KeptRowShown(msgspec.Struct, frozen=True, kw_only=True):
     """A kept instruction that a generation was shown beside its seeds; its text is None when it is not on `kept`."""
 
     id: str
@@ -49,8 +49,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     attempt: int
     outcome: Literal["answered", "failed", "none"]
-    started: At | None
-    ended: At | None
+    started: RecordPlace | None
+    ended: RecordPlace | None
     error: str | None = None
     status: int | None = None
     model: str | None = None
@@ -61,7 +61,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     perhaps_paid: bool = False
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class RequestStory(msgspec.Struct, frozen=True, kw_only=True):
     """The step-th LLM request of a generation, with its attempts in order."""
 
     request_id: str
@@ -69,7 +69,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...]
 
 
-class Generation(msgspec.Struct, frozen=True, kw_only=True):
+class GenerationStory(msgspec.Struct, frozen=True, kw_only=True):
     """How a generation was asked for.
 
     seed_commands_offset   the pool it sampled: the last command the generator had seen, -1 for none
@@ -80,7 +80,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     id: str
-    at: At
+    at: RecordPlace
     lane: str
     number: int
     style: str
@@ -88,18 +88,18 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     backend: str
     model: str
     parameters: dict[str, str | int | float | bool | None]
-    seeds: tuple[Shown, ...]
+    seeds: tuple[SeedShown, ...]
     seed_commands_offset: int
     sampled_as_told: bool
-    requests: tuple[Request, ...]
+    requests: tuple[RequestStory, ...]
     cost_usd: float | None
     instructions: int
     unparsed: dict[str, int]
-    kept_shown: tuple[KeptShown, ...] = ()
+    kept_shown: tuple[KeptRowShown, ...] = ()
     classification: dict[int, bool] = {}
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class AnswerStory(msgspec.Struct, frozen=True, kw_only=True):
     """A raw answer that an instruction was read from.
 
     holds   what of the instruction it holds
@@ -112,14 +112,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     span: Span | None
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
+class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
     """A rule of the run's policy, applied again; `no_tokens` is always one, and `cut_output` from reading 2 on."""
 
     name: str
     passed: bool
 
 
-class Nearest(msgspec.Struct, frozen=True, kw_only=True):
+class NearestRow(msgspec.Struct, frozen=True, kw_only=True):
     """The most similar of all it was compared with: kept rows before it in the run's order (and the run's initial
     seeds where the policy says so); of equals the earliest.
 
@@ -132,7 +132,7 @@ class Nearest(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     kind: Literal["kept", "seed"]
-    at: At | None
+    at: RecordPlace | None
     instruction: str
     similarity: float
     lcs: int
@@ -141,7 +141,7 @@ class Nearest(msgspec.Struct, frozen=True, kw_only=True):
     its_marks: tuple[Span, ...] | None
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class VerdictStory(msgspec.Struct, frozen=True, kw_only=True):
     """What the filter decided, and what deciding again gives.
 
     reason, similarity, nearest_id, threshold   as the log tells; of a kept row the threshold is the policy's
@@ -150,7 +150,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     outcome: Outcome
-    at: At | None
+    at: RecordPlace | None
     reason: str | None
     similarity: float | None
     nearest_id: str | None
@@ -159,10 +159,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     agrees: bool | None
 
 
-class Classifier(msgspec.Struct, frozen=True, kw_only=True):
+class ClassifierInForce(msgspec.Struct, frozen=True, kw_only=True):
     """The classifier that was in force."""
 
-    at: At
+    at: RecordPlace
     from_offset: int
     fitted_on: Literal["seeds", "kept"]
     texts: int
@@ -175,7 +175,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     least, most   of its scale
     """
 
-    at: At
+    at: RecordPlace
     judge: str
     backend: str
     score: float | None
@@ -193,7 +193,7 @@ class TrainedStep(msgspec.Struct, frozen=True, kw_only=True):
     chosen          whether its window chose this batch to look for seeds in
     """
 
-    at: At
+    at: RecordPlace
     epoch: int
     window: int
     step: int
@@ -208,7 +208,7 @@ class TrainedStep(msgspec.Struct, frozen=True, kw_only=True):
     chosen: bool
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class SeedReplacement(msgspec.Struct, frozen=True, kw_only=True):
     """One seed taking another's place, because of which training window and step.
 
     value                          of the metric at the step
@@ -216,7 +216,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     victim_score                   victim_kept / victim_generated
     """
 
-    at: At
+    at: RecordPlace
     epoch: int
     window: int
     step: int | None
@@ -239,7 +239,7 @@ class Candidacy(msgspec.Struct, frozen=True, kw_only=True):
                                              (None: none), the most replacements a window (None: no limit)
     """
 
-    at: At
+    at: RecordPlace
     epoch: int
     window: int
     step: int | None
@@ -252,7 +252,7 @@ class Candidacy(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float
     min_score: float | None
     max_replacements: int | None
-    replaced: Change | None
+    replaced: SeedReplacement | None
 
 
 class SeedGeneration(msgspec.Struct, frozen=True, kw_only=True):
@@ -270,7 +270,7 @@ class SeedGeneration(msgspec.Struct, frozen=True, kw_only=True):
     score: float | None = None
 
 
-class Seed(msgspec.Struct, frozen=True, kw_only=True):
+class SeedStory(msgspec.Struct, frozen=True, kw_only=True):
     """A seed's story.
 
     since         how it came into the pool; None when it was there from the start
@@ -284,15 +284,15 @@ class Seed(msgspec.Struct, frozen=True, kw_only=True):
     input: str
     output: str
     origin: Literal["initial", "promoted"]
-    since: Change | None
-    until: Change | None
+    since: SeedReplacement | None
+    until: SeedReplacement | None
     generated: int
     kept: int
     score: float | None
     generations: tuple[SeedGeneration, ...]
 
 
-class Instruction(msgspec.Struct, frozen=True, kw_only=True):
+class InstructionStory(msgspec.Struct, frozen=True, kw_only=True):
     """An instruction's story. `cluster` is None for one that is not kept."""
 
     id: str
@@ -300,19 +300,19 @@ class Instruction(msgspec.Struct, frozen=True, kw_only=True):
     instruction: str
     input: str
     output: str
-    generation: Generation
-    answers: tuple[Answer, ...]
-    rules: tuple[Rule, ...]
-    verdict: Verdict
-    nearest: Nearest | None
+    generation: GenerationStory
+    answers: tuple[AnswerStory, ...]
+    rules: tuple[RuleResult, ...]
+    verdict: VerdictStory
+    nearest: NearestRow | None
     cluster: int | None
-    classifier: Classifier | None
+    classifier: ClassifierInForce | None
     training: tuple[TrainedStep, ...]
     candidacies: tuple[Candidacy, ...]
     judged: tuple[Judgement, ...] = ()
 
 
-class Brief(msgspec.Struct, frozen=True, kw_only=True):
+class InstructionSummary(msgspec.Struct, frozen=True, kw_only=True):
     """An instruction in a line. `steps` are (epoch, step)."""
 
     id: str
@@ -327,7 +327,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
     became_seed: bool
 
 
-class Made(msgspec.Struct, frozen=True, kw_only=True):
+class RequestOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """A generation's or a request's story.
 
     step           of the request that was asked about, None for a generation
@@ -336,9 +336,9 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
     generation_id: str
     step: int | None
-    generation: Generation | None
-    requests: tuple[Request, ...]
-    instructions: tuple[Brief, ...]
+    generation: GenerationStory | None
+    requests: tuple[RequestStory, ...]
+    instructions: tuple[InstructionSummary, ...]
 
 
 class PromptMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -348,7 +348,7 @@ class PromptMessage(msgspec.Struct, frozen=True, kw_only=True):
     content: str
 
 
-class Prompt(msgspec.Struct, frozen=True, kw_only=True):
+class RebuiltPrompt(msgspec.Struct, frozen=True, kw_only=True):
     """What a request asked. The log does not hold it: it is rebuilt from style, parameters and seeds.
 
     messages   None, with the `reason`, when it cannot be rebuilt faithfully
@@ -369,7 +369,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     id: str
     kinds: tuple[Kind, ...]
-    instruction: Instruction | None
-    seed: Seed | None
-    made: Made | None
-    prompts: tuple[Prompt, ...] = ()
+    instruction: InstructionStory | None
+    seed: SeedStory | None
+    made: RequestOutcome | None
+    prompts: tuple[RebuiltPrompt, ...] = ()

@@ -4,22 +4,22 @@ from consumers.explain.evidence import Evidence, gather
 from consumers.explain.generation_story import generation_of, requests_of
 from consumers.explain.locate import Subject, locate
 from consumers.explain.schema import (
-    Answer,
-    At,
-    Brief,
-    Classifier,
+    AnswerStory,
+    ClassifierInForce,
     Explanation,
-    Instruction,
+    InstructionStory,
+    InstructionSummary,
     Judgement,
-    Made,
-    Nearest,
+    NearestRow,
     Outcome,
-    Rule,
-    Verdict,
+    RecordPlace,
+    RequestOutcome,
+    RuleResult,
+    VerdictStory,
 )
 from consumers.explain.spans import instruction_span
 from consumers.explain.training_story import became_seed, candidacies_of, seed_of, training_of
-from consumers.folds.deduplicate import Progress, no_progress
+from consumers.folds.deduplicate import ReadProgress, no_progress
 from infra.source import Source
 from schemas import ids
 from schemas.errors import RunError
@@ -29,7 +29,7 @@ from streams.core.similarity.tokenize import tokenizer
 from streams.core.steps import steps_of
 
 
-def explain(source: Source, id: str, progress: Progress = no_progress) -> Explanation:
+def explain(source: Source, id: str, progress: ReadProgress = no_progress) -> Explanation:
     """What the log says about the thing that `id`, or its start, stands for.
 
     The run is read twice, in memory that does not grow with it. `progress` is told how many records more were read.
@@ -51,7 +51,7 @@ def explain(source: Source, id: str, progress: Progress = no_progress) -> Explan
 # -- an instruction ------------------------------------------------------------------------------------------------
 
 
-def _instruction(found: Evidence) -> Instruction:
+def _instruction(found: Evidence) -> InstructionStory:
     subject, policy = found.subject, found.configured.policy
     generation = generation_of(found)
     if found.generation is None or generation is None or subject.place is None:
@@ -61,13 +61,15 @@ def _instruction(found: Evidence) -> Instruction:
         )
     event = found.generation[1]
     task = event.instructions[subject.place]
-    rules = [Rule(name=name, passed=not breaks(task, policy)) for name, breaks in RULES.items() if name in policy.rules]
+    rules = [
+        RuleResult(name=name, passed=not breaks(task, policy)) for name, breaks in RULES.items() if name in policy.rules
+    ]
     if event.reading > 1 and policy.reject_cut:
-        rules.insert(0, Rule(name="cut_output", passed=subject.place not in event.cut))
-    rules.append(Rule(name="no_tokens", passed=bool(tokenizer(policy.tokenizer)(task.instruction))))
+        rules.insert(0, RuleResult(name="cut_output", passed=subject.place not in event.cut))
+    rules.append(RuleResult(name="no_tokens", passed=bool(tokenizer(policy.tokenizer)(task.instruction))))
     nearest = None if found.nearest is None else found.nearest.result()
     kept = found.kept.get(subject.id)
-    return Instruction(
+    return InstructionStory(
         id=subject.id,
         place=subject.place,
         instruction=task.instruction,
@@ -99,7 +101,7 @@ def _instruction(found: Evidence) -> Instruction:
     )
 
 
-def _outcome(found: Evidence, id: str) -> tuple[Outcome, At | None, Rejection | None]:
+def _outcome(found: Evidence, id: str) -> tuple[Outcome, RecordPlace | None, Rejection | None]:
     if id in found.kept:
         return "kept", found.kept[id][0], None
     if id in found.rejected:
@@ -107,7 +109,7 @@ def _outcome(found: Evidence, id: str) -> tuple[Outcome, At | None, Rejection | 
     return "undecided", None, None
 
 
-def _verdict(found: Evidence, rules: list[Rule], nearest: Nearest | None) -> Verdict:
+def _verdict(found: Evidence, rules: list[RuleResult], nearest: NearestRow | None) -> VerdictStory:
     threshold = found.configured.policy.threshold
     outcome, at, rejection = _outcome(found, found.subject.id)
     again = next((rule.name for rule in rules if not rule.passed), None)
@@ -118,7 +120,7 @@ def _verdict(found: Evidence, rules: list[Rule], nearest: Nearest | None) -> Ver
         told = rejection.similarity, rejection.nearest_id, rejection.threshold
         agrees = agrees and nearest is not None and told == (nearest.similarity, nearest.id, threshold)
     decided = outcome != "undecided"
-    return Verdict(
+    return VerdictStory(
         outcome=outcome,
         at=at,
         reason=None if rejection is None else rejection.reason,
@@ -130,7 +132,7 @@ def _verdict(found: Evidence, rules: list[Rule], nearest: Nearest | None) -> Ver
     )
 
 
-def _answers(event: InstructionsGenerated, subject: Subject) -> tuple[Answer, ...]:
+def _answers(event: InstructionsGenerated, subject: Subject) -> tuple[AnswerStory, ...]:
     """The answers that the instruction was read from: one, or the list and the answer that gave it its output."""
     assert subject.generation_id is not None
     assert subject.place is not None
@@ -140,20 +142,20 @@ def _answers(event: InstructionsGenerated, subject: Subject) -> tuple[Answer, ..
     if first in raws:
         own = steps_of(event.style, subject.place)
         span = instruction_span(raws[first], event.instructions, subject.place)
-        told.append(Answer(request_id=first, holds="instruction" if own else "both", raw=raws[first], span=span))
+        told.append(AnswerStory(request_id=first, holds="instruction" if own else "both", raw=raws[first], span=span))
         last = ids.request_id(subject.generation_id, own[-1] if own else 0)
         if own and last in raws:
-            told.append(Answer(request_id=last, holds="output", raw=raws[last], span=None))
+            told.append(AnswerStory(request_id=last, holds="output", raw=raws[last], span=None))
     return tuple(told)
 
 
-def _classifier(found: Evidence, offset: int) -> Classifier | None:
+def _classifier(found: Evidence, offset: int) -> ClassifierInForce | None:
     """The classifier in force for generations at `offset`."""
     begun = max((start for start in found.classifiers if start <= offset), default=None)
     if begun is None:
         return None
     at, event = found.classifiers[begun]
-    return Classifier(
+    return ClassifierInForce(
         at=at,
         from_offset=event.from_offset,
         fitted_on=event.fitted_on,
@@ -165,9 +167,9 @@ def _classifier(found: Evidence, offset: int) -> Classifier | None:
 # -- a generation or a request -------------------------------------------------------------------------------------
 
 
-def _made(found: Evidence) -> Made:
+def _made(found: Evidence) -> RequestOutcome:
     assert found.subject.generation_id is not None
-    return Made(
+    return RequestOutcome(
         generation_id=found.subject.generation_id,
         step=found.subject.step,
         generation=generation_of(found),
@@ -176,10 +178,10 @@ def _made(found: Evidence) -> Made:
     )
 
 
-def _brief(found: Evidence, id: str, place: int) -> Brief:
+def _brief(found: Evidence, id: str, place: int) -> InstructionSummary:
     assert found.generation is not None
     outcome, _, rejection = _outcome(found, id)
-    return Brief(
+    return InstructionSummary(
         id=id,
         place=place,
         instruction=found.generation[1].instructions[place].instruction,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from consumers.explain.evidence import Evidence
-from consumers.explain.schema import At, Candidacy, Change, Seed, SeedGeneration, TrainedStep
+from consumers.explain.schema import Candidacy, RecordPlace, SeedGeneration, SeedReplacement, SeedStory, TrainedStep
 from schemas.errors import RunError
 from schemas.events import Replacement, ReplaceSeeds
 from streams.core.scores import SeedScore
@@ -59,7 +59,7 @@ def candidacies_of(found: Evidence, id: str) -> tuple[Candidacy, ...]:
     )
 
 
-def seed_of(found: Evidence) -> Seed:
+def seed_of(found: Evidence) -> SeedStory:
     """The story of the seed that was asked about."""
     id, pool = found.subject.id, found.pool
     gone = pool.evicted.get(id)
@@ -86,7 +86,7 @@ def seed_of(found: Evidence) -> Seed:
                 score=score.value,
             )
         )
-    return Seed(
+    return SeedStory(
         id=id,
         instruction=seed.task.instruction,
         input=seed.task.input,
@@ -106,11 +106,11 @@ def became_seed(found: Evidence, id: str) -> bool:
     return any(change.new_id == id for at, command in found.commands for change in _changes(found, at, command))
 
 
-def _end(every: list[Change], id: str, gone: EvictedSeed | None) -> Change | None:
+def _end(every: list[SeedReplacement], id: str, gone: EvictedSeed | None) -> SeedReplacement | None:
     return None if gone is None else next((c for c in every if c.victim_id == id and c.at.offset == gone.at), None)
 
 
-def _changes(found: Evidence, at: At, command: ReplaceSeeds) -> Iterator[Change]:
+def _changes(found: Evidence, at: RecordPlace, command: ReplaceSeeds) -> Iterator[SeedReplacement]:
     """The command's replacements, without those whose victim was not in the pool."""
     for replacement in command.replacements:
         gone = found.pool.evicted.get(replacement.victim_id)
@@ -118,8 +118,8 @@ def _changes(found: Evidence, at: At, command: ReplaceSeeds) -> Iterator[Change]
             yield _change(at, command, replacement, gone)
 
 
-def _change(at: At, command: ReplaceSeeds, replacement: Replacement, gone: EvictedSeed) -> Change:
-    return Change(
+def _change(at: RecordPlace, command: ReplaceSeeds, replacement: Replacement, gone: EvictedSeed) -> SeedReplacement:
+    return SeedReplacement(
         at=at,
         epoch=command.epoch,
         window=command.window,

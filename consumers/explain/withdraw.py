@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 
 from consumers.explain.locate import Subject, locate
 from consumers.explain.withdrawal_schema import (
-    Link,
     Path,
-    Totals,
     Withdrawal,
+    WithdrawalLink,
+    WithdrawalTotals,
     WithdrawnGeneration,
     WithdrawnRow,
     WithdrawnSeed,
     WithdrawnStep,
 )
-from consumers.folds.deduplicate import Once, Progress, no_progress, records
+from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
 from infra.source import Reading, Source
 from schemas import ids
 from schemas.errors import RunError
@@ -69,17 +69,17 @@ class _Graph:
 class _Search:
     """Found so far: each thing with the one it came from. `places` are the found instructions by generation."""
 
-    came_from: dict[Link, Link | None] = field(default_factory=dict)
-    queue: deque[Link] = field(default_factory=deque)
+    came_from: dict[WithdrawalLink, WithdrawalLink | None] = field(default_factory=dict)
+    queue: deque[WithdrawalLink] = field(default_factory=deque)
     places: dict[int, dict[int, str]] = field(default_factory=dict)
 
-    def find(self, link: Link, cause: Link | None) -> None:
+    def find(self, link: WithdrawalLink, cause: WithdrawalLink | None) -> None:
         if link not in self.came_from:
             self.came_from[link] = cause
             self.queue.append(link)
 
-    def path(self, link: Link) -> Path:
-        way: list[Link] = []
+    def path(self, link: WithdrawalLink) -> Path:
+        way: list[WithdrawalLink] = []
         cause = self.came_from[link]
         while cause is not None:
             way.append(cause)
@@ -88,7 +88,7 @@ class _Search:
 
 
 def withdraw(
-    source: Source, *, id: str | None = None, model: str | None = None, progress: Progress = no_progress
+    source: Source, *, id: str | None = None, model: str | None = None, progress: ReadProgress = no_progress
 ) -> Withdrawal:
     """What came from the thing that `id` (or its start) stands for, or from `model`; exactly one of them is given.
 
@@ -97,7 +97,7 @@ def withdraw(
     """
     subject = None if id is None else locate(source, id, progress)
     with source.open(TOPICS) as reading:
-        once = Once()
+        once = Deduplicator()
         graph = _graph(source, reading, once, progress)
         search = _Search()
         if subject is not None:
@@ -108,7 +108,7 @@ def withdraw(
         return _told(source, reading, once, graph, search, subject, model, progress)
 
 
-def _graph(source: Source, reading: Reading, once: Once, progress: Progress) -> _Graph:
+def _graph(source: Source, reading: Reading, once: Deduplicator, progress: ReadProgress) -> _Graph:
     configured: RunConfigured | None = None
     for record in records(reading, "run", progress):
         if configured is None and isinstance(record.event, RunConfigured):
@@ -144,7 +144,7 @@ def _graph(source: Source, reading: Reading, once: Once, progress: Progress) -> 
 
 def _start_at(search: _Search, graph: _Graph, subject: Subject) -> None:
     if "seed" in subject.kinds:
-        search.find(Link(kind="seed", id=subject.id), None)
+        search.find(WithdrawalLink(kind="seed", id=subject.id), None)
     if "instruction" in subject.kinds:
         _find_instruction(search, graph, subject.generation_id, subject.place, None)
     offset = graph.offsets.get(str(subject.generation_id))
@@ -155,7 +155,7 @@ def _start_at(search: _Search, graph: _Graph, subject: Subject) -> None:
     if place is not None:  # it gave one instruction its output, and the others nothing
         _find_instruction(search, graph, generation.id, place, None)
     else:
-        search.find(Link(kind="generation", id=generation.id), None)
+        search.find(WithdrawalLink(kind="generation", id=generation.id), None)
 
 
 def _start_with_model(search: _Search, graph: _Graph, source: Source, model: str) -> None:
@@ -165,17 +165,17 @@ def _start_with_model(search: _Search, graph: _Graph, source: Source, model: str
             f"{', '.join(sorted(graph.models)) or 'none'}."
         )
     for offset in graph.models[model]:
-        search.find(Link(kind="generation", id=graph.generations[offset].id), None)
+        search.find(WithdrawalLink(kind="generation", id=graph.generations[offset].id), None)
 
 
 def _find_instruction(
-    search: _Search, graph: _Graph, generation_id: str | None, place: int | None, cause: Link | None
+    search: _Search, graph: _Graph, generation_id: str | None, place: int | None, cause: WithdrawalLink | None
 ) -> None:
     offset = graph.offsets.get(str(generation_id))
     if offset is None or place is None:
         return
     id = ids.instruction_id(graph.generations[offset].id, place)
-    search.find(Link(kind="instruction", id=id), cause)
+    search.find(WithdrawalLink(kind="instruction", id=id), cause)
     search.places.setdefault(offset, {})[place] = id
 
 
@@ -185,27 +185,27 @@ def _spread(search: _Search, graph: _Graph) -> None:
         match link.kind:
             case "seed":
                 for offset in graph.shown.get(link.id, ()):
-                    search.find(Link(kind="generation", id=graph.generations[offset].id), link)
+                    search.find(WithdrawalLink(kind="generation", id=graph.generations[offset].id), link)
             case "generation":
                 generation = graph.generations[graph.offsets[link.id]]
                 for place in range(generation.instructions):
                     _find_instruction(search, graph, generation.id, place, link)
             case "instruction":
                 for offset in graph.kept_shown.get(link.id, ()):
-                    search.find(Link(kind="generation", id=graph.generations[offset].id), link)
+                    search.find(WithdrawalLink(kind="generation", id=graph.generations[offset].id), link)
                 if link.id in graph.promoted:
-                    search.find(Link(kind="seed", id=link.id), link)
+                    search.find(WithdrawalLink(kind="seed", id=link.id), link)
 
 
 def _told(
     source: Source,
     reading: Reading,
-    once: Once,
+    once: Deduplicator,
     graph: _Graph,
     search: _Search,
     subject: Subject | None,
     model: str | None,
-    progress: Progress,
+    progress: ReadProgress,
 ) -> Withdrawal:
     rejected = sum(len(places.keys() & graph.rejected.get(offset, ())) for offset, places in search.places.items())
     kept: list[InstructionKept] = []
@@ -229,7 +229,7 @@ def _told(
         run=source.run,
         id=None if subject is None else subject.id,
         model=model,
-        totals=Totals(
+        totals=WithdrawalTotals(
             seeds=len(seeds),
             generations=len(generations),
             instructions=instructions,
@@ -248,7 +248,7 @@ def _told(
 
 
 def _trained(
-    reading: Reading, once: Once, kept: set[str], progress: Progress
+    reading: Reading, once: Deduplicator, kept: set[str], progress: ReadProgress
 ) -> tuple[list[WithdrawnStep], dict[str, list[tuple[int, int]]]]:
     steps: list[WithdrawnStep] = []
     trained: dict[str, list[tuple[int, int]]] = {}
@@ -277,12 +277,12 @@ def _row(row: InstructionKept, trained: dict[str, list[tuple[int, int]]], search
         generated_offset=row.generated_offset,
         place=row.place,
         steps=tuple(trained.get(row.id, ())),
-        became_seed=Link(kind="seed", id=row.id) in search.came_from,
-        path=search.path(Link(kind="instruction", id=row.id)),
+        became_seed=WithdrawalLink(kind="seed", id=row.id) in search.came_from,
+        path=search.path(WithdrawalLink(kind="instruction", id=row.id)),
     )
 
 
-def _seed(link: Link, graph: _Graph, search: _Search) -> WithdrawnSeed:
+def _seed(link: WithdrawalLink, graph: _Graph, search: _Search) -> WithdrawnSeed:
     task = graph.pool.get(link.id)
     return WithdrawnSeed(
         id=link.id,
@@ -292,7 +292,7 @@ def _seed(link: Link, graph: _Graph, search: _Search) -> WithdrawnSeed:
     )
 
 
-def _generation(link: Link, graph: _Graph, search: _Search) -> WithdrawnGeneration:
+def _generation(link: WithdrawalLink, graph: _Graph, search: _Search) -> WithdrawnGeneration:
     generation = graph.generations[graph.offsets[link.id]]
     return WithdrawnGeneration(
         id=generation.id,

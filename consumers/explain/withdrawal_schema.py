@@ -7,14 +7,14 @@ import msgspec
 Thing = Literal["seed", "generation", "instruction"]
 
 
-class Link(msgspec.Struct, frozen=True, kw_only=True):
+class WithdrawalLink(msgspec.Struct, frozen=True, kw_only=True):
     """A thing on the way."""
 
     kind: Thing
     id: str
 
 
-Path = tuple[Link, ...]
+Path = tuple[WithdrawalLink, ...]
 
 
 class WithdrawnSeed(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ class WithdrawnStep(msgspec.Struct, frozen=True, kw_only=True):
     of: int
 
 
-class Totals(msgspec.Struct, frozen=True, kw_only=True):
+class WithdrawalTotals(msgspec.Struct, frozen=True, kw_only=True):
     """Counts. `instructions` are kept, rejected or undecided; `trained` are rows that stand in a logged batch."""
 
     seeds: int
@@ -79,7 +79,7 @@ class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     id: str | None
     model: str | None
-    totals: Totals
+    totals: WithdrawalTotals
     seeds: tuple[WithdrawnSeed, ...]
     generations: tuple[WithdrawnGeneration, ...]
     rows: tuple[WithdrawnRow, ...]

@@ -4,8 +4,8 @@ import msgspec
 import yaml
 
 from consumers.export.formats import TEXT_FORMATS
-from consumers.export.manifest import MANIFEST, File, Manifest
-from consumers.export.totals import Totals
+from consumers.export.manifest import MANIFEST, ExportFile, ExportManifest
+from consumers.export.totals import ExportTotals
 from consumers.markdown import plain, table, value
 from infra.visible import visible
 from schemas.events import RunConfigured
@@ -22,7 +22,7 @@ def size_category(rows: int) -> str:
     return f"n>{_SIZES[-1]}" if place == len(_SIZES) else f"{_SIZES[place - 1]}<n<{_SIZES[place]}"
 
 
-def card(manifest: Manifest, configured: RunConfigured, totals: Totals) -> str:
+def card(manifest: ExportManifest, configured: RunConfigured, totals: ExportTotals) -> str:
     """The card of an export whose manifest has all data files."""
     run, policy = manifest.run, configured.policy
     models = ", ".join(f"{name} ({number:,} generations)" for name, number in _ranked(totals.models))
@@ -77,7 +77,7 @@ def card(manifest: Manifest, configured: RunConfigured, totals: Totals) -> str:
     return visible("\n\n".join(sections) + "\n")
 
 
-def _front_matter(manifest: Manifest) -> str:
+def _front_matter(manifest: ExportManifest) -> str:
     fields = {
         "pretty_name": f"Instruction data of run {manifest.run}",
         "license": manifest.options.license,
@@ -89,7 +89,7 @@ def _front_matter(manifest: Manifest) -> str:
     return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
 
 
-def _config(file: File, *, default: bool) -> dict[str, object]:
+def _config(file: ExportFile, *, default: bool) -> dict[str, object]:
     name = file.name.partition(".")[0]
     config: dict[str, object] = {"config_name": name, "data_files": [{"split": "train", "path": file.name}]}
     return {**config, "default": True} if default else config

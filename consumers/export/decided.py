@@ -17,13 +17,13 @@ from infra.record import Partition, Record
 from infra.source import Reading, Source
 from schemas.errors import RunError
 from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected, RunConfigured
-from streams.core.lanes import Lanes
+from streams.core.lanes import LaneNumbers
 
 _Placed = tuple[int, int, int, InstructionKept]  # generated_offset, place, partition, row: what rows are merged by
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class DecidedGeneration:
     """A record of `generated` that the filter is done with.
 
     generation   None when there was nothing to decide: the record cannot be read, or stands twice
@@ -36,7 +36,7 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class DecidedExtent:
     """How far a run is decided: the offset of `generated`, -1 for nothing, and the rows kept up to and with it."""
 
     through: int
@@ -52,7 +52,7 @@ def configured(source: Source) -> tuple[RunConfigured, int]:
     raise RunError(f"The log of {source.name} has no RunConfigured. Start the run with `sedi run --run {source.run}`.")
 
 
-def extent(source: Source, wanted: int | None) -> Extent:
+def extent(source: Source, wanted: int | None) -> DecidedExtent:
     """The run up to the record at offset `wanted` of `generated`, or up to the last that is decided for None.
 
     Raises RunError when `wanted` is not decided.
@@ -70,7 +70,7 @@ def extent(source: Source, wanted: int | None) -> Extent:
             f"Offset {wanted} of generated is not decided in {source.name}; the last decided up to there is {through}. "
             "Wait for the filter, or give a smaller --through."
         )
-    return Extent(through, kept)
+    return DecidedExtent(through, kept)
 
 
 class DecidedReading:
@@ -88,12 +88,12 @@ class DecidedReading:
         self.last_time: str | None = None
         self._reading = reading
         self._through = through
-        self._lanes = Lanes()
+        self._lanes = LaneNumbers()
         partitions = [partition for topic, partition in self.covered if topic == "kept"]
         self._rows = heapq.merge(*(self._kept(partition) for partition in sorted(partitions)))
         self._next_row = next(self._rows, None)
 
-    def __iter__(self) -> Iterator[Decided]:
+    def __iter__(self) -> Iterator[DecidedGeneration]:
         expected = 0
         while expected <= self._through:
             verdict = self._verdict(expected)
@@ -101,7 +101,7 @@ class DecidedReading:
             rows = tuple(self._rows_of(expected))
             if len(rows) != verdict.kept or (rows and generation is None):
                 raise _faulty(expected, f"the filter kept {verdict.kept} of it, the log holds {len(rows)} rows")
-            yield Decided(verdict, generation, rows)
+            yield DecidedGeneration(verdict, generation, rows)
             expected += 1
 
     def _verdict(self, expected: int) -> InstructionsRejected:

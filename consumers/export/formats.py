@@ -20,65 +20,65 @@ from typing import Literal
 
 import msgspec
 
-from consumers.export.rows import Lineage, Row
+from consumers.export.rows import ExportRow, Lineage
 
 _SEPARATORS = {character.encode(): f"\\u{ord(character):04x}".encode() for character in "\u2028\u2029\x85"}
 _encoder = msgspec.json.Encoder()
 
 
-class Alpaca(msgspec.Struct, frozen=True):
+class AlpacaRecord(msgspec.Struct, frozen=True):
     instruction: str
     input: str
     output: str
 
 
-class Turn(msgspec.Struct, frozen=True):
+class ShareGptTurn(msgspec.Struct, frozen=True):
     speaker: Literal["human", "gpt"] = msgspec.field(name="from")
     value: str
 
 
-class ShareGpt(msgspec.Struct, frozen=True):
+class ShareGptRecord(msgspec.Struct, frozen=True):
     id: str
-    conversations: tuple[Turn, Turn]
+    conversations: tuple[ShareGptTurn, ShareGptTurn]
 
 
-class Message(msgspec.Struct, frozen=True):
+class OpenAiMessage(msgspec.Struct, frozen=True):
     role: Literal["user", "assistant"]
     content: str
 
 
-class OpenAi(msgspec.Struct, frozen=True):
-    messages: tuple[Message, Message]
+class OpenAiRecord(msgspec.Struct, frozen=True):
+    messages: tuple[OpenAiMessage, OpenAiMessage]
 
 
-class PromptCompletion(msgspec.Struct, frozen=True):
+class TrlRecord(msgspec.Struct, frozen=True):
     prompt: str
     completion: str
 
 
-def asked(row: Row) -> str:
+def question(row: ExportRow) -> str:
     """What is asked, as one text."""
     kept = row.kept
     return f"{kept.instruction}\n\n{kept.input}" if kept.input.strip() else kept.instruction
 
 
-def alpaca(row: Row) -> Alpaca:
-    return Alpaca(row.kept.instruction, row.kept.input, row.kept.output)
+def alpaca(row: ExportRow) -> AlpacaRecord:
+    return AlpacaRecord(row.kept.instruction, row.kept.input, row.kept.output)
 
 
-def sharegpt(row: Row) -> ShareGpt:
-    return ShareGpt(row.kept.id, (Turn("human", asked(row)), Turn("gpt", row.kept.output)))
+def sharegpt(row: ExportRow) -> ShareGptRecord:
+    return ShareGptRecord(row.kept.id, (ShareGptTurn("human", question(row)), ShareGptTurn("gpt", row.kept.output)))
 
 
-def openai(row: Row) -> OpenAi:
-    return OpenAi((Message("user", asked(row)), Message("assistant", row.kept.output)))
+def openai(row: ExportRow) -> OpenAiRecord:
+    return OpenAiRecord((OpenAiMessage("user", question(row)), OpenAiMessage("assistant", row.kept.output)))
 
 
-def trl(row: Row) -> PromptCompletion:
-    return PromptCompletion(f"{asked(row)}\n\n", row.kept.output)
+def trl(row: ExportRow) -> TrlRecord:
+    return TrlRecord(f"{question(row)}\n\n", row.kept.output)
 
 
-def lineage(row: Row) -> Lineage:
+def lineage(row: ExportRow) -> Lineage:
     return row.lineage
 
 
@@ -95,7 +95,7 @@ class TextFormat:
 
     file: str
     array: bool
-    shape: Callable[[Row], msgspec.Struct]
+    shape: Callable[[ExportRow], msgspec.Struct]
 
 
 TEXT_FORMATS = {
@@ -117,7 +117,7 @@ class TextFile:
         if format.array:
             self._file.write(b"[")
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[ExportRow]) -> None:
         lines = [_one_line(_encoder.encode(self._format.shape(row))) for row in rows]
         if self._format.array:
             self._file.write((b",\n" if self._rows else b"\n") + b",\n".join(lines))

@@ -19,7 +19,7 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 
 
-class Offsets(msgspec.Struct, frozen=True, kw_only=True):
+class CoveredOffsets(msgspec.Struct, frozen=True, kw_only=True):
     """Records [start, end) of a partition are covered: up to the last that the export was made from."""
 
     topic: str
@@ -28,7 +28,7 @@ class Offsets(msgspec.Struct, frozen=True, kw_only=True):
     end: int
 
 
-class File(msgspec.Struct, frozen=True, kw_only=True):
+class ExportFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file of the export; `rows` is None for what is not data."""
 
     name: str
@@ -55,7 +55,7 @@ class Withheld(msgspec.Struct, frozen=True, kw_only=True):
     unjudged: int
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
     """How the export was asked for; `clusters` None for all."""
 
     formats: tuple[str, ...]
@@ -63,7 +63,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     license: str
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class ExportManifest(msgspec.Struct, frozen=True, kw_only=True):
     """An export.
 
     through                 the last offset of `generated` that is covered, -1 for none
@@ -78,44 +78,44 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     first_time: str | None
     last_time: str | None
     rows: int
-    options: Options
+    options: ExportRequest
     excluded: Excluded | None
     withheld: Withheld | msgspec.UnsetType = msgspec.UNSET
-    offsets: tuple[Offsets, ...]
-    files: tuple[File, ...]
+    offsets: tuple[CoveredOffsets, ...]
+    files: tuple[ExportFile, ...]
     policy: Policy
 
 
 @dataclass(frozen=True)
-class Difference:
+class FileDifference:
     """A file that is not as the manifest says."""
 
     name: str
     what: str
 
 
-def file_of(path: Path, rows: int | None) -> File:
+def file_of(path: Path, rows: int | None) -> ExportFile:
     """A file as it lies there."""
     with path.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    return File(name=path.name, rows=rows, bytes=path.stat().st_size, sha256=digest)
+    return ExportFile(name=path.name, rows=rows, bytes=path.stat().st_size, sha256=digest)
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Path, manifest: ExportManifest) -> None:
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     (folder / MANIFEST).write_bytes(text + b"\n")
 
 
-def _decoded(raw: bytes) -> Manifest:
+def _decoded(raw: bytes) -> ExportManifest:
     """The manifest; the policy of one that was written before policies had clusters is lifted to what it is now."""
     data = msgspec.json.decode(raw, type=dict[str, Any])
     policy = data.get("policy")
     if isinstance(policy, dict) and "clusters" not in policy:
         data["policy"] = policy_from_v1(policy)
-    return msgspec.convert(data, Manifest)
+    return msgspec.convert(data, ExportManifest)
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> ExportManifest:
     """The manifest of the export in `folder`. Raises ConfigurationError when there is none that can be read."""
     path = folder / MANIFEST
     try:
@@ -134,7 +134,7 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def differences(folder: Path) -> tuple[Manifest, tuple[Difference, ...]]:
+def differences(folder: Path) -> tuple[ExportManifest, tuple[FileDifference, ...]]:
     """The manifest, and every file of it that is not there or not as it says. Other files are not looked at."""
     manifest = read_manifest(folder)
     found = []
@@ -142,10 +142,10 @@ def differences(folder: Path) -> tuple[Manifest, tuple[Difference, ...]]:
         try:
             there = file_of(folder / file.name, file.rows)
         except OSError as error:
-            found.append(Difference(file.name, f"cannot be read: {error.strerror}"))
+            found.append(FileDifference(file.name, f"cannot be read: {error.strerror}"))
             continue
         if there.bytes != file.bytes:
-            found.append(Difference(file.name, f"has {there.bytes:,} bytes, {file.bytes:,} were written"))
+            found.append(FileDifference(file.name, f"has {there.bytes:,} bytes, {file.bytes:,} were written"))
         elif there.sha256 != file.sha256:
-            found.append(Difference(file.name, "has another SHA-256 than when it was written"))
+            found.append(FileDifference(file.name, "has another SHA-256 than when it was written"))
     return manifest, tuple(found)

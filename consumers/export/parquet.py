@@ -14,7 +14,7 @@ from queue import Full, Queue
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from consumers.export.rows import Row
+from consumers.export.rows import ExportRow
 from schemas.errors import ConfigurationError
 
 ROWS_A_GROUP = 10_000
@@ -52,7 +52,7 @@ class ParquetFile:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
         self._written = self._thread.submit(self._sink)
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, rows: Sequence[ExportRow]) -> None:
         """Hand a batch over; waits while polars is busy. Raises ConfigurationError when the file cannot be written."""
         columns = {
             name: [getattr(row.kept if name in _TEXTS else row.lineage, name) for row in rows] for name in self._schema

@@ -35,7 +35,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ExportRow:
     """A kept instruction with its lineage."""
 
     kept: InstructionKept
@@ -44,9 +44,9 @@ class Row:
 
 def row(
     kept: InstructionKept, generation: InstructionsGenerated, score: float | msgspec.UnsetType = msgspec.UNSET
-) -> Row:
+) -> ExportRow:
     """The row of an instruction that was kept of a generation."""
-    return Row(
+    return ExportRow(
         kept,
         Lineage(
             id=kept.id,

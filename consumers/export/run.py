@@ -17,13 +17,22 @@ from typing import Literal, Protocol, get_args
 import msgspec
 
 from consumers.export.card import CARD, card
-from consumers.export.decided import DecidedReading, Extent, configured, extent
+from consumers.export.decided import DecidedExtent, DecidedReading, configured, extent
 from consumers.export.exclusion import Exclusion
 from consumers.export.formats import TEXT_FORMATS, TextFile
-from consumers.export.manifest import Excluded, File, Manifest, Offsets, Options, Withheld, file_of, write_manifest
+from consumers.export.manifest import (
+    CoveredOffsets,
+    Excluded,
+    ExportFile,
+    ExportManifest,
+    ExportRequest,
+    Withheld,
+    file_of,
+    write_manifest,
+)
 from consumers.export.parquet import ROWS_A_GROUP, ParquetFile
-from consumers.export.rows import Row, row
-from consumers.export.totals import Totals
+from consumers.export.rows import ExportRow, row
+from consumers.export.totals import ExportTotals
 from consumers.folds.judgements import judgements
 from infra.source import Source
 from schemas.errors import ConfigurationError
@@ -68,14 +77,14 @@ class ExportOptions:
 
 
 class _Writer(Protocol):
-    def write(self, rows: Sequence[Row]) -> None: ...
+    def write(self, rows: Sequence[ExportRow]) -> None: ...
     def close(self) -> None: ...
     def abort(self) -> None: ...
 
 
 def export(
     source: Source, folder: Path, options: ExportOptions, on_rows: OnRows = lambda done, total: None
-) -> Manifest:
+) -> ExportManifest:
     """Write the run's kept rows into `folder`, which must not be there yet.
 
     Raises ConfigurationError for options that will not do and a folder that cannot be written, RunError when the run
@@ -114,14 +123,14 @@ class _Job:
     source: Source
     options: ExportOptions
     configured: RunConfigured
-    extent: Extent
+    extent: DecidedExtent
     excluded: Exclusion | None
     judged: tuple[Judgements, int] | None
     work: Path
     on_rows: OnRows
-    totals: Totals = field(default_factory=Totals)
+    totals: ExportTotals = field(default_factory=ExportTotals)
 
-    def write(self, run_offset: int) -> Manifest:
+    def write(self, run_offset: int) -> ExportManifest:
         """Write everything into the work folder; `run_offset` is where the run's configuration stands."""
         with self.source.open(DecidedReading.topics) as reading:
             starts = reading.starts()
@@ -132,7 +141,7 @@ class _Job:
         if self.judged is not None:
             used["judged", 0] = (0, self.judged[1])
         offsets = tuple(
-            Offsets(topic=topic, partition=partition, start=start, end=end)
+            CoveredOffsets(topic=topic, partition=partition, start=start, end=end)
             for (topic, partition), (start, end) in sorted(used.items())
         )
         files = tuple(file_of(self.work / name, self.totals.rows) for name in names)
@@ -164,7 +173,7 @@ class _Job:
                 writer.close()
         return [*(text.file for text in texts[:-1]), *([PARQUET] if len(writers) > len(texts) else ()), texts[-1].file]
 
-    def _rows(self, log: DecidedReading) -> Iterator[Row]:
+    def _rows(self, log: DecidedReading) -> Iterator[ExportRow]:
         read = 0
         for decided in log:
             self.totals.add(decided)
@@ -200,15 +209,17 @@ class _Job:
         score = None if self.judged is None else self.judged[0].scores[kept.id]
         return msgspec.UNSET if score is None else score
 
-    def _manifest(self, log: DecidedReading, offsets: tuple[Offsets, ...], files: tuple[File, ...]) -> Manifest:
+    def _manifest(
+        self, log: DecidedReading, offsets: tuple[CoveredOffsets, ...], files: tuple[ExportFile, ...]
+    ) -> ExportManifest:
         excluded = self.excluded
-        return Manifest(
+        return ExportManifest(
             run=self.source.run,
             through=self.extent.through,
             first_time=log.first_time,
             last_time=log.last_time,
             rows=self.totals.rows,
-            options=Options(
+            options=ExportRequest(
                 formats=self.options.formats,
                 clusters=self.options.clusters or None,
                 license=self.options.license,

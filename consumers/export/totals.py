@@ -3,11 +3,11 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from consumers.export.decided import Decided
+from consumers.export.decided import DecidedGeneration
 
 
 @dataclass
-class Totals:
+class ExportTotals:
     """The counts.
 
     generations   records of `generated` that were decided and neither unreadable nor there twice
@@ -34,7 +34,7 @@ class Totals:
     known_usd: float = 0.0
     without_cost: int = 0
 
-    def add(self, decided: Decided) -> None:
+    def add(self, decided: DecidedGeneration) -> None:
         self.generated += decided.verdict.generated
         self.rejected.update(rejection.reason for rejection in decided.verdict.rejections)
         self.kept.update(row.cluster for row in decided.rows)

@@ -10,7 +10,7 @@ from consumers.folds.run_fold import RunFold
 from schemas.policy import Mode
 
 
-class Calls(msgspec.Struct, frozen=True, kw_only=True):
+class CallCounts(msgspec.Struct, frozen=True, kw_only=True):
     """LLM calls by how they ended, as `streams.core.ledger` counts them.
 
     failed_paid    of the failed: the endpoint says that they took tokens
@@ -27,7 +27,7 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     repeated: int
 
 
-class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens that the endpoint says it counted, for answers and for failed calls; None when none said."""
 
     prompt: int | None
@@ -35,7 +35,7 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     answers_without: int
 
 
-class Cost(msgspec.Struct, frozen=True, kw_only=True):
+class CallCost(msgspec.Struct, frozen=True, kw_only=True):
     """What the calls cost, in USD.
 
     usd            of all of them, but for lost ones; None when it is not known of one
@@ -49,7 +49,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     usd_per_kept: float | None
 
 
-class Halt(msgspec.Struct, frozen=True, kw_only=True):
+class GeneratorHalt(msgspec.Struct, frozen=True, kw_only=True):
     """A generator ended itself because going on would only have spent."""
 
     lane: str
@@ -57,7 +57,7 @@ class Halt(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
+class RunCounts(msgspec.Struct, frozen=True, kw_only=True):
     """One run in numbers.
 
     yield                  kept / decided
@@ -76,8 +76,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     first_event_ms: int | None
     last_event_ms: int | None
     stopped: str | None
-    halts: tuple[Halt, ...]
-    calls: Calls
+    halts: tuple[GeneratorHalt, ...]
+    calls: CallCounts
     generations: int
     generated: int
     undecided: int
@@ -98,12 +98,12 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     generations_with_replacement_seed: int
     after_replacement_share: float | None
     with_replacement_seed_share: float | None
-    cost: Cost
-    tokens: Tokens
+    cost: CallCost
+    tokens: TokenCounts
     dead_letters: dict[str, int]
 
 
-def counts_of(fold: RunFold) -> Counts:
+def counts_of(fold: RunFold) -> RunCounts:
     """The numbers of a fold."""
     verdicts, ledger, policy = fold.verdicts, fold.ledger, fold.configured.policy
     decided = verdicts.decided_offset
@@ -123,17 +123,17 @@ def counts_of(fold: RunFold) -> Counts:
     after = 0 if first is None else sum(generation.seed_commands_offset >= first for generation in generations)
     shown = sum(not initial.issuperset(generation.seed_ids) for generation in generations)
     some_usage = ledger.answered > ledger.without_usage or not ledger.answered or ledger.failed_paid > 0
-    return Counts(
+    return RunCounts(
         run=fold.configured.run,
         mode=policy.mode,
         first_event_ms=fold.first_ms,
         last_event_ms=fold.last_ms,
         stopped=None if fold.stopped is None else fold.stopped[1],
         halts=tuple(
-            Halt(lane=event.lane, at_ms=at_ms, reason=event.reason)
+            GeneratorHalt(lane=event.lane, at_ms=at_ms, reason=event.reason)
             for at_ms, event in sorted(fold.halted.values(), key=lambda halt: halt[0])
         ),
-        calls=Calls(
+        calls=CallCounts(
             started=ledger.started,
             answered=ledger.answered,
             failed=ledger.failed,
@@ -163,13 +163,13 @@ def counts_of(fold: RunFold) -> Counts:
         generations_with_replacement_seed=shown,
         after_replacement_share=after / len(generations) if generations else None,
         with_replacement_seed_share=shown / len(generations) if generations else None,
-        cost=Cost(
+        cost=CallCost(
             usd=ledger.cost_usd,
             known_usd=ledger.known_cost_usd,
             answers_without=ledger.without_cost,
             usd_per_kept=None if ledger.cost_usd is None or not kept else ledger.cost_usd / kept,
         ),
-        tokens=Tokens(
+        tokens=TokenCounts(
             prompt=ledger.prompt_tokens if some_usage else None,
             completion=ledger.completion_tokens if some_usage else None,
             answers_without=ledger.without_usage,

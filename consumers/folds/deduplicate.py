@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from infra.record import Record
 from infra.source import Reading
 from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected, TrainingLogged
-from streams.core.lanes import Lanes
+from streams.core.lanes import LaneNumbers
 
-Progress = Callable[[int], None]
+ReadProgress = Callable[[int], None]
 """Told, now and then, how many more records were read."""
 
 _PROGRESS_EVERY = 500
@@ -24,7 +24,7 @@ def no_progress(_: int) -> None:
 
 
 @dataclass
-class Once:
+class Deduplicator:
     """Which events count. Records of one partition come in offset order.
 
     decided_offset   the last record of `generated` that the filter is done with, -1 for none
@@ -33,7 +33,7 @@ class Once:
 
     decided_offset: int = -1
     unread: set[int] = field(default_factory=set)
-    _lanes: Lanes = field(default_factory=Lanes)
+    _lanes: LaneNumbers = field(default_factory=LaneNumbers)
     _kept: dict[int, tuple[int, int]] = field(default_factory=dict)
     _windows: set[tuple[int, int]] = field(default_factory=set)
 
@@ -62,7 +62,7 @@ class Once:
         return fresh
 
 
-def records(reading: Reading, topic: str, progress: Progress = no_progress) -> Iterator[Record]:
+def records(reading: Reading, topic: str, progress: ReadProgress = no_progress) -> Iterator[Record]:
     """What is left of a topic, one partition after the other."""
     read = 0
     for name, partition in sorted(reading.ends()):

@@ -20,7 +20,7 @@ class ScoreRow(msgspec.Struct, frozen=True, kw_only=True):
     withheld: float
 
 
-class Judged(msgspec.Struct, frozen=True, kw_only=True):
+class JudgementCounts(msgspec.Struct, frozen=True, kw_only=True):
     """One judge's work.
 
     judged       rows it has judged, those without a score among them
@@ -38,12 +38,12 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     scores: tuple[ScoreRow, ...]
 
 
-def judged_of(fold: RunFold) -> tuple[Judged, ...]:
+def judgement_counts(fold: RunFold) -> tuple[JudgementCounts, ...]:
     """A row a judge, in the order in which they first stand on the log."""
     return tuple(_judged(found, fold.verdicts.kept.keys()) for found in fold.judged.values())
 
 
-def _judged(found: Judgements, kept: Collection[str]) -> Judged:
+def _judged(found: Judgements, kept: Collection[str]) -> JudgementCounts:
     counted = Counter(score for score in found.scores.values() if score is not None)
     total, below = len(found.scores), len(found.scores) - counted.total()
     unreadable = below
@@ -51,7 +51,7 @@ def _judged(found: Judgements, kept: Collection[str]) -> Judged:
     for score, number in sorted(counted.items()):
         rows.append(ScoreRow(score=score, rows=number, withheld=below / total))
         below += number
-    return Judged(
+    return JudgementCounts(
         judge=found.judge or "",
         judged=total,
         unreadable=unreadable,

@@ -18,7 +18,7 @@ from bisect import insort
 from collections import Counter
 from dataclasses import dataclass, field
 
-from consumers.folds.verdicts import Verdicts
+from consumers.folds.verdicts import VerdictFold
 from infra.record import Record
 from schemas.events import (
     CallAnswered,
@@ -43,7 +43,7 @@ from streams.core.seeds import SeedPool
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class EffectiveCommand:
     """A `ReplaceSeeds` that took effect, and where it stands on `seed-commands`."""
 
     offset: int
@@ -72,7 +72,7 @@ class RunFold:
     judged: dict[str, Judgements] = field(default_factory=dict)
     windows: list[TrainingLogged] = field(default_factory=list)
     trained: set[str] = field(default_factory=set)
-    commands: list[Command] = field(default_factory=list)
+    commands: list[EffectiveCommand] = field(default_factory=list)
     stopped: tuple[int, str] | None = None
     halted: dict[str, tuple[int, GenerationHalted]] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
@@ -81,13 +81,13 @@ class RunFold:
     first_ms: int | None = None
     last_ms: int | None = None
     pool: SeedPool = field(init=False)
-    verdicts: Verdicts = field(init=False)
+    verdicts: VerdictFold = field(init=False)
     _configured_seen: bool = field(default=False, repr=False)
     _windows: set[tuple[int, int]] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         self.pool = SeedPool.of(self.configured.seeds)
-        self.verdicts = Verdicts(self.configured.policy)
+        self.verdicts = VerdictFold(self.configured.policy)
 
     @property
     def steps(self) -> int:
@@ -142,7 +142,7 @@ class RunFold:
             case ReplaceSeeds():
                 fresh = self.pool.apply(event, record.offset)
                 if fresh:
-                    self.commands.append(Command(record.offset, record.timestamp_ms, event))
+                    self.commands.append(EffectiveCommand(record.offset, record.timestamp_ms, event))
             case _:
                 fresh = self._run_event(event, ce_id, record.timestamp_ms)
         return fresh

@@ -20,7 +20,7 @@ from streams.core.scores import SeedScore, uncounted
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class CountedGeneration:
     """A generation as far as counting needs it; `unparsed` are the reasons of the parts that nothing was read from,
     `seed_commands_offset` is that of the pool it sampled."""
 
@@ -32,7 +32,7 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DecidedTotals:
     """What the filter said when it was done with a generation: of it alone, and of the run up to and with it.
 
     uncounted   of the generated ones, how many do not count in the scores of the seeds
@@ -46,7 +46,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Problem:
+class BookkeepingProblem:
     """An instruction (or a generation, when it concerns all of it) that does not have exactly one verdict."""
 
     id: str
@@ -55,7 +55,7 @@ class Problem:
 
 
 @dataclass
-class Verdicts:
+class VerdictFold:
     """The state of the fold, of a run with this policy.
 
     generations      by offset of `generated`, each once, without those that the filter could not read
@@ -70,18 +70,18 @@ class Verdicts:
     """
 
     policy: Policy
-    generations: dict[int, Generation] = field(default_factory=dict)
-    told: dict[int, Told] = field(default_factory=dict)
+    generations: dict[int, CountedGeneration] = field(default_factory=dict)
+    told: dict[int, DecidedTotals] = field(default_factory=dict)
     kept: dict[str, tuple[int, int]] = field(default_factory=dict)
     rejected: dict[str, tuple[int, str]] = field(default_factory=dict)
     scores: dict[str, SeedScore] = field(default_factory=dict)
     shown: Counter[str] = field(default_factory=Counter)
     decided_offset: int = -1
     generated_end: int = 0
-    _surplus: list[Problem] = field(default_factory=list, repr=False)
+    _surplus: list[BookkeepingProblem] = field(default_factory=list, repr=False)
     reinstated: int = 0
     _offsets: dict[str, int] = field(default_factory=dict, repr=False)
-    _repeats: dict[str, list[tuple[int, Generation]]] = field(default_factory=dict, repr=False)
+    _repeats: dict[str, list[tuple[int, CountedGeneration]]] = field(default_factory=dict, repr=False)
     _unread: set[int] = field(default_factory=set, repr=False)
     _kept_last: dict[int, tuple[int, int]] = field(default_factory=dict, repr=False)
 
@@ -95,7 +95,7 @@ class Verdicts:
         self.generated_end = max(self.generated_end, offset + 1)
         if offset in self._unread:
             return True
-        generation = Generation(
+        generation = CountedGeneration(
             id,
             event.seed_ids,
             len(event.instructions),
@@ -115,7 +115,7 @@ class Verdicts:
             return False
         self._kept_last[partition] = cause
         if event.id in self.kept:
-            self._surplus.append(Problem(event.id, event.generated_offset, "kept twice"))
+            self._surplus.append(BookkeepingProblem(event.id, event.generated_offset, "kept twice"))
         self.kept[event.id] = (event.generated_offset, event.cluster)
         return True
 
@@ -126,11 +126,11 @@ class Verdicts:
             return False
         if offset > self.decided_offset + 1:
             what = f"the filter passed over {offset - self.decided_offset - 1} records before it"
-            self._surplus.append(Problem(event.generation_id, offset, what))
+            self._surplus.append(BookkeepingProblem(event.generation_id, offset, what))
         self.decided_offset = offset
         if not event.generation_id:
             self._could_not_read(offset)
-        self.told[offset] = Told(
+        self.told[offset] = DecidedTotals(
             event.generated,
             event.kept,
             event.generated_total,
@@ -139,7 +139,7 @@ class Verdicts:
         )
         for rejection in event.rejections:
             if rejection.id in self.rejected:
-                self._surplus.append(Problem(rejection.id, offset, "rejected twice"))
+                self._surplus.append(BookkeepingProblem(rejection.id, offset, "rejected twice"))
             self.rejected[rejection.id] = (offset, rejection.reason)
         self._credit(offset)
         return True
@@ -148,7 +148,7 @@ class Verdicts:
         """A record of `generated` that cannot be read: the filter decides that there is nothing to decide."""
         self.generated_end = max(self.generated_end, offset + 1)
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[BookkeepingProblem]:
         """What is wrong with the run's books up to `decided_offset`; nothing when every instruction has one verdict."""
         yield from self._surplus
         expected: set[str] = set()
@@ -160,22 +160,26 @@ class Verdicts:
             generated += generation.instructions
             told = self.told.get(offset)
             if told is None:
-                yield Problem(generation.id, offset, "the filter never told that it is done with it")
+                yield BookkeepingProblem(generation.id, offset, "the filter never told that it is done with it")
             elif (told.generated, told.kept) != (generation.instructions, kept_by_offset[offset]):
                 what = f"the filter counted {told.generated} generated and {told.kept} kept, the log holds "
-                yield Problem(generation.id, offset, f"{what}{generation.instructions} and {kept_by_offset[offset]}")
+                yield BookkeepingProblem(
+                    generation.id, offset, f"{what}{generation.instructions} and {kept_by_offset[offset]}"
+                )
             for place in range(generation.instructions):
                 id = ids.instruction_id(generation.id, place)
                 expected.add(id)
                 if (id in self.kept) == (id in self.rejected):
-                    yield Problem(id, offset, "kept and rejected" if id in self.kept else "neither kept nor rejected")
+                    yield BookkeepingProblem(
+                        id, offset, "kept and rejected" if id in self.kept else "neither kept nor rejected"
+                    )
         for found in (self.kept, self.rejected):
             for id, (offset, _) in found.items():
                 if offset <= self.decided_offset and id not in expected:
-                    yield Problem(id, offset, "decided, but never generated")
+                    yield BookkeepingProblem(id, offset, "decided, but never generated")
         yield from self._totals(generated)
 
-    def _take(self, offset: int, generation: Generation) -> None:
+    def _take(self, offset: int, generation: CountedGeneration) -> None:
         self._offsets[generation.id] = offset
         self.generations[offset] = generation
         self.shown.update(generation.seed_ids)
@@ -194,12 +198,12 @@ class Verdicts:
             self._take(*copies[0])
             self._repeats[generation.id] = copies[1:]
 
-    def _totals(self, generated: int) -> Iterator[Problem]:
+    def _totals(self, generated: int) -> Iterator[BookkeepingProblem]:
         told = self.told.get(self.decided_offset)
         kept = sum(1 for offset, _ in self.kept.values() if offset <= self.decided_offset)
         if told is not None and (told.generated_total, told.kept_total) != (generated, kept):
             what = f"the filter's totals are {told.generated_total} generated and {told.kept_total} kept, the log's "
-            yield Problem("", self.decided_offset, f"{what}{generated} and {kept}")
+            yield BookkeepingProblem("", self.decided_offset, f"{what}{generated} and {kept}")
 
     def _credit(self, offset: int) -> None:
         """Credit a generation's seeds once both the generation and the filter's word on it have been seen."""

@@ -21,14 +21,14 @@ import msgspec
 from consumers.replay import verdicts
 from consumers.replay.classifiers import Classifiers
 from consumers.replay.digests import Digests, generation_content, policy_content
-from consumers.replay.effects import EndOfVerdicts, Rows, Stream, Verdicts, content, row_of
-from consumers.replay.extent import Extent
-from consumers.replay.findings import Findings, State, in_order, place_of
-from consumers.replay.generations import Answers, check_lane, check_read, check_shown
-from consumers.replay.judgements import Judged
-from consumers.replay.repeats import Said
+from consumers.replay.effects import EffectStream, EndOfVerdicts, KeptEffects, RejectedEffects, content, row_of
+from consumers.replay.extent import AuditExtent
+from consumers.replay.findings import AuditState, Findings, in_order, place_of
+from consumers.replay.generations import GenerationAnswers, check_lane, check_read, check_shown
+from consumers.replay.judgements import JudgementAudit
+from consumers.replay.repeats import RepeatCheck
 from consumers.replay.result import Audit
-from consumers.replay.windows import Feedback
+from consumers.replay.windows import FeedbackAudit
 from infra.embeddings import embedder_for
 from infra.record import Record
 from infra.source import Reading
@@ -43,7 +43,7 @@ from schemas.events import (
 from schemas.policy import Policy
 from streams.core import decider
 from streams.core.decider import Decision, FilterState, Verdict
-from streams.core.lanes import Lanes
+from streams.core.lanes import LaneNumbers
 from streams.core.scores import uncounted
 from streams.core.seeds import SeedPool
 
@@ -64,7 +64,7 @@ class Auditor:
         configured: RunConfigured,
         classifiers: tuple[ClassifierFitted, ...],
         reading: Reading,
-        extent: Extent,
+        extent: AuditExtent,
         conducting: bool = True,
     ) -> None:
         self.configured = configured
@@ -76,14 +76,14 @@ class Auditor:
         self._classifiers = Classifiers(configured, classifiers, self.findings, self.digests)
         self._extent = extent
         self._ends = reading.ends()
-        self._streams = [Stream(reading, topic, number, self.findings) for topic, number in sorted(self._ends)]
-        by_topic: dict[str, list[Stream]] = {}
+        self._streams = [EffectStream(reading, topic, number, self.findings) for topic, number in sorted(self._ends)]
+        by_topic: dict[str, list[EffectStream]] = {}
         for stream in self._streams:
             by_topic.setdefault(stream.topic, []).append(stream)
         self._classifiers.read(by_topic["run"][0])
         self._generated = by_topic["generated"][0]
-        self._verdicts = Verdicts(by_topic["rejected"][0], self.findings)
-        self._rows = Rows(by_topic["kept"], self.findings)
+        self._verdicts = RejectedEffects(by_topic["rejected"][0], self.findings)
+        self._rows = KeptEffects(by_topic["kept"], self.findings)
         self._kept: list[list[str]] = [[] for _ in by_topic["kept"]]
         if conducting:
             self._whole = _Whole(configured, by_topic, self._kept, self.findings, self.digests)
@@ -269,9 +269,9 @@ class Auditor:
     def _cannot_read(self, record: Record) -> None:
         self.findings.cannot_read(record, str(record.error or f"{record.topic} takes InstructionsGenerated only."))
 
-    def _now(self) -> State:
+    def _now(self) -> AuditState:
         pool = self.pool
-        return State(
+        return AuditState(
             applied=self.state.applied,
             kept_total=len(self.state.kept),
             generated_total=self.state.generated_total,
@@ -287,7 +287,7 @@ class _Whole:
     def __init__(
         self,
         configured: RunConfigured,
-        by_topic: dict[str, list[Stream]],
+        by_topic: dict[str, list[EffectStream]],
         kept: list[list[str]],
         findings: Findings,
         digests: Digests,
@@ -295,13 +295,13 @@ class _Whole:
         self._policy = configured.policy
         self._findings = findings
         self._digests = digests
-        self._lanes = Lanes()
-        self._answers = Answers(by_topic["calls"][0], findings)
-        self._judged = Judged(by_topic["judged"][0], self._answers, findings, digests)
-        self.feedback = Feedback(
+        self._lanes = LaneNumbers()
+        self._answers = GenerationAnswers(by_topic["calls"][0], findings)
+        self._judged = JudgementAudit(by_topic["judged"][0], self._answers, findings, digests)
+        self.feedback = FeedbackAudit(
             configured, by_topic["training-log"][0], by_topic["seed-commands"][0], self._judged, kept, findings, digests
         )
-        self._said = Said(findings)
+        self._said = RepeatCheck(findings)
         digests.add("run", _encode((policy_content(configured.policy), configured.seeds)))
 
     @property

@@ -6,9 +6,9 @@ from math import isclose
 import msgspec
 
 from consumers.replay.digests import Digests, classifier_content
-from consumers.replay.effects import Stream
+from consumers.replay.effects import EffectStream
 from consumers.replay.findings import Findings
-from consumers.replay.repeats import Said
+from consumers.replay.repeats import RepeatCheck
 from schemas.events import Classifier, ClassifierFitted, Event, RunConfigured
 from streams.core import decider
 from streams.core.decider import FilterState
@@ -29,9 +29,9 @@ class Classifiers:
         self._digests = digests
         self._offsets: dict[int, int] = {}
 
-    def read(self, run: Stream) -> None:
+    def read(self, run: EffectStream) -> None:
         """Read `run` to its end: where each classifier stands, repeats and what cannot be read."""
-        said = Said(self._findings)
+        said = RepeatCheck(self._findings)
         while (record := run.take()) is not None:
             event = record.event
             if event is None:

@@ -1,8 +1,8 @@
 """The effects on the log, in the order of their causes: what stands there for each record of `generated`.
 
-A partition is read in offset order; missing offsets are told. `Verdicts` gives the filter's word on an offset of
-`generated`, `Rows` the kept rows of it, each found by decoding no more than where it belongs: whoever compares the
-bytes of an event with what it should be need not read it. Repeats are checked to say what was said before.
+A partition is read in offset order; missing offsets are told. `RejectedEffects` gives the filter's word on an offset of
+`generated`, `KeptEffects` the kept rows of it, each found by decoding no more than where it belongs: whoever compares
+the bytes of an event with what it should be need not read it. Repeats are checked to say what was said before.
 """
 
 from array import array
@@ -12,7 +12,7 @@ import msgspec
 
 from consumers.replay.digests import digest
 from consumers.replay.findings import Findings, place_of
-from consumers.replay.repeats import stands_again
+from consumers.replay.repeats import report_repeat
 from infra.record import Record
 from infra.source import Reading
 from schemas.errors import MalformedEvent
@@ -23,7 +23,7 @@ _LOOK_AHEAD = 64  # how far an event is looked for behind where it should stand
 _PLACE_BITS = 20  # a row's position in the total order as one number: many of them are remembered
 
 
-class Stream:
+class EffectStream:
     """One partition's records in offset order, with what is missing told."""
 
     def __init__(self, reading: Reading, topic: str, partition: int, findings: Findings) -> None:
@@ -109,13 +109,13 @@ _cause = msgspec.json.Decoder(_Cause)
 _row = msgspec.json.Decoder(InstructionKept)
 
 
-class Verdicts:
+class RejectedEffects:
     """`rejected`, in the order of `generated`.
 
     nothing   whether the last word given is that there was nothing to decide
     """
 
-    def __init__(self, stream: Stream, findings: Findings) -> None:
+    def __init__(self, stream: EffectStream, findings: Findings) -> None:
         self.nothing = False
         self._stream = stream
         self._findings = findings
@@ -178,7 +178,7 @@ class Verdicts:
 
     def _again(self, record: Record, at: int) -> None:
         what = f"The word on offset {at} stands again at {record.offset}, and says something else."
-        stands_again(self._findings, record, digest(content(record)) == self._said[at], at, what)
+        report_repeat(self._findings, record, digest(content(record)) == self._said[at], at, what)
 
     def finish(self) -> None:
         """Read to the end: repeats, and words on what is not on `generated`."""
@@ -209,10 +209,10 @@ class EndOfVerdicts(Exception):
     """The filter has said nothing further."""
 
 
-class Rows:
+class KeptEffects:
     """`kept`, all partitions, in the order of `generated`."""
 
-    def __init__(self, streams: list[Stream], findings: Findings) -> None:
+    def __init__(self, streams: list[EffectStream], findings: Findings) -> None:
         self._streams = streams
         self._findings = findings
         self._heads: list[tuple[_Cause, Record] | None] = [None] * len(streams)
@@ -259,7 +259,7 @@ class Rows:
             f"The row kept of offset {cause.generated_offset}, place {cause.place}, stands again at {record.offset} of "
             f"kept/{record.partition} and says something else."
         )
-        stands_again(self._findings, record, digest(content(record)) == said, cause.generated_offset, what)
+        report_repeat(self._findings, record, digest(content(record)) == said, cause.generated_offset, what)
 
     def pending(self, end: int) -> int:
         """Read to the end: how many rows are of offsets, below `end`, that the filter is not done with."""

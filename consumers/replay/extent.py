@@ -7,7 +7,7 @@ from schemas.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
-class Extent:
+class AuditExtent:
     """What to decide again: generations from one place to another, both included; None for the run's ends.
 
     A place is an offset of `generated` or a timestamp in ms. What lies before is taken as it was recorded.

@@ -45,7 +45,7 @@ Place = tuple[str, int, int]
 """Topic, partition, offset."""
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class AuditState(msgspec.Struct, frozen=True, kw_only=True):
     """The filter's and the pool's state just before a divergence; None where a process does not follow it."""
 
     applied: int
@@ -73,7 +73,7 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     recorded: Any
     decided: Any
-    state: State
+    state: AuditState
 
 
 def in_order(divergence: Divergence) -> tuple[int, bool]:
@@ -109,7 +109,7 @@ class Findings:
     put_aside    where records stand that must be among the dead letters
     """
 
-    state: Callable[[], State]
+    state: Callable[[], AuditState]
     conducting: bool = True
     deciding: bool = False
     divergences: list[Divergence] = field(default_factory=list)

@@ -10,25 +10,25 @@ from bisect import bisect_right
 from collections.abc import Collection
 from itertools import chain, zip_longest
 
-from consumers.replay.effects import Stream, content
+from consumers.replay.effects import EffectStream, content
 from consumers.replay.findings import Findings, place_of
-from consumers.replay.repeats import Said
+from consumers.replay.repeats import RepeatCheck
 from infra.record import Record
 from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, KeptShown
 from schemas.policy import Policy
 from streams.core.kept_so_far import beside, drawn
-from streams.core.lanes import Lanes
-from streams.core.parse.answers import Read, by_step, form_of, read
+from streams.core.lanes import LaneNumbers
+from streams.core.parse.answers import ParsedAnswers, by_step, form_of, read
 from streams.core.seeds import SeedPool, sampled
 
 
-class Answers:
+class GenerationAnswers:
     """`calls`, read as far as the answers of the generations seen need it; holds those of generations to come."""
 
-    def __init__(self, stream: Stream, findings: Findings) -> None:
+    def __init__(self, stream: EffectStream, findings: Findings) -> None:
         self._stream = stream
         self._findings = findings
-        self._said = Said(findings)
+        self._said = RepeatCheck(findings)
         self._waiting: dict[tuple[str, int], CallAnswered] = {}
         self.count = 0
 
@@ -73,7 +73,7 @@ class Answers:
         return event if fresh else None  # type: ignore[return-value]
 
 
-class Pools:
+class PoolHistory:
     """The pool as each record of `seed-commands` left it."""
 
     def __init__(self, pool: SeedPool) -> None:
@@ -96,7 +96,7 @@ def _ids(pool: SeedPool) -> tuple[str, ...]:
     return tuple(seed.task.id for seed in pool.active)
 
 
-def check_lane(findings: Findings, record: Record, event: InstructionsGenerated, lanes: Lanes) -> None:
+def check_lane(findings: Findings, record: Record, event: InstructionsGenerated, lanes: LaneNumbers) -> None:
     """Numbers of a lane follow one another, but for those of records that could not be read."""
     last = lanes.last.get(event.lane, -1)
     if event.number > last + 1 and not findings.unreadable_by_topic["generated"]:
@@ -113,8 +113,8 @@ def check_read(findings: Findings, record: Record, event: InstructionsGenerated)
     if not event.answers:
         return
     answers = by_step(event)
-    said = read(form_of(event), answers) if 0 in answers else Read((), ())
-    recorded = Read(event.instructions, event.unparsed, event.cut)
+    said = read(form_of(event), answers) if 0 in answers else ParsedAnswers((), ())
+    recorded = ParsedAnswers(event.instructions, event.unparsed, event.cut)
     if said == recorded:
         return
     one, other = next(
@@ -133,7 +133,7 @@ def check_shown(
     record: Record,
     event: InstructionsGenerated,
     policy: Policy,
-    pools: Pools,
+    pools: PoolHistory,
     known: int,
     kept: Collection[InstructionKept],
 ) -> None:

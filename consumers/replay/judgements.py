@@ -9,25 +9,25 @@ from collections import deque
 from collections.abc import Mapping
 
 from consumers.replay.digests import Digests, judged_content
-from consumers.replay.effects import Stream, content
+from consumers.replay.effects import EffectStream, content
 from consumers.replay.findings import Findings, Kind, place_of
-from consumers.replay.generations import Answers
-from consumers.replay.repeats import Said
+from consumers.replay.generations import GenerationAnswers
+from consumers.replay.repeats import RepeatCheck
 from infra.record import Record
 from schemas import ids
 from schemas.events import InstructionJudged, InstructionKept
 from streams.core.judging import FirstJudge, score_of
 
 
-class Judged:
+class JudgementAudit:
     """`judged`, checked from its start to its end."""
 
-    def __init__(self, stream: Stream, answers: Answers, findings: Findings, digests: Digests) -> None:
+    def __init__(self, stream: EffectStream, answers: GenerationAnswers, findings: Findings, digests: Digests) -> None:
         self._stream = stream
         self._answers = answers
         self._findings = findings
         self._digests = digests
-        self._said = Said(findings)
+        self._said = RepeatCheck(findings)
         self._ahead: deque[Record] = deque()
         self._first = FirstJudge()
         self.count = 0

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from consumers.replay.auditor import Auditor, Progress
-from consumers.replay.extent import Extent
+from consumers.replay.extent import AuditExtent
 from consumers.replay.findings import Place
 from consumers.replay.result import Audit, with_divergences
 from infra.dead_letters import DeadLetter, parse
@@ -32,7 +32,7 @@ _START = 800.0  # generations that could be decided while a process starts
 
 def audit(
     source: Source,
-    extent: Extent | None = None,
+    extent: AuditExtent | None = None,
     *,
     jobs: int = 1,
     progress: Progress = lambda done, of: None,
@@ -43,14 +43,14 @@ def audit(
     Raises RunError when the log does not begin with how the run was configured, ConfigurationError for an empty range.
     """
     started = time.monotonic()
-    wanted = extent or Extent()
-    starts = _starts(source, jobs) if wanted == Extent() else [0]
+    wanted = extent or AuditExtent()
+    starts = _starts(source, jobs) if wanted == AuditExtent() else [0]
     with ExitStack() as stack:
         parts = [
-            stack.enter_context(_Part(source, Extent(from_offset=first, to_offset=following - 1)))
+            stack.enter_context(_Part(source, AuditExtent(from_offset=first, to_offset=following - 1)))
             for first, following in pairwise(starts)
         ]
-        mine = Extent(from_offset=starts[-1]) if len(starts) > 1 else wanted
+        mine = AuditExtent(from_offset=starts[-1]) if len(starts) > 1 else wanted
         auditor = run(source, mine, True, progress)
         at_end(auditor)
         found = [*(part.result() for part in parts), auditor.audit(0.0)]
@@ -60,7 +60,7 @@ def audit(
     )
 
 
-def run(source: Source, extent: Extent, conducting: bool, progress: Progress = lambda done, of: None) -> Auditor:
+def run(source: Source, extent: AuditExtent, conducting: bool, progress: Progress = lambda done, of: None) -> Auditor:
     """One pass over a run."""
     configured, classifiers = configuration(source)
     with source.open(TOPICS if conducting else _DECIDING_TOPICS) as reading:
@@ -112,7 +112,7 @@ def _reached(start: float, time: float, skip: float, decide: float) -> float:
 class _Part:
     """A part that a process of its own decides again."""
 
-    def __init__(self, source: Source, extent: Extent) -> None:
+    def __init__(self, source: Source, extent: AuditExtent) -> None:
         context = multiprocessing.get_context("spawn")
         self._mine, theirs = context.Pipe(duplex=False)
         self._process = context.Process(target=_decide_part, args=(source, extent, theirs), daemon=True)
@@ -142,7 +142,7 @@ class _Part:
         self._mine.close()
 
 
-def _decide_part(source: Source, extent: Extent, results: Connection) -> None:
+def _decide_part(source: Source, extent: AuditExtent, results: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started this, who ends it
     try:
         results.send(msgspec.json.encode(run(source, extent, False).audit(0.0)))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from consumers.replay.what_if import Outcome, WhatIf
+from consumers.replay.what_if import WhatIf, WhatIfOutcome
 from infra.plotting import matplotlib
 from schemas.errors import ConfigurationError
 
@@ -34,7 +34,7 @@ def write_plot(found: WhatIf, file: Path) -> None:
         raise ConfigurationError(f"The plot could not be written to {file}: {error}.") from error
 
 
-def _sizes(sides: dict[str, Outcome]) -> tuple[list[str], dict[str, list[float]]]:
+def _sizes(sides: dict[str, WhatIfOutcome]) -> tuple[list[str], dict[str, list[float]]]:
     """Shares of the clusters; numbers of clusters mean nothing between two policies, so the largest comes first."""
     most = max(len(side.clusters) for side in sides.values())
     shares = {

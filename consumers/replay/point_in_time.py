@@ -7,7 +7,7 @@ ledger's up to the moment at which the last generation of that state was written
 import msgspec
 
 from consumers.replay.auditor import Auditor, Progress
-from consumers.replay.extent import Extent
+from consumers.replay.extent import AuditExtent
 from consumers.replay.parallel import audit
 from consumers.replay.result import Audit
 from infra.source import Source
@@ -16,7 +16,7 @@ from streams.core.ledger import Ledger
 from streams.core.scores import SeedScore
 
 
-class SeedThen(msgspec.Struct, frozen=True, kw_only=True):
+class SeedAt(msgspec.Struct, frozen=True, kw_only=True):
     """A seed in the pool: the command that put it there (-1 at the start), decided generations that it was shown in,
     SeedGen and SeedKept."""
 
@@ -29,7 +29,7 @@ class SeedThen(msgspec.Struct, frozen=True, kw_only=True):
     score: float | None
 
 
-class Spent(msgspec.Struct, frozen=True, kw_only=True):
+class CallsUntil(msgspec.Struct, frozen=True, kw_only=True):
     """LLM calls until then; `usd` is None when an answer does not say what it cost, `known_usd` of those that do."""
 
     started: int
@@ -41,7 +41,7 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     known_usd: float
 
 
-class StateThen(msgspec.Struct, frozen=True, kw_only=True):
+class RunStateAt(msgspec.Struct, frozen=True, kw_only=True):
     """The state after the decision on `offset` of `generated`, which was written at `timestamp_ms`."""
 
     run: str
@@ -52,8 +52,8 @@ class StateThen(msgspec.Struct, frozen=True, kw_only=True):
     clusters: tuple[int, ...]
     classifier_offset: int
     commands_offset: int
-    seeds: tuple[SeedThen, ...]
-    spent: Spent
+    seeds: tuple[SeedAt, ...]
+    spent: CallsUntil
     audit: Audit
 
 
@@ -63,13 +63,13 @@ def state_at(
     offset: int | None = None,
     timestamp_ms: int | None = None,
     progress: Progress = lambda done, of: None,
-) -> StateThen:
+) -> RunStateAt:
     """The state of a run at an offset of `generated`, or at a time.
 
     Raises RunError when the filter had decided nothing by then.
     """
     then: list[Auditor] = []
-    found = audit(source, Extent(to_offset=offset, to_ms=timestamp_ms), progress=progress, at_end=then.append)
+    found = audit(source, AuditExtent(to_offset=offset, to_ms=timestamp_ms), progress=progress, at_end=then.append)
     (auditor,) = then
     state, pool = auditor.state, auditor.pool
     if state.applied < 0 or pool is None:
@@ -82,7 +82,7 @@ def state_at(
     for row in state.kept.values():
         clusters[row.cluster] += 1
     scores = [(seed, state.scores.get(seed.task.id, SeedScore())) for seed in pool.active]
-    return StateThen(
+    return RunStateAt(
         run=found.run,
         offset=state.applied,
         timestamp_ms=auditor.timestamp_ms,
@@ -92,7 +92,7 @@ def state_at(
         classifier_offset=state.classifier_offset,
         commands_offset=pool.commands_offset,
         seeds=tuple(
-            SeedThen(
+            SeedAt(
                 id=seed.task.id,
                 instruction=seed.task.instruction,
                 since_offset=seed.since_offset,
@@ -108,13 +108,13 @@ def state_at(
     )
 
 
-def _spent(source: Source, timestamp_ms: int) -> Spent:
+def _spent(source: Source, timestamp_ms: int) -> CallsUntil:
     ledger = Ledger()
     with source.open(["calls"]) as reading:
         while (record := reading.next("calls", 0)) is not None and record.timestamp_ms <= timestamp_ms:
             if record.event is not None:
                 ledger.apply(record.event, record.id)
-    return Spent(
+    return CallsUntil(
         started=ledger.started,
         answered=ledger.answered,
         failed=ledger.failed,

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import msgspec
 from rouge_score.rouge_scorer import RougeScorer
 
-from consumers.replay.findings import Divergence, State
-from consumers.replay.result import Audit, Reference, with_divergences
+from consumers.replay.findings import AuditState, Divergence
+from consumers.replay.result import Audit, ReferenceCheck, with_divergences
 from infra.record import Record
 from infra.run import configuration
 from infra.source import Reading, Source
@@ -77,7 +77,7 @@ def with_reference(
         if decided != recorded:
             differences.append(_divergence(one, similarity, nearest, rejected, classifiers))
         progress(number, len(sampled))
-    reference = Reference(
+    reference = ReferenceCheck(
         sampled=len(sampled),
         of=of,
         compared_with=len(earlier) - seeds,
@@ -106,7 +106,7 @@ def _divergence(
         f"{similarity!r}, so it is {'similar' if rejected else 'to be kept'}; recorded is {was}.",
         recorded="kept" if one.similar is None else one.similar,
         decided={"similarity": similarity, "nearest_id": nearest} if rejected else "kept",
-        state=State(
+        state=AuditState(
             applied=offset - 1,
             kept_total=verdict.kept_total - verdict.kept,
             generated_total=verdict.generated_total - verdict.generated,

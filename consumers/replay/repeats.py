@@ -5,7 +5,7 @@ from consumers.replay.findings import Findings, place_of
 from infra.record import Record
 
 
-def stands_again(findings: Findings, record: Record, same: bool, generated_offset: int, what: str) -> None:
+def report_repeat(findings: Findings, record: Record, same: bool, generated_offset: int, what: str) -> None:
     """Tell of an event that stands on the log again: a repeat, or, when it is not the `same`, `what` is wrong."""
     if same:
         findings.repeated(record, record.id)
@@ -13,7 +13,7 @@ def stands_again(findings: Findings, record: Record, same: bool, generated_offse
         findings.diverged("altered", place_of(record), generated_offset, what, id=record.id)
 
 
-class Said:
+class RepeatCheck:
     """Digests of what was said, each under the name of something that is said once."""
 
     def __init__(self, findings: Findings) -> None:
@@ -28,5 +28,5 @@ class Said:
             return True
         what = f"What stands at {record.offset} of {record.topic} was there before, and said something else."
         at = self._findings.state().applied + 1
-        stands_again(self._findings, record, self._digests[key] == said, at, what)
+        report_repeat(self._findings, record, self._digests[key] == said, at, what)
         return False

@@ -8,7 +8,7 @@ import msgspec
 from consumers.replay.findings import SHOWN, Divergence, Place, Repeat, Unreadable, in_order
 
 
-class Reference(msgspec.Struct, frozen=True, kw_only=True):
+class ReferenceCheck(msgspec.Struct, frozen=True, kw_only=True):
     """A sample of the verdicts, decided again by the `rouge_score` package.
 
     sampled, of     verdicts that were checked, and that could have been: kept, or rejected as similar
@@ -59,7 +59,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     digests: dict[str, str]
     records: int
     seconds: float
-    reference: Reference | None = None
+    reference: ReferenceCheck | None = None
 
 
 def with_divergences(audit: Audit, found: Iterable[Divergence], by_kind: Mapping[str, int]) -> Audit:

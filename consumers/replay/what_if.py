@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from consumers.replay.effects import EndOfVerdicts, Rows, Stream, Verdicts
-from consumers.replay.findings import Findings, State
+from consumers.replay.effects import EffectStream, EndOfVerdicts, KeptEffects, RejectedEffects
+from consumers.replay.findings import AuditState, Findings
 from infra.embeddings import embedder_for
 from infra.record import Record
 from infra.run import configuration
@@ -44,7 +44,7 @@ _TOPICS = ("run", "generated", "kept", "rejected", "judged", "training-log", "se
 _POINTS = 200
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class WhatIfOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a policy makes of the answers.
 
     yield                 kept / generated
@@ -84,8 +84,8 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     through_offset: int
     changed: dict[str, tuple[object, object]]
-    real: Outcome
-    what_if: Outcome
+    real: WhatIfOutcome
+    what_if: WhatIfOutcome
     in_both: int
     only_real: int
     only_what_if: int
@@ -117,11 +117,11 @@ class _Tally:
         self.windows += 1
         self.replacements += len(command.replacements)
 
-    def outcome(self, calls: int, usd: float | None) -> Outcome:
+    def outcome(self, calls: int, usd: float | None) -> WhatIfOutcome:
         sizes = tuple(self.clusters[cluster] for cluster in range(self.policy.clusters))
         step = max(1, len(self.curve) // _POINTS)
         per_kept = 1000 / self.kept if self.kept else None
-        return Outcome(
+        return WhatIfOutcome(
             policy=self.policy,
             generations=self.generations,
             generated=self.generated,
@@ -158,10 +158,10 @@ class _Comparison:
         self._policy = policy
         self._end = reading.ends()["generated", 0]
         findings = Findings(_nothing_known, conducting=False)
-        streams = {place: Stream(reading, *place, findings) for place in reading.ends()}
+        streams = {place: EffectStream(reading, *place, findings) for place in reading.ends()}
         self._generated = streams["generated", 0]
-        self._verdicts = Verdicts(streams["rejected", 0], findings)
-        self._rows = Rows([s for (topic, _), s in sorted(streams.items()) if topic == "kept"], findings)
+        self._verdicts = RejectedEffects(streams["rejected", 0], findings)
+        self._rows = KeptEffects([s for (topic, _), s in sorted(streams.items()) if topic == "kept"], findings)
         self._training = streams["training-log", 0]
         self._commands = streams["seed-commands", 0]
         self._judge = FirstJudge()
@@ -267,13 +267,15 @@ class _Comparison:
         return self._windows.get(offset)
 
 
-def _read(judged: Stream, judge: FirstJudge) -> None:
+def _read(judged: EffectStream, judge: FirstJudge) -> None:
     while (record := judged.take()) is not None:
         judge.apply(record.event if isinstance(record.event, InstructionJudged) else None, record.offset)
 
 
-def _nothing_known() -> State:
-    return State(applied=-1, kept_total=0, generated_total=0, classifier_offset=0, commands_offset=None, seeds=None)
+def _nothing_known() -> AuditState:
+    return AuditState(
+        applied=-1, kept_total=0, generated_total=0, classifier_offset=0, commands_offset=None, seeds=None
+    )
 
 
 def _balance(sizes: tuple[int, ...]) -> float | None:

@@ -7,11 +7,11 @@ none left out. A command is decided again from the pool and the scores at the of
 from collections import Counter, defaultdict
 
 from consumers.replay.digests import Digests, command_content, window_content
-from consumers.replay.effects import Stream, content
+from consumers.replay.effects import EffectStream, content
 from consumers.replay.findings import Findings, Kind, differences, place_of
-from consumers.replay.generations import Pools
-from consumers.replay.judgements import Judged
-from consumers.replay.repeats import Said
+from consumers.replay.generations import PoolHistory
+from consumers.replay.judgements import JudgementAudit
+from consumers.replay.repeats import RepeatCheck
 from infra.record import Record
 from schemas.errors import MalformedEvent
 from schemas.events import BatchRow, ReplaceSeeds, RunConfigured, TrainingLogged
@@ -22,21 +22,21 @@ from streams.core.seeds import SeedPool
 _EVERY = 2**63
 
 
-class Feedback:
+class FeedbackAudit:
     """Follows `training-log` and `seed-commands`; `before` brings it up to the next decision of the filter."""
 
     def __init__(
         self,
         configured: RunConfigured,
-        training: Stream,
-        commands: Stream,
-        judged: Judged,
+        training: EffectStream,
+        commands: EffectStream,
+        judged: JudgementAudit,
         kept_by_cluster: list[list[str]],
         findings: Findings,
         digests: Digests,
     ) -> None:
         self.pool = SeedPool.of(configured.seeds)
-        self.pools = Pools(self.pool)
+        self.pools = PoolHistory(self.pool)
         self.windows = 0
         self.commands = 0
         self._policy = configured.policy
@@ -48,8 +48,8 @@ class Feedback:
         self._digests = digests
         self._command: tuple[Record, ReplaceSeeds] | None = None
         self._window: tuple[Record, TrainingLogged] | None = None
-        self._seen = Said(findings)
-        self._answered = Said(findings)
+        self._seen = RepeatCheck(findings)
+        self._answered = RepeatCheck(findings)
         self._as_of: dict[tuple[int, int], tuple[int, int]] = {}
         self._step = 0
         self._trained: dict[int, Counter[int]] = defaultdict(Counter)

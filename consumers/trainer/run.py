@@ -11,23 +11,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from consumers.trainer.data.batches import Ends, RowStream
+from consumers.trainer.data.batches import RowStream, StreamEnds
 from consumers.trainer.data.log_feed import LogFeed
-from consumers.trainer.data.offline import Origin, from_archive, from_file, with_batch_size
-from consumers.trainer.data.score_threshold import Threshold
-from consumers.trainer.data.templates import Encoded, choose_template, encode
-from consumers.trainer.distributed.process_group import World, joined, place
+from consumers.trainer.data.offline import OfflineSource, from_archive, from_file, with_batch_size
+from consumers.trainer.data.score_threshold import ScoreThreshold
+from consumers.trainer.data.templates import EncodedRow, choose_template, encode
+from consumers.trainer.distributed.process_group import ProcessGroup, joined, place
 from consumers.trainer.engine import cpu
 from consumers.trainer.engine.held_out import HeldOut
 from consumers.trainer.engine.lora import adapted
-from consumers.trainer.engine.model import load_tokenizer, load_trainee, trainee_name
+from consumers.trainer.engine.model import load_model_and_tokenizer, load_tokenizer, model_name
 from consumers.trainer.engine.step import Engine, pick_device
 from consumers.trainer.options import Precision, Template, TrainOptions, TrainSummary
 from consumers.trainer.record.metrics import StepLine, TrainingLine
-from consumers.trainer.record.output_capture import talk_to
-from consumers.trainer.record.reporting import Account
-from consumers.trainer.record.session_counts import Counts
-from consumers.trainer.record.window_log import Logged, read_logged
+from consumers.trainer.record.output_capture import capture_output
+from consumers.trainer.record.reporting import Reporting
+from consumers.trainer.record.session_counts import SessionCounts
+from consumers.trainer.record.window_log import LoggedTraining, read_logged
 from consumers.trainer.result import checkpoint
 from consumers.trainer.result.seal import Seal
 from consumers.trainer.session import Session
@@ -79,10 +79,10 @@ def train(
         if rank == 0:
             stack.enter_context(sole_user(output))
         clusters_of_rank(rank, ranks, origin.policy.clusters)  # refuses what does not divide before anything is loaded
-        name = trainee_name(options.model, options.layers, options.lora_rank)
-        logged = Logged({}, None) if writer is None else read_logged(settings, options.run, name)
+        name = model_name(options.model, options.layers, options.lora_rank)
+        logged = LoggedTraining({}, None) if writer is None else read_logged(settings, options.run, name)
         log_file = output / ("deepspeed.log" if rank == 0 else f"deepspeed-{rank}.log")
-        with talk_to(log_file):
+        with capture_output(log_file):
             tokenizer = load_tokenizer(options.model)
             template = choose_template(tokenizer, options.template)
             device = pick_device(options.device)
@@ -99,12 +99,14 @@ def train(
             world,
             origin.policy.clusters,
             origin.policy.batch_size,
-            Ends(options.last_batch, options.borrow_after_s, origin.policy.window_steps * origin.policy.batch_size),
+            StreamEnds(
+                options.last_batch, options.borrow_after_s, origin.policy.window_steps * origin.policy.batch_size
+            ),
             encode=lambda row: encode(row, tokenizer, template, options.max_length),
             say=say,
         )
         stack.callback(stream.close)
-        account = Account(
+        account = Reporting(
             output=output,
             clusters=origin.policy.clusters,
             training=TrainingLine(run=origin.run, model=name),
@@ -120,16 +122,15 @@ def train(
         stack.callback(account.close)
         session = Session(
             options=options, run=origin.run, policy=origin.policy, world=world, output=output, name=name,
-            seal=Seal.of(settings.state_dir, trusts_all=options.trust_checkpoint),
-            template=template, tokenizer=tokenizer, engine=engine, stream=stream,
-            writer=writer if world.is_first else None, logged=logged, counts=Counts(), account=account, stop=stop,
-            say=say, expected_steps=origin.steps(options.epochs),
+            seal=Seal.of(settings.state_dir, trusts_all=options.trust_checkpoint), template=template,
+            tokenizer=tokenizer, engine=engine, stream=stream, writer=writer if world.is_first else None, logged=logged,
+            counts=SessionCounts(), account=account, stop=stop, say=say, expected_steps=origin.steps(options.epochs),
         )  # fmt: skip
         session.begin()
         return session.loop(on_step if on_step is not None and world.is_first else lambda step: None)
 
 
-def _origin(options: TrainOptions, settings: Settings, writer: LogWriter | None, say: Say) -> Origin:
+def _origin(options: TrainOptions, settings: Settings, writer: LogWriter | None, say: Say) -> OfflineSource:
     """Where the rows come from."""
     if options.data is not None:
         return from_file(options.data, options.batch_size, say)
@@ -140,22 +141,24 @@ def _origin(options: TrainOptions, settings: Settings, writer: LogWriter | None,
         settings, options.run, policy.clusters,
         until_end=options.until_end or options.offline,
         dead_letter=lambda record: _dead_letter(record, writer),
-        threshold=None if options.min_score is None else Threshold(options.min_score, options.judge),
+        threshold=None if options.min_score is None else ScoreThreshold(options.min_score, options.judge),
     )  # fmt: skip
-    return Origin(options.run, policy, None, feed)
+    return OfflineSource(options.run, policy, None, feed)
 
 
-def _held_out(options: TrainOptions, tokenizer: Any, template: Template, world: World, say: Say) -> HeldOut | None:
+def _held_out(
+    options: TrainOptions, tokenizer: Any, template: Template, world: ProcessGroup, say: Say
+) -> HeldOut | None:
     if options.eval_file is None:
         return None
 
-    def encoded(row: Instruction) -> Encoded:
+    def encoded(row: Instruction) -> EncodedRow:
         return encode(row, tokenizer, template, options.max_length)
 
     return HeldOut.read(options.eval_file, options.eval_rows, encoded, world, say)
 
 
-def _precision(options: TrainOptions, output: Path, device: str, world: World) -> tuple[Precision, str | None]:
+def _precision(options: TrainOptions, output: Path, device: str, world: ProcessGroup) -> tuple[Precision, str | None]:
     """The precision that is trained in (all ranks), and why it is when the options do not name it."""
     import torch
 
@@ -183,7 +186,7 @@ def _engine(
     tokenizer: Any,
     log_file: Path,
     device: str,
-    world: World,
+    world: ProcessGroup,
     say: Say,
 ) -> Engine:
     import torch
@@ -191,7 +194,7 @@ def _engine(
     torch.manual_seed(options.rng_seed)
     heap = cpu.keep_freed_memory() if device == "cpu" else None
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    trainee = load_trainee(options.model, resolved, options.layers)
+    trainee = load_model_and_tokenizer(options.model, resolved, options.layers)
     share = policy.batch_size // world.size
     engine = Engine(
         trainee if options.lora is None else adapted(trainee, options.lora),

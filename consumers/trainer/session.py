@@ -17,25 +17,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from consumers.trainer.data.batches import RowStream, Share
-from consumers.trainer.distributed.process_group import World
+from consumers.trainer.data.batches import RankBatch, RowStream
+from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.engine.learning_rate import learning_rate, warmup_steps
-from consumers.trainer.engine.nonfinite_guard import Streak
+from consumers.trainer.engine.nonfinite_guard import NonfiniteGuard
 from consumers.trainer.engine.step import Engine
 from consumers.trainer.options import Reason, Template, TrainOptions, TrainSummary
-from consumers.trainer.record.reporting import Account
-from consumers.trainer.record.session_counts import Counts
-from consumers.trainer.record.window_log import Logged, WindowLog
+from consumers.trainer.record.reporting import Reporting
+from consumers.trainer.record.session_counts import SessionCounts
+from consumers.trainer.record.window_log import LoggedTraining, WindowLog
 from consumers.trainer.result import checkpoint
 from consumers.trainer.result.checkpoint import TrainerState
-from consumers.trainer.result.model_card import Trained
+from consumers.trainer.result.model_card import TrainedModel
 from consumers.trainer.result.model_export import write_model
 from consumers.trainer.result.seal import Seal
 from infra.log import LogWriter
 from schemas.errors import TrainerError
 from schemas.events import StepLogged
 from schemas.policy import Policy
-from streams.core.batches import Position
+from streams.core.batches import PartitionPosition
 
 _PLANNED_STEPS = 1000
 
@@ -47,7 +47,7 @@ class Session:
     options: TrainOptions
     run: str
     policy: Policy
-    world: World
+    world: ProcessGroup
     output: Path
     seal: Seal
     name: str
@@ -56,19 +56,19 @@ class Session:
     engine: Engine
     stream: RowStream
     writer: LogWriter | None
-    logged: Logged
-    counts: Counts
-    account: Account
+    logged: LoggedTraining
+    counts: SessionCounts
+    account: Reporting
     stop: Callable[[], bool]
     say: Callable[[str], None]
     expected_steps: int | None
 
     step: int = 0
     epoch: int = 1
-    epoch_ends: dict[int, Position] | None = None
+    epoch_ends: dict[int, PartitionPosition] | None = None
     resumed_from: int | None = None
     saved: TrainerState | None = None
-    streak: Streak = field(init=False)
+    streak: NonfiniteGuard = field(init=False)
     planned: int = field(init=False)
     windows: WindowLog = field(init=False)
 
@@ -76,11 +76,11 @@ class Session:
 
     def begin(self) -> None:
         """Load the last checkpoint, or start at the first row."""
-        positions: dict[int, Position] = {}
+        positions: dict[int, PartitionPosition] = {}
         if self.options.fresh:
             checkpoint.forget(self._checkpoints, self.world)
         self.planned = self.options.planned or self.expected_steps or _PLANNED_STEPS
-        self.streak = Streak(self.options.max_skipped)
+        self.streak = NonfiniteGuard(self.options.max_skipped)
         state = checkpoint.restore(self._checkpoints, self.engine, self._check, self.say, self.world, self.seal)
         if state is not None:
             self.step, self.epoch, self.resumed_from, self.saved = state.step, state.epoch, state.step, state
@@ -160,7 +160,7 @@ class Session:
             return "max_windows"
         return None
 
-    def _next_batch(self) -> Share | Literal["end", "stop"]:
+    def _next_batch(self) -> RankBatch | Literal["end", "stop"]:
         """The batch of the next step, as the log has it if it has it; `end` is that of the epoch."""
         known = self.logged.steps.get(self.step + 1)
         if known is None:
@@ -179,7 +179,7 @@ class Session:
         self.stream.open({}, self.epoch_ends)
         return True
 
-    def _train(self, share: Share) -> StepLogged:
+    def _train(self, share: RankBatch) -> StepLogged:
         options = self.options
         rate = learning_rate(
             self.step + 1, peak=options.learning_rate, schedule=options.schedule,
@@ -258,7 +258,7 @@ class Session:
 
     def _save_model(self) -> Path:
         options, is_folder = self.options, Path(self.options.model).expanduser().is_dir()
-        trained = Trained(
+        trained = TrainedModel(
             run=self.run,
             source=_source(options),
             base=self.name if is_folder else options.model,

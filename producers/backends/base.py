@@ -62,7 +62,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Place:
+class CallPlace:
     """Which call this is: the step-th of a lane's number-th generation, on its attempt-th try (from 1)."""
 
     lane: str
@@ -111,7 +111,7 @@ class CallFailure(BackendError):
         self.perhaps_paid = perhaps_paid and usage is None
 
 
-class Kind(Enum):
+class FailureKind(Enum):
     """What kept an attempt from being answered; asking again is paced by it (`producers.calls.retries`,
     `producers.calls.rate_control`).
 
@@ -127,11 +127,11 @@ class Kind(Enum):
 
     @property
     def busy(self) -> bool:
-        return self in (Kind.RATE_LIMITED, Kind.SERVER_ERROR, Kind.TIME_OUT)
+        return self in (FailureKind.RATE_LIMITED, FailureKind.SERVER_ERROR, FailureKind.TIME_OUT)
 
     @property
     def broken(self) -> bool:
-        return self is not Kind.RATE_LIMITED
+        return self is not FailureKind.RATE_LIMITED
 
 
 class Transient(CallFailure):
@@ -145,7 +145,7 @@ class Transient(CallFailure):
         *,
         status: int | None = None,
         retry_after_s: float | None = None,
-        kind: Kind | None = None,
+        kind: FailureKind | None = None,
         usage: Usage | None = None,
         perhaps_paid: bool = False,
     ) -> None:
@@ -153,16 +153,16 @@ class Transient(CallFailure):
         self.kind = kind or _kind_of(status)
 
 
-def _kind_of(status: int | None) -> Kind:
+def _kind_of(status: int | None) -> FailureKind:
     match status:
         case None:
-            return Kind.UNREACHABLE
+            return FailureKind.UNREACHABLE
         case 402 | 429:
-            return Kind.RATE_LIMITED
+            return FailureKind.RATE_LIMITED
         case 408 | 504 | 524:
-            return Kind.TIME_OUT
+            return FailureKind.TIME_OUT
         case _:
-            return Kind.SERVER_ERROR
+            return FailureKind.SERVER_ERROR
 
 
 Reason = Literal["refused", "flagged", "too_long", "too_large"]
@@ -213,7 +213,7 @@ class Backend(Protocol):
     @property
     def model(self) -> str: ...
 
-    async def complete(self, request: Request, place: Place) -> Answer:
+    async def complete(self, request: Request, place: CallPlace) -> Answer:
         """Make one attempt. Raises CallFailure."""
         ...
 

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from producers.backends.base import Answer, Place, Request
+from producers.backends.base import Answer, CallPlace, Request
 from producers.backends.load_pool import Pool, text_of
 from producers.backends.load_vocabulary import CHATTER, PLACES, QUALITIES, SHORT, THINGS, UNSUITABLE
 from schemas.errors import ConfigurationError
@@ -47,7 +47,7 @@ _LIST_CHAT = re.compile(r"numbered from (\d+) to (\d+)\.\Z")
 
 
 @dataclass(frozen=True)
-class Rates:
+class LoadRates:
     """How often what happens.
 
     written       shares of what was asked for that a list holds: each as often as it stands here, when it is no chatter
@@ -88,12 +88,14 @@ class _Asked:
 class LoadModel:
     """The backend. `pace` is the share of the latency that a call really waits; below 0 is a ConfigurationError."""
 
-    def __init__(self, *, rng_seed: int = 0, pace: float = 0.0, rates: Rates | None = None, pool: Pool | None = None):
+    def __init__(
+        self, *, rng_seed: int = 0, pace: float = 0.0, rates: LoadRates | None = None, pool: Pool | None = None
+    ):
         if pace < 0:
             raise ConfigurationError(f"The load model's pace is {pace}; it must be 0 (no waiting) or more.")
         self._rng_seed = rng_seed
         self._pace = pace
-        self._rates = rates or Rates()
+        self._rates = rates or LoadRates()
         self._pool = pool or Pool()
 
     @property
@@ -104,7 +106,7 @@ class LoadModel:
     def model(self) -> str:
         return MODEL_NAME
 
-    async def complete(self, request: Request, place: Place) -> Answer:
+    async def complete(self, request: Request, place: CallPlace) -> Answer:
         """The answer of this place to this request."""
         text = _text(request)
         draws = self._draws(text, place)
@@ -127,7 +129,7 @@ class LoadModel:
     async def close(self) -> None:
         """Nothing is open."""
 
-    def _draws(self, text: str, place: Place) -> random.Random:
+    def _draws(self, text: str, place: CallPlace) -> random.Random:
         told = json.dumps([self._rng_seed, place.lane, place.number, place.step, text])
         return random.Random(int.from_bytes(hashlib.sha256(told.encode()).digest()))
 

@@ -27,9 +27,9 @@ from infra.settings import Settings
 from producers.backends.base import (
     Answer,
     CallFailure,
+    CallPlace,
     EndpointRefused,
-    Kind,
-    Place,
+    FailureKind,
     Request,
     RequestRefused,
     Transient,
@@ -119,7 +119,7 @@ class OpenAIBackend:
     def model(self) -> str:
         return self._model
 
-    async def complete(self, request: Request, place: Place) -> Answer:
+    async def complete(self, request: Request, place: CallPlace) -> Answer:
         """Send one HTTP request, whatever becomes of it. Raises CallFailure."""
         started = time.monotonic()
         try:
@@ -130,7 +130,7 @@ class OpenAIBackend:
             raise Transient(
                 f"{self._where} did not answer within {self._timeout_s:g} s. If its answers take longer, raise "
                 "SEDI_REQUEST_TIMEOUT_S.",
-                kind=Kind.TIME_OUT,
+                kind=FailureKind.TIME_OUT,
                 perhaps_paid=not isinstance(error.__cause__, _NEVER_SENT),
             ) from error
         except BodyTooLarge:
@@ -146,12 +146,12 @@ class OpenAIBackend:
                 raise Transient(text) from None
             if isinstance(error.__cause__, httpx2.DecodingError):
                 text = f"{self._where} sent a body that cannot be decompressed ({why})."
-                raise Transient(text, kind=Kind.GARBLED, perhaps_paid=True) from None
+                raise Transient(text, kind=FailureKind.GARBLED, perhaps_paid=True) from None
             raise Transient(f"{self._where} broke the connection off ({why}).", perhaps_paid=True) from None
         except (openai.OpenAIError, ValueError, TypeError, RecursionError) as error:
             raise Transient(
                 f"{self._where} sent a body that is no answer ({type(error).__name__}).",
-                kind=Kind.GARBLED,
+                kind=FailureKind.GARBLED,
                 perhaps_paid=True,
             ) from None
         return self._read(body, time.monotonic() - started)
@@ -210,10 +210,10 @@ class OpenAIBackend:
                 reason="flagged",
             )
         if said.text is None:
-            raise Transient(f"{self._where} sent a body that holds no answer.", kind=Kind.GARBLED)
+            raise Transient(f"{self._where} sent a body that holds no answer.", kind=FailureKind.GARBLED)
         if not said.text and reason is not None and reason.lower() == "error":
             raise Transient(
-                f"{self._where} broke the answer off with an error before its first word.", kind=Kind.GARBLED
+                f"{self._where} broke the answer off with an error before its first word.", kind=FailureKind.GARBLED
             )
         model = getattr(body, "model", None)
         return Answer(
@@ -256,9 +256,13 @@ class OpenAIBackend:
                 garbled = told < 300
                 text = f"{text} (a body that holds no answer)" if garbled else text
                 failure = Transient(
-                    f"{text}.", status=told, retry_after_s=wait, usage=usage, kind=Kind.GARBLED if garbled else None
+                    f"{text}.",
+                    status=told,
+                    retry_after_s=wait,
+                    usage=usage,
+                    kind=FailureKind.GARBLED if garbled else None,
                 )
-                failure.perhaps_paid = usage is None and (garbled or failure.kind is Kind.TIME_OUT)
+                failure.perhaps_paid = usage is None and (garbled or failure.kind is FailureKind.TIME_OUT)
                 return failure
 
     def _clean(self, text: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from producers.backends.base import Answer, EndpointRefused, Kind, Place, Request, Transient
+from producers.backends.base import Answer, CallPlace, EndpointRefused, FailureKind, Request, Transient
 from schemas.errors import ConfigurationError
 from schemas.events import Usage
 
@@ -95,12 +95,12 @@ class RecordedBackend:
     def model(self) -> str:
         return self._options.file.name
 
-    async def complete(self, request: Request, place: Place) -> Answer:
+    async def complete(self, request: Request, place: CallPlace) -> Answer:
         """The recorded answer of this place. Raises Transient for an injected fault, EndpointRefused at the end."""
         await asyncio.sleep(self._options.latency_s)
         fault = self._options.faults.drawn(place.request_id, place.attempt)
         if fault == "time_out":
-            raise Transient("Injected fault: no answer in time.", kind=Kind.TIME_OUT)
+            raise Transient("Injected fault: no answer in time.", kind=FailureKind.TIME_OUT)
         if fault == "rate_limited":
             raise Transient("Injected fault: 429, too many requests.", status=429, retry_after_s=0.0)
         if fault == "server_error":
@@ -116,7 +116,7 @@ class RecordedBackend:
     async def close(self) -> None:
         """Nothing is open."""
 
-    def _answer(self, place: Place) -> RecordedAnswer:
+    def _answer(self, place: CallPlace) -> RecordedAnswer:
         line = place.number * self._options.per_generation + place.step
         if line >= len(self._answers) and not self._options.loop:
             raise EndpointRefused(

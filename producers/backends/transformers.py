@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 
 from infra.settings import Settings
-from producers.backends.base import Answer, CallFailure, EndpointRefused, Place, Request
-from producers.backends.local_model.batcher import Batcher, Made
+from producers.backends.base import Answer, CallFailure, CallPlace, EndpointRefused, Request
+from producers.backends.local_model.batcher import BatchedAnswer, Batcher
 from producers.backends.local_model.loading import LocalModel, load_model
 from schemas.errors import ConfigurationError
 from schemas.events import Usage
@@ -43,15 +43,15 @@ class TransformersBackend:
             raise ConfigurationError(_NO_SCHEMA)
         return cls(load_model(settings, say), settings.transformers_batch, say)
 
-    async def complete(self, request: Request, place: Place) -> Answer:
+    async def complete(self, request: Request, place: CallPlace) -> Answer:
         """Generate one answer. Raises CallFailure. When it is cancelled, the batch goes on without it."""
         if request.json_schema is not None:
             raise EndpointRefused(_NO_SCHEMA)
         started = time.monotonic()
         loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[Made | CallFailure] = loop.create_future()
+        outcome: asyncio.Future[BatchedAnswer | CallFailure] = loop.create_future()
 
-        def settle(made: Made | CallFailure) -> None:
+        def settle(made: BatchedAnswer | CallFailure) -> None:
             if not outcome.done():
                 outcome.set_result(made)
 
@@ -81,7 +81,9 @@ class TransformersBackend:
 
 
 def _told(
-    loop: asyncio.AbstractEventLoop, settle: Callable[[Made | CallFailure], None], made: Made | CallFailure
+    loop: asyncio.AbstractEventLoop,
+    settle: Callable[[BatchedAnswer | CallFailure], None],
+    made: BatchedAnswer | CallFailure,
 ) -> None:
     """Settle in the loop; one that has been closed has nobody who waits."""
     if not loop.is_closed():

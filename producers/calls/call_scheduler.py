@@ -16,22 +16,22 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import TypeVar
 
-from producers.calls.cost import Asked, Worst, larger
-from producers.calls.ledger_events import Cause, LedgerEvents
-from producers.calls.rate_control import Pace, Ticket
-from producers.generate.progress import Progress
+from producers.calls.cost import PlannedCall, WorstCase, larger
+from producers.calls.ledger_events import CallCause, LedgerEvents
+from producers.calls.rate_control import RateControl, Ticket
+from producers.generate.progress import LaneProgress
 from schemas.errors import RunError
 from schemas.events import CallAnswered
 
 T = TypeVar("T")
 
 
-class Halted(Exception):
+class CallsHalted(Exception):
     """No further call is made: a limit is reached, or the generator is stopping. Not an error."""
 
 
 @dataclass(frozen=True)
-class Begun:
+class BegunCall:
     """An attempt that is on the log and is to be made now."""
 
     attempt: int
@@ -47,13 +47,13 @@ class _Waiting:
     number: int
     step: int
     at: int
-    cause: Cause = field(compare=False)
+    cause: CallCause = field(compare=False)
     request_id: str = field(compare=False)
-    worst: Worst = field(compare=False)
-    turn: "asyncio.Future[Begun | CallAnswered]" = field(compare=False)
+    worst: WorstCase = field(compare=False)
+    turn: "asyncio.Future[BegunCall | CallAnswered]" = field(compare=False)
 
 
-class Turns:
+class CallScheduler:
     """Gives turns to the requests of one lane.
 
     A request is `begun` by a turn. It is `failed` while it is to be attempted again, and `settled` when it is not asked
@@ -64,10 +64,10 @@ class Turns:
         self,
         *,
         events: LedgerEvents,
-        refresh: Callable[[], Progress],
-        may_call: Callable[[Progress, Asked], str | None],
-        pace: Pace,
-        known: Progress,
+        refresh: Callable[[], LaneProgress],
+        may_call: Callable[[LaneProgress, PlannedCall], str | None],
+        pace: RateControl,
+        known: LaneProgress,
         clock: Callable[[], float],
     ) -> None:
         self._events = events
@@ -82,10 +82,10 @@ class Turns:
         self._waiting: list[_Waiting] = []
         self._order = count()
         self._pump: asyncio.Task[None] | None = None
-        self._under_way: dict[str, Worst] = {}  # requests that were begun, until they are answered or given up
+        self._under_way: dict[str, WorstCase] = {}  # requests that were begun, until they are answered or given up
         self._failed: set[str] = set()  # of these, those that are to be attempted again
         self._active = 0  # of these, those that come back by themselves, and do not wait for their turn
-        self._largest = Worst(0, 0.0)
+        self._largest = WorstCase(0, 0.0)
         self.stopped = asyncio.Event()
         self.halted: str | None = None
         self.started = 0
@@ -101,23 +101,23 @@ class Turns:
         """Something has happened: look again who may begin."""
         self._stirred.set()
 
-    async def progress(self) -> Progress:
+    async def progress(self) -> LaneProgress:
         """What is on the log now."""
         async with self._reading:
             return await asyncio.to_thread(self._refresh)
 
-    async def look(self, at: Callable[[Progress], T]) -> T:
+    async def look(self, at: Callable[[LaneProgress], T]) -> T:
         """Something of what was last read, while no other thread is reading."""
         async with self._reading:
             return at(self._known)
 
-    async def of(self, cause: Cause, step: int, request_id: str, worst: Worst) -> Begun | CallAnswered:
+    async def of(self, cause: CallCause, step: int, request_id: str, worst: WorstCase) -> BegunCall | CallAnswered:
         """Wait until an attempt may be made and is on the log; or the answer that is there already.
 
         Raises Halted when no call may be made any more.
         """
         self._largest = larger(self._largest, worst)
-        turn: asyncio.Future[Begun | CallAnswered] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[BegunCall | CallAnswered] = asyncio.get_running_loop().create_future()
         first = request_id not in self._attempts
         heappush(self._waiting, _Waiting(first, cause.number, step, next(self._order), cause, request_id, worst, turn))
         self.stir()
@@ -151,7 +151,7 @@ class Turns:
                 self._stirred.clear()
                 if self.halted is not None:
                     await self.look(self._give_answers)
-                    self._refuse(Halted(self.halted))
+                    self._refuse(CallsHalted(self.halted))
                     return
                 admitted, wait_s = self._admitted()
                 if not admitted or not await self._begin(admitted):
@@ -167,7 +167,7 @@ class Turns:
         except TimeoutError:
             pass
 
-    def _give_answers(self, progress: Progress) -> None:
+    def _give_answers(self, progress: LaneProgress) -> None:
         """Give those that are on the ledger: what is paid for needs no call."""
         for waiting in self._waiting:
             answered = progress.answers.get(waiting.request_id)
@@ -199,7 +199,7 @@ class Turns:
 
     async def _begin(self, admitted: list[tuple[_Waiting, Ticket]]) -> bool:
         """Take a turn: put their next attempts on the log, if they may be made. False when all must wait for others."""
-        begun: list[tuple[_Waiting, Begun]] = []
+        begun: list[tuple[_Waiting, BegunCall]] = []
         later: list[_Waiting] = []
         async with self._reading:
             try:
@@ -210,7 +210,7 @@ class Turns:
                         if waiting not in later and not waiting.turn.done():
                             later.append(waiting)
                         continue
-                    begun.append((waiting, Begun(progress.next_attempt(waiting.request_id), ticket)))
+                    begun.append((waiting, BegunCall(progress.next_attempt(waiting.request_id), ticket)))
                 await asyncio.gather(*(self._announce(waiting, begin) for waiting, begin in begun))
             except Exception as error:  # noqa: BLE001 - those whose turn it is are told
                 for waiting, ticket in admitted:
@@ -223,7 +223,9 @@ class Turns:
             heappush(self._waiting, waiting)
         return bool(begun) or not later
 
-    def _may_begin(self, progress: Progress, waiting: _Waiting, together: list[Worst], later: list[_Waiting]) -> bool:
+    def _may_begin(
+        self, progress: LaneProgress, waiting: _Waiting, together: list[WorstCase], later: list[_Waiting]
+    ) -> bool:
         """Whether an attempt may be made now. If not, its turn is answered, or it is put with those that come later."""
         if waiting.turn.done():
             return False
@@ -239,7 +241,7 @@ class Turns:
             return False
         aside = {waiting.request_id} if waiting.first else {waiting.request_id, *self._failed}
         others = [worst for id, worst in self._under_way.items() if id not in aside]
-        asked = Asked(waiting.worst, not waiting.first, others, together, self._largest)
+        asked = PlannedCall(waiting.worst, not waiting.first, others, together, self._largest)
         reason = None if self.halted is not None else self._may_call(progress, asked)
         if reason is not None and (together or self._active or (waiting.first and self._failed)):
             # What is under way may take less than its worst case, and what is kept for one that failed is to be used.
@@ -248,11 +250,11 @@ class Turns:
         if reason is not None:
             self.halt(reason)
         if self.halted is not None:
-            waiting.turn.set_exception(Halted(self.halted))
+            waiting.turn.set_exception(CallsHalted(self.halted))
             return False
         return True
 
-    async def _announce(self, waiting: _Waiting, begun: Begun) -> None:
+    async def _announce(self, waiting: _Waiting, begun: BegunCall) -> None:
         """Put an attempt on the log, and let it be made."""
         request_id = waiting.request_id
         await self._events.started(waiting.cause, waiting.step, request_id, begun.attempt)
@@ -266,7 +268,7 @@ class Turns:
             self._active += 1
             waiting.turn.set_result(begun)
 
-    def _check_alone(self, progress: Progress, cause: Cause, request_id: str) -> None:
+    def _check_alone(self, progress: LaneProgress, cause: CallCause, request_id: str) -> None:
         mine = self._attempts.get(request_id, 0)
         if cause.number < progress.next_number or progress.next_attempt(request_id) != mine + 1:
             raise RunError(

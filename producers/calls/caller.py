@@ -14,18 +14,18 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from infra.log import LogWriter, NotWritable
-from producers.backends.base import Answer, Backend, CallFailure, Place, Request, too_large
-from producers.calls.call_scheduler import Halted, Turns
-from producers.calls.confirming_writer import Confirming
-from producers.calls.cost import Asked, Prices, worst_case
-from producers.calls.ledger_events import Cause, LedgerEvents
-from producers.calls.rate_control import Pace, Ticket
+from producers.backends.base import Answer, Backend, CallFailure, CallPlace, Request, too_large
+from producers.calls.call_scheduler import CallScheduler, CallsHalted
+from producers.calls.confirming_writer import ConfirmingWriter
+from producers.calls.cost import PlannedCall, Prices, worst_case
+from producers.calls.ledger_events import CallCause, LedgerEvents
+from producers.calls.rate_control import RateControl, Ticket
 from producers.calls.retries import Retries
-from producers.generate.progress import Progress
+from producers.generate.progress import LaneProgress
 from schemas import ids
 from schemas.events import CallAnswered, Event
 
-__all__ = ["Caller", "Cause", "Halted"]
+__all__ = ["CallCause", "Caller", "CallsHalted"]
 
 T = TypeVar("T")
 
@@ -38,18 +38,18 @@ class Caller:
         *,
         backend: Backend,
         writer: LogWriter,
-        refresh: Callable[[], Progress],
-        may_call: Callable[[Progress, Asked], str | None],
+        refresh: Callable[[], LaneProgress],
+        may_call: Callable[[LaneProgress, PlannedCall], str | None],
         prices: Prices,
         retries: Retries,
-        pace: Pace,
-        known: Progress,
+        pace: RateControl,
+        known: LaneProgress,
         max_answer_bytes: int = 1024 * 1024,
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._backend = backend
-        self._log = Confirming(writer)
+        self._log = ConfirmingWriter(writer)
         self._prices = prices
         self._retries = retries
         self._pace = pace
@@ -58,7 +58,7 @@ class Caller:
         self._clock = clock
         self._answers = 0
         self._events = LedgerEvents(backend, prices, self.write)
-        self._turns = Turns(
+        self._turns = CallScheduler(
             events=self._events, refresh=refresh, may_call=may_call, pace=pace, known=known, clock=clock
         )
 
@@ -76,11 +76,11 @@ class Caller:
         """Make no further call. The first reason counts."""
         self._turns.halt(reason)
 
-    async def progress(self) -> Progress:
+    async def progress(self) -> LaneProgress:
         """What is on the log now."""
         return await self._turns.progress()
 
-    async def look(self, at: Callable[[Progress], T]) -> T:
+    async def look(self, at: Callable[[LaneProgress], T]) -> T:
         """Something of what was last read, while no other thread is reading."""
         return await self._turns.look(at)
 
@@ -92,7 +92,7 @@ class Caller:
         except TimeoutError:
             pass
 
-    async def ask(self, cause: Cause, step: int, request: Request) -> CallAnswered:
+    async def ask(self, cause: CallCause, step: int, request: Request) -> CallAnswered:
         """The answer to the step-th request of a generation, paid for once.
 
         Raises Halted when no call may be made, the last CallFailure when the request fails for good.
@@ -105,7 +105,7 @@ class Caller:
                 begun = await turns.of(cause, step, request_id, worst)
                 if isinstance(begun, CallAnswered):
                     return begun
-                place = Place(cause.lane, cause.number, step, begun.attempt, request_id)
+                place = CallPlace(cause.lane, cause.number, step, begun.attempt, request_id)
                 try:
                     outcome = await self._make(place, request, begun.ticket)
                     if isinstance(outcome, Answer):
@@ -138,7 +138,7 @@ class Caller:
         """Write an event; returns when the cluster has it. Cancelled, it is written none the less."""
         await self._log.write(event, key=key, id=id, causation_id=causation_id)
 
-    async def _make(self, place: Place, request: Request, ticket: Ticket) -> Answer | CallFailure:
+    async def _make(self, place: CallPlace, request: Request, ticket: Ticket) -> Answer | CallFailure:
         """Make the attempt; the next may begin when it has ended, before its outcome is on the log."""
         outcome: Answer | CallFailure | None = None
         try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Breaker:
+class CircuitBreaker:
     """The state. `now` is in seconds of any clock that does not go back.
 
     failed_probes   in a row, since it opened

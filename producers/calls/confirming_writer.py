@@ -8,7 +8,7 @@ from schemas.errors import BrokerError
 from schemas.events import Event
 
 
-class Confirming:
+class ConfirmingWriter:
     """Writes of one event loop. An event is handed to the client in `write`, in the order of the calls."""
 
     def __init__(self, writer: LogWriter) -> None:

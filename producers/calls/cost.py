@@ -34,7 +34,7 @@ class Prices:
 
 
 @dataclass(frozen=True)
-class Worst:
+class WorstCase:
     """What a call may take: None is not known, because its answer has no limit or its tokens no price."""
 
     tokens: int | None
@@ -42,7 +42,7 @@ class Worst:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PlannedCall:
     """A call that is to be made, with what else is.
 
     call        its worst case
@@ -53,24 +53,24 @@ class Asked:
     largest     the worst that this process has seen; for calls of which it knows nothing else
     """
 
-    call: Worst
+    call: WorstCase
     again: bool
-    under_way: Sequence[Worst]
-    together: Sequence[Worst]
-    largest: Worst
+    under_way: Sequence[WorstCase]
+    together: Sequence[WorstCase]
+    largest: WorstCase
 
 
-def worst_case(request: Request, prices: Prices) -> Worst:
+def worst_case(request: Request, prices: Prices) -> WorstCase:
     """What a request may take."""
     text = request.prompt if request.prompt is not None else "".join(message.content for message in request.messages)
     prompt = math.ceil(len(text.encode()) / _BYTES_A_TOKEN) + _TOKENS_A_MESSAGE * max(1, len(request.messages))
     most = request.sampling.max_tokens
     if most is None:
-        return Worst(None, None)
-    return Worst(prompt + most, prices.cost(Usage(prompt_tokens=prompt, completion_tokens=most)))
+        return WorstCase(None, None)
+    return WorstCase(prompt + most, prices.cost(Usage(prompt_tokens=prompt, completion_tokens=most)))
 
 
-def larger(first: Worst, second: Worst) -> Worst:
+def larger(first: WorstCase, second: WorstCase) -> WorstCase:
     """The larger of two in each respect; unknown is larger than all."""
     tokens = None if first.tokens is None or second.tokens is None else max(first.tokens, second.tokens)
-    return Worst(tokens, None if first.usd is None or second.usd is None else max(first.usd, second.usd))
+    return WorstCase(tokens, None if first.usd is None or second.usd is None else max(first.usd, second.usd))

@@ -7,9 +7,9 @@ completion tokens, where every answer says them, else in answers.
 
 From the first level the number doubles as long as the work a second grows by `PAYS`; where it nearly doubled, it grows
 fourfold. Where it does not grow, the level before is enough, and it is tried whether half of that is too: so a server
-that serves one at a time is left with a short queue. If the first level does not plainly more than its first call alone, it
-shrinks at once. Then the level stays; now and then the next one is tried again, since the load that others put on
-a server changes.
+that serves one at a time is left with a short queue. If the first level does not do plainly more than its first call
+alone, it shrinks at once. Then the level stays; now and then the next one is tried again, since the load that others
+put on a server changes.
 
 Pure: the times of all calls are given. That an endpoint is too busy (429, 5xx, time-outs) is handled by
 `producers.calls.concurrency`, which takes the level as the most there may be; here it only ends the growing.
@@ -27,7 +27,7 @@ _PLAIN, _DOUBLED = 1.5, 1.7  # times the work a second
 
 
 @dataclass(frozen=True)
-class Start:
+class CallStart:
     """When a call was begun: in which level's time, as which since then, and the call seconds of all until then."""
 
     at: float
@@ -71,19 +71,19 @@ class Explorer:
         if self.known:
             self._direction, self.settled = 0, self.level
 
-    def begun(self, now: float) -> Start:
+    def begun(self, now: float) -> CallStart:
         """A call begins; hand its start back when it ends."""
         self._pass(now)
         self._under_way += 1
         self._begun += 1
-        return Start(now, self._epoch, self._begun, self._call_seconds)
+        return CallStart(now, self._epoch, self._begun, self._call_seconds)
 
     def ended(self, now: float | None = None) -> None:
         """A call ended without an answer; without a time: it was not made after all."""
         self._pass(self._now if now is None else now)
         self._under_way -= 1
 
-    def answered(self, start: Start, now: float, tokens: int | None) -> None:
+    def answered(self, start: CallStart, now: float, tokens: int | None) -> None:
         """A call ended with an answer of so many tokens; None when the answer does not say."""
         self.ended(now)
         seconds = now - start.at

@@ -14,7 +14,7 @@ from infra.masking import shown_url
 from infra.settings import Settings
 from producers.backends.choice import in_flight_of
 from producers.calls.explorer import Explorer
-from producers.calls.rate_control import Pace, PaceOptions
+from producers.calls.rate_control import RateControl, RateOptions
 
 MOST = 64
 _FILE = "pace.json"
@@ -25,19 +25,21 @@ def explores(settings: Settings, in_flight: int | None) -> bool:
     return in_flight is None and settings.backend == "openai"
 
 
-def pace_for(settings: Settings, options: PaceOptions, in_flight: int | None, say: Callable[[str], None]) -> Pace:
+def rate_control_for(
+    settings: Settings, options: RateOptions, in_flight: int | None, say: Callable[[str], None]
+) -> RateControl:
     """The pace of a lane: up to `in_flight` calls at once, or, without a number, what suits the backend or is found."""
     if not explores(settings, in_flight):
-        return Pace(options, in_flight or in_flight_of(settings), say)
+        return RateControl(options, in_flight or in_flight_of(settings), say)
     found = _read(settings).get(_key(settings))
     known = found is not None and options.start is None
     explorer = Explorer(MOST, options.start or found or Explorer.level, say, known=known)
     if known:
         say(f"Beginning with {found} calls in flight, as was found before")
-    return Pace(options, MOST, say, explorer)
+    return RateControl(options, MOST, say, explorer)
 
 
-def keep_pace(settings: Settings, pace: Pace) -> None:
+def keep_found(settings: Settings, pace: RateControl) -> None:
     """Keep what was found, for the next start; nothing when nothing was."""
     level = None if pace.explorer is None else pace.explorer.settled
     if level is None:

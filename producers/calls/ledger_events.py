@@ -4,14 +4,14 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
-from producers.backends.base import Answer, Backend, CallFailure, Place
+from producers.backends.base import Answer, Backend, CallFailure, CallPlace
 from producers.calls.cost import Prices
 from schemas import ids
 from schemas.events import CallAnswered, CallFailed, CallStarted, Event, KeptShown
 
 
 @dataclass(frozen=True)
-class Cause:
+class CallCause:
     """The generation that calls are made for, and the event that settled which seeds it shows."""
 
     lane: str
@@ -35,7 +35,7 @@ class LedgerEvents:
     prices: Prices
     write: Write
 
-    async def started(self, cause: Cause, step: int, request_id: str, attempt: int) -> None:
+    async def started(self, cause: CallCause, step: int, request_id: str, attempt: int) -> None:
         """An attempt is about to be made."""
         event = CallStarted(
             request_id=request_id,
@@ -51,7 +51,7 @@ class LedgerEvents:
         id = ids.child(request_id, f"started/{attempt}")
         await self.write(event, key=request_id, id=id, causation_id=cause.causation_id)
 
-    async def answered(self, place: Place, answer: Answer) -> CallAnswered:
+    async def answered(self, place: CallPlace, answer: Answer) -> CallAnswered:
         """An attempt was answered."""
         event = CallAnswered(
             request_id=place.request_id,
@@ -67,7 +67,7 @@ class LedgerEvents:
         await self._outcome(place, event, "answered")
         return event
 
-    async def failed(self, place: Place, failure: CallFailure, again: bool) -> str:
+    async def failed(self, place: CallPlace, failure: CallFailure, again: bool) -> str:
         """An attempt failed, and is made `again` or not. Returns the event's id."""
         event = CallFailed(
             request_id=place.request_id,
@@ -81,7 +81,7 @@ class LedgerEvents:
         )
         return await self._outcome(place, event, "failed")
 
-    async def _outcome(self, place: Place, event: Event, name: str) -> str:
+    async def _outcome(self, place: CallPlace, event: Event, name: str) -> str:
         started = ids.child(place.request_id, f"started/{place.attempt}")
         id = ids.child(place.request_id, f"{name}/{place.attempt}")
         await self.write(event, key=place.request_id, id=id, causation_id=started)

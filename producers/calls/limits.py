@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from producers.calls.cost import Asked
-from producers.generate.progress import Progress
+from producers.calls.cost import PlannedCall
+from producers.generate.progress import LaneProgress
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy
 from streams.core.judging import LANE as JUDGES
@@ -77,7 +77,7 @@ class Limits:
             return self
         return replace(self, max_ahead=windows * window_rows(policy))
 
-    def reached(self, progress: Progress) -> str | None:
+    def reached(self, progress: LaneProgress) -> str | None:
         """The limit that no further call may be made under, as a sentence, or None."""
         ledger = progress.ledger
         for flag, limit, used, what in (
@@ -100,7 +100,7 @@ class Limits:
             )
         return None
 
-    def may_call(self, progress: Progress, asked: Asked) -> str | None:
+    def may_call(self, progress: LaneProgress, asked: PlannedCall) -> str | None:
         """Why this call may not be made now, as a sentence, or None. It may later, if a call that is under way ends."""
         reached = self.reached(progress)
         if reached is not None:
@@ -117,7 +117,9 @@ class Limits:
                 return f"the next call could exceed {flag} {limit}: {used:g} are used, {before:g} may be under way"
         return None
 
-    def _held(self, progress: Progress, asked: Asked) -> Iterator[tuple[str, float, float, float, float, float]]:
+    def _held(
+        self, progress: LaneProgress, asked: PlannedCall
+    ) -> Iterator[tuple[str, float, float, float, float, float]]:
         """Each limit with what is used, may be under way, goes together with this call, and this call's worst case."""
         ledger = progress.ledger
         kept = 0 if asked.again else ledger.retrying  # whatever was begun is to be finished, here and elsewhere
@@ -138,7 +140,7 @@ class Limits:
                 _sum(worst.usd for worst in asked.together), _sum([asked.call.usd]),
             )  # fmt: skip
 
-    def complete(self, progress: Progress, begun: int, candidates: int = 0) -> str | None:
+    def complete(self, progress: LaneProgress, begun: int, candidates: int = 0) -> str | None:
         """Why no further generation may begin once the lane has begun the numbers below `begun`, or None.
 
         candidates   that a generation is asked for
@@ -161,7 +163,7 @@ class Limits:
                 )
         return None
 
-    def enough(self, progress: Progress, begun: int, candidates: int) -> bool:
+    def enough(self, progress: LaneProgress, begun: int, candidates: int) -> bool:
         """Whether `max_kept` is to be expected of what is begun, so that the next generation waits for verdicts.
 
         A generation that is begun or undecided is taken to keep as many as those of the window did on average, or all
@@ -187,7 +189,7 @@ class Limits:
         """The same without these."""
         return replace(self, max_calls=None, max_tokens=None, max_usd=None)
 
-    def wait(self, progress: Progress, ahead: int | None, candidates: int) -> Behind | None:
+    def wait(self, progress: LaneProgress, ahead: int | None, candidates: int) -> Behind | None:
         """Who is behind, so that no further generation may begin yet, or None.
 
         ahead        kept rows that training has not reached; None: not known, and not limited
@@ -206,7 +208,7 @@ class Limits:
         expected = progress.filter_lag * (candidates if average is None else average)
         return "filter" if progress.filter_lag and ahead + expected > self.max_ahead else None
 
-    def waiting(self, behind: Behind, progress: Progress, ahead: int | None, silent_s: float) -> str | None:
+    def waiting(self, behind: Behind, progress: LaneProgress, ahead: int | None, silent_s: float) -> str | None:
         """Why a generator has waited for a while, for people; None where there is nothing to be done about it.
 
         silent_s   seconds since a training window came, or since the generator began to look

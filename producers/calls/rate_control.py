@@ -8,17 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from producers.backends.base import Answer, CallFailure, Transient
-from producers.calls.circuit_breaker import Breaker
+from producers.calls.circuit_breaker import CircuitBreaker
 from producers.calls.concurrency import Concurrency
-from producers.calls.explorer import Explorer, Start
-from producers.calls.token_bucket import Bucket
+from producers.calls.explorer import CallStart, Explorer
+from producers.calls.token_bucket import TokenBucket
 from schemas.events import Usage
 
 _SAID_S = 2.0
 
 
 @dataclass(frozen=True)
-class PaceOptions:
+class RateOptions:
     """How fast a lane asks.
 
     start, least, step                        of the calls under way (`producers.calls.concurrency`)
@@ -45,15 +45,15 @@ class Ticket:
 
     tokens: int
     probe: bool
-    start: Start | None = None
+    start: CallStart | None = None
 
 
-class Pace:
+class RateControl:
     """The state of one lane's calls; at most `most` are under way."""
 
     def __init__(
         self,
-        options: PaceOptions,
+        options: RateOptions,
         most: int,
         say: Callable[[str], None] = lambda _: None,
         explorer: Explorer | None = None,
@@ -64,10 +64,10 @@ class Pace:
         self.concurrency = Concurrency(most, start, options.least, options.step)
         if explorer is not None:
             self.concurrency.allow(explorer.level)
-        self.breaker = Breaker(options.breaker_failures, options.breaker_first_s, options.breaker_longest_s, say)
+        self.breaker = CircuitBreaker(options.breaker_failures, options.breaker_first_s, options.breaker_longest_s, say)
         self.under_way = 0
-        self._calls = None if options.rpm is None else Bucket(options.rpm)
-        self._tokens = None if options.tpm is None else Bucket(options.tpm)
+        self._calls = None if options.rpm is None else TokenBucket(options.rpm)
+        self._tokens = None if options.tpm is None else TokenBucket(options.tpm)
         self._not_before = 0.0
         self._say = say
 

@@ -7,15 +7,15 @@ at fault: others were answered meanwhile, or each of its answers was paid for an
 import random
 from dataclasses import dataclass
 
-from producers.backends.base import CallFailure, EndpointRefused, Kind, RequestRefused, Transient
-from producers.calls.circuit_breaker import Breaker
+from producers.backends.base import CallFailure, EndpointRefused, FailureKind, RequestRefused, Transient
+from producers.calls.circuit_breaker import CircuitBreaker
 
 _TIMES = {
-    Kind.RATE_LIMITED: 2.0,  # there are too many of us: come back later than one who met a fault
-    Kind.SERVER_ERROR: 1.0,
-    Kind.TIME_OUT: 1.0,
-    Kind.UNREACHABLE: 1.0,
-    Kind.GARBLED: 0.25,  # this answer was spoiled; nothing says that the next will be
+    FailureKind.RATE_LIMITED: 2.0,  # there are too many of us: come back later than one who met a fault
+    FailureKind.SERVER_ERROR: 1.0,
+    FailureKind.TIME_OUT: 1.0,
+    FailureKind.UNREACHABLE: 1.0,
+    FailureKind.GARBLED: 0.25,  # this answer was spoiled; nothing says that the next will be
 }
 
 
@@ -42,7 +42,7 @@ class Retries:
         longest = min(self.first_pause_s * times * 2.0 ** min(failures - 1, 30), self.longest_pause_s)
         return max(rng.uniform(0.0, longest), failure.retry_after_s or 0.0)
 
-    def again(self, failure: CallFailure, failures: int, breaker: Breaker, *, others: bool) -> bool:
+    def again(self, failure: CallFailure, failures: int, breaker: CircuitBreaker, *, others: bool) -> bool:
         """Whether another attempt is made; `others`: requests that were answered since this one was first asked."""
         if not failure.retryable:
             return False
@@ -55,10 +55,10 @@ class Retries:
         """What is raised for a failure that is not attempted again: it says why not; `others` as in `again`."""
         if not isinstance(failure, Transient):
             return failure
-        if (self.forever or others) and (self.forever or failure.kind is not Kind.RATE_LIMITED):
+        if (self.forever or others) and (self.forever or failure.kind is not FailureKind.RATE_LIMITED):
             text = f"{failure} This was attempt {failures}, and other requests were answered meanwhile."
             return RequestRefused(text, status=failure.status)
-        if failure.kind is Kind.GARBLED and failure.usage is not None:
+        if failure.kind is FailureKind.GARBLED and failure.usage is not None:
             text = f"{failure} This was attempt {failures}; each was paid for, and nothing could be read from any."
             return RequestRefused(text, status=failure.status)
         if (failure.retry_after_s or 0.0) > self.longest_asked_s:

@@ -10,7 +10,7 @@ from schemas.errors import ConfigurationError
 
 
 @dataclass
-class Bucket:
+class TokenBucket:
     """The state: `level` at the time `at` (seconds of any clock that does not go back)."""
 
     per_minute: float

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable
 
 from producers.calls.limits import Behind, Limits
-from producers.generate.progress import Progress
+from producers.generate.progress import LaneProgress
 
 FIRST_S = 10.0  # of waiting without a break, after which it is said
 EVERY_S = 60.0  # between two sentences of one wait
 
 
-class Holding:
+class Backpressure:
     """Counts the seconds by what they were waited for, and says why it waits.
 
     waited_s   seconds so far, by whom was waited for
@@ -26,7 +26,7 @@ class Holding:
         self._windows = -1
         self._news_at = 0.0  # when a training window was last seen to come
 
-    def look(self, behind: Behind | None, limits: Limits, progress: Progress, ahead: int | None) -> None:
+    def look(self, behind: Behind | None, limits: Limits, progress: LaneProgress, ahead: int | None) -> None:
         """Take note of whom the generator waits for from now on; None: it goes on."""
         now = self._clock()
         if self._behind is not None:

@@ -27,17 +27,17 @@ from producers.backends.choice import opened_backend
 from producers.backends.recorded import RecordedOptions
 from producers.calls.caller import Caller
 from producers.calls.cost import Prices
-from producers.calls.found_concurrency import keep_pace, pace_for
+from producers.calls.found_concurrency import keep_found, rate_control_for
 from producers.calls.limits import MOST_IN_FLIGHT, Limits
-from producers.calls.rate_control import PaceOptions
+from producers.calls.rate_control import RateOptions
 from producers.calls.retries import Retries
-from producers.generate.backpressure import Holding
+from producers.generate.backpressure import Backpressure
 from producers.generate.kept_reader import opened_kept
 from producers.generate.lane import Lane, OnGeneration
 from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import Stalled, StallGuard
-from producers.generate.style_factory import Asking, style_of
-from producers.generate.trainer_backlog import UntrainedReader
+from producers.generate.style_factory import StyleInUse, style_of
+from producers.generate.trainer_backlog import TrainerBacklogReader
 from schemas.errors import ConfigurationError
 
 
@@ -54,11 +54,11 @@ class GenerateOptions:
 
     run: str
     lane: str = "main"
-    asking: Asking = field(default_factory=Asking)
+    asking: StyleInUse = field(default_factory=StyleInUse)
     recorded: RecordedOptions | None = None
     limits: Limits = field(default_factory=Limits)
     retries: Retries = field(default_factory=Retries)
-    pace: PaceOptions = field(default_factory=PaceOptions)
+    pace: RateOptions = field(default_factory=RateOptions)
     guard: StallGuard = field(default_factory=StallGuard)
     concurrency: int | None = 1
     in_flight: int | None = None
@@ -122,14 +122,14 @@ def generate(
     limits = _limits(options.limits, settings).closing_the_loop(configured.policy, options.ahead_windows)
     limits.check(configured.policy, priced=prices.known)
     style = style_of(options.asking, settings)
-    pace = pace_for(settings, options.pace, options.in_flight, progress)
+    pace = rate_control_for(settings, options.pace, options.in_flight, progress)
 
     def concurrency() -> int:
         return options.concurrency or 2 * pace.concurrency.limit
 
     reader = ProgressReader(settings, configured, options.lane, yield_window=options.guard.window, say=progress)
-    untrained = UntrainedReader(settings, options.run, options.lane)
-    holding = Holding(progress)
+    untrained = TrainerBacklogReader(settings, options.run, options.lane)
+    holding = Backpressure(progress)
     try:
         with (
             opened_backend(settings, options.recorded, pace.most, progress) as backend,
@@ -152,7 +152,7 @@ def generate(
                 on_generation, kept, untrained, holding,
             )  # fmt: skip
             asyncio.run(lane.run())
-        keep_pace(settings, pace)
+        keep_found(settings, pace)
         known = reader.refresh()
         reader.keep()
         return GenerateSummary(

@@ -13,7 +13,7 @@ from infra.record import Record
 from infra.settings import Settings
 from producers.generate.styles import Style
 from schemas.events import CallStarted, InstructionsGenerated, InstructionsRejected, KeptShown, RunConfigured
-from streams.core.kept_so_far import KeptSoFar, Shown
+from streams.core.kept_so_far import KeptSoFar, ShownRows
 
 TOPICS = ("generated", "rejected", "calls")
 
@@ -43,14 +43,14 @@ class KeptChoice:
             case _:
                 pass
 
-    def shown(self, number: int) -> Shown:
+    def shown(self, number: int) -> ShownRows:
         """What the number-th generation is shown: what it was shown when it was begun, else drawn from all kept now."""
         if number in self._begun:
             told = self._begun[number]
-            return Shown() if told is None else self._drawn(number, told.as_of)
+            return ShownRows() if told is None else self._drawn(number, told.as_of)
         return self._drawn(number, None)
 
-    def _drawn(self, number: int, as_of: int | None) -> Shown:
+    def _drawn(self, number: int, as_of: int | None) -> ShownRows:
         policy = self._policy
         return self._kept.shown(policy.seeds_per_request, policy.rng_seed, self._lane, number, as_of)
 
@@ -63,7 +63,7 @@ class KeptReader:
         self._reader = LogReader(settings, configured.run, TOPICS, f"generator-{lane}-shown")
         self._lock = threading.Lock()
 
-    def shown(self, number: int) -> Shown:
+    def shown(self, number: int) -> ShownRows:
         """What the number-th generation of the lane is shown, as of all that is on the log now."""
         with self._lock:
             for record in self._reader.read_to_end():

@@ -14,21 +14,21 @@ import msgspec
 
 from infra.connection import MAX_RECORD_BYTES
 from producers.backends.base import Backend, RequestRefused
-from producers.calls.caller import Caller, Cause, Halted
+from producers.calls.caller import CallCause, Caller, CallsHalted
 from producers.calls.limits import Behind, Limits
 from producers.calls.refusals import Refusals
 from producers.calls.stop_signals import StopSignals
-from producers.generate.backpressure import Holding
+from producers.generate.backpressure import Backpressure
 from producers.generate.kept_reader import KeptReader
-from producers.generate.progress import Progress
+from producers.generate.progress import LaneProgress
 from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import Stalled, StallGuard
-from producers.generate.styles import Generated, Style
-from producers.generate.trainer_backlog import UntrainedReader
+from producers.generate.styles import Style, StyleResult
+from producers.generate.trainer_backlog import TrainerBacklogReader
 from schemas import ids
 from schemas.errors import ConfigurationError
 from schemas.events import GenerationHalted, InstructionsGenerated, Unparsed
-from streams.core.kept_so_far import Shown, beside
+from streams.core.kept_so_far import ShownRows, beside
 from streams.core.ledger import WINDOW
 from streams.core.parse.answers import READING
 
@@ -64,8 +64,8 @@ class Lane:
     backend: Backend
     on_generation: OnGeneration | None
     kept: KeptReader | None
-    untrained: UntrainedReader | None = None
-    holding: Holding = field(default_factory=lambda: Holding(lambda _: None))
+    untrained: TrainerBacklogReader | None = None
+    holding: Backpressure = field(default_factory=lambda: Backpressure(lambda _: None))
     whole: dict[int, InstructionsGenerated] = field(default_factory=dict)
     causes: dict[int, str] = field(default_factory=dict)
     written: int = 0
@@ -169,7 +169,7 @@ class Lane:
         )
         return at_most if at_most <= most else await asyncio.to_thread(self.untrained.count, trained, trained_to)
 
-    async def _stalled(self, progress: Progress) -> bool:
+    async def _stalled(self, progress: LaneProgress) -> bool:
         """Whether the guard holds the lane; then that is on the log, as an effect of the verdict that tipped it."""
         found = self.guard.stalled(progress.rolling)
         if found is None:
@@ -196,7 +196,7 @@ class Lane:
         try:
             await self._make(number)
             await self._write_whole()
-        except Halted:
+        except CallsHalted:
             pass
         except Exception as error:  # noqa: BLE001 - raised by run, when the calls under way have ended
             self.error = self.error or error
@@ -206,9 +206,9 @@ class Lane:
         lane = self.name
         generation_id = ids.generation_id(lane, number)
         seeds, offset, causation_id = await self.caller.look(lambda progress: progress.seeds_of(number))
-        shown = Shown() if self.kept is None else await asyncio.to_thread(self.kept.shown, number)
+        shown = ShownRows() if self.kept is None else await asyncio.to_thread(self.kept.shown, number)
         seeds = beside(seeds, len(shown.kept))
-        cause = Cause(lane, number, generation_id, causation_id, shown.told)
+        cause = CallCause(lane, number, generation_id, causation_id, shown.told)
         caused_by: str | None = None
         try:
             made = await self.style.generate(
@@ -220,7 +220,7 @@ class Lane:
             if self.refusals.too_many(refusal):
                 raise
             why = Unparsed(reason=refusal.reason, text=str(refusal))
-            made, caused_by = Generated((), (), (why,)), refusal.event_id
+            made, caused_by = StyleResult((), (), (why,)), refusal.event_id
         costs = [answer.cost_usd for answer in made.answers]
         if made.answers:
             last = made.answers[-1]
@@ -268,7 +268,7 @@ class Lane:
         id = ids.generation_id(event.lane, event.number)
         await self.caller.write(event, key=id, id=id, causation_id=self.causes.pop(event.number))
 
-    def _check_style(self, progress: Progress) -> None:
+    def _check_style(self, progress: LaneProgress) -> None:
         style = self.style.name
         if progress.unfinished() and progress.style not in (None, style):
             raise ConfigurationError(

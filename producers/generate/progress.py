@@ -1,7 +1,7 @@
 """What one generator lane has to know of its run, kept up to date from the log.
 
-`Progress` is a fold over five topics of a run. Nothing in it lives anywhere else, so a generator that was killed and
-starts again knows what the dead one knew: which number comes next, which calls of the unfinished generations were
+`LaneProgress` is a fold over five topics of a run. Nothing in it lives anywhere else, so a generator that was killed
+and starts again knows what the dead one knew: which number comes next, which calls of the unfinished generations were
 already answered (and are not paid again), and which seeds these were shown.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from infra.record import Record
-from producers.generate.yield_window import Rolling
+from producers.generate.yield_window import YieldWindow
 from schemas import ids
 from schemas.events import (
     CallAnswered,
@@ -23,7 +23,7 @@ from schemas.events import (
     TrainingLogged,
 )
 from schemas.seeds import SeedTask
-from streams.core.lanes import Lanes
+from streams.core.lanes import LaneNumbers
 from streams.core.ledger import Ledger
 from streams.core.seeds import SeedPool
 
@@ -32,11 +32,11 @@ TOPICS = ("generated", "calls", "seed-commands", "rejected", "training-log")
 YIELD_WINDOW = 200
 
 
-class State(msgspec.Struct, kw_only=True):
-    """The fold of all topics but `seed-commands`, as plain data: `Progress.state` makes it, `Progress.of` takes it."""
+class ProgressState(msgspec.Struct, kw_only=True):
+    """The fold of all topics but `seed-commands`, as plain data, made by `LaneProgress.state` and taken by `.of`."""
 
     ledger: Ledger
-    rolling: Rolling
+    rolling: YieldWindow
     next_number: int
     style: str | None
     generations: int
@@ -56,7 +56,7 @@ class State(msgspec.Struct, kw_only=True):
 
 
 @dataclass
-class Progress:
+class LaneProgress:
     """The state of the fold.
 
     ledger              of the whole run
@@ -89,21 +89,21 @@ class Progress:
     trained_to: dict[int, int] = field(default_factory=dict)
     answers: dict[str, CallAnswered] = field(default_factory=dict)
     pool: SeedPool = field(init=False)
-    rolling: Rolling = field(init=False)
+    rolling: YieldWindow = field(init=False)
     _commands: list[tuple[int, str, ReplaceSeeds]] = field(default_factory=list)
     _windows: set[tuple[int, int]] = field(default_factory=set)
-    _lanes: Lanes = field(default_factory=Lanes)
+    _lanes: LaneNumbers = field(default_factory=LaneNumbers)
     _numbers: dict[str, int] = field(default_factory=dict)
     _attempts: dict[str, int] = field(default_factory=dict)
     _causes: dict[int, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.pool = SeedPool.of(self.configured.seeds)
-        self.rolling = Rolling(self.yield_window)
+        self.rolling = YieldWindow(self.yield_window)
 
-    def state(self) -> State:
+    def state(self) -> ProgressState:
         """What is known, but for the seeds. It shares what changes with this one: encode it before the next `apply`."""
-        return State(
+        return ProgressState(
             ledger=self.ledger, rolling=self.rolling, next_number=self.next_number, style=self.style,
             generations=self.generations, candidates=self.candidates, generated_end=self.generated_end,
             decided_offset=self.decided_offset, kept_total=self.kept_total, trained=self.trained,
@@ -113,14 +113,14 @@ class Progress:
         )  # fmt: skip
 
     @classmethod
-    def of(cls, lane: str, configured: RunConfigured, state: State) -> "Progress":
+    def of(cls, lane: str, configured: RunConfigured, state: ProgressState) -> "LaneProgress":
         """Go on from a state, which is taken over. `seed-commands` must be applied from its start."""
         made = cls(
             lane, configured, state.rolling.window, ledger=state.ledger, next_number=state.next_number,
             style=state.style, generations=state.generations, candidates=state.candidates,
             generated_end=state.generated_end, decided_offset=state.decided_offset, kept_total=state.kept_total,
             trained=state.trained, trained_to=state.trained_to, answers=state.answers, _windows=set(state.windows),
-            _lanes=Lanes(state.taken, state.missing), _numbers=state.numbers, _attempts=state.attempts,
+            _lanes=LaneNumbers(state.taken, state.missing), _numbers=state.numbers, _attempts=state.attempts,
             _causes=state.causes,
         )  # fmt: skip
         made.rolling = state.rolling

@@ -1,4 +1,5 @@
-"""Keeps a `Progress` up to date from the log, and starts soon: it goes on from a snapshot of the fold if there is one.
+"""Keeps a `LaneProgress` up to date from the log, and starts soon: it goes on from a snapshot of the fold if there is
+one.
 
 A first start reads the run's whole log. After that the fold is kept in a file (`producers.generate.snapshots`) when the
 generator ends, and every so many records, together with the offsets that it covers; the next start reads from there
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from infra.log import LogReader
 from infra.record import Record
 from infra.settings import Settings
-from producers.generate.progress import TOPICS, YIELD_WINDOW, Progress
+from producers.generate.progress import TOPICS, YIELD_WINDOW, LaneProgress
 from producers.generate.snapshots import Covered, SnapshotFile, covered_by
 from schemas.events import RunConfigured
 
@@ -20,7 +21,7 @@ _EVERY = 20_000  # records between two snapshots
 
 
 class ProgressReader:
-    """Keeps a `Progress` up to date; one thread at a time. Topics may come in any order among themselves.
+    """Keeps a `LaneProgress` up to date; one thread at a time. Topics may come in any order among themselves.
 
     from_start   records that were read before the first `refresh` returned: few after a snapshot
     """
@@ -44,14 +45,14 @@ class ProgressReader:
         self._starting = True
         self._reader = LogReader(settings, self._run, TOPICS, f"generator-{lane}")
         try:
-            self.progress = self._resumed() or self._from_start(Progress(lane, configured, yield_window))
+            self.progress = self._resumed() or self._from_start(LaneProgress(lane, configured, yield_window))
             self.refresh()
         except BaseException:
             self.close()
             raise
         self._starting = False
 
-    def refresh(self) -> Progress:
+    def refresh(self) -> LaneProgress:
         """Apply everything that is on the log now."""
         for record in self._reader.read_to_end():
             self._take(self.progress, record)
@@ -73,7 +74,7 @@ class ProgressReader:
     def close(self) -> None:
         self._reader.close()
 
-    def _resumed(self) -> Progress | None:
+    def _resumed(self) -> LaneProgress | None:
         """The progress of a snapshot that fits the log."""
         found = self._file.read()
         if found is None or not all(self._fits(topic, covered) for topic, covered in found.covered.items()):
@@ -81,7 +82,7 @@ class ProgressReader:
         self._covered = dict(found.covered)
         for topic, covered in found.covered.items():
             self._reader.seek(topic, 0, covered.offset + 1)
-        return Progress.of(self._file.lane, self._file.configured, found.state)
+        return LaneProgress.of(self._file.lane, self._file.configured, found.state)
 
     def _fits(self, topic: str, covered: Covered) -> bool:
         """Whether the last record that was covered is on the log, as it was."""
@@ -91,7 +92,7 @@ class ProgressReader:
             found = reader.read_range(topic, 0, covered.offset, covered.offset + 1, 1)
         return [covered_by(record) for record in found] == [covered]
 
-    def _from_start(self, progress: Progress) -> Progress:
+    def _from_start(self, progress: LaneProgress) -> LaneProgress:
         """Read `generated` first: then the calls of finished generations need not be remembered."""
         with LogReader(self._settings, self._run, ["generated"], f"generator-{progress.lane}-first") as reader:
             for record in reader.read_to_end():
@@ -99,7 +100,7 @@ class ProgressReader:
             self._reader.seek("generated", 0, reader.position("generated", 0))
         return progress
 
-    def _take(self, progress: Progress, record: Record) -> None:
+    def _take(self, progress: LaneProgress, record: Record) -> None:
         progress.apply(record)
         self._since += 1
         self.from_start += self._starting

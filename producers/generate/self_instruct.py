@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from producers.backends.base import CallFailure, Request
-from producers.generate.styles import Ask, Generated, Parameters, raise_unless_partial
+from producers.generate.styles import Ask, Parameters, StyleResult, raise_unless_partial
 from schemas.events import CallAnswered
 from schemas.seeds import SeedTask
-from streams.core.kept_so_far import Kept
-from streams.core.parse.answers import Form, Parser, items_of, read, says_yes
+from streams.core.kept_so_far import KeptText
+from streams.core.parse.answers import AnswerForm, Parser, items_of, read, says_yes
 from streams.core.steps import steps_of
 
 
@@ -31,7 +31,7 @@ class _Task:
 
 
 @dataclass(frozen=True)
-class SelfInstruct:
+class SelfInstructStyle:
     """One list call, then two calls for each of its instructions, at most `most` of them.
 
     An instruction whose answers failed for good, or of whose answer no instance could be read, has an empty output. An
@@ -55,9 +55,9 @@ class SelfInstruct:
     def parameters(self) -> Parameters:
         return self.told
 
-    async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[Kept] = ()) -> Generated:
+    async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[KeptText] = ()) -> StyleResult:
         shown = [seed.instruction for seed in seeds] + [one.instruction for one in kept]
-        form = Form(self.name, self.parser, shown=len(shown), most=self.most)
+        form = AnswerForm(self.name, self.parser, shown=len(shown), most=self.most)
         listed = await ask(0, self.build_bootstrap(shown))
         items, _ = items_of(form, listed)
         # All of them end before anything is raised: each answer is paid for and goes on the ledger.
@@ -71,7 +71,7 @@ class SelfInstruct:
         answers = {0: listed}
         for task in tasks:
             answers |= task.answers
-        return Generated(tuple(answers.values()), *read(form, answers))
+        return StyleResult(tuple(answers.values()), *read(form, answers))
 
     async def _task(self, place: int, item: str, ask: Ask) -> _Task:
         answers: dict[int, CallAnswered] = {}

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from infra.record import Record
-from producers.generate.progress import State
+from producers.generate.progress import ProgressState
 from schemas.events import RunConfigured
 
 _FORMAT = 3
@@ -32,7 +32,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     made_for: str
     covered: dict[str, Covered]
-    state: State
+    state: ProgressState
 
 
 class _Sealed(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ class SnapshotFile:
             return None
         return found if found.made_for == self._made_for else None
 
-    def write(self, state: State, covered: Mapping[str, Covered]) -> None:
+    def write(self, state: ProgressState, covered: Mapping[str, Covered]) -> None:
         """Put a snapshot in the place of the one before, at once. Raises OSError."""
         snapshot = Snapshot(made_for=self._made_for, covered=dict(covered), state=state)
         raw = msgspec.json.encode(snapshot)

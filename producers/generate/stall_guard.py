@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from producers.generate.progress import YIELD_WINDOW
-from producers.generate.yield_window import Rolling
+from producers.generate.yield_window import YieldWindow
 from schemas.errors import ConfigurationError
 
 
@@ -37,7 +37,7 @@ class StallGuard:
                 f"over {self.window} generations. A yield is from 0 to 1, tokens more than 0, generations 1 or more."
             )
 
-    def stalled(self, rolling: Rolling) -> Stalled | None:
+    def stalled(self, rolling: YieldWindow) -> Stalled | None:
         """The rule that the last whole window breaks, or None."""
         share = rolling.share_kept()
         if self.min_yield is not None and share is not None and share < self.min_yield:

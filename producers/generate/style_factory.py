@@ -7,8 +7,8 @@ from typing import Literal
 from infra.settings import Settings
 from producers.backends.base import Request, Sampling
 from producers.backends.choice import asks_builtin
-from producers.generate.self_instruct import SelfInstruct
-from producers.generate.styles import Alpaca, Parameters, Style, TwoStep, sampling_parameters
+from producers.generate.self_instruct import SelfInstructStyle
+from producers.generate.styles import AlpacaStyle, Parameters, Style, TwoStepStyle, sampling_parameters
 from producers.prompts import alpaca, self_instruct, two_step
 from producers.prompts.sampling import overlaid
 from schemas.errors import ConfigurationError
@@ -24,7 +24,7 @@ def default_style(settings: Settings) -> StyleName:
 
 
 @dataclass(frozen=True)
-class Asking:
+class StyleInUse:
     """What is asked for, and how.
 
     parser            of the `alpaca` style, and of the list in `self-instruct`
@@ -50,7 +50,7 @@ class Asking:
             raise ConfigurationError(f"At most {self.most} instructions of a list are taken; take 1 or more.")
 
 
-def style_of(asking: Asking, settings: Settings) -> Style:
+def style_of(asking: StyleInUse, settings: Settings) -> Style:
     """The style, bound to its prompts. Raises ConfigurationError for a form that the style does not have."""
     match asking.style:
         case "alpaca":
@@ -61,7 +61,7 @@ def style_of(asking: Asking, settings: Settings) -> Style:
             return _self_instruct(asking, settings)
 
 
-def _alpaca(asking: Asking, settings: Settings) -> Style:
+def _alpaca(asking: StyleInUse, settings: Settings) -> Style:
     def build(seeds: Sequence[SeedTask]) -> Request:
         return alpaca.request(
             seeds,
@@ -78,7 +78,7 @@ def _alpaca(asking: Asking, settings: Settings) -> Style:
         "safety": asking.safety,
         **sampling_parameters(overlaid(alpaca.SAMPLING, asking.sampling)),
     }
-    return Alpaca(
+    return AlpacaStyle(
         build=build,
         parser=asking.parser,
         structured=settings.api == "structured",
@@ -87,7 +87,7 @@ def _alpaca(asking: Asking, settings: Settings) -> Style:
     )
 
 
-def _two_step(asking: Asking, settings: Settings) -> Style:
+def _two_step(asking: StyleInUse, settings: Settings) -> Style:
     list_form, answer_form = _forms(settings)
     wanted = two_step.ASKED if asking.asked is None else asking.asked
     most = wanted if asking.most is None else asking.most
@@ -107,10 +107,10 @@ def _two_step(asking: Asking, settings: Settings) -> Style:
         **sampling_parameters(overlaid(two_step.LIST_SAMPLING, asking.sampling), "list_"),
         **sampling_parameters(overlaid(two_step.ANSWER_SAMPLING, asking.answer_sampling), "answer_"),
     }
-    return TwoStep(build_list=build_list, build_answer=build_answer, most=most, told=told)
+    return TwoStepStyle(build_list=build_list, build_answer=build_answer, most=most, told=told)
 
 
-def _self_instruct(asking: Asking, settings: Settings) -> Style:
+def _self_instruct(asking: StyleInUse, settings: Settings) -> Style:
     form: self_instruct.Form = "completion" if asks_builtin(settings) else _plain(asking.style, settings)
     wanted = self_instruct.ASKED if asking.asked is None else asking.asked
     most = wanted if asking.most is None else asking.most
@@ -137,7 +137,7 @@ def _self_instruct(asking: Asking, settings: Settings) -> Style:
         **sampling_parameters(self_instruct.CLASSIFICATION_SAMPLING, "classification_"),
         **sampling_parameters(overlaid(self_instruct.INSTANCE_SAMPLING, asking.answer_sampling), "instance_"),
     }
-    return SelfInstruct(
+    return SelfInstructStyle(
         build_bootstrap=build_bootstrap,
         build_classification=build_classification,
         build_instance=build_instance,

@@ -1,8 +1,9 @@
 """The ways a generation is made: what is asked, in how many calls, and how the answers are read.
 
-`Alpaca` asks once and reads whole tasks from the answer. `TwoStep` asks for a list of instructions (step 0), then for
-an answer to each (step 1 and on, all at once); it is what a small model can do. `producers.generate.self_instruct` has
-a third. What is asked is built by `producers.prompts`; what is read, by `streams.core.parse.answers`.
+`AlpacaStyle` asks once and reads whole tasks from the answer. `TwoStepStyle` asks for a list of instructions (step 0),
+then for an answer to each (step 1 and on, all at once); it is what a small model can do.
+`producers.generate.self_instruct` has a third. What is asked is built by `producers.prompts`; what is read, by
+`streams.core.parse.answers`.
 """
 
 import asyncio
@@ -14,15 +15,15 @@ from producers.backends.base import CallFailure, EndpointRefused, Request, Sampl
 from producers.prompts.alpaca import TOTAL
 from schemas.events import CallAnswered, Instruction, Unparsed
 from schemas.seeds import SeedTask
-from streams.core.kept_so_far import Kept
-from streams.core.parse.answers import Form, Parser, items_of, read
+from streams.core.kept_so_far import KeptText
+from streams.core.parse.answers import AnswerForm, Parser, items_of, read
 
 Ask = Callable[[int, Request], Awaitable[CallAnswered]]
 Parameters = dict[str, str | int | float | bool | None]
 
 
 @dataclass(frozen=True)
-class Generated:
+class StyleResult:
     """What came of a generation: every answer in the order asked, and what was read from them."""
 
     answers: tuple[CallAnswered, ...]
@@ -51,13 +52,13 @@ class Style(Protocol):
 
     def parameters(self) -> Parameters: ...
 
-    async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[Kept] = ()) -> Generated:
+    async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[KeptText] = ()) -> StyleResult:
         """Make a generation. Raises what `ask` raises: Halted, or the CallFailure that it cannot do without."""
         ...
 
 
 @dataclass(frozen=True)
-class Alpaca:
+class AlpacaStyle:
     """One call. `structured` when the request asks for JSON; `total` tasks are in the list, with the seeds."""
 
     build: Callable[[Sequence[SeedTask]], Request]
@@ -75,14 +76,14 @@ class Alpaca:
     def parameters(self) -> Parameters:
         return self.told
 
-    async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[Kept] = ()) -> Generated:
-        form = Form(self.name, self.parser, shown=len(seeds), structured=self.structured)
+    async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[KeptText] = ()) -> StyleResult:
+        form = AnswerForm(self.name, self.parser, shown=len(seeds), structured=self.structured)
         answer = await ask(0, self.build(seeds))
-        return Generated((answer,), *read(form, {0: answer}))
+        return StyleResult((answer,), *read(form, {0: answer}))
 
 
 @dataclass(frozen=True)
-class TwoStep:
+class TwoStepStyle:
     """A list call, then a call for each of its instructions, at most `most` of them.
 
     An instruction whose answer failed for good has an empty output. When every answer failed, the endpoint is at fault
@@ -104,8 +105,8 @@ class TwoStep:
     def parameters(self) -> Parameters:
         return self.told
 
-    async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[Kept] = ()) -> Generated:
-        form = Form(self.name, self.parser, shown=len(seeds), most=self.most)
+    async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[KeptText] = ()) -> StyleResult:
+        form = AnswerForm(self.name, self.parser, shown=len(seeds), most=self.most)
         listed = await ask(0, self.build_list(seeds))
         items, _ = items_of(form, listed)
         asked = [ask(step, self.build_answer(item)) for step, item in enumerate(items, start=1)]
@@ -114,7 +115,7 @@ class TwoStep:
         answers = {0: listed}
         answers |= {step: one for step, one in enumerate(outcomes, start=1) if isinstance(one, CallAnswered)}
         raise_unless_partial([one for one in outcomes if isinstance(one, BaseException)], len(answers) > 1)
-        return Generated(tuple(answers.values()), *read(form, answers))
+        return StyleResult(tuple(answers.values()), *read(form, answers))
 
 
 def raise_unless_partial(errors: Sequence[BaseException], some: bool) -> None:

@@ -18,7 +18,7 @@ from infra.settings import Settings
 from schemas.events import InstructionKept
 
 
-class Untrained:
+class TrainerBacklog:
     """The rows by cluster: a fold of `kept`, each partition in its order, repeats dropped."""
 
     def __init__(self) -> None:
@@ -41,14 +41,14 @@ class Untrained:
         return sum(map(len, self._waiting.values()))
 
 
-class UntrainedReader:
-    """Keeps an `Untrained` up to date from the log; one thread at a time. It connects when it is first asked."""
+class TrainerBacklogReader:
+    """Keeps an `TrainerBacklog` up to date from the log; one thread at a time. It connects when it is first asked."""
 
     def __init__(self, settings: Settings, run: str, lane: str) -> None:
         self._settings = settings
         self._run = run
         self._component = f"generator-{lane}-untrained"
-        self._rows = Untrained()
+        self._rows = TrainerBacklog()
         self._reader: LogReader | None = None
 
     def count(self, trained: Mapping[int, int], trained_to: Mapping[int, int]) -> int:

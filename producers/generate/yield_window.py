@@ -14,7 +14,7 @@ _WAITING = 4096  # generations that are written and not decided, above which the
 _FEW = 20  # generations whose average is worth little
 
 
-class Verdict(msgspec.Struct, frozen=True, array_like=True):
+class RunningTotals(msgspec.Struct, frozen=True, array_like=True):
     """The run's totals up to a decided generation."""
 
     offset: int
@@ -22,11 +22,11 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
     kept_total: int
 
 
-class Rolling(msgspec.Struct):
+class YieldWindow(msgspec.Struct):
     """The state. `tokens` by offset of `generated` are of that generation alone; None: its answers do not say."""
 
     window: int
-    verdicts: list[Verdict] = []
+    verdicts: list[RunningTotals] = []
     tokens: dict[int, int | None] = {}
 
     def generate(self, event: InstructionsGenerated, offset: int) -> None:
@@ -40,7 +40,7 @@ class Rolling(msgspec.Struct):
 
     def decide(self, event: InstructionsRejected) -> None:
         """Take a verdict into account; they come in the order of their offsets, repeats dropped."""
-        self.verdicts.append(Verdict(event.generated_offset, event.generated_total, event.kept_total))
+        self.verdicts.append(RunningTotals(event.generated_offset, event.generated_total, event.kept_total))
         if len(self.verdicts) > self.window + 1:
             del self.verdicts[0]
         first = self.verdicts[0].offset

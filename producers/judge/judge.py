@@ -22,13 +22,13 @@ from producers.backends.choice import opened_backend
 from producers.backends.recorded import RecordedOptions
 from producers.calls.caller import Caller
 from producers.calls.cost import Prices
-from producers.calls.found_concurrency import keep_pace, pace_for
+from producers.calls.found_concurrency import keep_found, rate_control_for
 from producers.calls.limits import MOST_IN_FLIGHT, Limits
-from producers.calls.rate_control import PaceOptions
+from producers.calls.rate_control import RateOptions
 from producers.calls.retries import Retries
 from producers.judge.kept_rows import KeptRows
 from producers.judge.progress import JudgeReader
-from producers.judge.scoring import Choice, Judging, OnJudged, OnRows
+from producers.judge.scoring import JudgeWorker, OnJudged, OnRows, RowSample
 from producers.prompts.judge import RUBRICS, RubricName, rubric
 from schemas.errors import ConfigurationError
 from schemas.events import Judge
@@ -48,11 +48,11 @@ class JudgeOptions:
 
     run: str
     rubric: RubricName = "accuracy"
-    choice: Choice = field(default_factory=Choice)
+    choice: RowSample = field(default_factory=RowSample)
     recorded: RecordedOptions | None = None
     limits: Limits = field(default_factory=Limits)
     retries: Retries = field(default_factory=Retries)
-    pace: PaceOptions = field(default_factory=PaceOptions)
+    pace: RateOptions = field(default_factory=RateOptions)
     sampling: Sampling = field(default_factory=Sampling)
     asks: int = 2
     until_end: bool = False
@@ -117,7 +117,7 @@ def judge(
     prices = Prices(settings.usd_per_1m_prompt_tokens, settings.usd_per_1m_completion_tokens)
     options.limits.check(configured.policy, priced=prices.known)
     apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were judges
-    by, pace = rubric(options.rubric), pace_for(settings, options.pace, options.in_flight, progress)
+    by, pace = rubric(options.rubric), rate_control_for(settings, options.pace, options.in_flight, progress)
     recorded = options.recorded
     with opened_backend(settings, recorded, pace.most, progress) as backend:
         who = Judge(backend=backend.name, model=backend.model, rubric=by.name, version=by.version)
@@ -136,12 +136,12 @@ def judge(
                     known=reader.progress,
                     max_answer_bytes=settings.max_answer_bytes,
                 )
-                judging = Judging(
+                judging = JudgeWorker(
                     who, by, settings.api == "completion", options.sampling, options.asks, options.choice,
                     options.until_end, pace.most, rows, reader.progress, caller, backend, on_judged, on_rows,
                 )  # fmt: skip
                 asyncio.run(judging.run())
-            keep_pace(settings, pace)
+            keep_found(settings, pace)
             known = reader.refresh()
             return JudgeSummary(
                 judge=who.name,

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from infra.log import LogReader
 from infra.record import Record
 from infra.settings import Settings
-from producers.generate.progress import Progress
+from producers.generate.progress import LaneProgress
 from schemas import ids
 from schemas.events import CallAnswered, CallFailed, CallStarted, InstructionJudged, RunConfigured
 
 
 @dataclass
-class JudgeProgress(Progress):
+class JudgeProgress(LaneProgress):
     """The state of the fold. A lane that judges has no place on `generated`; its calls are held by judgement.
 
     judge   its name

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from producers.backends.base import Backend, RequestRefused, Sampling
-from producers.calls.caller import Caller, Cause, Halted
+from producers.calls.caller import CallCause, Caller, CallsHalted
 from producers.calls.refusals import Refusals
 from producers.calls.stop_signals import StopSignals
 from producers.judge.kept_rows import KeptRows
@@ -38,7 +38,7 @@ _SAMPLE_DIGITS = 8  # of a row's id, which a hash made
 
 
 @dataclass(frozen=True)
-class Choice:
+class RowSample:
     """Which rows are judged: this share of them, chosen by their ids, and of these the first so many; None for all."""
 
     sample: float | None = None
@@ -50,7 +50,7 @@ class Choice:
 
 
 @dataclass
-class Judging:
+class JudgeWorker:
     """The state of a judge at work.
 
     asks      how often a row is asked about until there is an answer that can be read
@@ -62,7 +62,7 @@ class Judging:
     completion: bool
     sampling: Sampling
     asks: int
-    choice: Choice
+    choice: RowSample
     until_end: bool
     in_flight: int
     rows: KeptRows
@@ -142,7 +142,7 @@ class Judging:
             if cause is not None:
                 self.pending.append((row, asyncio.create_task(self._judge(row, cause))))
 
-    def _cause(self, row: InstructionKept) -> Cause | None:
+    def _cause(self, row: InstructionKept) -> CallCause | None:
         """What the row's calls are made for; None when it is judged."""
         id = ids.judgement_id(row.id, self.judge.name)
         if id in self.progress.done:
@@ -151,9 +151,9 @@ class Judging:
         if number is None:
             number = self._next_number
             self._next_number += 1
-        return Cause(self.progress.lane, number, id, row.id)
+        return CallCause(self.progress.lane, number, id, row.id)
 
-    async def _judge(self, row: InstructionKept, cause: Cause) -> tuple[InstructionJudged, str]:
+    async def _judge(self, row: InstructionKept, cause: CallCause) -> tuple[InstructionJudged, str]:
         """The judgement of a row, and the id of the event that it follows from."""
         answers: list[CallAnswered] = []
         score, reason = None, ""
@@ -199,7 +199,7 @@ class Judging:
             failure = task.exception()
             if failure is not None:
                 whole = False
-                if not isinstance(failure, Halted):
+                if not isinstance(failure, CallsHalted):
                     self.error = failure
                     self.caller.halt(f"an error: {failure}")
                 break

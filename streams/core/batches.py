@@ -27,7 +27,7 @@ WhenEmpty = Literal["wait", "borrow"]
 
 
 @dataclass(frozen=True)
-class Row:
+class KeptRow:
     """A kept instruction and its offset in the partition of its cluster."""
 
     offset: int
@@ -40,7 +40,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Position:
+class PartitionPosition:
     """How far a partition has been taken: the next offset to read, and the key of the last row taken."""
 
     offset: int = 0
@@ -48,18 +48,18 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Placed:
+class SlotRow:
     """A row in a slot of a batch."""
 
     slot: int
-    row: Row
+    row: KeptRow
 
     @property
     def cluster(self) -> int:
         return self.row.kept.cluster
 
 
-Batch = tuple[Placed, ...]
+Batch = tuple[SlotRow, ...]
 
 Plan = tuple[tuple[int, int], ...]
 """The (slot, cluster) of each row of a batch, in slot order."""
@@ -67,17 +67,17 @@ Plan = tuple[tuple[int, int], ...]
 
 @dataclass
 class _Queue:
-    rows: deque[Row] = field(default_factory=deque)
+    rows: deque[KeptRow] = field(default_factory=deque)
     last_key: tuple[int, int] = (-1, -1)
-    taken: Position = Position()
+    taken: PartitionPosition = PartitionPosition()
 
 
 class BatchQueues:
     """The rows read and not yet taken, by cluster. `clusters` are those this process makes batches of."""
 
-    def __init__(self, clusters: Iterable[int], positions: Mapping[int, Position] | None = None) -> None:
+    def __init__(self, clusters: Iterable[int], positions: Mapping[int, PartitionPosition] | None = None) -> None:
         starts = positions or {}
-        self._queues = {cluster: _queue(starts.get(cluster, Position())) for cluster in sorted(clusters)}
+        self._queues = {cluster: _queue(starts.get(cluster, PartitionPosition())) for cluster in sorted(clusters)}
 
     @property
     def waiting(self) -> dict[int, int]:
@@ -85,11 +85,11 @@ class BatchQueues:
         return {cluster: len(queue.rows) for cluster, queue in self._queues.items()}
 
     @property
-    def positions(self) -> dict[int, Position]:
+    def positions(self) -> dict[int, PartitionPosition]:
         """How far each cluster was taken; queues made from these and fed from there give the same next batch."""
         return {cluster: queue.taken for cluster, queue in self._queues.items()}
 
-    def feed(self, row: Row) -> bool:
+    def feed(self, row: KeptRow) -> bool:
         """Put a row into the queue of its cluster; False when it is a repeat and was dropped."""
         queue = self._queues[row.kept.cluster]
         if row.key <= queue.last_key:
@@ -98,7 +98,7 @@ class BatchQueues:
         queue.rows.append(row)
         return True
 
-    def ahead(self, depth: int) -> Iterator[Row]:
+    def ahead(self, depth: int) -> Iterator[KeptRow]:
         """The oldest `depth` rows of each queue, which stay where they are."""
         for queue in self._queues.values():
             yield from islice(queue.rows, depth)
@@ -119,8 +119,8 @@ class BatchQueues:
             if cluster in self._queues:
                 queue = self._queues[cluster]
                 row = queue.rows.popleft()
-                queue.taken = Position(row.offset + 1, row.key)
-                batch.append(Placed(slot, row))
+                queue.taken = PartitionPosition(row.offset + 1, row.key)
+                batch.append(SlotRow(slot, row))
         return tuple(batch)
 
     def take(self, sources: Sequence[tuple[int, int]], ids: Sequence[str]) -> Batch | None:
@@ -200,7 +200,7 @@ def clusters_of_rank(rank: int, world: int, clusters: int) -> range:
     return range(rank * share, (rank + 1) * share)
 
 
-def _queue(start: Position) -> _Queue:
+def _queue(start: PartitionPosition) -> _Queue:
     return _Queue(last_key=start.key, taken=start)
 
 

@@ -30,7 +30,7 @@ from schemas.policy import Policy
 from schemas.seeds import SeedTask
 from streams.core.clusters import ClusterModel, fit, marks_passed, refit_due
 from streams.core.embeddings import Embedder
-from streams.core.lanes import Lanes
+from streams.core.lanes import LaneNumbers
 from streams.core.rules import broken_rule
 from streams.core.scores import SeedScore, uncounted
 from streams.core.similarity.index import RougeLIndex
@@ -86,7 +86,7 @@ class FilterState:
     kept: dict[str, InstructionKept] = field(default_factory=dict)
     scores: dict[str, SeedScore] = field(default_factory=dict)
     applied: int = BEFORE_ALL
-    lanes: Lanes = field(default_factory=Lanes)
+    lanes: LaneNumbers = field(default_factory=LaneNumbers)
     generated_total: int = 0
     fits: int = 0
     classifier_offset: int = 0

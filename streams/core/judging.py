@@ -26,35 +26,35 @@ _FIRST_LINE = re.compile(
 )
 
 
-class Score(NamedTuple):
+class ReadScore(NamedTuple):
     """What was read from an answer: None for the score when none could be, and then why."""
 
     value: float | None
     reason: str
 
 
-def score_of(answer: CallAnswered, scale: Scale = SCALE, *, reading: int) -> Score:
+def score_of(answer: CallAnswered, scale: Scale = SCALE, *, reading: int) -> ReadScore:
     """The score in an answer, by a version of the reading (`streams.core.parse.answers`)."""
     seen, cut = read_text(answer, reading)
     return read(seen.text, scale, cut=cut)
 
 
-def read(raw: str, scale: Scale = SCALE, *, cut: bool = False) -> Score:
+def read(raw: str, scale: Scale = SCALE, *, cut: bool = False) -> ReadScore:
     """The score in an answer; `cut` when it was ended by its length."""
     first, newline, rest = raw.strip().partition("\n")
     if not first:
-        return Score(None, "the answer is empty")
+        return ReadScore(None, "the answer is empty")
     found = _FIRST_LINE.fullmatch(first.strip())
     if found is None:
-        return Score(None, "the first line of the answer is not a score")
+        return ReadScore(None, "the first line of the answer is not a score")
     if cut and not newline:
-        return Score(None, "the answer was cut off in its first line")
+        return ReadScore(None, "the answer was cut off in its first line")
     of = found[2] or found[3]
     value = float(found[1])
     steps = (value - scale.least) / scale.step
     if (of is not None and float(of) != scale.most) or not scale.least <= value <= scale.most or steps % 1:
-        return Score(None, f"{first.strip()!r} is not on the scale of {scale.least:g} to {scale.most:g}")
-    return Score(value, rest.strip())
+        return ReadScore(None, f"{first.strip()!r} is not on the scale of {scale.least:g} to {scale.most:g}")
+    return ReadScore(value, rest.strip())
 
 
 @dataclass

@@ -42,7 +42,7 @@ def beside(sample: tuple[T, ...], kept: int) -> tuple[T, ...]:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptText:
     """A kept instruction as it is shown."""
 
     id: str
@@ -50,10 +50,10 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownRows:
     """What a generation is shown beside its seeds, and how its events tell of it; None when it shows seeds only."""
 
-    kept: tuple[Kept, ...] = ()
+    kept: tuple[KeptText, ...] = ()
     told: KeptShown | None = None
 
 
@@ -62,7 +62,7 @@ class KeptSoFar:
     """The fold. `as_of` is the last offset of `generated` whose verdict is in it, -1 for none."""
 
     as_of: int = -1
-    _kept: list[Kept] = field(default_factory=list)
+    _kept: list[KeptText] = field(default_factory=list)
     _offsets: list[int] = field(default_factory=list)  # of `generated`, one for each kept
     _generated: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     _verdicts: deque[InstructionsRejected] = field(default_factory=deque)
@@ -81,7 +81,9 @@ class KeptSoFar:
             self._verdicts.append(event)
             self._settle()
 
-    def shown(self, seeds_per_request: int, rng_seed: int, lane: str, number: int, as_of: int | None = None) -> Shown:
+    def shown(
+        self, seeds_per_request: int, rng_seed: int, lane: str, number: int, as_of: int | None = None
+    ) -> ShownRows:
         """What the number-th generation of a lane is shown, of what was kept by the verdict on `as_of`: now by default.
 
         Raises ValueError for an `as_of` whose verdict has not been taken in.
@@ -91,7 +93,7 @@ class KeptSoFar:
             raise ValueError(f"the verdict on {at} has not been taken in; the last is that on {self.as_of}")
         size = bisect_right(self._offsets, at)
         kept = tuple(self._kept[place] for place in drawn(size, seeds_per_request, rng_seed, lane, number))
-        return Shown(kept, KeptShown(as_of=at, ids=tuple(one.id for one in kept)))
+        return ShownRows(kept, KeptShown(as_of=at, ids=tuple(one.id for one in kept)))
 
     def _settle(self) -> None:
         """Take the verdicts whose generation is there, in order. One that kept nothing needs none."""
@@ -109,5 +111,5 @@ class KeptSoFar:
     def _keep(self, offset: int, generation_id: str, texts: Sequence[str], rejected: set[int]) -> None:
         for place, text in enumerate(texts):
             if place not in rejected:
-                self._kept.append(Kept(ids.instruction_id(generation_id, place), text))
+                self._kept.append(KeptText(ids.instruction_id(generation_id, place), text))
                 self._offsets.append(offset)

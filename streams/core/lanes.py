@@ -13,7 +13,7 @@ Range = tuple[int, int]
 
 
 @dataclass
-class Lanes:
+class LaneNumbers:
     """The state of the fold.
 
     last      the highest number taken, by lane

@@ -32,8 +32,8 @@ from schemas.events import RunConfigured
 from schemas.topics import dead_letter_name, topic_name
 from streams.worker.cursor import Cursor, Fetch
 from streams.worker.dead_letter_limit import DeadLetterLimit
-from streams.worker.feedback import Feedback, Judged, Seeds
-from streams.worker.filter import Filter
+from streams.worker.feedback import FeedbackAgent, JudgedRows, SeedTable
+from streams.worker.filter import FilterAgent
 from streams.worker.outlet import Outlet
 
 logger = logging.getLogger(__name__)
@@ -58,8 +58,8 @@ class Worker:
     """The app with what its agents hold. `mended` is whether the tables were looked through since the last recovery."""
 
     app: faust.App
-    filter: Filter
-    seeds: Seeds
+    filter: FilterAgent
+    seeds: SeedTable
     cursors: dict[str, Cursor]
     mended: bool = False
 
@@ -77,16 +77,16 @@ def build(settings: Settings, run: str, configured: RunConfigured) -> Worker:
     outlet = Outlet(app, run, "worker", DeadLetterLimit(settings.dead_letters_in_a_row, settings.dead_letter_share))
     kept, scores, seeds_table = (_table(app, name) for name in ("kept", "scores", "seeds"))
     log = _Log(settings, run)
-    filter_ = Filter(configured, outlet, kept, scores)
-    seeds = Seeds(configured, outlet, seeds_table)
+    filter_ = FilterAgent(configured, outlet, kept, scores)
+    seeds = SeedTable(configured, outlet, seeds_table)
     generated = Cursor("generated", log.fetch, filter_.apply)
     commands = Cursor("seed-commands", log.fetch, seeds.apply)
-    feedback = Feedback(configured, outlet, filter_, seeds, generated, commands)
+    feedback = FeedbackAgent(configured, outlet, filter_, seeds, generated, commands)
     training = Cursor("training-log", log.fetch, feedback.apply)
     cursors = {cursor.topic: cursor for cursor in (generated, training, commands)}
     _agents(app, run, cursors)
     if configured.policy.candidate_min_score is not None:
-        judged = Judged(outlet)
+        judged = JudgedRows(outlet)
         cursors["judged"] = Cursor("judged", log.fetch, judged.apply)
         feedback.judged = judged, cursors["judged"]
     worker = Worker(app, filter_, seeds, cursors)

@@ -19,7 +19,7 @@ from streams.core.feedback import answer, needed_offset
 from streams.core.judging import FirstJudge
 from streams.core.seeds import SeedPool
 from streams.worker.cursor import Cursor
-from streams.worker.filter import Filter
+from streams.worker.filter import FilterAgent
 from streams.worker.outlet import Outgoing, Outlet
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class SeedEntry(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
 
 
-class Seeds:
+class SeedTable:
     """The pool, and the seeds table that shows it: seed id -> SeedEntry, as JSON."""
 
     def __init__(self, configured: RunConfigured, outlet: Outlet, table: Table) -> None:
@@ -69,7 +69,7 @@ class Seeds:
                 self._table[entry.task.id.encode()] = value
 
 
-class Judged:
+class JudgedRows:
     """What the run's first judge made of the rows, as far as `judged` was read. It has no table: a new worker reads it
     all."""
 
@@ -84,7 +84,7 @@ class Judged:
 
 
 @dataclass
-class Feedback:
+class FeedbackAgent:
     """Answers training windows, each once, in the order of `training-log`.
 
     judged   where the policy has a `candidate_min_score`: the judge's scores, and the cursor that reads them
@@ -92,11 +92,11 @@ class Feedback:
 
     configured: RunConfigured
     outlet: Outlet
-    filter: Filter
-    seeds: Seeds
+    filter: FilterAgent
+    seeds: SeedTable
     filter_cursor: Cursor
     seeds_cursor: Cursor
-    judged: tuple[Judged, Cursor] | None = None
+    judged: tuple[JudgedRows, Cursor] | None = None
 
     async def apply(self, record: Record) -> None:
         """Answer one record of `training-log`, unless its window was answered before."""

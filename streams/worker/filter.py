@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 Table = Any  # faust.Table has no types
 
 
-class Filter:
+class FilterAgent:
     """The filter's state and its tables.
 
     kept     kept table: `generated` offset -> Decision, as JSON

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from producers.backends.base import Kind
+from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
 from tests.conformance.forms import LARGEST_ANSWER, Answered, Form, Refused, Reply, Said, Waits
 
@@ -28,9 +28,9 @@ _odd = partial(Form, _SERVER, api="completion")
 
 FORMS = (
     Form(_SERVER, "too large, counted", "huge", _too_large, Refused("may be stored", "too_large")),
-    Form(_SERVER, "other JSON", "garbled", lambda _: Reply({"status": "ok"}), Waits("no answer", Kind.GARBLED),
+    Form(_SERVER, "other JSON", "garbled", lambda _: Reply({"status": "ok"}), Waits("no answer", FailureKind.GARBLED),
          tells=False),
-    Form(_SERVER, "a list", "garbled", lambda _: Reply([]), Waits("no answer", Kind.GARBLED), tells=False),
+    Form(_SERVER, "a list", "garbled", lambda _: Reply([]), Waits("no answer", FailureKind.GARBLED), tells=False),
     # odd answers of plain completions, of which the tables have the usual ones
     _odd("completion, cut", "cut", _completion(finish_reason="length"), Answered("length")),
     _odd("completion, empty", "empty", _completion(""), Answered(text=lambda _: "", reads=lambda _: "")),

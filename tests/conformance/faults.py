@@ -21,7 +21,7 @@ from infra.settings import Settings
 from infra.temporary_broker import temporary_broker
 from producers.calls.cost import Prices
 from producers.calls.limits import Limits
-from producers.calls.rate_control import PaceOptions
+from producers.calls.rate_control import RateOptions
 from producers.calls.retries import Retries
 from producers.generate.generator import GenerateOptions, generate
 from schemas.errors import BackendError
@@ -81,7 +81,7 @@ def play(
         run=run,
         limits=Limits(max_generations=generations),
         retries=Retries(first_pause_s=0.05, longest_pause_s=1.0),
-        pace=PaceOptions(start=16, breaker_first_s=0.2, breaker_longest_s=1.0),
+        pace=RateOptions(start=16, breaker_first_s=0.2, breaker_longest_s=1.0),
         concurrency=32,
         in_flight=16,
     )

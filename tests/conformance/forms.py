@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from producers.backends.base import Kind, Reason
+from producers.backends.base import FailureKind, Reason
 
 How = Literal["whole", "half", "nothing", "silent", "endless"]
 """How a response comes: whole; half of its bytes and then the end of the connection; the end without a byte; nothing
@@ -79,7 +79,7 @@ class Waits:
     """
 
     says: str
-    kind: Kind
+    kind: FailureKind
     asks: bool = False
 
 

@@ -19,13 +19,13 @@ from typing import cast
 
 from consumers.replay import audit
 from infra.settings import Settings
-from producers.backends.base import CallFailure, Place, Request, RequestRefused, too_large
+from producers.backends.base import CallFailure, CallPlace, Request, RequestRefused, too_large
 from producers.backends.openai import OpenAIBackend
 from producers.calls.cost import Prices
-from producers.calls.ledger_events import Cause, LedgerEvents
-from producers.generate.progress import Progress
-from producers.generate.style_factory import Asking, style_of
-from producers.generate.styles import Generated, Style
+from producers.calls.ledger_events import CallCause, LedgerEvents
+from producers.generate.progress import LaneProgress
+from producers.generate.style_factory import StyleInUse, style_of
+from producers.generate.styles import Style, StyleResult
 from schemas import ids
 from schemas.events import CallAnswered, Event, InstructionsGenerated, InstructionsRejected, RunConfigured, Unparsed
 from schemas.policy import policy_for
@@ -43,12 +43,12 @@ from tests.unit.core.answer_forms import forms as dresses
 from tests.unit.core.conftest import own_seeds
 
 ANSWERS_A_LOG = 500
-WAYS: tuple[tuple[Asking, str], ...] = (
-    (Asking(), "chat"),
-    (Asking(), "completion"),
-    (Asking(), "structured"),
-    (Asking(parser="faithful"), "chat"),
-    (Asking(style="two-step", most=6), "chat"),
+WAYS: tuple[tuple[StyleInUse, str], ...] = (
+    (StyleInUse(), "chat"),
+    (StyleInUse(), "completion"),
+    (StyleInUse(), "structured"),
+    (StyleInUse(parser="faithful"), "chat"),
+    (StyleInUse(style="two-step", most=6), "chat"),
 )
 """How is asked, from one log to the next, and by what API."""
 
@@ -104,10 +104,10 @@ class Run:
         seeds, policy = own_seeds(), policy_for(batch_size=2, rng_seed=number)
         self.configured = RunConfigured(run=f"fuzz-{number}", policy=policy, seeds=seeds, versions={})
         self.log = MemoryLog(self.configured, first_classifier(policy, seeds))
-        self._found, self._backend = found, backend
+        self._found, self._backend, self._settings = found, backend, settings
         self._events = LedgerEvents(backend, _PRICES, self._write)
         self._style: Style = style_of(asking, settings)
-        self._seeds = Progress("main", self.configured)
+        self._seeds = LaneProgress("main", self.configured)
         self._asked = 0
         self._is_known = number % len(WAYS) == 0
 
@@ -118,18 +118,18 @@ class Run:
             id = ids.generation_id(event.lane, number)
             await self._write(event, key=id, id=id, causation_id=ids.run_id(self.configured.run))
             number += 1
-        worker = Process(self.log, Changelogs(), lambda _: None)
+        worker = Process(self.log, Changelogs(), lambda _: None, self._settings)
         await worker.take_over()
         for record in self.log.records("generated"):
             await worker.deliver(record)
 
     async def _generation(self, number: int) -> InstructionsGenerated:
         seeds, offset, causation_id = self._seeds.seeds_of(number)
-        cause = Cause("main", number, ids.generation_id("main", number), causation_id)
+        cause = CallCause("main", number, ids.generation_id("main", number), causation_id)
         try:
             made = await self._style.generate(seeds, lambda step, request: self._ask(cause, step, request))
         except RequestRefused as refusal:
-            made = Generated((), (), (Unparsed(reason=refusal.reason, text=str(refusal)),))
+            made = StyleResult((), (), (Unparsed(reason=refusal.reason, text=str(refusal)),))
         if self._is_known:
             self._check(made)
         return InstructionsGenerated(
@@ -139,12 +139,12 @@ class Run:
             instructions=made.instructions, unparsed=made.unparsed, cost_usd=None, reading=READING, cut=made.cut,
         )  # fmt: skip
 
-    async def _ask(self, cause: Cause, step: int, request: Request) -> CallAnswered:
+    async def _ask(self, cause: CallCause, step: int, request: Request) -> CallAnswered:
         request_id, attempt = ids.request_id(cause.generation_id, step), 0
         while True:
             attempt += 1
             await self._events.started(cause, step, request_id, attempt)
-            place = Place(cause.lane, cause.number, step, attempt, request_id)
+            place = CallPlace(cause.lane, cause.number, step, attempt, request_id)
             self._asked += 1
             self._found.answers += 1
             try:
@@ -158,7 +158,7 @@ class Run:
                 if not again:
                     raise
 
-    def _check(self, made: Generated) -> None:
+    def _check(self, made: StyleResult) -> None:
         """Of an answer that is known every task must have been read."""
         for answer in made.answers:
             if answer.raw in _DRESSES and answer.finish_reason == "stop":

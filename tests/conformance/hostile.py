@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from producers.backends.base import Kind
+from producers.backends.base import FailureKind
 from tests.conformance.any_server import FORMS as ANY_SERVER
 from tests.conformance.dialects import FORMS
 from tests.conformance.forms import Answered, Api, Form, Reply, Said, Waits
@@ -172,7 +172,7 @@ def _on_a_bad_wire(form: Form, draw: random.Random) -> Form:
         return replace(form, reply=reply)
     if wire is _odd_count:
         return replace(form, reply=reply, tells=False)
-    return replace(form, kind="garbled", reply=reply, want=Waits("no answer", Kind.GARBLED), tells=False)
+    return replace(form, kind="garbled", reply=reply, want=Waits("no answer", FailureKind.GARBLED), tells=False)
 
 
 def _dumped(body: Any) -> bytes:

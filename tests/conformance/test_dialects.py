@@ -9,9 +9,9 @@ import pytest
 from producers.backends.base import (
     Answer,
     CallFailure,
+    CallPlace,
     EndpointRefused,
     Message,
-    Place,
     Request,
     RequestRefused,
     Transient,
@@ -23,7 +23,7 @@ from tests.conformance.dialects import FORMS
 from tests.conformance.forms import KINDS, Answered, Api, Ends, Form, Refused, Said, Waits
 from tests.conformance.server import served
 
-PLACE = Place("main", 0, 0, 1, "8c0c6a1e-0000-5000-8000-000000000000")
+PLACE = CallPlace("main", 0, 0, 1, "8c0c6a1e-0000-5000-8000-000000000000")
 SAID = Said()
 PATIENCE_S = 10.0
 SILENCE_S = 0.2

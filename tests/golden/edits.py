@@ -11,18 +11,18 @@ from typing import Any
 
 import msgspec
 
-from infra.archive import MANIFEST, ArchiveSource, File, Line, Manifest, Text
+from infra.archive import MANIFEST, ArchiveFile, ArchiveLine, ArchiveManifest, ArchiveSource, Text
 
 Json = dict[str, Any]
 
-_lines = msgspec.json.Decoder(Line)
+_lines = msgspec.json.Decoder(ArchiveLine)
 
 
 class Log:
     """The lines of each partition; `ends` is where an offset may be missing."""
 
     def __init__(self, folder: Path) -> None:
-        self.manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+        self.manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=ArchiveManifest)
         self._lines = {
             file.place: [_lines.decode(text) for text in (folder / file.name).read_bytes().splitlines()]
             for file in self.manifest.files
@@ -92,12 +92,12 @@ class Log:
             (folder / file.name).write_bytes(raw)
             sha256 = hashlib.sha256(raw).hexdigest()
             files.append(
-                File(
+                ArchiveFile(
                     name=file.name, topic=file.topic, partition=file.partition, start=file.start,
                     end=self._ends[file.place], records=len(lines), sha256=sha256,
                 )
             )  # fmt: skip
-        manifest = Manifest(format=self.manifest.format, run=self.manifest.run, files=tuple(files))
+        manifest = ArchiveManifest(format=self.manifest.format, run=self.manifest.run, files=tuple(files))
         (folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
         return ArchiveSource(folder)
 
@@ -111,7 +111,7 @@ class Log:
         self._ends[topic, partition] = len(lines)
 
 
-def _value(line: Line) -> Json:
+def _value(line: ArchiveLine) -> Json:
     """Empty for a record that holds no JSON object."""
     try:
         found = msgspec.json.decode(line.value) if isinstance(line.value, str) else {}

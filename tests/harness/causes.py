@@ -16,9 +16,9 @@ from schemas.events import (
     StepLogged,
     TrainingLogged,
 )
-from streams.core.batches import Batch, BatchQueues, Row
+from streams.core.batches import Batch, BatchQueues, KeptRow
 from streams.core.judging import SCALE
-from streams.core.parse.answers import READING, Form, read
+from streams.core.parse.answers import READING, AnswerForm, read
 from streams.core.seeds import SeedPool
 from tests.harness.memory_log import MemoryLog
 from tests.harness.script import Generation, Judgement, Window
@@ -58,7 +58,7 @@ class Causes:
         )  # fmt: skip
         self.log.write(answer, key=answer.request_id, id=ids.child(answer.request_id, "answered/1"))
         seed_ids = tuple(seed.id for seed in pool.sample(policy.seeds_per_request, policy.rng_seed, item.lane, number))
-        instructions, unparsed, cut = read(Form("alpaca", "strict", len(seed_ids), structured=True), {0: answer})
+        instructions, unparsed, cut = read(AnswerForm("alpaca", "strict", len(seed_ids), structured=True), {0: answer})
         event = InstructionsGenerated(
             lane=item.lane,
             number=number,
@@ -94,7 +94,7 @@ class Causes:
             records = self.log.records("kept", cluster)
             for record in records[self._fed[cluster] :]:
                 assert isinstance(record.event, InstructionKept)
-                self._queues.feed(Row(record.offset, record.event))
+                self._queues.feed(KeptRow(record.offset, record.event))
             self._fed[cluster] = len(records)
         steps = []
         while len(steps) < self.configured.policy.window_steps and (

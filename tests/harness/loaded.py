@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from consumers.trainer.engine import cpu
-from consumers.trainer.record.output_capture import talk_to
+from consumers.trainer.record.output_capture import capture_output
 
 _MODULES = (
     "consumers.trainer.run", "consumers.trainer.engine.step", "consumers.replay", "streams.worker.main",
@@ -22,7 +22,7 @@ cpu.passive_threads()
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
 for name in _MODULES:  # not below: Faust's log keeps the standard output that it finds
     importlib.import_module(name)
-with talk_to(Path(os.devnull)):
+with capture_output(Path(os.devnull)):
     from torch.utils.tensorboard import SummaryWriter  # noqa: F401
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from consumers.replay import Audit, audit
-from consumers.trainer.record.output_capture import talk_to
+from consumers.trainer.record.output_capture import capture_output
 from infra.log import LogReader
 from infra.run import configure_run
 from infra.settings import Settings
@@ -183,7 +183,7 @@ def main() -> int:
     with temporary_broker(settings) as broker, tempfile.TemporaryDirectory(dir=given.state_dir) as name:
         folder = Path(name)
         write_answers(folder / "answers.jsonl", generations, TASKS, given.seed)
-        with talk_to(folder / "log"):
+        with capture_output(folder / "log"):
             save_tiny(folder / "tiny")
         runs = [
             LongRun(broker, run, folder, generations, windows, given.concurrency)

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import islice
 
-from consumers.trainer.data.log_feed import Fed
+from consumers.trainer.data.log_feed import FedRows
 from infra.source import Reading, Source
 from schemas.events import InstructionKept
-from streams.core.batches import Position, Row
+from streams.core.batches import KeptRow, PartitionPosition
 
 _AT_ONCE = 16  # rows of a cluster that are taken at a time
 
@@ -22,9 +22,9 @@ class SourceFeed:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._open = ExitStack()
-        self._rows: dict[int, Iterator[Row | str]] = {}
+        self._rows: dict[int, Iterator[KeptRow | str]] = {}
 
-    def open(self, positions: Mapping[int, Position], limits: Mapping[int, Position] | None) -> None:
+    def open(self, positions: Mapping[int, PartitionPosition], limits: Mapping[int, PartitionPosition] | None) -> None:
         self._open.close()
         reading = self._open.enter_context(self._source.open(["kept"]))
         self._rows = {}
@@ -32,16 +32,16 @@ class SourceFeed:
             reading.seek("kept", cluster, position.offset)
             self._rows[cluster] = _rows(reading, cluster, None if limits is None else limits[cluster].offset)
 
-    def take(self, wait_s: float, to_end: bool = False) -> Fed:
-        rows: list[Row] = []
+    def take(self, wait_s: float, to_end: bool = False) -> FedRows:
+        rows: list[KeptRow] = []
         notes: list[str] = []
         for cluster, coming in list(self._rows.items()):
             found = list(islice(coming, _AT_ONCE))
-            rows += [each for each in found if isinstance(each, Row)]
+            rows += [each for each in found if isinstance(each, KeptRow)]
             notes += [each for each in found if isinstance(each, str)]
             if len(found) < _AT_ONCE:
                 del self._rows[cluster]
-        return Fed(tuple(rows), tuple(notes), not self._rows)
+        return FedRows(tuple(rows), tuple(notes), not self._rows)
 
     def close(self) -> None:
         self._open.close()
@@ -51,37 +51,37 @@ class MemoryFeed:
     """Rows in memory; a row's offset is its place among those of its cluster."""
 
     def __init__(self, rows: Sequence[InstructionKept]) -> None:
-        self._rows: dict[int, list[Row]] = {}
+        self._rows: dict[int, list[KeptRow]] = {}
         for kept in rows:
             mine = self._rows.setdefault(kept.cluster, [])
-            mine.append(Row(len(mine), kept))
+            mine.append(KeptRow(len(mine), kept))
         self._next: dict[int, int] = {}
         self._ends: dict[int, int] = {}
 
-    def open(self, positions: Mapping[int, Position], limits: Mapping[int, Position] | None) -> None:
+    def open(self, positions: Mapping[int, PartitionPosition], limits: Mapping[int, PartitionPosition] | None) -> None:
         self._next = {cluster: position.offset for cluster, position in positions.items()}
         self._ends = {cluster: len(self._rows.get(cluster, ())) for cluster in positions}
         if limits is not None:
             self._ends = {cluster: min(end, limits[cluster].offset) for cluster, end in self._ends.items()}
 
-    def take(self, wait_s: float, to_end: bool = False) -> Fed:
-        rows: list[Row] = []
+    def take(self, wait_s: float, to_end: bool = False) -> FedRows:
+        rows: list[KeptRow] = []
         for cluster, end in self._ends.items():
             first = min(self._next[cluster], end)
             self._next[cluster] = min(first + _AT_ONCE, end)
             rows += self._rows.get(cluster, [])[first : self._next[cluster]]
-        return Fed(tuple(rows), (), all(self._next[cluster] == end for cluster, end in self._ends.items()))
+        return FedRows(tuple(rows), (), all(self._next[cluster] == end for cluster, end in self._ends.items()))
 
     def close(self) -> None:
         """Nothing is open."""
 
 
-def _rows(reading: Reading, cluster: int, end: int | None) -> Iterator[Row | str]:
+def _rows(reading: Reading, cluster: int, end: int | None) -> Iterator[KeptRow | str]:
     """The partition's rows before offset `end`, and what to say of each record that is none."""
     while (record := reading.next("kept", cluster)) is not None and (end is None or record.offset < end):
         match record.event:
             case InstructionKept(cluster=found) as kept if found == cluster:
-                yield Row(record.offset, kept)
+                yield KeptRow(record.offset, kept)
             case InstructionKept(cluster=found):
                 yield f"Offset {record.offset} of partition {cluster} of `kept` is of cluster {found}: passed over."
             case _:

@@ -12,20 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from consumers.trainer.data.log_feed import Fed, Feed
-from consumers.trainer.data.templates import Encoded
+from consumers.trainer.data.log_feed import FedRows, Feed
+from consumers.trainer.data.templates import EncodedRow
 from consumers.trainer.data.tokenize_ahead import DEPTH, TokensAhead
-from consumers.trainer.distributed.plan import Offer, decide, decide_logged, waiting_of
-from consumers.trainer.distributed.process_group import World
+from consumers.trainer.distributed.plan import RankOffer, decide, decide_logged, waiting_of
+from consumers.trainer.distributed.process_group import ProcessGroup
 from schemas.errors import TrainerError
 from schemas.events import BatchRow, InstructionKept, StepLogged
-from streams.core.batches import BatchQueues, Plan, Position, clusters_of_rank
+from streams.core.batches import BatchQueues, PartitionPosition, Plan, clusters_of_rank
 
 _WAIT_S = 0.25
 
 
 @dataclass(frozen=True)
-class Ends:
+class StreamEnds:
     """What a live stream does without a whole batch; see TrainOptions.
 
     window_rows   with `borrow_after_s`: rows at hand from which on nothing is waited for any more once no further rows
@@ -38,7 +38,7 @@ class Ends:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedRow:
     """A row of a batch, for the log and the counts: `response` tokens, and whether it lost some to the limit."""
 
     row: BatchRow
@@ -47,7 +47,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Share:
+class RankBatch:
     """A batch as one rank has it.
 
     mine    the tokens of this rank's rows, in slot order
@@ -55,8 +55,8 @@ class Share:
     waited  whether it had to be waited for
     """
 
-    mine: tuple[Encoded, ...]
-    batch: tuple[Trained, ...]
+    mine: tuple[EncodedRow, ...]
+    batch: tuple[TrainedRow, ...]
     waited: bool
 
 
@@ -69,12 +69,12 @@ class RowStream:
     def __init__(
         self,
         feed: Feed,
-        world: World,
+        world: ProcessGroup,
         clusters: int,
         batch_size: int,
-        ends: Ends,
+        ends: StreamEnds,
         *,
-        encode: Callable[[InstructionKept], Encoded],
+        encode: Callable[[InstructionKept], EncodedRow],
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -94,24 +94,26 @@ class RowStream:
         self._over = False  # the ranks have agreed that nothing more comes in this pass
         self.unreadable = 0
 
-    def open(self, positions: Mapping[int, Position], limits: Mapping[int, Position] | None = None) -> None:
+    def open(
+        self, positions: Mapping[int, PartitionPosition], limits: Mapping[int, PartitionPosition] | None = None
+    ) -> None:
         """Start an epoch at `positions`, live, or up to `limits`."""
         self._queues = BatchQueues(self._clusters, positions)
         self._last_batch = self._ends.last_batch or limits is not None
         self._over = False
         self._feed.open(self._queues.positions, limits)
 
-    def positions(self) -> dict[int, Position]:
+    def positions(self) -> dict[int, PartitionPosition]:
         """How far each partition has been taken into batches (all ranks)."""
         return {cluster: at for held in self._world.all_gather(self._queues.positions) for cluster, at in held.items()}
 
-    def next_batch(self, stop: Callable[[], bool]) -> Share | Literal["end", "stop"]:
+    def next_batch(self, stop: Callable[[], bool]) -> RankBatch | Literal["end", "stop"]:
         """The next batch; waits for rows (all ranks). `stop` when any rank's `stop` says so; then nothing is taken."""
         since, told, waited = self._clock(), False, False
         while True:
             fed = self._read(_WAIT_S if waited else 0.0)
             offers = self._offers(
-                Offer(
+                RankOffer(
                     self._queues.waiting,
                     fed.at_end,
                     stop(),
@@ -127,18 +129,18 @@ class RowStream:
             self._over = self._over or all(offer.at_end for offer in offers)
             return decision if isinstance(decision, str) else self._share(decision, waited)
 
-    def logged_batch(self, step: StepLogged, stop: Callable[[], bool]) -> Share | Literal["stop"]:
+    def logged_batch(self, step: StepLogged, stop: Callable[[], bool]) -> RankBatch | Literal["stop"]:
         """The batch of a step that the training log has already (all ranks)."""
         plan, ids = tuple((row.slot, row.cluster) for row in step.rows), [row.id for row in step.rows]
         waited = False
         while True:
-            ready, fed = self._queues.holds(plan, ids), Fed()
+            ready, fed = self._queues.holds(plan, ids), FedRows()
             if not ready and not self._over:
                 fed = self._read(_WAIT_S, to_end=True)
                 ready = self._queues.holds(plan, ids)
             at_end = fed.at_end or self._over
             decision = decide_logged(
-                self._offers(Offer(self._queues.waiting, at_end, stop(), ready=ready, notes=fed.notes))
+                self._offers(RankOffer(self._queues.waiting, at_end, stop(), ready=ready, notes=fed.notes))
             )
             match decision:
                 case "take":
@@ -156,30 +158,30 @@ class RowStream:
     def close(self) -> None:
         self._tokens.close()
 
-    def _read(self, wait_s: float, to_end: bool = False) -> Fed:
+    def _read(self, wait_s: float, to_end: bool = False) -> FedRows:
         """Take what has come into the queues, when a batch may need it."""
         if self._over:
-            return Fed(at_end=True)
+            return FedRows(at_end=True)
         if not wait_s and min(self._queues.waiting.values()) >= self._of_each:
-            return Fed()
+            return FedRows()
         fed = self._feed.take(wait_s, to_end)
         for row in fed.rows:
             self._queues.feed(row)
         return fed
 
-    def _offers(self, mine: Offer) -> Sequence[Offer]:
+    def _offers(self, mine: RankOffer) -> Sequence[RankOffer]:
         offers = self._world.all_gather(mine)
         for note in (note for offer in offers for note in offer.notes):
             self.unreadable += 1
             self._say(note)
         return offers
 
-    def _share(self, plan: Plan, waited: bool) -> Share:
+    def _share(self, plan: Plan, waited: bool) -> RankBatch:
         placed = self._queues.take_planned(plan)
         mine = tuple(self._tokens.of(each.row) for each in placed)
         self._tokens.foresee(self._queues.ahead(DEPTH * self._of_each))
         trained = [
-            Trained(
+            TrainedRow(
                 BatchRow(
                     id=each.row.kept.id,
                     slot=each.slot,
@@ -192,7 +194,7 @@ class RowStream:
             for each, tokens in zip(placed, mine, strict=True)
         ]
         of_all = [row for rows in self._world.all_gather(trained) for row in rows]
-        return Share(mine, tuple(sorted(of_all, key=lambda each: each.row.slot)), waited)
+        return RankBatch(mine, tuple(sorted(of_all, key=lambda each: each.row.slot)), waited)
 
     def _patience_is_over(self, since: float, *, nothing_came: bool) -> bool:
         """Whether empty clusters borrow now. `nothing_came`: rows were waited for just now, in vain."""
@@ -203,7 +205,7 @@ class RowStream:
             return True
         return self._clock() - since >= patience
 
-    def _tell(self, since: float, offers: Sequence[Offer]) -> bool:
+    def _tell(self, since: float, offers: Sequence[RankOffer]) -> bool:
         if self._clock() - since < 1.0:
             return False
         waiting, unjudged = waiting_of(offers), sum(offer.unjudged for offer in offers)

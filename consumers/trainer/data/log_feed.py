@@ -17,13 +17,13 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Protocol
 
-from consumers.trainer.data.score_threshold import Threshold
+from consumers.trainer.data.score_threshold import ScoreThreshold
 from infra.log import LogReader
 from infra.record import Record
 from infra.settings import Settings
 from schemas.errors import RunError, TopicMismatch
 from schemas.events import InstructionJudged, InstructionKept, RunStarted, RunStopped
-from streams.core.batches import Position, Row
+from streams.core.batches import KeptRow, PartitionPosition
 
 _POLL_S = 0.1
 _AHEAD = 32
@@ -31,13 +31,13 @@ _AT_ONCE = 200
 
 
 @dataclass(frozen=True)
-class Fed:
+class FedRows:
     """What has come: rows, lines for people, and whether there was nothing left to read then.
 
     unjudged    rows that wait for their score
     """
 
-    rows: tuple[Row, ...] = ()
+    rows: tuple[KeptRow, ...] = ()
     notes: tuple[str, ...] = ()
     at_end: bool = False
     unjudged: int = 0
@@ -46,11 +46,11 @@ class Fed:
 class Feed(Protocol):
     """Gives one rank its rows, one pass (an epoch) after another."""
 
-    def open(self, positions: Mapping[int, Position], limits: Mapping[int, Position] | None) -> None:
+    def open(self, positions: Mapping[int, PartitionPosition], limits: Mapping[int, PartitionPosition] | None) -> None:
         """Begin a pass over the clusters that `positions` names, from there on: live, or up to `limits`."""
         ...
 
-    def take(self, wait_s: float, to_end: bool = False) -> Fed:
+    def take(self, wait_s: float, to_end: bool = False) -> FedRows:
         """What has come since the last call; waits up to `wait_s` for something.
 
         The end is said only to who waits; `to_end` asks for the log's end of this moment, whether or not the stream's.
@@ -74,7 +74,7 @@ class LogFeed:
         *,
         until_end: bool,
         dead_letter: Callable[[Record], str],
-        threshold: Threshold | None = None,
+        threshold: ScoreThreshold | None = None,
     ) -> None:
         self._until_end = until_end
         self._dead_letter = dead_letter
@@ -95,19 +95,19 @@ class LogFeed:
                 f"`sedi judge --run {run}` first: it makes the topic."
             )
         self._clusters: tuple[int, ...] = ()
-        self._limits: Mapping[int, Position] | None = None
+        self._limits: Mapping[int, PartitionPosition] | None = None
         self._stopped = False
         self._changed = threading.Condition()
         self._pool = ThreadPoolExecutor(1, "kept")
         self._reading: Future[None] | None = None
         self._closing = False
         self._asked: bool | None = None  # whether somebody waits; True: for the log's end, False: for the stream's
-        self._rows: list[Row] = []
+        self._rows: list[KeptRow] = []
         self._notes: list[str] = []
         self._at_end = False
         self._unjudged = 0
 
-    def open(self, positions: Mapping[int, Position], limits: Mapping[int, Position] | None) -> None:
+    def open(self, positions: Mapping[int, PartitionPosition], limits: Mapping[int, PartitionPosition] | None) -> None:
         self._stop_reading()
         self._clusters, self._limits = tuple(positions), limits
         self._rows, self._notes, self._at_end, self._asked, self._unjudged = [], [], False, None, 0
@@ -119,7 +119,7 @@ class LogFeed:
         self._closing = False
         self._reading = self._pool.submit(self._read_on)
 
-    def take(self, wait_s: float, to_end: bool = False) -> Fed:
+    def take(self, wait_s: float, to_end: bool = False) -> FedRows:
         deadline = time.monotonic() + wait_s
         with self._changed:
             asked = to_end if wait_s else None
@@ -130,7 +130,7 @@ class LogFeed:
                 if left <= 0:
                     break
                 self._changed.wait(left)
-            fed = Fed(tuple(self._rows), tuple(self._notes), self._at_end, self._unjudged)
+            fed = FedRows(tuple(self._rows), tuple(self._notes), self._at_end, self._unjudged)
             self._rows, self._notes = [], []
             self._changed.notify_all()
         if self._reading is not None and self._reading.done():
@@ -179,7 +179,7 @@ class LogFeed:
                 self._changed.wait()
             return not self._closing
 
-    def _row(self, record: Record, notes: list[str]) -> Row | None:
+    def _row(self, record: Record, notes: list[str]) -> KeptRow | None:
         if record.topic == "run":
             if isinstance(record.event, RunStarted | RunStopped):
                 self._stopped = isinstance(record.event, RunStopped)
@@ -192,7 +192,7 @@ class LogFeed:
             return None
         match record.event:
             case InstructionKept() as kept:
-                return Row(record.offset, kept)
+                return KeptRow(record.offset, kept)
             case _:
                 done = self._dead_letter(record)
                 notes.append(

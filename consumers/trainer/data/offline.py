@@ -33,7 +33,7 @@ _LINEAGE = TEXT_FORMATS["lineage"].file
 
 
 @dataclass(frozen=True)
-class Origin:
+class OfflineSource:
     """What a training is of.
 
     run      the run's name, or that of a file which is of no known run
@@ -57,7 +57,7 @@ def with_batch_size(policy: Policy, batch_size: int | None) -> Policy:
     return policy if batch_size is None else policy_with(policy, batch_size=batch_size)
 
 
-def from_archive(folder: Path, batch_size: int | None = None) -> Origin:
+def from_archive(folder: Path, batch_size: int | None = None) -> OfflineSource:
     """The rows of an archived run; `batch_size` None: the policy's.
 
     Raises ConfigurationError or RunError when there is no such archive, or when its clusters forbid the batch size.
@@ -71,10 +71,10 @@ def from_archive(folder: Path, batch_size: int | None = None) -> Origin:
             f"{source.name} has {len(ends)} partitions of `kept`, but the run has {policy.clusters} clusters. Archive "
             "the run again."
         )
-    return Origin(source.run, policy, sum(ends[place] - starts[place] for place in ends), SourceFeed(source))
+    return OfflineSource(source.run, policy, sum(ends[place] - starts[place] for place in ends), SourceFeed(source))
 
 
-def from_file(path: Path, batch_size: int | None, say: Say = lambda line: None) -> Origin:
+def from_file(path: Path, batch_size: int | None, say: Say = lambda line: None) -> OfflineSource:
     """The rows of a file; `batch_size` None: what the manifest beside it says, else 16. `say` is told what is left out.
 
     Raises ConfigurationError when the file, or what lies beside it, cannot be used, or no row has an output.
@@ -92,7 +92,7 @@ def from_file(path: Path, batch_size: int | None, say: Say = lambda line: None) 
         check_outputs(path, tasks, say, "train", "left out")
         policy = policy_with(policy, clusters=size & -size, batch_size=size)  # the greatest power of two in it
         kept = _dealt(run, [task.task for task in tasks if task.answered], policy.clusters)
-    return Origin(run, policy, len(kept), MemoryFeed(kept))
+    return OfflineSource(run, policy, len(kept), MemoryFeed(kept))
 
 
 def _with_lineage(rows: Sequence[Instruction], path: Path, lineage: Path, policy: Policy) -> list[InstructionKept]:

@@ -7,7 +7,7 @@ has no other rows is refused.
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from infra.columns import EXPECTED, Task, named
+from infra.columns import EXPECTED, ColumnTask, named
 from infra.tables import read_tasks
 from schemas.errors import ConfigurationError
 from schemas.events import Instruction
@@ -27,7 +27,7 @@ def read_rows(path: Path, most: int | None = None, say: Say = lambda line: None)
     return tuple(task.task for task in tasks if task.answered)[:most]
 
 
-def check_outputs(path: Path, tasks: Sequence[Task], say: Say, purpose: str, instead: str) -> None:
+def check_outputs(path: Path, tasks: Sequence[ColumnTask], say: Say, purpose: str, instead: str) -> None:
     """Tell how many rows have no output, and what is done with them `instead`; and how many hold more than is used.
 
     Raises ConfigurationError when no row has an output.

@@ -8,17 +8,17 @@ from collections import deque
 from collections.abc import Iterable
 
 from schemas.events import InstructionJudged
-from streams.core.batches import Row
+from streams.core.batches import KeptRow
 from streams.core.judging import Judgements
 
 
-class Threshold:
+class ScoreThreshold:
     """At least `least` from `judge`; None: the first judge on the log."""
 
     def __init__(self, least: float, judge: str | None) -> None:
         self._least = least
         self._judgements = Judgements(judge)
-        self._waiting: dict[int, deque[Row]] = {}
+        self._waiting: dict[int, deque[KeptRow]] = {}
 
     @property
     def waiting(self) -> int:
@@ -28,7 +28,7 @@ class Threshold:
     def apply(self, event: InstructionJudged) -> None:
         self._judgements.apply(event)
 
-    def admitted(self, rows: Iterable[Row]) -> list[Row]:
+    def admitted(self, rows: Iterable[KeptRow]) -> list[KeptRow]:
         """Take rows in; those that can go on now, of these and of the earlier ones."""
         for row in rows:
             self._waiting.setdefault(row.kept.cluster, deque()).append(row)

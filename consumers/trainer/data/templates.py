@@ -21,7 +21,7 @@ Shown = InstructionKept | Instruction
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedRow:
     """Token ids of a row; the response is what comes after the first `prompt` of them."""
 
     tokens: tuple[int, ...]
@@ -47,7 +47,7 @@ def texts(row: Shown, tokenizer: Any, template: Template) -> tuple[str, str]:
     return _chat(row, tokenizer) if template == "chat" else _alpaca(row, tokenizer)
 
 
-def encode(row: Shown, tokenizer: Any, template: Template, max_length: int) -> Encoded:
+def encode(row: Shown, tokenizer: Any, template: Template, max_length: int) -> EncodedRow:
     """The row's tokens, at most `max_length`."""
     hidden = Instruction(**{name: hide(tokenizer, getattr(row, name)) for name in ("instruction", "input", "output")})
     prompt_text, response_text = texts(hidden, tokenizer, template)
@@ -58,13 +58,13 @@ def encode(row: Shown, tokenizer: Any, template: Template, max_length: int) -> E
     return _fit(prompt, response, max_length)
 
 
-def _fit(prompt: list[int], response: list[int], max_length: int) -> Encoded:
+def _fit(prompt: list[int], response: list[int], max_length: int) -> EncodedRow:
     if len(prompt) + len(response) <= max_length:
-        return Encoded((*prompt, *response), len(prompt), False)
+        return EncodedRow((*prompt, *response), len(prompt), False)
     room = min(len(prompt), max(max_length - len(response), max_length // 4))
     head = (room + 1) // 2
     shorter = (*prompt[:head], *prompt[len(prompt) - (room - head) :])
-    return Encoded((*shorter, *response[: max_length - room]), room, True)
+    return EncodedRow((*shorter, *response[: max_length - room]), room, True)
 
 
 def _chat(row: Shown, tokenizer: Any) -> tuple[str, str]:

@@ -7,9 +7,9 @@ asked for.
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from consumers.trainer.data.templates import Encoded
+from consumers.trainer.data.templates import EncodedRow
 from schemas.events import InstructionKept
-from streams.core.batches import Row
+from streams.core.batches import KeptRow
 
 DEPTH = 2
 """Batches whose rows are tokenised ahead."""
@@ -18,18 +18,18 @@ DEPTH = 2
 class TokensAhead:
     """Rows' tokens, by the row's place in the total order; what was foreseen is held until it is asked for."""
 
-    def __init__(self, encode: Callable[[InstructionKept], Encoded]) -> None:
+    def __init__(self, encode: Callable[[InstructionKept], EncodedRow]) -> None:
         self._encode = encode
         self._pool = ThreadPoolExecutor(1, "tokens")
-        self._coming: dict[tuple[int, int], Future[Encoded]] = {}
+        self._coming: dict[tuple[int, int], Future[EncodedRow]] = {}
 
-    def foresee(self, rows: Iterable[Row]) -> None:
+    def foresee(self, rows: Iterable[KeptRow]) -> None:
         """Begin with these rows, as far as they have not been begun."""
         for row in rows:
             if row.key not in self._coming:
                 self._coming[row.key] = self._pool.submit(self._encode, row.kept)
 
-    def of(self, row: Row) -> Encoded:
+    def of(self, row: KeptRow) -> EncodedRow:
         """A row's tokens."""
         coming = self._coming.pop(row.key, None)
         return self._encode(row.kept) if coming is None else coming.result()

@@ -20,7 +20,16 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
-from consumers.trainer.distributed.rank_process import Did, Ended, Failed, Measured, Message, Said, encoded, message_of
+from consumers.trainer.distributed.rank_process import (
+    RankEnded,
+    RankFailed,
+    RankLine,
+    RankMessage,
+    RankMetrics,
+    RankStep,
+    encoded,
+    message_of,
+)
 from consumers.trainer.options import TrainOptions, TrainSummary
 from consumers.trainer.record.metrics import StepLine
 from infra.settings import Settings, environment_of
@@ -45,9 +54,9 @@ class _Rank:
     log: Path
     rest: bytes = b""
     summary: TrainSummary | None = None
-    failed: Failed | None = None
+    failed: RankFailed | None = None
     killed: bool = False
-    heard: list[Message] = field(default_factory=list)
+    heard: list[RankMessage] = field(default_factory=list)
 
     def hear(self) -> bool:
         """Take what it has told; False when it will tell nothing more."""
@@ -163,15 +172,15 @@ class _Listener:
         """Hand on what a rank has told, and keep what is about its end."""
         while rank.heard:
             match rank.heard.pop(0):
-                case Said(line=line):
+                case RankLine(line=line):
                     self.say(line)
-                case Did(step=step) if self.on_step is not None:
+                case RankStep(step=step) if self.on_step is not None:
                     self.on_step(step)
-                case Measured(line=line) if self.on_line is not None:
+                case RankMetrics(line=line) if self.on_line is not None:
                     self.on_line(line)
-                case Ended(summary=summary):
+                case RankEnded(summary=summary):
                     rank.summary = summary
-                case Failed() as failed:
+                case RankFailed() as failed:
                     rank.failed = failed
                 case _:
                     pass

@@ -1,8 +1,8 @@
 """What the ranks do next, from what each of them has at hand: a pure function, so that all of them decide the same.
 
-Before each step every rank tells the others its `Offer`, and each rank decides from all of them. So the batches are the
-same however many ranks share the clusters: in `wait` always, at the end of the stream too, because that is decided only
-when every rank is at its end; borrowing after a time depends on time, as with one process.
+Before each step every rank tells the others its `RankOffer`, and each rank decides from all of them. So the batches are
+the same however many ranks share the clusters: in `wait` always, at the end of the stream too, because that is decided
+only when every rank is at its end; borrowing after a time depends on time, as with one process.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ Decision = Plan | Literal["wait", "end", "stop"]
 
 
 @dataclass(frozen=True)
-class Offer:
+class RankOffer:
     """What a rank has at hand for the next step.
 
     waiting    rows read and not yet taken, by cluster, of the clusters that are this rank's
@@ -36,7 +36,7 @@ class Offer:
     unjudged: int = 0
 
 
-def decide(offers: Sequence[Offer], size: int, *, last_batch: bool) -> Decision:
+def decide(offers: Sequence[RankOffer], size: int, *, last_batch: bool) -> Decision:
     """The next batch of `size` rows as (slot, cluster) pairs, or what to do instead; `last_batch`: at the end an
     incomplete one."""
     if any(offer.stop for offer in offers):
@@ -51,7 +51,7 @@ def decide(offers: Sequence[Offer], size: int, *, last_batch: bool) -> Decision:
     return (plan_last(waiting, size) if last_batch else ()) or "end"
 
 
-def decide_logged(offers: Sequence[Offer]) -> Literal["take", "wait", "stop", "missing"]:
+def decide_logged(offers: Sequence[RankOffer]) -> Literal["take", "wait", "stop", "missing"]:
     """Whether the batch that the log names can be taken; `missing` when a rank has read all and lacks rows of it."""
     if any(offer.stop for offer in offers):
         return "stop"
@@ -60,6 +60,6 @@ def decide_logged(offers: Sequence[Offer]) -> Literal["take", "wait", "stop", "m
     return "missing" if any(offer.at_end and not offer.ready for offer in offers) else "wait"
 
 
-def waiting_of(offers: Sequence[Offer]) -> dict[int, int]:
+def waiting_of(offers: Sequence[RankOffer]) -> dict[int, int]:
     """Rows read and not yet taken, of all ranks, by cluster."""
     return {cluster: rows for offer in offers for cluster, rows in offer.waiting.items()}

@@ -29,7 +29,7 @@ class RankLost(TrainerError):
 
 
 @dataclass(frozen=True)
-class World:
+class ProcessGroup:
     """This process among those that train together. Made without arguments: it is alone."""
 
     rank: int = 0
@@ -98,7 +98,7 @@ def _is_of_connection(error: RuntimeError) -> bool:
 
 
 @cache
-def joined(device: str) -> World:
+def joined(device: str) -> ProcessGroup:
     """The world of this process; `device` is `cpu` or `cuda`. The group stays until the process ends.
 
     Raises ConfigurationError for variables that do not fit together, RankLost when the others do not come.
@@ -110,12 +110,12 @@ def joined(device: str) -> World:
     if device == "cuda":
         _take_gpu(local_rank)
     if dist.is_initialized():
-        return World(rank, size, local_rank, _gloo(device) if size > 1 else None)
+        return ProcessGroup(rank, size, local_rank, _gloo(device) if size > 1 else None)
     backend = "nccl" if device == "cuda" else "gloo"
     if size == 1:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)  # type: ignore[attr-defined]
-        return World()
+        return ProcessGroup()
     if os.environ["MASTER_ADDR"] in {"127.0.0.1", "localhost", "::1"}:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     try:
@@ -125,7 +125,7 @@ def joined(device: str) -> World:
             f"Rank {rank} of {size} did not find the others at {os.environ['MASTER_ADDR']}:"
             f"{os.environ['MASTER_PORT']} ({error}). Start all of them, with the same address."
         ) from error
-    return World(rank, size, local_rank, _gloo(device))
+    return ProcessGroup(rank, size, local_rank, _gloo(device))
 
 
 def place() -> tuple[int, int, int]:

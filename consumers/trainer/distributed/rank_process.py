@@ -19,31 +19,31 @@ from schemas.errors import SediError
 from schemas.events import StepLogged
 
 
-class Said(msgspec.Struct, frozen=True, tag=True):
+class RankLine(msgspec.Struct, frozen=True, tag=True):
     """A line for people."""
 
     line: str
 
 
-class Did(msgspec.Struct, frozen=True, tag=True):
+class RankStep(msgspec.Struct, frozen=True, tag=True):
     """A step was made."""
 
     step: StepLogged
 
 
-class Measured(msgspec.Struct, frozen=True, tag=True):
+class RankMetrics(msgspec.Struct, frozen=True, tag=True):
     """What metrics.jsonl has of a step."""
 
     line: StepLine
 
 
-class Ended(msgspec.Struct, frozen=True, tag=True):
+class RankEnded(msgspec.Struct, frozen=True, tag=True):
     """It ended as it should."""
 
     summary: TrainSummary
 
 
-class Failed(msgspec.Struct, frozen=True, tag=True):
+class RankFailed(msgspec.Struct, frozen=True, tag=True):
     """It ended with an error; `lost`: because another rank was gone, `permanent`: and would again."""
 
     message: str
@@ -51,17 +51,17 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     permanent: bool = False
 
 
-Message = Said | Did | Measured | Ended | Failed
+RankMessage = RankLine | RankStep | RankMetrics | RankEnded | RankFailed
 
 
-def encoded(value: Message | TrainOptions) -> bytes:
+def encoded(value: RankMessage | TrainOptions) -> bytes:
     """As JSON in one line."""
     return msgspec.json.encode(value, enc_hook=_from_path)
 
 
-def message_of(line: bytes) -> Message:
+def message_of(line: bytes) -> RankMessage:
     """A message that a rank has written."""
-    message: Message = msgspec.json.decode(line, type=Message, dec_hook=_to_path)
+    message: RankMessage = msgspec.json.decode(line, type=RankMessage, dec_hook=_to_path)
     return message
 
 
@@ -76,7 +76,7 @@ def main(arguments: list[str]) -> int:
     options = msgspec.json.decode(arguments[0], type=TrainOptions, dec_hook=_to_path)
     channel = int(arguments[1])
 
-    def tell(message: Message) -> None:
+    def tell(message: RankMessage) -> None:
         with suppress(BrokenPipeError):  # whoever listened has died; we are told to stop
             left = encoded(message) + b"\n"
             while left:
@@ -89,15 +89,15 @@ def main(arguments: list[str]) -> int:
         summary = train(
             options,
             load(),
-            on_step=lambda step: tell(Did(step)),
-            on_line=lambda line: tell(Measured(line)),
-            say=lambda line: tell(Said(line)),
+            on_step=lambda step: tell(RankStep(step)),
+            on_line=lambda line: tell(RankMetrics(line)),
+            say=lambda line: tell(RankLine(line)),
         )
     except SediError as error:
-        tell(Failed(str(error), isinstance(error, RankLost), error.permanent))
+        tell(RankFailed(str(error), isinstance(error, RankLost), error.permanent))
         sys.stderr.write(f"sedi: {visible(str(error))}\n")
         return 1
-    tell(Ended(summary))
+    tell(RankEnded(summary))
     return 0
 
 

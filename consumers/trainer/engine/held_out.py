@@ -12,19 +12,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from consumers.trainer.data.row_file import Say, read_rows
-from consumers.trainer.data.templates import Encoded
-from consumers.trainer.distributed.process_group import World
+from consumers.trainer.data.templates import EncodedRow
+from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.record.metrics import HeldOutLine
 from schemas.events import Instruction
 
-Measure = Callable[[Sequence[Encoded]], tuple[float, int]]
+Measure = Callable[[Sequence[EncodedRow]], tuple[float, int]]
 """Summed response loss and response tokens of rows, on this rank."""
 
 
 class HeldOut:
     """The held-out rows of a training."""
 
-    def __init__(self, name: str, rows: Sequence[Encoded], world: World) -> None:
+    def __init__(self, name: str, rows: Sequence[EncodedRow], world: ProcessGroup) -> None:
         self._name = name
         self._world = world
         self._rows = len(rows)
@@ -36,8 +36,8 @@ class HeldOut:
         cls,
         path: Path,
         most: int | None,
-        encode: Callable[[Instruction], Encoded],
-        world: World,
+        encode: Callable[[Instruction], EncodedRow],
+        world: ProcessGroup,
         say: Say = lambda line: None,
     ) -> "HeldOut":
         """The rows of a file that have an output, at most `most`. Raises ConfigurationError when none has one."""

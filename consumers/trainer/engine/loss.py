@@ -9,7 +9,7 @@ attention no token sees what comes after it, so the padding changes nothing, and
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from consumers.trainer.data.templates import Encoded
+from consumers.trainer.data.templates import EncodedRow
 
 
 class ResponseLoss:
@@ -23,7 +23,7 @@ class ResponseLoss:
         if head is not None:
             head.register_forward_pre_hook(self._take_places)
 
-    def __call__(self, forward: Callable[..., Any], rows: Sequence[Encoded], device: Any) -> Any:
+    def __call__(self, forward: Callable[..., Any], rows: Sequence[EncodedRow], device: Any) -> Any:
         """Summed response loss of each row, [rows], fp32; 0 for a row without a response."""
         import torch
 

@@ -14,7 +14,7 @@ PASS_COST = {"cpu": 48, "cuda": 2048}
 
 
 @dataclass(frozen=True)
-class Pass:
+class MicroBatch:
     """Rows that go through the model together, as indices into the batch, and the tokens that each is padded to."""
 
     rows: tuple[int, ...]
@@ -26,7 +26,7 @@ class Pass:
         return len(self.rows) * self.width
 
 
-def cut(lengths: Sequence[int], most_rows: int, pass_cost: int) -> list[Pass]:
+def cut(lengths: Sequence[int], most_rows: int, pass_cost: int) -> list[MicroBatch]:
     """The passes of a batch of rows of these lengths, longest first, at most `most_rows` in one."""
     order = sorted(range(len(lengths)), key=lambda row: (-lengths[row], row))
     best: list[tuple[int, int]] = [(0, 0)]  # of the first n rows: least cost, and where the last pass begins
@@ -35,10 +35,10 @@ def cut(lengths: Sequence[int], most_rows: int, pass_cost: int) -> list[Pass]:
         best.append(
             min((best[at][0] + pass_cost + (end - at) * lengths[order[at]], at) for at in starts),
         )
-    passes: list[Pass] = []
+    passes: list[MicroBatch] = []
     end = len(order)
     while end:
         start = best[end][1]
-        passes.append(Pass(tuple(order[start:end]), lengths[order[start]]))
+        passes.append(MicroBatch(tuple(order[start:end]), lengths[order[start]]))
         end = start
     return passes[::-1]

@@ -12,7 +12,7 @@ from infra.weights import SAFE
 from schemas.errors import TrainerError
 
 
-def trainee_name(model: str, layers: int | None, lora_rank: int | None = None) -> str:
+def model_name(model: str, layers: int | None, lora_rank: int | None = None) -> str:
     """The name that the training log gives the trainee: the folder's or hub's own, and how much of it is used and
     trained."""
     name = Path(model).name if _is_path(model) else model
@@ -29,7 +29,7 @@ def load_tokenizer(model: str) -> Any:
         raise _unusable(model, "tokenizer", error) from error
 
 
-def load_trainee(model: str, precision: Precision, layers: int | None) -> Any:
+def load_model_and_tokenizer(model: str, precision: Precision, layers: int | None) -> Any:
     """The model on the CPU in a precision, ready to be trained."""
     import torch
     from transformers import AutoModelForCausalLM

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from schemas.errors import TrainerError
 
 
-class Streak:
+class NonfiniteGuard:
     """Counts steps that were thrown away because their loss or gradient was not finite; raises at the `most`-th.
 
     A batch without a response token is no sign of anything and neither counts nor ends a streak.

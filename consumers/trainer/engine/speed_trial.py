@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumers.trainer.engine import cpu
-from consumers.trainer.engine.model import load_trainee
+from consumers.trainer.engine.model import load_model_and_tokenizer
 from consumers.trainer.options import Device, PrecisionChoice
 from infra import precision
 
@@ -47,8 +47,10 @@ def trainee_speed(
     place = pick_device(device)
     if place == "cpu":
         cpu.keep_freed_memory()
-    chosen = precision.choose(place, training=True) if wanted == "auto" else precision.Choice(wanted, "as is said")
-    trainee = load_trainee(model, chosen.precision, None).to(place)
+    chosen = (
+        precision.choose(place, training=True) if wanted == "auto" else precision.PrecisionChoice(wanted, "as is said")
+    )
+    trainee = load_model_and_tokenizer(model, chosen.precision, None).to(place)
     optimizer = torch.optim.AdamW(trainee.parameters(), lr=0.0, fused=True)
     tokens = torch.full((_ROWS, _TOKENS), 7, device=place)
 

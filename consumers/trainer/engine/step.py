@@ -19,19 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from consumers.trainer.data.templates import Encoded
-from consumers.trainer.distributed.process_group import World
+from consumers.trainer.data.templates import EncodedRow
+from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.engine import deepspeed_setup as zero
 from consumers.trainer.engine import lora, memory
 from consumers.trainer.engine.cpu import KeptHeap
 from consumers.trainer.engine.loss import ResponseLoss
-from consumers.trainer.engine.microbatches import PASS_COST, Pass, cut
+from consumers.trainer.engine.microbatches import PASS_COST, MicroBatch, cut
 from consumers.trainer.options import Device, Precision
-from consumers.trainer.record.output_capture import talk_to
+from consumers.trainer.record.output_capture import capture_output
 from schemas.errors import ConfigurationError, TrainerError
 
 _SAVED_RNG = "rng"
-_ALONE = World()
+_ALONE = ProcessGroup()
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ class Engine:
         micro_batch: int,
         pad_token: int,
         log_file: Path,
-        world: World = _ALONE,
+        world: ProcessGroup = _ALONE,
         activation_checkpointing: bool = False,
         say: Callable[[str], None] = lambda line: None,
         heap: KeptHeap | None = None,
     ) -> None:
-        with talk_to(log_file):
+        with capture_output(log_file):
             deepspeed = zero.imported(device)
             import torch
 
@@ -103,7 +103,7 @@ class Engine:
         self._stage = zero_stage
         self._micro_batch = micro_batch
         self._pass_cost = PASS_COST[device]
-        self._blank = Encoded((pad_token, pad_token), 2, False)
+        self._blank = EncodedRow((pad_token, pad_token), 2, False)
         self._say = say
         self._heap = heap
         if zero_stage == 0:
@@ -112,7 +112,7 @@ class Engine:
             trainee.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self._loss = ResponseLoss(trainee, pad_token)
         parameters = [parameter for parameter in trainee.parameters() if parameter.requires_grad]
-        with talk_to(log_file):
+        with capture_output(log_file):
             self._engine, *_ = deepspeed.initialize(
                 model=trainee,
                 optimizer=zero.optimizer(parameters, zero_stage, weight_decay, clip),
@@ -121,7 +121,7 @@ class Engine:
         self._device = self._engine.device
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
 
-    def step(self, rows: Sequence[Encoded], learning_rate: float) -> StepNumbers:
+    def step(self, rows: Sequence[EncodedRow], learning_rate: float) -> StepNumbers:
         """Train one batch, of which `rows` are this rank's. A batch without any response token changes nothing.
 
         Raises TrainerError when memory does not suffice for a single row.
@@ -159,7 +159,7 @@ class Engine:
             memory_bytes=max(each[4] for each in gathered),
         )
 
-    def measure(self, rows: Sequence[Encoded]) -> tuple[float, int]:
+    def measure(self, rows: Sequence[EncodedRow]) -> tuple[float, int]:
         """The summed loss and the number of the response tokens of these rows, as the model is now; trains nothing.
 
         Every rank calls it at the same time; the numbers are of its own rows.
@@ -178,7 +178,7 @@ class Engine:
         states = {"cpu": self._torch.get_rng_state()}
         if self._device.type == "cuda":
             states["cuda"] = self._torch.cuda.get_rng_state(self._device)
-        with talk_to(self._log_file):
+        with capture_output(self._log_file):
             self._engine.save_checkpoint(
                 str(folder),
                 tag=tag,
@@ -190,7 +190,7 @@ class Engine:
     def load(self, folder: Path, tag: str) -> None:
         """What `save` saved. Raises TrainerError when it cannot be read or is of another model or setting."""
         try:
-            with talk_to(self._log_file):
+            with capture_output(self._log_file):
                 found, client = self._engine.load_checkpoint(
                     str(folder), tag=tag, load_module_strict=not lora.is_adapted(self._engine.module)
                 )
@@ -210,7 +210,7 @@ class Engine:
 
     def save_model(self, folder: Path) -> None:
         """The model as transformers loads it: safetensors and configuration; adapters are merged into it."""
-        with talk_to(self._log_file):
+        with capture_output(self._log_file):
             whole = self._whole()
             if self._world.is_first:
                 lora.save_merged(self._engine.module, whole, folder)
@@ -220,7 +220,7 @@ class Engine:
         """The adapter alone, as peft loads it; False, and nothing is written, where there is none."""
         if not lora.is_adapted(self._engine.module):
             return False
-        with talk_to(self._log_file):
+        with capture_output(self._log_file):
             whole = self._whole()
             if self._world.is_first:
                 self._engine.module.save_pretrained(folder, state_dict=whole)
@@ -237,13 +237,13 @@ class Engine:
             return self._engine._zero3_consolidated_16bit_state_dict() or {}
         return {name: weight.to(self._dtype) for name, weight in self._engine.module.state_dict().items()}
 
-    def _passes(self, rows: Sequence[Encoded]) -> list[Pass]:
+    def _passes(self, rows: Sequence[EncodedRow]) -> list[MicroBatch]:
         """This rank's passes, as many as any rank's: the last ones have no row."""
         passes = cut([len(row.tokens) for row in rows], self._micro_batch, self._pass_cost)
         most = max(self._world.all_gather(len(passes)))
-        return passes + [Pass((), len(self._blank.tokens))] * (most - len(passes))
+        return passes + [MicroBatch((), len(self._blank.tokens))] * (most - len(passes))
 
-    def _gradient(self, rows: Sequence[Encoded], tokens: int) -> tuple[list[float], int]:
+    def _gradient(self, rows: Sequence[EncodedRow], tokens: int) -> tuple[list[float], int]:
         """Add up the gradient of the batch; summed loss of each of this rank's rows, and how many tokens were fed."""
         while True:
             passes = self._passes(rows)
@@ -304,7 +304,7 @@ class Engine:
         )
 
 
-def _picked(rows: Sequence[Encoded], each: Pass, blank: Encoded) -> list[Encoded]:
+def _picked(rows: Sequence[EncodedRow], each: MicroBatch, blank: EncodedRow) -> list[EncodedRow]:
     return [rows[index] for index in each.rows] or [blank]
 
 

@@ -16,7 +16,7 @@ _TALKATIVE = ("DeepSpeed", "transformers", "torch", "accelerate")
 
 
 @contextmanager
-def talk_to(log_file: Path) -> Iterator[None]:
+def capture_output(log_file: Path) -> Iterator[None]:
     """While this holds, all output of the process goes to the end of `log_file`; exceptions still rise."""
     log_file.parent.mkdir(parents=True, exist_ok=True)
     with log_file.open("a", encoding="utf-8") as file:

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from consumers.trainer.distributed.process_group import World
+from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.engine.held_out import HeldOut, Measure
 from consumers.trainer.record.metrics import METRICS, HeldOutLine, MetricsFile, StepLine, TrainingLine, step_line
-from consumers.trainer.record.tensorboard import FOLDER, Board
+from consumers.trainer.record.tensorboard import FOLDER, TensorBoardWriter
 from schemas.events import StepLogged
 
 
 @dataclass(kw_only=True)
-class Account:
+class Reporting:
     """The account of one training.
 
     output      its folder
@@ -32,7 +32,7 @@ class Account:
     output: Path
     clusters: int
     training: TrainingLine
-    world: World
+    world: ProcessGroup
     fresh: bool
     tensorboard: bool
     held_out: HeldOut | None
@@ -43,7 +43,7 @@ class Account:
 
     measured: dict[int, HeldOutLine] = field(default_factory=dict)
     _file: MetricsFile | None = None
-    _board: Board | None = None
+    _board: TensorBoardWriter | None = None
 
     def begin(self, step: int) -> None:
         """Begin or go on after step `step`."""
@@ -53,7 +53,7 @@ class Account:
                 (self.output / METRICS).unlink(missing_ok=True)
             self._file = MetricsFile(self.output / METRICS, self.training, step)
             if self.tensorboard:
-                self._board = Board(self.output / FOLDER, step)
+                self._board = TensorBoardWriter(self.output / FOLDER, step)
         if self.held_out is not None:
             before = [] if self._file is None else self._file.held_out
             known = {line.step: line for line in before if line.sha256 == self.held_out.sha256}

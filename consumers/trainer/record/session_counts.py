@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from consumers.trainer.data.batches import Trained
+from consumers.trainer.data.batches import TrainedRow
 from consumers.trainer.engine.step import StepNumbers
 
 
 @dataclass
-class Counts:
+class SessionCounts:
     """Numbers of this session; TrainSummary says what each is."""
 
     steps: int = 0
@@ -24,7 +24,7 @@ class Counts:
     first_loss: float | None = None
     last_loss: float | None = None
 
-    def add(self, batch: Sequence[Trained], numbers: StepNumbers, clusters: int) -> None:
+    def add(self, batch: Sequence[TrainedRow], numbers: StepNumbers, clusters: int) -> None:
         """Count one step of a run with so many clusters."""
         self.steps += 1
         self.rows += len(batch)

@@ -13,7 +13,7 @@ FOLDER = "tensorboard"
 _GIB = 2**30
 
 
-class Board:
+class TensorBoardWriter:
     """Writes event files into `folder`, for a training that stands at `step`."""
 
     def __init__(self, folder: Path, step: int) -> None:

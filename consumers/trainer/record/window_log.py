@@ -26,7 +26,7 @@ class LoggedStep:
 
 
 @dataclass(frozen=True)
-class Logged:
+class LoggedTraining:
     """What the training log holds: its steps by number, and the last (epoch, window)."""
 
     steps: dict[int, LoggedStep]
@@ -38,7 +38,7 @@ class Logged:
         return max(self.steps, default=0)
 
 
-def read_logged(settings: Settings, run: str, model: str) -> Logged:
+def read_logged(settings: Settings, run: str, model: str) -> LoggedTraining:
     """The run's training log. Raises TrainerError when its windows are of another model."""
     steps: dict[int, LoggedStep] = {}
     seen: set[tuple[int, int]] = set()
@@ -54,7 +54,7 @@ def read_logged(settings: Settings, run: str, model: str) -> Logged:
                 )
             seen.add((event.epoch, event.window))
             steps.update((step.step, LoggedStep(event.epoch, step)) for step in event.steps)
-    return Logged(steps, max(seen, default=None))
+    return LoggedTraining(steps, max(seen, default=None))
 
 
 class WindowLog:
@@ -66,7 +66,7 @@ class WindowLog:
         model: str,
         window_steps: int,
         *,
-        logged: Logged,
+        logged: LoggedTraining,
         last: tuple[int, int] | None,
         pending: tuple[StepLogged, ...],
     ) -> None:

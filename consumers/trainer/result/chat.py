@@ -16,10 +16,10 @@ from typing import Any
 
 from consumers.trainer.data.templates import choose_template, encode
 from consumers.trainer.engine import cpu
-from consumers.trainer.engine.model import load_tokenizer, load_trainee
+from consumers.trainer.engine.model import load_model_and_tokenizer, load_tokenizer
 from consumers.trainer.engine.step import pick_device
 from consumers.trainer.options import Device, PrecisionChoice, Template
-from consumers.trainer.result.model_export import MODEL, end_tokens, read_told
+from consumers.trainer.result.model_export import MODEL, end_tokens, read_model_info
 from infra.precision import Precision, choose
 from infra.special_tokens import hide, token_ids
 from infra.turns import prompt_of
@@ -30,7 +30,7 @@ _PATIENCE_S = 600.0  # for the next piece of an answer
 
 
 @dataclass(frozen=True)
-class Said:
+class ChatTurn:
     """One turn: what was asked and what was answered."""
 
     asked: str
@@ -38,7 +38,7 @@ class Said:
 
 
 @dataclass
-class Talk:
+class Conversation:
     """A conversation with a loaded model. temperature 0: always the likeliest token."""
 
     model: Any
@@ -46,7 +46,7 @@ class Talk:
     template: Template
     temperature: float
     max_tokens: int
-    said: list[Said] = field(default_factory=list)
+    said: list[ChatTurn] = field(default_factory=list)
 
     def answer(self, asked: str) -> Generator[str, None, None]:
         """The answer, piece by piece. Raises TrainerError when the conversation is longer than the model can read."""
@@ -90,13 +90,13 @@ class Talk:
         finally:
             stopped.set()
             thread.join()
-            self.said.append(Said(asked, "".join(pieces)))
+            self.said.append(ChatTurn(asked, "".join(pieces)))
         if failed:
             raise TrainerError(f"The model could not answer: {failed[0]}. Ask for less, or free memory.") from failed[0]
 
     def _prompt(self, asked: str) -> list[int]:
         if self.template == "chat":
-            turns = [*self.said, Said(asked, "")]
+            turns = [*self.said, ChatTurn(asked, "")]
             messages = [
                 {"role": role, "content": hide(self.tokenizer, content)}
                 for turn in turns
@@ -148,7 +148,7 @@ def load(
     template: Template | None,
     precision: PrecisionChoice = "auto",
     say: Callable[[str], None] = lambda line: None,
-) -> Talk:
+) -> Conversation:
     """A conversation with the model in a folder, or of a hub name. `say` is told which precision `auto` takes, and why.
     Raises TrainerError when the model cannot be loaded."""
     cpu.passive_threads()
@@ -158,16 +158,16 @@ def load(
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if threads is not None:
         torch.set_num_threads(threads)
-    told = read_told(Path(folder))
+    told = read_model_info(Path(folder))
     tokenizer = load_tokenizer(folder)
     where = pick_device(device)
-    model = load_trainee(folder, _precision(precision, where, say), None).eval().to(where)
+    model = load_model_and_tokenizer(folder, _precision(precision, where, say), None).eval().to(where)
     model.config.use_cache = True
     chosen = choose_template(tokenizer, template or (None if told is None else told.template))
     if model.generation_config.pad_token_id is None:
         model.generation_config.pad_token_id = tokenizer.eos_token_id
     model.generation_config.eos_token_id = end_tokens(tokenizer, chosen) or None
-    return Talk(model, tokenizer, chosen, temperature, max_tokens)
+    return Conversation(model, tokenizer, chosen, temperature, max_tokens)
 
 
 def _precision(wanted: PrecisionChoice, device: str, say: Callable[[str], None]) -> Precision:

@@ -20,13 +20,13 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from consumers.trainer.distributed.process_group import World
+from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.engine.step import Engine
 from consumers.trainer.result.seal import Seal
 from infra.digest import sha256_of
 from schemas.errors import TrainerError, UntrustedCheckpoint
 from schemas.events import StepLogged
-from streams.core.batches import Position
+from streams.core.batches import PartitionPosition
 
 FOLDER = "checkpoints"
 """Where they are in a training's output folder."""
@@ -34,7 +34,7 @@ FOLDER = "checkpoints"
 _STATE = "state.json"
 
 
-class Saved(msgspec.Struct, frozen=True, kw_only=True):
+class SavedCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Where a partition stood: the next offset to read, and the key of the last row trained."""
 
     offset: int
@@ -56,8 +56,8 @@ class TrainerState(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     step: int
     epoch: int
-    positions: dict[int, Saved]
-    epoch_ends: dict[int, Saved] | None
+    positions: dict[int, SavedCheckpoint]
+    epoch_ends: dict[int, SavedCheckpoint] | None
     pending: tuple[StepLogged, ...]
     last_window: tuple[int, int] | None
     settings: dict[str, str | int | float | bool | None]
@@ -80,20 +80,20 @@ class _Sealed(msgspec.Struct, frozen=True):
         return msgspec.json.encode((self.state, self.files))
 
 
-def pack(positions: dict[int, Position]) -> dict[int, Saved]:
+def pack(positions: dict[int, PartitionPosition]) -> dict[int, SavedCheckpoint]:
     """Positions as they are saved."""
     return {
-        cluster: Saved(offset=at.offset, generated_offset=at.key[0], place=at.key[1])
+        cluster: SavedCheckpoint(offset=at.offset, generated_offset=at.key[0], place=at.key[1])
         for cluster, at in positions.items()
     }
 
 
-def unpack(saved: dict[int, Saved]) -> dict[int, Position]:
+def unpack(saved: dict[int, SavedCheckpoint]) -> dict[int, PartitionPosition]:
     """Saved positions as the queues take them."""
-    return {cluster: Position(at.offset, (at.generated_offset, at.place)) for cluster, at in saved.items()}
+    return {cluster: PartitionPosition(at.offset, (at.generated_offset, at.place)) for cluster, at in saved.items()}
 
 
-def save(folder: Path, engine: Engine, state: TrainerState, keep: int, world: World, seal: Seal) -> Path:
+def save(folder: Path, engine: Engine, state: TrainerState, keep: int, world: ProcessGroup, seal: Seal) -> Path:
     """Write a checkpoint and remove all but the last `keep` (all ranks). Returns its folder."""
     name = f"step-{state.step:08d}"
     draft, target = folder / f".draft-{name}", folder / name
@@ -129,7 +129,7 @@ def restore(
     engine: Engine,
     check: Callable[[TrainerState], None],
     say: Callable[[str], None],
-    world: World,
+    world: ProcessGroup,
     seal: Seal,
 ) -> TrainerState | None:
     """Load the newest whole checkpoint into the engine (all ranks); None when there is none at all.
@@ -169,7 +169,7 @@ def last_settings(folder: Path) -> dict[str, str | int | float | bool | None] | 
     return None
 
 
-def forget(folder: Path, world: World) -> None:
+def forget(folder: Path, world: ProcessGroup) -> None:
     """Remove all checkpoints and drafts (all ranks)."""
     if world.is_first:
         shutil.rmtree(folder, ignore_errors=True)

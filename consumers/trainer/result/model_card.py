@@ -16,7 +16,7 @@ from consumers.trainer.record.curves import CURVES
 from consumers.trainer.record.metrics import Metrics
 from infra.visible import visible
 from schemas.policy import Policy
-from streams.core.batches import Position
+from streams.core.batches import PartitionPosition
 
 CARD = "README.md"
 _PACKAGES = ("sedi", "torch", "transformers", "tokenizers", "deepspeed", "peft")
@@ -26,7 +26,7 @@ Settings = Mapping[str, str | int | float | bool | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
+class TrainedModel:
     """What is said of a trained model.
 
     source      where the rows were read from, in words
@@ -43,10 +43,10 @@ class Trained:
     settings: Settings
     epochs: int
     steps: int
-    covered: Mapping[int, Position]
+    covered: Mapping[int, PartitionPosition]
 
 
-def card(trained: Trained, metrics: Metrics) -> str:
+def card(trained: TrainedModel, metrics: Metrics) -> str:
     """The card, which shows the picture beside it."""
     steps, template = metrics.steps, trained.settings["template"]
     facts = [
@@ -101,7 +101,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _front_matter(trained: Trained) -> str:
+def _front_matter(trained: TrainedModel) -> str:
     base = {"base_model": trained.base} if trained.base_is_hub_name else {}
     fields = {
         "library_name": "transformers",

@@ -15,18 +15,18 @@ from typing import Any, Protocol
 import msgspec
 
 from consumers.trainer.data.templates import encode
-from consumers.trainer.distributed.process_group import World
+from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.options import Template
 from consumers.trainer.record.curves import CURVES, curves
 from consumers.trainer.record.metrics import METRICS, Metrics, read_metrics
-from consumers.trainer.result.model_card import CARD, Trained, card
+from consumers.trainer.result.model_card import CARD, TrainedModel, card
 from schemas.errors import TrainerError
 from schemas.events import Instruction
 
 MODEL, ADAPTER, TOLD = "model", "adapter", "sedi.json"
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """`sedi.json`: what a program must know to talk to the model."""
 
     run: str
@@ -42,7 +42,7 @@ class SavesModel(Protocol):
 
 
 def write_model(
-    output: Path, engine: SavesModel, tokenizer: Any, template: Template, trained: Trained, world: World
+    output: Path, engine: SavesModel, tokenizer: Any, template: Template, trained: TrainedModel, world: ProcessGroup
 ) -> Path:
     """Write everything into `output`; all ranks call. Returns the model's folder.
 
@@ -69,13 +69,13 @@ def write_model(
     return output / MODEL
 
 
-def read_told(folder: Path) -> Told | None:
+def read_model_info(folder: Path) -> ModelInfo | None:
     """`sedi.json` of a model's folder; None where there is none. Raises TrainerError when it cannot be read."""
     path = folder / TOLD
     if not path.is_file():
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Told)
+        return msgspec.json.decode(path.read_bytes(), type=ModelInfo)
     except (OSError, msgspec.MsgspecError) as error:
         raise TrainerError(f"{path} cannot be read: {error}. Write the model again: `sedi train` goes on.") from error
 
@@ -99,14 +99,14 @@ def _write_generation_config(folder: Path, tokenizer: Any, template: Template) -
     config.save_pretrained(folder)
 
 
-def _write_story(folder: Path, metrics: Metrics, template: Template, trained: Trained) -> None:
+def _write_story(folder: Path, metrics: Metrics, template: Template, trained: TrainedModel) -> None:
     (folder / CURVES).write_text(curves(metrics), encoding="utf-8", newline="\n")
     (folder / CARD).write_text(card(trained, metrics), encoding="utf-8", newline="\n")
-    told = Told(run=trained.run, template=template, steps=trained.steps)
+    told = ModelInfo(run=trained.run, template=template, steps=trained.steps)
     (folder / TOLD).write_bytes(msgspec.json.encode(told) + b"\n")
 
 
-def _draft(target: Path, world: World) -> Path:
+def _draft(target: Path, world: ProcessGroup) -> Path:
     """Where the folder is made; nothing is there."""
     draft = target.with_name(f".draft-{target.name}")
     if world.is_first:

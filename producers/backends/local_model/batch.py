@@ -12,21 +12,21 @@ import torch
 
 from producers.backends.local_model.cache import BatchCache
 from producers.backends.local_model.loading import LocalModel
-from producers.backends.local_model.row import Row
+from producers.backends.local_model.row import DecodingRow
 from producers.backends.local_model.sampling import draw
 
 
-class Batch:
+class DecodingBatch:
     """The state. `rows` are those under way, in the order of the cache's."""
 
     def __init__(self, model: LocalModel) -> None:
         self._model = model
         self._cache = BatchCache()
         self._mask = torch.zeros(0, 0, dtype=torch.long)
-        self.rows: list[Row] = []
+        self.rows: list[DecodingRow] = []
 
     @torch.inference_mode()
-    def join(self, rows: Sequence[Row]) -> None:
+    def join(self, rows: Sequence[DecodingRow]) -> None:
         """Read rows, give each its next token, and let them take part in the steps from now on."""
         known = [[*row.prompt, *row.generated] for row in rows]
         longest = max(map(len, known))
@@ -52,7 +52,7 @@ class Batch:
         self._forward(self.rows, tokens, self._mask, positions, self._cache)
 
     @torch.inference_mode()
-    def keep(self, rows: Sequence[Row]) -> None:
+    def keep(self, rows: Sequence[DecodingRow]) -> None:
         """Take out all but these, and the padding that none of them needs."""
         staying = set(map(id, rows))
         kept = [place for place, row in enumerate(self.rows) if id(row) in staying]
@@ -72,7 +72,12 @@ class Batch:
         self._cache, self._mask, self.rows = BatchCache(), torch.zeros(0, 0, dtype=torch.long), []
 
     def _forward(
-        self, rows: Sequence[Row], tokens: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: BatchCache
+        self,
+        rows: Sequence[DecodingRow],
+        tokens: torch.Tensor,
+        mask: torch.Tensor,
+        positions: torch.Tensor,
+        cache: BatchCache,
     ) -> None:
         model = self._model
         told: dict[str, Any] = {"position_ids": positions.to(model.device)} if model.takes_positions else {}

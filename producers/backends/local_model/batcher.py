@@ -16,18 +16,18 @@ from dataclasses import dataclass
 
 import torch
 
-from producers.backends.base import CallFailure, EndpointRefused, Kind, Request, RequestRefused, Transient
-from producers.backends.local_model.batch import Batch
+from producers.backends.base import CallFailure, EndpointRefused, FailureKind, Request, RequestRefused, Transient
+from producers.backends.local_model.batch import DecodingBatch
 from producers.backends.local_model.loading import LocalModel
-from producers.backends.local_model.row import Row
+from producers.backends.local_model.row import DecodingRow
 
 _GATHERED_S = 0.005
 _READ_TOGETHER = 4096  # tokens of prompts, padding too, in one forward; others wait for the next step
-_STOPPED = Transient("The model was stopped before it had answered.", kind=Kind.UNREACHABLE)
+_STOPPED = Transient("The model was stopped before it had answered.", kind=FailureKind.UNREACHABLE)
 
 
 @dataclass(frozen=True)
-class Made:
+class BatchedAnswer:
     """What became of a request."""
 
     text: str
@@ -36,17 +36,17 @@ class Made:
     completion_tokens: int
 
 
-Done = Callable[[Made | CallFailure], None]
+Done = Callable[[BatchedAnswer | CallFailure], None]
 
 
 @dataclass(eq=False)
-class Asked:
+class QueuedRequest:
     """A request that waits, or is under way as `row`. Nobody wants an answer to one that is `given_up`."""
 
     request: Request
     seed: str
     done: Done
-    row: Row | None = None
+    row: DecodingRow | None = None
     given_up: bool = False
 
 
@@ -56,17 +56,17 @@ class Batcher:
     def __init__(self, model: LocalModel, rows: int, say: Callable[[str], None] = lambda _: None) -> None:
         self._model = model
         self._say = say
-        self._batch = Batch(model)
-        self._waiting: deque[Asked] = deque()
-        self._under_way: list[Asked] = []
+        self._batch = DecodingBatch(model)
+        self._waiting: deque[QueuedRequest] = deque()
+        self._under_way: list[QueuedRequest] = []
         self._changed = threading.Condition()
         self._stopped = False
         self._thread: threading.Thread | None = None
         self.most = rows
 
-    def submit(self, request: Request, seed: str, done: Done) -> Asked:
+    def submit(self, request: Request, seed: str, done: Done) -> QueuedRequest:
         """Let a request be answered; `done` is called in the thread, once. Randomness follows from `seed` alone."""
-        asked = Asked(request, seed, done)
+        asked = QueuedRequest(request, seed, done)
         with self._changed:
             if self._stopped:
                 done(_STOPPED)
@@ -134,15 +134,15 @@ class Batcher:
         for asked in self._under_way:
             row = asked.row
             if row is not None and row.finish_reason is not None:
-                asked.done(Made(row.text, row.finish_reason, len(row.prompt), len(row.generated)))
+                asked.done(BatchedAnswer(row.text, row.finish_reason, len(row.prompt), len(row.generated)))
             elif not asked.given_up:
                 going.append(asked)
         self._under_way = going
         self._batch.keep([asked.row for asked in going if asked.row is not None])
 
-    def _admitted(self) -> list[Asked]:
+    def _admitted(self) -> list[QueuedRequest]:
         """Those that join now, in the order of their coming."""
-        joining: list[Asked] = []
+        joining: list[QueuedRequest] = []
         longest = 0
         while len(self._under_way) + len(joining) < self.most:
             with self._changed:
@@ -159,7 +159,7 @@ class Batcher:
                 self._waiting.popleft()
         return joining
 
-    def _row_of(self, asked: Asked) -> Row | None:
+    def _row_of(self, asked: QueuedRequest) -> DecodingRow | None:
         """The request in tokens; None, and whoever asked is told, when it cannot be answered."""
         if asked.given_up:
             return None
@@ -180,7 +180,7 @@ class Batcher:
         except Exception as error:  # noqa: BLE001 - a tokenizer may raise anything
             asked.done(RequestRefused(f"The tokenizer of {model.name} does not take the request: {error}"))
             return None
-        asked.row = Row(
+        asked.row = DecodingRow(
             prompt=prompt,
             begun=begun,
             most=room if sampling.max_tokens is None else min(room, sampling.max_tokens),

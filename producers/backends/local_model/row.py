@@ -14,7 +14,7 @@ TextOf = Callable[[Sequence[int], Sequence[int]], str]
 
 
 @dataclass(eq=False)
-class Row:
+class DecodingRow:
     """A request in tokens.
 
     begun           what the answer's text begins with: a thought that the prompt has opened

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 import torch
 
-from producers.backends.local_model.row import Row
+from producers.backends.local_model.row import DecodingRow
 
 _NUCLEUS = 1024  # tokens among which the nucleus mostly is; else all are sorted, which takes ten times as long
 
 
-def draw(logits: torch.Tensor, rows: Sequence[Row]) -> list[int]:
+def draw(logits: torch.Tensor, rows: Sequence[DecodingRow]) -> list[int]:
     """The next token of each row; `logits` is [rows, vocabulary]. Temperature 0 is greedy, none given is 1."""
     logits = logits.float()
     for place, row in enumerate(rows):
@@ -31,7 +31,7 @@ def draw(logits: torch.Tensor, rows: Sequence[Row]) -> list[int]:
     return found
 
 
-def _drawn(logits: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+def _drawn(logits: torch.Tensor, rows: Sequence[DecodingRow]) -> torch.Tensor:
     device = logits.device
     logits = logits / torch.tensor([_temperature(row) for row in rows], device=device)[:, None]
     for place, row in enumerate(rows):
@@ -74,7 +74,7 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
-def _penalise(logits: torch.Tensor, row: Row) -> None:
+def _penalise(logits: torch.Tensor, row: DecodingRow) -> None:
     """Lower, in place, what the row has generated already, as the OpenAI API defines its two penalties."""
     presence, frequency = row.sampling.presence_penalty or 0.0, row.sampling.frequency_penalty or 0.0
     if not row.generated or not (presence or frequency):
@@ -85,5 +85,5 @@ def _penalise(logits: torch.Tensor, row: Row) -> None:
     logits[where] -= presence + frequency * times
 
 
-def _temperature(row: Row) -> float:
+def _temperature(row: DecodingRow) -> float:
     return 1.0 if row.sampling.temperature is None else row.sampling.temperature

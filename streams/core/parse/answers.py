@@ -41,7 +41,7 @@ READING = 2
 
 
 @dataclass(frozen=True)
-class Form:
+class AnswerForm:
     """How a generation's answers are to be read.
 
     structured   the answer is JSON (`alpaca` only)
@@ -58,7 +58,7 @@ class Form:
     reading: int = READING
 
 
-class Read(NamedTuple):
+class ParsedAnswers(NamedTuple):
     """What was read of a generation's answers. `cut`: places of the instructions whose output ended from outside."""
 
     instructions: tuple[Instruction, ...]
@@ -74,10 +74,10 @@ class _Answer(NamedTuple):
     removed: tuple[Unparsed, ...] = ()
 
 
-def form_of(event: InstructionsGenerated) -> Form:
+def form_of(event: InstructionsGenerated) -> AnswerForm:
     """The form that a generation's event tells."""
     most = event.parameters.get("most")
-    return Form(
+    return AnswerForm(
         style=event.style,
         parser=event.parser,
         shown=len(event.seed_ids) + (0 if event.kept_shown is None else len(event.kept_shown.ids)),
@@ -101,7 +101,7 @@ def says_yes(answer: CallAnswered, reading: int = READING) -> bool | None:
     return parse_is_classification(_seen(reading, answer).text)
 
 
-def items_of(form: Form, listed: CallAnswered) -> Items:
+def items_of(form: AnswerForm, listed: CallAnswered) -> Items:
     """The instructions of a list that are taken, and what is left of the answer. Not for `alpaca`."""
     seen = _seen(form.reading, listed)
     first = form.shown + 1
@@ -117,14 +117,14 @@ def items_of(form: Form, listed: CallAnswered) -> Items:
     return items[: form.most], unparsed + over
 
 
-def read(form: Form, answers: Mapping[int, CallAnswered]) -> Read:
+def read(form: AnswerForm, answers: Mapping[int, CallAnswered]) -> ParsedAnswers:
     """The instructions and what was left over, of answers by their step; step 0 must be among them."""
     if form.style == "alpaca":
         return _tasks(form, answers[0])
     items, unparsed = items_of(form, answers[0])
     one = _answered if form.style == "two-step" else _instance
     found = [one(form, item, [answers.get(step) for step in steps_of(form.style, at)]) for at, item in enumerate(items)]
-    return Read(
+    return ParsedAnswers(
         tuple(each.instruction for each in found),
         (*unparsed, *(part for each in found for part in each.unparsed)),
         tuple(place for place, each in enumerate(found) if each.cut),
@@ -139,7 +139,7 @@ def _seen(reading: int, answer: CallAnswered) -> _Answer:
     return _Answer(seen.text, cut, seen.removed)
 
 
-def _tasks(form: Form, listed: CallAnswered) -> Read:
+def _tasks(form: AnswerForm, listed: CallAnswered) -> ParsedAnswers:
     seen = _seen(form.reading, listed)
     text, removed = seen.text, seen.removed
     if form.structured:
@@ -152,7 +152,7 @@ def _tasks(form: Form, listed: CallAnswered) -> Read:
         instructions, unparsed = parse_alpaca(text, parser=form.parser, first_number=form.shown + 1, cut=seen.cut)
         if form.reading > 1:
             instructions = tuple(map(without_marked_input, instructions))
-    return Read(instructions, removed + unparsed)
+    return ParsedAnswers(instructions, removed + unparsed)
 
 
 class _One(NamedTuple):
@@ -163,7 +163,7 @@ class _One(NamedTuple):
     cut: bool = False
 
 
-def _answered(form: Form, item: str, answers: list[CallAnswered | None]) -> _One:
+def _answered(form: AnswerForm, item: str, answers: list[CallAnswered | None]) -> _One:
     (answer,) = answers
     if answer is None:
         return _One(Instruction(instruction=item))
@@ -172,7 +172,7 @@ def _answered(form: Form, item: str, answers: list[CallAnswered | None]) -> _One
     return _One(Instruction(instruction=item, output=seen.text.strip()), seen.removed, cut)
 
 
-def _instance(form: Form, item: str, answers: list[CallAnswered | None]) -> _One:
+def _instance(form: AnswerForm, item: str, answers: list[CallAnswered | None]) -> _One:
     kind, made = answers
     unparsed: tuple[Unparsed, ...] = ()
     is_classification = None

@@ -24,7 +24,7 @@ _MOST_ROWS = 8192  # texts of thousands of different lengths must not fill the m
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LengthBounds:
     """What a text of m tokens asks of its partners.
 
     shortest, longest   a partner's length is between these, ends included
@@ -49,7 +49,7 @@ class Bounds:
         self.threshold = threshold
         self._shortest: dict[int, int] = {}
         self._plain: dict[int, tuple[tuple[int, ...], bytes]] = {}
-        self._rows: dict[tuple[int, int], Row] = {}
+        self._rows: dict[tuple[int, int], LengthBounds] = {}
 
     def prefix(self, m: int) -> int:
         """How many of the rarest elements of a text of m tokens are listed: m - (least lcs with any partner) + 1.
@@ -77,7 +77,7 @@ class Bounds:
             known -= 1
         return known
 
-    def row(self, m: int, unknown: int) -> Row:
+    def row(self, m: int, unknown: int) -> LengthBounds:
         """What a text of m tokens, of which `unknown` elements occur in no kept text, asks of its partners."""
         row = self._rows.get((m, unknown))
         if row is None:
@@ -86,7 +86,7 @@ class Bounds:
             reach, below = self._plain_row(m)
             below = below.translate(_less(unknown))
             longest = self.longest(m, m)
-            row = Row(self.shortest(m), longest, reach[unknown:], below, np.frombuffer(below, np.uint8))
+            row = LengthBounds(self.shortest(m), longest, reach[unknown:], below, np.frombuffer(below, np.uint8))
             self._rows[m, unknown] = row
         return row
 

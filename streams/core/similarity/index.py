@@ -27,8 +27,8 @@ from rapidfuzz import process
 from rapidfuzz.distance import LCSseq
 
 from schemas.errors import ConfigurationError, SediError
-from streams.core.similarity.bounds import LONGEST, Bounds, Row
-from streams.core.similarity.lists import Lists, SlotList
+from streams.core.similarity.bounds import LONGEST, Bounds, LengthBounds
+from streams.core.similarity.lists import InvertedLists, SlotList
 from streams.core.similarity.rouge import fmeasure, fmeasures, rouge_l_fmeasure
 from streams.core.similarity.tokenize import Tokenizer, rouge_tokens, tokenizer, unicode_tokens
 from streams.core.similarity.vocabulary import BITS, WIDE_WORDS, Encoded, Vocabulary
@@ -81,7 +81,7 @@ class RougeLIndex:
         self._ids: list[str] = []
         self._texts: list[Encoded] = []
         self._lengths = array("i")
-        self._lists = Lists(self._lengths)
+        self._lists = InvertedLists(self._lengths)
         self._signatures = array("q")
         self._wide_signatures = array("Q")  # WIDE_WORDS a slot
         self._added = array("q")
@@ -177,7 +177,7 @@ class RougeLIndex:
             few = fitting.tolist()
         return self._best_of_few(codes, few, before) if few else None
 
-    def _fitting(self, lists: list[SlotList], signature: int, row: Row) -> Slots:
+    def _fitting(self, lists: list[SlotList], signature: int, row: LengthBounds) -> Slots:
         """The slots in the lists, or all without any, whose length and signature fit; once and in order where many."""
         signatures = np.frombuffer(self._signatures, np.int64)
         if lists:

@@ -1,20 +1,20 @@
 """Which texts are listed under which element, by slot.
 
 A list that grows long is split by the length of its texts: the place, in a text's order of rarity, of the first element
-that it shares with another says how long that other can be at most (`Row.reach`), so only some parts are read.
+that it shares with another says how long that other can be at most (`LengthBounds.reach`), so only some parts are read.
 """
 
 from array import array
 from typing import TypeAlias
 
-from streams.core.similarity.bounds import LONGEST, Row
+from streams.core.similarity.bounds import LONGEST, LengthBounds
 
 _SPLIT_FROM = 256  # slots; in shorter lists the parts would hold more bookkeeping than slots
 
 SlotList: TypeAlias = "array[int]"
 
 
-class Lists:
+class InvertedLists:
     """Lists of slots by element; `lengths` gives the length of the text in a slot, and is only read."""
 
     def __init__(self, lengths: SlotList) -> None:
@@ -65,7 +65,7 @@ class Lists:
             return sum(map(self._lengths.__getitem__, whole))
         return sum(length * len(part) for length, part in self._parts.get(element, {}).items())
 
-    def read(self, rarest: list[int], row: Row, enough: float) -> tuple[int, list[SlotList]]:
+    def read(self, rarest: list[int], row: LengthBounds, enough: float) -> tuple[int, list[SlotList]]:
         """How many slots are to be looked at for a text with these rarest elements, and the lists that hold them.
 
         No lists when they are more than `enough`.

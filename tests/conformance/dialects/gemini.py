@@ -6,7 +6,7 @@ googleapis/python-genai and google/generative-ai-docs show them.
 from functools import partial
 from typing import Any
 
-from producers.backends.base import Kind
+from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
 from tests.conformance.forms import Answered, Ends, Form, Refused, Reply, Said, Waits
 
@@ -97,24 +97,24 @@ FORMS = (
           Refused("content_filter", "flagged")),
     _failed("minute, in the details", "rate limit",
             lambda said: _error(429, _QUOTA, "RESOURCE_EXHAUSTED", _QUOTA_DETAIL, _retry(said)),
-            Waits("exceeded your current quota", Kind.RATE_LIMITED, asks=True)),
+            Waits("exceeded your current quota", FailureKind.RATE_LIMITED, asks=True)),
     _failed("minute, in words", "rate limit",
             lambda said: _error(429, f"{_QUOTA} Please retry in {said.wait_s}.0s.", "RESOURCE_EXHAUSTED"),
-            Waits("exceeded your current quota", Kind.RATE_LIMITED, asks=True)),
+            Waits("exceeded your current quota", FailureKind.RATE_LIMITED, asks=True)),
     _failed("exhausted", "rate limit",
             lambda _: _error(429, "Resource has been exhausted (e.g. check quota).", "RESOURCE_EXHAUSTED"),
-            Waits("Resource has been exhausted", Kind.RATE_LIMITED)),
+            Waits("Resource has been exhausted", FailureKind.RATE_LIMITED)),
     _failed("overloaded", "overloaded",
             lambda _: _error(503, "The model is overloaded. Please try again later.", "UNAVAILABLE"),
-            Waits("overloaded", Kind.SERVER_ERROR)),
+            Waits("overloaded", FailureKind.SERVER_ERROR)),
     _failed("high demand", "overloaded", lambda _: _error(503, _BUSY, "UNAVAILABLE"),
-            Waits("high demand", Kind.SERVER_ERROR)),
+            Waits("high demand", FailureKind.SERVER_ERROR)),
     _failed("internal", "server fault",
             lambda _: _error(500, "An internal error has occurred. Please retry or report.", "INTERNAL"),
-            Waits("An internal error has occurred", Kind.SERVER_ERROR)),
+            Waits("An internal error has occurred", FailureKind.SERVER_ERROR)),
     Form("Gemini", "deadline", "too slow",
          lambda _: _error(504, "Deadline expired before operation could complete.", "DEADLINE_EXCEEDED"),
-         Waits("Deadline expired", Kind.TIME_OUT), tells=False),
+         Waits("Deadline expired", FailureKind.TIME_OUT), tells=False),
     _failed("context", "too long",
             lambda _: _error(400, "The input token count (1200000) exceeds the maximum number of tokens allowed "
                                   "(1048576).", "INVALID_ARGUMENT"),

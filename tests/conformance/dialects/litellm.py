@@ -5,7 +5,7 @@
 from functools import partial
 from typing import Any
 
-from producers.backends.base import Kind
+from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
 from tests.conformance.forms import Answered, Ends, Form, Refused, Reply, Said, Waits, thought
 
@@ -55,20 +55,20 @@ FORMS = (
     _form("negative", "impossible usage",
           lambda said: _chat(said, said.text, counted={"prompt_tokens": -1, "completion_tokens": 9}), Answered(),
           tells=False),
-    _form("no choices", "no choices", lambda said: _without(said, choices=[]), Waits("holds no answer", Kind.GARBLED)),
-    _form("filtered", "filtered", lambda said: _chat(said, None, "content_filter"),
+    _form("no choices", "no choices", lambda said: _without(said, choices=[]), Waits("holds no answer",
+    FailureKind.GARBLED)), _form("filtered", "filtered", lambda said: _chat(said, None, "content_filter"),
           Refused("content_filter", "flagged")),
     _failed("upstream limit", "rate limit",
             lambda said: _error(429, "litellm.RateLimitError: RateLimitError: OpenAIException - Rate limit reached",
                                 "throttling_error", retry_after=str(said.wait_s)),
-            Waits("Rate limit reached", Kind.RATE_LIMITED, asks=True)),
+            Waits("Rate limit reached", FailureKind.RATE_LIMITED, asks=True)),
     # no header: only the message says for how long
     _failed("cooling down", "rate limit",
             lambda said: _error(429, f"No deployments available for selected model, Try again in {said.wait_s} seconds."
                                      " Passed model=x. pre-call-checks=False, cooldown_list=[]"),
-            Waits("No deployments available", Kind.RATE_LIMITED, asks=True)),
+            Waits("No deployments available", FailureKind.RATE_LIMITED, asks=True)),
     _failed("upstream 500", "server fault", lambda _: _error(500, "litellm.InternalServerError: no", None),
-            Waits("InternalServerError", Kind.SERVER_ERROR)),
+            Waits("InternalServerError", FailureKind.SERVER_ERROR)),
     _failed("context", "too long",
             lambda _: _error(400, "litellm.ContextWindowExceededError: litellm.BadRequestError: This model's maximum "
                                   "context length is 8192 tokens.", None),

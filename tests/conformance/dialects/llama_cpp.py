@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from producers.backends.base import Kind
+from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
 from tests.conformance.forms import Answered, Ends, Form, Refused, Reply, Said, Waits, thought
 
@@ -52,9 +52,9 @@ FORMS = (
     _form("eot_id", "marks in the text", lambda said: _chat(said, f"{said.text}<|eot_id|>"),
           Answered(text=lambda said: f"{said.text}<|eot_id|>")),
     _failed("loading", "overloaded", lambda _: _error(503, "Loading model", "unavailable_error"),
-            Waits("Loading model", Kind.SERVER_ERROR)),
+            Waits("Loading model", FailureKind.SERVER_ERROR)),
     _failed("no parse", "server fault", lambda _: _error(500, "Failed to parse input at pos 12", "server_error"),
-            Waits("Failed to parse input", Kind.SERVER_ERROR)),
+            Waits("Failed to parse input", FailureKind.SERVER_ERROR)),
     _failed("context", "too long",
             lambda _: _error(400, _LONG, "exceed_context_size_error", n_prompt_tokens=4390, n_ctx=4096),
             Refused("exceeds the available context size", "too_long")),

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from producers.backends.base import Kind
+from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
 from tests.conformance.forms import Answered, Ends, Form, Refused, Reply, Said, Waits, thought
 
@@ -41,10 +41,10 @@ FORMS = (
     _form("context is full", "cut", lambda said: _chat(said, said.text, "model_length"), Answered("model_length")),
     _failed("capacity", "rate limit",
             lambda _: _error(429, "Service tier capacity exceeded for this model.", "service_tier_capacity_exceeded",
-                             "3505"), Waits("capacity exceeded", Kind.RATE_LIMITED)),
+                             "3505"), Waits("capacity exceeded", FailureKind.RATE_LIMITED)),
     _failed("rate", "rate limit",
             lambda _: Reply({"message": "Requests rate limit exceeded"}, 429),
-            Waits("rate limit exceeded", Kind.RATE_LIMITED)),
+            Waits("rate limit exceeded", FailureKind.RATE_LIMITED)),
     _failed("context", "too long",
             lambda _: _error(400, "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 "
                                   "maximum context length", "invalid_request_prompt", "3051"),

@@ -5,7 +5,7 @@
 from functools import partial
 from typing import Any
 
-from producers.backends.base import Kind
+from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
 from tests.conformance.forms import Answered, Ends, Form, Refused, Reply, Said, Waits, thought
 
@@ -50,14 +50,14 @@ FORMS = (
     _form("zeros", "impossible usage", lambda said: _chat(said, said.text, counted=_ZERO), Answered(), tells=False),
     _failed("queue full", "overloaded",
             lambda _: _error(503, "server busy, please try again.  maximum pending requests exceeded"),
-            Waits("server busy, please try again", Kind.SERVER_ERROR)),
+            Waits("server busy, please try again", FailureKind.SERVER_ERROR)),
     _failed("memory", "server fault",
             lambda _: _error(500, "model requires more system memory (5.6 GiB) than is available (3.2 GiB)"),
-            Waits("requires more system memory", Kind.SERVER_ERROR)),
+            Waits("requires more system memory", FailureKind.SERVER_ERROR)),
     _failed("runner stopped", "server fault",
             lambda _: _error(500, "model runner has unexpectedly stopped, this may be due to resource limitations or "
                                   "an internal error, check ollama server logs for details"),
-            Waits("unexpectedly stopped", Kind.SERVER_ERROR)),
+            Waits("unexpectedly stopped", FailureKind.SERVER_ERROR)),
     _failed("context", "too long", lambda _: _error(400, _LONG), Refused("longer than the context", "too_long")),
     _failed("no chat", "bad request", lambda _: _error(400, '"all-minilm" does not support chat'),
             Refused("does not support chat")),

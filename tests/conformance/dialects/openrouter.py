@@ -6,7 +6,7 @@ import time
 from functools import partial
 from typing import Any
 
-from producers.backends.base import Kind
+from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
 from tests.conformance.forms import Answered, Ends, Form, Refused, Reply, Said, Waits, thought
 
@@ -103,40 +103,40 @@ FORMS = (
           Refused("content_filter", "flagged")),
     # a provider that failed once the answer had begun
     _form("error before a word", "overloaded in a 200", lambda said: _chat(said, "", "error"),
-          Waits("before its first word", Kind.GARBLED)),
+          Waits("before its first word", FailureKind.GARBLED)),
     _form("error of the choice", "overloaded in a 200",
           lambda said: _chat(said, "", "error", choice={"error": {"code": 502, "message": "Upstream is gone"}}),
-          Waits("Upstream is gone", Kind.SERVER_ERROR)),
+          Waits("Upstream is gone", FailureKind.SERVER_ERROR)),
     _failed("limit in a 200", "overloaded in a 200",
             lambda said: _told(429, "Rate limit exceeded: free-models-per-min.", headers=_limits(said)),
-            Waits("free-models-per-min", Kind.RATE_LIMITED, asks=True)),
+            Waits("free-models-per-min", FailureKind.RATE_LIMITED, asks=True)),
     _failed("provider in a 200", "overloaded in a 200",
             lambda _: _told(502, "Network connection lost.", error_type="provider_unavailable"),
-            Waits("Network connection lost", Kind.SERVER_ERROR)),
+            Waits("Network connection lost", FailureKind.SERVER_ERROR)),
     Form("OpenRouter", "time-out in a 200", "overloaded in a 200", lambda _: _told(504, "The operation was aborted"),
-         Waits("The operation was aborted", Kind.TIME_OUT), tells=False),
+         Waits("The operation was aborted", FailureKind.TIME_OUT), tells=False),
     _failed("minute", "rate limit",
             lambda said: _error(429, "Rate limit exceeded: free-models-per-min.", headers=_limits(said)),
-            Waits("free-models-per-min", Kind.RATE_LIMITED, asks=True)),
+            Waits("free-models-per-min", FailureKind.RATE_LIMITED, asks=True)),
     _failed("day", "rate limit",
             lambda _: _error(429, "Rate limit exceeded: free-models-per-day. Add 10 credits to unlock 1000 free model "
                                   "requests per day", limit_source="openrouter_free_tier_daily"),
-            Waits("free-models-per-day", Kind.RATE_LIMITED)),
+            Waits("free-models-per-day", FailureKind.RATE_LIMITED)),
     _failed("shared pool", "rate limit",
             lambda _: _provider(429, _SHARED, limit_source="upstream_provider_shared_pool"),
-            Waits("temporarily rate-limited upstream", Kind.RATE_LIMITED)),
+            Waits("temporarily rate-limited upstream", FailureKind.RATE_LIMITED)),
     # the money is there, and bound by calls under way
     _failed("calls under way", "rate limit",
             lambda _: _error(402, _BUSY, reason="in_flight_budget_exhausted",
                              limit_source="openrouter_in_flight_budget"),
-            Waits("current in-flight requests", Kind.RATE_LIMITED)),
+            Waits("current in-flight requests", FailureKind.RATE_LIMITED)),
     _failed("no provider", "overloaded",
             lambda _: _error(503, "There is no available model provider that meets your routing requirements"),
-            Waits("no available model provider", Kind.SERVER_ERROR)),
+            Waits("no available model provider", FailureKind.SERVER_ERROR)),
     _failed("provider", "server fault", lambda _: _provider(502, '{"error": "Bad gateway"}'),
-            Waits("Bad gateway", Kind.SERVER_ERROR)),
+            Waits("Bad gateway", FailureKind.SERVER_ERROR)),
     Form("OpenRouter", "time-out", "too slow", lambda _: _error(408, "Request timed out"),
-         Waits("Request timed out", Kind.TIME_OUT), tells=False),
+         Waits("Request timed out", FailureKind.TIME_OUT), tells=False),
     _failed("moderation", "flagged",
             lambda _: _error(403, "x/y requires moderation. Your input was flagged", reasons=["violence"],
                              flagged_input="…", provider_name="Someone"),

@@ -5,7 +5,7 @@
 from functools import partial
 from typing import Any
 
-from producers.backends.base import Kind
+from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
 from tests.conformance.forms import Answered, Ends, Form, Refused, Reply, Said, Waits, thought
 
@@ -92,12 +92,12 @@ FORMS = (
     _form("engine dead", "server fault",
           lambda _: _error(500, "EngineCore encountered an issue. See stack trace (above) for the root cause.",
                            "InternalServerError"),
-          Waits("EngineCore encountered an issue", Kind.SERVER_ERROR), worked=False, tells=False),
+          Waits("EngineCore encountered an issue", FailureKind.SERVER_ERROR), worked=False, tells=False),
     _form("plain 500", "server fault", lambda _: Reply("Internal Server Error", 500, content_type="text/plain"),
-          Waits("Internal Server Error", Kind.SERVER_ERROR), worked=False, tells=False),
+          Waits("Internal Server Error", FailureKind.SERVER_ERROR), worked=False, tells=False),
     _form("scaling", "overloaded",
           lambda _: Reply({"error": "The model is currently scaling. Please try again later."}, 503),
-          Waits("currently scaling", Kind.SERVER_ERROR), worked=False, tells=False),
+          Waits("currently scaling", FailureKind.SERVER_ERROR), worked=False, tells=False),
     _form("length refused", "too long", lambda _: _error(400, _LENGTH, "BadRequestError", "input_tokens"),
           Refused("maximum context length is 8192", "too_long"), worked=False, tells=False),
     _form("length refused, older", "too long", lambda _: _old_error(400, _LENGTH, "BadRequestError"),

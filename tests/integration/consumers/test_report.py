@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from consumers.report import report, report_of
-from consumers.status import Watch
+from consumers.status import StatusWatch
 from infra.log import LogReader, LogWriter
 from infra.settings import Settings
 from infra.source import KafkaSource
@@ -95,7 +95,7 @@ def test_a_report_with_faulty_books_ends_with_1(
 
 
 def test_the_status_is_brought_up_to_date_by_what_came_since(cluster: Settings, story: Story) -> None:
-    with Watch(cluster, story.run) as watch:
+    with StatusWatch(cluster, story.run) as watch:
         before = watch.look()
         more = Story(story.run)
         more.generate(3, count=2)

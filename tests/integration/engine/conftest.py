@@ -9,7 +9,7 @@ import pytest
 
 from consumers.trainer.distributed.process_group import joined
 from consumers.trainer.engine.step import Engine
-from consumers.trainer.record.output_capture import talk_to
+from consumers.trainer.record.output_capture import capture_output
 from tests.unit.trainer import tiny
 
 MakeEngine = Callable[..., Engine]
@@ -20,7 +20,7 @@ def quick_torch(tmp_path_factory: pytest.TempPathFactory) -> None:
     """One thread, since more make such a small model slower; and what was imported is left out of the many garbage
     collections that DeepSpeed makes when a bf16 engine starts."""
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    with talk_to(tmp_path_factory.mktemp("imports") / "log"):
+    with capture_output(tmp_path_factory.mktemp("imports") / "log"):
         import deepspeed  # noqa: F401
     import torch
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from consumers.trainer.data.templates import encode
-from consumers.trainer.distributed.process_group import World
+from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.engine.step import Engine
 from consumers.trainer.result import checkpoint
 from consumers.trainer.result.checkpoint import TrainerState, restore, save
 from consumers.trainer.result.seal import KEY, Seal
 from schemas.errors import TrainerError, UntrustedCheckpoint
 from schemas.events import BatchRow, StepLogged
-from streams.core.batches import Position
+from streams.core.batches import PartitionPosition
 from tests.integration.engine.conftest import MakeEngine
 from tests.unit.trainer import tiny
 
@@ -29,8 +29,9 @@ def state(step: int) -> TrainerState:
         step=step, loss=None, loss_variance=0.5, grad_norm=1.0, learning_rate=1e-3, tokens=9, seconds=0.1, rows=(row,)
     )
     return TrainerState(
-        run="r", model="tiny", step=step, epoch=1, positions=checkpoint.pack({0: Position(), 1: Position(7, (4, 2))}),
-        epoch_ends=None, pending=(logged,), last_window=(1, 0), settings={"precision": "fp32"},
+        run="r", model="tiny", step=step, epoch=1, positions=checkpoint.pack({0: PartitionPosition(), 1:
+        PartitionPosition(7, (4, 2))}), epoch_ends=None, pending=(logged,), last_window=(1, 0), settings={"precision":
+        "fp32"},
     )  # fmt: skip
 
 
@@ -48,7 +49,7 @@ def folder(tmp_path: Path, make_engine: MakeEngine) -> Path:
     engine = make_engine()
     for step in (1, 2):
         losses(engine, step - 1, 1)
-        save(tmp_path / "checkpoints", engine, state(step), keep=2, world=World(), seal=SEAL)
+        save(tmp_path / "checkpoints", engine, state(step), keep=2, world=ProcessGroup(), seal=SEAL)
     return tmp_path / "checkpoints"
 
 
@@ -63,25 +64,25 @@ def test_a_restored_training_goes_on_with_the_same_losses_to_the_last_bit(
         make_engine(tiny.model(seed=seed).to(dtype), precision=precision, zero_stage=zero_stage) for seed in (0, 1)
     )
     losses(first, 0, 3)
-    save(tmp_path, first, state(3), keep=2, world=World(), seal=SEAL)
+    save(tmp_path, first, state(3), keep=2, world=ProcessGroup(), seal=SEAL)
     undisturbed = losses(first, 3, 3)
-    assert restore(tmp_path, second, accept, pytest.fail, World(), SEAL) == state(3)
+    assert restore(tmp_path, second, accept, pytest.fail, ProcessGroup(), SEAL) == state(3)
     assert losses(second, 3, 3) == undisturbed
 
 
 def test_positions_come_back_as_they_were() -> None:
-    positions = {0: Position(), 3: Position(12, (9, 1))}
+    positions = {0: PartitionPosition(), 3: PartitionPosition(12, (9, 1))}
     assert checkpoint.unpack(checkpoint.pack(positions)) == positions
 
 
 def test_only_the_last_ones_are_kept_and_the_newest_is_named(folder: Path, make_engine: MakeEngine) -> None:
-    save(folder, make_engine(), state(3), keep=2, world=World(), seal=SEAL)
+    save(folder, make_engine(), state(3), keep=2, world=ProcessGroup(), seal=SEAL)
     assert sorted(path.name for path in folder.glob("step-*")) == ["step-00000002", "step-00000003"]
     assert (folder / "latest").read_text() == "step-00000003"
 
 
 def test_a_step_made_again_replaces_its_checkpoint(folder: Path, make_engine: MakeEngine) -> None:
-    save(folder, make_engine(), state(2), keep=2, world=World(), seal=SEAL)
+    save(folder, make_engine(), state(2), keep=2, world=ProcessGroup(), seal=SEAL)
     assert sorted(path.name for path in folder.glob("*step-*")) == ["step-00000001", "step-00000002"]
 
 
@@ -109,7 +110,7 @@ def garble_state(newest: Path) -> None:
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(folder: Path, make_engine: MakeEngine, damage) -> None:
     damage(folder / "step-00000002")
     told: list[str] = []
-    found = restore(folder, make_engine(), accept, told.append, World(), SEAL)
+    found = restore(folder, make_engine(), accept, told.append, ProcessGroup(), SEAL)
     assert found == state(1)
     assert len(told) == 1
     assert "step-00000002" in told[0]
@@ -136,10 +137,10 @@ def test_a_checkpoint_from_elsewhere_is_not_unpickled_unless_it_is_trusted(
     checkpoint._seal(folder / ".draft-step-00000002", folder / "step-00000002", state(2), elsewhere)
 
     with pytest.raises(UntrustedCheckpoint, match=r"not sealed by this installation.*--trust-checkpoint"):
-        restore(folder, make_engine(), accept, pytest.fail, World(), SEAL)
+        restore(folder, make_engine(), accept, pytest.fail, ProcessGroup(), SEAL)
     assert not mark.exists()
 
-    restore(folder, make_engine(), accept, lambda line: None, World(), Seal(b"", trusts_all=True))
+    restore(folder, make_engine(), accept, lambda line: None, ProcessGroup(), Seal(b"", trusts_all=True))
     assert mark.exists(), "it was malicious"
 
 
@@ -151,8 +152,8 @@ def test_a_checkpoint_from_before_there_were_seals_is_used_when_it_is_trusted(
     old = [{"name": each["name"], "length": each["length"], "crc32": 1} for each in sealed["files"]]
     file.write_text(json.dumps({"state": sealed["state"], "files": old}))
     with pytest.raises(UntrustedCheckpoint):
-        restore(folder, make_engine(), accept, pytest.fail, World(), SEAL)
-    assert restore(folder, make_engine(), accept, pytest.fail, World(), Seal(b"", trusts_all=True)) == state(2)
+        restore(folder, make_engine(), accept, pytest.fail, ProcessGroup(), SEAL)
+    assert restore(folder, make_engine(), accept, pytest.fail, ProcessGroup(), Seal(b"", trusts_all=True)) == state(2)
 
 
 @pytest.mark.parametrize("name", ["mp_rank_00_model_states.pt", "mp_rank_01_model_states.pt"], ids=["changed", "added"])
@@ -163,7 +164,7 @@ def test_a_file_put_into_a_sealed_checkpoint_is_refused_before_anything_is_unpic
     (folder / "step-00000002" / name).write_bytes(pickle.dumps(Malice(mark)))
     told: list[str] = []
 
-    assert restore(folder, make_engine(), accept, told.append, World(), SEAL) == state(1)
+    assert restore(folder, make_engine(), accept, told.append, ProcessGroup(), SEAL) == state(1)
     assert "damaged" in told[0] and name in told[0]
     assert not mark.exists()
 
@@ -176,21 +177,21 @@ def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
 
 def test_a_crash_while_saving_leaves_the_one_before(folder: Path, make_engine: MakeEngine) -> None:
     (folder / ".draft-step-00000003").mkdir()
-    assert restore(folder, make_engine(), accept, pytest.fail, World(), SEAL) == state(2)
+    assert restore(folder, make_engine(), accept, pytest.fail, ProcessGroup(), SEAL) == state(2)
 
 
 def test_when_none_is_whole_nothing_is_started_from_scratch_silently(folder: Path, make_engine: MakeEngine) -> None:
     for path in folder.glob("step-*"):
         cut_short(path)
     with pytest.raises(TrainerError, match="--fresh"):
-        restore(folder, make_engine(), accept, lambda line: None, World(), SEAL)
+        restore(folder, make_engine(), accept, lambda line: None, ProcessGroup(), SEAL)
 
 
 def test_without_any_checkpoint_there_is_nothing_to_restore(tmp_path: Path, make_engine: MakeEngine) -> None:
-    assert restore(tmp_path, make_engine(), accept, pytest.fail, World(), SEAL) is None
+    assert restore(tmp_path, make_engine(), accept, pytest.fail, ProcessGroup(), SEAL) is None
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_says_so(tmp_path: Path, make_engine: MakeEngine) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(TrainerError, match="could not be written"):
-        save(tmp_path / "file", make_engine(), state(1), keep=2, world=World(), seal=SEAL)
+        save(tmp_path / "file", make_engine(), state(1), keep=2, world=ProcessGroup(), seal=SEAL)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from consumers.trainer.data.templates import Encoded, encode
-from consumers.trainer.engine.model import load_trainee
-from consumers.trainer.record.output_capture import talk_to
+from consumers.trainer.data.templates import EncodedRow, encode
+from consumers.trainer.engine.model import load_model_and_tokenizer
+from consumers.trainer.record.output_capture import capture_output
 from tests.integration.engine.conftest import MakeEngine
 from tests.unit.trainer import tiny
 
@@ -20,7 +20,7 @@ BATCHES = [ROWS[first : first + 4] for first in (0, 4, 8)]
 
 
 def plain_step(
-    model: Any, optimizer: Any, rows: list[Encoded], clip: float = float("inf")
+    model: Any, optimizer: Any, rows: list[EncodedRow], clip: float = float("inf")
 ) -> tuple[float, list[float], float]:
     """Loss, row losses and gradient norm of one step with torch alone, one row at a time, nothing padded."""
     import torch
@@ -88,10 +88,10 @@ def test_activations_that_are_made_again_give_the_same_numbers(make_engine: Make
 
 
 def test_padding_is_the_share_of_what_was_fed_that_is_no_row(make_engine: MakeEngine) -> None:
-    short, long = Encoded((1, 2, 3, 4), 2, False), Encoded(tuple(range(1, 91)), 2, False)
+    short, long = EncodedRow((1, 2, 3, 4), 2, False), EncodedRow(tuple(range(1, 91)), 2, False)
     mixed = make_engine(micro_batch=1).step([short, long], 1e-3), make_engine(micro_batch=2).step([short] * 2, 1e-3)
     assert [(numbers.all_tokens, numbers.padding) for numbers in mixed] == [(94, 0.0), (8, 0.0)]
-    together = make_engine(micro_batch=2).step([short, Encoded((1, 2, 3, 4, 5, 6), 2, False)], 1e-3)
+    together = make_engine(micro_batch=2).step([short, EncodedRow((1, 2, 3, 4, 5, 6), 2, False)], 1e-3)
     assert (together.all_tokens, together.padding) == (10, pytest.approx(2 / 12))
 
 
@@ -172,8 +172,8 @@ def test_the_saved_model_is_the_trained_one(make_engine: MakeEngine, tmp_path: P
     engine = make_engine(zero_stage=zero_stage)
     engine.step(BATCHES[0], 1e-2)
     engine.save_model(tmp_path / "model")
-    with talk_to(tmp_path / "log"):
-        loaded = load_trainee(str(tmp_path / "model"), "fp32", None)
+    with capture_output(tmp_path / "log"):
+        loaded = load_model_and_tokenizer(str(tmp_path / "model"), "fp32", None)
     loss, _, _ = plain_step(loaded, torch.optim.AdamW(loaded.parameters()), BATCHES[1])
     assert engine.step(BATCHES[1], 1e-2).loss == pytest.approx(loss, abs=1e-5)
 

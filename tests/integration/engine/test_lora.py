@@ -8,7 +8,7 @@ import pytest
 
 from consumers.trainer.engine.lora import Lora, adapted
 from consumers.trainer.engine.step import Engine
-from consumers.trainer.record.output_capture import talk_to
+from consumers.trainer.record.output_capture import capture_output
 from schemas.errors import TrainerError
 from tests.integration.engine.conftest import MakeEngine
 from tests.integration.engine.test_engine import BATCHES
@@ -51,7 +51,7 @@ def test_it_learns_resumes_to_the_last_bit_and_comes_out_merged_and_as_an_adapte
     second.save_model(tmp_path / "model")
     assert second.save_adapter(tmp_path / "adapter")
     measured = second.measure(BATCHES[0])[0]
-    with talk_to(tmp_path / "log"):
+    with capture_output(tmp_path / "log"):
         merged = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
         beside = peft.PeftModel.from_pretrained(tiny.model().to(merged.dtype), tmp_path / "adapter", is_trainable=True)
     for loaded in (merged, beside):

@@ -6,19 +6,19 @@ from typing import Any
 import pytest
 
 from consumers.trainer.data.templates import encode
-from consumers.trainer.distributed.process_group import World
+from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.options import Template
 from consumers.trainer.record.metrics import METRICS, HeldOutLine, MetricsFile, StepLine, TrainingLine
-from consumers.trainer.record.output_capture import talk_to
-from consumers.trainer.record.tensorboard import Board
-from consumers.trainer.result.chat import Said, Talk, load
-from consumers.trainer.result.model_card import Trained
-from consumers.trainer.result.model_export import read_told, write_model
+from consumers.trainer.record.output_capture import capture_output
+from consumers.trainer.record.tensorboard import TensorBoardWriter
+from consumers.trainer.result.chat import ChatTurn, Conversation, load
+from consumers.trainer.result.model_card import TrainedModel
+from consumers.trainer.result.model_export import read_model_info, write_model
 from schemas.errors import TrainerError
 from schemas.events import Instruction
 from schemas.policy import policy_for
 from sedi.main import main
-from streams.core.batches import Position
+from streams.core.batches import PartitionPosition
 from tests.unit.trainer import tiny
 
 ANSWER = "Yes!"
@@ -59,10 +59,10 @@ def taught(template: Template) -> Any:
     return model
 
 
-def trained(template: Template) -> Trained:
-    return Trained(
+def trained(template: Template) -> TrainedModel:
+    return TrainedModel(
         run="r", source="the run's log", base="tiny", base_is_hub_name=False, policy=policy_for("sedi", batch_size=2),
-        settings={"template": template}, epochs=1, steps=2, covered={0: Position(2), 1: Position(2)},
+        settings={"template": template}, epochs=1, steps=2, covered={0: PartitionPosition(2), 1: PartitionPosition(2)},
     )  # fmt: skip
 
 
@@ -78,8 +78,8 @@ def held_out(number: int) -> HeldOutLine:
 
 
 def write(output: Path, template: Template, engine: Saves, reader: Any = None) -> Path:
-    with talk_to(output / "log"):
-        return write_model(output, engine, reader or tiny.tokenizer(), template, trained(template), World())
+    with capture_output(output / "log"):
+        return write_model(output, engine, reader or tiny.tokenizer(), template, trained(template), ProcessGroup())
 
 
 @pytest.fixture(scope="module", params=["chat", "alpaca"])
@@ -96,10 +96,10 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_transformers_loads_it_and_its_answer_ends_where_it_learned_to_end(folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with talk_to(folder.parent / "log"):
+    with capture_output(folder.parent / "log"):
         model, reader = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     assert (model.generation_config.pad_token_id, model.generation_config.eos_token_id) == (257, 256)
-    told = read_told(folder)
+    told = read_model_info(folder)
     assert told is not None
     asked = encode(Instruction(instruction="Is it?"), reader, told.template, 256)
     import torch
@@ -142,7 +142,7 @@ def test_the_command_line_asks_it(folder: Path, capsys: pytest.CaptureFixture[st
 
 
 @pytest.fixture
-def talk(folder: Path) -> Talk:
+def talk(folder: Path) -> Conversation:
     said: list[str] = []
     given: dict[str, Any] = {"device": "cpu", "threads": 1, "temperature": 0.0, "max_tokens": 30, "template": None}
     talk = load(str(folder), say=said.append, **given)
@@ -151,16 +151,18 @@ def talk(folder: Path) -> Talk:
     return talk
 
 
-def test_the_conversation_so_far_stands_before_the_next_question(talk: Talk) -> None:
+def test_the_conversation_so_far_stands_before_the_next_question(talk: Conversation) -> None:
     assert "".join(talk.answer("Is it?")) == ANSWER
-    assert talk.said == [Said("Is it?", ANSWER)]
+    assert talk.said == [ChatTurn("Is it?", ANSWER)]
     first, second = talk._prompt("Is it?"), talk._prompt("Yes?")
     text = talk.tokenizer.decode(second)
     assert text.index("Is it?") < text.index(f"{ANSWER}<|end|>") < text.index("Yes?")
     assert first[: first.index(256)] == second[: second.index(256)]
 
 
-def test_an_answer_that_is_stopped_ends_and_what_was_said_stays(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_is_stopped_ends_and_what_was_said_stays(
+    talk: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch
 
     said: list[int] = []
@@ -182,13 +184,13 @@ def test_an_answer_that_is_stopped_ends_and_what_was_said_stays(talk: Talk, monk
     assert len(said) == stopped_at
 
 
-def test_a_conversation_longer_than_the_model_reads_is_refused(talk: Talk) -> None:
-    talk.said.append(Said("x" * 600, "y"))
+def test_a_conversation_longer_than_the_model_reads_is_refused(talk: Conversation) -> None:
+    talk.said.append(ChatTurn("x" * 600, "y"))
     with pytest.raises(TrainerError, match="/new"):
         next(talk.answer("Is it?"))
 
 
-def test_what_the_model_fails_at_is_told(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_model_fails_at_is_told(talk: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: Any) -> None:
         raise RuntimeError("out of memory")
 
@@ -208,13 +210,13 @@ def read_back(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def test_tensorboard_shows_each_step_once_after_a_training_went_on(tmp_path: Path) -> None:
-    first = Board(tmp_path, 0)
+    first = TensorBoardWriter(tmp_path, 0)
     first.add_held_out(held_out(0))
     for number in (1, 2, 3):
         first.add_step(step(number))
     first.add_held_out(held_out(3))
     first.close()
-    again = Board(tmp_path, 2)
+    again = TensorBoardWriter(tmp_path, 2)
     again.add_step(step(3, loss=0.5))
     again.add_step(step(4, loss=0.25))
     again.close()

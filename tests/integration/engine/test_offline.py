@@ -104,13 +104,13 @@ def test_the_held_out_loss_is_the_mean_over_the_response_tokens_of_the_model_as_
     from transformers import AutoModelForCausalLM
 
     from consumers.trainer.data.templates import encode
-    from consumers.trainer.record.output_capture import talk_to
+    from consumers.trainer.record.output_capture import capture_output
     from schemas.events import Instruction
     from tests.unit.trainer.tiny import tokenizer
 
     summary, _ = run(tmp_path / "out", tiny_folder, from_files=GOLDEN, max_steps=3, eval_file=held_out)
     assert summary.model_folder is not None
-    with talk_to(tmp_path / "log"):
+    with capture_output(tmp_path / "log"):
         model = AutoModelForCausalLM.from_pretrained(summary.model_folder, dtype=torch.float32)
     total, tokens = 0.0, 0
     for given in HELD_OUT:

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from infra.settings import Settings
-from producers.backends.base import Answer, Message, Place, Request, Sampling
+from producers.backends.base import Answer, CallPlace, Message, Request, Sampling
 from producers.backends.builtin.model import model_file, safetensors_folder, served_file
 from producers.backends.builtin.server import BuiltinServer, ServerSettings
 from producers.backends.choice import opened_backend
@@ -134,7 +134,7 @@ def test_a_generator_asks_it_as_any_server_by_its_url_in_every_form(server: Buil
     async def asked() -> Answer:
         with opened_backend(settings, None, 2) as backend:
             try:
-                return await backend.complete(request, Place("main", 0, 0, 1, "id"))
+                return await backend.complete(request, CallPlace("main", 0, 0, 1, "id"))
             finally:
                 await backend.close()
 
@@ -167,7 +167,7 @@ def test_names_of_special_tokens_in_what_is_asked_are_text(server: BuiltinServer
         with opened_backend(settings, None, 2) as backend:
             try:
                 asking = [*requests, chat(named, json_schema=schema)]
-                return [await backend.complete(one, Place("main", 0, 0, 1, "id")) for one in asking]
+                return [await backend.complete(one, CallPlace("main", 0, 0, 1, "id")) for one in asking]
             finally:
                 await backend.close()
 

@@ -14,10 +14,10 @@ from infra.temporary_broker import TemporaryBroker
 from producers.backends.base import EndpointRefused, RequestRefused, Sampling, Transient
 from producers.backends.recorded import Faults, RecordedOptions
 from producers.calls.limits import Limits
-from producers.calls.rate_control import PaceOptions
+from producers.calls.rate_control import RateOptions
 from producers.calls.retries import Retries
 from producers.generate.generator import GenerateOptions
-from producers.generate.style_factory import Asking
+from producers.generate.style_factory import StyleInUse
 from schemas import ids
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import (
@@ -109,7 +109,7 @@ def test_a_second_start_goes_on_where_the_first_ended_and_limits_are_of_the_run(
 
 def test_spending_is_limited_over_restarts(rig: Rig) -> None:
     recorded = RecordedOptions(rig.answers(50))
-    asking = Asking(sampling=Sampling(max_tokens=50))
+    asking = StyleInUse(sampling=Sampling(max_tokens=50))
     worst = (1500 + 2 * 50) * 1e-6  # of one call; the estimate of the prompt is below that
     for budget in (worst + 2 * COST, worst + 5 * COST):
         summary = rig.generate(options(rig, recorded, Limits(max_usd=budget), asking=asking, concurrency=8), **PRICES)
@@ -233,7 +233,7 @@ def test_two_steps_make_a_list_and_an_answer_to_each(rig: Rig) -> None:
     for number in range(20):
         raws += [f"1. Name thing {number}.\n2. Praise thing {number}.\n3. Never asked {number}.", "A", "B"]
     recorded = RecordedOptions(rig.file(raws), per_generation=3)
-    asking = Asking(style="two-step", most=2)
+    asking = StyleInUse(style="two-step", most=2)
     rig.generate(options(rig, recorded, Limits(max_generations=20), asking=asking, concurrency=3))
     for number, generation in enumerate(rig.generations()):
         assert (generation.number, generation.style) == (number, "two-step")
@@ -330,7 +330,7 @@ def test_what_unusable_answers_took_counts_for_the_limit_on_money(rig: Rig) -> N
     nothing = chat(None)
     nothing.body["choices"] = []
     with endpoint(nothing) as served:
-        asking, pace = Asking(sampling=Sampling(max_tokens=50)), PaceOptions(breaker_failures=1000)
+        asking, pace = StyleInUse(sampling=Sampling(max_tokens=50)), RateOptions(breaker_failures=1000)
         summary = rig.generate(
             options(rig, None, Limits(max_usd=1.7e-3), asking=asking, retries=Retries(200, 0.0, 0.0), pace=pace),
             backend="openai", base_url=served.url, model="tiny", **PRICES,

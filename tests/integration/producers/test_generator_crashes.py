@@ -11,7 +11,7 @@ from infra.temporary_broker import TemporaryBroker
 from producers.backends.recorded import RecordedOptions
 from producers.calls.limits import Limits
 from producers.generate.generator import GenerateOptions
-from producers.generate.style_factory import Asking
+from producers.generate.style_factory import StyleInUse
 from schemas import ids
 from schemas.events import CallAnswered, CallStarted
 from tests.integration.producers.driver import Rig
@@ -44,7 +44,7 @@ def test_ten_kills_lose_and_repeat_nothing(rig: Rig, style: str) -> None:
     rng = random.Random(style)
     if style == "alpaca":
         recorded = RecordedOptions(rig.answers(GENERATIONS), latency_s=0.01)
-        asking, generations, calls_each = Asking(), GENERATIONS, 1
+        asking, generations, calls_each = StyleInUse(), GENERATIONS, 1
     else:
         generations, calls_each = GENERATIONS // 4, 4
         raws = [
@@ -53,7 +53,7 @@ def test_ten_kills_lose_and_repeat_nothing(rig: Rig, style: str) -> None:
             for text in (f"1. Name {number} things.\n2. Praise {number}.\n3. Sing {number} songs.", "A", "B", "C")
         ]
         recorded = RecordedOptions(rig.file(raws), per_generation=4, latency_s=0.01)
-        asking = Asking(style="two-step", most=3)
+        asking = StyleInUse(style="two-step", most=3)
     options = GenerateOptions(
         run=rig.run, asking=asking, recorded=recorded, limits=Limits(max_generations=generations), concurrency=4
     )

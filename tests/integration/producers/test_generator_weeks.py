@@ -12,7 +12,7 @@ from benchmarks.endpoint import endpoint
 from infra.temporary_broker import TemporaryBroker
 from producers.backends.recorded import RecordedOptions
 from producers.calls.limits import Limits
-from producers.calls.rate_control import PaceOptions
+from producers.calls.rate_control import RateOptions
 from producers.generate.generator import GenerateOptions
 from producers.generate.snapshots import Covered, SnapshotFile
 from producers.generate.stall_guard import StallGuard
@@ -104,7 +104,7 @@ def test_two_generators_share_one_budget(rig: Rig) -> None:
         settings = rig.settings.model_copy(update={"backend": "openai", "base_url": served.url})
         rig = Rig(type(settings)(**settings.model_dump()), rig.run, rig.folder)
         limits = Limits(max_calls=60)
-        pace = PaceOptions(start=4, step=4.0)
+        pace = RateOptions(start=4, step=4.0)
         other = Rig(rig.settings, rig.run, rig.folder / "other")
         other.folder.mkdir()
         processes = [

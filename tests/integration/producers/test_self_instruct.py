@@ -12,7 +12,7 @@ from producers.backends.recorded import Faults, RecordedOptions
 from producers.calls.caller import Retries
 from producers.calls.limits import Limits
 from producers.generate.generator import GenerateOptions, generate
-from producers.generate.style_factory import Asking
+from producers.generate.style_factory import StyleInUse
 from schemas.events import CallAnswered, CallStarted, InstructionKept, InstructionsGenerated
 from schemas.policy import policy_for
 from tests.integration.producers.driver import Rig as Answers
@@ -59,7 +59,7 @@ def test_a_run_of_self_instruct_stands_the_audit_with_what_it_showed_and_what_it
     rig.start_worker()
     options = GenerateOptions(
         run=rig.run,
-        asking=Asking(style="self-instruct", asked=ASKED),
+        asking=StyleInUse(style="self-instruct", asked=ASKED),
         recorded=RecordedOptions(file, per_generation=each, faults=Faults(server_error=0.1, seed=3)),
         limits=Limits(max_generations=GENERATIONS, max_filter_lag=0),
         retries=Retries(first_pause_s=0.0, longest_pause_s=0.0),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.trainer.record.output_capture import talk_to
+from consumers.trainer.record.output_capture import capture_output
 from infra.temporary_broker import TemporaryBroker
 from tests.integration.trainer.rig import TrainerRig
 from tests.unit.trainer.tiny import save_tiny
@@ -14,7 +14,7 @@ from tests.unit.trainer.tiny import save_tiny
 @pytest.fixture(scope="session")
 def trainee(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trainee")
-    with talk_to(folder / "log"):
+    with capture_output(folder / "log"):
         return save_tiny(folder / "tiny")
 
 

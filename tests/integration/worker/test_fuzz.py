@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from consumers.dead_letters import missing
 from consumers.report import report
-from consumers.trainer.record.output_capture import talk_to
+from consumers.trainer.record.output_capture import capture_output
 from infra.settings import load
 from infra.source import TOPICS, KafkaSource
 from infra.temporary_broker import TemporaryBroker
@@ -56,7 +56,7 @@ class Crew:
         generators = producers.Rig(recorded_answers, run, folder)
         recorded = RecordedOptions(generators.answers(2_000), latency_s=0.15)
         self.generator = generators.start(GenerateOptions(run=run, lane=LANE, recorded=recorded))
-        with talk_to(folder / "saving.log"):
+        with capture_output(folder / "saving.log"):
             trainee = save_tiny(folder / "tiny")
         self.trainer = fork(
             _train, run, trainee, folder / "out", settings=broker.settings, output=folder / "trainer.log",

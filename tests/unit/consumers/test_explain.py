@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from consumers.explain.schema import Change, Explanation, Instruction, Seed
+from consumers.explain.schema import Explanation, InstructionStory, SeedReplacement, SeedStory
 from consumers.explain.story import explain
 from schemas import ids
 from schemas.errors import RunError
@@ -41,13 +41,13 @@ def told(story: ToldRun, id: str) -> Explanation:
     return explain(source_of(story), id)
 
 
-def instruction(story: ToldRun, id: str) -> Instruction:
+def instruction(story: ToldRun, id: str) -> InstructionStory:
     found = told(story, id).instruction
     assert found is not None
     return found
 
 
-def seed(story: ToldRun, id: str) -> Seed:
+def seed(story: ToldRun, id: str) -> SeedStory:
     found = told(story, id).seed
     assert found is not None
     return found
@@ -311,7 +311,7 @@ def test_an_initial_seed_is_there_from_the_start_and_tells_who_replaced_it(story
     assert len(never.generations) == 1
 
 
-def replaced(change: Change) -> tuple[str, int, int, str]:
+def replaced(change: SeedReplacement) -> tuple[str, int, int, str]:
     return change.victim_id, change.victim_generated, change.victim_kept, change.new_id
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from consumers.explain.schema import Prompt
+from consumers.explain.schema import RebuiltPrompt
 from consumers.explain.story import explain
 from infra.settings import Settings
 from producers.backends.base import Request, Sampling
-from producers.generate.style_factory import Asking, style_of
+from producers.generate.style_factory import StyleInUse, style_of
 from producers.generate.styles import Style
 from schemas import ids
 from schemas.events import CallAnswered, InstructionsGenerated
@@ -36,11 +36,11 @@ def asked_of(style: Style, seeds: Sequence[SeedTask]) -> list[Request]:
     return [asked[step] for step in sorted(asked)]
 
 
-def prompts(story: ToldRun, id: str) -> tuple[Prompt, ...]:
+def prompts(story: ToldRun, id: str) -> tuple[RebuiltPrompt, ...]:
     return with_prompts(explain(source_of(story), id)).prompts
 
 
-def as_asked(prompt: Prompt) -> tuple[object, ...]:
+def as_asked(prompt: RebuiltPrompt) -> tuple[object, ...]:
     assert prompt.messages is not None
     return [(m.role, m.content) for m in prompt.messages], prompt.stop, prompt.json_schema
 
@@ -53,7 +53,7 @@ def as_request(request: Request) -> tuple[object, ...]:
 @pytest.mark.parametrize("api", ["chat", "completion", "structured"])
 @pytest.mark.parametrize("parser", ["strict", "faithful"])
 def test_the_prompt_of_the_alpaca_style_is_the_one_that_was_asked(api: str, parser: str) -> None:
-    asking = Asking(style="alpaca", parser=parser, total=12, safety=True, sampling=Sampling(temperature=0.3))  # type: ignore[arg-type]
+    asking = StyleInUse(style="alpaca", parser=parser, total=12, safety=True, sampling=Sampling(temperature=0.3))  # type: ignore[arg-type]
     style = style_of(asking, Settings(api=api, backend="openai"))  # type: ignore[arg-type]
     story = whole_run()
     story.change(InstructionsGenerated, 0, parser=parser, parameters=style.parameters())
@@ -65,7 +65,7 @@ def test_the_prompt_of_the_alpaca_style_is_the_one_that_was_asked(api: str, pars
 
 
 def test_the_prompts_of_both_steps_are_those_that_were_asked() -> None:
-    style = style_of(Asking(style="two-step", asked=5), Settings(backend="builtin"))
+    style = style_of(StyleInUse(style="two-step", asked=5), Settings(backend="builtin"))
     listed, first, second = asked_of(style, (SEEDS[1], SEEDS[0]))
     story = whole_run()
     texts = ("Name two birds of the sea.", "Say where swifts sleep.")

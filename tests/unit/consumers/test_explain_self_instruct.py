@@ -9,11 +9,11 @@ from consumers.explain.story import explain
 from consumers.explain.withdraw import withdraw
 from infra.settings import Settings
 from producers.backends.base import Request
-from producers.generate.style_factory import Asking, style_of
+from producers.generate.style_factory import StyleInUse, style_of
 from schemas import ids
 from schemas.events import CallAnswered, CallStarted, InstructionsGenerated, KeptShown
 from sedi.rebuilt_prompts import with_prompts
-from streams.core.kept_so_far import Kept
+from streams.core.kept_so_far import KeptText
 from tests.unit.consumers.recorded_run import SEEDS, ToldRun, row_id, source_of, whole_run
 from tests.unit.consumers.test_explain_prompts import as_asked, as_request
 
@@ -25,7 +25,7 @@ RAWS = {
     0: f"3. {ITEMS[0]}\n4. {ITEMS[1]}", 1: "no", 2: "Output: In the air.", 3: "yes",
     4: "Class label: no\nInput: a swift over land",
 }  # fmt: skip
-STYLE = style_of(Asking(style="self-instruct", asked=4, safety=True), Settings(backend="openai", api="chat"))
+STYLE = style_of(StyleInUse(style="self-instruct", asked=4, safety=True), Settings(backend="openai", api="chat"))
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def asked(event: InstructionsGenerated, text: str) -> tuple[dict[int, Request], 
         return answers[step]
 
     seeds = [seed for seed in SEEDS if seed.id == event.seed_ids[0]]
-    asyncio.run(STYLE.generate(seeds, ask, (Kept(SHOWN, text),)))
+    asyncio.run(STYLE.generate(seeds, ask, (KeptText(SHOWN, text),)))
     return requests, answers
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from consumers.explain.story import explain
 from consumers.feedback_terms import OUTCOMES, VERDICTS
-from consumers.replay import Extent, audit
+from consumers.replay import AuditExtent, audit
 from consumers.replay.digests import command_content
 from consumers.replay.what_if import what_if
 from consumers.summary import summary
@@ -83,7 +83,7 @@ def test_a_command_that_names_a_judges_score_in_a_run_without_one_is_found() -> 
 
 
 def test_a_victims_score_is_right_also_where_generations_before_are_taken_as_recorded() -> None:
-    found = audit(played().log, Extent(from_offset=2))
+    found = audit(played().log, AuditExtent(from_offset=2))
     assert found.divergences == 0, found.first
     assert found.checked["commands"] == 3
 

@@ -6,7 +6,7 @@ from consumers.folds.run_fold import RunFold
 from consumers.report import report_of
 from infra.dead_letters import DeadLetter, dead_letter_headers, parse
 from infra.record import Record
-from producers.generate.progress import Progress
+from producers.generate.progress import LaneProgress
 from schemas.envelope import decode
 from schemas.errors import SchemaError
 from schemas.events import InstructionsGenerated, ReplaceSeeds, RunConfigured, TrainingLogged
@@ -27,7 +27,7 @@ class Everybody:
 
     def __init__(self) -> None:
         self.fold = RunFold(CONFIGURED)
-        self.progress = Progress("main", CONFIGURED)
+        self.progress = LaneProgress("main", CONFIGURED)
         self.pool = SeedPool.of(SEEDS)
         first = decider.first_classifier(CONFIGURED.policy, SEEDS)
         self.state = decider.use_classifier(decider.initial_state(CONFIGURED), first)

@@ -8,7 +8,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from consumers.replay import Audit, Extent, audit
+from consumers.replay import Audit, AuditExtent, audit
 from consumers.replay.findings import Kind
 from consumers.replay.parallel import run, together
 from infra.archive import ArchiveSource
@@ -28,8 +28,8 @@ def sound(name: str) -> Audit:
 
 def in_two_parts(source: ArchiveSource, middle: int) -> Audit:
     """As two processes would do it: one decides the first half, the other the second half and what is left."""
-    first = run(source, Extent(to_offset=middle - 1), conducting=False)
-    second = run(source, Extent(from_offset=middle), conducting=True)
+    first = run(source, AuditExtent(to_offset=middle - 1), conducting=False)
+    second = run(source, AuditExtent(from_offset=middle), conducting=True)
     return together(first.audit(0.0), second.audit(0.0))
 
 

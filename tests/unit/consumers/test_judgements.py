@@ -13,7 +13,7 @@ from consumers.export.run import ExportOptions, export
 from consumers.replay.parallel import audit
 from consumers.report import report
 from consumers.summary import summary
-from infra.archive import FORMAT, ArchiveSource, File, Manifest, line_of
+from infra.archive import FORMAT, ArchiveFile, ArchiveManifest, ArchiveSource, line_of
 from schemas import ids
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import CallAnswered, CallStarted, InstructionJudged, Judge
@@ -237,10 +237,11 @@ def test_an_archive_from_before_there_were_judges_is_read_as_one_without_judgeme
         (tmp_path / f"{topic}-{partition}.jsonl").write_bytes(lines)
         count = lines.count(b"\n")
         files.append(
-            File(name=f"{topic}-{partition}.jsonl", topic=topic, partition=partition, start=0, end=count, records=count,
+            ArchiveFile(name=f"{topic}-{partition}.jsonl", topic=topic, partition=partition, start=0, end=count,
+            records=count,
                  sha256="")
         )  # fmt: skip
-    manifest = Manifest(format=FORMAT, run="demo", files=tuple(files))
+    manifest = ArchiveManifest(format=FORMAT, run="demo", files=tuple(files))
     (tmp_path / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     source = ArchiveSource(tmp_path)
     with source.open(["kept", "judged", "judged.dlq"]) as reading:

@@ -6,8 +6,8 @@ from typing import cast
 import msgspec
 import pytest
 
-from consumers.replay.findings import Findings, State
-from consumers.replay.generations import Pools, check_shown
+from consumers.replay.findings import AuditState, Findings
+from consumers.replay.generations import PoolHistory, check_shown
 from infra.record import Record
 from schemas.events import InstructionKept, InstructionsGenerated, KeptShown
 from schemas.policy import policy_for
@@ -37,12 +37,12 @@ def told(**changes: object) -> InstructionsGenerated:
 
 
 def divergences(event: InstructionsGenerated) -> list[str]:
-    state = State(
+    state = AuditState(
         applied=OFFSET - 1, kept_total=18, generated_total=18, classifier_offset=0, commands_offset=None, seeds=None
     )
     findings = Findings(lambda: state)
     record = cast(Record, SimpleNamespace(topic="generated", partition=0, offset=OFFSET, id="g", timestamp_ms=0))
-    check_shown(findings, record, event, POLICY, Pools(POOL), -1, ROWS)
+    check_shown(findings, record, event, POLICY, PoolHistory(POOL), -1, ROWS)
     assert {found.kind for found in findings.divergences} <= {"seeds_shown"}
     return [found.what for found in findings.divergences]
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from consumers.replay import Extent, audit
+from consumers.replay import AuditExtent, audit
 from consumers.replay import parallel as sharing
 from consumers.replay.classifiers import _close
 from consumers.replay.digests import classifier_content
@@ -188,13 +188,13 @@ def test_an_audit_shared_between_processes_finds_the_same(
 
 def test_a_range_is_decided_and_what_lies_before_it_taken_as_recorded(source: ArchiveSource) -> None:
     whole = audit(source)
-    found = audit(source, Extent(from_offset=10, to_offset=19))
+    found = audit(source, AuditExtent(from_offset=10, to_offset=19))
     assert (found.from_offset, found.through_offset, found.checked["generations"]) == (10, 19, 10)
     assert found.divergences == 0
-    tail = audit(source, Extent(from_offset=20))
+    tail = audit(source, AuditExtent(from_offset=20))
     assert tail.digests == whole.digests and tail.through_offset == whole.through_offset
     with pytest.raises(ConfigurationError, match="empty"):
-        Extent(from_offset=5, to_offset=4)
+        AuditExtent(from_offset=5, to_offset=4)
 
 
 def test_the_command_audits_an_archive(capsys: pytest.CaptureFixture[str]) -> None:

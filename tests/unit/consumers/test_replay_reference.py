@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from consumers.replay import Audit, Extent, audit
+from consumers.replay import Audit, AuditExtent, audit
 from consumers.replay.reference import with_reference
 from infra.archive import ArchiveSource
 from schemas.events import InstructionsRejected
@@ -41,7 +41,7 @@ def test_rouge_score_decides_every_verdict_of_the_golden_logs_as_it_was(name: st
 
 def test_a_sample_is_as_large_as_asked_of_the_range_and_the_same_again(sound: Audit) -> None:
     source = ArchiveSource(HERE / "undisturbed")
-    part = audit(source, Extent(from_offset=10, to_offset=19))
+    part = audit(source, AuditExtent(from_offset=10, to_offset=19))
     told: list[tuple[int, int]] = []
 
     found = with_reference(part, source, 7, lambda done, of: told.append((done, of)))

@@ -7,14 +7,14 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from streams.core.parse.items import parse_items
 
 from schemas import ids
 from schemas.events import CallAnswered, Instruction
 from streams.core import decider
 from streams.core.judging import score_of
 from streams.core.parse.answer_text import answer_text, was_cut
-from streams.core.parse.answers import Form, Read, read
+from streams.core.parse.answers import AnswerForm, ParsedAnswers, read
+from streams.core.parse.lists import parse_items
 from streams.core.thoughts import MARKS, opened
 from tests.unit.core.answer_forms import AROUND, BETWEEN, LABELS, TASKS, forms, score
 from tests.unit.core.conftest import ONE_CLUSTER, fresh_state, generation
@@ -27,11 +27,11 @@ def answered(raw: str, finish_reason: str | None = "stop") -> CallAnswered:
     )  # fmt: skip
 
 
-def tasks(raw: str, finish_reason: str | None = "stop", **form: object) -> Read:
-    return read(Form("alpaca", "strict", 3, **form), {0: answered(raw, finish_reason)})  # type: ignore[arg-type]
+def tasks(raw: str, finish_reason: str | None = "stop", **form: object) -> ParsedAnswers:
+    return read(AnswerForm("alpaca", "strict", 3, **form), {0: answered(raw, finish_reason)})  # type: ignore[arg-type]
 
 
-def reasons(found: Read) -> list[str]:
+def reasons(found: ParsedAnswers) -> list[str]:
     return [part.reason for part in found.unparsed]
 
 
@@ -125,16 +125,16 @@ PIECES = [
 @given(st.lists(st.sampled_from(PIECES), max_size=60).map("".join))
 def test_any_text_can_be_read_in_every_way_and_gives_no_task_without_words(raw: str) -> None:
     for form in (
-        Form("alpaca", "strict", 3),
-        Form("alpaca", "faithful", 3),
-        Form("alpaca", "strict", 3, structured=True),
+        AnswerForm("alpaca", "strict", 3),
+        AnswerForm("alpaca", "faithful", 3),
+        AnswerForm("alpaca", "strict", 3, structured=True),
     ):
         for task in read(form, {0: answered(raw)}).instructions:
             assert task.instruction.strip() or form.parser == "faithful"
     items, _ = parse_items(raw, first_number=4, cut=False)
     assert all(items)
     for style in ("two-step", "self-instruct"):
-        read(Form(style, "strict", 3, most=2), {step: answered(raw) for step in range(5)})
+        read(AnswerForm(style, "strict", 3, most=2), {step: answered(raw) for step in range(5)})
 
 
 @pytest.mark.parametrize(
@@ -151,14 +151,16 @@ def test_whatever_ended_an_answer_from_outside_cut_it(reason: str | None, cut: b
     assert was_cut(reason) is cut
     raw = "4. Instruction: Name a lake\n4. Output: Como\n###\n5. Instruction: Name a river\n5. Output: The Rh"
     assert [len(tasks(raw, reason).instructions), "cut" in reasons(tasks(raw, reason))] == [1 + (not cut), cut]
-    listed = read(Form("two-step", "strict", 3, most=5), {0: answered("4. Name a lake\n5. Name a ri", reason)})
+    listed = read(AnswerForm("two-step", "strict", 3, most=5), {0: answered("4. Name a lake\n5. Name a ri", reason)})
     assert len(listed.instructions) == 1 + (not cut)
     assert (score_of(answered("4", reason), reading=2).value is None) is cut
 
 
 def test_a_refusal_is_no_answer() -> None:
     assert reasons(tasks("I cannot help with that.", "refusal")) == ["refused"]
-    found = read(Form("two-step", "strict", 3, most=2), {0: answered("4. Pick a lock"), 1: answered("No.", "refusal")})
+    found = read(
+        AnswerForm("two-step", "strict", 3, most=2), {0: answered("4. Pick a lock"), 1: answered("No.", "refusal")}
+    )
     assert found.instructions[0].output == "" and reasons(found) == ["refused"]
 
 
@@ -171,7 +173,7 @@ def test_an_output_that_was_cut_is_rejected_for_that(style: str) -> None:
     }
     if style == "two-step":
         made = {0: made[0], 1: answered("A river begins where water", "length")}
-    found = read(Form(style, "strict", 3, most=2), made)
+    found = read(AnswerForm(style, "strict", 3, most=2), made)
     assert found.cut == (0,)
     event = msgspec.structs.replace(generation(0, found.instructions), cut=found.cut)
     verdict = decider.decide(fresh_state(), 0, ids.generation_id(event.lane, event.number), event)

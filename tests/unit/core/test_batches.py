@@ -6,18 +6,18 @@ from hypothesis import strategies as st
 
 from schemas.errors import TrainerError
 from schemas.events import BatchRow, InstructionKept
-from streams.core.batches import Batch, BatchQueues, Position, Row, clusters_of_rank
+from streams.core.batches import Batch, BatchQueues, KeptRow, PartitionPosition, clusters_of_rank
 
 
-def row(number: int, cluster: int, offset: int | None = None) -> Row:
+def row(number: int, cluster: int, offset: int | None = None) -> KeptRow:
     kept = InstructionKept(
         id=f"r{number}", instruction="do it", input="", output="done", generation_id="g", generated_offset=number,
         place=0, cluster=cluster, classifier_offset=0,
     )  # fmt: skip
-    return Row(number if offset is None else offset, kept)
+    return KeptRow(number if offset is None else offset, kept)
 
 
-def fed(clusters: int, *rows: Row, positions: dict[int, Position] | None = None) -> BatchQueues:
+def fed(clusters: int, *rows: KeptRow, positions: dict[int, PartitionPosition] | None = None) -> BatchQueues:
     queues = BatchQueues(range(clusters), positions)
     for each in rows:
         queues.feed(each)
@@ -137,7 +137,7 @@ def drain(queues: BatchQueues, size: int, last: bool = True) -> list[Batch]:
 
 
 @given(LOGS, SIZES)
-def test_at_the_end_of_the_stream_every_row_is_trained_exactly_once(log: list[Row], size: int) -> None:
+def test_at_the_end_of_the_stream_every_row_is_trained_exactly_once(log: list[KeptRow], size: int) -> None:
     batches = drain(fed(CLUSTERS, *log), size)
     trained = sorted(placed.row.offset for batch in batches for placed in batch)
     assert trained == list(range(len(log)))
@@ -146,7 +146,7 @@ def test_at_the_end_of_the_stream_every_row_is_trained_exactly_once(log: list[Ro
 
 
 @given(LOGS, SIZES, st.integers(0, 20))
-def test_queues_made_from_positions_give_the_same_next_batches(log: list[Row], size: int, done: int) -> None:
+def test_queues_made_from_positions_give_the_same_next_batches(log: list[KeptRow], size: int, done: int) -> None:
     undisturbed = fed(CLUSTERS, *log)
     for _ in range(done):
         undisturbed.next_batch(size, "borrow")
@@ -156,7 +156,7 @@ def test_queues_made_from_positions_give_the_same_next_batches(log: list[Row], s
 
 
 @given(LOGS, SIZES, st.data())
-def test_batches_do_not_depend_on_when_rows_were_read(log: list[Row], size: int, data: st.DataObject) -> None:
+def test_batches_do_not_depend_on_when_rows_were_read(log: list[KeptRow], size: int, data: st.DataObject) -> None:
     queues, batches = BatchQueues(range(CLUSTERS)), []
     for each in log:
         queues.feed(each)

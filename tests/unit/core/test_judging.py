@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.events import InstructionJudged, Judge, Scale
-from streams.core.judging import SCALE, Judgements, Score, read
+from streams.core.judging import SCALE, Judgements, ReadScore, read
 
 ACCURATE = Judge(backend="openai", model="m", rubric="accuracy", version=1)
 
@@ -25,7 +25,9 @@ def test_a_score_on_the_first_line_is_read(raw: str, score: float) -> None:
 
 
 def test_why_is_what_follows_the_first_line() -> None:
-    assert read("2.5\n\nIt names two.\nThree were asked for.\n") == Score(2.5, "It names two.\nThree were asked for.")
+    assert read("2.5\n\nIt names two.\nThree were asked for.\n") == ReadScore(
+        2.5, "It names two.\nThree were asked for."
+    )
 
 
 @pytest.mark.parametrize(

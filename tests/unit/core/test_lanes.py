@@ -3,12 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.lanes import Lanes
+from streams.core.lanes import LaneNumbers
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 12))))
 def test_a_number_is_fresh_until_it_was_taken(taken: list[tuple[str, int]]) -> None:
-    lanes, seen = Lanes(), set[tuple[str, int]]()
+    lanes, seen = LaneNumbers(), set[tuple[str, int]]()
     for lane, number in taken:
         fresh = (lane, number) not in seen
         assert lanes.fresh(lane, number) is fresh
@@ -22,7 +22,7 @@ def test_a_number_is_fresh_until_it_was_taken(taken: list[tuple[str, int]]) -> N
 
 
 def test_an_absurd_number_costs_one_range() -> None:
-    lanes = Lanes()
+    lanes = LaneNumbers()
     assert lanes.take("a", 0) and lanes.take("a", 2**63 - 1)
     assert lanes.missing == {"a": [(1, 2**63 - 2)]}
     assert lanes.take("a", 5) and not lanes.take("a", 5)

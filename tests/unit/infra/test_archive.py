@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.archive import FORMAT, ArchiveSource, File, Manifest, line_of
+from infra.archive import FORMAT, ArchiveFile, ArchiveManifest, ArchiveSource, line_of
 from infra.record import Record
 from schemas.errors import ConfigurationError, RunError
 
@@ -28,7 +28,7 @@ def make(folder: Path, records: list[Record], *, suffix: str = ".jsonl", **chang
     raw = b"".join(line_of(record) for record in records)
     path = folder / f"calls-0{suffix}"
     path.write_bytes(gzip.compress(raw, mtime=0) if suffix.endswith(".gz") else raw)
-    file = File(
+    file = ArchiveFile(
         name=path.name, topic="calls", partition=0, start=records[0].offset, end=records[-1].offset + 1,
         records=len(records), sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )  # fmt: skip
@@ -36,8 +36,8 @@ def make(folder: Path, records: list[Record], *, suffix: str = ".jsonl", **chang
     return ArchiveSource(folder)
 
 
-def write_manifest(folder: Path, *files: File, format: int = FORMAT, run: str = "r") -> None:
-    manifest = Manifest(format=format, run=run, files=files)
+def write_manifest(folder: Path, *files: ArchiveFile, format: int = FORMAT, run: str = "r") -> None:
+    manifest = ArchiveManifest(format=format, run=run, files=files)
     (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
 
 

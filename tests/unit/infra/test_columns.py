@@ -7,14 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infra.columns import Task, task_of
+from infra.columns import ColumnTask, task_of
 from schemas.errors import ConfigurationError
 from schemas.events import Instruction
 
 ASKED, GIVEN, ANSWERED = "Add the numbers.", "1, 2", "3"
 
 
-def mapped(row: dict[str, Any]) -> Task:
+def mapped(row: dict[str, Any]) -> ColumnTask:
     return task_of(row, "rows.jsonl", "line 7")
 
 

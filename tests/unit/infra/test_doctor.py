@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from infra import doctor
-from infra.doctor import Check, check
-from infra.precision import Choice
+from infra.doctor import DoctorCheck, check
+from infra.precision import PrecisionChoice
 from infra.settings import Settings
 from infra.temporary_broker import free_port
 
@@ -20,7 +20,9 @@ from infra.temporary_broker import free_port
 @pytest.fixture(autouse=True)
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measuring loads torch, which takes seconds; the last test does it."""
-    choice = Choice("fp32", "bf16 is 9.0 times slower than fp32 on this processor", {"fp32": 5.0, "bf16": 45.0})
+    choice = PrecisionChoice(
+        "fp32", "bf16 is 9.0 times slower than fp32 on this processor", {"fp32": 5.0, "bf16": 45.0}
+    )
     script = f"print({msgspec.json.encode(choice).decode()!r})"
     monkeypatch.setattr(doctor, "_MEASURE", (sys.executable, "-c", script))
 
@@ -32,7 +34,7 @@ def settings(tmp_path: Path) -> Settings:
     )
 
 
-def named(checks: list[Check], name: str) -> Check:
+def named(checks: list[DoctorCheck], name: str) -> DoctorCheck:
     return next(found for found in checks if found.name == name)
 
 

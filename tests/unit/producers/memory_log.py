@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from infra.record import Record
-from producers.generate.progress import Progress
+from producers.generate.progress import LaneProgress
 from schemas.envelope import Meta, encode
 from schemas.events import Event, RunConfigured
 from schemas.policy import Policy
@@ -37,7 +37,7 @@ class MemoryLog:
     def wait(self, written: Any) -> Any:
         return written
 
-    def refresh(self, progress: Progress) -> Progress:
+    def refresh(self, progress: LaneProgress) -> LaneProgress:
         start = self._applied.get(id(progress), 0)
         for record in self.records[start:]:
             progress.apply(record)

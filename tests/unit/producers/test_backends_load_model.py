@@ -8,12 +8,12 @@ from statistics import fmean
 import pytest
 
 from infra.settings import load
-from producers.backends.base import Answer, Message, Place, Request, Sampling
+from producers.backends.base import Answer, CallPlace, Message, Request, Sampling
 from producers.backends.choice import opened_backend
-from producers.backends.load_model import LoadModel, Rates
+from producers.backends.load_model import LoadModel, LoadRates
 from producers.backends.load_pool import Pool, text_of
-from producers.generate.style_factory import Asking, style_of
-from producers.generate.styles import Generated
+from producers.generate.style_factory import StyleInUse, style_of
+from producers.generate.styles import StyleResult
 from producers.prompts import alpaca, judge, two_step
 from schemas import ids
 from schemas.errors import ConfigurationError
@@ -40,14 +40,14 @@ EXPECTED = """ Propose a replacement for a quiet umbrella among friends.
 9. Propose a replacement for a solar library sold too early in Kenya.
 10. Summarize the history of a painted bench lent to strangers at school."""
 
-FAULTLESS = Rates(written=(1.0,), chatter=0, cut=0, stuck=0, near_copy=0, unsuitable=0, short=0)
+FAULTLESS = LoadRates(written=(1.0,), chatter=0, cut=0, stuck=0, near_copy=0, unsuitable=0, short=0)
 
 
-def place(number: int, step: int = 0, attempt: int = 1, lane: str = "main") -> Place:
-    return Place(lane, number, step, attempt, ids.request_id(ids.generation_id(lane, number), step))
+def place(number: int, step: int = 0, attempt: int = 1, lane: str = "main") -> CallPlace:
+    return CallPlace(lane, number, step, attempt, ids.request_id(ids.generation_id(lane, number), step))
 
 
-def answer(model: LoadModel, request: Request, at: Place) -> Answer:
+def answer(model: LoadModel, request: Request, at: CallPlace) -> Answer:
     return asyncio.run(model.complete(request, at))
 
 
@@ -71,7 +71,7 @@ def test_the_same_place_and_request_get_the_same_answer_in_any_order_and_on_any_
     model = LoadModel()
 
     for at in places:
-        again = Place(at.lane, at.number, at.step, at.attempt + 3, at.request_id)
+        again = CallPlace(at.lane, at.number, at.step, at.attempt + 3, at.request_id)
         assert answer(model, request, again) == first[at]
 
 
@@ -134,7 +134,7 @@ def test_a_judge_gets_a_score_from_it_and_now_and_then_none(completion: bool) ->
 def test_a_whole_generation_of_each_style_comes_out_of_it() -> None:
     settings = load(backend="load-model", api="completion")
 
-    async def made(asking: Asking) -> Generated:
+    async def made(asking: StyleInUse) -> StyleResult:
         with opened_backend(settings, None, 1) as backend:
 
             async def ask(step: int, request: Request) -> CallAnswered:
@@ -146,12 +146,12 @@ def test_a_whole_generation_of_each_style_comes_out_of_it() -> None:
 
             return await style_of(asking, settings).generate(SEEDS, ask)
 
-    for asking in (Asking(style="alpaca"), Asking(style="two-step")):
+    for asking in (StyleInUse(style="alpaca"), StyleInUse(style="two-step")):
         assert asyncio.run(made(asking)).instructions
 
 
 def test_its_rates_are_those_it_was_given() -> None:
-    rates, generations, model = Rates(), 1500, LoadModel()
+    rates, generations, model = LoadRates(), 1500, LoadModel()
     request = alpaca.request(SEEDS, "completion")
     answers = [answer(model, request, place(number)) for number in range(generations)]
     parsed = [parse_alpaca(a.raw, parser="strict", first_number=4, cut=a.finish_reason == "length") for a in answers]

@@ -15,9 +15,9 @@ from producers.backends import bounded
 from producers.backends.base import (
     Answer,
     CallFailure,
+    CallPlace,
     EndpointRefused,
     Message,
-    Place,
     Request,
     RequestRefused,
     Sampling,
@@ -29,7 +29,7 @@ from schemas.events import Usage
 from tests.unit.producers.endpoint import Endpoint, Reply, chat, completion, endless, endpoint, error
 
 HELLO = Request(messages=(Message("system", "Be kind."), Message("user", "Hello?")))
-PLACE = Place("main", 0, 0, 1, "8c0c6a1e-0000-5000-8000-000000000000")
+PLACE = CallPlace("main", 0, 0, 1, "8c0c6a1e-0000-5000-8000-000000000000")
 KEY = "sk-secret-0123456789"
 
 

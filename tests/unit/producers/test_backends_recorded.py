@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.settings import Settings
-from producers.backends.base import Answer, EndpointRefused, Message, Place, Request, Transient
+from producers.backends.base import Answer, CallPlace, EndpointRefused, Message, Request, Transient
 from producers.backends.choice import opened_backend
 from producers.backends.recorded import Faults, RecordedBackend, RecordedOptions
 from schemas import ids
@@ -26,11 +26,11 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def place(number: int, step: int = 0, attempt: int = 1, lane: str = "main") -> Place:
-    return Place(lane, number, step, attempt, ids.request_id(ids.generation_id(lane, number), step))
+def place(number: int, step: int = 0, attempt: int = 1, lane: str = "main") -> CallPlace:
+    return CallPlace(lane, number, step, attempt, ids.request_id(ids.generation_id(lane, number), step))
 
 
-def answer(options: RecordedOptions, at: Place) -> Answer:
+def answer(options: RecordedOptions, at: CallPlace) -> Answer:
     return asyncio.run(RecordedBackend(options).complete(REQUEST, at))
 
 

@@ -13,27 +13,27 @@ from infra.record import Record
 from producers.backends.base import (
     Answer,
     CallFailure,
+    CallPlace,
     EndpointRefused,
-    Kind,
+    FailureKind,
     Message,
-    Place,
     Request,
     RequestRefused,
     Transient,
 )
-from producers.calls.caller import Caller, Cause, Halted
-from producers.calls.cost import Asked, Prices
+from producers.calls.caller import CallCause, Caller, CallsHalted
+from producers.calls.cost import PlannedCall, Prices
 from producers.calls.limits import Limits
-from producers.calls.rate_control import Pace, PaceOptions
+from producers.calls.rate_control import RateControl, RateOptions
 from producers.calls.retries import Retries
-from producers.generate.progress import Progress
+from producers.generate.progress import LaneProgress
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import CallAnswered, CallFailed, CallStarted, Event, Usage
 from tests.unit.producers.memory_log import MemoryLog, configured
 
 GENERATION = ids.generation_id("main", 0)
-CAUSE = Cause("main", 0, GENERATION, ids.run_id("r"))
+CAUSE = CallCause("main", 0, GENERATION, ids.run_id("r"))
 REQUEST = Request(messages=(Message("user", "Hello?"),))
 ID = ids.request_id(GENERATION, 0)
 HI = Answer("Hi.", "stop", Usage(prompt_tokens=7, completion_tokens=3), "tiny-1", 0.1)
@@ -51,7 +51,7 @@ class Scripted:
         self.outcomes = list(outcomes)
         self.seen: list[list[str]] = []
 
-    async def complete(self, request: Request, place: Place) -> Answer:
+    async def complete(self, request: Request, place: CallPlace) -> Answer:
         self.seen.append([type(record.event).__name__ for record in self.log.records])
         outcome = self.outcomes.pop(0)
         if isinstance(outcome, CallFailure):
@@ -67,11 +67,11 @@ def caller(
     backend: Scripted,
     *,
     retries: Retries = QUICK,
-    may_call: Callable[[Progress, Asked], str | None] = lambda _, __: None,
+    may_call: Callable[[LaneProgress, PlannedCall], str | None] = lambda _, __: None,
     prices: Prices | None = None,
-    pace: Pace | None = None,
+    pace: RateControl | None = None,
 ) -> Caller:
-    progress = log.refresh(Progress("main", configured()))
+    progress = log.refresh(LaneProgress("main", configured()))
     return Caller(
         backend=backend,
         writer=cast(LogWriter, log),
@@ -79,7 +79,7 @@ def caller(
         may_call=may_call,
         prices=prices or Prices(),
         retries=retries,
-        pace=pace or Pace(PaceOptions(), 4),
+        pace=pace or RateControl(RateOptions(), 4),
         known=progress,
         rng=random.Random(1),
     )
@@ -163,7 +163,7 @@ def test_what_kept_a_request_from_being_answered_decides_how_soon_it_is_asked_ag
         return retries.pause(3, failure, random.Random(5))
 
     fault, busy = Transient("fault", status=500), Transient("busy", status=429)
-    garbled, slow = Transient("garbled", kind=Kind.GARBLED), Transient("slow", kind=Kind.TIME_OUT)
+    garbled, slow = Transient("garbled", kind=FailureKind.GARBLED), Transient("slow", kind=FailureKind.TIME_OUT)
     assert pause(garbled) < pause(fault) == pause(slow) < pause(busy)
 
 
@@ -189,7 +189,7 @@ def test_a_call_that_a_dead_generator_started_gets_the_next_attempt() -> None:
 def test_at_a_limit_no_call_is_made() -> None:
     log = MemoryLog()
     made = caller(log, Scripted(log), may_call=lambda progress, _: f"{progress.ledger.started} calls")
-    with pytest.raises(Halted, match="0 calls"):
+    with pytest.raises(CallsHalted, match="0 calls"):
         ask(made)
     assert (made.halted, log.records) == ("0 calls", [])
 
@@ -207,7 +207,7 @@ def test_a_pause_ends_when_the_generator_is_stopped() -> None:
         made.halt("stopped")
         await asking
 
-    with pytest.raises(Halted, match="stopped"):
+    with pytest.raises(CallsHalted, match="stopped"):
         asyncio.run(stopped())
 
 
@@ -227,7 +227,7 @@ def test_a_call_that_is_cancelled_is_on_the_ledger_without_an_outcome() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(cancelled())
-    progress = log.refresh(Progress("main", configured()))
+    progress = log.refresh(LaneProgress("main", configured()))
     assert (progress.ledger.started, progress.ledger.open) == (1, 1)
 
 
@@ -264,7 +264,7 @@ def test_those_that_may_begin_in_one_moment_take_one_turn_and_the_oldest_generat
     log = MemoryLog()
     turns = 0
 
-    def may_call(_: Progress, __: Asked) -> None:
+    def may_call(_: LaneProgress, __: PlannedCall) -> None:
         nonlocal turns
         turns += 1
 
@@ -272,7 +272,7 @@ def test_those_that_may_begin_in_one_moment_take_one_turn_and_the_oldest_generat
 
     async def many() -> None:
         made = caller(log, backend, may_call=may_call)
-        causes = [Cause("main", number, ids.generation_id("main", number), ids.run_id("r")) for number in range(8)]
+        causes = [CallCause("main", number, ids.generation_id("main", number), ids.run_id("r")) for number in range(8)]
         await asyncio.gather(*(made.ask(cause, 0, REQUEST) for cause in reversed(causes)))
 
     asyncio.run(many())
@@ -284,7 +284,7 @@ def test_those_that_may_begin_in_one_moment_take_one_turn_and_the_oldest_generat
 def test_a_call_that_does_not_fit_waits_for_those_under_way_and_then_ends_it() -> None:
     log = MemoryLog()
 
-    def may_call(_: Progress, asked: Asked) -> str | None:
+    def may_call(_: LaneProgress, asked: PlannedCall) -> str | None:
         return (
             "no room" if asked.under_way or asked.together else None if len(log.events(CallAnswered)) < 2 else "spent"
         )
@@ -295,7 +295,7 @@ def test_a_call_that_does_not_fit_waits_for_those_under_way_and_then_ends_it() -
 
     *answered, refused = asyncio.run(many())
     assert [type(one) for one in answered] == [CallAnswered] * 2
-    assert isinstance(refused, Halted)
+    assert isinstance(refused, CallsHalted)
     assert str(refused) == "spent"
     kinds = [type(record.event).__name__ for record in log.records]
     assert kinds == ["CallStarted", "CallAnswered"] * 2, "one at a time, and none was given up"
@@ -303,12 +303,12 @@ def test_a_call_that_does_not_fit_waits_for_those_under_way_and_then_ends_it() -
 
 def test_the_last_call_of_a_budget_is_made_for_what_failed_though_an_older_generation_waits() -> None:
     log = MemoryLog()
-    old, new = (Cause("main", number, ids.generation_id("main", number), ids.run_id("r")) for number in (0, 5))
+    old, new = (CallCause("main", number, ids.generation_id("main", number), ids.run_id("r")) for number in (0, 5))
 
     # The newer one goes alone at first: the older one is asked when it is under way.
     async def newer_first() -> list[CallAnswered | BaseException]:
         backend = Scripted(log, Transient("busy", status=503), HI)
-        made = caller(log, backend, may_call=Limits(max_calls=2).may_call, pace=Pace(PaceOptions(), 1))
+        made = caller(log, backend, may_call=Limits(max_calls=2).may_call, pace=RateControl(RateOptions(), 1))
         first = asyncio.create_task(made.ask(new, 0, REQUEST))
         while not log.events(CallStarted):
             await asyncio.sleep(0)
@@ -317,7 +317,7 @@ def test_the_last_call_of_a_budget_is_made_for_what_failed_though_an_older_gener
     answered, refused = asyncio.run(newer_first())
     assert isinstance(answered, CallAnswered)
     assert answered.attempt == 2
-    assert isinstance(refused, Halted)
+    assert isinstance(refused, CallsHalted)
 
 
 def test_what_a_dead_generator_was_to_attempt_again_gets_the_call_that_is_kept_for_it() -> None:
@@ -329,7 +329,7 @@ def test_what_a_dead_generator_was_to_attempt_again_gets_the_call_that_is_kept_f
         while not log.events(CallFailed):
             await asyncio.sleep(0.001)
         first.halt("stopped")
-        with pytest.raises(Halted):
+        with pytest.raises(CallsHalted):
             await asking
 
     asyncio.run(halted())
@@ -347,7 +347,7 @@ def test_what_is_paid_for_is_given_even_when_no_call_is_made_any_more() -> None:
 def test_for_ever_an_endpoint_that_is_down_is_waited_for() -> None:
     log = MemoryLog()
     down = [Transient("down", status=503, retry_after_s=0.001)] * 40
-    pace = Pace(PaceOptions(breaker_failures=3, breaker_first_s=0.0001, breaker_longest_s=0.001), 4)
+    pace = RateControl(RateOptions(breaker_failures=3, breaker_first_s=0.0001, breaker_longest_s=0.001), 4)
     retries = Retries(attempts=3, first_pause_s=0.0, longest_pause_s=0.0, longest_asked_s=0.0, forever=True)
     answered = ask(caller(log, Scripted(log, *down, HI), retries=retries, pace=pace))
     assert answered.attempt == 41
@@ -357,7 +357,7 @@ def test_for_ever_a_request_that_fails_while_others_are_answered_is_given_up() -
     log = MemoryLog()
 
     class Poisoned(Scripted):
-        async def complete(self, request: Request, place: Place) -> Answer:
+        async def complete(self, request: Request, place: CallPlace) -> Answer:
             if place.step == 0:
                 raise Transient("it chokes on this one", status=500)
             return HI
@@ -378,7 +378,7 @@ def test_an_endpoint_that_stays_down_ends_it_although_many_requests_share_the_fa
     log = MemoryLog()
 
     async def many() -> list[CallAnswered | BaseException]:
-        pace = Pace(PaceOptions(breaker_failures=4, breaker_first_s=0.0001, breaker_longest_s=0.001), 4)
+        pace = RateControl(RateOptions(breaker_failures=4, breaker_first_s=0.0001, breaker_longest_s=0.001), 4)
         retries = Retries(attempts=5, first_pause_s=0.0, longest_pause_s=0.0)
         made = caller(log, Scripted(log, *[Transient("down", status=503)] * 100), retries=retries, pace=pace)
         asked = [asyncio.create_task(made.ask(CAUSE, step, REQUEST)) for step in range(8)]
@@ -395,7 +395,7 @@ def test_a_broken_cluster_is_told_to_all_who_wait() -> None:
     log = MemoryLog()
     made = caller(log, Scripted(log))
 
-    def broken() -> Progress:
+    def broken() -> LaneProgress:
         raise RunError("the cluster is gone")
 
     made._turns._refresh = broken
@@ -433,20 +433,20 @@ def test_an_answer_that_the_cluster_does_not_take_is_refused_with_its_usage() ->
 def test_what_a_failed_attempt_took_is_on_the_ledger_and_what_it_may_have_taken_is_unknown() -> None:
     log = MemoryLog()
     outcomes = (
-        Transient("no text", kind=Kind.GARBLED, usage=HI.usage),
-        Transient("slow", kind=Kind.TIME_OUT, perhaps_paid=True),
+        Transient("no text", kind=FailureKind.GARBLED, usage=HI.usage),
+        Transient("slow", kind=FailureKind.TIME_OUT, perhaps_paid=True),
         HI,
     )
     ask(caller(log, Scripted(log, *outcomes), prices=Prices(1.0, 2.0)))
     told = [(event.usage, event.cost_usd, event.perhaps_paid) for event in log.events(CallFailed)]
     assert told == [(HI.usage, 13e-6, False), (None, None, True)]
-    ledger = log.refresh(Progress("main", configured())).ledger
+    ledger = log.refresh(LaneProgress("main", configured())).ledger
     assert (ledger.tokens, ledger.known_cost_usd, ledger.cost_usd) == (20, 26e-6, None)
 
 
 def test_a_request_whose_answers_are_paid_for_and_unreadable_is_given_up_alone() -> None:
     log = MemoryLog()
-    garbled = [Transient("no text", kind=Kind.GARBLED, usage=HI.usage)] * 3
+    garbled = [Transient("no text", kind=FailureKind.GARBLED, usage=HI.usage)] * 3
     with pytest.raises(RequestRefused, match="nothing could be read"):
         ask(caller(log, Scripted(log, *garbled)))
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from consumers.trainer.data.batches import Ends, RowStream, Share
-from consumers.trainer.data.log_feed import Fed
-from consumers.trainer.data.templates import Encoded
-from consumers.trainer.distributed.process_group import World
+from consumers.trainer.data.batches import RankBatch, RowStream, StreamEnds
+from consumers.trainer.data.log_feed import FedRows
+from consumers.trainer.data.templates import EncodedRow
+from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.options import BORROW_AFTER_S
 from producers.calls.limits import AHEAD_WINDOWS, Limits
-from producers.generate.backpressure import EVERY_S, FIRST_S, Holding
-from producers.generate.progress import Progress
-from producers.generate.trainer_backlog import Untrained
+from producers.generate.backpressure import EVERY_S, FIRST_S, Backpressure
+from producers.generate.progress import LaneProgress
+from producers.generate.trainer_backlog import TrainerBacklog
 from schemas import ids
 from schemas.events import InstructionKept, StepLogged, TrainingLogged
 from schemas.policy import Policy, policy_for
-from streams.core.batches import Position, Row
+from streams.core.batches import KeptRow, PartitionPosition
 from tests.unit.producers.memory_log import MemoryLog, configured
 from tests.unit.producers.test_progress import generated, rejected, write
 
@@ -49,10 +49,10 @@ class Loop:
     most_ahead: int = 0
 
     def __post_init__(self) -> None:
-        self.log, self.untrained = MemoryLog(), Untrained()
-        self.progress = Progress("main", configured(self.policy))
-        self.holding = Holding(self.said.append, lambda: self.now)
-        self._new: list[Row] = []
+        self.log, self.untrained = MemoryLog(), TrainerBacklog()
+        self.progress = LaneProgress("main", configured(self.policy))
+        self.holding = Backpressure(self.said.append, lambda: self.now)
+        self._new: list[KeptRow] = []
         self._offsets: Counter[int] = Counter()
 
     # -- the generator and the filter ----------------------------------------------------------------------------------
@@ -78,37 +78,38 @@ class Loop:
             )  # fmt: skip
             self.untrained.keep(kept)
             if self.passes(len(self.rows)):
-                self._new.append(Row(self._offsets[cluster], kept))
+                self._new.append(KeptRow(self._offsets[cluster], kept))
                 self._offsets[cluster] += 1
             self.rows.append(kept)
         write(self.log, rejected(number, kept_total=len(self.rows)))
 
     # -- what the trainer reads from -----------------------------------------------------------------------------------
 
-    def open(self, positions: Mapping[int, Position], limits: Mapping[int, Position] | None) -> None:
+    def open(self, positions: Mapping[int, PartitionPosition], limits: Mapping[int, PartitionPosition] | None) -> None:
         """It reads from the start."""
 
-    def take(self, wait_s: float, to_end: bool = False) -> Fed:
+    def take(self, wait_s: float, to_end: bool = False) -> FedRows:
         """What has come; while the trainer waits, the generator goes on."""
         self.now += wait_s
         self.generate()
         new, self._new = self._new, []
-        return Fed(tuple(new))
+        return FedRows(tuple(new))
 
     def close(self) -> None:
         """Nothing is open."""
 
     # -- the trainer ---------------------------------------------------------------------------------------------------
 
-    def train(self, steps: int, within_s: float) -> list[Share]:
+    def train(self, steps: int, within_s: float) -> list[RankBatch]:
         """Train so many steps, or as many as come in that time."""
         stream = RowStream(
-            self, World(), self.policy.clusters, self.policy.batch_size,
-            Ends(borrow_after_s=self.borrow_after_s, window_rows=self.policy.window_steps * self.policy.batch_size),
-            encode=lambda row: Encoded((1,), 1, False), say=lambda _: None, clock=lambda: self.now,
+            self, ProcessGroup(), self.policy.clusters, self.policy.batch_size,
+            StreamEnds(borrow_after_s=self.borrow_after_s, window_rows=self.policy.window_steps *
+            self.policy.batch_size), encode=lambda row: EncodedRow((1,), 1, False), say=lambda _: None, clock=lambda:
+            self.now,
         )  # fmt: skip
         stream.open({})
-        shares: list[Share] = []
+        shares: list[RankBatch] = []
         window: list[StepLogged] = []
         while len(shares) < steps:
             share = stream.next_batch(lambda: self.now > within_s)
@@ -210,8 +211,8 @@ def test_one_empty_cluster_does_not_open_the_loop() -> None:
 def test_a_wait_that_ended_is_not_told_of_and_the_next_one_is_told_after_a_while() -> None:
     said: list[str] = []
     clock = iter([0.0, 9.0, 9.5, 20.0, 29.0, 30.0, 31.0, 91.0, 200.0])
-    holding = Holding(said.append, lambda: next(clock))
-    limits, progress = Limits(max_ahead=160), Progress("main", configured())
+    holding = Backpressure(said.append, lambda: next(clock))
+    limits, progress = Limits(max_ahead=160), LaneProgress("main", configured())
     for behind in ("trainer", "trainer", None, "filter", "filter"):
         holding.look(behind, limits, progress, 200)  # type: ignore[arg-type]
     assert said == []
@@ -224,7 +225,7 @@ def test_a_wait_that_ended_is_not_told_of_and_the_next_one_is_told_after_a_while
 
 
 def test_a_trainer_that_fell_silent_is_asked_for_with_the_seconds_since_its_last_window() -> None:
-    progress = Progress("main", configured())
+    progress = LaneProgress("main", configured())
     progress._windows.add((1, 0))
     told = Limits(max_ahead=160).waiting("trainer", progress, 200, 75.0)
     assert told is not None and "No training window came for 75 s: is a trainer at work?" in told

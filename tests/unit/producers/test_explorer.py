@@ -7,9 +7,9 @@ import pytest
 
 from infra.settings import Settings
 from producers.backends.base import Answer, Transient
-from producers.calls.explorer import Explorer, Start
-from producers.calls.found_concurrency import explores, keep_pace, pace_for
-from producers.calls.rate_control import PaceOptions
+from producers.calls.explorer import CallStart, Explorer
+from producers.calls.found_concurrency import explores, keep_found, rate_control_for
+from producers.calls.rate_control import RateOptions
 from schemas.events import Usage
 
 
@@ -26,7 +26,7 @@ def served(
     """Answers a second of a made-up server that works on so many calls at once, each for about two seconds."""
     draw = random.Random(slots)
     free = [at] * slots
-    flying: list[tuple[float, int, float, Start | None]] = []
+    flying: list[tuple[float, int, float, CallStart | None]] = []
     now, begun, done = at, 0, 0
     while done < calls:
         while len(flying) < (explorer.level if explorer else fixed) and begun < calls:
@@ -83,30 +83,30 @@ def test_a_number_that_was_given_is_no_matter_of_finding_out(tmp_path) -> None: 
     endpoint = Settings(backend="openai", model="m", base_url="http://user:secret@127.0.0.1:1/v1", state_dir=tmp_path)
     assert explores(endpoint, None) and not explores(endpoint, 4)
     assert not explores(Settings(backend="builtin", state_dir=tmp_path), None)
-    assert pace_for(endpoint, PaceOptions(), 4, lambda _: None).concurrency.limit == 4
+    assert rate_control_for(endpoint, RateOptions(), 4, lambda _: None).concurrency.limit == 4
 
 
 def test_what_was_found_is_kept_for_the_next_start_of_the_same_model_and_endpoint(tmp_path) -> None:  # type: ignore[no-untyped-def]
     settings = Settings(backend="openai", model="m", base_url="http://user:secret@127.0.0.1:1/v1", state_dir=tmp_path)
-    pace = pace_for(settings, PaceOptions(), None, lambda _: None)
-    keep_pace(settings, pace)
+    pace = rate_control_for(settings, RateOptions(), None, lambda _: None)
+    keep_found(settings, pace)
     assert not (tmp_path / "pace.json").exists(), "nothing was found yet"
     assert pace.explorer is not None
     served(2, 400, pace.explorer)
-    keep_pace(settings, pace)
+    keep_found(settings, pace)
     said: list[str] = []
-    again = pace_for(settings, PaceOptions(), None, said.append)
+    again = rate_control_for(settings, RateOptions(), None, said.append)
     assert again.concurrency.limit == pace.explorer.settled and "as was found before" in said[0]
     assert "secret" not in (tmp_path / "pace.json").read_text()
     other = settings.model_copy(update={"model": "other"})
-    assert pace_for(other, PaceOptions(), None, said.append).concurrency.limit == 8
+    assert rate_control_for(other, RateOptions(), None, said.append).concurrency.limit == 8
     (tmp_path / "pace.json").write_text("no JSON")
-    assert pace_for(settings, PaceOptions(), None, said.append).concurrency.limit == 8
+    assert rate_control_for(settings, RateOptions(), None, said.append).concurrency.limit == 8
 
 
 def test_the_pace_lets_in_what_the_explorer_says(tmp_path) -> None:  # type: ignore[no-untyped-def]
     settings = Settings(backend="openai", model="m", base_url="http://127.0.0.1:1/v1", state_dir=tmp_path)
-    pace = pace_for(settings, PaceOptions(), None, lambda _: None)
+    pace = rate_control_for(settings, RateOptions(), None, lambda _: None)
     answer = Answer("Hi.", "stop", Usage(prompt_tokens=7, completion_tokens=3), "m", 0.1)
     now = 0.0
     for _ in range(40):

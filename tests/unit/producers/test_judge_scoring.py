@@ -8,15 +8,15 @@ from typing import cast
 import pytest
 
 from infra.log import LogWriter
-from producers.backends.base import Answer, CallFailure, EndpointRefused, Place, Request, RequestRefused, Sampling
+from producers.backends.base import Answer, CallFailure, CallPlace, EndpointRefused, Request, RequestRefused, Sampling
 from producers.calls.caller import Caller
-from producers.calls.cost import Asked, Prices
-from producers.calls.rate_control import Pace, PaceOptions
+from producers.calls.cost import PlannedCall, Prices
+from producers.calls.rate_control import RateControl, RateOptions
 from producers.calls.retries import Retries
-from producers.generate.progress import Progress
+from producers.generate.progress import LaneProgress
 from producers.judge.kept_rows import KeptRows
 from producers.judge.progress import JudgeProgress
-from producers.judge.scoring import Choice, Judging
+from producers.judge.scoring import JudgeWorker, RowSample
 from producers.prompts.judge import rubric
 from schemas import ids
 from schemas.events import CallAnswered, CallStarted, InstructionJudged, InstructionKept, Judge, Usage
@@ -55,11 +55,13 @@ class Scripted:
     name = "scripted"
     model = "tiny"
 
-    def __init__(self, says: Callable[[Place], str | CallFailure] = lambda at: f"{at.number % 11 / 2:g}\nSo.") -> None:
+    def __init__(
+        self, says: Callable[[CallPlace], str | CallFailure] = lambda at: f"{at.number % 11 / 2:g}\nSo."
+    ) -> None:
         self._says = says
-        self.asked: list[tuple[Place, Request]] = []
+        self.asked: list[tuple[CallPlace, Request]] = []
 
-    async def complete(self, request: Request, place: Place) -> Answer:
+    async def complete(self, request: Request, place: CallPlace) -> Answer:
         self.asked.append((place, request))
         for _ in range(random.Random(place.number).randrange(8)):  # they do not end in their order
             await asyncio.sleep(0)
@@ -78,19 +80,19 @@ def judging(
     rows: int,
     *,
     asks: int = 2,
-    choice: Choice | None = None,
-    may_call: Callable[[Progress, Asked], str | None] = lambda _, __: None,
-) -> Judging:
+    choice: RowSample | None = None,
+    may_call: Callable[[LaneProgress, PlannedCall], str | None] = lambda _, __: None,
+) -> JudgeWorker:
     """A judge that goes through so many rows and ends."""
     progress = JudgeProgress(LANE, configured(), judge=WHO.name)
     log.refresh(progress)
     caller = Caller(
         backend=backend, writer=cast(LogWriter, log), refresh=lambda: log.refresh(progress), may_call=may_call,
-        prices=Prices(1.0, 2.0), retries=Retries(attempts=2, first_pause_s=0.0), pace=Pace(PaceOptions(), 4),
+        prices=Prices(1.0, 2.0), retries=Retries(attempts=2, first_pause_s=0.0), pace=RateControl(RateOptions(), 4),
         known=progress,
     )  # fmt: skip
-    return Judging(
-        WHO, rubric("accuracy"), False, Sampling(), asks, choice or Choice(), True, 4, cast(KeptRows, Rows(rows)),
+    return JudgeWorker(
+        WHO, rubric("accuracy"), False, Sampling(), asks, choice or RowSample(), True, 4, cast(KeptRows, Rows(rows)),
         progress, caller, backend,
     )  # fmt: skip
 
@@ -224,25 +226,25 @@ def test_a_limit_ends_it_and_a_later_start_goes_on() -> None:
 
 def test_a_sample_is_drawn_by_the_rows_ids_and_is_part_of_a_larger_one() -> None:
     rows = [kept(number) for number in range(2_000)]
-    tenth = {row.id for row in rows if Choice(sample=0.1).draws(row)}
-    half = {row.id for row in rows if Choice(sample=0.5).draws(row)}
+    tenth = {row.id for row in rows if RowSample(sample=0.1).draws(row)}
+    half = {row.id for row in rows if RowSample(sample=0.5).draws(row)}
     assert tenth < half
     assert 130 < len(tenth) < 270
-    assert all(Choice(sample=1.0).draws(row) for row in rows)
+    assert all(RowSample(sample=1.0).draws(row) for row in rows)
 
 
 def test_a_limit_on_rows_counts_those_that_were_judged_before() -> None:
     log, second = MemoryLog(), Scripted()
-    asyncio.run(judging(log, Scripted(), 20, choice=Choice(limit=6)).run())
+    asyncio.run(judging(log, Scripted(), 20, choice=RowSample(limit=6)).run())
     assert len(log.events(InstructionJudged)) == 6
-    asyncio.run(judging(log, second, 20, choice=Choice(limit=8)).run())
+    asyncio.run(judging(log, second, 20, choice=RowSample(limit=8)).run())
     assert [event.kept_id for event in log.events(InstructionJudged)] == [kept(number).id for number in range(8)]
     assert len(second.asked) == 2
 
 
 def test_rows_of_a_sample_first_and_the_rest_later_are_all_counted_by_the_ledger() -> None:
     log = MemoryLog()
-    asyncio.run(judging(log, Scripted(lambda at: FOUR), 2_600, choice=Choice(sample=0.6)).run())
+    asyncio.run(judging(log, Scripted(lambda at: FOUR), 2_600, choice=RowSample(sample=0.6)).run())
     judged_by(log, Scripted(lambda at: FOUR), 2_600)
     numbers = [event.number for event in log.events(CallStarted)]
     assert numbers == list(range(2_600)), "numbers that went back would be behind what the ledger remembers"

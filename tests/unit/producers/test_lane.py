@@ -9,17 +9,17 @@ import pytest
 
 from infra.log import LogWriter
 from infra.settings import Settings
-from producers.backends.base import Answer, CallFailure, Place, Request, RequestRefused, Transient
+from producers.backends.base import Answer, CallFailure, CallPlace, Request, RequestRefused, Transient
 from producers.calls.caller import Caller
 from producers.calls.cost import Prices
 from producers.calls.limits import Limits
-from producers.calls.rate_control import Pace, PaceOptions
+from producers.calls.rate_control import RateControl, RateOptions
 from producers.calls.retries import Retries
 from producers.generate.lane import Lane
-from producers.generate.progress import Progress
+from producers.generate.progress import LaneProgress
 from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import StallGuard
-from producers.generate.style_factory import Asking, style_of
+from producers.generate.style_factory import StyleInUse, style_of
 from schemas import ids
 from schemas.events import (
     CallAnswered,
@@ -49,13 +49,13 @@ class Faulty:
 
     def __init__(
         self,
-        fails: Callable[[Place], bool] = lambda _: False,
+        fails: Callable[[CallPlace], bool] = lambda _: False,
         failure: CallFailure | None = None,
-        instead: Callable[[Place], Answer | None] = lambda _: None,
+        instead: Callable[[CallPlace], Answer | None] = lambda _: None,
     ) -> None:
         self.fails, self.failure, self.instead = fails, failure or Transient("busy", status=503), instead
 
-    async def complete(self, request: Request, place: Place) -> Answer:
+    async def complete(self, request: Request, place: CallPlace) -> Answer:
         await asyncio.sleep(0)
         if self.fails(place):
             raise self.failure
@@ -70,11 +70,11 @@ class Filtered:
 
     def __init__(self, log: MemoryLog, run: RunConfigured, behind: int, share: Callable[[int], float]) -> None:
         self.log, self.behind, self.share = log, behind, share
-        self.progress = Progress("main", run)
+        self.progress = LaneProgress("main", run)
         self.decided, self.generated, self.kept, self.looks = -1, 0, 0, 0
         self.refresh()
 
-    def refresh(self) -> Progress:
+    def refresh(self) -> LaneProgress:
         written = self.log.events(InstructionsGenerated)
         # A filter is late and not dead: by and by it decides on all.
         late = self.behind if len(written) > self.looks else 0
@@ -105,10 +105,10 @@ def run_lane(
     reader = reader or Filtered(log, run, 0, lambda _: 1.0)
     caller = Caller(
         backend=backend, writer=cast(LogWriter, log), refresh=reader.refresh, may_call=limits.may_call, prices=Prices(),
-        retries=Retries(first_pause_s=0.0, longest_pause_s=0.0), pace=Pace(PaceOptions(), in_flight),
+        retries=Retries(first_pause_s=0.0, longest_pause_s=0.0), pace=RateControl(RateOptions(), in_flight),
         known=reader.progress, max_answer_bytes=max_answer_bytes,
     )  # fmt: skip
-    style = style_of(Asking(), Settings(backend="openai", model="tiny", api="chat"))
+    style = style_of(StyleInUse(), Settings(backend="openai", model="tiny", api="chat"))
     lane = Lane(
         run.run, "main", lambda: in_flight, limits, StallGuard(), style, cast(ProgressReader, reader), caller, backend,
         None, None,
@@ -216,7 +216,7 @@ def test_requests_that_are_refused_without_a_word_about_the_prompt_end_the_lane_
     assert numbers(log) == list(range(9))
 
 
-def large(place: Place, size: int) -> Answer | None:
+def large(place: CallPlace, size: int) -> Answer | None:
     answer = answered(place.number)
     return replace(answer, raw=answer.raw + "word " * (size // 5)) if place.number == 1 else None
 
@@ -226,7 +226,7 @@ def test_an_answer_that_is_too_large_costs_its_generation_and_is_not_asked_for_a
     run_lane(log, Faulty(instead=lambda place: large(place, 4_600_000)), Limits(max_generations=4), in_flight=1)
     assert (numbers(log), reasons(log)) == ([0, 1, 2, 3], {1: "too_large"})
     assert len(log.events(CallStarted)) == 4
-    ledger = log.refresh(Progress("main", configured())).ledger
+    ledger = log.refresh(LaneProgress("main", configured())).ledger
     assert (ledger.failed_paid, ledger.tokens) == (1, 80)
 
 

@@ -3,23 +3,23 @@
 import pytest
 
 from producers.backends.base import Message, Request, Sampling
-from producers.calls.cost import Asked, Prices, Worst, larger, worst_case
+from producers.calls.cost import PlannedCall, Prices, WorstCase, larger, worst_case
 from producers.calls.limits import AHEAD_WINDOWS, Limits
-from producers.generate.progress import Progress
+from producers.generate.progress import LaneProgress
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy, policy_for
 from tests.unit.producers.memory_log import MemoryLog, configured
 from tests.unit.producers.test_progress import rejected, started, write
 
 
-def progress(**state: object) -> Progress:
-    made = Progress("main", configured())
+def progress(**state: object) -> LaneProgress:
+    made = LaneProgress("main", configured())
     for name, value in state.items():
         setattr(made, name, value)
     return made
 
 
-def spent(usd: float, unknown: int = 0) -> Progress:
+def spent(usd: float, unknown: int = 0) -> LaneProgress:
     made = progress()
     made.ledger.known_cost_usd, made.ledger.without_cost = usd, unknown
     return made
@@ -55,8 +55,8 @@ def test_spending_that_is_not_known_ends_generation_rather_than_the_limit() -> N
 def test_a_call_that_was_perhaps_paid_for_counts_at_its_worst_and_does_not_end_generation() -> None:
     made = spent(0.5)
     made.ledger.perhaps_paid = 2
-    call = Worst(100, 0.125)
-    asked = Asked(call, again=False, under_way=(), together=(), largest=Worst(100, 0.25))
+    call = WorstCase(100, 0.125)
+    asked = PlannedCall(call, again=False, under_way=(), together=(), largest=WorstCase(100, 0.25))
     assert Limits(max_usd=1.125).reached(made) is None
     assert Limits(max_usd=1.125).may_call(made, asked) is None
     assert "0.5 may be under way" in str(Limits(max_usd=1.1).may_call(made, asked))
@@ -110,14 +110,14 @@ def test_the_loop_is_closed_at_two_windows_where_training_feeds_back_and_nobody_
     assert Limits().closing_the_loop(policy_for("self-instruct"), AHEAD_WINDOWS).max_ahead is None
 
 
-CALL = Worst(100, 0.01)
+CALL = WorstCase(100, 0.01)
 
 
-def asked(under_way: int = 0, together: int = 0, *, again: bool = False) -> Asked:
-    return Asked(CALL, again, [CALL] * under_way, [CALL] * together, CALL)
+def asked(under_way: int = 0, together: int = 0, *, again: bool = False) -> PlannedCall:
+    return PlannedCall(CALL, again, [CALL] * under_way, [CALL] * together, CALL)
 
 
-def seen(*lanes: str) -> Progress:
+def seen(*lanes: str) -> LaneProgress:
     """A run in which each of these lanes has one open call."""
     log = MemoryLog()
     for lane in lanes:
@@ -170,14 +170,14 @@ def test_without_limits_any_number_of_calls_goes_together() -> None:
 def test_a_call_of_which_the_worst_case_is_not_known_fits_no_budget() -> None:
     request = Request(messages=(Message("user", "Hello?"),))
     unknown = worst_case(request, Prices(1.0, 1.0))
-    assert unknown == Worst(None, None)
-    assert Limits(max_tokens=10**9).may_call(progress(), Asked(unknown, False, (), (), unknown)) is not None
+    assert unknown == WorstCase(None, None)
+    assert Limits(max_tokens=10**9).may_call(progress(), PlannedCall(unknown, False, (), (), unknown)) is not None
     assert larger(CALL, unknown) == unknown
 
 
 def test_the_worst_case_is_the_prompt_and_as_many_tokens_as_the_answer_may_have() -> None:
     request = Request(messages=(Message("user", "x" * 300),), sampling=Sampling(max_tokens=50))
-    assert worst_case(request, Prices()) == Worst(158, None)
+    assert worst_case(request, Prices()) == WorstCase(158, None)
     assert worst_case(request, Prices(1.0, 2.0)).usd == pytest.approx(208e-6)
 
 
@@ -203,6 +203,6 @@ def test_no_generation_begins_that_could_bring_more_candidates_than_are_wanted()
 def test_a_judges_open_calls_are_no_candidates_under_way() -> None:
     log = MemoryLog()
     write(log, started(0, lane="judge/quality/1/m"))
-    made = log.refresh(Progress("main", configured()))
+    made = log.refresh(LaneProgress("main", configured()))
     assert made.ledger.open == 1
     assert Limits(max_candidates=17).complete(made, 0, 17) is None

@@ -18,9 +18,9 @@ from infra.log import LogWriter
 from infra.settings import Settings
 from producers.backends.base import (
     Answer,
+    CallPlace,
     EndpointRefused,
     Message,
-    Place,
     Request,
     RequestRefused,
     Sampling,
@@ -35,12 +35,12 @@ from producers.backends.transformers import TransformersBackend
 from producers.calls.caller import Caller
 from producers.calls.cost import Prices
 from producers.calls.limits import Limits
-from producers.calls.rate_control import Pace, PaceOptions
+from producers.calls.rate_control import RateControl, RateOptions
 from producers.calls.retries import Retries
 from producers.generate.lane import Lane
 from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import StallGuard
-from producers.generate.style_factory import Asking, style_of
+from producers.generate.style_factory import StyleInUse, style_of
 from schemas.errors import ConfigurationError
 from schemas.events import CallAnswered, CallStarted, Usage
 from streams.core.parse.answer_text import answer_text
@@ -93,7 +93,7 @@ def answers(
 ) -> list[Answer | BaseException]:
     async def asked() -> list[Answer | BaseException]:
         backend = TransformersBackend(model, batch, say)
-        calls = (backend.complete(one, Place("l", at, 0, 1, f"id-{at}")) for at, one in enumerate(requests))
+        calls = (backend.complete(one, CallPlace("l", at, 0, 1, f"id-{at}")) for at, one in enumerate(requests))
         try:
             return await asyncio.gather(*calls, return_exceptions=True)
         finally:
@@ -325,9 +325,9 @@ def test_a_model_that_fails_tells_all_of_the_batch_and_lives_on(model: LocalMode
     async def asked() -> tuple[list[Any], Answer]:
         backend = TransformersBackend(failing, 2)
         try:
-            calls = (backend.complete(request(at), Place("l", at, 0, 1, "id")) for at in range(2))
+            calls = (backend.complete(request(at), CallPlace("l", at, 0, 1, "id")) for at in range(2))
             first = await asyncio.gather(*calls, return_exceptions=True)
-            return first, await backend.complete(request(3), Place("l", 3, 0, 1, "id"))
+            return first, await backend.complete(request(3), CallPlace("l", 3, 0, 1, "id"))
         finally:
             await backend.close()
 
@@ -342,9 +342,10 @@ def test_one_that_is_cancelled_leaves_the_batch_and_closing_gives_up_what_is_und
     async def asked() -> tuple[list[Any], int]:
         backend = TransformersBackend(model, 4)
         tasks = [
-            asyncio.create_task(backend.complete(request(at, endless), Place("l", at, 0, 1, "id"))) for at in range(3)
+            asyncio.create_task(backend.complete(request(at, endless), CallPlace("l", at, 0, 1, "id")))
+            for at in range(3)
         ]
-        await backend.complete(request(3), Place("l", 3, 0, 1, "id"))
+        await backend.complete(request(3), CallPlace("l", 3, 0, 1, "id"))
         tasks[0].cancel()
         whole = await tasks[1]
         await backend.close()
@@ -352,7 +353,7 @@ def test_one_that_is_cancelled_leaves_the_batch_and_closing_gives_up_what_is_und
         left.append(await asyncio.gather(backend.complete(request(1), tasks_place), return_exceptions=True))
         return left, len(whole.raw)
 
-    tasks_place = Place("l", 9, 0, 1, "id")
+    tasks_place = CallPlace("l", 9, 0, 1, "id")
     (cancelled, _, _, (late,)), length = asyncio.run(asked())
     assert isinstance(cancelled, asyncio.CancelledError)
     assert length == 512 - len(request(1).prompt or "")
@@ -425,7 +426,7 @@ def test_a_kind_of_model_that_cannot_be_batched_is_refused() -> None:
 def test_a_folder_is_served_under_its_own_name_with_as_many_calls_as_the_batch_has_room_for(tmp_path: Path) -> None:
     settings = Settings(backend="transformers", model=str(tiny.save_tiny(tmp_path / "mine")), transformers_batch=3)
     with opened_backend(settings, None, 3) as backend:
-        answer = asyncio.run(backend.complete(request(0), Place("l", 0, 0, 1, "id")))
+        answer = asyncio.run(backend.complete(request(0), CallPlace("l", 0, 0, 1, "id")))
     assert (backend.name, answer.model, in_flight_of(settings)) == ("transformers", "mine", 3)
 
 
@@ -434,9 +435,9 @@ def lane(model: LocalModel, log: MemoryLog, most: int, told: Callable[[Any], Non
     backend, limits, reader = TransformersBackend(model, 4), Limits(), Filtered(log, configured(), 0, lambda _: 1.0)
     caller = Caller(
         backend=backend, writer=cast(LogWriter, log), refresh=reader.refresh, may_call=limits.may_call, prices=Prices(),
-        retries=Retries(), pace=Pace(PaceOptions(), 4), known=reader.progress,
+        retries=Retries(), pace=RateControl(RateOptions(), 4), known=reader.progress,
     )  # fmt: skip
-    asking = Asking(style="two-step", asked=1, sampling=Sampling(max_tokens=most))
+    asking = StyleInUse(style="two-step", asked=1, sampling=Sampling(max_tokens=most))
     style = style_of(asking, Settings(backend="transformers", model="mine", api="completion"))
     progress = cast(ProgressReader, reader)
     return Lane("r", "main", lambda: 4, limits, StallGuard(), style, progress, caller, backend, told, None)

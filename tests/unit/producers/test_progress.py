@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from producers.generate.progress import Progress
+from producers.generate.progress import LaneProgress
 from schemas import ids
 from schemas.events import (
     BatchRow,
@@ -115,11 +115,11 @@ def write(log: MemoryLog, event: Event, cause: str | None = None) -> None:
     log.send(event, key="k", id=id, causation_id=cause)
 
 
-def progress_of(*events: Event) -> Progress:
+def progress_of(*events: Event) -> LaneProgress:
     log = MemoryLog()
     for event in events:
         write(log, event)
-    return log.refresh(Progress("main", configured()))
+    return log.refresh(LaneProgress("main", configured()))
 
 
 def test_the_next_number_follows_the_lanes_last_on_the_log() -> None:
@@ -182,7 +182,7 @@ def test_without_a_command_the_seeds_are_the_runs_own() -> None:
 @pytest.mark.parametrize("begun_at", [-1, 0, 1])
 def test_a_generation_begun_is_finished_with_the_seeds_it_was_begun_with(begun_at: int) -> None:
     log = MemoryLog()
-    progress = Progress("main", configured())
+    progress = LaneProgress("main", configured())
     for window in range(3):
         if window == begun_at + 1:
             before = log.refresh(progress).seeds_of(0)
@@ -190,7 +190,7 @@ def test_a_generation_begun_is_finished_with_the_seeds_it_was_begun_with(begun_a
         for slot in range(6):
             write(log, replaced(10 * window + slot, f"s{6 * window + slot}", f"n{6 * window + slot}"))
     write(log, started(0, attempt=2), ids.command_id(25))
-    again = log.refresh(Progress("main", configured()))
+    again = log.refresh(LaneProgress("main", configured()))
     assert again.seeds_of(0) == log.refresh(progress).seeds_of(0) == before
     assert again.seeds_of(1) != before
 
@@ -203,14 +203,14 @@ def test_the_order_between_topics_does_not_matter() -> None:
         write(log, rejected(number, number))
         if number < 4:
             write(log, generated(number))
-    expected = log.refresh(Progress("main", configured()))
+    expected = log.refresh(LaneProgress("main", configured()))
     by_topic: dict[str, list[object]] = {}
     for record in log.records:
         by_topic.setdefault(record.topic, []).append(record)
     rng = random.Random(1)
     for _ in range(50):
         left = {topic: list(records) for topic, records in by_topic.items()}
-        progress = Progress("main", configured())
+        progress = LaneProgress("main", configured())
         while left:
             topic = rng.choice(sorted(left))
             progress.apply(left[topic].pop(0))  # type: ignore[arg-type]

@@ -2,11 +2,11 @@
 
 import pytest
 
-from producers.backends.base import Answer, EndpointRefused, Kind, Transient
-from producers.calls.circuit_breaker import Breaker
+from producers.backends.base import Answer, EndpointRefused, FailureKind, Transient
+from producers.calls.circuit_breaker import CircuitBreaker
 from producers.calls.concurrency import Concurrency
-from producers.calls.rate_control import Pace, PaceOptions
-from producers.calls.token_bucket import Bucket
+from producers.calls.rate_control import RateControl, RateOptions
+from producers.calls.token_bucket import TokenBucket
 from schemas.errors import ConfigurationError
 from schemas.events import Usage
 
@@ -48,7 +48,7 @@ def test_bounds_that_contradict_each_other_are_refused(wrong: dict[str, float]) 
 
 
 def test_in_no_minute_is_more_taken_than_the_rate_and_a_seconds_worth() -> None:
-    bucket, now, taken = Bucket(120.0), 0.0, []
+    bucket, now, taken = TokenBucket(120.0), 0.0, []
     for _ in range(500):
         now += bucket.wait_s(1, now)
         bucket.take(1, now)
@@ -58,19 +58,19 @@ def test_in_no_minute_is_more_taken_than_the_rate_and_a_seconds_worth() -> None:
 
 
 def test_what_takes_more_than_a_bucket_holds_is_paid_for_by_the_next() -> None:
-    bucket = Bucket(6_000.0)  # a hundred a second
+    bucket = TokenBucket(6_000.0)  # a hundred a second
     assert bucket.wait_s(1_000, 0.0) == 0.0
     bucket.take(1_000, 0.0)
     assert bucket.wait_s(100, 0.0) == pytest.approx(10.0)
     bucket.give_back(500)
     assert bucket.wait_s(100, 0.0) == pytest.approx(5.0)
     with pytest.raises(ConfigurationError):
-        Bucket(0.0)
+        TokenBucket(0.0)
 
 
 def test_the_breaker_opens_once_probes_ever_more_rarely_and_says_so_once() -> None:
     said: list[str] = []
-    breaker = Breaker(failures=3, first_s=5.0, longest_s=15.0, say=said.append)
+    breaker = CircuitBreaker(failures=3, first_s=5.0, longest_s=15.0, say=said.append)
     for _ in range(3):
         assert breaker.wait_s(0.0) == 0.0
         breaker.failed(0.0, probe=breaker.begin(), error="down")
@@ -90,7 +90,7 @@ def test_the_breaker_opens_once_probes_ever_more_rarely_and_says_so_once() -> No
 
 
 def test_an_answer_in_between_keeps_the_breaker_closed() -> None:
-    breaker = Breaker(failures=2)
+    breaker = CircuitBreaker(failures=2)
     for _ in range(5):
         breaker.failed(0.0, probe=False, error="fault")
         breaker.answered()
@@ -98,7 +98,7 @@ def test_an_answer_in_between_keeps_the_breaker_closed() -> None:
 
 
 def test_retry_after_holds_the_whole_lane() -> None:
-    pace = Pace(PaceOptions(), 4)
+    pace = RateControl(RateOptions(), 4)
     ticket = pace.begin(10, 0.0)
     pace.end(ticket, Transient("busy", status=429, retry_after_s=7.0), 1.0)
     assert pace.wait_s(10, 1.0) == pytest.approx(7.0)
@@ -106,7 +106,7 @@ def test_retry_after_holds_the_whole_lane() -> None:
 
 
 def test_as_many_are_under_way_as_the_limit_says_and_a_turn_given_back_is_free_again() -> None:
-    pace = Pace(PaceOptions(rpm=60.0), 2)
+    pace = RateControl(RateOptions(rpm=60.0), 2)
     first = pace.begin(10, 0.0)
     assert pace.wait_s(10, 0.0) == pytest.approx(1.0), "one a second"
     pace.abandon(first)
@@ -118,7 +118,7 @@ def test_as_many_are_under_way_as_the_limit_says_and_a_turn_given_back_is_free_a
 
 
 def test_tokens_that_an_answer_did_not_take_are_given_back() -> None:
-    pace = Pace(PaceOptions(tpm=6_000.0), 4)
+    pace = RateControl(RateOptions(tpm=6_000.0), 4)
     ticket = pace.begin(1_000, 0.0)
     assert pace.wait_s(100, 0.0) == pytest.approx(10.0)
     pace.end(ticket, ANSWER, 0.0)
@@ -127,22 +127,22 @@ def test_tokens_that_an_answer_did_not_take_are_given_back() -> None:
 
 def test_only_what_tells_of_a_full_endpoint_shrinks_and_only_what_tells_of_a_broken_one_opens_the_breaker() -> None:
     def after(failure: Transient | EndpointRefused) -> tuple[int, bool]:
-        pace = Pace(PaceOptions(breaker_failures=4), 4)
+        pace = RateControl(RateOptions(breaker_failures=4), 4)
         for _ in range(4):
             pace.end(pace.begin(0, 0.0), failure, 0.0)
         return pace.concurrency.limit, pace.breaker.open
 
     assert after(FAULT) == (2, True)
     assert after(Transient("busy", status=429)) == (2, False)
-    assert after(Transient("slow", kind=Kind.TIME_OUT)) == (2, True)
+    assert after(Transient("slow", kind=FailureKind.TIME_OUT)) == (2, True)
     assert after(Transient("gone")) == (4, True)
-    assert after(Transient("garbled", kind=Kind.GARBLED)) == (4, True)
+    assert after(Transient("garbled", kind=FailureKind.GARBLED)) == (4, True)
     assert after(EndpointRefused("key", status=401)) == (4, False)
 
 
 def test_a_wait_that_the_endpoint_asks_for_is_said_once() -> None:
     said: list[str] = []
-    pace = Pace(PaceOptions(), 4, said.append)
+    pace = RateControl(RateOptions(), 4, said.append)
     tickets = [pace.begin(1, 0.0) for _ in range(3)]
     for ticket in tickets:
         pace.end(ticket, Transient("slow down", status=429, retry_after_s=40.0), 1.0)

@@ -10,17 +10,17 @@ import pytest
 from infra.record import Record
 from infra.settings import Settings
 from producers.backends.base import CallFailure, EndpointRefused, Request, RequestRefused, Sampling, Transient
-from producers.calls.caller import Halted
+from producers.calls.caller import CallsHalted
 from producers.generate.kept_reader import KeptChoice
-from producers.generate.style_factory import Asking, style_of
-from producers.generate.styles import Generated
+from producers.generate.style_factory import StyleInUse, style_of
+from producers.generate.styles import StyleResult
 from producers.prompts import self_instruct
 from producers.prompts.wording import SAFETY
 from schemas import ids
 from schemas.errors import ConfigurationError
 from schemas.events import CallAnswered, CallStarted, Event, Instruction, InstructionsRejected, KeptShown
 from schemas.policy import policy_for
-from streams.core.kept_so_far import Kept
+from streams.core.kept_so_far import KeptText
 from tests.unit.core.conftest import configured, generation
 from tests.unit.producers.memory_log import SEEDS
 
@@ -31,12 +31,15 @@ WHOLE: Mapping[int, str | Exception] = {
     0: LIST, 1: "no", 2: "Output: Paris.", 3: "Yes.", 4: WARM, 5: "no", 6: SUM,
 }  # fmt: skip
 CHAT = Settings(backend="openai", api="chat")
-ASKING = Asking(style="self-instruct")
+ASKING = StyleInUse(style="self-instruct")
 
 
 def asked_and_made(
-    outcomes: Mapping[int, str | Exception], asking: Asking = ASKING, kept: tuple[Kept, ...] = (), finish: str = "stop"
-) -> tuple[dict[int, Request], Generated]:
+    outcomes: Mapping[int, str | Exception],
+    asking: StyleInUse = ASKING,
+    kept: tuple[KeptText, ...] = (),
+    finish: str = "stop",
+) -> tuple[dict[int, Request], StyleResult]:
     asked: dict[int, Request] = {}
 
     async def ask(step: int, request: Request) -> CallAnswered:
@@ -54,7 +57,7 @@ def asked_and_made(
     return asked, made
 
 
-def made(outcomes: Mapping[int, str | Exception], **more: Any) -> Generated:
+def made(outcomes: Mapping[int, str | Exception], **more: Any) -> StyleResult:
     return asked_and_made(outcomes, **more)[1]
 
 
@@ -83,7 +86,7 @@ def test_instances_are_asked_for_label_first_where_it_is_a_classification_task()
 
 
 def test_kept_instructions_are_shown_among_the_seeds_and_the_numbers_go_on_after_them() -> None:
-    asked, generated = asked_and_made(WHOLE, kept=(Kept("k", "Whistle a tune:"),))
+    asked, generated = asked_and_made(WHOLE, kept=(KeptText("k", "Whistle a tune:"),))
     shown = asked[0].messages[-1].content
     assert "Whistle a tune\n" in shown
     assert "from 4 to 11" in shown
@@ -123,7 +126,7 @@ def test_a_cut_answer_loses_its_last_instance() -> None:
 
 
 def test_no_more_of_a_list_is_taken_than_allowed() -> None:
-    asked, generated = asked_and_made(WHOLE, asking=Asking(style="self-instruct", most=1))
+    asked, generated = asked_and_made(WHOLE, asking=StyleInUse(style="self-instruct", most=1))
     assert sorted(asked) == [0, 1, 2]
     assert [part.reason for part in generated.unparsed] == ["over_the_limit", "over_the_limit"]
 
@@ -136,7 +139,7 @@ def test_when_no_instruction_has_its_answers_a_failure_to_answer_is_raised_and_r
     assert [task.output for task in made({**WHOLE, **refusing}).instructions] == ["", "", ""]
 
 
-@pytest.mark.parametrize("error", [Halted("limit"), EndpointRefused("key", status=401), RuntimeError("bug")])
+@pytest.mark.parametrize("error", [CallsHalted("limit"), EndpointRefused("key", status=401), RuntimeError("bug")])
 def test_what_ends_a_generator_leaves_the_generation_unmade(error: Exception) -> None:
     with pytest.raises(type(error)):
         made({**WHOLE, 4: error})
@@ -201,7 +204,7 @@ def test_a_list_of_nothing_is_refused(shown: list[str], asked: int) -> None:
 
 
 def test_the_style_tells_all_that_was_asked_and_has_no_structured_form() -> None:
-    told = style_of(Asking(style="self-instruct", asked=5, safety=True), CHAT).parameters()
+    told = style_of(StyleInUse(style="self-instruct", asked=5, safety=True), CHAT).parameters()
     assert (told["api"], told["asked"], told["most"], told["safety"]) == ("chat", 5, 5, True)
     assert {name.split("_")[0] for name in told} >= {"bootstrap", "classification", "instance"}
     assert style_of(ASKING, Settings(backend="builtin")).parameters()["api"] == "completion"

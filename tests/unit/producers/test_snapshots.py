@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.record import Record
-from producers.generate.progress import Progress, State
+from producers.generate.progress import LaneProgress, ProgressState
 from producers.generate.snapshots import SnapshotFile, covered_by
 from schemas import ids
 from schemas.events import CallFailed, CallStarted
@@ -54,7 +54,7 @@ def history(rng: random.Random) -> MemoryLog:
     return log
 
 
-def folded(progress: Progress, records: list[Record]) -> Progress:
+def folded(progress: LaneProgress, records: list[Record]) -> LaneProgress:
     for record in records:
         progress.apply(record)
     return progress
@@ -64,13 +64,13 @@ def folded(progress: Progress, records: list[Record]) -> Progress:
 @given(st.integers(0, 2**32).map(random.Random))
 def test_going_on_from_a_snapshot_is_as_if_there_had_been_none(rng: random.Random) -> None:
     records = history(rng).records
-    expected = folded(Progress("main", configured(), 5), records)
+    expected = folded(LaneProgress("main", configured(), 5), records)
     cut = {topic: rng.randrange(len(records) + 1) for topic in ("calls", "generated", "rejected", "training-log")}
     before = [record for at, record in enumerate(records) if at < cut.get(record.topic, 0)]
     after = [record for at, record in enumerate(records) if at >= cut.get(record.topic, 0)]
 
-    kept = msgspec.json.encode(folded(Progress("main", configured(), 5), before).state())
-    found = folded(Progress.of("main", configured(), msgspec.json.decode(kept, type=State)), after)
+    kept = msgspec.json.encode(folded(LaneProgress("main", configured(), 5), before).state())
+    found = folded(LaneProgress.of("main", configured(), msgspec.json.decode(kept, type=ProgressState)), after)
 
     ledger = expected.ledger
     assert ledger.started == ledger.answered + ledger.failed + ledger.lost + ledger.open
@@ -87,7 +87,7 @@ def file(tmp_path: Path) -> SnapshotFile:
 
 def test_a_snapshot_comes_back_as_it_was_written(file: SnapshotFile) -> None:
     log = history(random.Random(3))
-    state = log.refresh(Progress("a/lane", configured())).state()
+    state = log.refresh(LaneProgress("a/lane", configured())).state()
     covered = {record.topic: covered_by(record) for record in log.records}
     file.write(state, covered)
     found = file.read()
@@ -98,7 +98,7 @@ def test_a_snapshot_comes_back_as_it_was_written(file: SnapshotFile) -> None:
 
 def test_one_that_is_damaged_or_was_made_for_another_is_not_used(file: SnapshotFile, tmp_path: Path) -> None:
     assert file.read() is None
-    file.write(Progress("a/lane", configured()).state(), {})
+    file.write(LaneProgress("a/lane", configured()).state(), {})
     others = [
         SnapshotFile(tmp_path, configured(), "a/lane", 100),
         SnapshotFile(tmp_path, msgspec.structs.replace(configured(), versions={"sedi": "2"}), "a/lane", 200),
@@ -114,7 +114,7 @@ def test_one_that_is_damaged_or_was_made_for_another_is_not_used(file: SnapshotF
 
 
 def test_the_ledger_holds_what_is_under_way_and_not_what_was_ever_asked() -> None:
-    progress = Progress("main", configured())
+    progress = LaneProgress("main", configured())
     log = MemoryLog()
     write(log, started(0, step=1), ids.run_id("r"))  # nobody ever hears of this one again
     for number in range(6_000):

@@ -3,7 +3,7 @@
 import pytest
 
 from producers.generate.stall_guard import StallGuard
-from producers.generate.yield_window import Rolling
+from producers.generate.yield_window import YieldWindow
 from schemas.errors import ConfigurationError
 from schemas.events import CallAnswered, InstructionsGenerated, InstructionsRejected, Usage
 from tests.unit.producers.test_progress import generated, rejected
@@ -27,9 +27,9 @@ def decided(offset: int, generated_total: int, kept_total: int) -> InstructionsR
     return InstructionsRejected(**fields | {"generated_total": generated_total})
 
 
-def rolled(window: int, *kept: int, each: int = 10, tokens: int | None = 100) -> Rolling:
+def rolled(window: int, *kept: int, each: int = 10, tokens: int | None = 100) -> YieldWindow:
     """A window over generations of `each` instructions, of which so many were kept."""
-    rolling = Rolling(window)
+    rolling = YieldWindow(window)
     for offset, _ in enumerate(kept):
         rolling.generate(spending(offset, tokens), offset)
         rolling.decide(decided(offset, each * (offset + 1), sum(kept[: offset + 1])))
@@ -64,7 +64,7 @@ def test_tokens_for_a_kept_row_are_limited() -> None:
 
 def test_the_order_in_which_verdicts_and_generations_are_read_does_not_matter() -> None:
     verdicts = [decided(offset, 10 * (offset + 1), offset) for offset in range(9)]
-    late, early = Rolling(3), Rolling(3)
+    late, early = YieldWindow(3), YieldWindow(3)
     for offset in range(9):
         early.generate(spending(offset, offset + 1), offset)
     for verdict in verdicts:

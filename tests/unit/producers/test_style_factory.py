@@ -6,13 +6,13 @@ import pytest
 
 from infra.settings import Settings
 from producers.backends.base import Request, Sampling
-from producers.generate.style_factory import Asking, style_of
+from producers.generate.style_factory import StyleInUse, style_of
 from schemas.errors import ConfigurationError
 from schemas.events import CallAnswered
 from tests.unit.producers.memory_log import SEEDS
 
 
-def requests_of(asking: Asking, settings: Settings, *raws: str) -> list[Request]:
+def requests_of(asking: StyleInUse, settings: Settings, *raws: str) -> list[Request]:
     asked: list[Request] = []
 
     async def ask(step: int, request: Request) -> CallAnswered:
@@ -33,7 +33,7 @@ def requests_of(asking: Asking, settings: Settings, *raws: str) -> list[Request]
 
 
 def test_alpaca_tells_its_sampling_and_form() -> None:
-    asking = Asking(sampling=Sampling(temperature=0.5))
+    asking = StyleInUse(sampling=Sampling(temperature=0.5))
     style = style_of(asking, Settings(api="completion"))
     assert style.parameters() == {
         "api": "completion",
@@ -50,35 +50,37 @@ def test_alpaca_tells_its_sampling_and_form() -> None:
 
 
 def test_only_the_faithful_parser_has_the_answer_end_at_twenty() -> None:
-    (faithful,) = requests_of(Asking(parser="faithful"), Settings(api="chat"), "")
-    (strict,) = requests_of(Asking(parser="strict"), Settings(api="chat"), "")
+    (faithful,) = requests_of(StyleInUse(parser="faithful"), Settings(api="chat"), "")
+    (strict,) = requests_of(StyleInUse(parser="strict"), Settings(api="chat"), "")
     assert "20." in faithful.stop
     assert "20." not in strict.stop
 
 
 def test_a_structured_request_has_a_schema() -> None:
-    (request,) = requests_of(Asking(), Settings(api="structured"), '{"tasks": []}')
+    (request,) = requests_of(StyleInUse(), Settings(api="structured"), '{"tasks": []}')
     assert request.json_schema is not None
 
 
 def test_two_step_asks_the_built_in_model_in_the_forms_that_suit_it() -> None:
-    listed, answer = requests_of(Asking(style="two-step"), Settings(backend="builtin"), " Name a city.\n5. ", "Paris.")
+    listed, answer = requests_of(
+        StyleInUse(style="two-step"), Settings(backend="builtin"), " Name a city.\n5. ", "Paris."
+    )
     assert listed.prompt is not None
     assert "Name a city." in answer.messages[-1].content
 
 
 def test_two_step_asks_an_endpoint_in_its_one_form() -> None:
     settings = Settings(backend="openai", api="chat")
-    listed, _ = requests_of(Asking(style="two-step"), settings, "4. Name a city.", "Paris.")
+    listed, _ = requests_of(StyleInUse(style="two-step"), settings, "4. Name a city.", "Paris.")
     assert listed.messages
-    assert style_of(Asking(style="two-step"), settings).parameters()["list_api"] == "chat"
+    assert style_of(StyleInUse(style="two-step"), settings).parameters()["list_api"] == "chat"
 
 
 def test_two_step_has_no_structured_form() -> None:
     with pytest.raises(ConfigurationError, match="SEDI_API"):
-        style_of(Asking(style="two-step"), Settings(backend="openai", api="structured"))
+        style_of(StyleInUse(style="two-step"), Settings(backend="openai", api="structured"))
 
 
 def test_taking_no_instruction_will_not_do() -> None:
     with pytest.raises(ConfigurationError, match="take 1 or more"):
-        Asking(most=0)
+        StyleInUse(most=0)

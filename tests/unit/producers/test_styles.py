@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from producers.backends.base import CallFailure, EndpointRefused, Message, Request, RequestRefused, Transient
-from producers.calls.caller import Halted
-from producers.generate.styles import Alpaca, Generated, Style, TwoStep
+from producers.calls.caller import CallsHalted
+from producers.generate.styles import AlpacaStyle, Style, StyleResult, TwoStepStyle
 from schemas.events import CallAnswered, Instruction
 from tests.unit.producers.memory_log import SEEDS
 
@@ -31,7 +31,7 @@ def answered(step: int, raw: str, finish_reason: str = "stop") -> CallAnswered:
     )
 
 
-def made(style: Style, *outcomes: str | Exception, finish_reason: str = "stop") -> Generated:
+def made(style: Style, *outcomes: str | Exception, finish_reason: str = "stop") -> StyleResult:
     async def ask(step: int, asked: Request) -> CallAnswered:
         await asyncio.sleep(0.001 * (5 - step))  # the last asked answers first
         outcome = outcomes[step]
@@ -42,12 +42,12 @@ def made(style: Style, *outcomes: str | Exception, finish_reason: str = "stop") 
     return asyncio.run(style.generate(SEEDS[:3], ask))
 
 
-def two_step(most: int = 8) -> TwoStep:
-    return TwoStep(build_list=lambda _: request("list"), build_answer=request, most=most, told={})
+def two_step(most: int = 8) -> TwoStepStyle:
+    return TwoStepStyle(build_list=lambda _: request("list"), build_answer=request, most=most, told={})
 
 
-def alpaca(structured: bool = False) -> Alpaca:
-    return Alpaca(build=lambda _: request("tasks"), parser="strict", structured=structured, told={})
+def alpaca(structured: bool = False) -> AlpacaStyle:
+    return AlpacaStyle(build=lambda _: request("tasks"), parser="strict", structured=structured, told={})
 
 
 def test_alpaca_reads_the_tasks_of_one_answer_numbered_after_the_seeds() -> None:
@@ -110,7 +110,7 @@ def test_refusals_of_every_answer_are_about_the_instructions() -> None:
     assert [task.output for task in generated.instructions] == ["", "", ""]
 
 
-@pytest.mark.parametrize("make", [lambda: Halted("limit"), lambda: EndpointRefused("key", status=401)])
+@pytest.mark.parametrize("make", [lambda: CallsHalted("limit"), lambda: EndpointRefused("key", status=401)])
 def test_a_halt_leaves_the_generation_unmade_after_all_its_calls_have_ended(make: Callable[[], Exception]) -> None:
-    with pytest.raises((Halted, EndpointRefused)):
+    with pytest.raises((CallsHalted, EndpointRefused)):
         made(two_step(), LIST, make(), "4", "Blue.")

@@ -8,7 +8,7 @@ import pytest
 from infra.settings import Settings
 from schemas.policy import Policy
 from sedi.options import ExitCode
-from sedi.orchestrate import Ended, Orchestra
+from sedi.orchestrate import Orchestrator, RunEnding
 from sedi.run import _further, exit_code_of
 from sedi.run_options import RunOptions
 from tests.unit.sedi.test_stall import LONG_S, STEP, quiet_status
@@ -31,19 +31,19 @@ class Said:
 
 def orchestra(folder: Path, news: dict[str, str]) -> Any:
     options = RunOptions(windows=3, time_limit_s=100)
-    made: Any = Orchestra(
+    made: Any = Orchestrator(
         Settings(state_dir=folder), "demo", options, Policy(clusters=4, batch_size=4), lambda *_: None, lambda _: None
     )
     made._supervisor = Said(news)
     return made
 
 
-def at_limit(made: Any, still_s: float) -> Ended:
+def at_limit(made: Any, still_s: float) -> RunEnding:
     now = [0.0]
     made._movement.clock = lambda: now[0]
     made._movement.see(STATUS, "")
     now[0] = still_s
-    return Ended(*made._at_limit(100.0, STATUS), interrupted=False)
+    return RunEnding(*made._at_limit(100.0, STATUS), interrupted=False)
 
 
 def test_a_limit_that_strikes_while_something_moves_is_no_failure(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_what_is_waited_for_is_said(tmp_path: Path, news: str, phase: str) -> No
 def test_an_interrupted_run_that_has_no_end_has_done_what_it_was_asked(
     *, reached: bool, interrupted: bool, code: ExitCode
 ) -> None:
-    assert exit_code_of(Ended("so", reached, failed=False, interrupted=interrupted)) is code
+    assert exit_code_of(RunEnding("so", reached, failed=False, interrupted=interrupted)) is code
 
 
 def test_the_command_that_goes_on_is_the_one_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:

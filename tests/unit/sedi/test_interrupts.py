@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from sedi.interrupts import Interrupts
+from sedi.interrupts import SignalCounter
 
 
 def test_the_first_signal_is_counted_and_the_second_kills_and_ends_at_once() -> None:
     said: list[str] = []
     killed: list[int] = []
-    interrupts = Interrupts(lambda: killed.append(1), said.append)
+    interrupts = SignalCounter(lambda: killed.append(1), said.append)
     with interrupts:
         interrupts.check()
         signal.raise_signal(signal.SIGTERM)
@@ -31,7 +31,7 @@ def test_the_first_signal_is_counted_and_the_second_kills_and_ends_at_once() -> 
 
 
 def test_a_signal_in_code_that_keeps_exceptions_to_itself_still_ends_the_run() -> None:
-    interrupts = Interrupts(lambda: None, lambda line: None)
+    interrupts = SignalCounter(lambda: None, lambda line: None)
     with interrupts:
         try:
             signal.raise_signal(signal.SIGINT)
@@ -43,14 +43,14 @@ def test_a_signal_in_code_that_keeps_exceptions_to_itself_still_ends_the_run() -
 
 
 def test_a_third_signal_ends_even_what_hangs() -> None:
-    with Interrupts(lambda: None, lambda line: None), pytest.raises(KeyboardInterrupt):
+    with SignalCounter(lambda: None, lambda line: None), pytest.raises(KeyboardInterrupt):
         for _ in range(3):
             signal.raise_signal(signal.SIGINT)
 
 
 def test_a_pause_ends_with_the_signal_and_handlers_are_put_back() -> None:
     before = signal.getsignal(signal.SIGINT)
-    interrupts = Interrupts(lambda: None, lambda line: None)
+    interrupts = SignalCounter(lambda: None, lambda line: None)
     with interrupts:
         signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
         signal.setitimer(signal.ITIMER_REAL, 0.1)

@@ -7,15 +7,15 @@ import pytest
 from rich.console import Console
 
 from sedi.live import LiveView, dashboard, line
-from sedi.orchestrate import Progress
+from sedi.orchestrate import RunProgress
 from sedi.status import _shown
 from tests.unit.sedi.test_stall import quiet_status
 
 STATUS = quiet_status()
 
 
-def progress(*, priced: bool = False, waited_s: float | None = None) -> Progress:
-    return Progress(
+def progress(*, priced: bool = False, waited_s: float | None = None) -> RunProgress:
+    return RunProgress(
         windows=1, windows_wanted=3, elapsed_s=61.0, phase="ending: waiting for the trainer to finish step 31",
         children={"trainer": "runs"}, training="step 30 (epoch 1): loss 2", priced=priced, waited_s=waited_s,
     )  # fmt: skip

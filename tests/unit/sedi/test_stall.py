@@ -8,7 +8,7 @@ import pytest
 
 from consumers.folds.run_fold import RunFold
 from consumers.status import BrokerHealth, Lag, RecentEvents, Status, WindowStatus, status_of
-from sedi.stall import STILL_S, Movement, steps_told
+from sedi.stall import STILL_S, LastMoved, steps_told
 from tests.unit.consumers.story import START_MS, Story
 
 LONG_S = STILL_S + 5
@@ -35,7 +35,7 @@ class Run:
     trains: bool = True
 
     def __post_init__(self) -> None:
-        self.movement = Movement(4, self.trains, self.trains, lambda: self.at)
+        self.movement = LastMoved(4, self.trains, self.trains, lambda: self.at)
         self.look()
 
     def look(self, seconds: float = 0.0, **change: Any) -> tuple[str, float] | None:

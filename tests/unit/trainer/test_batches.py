@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from consumers.trainer.data.archive_feed import MemoryFeed
-from consumers.trainer.data.batches import Ends, RowStream
-from consumers.trainer.data.log_feed import Fed
-from consumers.trainer.data.templates import Encoded
-from consumers.trainer.distributed.process_group import World
+from consumers.trainer.data.batches import RowStream, StreamEnds
+from consumers.trainer.data.log_feed import FedRows
+from consumers.trainer.data.templates import EncodedRow
+from consumers.trainer.distributed.process_group import ProcessGroup
 from schemas.errors import TrainerError
 from schemas.events import BatchRow, InstructionKept, StepLogged
-from streams.core.batches import Position
+from streams.core.batches import PartitionPosition
 from tests.unit.trainer.tiny import kept
 
 CLUSTERS = 4
@@ -31,10 +31,10 @@ class Together:
         self._meeting = threading.Barrier(size)
         self._said: list[Any] = [None] * size
 
-    def world(self, rank: int) -> World:
+    def world(self, rank: int) -> ProcessGroup:
         together = self
 
-        class Threads(World):
+        class Threads(ProcessGroup):
             def all_gather(self, value: Any) -> list[Any]:
                 together._meeting.wait(60)
                 together._said[rank] = value
@@ -43,7 +43,7 @@ class Together:
 
         return Threads(rank, self.size)
 
-    def run(self, work: Callable[[World], Any]) -> list[Any]:
+    def run(self, work: Callable[[ProcessGroup], Any]) -> list[Any]:
         """What each rank's work returns; raises what one of them raises."""
         found: list[Any] = [None] * self.size
 
@@ -63,13 +63,13 @@ class Together:
         return found
 
 
-def encode(row: InstructionKept) -> Encoded:
-    return Encoded((row.generated_offset, 1), 1, False)
+def encode(row: InstructionKept) -> EncodedRow:
+    return EncodedRow((row.generated_offset, 1), 1, False)
 
 
-def stream_of(feed: Any, world: World, last_batch: bool = True, said: list[str] | None = None) -> RowStream:
+def stream_of(feed: Any, world: ProcessGroup, last_batch: bool = True, said: list[str] | None = None) -> RowStream:
     say = [].append if said is None else said.append
-    return RowStream(feed, world, CLUSTERS, CLUSTERS, Ends(last_batch), encode=encode, say=say)
+    return RowStream(feed, world, CLUSTERS, CLUSTERS, StreamEnds(last_batch), encode=encode, say=say)
 
 
 def never() -> bool:
@@ -89,10 +89,12 @@ def drained(stream: RowStream, mine: list[int]) -> Batches:
     return batches
 
 
-def trained(size: int, positions: Mapping[int, Position] | None = None) -> tuple[Batches, list[list[int]], Any]:
+def trained(
+    size: int, positions: Mapping[int, PartitionPosition] | None = None
+) -> tuple[Batches, list[list[int]], Any]:
     """All batches of a pass by so many ranks, which rank trained which rows, and the positions at the end."""
 
-    def work(world: World) -> tuple[Batches, list[int], Any]:
+    def work(world: ProcessGroup) -> tuple[Batches, list[int], Any]:
         stream, mine = stream_of(MemoryFeed(LOG), world), []
         stream.open(positions or {})
         found = drained(stream, mine)
@@ -117,7 +119,7 @@ def test_any_number_of_ranks_makes_the_same_batches_and_every_row_is_trained_onc
 
 
 def test_positions_count_what_was_trained_and_not_what_was_read_ahead() -> None:
-    def some(world: World) -> dict[int, Position]:
+    def some(world: ProcessGroup) -> dict[int, PartitionPosition]:
         stream = stream_of(MemoryFeed(LOG), world)
         stream.open({})
         for _ in range(3):
@@ -132,7 +134,7 @@ def test_positions_count_what_was_trained_and_not_what_was_read_ahead() -> None:
 
 
 def test_a_later_epoch_trains_the_rows_of_the_first_and_no_others() -> None:
-    def work(world: World) -> tuple[Batches, Batches]:
+    def work(world: ProcessGroup) -> tuple[Batches, Batches]:
         stream = stream_of(MemoryFeed(LOG), world, last_batch=False)
         stream.open({})
         first = drained(stream, [])
@@ -159,7 +161,7 @@ def test_a_logged_batch_is_taken_as_the_log_has_it_whichever_ranks_hold_its_rows
         for slot, row in enumerate([by_cluster[2][0], by_cluster[1][0], by_cluster[2][1], by_cluster[2][2]])
     ]
 
-    def work(world: World) -> tuple[Any, Any]:
+    def work(world: ProcessGroup) -> tuple[Any, Any]:
         stream = stream_of(MemoryFeed(LOG), world)
         stream.open({})
         share = stream.logged_batch(logged(rows), never)
@@ -178,7 +180,7 @@ def test_a_logged_batch_whose_rows_are_gone_is_an_error_on_every_rank() -> None:
     rows = [BatchRow(id=row.id, slot=row.cluster, cluster=row.cluster, generated_offset=0) for row in LOG[-1:]]
     refused = []
 
-    def work(world: World) -> None:
+    def work(world: ProcessGroup) -> None:
         stream = stream_of(MemoryFeed([]), world)
         stream.open({})
         with pytest.raises(TrainerError, match="no longer has"):
@@ -191,7 +193,7 @@ def test_a_logged_batch_whose_rows_are_gone_is_an_error_on_every_rank() -> None:
 
 
 def test_a_stop_asked_of_one_rank_ends_all_with_nothing_taken() -> None:
-    def work(world: World) -> tuple[Any, dict[int, Position]]:
+    def work(world: ProcessGroup) -> tuple[Any, dict[int, PartitionPosition]]:
         stream = stream_of(MemoryFeed(LOG), world)
         stream.open({})
         answer = stream.next_batch(lambda: world.rank == 1)
@@ -206,12 +208,12 @@ def test_a_stop_asked_of_one_rank_ends_all_with_nothing_taken() -> None:
 
 def test_what_a_feed_has_to_say_is_said_and_counted() -> None:
     class Noting(MemoryFeed):
-        def take(self, wait_s: float, to_end: bool = False) -> Fed:
+        def take(self, wait_s: float, to_end: bool = False) -> FedRows:
             fed = super().take(wait_s, to_end)
-            return Fed(fed.rows, ("offset 3 cannot be read",) if fed.rows else (), fed.at_end)
+            return FedRows(fed.rows, ("offset 3 cannot be read",) if fed.rows else (), fed.at_end)
 
     said: list[str] = []
-    stream = stream_of(Noting(LOG[:4]), World(), said=said)
+    stream = stream_of(Noting(LOG[:4]), ProcessGroup(), said=said)
     stream.open({})
     drained(stream, [])
     stream.close()
@@ -222,20 +224,20 @@ def test_what_a_feed_has_to_say_is_said_and_counted() -> None:
 class InTurn(MemoryFeed):
     """A log that is read one cluster after the other."""
 
-    def take(self, wait_s: float, to_end: bool = False) -> Fed:
+    def take(self, wait_s: float, to_end: bool = False) -> FedRows:
         ends, unread = self._ends, [cluster for cluster, end in self._ends.items() if self._next[cluster] < end]
         self._ends = {cluster: ends[cluster] for cluster in unread[:1]}
         fed = super().take(wait_s)
         self._ends = ends
-        return Fed(fed.rows)
+        return FedRows(fed.rows)
 
 
 @pytest.mark.parametrize("size", [1, 2])
 def test_an_empty_cluster_borrows_at_once_while_a_window_of_rows_waits_but_not_before_its_own_were_read(
     size: int,
 ) -> None:
-    def work(world: World) -> Batches:
-        ends = Ends(borrow_after_s=30.0, window_rows=2 * CLUSTERS)
+    def work(world: ProcessGroup) -> Batches:
+        ends = StreamEnds(borrow_after_s=30.0, window_rows=2 * CLUSTERS)
         stream = RowStream(
             InTurn(LOG), world, CLUSTERS, CLUSTERS, ends, encode=encode, say=lambda _: None, clock=lambda: 0.0
         )

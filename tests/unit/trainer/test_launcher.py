@@ -26,7 +26,7 @@ sys.path.insert(0, {root!r})
 rank = int(os.environ["RANK"])
 stopped = []
 signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
-from consumers.trainer.distributed.rank_process import Did, Ended, Failed, Said, encoded
+from consumers.trainer.distributed.rank_process import RankStep, RankEnded, RankFailed, RankLine, encoded
 from consumers.trainer.options import TrainSummary
 from schemas.events import BatchRow, StepLogged
 
@@ -35,12 +35,12 @@ def tell(message):
 
 def step(number):
     row = BatchRow(id="r", slot=0, cluster=0, generated_offset=0)
-    tell(Did(StepLogged(
+    tell(RankStep(StepLogged(
         step=number, loss=1.0, loss_variance=None, grad_norm=1.0, learning_rate=1.0, tokens=1, seconds=0.1, rows=(row,)
     )))
 
 def end(reason="end_of_stream", steps=1):
-    tell(Ended(TrainSummary(
+    tell(RankEnded(TrainSummary(
         run="r", reason=reason, epoch=1, steps=steps, steps_now=steps, rows=1, borrowed=0, tokens=1, seconds=0.1,
         around_s=0.0, waiting_s=0.0, windows_written=0, skipped_steps=0, rows_without_response=0, rows_truncated=0,
         rows_unreadable=0, held_out=(), first_loss=1.0, last_loss=1.0, resumed_from=None, checkpoint=None,
@@ -90,13 +90,13 @@ def ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ranks:
 
 
 def test_what_the_first_rank_tells_is_handed_on_and_its_summary_returned(ranks: Ranks) -> None:
-    summary = ranks.launch("tell(Said(f'rank {rank}')); step(1); end(steps=10 + rank)", processes=1)
+    summary = ranks.launch("tell(RankLine(f'rank {rank}')); step(1); end(steps=10 + rank)", processes=1)
     assert (summary.steps, ranks.said, [step.step for step in ranks.steps]) == (10, ["rank 0"], [1])
 
 
 def test_every_rank_is_told_who_it_is(ranks: Ranks) -> None:
     names = '("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR")'
-    ranks.launch(f"tell(Said(' '.join(os.environ[name] for name in {names}))); end()", processes=3)
+    ranks.launch(f"tell(RankLine(' '.join(os.environ[name] for name in {names}))); end()", processes=3)
     assert sorted(ranks.said) == [f"{rank} {rank} 3 127.0.0.1" for rank in range(3)]
 
 
@@ -122,7 +122,7 @@ def test_the_rank_that_was_killed_is_named_and_no_process_is_left(ranks: Ranks) 
         ranks.launch(
             "if rank == 0: until_stopped()\n"
             "elif rank == 1: print('my last words', flush=True); say_pid(); os.kill(os.getpid(), signal.SIGKILL)\n"
-            "else: until_it_is_dead(); tell(Failed('the others are gone', True)); sys.exit(1)",
+            "else: until_it_is_dead(); tell(RankFailed('the others are gone', True)); sys.exit(1)",
             processes=3,
         )
     assert str(told.value).endswith("my last words")
@@ -132,15 +132,15 @@ def test_the_rank_that_was_killed_is_named_and_no_process_is_left(ranks: Ranks) 
 def test_a_rank_that_says_why_it_failed_is_quoted_and_not_those_that_lost_it(ranks: Ranks) -> None:
     with pytest.raises(TrainerError, match=r"^Rank 1 of 2: the disk is full$"):
         ranks.launch(
-            "if rank == 0: until_it_is_dead(); tell(Failed('the others are gone', True))\n"
-            "else: tell(Failed('the disk is full', False)); say_pid()\n"
+            "if rank == 0: until_it_is_dead(); tell(RankFailed('the others are gone', True))\n"
+            "else: tell(RankFailed('the disk is full', False)); say_pid()\n"
             "sys.exit(1)"
         )
 
 
 def test_what_lasts_is_told_as_such_by_a_rank_too(ranks: Ranks) -> None:
     with pytest.raises(RankRefused, match=r"^Rank 0 of 1: not sealed by this installation$") as told:
-        ranks.launch("tell(Failed('not sealed by this installation', False, True)); sys.exit(1)", processes=1)
+        ranks.launch("tell(RankFailed('not sealed by this installation', False, True)); sys.exit(1)", processes=1)
     assert told.value.permanent
 
 

@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 
 from consumers.trainer.data import log_feed as ahead
-from consumers.trainer.data.log_feed import Fed, LogFeed
-from consumers.trainer.data.score_threshold import Threshold
+from consumers.trainer.data.log_feed import FedRows, LogFeed
+from consumers.trainer.data.score_threshold import ScoreThreshold
 from infra.record import Record
 from infra.settings import Settings
 from schemas import ids
 from schemas.envelope import Meta, encode
 from schemas.errors import BrokerError, RunError, TopicMismatch
 from schemas.events import Event, RunStarted, RunStopped
-from streams.core.batches import Position
+from streams.core.batches import PartitionPosition
 from tests.unit.trainer.tiny import kept
 
 CLUSTERS = 2
-START = dict.fromkeys(range(CLUSTERS), Position())
+START = dict.fromkeys(range(CLUSTERS), PartitionPosition())
 
 
 class Log:
@@ -99,7 +99,7 @@ def feed_of(log: Log) -> Iterator[Callable[..., LogFeed]]:
         each.close()
 
 
-def taken(feed: LogFeed, rows: int, *, at_end: bool = False, to_end: bool = False) -> list[Fed]:
+def taken(feed: LogFeed, rows: int, *, at_end: bool = False, to_end: bool = False) -> list[FedRows]:
     """Take until there were so many rows, and until the end was said if it is to be."""
     found = [feed.take(5.0, to_end)]
     while sum(len(fed.rows) for fed in found) < rows or (at_end and not found[-1].at_end):
@@ -111,7 +111,7 @@ def test_rows_come_in_the_order_of_their_cluster_from_the_positions_on(log: Log,
     for number in range(6):
         log.write(kept(number, number % 2), number % 2)
     feed = feed_of(until_end=True)
-    feed.open({0: Position(1), 1: Position(2)}, None)
+    feed.open({0: PartitionPosition(1), 1: PartitionPosition(2)}, None)
     rows = [row for fed in taken(feed, 3, at_end=True) for row in fed.rows]
     assert [(row.kept.cluster, row.offset) for row in rows] == [(0, 1), (0, 2), (1, 2)]
 
@@ -150,7 +150,7 @@ def test_a_pass_up_to_limits_ends_there_whatever_came_after(log: Log, feed_of: A
     for number in range(8):
         log.write(kept(number, number % 2), number % 2)
     feed = feed_of()
-    feed.open(START, {0: Position(2), 1: Position(1)})
+    feed.open(START, {0: PartitionPosition(2), 1: PartitionPosition(1)})
     rows = [row for fed in taken(feed, 3, at_end=True) for row in fed.rows]
     assert sorted((row.kept.cluster, row.offset) for row in rows) == [(0, 0), (0, 1), (1, 0)]
 
@@ -159,7 +159,7 @@ def test_a_rank_is_given_the_rows_of_its_clusters_only(log: Log, feed_of: Any) -
     for number in range(4):
         log.write(kept(number, number % 2), number % 2)
     feed = feed_of(until_end=True)
-    feed.open({1: Position()}, None)
+    feed.open({1: PartitionPosition()}, None)
     assert {row.kept.cluster for fed in taken(feed, 2, at_end=True) for row in fed.rows} == {1}
 
 
@@ -201,7 +201,7 @@ def test_rows_without_a_score_keep_the_stream_open_and_are_counted(log: Log, fee
     log.records["judged", 0] = []
     log.positions["judged", 0] = 0
     log.write(kept(0, 0))
-    feed = feed_of(until_end=True, threshold=Threshold(4.0, None))
+    feed = feed_of(until_end=True, threshold=ScoreThreshold(4.0, None))
     feed.open(START, None)
     while not (fed := feed.take(0.05)).unjudged:
         pass
@@ -211,7 +211,7 @@ def test_rows_without_a_score_keep_the_stream_open_and_are_counted(log: Log, fee
 
 def test_topics_that_are_not_as_they_must_be_are_refused(log: Log, feed_of: Any) -> None:
     with pytest.raises(RunError, match="sedi judge"):
-        feed_of(threshold=Threshold(4.0, None))
+        feed_of(threshold=ScoreThreshold(4.0, None))
     del log.records["kept", 1]
     with pytest.raises(TopicMismatch, match="1 partitions"):
         feed_of()

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.trainer.engine.microbatches import Pass, cut
+from consumers.trainer.engine.microbatches import MicroBatch, cut
 
 LENGTHS = st.lists(st.integers(1, 512), max_size=24)
 
@@ -21,7 +21,7 @@ def test_every_row_is_in_one_pass_wide_enough_for_it(lengths: list[int], most: i
 
 @given(lengths=LENGTHS.filter(bool), most=st.integers(1, 24), cost=st.integers(0, 600))
 def test_no_cut_at_equal_steps_is_cheaper(lengths: list[int], most: int, cost: int) -> None:
-    def price(passes: list[Pass]) -> int:
+    def price(passes: list[MicroBatch]) -> int:
         return sum(each.fed + cost for each in passes)
 
     ordered = sorted(lengths, reverse=True)
@@ -32,12 +32,12 @@ def test_no_cut_at_equal_steps_is_cheaper(lengths: list[int], most: int, cost: i
 
 
 def test_rows_of_one_length_stay_together_and_a_long_one_goes_alone() -> None:
-    assert cut([50] * 4, 4, 48) == [Pass((0, 1, 2, 3), 50)]
-    assert cut([20, 400, 20, 20], 4, 48) == [Pass((1,), 400), Pass((0, 2, 3), 20)]
+    assert cut([50] * 4, 4, 48) == [MicroBatch((0, 1, 2, 3), 50)]
+    assert cut([20, 400, 20, 20], 4, 48) == [MicroBatch((1,), 400), MicroBatch((0, 2, 3), 20)]
 
 
 def test_when_one_more_pass_costs_much_the_batch_is_not_cut() -> None:
-    assert cut([20, 400, 20, 20], 4, 2048) == [Pass((1, 0, 2, 3), 400)]
+    assert cut([20, 400, 20, 20], 4, 2048) == [MicroBatch((1, 0, 2, 3), 400)]
 
 
 def test_no_rows_are_no_passes() -> None:

@@ -6,9 +6,9 @@ import yaml
 
 from consumers.trainer.record.curves import curves
 from consumers.trainer.record.metrics import HeldOutLine, Metrics, StepLine, TrainingLine
-from consumers.trainer.result.model_card import Trained, card
+from consumers.trainer.result.model_card import TrainedModel, card
 from schemas.policy import policy_for
-from streams.core.batches import Position
+from streams.core.batches import PartitionPosition
 
 
 def metrics(steps: int = 3, **changes: float | None) -> Metrics:
@@ -26,13 +26,13 @@ def metrics(steps: int = 3, **changes: float | None) -> Metrics:
     return Metrics(TrainingLine(run="r", model="m"), tuple(line(n) for n in range(1, steps + 1)), held_out)
 
 
-def trained(**changes: object) -> Trained:
+def trained(**changes: object) -> TrainedModel:
     fields = {
         "run": "r", "source": "the run's log", "base": "./m<odel", "base_is_hub_name": False,
         "policy": policy_for("sedi", batch_size=2), "settings": {"template": "alpaca", "clip": None}, "epochs": 2,
-        "steps": 3, "covered": {0: Position(7), 1: Position(5)}, **changes,
+        "steps": 3, "covered": {0: PartitionPosition(7), 1: PartitionPosition(5)}, **changes,
     }  # fmt: skip
-    return Trained(**fields)  # type: ignore[arg-type]
+    return TrainedModel(**fields)  # type: ignore[arg-type]
 
 
 def cells(text: str) -> dict[str, str]:

@@ -2,12 +2,12 @@
 
 import pytest
 
-from consumers.trainer.engine.nonfinite_guard import Streak
+from consumers.trainer.engine.nonfinite_guard import NonfiniteGuard
 from schemas.errors import TrainerError
 
 
 def test_the_last_of_too_many_in_a_row_says_which_rows_and_what_to_do() -> None:
-    streak = Streak(3)
+    streak = NonfiniteGuard(3)
     streak.add(4, updated=False, tokens=9, rows=["a"])
     streak.add(5, updated=False, tokens=9, rows=["b"])
     with pytest.raises(TrainerError, match=r"3 steps in a row \(from 4 on\).*rows are c, d.*--clip 1"):
@@ -15,7 +15,7 @@ def test_the_last_of_too_many_in_a_row_says_which_rows_and_what_to_do() -> None:
 
 
 def test_a_step_that_succeeds_begins_anew_and_an_empty_batch_says_nothing() -> None:
-    streak = Streak(2)
+    streak = NonfiniteGuard(2)
     for step in range(10):
         streak.add(2 * step, updated=False, tokens=9, rows=["a"])
         streak.add(2 * step, updated=False, tokens=0, rows=["a"])

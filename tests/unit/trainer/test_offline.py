@@ -13,7 +13,7 @@ from consumers.trainer.options import TrainOptions
 from infra.archive import ArchiveSource
 from schemas.errors import ConfigurationError
 from schemas.events import InstructionKept
-from streams.core.batches import Position, Row
+from streams.core.batches import KeptRow, PartitionPosition
 from tests.golden import HERE
 from tests.golden.edits import Log
 from tests.unit.trainer.tiny import kept
@@ -21,9 +21,11 @@ from tests.unit.trainer.tiny import kept
 GOLDEN = HERE / "undisturbed"
 
 
-def all_of(feed: Feed, positions: dict[int, Position], limits: dict[int, Position] | None = None) -> list[Row]:
+def all_of(
+    feed: Feed, positions: dict[int, PartitionPosition], limits: dict[int, PartitionPosition] | None = None
+) -> list[KeptRow]:
     feed.open(positions, limits)
-    rows: list[Row] = []
+    rows: list[KeptRow] = []
     for _ in range(1_000):
         fed = feed.take(0.0)
         rows += fed.rows
@@ -32,7 +34,7 @@ def all_of(feed: Feed, positions: dict[int, Position], limits: dict[int, Positio
     raise AssertionError("the feed does not end")
 
 
-def by_cluster(rows: list[Row]) -> dict[int, list[tuple[int, str]]]:
+def by_cluster(rows: list[KeptRow]) -> dict[int, list[tuple[int, str]]]:
     found: dict[int, list[tuple[int, str]]] = {}
     for row in rows:
         found.setdefault(row.kept.cluster, []).append((row.offset, row.kept.id))
@@ -41,10 +43,10 @@ def by_cluster(rows: list[Row]) -> dict[int, list[tuple[int, str]]]:
 
 def on_golden(folder: Path = GOLDEN) -> dict[int, list[tuple[int, str]]]:
     with ArchiveSource(folder).open(["kept"]) as reading:
-        return by_cluster([Row(r.offset, r.event) for r in reading.rest() if isinstance(r.event, InstructionKept)])
+        return by_cluster([KeptRow(r.offset, r.event) for r in reading.rest() if isinstance(r.event, InstructionKept)])
 
 
-FROM_START = {cluster: Position() for cluster in range(2)}
+FROM_START = {cluster: PartitionPosition() for cluster in range(2)}
 
 
 def test_an_archive_gives_the_partitions_as_they_are() -> None:
@@ -60,9 +62,11 @@ def test_a_pass_begins_where_it_is_told_and_ends_before_its_limits() -> None:
     whole = on_golden()
     for feed in (from_archive(GOLDEN).feed, MemoryFeed([kept(n, n % 2) for n in range(40)])):
         all_rows = by_cluster(all_of(feed, FROM_START))
-        part = all_of(feed, {0: Position(1), 1: Position(2)}, {0: Position(3), 1: Position(2)})
+        part = all_of(
+            feed, {0: PartitionPosition(1), 1: PartitionPosition(2)}, {0: PartitionPosition(3), 1: PartitionPosition(2)}
+        )
         assert by_cluster(part) == {0: all_rows[0][1:3]}
-        assert by_cluster(all_of(feed, {1: Position()})) == {1: all_rows[1]}
+        assert by_cluster(all_of(feed, {1: PartitionPosition()})) == {1: all_rows[1]}
         feed.close()
     assert whole
 
@@ -101,7 +105,7 @@ def test_an_exported_file_takes_another_batch_size_by_putting_clusters_together(
     for batch_size, clusters in ((8, 2), (3, 1), (None, 2)):
         origin = from_file(path, batch_size)
         assert (origin.policy.batch_size, origin.policy.clusters) == (batch_size or 2, clusters)
-        rows = all_of(origin.feed, {cluster: Position() for cluster in range(clusters)})
+        rows = all_of(origin.feed, {cluster: PartitionPosition() for cluster in range(clusters)})
         for cluster in range(clusters):
             keys = [row.key for row in rows if row.kept.cluster == cluster]
             assert keys == sorted(keys)
@@ -112,7 +116,7 @@ def test_rows_of_any_other_file_are_dealt_out_in_its_order(tmp_path: Path) -> No
     path = tmp_path / "rows.json"
     path.write_bytes(msgspec.json.encode([{"instruction": f"Task {n}", "output": "x"} for n in range(10)]))
     origin = from_file(path, 4)
-    rows = all_of(origin.feed, {cluster: Position() for cluster in range(4)})
+    rows = all_of(origin.feed, {cluster: PartitionPosition() for cluster in range(4)})
     found = {row.kept.instruction: (row.kept.cluster, row.offset) for row in rows}
     assert found == {f"Task {n}": (n % 4, n // 4) for n in range(10)}
     assert len({row.kept.id for row in rows}) == 10

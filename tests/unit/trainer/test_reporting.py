@@ -6,24 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from consumers.trainer.data.templates import Encoded
-from consumers.trainer.distributed.process_group import World
+from consumers.trainer.data.templates import EncodedRow
+from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.engine.held_out import HeldOut
 from consumers.trainer.record.metrics import METRICS, TrainingLine, read_metrics
-from consumers.trainer.record.reporting import Account
+from consumers.trainer.record.reporting import Reporting
 from schemas.errors import ConfigurationError
 from schemas.events import Instruction, StepLogged
 
-ROWS = [Encoded((1, 2, 3), 2, False), Encoded((1, 2, 3, 4), 2, False), Encoded((1,), 1, False)]
+ROWS = [EncodedRow((1, 2, 3), 2, False), EncodedRow((1, 2, 3, 4), 2, False), EncodedRow((1,), 1, False)]
 
 
 @dataclass
 class Model:
     """Measures a loss of 2 a token, and counts how often it is asked."""
 
-    asked: list[list[Encoded]] = field(default_factory=list)
+    asked: list[list[EncodedRow]] = field(default_factory=list)
 
-    def measure(self, rows: Sequence[Encoded]) -> tuple[float, int]:
+    def measure(self, rows: Sequence[EncodedRow]) -> tuple[float, int]:
         self.asked.append(list(rows))
         tokens = sum(row.response for row in rows)
         return 2.0 * tokens, tokens
@@ -39,10 +39,10 @@ class Told:
 
     def session(self, first: int, last: int, *, at: int, ended: bool, fresh: bool = False) -> None:
         """A session that goes on from step `at`, makes the steps `first` to `last`, and comes to its end or not."""
-        account = Account(
+        account = Reporting(
             clusters=2,
-            output=self.folder, training=TrainingLine(run="r", model="m"), world=World(), fresh=fresh,
-            tensorboard=False, held_out=HeldOut("rows.json", ROWS, World()), eval_every=2,
+            output=self.folder, training=TrainingLine(run="r", model="m"), world=ProcessGroup(), fresh=fresh,
+            tensorboard=False, held_out=HeldOut("rows.json", ROWS, ProcessGroup()), eval_every=2,
             measure=self.model.measure, say=self.said.append,
         )  # fmt: skip
         account.begin(at)
@@ -101,12 +101,12 @@ def test_a_fresh_training_forgets_what_was_told(told: Told) -> None:
 
 def test_ranks_share_the_held_out_rows_and_their_loss_is_that_of_all() -> None:
     @dataclass(frozen=True)
-    class Other(World):
+    class Other(ProcessGroup):
         def all_gather(self, value):  # type: ignore[no-untyped-def]
             return [value, (6.0, 1)]
 
     whole, shared = Model(), Model()
-    alone = HeldOut("f", ROWS, World()).measure(whole.measure, 1)
+    alone = HeldOut("f", ROWS, ProcessGroup()).measure(whole.measure, 1)
     together = HeldOut("f", ROWS, Other(rank=1, size=2)).measure(shared.measure, 1)
     assert (alone.loss, alone.tokens, alone.rows) == (2.0, 3, 3)
     assert shared.asked == [ROWS[1:2]]
@@ -115,15 +115,15 @@ def test_ranks_share_the_held_out_rows_and_their_loss_is_that_of_all() -> None:
 
 
 def test_a_loss_that_is_not_finite_is_none() -> None:
-    found = HeldOut("f", ROWS, World()).measure(lambda rows: (float("nan"), 3), 1)
+    found = HeldOut("f", ROWS, ProcessGroup()).measure(lambda rows: (float("nan"), 3), 1)
     assert found.loss is None
 
 
 def test_rows_without_any_output_are_refused(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text('{"instruction": "Say."}\n')
 
-    def blank(row: Instruction) -> Encoded:
-        return Encoded((1, 2), 2, False)
+    def blank(row: Instruction) -> EncodedRow:
+        return EncodedRow((1, 2), 2, False)
 
     with pytest.raises(ConfigurationError, match="nothing to evaluate"):
-        HeldOut.read(tmp_path / "rows.json", None, blank, World())
+        HeldOut.read(tmp_path / "rows.json", None, blank, ProcessGroup())

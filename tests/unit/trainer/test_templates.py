@@ -5,7 +5,7 @@ import pytest
 
 from consumers.trainer.data.templates import choose_template, encode, texts
 from consumers.trainer.options import Template
-from consumers.trainer.result.chat import Said, Talk
+from consumers.trainer.result.chat import ChatTurn, Conversation
 from schemas.errors import TrainerError
 from schemas.events import InstructionKept
 from tests.unit.trainer.tiny import kept, tokenizer
@@ -119,7 +119,7 @@ def test_a_response_is_not_trained_inside_an_open_thought(template: str, before:
 def test_a_chat_asks_with_the_prompt_that_was_trained() -> None:
     thinking = tokenizer()
     thinking.chat_template = PAST.replace("CONTENT", ANSWER) + THINKS
-    talk = Talk(None, thinking, "chat", 0.0, 8, [Said("What?", "This <|end|>")])
+    talk = Conversation(None, thinking, "chat", 0.0, 8, [ChatTurn("What?", "This <|end|>")])
     assert thinking.decode(talk._prompt("And <|user|>?")) == (
         "<|user|>What?<|end|>\n<|assistant|>This <|end|><|end|>\n<|user|>And <|user|>?<|end|>\n<|assistant|>"
     )

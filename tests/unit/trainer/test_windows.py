@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from consumers.trainer.record.window_log import Logged, LoggedStep, WindowLog
+from consumers.trainer.record.window_log import LoggedStep, LoggedTraining, WindowLog
 from schemas import ids
 from schemas.events import BatchRow, StepLogged, TrainingLogged
 
@@ -31,12 +31,12 @@ class Written:
 
 
 def window_log(
-    written: Written | None, logged: Logged | None = None, last: tuple[int, int] | None = None,
+    written: Written | None, logged: LoggedTraining | None = None, last: tuple[int, int] | None = None,
     pending: tuple[StepLogged, ...] = (), window_steps: int = 3,
 ) -> WindowLog:  # fmt: skip
     writer: Any = written
     return WindowLog(
-        writer, "tiny", window_steps, logged=logged or Logged({}, None), last=last, pending=pending
+        writer, "tiny", window_steps, logged=logged or LoggedTraining({}, None), last=last, pending=pending
     )  # fmt: skip
 
 
@@ -78,8 +78,8 @@ def test_a_window_begun_before_a_restart_is_completed_after_it(written: Written)
     assert written.steps == [(1, 0, [1, 2, 3])]
 
 
-def on_log(through: int, last: tuple[int, int]) -> Logged:
-    return Logged({number: LoggedStep(1, step(number)) for number in range(1, through + 1)}, last)
+def on_log(through: int, last: tuple[int, int]) -> LoggedTraining:
+    return LoggedTraining({number: LoggedStep(1, step(number)) for number in range(1, through + 1)}, last)
 
 
 def test_windows_that_are_on_the_log_are_not_written_again(written: Written) -> None:

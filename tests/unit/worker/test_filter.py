@@ -30,7 +30,7 @@ from streams.core.clusters import marks_passed
 from streams.core.decider import Decision
 from streams.core.scores import SeedScore
 from streams.worker.dead_letter_limit import DeadLetterLimit
-from streams.worker.filter import Filter
+from streams.worker.filter import FilterAgent
 from streams.worker.outlet import Outlet
 from tests.unit.core.conftest import configured, first_classifier, generation, in_one_go, own_seeds
 
@@ -115,7 +115,7 @@ class Rig:
 
     def start(self, classifiers: Iterable[ClassifierFitted]) -> None:
         """A process starts and recovers from the tables."""
-        self.filter = Filter(self.run, self.outlet, self.kept, self.scores)
+        self.filter = FilterAgent(self.run, self.outlet, self.kept, self.scores)
         self.filter.recover(classifiers)
 
     def recorded(self) -> list[ClassifierFitted]:
