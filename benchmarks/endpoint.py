@@ -147,14 +147,18 @@ def _chat(serial: int) -> str:
     text = f"4. Instruction: Name thing {serial} now.\n4. Input: <noinput>\n4. Output: Thing {serial}."
     return json.dumps(
         {
-            "id": str(serial), "object": "chat.completion", "created": 0, "model": "mock",
+            "id": str(serial),
+            "object": "chat.completion",
+            "created": 0,
+            "model": "mock",
             "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
             "usage": {
-                "prompt_tokens": PROMPT_TOKENS, "completion_tokens": COMPLETION_TOKENS,
+                "prompt_tokens": PROMPT_TOKENS,
+                "completion_tokens": COMPLETION_TOKENS,
                 "total_tokens": PROMPT_TOKENS + COMPLETION_TOKENS,
             },
         }
-    )  # fmt: skip
+    )
 
 
 def _head(status: int, length: int, more: bytes = b"") -> bytes:

@@ -127,9 +127,13 @@ def show(console: Console, found: Exported) -> None:
     """The figures for people."""
     table = Table("rows", "rows/s", "s", "s of processor time", "peak MB", "MB written", title="sedi export")
     table.add_row(
-        f"{found.rows:,}", f"{found.rows_per_s:,.0f}", f"{found.seconds:.1f}", f"{found.cpu_s:.1f}",
-        f"{found.peak_mb:.0f}", f"{sum(found.files.values()) / 1e6:,.0f}",
-    )  # fmt: skip
+        f"{found.rows:,}",
+        f"{found.rows_per_s:,.0f}",
+        f"{found.seconds:.1f}",
+        f"{found.cpu_s:.1f}",
+        f"{found.peak_mb:.0f}",
+        f"{sum(found.files.values()) / 1e6:,.0f}",
+    )
     console.print(table)
     console.print(f"{', '.join(found.formats)} from {found.partitions} partitions; {found.input}")
 
@@ -185,19 +189,29 @@ def _generations(
         )
         kept = [
             InstructionKept(
-                id=ids.instruction_id(generation, place), instruction=task.instruction, input=task.input,
-                output=task.output, generation_id=generation, generated_offset=number, place=place,
-                cluster=rng.randrange(_CLUSTERS), classifier_offset=0,
+                id=ids.instruction_id(generation, place),
+                instruction=task.instruction,
+                input=task.input,
+                output=task.output,
+                generation_id=generation,
+                generated_offset=number,
+                place=place,
+                cluster=rng.randrange(_CLUSTERS),
+                classifier_offset=0,
             )
             for place, task in enumerate(tasks[:_KEPT])
-        ]  # fmt: skip
+        ]
         rejected = InstructionsRejected(
             generation_id=generation,
             generated_offset=number,
             rejections=tuple(
                 Rejection(
-                    id=ids.instruction_id(generation, place), place=place, reason="similar", similarity=0.9,
-                    nearest_id=kept[0].id, threshold=0.85,
+                    id=ids.instruction_id(generation, place),
+                    place=place,
+                    reason="similar",
+                    similarity=0.9,
+                    nearest_id=kept[0].id,
+                    threshold=0.85,
                 )
                 for place in range(_KEPT, _INSTRUCTIONS)
             ),
@@ -205,7 +219,7 @@ def _generations(
             kept=_KEPT,
             generated_total=(number + 1) * _INSTRUCTIONS,
             kept_total=(number + 1) * _KEPT,
-        )  # fmt: skip
+        )
         yield [
             (_generated(number, generation, tasks, rng), generation, 0),
             *((row, row.id, row.cluster) for row in kept),
@@ -220,11 +234,27 @@ def _generated(
         f"{place}. Instruction: {task.instruction}\nOutput: {task.output}" for place, task in enumerate(tasks)
     )
     answer = CallAnswered(
-        request_id=ids.request_id(generation, 0), attempt=1, model="bench-model", raw=raw, finish_reason="stop",
-        usage=Usage(prompt_tokens=600, completion_tokens=1500), cost_usd=0.001, latency_s=1.0,
-    )  # fmt: skip
+        request_id=ids.request_id(generation, 0),
+        attempt=1,
+        model="bench-model",
+        raw=raw,
+        finish_reason="stop",
+        usage=Usage(prompt_tokens=600, completion_tokens=1500),
+        cost_usd=0.001,
+        latency_s=1.0,
+    )
     return InstructionsGenerated(
-        lane="main", number=number, style="alpaca", parser="faithful", backend="openai", model="bench-model",
-        parameters={"temperature": 1.0}, seed_ids=tuple(f"seed-{rng.randrange(_SEEDS)}" for _ in range(3)),
-        seed_commands_offset=-1, answers=(answer,), instructions=tasks, unparsed=(), cost_usd=0.001,
-    )  # fmt: skip
+        lane="main",
+        number=number,
+        style="alpaca",
+        parser="faithful",
+        backend="openai",
+        model="bench-model",
+        parameters={"temperature": 1.0},
+        seed_ids=tuple(f"seed-{rng.randrange(_SEEDS)}" for _ in range(3)),
+        seed_commands_offset=-1,
+        answers=(answer,),
+        instructions=tasks,
+        unparsed=(),
+        cost_usd=0.001,
+    )

@@ -116,15 +116,33 @@ def measure(seconds: float, step: Step, in_flight: tuple[int, ...] = IN_FLIGHT) 
 def show(console: Console, found: Results) -> None:
     """The figures for people."""
     table = Table(
-        "in flight", "faults", "answers/min", "most at once", "connections", "attempts", "answered", "failed", "lost",
-        "missing", "s of processor time", title=f"sedi generate, {LATENCY_S:g} s latency",
-    )  # fmt: skip
+        "in flight",
+        "faults",
+        "answers/min",
+        "most at once",
+        "connections",
+        "attempts",
+        "answered",
+        "failed",
+        "lost",
+        "missing",
+        "s of processor time",
+        title=f"sedi generate, {LATENCY_S:g} s latency",
+    )
     for rate in found.rates:
         table.add_row(
-            str(rate.in_flight), f"{rate.faults:.0%}", f"{rate.a_minute:,.1f}", str(rate.most_in_flight),
-            str(rate.connections), str(rate.received), str(rate.answered), str(rate.failed), str(rate.lost),
-            str(rate.missing), f"{rate.cpu_s:.1f}",
-        )  # fmt: skip
+            str(rate.in_flight),
+            f"{rate.faults:.0%}",
+            f"{rate.a_minute:,.1f}",
+            str(rate.most_in_flight),
+            str(rate.connections),
+            str(rate.received),
+            str(rate.answered),
+            str(rate.failed),
+            str(rate.lost),
+            str(rate.missing),
+            f"{rate.cpu_s:.1f}",
+        )
     console.print(table)
     console.print(f"64 in flight: {found.scaling:.1f} times one; with faults: {found.under_faults:.1%} of without")
     budget = found.budget
@@ -162,10 +180,19 @@ def _rate(settings: Settings, in_flight: int, faults: float, seconds: float) -> 
     times = [at for at in after["at_s"] if at > before["at_s"][-1]]
     spent = times[-1] - before["at_s"][-1]
     return Rate(
-        in_flight, faults, time.monotonic() - began, 60 * len(times) / spent, after["most_under_way"],
-        after["connections"], stats["received"], ledger.answered, ledger.failed, ledger.lost + ledger.open, missing,
+        in_flight,
+        faults,
+        time.monotonic() - began,
+        60 * len(times) / spent,
+        after["most_under_way"],
+        after["connections"],
+        stats["received"],
+        ledger.answered,
+        ledger.failed,
+        ledger.lost + ledger.open,
+        missing,
         cpu_s,
-    )  # fmt: skip
+    )
 
 
 def _budget(settings: Settings) -> Budget:
@@ -198,15 +225,28 @@ def start_generator(settings: Settings, run: str, url: str, *arguments: str) -> 
     """Start `sedi generate` on it at an endpoint."""
     told = settings.model_copy(
         update={
-            "backend": "openai", "base_url": url, "model": "mock", "max_filter_lag": 1_000_000,
-            "usd_per_1m_prompt_tokens": PRICE, "usd_per_1m_completion_tokens": PRICE,
+            "backend": "openai",
+            "base_url": url,
+            "model": "mock",
+            "max_filter_lag": 1_000_000,
+            "usd_per_1m_prompt_tokens": PRICE,
+            "usd_per_1m_completion_tokens": PRICE,
         }
-    )  # fmt: skip
+    )
     environment = {**os.environ, **environment_of(Settings(**told.model_dump()))}
     command = [
-        sys.executable, "-c", _CHILD, "generate", "--run", run, "--call-max-tokens", str(CALL_MAX_TOKENS), "--json",
-        "--max-ahead", "none",
-    ]  # fmt: skip
+        sys.executable,
+        "-c",
+        _CHILD,
+        "generate",
+        "--run",
+        run,
+        "--call-max-tokens",
+        str(CALL_MAX_TOKENS),
+        "--json",
+        "--max-ahead",
+        "none",
+    ]
     return subprocess.Popen(
         [*command, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

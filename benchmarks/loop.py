@@ -118,8 +118,17 @@ def _side(settings: Settings, run: str, name: str, arguments: Sequence[str], kep
     sedi = [sys.executable, "-m", "sedi"]
     environment = {**os.environ, **environment_of(settings), "SEDI_BACKEND": "load-model"}
     generate = [
-        *sedi, "generate", "--run", run, "--max-kept", str(kept), "--in-flight", str(IN_FLIGHT), "--json", *arguments,
-    ]  # fmt: skip
+        *sedi,
+        "generate",
+        "--run",
+        run,
+        "--max-kept",
+        str(kept),
+        "--in-flight",
+        str(IN_FLIGHT),
+        "--json",
+        *arguments,
+    ]
     trainer = [sys.executable, "-m", "benchmarks.stub_trainer", run, str(steps_a_second)]
     log = settings.state_dir / f"{run}.log"
     with _beside([*sedi, "worker", "--run", run], environment, log), _beside(trainer, environment, log):

@@ -101,9 +101,13 @@ def show(console: Console, result: Result) -> None:
     for reading in (result.bare, *result.audits):
         name = f"audit, {reading.jobs} processes" if reading.jobs else "reads and decodes, no more"
         table.add_row(
-            name, f"{reading.records:,}", f"{reading.seconds:.2f}", f"{reading.per_second:,.0f}",
-            f"{reading.ratio:.2f}", f"{reading.peak_mb:.0f}",
-        )  # fmt: skip
+            name,
+            f"{reading.records:,}",
+            f"{reading.seconds:.2f}",
+            f"{reading.per_second:,.0f}",
+            f"{reading.ratio:.2f}",
+            f"{reading.peak_mb:.0f}",
+        )
     console.print(table)
 
 
@@ -160,13 +164,25 @@ def _generate(
 def _call(log: LogWriter, generation: str, number: int, step: int, raw: str) -> CallAnswered:
     request = ids.request_id(generation, step)
     started = CallStarted(
-        request_id=request, attempt=1, generation_id=generation, lane="main", number=number, step=step, backend="b",
+        request_id=request,
+        attempt=1,
+        generation_id=generation,
+        lane="main",
+        number=number,
+        step=step,
+        backend="b",
         model="m",
-    )  # fmt: skip
+    )
     answered = CallAnswered(
-        request_id=request, attempt=1, model="m", raw=raw, finish_reason="stop",
-        usage=Usage(prompt_tokens=500, completion_tokens=400), cost_usd=0.001, latency_s=1.5,
-    )  # fmt: skip
+        request_id=request,
+        attempt=1,
+        model="m",
+        raw=raw,
+        finish_reason="stop",
+        usage=Usage(prompt_tokens=500, completion_tokens=400),
+        cost_usd=0.001,
+        latency_s=1.5,
+    )
     log.send(started, key=request, id=ids.child(request, "started/1"))
     log.send(answered, key=request, id=ids.child(request, "answered/1"))
     return answered
@@ -177,10 +193,22 @@ def _event(style: str, number: int, shown: tuple[str, ...], answers: tuple[CallA
         AnswerForm(style, "strict", len(shown), most=PER_GENERATION), dict(enumerate(answers))
     )
     return InstructionsGenerated(
-        lane="main", number=number, style=style, parser="strict", backend="b", model="m",
-        parameters={"temperature": 1.0, "most": PER_GENERATION}, seed_ids=shown, seed_commands_offset=-1,
-        answers=answers, instructions=instructions, unparsed=unparsed, cost_usd=0.001, reading=READING, cut=cut,
-    )  # fmt: skip
+        lane="main",
+        number=number,
+        style=style,
+        parser="strict",
+        backend="b",
+        model="m",
+        parameters={"temperature": 1.0, "most": PER_GENERATION},
+        seed_ids=shown,
+        seed_commands_offset=-1,
+        answers=answers,
+        instructions=instructions,
+        unparsed=unparsed,
+        cost_usd=0.001,
+        reading=READING,
+        cut=cut,
+    )
 
 
 def _decide(

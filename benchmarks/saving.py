@@ -63,16 +63,34 @@ def measure(kept: int, rng_seeds: Sequence[int], folder: Path, step: Step) -> li
 def show(console: Console, found: list[Pair]) -> None:
     """The figures for people."""
     table = Table(
-        "rng seed", "mode", "kept", "generated", "yield", "calls", "calls/1,000", "tokens", "USD", "USD/1,000",
-        "replaced", title="To the same number of kept, with the built-in model",
-    )  # fmt: skip
+        "rng seed",
+        "mode",
+        "kept",
+        "generated",
+        "yield",
+        "calls",
+        "calls/1,000",
+        "tokens",
+        "USD",
+        "USD/1,000",
+        "replaced",
+        title="To the same number of kept, with the built-in model",
+    )
     for pair in found:
         for name, spent in (("self-instruct", pair.self_instruct), ("sedi", pair.sedi)):
             table.add_row(
-                str(pair.rng_seed), name, str(spent.kept), str(spent.generated), f"{spent.kept / spent.generated:.1%}",
-                str(spent.calls), f"{spent.calls_per_1000_kept or 0:.1f}", str(spent.tokens), f"{spent.usd or 0:.4f}",
-                f"{spent.usd_per_1000_kept or 0:.4f}", str(pair.seeds_replaced) if name == "sedi" else "",
-            )  # fmt: skip
+                str(pair.rng_seed),
+                name,
+                str(spent.kept),
+                str(spent.generated),
+                f"{spent.kept / spent.generated:.1%}",
+                str(spent.calls),
+                f"{spent.calls_per_1000_kept or 0:.1f}",
+                str(spent.tokens),
+                f"{spent.usd or 0:.4f}",
+                f"{spent.usd_per_1000_kept or 0:.4f}",
+                str(pair.seeds_replaced) if name == "sedi" else "",
+            )
     console.print(table)
     for name in ("calls", "tokens", "usd"):
         saved = savings(found, name)

@@ -27,10 +27,14 @@ def train(settings: Settings, run: str, steps_a_second: float, stop: threading.E
     policy = read_run(settings, run)[0].policy
     feed = LogFeed(settings, run, policy.clusters, until_end=False, dead_letter=lambda record: "passed over")
     stream = RowStream(
-        feed, ProcessGroup(), policy.clusters, policy.batch_size,
+        feed,
+        ProcessGroup(),
+        policy.clusters,
+        policy.batch_size,
         StreamEnds(borrow_after_s=BORROW_AFTER_S, window_rows=policy.window_steps * policy.batch_size),
-        encode=lambda row: EncodedRow((1,), 1, False), say=lambda line: print(line, file=sys.stderr, flush=True),
-    )  # fmt: skip
+        encode=lambda row: EncodedRow((1,), 1, False),
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+    )
     with LogWriter(settings, run, "trainer") as writer:
         windows = WindowLog(writer, "stub", policy.window_steps, logged=LoggedTraining({}, None), last=None, pending=())
         stream.open({})
@@ -40,10 +44,15 @@ def train(settings: Settings, run: str, steps_a_second: float, stop: threading.E
             stop.wait(due - time.monotonic())
             step += 1
             logged = StepLogged(
-                step=step, loss=1.0, loss_variance=0.0, grad_norm=random.Random(step).uniform(0.5, 5.0),
-                learning_rate=2e-5, tokens=sum(each.response for each in share.batch), seconds=1 / steps_a_second,
+                step=step,
+                loss=1.0,
+                loss_variance=0.0,
+                grad_norm=random.Random(step).uniform(0.5, 5.0),
+                learning_rate=2e-5,
+                tokens=sum(each.response for each in share.batch),
+                seconds=1 / steps_a_second,
                 rows=tuple(each.row for each in share.batch),
-            )  # fmt: skip
+            )
             windows.add(logged, epoch=1)
     stream.close()
     feed.close()

@@ -107,10 +107,17 @@ def measure(rounds: int, steps: int, precision: Precision, model: Path | None, o
                         _fill(broker.settings, run, rows)
                     output = folder / f"{side}-{number}"
                     job = Job(
-                        model=str(trainee), rows=str(folder / "rows.jsonl"), run=run, output=str(output),
-                        batch_size=BATCH, steps=steps, precision=precision, learning_rate=1e-4, clip=1.0,
+                        model=str(trainee),
+                        rows=str(folder / "rows.jsonl"),
+                        run=run,
+                        output=str(output),
+                        batch_size=BATCH,
+                        steps=steps,
+                        precision=precision,
+                        learning_rate=1e-4,
+                        clip=1.0,
                         max_length=512,
-                    )  # fmt: skip
+                    )
                     seen = _side(side, job, folder, broker.settings)
                     (out / f"{side}-{number + 1}.json").write_bytes(msgspec.json.encode(seen))
                     found.append(_round(side, seen))
@@ -148,18 +155,31 @@ def _round(side: str, seen: Seen) -> Round:
 def show(console: Console, found: Results) -> None:
     """The medians for people."""
     table = Table(
-        "side", "tokens/s", "× sedi", "tokens/CPU s", "× sedi", "padding", "peak MiB", "first loss", "last loss",
+        "side",
+        "tokens/s",
+        "× sedi",
+        "tokens/CPU s",
+        "× sedi",
+        "padding",
+        "peak MiB",
+        "first loss",
+        "last loss",
         title=f"{found.model}, {found.parameters / 1e6:.1f} M parameters, {found.precision}, CPU, one thread; batches "
         f"of {BATCH}; {found.steps - WARM_UP} steps, median of {len(found.rounds) // len(SIDES)} rounds",
-    )  # fmt: skip
+    )
     for side in SIDES:
         losses = next(r.losses for r in found.rounds if r.side == side)
         table.add_row(
-            side, f"{found.middle(side, 'tokens_per_s'):,.0f}", f"{found.ratio(side, 'sedi'):.2f}",
-            f"{found.middle(side, 'tokens_per_cpu_s'):,.0f}", f"{found.ratio(side, 'sedi', 'tokens_per_cpu_s'):.2f}",
-            f"{found.middle(side, 'padding'):.1%}", f"{found.middle(side, 'peak_bytes') / 2**20:,.0f}",
-            f"{losses[0]:.4f}", f"{losses[-1]:.4f}",
-        )  # fmt: skip
+            side,
+            f"{found.middle(side, 'tokens_per_s'):,.0f}",
+            f"{found.ratio(side, 'sedi'):.2f}",
+            f"{found.middle(side, 'tokens_per_cpu_s'):,.0f}",
+            f"{found.ratio(side, 'sedi', 'tokens_per_cpu_s'):.2f}",
+            f"{found.middle(side, 'padding'):.1%}",
+            f"{found.middle(side, 'peak_bytes') / 2**20:,.0f}",
+            f"{losses[0]:.4f}",
+            f"{losses[-1]:.4f}",
+        )
     console.print(table)
     around = median(r.around for r in found.rounds if r.around is not None)
     waiting = median(r.waiting_s for r in found.rounds if r.waiting_s is not None)
@@ -205,10 +225,17 @@ def _kept(count: int) -> list[InstructionKept]:
         generation = ids.generation_id("g0", number)
         made.append(
             InstructionKept(
-                id=ids.instruction_id(generation, 0), instruction=instruction, input=given, output=output,
-                generation_id=generation, generated_offset=number, place=0, cluster=number % BATCH, classifier_offset=0,
+                id=ids.instruction_id(generation, 0),
+                instruction=instruction,
+                input=given,
+                output=output,
+                generation_id=generation,
+                generated_offset=number,
+                place=0,
+                cluster=number % BATCH,
+                classifier_offset=0,
             )
-        )  # fmt: skip
+        )
     return made
 
 
@@ -232,17 +259,27 @@ def _random_model(folder: Path) -> Path:
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=4096, special_tokens=[AddedToken(token, special=True) for token in special],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
-    )  # fmt: skip
+        vocab_size=4096,
+        special_tokens=[AddedToken(token, special=True) for token in special],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
     raw.train_from_iterator(("\n".join(task) for task in _seed_tasks()), trainer)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<|end|>", pad_token="<|pad|>")
     tokenizer.chat_template = _CHAT
     config = LlamaConfig(
-        vocab_size=4096, hidden_size=256, intermediate_size=688, num_hidden_layers=6, num_attention_heads=4,
-        num_key_value_heads=4, max_position_embeddings=1024, tie_word_embeddings=True,
-        bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+        vocab_size=4096,
+        hidden_size=256,
+        intermediate_size=688,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     import torch
 
     torch.manual_seed(0)

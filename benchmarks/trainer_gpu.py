@@ -23,9 +23,14 @@ STEPS, WARM_UP, ROWS, LENGTH, PER_PASS = 20, 5, 16, 1024, 4
 # Peak dense bf16 of the matrix units, operations a second, as the vendor says; by a part of the device's name.
 PEAKS = {"H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12}
 _SHAPE = {
-    "vocab_size": 32_000, "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22,
-    "num_attention_heads": 32, "num_key_value_heads": 4, "max_position_embeddings": 2048,
-}  # fmt: skip
+    "vocab_size": 32_000,
+    "hidden_size": 2048,
+    "intermediate_size": 5632,
+    "num_hidden_layers": 22,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 2048,
+}
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,17 @@ def measure() -> OnGpu:
         log_file = Path(folder) / "log"
         with capture_output(log_file):
             engine = Engine(
-                model, precision="bf16", device=device, zero_stage=2, weight_decay=0.0, clip=1.0,
-                micro_batch=PER_PASS, pad_token=0, log_file=log_file, world=joined(device),
-            )  # fmt: skip
+                model,
+                precision="bf16",
+                device=device,
+                zero_stage=2,
+                weight_decay=0.0,
+                clip=1.0,
+                micro_batch=PER_PASS,
+                pad_token=0,
+                log_file=log_file,
+                world=joined(device),
+            )
         rows = torch.randint(1, _SHAPE["vocab_size"], (STEPS, ROWS, LENGTH), device="cpu").tolist()
         steps = [engine.step([EncodedRow(tuple(row), LENGTH // 2, False) for row in batch], 1e-4) for batch in rows]
         engine.close()

@@ -81,9 +81,13 @@ class Clock:
 
     def seen(self) -> Seen:
         return Seen(
-            ended=self.ended, cpu=self.cpu, losses=self.losses, tokens=self.tokens[: len(self.ended)],
-            fed=self.fed[: len(self.ended)], peak_bytes=self.peak_bytes,
-        )  # fmt: skip
+            ended=self.ended,
+            cpu=self.cpu,
+            losses=self.losses,
+            tokens=self.tokens[: len(self.ended)],
+            fed=self.fed[: len(self.ended)],
+            peak_bytes=self.peak_bytes,
+        )
 
 
 def sedi(job: Job) -> Seen:
@@ -99,10 +103,20 @@ def sedi(job: Job) -> Seen:
         clock.note(line.loss, line.all_tokens, fed)
 
     options = TrainOptions(
-        run=job.run, model=job.model, output=Path(job.output), until_end=True, max_steps=job.steps,
-        max_length=job.max_length, learning_rate=job.learning_rate, warmup_ratio=0.0, clip=job.clip,
-        precision=job.precision, device="cpu", threads=1, checkpoint_every=10 * job.steps,
-    )  # fmt: skip
+        run=job.run,
+        model=job.model,
+        output=Path(job.output),
+        until_end=True,
+        max_steps=job.steps,
+        max_length=job.max_length,
+        learning_rate=job.learning_rate,
+        warmup_ratio=0.0,
+        clip=job.clip,
+        precision=job.precision,
+        device="cpu",
+        threads=1,
+        checkpoint_every=10 * job.steps,
+    )
     summary = train(options, load(), on_line=on_line, say=lambda line: None)
     spent = {"around_s": summary.around_s, "waiting_s": summary.waiting_s, "step_s": summary.seconds}
     return msgspec.structs.replace(clock.seen(), **spent)
@@ -173,12 +187,25 @@ def trl_trainer(job: Job) -> Seen:
 
 def _arguments(job: Job) -> dict[str, Any]:
     return {
-        "output_dir": job.output, "per_device_train_batch_size": job.batch_size, "max_steps": job.steps,
-        "learning_rate": job.learning_rate, "lr_scheduler_type": "constant", "warmup_steps": 0, "weight_decay": 0.0,
-        "max_grad_norm": job.clip, "optim": "adamw_torch_fused", "bf16": job.precision == "bf16", "use_cpu": True,
-        "train_sampling_strategy": "sequential", "logging_steps": 1, "save_strategy": "no", "report_to": "none",
-        "disable_tqdm": True, "dataloader_pin_memory": False, "remove_unused_columns": False,
-    }  # fmt: skip
+        "output_dir": job.output,
+        "per_device_train_batch_size": job.batch_size,
+        "max_steps": job.steps,
+        "learning_rate": job.learning_rate,
+        "lr_scheduler_type": "constant",
+        "warmup_steps": 0,
+        "weight_decay": 0.0,
+        "max_grad_norm": job.clip,
+        "optim": "adamw_torch_fused",
+        "bf16": job.precision == "bf16",
+        "use_cpu": True,
+        "train_sampling_strategy": "sequential",
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+        "remove_unused_columns": False,
+    }
 
 
 def _counted(collator: Callable[[Any], Any], clock: Clock) -> Callable[[Any], Any]:

@@ -18,13 +18,26 @@ from schemas.events import Event
 from schemas.registry import SPECS
 
 ENVELOPE = (
-    "timestamp_ms", "topic", "partition", "offset", "type", "version", "id", "key", "source", "time", "causation_id",
-)  # fmt: skip
+    "timestamp_ms",
+    "topic",
+    "partition",
+    "offset",
+    "type",
+    "version",
+    "id",
+    "key",
+    "source",
+    "time",
+    "causation_id",
+)
 
 _CONDITION = re.compile(r"([^!<>=~]+)(!=|<=|>=|=|<|>|~)(.*)", re.DOTALL)
 _ORDER: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 @dataclass(frozen=True)

@@ -170,9 +170,13 @@ def _scan(source: Source, topic: str) -> _Scan:
 def _letter(record: Record, error: str, origin: tuple[int, int] | None = None) -> ListedLetter:
     partition, offset = (None, None) if origin is None else origin
     return ListedLetter(
-        topic=record.topic.removesuffix(SUFFIX), offset=record.offset, timestamp_ms=record.timestamp_ms,
-        from_partition=partition, from_offset=offset, error=error,
-    )  # fmt: skip
+        topic=record.topic.removesuffix(SUFFIX),
+        offset=record.offset,
+        timestamp_ms=record.timestamp_ms,
+        from_partition=partition,
+        from_offset=offset,
+        error=error,
+    )
 
 
 def _contents(source: Source, topic: str, wanted: Mapping[int, ListedLetter]) -> Iterator[LetterContent]:

@@ -83,10 +83,15 @@ def _write(reading: Reading, folder: Path, suffix: str, show: Show) -> list[Arch
         done += ends[place] - starts[place]
         files.append(
             ArchiveFile(
-                name=path.name, topic=place[0], partition=place[1], start=starts[place], end=ends[place],
-                records=records, sha256=sha256_of(path),
+                name=path.name,
+                topic=place[0],
+                partition=place[1],
+                start=starts[place],
+                end=ends[place],
+                records=records,
+                sha256=sha256_of(path),
             )
-        )  # fmt: skip
+        )
     show("archiving", total, total)
     return files
 

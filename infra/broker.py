@@ -196,11 +196,15 @@ def _launch(
     properties = write_properties(place, place.data, port, further)
     tell(f"Starting Kafka {KAFKA_VERSION} at 127.0.0.1:{port}")
     command = [
-        *java_command(java, lib, place), f"-Xms{settings.broker_heap_mb // 2}m", f"-Xmx{settings.broker_heap_mb}m",
-        *(["-XX:TieredStopAtLevel=1"] if short_lived else []), "-XX:+ExitOnOutOfMemoryError",
+        *java_command(java, lib, place),
+        f"-Xms{settings.broker_heap_mb // 2}m",
+        f"-Xmx{settings.broker_heap_mb}m",
+        *(["-XX:TieredStopAtLevel=1"] if short_lived else []),
+        "-XX:+ExitOnOutOfMemoryError",
         f"-XX:ErrorFile={place.console.parent}/crash.log",
-        "kafka.Kafka", str(properties),
-    ]  # fmt: skip
+        "kafka.Kafka",
+        str(properties),
+    ]
     console = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     # Not subprocess: its Popen wants to see the child's end, and this child is to outlive us.
     pid = os.posix_spawn(

@@ -67,10 +67,16 @@ def home(settings: Settings) -> BrokerHome:
 def java_command(java: Java, lib: Path, place: BrokerHome) -> list[str]:
     """How each of Kafka's programs is run; its main class and arguments follow."""
     return [
-        str(java.executable), "-cp", f"{lib}/*", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.awt.headless=true",
-        f"-Djava.io.tmpdir={place.tmp}", f"-Dsedi.broker.log={place.log}",
+        str(java.executable),
+        "-cp",
+        f"{lib}/*",
+        "-XX:+UseSerialGC",
+        "-XX:-UsePerfData",
+        "-Djava.awt.headless=true",
+        f"-Djava.io.tmpdir={place.tmp}",
+        f"-Dsedi.broker.log={place.log}",
         f"-Dlog4j2.configurationFile={(FILES / 'log4j2.properties').as_uri()}",
-    ]  # fmt: skip
+    ]
 
 
 def java_environment() -> dict[str, str]:
@@ -108,14 +114,28 @@ def _format(place: BrokerHome, data: Path, java: Java, lib: Path, port: int) -> 
     # The first character is ours: a dash would be taken for an option.
     cluster_id = "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")[1:]
     command = [
-        *java_command(java, lib, place), "-XX:TieredStopAtLevel=1", "-Xmx128m", "kafka.tools.StorageTool", "format",
-        "--cluster-id", cluster_id, "--config", str(write_properties(place, data, port)),
-    ]  # fmt: skip
+        *java_command(java, lib, place),
+        "-XX:TieredStopAtLevel=1",
+        "-Xmx128m",
+        "kafka.tools.StorageTool",
+        "format",
+        "--cluster-id",
+        cluster_id,
+        "--config",
+        str(write_properties(place, data, port)),
+    ]
     try:
         done = subprocess.run(
-            command, env=java_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", timeout=_FORMAT_S, check=False,
-        )  # fmt: skip
+            command,
+            env=java_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=_FORMAT_S,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         raise BrokerError(
             f"Kafka had not formatted {data} after {_FORMAT_S:.0f} s. Is the machine very busy? Try again."

@@ -38,10 +38,16 @@ EXPECTED = (
 )
 
 _ROLES = {
-    "user": "user", "human": "user",
-    "assistant": "assistant", "gpt": "assistant", "bot": "assistant", "model": "assistant", "chatgpt": "assistant",
-    "system": "system", "developer": "system",
-}  # fmt: skip
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "chatgpt": "assistant",
+    "system": "system",
+    "developer": "system",
+}
 _FIELDS_NAMED = 12
 
 _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)

@@ -8,9 +8,14 @@ from infra.settings import Settings
 from schemas.errors import ConfigurationError
 
 _ASYNC = (
-    "bootstrap_servers", "client_id", "security_protocol", "ssl_context",
-    "sasl_mechanism", "sasl_plain_username", "sasl_plain_password",
-)  # fmt: skip
+    "bootstrap_servers",
+    "client_id",
+    "security_protocol",
+    "ssl_context",
+    "sasl_mechanism",
+    "sasl_plain_username",
+    "sasl_plain_password",
+)
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 
 

@@ -136,6 +136,11 @@ def own_headers(record: Record) -> Headers:
 def as_it_was(letter: DeadLetter, record: Record) -> Record:
     """The record that `record`, a dead letter, was made of, as it stood where it came from."""
     return Record(
-        letter.topic, letter.partition, letter.came_from, record.timestamp_ms, record.key, record.value,
+        letter.topic,
+        letter.partition,
+        letter.came_from,
+        record.timestamp_ms,
+        record.key,
+        record.value,
         own_headers(record),
-    )  # fmt: skip
+    )

@@ -33,9 +33,21 @@ from schemas.errors import SediError
 Level = Literal["ok", "warn", "fail"]
 
 _NEEDED_WHEELS = (
-    "faust-streaming", "aiokafka", "kafka-python", "msgspec", "rouge-score", "scikit-learn", "openai", "torch",
-    "deepspeed", "transformers", "accelerate", "safetensors", "gguf", "xllamacpp",
-)  # fmt: skip
+    "faust-streaming",
+    "aiokafka",
+    "kafka-python",
+    "msgspec",
+    "rouge-score",
+    "scikit-learn",
+    "openai",
+    "torch",
+    "deepspeed",
+    "transformers",
+    "accelerate",
+    "safetensors",
+    "gguf",
+    "xllamacpp",
+)
 _MEASURE = (sys.executable, "-m", "infra.precision")
 _ROOM_GB = 8
 _MEMORY_GB = 6
@@ -100,10 +112,11 @@ def _local_broker(settings: Settings) -> Iterator[DoctorCheck]:
         yield _ok("maven", "not on PATH; not needed, the jars are there")
     else:
         yield _fail(
-            "maven", "not on PATH",
+            "maven",
+            "not on PATH",
             "Install it (`apt-get install maven`, `brew install maven`), or set SEDI_BOOTSTRAP_SERVERS to a Kafka "
             "cluster that runs elsewhere.",
-        )  # fmt: skip
+        )
     if fetched:
         yield _ok("kafka jars", f"{KAFKA_VERSION} in {lib_dir(settings)}")
     else:
@@ -118,9 +131,10 @@ def _local_broker(settings: Settings) -> Iterator[DoctorCheck]:
     taken = [] if now.running or now.healthy else broker.taken_ports(port)
     if taken:
         yield _fail(
-            "port", f"taken: {', '.join(taken)}",
+            "port",
+            f"taken: {', '.join(taken)}",
             "Stop what holds it, or choose another with SEDI_BOOTSTRAP_SERVERS=127.0.0.1:PORT.",
-        )  # fmt: skip
+        )
     else:
         yield _ok("port", f"{port} and {port + 1} are {'in use by Kafka' if now.running or now.healthy else 'free'}")
     where = f"{now.bootstrap}, pid {now.pid}. {now.detail}" if now.running else now.detail
@@ -150,9 +164,10 @@ def _disk(settings: Settings) -> Iterator[DoctorCheck]:
             yield _ok(f"disk ({name})", found)
         else:
             yield _warn(
-                f"disk ({name})", found,
+                f"disk ({name})",
+                found,
                 f"Have {_ROOM_GB} GB free, or set SEDI_{name.upper()} to a folder on another disk.",
-            )  # fmt: skip
+            )
 
 
 def _memory() -> DoctorCheck:
@@ -173,7 +188,7 @@ def _wheels() -> DoctorCheck:
     if missing:
         return _fail(
             "packages", f"missing: {', '.join(missing)}", "`pip install -r requirements.txt` in this environment."
-        )  # fmt: skip
+        )
     return _ok("packages", ", ".join(found))
 
 
@@ -195,8 +210,12 @@ def _gpu() -> DoctorCheck:
     try:
         asked = subprocess.run(
             [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError) as error:
         return _warn("gpu", f"nvidia-smi does not answer ({error})", "Mend the driver, or train on the processor.")
     return _ok("gpu", "; ".join(asked.stdout.strip().splitlines()) or "none")

@@ -96,15 +96,30 @@ def _run_maven(target: Path, progress: Progress | None) -> None:
     java = find_java()
     if progress is not None:
         progress(f"Fetching Kafka {KAFKA_VERSION} with Maven (44 MB, once)")
-    command: list[str | Path] = [maven, "-q", "-B", "-f", FILES / "pom.xml", "dependency:copy-dependencies",
-                                 f"-DoutputDirectory={target}", "-DincludeScope=runtime"]  # fmt: skip
+    command: list[str | Path] = [
+        maven,
+        "-q",
+        "-B",
+        "-f",
+        FILES / "pom.xml",
+        "dependency:copy-dependencies",
+        f"-DoutputDirectory={target}",
+        "-DincludeScope=runtime",
+    ]
     try:
         # Maven needs a Java itself and looks for it in JAVA_HOME and on PATH only; ours may be the wheel's.
         done = subprocess.run(
-            command, env={**os.environ, "JAVA_HOME": str(java.home)}, cwd=target.parent, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=_FETCH_S,
+            command,
+            env={**os.environ, "JAVA_HOME": str(java.home)},
+            cwd=target.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=_FETCH_S,
             check=False,
-        )  # fmt: skip
+        )
     except subprocess.TimeoutExpired:
         raise BrokerError(
             f"Maven had not fetched Kafka {KAFKA_VERSION} after {_FETCH_S:.0f} s. Check the network and Maven's "

@@ -61,8 +61,13 @@ def _probe(origin: str, executable: Path) -> Java | str:
     try:
         answer = subprocess.run(
             [executable, "-XshowSettings:properties", "-version"],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=_PROBE_S, check=True,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PROBE_S,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError) as error:
         return f"{executable} ({origin}) does not run ({error})"
     pairs = (line.partition(" = ") for line in answer.stderr.splitlines())

@@ -39,13 +39,29 @@ def _missing(platform: str, version: str, from_source: tuple[str, ...]) -> str |
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [
-                uv, "pip", "install", "--dry-run", "--target", folder, "--python-version", version,
-                "--python-platform", platform, "--require-hashes", "--only-binary", ":all:",
-                *(word for name in from_source for word in ("--no-binary", name)), "-r", "requirements.txt",
+                uv,
+                "pip",
+                "install",
+                "--dry-run",
+                "--target",
+                folder,
+                "--python-version",
+                version,
+                "--python-platform",
+                platform,
+                "--require-hashes",
+                "--only-binary",
+                ":all:",
+                *(word for name in from_source for word in ("--no-binary", name)),
+                "-r",
+                "requirements.txt",
             ],
-            cwd=ROOT, env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": _MACOS, "DS_BUILD_OPS": "0"},
-            check=False, capture_output=True, text=True,
-        )  # fmt: skip
+            cwd=ROOT,
+            env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": _MACOS, "DS_BUILD_OPS": "0"},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
     return None if done.returncode == 0 else " ".join(done.stderr.split())
 
 

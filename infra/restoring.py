@@ -184,9 +184,12 @@ class _Restoring:
         done = 0
         async with AIOKafkaProducer(
             **async_connection(self._settings, f"sedi-{self._source.run}-restore"),
-            acks="all", enable_idempotence=True, compression_type="gzip",
-            max_batch_size=_BATCH_BYTES, max_request_size=MAX_RECORD_BYTES,
-        ) as producer:  # fmt: skip
+            acks="all",
+            enable_idempotence=True,
+            compression_type="gzip",
+            max_batch_size=_BATCH_BYTES,
+            max_request_size=MAX_RECORD_BYTES,
+        ) as producer:
             with self._source.open({file.topic for file in missing}) as archive:
                 for file in missing:
                     records = iter(partial(archive.next, *file.place), None)

@@ -48,9 +48,12 @@ def policy_from_v1(policy: Json) -> Json:
     """Version 2 of RunConfigured names the policy's clusters apart from the batch size, and what version 1 did
     without a choice."""
     before = {
-        "clusters": policy.get("batch_size", 16), "classifier": "nested", "refit_from": 256,
-        "refit_growth": 2.0, "count_rule_rejections": True,
-    }  # fmt: skip
+        "clusters": policy.get("batch_size", 16),
+        "classifier": "nested",
+        "refit_from": 256,
+        "refit_growth": 2.0,
+        "count_rule_rejections": True,
+    }
     return before | policy
 
 

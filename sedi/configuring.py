@@ -53,12 +53,16 @@ def configure(settings: Settings, run: str, options: RunOptions, say: Callable[[
     classifier = first_classifier(policy, seeds, embedder_for(policy))
     is_new = configure_run(settings, run, policy, seeds, versions(), classifier=classifier)
     if is_new:
-        say(f"Run {run} is new: mode {policy.mode}, threshold {policy.threshold}, {policy.clusters} clusters, "
+        say(
+            f"Run {run} is new: mode {policy.mode}, threshold {policy.threshold}, {policy.clusters} clusters, "
             f"batch {policy.batch_size}, "
-            f"{len(seeds)} seeds")  # fmt: skip
+            f"{len(seeds)} seeds"
+        )
         if policy.tokenizer == "rouge" and share_of_other_letters(seed.instruction for seed in seeds) > _MANY:
-            say("Many letters of the seeds are not ASCII, and this run's rules and similarity know no others: make "
-                "another run with tokenizer=unicode (docs/decisions/other-scripts.md)")  # fmt: skip
+            say(
+                "Many letters of the seeds are not ASCII, and this run's rules and similarity know no others: make "
+                "another run with tokenizer=unicode (docs/decisions/other-scripts.md)"
+            )
     else:
         say(f"Run {run} goes on where it was")
     return Configured(policy, len(seeds), is_new)

@@ -6,18 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sedi.options import (
-    DEFAULT_RUN,
-    AsJson,
-    ExitCode,
-    FromFiles,
-    Run,
-    Servers,
-    StateDir,
-    cluster_of,
-    epilog,
-    source_of,
-)
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, cluster_of, epilog, source_of
 
 if TYPE_CHECKING:
     from consumers.dead_letters import LetterContent, ListedLetter, RetryResult
@@ -61,10 +50,16 @@ def list_command(
         print_json(found)
         return
     rows = [
-        (f"{letter.topic}.dlq", letter.offset, _origin(letter), clock(letter.timestamp_ms), _short(letter.error),
-         None if letter.retried_as is None else f"as {letter.retried_as}")
+        (
+            f"{letter.topic}.dlq",
+            letter.offset,
+            _origin(letter),
+            clock(letter.timestamp_ms),
+            _short(letter.error),
+            None if letter.retried_as is None else f"as {letter.retried_as}",
+        )
         for letter in found
-    ]  # fmt: skip
+    ]
     columns = ("topic", "#offset", "from", "when", "error", "put back")
     console().print(table(f"{len(found)} dead letters of run {run}", columns, rows))
 

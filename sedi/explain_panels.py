@@ -244,9 +244,11 @@ def _request(request: RequestStory) -> str:
         tokens = "" if usage is None else f", {usage.prompt_tokens}+{usage.completion_tokens} tokens"
         cost = "" if attempt.cost_usd is None else f", {dollars(attempt.cost_usd)}"
         cost += ", perhaps paid for" if attempt.perhaps_paid else ""
-        how = {"answered": f"answered in {shown(attempt.latency_s)} s{tokens}{cost}",
-               "failed": f"failed: {_cut(attempt.error or '', _SHORT)}{tokens}{cost}",
-               "none": "no outcome"}[attempt.outcome]  # fmt: skip
+        how = {
+            "answered": f"answered in {shown(attempt.latency_s)} s{tokens}{cost}",
+            "failed": f"failed: {_cut(attempt.error or '', _SHORT)}{tokens}{cost}",
+            "none": "no outcome",
+        }[attempt.outcome]
         told.append(f"attempt {attempt.attempt} {how}")
     return f"request {request.request_id}: {'; '.join(told)}"
 

@@ -145,16 +145,23 @@ def generate_command(
     from sedi.output import print_json, tell
 
     settings = cluster_of(
-        bootstrap_servers, state_dir, backend="recorded" if recorded else backend, load_model_seed=load_model_seed,
-        model=model, transformers_batch=batch,
-    )  # fmt: skip
+        bootstrap_servers,
+        state_dir,
+        backend="recorded" if recorded else backend,
+        load_model_seed=load_model_seed,
+        model=model,
+        transformers_batch=batch,
+    )
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=call_max_tokens)
     asking_fields = {
-        "style": style or default_style(settings), "parser": parser, "safety": safety, "sampling": sampling,
+        "style": style or default_style(settings),
+        "parser": parser,
+        "safety": safety,
+        "sampling": sampling,
         "answer_sampling": replace(sampling, max_tokens=answer_max_tokens),
         **({} if total is None else {"total": total}),
         **({} if asked is None else {"asked": asked}),
-    }  # fmt: skip
+    }
     try:
         asking = msgspec.convert(asking_fields, StyleInUse)
     except msgspec.ValidationError as error:
@@ -165,21 +172,34 @@ def generate_command(
             recorded, loop=recorded_loop, per_generation=per_generation, faults=_faults(inject or ())
         )
     limits = Limits(
-        max_kept=max_kept, max_candidates=max_candidates, max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd,
+        max_kept=max_kept,
+        max_candidates=max_candidates,
+        max_calls=max_calls,
+        max_tokens=max_tokens,
+        max_usd=max_usd,
         max_generations=max_generations,
         max_ahead=None if max_ahead is None else number_or_none("--max-ahead", max_ahead, int),
-    )  # fmt: skip
+    )
     options = GenerateOptions(
-        run, lane, asking, recorded=answers, limits=limits, in_flight=in_flight,
+        run,
+        lane,
+        asking,
+        recorded=answers,
+        limits=limits,
+        in_flight=in_flight,
         concurrency=concurrency or _concurrency(settings, in_flight),
         pace=RateOptions(
-            start=in_flight_start, least=in_flight_least, step=in_flight_step, rpm=rpm, tpm=tpm,
+            start=in_flight_start,
+            least=in_flight_least,
+            step=in_flight_step,
+            rpm=rpm,
+            tpm=tpm,
             breaker_failures=breaker_failures,
         ),
         retries=Retries(attempts=attempts, forever=forever),
         guard=StallGuard(min_yield, max_tokens_per_kept, yield_window),
         ahead_windows=AHEAD_WINDOWS if max_ahead is None else None,
-    )  # fmt: skip
+    )
 
     def told(event: InstructionsGenerated) -> None:
         tell(f"generation {event.number}: {len(event.instructions)} instructions, {len(event.unparsed)} unparsed parts")

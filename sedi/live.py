@@ -117,10 +117,7 @@ def _flow(status: Status, progress: RunProgress) -> Table:
             ("generated", f"{status.generated} in {status.generations} generations, {rates.generated:.2f} a second"),
             ("kept", f"{status.kept} ({percent(status.kept_share)}), {rates.kept:.2f} a second"),
             ("rejected", f"{status.rejected_total}: {reasons}"),
-            (
-                "waiting",
-                f"{status.lag.generations} generations to decide on, {status.lag.untrained} rows to train on",
-            ),
+            ("waiting", f"{status.lag.generations} generations to decide on, {status.lag.untrained} rows to train on"),
             ("training", f"{status.steps} steps in {status.windows} windows, {status.replacements} seeds replaced"),
             ("last window", last),
         ],

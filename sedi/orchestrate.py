@@ -182,10 +182,11 @@ class Orchestrator:
             self._supervisor.ask_to_stop("trainer")  # its step may take longer than all that follows
         self._end_generator(watch)
         decided = self._wait(
-            watch, lambda: "ending: waiting for the filter to decide on what is written",
+            watch,
+            lambda: "ending: waiting for the filter to decide on what is written",
             lambda status: status.filter_lag == 0 or self._supervisor.refused("worker"),
             _FILTER_S if hurry else _DRAIN_S,
-        )  # fmt: skip
+        )
         if not decided or self._supervisor.refused("worker"):
             self._say("The filter decides on the rest at the next start; nothing is lost")
         self._tell_log(RunStopped(reason=reason))

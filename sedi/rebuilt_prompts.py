@@ -73,13 +73,7 @@ def _request(generation: GenerationStory, step: int, text: str) -> Request:
                 safety=told["safety"],
             )
         case "two-step":
-            fields = {
-                "list_api": two_step.Form,
-                "answer_api": two_step.Form,
-                "asked": int,
-                "most": int,
-                "safety": bool,
-            }
+            fields = {"list_api": two_step.Form, "answer_api": two_step.Form, "asked": int, "most": int, "safety": bool}
             told = _told(parameters, fields, ("list_", "answer_"))
             if step:
                 sampling = _sampling(parameters, "answer_")

@@ -126,10 +126,7 @@ def show_report(found: Report, *, priced: bool = False) -> None:
     lines = [
         ("mode", found.mode),
         ("first and last event", f"{clock(found.first_event_ms)}, {clock(found.last_event_ms)}"),
-        (
-            "LLM calls",
-            _listed(msgspec.structs.asdict(found.calls)),
-        ),
+        ("LLM calls", _listed(msgspec.structs.asdict(found.calls))),
         ("tokens", f"{_count(found.tokens.prompt)} prompt, {_count(found.tokens.completion)} completion"),
         ("cost", spent(found, priced=priced)),
         ("cost of a kept one", dollars(found.cost.usd_per_kept)),

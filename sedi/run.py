@@ -63,11 +63,19 @@ def run_command(
     from sedi.run_options import read_options
 
     flags = {
-        "seeds": seeds, "seed_count": seed_count, "windows": windows, "max_kept": max_kept,
-        "max_candidates": max_candidates, "max_calls": max_calls, "max_tokens": max_tokens,
-        "max_usd": max_usd, "time_limit_s": time_limit, "generate": generate, "train": train,
+        "seeds": seeds,
+        "seed_count": seed_count,
+        "windows": windows,
+        "max_kept": max_kept,
+        "max_candidates": max_candidates,
+        "max_calls": max_calls,
+        "max_tokens": max_tokens,
+        "max_usd": max_usd,
+        "time_limit_s": time_limit,
+        "generate": generate,
+        "train": train,
         "trainer": False if no_trainer else None,
-    }  # fmt: skip
+    }
     fields = [*(set_ or ()), *([f"mode={mode}"] if mode else ())]
     options = read_options(preset, flags, fields)
     settings = settings_of(bootstrap_servers, state_dir)

@@ -59,9 +59,12 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def limits(self) -> list[str]:
         """The budgets as arguments of `sedi generate`."""
         given = {
-            "--max-kept": self.max_kept, "--max-candidates": self.max_candidates, "--max-calls": self.max_calls,
-            "--max-tokens": self.max_tokens, "--max-usd": self.max_usd,
-        }  # fmt: skip
+            "--max-kept": self.max_kept,
+            "--max-candidates": self.max_candidates,
+            "--max-calls": self.max_calls,
+            "--max-tokens": self.max_tokens,
+            "--max-usd": self.max_usd,
+        }
         return [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
 
     def ahead(self) -> list[str]:

@@ -102,9 +102,15 @@ def show_withdrawal(found: Withdrawal) -> None:
         out.print(table("Seeds", ("seed", "in the pool", "by way of", "instruction"), seeds[:_ROWS_SHOWN]))
     if found.rows:
         rows = [
-            (row.id, row.cluster, ", ".join(f"{epoch}/{step}" for epoch, step in row.steps), _way(row.path),
-             row.instruction) for row in found.rows[:_ROWS_SHOWN]
-        ]  # fmt: skip
+            (
+                row.id,
+                row.cluster,
+                ", ".join(f"{epoch}/{step}" for epoch, step in row.steps),
+                _way(row.path),
+                row.instruction,
+            )
+            for row in found.rows[:_ROWS_SHOWN]
+        ]
         out.print(table("Kept rows", ("row", "#cluster", "epoch/step", "by way of", "instruction"), rows))
     more = max(len(found.rows), len(found.seeds)) - _ROWS_SHOWN
     if more > 0:

@@ -79,8 +79,10 @@ def nearest(texts: Sequence[str], tokenizer: Tokenizer) -> NearestSimilarity:
     places = range(max(1, step - 1), len(texts), step)
     scores = [s.maximum for s in full_scores_in_order(texts, nearest=0, tokenizer=tokenizer, only=places)]
     width = max(1, -(-len(scores) // _BINS))
-    bins = [(places[min(at + width, len(scores)) - 1] + 1, _mean(scores[at : at + width])) for at in
-            range(0, len(scores), width)]  # fmt: skip
+    bins = [
+        (places[min(at + width, len(scores)) - 1] + 1, _mean(scores[at : at + width]))
+        for at in range(0, len(scores), width)
+    ]
     return NearestSimilarity(sampled=len(scores), mean=_mean(scores) if scores else None, curve=tuple(bins))
 
 

@@ -95,8 +95,11 @@ def _yield(axes: Axes, found: Comparison) -> None:
         points = side.curve
         every = max(1, len(points) // 25)
         stretches = [Point(generated=0, kept=0, calls=0, tokens=0, usd=0.0), *points[every - 1 :: every]]
-        ratios = [(b.generated, (b.kept - a.kept) / (b.generated - a.generated)) for a, b in pairwise(stretches)
-                  if b.generated > a.generated]  # fmt: skip
+        ratios = [
+            (b.generated, (b.kept - a.kept) / (b.generated - a.generated))
+            for a, b in pairwise(stretches)
+            if b.generated > a.generated
+        ]
         axes.plot([at for at, _ in ratios], [ratio for _, ratio in ratios], label=_label(side), **_look(place))
         overall = [(point.generated, point.kept / point.generated) for point in points if point.generated]
         colour = _look(place)["color"]

@@ -193,8 +193,12 @@ def _seeds(fold: RunFold) -> tuple[ScoredSeed, ...]:
         if score.value is not None:
             rows.append(
                 ScoredSeed(
-                    id=id, instruction=task.instruction, generated=score.generated, kept=score.kept,
-                    score=score.value, in_pool=in_pool,
+                    id=id,
+                    instruction=task.instruction,
+                    generated=score.generated,
+                    kept=score.kept,
+                    score=score.value,
+                    in_pool=in_pool,
                 )
-            )  # fmt: skip
+            )
     return tuple(sorted(rows, key=lambda row: (row.score, row.id)))

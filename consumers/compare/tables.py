@@ -87,10 +87,16 @@ def _rejected(found: Comparison) -> tuple[tuple[str, ...], ...]:
         key=lambda reason: (-sum(side.rejected.get(reason, 0) for side in found.sides), reason),
     )
     return tuple(
-        (reason, *(f"{_count(n)} ({_share(n, side.generated)})" for side in found.sides
-                   for n in [side.rejected.get(reason, 0)]))
+        (
+            reason,
+            *(
+                f"{_count(n)} ({_share(n, side.generated)})"
+                for side in found.sides
+                for n in [side.rejected.get(reason, 0)]
+            ),
+        )
         for reason in reasons
-    )  # fmt: skip
+    )
 
 
 def _pairs(side: Side) -> Table:

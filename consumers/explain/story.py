@@ -156,11 +156,7 @@ def _classifier(found: Evidence, offset: int) -> ClassifierInForce | None:
         return None
     at, event = found.classifiers[begun]
     return ClassifierInForce(
-        at=at,
-        from_offset=event.from_offset,
-        fitted_on=event.fitted_on,
-        texts=event.texts,
-        kept_total=event.kept_total,
+        at=at, from_offset=event.from_offset, fitted_on=event.fitted_on, texts=event.texts, kept_total=event.kept_total
     )
 
 

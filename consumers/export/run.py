@@ -220,9 +220,7 @@ class _Job:
             last_time=log.last_time,
             rows=self.totals.rows,
             options=ExportRequest(
-                formats=self.options.formats,
-                clusters=self.options.clusters or None,
-                license=self.options.license,
+                formats=self.options.formats, clusters=self.options.clusters or None, license=self.options.license
             ),
             excluded=None
             if excluded is None

@@ -34,12 +34,7 @@ from infra.record import Record
 from infra.source import Reading
 from schemas import ids
 from schemas.errors import MalformedEvent
-from schemas.events import (
-    ClassifierFitted,
-    InstructionsGenerated,
-    InstructionsRejected,
-    RunConfigured,
-)
+from schemas.events import ClassifierFitted, InstructionsGenerated, InstructionsRejected, RunConfigured
 from schemas.policy import Policy
 from streams.core import decider
 from streams.core.decider import Decision, FilterState, Verdict

@@ -51,8 +51,7 @@ class Classifiers:
             self._diverged(offset, f"For offset {offset} of generated there {what}.")
         elif not _close(recorded, due):
             self._diverged(
-                offset,
-                f"The classifier for offset {offset} of generated is not the one that {due.texts} texts give.",
+                offset, f"The classifier for offset {offset} of generated is not the one that {due.texts} texts give."
             )
         self._use(recorded or due, state)
 

@@ -10,13 +10,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.events import (
-    ClassifierFitted,
-    InstructionJudged,
-    InstructionsGenerated,
-    ReplaceSeeds,
-    TrainingLogged,
-)
+from schemas.events import ClassifierFitted, InstructionJudged, InstructionsGenerated, ReplaceSeeds, TrainingLogged
 from schemas.policy import Policy
 from schemas.topics import is_optional
 from schemas.upcasting import policy_from_v1
@@ -24,10 +18,25 @@ from schemas.upcasting import policy_from_v1
 TOPICS = ("run", "generated", "kept", "rejected", "judged", "training-log", "seed-commands")
 
 _FIRST_FIELDS = {
-    "mode", "threshold", "compare_with_seeds", "tokenizer", "rules", "min_words", "max_words", "batch_size",
-    "classifier", "vectorizer", "refit_from", "seeds_per_request", "feedback", "metric", "window_steps",
-    "warm_up_steps", "candidate_threshold", "rng_seed",
-}  # fmt: skip
+    "mode",
+    "threshold",
+    "compare_with_seeds",
+    "tokenizer",
+    "rules",
+    "min_words",
+    "max_words",
+    "batch_size",
+    "classifier",
+    "vectorizer",
+    "refit_from",
+    "seeds_per_request",
+    "feedback",
+    "metric",
+    "window_steps",
+    "warm_up_steps",
+    "candidate_threshold",
+    "rng_seed",
+}
 """Fields of a policy in the first version of RunConfigured: old logs keep their digests."""
 
 _encode = msgspec.json.Encoder().encode

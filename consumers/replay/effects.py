@@ -149,16 +149,21 @@ class RejectedEffects:
                 break
             if found.generated_offset == offset:
                 self._findings.diverged(
-                    "reordered", place_of(later), offset,
+                    "reordered",
+                    place_of(later),
+                    offset,
                     f"The word on offset {offset} stands at {later.offset}, after the word on a later one at "
-                    f"{record.offset}.", id=later.id,
-                )  # fmt: skip
+                    f"{record.offset}.",
+                    id=later.id,
+                )
                 return place
         self._findings.diverged(
-            "missing", place_of(record), offset,
+            "missing",
+            place_of(record),
+            offset,
             f"There is no InstructionsRejected for offset {offset} of generated; the one that stands at "
             f"{record.offset} of {self._stream.topic} is for {cause.generated_offset}.",
-        )  # fmt: skip
+        )
         return None
 
     def _head(self, place: int) -> tuple[_Cause, Record]:
@@ -189,10 +194,13 @@ class RejectedEffects:
                 return
             self._queue.popleft()
             self._findings.diverged(
-                "unexpected", place_of(record), cause.generated_offset,
+                "unexpected",
+                place_of(record),
+                cause.generated_offset,
                 f"The word at {record.offset} of rejected is on offset {cause.generated_offset}, which is not on "
-                "`generated`.", id=record.id,
-            )  # fmt: skip
+                "`generated`.",
+                id=record.id,
+            )
 
 
 def row_of(record: Record) -> InstructionKept | None:
@@ -243,10 +251,13 @@ class KeptEffects:
                 continue
             if key <= self._last[partition]:
                 self._findings.diverged(
-                    "reordered", place_of(record), cause.generated_offset,
+                    "reordered",
+                    place_of(record),
+                    cause.generated_offset,
                     f"The row kept of offset {cause.generated_offset}, place {cause.place}, stands at {record.offset} "
-                    f"of kept/{partition}, after one that follows it; readers drop it.", id=record.id,
-                )  # fmt: skip
+                    f"of kept/{partition}, after one that follows it; readers drop it.",
+                    id=record.id,
+                )
                 continue
             self._last[partition] = key
             said[key] = digest(content(record))
@@ -271,10 +282,13 @@ class KeptEffects:
                     count += 1
                 else:
                     self._findings.diverged(
-                        "unexpected", place_of(record), cause.generated_offset,
+                        "unexpected",
+                        place_of(record),
+                        cause.generated_offset,
                         f"The row {record.id} at {record.offset} of kept/{partition} is of offset "
-                        f"{cause.generated_offset}, which is not on `generated`.", id=record.id,
-                    )  # fmt: skip
+                        f"{cause.generated_offset}, which is not on `generated`.",
+                        id=record.id,
+                    )
                 self._advance(partition)
         return count
 

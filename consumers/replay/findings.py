@@ -151,14 +151,7 @@ class Findings:
             self._note(kind, place, generated_offset, what, id, recorded, decided)
 
     def _note(
-        self,
-        kind: Kind,
-        place: Place,
-        generated_offset: int,
-        what: str,
-        id: str | None,
-        recorded: Any,
-        decided: Any,
+        self, kind: Kind, place: Place, generated_offset: int, what: str, id: str | None, recorded: Any, decided: Any
     ) -> None:
         self.by_kind[kind] += 1
         if len(self.divergences) < SHOWN:

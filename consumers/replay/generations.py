@@ -39,10 +39,15 @@ class GenerationAnswers:
                 continue
             what = "another answer than the ledger of calls" if on_ledger else "an answer that is not on `calls`"
             self._findings.diverged(
-                "answer", place_of(record), record.offset,
+                "answer",
+                place_of(record),
+                record.offset,
                 f"Generation {event.number} of lane {event.lane!r} holds {what}, to request {answer.request_id}, "
-                f"attempt {answer.attempt}.", id=record.id, recorded=answer, decided=on_ledger,
-            )  # fmt: skip
+                f"attempt {answer.attempt}.",
+                id=record.id,
+                recorded=answer,
+                decided=on_ledger,
+            )
 
     def take(self, request_id: str, attempt: int) -> CallAnswered | None:
         """The answer to an attempt at a request, given once; None when the ledger has none."""
@@ -101,10 +106,15 @@ def check_lane(findings: Findings, record: Record, event: InstructionsGenerated,
     last = lanes.last.get(event.lane, -1)
     if event.number > last + 1 and not findings.unreadable_by_topic["generated"]:
         findings.diverged(
-            "lane", place_of(record), record.offset,
+            "lane",
+            place_of(record),
+            record.offset,
             f"Generation {event.number} of lane {event.lane!r} stands after generation {last}; those between are not "
-            "on the log.", id=record.id, recorded=event.number, decided=last + 1,
-        )  # fmt: skip
+            "on the log.",
+            id=record.id,
+            recorded=event.number,
+            decided=last + 1,
+        )
 
 
 def check_read(findings: Findings, record: Record, event: InstructionsGenerated) -> None:
@@ -122,10 +132,14 @@ def check_read(findings: Findings, record: Record, event: InstructionsGenerated)
         (len(event.instructions), len(said[0])),  # only where instructions end and the rest begins differs
     )
     findings.misdecided(
-        "read", place_of(record), record.offset,
+        "read",
+        place_of(record),
+        record.offset,
         f"What generation {event.number} of lane {event.lane!r} holds as read from its answers is not what they say.",
-        id=record.id, recorded=one, decided=other,
-    )  # fmt: skip
+        id=record.id,
+        recorded=one,
+        decided=other,
+    )
 
 
 def check_shown(
@@ -144,11 +158,15 @@ def check_shown(
         _check_kept(findings, record, event, event.kept_shown, policy, kept)
     if event.seed_commands_offset > known:
         findings.diverged(
-            "seeds_shown", place_of(record), record.offset,
+            "seeds_shown",
+            place_of(record),
+            record.offset,
             f"Generation {event.number} of lane {event.lane!r} was shown seeds as of {event.seed_commands_offset} of "
-            f"seed-commands, which was not there yet.", id=record.id,
-            recorded=event.seed_commands_offset, decided=known,
-        )  # fmt: skip
+            f"seed-commands, which was not there yet.",
+            id=record.id,
+            recorded=event.seed_commands_offset,
+            decided=known,
+        )
         return
     pool = pools.at(event.seed_commands_offset)
     slots = sampled(len(pool), policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
@@ -157,10 +175,15 @@ def check_shown(
     )
     if sample != event.seed_ids:
         findings.diverged(
-            "seeds_shown", place_of(record), record.offset,
+            "seeds_shown",
+            place_of(record),
+            record.offset,
             f"Generation {event.number} of lane {event.lane!r} was shown other seeds than its lane, number and the "
-            "pool give.", id=record.id, recorded=event.seed_ids, decided=sample,
-        )  # fmt: skip
+            "pool give.",
+            id=record.id,
+            recorded=event.seed_ids,
+            decided=sample,
+        )
 
 
 def _check_kept(
@@ -173,10 +196,15 @@ def _check_kept(
 ) -> None:
     if shown.as_of >= record.offset:
         findings.diverged(
-            "seeds_shown", place_of(record), record.offset,
+            "seeds_shown",
+            place_of(record),
+            record.offset,
             f"Generation {event.number} of lane {event.lane!r} was shown instructions kept as of {shown.as_of} of "
-            "generated, which was not decided yet.", id=record.id, recorded=shown.as_of, decided=record.offset - 1,
-        )  # fmt: skip
+            "generated, which was not decided yet.",
+            id=record.id,
+            recorded=shown.as_of,
+            decided=record.offset - 1,
+        )
         return
     rows = list(kept)
     size = bisect_right(rows, shown.as_of, key=lambda row: row.generated_offset)
@@ -184,7 +212,12 @@ def _check_kept(
     sample = tuple(rows[slot].id for slot in slots)
     if sample != shown.ids:
         findings.diverged(
-            "seeds_shown", place_of(record), record.offset,
+            "seeds_shown",
+            place_of(record),
+            record.offset,
             f"Generation {event.number} of lane {event.lane!r} was shown other kept instructions than its lane, number "
-            "and what was kept by then give.", id=record.id, recorded=shown.ids, decided=sample,
-        )  # fmt: skip
+            "and what was kept by then give.",
+            id=record.id,
+            recorded=shown.ids,
+            decided=sample,
+        )

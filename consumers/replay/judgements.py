@@ -82,7 +82,11 @@ class JudgementAudit:
 
     def _tell(self, kind: Kind, record: Record, event: InstructionJudged, what: str, told: object, is_: object) -> None:
         self._findings.diverged(
-            kind, place_of(record), event.generated_offset,
+            kind,
+            place_of(record),
+            event.generated_offset,
             f"What {event.judge.name} made of row {event.kept_id}, at {record.offset} of judged, {what}.",
-            id=record.id, recorded=told, decided=is_,
-        )  # fmt: skip
+            id=record.id,
+            recorded=told,
+            decided=is_,
+        )

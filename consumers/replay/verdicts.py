@@ -79,37 +79,47 @@ def _compare_rejections(
         found = on_log.get(id)
         if found is None and id not in kept:
             findings.misdecided(
-                "missing", place_of(told), offset,
+                "missing",
+                place_of(told),
+                offset,
                 f"The rejection of instruction {id} ({rejection.reason}), place {rejection.place} of offset {offset}, "
-                f"is not in the InstructionsRejected at {told.offset}.", id=id, decided=rejection,
-            )  # fmt: skip
+                f"is not in the InstructionsRejected at {told.offset}.",
+                id=id,
+                decided=rejection,
+            )
         elif found is not None and found != rejection:
             _differs(found, rejection, told, offset, findings)
     for id, rejection in on_log.items():
         if id not in decided:
             findings.misdecided(
-                "flipped", place_of(told), offset,
+                "flipped",
+                place_of(told),
+                offset,
                 f"Instruction {id}, place {rejection.place} of offset {offset}, was rejected ({rejection.reason}) at "
-                f"{told.offset} of rejected, but is to be kept.", id=id, recorded=rejection, decided="kept",
-            )  # fmt: skip
+                f"{told.offset} of rejected, but is to be kept.",
+                id=id,
+                recorded=rejection,
+                decided="kept",
+            )
 
 
 def _differs(found: Rejection, decided: Rejection, told: Record, offset: int, findings: Findings) -> None:
     kind = "reason" if found.reason != decided.reason else "similarity"
     recorded_fields, decided_fields = differences(found, decided)
     findings.misdecided(
-        kind, place_of(told), offset,  # type: ignore[arg-type]
+        kind,
+        place_of(told),
+        offset,  # type: ignore[arg-type]
         f"The rejection of instruction {found.id}, place {found.place} of offset {offset}, at {told.offset} of "
         f"rejected, has {_listed(recorded_fields)}, but it is {_listed(decided_fields)}.",
-        id=found.id, recorded=found, decided=decided,
-    )  # fmt: skip
+        id=found.id,
+        recorded=found,
+        decided=decided,
+    )
 
 
 def _compare_rows(
-    verdict: Verdict,
-    kept: dict[str, tuple[Record, InstructionKept]],
-    recorded: object,
-    findings: Findings,
+    verdict: Verdict, kept: dict[str, tuple[Record, InstructionKept]], recorded: object, findings: Findings
 ) -> None:
     offset = verdict.decision.offset
     decided = {row.id: row for row in verdict.decision.kept}
@@ -118,39 +128,60 @@ def _compare_rows(
     for id, row in decided.items():
         if id not in kept and id not in on_log:
             findings.misdecided(
-                "missing", ("kept", row.cluster, -1), offset,
+                "missing",
+                ("kept", row.cluster, -1),
+                offset,
                 f"Instruction {id}, place {row.place} of offset {offset}, is to be kept in cluster {row.cluster}, but "
-                "there is no InstructionKept.", id=id, decided=row,
-            )  # fmt: skip
+                "there is no InstructionKept.",
+                id=id,
+                decided=row,
+            )
     for id, (record, row) in kept.items():
         expected = decided.get(id)
         if expected is None and id in rejections:
             findings.misdecided(
-                "flipped", place_of(record), offset,
+                "flipped",
+                place_of(record),
+                offset,
                 f"Instruction {id}, place {row.place} of offset {offset}, was kept at {record.offset} of kept/"
                 f"{record.partition}, but is to be rejected ({rejections[id].reason}).",
-                id=id, recorded="kept", decided=rejections[id],
-            )  # fmt: skip
+                id=id,
+                recorded="kept",
+                decided=rejections[id],
+            )
         elif expected is None:
             findings.misdecided(
-                "unexpected", place_of(record), offset,
+                "unexpected",
+                place_of(record),
+                offset,
                 f"The row {id} at {record.offset} of kept/{record.partition} is of no instruction at offset "
-                f"{row.generated_offset} of generated.", id=id, recorded=row,
-            )  # fmt: skip
+                f"{row.generated_offset} of generated.",
+                id=id,
+                recorded=row,
+            )
         elif (row.cluster, record.partition) != (expected.cluster, expected.cluster):
             findings.misdecided(
-                "cluster", place_of(record), offset,
+                "cluster",
+                place_of(record),
+                offset,
                 f"The row {id} at {record.offset} of kept/{record.partition} is of cluster {row.cluster}, but belongs "
-                f"in {expected.cluster}.", id=id, recorded=row.cluster, decided=expected.cluster,
-            )  # fmt: skip
+                f"in {expected.cluster}.",
+                id=id,
+                recorded=row.cluster,
+                decided=expected.cluster,
+            )
         elif not says(record, expected, b"", id, id):
             recorded_fields, decided_fields = differences(row, expected)
             findings.misdecided(
-                "altered", place_of(record), offset,
+                "altered",
+                place_of(record),
+                offset,
                 f"The row {id} at {record.offset} of kept/{record.partition} is not the instruction as generated: "
                 f"{', '.join(recorded_fields) or 'its id or key'} differ.",
-                id=id, recorded=recorded_fields, decided=decided_fields,
-            )  # fmt: skip
+                id=id,
+                recorded=recorded_fields,
+                decided=decided_fields,
+            )
 
 
 def _compare_rest(
@@ -162,10 +193,15 @@ def _compare_rest(
         fields = differences(recorded, decided)
     counts = {"generated", "kept", "generated_total", "kept_total"}
     findings.misdecided(
-        "counts" if set(fields[0]) <= counts else "altered", place_of(told), decided.generated_offset,
+        "counts" if set(fields[0]) <= counts else "altered",
+        place_of(told),
+        decided.generated_offset,
         f"The InstructionsRejected at {told.offset} of rejected, on offset {decided.generated_offset}, has "
-        f"{_listed(fields[0])}, but it is {_listed(fields[1])}.", id=told.id, recorded=fields[0], decided=fields[1],
-    )  # fmt: skip
+        f"{_listed(fields[0])}, but it is {_listed(fields[1])}.",
+        id=told.id,
+        recorded=fields[0],
+        decided=fields[1],
+    )
 
 
 def _listed(fields: Mapping[str, object]) -> str:

@@ -245,10 +245,16 @@ class _Comparison:
                 if window is not None and self._policy.feedback:
                     asked = self._configured.policy.candidate_min_score is not None
                     made = answer(
-                        self._feedback, self._pool, self._state.scores, self._state.kept, window,
-                        command.training_offset, command.as_of_offset, self._judge,
+                        self._feedback,
+                        self._pool,
+                        self._state.scores,
+                        self._state.kept,
+                        window,
+                        command.training_offset,
+                        command.as_of_offset,
+                        self._judge,
                         command.judged_offset if asked else self._judge.offset,
-                    )  # fmt: skip
+                    )
                     self._pool.apply(made, record.offset)
                     self._other.answered(made)
             self._command = self._next_command()

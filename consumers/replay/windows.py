@@ -74,10 +74,13 @@ class FeedbackAudit:
         if self._command is not None and whole:
             record, command = self._command
             self._findings.diverged(
-                "unexpected", place_of(record), command.as_of_offset,
+                "unexpected",
+                place_of(record),
+                command.as_of_offset,
                 f"The command at {record.offset} of seed-commands reflects offset {command.as_of_offset} of generated, "
-                "on which the filter has not said anything.", id=record.id,
-            )  # fmt: skip
+                "on which the filter has not said anything.",
+                id=record.id,
+            )
 
     def _next_command(self) -> tuple[Record, ReplaceSeeds] | None:
         while (record := self._commands.take()) is not None:
@@ -108,22 +111,37 @@ class FeedbackAudit:
         judge = self._judged.judge(command.judged_offset)
         if command.judged_offset > judge.offset:
             self._findings.diverged(
-                "unexpected", place_of(record), command.as_of_offset,
+                "unexpected",
+                place_of(record),
+                command.as_of_offset,
                 f"The command at {record.offset} of seed-commands reflects offset {command.judged_offset} of judged, "
-                f"whose last is {judge.offset}.", id=record.id,
-            )  # fmt: skip
+                f"whose last is {judge.offset}.",
+                id=record.id,
+            )
         decided = answer(
-            self._policy, self.pool, state.scores, state.kept, found, command.training_offset, command.as_of_offset,
-            judge, command.judged_offset,
-        )  # fmt: skip
+            self._policy,
+            self.pool,
+            state.scores,
+            state.kept,
+            found,
+            command.training_offset,
+            command.as_of_offset,
+            judge,
+            command.judged_offset,
+        )
         if decided != command:
             kind, what = _what(command, decided)
             recorded_fields, decided_fields = differences(command, decided)
             self._findings.diverged(
-                kind, place_of(record), command.as_of_offset,
+                kind,
+                place_of(record),
+                command.as_of_offset,
                 f"The command at {record.offset} of seed-commands, for window {command.window} of epoch "
-                f"{command.epoch}, {what}.", id=record.id, recorded=recorded_fields, decided=decided_fields,
-            )  # fmt: skip
+                f"{command.epoch}, {what}.",
+                id=record.id,
+                recorded=recorded_fields,
+                decided=decided_fields,
+            )
 
     def _window_of(self, record: Record, command: ReplaceSeeds) -> TrainingLogged | None:
         """The window that a command answers; those before it that were passed over are told."""
@@ -137,15 +155,20 @@ class FeedbackAudit:
             self._window = None
             if self._policy.feedback:
                 self._findings.diverged(
-                    "unanswered", place_of(at), command.as_of_offset,
+                    "unanswered",
+                    place_of(at),
+                    command.as_of_offset,
                     f"Window {window.window} of epoch {window.epoch}, at {at.offset} of training-log, has no command.",
                     id=at.id,
-                )  # fmt: skip
+                )
         self._findings.diverged(
-            "unexpected", place_of(record), command.as_of_offset,
+            "unexpected",
+            place_of(record),
+            command.as_of_offset,
             f"The command at {record.offset} of seed-commands answers window {command.window} of epoch "
-            f"{command.epoch}, which is not at {command.training_offset} of training-log.", id=record.id,
-        )  # fmt: skip
+            f"{command.epoch}, which is not at {command.training_offset} of training-log.",
+            id=record.id,
+        )
         return None
 
     def _window_after(self, last: int) -> tuple[Record, TrainingLogged] | None:
@@ -167,10 +190,14 @@ class FeedbackAudit:
         for step in window.steps:
             if step.step != self._step + 1:
                 self._findings.diverged(
-                    "steps", place_of(record), self._findings.state().applied,
+                    "steps",
+                    place_of(record),
+                    self._findings.state().applied,
                     f"Step {step.step} stands at {record.offset} of training-log, after step {self._step}.",
-                    id=record.id, recorded=step.step, decided=self._step + 1,
-                )  # fmt: skip
+                    id=record.id,
+                    recorded=step.step,
+                    decided=self._step + 1,
+                )
             self._step = step.step
             for row in step.rows:
                 self._check_row(record, window.epoch, step.step, row)
@@ -184,16 +211,24 @@ class FeedbackAudit:
             return  # kept by a filter that died before it said that it was done with the generation
         if row.id != expected:
             self._findings.diverged(
-                "batch", place_of(record), row.generated_offset,
+                "batch",
+                place_of(record),
+                row.generated_offset,
                 f"Step {step} of epoch {epoch} trained row {row.id} of cluster {row.cluster}, whose next row was "
-                f"{expected}.", id=row.id, recorded=row.id, decided=expected,
-            )  # fmt: skip
+                f"{expected}.",
+                id=row.id,
+                recorded=row.id,
+                decided=expected,
+            )
 
 
 def _what(recorded: ReplaceSeeds, decided: ReplaceSeeds) -> tuple[Kind, str]:
     if (recorded.outcome, recorded.step, recorded.value, recorded.metric) != (
-        decided.outcome, decided.step, decided.value, decided.metric,
-    ):  # fmt: skip
+        decided.outcome,
+        decided.step,
+        decided.value,
+        decided.metric,
+    ):
         return "outcome", f"is {recorded.outcome} by step {recorded.step}, but {decided.outcome} by step {decided.step}"
     if recorded.candidates != decided.candidates:
         return "candidates", "has other verdicts on its candidates"

@@ -121,11 +121,25 @@ def train(
         )
         stack.callback(account.close)
         session = Session(
-            options=options, run=origin.run, policy=origin.policy, world=world, output=output, name=name,
-            seal=Seal.of(settings.state_dir, trusts_all=options.trust_checkpoint), template=template,
-            tokenizer=tokenizer, engine=engine, stream=stream, writer=writer if world.is_first else None, logged=logged,
-            counts=SessionCounts(), account=account, stop=stop, say=say, expected_steps=origin.steps(options.epochs),
-        )  # fmt: skip
+            options=options,
+            run=origin.run,
+            policy=origin.policy,
+            world=world,
+            output=output,
+            name=name,
+            seal=Seal.of(settings.state_dir, trusts_all=options.trust_checkpoint),
+            template=template,
+            tokenizer=tokenizer,
+            engine=engine,
+            stream=stream,
+            writer=writer if world.is_first else None,
+            logged=logged,
+            counts=SessionCounts(),
+            account=account,
+            stop=stop,
+            say=say,
+            expected_steps=origin.steps(options.epochs),
+        )
         session.begin()
         return session.loop(on_step if on_step is not None and world.is_first else lambda step: None)
 
@@ -138,11 +152,13 @@ def _origin(options: TrainOptions, settings: Settings, writer: LogWriter | None,
         return from_archive(options.from_files, options.batch_size)
     policy = with_batch_size(read_run(settings, options.run)[0].policy, options.batch_size)
     feed = LogFeed(
-        settings, options.run, policy.clusters,
+        settings,
+        options.run,
+        policy.clusters,
         until_end=options.until_end or options.offline,
         dead_letter=lambda record: _dead_letter(record, writer),
         threshold=None if options.min_score is None else ScoreThreshold(options.min_score, options.judge),
-    )  # fmt: skip
+    )
     return OfflineSource(options.run, policy, None, feed)
 
 

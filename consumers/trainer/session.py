@@ -93,11 +93,13 @@ class Session:
                 "from the same batches, without writing them again."
             )
         self.windows = WindowLog(
-            self.writer, self.name, self.policy.window_steps,
+            self.writer,
+            self.name,
+            self.policy.window_steps,
             logged=self.logged,
             last=None if state is None else state.last_window,
             pending=() if state is None else state.pending,
-        )  # fmt: skip
+        )
         self.stream.open(positions, self.epoch_ends if self.epoch > 1 else None)
         self.account.begin(self.step)
 
@@ -182,9 +184,12 @@ class Session:
     def _train(self, share: RankBatch) -> StepLogged:
         options = self.options
         rate = learning_rate(
-            self.step + 1, peak=options.learning_rate, schedule=options.schedule,
-            warmup=warmup_steps(options.warmup_ratio, self.planned), planned_steps=self.planned,
-        )  # fmt: skip
+            self.step + 1,
+            peak=options.learning_rate,
+            schedule=options.schedule,
+            warmup=warmup_steps(options.warmup_ratio, self.planned),
+            planned_steps=self.planned,
+        )
         with self.world.lost_is_told():
             numbers = self.engine.step(share.mine, rate)
         self.step += 1

@@ -51,6 +51,10 @@ class BoundedClient(openai.DefaultAsyncHttpxClient):
             del body[limit:]
         headers = [(name, value) for name, value in response.headers.multi_items() if name not in _OF_THE_WIRE]
         return httpx2.Response(
-            response.status_code, headers=headers, content=bytes(body), request=response.request,
-            extensions=response.extensions, history=response.history,
-        )  # fmt: skip
+            response.status_code,
+            headers=headers,
+            content=bytes(body),
+            request=response.request,
+            extensions=response.extensions,
+            history=response.history,
+        )

@@ -37,10 +37,7 @@ def _quiet(_: str) -> None:
 
 @contextmanager
 def opened_backend(
-    settings: Settings,
-    recorded: RecordedOptions | None,
-    in_flight: int,
-    progress: Callable[[str], None] = _quiet,
+    settings: Settings, recorded: RecordedOptions | None, in_flight: int, progress: Callable[[str], None] = _quiet
 ) -> Iterator[Backend]:
     """The backend; a built-in model is served by a process that ends with the context, and so does a model in this one.
 

@@ -129,16 +129,22 @@ class Limits:
             yield "--max-calls", self.max_calls, ledger.started, kept, len(asked.together), 1
         if self.max_tokens is not None:
             yield (
-                "--max-tokens", self.max_tokens, ledger.tokens,
+                "--max-tokens",
+                self.max_tokens,
+                ledger.tokens,
                 _sum(worst.tokens for worst in asked.under_way) + _sum([asked.largest.tokens] * elsewhere),
-                _sum(worst.tokens for worst in asked.together), _sum([asked.call.tokens]),
-            )  # fmt: skip
+                _sum(worst.tokens for worst in asked.together),
+                _sum([asked.call.tokens]),
+            )
         if self.max_usd is not None:
             yield (
-                "--max-usd", self.max_usd, ledger.known_cost_usd,
+                "--max-usd",
+                self.max_usd,
+                ledger.known_cost_usd,
                 _sum(worst.usd for worst in asked.under_way) + _sum([asked.largest.usd] * elsewhere),
-                _sum(worst.usd for worst in asked.together), _sum([asked.call.usd]),
-            )  # fmt: skip
+                _sum(worst.usd for worst in asked.together),
+                _sum([asked.call.usd]),
+            )
 
     def complete(self, progress: LaneProgress, begun: int, candidates: int = 0) -> str | None:
         """Why no further generation may begin once the lane has begun the numbers below `begun`, or None.

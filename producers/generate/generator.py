@@ -148,9 +148,20 @@ def generate(
                 max_answer_bytes=settings.max_answer_bytes,
             )
             lane = Lane(
-                options.run, options.lane, concurrency, limits, options.guard, style, reader, caller, backend,
-                on_generation, kept, untrained, holding,
-            )  # fmt: skip
+                options.run,
+                options.lane,
+                concurrency,
+                limits,
+                options.guard,
+                style,
+                reader,
+                caller,
+                backend,
+                on_generation,
+                kept,
+                untrained,
+                holding,
+            )
             asyncio.run(lane.run())
         keep_found(settings, pace)
         known = reader.refresh()

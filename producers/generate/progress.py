@@ -104,25 +104,50 @@ class LaneProgress:
     def state(self) -> ProgressState:
         """What is known, but for the seeds. It shares what changes with this one: encode it before the next `apply`."""
         return ProgressState(
-            ledger=self.ledger, rolling=self.rolling, next_number=self.next_number, style=self.style,
-            generations=self.generations, candidates=self.candidates, generated_end=self.generated_end,
-            decided_offset=self.decided_offset, kept_total=self.kept_total, trained=self.trained,
-            trained_to=self.trained_to, answers=self.answers,
-            windows=sorted(self._windows), taken=self._lanes.last, missing=self._lanes.missing,
-            numbers=self._numbers, attempts=self._attempts, causes=self._causes,
-        )  # fmt: skip
+            ledger=self.ledger,
+            rolling=self.rolling,
+            next_number=self.next_number,
+            style=self.style,
+            generations=self.generations,
+            candidates=self.candidates,
+            generated_end=self.generated_end,
+            decided_offset=self.decided_offset,
+            kept_total=self.kept_total,
+            trained=self.trained,
+            trained_to=self.trained_to,
+            answers=self.answers,
+            windows=sorted(self._windows),
+            taken=self._lanes.last,
+            missing=self._lanes.missing,
+            numbers=self._numbers,
+            attempts=self._attempts,
+            causes=self._causes,
+        )
 
     @classmethod
     def of(cls, lane: str, configured: RunConfigured, state: ProgressState) -> "LaneProgress":
         """Go on from a state, which is taken over. `seed-commands` must be applied from its start."""
         made = cls(
-            lane, configured, state.rolling.window, ledger=state.ledger, next_number=state.next_number,
-            style=state.style, generations=state.generations, candidates=state.candidates,
-            generated_end=state.generated_end, decided_offset=state.decided_offset, kept_total=state.kept_total,
-            trained=state.trained, trained_to=state.trained_to, answers=state.answers, _windows=set(state.windows),
-            _lanes=LaneNumbers(state.taken, state.missing), _numbers=state.numbers, _attempts=state.attempts,
+            lane,
+            configured,
+            state.rolling.window,
+            ledger=state.ledger,
+            next_number=state.next_number,
+            style=state.style,
+            generations=state.generations,
+            candidates=state.candidates,
+            generated_end=state.generated_end,
+            decided_offset=state.decided_offset,
+            kept_total=state.kept_total,
+            trained=state.trained,
+            trained_to=state.trained_to,
+            answers=state.answers,
+            _windows=set(state.windows),
+            _lanes=LaneNumbers(state.taken, state.missing),
+            _numbers=state.numbers,
+            _attempts=state.attempts,
             _causes=state.causes,
-        )  # fmt: skip
+        )
         made.rolling = state.rolling
         return made
 

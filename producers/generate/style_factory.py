@@ -79,11 +79,7 @@ def _alpaca(asking: StyleInUse, settings: Settings) -> Style:
         **sampling_parameters(overlaid(alpaca.SAMPLING, asking.sampling)),
     }
     return AlpacaStyle(
-        build=build,
-        parser=asking.parser,
-        structured=settings.api == "structured",
-        told=told,
-        total=asking.total,
+        build=build, parser=asking.parser, structured=settings.api == "structured", told=told, total=asking.total
     )
 
 

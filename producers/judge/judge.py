@@ -137,9 +137,21 @@ def judge(
                     max_answer_bytes=settings.max_answer_bytes,
                 )
                 judging = JudgeWorker(
-                    who, by, settings.api == "completion", options.sampling, options.asks, options.choice,
-                    options.until_end, pace.most, rows, reader.progress, caller, backend, on_judged, on_rows,
-                )  # fmt: skip
+                    who,
+                    by,
+                    settings.api == "completion",
+                    options.sampling,
+                    options.asks,
+                    options.choice,
+                    options.until_end,
+                    pace.most,
+                    rows,
+                    reader.progress,
+                    caller,
+                    backend,
+                    on_judged,
+                    on_rows,
+                )
                 asyncio.run(judging.run())
             keep_found(settings, pace)
             known = reader.refresh()

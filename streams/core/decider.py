@@ -264,14 +264,7 @@ def use_classifier(state: FilterState, event: ClassifierFitted) -> FilterState:
 
 
 def _rejection(
-    state: FilterState,
-    siblings: list[Sibling],
-    id: str,
-    place: int,
-    task: Instruction,
-    tokens: list[str],
-    *,
-    cut: bool,
+    state: FilterState, siblings: list[Sibling], id: str, place: int, task: Instruction, tokens: list[str], *, cut: bool
 ) -> Rejection | None:
     if cut:
         return Rejection(id=id, place=place, reason="cut_output")

@@ -16,8 +16,7 @@ from schemas.policy import Policy, RuleName
 from streams.core.scripts import begins_with, count_words
 
 _UNSUITABLE = re.compile(
-    r"\b(?:images?|graphs?|pictures?|files?|maps?|draw|plot|go to|video|audio|music|flowchart|diagram)\b",
-    re.IGNORECASE,
+    r"\b(?:images?|graphs?|pictures?|files?|maps?|draw|plot|go to|video|audio|music|flowchart|diagram)\b", re.IGNORECASE
 )
 
 _ASCII_PUNCTUATION = frozenset(string.punctuation)

@@ -57,8 +57,10 @@ class SeedTable:
 
     def show(self) -> None:
         """Write the seeds that the table does not hold as the pool has them."""
-        entries = [SeedEntry(task=s.task, since_offset=s.since_offset, until_offset=None, offset=s.since_offset)
-                   for s in self.pool.active]  # fmt: skip
+        entries = [
+            SeedEntry(task=s.task, since_offset=s.since_offset, until_offset=None, offset=s.since_offset)
+            for s in self.pool.active
+        ]
         entries += [
             SeedEntry(task=e.seed.task, since_offset=e.seed.since_offset, until_offset=e.at, offset=e.at)
             for e in self.pool.evicted.values()

@@ -28,13 +28,24 @@ _odd = partial(Form, _SERVER, api="completion")
 
 FORMS = (
     Form(_SERVER, "too large, counted", "huge", _too_large, Refused("may be stored", "too_large")),
-    Form(_SERVER, "other JSON", "garbled", lambda _: Reply({"status": "ok"}), Waits("no answer", FailureKind.GARBLED),
-         tells=False),
+    Form(
+        _SERVER,
+        "other JSON",
+        "garbled",
+        lambda _: Reply({"status": "ok"}),
+        Waits("no answer", FailureKind.GARBLED),
+        tells=False,
+    ),
     Form(_SERVER, "a list", "garbled", lambda _: Reply([]), Waits("no answer", FailureKind.GARBLED), tells=False),
     # odd answers of plain completions, of which the tables have the usual ones
     _odd("completion, cut", "cut", _completion(finish_reason="length"), Answered("length")),
     _odd("completion, empty", "empty", _completion(""), Answered(text=lambda _: "", reads=lambda _: "")),
     _odd("completion, no usage", "no usage", _completion(usage=None), Answered(), tells=False),
-    _odd("completion, negative", "impossible usage", _completion(usage={"prompt_tokens": -1, "completion_tokens": 9}),
-         Answered(), tells=False),
-)  # fmt: skip
+    _odd(
+        "completion, negative",
+        "impossible usage",
+        _completion(usage={"prompt_tokens": -1, "completion_tokens": 9}),
+        Answered(),
+        tells=False,
+    ),
+)

@@ -88,10 +88,16 @@ def play(
     written, began, ended = 0, time.monotonic(), list[str]()
     with served(plan) as (url, books):
         chosen = {
-            "backend": "openai", "base_url": url, "model": "tiny-1", "api": api, "request_timeout_s": timeout_s,
-            "max_answer_bytes": LARGEST_ANSWER, "max_filter_lag": 10 * generations,
-            "usd_per_1m_prompt_tokens": PRICES.prompt, "usd_per_1m_completion_tokens": PRICES.completion,
-        }  # fmt: skip
+            "backend": "openai",
+            "base_url": url,
+            "model": "tiny-1",
+            "api": api,
+            "request_timeout_s": timeout_s,
+            "max_answer_bytes": LARGEST_ANSWER,
+            "max_filter_lag": 10 * generations,
+            "usd_per_1m_prompt_tokens": PRICES.prompt,
+            "usd_per_1m_completion_tokens": PRICES.completion,
+        }
         rig = Rig(Settings(**{**settings.model_dump(), **chosen}), run, folder)
         rig.configure()
 
@@ -170,9 +176,15 @@ def main() -> int:
     plan = Disturbed(given.seed, given.rate, given.server)
     with temporary_broker(settings) as broker, tempfile.TemporaryDirectory(dir=given.state_dir) as folder:
         outcome = play(
-            broker.settings, "faults", Path(folder), plan, given.generations, given.timeout, given.api,
+            broker.settings,
+            "faults",
+            Path(folder),
+            plan,
+            given.generations,
+            given.timeout,
+            given.api,
             say=lambda text: sys.stderr.write(text + "\n") and None,
-        )  # fmt: skip
+        )
     sys.stdout.write(table(outcome) + "\n")
     return 0 if outcome.good else 1
 

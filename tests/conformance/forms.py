@@ -170,7 +170,14 @@ KINDS: dict[str, str] = {
 """What forms are examples of, in the order that the docs tell them."""
 
 PASSING = (
-    "rate limit", "overloaded", "server fault", "overloaded in a 200", "gateway page", "dropped", "too slow", "garbled",
+    "rate limit",
+    "overloaded",
+    "server fault",
+    "overloaded in a 200",
+    "gateway page",
+    "dropped",
+    "too slow",
+    "garbled",
     "no choices",
-)  # fmt: skip
+)
 OF_THE_REQUEST = ("filtered", "flagged", "too long", "huge")

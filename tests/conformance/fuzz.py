@@ -133,11 +133,22 @@ class Run:
         if self._is_known:
             self._check(made)
         return InstructionsGenerated(
-            lane="main", number=number, style=self._style.name, parser=self._style.parser, backend=self._backend.name,
-            model=made.answers[0].model if made.answers else self._backend.model, parameters=self._style.parameters(),
-            seed_ids=tuple(seed.id for seed in seeds), seed_commands_offset=offset, answers=made.answers,
-            instructions=made.instructions, unparsed=made.unparsed, cost_usd=None, reading=READING, cut=made.cut,
-        )  # fmt: skip
+            lane="main",
+            number=number,
+            style=self._style.name,
+            parser=self._style.parser,
+            backend=self._backend.name,
+            model=made.answers[0].model if made.answers else self._backend.model,
+            parameters=self._style.parameters(),
+            seed_ids=tuple(seed.id for seed in seeds),
+            seed_commands_offset=offset,
+            answers=made.answers,
+            instructions=made.instructions,
+            unparsed=made.unparsed,
+            cost_usd=None,
+            reading=READING,
+            cut=made.cut,
+        )
 
     async def _ask(self, cause: CallCause, step: int, request: Request) -> CallAnswered:
         request_id, attempt = ids.request_id(cause.generation_id, step), 0

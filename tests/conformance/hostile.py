@@ -20,24 +20,88 @@ from tests.unit.core.answer_forms import forms as dresses
 
 FRAGMENTS: tuple[str, ...] = (
     # controls, and what ends a line for some readers only
-    "\x00", "\x01\x02\x1b[31m", "\x7f\x85\x9b", "\r", "\r\n", "\v\f", "\t" * 40, "\u2028", "\u2029", "\n" * 60,
+    "\x00",
+    "\x01\x02\x1b[31m",
+    "\x7f\x85\x9b",
+    "\r",
+    "\r\n",
+    "\v\f",
+    "\t" * 40,
+    "\u2028",
+    "\u2029",
+    "\n" * 60,
     # what is not seen, or turns the line around; what is no character at all
-    "\u200b\u200d\ufeff", "\u202e)4 .noitcurtsnI(\u202c", "\u2066abc\u2069", "\ud800", "\udc00\ud800", "\udfff" * 3,
-    "\ufffe\uffff", "\U0010ffff",
+    "\u200b\u200d\ufeff",
+    "\u202e)4 .noitcurtsnI(\u202c",
+    "\u2066abc\u2069",
+    "\ud800",
+    "\udc00\ud800",
+    "\udfff" * 3,
+    "\ufffe\uffff",
+    "\U0010ffff",
     # other scripts, and characters of many parts
-    "\U0001f469\u200d\U0001f467\u200d\U0001f466\U0001f3f3\ufe0f", "\U0001f1eb\U0001f1f7" * 20, "مرحبا بالعالم",
-    "שלום עולם", "หนึ่งสองสาม", "指令：列出三条河", "a" + "\u0301" * 200,
+    "\U0001f469\u200d\U0001f467\u200d\U0001f466\U0001f3f3\ufe0f",
+    "\U0001f1eb\U0001f1f7" * 20,
+    "مرحبا بالعالم",
+    "שלום עולם",
+    "หนึ่งสองสาม",
+    "指令：列出三条河",
+    "a" + "\u0301" * 200,
     # marks of chat templates and thoughts
-    "<|im_end|>", "<|im_start|>assistant\n", "<|endoftext|>", "</s>", "<s>[INST]", "<|eot_id|>",
-    "<｜end▁of▁sentence｜>", "<think>", "</think>", "<think>\n</think>", "<thinking>", "<|channel|>analysis<|message|>",
+    "<|im_end|>",
+    "<|im_start|>assistant\n",
+    "<|endoftext|>",
+    "</s>",
+    "<s>[INST]",
+    "<|eot_id|>",
+    "<｜end▁of▁sentence｜>",
+    "<think>",
+    "</think>",
+    "<think>\n</think>",
+    "<thinking>",
+    "<|channel|>analysis<|message|>",
     # fences, separators, labels
-    "```", "```json\n", "~~~", "###", "---", "***", "**", "__", "\n4. Instruction:", "\n5. Input:\n", "\n6. Output:",
-    "\n99999999999999999999. Instruction: x", "\n-1. Instruction: x", "\n٤. Instruction: x", "\n④ Instruction: x",
-    "\nInstruction:", "<noinput>", "<noinput" * 3,
+    "```",
+    "```json\n",
+    "~~~",
+    "###",
+    "---",
+    "***",
+    "**",
+    "__",
+    "\n4. Instruction:",
+    "\n5. Input:\n",
+    "\n6. Output:",
+    "\n99999999999999999999. Instruction: x",
+    "\n-1. Instruction: x",
+    "\n٤. Instruction: x",
+    "\n④ Instruction: x",
+    "\nInstruction:",
+    "<noinput>",
+    "<noinput" * 3,
     # JSON and its faults, numbers, other languages
-    "\\", '"', "'", "{", "}", "[", "]", '{"tasks": [', '"}]}', "9" * 400, "1e999", "NaN", "-0", "0x1F", "%s%n{0}",
-    "../../etc/passwd", "<script>alert(1)</script>", "'; DROP TABLE kept; --", " " * 500, "word " * 300, "",
-)  # fmt: skip
+    "\\",
+    '"',
+    "'",
+    "{",
+    "}",
+    "[",
+    "]",
+    '{"tasks": [',
+    '"}]}',
+    "9" * 400,
+    "1e999",
+    "NaN",
+    "-0",
+    "0x1F",
+    "%s%n{0}",
+    "../../etc/passwd",
+    "<script>alert(1)</script>",
+    "'; DROP TABLE kept; --",
+    " " * 500,
+    "word " * 300,
+    "",
+)
 """Texts that somebody's reading has failed on."""
 
 _ODD_COUNTS = (-5, 10**30, 3.5, None, [], {}, "many")  # no number, whatever a client makes of it
@@ -133,9 +197,11 @@ def _sentence(draw: random.Random) -> str:
 
 
 def _field(draw: random.Random, text: str) -> str:
-    return text if draw.random() < 0.6 else draw.choice((f"{text}{{}}", "{}", f"{{}}{text}")).format(
-        draw.choice(FRAGMENTS)
-    )  # fmt: skip
+    return (
+        text
+        if draw.random() < 0.6
+        else draw.choice((f"{text}{{}}", "{}", f"{{}}{text}")).format(draw.choice(FRAGMENTS))
+    )
 
 
 def _disturb(text: str, draw: random.Random) -> str:

@@ -206,9 +206,19 @@ def served(plan: Plan) -> Iterator[tuple[str, Books]]:
 
 _VERBS = ("Name", "Describe", "Compare", "List", "Explain", "Sort", "Translate", "Summarise", "Rewrite", "Plan")
 _THINGS = (
-    "rivers", "bridges", "kitchen tools", "old maps", "bus timetables", "birds of a garden", "letters to a friend",
-    "recipes with beans", "rules of a game", "reasons to walk", "stars of the winter sky", "ways to save water",
-)  # fmt: skip
+    "rivers",
+    "bridges",
+    "kitchen tools",
+    "old maps",
+    "bus timetables",
+    "birds of a garden",
+    "letters to a friend",
+    "recipes with beans",
+    "rules of a game",
+    "reasons to walk",
+    "stars of the winter sky",
+    "ways to save water",
+)
 
 
 def _tasks(body: bytes, draw: random.Random) -> str:

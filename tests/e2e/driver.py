@@ -14,9 +14,29 @@ from infra.settings import Settings, environment_of
 VERBS = ("Explain", "Describe", "Compare", "Summarise", "Name", "List", "Rewrite", "Translate", "Plan", "Criticise")
 KINDS = ("in two sentences", "for a child", "as a short poem", "with three examples", "step by step", "as a letter")
 NOUNS = (
-    "rivers", "bread", "gravity", "violins", "taxes", "sleep", "volcanoes", "chess", "cotton", "glaciers", "honey",
-    "bridges", "dreams", "salt", "trains", "comets", "gardens", "ink", "whales", "clocks", "maple trees", "lanterns",
-)  # fmt: skip
+    "rivers",
+    "bread",
+    "gravity",
+    "violins",
+    "taxes",
+    "sleep",
+    "volcanoes",
+    "chess",
+    "cotton",
+    "glaciers",
+    "honey",
+    "bridges",
+    "dreams",
+    "salt",
+    "trains",
+    "comets",
+    "gardens",
+    "ink",
+    "whales",
+    "clocks",
+    "maple trees",
+    "lanterns",
+)
 
 
 def write_answers(file: Path, count: int, tasks: int = 5, seed: int = 1) -> Path:

@@ -37,11 +37,19 @@ def recorded(answers: Path) -> list[str]:
 def run_arguments(run: str, answers: Path, trainee: Path, *further: str) -> list[str]:
     train = ("--model", str(trainee), *TRAINING)
     return [
-        "run", "--run", run, "--set", "batch_size=4", "--set", "refit_from=32", "--seed-count", "24",
+        "run",
+        "--run",
+        run,
+        "--set",
+        "batch_size=4",
+        "--set",
+        "refit_from=32",
+        "--seed-count",
+        "24",
         *generate(*recorded(answers)),
         *(word for argument in train for word in ("--train", argument)),
         *further,
-    ]  # fmt: skip
+    ]
 
 
 def generate(*arguments: str) -> list[str]:
@@ -92,9 +100,20 @@ def test_the_loop_closes_and_the_report_accounts_for_every_instruction(
 def test_a_key_that_is_refused_ends_the_run_at_once_with_the_endpoints_reason(terminal: Terminal, run: str) -> None:
     with endpoint(error(401, "No such key.")) as served:
         done = terminal.sedi(
-            "run", "--run", run, "--no-trainer", "--max-kept", "10", "--seed-count", "8", timeout_s=200,
-            SEDI_BACKEND="openai", SEDI_BASE_URL=served.url, SEDI_MODEL="tiny", SEDI_API_KEY="sk-not-a-key-0123456789",
-        )  # fmt: skip
+            "run",
+            "--run",
+            run,
+            "--no-trainer",
+            "--max-kept",
+            "10",
+            "--seed-count",
+            "8",
+            timeout_s=200,
+            SEDI_BACKEND="openai",
+            SEDI_BASE_URL=served.url,
+            SEDI_MODEL="tiny",
+            SEDI_API_KEY="sk-not-a-key-0123456789",
+        )
     assert done.returncode == 1, done.stderr[-3000:]
     assert "the generator cannot go on" in done.stdout and "No such key." in done.stdout
     assert len(served.received) == 1 and "was started again" not in done.stderr

@@ -93,10 +93,15 @@ class Log:
             sha256 = hashlib.sha256(raw).hexdigest()
             files.append(
                 ArchiveFile(
-                    name=file.name, topic=file.topic, partition=file.partition, start=file.start,
-                    end=self._ends[file.place], records=len(lines), sha256=sha256,
+                    name=file.name,
+                    topic=file.topic,
+                    partition=file.partition,
+                    start=file.start,
+                    end=self._ends[file.place],
+                    records=len(lines),
+                    sha256=sha256,
                 )
-            )  # fmt: skip
+            )
         manifest = ArchiveManifest(format=self.manifest.format, run=self.manifest.run, files=tuple(files))
         (folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
         return ArchiveSource(folder)

@@ -35,9 +35,13 @@ from tests.integration.raw_records import RawRecord, write_raw
 from tests.unit.trainer.tiny import save_tiny
 
 SETTINGS = {
-    "batch_size": 2, "refit_from": 16, "window_steps": 2, "warm_up_steps": 2, "seeds_per_request": 2,
+    "batch_size": 2,
+    "refit_from": 16,
+    "window_steps": 2,
+    "warm_up_steps": 2,
+    "seeds_per_request": 2,
     "candidate_threshold": 0.75,
-}  # fmt: skip
+}
 VERBS = ("Explain", "Compare", "Name", "List", "Praise", "Draw", "Sing")
 NOUNS = ("rivers", "bread", "tea", "salt", "trains", "rain", "ink", "cats", "bells", "honey")
 KINDS = ("for a child", "in two lines", "as a poem", "step by step", "with care", "at night")
@@ -84,10 +88,15 @@ def undisturbed(settings: Settings, folder: Path) -> None:
     policy = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
     generate = [*GENERATE, "--max-generations", "32", "--max-ahead", "4"]
     arguments = [
-        "run", "--run", "undisturbed", "--seeds", "seeds.jsonl", *policy,
+        "run",
+        "--run",
+        "undisturbed",
+        "--seeds",
+        "seeds.jsonl",
+        *policy,
         *(word for argument in generate for word in ("--generate", argument)),
         *(word for argument in TRAIN for word in ("--train", argument)),
-    ]  # fmt: skip
+    ]
     done = Terminal(settings, folder).sedi(*arguments, timeout_s=240, **PATIENT)
     assert done.returncode == 0, done.stderr
 
@@ -96,15 +105,18 @@ def interrupted(settings: Settings, folder: Path) -> None:
     """Everybody is killed several times, at points where others have seen some of what they did."""
     crew = _crew(settings, "interrupted", folder, 17)
     try:
-        crew.add(
-            "worker", "worker",
-            deaths=[("told", 4), ("half told", 3), ("answer told", 1), ("half told", 2)],
-        )  # fmt: skip
+        crew.add("worker", "worker", deaths=[("told", 4), ("half told", 3), ("answer told", 1), ("half told", 2)])
         crew.add("trainer", "train", *TRAIN, deaths=[("step done", 3), ("window written", 1)])
         crew.add(
-            "generator", "generate", *GENERATE, "--max-generations", "17", "--max-ahead", "4",
+            "generator",
+            "generate",
+            *GENERATE,
+            "--max-generations",
+            "17",
+            "--max-ahead",
+            "4",
             deaths=[("call under way", 4), ("answer stored", 4), ("generation sent", 4)],
-        )  # fmt: skip
+        )
         crew.wait(lambda: crew.members["generator"].done, 240, "the generator ends")
         crew.wait(_decided(settings, "interrupted"), 120, "all is decided")
         crew.wait(lambda: not crew.tend() and crew.members["worker"].lives == 5, 60, "the worker dies four times")
@@ -128,9 +140,10 @@ def dead_letters(settings: Settings, folder: Path) -> None:
             RawRecord("generated", 0, b"key", b'{"lane": "main"}', newer),
             *(
                 RawRecord(topic, 0, b"key", b"{}", [("ce_type", b"sedi.NoSuchThing.v1")])
-                for topic in TOPICS if topic not in ("run", "generated")
+                for topic in TOPICS
+                if topic not in ("run", "generated")
             ),
-        ]  # fmt: skip
+        ]
         write_raw(settings, "dead-letters", bad)
         crew.add("worker", "worker")
         crew.add("later", "generate", *GENERATE, "--max-generations", "6")

@@ -7,9 +7,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _VERBS = (
-    "Explain", "Describe", "Compare", "Summarise", "Name", "Rewrite", "Plan", "Criticise", "Defend", "Outline",
-    "Imagine", "Review", "Advertise", "Measure", "Question", "Predict", "Classify", "Repair", "Teach", "Praise",
-)  # fmt: skip
+    "Explain",
+    "Describe",
+    "Compare",
+    "Summarise",
+    "Name",
+    "Rewrite",
+    "Plan",
+    "Criticise",
+    "Defend",
+    "Outline",
+    "Imagine",
+    "Review",
+    "Advertise",
+    "Measure",
+    "Question",
+    "Predict",
+    "Classify",
+    "Repair",
+    "Teach",
+    "Praise",
+)
 _SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "er", "il")]
 _RECENT = 2_000
 _SAME, _SIMILAR = 0.08, 0.15  # shares of instructions that repeat an earlier one, or all but a word of it

@@ -53,9 +53,15 @@ class Causes:
         policy, pool = self.configured.policy, self._pool()
         id = ids.generation_id(item.lane, number)
         answer = CallAnswered(
-            request_id=ids.request_id(id, 0), attempt=1, model="none", raw=_raw(item.texts), finish_reason="stop",
-            usage=None, cost_usd=None, latency_s=0.0,
-        )  # fmt: skip
+            request_id=ids.request_id(id, 0),
+            attempt=1,
+            model="none",
+            raw=_raw(item.texts),
+            finish_reason="stop",
+            usage=None,
+            cost_usd=None,
+            latency_s=0.0,
+        )
         self.log.write(answer, key=answer.request_id, id=ids.child(answer.request_id, "answered/1"))
         seed_ids = tuple(seed.id for seed in pool.sample(policy.seeds_per_request, policy.rng_seed, item.lane, number))
         instructions, unparsed, cut = read(AnswerForm("alpaca", "strict", len(seed_ids), structured=True), {0: answer})
@@ -119,14 +125,28 @@ class Causes:
             score, id = item.scores[len(self._judged) % len(item.scores)], ids.judgement_id(row.id, JUDGE.name)
             self._judged.add(row.id)
             answer = CallAnswered(
-                request_id=ids.request_id(id, 0), attempt=1, model="none", raw=f"{score}\nso", finish_reason="stop",
-                usage=None, cost_usd=None, latency_s=0.0,
-            )  # fmt: skip
+                request_id=ids.request_id(id, 0),
+                attempt=1,
+                model="none",
+                raw=f"{score}\nso",
+                finish_reason="stop",
+                usage=None,
+                cost_usd=None,
+                latency_s=0.0,
+            )
             self.log.write(answer, key=answer.request_id, id=ids.child(answer.request_id, "answered/1"))
             event = InstructionJudged(
-                kept_id=row.id, generated_offset=row.generated_offset, place=row.place, cluster=row.cluster,
-                judge=JUDGE, scale=SCALE, score=score, reason="so", answers=(answer,), cost_usd=None,
-            )  # fmt: skip
+                kept_id=row.id,
+                generated_offset=row.generated_offset,
+                place=row.place,
+                cluster=row.cluster,
+                judge=JUDGE,
+                scale=SCALE,
+                score=score,
+                reason="so",
+                answers=(answer,),
+                cost_usd=None,
+            )
             self.log.write(event, key=row.id, id=id)
 
 

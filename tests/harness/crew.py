@@ -130,9 +130,13 @@ class Crew:
             further |= {"KILL_AT": at, "KILL_HIT": str(hit), "KILL_MARKS": str(self.folder / "marks")}
         member.lives += 1
         member.process = fork(
-            victims.main, member.arguments, settings=self.settings, output=self.folder / f"{member.name}.log",
-            folder=self.folder, further=further,
-        )  # fmt: skip
+            victims.main,
+            member.arguments,
+            settings=self.settings,
+            output=self.folder / f"{member.name}.log",
+            folder=self.folder,
+            further=further,
+        )
 
     def _last_words(self) -> str:
         told = []

@@ -139,9 +139,16 @@ def undisturbed(source: Source) -> Undisturbed:
         window = windows[command.training_offset]
         known = {id: row for id, row in state.kept.items() if row.generated_offset <= command.as_of_offset}
         made = answer(
-            configured.policy, found.pool, scores[command.as_of_offset], known, window, command.training_offset,
-            command.as_of_offset, judge, command.judged_offset,
-        )  # fmt: skip
+            configured.policy,
+            found.pool,
+            scores[command.as_of_offset],
+            known,
+            window,
+            command.training_offset,
+            command.as_of_offset,
+            judge,
+            command.judged_offset,
+        )
         found.pool.apply(made, offset)
         answered.add((window.epoch, window.window))
         effects.commands[window.epoch, window.window] = msgspec.json.encode(made)

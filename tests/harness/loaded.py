@@ -12,11 +12,22 @@ from consumers.trainer.engine import cpu
 from consumers.trainer.record.output_capture import capture_output
 
 _MODULES = (
-    "consumers.trainer.run", "consumers.trainer.engine.step", "consumers.replay", "streams.worker.main",
-    "producers.generate.generator", "producers.judge.judge", "producers.backends.openai", "producers.backends.recorded",
-    "sedi.main", "sedi.generate", "sedi.train", "sedi.worker", "sedi.output", "sklearn.linear_model",
+    "consumers.trainer.run",
+    "consumers.trainer.engine.step",
+    "consumers.replay",
+    "streams.worker.main",
+    "producers.generate.generator",
+    "producers.judge.judge",
+    "producers.backends.openai",
+    "producers.backends.recorded",
+    "sedi.main",
+    "sedi.generate",
+    "sedi.train",
+    "sedi.worker",
+    "sedi.output",
+    "sklearn.linear_model",
     "rouge_score.rouge_scorer",
-)  # fmt: skip
+)
 
 cpu.passive_threads()
 os.environ.setdefault("DS_ACCELERATOR", "cpu")

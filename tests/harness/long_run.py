@@ -90,15 +90,36 @@ class LongRun:
         crew = self.crew
         crew.add("filter", "worker", "--log-level", "INFO")
         crew.add(
-            "generator", "generate", "--style", "alpaca", "--recorded", str(self.folder / "answers.jsonl"),
-            "--concurrency", str(self.concurrency), "--max-generations", str(self.generations),
-            "--max-ahead", "none",  # the trainer ends before it
+            "generator",
+            "generate",
+            "--style",
+            "alpaca",
+            "--recorded",
+            str(self.folder / "answers.jsonl"),
+            "--concurrency",
+            str(self.concurrency),
+            "--max-generations",
+            str(self.generations),
+            "--max-ahead",
+            "none",  # the trainer ends before it
             environment={"SEDI_MAX_FILTER_LAG": "64"},
-        )  # fmt: skip
+        )
         crew.add(
-            "trainer", "train", "--model", str(self.folder / "tiny"), "--precision", "fp32", "--threads", "1",
-            "--lr", "1e-3", "--max-windows", str(self.windows), "--output", str(self.folder / self.run / "out"),
-        )  # fmt: skip
+            "trainer",
+            "train",
+            "--model",
+            str(self.folder / "tiny"),
+            "--precision",
+            "fp32",
+            "--threads",
+            "1",
+            "--lr",
+            "1e-3",
+            "--max-windows",
+            str(self.windows),
+            "--output",
+            str(self.folder / self.run / "out"),
+        )
 
     def _kill(self, victim: str) -> None:
         member = self.crew.members.get(victim)

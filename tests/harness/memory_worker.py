@@ -177,9 +177,13 @@ class Delivery:
     def __init__(self, record: Record) -> None:
         self.acked = False
         self.message = SimpleNamespace(
-            partition=record.partition, offset=record.offset, timestamp=record.timestamp_ms / 1000, key=record.key,
-            value=record.value, headers=list(record.headers),
-        )  # fmt: skip
+            partition=record.partition,
+            offset=record.offset,
+            timestamp=record.timestamp_ms / 1000,
+            key=record.key,
+            value=record.value,
+            headers=list(record.headers),
+        )
 
     def noack(self) -> "Delivery":
         return self

@@ -48,10 +48,15 @@ class SecuredBroker:
         """The settings of a user, as they are right."""
         return self.plain.settings.model_copy(
             update={
-                "bootstrap_servers": self.address, "security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512",
-                "sasl_username": user, "sasl_password": SecretStr(PASSWORD), "tls_ca_file": self.ca, **changes,
+                "bootstrap_servers": self.address,
+                "security_protocol": "SASL_SSL",
+                "sasl_mechanism": "SCRAM-SHA-512",
+                "sasl_username": user,
+                "sasl_password": SecretStr(PASSWORD),
+                "tls_ca_file": self.ca,
+                **changes,
             }
-        )  # fmt: skip
+        )
 
     def certified_settings(self, user: str, **changes: object) -> Settings:
         """The settings of a user who shows a certificate, whose key has the password, as they are right."""
@@ -60,11 +65,15 @@ class SecuredBroker:
             _signed(certificate, user, self.ca)
         return self.plain.settings.model_copy(
             update={
-                "bootstrap_servers": self.certified, "security_protocol": "SSL", "tls_ca_file": self.ca,
-                "tls_cert_file": certificate, "tls_key_file": certificate.with_suffix(".key"),
-                "tls_key_password": SecretStr(PASSWORD), **changes,
+                "bootstrap_servers": self.certified,
+                "security_protocol": "SSL",
+                "tls_ca_file": self.ca,
+                "tls_cert_file": certificate,
+                "tls_key_file": certificate.with_suffix(".key"),
+                "tls_key_password": SecretStr(PASSWORD),
+                **changes,
             }
-        )  # fmt: skip
+        )
 
     def add_users(self, *users: str) -> None:
         with administrator(self.plain.settings) as admin:
@@ -77,13 +86,16 @@ class SecuredBroker:
         pairs = [(ResourceType.TOPIC, topics), (ResourceType.GROUP, groups)]
         acls = [
             ACL(
-                f"User:{user}", "*", ACLOperation[operation], ACLPermissionType.ALLOW,
+                f"User:{user}",
+                "*",
+                ACLOperation[operation],
+                ACLPermissionType.ALLOW,
                 ResourcePattern(kind, prefix, ACLResourcePatternType.PREFIXED),
             )
             for kind, prefix in pairs
             if prefix
             for operation in operations
-        ]  # fmt: skip
+        ]
         with administrator(self.plain.settings) as admin:
             assert not admin.create_acls(acls)["failed"]
 
@@ -127,10 +139,26 @@ def _request(certificate: Path, name: str, *options: str) -> None:
     if openssl is None:
         pytest.skip("openssl, which makes the certificates, is not on this machine")
     subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-keyout", certificate.with_suffix(".key"),
-         "-out", certificate, "-days", "2", "-subj", f"/CN={name}", *options],
-        check=True, capture_output=True, timeout=30,
-    )  # fmt: skip
+        [
+            openssl,
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-keyout",
+            certificate.with_suffix(".key"),
+            "-out",
+            certificate,
+            "-days",
+            "2",
+            "-subj",
+            f"/CN={name}",
+            *options,
+        ],
+        check=True,
+        capture_output=True,
+        timeout=30,
+    )
 
 
 def _properties(hosts: dict[str, str], certified: str, keystore: Path, ca: Path) -> dict[str, str]:
@@ -148,8 +176,7 @@ def _properties(hosts: dict[str, str], certified: str, keystore: Path, ca: Path)
         "listener.security.protocol.map": ",".join(protocols),
         "sasl.enabled.mechanisms": "SCRAM-SHA-512",
         **{
-            f"listener.name.{name.lower()}.scram-sha-512.sasl.jaas.config":
-                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            f"listener.name.{name.lower()}.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;"
             for name in hosts
         },
         "ssl.keystore.type": "PEM",
@@ -161,4 +188,4 @@ def _properties(hosts: dict[str, str], certified: str, keystore: Path, ca: Path)
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:ANONYMOUS",
         "connection.failed.authentication.delay.ms": "0",
-    }  # fmt: skip
+    }

@@ -20,10 +20,7 @@ import msgspec
 from consumers.replay import audit
 from infra.record import Record
 from infra.settings import Settings
-from schemas.events import (
-    Classifier,
-    RunConfigured,
-)
+from schemas.events import Classifier, RunConfigured
 from schemas.policy import Policy
 from streams.core import clusters, decider
 from streams.core.embeddings import Embedder

@@ -48,7 +48,10 @@ POINTS = {
         "worker", f"{_OUTLET}._send", "confirmed", "rows that stand without their `rejected` are told again", "kept"
     ),
     "told": Point(
-        "worker", f"{_OUTLET}.write", "after", "what was told and not remembered is told again, the same",
+        "worker",
+        f"{_OUTLET}.write",
+        "after",
+        "what was told and not remembered is told again, the same",
         "InstructionsRejected",
     ),
     "remembered": Point("worker", f"{_FILTER}._remember", "after", "a table whose changelog lags is made up for"),
@@ -84,7 +87,10 @@ POINTS = {
     "answer in hand": Point("generate", _CALLER, "before", "an answer that was not stored is asked", "CallAnswered"),
     "answer stored": Point("generate", _CALLER, "after", "an answer that was stored is not paid again", "CallAnswered"),
     "generation sent": Point(
-        "generate", "infra.log:LogWriter.send", "after", "a generation that may be written is written once",
+        "generate",
+        "infra.log:LogWriter.send",
+        "after",
+        "a generation that may be written is written once",
         "InstructionsGenerated",
     ),
     "generation written": Point(
@@ -101,7 +107,7 @@ POINTS = {
         "train", "consumers.trainer.engine.step:Engine.save", "after", "a checkpoint without its seal is passed over"
     ),
     "saved": Point("train", _SAVE, "after", "a checkpoint that nobody heard of serves"),
-}  # fmt: skip
+}
 
 
 def points_of(victim: str) -> list[str]:

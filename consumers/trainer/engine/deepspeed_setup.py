@@ -34,11 +34,7 @@ def config(precision: Precision, stage: int, clip: float | None, micro_batch: in
         "gradient_accumulation_steps": 1,
         "managed_gradient_accumulation": False,
         "gradient_clipping": (clip or 0.0) if stage else 0.0,
-        "zero_optimization": {
-            "stage": stage,
-            "overlap_comm": False,
-            "stage3_gather_16bit_weights_on_model_save": True,
-        },
+        "zero_optimization": {"stage": stage, "overlap_comm": False, "stage3_gather_16bit_weights_on_model_save": True},
     }
     if precision == "bf16" and stage:
         told["bf16"] = {"enabled": True}

@@ -32,9 +32,7 @@ def cut(lengths: Sequence[int], most_rows: int, pass_cost: int) -> list[MicroBat
     best: list[tuple[int, int]] = [(0, 0)]  # of the first n rows: least cost, and where the last pass begins
     for end in range(1, len(order) + 1):
         starts = range(max(0, end - most_rows), end)
-        best.append(
-            min((best[at][0] + pass_cost + (end - at) * lengths[order[at]], at) for at in starts),
-        )
+        best.append(min((best[at][0] + pass_cost + (end - at) * lengths[order[at]], at) for at in starts))
     passes: list[MicroBatch] = []
     end = len(order)
     while end:

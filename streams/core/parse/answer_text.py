@@ -34,10 +34,20 @@ _END = re.compile(
 _LAST = re.compile(r"(?:\s*(?:</s>|\[/INST\]))+\s*\Z")
 _WHOLE = frozenset(
     {
-        "stop", "stop_sequence", "end_turn", "eos", "eos_token", "complete", "completed", "end", "finished",
-        "tool_calls", "tool_use", "function_call",
+        "stop",
+        "stop_sequence",
+        "end_turn",
+        "eos",
+        "eos_token",
+        "complete",
+        "completed",
+        "end",
+        "finished",
+        "tool_calls",
+        "tool_use",
+        "function_call",
     }
-)  # fmt: skip
+)
 REFUSED = "refusal"
 """The reason to end of an answer that an endpoint says is a refusal."""
 

@@ -33,15 +33,7 @@ from streams.core.similarity.rouge import fmeasure, fmeasures, rouge_l_fmeasure
 from streams.core.similarity.tokenize import Tokenizer, rouge_tokens, tokenizer, unicode_tokens
 from streams.core.similarity.vocabulary import BITS, WIDE_WORDS, Encoded, Vocabulary
 
-__all__ = [
-    "Position",
-    "RougeLIndex",
-    "Tokenizer",
-    "rouge_l_fmeasure",
-    "rouge_tokens",
-    "tokenizer",
-    "unicode_tokens",
-]
+__all__ = ["Position", "RougeLIndex", "Tokenizer", "rouge_l_fmeasure", "rouge_tokens", "tokenizer", "unicode_tokens"]
 
 Position = tuple[int, int]
 """Where an item stands in the log: (offset, place)."""

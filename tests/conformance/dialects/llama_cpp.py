@@ -13,9 +13,13 @@ _failed = partial(Form, "llama.cpp", worked=False, tells=False)
 
 def _more(said: Said) -> dict[str, Any]:
     timings = {
-        "cache_n": 16, "prompt_n": said.prompt_tokens - 16, "prompt_ms": 30.9, "predicted_n": said.completion_tokens,
-        "predicted_ms": 661.1, "predicted_per_second": 51.4,
-    }  # fmt: skip
+        "cache_n": 16,
+        "prompt_n": said.prompt_tokens - 16,
+        "prompt_ms": 30.9,
+        "predicted_n": said.completion_tokens,
+        "predicted_ms": 661.1,
+        "predicted_per_second": 51.4,
+    }
     return {"system_fingerprint": "b6700-3df2244d", "timings": timings}
 
 
@@ -33,44 +37,91 @@ _nothing = partial(Answered, text=lambda _: "", reads=lambda _: "")
 
 FORMS = (
     _form("chat", "plain", lambda said: _chat(said, said.text), Answered()),
-    _form("completion", "completion", lambda said: Reply(openai.completion(said, choice={"logprobs": None},
-                                                                           **_more(said))),
-          Answered(), api="completion"),
-    _form("reasoning_content", "reasoning", lambda said: _chat(said, said.text, reasoning_content=said.thought),
-          Answered(reasoning=thought)),
+    _form(
+        "completion",
+        "completion",
+        lambda said: Reply(openai.completion(said, choice={"logprobs": None}, **_more(said))),
+        Answered(),
+        api="completion",
+    ),
+    _form(
+        "reasoning_content",
+        "reasoning",
+        lambda said: _chat(said, said.text, reasoning_content=said.thought),
+        Answered(reasoning=thought),
+    ),
     _form("length", "cut", lambda said: _chat(said, said.text, "length"), Answered("length")),
-    _form("reasoning to the end", "reasoning only",
-          lambda said: _chat(said, "", "length", reasoning_content=said.thought),
-          _nothing("length", reasoning=thought)),
-    _form("tool call", "empty", lambda said: _chat(said, None, "tool_calls", tool_calls=[{"type": "function"}]),
-          _nothing("tool_calls")),
+    _form(
+        "reasoning to the end",
+        "reasoning only",
+        lambda said: _chat(said, "", "length", reasoning_content=said.thought),
+        _nothing("length", reasoning=thought),
+    ),
+    _form(
+        "tool call",
+        "empty",
+        lambda said: _chat(said, None, "tool_calls", tool_calls=[{"type": "function"}]),
+        _nothing("tool_calls"),
+    ),
     # --reasoning-format none
-    _form("think tags", "thoughts in the text",
-          lambda said: _chat(said, f"<think>{said.thought}</think>{said.text}"),
-          Answered(text=lambda said: f"<think>{said.thought}</think>{said.text}")),
+    _form(
+        "think tags",
+        "thoughts in the text",
+        lambda said: _chat(said, f"<think>{said.thought}</think>{said.text}"),
+        Answered(text=lambda said: f"<think>{said.thought}</think>{said.text}"),
+    ),
     # --special
-    _form("eot_id", "marks in the text", lambda said: _chat(said, f"{said.text}<|eot_id|>"),
-          Answered(text=lambda said: f"{said.text}<|eot_id|>")),
-    _failed("loading", "overloaded", lambda _: _error(503, "Loading model", "unavailable_error"),
-            Waits("Loading model", FailureKind.SERVER_ERROR)),
-    _failed("no parse", "server fault", lambda _: _error(500, "Failed to parse input at pos 12", "server_error"),
-            Waits("Failed to parse input", FailureKind.SERVER_ERROR)),
-    _failed("context", "too long",
-            lambda _: _error(400, _LONG, "exceed_context_size_error", n_prompt_tokens=4390, n_ctx=4096),
-            Refused("exceeds the available context size", "too_long")),
-    _failed("context as 500", "too long", lambda _: _error(500, "Context size has been exceeded.", "server_error"),
-            Refused("Context size has been exceeded", "too_long")),
+    _form(
+        "eot_id",
+        "marks in the text",
+        lambda said: _chat(said, f"{said.text}<|eot_id|>"),
+        Answered(text=lambda said: f"{said.text}<|eot_id|>"),
+    ),
+    _failed(
+        "loading",
+        "overloaded",
+        lambda _: _error(503, "Loading model", "unavailable_error"),
+        Waits("Loading model", FailureKind.SERVER_ERROR),
+    ),
+    _failed(
+        "no parse",
+        "server fault",
+        lambda _: _error(500, "Failed to parse input at pos 12", "server_error"),
+        Waits("Failed to parse input", FailureKind.SERVER_ERROR),
+    ),
+    _failed(
+        "context",
+        "too long",
+        lambda _: _error(400, _LONG, "exceed_context_size_error", n_prompt_tokens=4390, n_ctx=4096),
+        Refused("exceeds the available context size", "too_long"),
+    ),
+    _failed(
+        "context as 500",
+        "too long",
+        lambda _: _error(500, "Context size has been exceeded.", "server_error"),
+        Refused("Context size has been exceeded", "too_long"),
+    ),
     # seen of a server whose status is not passed on
-    _failed("context in a 200", "too long",
-            lambda _: Reply(_error(400, _LONG, "exceed_context_size_error").body),
-            Refused("exceeds the available context size", "too_long")),
-    _failed("grammar", "bad request", lambda _: _error(400, "failed to parse grammar", "invalid_request_error"),
-            Refused("failed to parse grammar")),
+    _failed(
+        "context in a 200",
+        "too long",
+        lambda _: Reply(_error(400, _LONG, "exceed_context_size_error").body),
+        Refused("exceeds the available context size", "too_long"),
+    ),
+    _failed(
+        "grammar",
+        "bad request",
+        lambda _: _error(400, "failed to parse grammar", "invalid_request_error"),
+        Refused("failed to parse grammar"),
+    ),
     _failed("key", "key", lambda _: _error(401, "Invalid API Key", "authentication_error"), Ends("Invalid API Key")),
-    _failed("wrong path", "model", lambda _: _error(404, "File Not Found", "not_found_error"),
-            Ends("File Not Found")),
-    _failed("not supported", "model",
-            lambda _: _error(501, "This server does not support completions. Start it without `--embeddings`",
-                             "not_supported_error"),
-            Ends("does not support completions")),
-)  # fmt: skip
+    _failed("wrong path", "model", lambda _: _error(404, "File Not Found", "not_found_error"), Ends("File Not Found")),
+    _failed(
+        "not supported",
+        "model",
+        lambda _: _error(
+            501, "This server does not support completions. Start it without `--embeddings`", "not_supported_error"
+        ),
+        Ends("does not support completions"),
+    ),
+)

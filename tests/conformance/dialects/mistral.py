@@ -31,30 +31,72 @@ def _thinking(said: Said) -> dict[str, Any]:
 FORMS = (
     _form("chat", "plain", lambda said: _chat(said, said.text), Answered()),
     _form("text parts", "parts", lambda said: _chat(said, [_text(said.text[:9]), _text(said.text[9:])]), Answered()),
-    _form("thinking parts", "parts", lambda said: _chat(said, [_thinking(said), _text(said.text)]),
-          Answered(reasoning=thought)),
-    _form("parts with a reference", "parts",
-          lambda said: _chat(said, [_text(said.text), {"type": "reference", "reference_ids": [1]}]), Answered()),
-    _form("thinking alone", "reasoning only", lambda said: _chat(said, [_thinking(said)], "length"),
-          Answered("length", text=lambda _: "", reads=lambda _: "", reasoning=thought)),
+    _form(
+        "thinking parts",
+        "parts",
+        lambda said: _chat(said, [_thinking(said), _text(said.text)]),
+        Answered(reasoning=thought),
+    ),
+    _form(
+        "parts with a reference",
+        "parts",
+        lambda said: _chat(said, [_text(said.text), {"type": "reference", "reference_ids": [1]}]),
+        Answered(),
+    ),
+    _form(
+        "thinking alone",
+        "reasoning only",
+        lambda said: _chat(said, [_thinking(said)], "length"),
+        Answered("length", text=lambda _: "", reads=lambda _: "", reasoning=thought),
+    ),
     _form("length", "cut", lambda said: _chat(said, said.text, "length"), Answered("length")),
     _form("context is full", "cut", lambda said: _chat(said, said.text, "model_length"), Answered("model_length")),
-    _failed("capacity", "rate limit",
-            lambda _: _error(429, "Service tier capacity exceeded for this model.", "service_tier_capacity_exceeded",
-                             "3505"), Waits("capacity exceeded", FailureKind.RATE_LIMITED)),
-    _failed("rate", "rate limit",
-            lambda _: Reply({"message": "Requests rate limit exceeded"}, 429),
-            Waits("rate limit exceeded", FailureKind.RATE_LIMITED)),
-    _failed("context", "too long",
-            lambda _: _error(400, "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 "
-                                  "maximum context length", "invalid_request_prompt", "3051"),
-            Refused("maximum context length", "too_long")),
-    _failed("validation", "bad request",
-            lambda _: Reply({"object": "error", "message": {"detail": [{
-                "type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]},
-                "type": "invalid_request_error", "param": None, "code": None}, 422),
-            Refused("body.seed: Extra inputs are not permitted")),
+    _failed(
+        "capacity",
+        "rate limit",
+        lambda _: _error(
+            429, "Service tier capacity exceeded for this model.", "service_tier_capacity_exceeded", "3505"
+        ),
+        Waits("capacity exceeded", FailureKind.RATE_LIMITED),
+    ),
+    _failed(
+        "rate",
+        "rate limit",
+        lambda _: Reply({"message": "Requests rate limit exceeded"}, 429),
+        Waits("rate limit exceeded", FailureKind.RATE_LIMITED),
+    ),
+    _failed(
+        "context",
+        "too long",
+        lambda _: _error(
+            400,
+            "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum context length",
+            "invalid_request_prompt",
+            "3051",
+        ),
+        Refused("maximum context length", "too_long"),
+    ),
+    _failed(
+        "validation",
+        "bad request",
+        lambda _: Reply(
+            {
+                "object": "error",
+                "message": {
+                    "detail": [
+                        {"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}
+                    ]
+                },
+                "type": "invalid_request_error",
+                "param": None,
+                "code": None,
+            },
+            422,
+        ),
+        Refused("body.seed: Extra inputs are not permitted"),
+    ),
     _failed("key", "key", lambda _: Reply({"detail": "Unauthorized"}, 401), Ends("Unauthorized")),
-    _failed("model", "model", lambda _: _error(400, "Invalid model: x", "invalid_model", "1500"),
-            Ends("Invalid model: x")),
-)  # fmt: skip
+    _failed(
+        "model", "model", lambda _: _error(400, "Invalid model: x", "invalid_model", "1500"), Ends("Invalid model: x")
+    ),
+)

@@ -33,37 +33,73 @@ _nothing = partial(Answered, text=lambda _: "", reads=lambda _: "")
 
 FORMS = (
     _form("chat", "plain", lambda said: _chat(said, said.text), Answered()),
-    _form("completion", "completion", lambda said: Reply(openai.completion(said, **_MORE)), Answered(),
-          api="completion"),
-    _form("reasoning", "reasoning", lambda said: _chat(said, said.text, reasoning=said.thought),
-          Answered(reasoning=thought)),
+    _form(
+        "completion", "completion", lambda said: Reply(openai.completion(said, **_MORE)), Answered(), api="completion"
+    ),
+    _form(
+        "reasoning",
+        "reasoning",
+        lambda said: _chat(said, said.text, reasoning=said.thought),
+        Answered(reasoning=thought),
+    ),
     _form("length", "cut", lambda said: _chat(said, said.text, "length"), Answered("length")),
     # the connection to the model was closed: no reason at all
     _form("no reason", "ended otherwise", lambda said: _chat(said, said.text, None), Answered(None)),
     _form("load", "ended otherwise", lambda said: _chat(said, "", "load"), _nothing("load")),
-    _form("all is reasoning", "reasoning only", lambda said: _chat(said, "", reasoning=said.thought),
-          _nothing(reasoning=thought)),
-    _form("think tags", "thoughts in the text",
-          lambda said: _chat(said, f"<think>\n{said.thought}\n</think>\n{said.text}"),
-          Answered(text=lambda said: f"<think>\n{said.thought}\n</think>\n{said.text}")),
+    _form(
+        "all is reasoning",
+        "reasoning only",
+        lambda said: _chat(said, "", reasoning=said.thought),
+        _nothing(reasoning=thought),
+    ),
+    _form(
+        "think tags",
+        "thoughts in the text",
+        lambda said: _chat(said, f"<think>\n{said.thought}\n</think>\n{said.text}"),
+        Answered(text=lambda said: f"<think>\n{said.thought}\n</think>\n{said.text}"),
+    ),
     # counts that were never made are zeros
     _form("zeros", "impossible usage", lambda said: _chat(said, said.text, counted=_ZERO), Answered(), tells=False),
-    _failed("queue full", "overloaded",
-            lambda _: _error(503, "server busy, please try again.  maximum pending requests exceeded"),
-            Waits("server busy, please try again", FailureKind.SERVER_ERROR)),
-    _failed("memory", "server fault",
-            lambda _: _error(500, "model requires more system memory (5.6 GiB) than is available (3.2 GiB)"),
-            Waits("requires more system memory", FailureKind.SERVER_ERROR)),
-    _failed("runner stopped", "server fault",
-            lambda _: _error(500, "model runner has unexpectedly stopped, this may be due to resource limitations or "
-                                  "an internal error, check ollama server logs for details"),
-            Waits("unexpectedly stopped", FailureKind.SERVER_ERROR)),
+    _failed(
+        "queue full",
+        "overloaded",
+        lambda _: _error(503, "server busy, please try again.  maximum pending requests exceeded"),
+        Waits("server busy, please try again", FailureKind.SERVER_ERROR),
+    ),
+    _failed(
+        "memory",
+        "server fault",
+        lambda _: _error(500, "model requires more system memory (5.6 GiB) than is available (3.2 GiB)"),
+        Waits("requires more system memory", FailureKind.SERVER_ERROR),
+    ),
+    _failed(
+        "runner stopped",
+        "server fault",
+        lambda _: _error(
+            500,
+            "model runner has unexpectedly stopped, this may be due to resource limitations or "
+            "an internal error, check ollama server logs for details",
+        ),
+        Waits("unexpectedly stopped", FailureKind.SERVER_ERROR),
+    ),
     _failed("context", "too long", lambda _: _error(400, _LONG), Refused("longer than the context", "too_long")),
-    _failed("no chat", "bad request", lambda _: _error(400, '"all-minilm" does not support chat'),
-            Refused("does not support chat")),
+    _failed(
+        "no chat",
+        "bad request",
+        lambda _: _error(400, '"all-minilm" does not support chat'),
+        Refused("does not support chat"),
+    ),
     _failed("key", "key", lambda _: _error(401, "unauthorized"), Ends("unauthorized")),
-    _failed("model", "model", lambda _: _error(404, 'model "x" not found, try pulling it first'),
-            Ends("not found, try pulling it first")),
-    _failed("model, plain form", "model",
-            lambda _: Reply({"error": 'model "x" not found, try pulling it first'}, 404), Ends("try pulling it first")),
-)  # fmt: skip
+    _failed(
+        "model",
+        "model",
+        lambda _: _error(404, 'model "x" not found, try pulling it first'),
+        Ends("not found, try pulling it first"),
+    ),
+    _failed(
+        "model, plain form",
+        "model",
+        lambda _: Reply({"error": 'model "x" not found, try pulling it first'}, 404),
+        Ends("try pulling it first"),
+    ),
+)

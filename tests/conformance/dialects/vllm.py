@@ -14,15 +14,29 @@ _form = partial(Form, "vLLM")
 
 def _chat(said: Said, content: Any, finish_reason: str = "stop", stop_reason: Any = None, **message: Any) -> Reply:
     full = {
-        "role": "assistant", "content": content, "refusal": None, "annotations": None, "audio": None,
-        "function_call": None, "reasoning": None, **message,
-    }  # fmt: skip
+        "role": "assistant",
+        "content": content,
+        "refusal": None,
+        "annotations": None,
+        "audio": None,
+        "function_call": None,
+        "reasoning": None,
+        **message,
+    }
     choice = {"logprobs": None, "stop_reason": stop_reason, "token_ids": None}
     body = openai.chat(
-        said, full, finish_reason=finish_reason, choice=choice,
-        counted=openai.usage(said, prompt_tokens_details={"cached_tokens": 16}), service_tier=None,
-        system_fingerprint=None, prompt_logprobs=None, prompt_token_ids=None, prompt_text=None, kv_transfer_params=None,
-    )  # fmt: skip
+        said,
+        full,
+        finish_reason=finish_reason,
+        choice=choice,
+        counted=openai.usage(said, prompt_tokens_details={"cached_tokens": 16}),
+        service_tier=None,
+        system_fingerprint=None,
+        prompt_logprobs=None,
+        prompt_token_ids=None,
+        prompt_text=None,
+        kv_transfer_params=None,
+    )
     return Reply(body)
 
 
@@ -54,12 +68,15 @@ FORMS = (
     _form("completion", "completion", _completion, Answered(), api="completion"),
     _form("stop string", "plain", lambda said: _chat(said, said.text, stop_reason="20."), Answered()),
     _form(
-        "reasoning", "reasoning", lambda said: _chat(said, said.text, reasoning=said.thought),
+        "reasoning",
+        "reasoning",
+        lambda said: _chat(said, said.text, reasoning=said.thought),
         Answered(reasoning=thought),
     ),
     # before 0.12 the field had the name that DeepSeek gave it
     _form(
-        "reasoning_content", "reasoning",
+        "reasoning_content",
+        "reasoning",
         lambda said: _chat(said, said.text, reasoning_content=said.thought, tool_calls=[]),
         Answered(reasoning=thought),
     ),
@@ -67,58 +84,137 @@ FORMS = (
     _form("abort", "ended otherwise", lambda said: _chat(said, said.text, "abort"), Answered("abort")),
     _form("repetition", "ended otherwise", lambda said: _chat(said, said.text, "repetition"), Answered("repetition")),
     _form(
-        "reasoning to the end", "reasoning only", lambda said: _chat(said, None, "length", reasoning=said.thought),
+        "reasoning to the end",
+        "reasoning only",
+        lambda said: _chat(said, None, "length", reasoning=said.thought),
         Answered("length", text=lambda _: "", reads=lambda _: "", reasoning=thought),
     ),
     _form(
-        "tool call", "empty", lambda said: _chat(said, None, "tool_calls", tool_calls=_TOOL),
+        "tool call",
+        "empty",
+        lambda said: _chat(said, None, "tool_calls", tool_calls=_TOOL),
         Answered("tool_calls", text=lambda _: "", reads=lambda _: ""),
     ),
     # without --reasoning-parser; the second where the template opens the thought
     _form(
-        "think tags", "thoughts in the text",
+        "think tags",
+        "thoughts in the text",
         lambda said: _chat(said, f"<think>\n{said.thought}\n</think>\n\n{said.text}"),
         Answered(text=lambda said: f"<think>\n{said.thought}\n</think>\n\n{said.text}"),
     ),
     _form(
-        "closing think tag", "thoughts in the text", lambda said: _chat(said, f"{said.thought}\n</think>\n{said.text}"),
+        "closing think tag",
+        "thoughts in the text",
+        lambda said: _chat(said, f"{said.thought}\n</think>\n{said.text}"),
         Answered(text=lambda said: f"{said.thought}\n</think>\n{said.text}"),
     ),
     # where a server was told to keep special tokens
     _form(
-        "im_end", "marks in the text", lambda said: _chat(said, f"{said.text}<|im_end|>"),
+        "im_end",
+        "marks in the text",
+        lambda said: _chat(said, f"{said.text}<|im_end|>"),
         Answered(text=lambda said: f"{said.text}<|im_end|>"),
     ),
-    _form("engine dead", "server fault",
-          lambda _: _error(500, "EngineCore encountered an issue. See stack trace (above) for the root cause.",
-                           "InternalServerError"),
-          Waits("EngineCore encountered an issue", FailureKind.SERVER_ERROR), worked=False, tells=False),
-    _form("plain 500", "server fault", lambda _: Reply("Internal Server Error", 500, content_type="text/plain"),
-          Waits("Internal Server Error", FailureKind.SERVER_ERROR), worked=False, tells=False),
-    _form("scaling", "overloaded",
-          lambda _: Reply({"error": "The model is currently scaling. Please try again later."}, 503),
-          Waits("currently scaling", FailureKind.SERVER_ERROR), worked=False, tells=False),
-    _form("length refused", "too long", lambda _: _error(400, _LENGTH, "BadRequestError", "input_tokens"),
-          Refused("maximum context length is 8192", "too_long"), worked=False, tells=False),
-    _form("length refused, older", "too long", lambda _: _old_error(400, _LENGTH, "BadRequestError"),
-          Refused("maximum context length is 8192", "too_long"), worked=False, tells=False),
-    _form("prompt too long", "too long",
-          lambda _: _error(400, "The decoder prompt (length 9000) is longer than the maximum model length of 8192. "
-                                "Make sure that `max_model_len` is no smaller than the number of text tokens.",
-                           "BadRequestError"),
-          Refused("longer than the maximum model length", "too_long"), worked=False, tells=False),
-    _form("no chat template", "bad request", lambda _: _error(400, _NO_TEMPLATE, "BadRequestError"),
-          Refused("must provide a chat template"), worked=False, tells=False),
-    _form("validation", "bad request",
-          lambda _: _error(400, "[{'type': 'extra_forbidden', 'loc': ('body', 'seed'), 'msg': 'Extra inputs are not "
-                                "permitted'}]", "Bad Request"),
-          Refused("Extra inputs are not permitted"), worked=False, tells=False),
-    _form("key", "key", lambda _: Reply({"error": "Unauthorized"}, 401), Ends("Unauthorized"),
-          worked=False, tells=False),
-    _form("model", "model", lambda _: _error(404, "The model `x` does not exist.", "NotFoundError", "model"),
-          Ends("The model `x` does not exist"), worked=False, tells=False),
-    _form("model, older", "model", lambda _: _old_error(404, "The model `x` does not exist.", "NotFoundError"),
-          Ends("The model `x` does not exist"), worked=False, tells=False),
-    _form("wrong path", "model", lambda _: Reply({"detail": "Not Found"}, 404), Ends("Not Found"),
-          worked=False, tells=False),
-)  # fmt: skip
+    _form(
+        "engine dead",
+        "server fault",
+        lambda _: _error(
+            500, "EngineCore encountered an issue. See stack trace (above) for the root cause.", "InternalServerError"
+        ),
+        Waits("EngineCore encountered an issue", FailureKind.SERVER_ERROR),
+        worked=False,
+        tells=False,
+    ),
+    _form(
+        "plain 500",
+        "server fault",
+        lambda _: Reply("Internal Server Error", 500, content_type="text/plain"),
+        Waits("Internal Server Error", FailureKind.SERVER_ERROR),
+        worked=False,
+        tells=False,
+    ),
+    _form(
+        "scaling",
+        "overloaded",
+        lambda _: Reply({"error": "The model is currently scaling. Please try again later."}, 503),
+        Waits("currently scaling", FailureKind.SERVER_ERROR),
+        worked=False,
+        tells=False,
+    ),
+    _form(
+        "length refused",
+        "too long",
+        lambda _: _error(400, _LENGTH, "BadRequestError", "input_tokens"),
+        Refused("maximum context length is 8192", "too_long"),
+        worked=False,
+        tells=False,
+    ),
+    _form(
+        "length refused, older",
+        "too long",
+        lambda _: _old_error(400, _LENGTH, "BadRequestError"),
+        Refused("maximum context length is 8192", "too_long"),
+        worked=False,
+        tells=False,
+    ),
+    _form(
+        "prompt too long",
+        "too long",
+        lambda _: _error(
+            400,
+            "The decoder prompt (length 9000) is longer than the maximum model length of 8192. "
+            "Make sure that `max_model_len` is no smaller than the number of text tokens.",
+            "BadRequestError",
+        ),
+        Refused("longer than the maximum model length", "too_long"),
+        worked=False,
+        tells=False,
+    ),
+    _form(
+        "no chat template",
+        "bad request",
+        lambda _: _error(400, _NO_TEMPLATE, "BadRequestError"),
+        Refused("must provide a chat template"),
+        worked=False,
+        tells=False,
+    ),
+    _form(
+        "validation",
+        "bad request",
+        lambda _: _error(
+            400,
+            "[{'type': 'extra_forbidden', 'loc': ('body', 'seed'), 'msg': 'Extra inputs are not permitted'}]",
+            "Bad Request",
+        ),
+        Refused("Extra inputs are not permitted"),
+        worked=False,
+        tells=False,
+    ),
+    _form(
+        "key", "key", lambda _: Reply({"error": "Unauthorized"}, 401), Ends("Unauthorized"), worked=False, tells=False
+    ),
+    _form(
+        "model",
+        "model",
+        lambda _: _error(404, "The model `x` does not exist.", "NotFoundError", "model"),
+        Ends("The model `x` does not exist"),
+        worked=False,
+        tells=False,
+    ),
+    _form(
+        "model, older",
+        "model",
+        lambda _: _old_error(404, "The model `x` does not exist.", "NotFoundError"),
+        Ends("The model `x` does not exist"),
+        worked=False,
+        tells=False,
+    ),
+    _form(
+        "wrong path",
+        "model",
+        lambda _: Reply({"detail": "Not Found"}, 404),
+        Ends("Not Found"),
+        worked=False,
+        tells=False,
+    ),
+)

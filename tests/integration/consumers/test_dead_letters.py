@@ -46,9 +46,15 @@ def put_as_next_version(writer: LogWriter, topic: str, event: Event, id: str) ->
 def window(number: int) -> TrainingLogged:
     row = BatchRow(id="unknown", slot=0, cluster=0, generated_offset=0)
     step = StepLogged(
-        step=number + 1, loss=1.0, loss_variance=0.1, grad_norm=1.0, learning_rate=0.1, tokens=5, seconds=0.1,
+        step=number + 1,
+        loss=1.0,
+        loss_variance=0.1,
+        grad_norm=1.0,
+        learning_rate=0.1,
+        tokens=5,
+        seconds=0.1,
         rows=(row,),
-    )  # fmt: skip
+    )
     return TrainingLogged(window=number, epoch=1, model="m", steps=(step,))
 
 

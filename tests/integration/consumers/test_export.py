@@ -87,8 +87,11 @@ def test_verify_ends_with_0_for_what_was_written_and_with_1_for_anything_else(
     folder = tmp_path / "data"
     ended = subprocess.run(
         [sys.executable, "-m", "sedi", "export", str(folder), "--run", story.run],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "4 rows" in ended.stdout
 

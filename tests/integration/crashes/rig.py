@@ -48,16 +48,40 @@ class CrashRig:
 
     def start_generator(self, deaths: Deaths = (), lag: int = 10_000) -> None:
         self.crew.add(
-            "generator", "generate", "--style", "alpaca", "--recorded", "answers.jsonl", "--concurrency", "4",
-            "--max-generations", str(self.generations), "--max-ahead", "none",
-            deaths=deaths, environment={"SEDI_MAX_FILTER_LAG": str(lag)},
-        )  # fmt: skip
+            "generator",
+            "generate",
+            "--style",
+            "alpaca",
+            "--recorded",
+            "answers.jsonl",
+            "--concurrency",
+            "4",
+            "--max-generations",
+            str(self.generations),
+            "--max-ahead",
+            "none",
+            deaths=deaths,
+            environment={"SEDI_MAX_FILTER_LAG": str(lag)},
+        )
 
     def start_trainer(self, deaths: Deaths = ()) -> None:
         self.crew.add(
-            "trainer", "train", "--model", str(self.trainee), "--precision", "fp32", "--threads", "1", "--lr", "1e-2",
-            "--checkpoint-every", "4", "--output", str(self.folder / "out"), deaths=deaths,
-        )  # fmt: skip
+            "trainer",
+            "train",
+            "--model",
+            str(self.trainee),
+            "--precision",
+            "fp32",
+            "--threads",
+            "1",
+            "--lr",
+            "1e-2",
+            "--checkpoint-every",
+            "4",
+            "--output",
+            str(self.folder / "out"),
+            deaths=deaths,
+        )
 
     def ends(self) -> dict[str, int]:
         """Records of the topics that have one partition."""

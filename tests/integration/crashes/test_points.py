@@ -6,18 +6,38 @@ from tests.harness.victims import points_of
 from tests.integration.crashes.rig import CrashRig
 
 WORKER = [
-    ("decided", 15), ("half told", 15), ("told", 15), ("remembered", 15), ("classifier fitted", 1),
-    ("classifier told", 1), ("before recovering", 1), ("recovered", 1), ("starting", 2), ("filling", 2),
-    ("scores mended", 1), ("window seen", 1), ("answered", 1), ("seeds read again", 3), ("answer told", 1),
-]  # fmt: skip
+    ("decided", 15),
+    ("half told", 15),
+    ("told", 15),
+    ("remembered", 15),
+    ("classifier fitted", 1),
+    ("classifier told", 1),
+    ("before recovering", 1),
+    ("recovered", 1),
+    ("starting", 2),
+    ("filling", 2),
+    ("scores mended", 1),
+    ("window seen", 1),
+    ("answered", 1),
+    ("seeds read again", 3),
+    ("answer told", 1),
+]
 GENERATOR = [
-    ("call announced", 20), ("call under way", 20), ("answer in hand", 20), ("answer stored", 20),
-    ("generation sent", 20), ("generation written", 20),
-]  # fmt: skip
+    ("call announced", 20),
+    ("call under way", 20),
+    ("answer in hand", 20),
+    ("answer stored", 20),
+    ("generation sent", 20),
+    ("generation written", 20),
+]
 TRAINER = [
-    ("step done", 7), ("window complete", 1), ("window written", 1), ("before saving", 1), ("half saved", 2),
+    ("step done", 7),
+    ("window complete", 1),
+    ("window written", 1),
+    ("before saving", 1),
+    ("half saved", 2),
     ("saved", 1),
-]  # fmt: skip
+]
 
 
 @pytest.mark.timeout(900)

@@ -40,10 +40,17 @@ def make_engine(tmp_path: Path) -> Iterator[MakeEngine]:
 
     def make(model: object = None, **changes: object) -> Engine:
         settings = {
-            "precision": "fp32", "device": "cpu", "zero_stage": 1, "weight_decay": 0.0, "clip": None,
-            "micro_batch": 4, "pad_token": 257, "log_file": tmp_path / "deepspeed.log", "world": joined("cpu"),
+            "precision": "fp32",
+            "device": "cpu",
+            "zero_stage": 1,
+            "weight_decay": 0.0,
+            "clip": None,
+            "micro_batch": 4,
+            "pad_token": 257,
+            "log_file": tmp_path / "deepspeed.log",
+            "world": joined("cpu"),
             **changes,
-        }  # fmt: skip
+        }
         made.append(Engine(model or tiny.model(), **settings))  # type: ignore[arg-type]
         return made[-1]
 

@@ -44,9 +44,15 @@ def main(folder: Path) -> None:
         settings = {"precision": "fp32", **kind}
         model = tiny.model().to(torch.bfloat16 if settings["precision"] == "bf16" else torch.float32)
         engine = Engine(
-            model, device="cpu", weight_decay=0.0, clip=CLIP, pad_token=257, world=world,
-            log_file=folder / f"rank-{world.rank}.log", **settings,
-        )  # fmt: skip
+            model,
+            device="cpu",
+            weight_decay=0.0,
+            clip=CLIP,
+            pad_token=257,
+            world=world,
+            log_file=folder / f"rank-{world.rank}.log",
+            **settings,
+        )
         for batch in BATCHES:
             numbers = engine.step([row(number) for number in batch[world.rank]], 1e-2)
             measured.append(asdict(numbers))

@@ -29,10 +29,16 @@ def state(step: int) -> TrainerState:
         step=step, loss=None, loss_variance=0.5, grad_norm=1.0, learning_rate=1e-3, tokens=9, seconds=0.1, rows=(row,)
     )
     return TrainerState(
-        run="r", model="tiny", step=step, epoch=1, positions=checkpoint.pack({0: PartitionPosition(), 1:
-        PartitionPosition(7, (4, 2))}), epoch_ends=None, pending=(logged,), last_window=(1, 0), settings={"precision":
-        "fp32"},
-    )  # fmt: skip
+        run="r",
+        model="tiny",
+        step=step,
+        epoch=1,
+        positions=checkpoint.pack({0: PartitionPosition(), 1: PartitionPosition(7, (4, 2))}),
+        epoch_ends=None,
+        pending=(logged,),
+        last_window=(1, 0),
+        settings={"precision": "fp32"},
+    )
 
 
 def losses(engine: Engine, first: int, count: int) -> list[float | None]:

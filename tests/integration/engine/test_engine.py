@@ -141,9 +141,16 @@ def test_a_batch_without_any_response_changes_nothing(make_engine: MakeEngine, m
 
 @pytest.mark.parametrize(
     ("precision", "micro_batch", "zero_stage", "bad_number"),
-    [("fp32", 4, 1, "nan"), ("bf16", 2, 1, "inf"), ("fp32", 2, 0, "inf"), ("bf16", 2, 0, "nan"), ("fp32", 2, 2, "nan"),
-     ("bf16", 2, 3, "nan"), ("fp32", 4, 3, "inf")],
-)  # fmt: skip
+    [
+        ("fp32", 4, 1, "nan"),
+        ("bf16", 2, 1, "inf"),
+        ("fp32", 2, 0, "inf"),
+        ("bf16", 2, 0, "nan"),
+        ("fp32", 2, 2, "nan"),
+        ("bf16", 2, 3, "nan"),
+        ("fp32", 4, 3, "inf"),
+    ],
+)
 def test_a_loss_that_is_not_a_number_is_none_and_the_next_step_is_as_if_it_had_not_been(
     make_engine: MakeEngine, precision: str, micro_batch: int, zero_stage: int, bad_number: str
 ) -> None:

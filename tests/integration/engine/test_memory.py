@@ -32,9 +32,15 @@ def small(most: int, where: str, precision: str) -> Any:
 
 @pytest.mark.parametrize(
     ("precision", "zero_stage", "where"),
-    [("bf16", 0, "backward"), ("fp32", 1, "backward"), ("bf16", 1, "backward"), ("fp32", 2, "backward"),
-     ("bf16", 2, "backward"), ("fp32", 2, "forward")],
-)  # fmt: skip
+    [
+        ("bf16", 0, "backward"),
+        ("fp32", 1, "backward"),
+        ("bf16", 1, "backward"),
+        ("fp32", 2, "backward"),
+        ("bf16", 2, "backward"),
+        ("fp32", 2, "forward"),
+    ],
+)
 def test_a_step_without_enough_memory_is_the_step_of_fewer_rows(
     make_engine: MakeEngine, precision: str, zero_stage: int, where: str
 ) -> None:

@@ -61,16 +61,34 @@ def taught(template: Template) -> Any:
 
 def trained(template: Template) -> TrainedModel:
     return TrainedModel(
-        run="r", source="the run's log", base="tiny", base_is_hub_name=False, policy=policy_for("sedi", batch_size=2),
-        settings={"template": template}, epochs=1, steps=2, covered={0: PartitionPosition(2), 1: PartitionPosition(2)},
-    )  # fmt: skip
+        run="r",
+        source="the run's log",
+        base="tiny",
+        base_is_hub_name=False,
+        policy=policy_for("sedi", batch_size=2),
+        settings={"template": template},
+        epochs=1,
+        steps=2,
+        covered={0: PartitionPosition(2), 1: PartitionPosition(2)},
+    )
 
 
 def step(number: int, loss: float = 1.0) -> StepLine:
     return StepLine(
-        step=number, epoch=1, loss=loss, loss_variance=0.1, grad_norm=None, learning_rate=1e-3, tokens=10,
-        all_tokens=30, padding=0.25, memory_bytes=2**30, seconds=0.5, rows=2, borrowed=0,
-    )  # fmt: skip
+        step=number,
+        epoch=1,
+        loss=loss,
+        loss_variance=0.1,
+        grad_norm=None,
+        learning_rate=1e-3,
+        tokens=10,
+        all_tokens=30,
+        padding=0.25,
+        memory_bytes=2**30,
+        seconds=0.5,
+        rows=2,
+        borrowed=0,
+    )
 
 
 def held_out(number: int) -> HeldOutLine:

@@ -34,9 +34,19 @@ def run(folder: Path, model: Path, **changes: Any) -> tuple[TrainSummary, list[S
     """Train offline in `folder`; the summary and the steps of this session."""
     steps: list[StepLogged] = []
     given: dict[str, Any] = {
-        "run": "not-used", "model": str(model), "output": folder, "offline": True, "precision": "fp32", "device": "cpu",
-        "threads": 1, "learning_rate": 1e-2, "planned_steps": 100, "max_length": 64, "tensorboard": False, **changes,
-    }  # fmt: skip
+        "run": "not-used",
+        "model": str(model),
+        "output": folder,
+        "offline": True,
+        "precision": "fp32",
+        "device": "cpu",
+        "threads": 1,
+        "learning_rate": 1e-2,
+        "planned_steps": 100,
+        "max_length": 64,
+        "tensorboard": False,
+        **changes,
+    }
     summary = train(TrainOptions(**given), Settings(state_dir=folder), on_step=steps.append, say=lambda line: None)
     return summary, steps
 
@@ -77,13 +87,24 @@ def test_a_training_that_was_cut_off_tells_what_an_undisturbed_one_tells(
     with pytest.raises(KeyboardInterrupt):
         train(
             TrainOptions(
-                run="x", model=str(tiny_folder), output=cut, offline=True, precision="fp32", device="cpu", threads=1,
-                learning_rate=1e-2, planned_steps=100, max_length=64, max_steps=8, checkpoint_every=3, **settings,
+                run="x",
+                model=str(tiny_folder),
+                output=cut,
+                offline=True,
+                precision="fp32",
+                device="cpu",
+                threads=1,
+                learning_rate=1e-2,
+                planned_steps=100,
+                max_length=64,
+                max_steps=8,
+                checkpoint_every=3,
+                **settings,
             ),
             Settings(state_dir=cut),
             on_step=fail_at_five,
             say=lambda line: None,
-        )  # fmt: skip
+        )
     assert curves(read_metrics(cut / METRICS))[0][-1][0] == 5
     again, last = run(cut, tiny_folder, max_steps=8, checkpoint_every=3, **settings)
     assert (again.resumed_from, told(last)) == (3, told(steps)[3:])
@@ -129,11 +150,32 @@ def test_the_command_line_trains_a_file_without_any_cluster_and_leaves_a_model(
     data = tmp_path / "rows.jsonl"
     data.write_text("".join(json.dumps({"instruction": f"Say {n}", "output": str(n)}) + "\n" for n in range(10)))
     command = [
-        "train", "--offline", "--data", str(data), "--batch-size", "4", "--eval", str(held_out), "--eval-rows", "2",
-        "--model", str(tiny_folder), "--threads", "1", "--device", "cpu", "--json",
-        "--state-dir", str(tmp_path / "state"), "--bootstrap-servers", "127.0.0.1:9", "--no-tensorboard",
-        "--max-length", "64", "--last-batch",
-    ]  # fmt: skip
+        "train",
+        "--offline",
+        "--data",
+        str(data),
+        "--batch-size",
+        "4",
+        "--eval",
+        str(held_out),
+        "--eval-rows",
+        "2",
+        "--model",
+        str(tiny_folder),
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+        "--json",
+        "--state-dir",
+        str(tmp_path / "state"),
+        "--bootstrap-servers",
+        "127.0.0.1:9",
+        "--no-tensorboard",
+        "--max-length",
+        "64",
+        "--last-batch",
+    ]
     assert main(command) == 0
     found = capsys.readouterr()
     summary = json.loads(found.out)

@@ -20,11 +20,15 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str, Any]]]
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     processes = [
         fork(
-            rank.main, folder, settings=Settings(), output=folder / f"{number}.log", folder=folder,
+            rank.main,
+            folder,
+            settings=Settings(),
+            output=folder / f"{number}.log",
+            folder=folder,
             further={**shared, "RANK": str(number), "LOCAL_RANK": str(number)},
         )
         for number in range(2)
-    ]  # fmt: skip
+    ]
     try:
         codes = [process.wait(timeout=280) for process in processes]
     finally:

@@ -232,9 +232,10 @@ def test_an_archive_that_fails_leaves_nothing_and_the_commands_say_what_was_done
     told = msgspec.json.decode(made.stdout)
     assert told["records"] == 5
     assert {path.name for path in folder.iterdir()} == {
-        "manifest.json", *(f"kept-{n}.jsonl.gz" for n in range(4)),
+        "manifest.json",
+        *(f"kept-{n}.jsonl.gz" for n in range(4)),
         *(f"{topic}-0.jsonl.gz" for topic in ALL if topic != "kept"),
-    }  # fmt: skip
+    }
     again = sedi("archive", folder, "--run", rig.run)
     assert again.returncode == 2 and "never overwrites" in again.stderr
     back = sedi("restore", folder)

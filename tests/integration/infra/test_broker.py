@@ -51,9 +51,12 @@ def create_topic(bootstrap: str) -> None:
 
 def write(bootstrap: str, *values: bytes, topic: str = TOPIC) -> None:
     producer = KafkaProducer(
-        bootstrap_servers=bootstrap, acks="all", max_request_size=8 * 2**20, max_block_ms=4_000,
+        bootstrap_servers=bootstrap,
+        acks="all",
+        max_request_size=8 * 2**20,
+        max_block_ms=4_000,
         allow_auto_create_topics=False,
-    )  # fmt: skip
+    )
     try:
         for future in [producer.send(topic, value, partition=0) for value in values]:
             future.get(timeout=30)
@@ -216,9 +219,11 @@ def test_two_brokers_side_by_side_know_nothing_of_each_other(running: TemporaryB
 def test_it_outlives_the_process_that_started_it_and_hears_none_of_its_signals(settings: Settings) -> None:
     script = "from infra.settings import Settings; from infra.broker import start; print(start(Settings()).pid)"
     environment = {
-        **os.environ, "SEDI_STATE_DIR": str(settings.state_dir), "SEDI_BROKER_HEAP_MB": "256",
+        **os.environ,
+        "SEDI_STATE_DIR": str(settings.state_dir),
+        "SEDI_BROKER_HEAP_MB": "256",
         "SEDI_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
-    }  # fmt: skip
+    }
     starters = [
         subprocess.Popen(
             [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -264,9 +269,13 @@ def test_what_a_killed_owner_left_behind_is_removed_by_the_next(settings: Settin
         "    os.kill(os.getpid(), signal.SIGKILL)"
     )
     killed = subprocess.run(
-        [sys.executable, "-c", script], env={**os.environ, "SEDI_STATE_DIR": str(settings.state_dir)},
-        capture_output=True, text=True, timeout=90, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", script],
+        env={**os.environ, "SEDI_STATE_DIR": str(settings.state_dir)},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
     left = int(killed.stdout)
     assert psutil.pid_exists(left)
 

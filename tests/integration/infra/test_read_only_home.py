@@ -34,8 +34,12 @@ class Homeless:
             [*unprivileged(), sys.executable, "-m", "sedi", *arguments],
             cwd=self.folder,
             env=kept | {"HOME": str(self.home), "SEDI_CACHE_DIR": str(self.home / "cache"), "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
     def done(self, *arguments: str) -> str:
         """What a command that ends with 0 and frightens nobody prints."""
@@ -81,9 +85,27 @@ def test_a_model_is_trained_and_talked_to_without_a_home(read_only: Path, tmp_pa
     trainee = save_tiny(homeless.folder / "tiny")
 
     homeless.done(
-        "train", "--offline", "--data", str(rows), "--batch-size", "4", "--model", str(trainee), "--threads", "1",
-        "--device", "cpu", "--max-length", "64", "--epochs", "1", "--precision", "fp32", "--state-dir", "state",
-    )  # fmt: skip
+        "train",
+        "--offline",
+        "--data",
+        str(rows),
+        "--batch-size",
+        "4",
+        "--model",
+        str(trainee),
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+        "--max-length",
+        "64",
+        "--epochs",
+        "1",
+        "--precision",
+        "fp32",
+        "--state-dir",
+        "state",
+    )
     model = homeless.folder / "state" / "rows" / "model"
     assert (model / "curves.svg").is_file() and list((model.parent / "tensorboard").iterdir())
     homeless.done("chat", str(model), "--message", "Say 3", "--max-tokens", "4", "--threads", "1")

@@ -23,14 +23,25 @@ class JudgeRig(Rig):
             for number in range(first, first + count):
                 generation = ids.generation_id("main", number)
                 row = InstructionKept(
-                    id=ids.instruction_id(generation, 0), instruction=f"Name thing {number} please.", input="",
-                    output=f"Thing {number}.", generation_id=generation, generated_offset=number, place=0,
-                    cluster=number % CLUSTERS, classifier_offset=0,
-                )  # fmt: skip
+                    id=ids.instruction_id(generation, 0),
+                    instruction=f"Name thing {number} please.",
+                    input="",
+                    output=f"Thing {number}.",
+                    generation_id=generation,
+                    generated_offset=number,
+                    place=0,
+                    cluster=number % CLUSTERS,
+                    classifier_offset=0,
+                )
                 word = InstructionsRejected(
-                    generation_id=generation, generated_offset=number, rejections=(), generated=1, kept=1,
-                    generated_total=number + 1, kept_total=number + 1,
-                )  # fmt: skip
+                    generation_id=generation,
+                    generated_offset=number,
+                    rejections=(),
+                    generated=1,
+                    kept=1,
+                    generated_total=number + 1,
+                    kept_total=number + 1,
+                )
                 rows.append(row)
                 words.append(word)
             for sent in [writer.send(row, key=row.id, id=row.id, partition=row.cluster) for row in rows]:

@@ -83,10 +83,7 @@ def test_it_continues_a_text_and_counts_tokens(server: BuiltinServer, client: op
 @needs_model
 def test_it_answers_a_chat(server: BuiltinServer, client: openai.OpenAI) -> None:
     answer = client.chat.completions.create(
-        model=server.model,
-        messages=[{"role": "user", "content": "Why is the sky blue?"}],
-        max_tokens=40,
-        temperature=0,
+        model=server.model, messages=[{"role": "user", "content": "Why is the sky blue?"}], max_tokens=40, temperature=0
     )
 
     assert "light" in (answer.choices[0].message.content or "")
@@ -259,9 +256,21 @@ def test_by_hand_too_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> Non
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = subprocess.run(
-            [sys.executable, "-m", "producers.backends.builtin.server", "--port", str(port), "--model", str(tmp_path /
-            "none")], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "producers.backends.builtin.server",
+                "--port",
+                str(port),
+                "--model",
+                str(tmp_path / "none"),
+            ],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     assert done.returncode == 1
     assert done.stderr.startswith(f"The built-in server cannot listen at 127.0.0.1:{port}: ")
     assert len(done.stderr.splitlines()) == 1

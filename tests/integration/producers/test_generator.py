@@ -333,8 +333,11 @@ def test_what_unusable_answers_took_counts_for_the_limit_on_money(rig: Rig) -> N
         asking, pace = StyleInUse(sampling=Sampling(max_tokens=50)), RateOptions(breaker_failures=1000)
         summary = rig.generate(
             options(rig, None, Limits(max_usd=1.7e-3), asking=asking, retries=Retries(200, 0.0, 0.0), pace=pace),
-            backend="openai", base_url=served.url, model="tiny", **PRICES,
-        )  # fmt: skip
+            backend="openai",
+            base_url=served.url,
+            model="tiny",
+            **PRICES,
+        )
     failures = rig.events("calls", CallFailed)
     assert "--max-usd" in summary.ended
     assert len(failures) == len(served.received) > 3

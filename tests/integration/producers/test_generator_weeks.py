@@ -34,9 +34,14 @@ def rig(broker: TemporaryBroker, run: str, tmp_path: Path) -> Iterator[Rig]:
 
 def decide(rig: Rig, offset: int, generated_total: int, kept_total: int) -> None:
     event = InstructionsRejected(
-        generation_id="g", generated_offset=offset, rejections=(), generated=2, kept=0,
-        generated_total=generated_total, kept_total=kept_total,
-    )  # fmt: skip
+        generation_id="g",
+        generated_offset=offset,
+        rejections=(),
+        generated=2,
+        kept=0,
+        generated_total=generated_total,
+        kept_total=kept_total,
+    )
     with rig.writer() as writer:
         writer.write(event, key="g", id=ids.verdict_id(offset))
 
@@ -159,8 +164,12 @@ def test_a_lane_that_only_spends_is_halted_on_record_and_goes_on_with_another_fl
     assert (halted.generations, halted.stalled.rule) == (0, "min_yield")
     (event,) = rig.events("run", GenerationHalted)
     assert (event.lane, event.rule, event.floor, event.generated_total, event.kept_total) == (
-        "main", "min_yield", 0.5, 8, 3,
-    )  # fmt: skip
+        "main",
+        "min_yield",
+        0.5,
+        8,
+        3,
+    )
     assert event.value == pytest.approx(1 / 6)
     record = rig.records("run")[-1].decoded
     assert record is not None

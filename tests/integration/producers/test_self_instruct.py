@@ -21,14 +21,37 @@ from tests.integration.worker.driver import Rig, seeds
 ASKED = 4
 GENERATIONS = 8
 NOUNS = (
-    "harbour", "violin", "glacier", "bakery", "meadow", "compass", "lantern", "orchard", "kettle", "ladder", "garden",
-    "engine", "pillow", "castle", "bridge", "carpet", "basket", "hammer", "mirror", "island", "candle", "tunnel",
-    "blanket", "window",
-)  # fmt: skip
+    "harbour",
+    "violin",
+    "glacier",
+    "bakery",
+    "meadow",
+    "compass",
+    "lantern",
+    "orchard",
+    "kettle",
+    "ladder",
+    "garden",
+    "engine",
+    "pillow",
+    "castle",
+    "bridge",
+    "carpet",
+    "basket",
+    "hammer",
+    "mirror",
+    "island",
+    "candle",
+    "tunnel",
+    "blanket",
+    "window",
+)
 TASKS = (
-    "Describe a {} beside the {} and {}.", "Is a {} larger or smaller than {} with {}?", "Compare {} and {} to a {}.",
+    "Describe a {} beside the {} and {}.",
+    "Is a {} larger or smaller than {} with {}?",
+    "Compare {} and {} to a {}.",
     "Draw a picture of one {} by {} and {}.",
-)  # fmt: skip
+)
 
 
 def answers(number: int) -> list[str]:

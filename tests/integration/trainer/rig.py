@@ -11,15 +11,7 @@ from infra import topics
 from infra.log import LogReader, LogWriter
 from infra.settings import Settings
 from schemas import ids
-from schemas.events import (
-    InstructionJudged,
-    Judge,
-    RunConfigured,
-    RunStarted,
-    RunStopped,
-    StepLogged,
-    TrainingLogged,
-)
+from schemas.events import InstructionJudged, Judge, RunConfigured, RunStarted, RunStopped, StepLogged, TrainingLogged
 from schemas.policy import policy_for
 from streams.core.judging import SCALE
 from tests.integration.trainer.lives import live
@@ -60,9 +52,17 @@ class TrainerRig:
             for number, score in scores.items():
                 row = kept(number, 0)
                 event = InstructionJudged(
-                    kept_id=row.id, generated_offset=number, place=0, cluster=number % CLUSTERS, judge=judge,
-                    scale=SCALE, score=score, reason="so", answers=(), cost_usd=None,
-                )  # fmt: skip
+                    kept_id=row.id,
+                    generated_offset=number,
+                    place=0,
+                    cluster=number % CLUSTERS,
+                    judge=judge,
+                    scale=SCALE,
+                    score=score,
+                    reason="so",
+                    answers=(),
+                    cost_usd=None,
+                )
                 writer.write(event, key=row.id, id=ids.judgement_id(row.id, judge.name))
 
     def stop_run(self) -> None:
@@ -75,9 +75,17 @@ class TrainerRig:
 
     def options(self, **changes: Any) -> TrainOptions:
         given: dict[str, Any] = {
-            "run": self.run, "model": str(self.trainee), "output": self.folder / "out", "until_end": True,
-            "precision": "fp32", "device": "cpu", "threads": 1, "learning_rate": 1e-2, "planned_steps": 100, **changes,
-        }  # fmt: skip
+            "run": self.run,
+            "model": str(self.trainee),
+            "output": self.folder / "out",
+            "until_end": True,
+            "precision": "fp32",
+            "device": "cpu",
+            "threads": 1,
+            "learning_rate": 1e-2,
+            "planned_steps": 100,
+            **changes,
+        }
         return TrainOptions(**given)
 
     def train(

@@ -59,9 +59,7 @@ def test_records_that_stand_twice_are_trained_once(rig: TrainerRig) -> None:
 def test_at_the_end_of_the_stream_empty_clusters_borrow_and_the_rest_is_dropped_or_trained(rig: TrainerRig) -> None:
     rig.write([0, 1, 2, 3, 2, 2, 2, 2, 3])
     summary, steps = rig.train()
-    assert [clusters_of(step) for step in steps] == [
-        [(0, 0), (1, 1), (2, 2), (3, 3)], [(0, 2), (1, 2), (2, 2), (3, 3)],
-    ]  # fmt: skip
+    assert [clusters_of(step) for step in steps] == [[(0, 0), (1, 1), (2, 2), (3, 3)], [(0, 2), (1, 2), (2, 2), (3, 3)]]
     assert (summary.rows, summary.borrowed) == (8, 2)
     summary, steps = rig.train(output=rig.folder / "other", last_batch=True, write_log=False)
     assert clusters_of(steps[-1]) == [(2, 2)]
@@ -75,8 +73,12 @@ def test_later_epochs_train_the_same_rows_again(rig: TrainerRig) -> None:
     assert (summary.epoch, summary.steps, summary.rows) == (3, 12, 48)
     assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(epochs[2])
     assert [(each.epoch, [step.step for step in each.steps]) for each in rig.windows()] == [
-        (1, [1, 2, 3, 4]), (2, [5]), (2, [6, 7, 8]), (3, [9, 10]), (3, [11, 12]),
-    ]  # fmt: skip
+        (1, [1, 2, 3, 4]),
+        (2, [5]),
+        (2, [6, 7, 8]),
+        (3, [9, 10]),
+        (3, [11, 12]),
+    ]
 
 
 def test_a_live_trainer_waits_for_rows_says_so_and_ends_when_the_run_is_stopped(rig: TrainerRig) -> None:

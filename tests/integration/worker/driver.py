@@ -23,9 +23,14 @@ from streams.core.seeds import SeedPool
 from tests.harness.forked import Forked, fork
 
 TOPICS = (
-    "explain how a {} works", "write a short story about a {}", "list five uses for a {}", "compare a {} with a river",
-    "describe the history of the {}", "give advice on buying a {}", "translate the word {} to French",
-)  # fmt: skip
+    "explain how a {} works",
+    "write a short story about a {}",
+    "list five uses for a {}",
+    "compare a {} with a river",
+    "describe the history of the {}",
+    "give advice on buying a {}",
+    "translate the word {} to French",
+)
 
 
 def instruction_text(number: int) -> str:

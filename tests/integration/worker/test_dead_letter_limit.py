@@ -124,9 +124,19 @@ def test_a_run_whose_worker_stops_so_ends_with_1_and_the_sentence_and_starts_it_
     recorded = ("--backend", "recorded", "--recorded", str(answers))
     began = time.monotonic()
     done = Terminal(rig.settings, rig.logs).sedi(
-        "run", "--run", rig.run, "--no-trainer", "--max-kept", "1000", "--set", "batch_size=2", "--seeds",
-        str(seed_file(rig)), *(word for each in recorded for word in ("--generate", each)), timeout_s=120,
-    )  # fmt: skip
+        "run",
+        "--run",
+        rig.run,
+        "--no-trainer",
+        "--max-kept",
+        "1000",
+        "--set",
+        "batch_size=2",
+        "--seeds",
+        str(seed_file(rig)),
+        *(word for each in recorded for word in ("--generate", each)),
+        timeout_s=120,
+    )
     assert done.returncode == ExitCode.FAILED, done.stderr[-3000:]
     assert "the worker cannot go on. It said: sedi: Too many dead letters: with offset 5 of generated" in done.stdout
     assert "was started again" not in done.stderr

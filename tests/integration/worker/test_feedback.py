@@ -83,9 +83,17 @@ def judge_rows(rig: Rig, rows: list[InstructionKept]) -> None:
     with rig.writer() as writer:
         for place, row in enumerate(rows):
             event = InstructionJudged(
-                kept_id=row.id, generated_offset=row.generated_offset, place=row.place, cluster=row.cluster,
-                judge=judge, scale=SCALE, score=1.0 if place % 3 == 2 else 4.0, reason="so", answers=(), cost_usd=None,
-            )  # fmt: skip
+                kept_id=row.id,
+                generated_offset=row.generated_offset,
+                place=row.place,
+                cluster=row.cluster,
+                judge=judge,
+                scale=SCALE,
+                score=1.0 if place % 3 == 2 else 4.0,
+                reason="so",
+                answers=(),
+                cost_usd=None,
+            )
             writer.write(event, key=row.id, id=ids.judgement_id(row.id, judge.name))
 
 
@@ -122,9 +130,16 @@ def decided_again(rig: Rig, commands: list[ReplaceSeeds]) -> list[ReplaceSeeds]:
                 if classifier.from_offset == state.applied + 1:
                     decider.use_classifier(state, classifier)
         made = answer(
-            configured.policy, pool, state.scores, state.kept, training[command.training_offset],
-            command.training_offset, command.as_of_offset, judge, command.judged_offset,
-        )  # fmt: skip
+            configured.policy,
+            pool,
+            state.scores,
+            state.kept,
+            training[command.training_offset],
+            command.training_offset,
+            command.as_of_offset,
+            judge,
+            command.judged_offset,
+        )
         pool.apply(made, place)
         again.append(made)
     return again

@@ -36,9 +36,15 @@ def _train(run: str, model: Path, output: Path) -> None:
     from consumers.trainer.run import TrainOptions, train
 
     options = TrainOptions(
-        run=run, model=str(model), output=output, precision="fp32", device="cpu", threads=1, learning_rate=1e-2,
+        run=run,
+        model=str(model),
+        output=output,
+        precision="fp32",
+        device="cpu",
+        threads=1,
+        learning_rate=1e-2,
         planned_steps=1000,
-    )  # fmt: skip
+    )
     train(options, load())
 
 
@@ -59,8 +65,8 @@ class Crew:
         with capture_output(folder / "saving.log"):
             trainee = save_tiny(folder / "tiny")
         self.trainer = fork(
-            _train, run, trainee, folder / "out", settings=broker.settings, output=folder / "trainer.log",
-        )  # fmt: skip
+            _train, run, trainee, folder / "out", settings=broker.settings, output=folder / "trainer.log"
+        )
         self.processes = {"generator": self.generator, "trainer": self.trainer, "worker": self.worker}
 
     def dead(self) -> list[str]:
@@ -116,9 +122,12 @@ def test_no_process_dies_the_good_work_goes_on_and_all_that_is_unreadable_is_put
     count = 0
 
     @settings(
-        max_examples=2 * RECORDS // AT_ONCE, deadline=None, database=None, phases=[Phase.generate],
+        max_examples=2 * RECORDS // AT_ONCE,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    )
     @given(st.lists(fuzzed().filter(is_wanted), min_size=AT_ONCE, max_size=AT_ONCE))
     def write(records: list[Fuzzed]) -> None:
         nonlocal count
@@ -154,6 +163,7 @@ def test_no_process_dies_the_good_work_goes_on_and_all_that_is_unreadable_is_put
         assert found.dead_letters[topic] == number, topic
     decided = {r.event.generated_offset for r in rig.records("rejected") if isinstance(r.event, InstructionsRejected)}
     assert decided == set(range(end))
-    numbers = [e.number for r in rig.records("generated") if isinstance(e := r.event, InstructionsGenerated)
-               and e.lane == LANE]  # fmt: skip
+    numbers = [
+        e.number for r in rig.records("generated") if isinstance(e := r.event, InstructionsGenerated) and e.lane == LANE
+    ]
     assert numbers == list(range(len(numbers)))

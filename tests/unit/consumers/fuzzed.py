@@ -24,18 +24,56 @@ _EXAMPLES = {
     if (HERE / "examples" / f"{name}.v{spec.version}.json").is_file()
 }
 _ODD: list[Any] = [
-    None, True, -1, 2**63, 2**64, -0.5, 1e308, "", "x" * 300, "\x00\x1b[2J", "\u202e", "東京 🌊", [], {}, [[]],
-    {"a": 1}, "Infinity", [None], 0,
-]  # fmt: skip
+    None,
+    True,
+    -1,
+    2**63,
+    2**64,
+    -0.5,
+    1e308,
+    "",
+    "x" * 300,
+    "\x00\x1b[2J",
+    "\u202e",
+    "東京 🌊",
+    [],
+    {},
+    [[]],
+    {"a": 1},
+    "Infinity",
+    [None],
+    0,
+]
 _ODD_BYTES = [
-    b"", b"\xff\xfe", b"null", b"[]", b'"text"', b"{", b"NaN", b"[" * 5_000, b'{"a":' * 3_000, b'{"number": 1e999}',
-    b'{"lane": "\\ud800"}', b"\x00" * 64, b"{}", b"0" * 4_000,
-]  # fmt: skip
+    b"",
+    b"\xff\xfe",
+    b"null",
+    b"[]",
+    b'"text"',
+    b"{",
+    b"NaN",
+    b"[" * 5_000,
+    b'{"a":' * 3_000,
+    b'{"number": 1e999}',
+    b'{"lane": "\\ud800"}',
+    b"\x00" * 64,
+    b"{}",
+    b"0" * 4_000,
+]
 _NAMES = ["ce_specversion", "ce_type", "ce_id", "ce_source", "ce_time", "ce_causationid", "traceparent", "dlq_offset"]
 _SAID: list[bytes | None] = [
-    None, b"", b"\xff", b"1.0", b"2.0", b"sedi.InstructionKept.v1", b"sedi.InstructionsGenerated.v99999",
-    b"sedi.Nothing.v1", b"sedi.RunStopped.v0", b"x" * 3_000, b"sedi.InstructionKept.v1\n",
-]  # fmt: skip
+    None,
+    b"",
+    b"\xff",
+    b"1.0",
+    b"2.0",
+    b"sedi.InstructionKept.v1",
+    b"sedi.InstructionsGenerated.v99999",
+    b"sedi.Nothing.v1",
+    b"sedi.RunStopped.v0",
+    b"x" * 3_000,
+    b"sedi.InstructionKept.v1\n",
+]
 
 
 @dataclass(frozen=True)

@@ -107,11 +107,20 @@ class ToldRun(Story):
         answer = self.asked(number, raw or alpaca_raw(texts, len(seeds) + 1), model, fail)
         instructions, unparsed = parse_alpaca(answer.raw, parser="strict", first_number=len(seeds) + 1, cut=False)
         event = InstructionsGenerated(
-            lane="main", number=number, style="alpaca", parser="strict", backend="recorded", model=model,
-            parameters=PARAMETERS, seed_ids=tuple(seed.id for seed in seeds),
-            seed_commands_offset=self.pool.commands_offset, answers=(answer,), instructions=instructions,
-            unparsed=unparsed, cost_usd=answer.cost_usd,
-        )  # fmt: skip
+            lane="main",
+            number=number,
+            style="alpaca",
+            parser="strict",
+            backend="recorded",
+            model=model,
+            parameters=PARAMETERS,
+            seed_ids=tuple(seed.id for seed in seeds),
+            seed_commands_offset=self.pool.commands_offset,
+            answers=(answer,),
+            instructions=instructions,
+            unparsed=unparsed,
+            cost_usd=answer.cost_usd,
+        )
         self.tell(event, id=id, key=id)
         if decide:
             self.decision(id, event)
@@ -123,18 +132,29 @@ class ToldRun(Story):
         attempts = 2 if fail else 1
         for attempt in range(1, attempts + 1):
             started = CallStarted(
-                request_id=request, attempt=attempt, generation_id=generation, lane="main", number=number, step=0,
-                backend="recorded", model=model,
-            )  # fmt: skip
+                request_id=request,
+                attempt=attempt,
+                generation_id=generation,
+                lane="main",
+                number=number,
+                step=0,
+                backend="recorded",
+                model=model,
+            )
             self.tell(started, id=ids.child(request, f"started/{attempt}"), key=request)
             if attempt < attempts:
                 failed = CallFailed(request_id=request, attempt=attempt, error="429 slow down", status=429, retry=True)
                 self.tell(failed, id=ids.child(request, f"failed/{attempt}"), key=request)
         answer = CallAnswered(
-            request_id=request, attempt=attempts, model=model, raw=raw, finish_reason="stop",
-            usage=Usage(prompt_tokens=500 + number, completion_tokens=60 + number), cost_usd=0.001 * (number + 1),
+            request_id=request,
+            attempt=attempts,
+            model=model,
+            raw=raw,
+            finish_reason="stop",
+            usage=Usage(prompt_tokens=500 + number, completion_tokens=60 + number),
+            cost_usd=0.001 * (number + 1),
             latency_s=1.5 + number,
-        )  # fmt: skip
+        )
         self.tell(answer, id=ids.child(request, f"answered/{attempts}"), key=request)
         return answer
 
@@ -154,14 +174,24 @@ class ToldRun(Story):
             self.steps += 1
             steps.append(
                 StepLogged(
-                    step=self.steps, loss=2.0 + self.steps, loss_variance=0.1, grad_norm=1.0 + self.steps,
-                    learning_rate=2e-5, tokens=100, seconds=1.0,
+                    step=self.steps,
+                    loss=2.0 + self.steps,
+                    loss_variance=0.1,
+                    grad_norm=1.0 + self.steps,
+                    learning_rate=2e-5,
+                    tokens=100,
+                    seconds=1.0,
                     rows=tuple(
-                        BatchRow(id=id, slot=slot, cluster=self.kept[id].cluster,
-                                 generated_offset=self.kept[id].generated_offset) for slot, id in enumerate(rows)
+                        BatchRow(
+                            id=id,
+                            slot=slot,
+                            cluster=self.kept[id].cluster,
+                            generated_offset=self.kept[id].generated_offset,
+                        )
+                        for slot, id in enumerate(rows)
                     ),
                 )
-            )  # fmt: skip
+            )
         event = TrainingLogged(window=self.windows, epoch=epoch, model="trainee", steps=tuple(steps))
         key = ids.window_id(epoch, self.windows)
         self.tell(event, id=key, key=key)
@@ -214,8 +244,15 @@ class MemoryReading:
         self._left: dict[Partition, list[Record]] = {(topic, 0): [] for topic in topics}
         for record in records:
             if record.topic in topics:
-                again = Record(record.topic, record.partition, record.offset, record.timestamp_ms,
-                               record.key, record.value, record.headers)  # fmt: skip
+                again = Record(
+                    record.topic,
+                    record.partition,
+                    record.offset,
+                    record.timestamp_ms,
+                    record.key,
+                    record.value,
+                    record.headers,
+                )
                 self._left.setdefault(record.place, []).append(again)
         self._ends = {place: left[-1].offset + 1 if left else 0 for place, left in self._left.items()}
 

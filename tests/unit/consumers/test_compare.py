@@ -44,8 +44,12 @@ def test_the_curve_has_the_sums_at_each_decided_generation() -> None:
     side = read_side(source_of(whole_run())).side
 
     assert [(point.generated, point.kept, point.calls, point.tokens) for point in side.curve] == [
-        (2, 2, 1, 560), (5, 3, 2, 1122), (6, 4, 3, 1686), (8, 5, 4, 2252), (10, 5, 5, 2820),
-    ]  # fmt: skip
+        (2, 2, 1, 560),
+        (5, 3, 2, 1122),
+        (6, 4, 3, 1686),
+        (8, 5, 4, 2252),
+        (10, 5, 5, 2820),
+    ]
     assert [point.usd for point in side.curve] == pytest.approx([0.001, 0.003, 0.006, 0.010, 0.015])
 
 

@@ -7,13 +7,7 @@ from consumers.explain.schema import Explanation, InstructionStory, SeedReplacem
 from consumers.explain.story import explain
 from schemas import ids
 from schemas.errors import RunError
-from schemas.events import (
-    CallFailed,
-    ClassifierFitted,
-    InstructionsGenerated,
-    InstructionsRejected,
-    ReplaceSeeds,
-)
+from schemas.events import CallFailed, ClassifierFitted, InstructionsGenerated, InstructionsRejected, ReplaceSeeds
 from tests.unit.consumers.recorded_run import (
     LETTER,
     POEM,
@@ -328,8 +322,10 @@ def test_a_generation_and_its_request_tell_its_instructions_in_brief(story: Told
     assert found.made.step == (None if asked == "generation" else 0)
     briefs = found.made.instructions
     assert [(b.id, b.outcome, b.reason) for b in briefs] == [
-        (AGAIN_ID, "rejected", "similar"), (SHORT_ID, "rejected", "too_short"), (LETTER_ID, "kept", None)
-    ]  # fmt: skip
+        (AGAIN_ID, "rejected", "similar"),
+        (SHORT_ID, "rejected", "too_short"),
+        (LETTER_ID, "kept", None),
+    ]
     assert (briefs[0].nearest_id, briefs[2].cluster) == (RIVERS_ID, story.kept[LETTER_ID].cluster)
     assert ([b.became_seed for b in briefs], briefs[2].steps) == ([False, False, True], ((1, 3), (1, 4)))
 

@@ -104,9 +104,16 @@ def test_the_nearest_row_is_the_decider_s_in_whatever_order_rows_come(
 
 def kept(place: int, text: str) -> tuple[InstructionKept, Record]:
     row = InstructionKept(
-        id=str(place), instruction=text, input="", output="", generation_id="g", generated_offset=place // 3,
-        place=place % 3, cluster=0, classifier_offset=0,
-    )  # fmt: skip
+        id=str(place),
+        instruction=text,
+        input="",
+        output="",
+        generation_id="g",
+        generated_offset=place // 3,
+        place=place % 3,
+        cluster=0,
+        classifier_offset=0,
+    )
     return row, Record("kept", 0, place, 0, None, None)
 
 

@@ -28,9 +28,15 @@ def asked_of(style: Style, seeds: Sequence[SeedTask]) -> list[Request]:
     async def ask(step: int, request: Request) -> CallAnswered:
         asked[step] = request
         return CallAnswered(
-            request_id=ids.request_id(ids.generation_id("main", 0), step), attempt=1, model="m", raw=LIST,
-            finish_reason="stop", usage=None, cost_usd=None, latency_s=0.0,
-        )  # fmt: skip
+            request_id=ids.request_id(ids.generation_id("main", 0), step),
+            attempt=1,
+            model="m",
+            raw=LIST,
+            finish_reason="stop",
+            usage=None,
+            cost_usd=None,
+            latency_s=0.0,
+        )
 
     asyncio.run(style.generate(seeds, ask))
     return [asked[step] for step in sorted(asked)]
@@ -69,8 +75,10 @@ def test_the_prompts_of_both_steps_are_those_that_were_asked() -> None:
     listed, first, second = asked_of(style, (SEEDS[1], SEEDS[0]))
     story = whole_run()
     texts = ("Name two birds of the sea.", "Say where swifts sleep.")
-    tasks = [msgspec.structs.replace(t, instruction=text) for t, text in zip(
-        story.generations_written()[0].instructions, texts, strict=True)]  # fmt: skip
+    tasks = [
+        msgspec.structs.replace(t, instruction=text)
+        for t, text in zip(story.generations_written()[0].instructions, texts, strict=True)
+    ]
     story.change(InstructionsGenerated, 0, style="two-step", parameters=style.parameters(), instructions=tuple(tasks))
     generation = ids.generation_id("main", 0)
 

@@ -22,9 +22,12 @@ NUMBER = 4
 GENERATION = ids.generation_id("main", NUMBER)
 ITEMS = ("Say where swifts sleep.", "Is a swift a bird of the sea?")
 RAWS = {
-    0: f"3. {ITEMS[0]}\n4. {ITEMS[1]}", 1: "no", 2: "Output: In the air.", 3: "yes",
+    0: f"3. {ITEMS[0]}\n4. {ITEMS[1]}",
+    1: "no",
+    2: "Output: In the air.",
+    3: "yes",
     4: "Class label: no\nInput: a swift over land",
-}  # fmt: skip
+}
 STYLE = style_of(StyleInUse(style="self-instruct", asked=4, safety=True), Settings(backend="openai", api="chat"))
 
 
@@ -35,14 +38,18 @@ def story() -> ToldRun:
     before = story.generations_written()[NUMBER]
     text = story.generations_written()[0].instructions[1].instruction
     story.change(
-        InstructionsGenerated, NUMBER, style="self-instruct", parameters=STYLE.parameters(),
-        seed_ids=before.seed_ids[:1], kept_shown=KeptShown(as_of=0, ids=(SHOWN,)),
+        InstructionsGenerated,
+        NUMBER,
+        style="self-instruct",
+        parameters=STYLE.parameters(),
+        seed_ids=before.seed_ids[:1],
+        kept_shown=KeptShown(as_of=0, ids=(SHOWN,)),
         instructions=tuple(
             msgspec.structs.replace(task, instruction=item)
             for task, item in zip(before.instructions, ITEMS, strict=True)
         ),
         answers=tuple(asked(before, text)[1].values()),
-    )  # fmt: skip
+    )
     return story
 
 
@@ -54,9 +61,15 @@ def asked(event: InstructionsGenerated, text: str) -> tuple[dict[int, Request], 
     async def ask(step: int, request: Request) -> CallAnswered:
         requests[step] = request
         answers[step] = CallAnswered(
-            request_id=ids.request_id(GENERATION, step), attempt=1, model="m", raw=RAWS[step], finish_reason="stop",
-            usage=None, cost_usd=None, latency_s=0.0,
-        )  # fmt: skip
+            request_id=ids.request_id(GENERATION, step),
+            attempt=1,
+            model="m",
+            raw=RAWS[step],
+            finish_reason="stop",
+            usage=None,
+            cost_usd=None,
+            latency_s=0.0,
+        )
         return answers[step]
 
     seeds = [seed for seed in SEEDS if seed.id == event.seed_ids[0]]
@@ -81,8 +94,9 @@ def test_an_instruction_has_the_prompts_that_are_about_it_and_the_answers_it_was
     assert [prompt.step for prompt in with_prompts(found).prompts] == [0, 3, 4]
     assert found.instruction is not None
     assert [(answer.holds, answer.raw) for answer in found.instruction.answers] == [
-        ("instruction", RAWS[0]), ("output", RAWS[4]),
-    ]  # fmt: skip
+        ("instruction", RAWS[0]),
+        ("output", RAWS[4]),
+    ]
     assert found.instruction.generation.classification == {0: False, 1: True}
 
 
@@ -122,9 +136,15 @@ def test_a_request_for_instances_gave_one_instruction_its_output(story: ToldRun)
     for step, place in ((1, 0), (2, 0), (3, 1), (4, 1)):
         request = ids.request_id(GENERATION, step)
         started = CallStarted(
-            request_id=request, attempt=1, generation_id=GENERATION, lane="main", number=NUMBER, step=step,
-            backend="recorded", model="m",
-        )  # fmt: skip
+            request_id=request,
+            attempt=1,
+            generation_id=GENERATION,
+            lane="main",
+            number=NUMBER,
+            step=step,
+            backend="recorded",
+            model="m",
+        )
         story.tell(started, id=ids.child(request, "started/1"), key=request)
         found = withdraw(source_of(story), id=request)
         assert found.totals.instructions == 1

@@ -55,10 +55,16 @@ def rewritten(stream: Stream, place: int, topic: str = "seed-commands", **fields
 
 @pytest.mark.parametrize(
     "brakes",
-    [{"max_replacements": 1}, {"min_showings": 2}, {"victim_max_score": 0.5}, {"feedback_borrowed": False},
-     {"candidate_min_score": 4.0}, {"count_rule_rejections": True}],
+    [
+        {"max_replacements": 1},
+        {"min_showings": 2},
+        {"victim_max_score": 0.5},
+        {"feedback_borrowed": False},
+        {"candidate_min_score": 4.0},
+        {"count_rule_rejections": True},
+    ],
     ids=lambda brakes: next(iter(brakes)),
-)  # fmt: skip
+)
 def test_a_run_with_a_brake_is_decided_again_without_a_difference(brakes: dict[str, object]) -> None:
     stream = played(**brakes)
     stream.as_undisturbed()
@@ -127,10 +133,17 @@ def examples_of_replace_seeds() -> list[dict[str, object]]:
 
 @pytest.mark.parametrize(
     ("brakes", "replacements"),
-    [({}, 8), ({"max_replacements": 1}, 2), ({"min_showings": 2}, 5), ({"victim_max_score": 0.5}, 0),
-     ({"feedback_borrowed": False}, 4), ({"candidate_min_score": 4.0}, 4), ({"count_rule_rejections": True}, 8)],
+    [
+        ({}, 8),
+        ({"max_replacements": 1}, 2),
+        ({"min_showings": 2}, 5),
+        ({"victim_max_score": 0.5}, 0),
+        ({"feedback_borrowed": False}, 4),
+        ({"candidate_min_score": 4.0}, 4),
+        ({"count_rule_rejections": True}, 8),
+    ],
     ids=lambda value: str(next(iter(value), "none")) if isinstance(value, dict) else "",
-)  # fmt: skip
+)
 def test_a_what_if_takes_each_brake(brakes: dict[str, object], replacements: int) -> None:
     log = played().log
     found = what_if(log, policy_with(configuration(log)[0].policy, **brakes))
@@ -201,8 +214,10 @@ def test_a_seeds_story_tells_what_did_not_count(capsys: pytest.CaptureFixture[st
     assert (found.seed.generated, found.seed.kept, found.seed.score) == (1, 1, 1.0)
     assert found.seed.score == story.state.scores[row_id(0, 0)].value
     assert [(g.generated, g.kept, g.uncounted, g.score) for g in found.seed.generations] == [
-        (2, 1, 1, 1.0), (2, 0, 2, 1.0), (None, None, None, None),
-    ]  # fmt: skip
+        (2, 1, 1, 1.0),
+        (2, 0, 2, 1.0),
+        (None, None, None, None),
+    ]
     show_explanation(found)
     assert "(1/1, 1 not counted)" in capsys.readouterr().out
 

@@ -99,8 +99,9 @@ def test_what_was_made_bad_is_found_at_its_place_and_told_once(fault: Fault, tmp
     if fault.of_decisions:
         assert found.first is not None
         assert (found.first.kind, (found.first.topic, found.first.partition, found.first.offset)) == (
-            fault.kind, fault.place,
-        )  # fmt: skip
+            fault.kind,
+            fault.place,
+        )
     for kind in ("repeat", "unreadable"):
         new = places(found, kind) - places(good, kind)
         assert new == ({fault.place} if fault.kind == kind else set()), kind

@@ -36,18 +36,38 @@ def tell_judgement(story: ToldRun, id: str, raw: str, judge: Judge = ACCURATE, *
     row, judgement = story.kept[id], ids.judgement_id(id, judge.name)
     request = ids.request_id(judgement, 0)
     started = CallStarted(
-        request_id=request, attempt=1, generation_id=judgement, lane=f"judge/{judge.name}", number=ROWS.index(id),
-        step=0, backend=judge.backend, model=judge.model,
-    )  # fmt: skip
+        request_id=request,
+        attempt=1,
+        generation_id=judgement,
+        lane=f"judge/{judge.name}",
+        number=ROWS.index(id),
+        step=0,
+        backend=judge.backend,
+        model=judge.model,
+    )
     answer = CallAnswered(
-        request_id=request, attempt=1, model=judge.model, raw=raw, finish_reason="stop", usage=None, cost_usd=0.25,
+        request_id=request,
+        attempt=1,
+        model=judge.model,
+        raw=raw,
+        finish_reason="stop",
+        usage=None,
+        cost_usd=0.25,
         latency_s=1.0,
-    )  # fmt: skip
+    )
     score, reason = read(raw)
     event = InstructionJudged(
-        kept_id=id, generated_offset=row.generated_offset, place=row.place, cluster=row.cluster, judge=judge,
-        scale=SCALE, score=score, reason=reason, answers=(answer,), cost_usd=0.25,
-    )  # fmt: skip
+        kept_id=id,
+        generated_offset=row.generated_offset,
+        place=row.place,
+        cluster=row.cluster,
+        judge=judge,
+        scale=SCALE,
+        score=score,
+        reason=reason,
+        answers=(answer,),
+        cost_usd=0.25,
+    )
     story.tell(started, id=ids.child(request, "started/1"), key=request)
     story.tell(answer, id=ids.child(request, "answered/1"), key=request)
     story.tell(msgspec.structs.replace(event, **said), id=judgement, key=id)
@@ -105,8 +125,12 @@ def test_an_export_holds_the_rows_of_that_score_and_says_what_it_left_out(story:
     manifest = export(export_source(story), tmp_path / "good", options)
     assert [(line["id"], line["score"]) for line in lineage(tmp_path / "good")] == [(ROWS[0], 5.0), (ROWS[1], 4.5)]
     assert msgspec.to_builtins(manifest.withheld) == {
-        "judge": "accuracy/1/big", "min_score": 4.5, "below": 1, "unreadable": 1, "unjudged": 1,
-    }  # fmt: skip
+        "judge": "accuracy/1/big",
+        "min_score": 4.5,
+        "below": 1,
+        "unreadable": 1,
+        "unjudged": 1,
+    }
     assert read_manifest(tmp_path / "good") == manifest
     assert [(part.start, part.end) for part in manifest.offsets if part.topic == "judged"] == [(0, 4)]
     card = (tmp_path / "good" / "README.md").read_text(encoding="utf-8")
@@ -155,8 +179,11 @@ def test_a_row_is_explained_with_what_was_made_of_it(story: ToldRun, capsys: pyt
     assert found.instruction is not None
     (judged,) = found.instruction.judged
     assert (judged.judge, judged.score, judged.reason, judged.raws) == (
-        "accuracy/1/big", 2.0, "False.\nNobody lives there.", (RAWS[3],),
-    )  # fmt: skip
+        "accuracy/1/big",
+        2.0,
+        "False.\nNobody lives there.",
+        (RAWS[3],),
+    )
     show_explanation(found)
     assert "accuracy/1/big: 2 of 0 to 5, $0.2500" in capsys.readouterr().out
     other = explain(source_of(story), ROWS[4]).instruction
@@ -208,18 +235,33 @@ def test_an_audit_finds_a_judgement_of_a_row_that_was_not_kept_and_an_answer_tha
     before = audit(source_of(story)).by_kind
     judgement = ids.judgement_id(row_id(9, 9), ACCURATE.name)
     answer = CallAnswered(
-        request_id=ids.request_id(judgement, 0), attempt=1, model="big", raw="3\nSo.", finish_reason="stop", usage=None,
-        cost_usd=None, latency_s=0.0,
-    )  # fmt: skip
+        request_id=ids.request_id(judgement, 0),
+        attempt=1,
+        model="big",
+        raw="3\nSo.",
+        finish_reason="stop",
+        usage=None,
+        cost_usd=None,
+        latency_s=0.0,
+    )
     event = InstructionJudged(
-        kept_id=row_id(9, 9), generated_offset=0, place=9, cluster=0, judge=ACCURATE, scale=SCALE, score=3.0,
-        reason="So.", answers=(answer,), cost_usd=None,
-    )  # fmt: skip
+        kept_id=row_id(9, 9),
+        generated_offset=0,
+        place=9,
+        cluster=0,
+        judge=ACCURATE,
+        scale=SCALE,
+        score=3.0,
+        reason="So.",
+        answers=(answer,),
+        cost_usd=None,
+    )
     story.tell(event, id=judgement, key=row_id(9, 9))
     found = audit(source_of(story)).by_kind
     assert {kind: number - before.get(kind, 0) for kind, number in found.items() if number != before.get(kind, 0)} == {
-        "unexpected": 1, "answer": 1,
-    }  # fmt: skip
+        "unexpected": 1,
+        "answer": 1,
+    }
 
 
 def test_a_judgement_under_another_id_than_its_own_is_not_read(story: ToldRun) -> None:
@@ -237,17 +279,24 @@ def test_an_archive_from_before_there_were_judges_is_read_as_one_without_judgeme
         (tmp_path / f"{topic}-{partition}.jsonl").write_bytes(lines)
         count = lines.count(b"\n")
         files.append(
-            ArchiveFile(name=f"{topic}-{partition}.jsonl", topic=topic, partition=partition, start=0, end=count,
-            records=count,
-                 sha256="")
-        )  # fmt: skip
+            ArchiveFile(
+                name=f"{topic}-{partition}.jsonl",
+                topic=topic,
+                partition=partition,
+                start=0,
+                end=count,
+                records=count,
+                sha256="",
+            )
+        )
     manifest = ArchiveManifest(format=FORMAT, run="demo", files=tuple(files))
     (tmp_path / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     source = ArchiveSource(tmp_path)
     with source.open(["kept", "judged", "judged.dlq"]) as reading:
         assert {place: end for place, end in reading.ends().items() if place[0] != "kept"} == {
-            ("judged", 0): 0, ("judged.dlq", 0): 0,
-        }  # fmt: skip
+            ("judged", 0): 0,
+            ("judged.dlq", 0): 0,
+        }
         assert reading.starts()["judged", 0] == 0
         reading.seek("judged", 0, 5)
         assert reading.next("judged", 0) is None

@@ -19,11 +19,18 @@ POLICY = policy_for("self-instruct", seeds_per_request=8)
 POOL = SeedPool.of(own_seeds())
 ROWS = tuple(
     InstructionKept(
-        id=f"k{n}", instruction=f"Do {n}.", input="", output="", generation_id="g", generated_offset=n // 2,
-        place=n % 2, cluster=0, classifier_offset=0,
+        id=f"k{n}",
+        instruction=f"Do {n}.",
+        input="",
+        output="",
+        generation_id="g",
+        generated_offset=n // 2,
+        place=n % 2,
+        cluster=0,
+        classifier_offset=0,
     )
     for n in range(20)
-)  # fmt: skip
+)
 NUMBER, OFFSET, AS_OF = 9, 9, 6
 
 

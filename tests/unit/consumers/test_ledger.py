@@ -126,9 +126,15 @@ def test_tokens_are_summed_and_answers_without_usage_counted() -> None:
     story.answer(0, usage=Usage(prompt_tokens=7, completion_tokens=3))
     event = story.answer(1)
     silent = CallAnswered(
-        request_id=event.request_id, attempt=2, model="m", raw="", finish_reason=None, usage=None, cost_usd=None,
+        request_id=event.request_id,
+        attempt=2,
+        model="m",
+        raw="",
+        finish_reason=None,
+        usage=None,
+        cost_usd=None,
         latency_s=0.1,
-    )  # fmt: skip
+    )
     ledger = folded(story)
     ledger.apply(silent, "another")
 

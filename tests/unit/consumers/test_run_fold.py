@@ -97,9 +97,14 @@ def test_a_dead_letter_that_was_written_twice_is_one() -> None:
 def test_a_generator_that_halted_itself_is_told_of_once_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
     story = short_run()
     halted = GenerationHalted(
-        lane="main", reason="too little is kept", rule="min_yield", value=0.01, floor=0.05, generated_total=8,
+        lane="main",
+        reason="too little is kept",
+        rule="min_yield",
+        value=0.01,
+        floor=0.05,
+        generated_total=8,
         kept_total=4,
-    )  # fmt: skip
+    )
     for _ in range(2):
         story.tell(halted, id="h", key="demo")
     fold = folded(story)

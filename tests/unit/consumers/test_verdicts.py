@@ -197,9 +197,14 @@ def unread_once(again: bool) -> Story:
 
 def nothing(offset: int, generated_total: int, kept_total: int) -> InstructionsRejected:
     return InstructionsRejected(
-        generation_id="", generated_offset=offset, rejections=(), generated=0, kept=0,
-        generated_total=generated_total, kept_total=kept_total,
-    )  # fmt: skip
+        generation_id="",
+        generated_offset=offset,
+        rejections=(),
+        generated=0,
+        kept=0,
+        generated_total=generated_total,
+        kept_total=kept_total,
+    )
 
 
 def test_a_generation_that_the_filter_could_not_read_counts_for_nothing_when_it_can_be_read_later() -> None:

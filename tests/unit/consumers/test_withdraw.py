@@ -62,9 +62,7 @@ def test_each_thing_is_found_once_by_the_shortest_way(story: ToldRun) -> None:
 
     ways = {row.id: way(row.path) for row in told.rows}
     assert ways[POEM] == [("seed", "seed_task_0"), ("generation", GENERATIONS[0])]
-    assert ways[CHESS] == [
-        *ways[RIVERS], ("instruction", RIVERS), ("seed", RIVERS), ("generation", GENERATIONS[3])
-    ]  # fmt: skip
+    assert ways[CHESS] == [*ways[RIVERS], ("instruction", RIVERS), ("seed", RIVERS), ("generation", GENERATIONS[3])]
     assert len({row.id for row in told.rows}) == len(told.rows)
     assert way(told.seeds[0].path) == []
     assert way(told.seeds[1].path) == [*ways[RIVERS], ("instruction", RIVERS)]

@@ -15,8 +15,7 @@ TASKS = (
     Instruction(instruction="Name three rivers that cross a border.", output="Rhine, Danube, Nile"),
     Instruction(instruction="Add the two numbers in the text.", input="four and nine", output="13"),
     Instruction(
-        instruction="Write a function that doubles a number.",
-        output="```python\ndef double(x):\n    return 2 * x\n```",
+        instruction="Write a function that doubles a number.", output="```python\ndef double(x):\n    return 2 * x\n```"
     ),
     Instruction(instruction="Plan a day in Rome.", output="1. Forum\n2. Lunch\n   - pasta\n3. Nap"),
     Instruction(
@@ -47,7 +46,7 @@ LABELS: dict[str, Label] = {
     "number on its own line": lambda n, name: f"**{n}.**\n{name}:" if name == "Instruction" else f"{name}:",
     "bulleted fields": lambda n, name: f"{n}. {name}:" if name == "Instruction" else f"- **{name}:**",
     "no number": lambda number, name: f"{name}:",
-}  # fmt: skip
+}
 BETWEEN: dict[str, Callable[[int], str]] = {
     "separator": lambda number: "###\n",
     "blank line": lambda number: "\n",
@@ -68,7 +67,7 @@ AROUND: dict[str, Callable[[str], str]] = {
     "rule at the end": lambda text: f"{text}\n\n---\n",
     "remark": lambda text: f"{text}\n\nLet me know if you need more tasks!",
     "remark after a rule": lambda text: f"{text}\n\n---\n\nFeel free to ask for more instructions.",
-}  # fmt: skip
+}
 NO_INPUTS = ("<noinput>", "None", "N/A", "`<noinput>`")
 
 

@@ -11,13 +11,7 @@ import pytest
 
 from infra.embeddings import embedder_for
 from schemas import ids
-from schemas.events import (
-    ClassifierFitted,
-    Instruction,
-    InstructionsGenerated,
-    InstructionsRejected,
-    RunConfigured,
-)
+from schemas.events import ClassifierFitted, Instruction, InstructionsGenerated, InstructionsRejected, RunConfigured
 from schemas.policy import Policy, policy_for
 from schemas.seeds import SeedTask, parse_seed_lines
 from streams.core import decider

@@ -22,9 +22,15 @@ from tests.unit.core.conftest import ONE_CLUSTER, fresh_state, generation
 
 def answered(raw: str, finish_reason: str | None = "stop") -> CallAnswered:
     return CallAnswered(
-        request_id="r", attempt=1, model="m", raw=raw, finish_reason=finish_reason, usage=None, cost_usd=None,
+        request_id="r",
+        attempt=1,
+        model="m",
+        raw=raw,
+        finish_reason=finish_reason,
+        usage=None,
+        cost_usd=None,
         latency_s=0.0,
-    )  # fmt: skip
+    )
 
 
 def tasks(raw: str, finish_reason: str | None = "stop", **form: object) -> ParsedAnswers:
@@ -117,9 +123,18 @@ def test_every_mark_of_a_thought_that_a_prompt_may_open_is_read_as_one(mark: tup
 
 
 PIECES = [
-    *"<>/|[]`s #*-4.:{}\"'", "\\", "\n", "<think>", "</think>", "[THINK]", "<|im_end|>", "4. Instruction: ", "Output:",
-    "```", '{"instruction":',
-]  # fmt: skip
+    *"<>/|[]`s #*-4.:{}\"'",
+    "\\",
+    "\n",
+    "<think>",
+    "</think>",
+    "[THINK]",
+    "<|im_end|>",
+    "4. Instruction: ",
+    "Output:",
+    "```",
+    '{"instruction":',
+]
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=60).map("".join))
@@ -140,13 +155,30 @@ def test_any_text_can_be_read_in_every_way_and_gives_no_task_without_words(raw: 
 @pytest.mark.parametrize(
     ("reason", "cut"),
     [
-        (None, False), ("", False), ("stop", False), ("STOP", False), ("eos_token", False), ("end_turn", False),
-        ("COMPLETE", False), ("tool_calls", False), ("stop_sequence", False),
-        ("length", True), ("max_tokens", True), ("MAX_TOKENS", True), ("content_filter", True), ("model_length", True),
-        ("error", True), ("SAFETY", True), ("RECITATION", True), ("abort", True), ("pause_turn", True),
-        ("insufficient_system_resource", True), ("FINISH_REASON_UNSPECIFIED", True), ("something new", True),
+        (None, False),
+        ("", False),
+        ("stop", False),
+        ("STOP", False),
+        ("eos_token", False),
+        ("end_turn", False),
+        ("COMPLETE", False),
+        ("tool_calls", False),
+        ("stop_sequence", False),
+        ("length", True),
+        ("max_tokens", True),
+        ("MAX_TOKENS", True),
+        ("content_filter", True),
+        ("model_length", True),
+        ("error", True),
+        ("SAFETY", True),
+        ("RECITATION", True),
+        ("abort", True),
+        ("pause_turn", True),
+        ("insufficient_system_resource", True),
+        ("FINISH_REASON_UNSPECIFIED", True),
+        ("something new", True),
     ],
-)  # fmt: skip
+)
 def test_whatever_ended_an_answer_from_outside_cut_it(reason: str | None, cut: bool) -> None:
     assert was_cut(reason) is cut
     raw = "4. Instruction: Name a lake\n4. Output: Como\n###\n5. Instruction: Name a river\n5. Output: The Rh"
@@ -208,13 +240,16 @@ LAKE = {"instruction": "Name a lake", "input": "", "output": "Como"}
         (json.dumps([{"Instruction": "Name a river", "Output": "Rhine"}]), ["Rhine"], []),
         (json.dumps([{"task": "no instruction"}, LAKE]), ["Como"], ["not_a_task"]),
         (r'[{"instruction":"Solve \(x\) in \mathbb{R}","output":"\(x=1\)"},' + json.dumps(LAKE) + "]", None, []),
-        (f'[{json.dumps(RIVER)},{{"instruction":"bad","output":"it "stops" here"}},{json.dumps(LAKE)}]',
-         ["Rhine", "Como"], ["not_json"]),
+        (
+            f'[{json.dumps(RIVER)},{{"instruction":"bad","output":"it "stops" here"}},{json.dumps(LAKE)}]',
+            ["Rhine", "Como"],
+            ["not_json"],
+        ),
         (f'{{"tasks":[{json.dumps(RIVER)},{{"instruction":"bro', ["Rhine"], ["not_json"]),
         ("<think>Maybe " + json.dumps([LAKE]) + "?</think>" + json.dumps({"tasks": [RIVER]}), ["Rhine"], ["reasoning"]),
         ("No JSON at all.", [], ["not_json"]),
     ],
-)  # fmt: skip
+)
 def test_json_is_read_object_by_object(raw: str, outputs: list[str] | None, left: list[str]) -> None:
     found = tasks(raw, structured=True)
     if outputs is None:  # a backslash that escapes nothing is a backslash; braces of LaTeX may still end the object
@@ -266,8 +301,6 @@ def test_lists_inside_of_items_stay_whole() -> None:
         "---\n7. Sing"
     )
     items, left = parse_items(raw, first_number=4, cut=False)
-    assert items == (
-        "Sort these: 1. tea 2. ink", "Compare: 1. bread 2. salt", "Choose one: - a cat - a dog", "Sing",
-    )  # fmt: skip
+    assert items == ("Sort these: 1. tea 2. ink", "Compare: 1. bread 2. salt", "Choose one: - a cat - a dog", "Sing")
     assert not left
     assert parse_items("1. Sing\n1. Draw\n1. Hum", first_number=4, cut=False)[0] == ("Sing", "Draw", "Hum")

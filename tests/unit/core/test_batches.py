@@ -11,9 +11,16 @@ from streams.core.batches import Batch, BatchQueues, KeptRow, PartitionPosition,
 
 def row(number: int, cluster: int, offset: int | None = None) -> KeptRow:
     kept = InstructionKept(
-        id=f"r{number}", instruction="do it", input="", output="done", generation_id="g", generated_offset=number,
-        place=0, cluster=cluster, classifier_offset=0,
-    )  # fmt: skip
+        id=f"r{number}",
+        instruction="do it",
+        input="",
+        output="done",
+        generation_id="g",
+        generated_offset=number,
+        place=0,
+        cluster=cluster,
+        classifier_offset=0,
+    )
     return KeptRow(number if offset is None else offset, kept)
 
 

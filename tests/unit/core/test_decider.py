@@ -22,15 +22,7 @@ from streams.core import decider
 from streams.core.decider import Decision, FilterState, Verdict
 from streams.core.scores import SeedScore
 from streams.core.similarity.tokenize import rouge_tokens
-from tests.unit.core.conftest import (
-    configured,
-    decided,
-    first_classifier,
-    fresh_state,
-    generation,
-    in_one_go,
-    seeds_of,
-)
+from tests.unit.core.conftest import configured, decided, first_classifier, fresh_state, generation, in_one_go, seeds_of
 
 SCORER = rouge_scorer.RougeScorer(["rougeL"])
 

@@ -35,9 +35,17 @@ HELPFUL = Judge(backend="none", model="m", rubric="helpfulness", version=1)
 
 def judged(id: str, score: float | None, judge: Judge = ACCURATE) -> InstructionJudged:
     return InstructionJudged(
-        kept_id=id, generated_offset=0, place=0, cluster=0, judge=judge, scale=SCALE, score=score, reason="",
-        answers=(), cost_usd=None,
-    )  # fmt: skip
+        kept_id=id,
+        generated_offset=0,
+        place=0,
+        cluster=0,
+        judge=judge,
+        scale=SCALE,
+        score=score,
+        reason="",
+        answers=(),
+        cost_usd=None,
+    )
 
 
 def judge_of(*log: InstructionJudged | None) -> FirstJudge:
@@ -51,9 +59,7 @@ def answered_by_judge(judge: FirstJudge, judged_offset: int, least: float = 4.0)
     rows = ["k0", "k1", "k2", "k3"]
     policy = policy_for(candidate_min_score=least)
     pool = SeedPool.of(seeds_of(*SEED_TEXTS))
-    return answer(
-        policy, pool, ALL_SCORED, kept_rows(*NEW_TEXTS), window(step(11, rows)), 7, 99, judge, judged_offset
-    )  # fmt: skip
+    return answer(policy, pool, ALL_SCORED, kept_rows(*NEW_TEXTS), window(step(11, rows)), 7, 99, judge, judged_offset)
 
 
 # -- how many ------------------------------------------------------------------------------------------------------
@@ -201,17 +207,17 @@ class Window:
     judge: FirstJudge
 
     def answered(self, policy: Policy, judged_offset: int = -1) -> ReplaceSeeds:
-        return answer(
-            policy, self.pool, self.scores, self.kept, window(*self.steps), 7, 99, self.judge, judged_offset
-        )  # fmt: skip
+        return answer(policy, self.pool, self.scores, self.kept, window(*self.steps), 7, 99, self.judge, judged_offset)
 
 
 WORDS = ["red", "blue", "old", "new", "cow", "house", "tree", "song"]
 TEXTS = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(" ".join)
 SCORES = st.builds(
     lambda generated, rejected, times: SeedScore(generated, max(0, generated - rejected), 0, times),
-    st.integers(0, 6), st.integers(0, 6), st.integers(1, 5),
-)  # fmt: skip
+    st.integers(0, 6),
+    st.integers(0, 6),
+    st.integers(1, 5),
+)
 STEPS = st.lists(
     st.tuples(
         st.none() | st.floats(0, 9),
@@ -223,11 +229,15 @@ STEPS = st.lists(
 POLICIES = st.fixed_dictionaries(
     {},
     optional={
-        "max_replacements": st.integers(1, 4), "min_showings": st.integers(1, 5), "victim_max_score": st.floats(0, 1),
-        "feedback_borrowed": st.booleans(), "candidate_min_score": st.floats(0, 5),
-        "count_rule_rejections": st.booleans(), "metric": st.sampled_from(["grad_norm", "random"]),
+        "max_replacements": st.integers(1, 4),
+        "min_showings": st.integers(1, 5),
+        "victim_max_score": st.floats(0, 1),
+        "feedback_borrowed": st.booleans(),
+        "candidate_min_score": st.floats(0, 5),
+        "count_rule_rejections": st.booleans(),
+        "metric": st.sampled_from(["grad_norm", "random"]),
     },
-)  # fmt: skip
+)
 
 
 @st.composite
@@ -235,14 +245,20 @@ def windows(draw: st.DrawFn) -> Window:
     seed_texts = draw(st.lists(TEXTS, max_size=6))
     steps = [
         StepLogged(
-            step=10 + place, loss=1.0, loss_variance=1.0, grad_norm=norm, learning_rate=0.1, tokens=1, seconds=0.1,
+            step=10 + place,
+            loss=1.0,
+            loss_variance=1.0,
+            grad_norm=norm,
+            learning_rate=0.1,
+            tokens=1,
+            seconds=0.1,
             rows=tuple(
                 BatchRow(id=f"k{row}", slot=slot, cluster=cluster, generated_offset=0)
                 for slot, (row, cluster) in enumerate(rows)
             ),
         )
         for place, (norm, rows) in enumerate(draw(STEPS))
-    ]  # fmt: skip
+    ]
     log = draw(st.lists(st.none() | st.tuples(st.integers(0, 9), st.none() | st.sampled_from([0.0, 2.5, 5.0]))))
     return Window(
         SeedPool.of(seeds_of(*seed_texts)),

@@ -65,9 +65,17 @@ def test_the_scale_is_the_one_given() -> None:
 
 def judged(id: str, score: float | None, judge: Judge = ACCURATE) -> InstructionJudged:
     return InstructionJudged(
-        kept_id=id, generated_offset=0, place=0, cluster=0, judge=judge, scale=SCALE, score=score, reason="",
-        answers=(), cost_usd=None,
-    )  # fmt: skip
+        kept_id=id,
+        generated_offset=0,
+        place=0,
+        cluster=0,
+        judge=judge,
+        scale=SCALE,
+        score=score,
+        reason="",
+        answers=(),
+        cost_usd=None,
+    )
 
 
 def test_a_row_is_admitted_by_its_score_withheld_below_it_and_open_before_it() -> None:

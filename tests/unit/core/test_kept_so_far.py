@@ -23,9 +23,14 @@ def told() -> list[tuple[str, int, InstructionsGenerated | InstructionsRejected]
         made.append(("generated", offset, generation(0 if offset == 1 else offset, some)))
         kept = 0 if offset == 1 else len(some) - len(places)
         verdict = InstructionsRejected(
-            generation_id="g", generated_offset=offset, generated=len(some), kept=kept, generated_total=0, kept_total=0,
+            generation_id="g",
+            generated_offset=offset,
+            generated=len(some),
+            kept=kept,
+            generated_total=0,
+            kept_total=0,
             rejections=tuple(Rejection(id="i", place=place, reason="similar") for place in places),
-        )  # fmt: skip
+        )
         made.append(("rejected", offset, verdict))
     return made
 

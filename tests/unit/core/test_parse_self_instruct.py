@@ -38,9 +38,17 @@ def test_the_faithful_list_is_split_at_every_line_that_starts_with_a_number() ->
 
 @pytest.mark.parametrize(
     ("raw", "is_one"),
-    [("yes", True), (" Yes.", True), ("**YES**, it is", True), ("No", False), ("no, yes", False), ("", None),
-     ("It depends", None), ("1", None)],
-)  # fmt: skip
+    [
+        ("yes", True),
+        (" Yes.", True),
+        ("**YES**, it is", True),
+        ("No", False),
+        ("no, yes", False),
+        ("", None),
+        ("It depends", None),
+        ("1", None),
+    ],
+)
 def test_the_first_word_says_whether_it_is_a_classification_task(raw: str, is_one: bool | None) -> None:
     assert parse_is_classification(raw) is is_one
 
@@ -99,18 +107,30 @@ def test_a_cut_answer_loses_its_last_instance_only(raw: str, read: tuple[Instanc
 @pytest.mark.parametrize(
     ("raw", "cut", "read", "left"),
     [
-        ("Class label: warm\nInput: 30 degrees\nClass label: cold\nInput: 2 degrees", False,
-         (Instance("30 degrees", "warm"), Instance("2 degrees", "cold")), []),
+        (
+            "Class label: warm\nInput: 30 degrees\nClass label: cold\nInput: 2 degrees",
+            False,
+            (Instance("30 degrees", "warm"), Instance("2 degrees", "cold")),
+            [],
+        ),
         ("**Class label:** warm\n30 degrees", False, (Instance("30 degrees", "warm"),), []),
         ("Class label: warm", False, (Instance("", "warm"),), []),
-        ("Here:\nLabel: warm\nSo:\nInput: 30 degrees", False, (Instance("30 degrees", "warm"),),
-         [("before_label", "Here:"), ("before_label", "So:")]),
-        ("Class label: warm\nInput: 30 degrees\nClass label: cold\nInput: 2", True, (Instance("30 degrees", "warm"),),
-         [("cut", "cold\nInput: 2")]),
+        (
+            "Here:\nLabel: warm\nSo:\nInput: 30 degrees",
+            False,
+            (Instance("30 degrees", "warm"),),
+            [("before_label", "Here:"), ("before_label", "So:")],
+        ),
+        (
+            "Class label: warm\nInput: 30 degrees\nClass label: cold\nInput: 2",
+            True,
+            (Instance("30 degrees", "warm"),),
+            [("cut", "cold\nInput: 2")],
+        ),
         ("warm", False, (), [("no_class_label", "warm")]),
         ("", False, (), []),
     ],
-)  # fmt: skip
+)
 def test_instances_of_classification_are_read_label_first(
     raw: str, cut: bool, read: tuple[Instance, ...], left: list[tuple[str, str]]
 ) -> None:
@@ -123,8 +143,11 @@ def test_the_first_sound_instance_stands_for_an_instruction() -> None:
     instances = (Instance("a", ""), Instance("b", "b"), Instance("c", "d"), Instance("e", "f"))
     assert chosen(instances, "Do it.", False) == 2
     assert chosen(instances[:2], "Do it.", False) is None
-    assert [part.text for part in further(instances, 2)] == ["Input: a\nOutput: ", "Input: b\nOutput: b",
-                                                             "Input: e\nOutput: f"]  # fmt: skip
+    assert [part.text for part in further(instances, 2)] == [
+        "Input: a\nOutput: ",
+        "Input: b\nOutput: b",
+        "Input: e\nOutput: f",
+    ]
 
 
 def test_of_a_classification_task_every_label_is_taken_about_as_often() -> None:
@@ -136,11 +159,30 @@ def test_of_a_classification_task_every_label_is_taken_about_as_often() -> None:
 
 PIECES = st.lists(
     st.sampled_from(
-        ["Example 1\n", "Example 2:", "\n", " ", "Input:", "Output:", "\nInput: ", "\nOutput: ", "\nClass label: ",
-         "Class label:", "Label:", "<noinput>", "**", "word", "other word", "9.", "\n10. ", "\u2028", "é"]
+        [
+            "Example 1\n",
+            "Example 2:",
+            "\n",
+            " ",
+            "Input:",
+            "Output:",
+            "\nInput: ",
+            "\nOutput: ",
+            "\nClass label: ",
+            "Class label:",
+            "Label:",
+            "<noinput>",
+            "**",
+            "word",
+            "other word",
+            "9.",
+            "\n10. ",
+            "\u2028",
+            "é",
+        ]
     ),
     max_size=14,
-).map("".join)  # fmt: skip
+).map("".join)
 ANY = PIECES | st.text(max_size=60)
 
 _TAKEN_AWAY = re.compile(r"Example|Instance|Input|Output|Class[ \t]+label|Label|noinput|[0-9]|[^\w]", re.IGNORECASE)

@@ -18,8 +18,27 @@ BREAKING: list[tuple[RuleName, Instruction]] = [
     *(
         ("unsuitable_word", Instruction(instruction=f"Tell me what this {word}, if any, is for.", output="so"))
         for word in (
-            "image", "images", "graph", "graphs", "picture", "pictures", "file", "files", "map", "maps", "draw",
-            "plot", "go to", "video", "audio", "music", "flowchart", "diagram", "IMAGE", "Go To", "Music",
+            "image",
+            "images",
+            "graph",
+            "graphs",
+            "picture",
+            "pictures",
+            "file",
+            "files",
+            "map",
+            "maps",
+            "draw",
+            "plot",
+            "go to",
+            "video",
+            "audio",
+            "music",
+            "flowchart",
+            "diagram",
+            "IMAGE",
+            "Go To",
+            "Music",
         )
     ),
     ("write_program", Instruction(instruction="Write a program that adds two numbers.", output="so")),
@@ -31,7 +50,7 @@ BREAKING: list[tuple[RuleName, Instruction]] = [
     *(("starts_non_ascii", Instruction(instruction=f"{first}{FINE}", output="so")) for first in "é“東…"),
     ("empty_output", Instruction(instruction=FINE, output="")),
     ("empty_output", Instruction(instruction=FINE, output=" \n\t")),
-]  # fmt: skip
+]
 
 PASSING = [
     FINE,

@@ -26,11 +26,10 @@ ARTICLE_1 = {  # of the Universal Declaration of Human Rights; 30 words in Engli
     "Japanese": "すべての人間は、"
     "生まれながらにして自由であり、かつ、尊厳と権利とについて平等である。人間は、理性と良心とを"
     "授けられており、互いに同胞の精神をもって行動しなければならない。",
-    "Thai": "มนุษย์ทั้งหลายเกิดมามีอิสระและเสมอภาคกันในเกียรติศักดิ์และสิทธิ ต่างมีเหตุผลและมโนธรรม "
-    "และควรปฏิบัติต่อกันด้วยเจตนารมณ์แห่งภราดรภาพ",
+    "Thai": "มนุษย์ทั้งหลายเกิดมามีอิสระและเสมอภาคกันในเกียรติศักดิ์และสิทธิ ต่างมีเหตุผลและมโนธรรม และควรปฏิบัติต่อกันด้วยเจตนารมณ์แห่งภราดรภาพ",
     "Korean": "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다. 인간은 천부적으로 이성과 양심을 "
     "부여받았으며 서로 형제애의 정신으로 행동하여야 한다.",
-}  # fmt: skip
+}
 
 # The same tasks in each language: what is asked, and what of.
 ASKED = {
@@ -139,9 +138,20 @@ def _verdicts(language: str) -> Counter[str]:
     for number, thing in enumerate(things * 2):
         tasks = tuple(Instruction(instruction=asked.format(thing), output="x") for asked in ASKED[language])
         event = InstructionsGenerated(
-            lane="main", number=number, style="alpaca", parser="strict", backend="recorded", model="m", parameters={},
-            seed_ids=("s0",), seed_commands_offset=-1, answers=(), instructions=tasks, unparsed=(), cost_usd=None,
-        )  # fmt: skip
+            lane="main",
+            number=number,
+            style="alpaca",
+            parser="strict",
+            backend="recorded",
+            model="m",
+            parameters={},
+            seed_ids=("s0",),
+            seed_commands_offset=-1,
+            answers=(),
+            instructions=tasks,
+            unparsed=(),
+            cost_usd=None,
+        )
         verdict = decider.decide(state, number, ids.generation_id("main", number), event)
         found["kept"] += len(verdict.decision.kept)
         found.update(rejection.reason for rejection in verdict.rejected.rejections)

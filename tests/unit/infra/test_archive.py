@@ -29,9 +29,14 @@ def make(folder: Path, records: list[Record], *, suffix: str = ".jsonl", **chang
     path = folder / f"calls-0{suffix}"
     path.write_bytes(gzip.compress(raw, mtime=0) if suffix.endswith(".gz") else raw)
     file = ArchiveFile(
-        name=path.name, topic="calls", partition=0, start=records[0].offset, end=records[-1].offset + 1,
-        records=len(records), sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-    )  # fmt: skip
+        name=path.name,
+        topic="calls",
+        partition=0,
+        start=records[0].offset,
+        end=records[-1].offset + 1,
+        records=len(records),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
     write_manifest(folder, msgspec.structs.replace(file, **changes))
     return ArchiveSource(folder)
 

@@ -55,9 +55,19 @@ def test_an_input_is_kept_apart(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(3, "3"), (True, "true"), (Decimal("1.50"), "1.50"), ([1, "a", None], '[1,"a",null]'), ({"a": {"b": False}},
-     '{"a":{"b":false}}'), (0, "0"), (False, "false"), (None, ""), (float("nan"), ""), ("", "")],
-)  # fmt: skip
+    [
+        (3, "3"),
+        (True, "true"),
+        (Decimal("1.50"), "1.50"),
+        ([1, "a", None], '[1,"a",null]'),
+        ({"a": {"b": False}}, '{"a":{"b":false}}'),
+        (0, "0"),
+        (False, "false"),
+        (None, ""),
+        (float("nan"), ""),
+        ("", ""),
+    ],
+)
 def test_an_output_that_is_no_text_is_its_json(value: object, text: str) -> None:
     found = mapped({"instruction": ASKED, "output": value})
     assert (found.task.output, found.answered) == (text, bool(text))
@@ -103,10 +113,13 @@ def test_what_cannot_be_mapped_is_refused_with_its_place(row: dict[str, Any], sa
 
 
 _values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=8), lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["role", "from", "content", "value", "input", "output"]), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["role", "from", "content", "value", "input", "output"]), inner, max_size=3)
+    ),
     max_leaves=8,
-)  # fmt: skip
+)
 _names = st.sampled_from(["instruction", "prompt", "output", "messages", "conversations", "instances", "system", "id"])
 
 

@@ -54,9 +54,14 @@ def test_every_failure_and_warning_says_what_to_do(settings: Settings, monkeypat
 
     bad = {found.name: found.level for found in checks if found.level != "ok"}
     assert bad == {
-        "maven": "fail", "kafka jars": "warn", "broker": "warn", "disk (state_dir)": "warn",
-        "disk (cache_dir)": "warn", "memory": "warn", "packages": "fail",
-    }  # fmt: skip
+        "maven": "fail",
+        "kafka jars": "warn",
+        "broker": "warn",
+        "disk (state_dir)": "warn",
+        "disk (cache_dir)": "warn",
+        "memory": "warn",
+        "packages": "fail",
+    }
     for found in checks:
         assert (found.remedy is None) == (found.level == "ok")
         assert found.ok == (found.level != "fail")
@@ -81,7 +86,7 @@ def test_a_cluster_elsewhere_is_asked_and_no_java_is_looked_for() -> None:
 def test_no_secret_is_shown(settings: Settings) -> None:
     secret = settings.model_copy(
         update={"api_key": SecretStr("hunter2"), "base_url": "https://me:hunter2@llm.invalid/v1?key=abc"}
-    )  # fmt: skip
+    )
 
     shown = "\n".join(f"{found.found} {found.remedy}" for found in check(secret))
 

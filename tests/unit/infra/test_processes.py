@@ -48,7 +48,7 @@ def test_who_comes_second_waits_until_the_first_is_done(tmp_path: Path) -> None:
     with turn(tmp_path / "lock"):
         second = subprocess.Popen(
             [sys.executable, "-c", script, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True
-        )  # fmt: skip
+        )
         try:
             second.wait(1.0)
             waited = False

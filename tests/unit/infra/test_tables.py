@@ -54,8 +54,9 @@ def test_a_csv_with_crlf_keeps_the_line_breaks_in_its_texts(tmp_path: Path) -> N
     path = tmp_path / "rows.csv"
     path.write_bytes(b'instruction,output\r\n"a\nb",c\r\n\r\nd,e\r\n')
     assert [(row.place, *row.fields.values()) for row in read_table(path)] == [
-        ("line 2", "a\nb", "c"), ("line 5", "d", "e"),
-    ]  # fmt: skip
+        ("line 2", "a\nb", "c"),
+        ("line 5", "d", "e"),
+    ]
 
 
 def test_a_cell_may_be_long(tmp_path: Path) -> None:
@@ -71,8 +72,8 @@ def test_parquet_gives_the_rows_and_their_lists(tmp_path: Path) -> None:
     turns = [{"role": "user", "content": "Ask"}, {"role": "assistant", "content": "Told"}]
     pl.DataFrame({"messages": [turns], "score": [None]}).write_parquet(path)
     assert [(task.place, task.task.instruction, task.task.output) for task in read_tasks(path)] == [
-        ("row 1", "Ask", "Told"),
-    ]  # fmt: skip
+        ("row 1", "Ask", "Told")
+    ]
 
 
 def test_numbers_keep_their_digits(tmp_path: Path) -> None:

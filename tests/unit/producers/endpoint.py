@@ -49,11 +49,7 @@ def chat(text: str | None, *, finish_reason: str = "stop", usage: bool = True, *
         "created": 0,
         "model": "tiny-1",
         "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": text, **message},
-                "finish_reason": finish_reason,
-            }
+            {"index": 0, "message": {"role": "assistant", "content": text, **message}, "finish_reason": finish_reason}
         ],
     }
     if usage:

@@ -121,9 +121,16 @@ def test_a_list_of_the_two_step_style_is_answered_and_so_is_a_question(form: two
 @pytest.mark.parametrize("completion", [True, False])
 def test_a_judge_gets_a_score_from_it_and_now_and_then_none(completion: bool) -> None:
     row = InstructionKept(
-        id="r", instruction="Name three primary colours", input="", output="Red, yellow and blue.", generation_id="g",
-        generated_offset=0, place=0, cluster=0, classifier_offset=0,
-    )  # fmt: skip
+        id="r",
+        instruction="Name three primary colours",
+        input="",
+        output="Red, yellow and blue.",
+        generation_id="g",
+        generated_offset=0,
+        place=0,
+        cluster=0,
+        classifier_offset=0,
+    )
     request = judge.request(row, judge.rubric("accuracy"), completion=completion, sampling=Sampling())
     model = LoadModel()
     scores = [read(asyncio.run(model.complete(request, place(number))).raw).value for number in range(300)]
@@ -140,9 +147,15 @@ def test_a_whole_generation_of_each_style_comes_out_of_it() -> None:
             async def ask(step: int, request: Request) -> CallAnswered:
                 got = await backend.complete(request, place(1, step))
                 return CallAnswered(
-                    request_id=str(step), attempt=1, model=got.model, raw=got.raw, finish_reason=got.finish_reason,
-                    usage=got.usage, cost_usd=None, latency_s=got.latency_s,
-                )  # fmt: skip
+                    request_id=str(step),
+                    attempt=1,
+                    model=got.model,
+                    raw=got.raw,
+                    finish_reason=got.finish_reason,
+                    usage=got.usage,
+                    cost_usd=None,
+                    latency_s=got.latency_s,
+                )
 
             return await style_of(asking, settings).generate(SEEDS, ask)
 

@@ -228,11 +228,7 @@ def test_a_compressed_body_counts_as_what_it_holds(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     ("headers", "low", "high"),
-    [
-        ({"retry_after": "0.5"}, 0.5, 0.5),
-        ({"retry_after_ms": "250"}, 0.25, 0.25),
-        ({"retry_after": "-3"}, 0, 0),
-    ],
+    [({"retry_after": "0.5"}, 0.5, 0.5), ({"retry_after_ms": "250"}, 0.25, 0.25), ({"retry_after": "-3"}, 0, 0)],
 )
 def test_retry_after_is_passed_on_in_seconds(headers: dict[str, str], low: float, high: float) -> None:
     with endpoint(error(429, **headers)) as served, pytest.raises(Transient) as caught:

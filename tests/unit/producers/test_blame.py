@@ -28,25 +28,61 @@ SENT: list[tuple[str, int, Any, Blame]] = [
     # OpenAI
     ("openai key", 401, openai("Incorrect API key provided: x.", code="invalid_api_key"), Blame.ENDPOINT),
     ("openai country", 403, openai("Country, region, or territory not supported", "request_forbidden"), Blame.ENDPOINT),
-    ("openai model", 404, openai("The model `m` does not exist or you do not have access.", code="model_not_found"),
-     Blame.ENDPOINT),
+    (
+        "openai model",
+        404,
+        openai("The model `m` does not exist or you do not have access.", code="model_not_found"),
+        Blame.ENDPOINT,
+    ),
     ("openai quota", 429, openai(QUOTA, "insufficient_quota", "insufficient_quota"), Blame.CREDIT),
     ("openai quota without a code", 429, openai(QUOTA, None), Blame.CREDIT),
-    ("openai hard limit", 400, openai("Billing hard limit has been reached", code="billing_hard_limit_reached"),
-     Blame.CREDIT),
-    ("openai rate", 429, openai("Rate limit reached for m on requests per min. Limit: 3 / min.", "requests",
-                                "rate_limit_exceeded"), Blame.PASSING),
-    ("openai never fits", 429, openai("Request too large for m on tokens per min (TPM): Limit 10, Requested 20.",
-                                      "tokens", "rate_limit_exceeded"), Blame.TOO_LONG),
+    (
+        "openai hard limit",
+        400,
+        openai("Billing hard limit has been reached", code="billing_hard_limit_reached"),
+        Blame.CREDIT,
+    ),
+    (
+        "openai rate",
+        429,
+        openai("Rate limit reached for m on requests per min. Limit: 3 / min.", "requests", "rate_limit_exceeded"),
+        Blame.PASSING,
+    ),
+    (
+        "openai never fits",
+        429,
+        openai(
+            "Request too large for m on tokens per min (TPM): Limit 10, Requested 20.", "tokens", "rate_limit_exceeded"
+        ),
+        Blame.TOO_LONG,
+    ),
     ("openai length", 400, openai(LENGTH, code="context_length_exceeded"), Blame.TOO_LONG),
-    ("openai flagged", 400, openai("Invalid prompt: your prompt was flagged as potentially violating our usage policy.",
-                                   code="invalid_prompt"), Blame.FLAGGED),
-    ("openai parameter", 400, openai("Unsupported parameter: 'max_tokens' is not supported with this model.",
-                                     code="unsupported_parameter"), Blame.REQUEST),
-    ("openai server", 500, openai("The server had an error while processing your request.", "server_error"),
-     Blame.PASSING),
-    ("openai account", 403, openai("Your account has been deactivated for violating our usage policies.",
-                                   code="account_deactivated"), Blame.ENDPOINT),
+    (
+        "openai flagged",
+        400,
+        openai(
+            "Invalid prompt: your prompt was flagged as potentially violating our usage policy.", code="invalid_prompt"
+        ),
+        Blame.FLAGGED,
+    ),
+    (
+        "openai parameter",
+        400,
+        openai("Unsupported parameter: 'max_tokens' is not supported with this model.", code="unsupported_parameter"),
+        Blame.REQUEST,
+    ),
+    (
+        "openai server",
+        500,
+        openai("The server had an error while processing your request.", "server_error"),
+        Blame.PASSING,
+    ),
+    (
+        "openai account",
+        403,
+        openai("Your account has been deactivated for violating our usage policies.", code="account_deactivated"),
+        Blame.ENDPOINT,
+    ),
     # Anthropic
     ("anthropic credit", 400, openai("Your credit balance is too low to access the Anthropic API."), Blame.CREDIT),
     ("anthropic key", 401, openai("invalid x-api-key", "authentication_error"), Blame.ENDPOINT),
@@ -54,36 +90,88 @@ SENT: list[tuple[str, int, Any, Blame]] = [
     ("anthropic length", 400, openai("prompt is too long: 210000 tokens > 200000 maximum"), Blame.TOO_LONG),
     ("anthropic size", 413, openai("Request exceeds the maximum size", "request_too_large"), Blame.TOO_LONG),
     ("anthropic filter", 400, openai("Output blocked by content filtering policy"), Blame.FLAGGED),
-    ("anthropic tokens a minute", 429, openai("Number of input tokens has exceeded your per-minute rate limit.",
-                                              "rate_limit_error"), Blame.PASSING),
+    (
+        "anthropic tokens a minute",
+        429,
+        openai("Number of input tokens has exceeded your per-minute rate limit.", "rate_limit_error"),
+        Blame.PASSING,
+    ),
     ("anthropic busy", 529, openai("Overloaded", "overloaded_error"), Blame.PASSING),
     # Gemini and OpenRouter, beyond tests/conformance/dialects
-    ("gemini old key", 400, gemini(400, "It is over.", "INVALID_ARGUMENT", {"reason": "API_KEY_INVALID"}),
-     Blame.ENDPOINT),
+    (
+        "gemini old key",
+        400,
+        gemini(400, "It is over.", "INVALID_ARGUMENT", {"reason": "API_KEY_INVALID"}),
+        Blame.ENDPOINT,
+    ),
     ("credits that come back", 429, openai("Your credits are exhausted. Please retry in 30m."), Blame.PASSING),
-    ("openrouter flagged in few words", 403, openrouter(403, "No.", reasons=["violence"], flagged_input="…"),
-     Blame.FLAGGED),
+    (
+        "openrouter flagged in few words",
+        403,
+        openrouter(403, "No.", reasons=["violence"], flagged_input="…"),
+        Blame.FLAGGED,
+    ),
     # Ollama, as it was
     ("ollama model as 400", 400, {"error": 'model "x" not found, try pulling it first'}, Blame.ENDPOINT),
     ("ollama length", 400, {"error": "context length exceeded"}, Blame.TOO_LONG),
     # others
-    ("azure filter", 400, openai("The response was filtered due to the prompt triggering Azure OpenAI's content "
-                                 "management policy.", None, "content_filter", status=400,
-                                 innererror={"code": "ResponsibleAIPolicyViolation"}), Blame.FLAGGED),
-    ("azure filter within", 400, openai("No.", None, "BadRequest",
-                                        innererror={"code": "ResponsibleAIPolicyViolation"}), Blame.FLAGGED),
-    ("azure deployment", 404, openai("The API deployment for this resource does not exist.", None,
-                                     "DeploymentNotFound"), Blame.ENDPOINT),
-    ("azure key", 401, openai("Access denied due to invalid subscription key or wrong API endpoint.", None, "401"),
-     Blame.ENDPOINT),
-    ("azure rate", 429, openai("Requests have exceeded call rate limit of your pricing tier. Please retry after 26 "
-                               "seconds.", None, "429"), Blame.PASSING),
-    ("fastapi", 422, {"detail": [{"loc": ["body", "frequency_penalty"], "msg": "Extra inputs are not permitted"}]},
-     Blame.REQUEST),
+    (
+        "azure filter",
+        400,
+        openai(
+            "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.",
+            None,
+            "content_filter",
+            status=400,
+            innererror={"code": "ResponsibleAIPolicyViolation"},
+        ),
+        Blame.FLAGGED,
+    ),
+    (
+        "azure filter within",
+        400,
+        openai("No.", None, "BadRequest", innererror={"code": "ResponsibleAIPolicyViolation"}),
+        Blame.FLAGGED,
+    ),
+    (
+        "azure deployment",
+        404,
+        openai("The API deployment for this resource does not exist.", None, "DeploymentNotFound"),
+        Blame.ENDPOINT,
+    ),
+    (
+        "azure key",
+        401,
+        openai("Access denied due to invalid subscription key or wrong API endpoint.", None, "401"),
+        Blame.ENDPOINT,
+    ),
+    (
+        "azure rate",
+        429,
+        openai(
+            "Requests have exceeded call rate limit of your pricing tier. Please retry after 26 seconds.", None, "429"
+        ),
+        Blame.PASSING,
+    ),
+    (
+        "fastapi",
+        422,
+        {"detail": [{"loc": ["body", "frequency_penalty"], "msg": "Extra inputs are not permitted"}]},
+        Blame.REQUEST,
+    ),
     ("xai flagged", 403, {"code": "no", "error": "Content violates usage guidelines."}, Blame.FLAGGED),
     ("header, told as 400", 400, {"message": "Missing Authentication header"}, Blame.ENDPOINT),
-    ("zhipu flagged", 400, {"error": {"code": "1301", "message": "The system detected unsafe or sensitive content in "
-                                      "input or generation"}}, Blame.FLAGGED),
+    (
+        "zhipu flagged",
+        400,
+        {
+            "error": {
+                "code": "1301",
+                "message": "The system detected unsafe or sensitive content in input or generation",
+            }
+        },
+        Blame.FLAGGED,
+    ),
     ("moonshot flagged", 400, openai("The request was rejected because it was considered high risk"), Blame.FLAGGED),
     ("prompt blocked, in a 200", 200, {"error": {"message": "The prompt was blocked: SAFETY"}}, Blame.FLAGGED),
     # statuses alone
@@ -96,7 +184,7 @@ SENT: list[tuple[str, int, Any, Blame]] = [
     ("busy, told as 400", 400, "upstream timed out", Blame.PASSING),
     ("key, told in a 200", 200, {"error": {"message": "Incorrect API key provided"}}, Blame.ENDPOINT),
     ("nothing, told in a 200", 200, {"error": {"message": "something"}}, Blame.UNKNOWN),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("status", "body", "wanted"), [one[1:] for one in SENT], ids=[one[0] for one in SENT])

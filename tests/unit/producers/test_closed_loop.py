@@ -73,9 +73,16 @@ class Loop:
         for place in range(OF_EACH):
             cluster = self.cluster_of(len(self.rows))
             kept = InstructionKept(
-                id=f"{len(self.rows)}", instruction="i", input="", output="o", generation_id="g",
-                generated_offset=number, place=place, cluster=cluster, classifier_offset=0,
-            )  # fmt: skip
+                id=f"{len(self.rows)}",
+                instruction="i",
+                input="",
+                output="o",
+                generation_id="g",
+                generated_offset=number,
+                place=place,
+                cluster=cluster,
+                classifier_offset=0,
+            )
             self.untrained.keep(kept)
             if self.passes(len(self.rows)):
                 self._new.append(KeptRow(self._offsets[cluster], kept))
@@ -103,11 +110,17 @@ class Loop:
     def train(self, steps: int, within_s: float) -> list[RankBatch]:
         """Train so many steps, or as many as come in that time."""
         stream = RowStream(
-            self, ProcessGroup(), self.policy.clusters, self.policy.batch_size,
-            StreamEnds(borrow_after_s=self.borrow_after_s, window_rows=self.policy.window_steps *
-            self.policy.batch_size), encode=lambda row: EncodedRow((1,), 1, False), say=lambda _: None, clock=lambda:
-            self.now,
-        )  # fmt: skip
+            self,
+            ProcessGroup(),
+            self.policy.clusters,
+            self.policy.batch_size,
+            StreamEnds(
+                borrow_after_s=self.borrow_after_s, window_rows=self.policy.window_steps * self.policy.batch_size
+            ),
+            encode=lambda row: EncodedRow((1,), 1, False),
+            say=lambda _: None,
+            clock=lambda: self.now,
+        )
         stream.open({})
         shares: list[RankBatch] = []
         window: list[StepLogged] = []
@@ -118,9 +131,15 @@ class Loop:
             shares.append(share)
             self.now += 0.1
             step = StepLogged(
-                step=len(shares), loss=1.0, loss_variance=0.0, grad_norm=1.0, learning_rate=0.1, tokens=1, seconds=0.1,
+                step=len(shares),
+                loss=1.0,
+                loss_variance=0.0,
+                grad_norm=1.0,
+                learning_rate=0.1,
+                tokens=1,
+                seconds=0.1,
                 rows=tuple(each.row for each in share.batch),
-            )  # fmt: skip
+            )
             window.append(step)
             if len(window) == self.policy.window_steps:
                 number = len(shares) // self.policy.window_steps

@@ -32,9 +32,16 @@ FOUR = "4\nSo."
 def kept(number: int) -> InstructionKept:
     generation = ids.generation_id("main", number)
     return InstructionKept(
-        id=ids.instruction_id(generation, 0), instruction=f"Name thing {number}", input="", output=f"Thing {number}",
-        generation_id=generation, generated_offset=number, place=0, cluster=number % 2, classifier_offset=0,
-    )  # fmt: skip
+        id=ids.instruction_id(generation, 0),
+        instruction=f"Name thing {number}",
+        input="",
+        output=f"Thing {number}",
+        generation_id=generation,
+        generated_offset=number,
+        place=0,
+        cluster=number % 2,
+        classifier_offset=0,
+    )
 
 
 class Rows:
@@ -87,14 +94,29 @@ def judging(
     progress = JudgeProgress(LANE, configured(), judge=WHO.name)
     log.refresh(progress)
     caller = Caller(
-        backend=backend, writer=cast(LogWriter, log), refresh=lambda: log.refresh(progress), may_call=may_call,
-        prices=Prices(1.0, 2.0), retries=Retries(attempts=2, first_pause_s=0.0), pace=RateControl(RateOptions(), 4),
+        backend=backend,
+        writer=cast(LogWriter, log),
+        refresh=lambda: log.refresh(progress),
+        may_call=may_call,
+        prices=Prices(1.0, 2.0),
+        retries=Retries(attempts=2, first_pause_s=0.0),
+        pace=RateControl(RateOptions(), 4),
         known=progress,
-    )  # fmt: skip
+    )
     return JudgeWorker(
-        WHO, rubric("accuracy"), False, Sampling(), asks, choice or RowSample(), True, 4, cast(KeptRows, Rows(rows)),
-        progress, caller, backend,
-    )  # fmt: skip
+        WHO,
+        rubric("accuracy"),
+        False,
+        Sampling(),
+        asks,
+        choice or RowSample(),
+        True,
+        4,
+        cast(KeptRows, Rows(rows)),
+        progress,
+        caller,
+        backend,
+    )
 
 
 def judged_by(log: MemoryLog, backend: Scripted, rows: int) -> list[InstructionJudged]:
@@ -171,8 +193,13 @@ def test_rows_that_were_begun_keep_their_numbers_and_new_ones_go_on_behind_them(
     log = without_judgements(whole, starts=3)
     judged_by(log, second, 6)
     assert sorted((place.number, place.attempt) for place, _ in second.asked) == [
-        (0, 2), (1, 2), (2, 2), (3, 1), (4, 1), (5, 1),
-    ]  # fmt: skip
+        (0, 2),
+        (1, 2),
+        (2, 2),
+        (3, 1),
+        (4, 1),
+        (5, 1),
+    ]
     assert len(log.events(InstructionJudged)) == 6
     assert ledger(log).lost == 3
 

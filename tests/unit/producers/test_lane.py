@@ -21,14 +21,7 @@ from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import StallGuard
 from producers.generate.style_factory import StyleInUse, style_of
 from schemas import ids
-from schemas.events import (
-    CallAnswered,
-    CallStarted,
-    InstructionsGenerated,
-    InstructionsRejected,
-    RunConfigured,
-    Usage,
-)
+from schemas.events import CallAnswered, CallStarted, InstructionsGenerated, InstructionsRejected, RunConfigured, Usage
 from tests.unit.producers.memory_log import MemoryLog, configured
 
 TASKS = 17  # of an answer
@@ -85,9 +78,14 @@ class Filtered:
             kept = round(asked * self.share(self.decided))
             self.generated, self.kept = self.generated + asked, self.kept + kept
             event = InstructionsRejected(
-                generation_id="g", generated_offset=self.decided, rejections=(), generated=asked, kept=kept,
-                generated_total=self.generated, kept_total=self.kept,
-            )  # fmt: skip
+                generation_id="g",
+                generated_offset=self.decided,
+                rejections=(),
+                generated=asked,
+                kept=kept,
+                generated_total=self.generated,
+                kept_total=self.kept,
+            )
             self.log.send(event, key="g", id=ids.verdict_id(self.decided))
         return self.log.refresh(self.progress)
 
@@ -104,15 +102,30 @@ def run_lane(
     run = configured()
     reader = reader or Filtered(log, run, 0, lambda _: 1.0)
     caller = Caller(
-        backend=backend, writer=cast(LogWriter, log), refresh=reader.refresh, may_call=limits.may_call, prices=Prices(),
-        retries=Retries(first_pause_s=0.0, longest_pause_s=0.0), pace=RateControl(RateOptions(), in_flight),
-        known=reader.progress, max_answer_bytes=max_answer_bytes,
-    )  # fmt: skip
+        backend=backend,
+        writer=cast(LogWriter, log),
+        refresh=reader.refresh,
+        may_call=limits.may_call,
+        prices=Prices(),
+        retries=Retries(first_pause_s=0.0, longest_pause_s=0.0),
+        pace=RateControl(RateOptions(), in_flight),
+        known=reader.progress,
+        max_answer_bytes=max_answer_bytes,
+    )
     style = style_of(StyleInUse(), Settings(backend="openai", model="tiny", api="chat"))
     lane = Lane(
-        run.run, "main", lambda: in_flight, limits, StallGuard(), style, cast(ProgressReader, reader), caller, backend,
-        None, None,
-    )  # fmt: skip
+        run.run,
+        "main",
+        lambda: in_flight,
+        limits,
+        StallGuard(),
+        style,
+        cast(ProgressReader, reader),
+        caller,
+        backend,
+        None,
+        None,
+    )
     asyncio.run(lane.run())
     return lane, caller
 
@@ -150,15 +163,29 @@ def test_a_generation_of_another_lane_that_is_never_written_does_not_hold_up_the
     for number in range(3):
         id = ids.generation_id("other", number)
         started = CallStarted(
-            request_id=ids.request_id(id, 0), attempt=1, generation_id=id, lane="other", number=number, step=0,
-            backend="b", model="m",
-        )  # fmt: skip
+            request_id=ids.request_id(id, 0),
+            attempt=1,
+            generation_id=id,
+            lane="other",
+            number=number,
+            step=0,
+            backend="b",
+            model="m",
+        )
         log.send(started, key=id, id=ids.child(id, "started/1"))
     written: dict[str, Any] = {"style": "alpaca", "parser": "strict", "backend": "b", "model": "m"}
     event = InstructionsGenerated(
-        lane="other", number=0, parameters={}, seed_ids=(), seed_commands_offset=-1, answers=(), instructions=(),
-        unparsed=(), cost_usd=None, **written,
-    )  # fmt: skip
+        lane="other",
+        number=0,
+        parameters={},
+        seed_ids=(),
+        seed_commands_offset=-1,
+        answers=(),
+        instructions=(),
+        unparsed=(),
+        cost_usd=None,
+        **written,
+    )
     log.send(event, key="o", id=ids.generation_id("other", 0))
     _, caller = run_lane(log, Faulty(), Limits(max_kept=40))
     assert "--max-kept 40" in str(caller.halted)

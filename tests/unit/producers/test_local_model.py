@@ -133,10 +133,17 @@ def test_a_long_greedy_answer_is_the_one_that_transformers_own_generation_gives(
         torch.manual_seed(0)
         found = MistralForCausalLM(
             MistralConfig(
-                vocab_size=272, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-                num_key_value_heads=2, max_position_embeddings=512, eos_token_id=END, sliding_window=window,
+                vocab_size=272,
+                hidden_size=32,
+                intermediate_size=64,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                max_position_embeddings=512,
+                eos_token_id=END,
+                sliding_window=window,
             )
-        )  # fmt: skip
+        )
     model = made(found)
     one = request(1, Sampling(temperature=0.0, max_tokens=200))
     prompt = torch.tensor([model.asked(one)[0]])
@@ -252,8 +259,9 @@ def test_of_a_thought_that_the_template_opens_the_reading_knows(model: LocalMode
     assert cut.raw.startswith(f"{mark[0]}\n") and cut.finish_reason == "length"
     assert answer_text(cut.raw).text == ""
     assert [unparsed.reason for unparsed in answer_text(cut.raw).removed] == ["reasoning"]
-    assert cut.usage == Usage(prompt_tokens=len(thinks.asked(Request(messages=(Message("user", "Why?"),)))[0]),
-                              completion_tokens=24)  # fmt: skip
+    assert cut.usage == Usage(
+        prompt_tokens=len(thinks.asked(Request(messages=(Message("user", "Why?"),)))[0]), completion_tokens=24
+    )
 
     asking = Request(messages=(Message("user", f"What does {mark[0]} mean?"),), sampling=GREEDY)
     (plain,) = answers(model, [asking])
@@ -434,9 +442,15 @@ def lane(model: LocalModel, log: MemoryLog, most: int, told: Callable[[Any], Non
     """A lane that asks the model, four generations at once."""
     backend, limits, reader = TransformersBackend(model, 4), Limits(), Filtered(log, configured(), 0, lambda _: 1.0)
     caller = Caller(
-        backend=backend, writer=cast(LogWriter, log), refresh=reader.refresh, may_call=limits.may_call, prices=Prices(),
-        retries=Retries(), pace=RateControl(RateOptions(), 4), known=reader.progress,
-    )  # fmt: skip
+        backend=backend,
+        writer=cast(LogWriter, log),
+        refresh=reader.refresh,
+        may_call=limits.may_call,
+        prices=Prices(),
+        retries=Retries(),
+        pace=RateControl(RateOptions(), 4),
+        known=reader.progress,
+    )
     asking = StyleInUse(style="two-step", asked=1, sampling=Sampling(max_tokens=most))
     style = style_of(asking, Settings(backend="transformers", model="mine", api="completion"))
     progress = cast(ProgressReader, reader)

@@ -172,9 +172,16 @@ def test_equal_seeds_make_equal_requests() -> None:
 
 def test_a_judge_is_shown_the_row_and_asked_for_a_score_first() -> None:
     row = InstructionKept(
-        id="r", instruction="Name three colours", input="", output="Red.", generation_id="g", generated_offset=0,
-        place=0, cluster=0, classifier_offset=0,
-    )  # fmt: skip
+        id="r",
+        instruction="Name three colours",
+        input="",
+        output="Red.",
+        generation_id="g",
+        generated_offset=0,
+        place=0,
+        cluster=0,
+        classifier_offset=0,
+    )
     chat = judge.request(row, judge.rubric("accuracy"), completion=False, sampling=Sampling(max_tokens=64))
     assert [message.role for message in chat.messages] == ["system", "user"]
     asked = chat.messages[1].content

@@ -27,9 +27,7 @@ from tests.unit.producers.memory_log import SEEDS
 LIST = "4. Name a city.\n5. Is it warm or cold?\n6. Add the numbers."
 WARM = "Class label: warm\nInput: 30 degrees"
 SUM = "Example 1\nInput: 2 and 3\nOutput: 5\nExample 2\nInput: 4 and 4\nOutput: 8"
-WHOLE: Mapping[int, str | Exception] = {
-    0: LIST, 1: "no", 2: "Output: Paris.", 3: "Yes.", 4: WARM, 5: "no", 6: SUM,
-}  # fmt: skip
+WHOLE: Mapping[int, str | Exception] = {0: LIST, 1: "no", 2: "Output: Paris.", 3: "Yes.", 4: WARM, 5: "no", 6: SUM}
 CHAT = Settings(backend="openai", api="chat")
 ASKING = StyleInUse(style="self-instruct")
 
@@ -49,9 +47,15 @@ def asked_and_made(
         if isinstance(outcome, Exception):
             raise outcome
         return CallAnswered(
-            request_id=f"request {step}", attempt=1, model="m", raw=outcome, finish_reason="stop" if step == 0 else
-            finish, usage=None, cost_usd=None, latency_s=0.0,
-        )  # fmt: skip
+            request_id=f"request {step}",
+            attempt=1,
+            model="m",
+            raw=outcome,
+            finish_reason="stop" if step == 0 else finish,
+            usage=None,
+            cost_usd=None,
+            latency_s=0.0,
+        )
 
     made = asyncio.run(style_of(asking, CHAT).generate(SEEDS[: 3 - len(kept)], ask, kept))
     return asked, made
@@ -238,10 +242,17 @@ def choice(*records: Record) -> KeptChoice:
 def begun(number: int, shown: KeptShown | None, step: int = 0, lane: str = "main") -> Record:
     return record(
         CallStarted(
-            request_id="r", attempt=1, generation_id="g", lane=lane, number=number, step=step, backend="b", model="m",
+            request_id="r",
+            attempt=1,
+            generation_id="g",
+            lane=lane,
+            number=number,
+            step=step,
+            backend="b",
+            model="m",
             kept_shown=shown,
         )
-    )  # fmt: skip
+    )
 
 
 def test_a_generation_is_shown_two_of_all_that_is_kept() -> None:

@@ -12,9 +12,15 @@ from tests.unit.producers.test_progress import generated, rejected
 def spending(number: int, tokens: int | None) -> InstructionsGenerated:
     usage = None if tokens is None else Usage(prompt_tokens=tokens - 1, completion_tokens=1)
     answer = CallAnswered(
-        request_id=str(number), attempt=1, model="m", raw="", finish_reason="stop", usage=usage, cost_usd=None,
+        request_id=str(number),
+        attempt=1,
+        model="m",
+        raw="",
+        finish_reason="stop",
+        usage=usage,
+        cost_usd=None,
         latency_s=0.0,
-    )  # fmt: skip
+    )
     plain = generated(number)
     return InstructionsGenerated(
         **{name: getattr(plain, name) for name in plain.__struct_fields__} | {"answers": (answer,)}

@@ -58,8 +58,10 @@ def test_a_wait_is_read_in_every_form(text: str, seconds: float | None) -> None:
         ({"x-ratelimit-reset-requests": "1s", "x-ratelimit-reset-tokens": "6m0s"}, 360.0),
         (
             {
-                "x-ratelimit-reset-requests": "1s", "x-ratelimit-remaining-requests": "0",
-                "x-ratelimit-reset-tokens": "6m0s", "x-ratelimit-remaining-tokens": "5000",
+                "x-ratelimit-reset-requests": "1s",
+                "x-ratelimit-remaining-requests": "0",
+                "x-ratelimit-reset-tokens": "6m0s",
+                "x-ratelimit-remaining-tokens": "5000",
             },
             1.0,
         ),
@@ -68,7 +70,7 @@ def test_a_wait_is_read_in_every_form(text: str, seconds: float | None) -> None:
         ({"anthropic-ratelimit-requests-reset": "2026-09-21T14:13:30Z"}, 10.0),
         ({"x-ratelimit-reset-requests": "nan"}, None),
     ],
-)  # fmt: skip
+)
 def test_of_several_headers_the_one_that_says_when_to_ask_again_counts(
     headers: dict[str, str], seconds: float | None
 ) -> None:

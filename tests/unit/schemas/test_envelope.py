@@ -275,11 +275,17 @@ def test_a_run_with_a_policy_that_cannot_be_is_malformed(examples, change):
 @pytest.mark.parametrize(
     "change",
     [
-        {"idf": [1.0]}, {"vocabulary": []}, {"means": []}, {"cuts": [[0.0]]}, {"cuts": [[0.0], [0.0]]},
-        {"vectorizer": "embeddings"}, {"model_sha256": "ab"}, {"vectorizer": "embeddings", "model_sha256": "ab"},
+        {"idf": [1.0]},
+        {"vocabulary": []},
+        {"means": []},
+        {"cuts": [[0.0]]},
+        {"cuts": [[0.0], [0.0]]},
+        {"vectorizer": "embeddings"},
+        {"model_sha256": "ab"},
+        {"vectorizer": "embeddings", "model_sha256": "ab"},
         {"vectorizer": "embeddings", "model_sha256": "ab", "idf": [], "vocabulary": [], "components": [[1.0], []]},
     ],
-)  # fmt: skip
+)
 def test_a_classifier_whose_numbers_do_not_fit_one_another_is_malformed(examples, change):
     example = examples["ClassifierFitted.v2"]
     value = {**example.value, "classifier": {**example.value["classifier"], **change}}

@@ -129,9 +129,16 @@ def test_the_examples_bear_the_ids_of_their_causes_and_places(examples):
         ),
     }
     twice = (
-        "CallAnswered.v1", "CallFailed.v1", "CallStarted.v1", "ClassifierFitted.v1", "InstructionJudged.v1",
-        "InstructionsGenerated.v1", "ReplaceSeeds.v1", "RunConfigured.v1", "TrainingLogged.v1",
-    )  # fmt: skip
+        "CallAnswered.v1",
+        "CallFailed.v1",
+        "CallStarted.v1",
+        "ClassifierFitted.v1",
+        "InstructionJudged.v1",
+        "InstructionsGenerated.v1",
+        "ReplaceSeeds.v1",
+        "RunConfigured.v1",
+        "TrainingLogged.v1",
+    )
     expected |= {name.replace("v1", "v2"): expected[name] for name in twice}
     expected["InstructionsGenerated.v3"] = expected["InstructionsGenerated.v1"]
     found = {name: example.decoded() for name, example in examples.items()}

@@ -49,9 +49,15 @@ def test_values_may_come_as_text_as_from_a_command_line():
 
 @pytest.mark.parametrize(
     ("given", "clusters", "batch_size"),
-    [({"batch_size": 4}, 4, 4), ({"batch_size": 12}, 4, 12), ({"batch_size": 64}, 16, 64), ({"clusters": 4}, 4, 16),
-     ({"clusters": 32}, 32, 32), ({"clusters": 2, "batch_size": 6}, 2, 6)],
-)  # fmt: skip
+    [
+        ({"batch_size": 4}, 4, 4),
+        ({"batch_size": 12}, 4, 12),
+        ({"batch_size": 64}, 16, 64),
+        ({"clusters": 4}, 4, 16),
+        ({"clusters": 32}, 32, 32),
+        ({"clusters": 2, "batch_size": 6}, 2, 6),
+    ],
+)
 def test_of_clusters_and_batch_size_one_may_be_given_alone(given, clusters, batch_size):
     policy = policy_for(**given)
     assert (policy.clusters, policy.batch_size) == (clusters, batch_size)

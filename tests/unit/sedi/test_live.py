@@ -16,9 +16,15 @@ STATUS = quiet_status()
 
 def progress(*, priced: bool = False, waited_s: float | None = None) -> RunProgress:
     return RunProgress(
-        windows=1, windows_wanted=3, elapsed_s=61.0, phase="ending: waiting for the trainer to finish step 31",
-        children={"trainer": "runs"}, training="step 30 (epoch 1): loss 2", priced=priced, waited_s=waited_s,
-    )  # fmt: skip
+        windows=1,
+        windows_wanted=3,
+        elapsed_s=61.0,
+        phase="ending: waiting for the trainer to finish step 31",
+        children={"trainer": "runs"},
+        training="step 30 (epoch 1): loss 2",
+        priced=priced,
+        waited_s=waited_s,
+    )
 
 
 def rendered(*, priced: bool) -> str:

@@ -30,11 +30,24 @@ from sedi.times import timestamp_ms
 from sedi.train import _borrow_after
 
 COMMANDS = (
-    ["configure"], ["worker"], ["generate"], ["judge"], ["train"], ["status"], ["tail"], ["report"], ["doctor"],
+    ["configure"],
+    ["worker"],
+    ["generate"],
+    ["judge"],
+    ["train"],
+    ["status"],
+    ["tail"],
+    ["report"],
+    ["doctor"],
     ["seeds", "list"],
-    ["seeds", "history"], ["seeds", "import"], ["topics", "plan"], ["topics", "apply"], ["broker", "start"],
-    ["broker", "stop"], ["broker", "status"],
-)  # fmt: skip
+    ["seeds", "history"],
+    ["seeds", "import"],
+    ["topics", "plan"],
+    ["topics", "apply"],
+    ["broker", "start"],
+    ["broker", "stop"],
+    ["broker", "status"],
+)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,14 @@ def test_it_is_returned_when_it_has_grown_by_half_and_then_is_measured_anew() ->
     libc = Trims()
     heap = KeptHeap(libc)
     assert [heap.step_ended(held) for held in (100, 140, 150, 151, 160, 240, 241)] == [
-        False, False, False, True, False, False, True,
-    ]  # fmt: skip
+        False,
+        False,
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
     assert libc.times == 2
 
 

@@ -22,9 +22,18 @@ TRAINING = TrainingLine(run="r", model="m")
 def step(number: int, loss: float = 1.0) -> StepLine:
     rows = tuple(BatchRow(id=str(slot), slot=slot, cluster=min(slot, 1), generated_offset=0) for slot in range(3))
     logged = StepLogged(
-        step=number, loss=loss, loss_variance=0.1, grad_norm=2.0, learning_rate=1e-5, tokens=30, seconds=0.5, rows=rows,
-        all_tokens=50, padding=0.1, memory_bytes=2**30,
-    )  # fmt: skip
+        step=number,
+        loss=loss,
+        loss_variance=0.1,
+        grad_norm=2.0,
+        learning_rate=1e-5,
+        tokens=30,
+        seconds=0.5,
+        rows=rows,
+        all_tokens=50,
+        padding=0.1,
+        memory_bytes=2**30,
+    )
     return step_line(logged, epoch=1, clusters=16)
 
 

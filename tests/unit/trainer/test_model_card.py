@@ -15,9 +15,17 @@ def metrics(steps: int = 3, **changes: float | None) -> Metrics:
     def line(number: int) -> StepLine:
         fields = {"loss": 2.0 / number, "loss_variance": 0.1, "grad_norm": 1.0 + number, "padding": 0.1, **changes}
         return StepLine(
-            step=number, epoch=1 if number < 3 else 2, learning_rate=1e-5, tokens=10, all_tokens=30, memory_bytes=5,
-            seconds=2.0, rows=4, borrowed=1, **fields,
-        )  # fmt: skip
+            step=number,
+            epoch=1 if number < 3 else 2,
+            learning_rate=1e-5,
+            tokens=10,
+            all_tokens=30,
+            memory_bytes=5,
+            seconds=2.0,
+            rows=4,
+            borrowed=1,
+            **fields,
+        )
 
     held_out = tuple(
         HeldOutLine(step=at, loss=3.0 - at / 10, rows=2, tokens=20, seconds=1.0, file="a|b.json", sha256="a")
@@ -28,10 +36,17 @@ def metrics(steps: int = 3, **changes: float | None) -> Metrics:
 
 def trained(**changes: object) -> TrainedModel:
     fields = {
-        "run": "r", "source": "the run's log", "base": "./m<odel", "base_is_hub_name": False,
-        "policy": policy_for("sedi", batch_size=2), "settings": {"template": "alpaca", "clip": None}, "epochs": 2,
-        "steps": 3, "covered": {0: PartitionPosition(7), 1: PartitionPosition(5)}, **changes,
-    }  # fmt: skip
+        "run": "r",
+        "source": "the run's log",
+        "base": "./m<odel",
+        "base_is_hub_name": False,
+        "policy": policy_for("sedi", batch_size=2),
+        "settings": {"template": "alpaca", "clip": None},
+        "epochs": 2,
+        "steps": 3,
+        "covered": {0: PartitionPosition(7), 1: PartitionPosition(5)},
+        **changes,
+    }
     return TrainedModel(**fields)  # type: ignore[arg-type]
 
 

@@ -125,11 +125,16 @@ def test_rows_of_any_other_file_are_dealt_out_in_its_order(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"data": Path("x")}, "--offline"), ({"from_files": Path("x")}, "--offline"),
-     ({"offline": True, "data": Path("x"), "from_files": Path("y")}, "not both"), ({"batch_size": 4}, "batch_size"),
-     ({"eval_rows": 3}, "eval_file"), ({"eval_every": 3}, "eval_file"),
-     ({"eval_file": Path("x"), "eval_every": 0}, "at least 1")],
-)  # fmt: skip
+    [
+        ({"data": Path("x")}, "--offline"),
+        ({"from_files": Path("x")}, "--offline"),
+        ({"offline": True, "data": Path("x"), "from_files": Path("y")}, "not both"),
+        ({"batch_size": 4}, "batch_size"),
+        ({"eval_rows": 3}, "eval_file"),
+        ({"eval_every": 3}, "eval_file"),
+        ({"eval_file": Path("x"), "eval_every": 0}, "at least 1"),
+    ],
+)
 def test_options_that_do_not_go_together_are_refused(changes: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         TrainOptions(run="r", model="m", **changes)  # type: ignore[arg-type]

@@ -10,9 +10,18 @@ from schemas.errors import ConfigurationError
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("epochs", 0), ("max_steps", 0), ("micro_batch", -1), ("learning_rate", 0.0), ("clip", -1.0), ("max_length", 4),
-     ("borrow_after_s", -1.0), ("warmup_ratio", -0.1), ("keep_checkpoints", 0)],
-)  # fmt: skip
+    [
+        ("epochs", 0),
+        ("max_steps", 0),
+        ("micro_batch", -1),
+        ("learning_rate", 0.0),
+        ("clip", -1.0),
+        ("max_length", 4),
+        ("borrow_after_s", -1.0),
+        ("warmup_ratio", -0.1),
+        ("keep_checkpoints", 0),
+    ],
+)
 def test_a_number_out_of_range_is_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(ConfigurationError, match=name):
         TrainOptions(run="r", model="m", **{name: value})  # type: ignore[arg-type]
@@ -40,8 +49,11 @@ def test_adapters_are_scaled_by_twice_their_rank_unless_told_and_must_have_a_ran
 def test_defaults_are_those_of_the_paper() -> None:
     options = TrainOptions(run="r", model="m")
     assert (options.learning_rate, options.weight_decay, options.warmup_ratio, options.max_length) == (
-        2e-5, 0.0, 0.03, 512,
-    )  # fmt: skip
+        2e-5,
+        0.0,
+        0.03,
+        512,
+    )
     assert warmup_steps(options.warmup_ratio, 1000) == 30
 
 

@@ -41,10 +41,16 @@ class Told:
         """A session that goes on from step `at`, makes the steps `first` to `last`, and comes to its end or not."""
         account = Reporting(
             clusters=2,
-            output=self.folder, training=TrainingLine(run="r", model="m"), world=ProcessGroup(), fresh=fresh,
-            tensorboard=False, held_out=HeldOut("rows.json", ROWS, ProcessGroup()), eval_every=2,
-            measure=self.model.measure, say=self.said.append,
-        )  # fmt: skip
+            output=self.folder,
+            training=TrainingLine(run="r", model="m"),
+            world=ProcessGroup(),
+            fresh=fresh,
+            tensorboard=False,
+            held_out=HeldOut("rows.json", ROWS, ProcessGroup()),
+            eval_every=2,
+            measure=self.model.measure,
+            say=self.said.append,
+        )
         account.begin(at)
         for number in range(first, last + 1):
             account.add(step(number), 1)

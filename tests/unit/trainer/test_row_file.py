@@ -13,10 +13,7 @@ ROWS = [
     {"instruction": "Add.", "input": "1, 2", "output": "3"},
     {"instruction": "Say ü\n\n[no]", "input": "", "output": "ü", "id": 7},
 ]
-READ = (
-    Instruction(instruction="Add.", input="1, 2", output="3"),
-    Instruction(instruction="Say ü\n\n[no]", output="ü"),
-)
+READ = (Instruction(instruction="Add.", input="1, 2", output="3"), Instruction(instruction="Say ü\n\n[no]", output="ü"))
 
 
 def written(folder: Path, text: str) -> Path:

@@ -13,10 +13,17 @@ def row(number: int, cluster: int = 0) -> KeptRow:
 
 def judgement(of: KeptRow, score: float | None, model: str = "big") -> InstructionJudged:
     return InstructionJudged(
-        kept_id=of.kept.id, generated_offset=of.kept.generated_offset, place=0, cluster=of.kept.cluster,
-        judge=Judge(backend="openai", model=model, rubric="accurate", version=1), scale=SCALE, score=score, reason="so",
-        answers=(), cost_usd=None,
-    )  # fmt: skip
+        kept_id=of.kept.id,
+        generated_offset=of.kept.generated_offset,
+        place=0,
+        cluster=of.kept.cluster,
+        judge=Judge(backend="openai", model=model, rubric="accurate", version=1),
+        scale=SCALE,
+        score=score,
+        reason="so",
+        answers=(),
+        cost_usd=None,
+    )
 
 
 def test_a_row_waits_for_its_score_and_holds_back_the_later_ones_of_its_cluster_only() -> None:

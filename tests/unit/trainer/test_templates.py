@@ -20,8 +20,9 @@ def parts(encoded, reader) -> tuple[str, str]:
 def test_chat_shows_instruction_and_input_and_learns_output_and_end_mark() -> None:
     row = kept(3, 0, output="three", instruction="Name it")
     assert parts(encode(row, CHAT, "chat", 512), CHAT) == (
-        "<|user|>Name it\n\nas a word<|end|>\n<|assistant|>", "three<|end|>",
-    )  # fmt: skip
+        "<|user|>Name it\n\nas a word<|end|>\n<|assistant|>",
+        "three<|end|>",
+    )
 
 
 def test_alpaca_leaves_out_the_section_of_an_empty_input() -> None:
@@ -35,8 +36,9 @@ def test_a_template_that_shows_past_answers_otherwise_still_learns_the_output() 
     other = tokenizer()
     other.chat_template = "{% if add_generation_prompt %}ask {{ messages[0]['content'] }}:{% else %}past{% endif %}"
     assert parts(encode(kept(1, 0, output="one", instruction="it"), other, "chat", 512), other) == (
-        "ask it:", "one<|end|>",
-    )  # fmt: skip
+        "ask it:",
+        "one<|end|>",
+    )
 
 
 def test_a_long_prompt_loses_its_middle_and_the_response_stays_whole() -> None:
@@ -97,23 +99,24 @@ EMPTY = "('<think>\n\n</think>\n\n' ~ m.content) if m.role == 'assistant' else m
     [
         (PAST.replace("CONTENT", ANSWER) + THINKS, "", "one<|end|>"),
         (PAST.replace("CONTENT", ANSWER) + ASKS, "", "one<|end|>"),
-        (PAST.replace("CONTENT", EMPTY) + THINKS,
-         "<think>\n\n</think>\n\n", "one<|end|>"),
-        (PAST.replace("CONTENT", EMPTY) + ASKS,
-         "", "<think>\n\n</think>\n\none<|end|>"),
-        (PAST.replace("CONTENT", THOUGHT) + THINKS,
-         "<think>\n</think>\n\n", "one<|end|>"),
-        ("{% if add_generation_prompt %}<|user|>{{ messages[0].content }}<|end|>\n<|assistant|>[THINK]{% endif %}",
-         "[THINK]\n[/THINK]\n\n", "one<|end|>"),
+        (PAST.replace("CONTENT", EMPTY) + THINKS, "<think>\n\n</think>\n\n", "one<|end|>"),
+        (PAST.replace("CONTENT", EMPTY) + ASKS, "", "<think>\n\n</think>\n\none<|end|>"),
+        (PAST.replace("CONTENT", THOUGHT) + THINKS, "<think>\n</think>\n\n", "one<|end|>"),
+        (
+            "{% if add_generation_prompt %}<|user|>{{ messages[0].content }}<|end|>\n<|assistant|>[THINK]{% endif %}",
+            "[THINK]\n[/THINK]\n\n",
+            "one<|end|>",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_response_is_not_trained_inside_an_open_thought(template: str, before: str, response: str) -> None:
     thinking = tokenizer()
     thinking.chat_template = template
     row = kept(1, 0, output="one", instruction="What does <think> mean?")
     assert parts(encode(row, thinking, "chat", 512), thinking) == (
-        f"<|user|>What does <think> mean?<|end|>\n<|assistant|>{before}", response,
-    )  # fmt: skip
+        f"<|user|>What does <think> mean?<|end|>\n<|assistant|>{before}",
+        response,
+    )
 
 
 def test_a_chat_asks_with_the_prompt_that_was_trained() -> None:

@@ -31,13 +31,16 @@ class Written:
 
 
 def window_log(
-    written: Written | None, logged: LoggedTraining | None = None, last: tuple[int, int] | None = None,
-    pending: tuple[StepLogged, ...] = (), window_steps: int = 3,
-) -> WindowLog:  # fmt: skip
+    written: Written | None,
+    logged: LoggedTraining | None = None,
+    last: tuple[int, int] | None = None,
+    pending: tuple[StepLogged, ...] = (),
+    window_steps: int = 3,
+) -> WindowLog:
     writer: Any = written
     return WindowLog(
         writer, "tiny", window_steps, logged=logged or LoggedTraining({}, None), last=last, pending=pending
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -69,7 +72,7 @@ def test_an_epochs_last_window_is_short_and_the_next_epoch_keeps_the_count(writt
     add(windows, 1, 4)
     windows.close(1)
     add(windows, 5, 7, epoch=2)
-    assert written.steps == [(1, 0, [1, 2, 3]), (1, 1, [4]), (2, 1, [5, 6]), ]  # fmt: skip
+    assert written.steps == [(1, 0, [1, 2, 3]), (1, 1, [4]), (2, 1, [5, 6])]
     assert [each.step for each in windows.pending] == [7]
 
 

@@ -36,11 +36,19 @@ def model(layers: int = 2, seed: int = 0):
     torch.manual_seed(seed)
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=272, hidden_size=32, intermediate_size=64, num_hidden_layers=layers, num_attention_heads=4,
-            num_key_value_heads=2, max_position_embeddings=512, tie_word_embeddings=True,
-            bos_token_id=None, eos_token_id=256, pad_token_id=257,
+            vocab_size=272,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=layers,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=512,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=256,
+            pad_token_id=257,
         )
-    )  # fmt: skip
+    )
 
 
 def save_tiny(folder: Path, chat: bool = True) -> Path:

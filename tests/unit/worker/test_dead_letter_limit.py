@@ -73,9 +73,12 @@ def test_the_sentence_names_the_place_the_numbers_the_setting_the_last_error_and
         counting.add(3, ERROR)
     said = str(stopped.value)
     for part in (
-        "offset 3 of generated", "4 in a row", "dead_letters_in_a_row=3", "The last error: ValueError: no such thing. ",
+        "offset 3 of generated",
+        "4 in a row",
+        "dead_letters_in_a_row=3",
+        "The last error: ValueError: no such thing. ",
         "`sedi dlq retry --all --run demo`",
-    ):  # fmt: skip
+    ):
         assert part in said
     assert "\n" not in said and stopped.value.permanent
 

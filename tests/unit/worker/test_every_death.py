@@ -11,18 +11,7 @@ import pytest
 from schemas.events import ClassifierFitted, InstructionsRejected, ReplaceSeeds
 from schemas.policy import policy_for
 from tests.harness.effects import Effects, on_log
-from tests.harness.script import (
-    CRASH,
-    DUPLICATE,
-    LATE,
-    PAUSE,
-    REBALANCE,
-    SKIP,
-    Garbage,
-    Generation,
-    Item,
-    Window,
-)
+from tests.harness.script import CRASH, DUPLICATE, LATE, PAUSE, REBALANCE, SKIP, Garbage, Generation, Item, Window
 from tests.harness.stream import Stream
 from tests.unit.core.conftest import configured, own_seeds
 
@@ -65,7 +54,7 @@ FOUR = (gen(0), gen(1), gen(2), gen(3))
         [gen(0), LATE(), gen(1), gen(2), CRASH(), gen(3)],
         [gen(0), REBALANCE(), gen(1), CRASH(), gen(2), REBALANCE(lag=9, zombie="first"), gen(3), CRASH()],
     ],
-)  # fmt: skip
+)
 def test_the_output_is_that_of_the_undisturbed_run(script: list[Item]) -> None:
     digests, found = output(*script)
     expected, undisturbed = output(*FOUR)
@@ -85,13 +74,33 @@ def test_a_crash_between_records_is_a_death_and_ends_what_lived() -> None:
 
 WHOLE = (gen(0), gen(1), Garbage(), gen(2), Window(), Garbage("training-log"), gen(3), SKIP(), gen(4), Window(), gen(5))
 POINTS = [
-    "in recovery", "before reading generated", "before reading seed-commands", "before reading generated.dlq",
-    "before reading training-log.dlq", "before reading seed-commands.dlq",
-    "before kept", "in a write, before kept", "in a write, before rejected", "before rejected", "after kept",
-    "after rejected", "before table kept", "after table kept", "before table scores", "after table scores",
-    "before generated.dlq", "after generated.dlq", "before training-log.dlq", "after training-log.dlq",
-    "before run", "after run", "before seed-commands", "after seed-commands", "before table seeds", "after table seeds",
-]  # fmt: skip
+    "in recovery",
+    "before reading generated",
+    "before reading seed-commands",
+    "before reading generated.dlq",
+    "before reading training-log.dlq",
+    "before reading seed-commands.dlq",
+    "before kept",
+    "in a write, before kept",
+    "in a write, before rejected",
+    "before rejected",
+    "after kept",
+    "after rejected",
+    "before table kept",
+    "after table kept",
+    "before table scores",
+    "after table scores",
+    "before generated.dlq",
+    "after generated.dlq",
+    "before training-log.dlq",
+    "after training-log.dlq",
+    "before run",
+    "after run",
+    "before seed-commands",
+    "after seed-commands",
+    "before table seeds",
+    "after table seeds",
+]
 
 
 @cache

@@ -181,9 +181,7 @@ def test_kept_rows_go_to_the_partition_of_their_cluster_and_then_the_rest_is_tol
             assert sent.key == row.id.encode() == meta.id.encode() == ids.instruction_id(generation_id, place).encode()
             assert (meta.causation_id, meta.correlation_id) == (generation_id, ids.run_id("t"))
         told = last.decoded()
-        assert (last.topic, last.partition, told.key, told.meta.id) == (
-            "rejected", 0, generation_id, ids.verdict_id(0),
-        )  # fmt: skip
+        assert (last.topic, last.partition, told.key, told.meta.id) == ("rejected", 0, generation_id, ids.verdict_id(0))
         assert isinstance(told.event, InstructionsRejected)
         assert [rejection.reason for rejection in told.event.rejections] == ["too_short"]
 
@@ -208,9 +206,11 @@ def test_the_tables_hold_the_decision_under_its_offset_and_the_scores_of_its_see
         decisions = rig.decisions()
         assert [decision.offset for decision in decisions.values()] == [0, 1]
         assert [row.instruction for row in decisions[0].kept] == TEXTS[:2]
-        assert rig.table_of_scores() == rig.filter.state.scores == {
-            "s0": SeedScore(2, 2, 0, 1), "s1": SeedScore(1, 1, 1, 1), "s9": SeedScore(3, 3, 1, 2),
-        }  # fmt: skip
+        assert (
+            rig.table_of_scores()
+            == rig.filter.state.scores
+            == {"s0": SeedScore(2, 2, 0, 1), "s1": SeedScore(1, 1, 1, 1), "s9": SeedScore(3, 3, 1, 2)}
+        )
 
     run(steps())
 

@@ -62,9 +62,15 @@ def test_undisturbed_it_is_itself() -> None:
 
 
 FILTER_POINTS = [
-    "before kept", "in a write, before kept", "in a write, before rejected", "after kept", "after rejected",
-    "before table kept", "after table kept", "after table scores",
-]  # fmt: skip
+    "before kept",
+    "in a write, before kept",
+    "in a write, before rejected",
+    "after kept",
+    "after rejected",
+    "before table kept",
+    "after table kept",
+    "after table scores",
+]
 
 
 @pytest.mark.parametrize("spare", ["none", "all", "even"])
@@ -100,7 +106,7 @@ def test_a_window_is_answered_with_the_scores_of_the_rows_it_holds_after_the_tab
     """The commit has passed what the new process has to decide again before it may answer."""
     played = stream().play(
         *TRAINED, tasks(14), CRASH("before seed-commands", lost=100, passed=True), Window(), Window()
-    )  # fmt: skip
+    )
     played.as_undisturbed()
 
 
@@ -126,9 +132,25 @@ def test_a_worker_to_which_the_broker_is_away_stops_and_loses_nothing(at: str) -
 
 def test_what_is_delivered_twice_late_or_never_is_decided_once_and_in_order() -> None:
     played = stream().play(
-        tasks(0), DUPLICATE(), LATE(), tasks(4), tasks(8), SKIP(), tasks(12), DUPLICATE(back=2), tasks(16), Window(),
-        DUPLICATE(topic="training-log"), SKIP(), Window(), LATE(), tasks(20), Window(), SKIP(), tasks(24),
-    )  # fmt: skip
+        tasks(0),
+        DUPLICATE(),
+        LATE(),
+        tasks(4),
+        tasks(8),
+        SKIP(),
+        tasks(12),
+        DUPLICATE(back=2),
+        tasks(16),
+        Window(),
+        DUPLICATE(topic="training-log"),
+        SKIP(),
+        Window(),
+        LATE(),
+        tasks(20),
+        Window(),
+        SKIP(),
+        tasks(24),
+    )
     played.as_undisturbed()
     assert played.died == []
 
@@ -166,8 +188,17 @@ def test_both_answer_a_window_and_the_first_answer_counts() -> None:
 
 def test_a_worker_that_took_over_with_old_tables_answers_with_scores_no_older_than_the_last_command() -> None:
     later = [tasks(4 * n) for n in range(8, 12)]
-    played = stream().play(*(tasks(4 * n) for n in range(8)), Window(), Window(), *later, Window(), REBALANCE(lag=1000),
-                           Window(), tasks(100), Window())  # fmt: skip
+    played = stream().play(
+        *(tasks(4 * n) for n in range(8)),
+        Window(),
+        Window(),
+        *later,
+        Window(),
+        REBALANCE(lag=1000),
+        Window(),
+        tasks(100),
+        Window(),
+    )
     reflected = [r.event.as_of_offset for r in played.log.records("seed-commands") if isinstance(r.event, ReplaceSeeds)]
     assert reflected == sorted(reflected)
     played.as_undisturbed()
@@ -229,9 +260,22 @@ def test_a_run_that_asks_for_no_score_never_looks_at_the_judge() -> None:
 @pytest.mark.parametrize("at", ["before reading judged", "before judged.dlq", "before seed-commands"])
 def test_a_worker_that_dies_beside_a_judge_answers_from_the_same_scores(at: str) -> None:
     played = Stream(JUDGED_RUN).play(
-        *TRAINED, SCORED, SKIP(), Garbage("judged"), tasks(14), SCORED, CRASH(at, lost=9), Window(), tasks(18), SCORED,
-        REBALANCE(zombie="first"), Window(), tasks(22), SCORED, Window(),
-    )  # fmt: skip
+        *TRAINED,
+        SCORED,
+        SKIP(),
+        Garbage("judged"),
+        tasks(14),
+        SCORED,
+        CRASH(at, lost=9),
+        Window(),
+        tasks(18),
+        SCORED,
+        REBALANCE(zombie="first"),
+        Window(),
+        tasks(22),
+        SCORED,
+        Window(),
+    )
     assert played.died == [at]
     played.as_undisturbed()
     assert [command.judged_offset for command in commands_of(played)][-1] > 18
@@ -281,10 +325,21 @@ def test_good_records_in_between_begin_the_row_anew() -> None:
 
 
 POINTS = [
-    *FILTER_POINTS, "before rejected", "before run", "after run", "before seed-commands", "after seed-commands",
-    "after table seeds", "in recovery", "before reading seed-commands", "before reading generated",
-    "before reading training-log", "before reading judged", "before generated.dlq", "after generated.dlq",
-]  # fmt: skip
+    *FILTER_POINTS,
+    "before rejected",
+    "before run",
+    "after run",
+    "before seed-commands",
+    "after seed-commands",
+    "after table seeds",
+    "in recovery",
+    "before reading seed-commands",
+    "before reading generated",
+    "before reading training-log",
+    "before reading judged",
+    "before generated.dlq",
+    "after generated.dlq",
+]
 
 WORDS = st.sampled_from([*TEXTS[:30], TEXTS[0] + " now", TEXTS[3] + " please", "Draw it", "東京"])
 RECORDS = st.one_of(
@@ -296,7 +351,11 @@ RECORDS = st.one_of(
 )
 TROUBLE = st.one_of(
     st.builds(
-        CRASH, st.sampled_from(POINTS), st.integers(1, 4), st.integers(0, 12), st.sampled_from(["none", "all", "even"]),
+        CRASH,
+        st.sampled_from(POINTS),
+        st.integers(1, 4),
+        st.integers(0, 12),
+        st.sampled_from(["none", "all", "even"]),
         st.booleans(),
     ),
     st.builds(CRASH, st.sampled_from(POINTS), st.integers(1, 3), spare=st.just("all"), error=st.just(Outage)),
@@ -307,7 +366,7 @@ TROUBLE = st.one_of(
     st.builds(TOGETHER),
     st.builds(MEANWHILE),
     st.builds(REBALANCE, st.integers(0, 8), st.sampled_from(["", "first", "last"])),
-)  # fmt: skip
+)
 
 
 def test_a_run_that_clusters_by_embeddings_survives_deaths_and_is_audited_as_any_other(

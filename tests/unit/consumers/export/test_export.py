@@ -91,8 +91,10 @@ def test_each_format_is_as_it_is_published(tmp_path: Path) -> None:
     asked = "Übersetze:\n„a“\n\nnaïve \u2028"
 
     assert json.loads((folder / "alpaca.json").read_bytes())[0] == {
-        "instruction": "Übersetze:\n„a“", "input": "naïve \u2028", "output": "\t✓ ",
-    }  # fmt: skip
+        "instruction": "Übersetze:\n„a“",
+        "input": "naïve \u2028",
+        "output": "\t✓ ",
+    }
     assert json.loads((folder / "sharegpt.json").read_bytes())[0] == {
         "id": id,
         "conversations": [{"from": "human", "value": asked}, {"from": "gpt", "value": "\t✓ "}],
@@ -113,8 +115,11 @@ def test_polars_reads_the_files_as_tables(tmp_path: Path) -> None:
     assert pl.read_ndjson(folder / "openai.jsonl").height == 5
     table = pl.read_parquet(folder / "rows.parquet")
     assert table.row(3, named=True) == {
-        "instruction": "Task 0 of 2", "input": "", "output": "done", **lines(folder / "lineage.jsonl")[3],
-    }  # fmt: skip
+        "instruction": "Task 0 of 2",
+        "input": "",
+        "output": "done",
+        **lines(folder / "lineage.jsonl")[3],
+    }
 
 
 def test_every_row_says_where_it_comes_from(tmp_path: Path) -> None:
@@ -122,10 +127,21 @@ def test_every_row_says_where_it_comes_from(tmp_path: Path) -> None:
 
     generation = ids.generation_id("main", 2)
     assert lines(folder / "lineage.jsonl")[4] == {
-        "id": row_id(2, 2), "generation_id": generation, "generated_offset": 2, "place": 2, "cluster": 0,
-        "classifier_offset": 0, "lane": "main", "number": 2, "model": "m", "backend": "recorded", "style": "alpaca",
-        "seed_ids": ["seed-3"], "request_ids": [ids.request_id(generation, 0)], "cost_usd": 0.5,
-    }  # fmt: skip
+        "id": row_id(2, 2),
+        "generation_id": generation,
+        "generated_offset": 2,
+        "place": 2,
+        "cluster": 0,
+        "classifier_offset": 0,
+        "lane": "main",
+        "number": 2,
+        "model": "m",
+        "backend": "recorded",
+        "style": "alpaca",
+        "seed_ids": ["seed-3"],
+        "request_ids": [ids.request_id(generation, 0)],
+        "cost_usd": 0.5,
+    }
 
 
 def test_an_export_of_the_same_offsets_is_the_same_bytes_whatever_happened_since(tmp_path: Path) -> None:
@@ -264,11 +280,18 @@ def test_the_manifest_covers_what_was_used_and_finds_every_change(tmp_path: Path
     manifest, found = differences(folder)
     assert found == ()
     assert {(part.topic, part.partition): part.end for part in manifest.offsets} == {
-        ("generated", 0): 3, ("kept", 0): 3, ("kept", 1): 2, ("rejected", 0): 3, ("run", 0): 1,
-    }  # fmt: skip
+        ("generated", 0): 3,
+        ("kept", 0): 3,
+        ("kept", 1): 2,
+        ("rejected", 0): 3,
+        ("run", 0): 1,
+    }
     assert [(file.name, file.rows) for file in manifest.files] == [
-        ("alpaca.json", 5), ("rows.parquet", 5), ("lineage.jsonl", 5), ("README.md", None),
-    ]  # fmt: skip
+        ("alpaca.json", 5),
+        ("rows.parquet", 5),
+        ("lineage.jsonl", 5),
+        ("README.md", None),
+    ]
     raw = (folder / "alpaca.json").read_bytes()
     (folder / "alpaca.json").write_bytes(raw.replace(b"done", b"gone"))
     (folder / "lineage.jsonl").unlink()
