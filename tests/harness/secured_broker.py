@@ -28,6 +28,7 @@ from infra.admin import administrator
 from infra.settings import Settings
 from infra.temporary_broker import TemporaryBroker, free_port, temporary_broker
 
+SCRAM_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule"
 PASSWORD = "a-password-for-tests"
 
 
@@ -176,8 +177,7 @@ def _properties(hosts: dict[str, str], certified: str, keystore: Path, ca: Path)
         "listener.security.protocol.map": ",".join(protocols),
         "sasl.enabled.mechanisms": "SCRAM-SHA-512",
         **{
-            f"listener.name.{name.lower()}.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-            for name in hosts
+            f"listener.name.{name.lower()}.scram-sha-512.sasl.jaas.config": f"{SCRAM_LOGIN} required;" for name in hosts
         },
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(keystore),
