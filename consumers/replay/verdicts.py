@@ -1,6 +1,7 @@
 """The filter's recorded word on a generation, compared with what the core decides."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -104,12 +105,12 @@ def _compare_rejections(
 
 
 def _differs(found: Rejection, decided: Rejection, told: Record, offset: int, findings: Findings) -> None:
-    kind = "reason" if found.reason != decided.reason else "similarity"
+    kind: Literal["reason", "similarity"] = "reason" if found.reason != decided.reason else "similarity"
     recorded_fields, decided_fields = differences(found, decided)
     findings.misdecided(
         kind,
         place_of(told),
-        offset,  # type: ignore[arg-type]
+        offset,
         f"The rejection of instruction {found.id}, place {found.place} of offset {offset}, at {told.offset} of "
         f"rejected, has {_listed(recorded_fields)}, but it is {_listed(decided_fields)}.",
         id=found.id,
