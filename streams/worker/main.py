@@ -13,6 +13,7 @@ from infra.topics import check
 from schemas.errors import BrokerError, TooManyDeadLetters
 from streams.worker.app import build
 from streams.worker.inspector import Inspector, inspect_beside, inspector_group
+from streams.worker.recovery_watch import watch_recovery
 
 
 def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
@@ -30,6 +31,7 @@ def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
     (settings.state_dir / run).mkdir(parents=True, exist_ok=True)
     worker = build(settings, run, configured)
     filter_cursor = worker.cursors["generated"]
+    watch_recovery(worker.app)
     inspect_beside(worker.app, Inspector(settings, run), lambda: filter_cursor.active)
     for name in ("faust", "aiokafka", "kafka", "mode"):
         logging.getLogger(name).setLevel(logging.WARNING)

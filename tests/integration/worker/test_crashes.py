@@ -85,6 +85,38 @@ def test_a_second_worker_joining_and_leaving_six_times_changes_nothing(rig: Rig)
     assert_as_undisturbed(rig)
 
 
+def skip_changelogs_once() -> None:
+    """As when a rebalance overtakes a fetch: the first recovery stands behind the records that it needs."""
+    from faust.tables.recovery import Recovery
+
+    from streams.worker import recovery_watch
+
+    recovery_watch.STILL_S = 3.0
+    seek = Recovery._seek_offsets
+    skipped = []
+
+    async def skip(self, consumer, tps, offsets, title):  # type: ignore[no-untyped-def]
+        await seek(self, consumer, tps, offsets, title)
+        if title == "active" and self.need_recovery() and not skipped:
+            skipped.append(title)
+            for tp, end in self.active_highwaters.items():
+                await consumer.seek(tp, end + 1)
+
+    Recovery._seek_offsets = skip
+
+
+def test_a_recovery_that_stands_behind_its_changelogs_begins_again(rig: Rig) -> None:
+    first = rig.start_worker()
+    write_generations(rig, 0, 30)
+    rig.wait_decided(29)
+    first.kill()
+    rig.start_worker(skip_changelogs_once)
+    write_generations(rig, 30, 40)
+    rig.wait_decided(39, timeout_s=60.0)
+    assert "recovery begins again: no changelog record came" in rig.log_of(1)
+    assert_as_undisturbed(rig)
+
+
 def test_a_standby_takes_over_from_a_killed_worker(rig: Rig) -> None:
     rig.settings = rig.settings.model_copy(update={"standby_replicas": 1})
     first = rig.start_worker()
