@@ -81,7 +81,7 @@ def commands_to_start(
 ) -> list[str]:
     """The commands that start a run's parts, after the variables that the file's [settings] come to."""
     where = ["--run", options.run] + (["--bootstrap-servers", bootstrap_servers] if bootstrap_servers else [])
-    parts = [["worker"], ["generate", *options.limits(), *options.ahead(), *options.generate]]
+    parts = [["worker"], ["generate", *options.generate_arguments()]]
     if options.trainer:
         parts.append(["train", *options.train])
     if options.judging:

@@ -3,8 +3,7 @@
 Order of starting: broker, topics and configuration, worker, trainer, generator, and a judge where one is wanted. Order
 of ending: the generator writes what it has in flight; the filter decides what is written; the trainer ends after its
 step, with a checkpoint; the judge writes what it has in flight; the worker stops. Asked to end, or at a limit, that
-takes at most half a minute, unless a single step of the trainer takes longer: that is waited for, and said. The broker
-goes on, so that the log can be looked at.
+takes at most half a minute, unless a step of the trainer takes longer: that is waited for, and said. The broker stays.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from infra.log import LogReader, LogWriter
@@ -110,15 +110,14 @@ class Orchestrator:
             # A training that goes on keeps the steps it was planned for.
             planned = [] if self._windows_before else planned_steps(self._options, self._policy)
             self._supervisor.start("trainer", ["train", "--run", self._run, *planned, *self._options.train])
-        limits = [*self._options.limits(), *self._options.ahead()]
         if self._options.trainer and self._options.ahead():
             self._say("The trainer passes rows over (--min-score), so the generator does not wait for it (--max-ahead)")
-        self._supervisor.start("generator", ["generate", "--run", self._run, *limits, *self._options.generate])
+        self._supervisor.start("generator", ["generate", "--run", self._run, *self._options.generate_arguments()])
         if self._options.judging:
-            self._start_judge()
+            self._start_judge("judge")
 
-    def _start_judge(self, *further: str) -> None:
-        self._supervisor.start("judge", ["judge", "--run", self._run, *self._options.judge_arguments(), *further])
+    def _start_judge(self, name: str, *further: str) -> None:
+        self._supervisor.start(name, ["judge", "--run", self._run, *self._options.judge_arguments(), *further])
 
     def _watch(self, watch: StatusWatch) -> tuple[str, bool, bool]:
         """Why the run is to end, whether it did what it was asked for, and whether that is a failure."""
@@ -217,14 +216,13 @@ class Orchestrator:
         self._wait(watch, lambda: "ending: waiting for the judge", lambda _: self._ended("judge"), _CALLS_S)
         self._supervisor.stop("judge", 0.0)
         if not hurry and not self._supervisor.refused("judge"):
-            self._start_judge("--until-end")
-            self._wait(watch, lambda: "judging what is left", lambda _: self._ended("judge"), None, cut=True)
-            self._supervisor.stop("judge", _CALLS_S)
+            self._start_judge("judge-rest", "--until-end")
+            self._wait(watch, lambda: "judging what is left", lambda _: self._ended("judge-rest"), None, cut=True)
+            self._supervisor.stop("judge-rest", _CALLS_S)
 
     @property
     def _is_over(self) -> bool:
-        limit = self._options.time_limit_s
-        return limit is not None and time.monotonic() - self._started > limit
+        return time.monotonic() - self._started > (self._options.time_limit_s or inf)
 
     def _ended(self, name: str) -> bool:
         return self._supervisor.ended(name) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -203,7 +204,8 @@ def unknown_field(section: str, name: str) -> str:
     own = [key for part, key in fields() if part == section]
     close = get_close_matches(name, own, 1, 0.7)
     phrase = name.replace("_", " ")
-    close = close or [key for key in own if phrase in fields()[section, key].about.lower()][:1]
+    if not close and len(phrase) > 3:
+        close = [key for key in own if re.search(rf"\b{re.escape(phrase)}\b", fields()[section, key].about.lower())][:1]
     if close:
         return f"{where} has no field {name}. The nearest is {close[0]}; {_ALL}."
     far = get_close_matches(name, [key for _, key in fields()], 1, 0.7)

@@ -9,7 +9,7 @@ import typer
 from sedi.options import DEFAULT_RUN
 
 File = Annotated[
-    str | None, typer.Argument(metavar="[FILE]", help="A run file; `sedi init FILE` writes one.", show_default=False)
+    str | None, typer.Argument(metavar="FILE", help="A run file; `sedi init FILE` writes one.", show_default=False)
 ]
 RunOfFile = Annotated[
     str | None,

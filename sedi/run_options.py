@@ -77,6 +77,10 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         }
         return [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
 
+    def generate_arguments(self) -> list[str]:
+        """Arguments of `sedi generate`: the budgets, how far ahead of training it may be, and its own."""
+        return [*self.limits(), *self.ahead(), *self.generate]
+
     def judge_arguments(self) -> list[str]:
         """Arguments of `sedi judge`: its own, and the run's budgets where it has none of its own."""
         given = {"--max-calls": self.max_calls, "--max-tokens": self.max_tokens, "--max-usd": self.max_usd}
