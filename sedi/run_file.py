@@ -146,7 +146,7 @@ def _source(request: RunRequest) -> FileValues:
         what = f"There is no file {name}" if request.preset is None else f"There is no preset {name!r}: no such file"
         raise ConfigurationError(f"{what}. `sedi init FILE` writes one; our presets are {', '.join(shipped)}.")
     try:
-        return FileValues.of(Path(name).read_text(encoding="utf-8"), name)
+        return FileValues.of(Path(name).read_text(encoding="utf-8-sig"), name)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{name} cannot be read as text in UTF-8: {error}. Mend it.") from error
 

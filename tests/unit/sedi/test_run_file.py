@@ -1,5 +1,7 @@
 """A run is described by one file: read, overridden, checked whole, and every mistake told with its place."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -311,3 +313,19 @@ def test_no_name_means_two_things_on_the_command_line() -> None:
 def test_a_policy_is_taken_as_the_command_line_took_it_before() -> None:
     assert policy_of(plan_run(RunRequest(pairs=["clusters=8"])).options) == policy_for(clusters="8")
     assert policy_of(plan_run(RunRequest(preset="demo", pairs=["clusters=8", "batch_size=8"])).options).refit_from == 8
+
+
+def test_a_file_with_a_byte_order_mark_is_read() -> None:
+    Path("mine.toml").write_text("\ufeffwindows = 3", encoding="utf-8")
+    assert plan_run(RunRequest(file="mine.toml")).options.windows == 3
+
+
+def test_reading_and_checking_loads_nothing_heavy() -> None:
+    program = (
+        "import sys; from sedi.run_file import RunRequest, plan_run; plan_run(RunRequest(preset='demo')); "
+        "print([name for name in ('torch', 'transformers', 'faust', 'sklearn', 'openai') if name in sys.modules])"
+    )
+    here = Path(__file__).parents[3]
+    command = [sys.executable, "-c", program]
+    shown = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=60, check=True)
+    assert shown.stdout.strip() == "[]"
