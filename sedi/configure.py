@@ -60,6 +60,7 @@ def configure_command(
             flags=flags,
             bootstrap_servers=bootstrap_servers,
             state_dir=state_dir,
+            here=False,
         )
     )
     for hint in plan.hints:

@@ -50,6 +50,7 @@ class RunRequest:
     flags              values of single flags by flag and field, such as `("--windows", "windows")`; None: not given
     arguments          `--generate`, `--train`: the older form, arguments of a part one by one
     bootstrap_servers, state_dir   as flags; they win over everything
+    here               whether the parts start on this machine, so that its files and settings are theirs
     """
 
     file: str | None = None
@@ -59,6 +60,7 @@ class RunRequest:
     arguments: Mapping[str, Sequence[str]] = field(default_factory=dict)
     bootstrap_servers: str | None = None
     state_dir: Path | None = None
+    here: bool = True
 
 
 @dataclass
@@ -90,7 +92,7 @@ def plan_run(request: RunRequest) -> RunPlan:
     wrong = [_wrong_arguments(section, getattr(options, section)) for section in COMMANDS]
     mistakes = [*found.mistakes, *(mistake for mistake in wrong if mistake is not None)]
     if not any(wrong):
-        mistakes += combinations(options, settings, found.given, found.source.sections)
+        mistakes += combinations(options, settings, found.given, found.source.sections, here=request.here)
     if mistakes:
         raise ConfigurationError(_listed(mistakes))
     variables = {f"SEDI_{name.upper()}": str(value) for name, value in chosen.items()}
@@ -165,7 +167,7 @@ def _words(section: str, found: _Found) -> list[str]:
 
 def _wrong_arguments(section: str, words: Sequence[str]) -> Mistake | None:
     try:
-        parsed(section, words)
+        _fields_of(section, words)
     except ConfigurationError as error:
         return Mistake(f"--{section}", str(error), (3, 0, 0))
     return None

@@ -46,9 +46,14 @@ class Mistake:
 
 
 class _Checks:
-    def __init__(self, given: Mapping[tuple[str, str], Given], sections: Mapping[str, Given]) -> None:
+    """`here`: whether the parts of the run start on this machine, with its files and settings."""
+
+    def __init__(
+        self, given: Mapping[tuple[str, str], Given], sections: Mapping[str, Given], *, here: bool = True
+    ) -> None:
         self._given = given
         self._sections = sections
+        self.here = here
         self.mistakes: list[Mistake] = []
 
     def add(self, section: str, names: Iterable[str], text: str) -> None:
@@ -57,6 +62,10 @@ class _Checks:
         nowhere = Given(None, f"[{section}]" if section else "the run", (3, 0, 0))
         at = min(places, key=lambda each: each.order) if places else self._sections.get(section, nowhere)
         self.mistakes.append(Mistake(at.place, text, at.order))
+
+    def add_at_backend(self, section: str, text: str) -> None:
+        """A mistake about what answers, which a section names, or else [settings]."""
+        self.add(section if (section, "backend") in self._given else "settings", ["backend"], text)
 
     def attempt(self, section: str, check: Callable[[], object], about: Iterable[str] = ()) -> None:
         """A check whose error names fields of a section, or is `about` some of them."""
@@ -78,10 +87,15 @@ class _Checks:
 
 
 def combinations(
-    options: RunOptions, settings: Settings, given: Mapping[tuple[str, str], Given], sections: Mapping[str, Given]
+    options: RunOptions,
+    settings: Settings,
+    given: Mapping[tuple[str, str], Given],
+    sections: Mapping[str, Given],
+    *,
+    here: bool,
 ) -> list[Mistake]:
-    """Every mistake that is in no single value."""
-    checks = _Checks(given, sections)
+    """Every mistake that is in no single value. `here`: whether the parts start on this machine."""
+    checks = _Checks(given, sections, here=here)
     policy = _policy(options, checks)
     checks.attempt("", lambda: seeds_of(options, settings))
     _ends(options, policy, checks)
@@ -150,13 +164,8 @@ def _generate(options: RunOptions, settings: Settings, policy: Policy | None, ch
     checks.attempt("generate", asking)
     guard = ("min_yield", "max_tokens_per_kept", "yield_window")
     checks.attempt("generate", lambda: StallGuard(*(all_of[name] for name in guard)), guard)
-    if options.max_usd is not None and not _priced(used):
-        checks.add(
-            "",
-            ["max_usd"],
-            f"max_usd is {options.max_usd:g}, but what a call costs is not known. Set usd_per_1m_prompt_tokens and "
-            "usd_per_1m_completion_tokens in [settings], or limit by max_calls.",
-        )
+    if options.max_usd is not None:
+        _priced("", options.max_usd, used, checks)
     ahead = all_of["max_ahead"]
     if policy is not None and ahead not in (None, "none"):
         checks.attempt("generate", lambda: Limits(max_ahead=int(ahead)).check(policy, priced=True))
@@ -189,19 +198,19 @@ def _judge(options: RunOptions, settings: Settings, checks: _Checks) -> None:
     )
     used = _overridden(settings, all_of)
     _backend("judge", used, all_of, checks)
-    if all_of["max_usd"] is not None and not _priced(used):
-        checks.add("judge", ["max_usd"], "max_usd needs both prices, usd_per_1m_..., in [settings].")
+    if all_of["max_usd"] is not None:
+        _priced("judge", all_of["max_usd"], used, checks)
 
 
 def _backend(section: str, used: Settings, all_of: Mapping[str, Any], checks: _Checks) -> None:
     recorded = all_of["recorded"]
     _there(section, "recorded", recorded, checks)
     if used.backend == "recorded" and recorded is None:
-        text = "The backend `recorded` takes its answers from a file. Set recorded = FILE, or another backend."
-        checks.add(section, ["backend"], text)
-    if used.backend == "openai" and not used.model:
-        text = "The backend `openai` needs the name of a model that the endpoint has. Set model in [settings]."
-        checks.add(section, ["backend"], text)
+        text = f"The backend `recorded` takes its answers from a file. Set recorded in [{section}], or another backend."
+        checks.add_at_backend(section, text)
+    if used.backend == "openai" and not used.model and checks.here:
+        text = "The backend `openai` needs the name of a model. Set model in [settings], or SEDI_MODEL."
+        checks.add_at_backend(section, text)
 
 
 def _overridden(settings: Settings, all_of: Mapping[str, Any]) -> Settings:
@@ -211,12 +220,17 @@ def _overridden(settings: Settings, all_of: Mapping[str, Any]) -> Settings:
 
 
 def _there(section: str, name: str, file: Path | None, checks: _Checks) -> None:
-    if file is not None and not file.is_file():
+    if file is not None and checks.here and not file.is_file():
         checks.add(section, [name], f"{name} is {file}, and there is no such file here. Paths begin at this folder.")
 
 
-def _priced(settings: Settings) -> bool:
-    return None not in (settings.usd_per_1m_prompt_tokens, settings.usd_per_1m_completion_tokens)
+def _priced(section: str, max_usd: float, used: Settings, checks: _Checks) -> None:
+    if checks.here and None in (used.usd_per_1m_prompt_tokens, used.usd_per_1m_completion_tokens):
+        text = (
+            f"max_usd is {max_usd:g}, but what a call costs is not known. Set usd_per_1m_prompt_tokens and "
+            "usd_per_1m_completion_tokens in [settings], or as SEDI_USD_PER_1M_..., or limit by max_calls."
+        )
+        checks.add(section, ["max_usd"], text)
 
 
 def _named(name: str, check: Callable[[str], object], value: str) -> None:

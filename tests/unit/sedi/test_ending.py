@@ -125,6 +125,9 @@ class Crew:
     def refused(self, name: str) -> bool:
         return name in self._refused
 
+    def news(self, name: str) -> str:
+        return ""
+
 
 def with_judge(folder: Path, crew: Crew, **fields: Any) -> Any:
     options = RunOptions(max_calls=9, judge=("--rubric", "helpfulness"), **fields)
@@ -162,3 +165,17 @@ def test_what_is_left_is_judged_unless_there_is_a_hurry(
     crew = Crew(refused)
     with_judge(tmp_path, crew, judging=judging)._end_judge(None, hurry=hurry)
     assert crew.done == done
+
+
+@pytest.mark.parametrize("windows", [3, None])
+def test_in_a_hurry_generator_trainer_and_judge_end_side_by_side(tmp_path: Path, windows: int | None) -> None:
+    crew = Crew()
+    made = with_judge(tmp_path, crew, judging=True, windows=windows)
+    made._tell_log = lambda event: None
+    made._look = lambda *_: crew.done.append("wait") or STATUS
+
+    made._drain(None, "so")
+
+    assert (crew.done.index("stop judge") < crew.done.index("wait")) == (windows is not None)
+    assert crew.done.index("stop worker") > crew.done.index("stop judge")
+    assert any(line.startswith("judge-rest") for line in crew.done) == (windows is None)

@@ -234,14 +234,17 @@ MISTAKES = [
     ("[generate]\nrecorded = 'a.jsonl'", "mine.toml:2:1: recorded is a.jsonl, and there is no such file here."),
     ("[generate]\nbackend = 'recorded'", "mine.toml:2:1: The backend `recorded` takes its answers from a file."),
     ("[generate]\nbackend = 'openai'", "mine.toml:2:1: The backend `openai` needs the name of a model"),
+    ("[settings]\nbackend = 'openai'", "mine.toml:2:1: The backend `openai` needs the name of a model"),
     ("[generate]\nmax_ahead = 5", "mine.toml:2:1: --max-ahead is 5, but the trainer logs its progress only every 160"),
     (
         "[generate]\nmax_tokens_per_kept = -1",
         "mine.toml:2:1: The yield is held above None and tokens a kept row below -1",
     ),
     ("judging = true\n[judge]\nsample = 2", "mine.toml:3:1: A share of 2.0 of the rows"),
-    ("judging = true\n[judge]\nmax_usd = 2", "mine.toml:3:1: max_usd needs both prices"),
+    ("judging = true\n[judge]\nmax_usd = 2", "mine.toml:3:1: max_usd is 2, but what a call costs is not known."),
     ('generate = ["--stle", "x"]', "--generate: `sedi generate --stle x` will not do: No such option: --stle"),
+    ('generate = ["--style", "x"]', '--generate: generate.style is "x"; it takes one of "alpaca", "two-step"'),
+    ('train = ["--precision=fp23"]', '--train: train.precision is "fp23"; it takes one of "auto", "bf16", "fp32".'),
 ]
 
 
@@ -329,3 +332,9 @@ def test_reading_and_checking_loads_nothing_heavy() -> None:
     command = [sys.executable, "-c", program]
     shown = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=60, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_files_and_settings_of_parts_that_start_elsewhere_are_not_looked_for_here() -> None:
+    text = "max_usd = 5\n[train]\neval = 'held.json'\n[settings]\nbackend = 'openai'"
+    assert told(text).startswith("3 mistakes")
+    assert plan(text, here=False).options.max_usd == 5
