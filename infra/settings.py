@@ -39,38 +39,54 @@ class Settings(BaseSettings):
 
     # the cluster
     bootstrap_servers: str = Field("127.0.0.1:19092", description="Kafka, host:port[,host:port...].")
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    sasl_username: str | None = None
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How the cluster is spoken to: with TLS, a login, both or neither."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(None, description="Of the login.")
+    sasl_username: str | None = Field(None, description="Of the login; its password is SEDI_SASL_PASSWORD.")
     sasl_password: SecretStr | None = None
-    tls_ca_file: Path | None = None
-    tls_cert_file: Path | None = None
-    tls_key_file: Path | None = None
+    tls_ca_file: Path | None = Field(None, description="PEM of the authority that signed the cluster's certificates.")
+    tls_cert_file: Path | None = Field(None, description="PEM of our own certificate, where the cluster wants one.")
+    tls_key_file: Path | None = Field(None, description="PEM of its key; encrypted: SEDI_TLS_KEY_PASSWORD.")
     tls_key_password: SecretStr | None = None
-    replication_factor: int = Field(1, ge=1, description="Of created topics; use 3 on a real cluster.")
-    broker_heap_mb: int = Field(512, ge=256, description="Heap of the local broker.")
+    replication_factor: int = Field(
+        1, ge=1, description="Copies of each partition of created topics; use 3 on a real cluster."
+    )
+    broker_heap_mb: int = Field(512, ge=256, description="Heap of the local broker, in MiB.")
 
     # the LLM
-    backend: Literal["builtin", "openai", "transformers", "recorded", "load-model"] = "builtin"
+    backend: Literal["builtin", "openai", "transformers", "recorded", "load-model"] = Field(
+        "builtin", description="What answers: the built-in model, an endpoint, a model in this process, a file, a fake."
+    )
     base_url: str | None = Field(None, description="Of an OpenAI-compatible endpoint; none: OpenAI's own.")
     api_key: SecretStr | None = None
     model: str | None = Field(
         None, description="Name at the endpoint; of `transformers` a folder, hub name, `builtin`."
     )
-    api: Literal["chat", "completion", "structured"] = "chat"
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    request_timeout_s: float = Field(120.0, gt=0)
-    max_answer_bytes: int = Field(
-        1024 * 1024, ge=1024, le=4 * 1024 * 1024, description="Of an answer; a larger one is refused."
+    api: Literal["chat", "completion", "structured"] = Field(
+        "chat", description="How the endpoint is asked; structured: chat with a JSON schema."
     )
-    usd_per_1m_prompt_tokens: float | None = Field(None, ge=0)
-    usd_per_1m_completion_tokens: float | None = Field(None, ge=0)
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
+        "max_tokens", description="What the endpoint calls the limit of an answer."
+    )
+    request_timeout_s: float = Field(120.0, gt=0, description="Seconds that one call may take.")
+    max_answer_bytes: int = Field(
+        1024 * 1024, ge=1024, le=4 * 1024 * 1024, description="Bytes of an answer; a larger one is refused."
+    )
+    usd_per_1m_prompt_tokens: float | None = Field(
+        None, ge=0, description="Price in US dollars of a million prompt tokens; not set: the cost is unknown."
+    )
+    usd_per_1m_completion_tokens: float | None = Field(
+        None, ge=0, description="Price in US dollars of a million completion tokens."
+    )
     transformers_batch: int = Field(
         8, ge=1, le=256, description="Requests that the model of this process answers at once."
     )
-    transformers_device: Literal["auto", "cpu", "cuda"] = "auto"
-    transformers_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    load_model_seed: int = Field(0, description="Of the load model's answers.")
+    transformers_device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Of the model of this process.")
+    transformers_dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Of the model of this process."
+    )
+    load_model_seed: int = Field(0, description="Random seed of the load model's answers.")
     load_model_pace: float = Field(0.0, ge=0, description="Share of a real latency that the load model waits.")
 
     # the worker

@@ -46,6 +46,11 @@ def summary(cls: type) -> str:
     return " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
 
 
+def documented_fields(cls: type) -> dict[str, str]:
+    """What a class's docstring says of each of its fields, each on one line."""
+    return _split(inspect.getdoc(cls) or "")[1]
+
+
 def _describe(part: dict[str, Any]) -> None:
     """Move the docstring's table of fields to the fields."""
     prose, told = _split(part.get("description", ""))

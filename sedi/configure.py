@@ -3,49 +3,73 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
+from sedi.options import AsJson, Servers, StateDir, epilog
+from sedi.run_flags import File, Mode, Pairs, Preset, RunOfFile, SeedCount, Seeds
 
 if TYPE_CHECKING:
     from sedi.run_options import RunOptions
 
 
 def register(app: typer.Typer) -> None:
-    examples = epilog("sedi configure --run mine --set threshold=0.8", "sedi configure --preset self-instruct --json")
+    examples = epilog(
+        "sedi configure mine.toml",
+        "sedi configure --run mine --set threshold=0.8",
+        "sedi configure --preset self-instruct --json",
+    )
     app.command("configure", epilog=examples)(configure_command)
 
 
 def configure_command(
-    run: Run = DEFAULT_RUN,
-    preset: Annotated[
-        str | None, typer.Option("--preset", help="`demo`, `self-instruct`, or a TOML file: its policy and seeds.")
-    ] = None,
-    mode: Annotated[str | None, typer.Option("--mode", help="`sedi` or the baseline `self-instruct`.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A field of the policy.")] = None,
-    seeds: Annotated[str | None, typer.Option("--seeds", help="A seed file, or a name given at import.")] = None,
-    seed_count: Annotated[int | None, typer.Option("--seed-count", min=1, help="Only the first so many seeds.")] = None,
+    file: File = None,
+    run: RunOfFile = None,
+    preset: Preset = None,
+    mode: Mode = None,
+    set_: Pairs = None,
+    seeds: Seeds = None,
+    seed_count: SeedCount = None,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
     """Make a run and start nothing: its topics, policy, seeds and first classifier.
 
-    Then start its parts one by one, on as many machines as you like; the three commands are printed. A run that is
+    Then start its parts one by one, on as many machines as you like; the commands are printed. A run that is
     there already stays as it is; another policy or other seeds for it are refused. `sedi run` does all of it at once.
     """
+    from infra.listener import require_listener
     from sedi.configuring import configure
     from sedi.output import print_json, tell
-    from sedi.run_options import read_options
+    from sedi.run_file import RunRequest, plan_run
 
-    fields = [*(set_ or ()), *([f"mode={mode}"] if mode else ())]
-    options = read_options(preset, {"seeds": seeds, "seed_count": seed_count}, fields)
-    configured = configure(cluster_of(bootstrap_servers, state_dir), run, options, tell)
-    following = commands_to_start(run, options, bootstrap_servers)
+    flags = {
+        ("--run", "run"): run,
+        ("--mode", "policy.mode"): mode,
+        ("--seeds", "seeds"): seeds,
+        ("--seed-count", "seed_count"): seed_count,
+    }
+    plan = plan_run(
+        RunRequest(
+            file=file,
+            preset=preset,
+            pairs=set_ or (),
+            flags=flags,
+            bootstrap_servers=bootstrap_servers,
+            state_dir=state_dir,
+            here=False,
+        )
+    )
+    for hint in plan.hints:
+        tell(hint)
+    require_listener(plan.settings)
+    configured = configure(plan.settings, plan.run, plan.options, tell)
+    following = commands_to_start(plan.options, bootstrap_servers, plan.variables)
     if as_json:
-        found = {"run": run, "new": configured.is_new, "seeds": configured.seeds, "policy": configured.policy}
+        found = {"run": plan.run, "new": configured.is_new, "seeds": configured.seeds, "policy": configured.policy}
         print_json(found | {"next": following})
     else:
         typer.echo("Start its parts, each on a machine of your choice:")
@@ -53,8 +77,15 @@ def configure_command(
             typer.echo(f"  {command}")
 
 
-def commands_to_start(run: str, options: RunOptions, bootstrap_servers: str | None) -> list[str]:
-    """The commands that start a run's parts, with what the preset says of them."""
-    where = ["--run", run] + (["--bootstrap-servers", bootstrap_servers] if bootstrap_servers else [])
-    parts = [["worker"], ["generate", *options.limits(), *options.generate], ["train", *options.train]]
-    return [shlex.join(["sedi", name, *where, *further]) for name, *further in parts]
+def commands_to_start(
+    options: RunOptions, bootstrap_servers: str | None = None, variables: Mapping[str, str] | None = None
+) -> list[str]:
+    """The commands that start a run's parts, after the variables that the file's [settings] come to."""
+    where = ["--run", options.run] + (["--bootstrap-servers", bootstrap_servers] if bootstrap_servers else [])
+    parts = [["worker"], ["generate", *options.generate_arguments()]]
+    if options.trainer:
+        parts.append(["train", *options.train])
+    if options.judging:
+        parts.append(["judge", *options.judge_arguments()])
+    before = "".join(f"{name}={shlex.quote(value)} " for name, value in (variables or {}).items())
+    return [before + shlex.join(["sedi", name, *where, *further]) for name, *further in parts]

@@ -152,7 +152,7 @@ class Fitting:
         except (OSError, msgspec.MsgspecError) as error:
             raise RunError(
                 f"{self._path} cannot be read ({error}). It says how many layers this run's training has: put it back, "
-                "or name them: --train --layers --train N."
+                "or name them: --set train.layers=N."
             ) from error
 
     def _speeds(self) -> Speeds:

@@ -1,9 +1,9 @@
 """One run in one terminal: starts everything, watches, and ends it in an order that loses nothing.
 
-Order of starting: broker, topics and configuration, worker, trainer, generator. Order of ending: the generator writes
-what it has in flight; the filter decides what is written; the trainer ends after its step, with a checkpoint; the
-worker stops. Asked to end, or at a limit, that takes at most half a minute, unless a single step of the trainer takes
-longer: that is waited for, and said. The broker goes on, so that the log can be looked at.
+Order of starting: broker, topics and configuration, worker, trainer, generator, and a judge where one is wanted. Order
+of ending: the generator writes what it has in flight; the filter decides what is written; the trainer ends after its
+step, with a checkpoint; the judge writes what it has in flight; the worker stops. Asked to end, or at a limit, that
+takes at most half a minute, unless a step of the trainer takes longer: that is waited for, and said. The broker stays.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from infra.log import LogReader, LogWriter
@@ -109,10 +110,14 @@ class Orchestrator:
             # A training that goes on keeps the steps it was planned for.
             planned = [] if self._windows_before else planned_steps(self._options, self._policy)
             self._supervisor.start("trainer", ["train", "--run", self._run, *planned, *self._options.train])
-        limits = [*self._options.limits(), *self._options.ahead()]
         if self._options.trainer and self._options.ahead():
             self._say("The trainer passes rows over (--min-score), so the generator does not wait for it (--max-ahead)")
-        self._supervisor.start("generator", ["generate", "--run", self._run, *limits, *self._options.generate])
+        self._supervisor.start("generator", ["generate", "--run", self._run, *self._options.generate_arguments()])
+        if self._options.judging:
+            self._start_judge("judge")
+
+    def _start_judge(self, name: str, *further: str) -> None:
+        self._supervisor.start(name, ["judge", "--run", self._run, *self._options.judge_arguments(), *further])
 
     def _watch(self, watch: StatusWatch) -> tuple[str, bool, bool]:
         """Why the run is to end, whether it did what it was asked for, and whether that is a failure."""
@@ -178,8 +183,9 @@ class Orchestrator:
         trains = self._options.trainer
         hurry = self._interrupts.count > 0 or self._options.windows is not None or self._is_over
         self._supervisor.ask_to_stop("generator")
-        if trains and hurry:
+        if hurry:
             self._supervisor.ask_to_stop("trainer")  # its step may take longer than all that follows
+            self._supervisor.ask_to_stop("judge")
         self._end_generator(watch)
         decided = self._wait(
             watch,
@@ -197,14 +203,26 @@ class Orchestrator:
                 self._supervisor.ask_to_stop("trainer")
             self._wait(watch, self._trainer_phase, lambda _: self._ended("trainer") or self._has_saved, _STEP_S)
             self._supervisor.stop("trainer", _EXIT_S)
+        self._end_judge(watch, hurry=hurry)
         self._supervisor.ask_to_stop("worker")
         self._wait(watch, lambda: "ending: waiting for the worker", lambda _: self._ended("worker"), _WORKER_S)
         self._supervisor.stop("worker", 0.0)
 
+    def _end_judge(self, watch: StatusWatch, *, hurry: bool) -> None:
+        """End the judge. Without a hurry another one judges what is left, until a first signal."""
+        if not self._options.judging:
+            return
+        self._supervisor.ask_to_stop("judge")
+        self._wait(watch, lambda: "ending: waiting for the judge", lambda _: self._ended("judge"), _CALLS_S)
+        self._supervisor.stop("judge", 0.0)
+        if not hurry and not self._supervisor.refused("judge"):
+            self._start_judge("judge-rest", "--until-end")
+            self._wait(watch, lambda: "judging what is left", lambda _: self._ended("judge-rest"), None, cut=True)
+            self._supervisor.stop("judge-rest", _CALLS_S)
+
     @property
     def _is_over(self) -> bool:
-        limit = self._options.time_limit_s
-        return limit is not None and time.monotonic() - self._started > limit
+        return time.monotonic() - self._started > (self._options.time_limit_s or inf)
 
     def _ended(self, name: str) -> bool:
         return self._supervisor.ended(name) is not None

@@ -8,27 +8,34 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, settings_of
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Servers, StateDir, epilog
+from sedi.run_flags import File, Mode, Pairs, Preset, RunOfFile, SeedCount, Seeds
 
 if TYPE_CHECKING:
     from sedi.orchestrate import RunEnding
+    from sedi.run_file import RunPlan
 
 
 def register(app: typer.Typer) -> None:
     app.command(
-        "run", epilog=epilog("sedi run --preset demo", "sedi run --run mine --max-kept 5000 --set threshold=0.8")
+        "run",
+        epilog=epilog(
+            "sedi run --preset demo",
+            "sedi init mine.toml",
+            "sedi run mine.toml",
+            "sedi run mine.toml --set train.precision=fp32 --max-usd 20",
+        ),
     )(run_command)
 
 
 def run_command(
-    run: Run = DEFAULT_RUN,
-    preset: Annotated[
-        str | None, typer.Option("--preset", help="`demo`, `self-instruct`, or a TOML file of your own.")
-    ] = None,
-    mode: Annotated[str | None, typer.Option("--mode", help="`sedi` or the baseline `self-instruct`.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A field of the policy.")] = None,
-    seeds: Annotated[str | None, typer.Option("--seeds", help="A seed file, or a name given at import.")] = None,
-    seed_count: Annotated[int | None, typer.Option("--seed-count", min=1, help="Only the first so many seeds.")] = None,
+    file: File = None,
+    run: RunOfFile = None,
+    preset: Preset = None,
+    mode: Mode = None,
+    set_: Pairs = None,
+    seeds: Seeds = None,
+    seed_count: SeedCount = None,
     windows: Annotated[int | None, typer.Option("--windows", min=1, help="End after so many more windows.")] = None,
     max_kept: Annotated[int | None, typer.Option("--max-kept", min=1, help="End when so many are kept.")] = None,
     max_candidates: Annotated[int | None, typer.Option("--max-candidates", min=1, help="Generate no more.")] = None,
@@ -38,19 +45,28 @@ def run_command(
     time_limit: Annotated[
         float | None, typer.Option("--time-limit", help="Seconds; fails if a part stands still.")
     ] = None,
-    generate: Annotated[list[str] | None, typer.Option("--generate", help="An argument for `sedi generate`.")] = None,
-    train: Annotated[list[str] | None, typer.Option("--train", help="An argument for `sedi train`.")] = None,
+    generate: Annotated[
+        list[str] | None,
+        typer.Option("--generate", help="An argument for `sedi generate`; better: --set generate.FIELD=VALUE."),
+    ] = None,
+    train: Annotated[
+        list[str] | None, typer.Option("--train", help="An argument for `sedi train`; better: --set train.FIELD=VALUE.")
+    ] = None,
     no_trainer: Annotated[bool, typer.Option("--no-trainer", help="Generate and filter only.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Check what is described, and start nothing.")] = False,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
     """Start the broker, a worker, a trainer and a generator; show how it goes; end it in order.
 
+    FILE describes the run (`sedi init FILE` writes one); --set and the other flags win over it. It is checked whole
+    before anything starts: each mistake is told with its line.
+
     A run of the same name goes on where it was. Ctrl-C once ends it in order: calls in flight are written, what is
     written is decided, the trainer saves its checkpoint; twice ends it at once. Nothing is lost either way. SIGTERM and
-    a closed terminal do the same. Without --windows or a budget it goes on until then. At --time-limit it ends in order
-    and with 0, unless a part of the run stands still. The broker stays up for a look at the log.
+    a closed terminal do the same. Without windows or a budget it goes on until then. At --time-limit it ends in order
+    and with 0, unless a part of the run does not move. The broker stays up for a look at the log.
     """
     from consumers.report import report
     from infra.source import KafkaSource
@@ -58,27 +74,41 @@ def run_command(
     from sedi.fit import Fitting
     from sedi.live import LiveView
     from sedi.orchestrate import Orchestrator
-    from sedi.output import console, priced, print_json
+    from sedi.output import console, priced, print_json, tell
     from sedi.report import show_report
-    from sedi.run_options import read_options
+    from sedi.run_file import RunRequest, plan_run
 
     flags = {
-        "seeds": seeds,
-        "seed_count": seed_count,
-        "windows": windows,
-        "max_kept": max_kept,
-        "max_candidates": max_candidates,
-        "max_calls": max_calls,
-        "max_tokens": max_tokens,
-        "max_usd": max_usd,
-        "time_limit_s": time_limit,
-        "generate": generate,
-        "train": train,
-        "trainer": False if no_trainer else None,
+        ("--run", "run"): run,
+        ("--mode", "policy.mode"): mode,
+        ("--seeds", "seeds"): seeds,
+        ("--seed-count", "seed_count"): seed_count,
+        ("--windows", "windows"): windows,
+        ("--max-kept", "max_kept"): max_kept,
+        ("--max-candidates", "max_candidates"): max_candidates,
+        ("--max-calls", "max_calls"): max_calls,
+        ("--max-tokens", "max_tokens"): max_tokens,
+        ("--max-usd", "max_usd"): max_usd,
+        ("--time-limit", "time_limit_s"): time_limit,
+        ("--no-trainer", "trainer"): False if no_trainer else None,
     }
-    fields = [*(set_ or ()), *([f"mode={mode}"] if mode else ())]
-    options = read_options(preset, flags, fields)
-    settings = settings_of(bootstrap_servers, state_dir)
+    plan = plan_run(
+        RunRequest(
+            file=file,
+            preset=preset,
+            pairs=set_ or (),
+            flags=flags,
+            arguments={"generate": generate or (), "train": train or ()},
+            bootstrap_servers=bootstrap_servers,
+            state_dir=state_dir,
+        )
+    )
+    for hint in plan.hints:
+        tell(hint)
+    if check:
+        _show_checked(plan, as_json=as_json)
+        return
+    options, settings, run = plan.options, plan.settings, plan.run
     out = console()
     with LiveView(out) as view:
         with Fitting(options, settings, run, view.say) as fitting:
@@ -92,6 +122,20 @@ def run_command(
         show_report(found, priced=priced(settings))
         out.print(_further(ended.reason, run))
     raise typer.Exit(exit_code_of(ended))
+
+
+def _show_checked(plan: RunPlan, *, as_json: bool) -> None:
+    from sedi.configure import commands_to_start
+    from sedi.output import print_json
+    from sedi.run_options import policy_of
+
+    commands = commands_to_start(plan.options, variables=plan.variables)
+    if as_json:
+        print_json({"run": plan.run, "policy": policy_of(plan.options), "parts": commands})
+    else:
+        typer.echo(f"Run {plan.run} can start. Its parts would be:")
+        for command in commands:
+            typer.echo(f"  {command}")
 
 
 def exit_code_of(ended: RunEnding) -> ExitCode:

@@ -1,10 +1,8 @@
-"""What `sedi run` is asked to do: a preset file, and flags that win over it."""
+"""What `sedi run` is asked to do, and what follows from it for the parts of the run."""
 
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -13,38 +11,50 @@ from schemas.errors import ConfigurationError
 from schemas.policy import Policy, policy_for
 from schemas.seeds import SeedTask, parse_seed_lines
 
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a preset file holds.
+    """What a run file, presets and flags come to.
 
+    run                Name of the run. The flag and SEDI_RUN win over it.
+    seeds              A seed file, or a name that `sedi seeds import` gave. Not set: the project's own 184 seed tasks.
+    seed_count         Only the first so many seeds.
+    trainer            Whether `sedi run` starts a trainer.
+    judging            Whether `sedi run` starts a judge, which costs LLM calls, and lets it end its work at the end.
+    windows            End after so many more training windows were closed and answered.
+    show_replacement   With `windows`: end only when the LLM was also shown a seed that training had put in the pool.
+    time_limit_s       End in order after so many seconds; a failure only when a part of the run does not move.
+    fit_s              With `windows`: measure this machine first, and choose trained layers and the length of the
+                       built-in LLM's answers so that the run takes at most so many seconds. [train] and [generate] win.
+    max_kept           Budget: end when so many rows are kept.
+    max_candidates     Budget: generate no more than so many rows, kept or not.
+    max_calls          Budget: end after so many LLM calls.
+    max_tokens         Budget: end before answers take more tokens, prompts included.
+    max_usd            Budget: end when so many US dollars were spent; needs both prices in [settings].
     policy             fields of the policy that differ from its mode's defaults; `mode` among them
-    seeds              a name that `sedi seeds import` gave, or a file; none: the project's own seed tasks
-    seed_count         only the first so many of them
-    windows            end after so many more training windows were closed and answered
-    show_replacement   and after the LLM was shown a seed that training had put in the pool
-    time_limit_s       end in order after so long; that is a failure only when a part of the run stands still
-    fit_s              measure this machine first, and choose trained layers and the built-in LLM's answers such that
-                       `windows` take at most so many seconds; what `train` and `generate` say is heeded
-    max_kept, max_candidates, max_calls, max_tokens, max_usd   budgets of the run, held by the generator
-    generate, train    further arguments of `sedi generate` and `sedi train`
-    trainer            whether to train at all
+    generate, train, judge   further arguments of `sedi generate`, `sedi train` and `sedi judge`
     """
 
-    policy: dict[str, Any] = {}
+    run: str = "demo"
     seeds: str | None = None
-    seed_count: int | None = None
-    windows: int | None = None
+    seed_count: Count | None = None
+    trainer: bool = True
+    judging: bool = False
+    windows: Count | None = None
     show_replacement: bool = False
-    time_limit_s: float | None = None
-    fit_s: float | None = None
-    max_kept: int | None = None
-    max_candidates: int | None = None
-    max_calls: int | None = None
-    max_tokens: int | None = None
-    max_usd: float | None = None
+    time_limit_s: Seconds | None = None
+    fit_s: Seconds | None = None
+    max_kept: Count | None = None
+    max_candidates: Count | None = None
+    max_calls: Count | None = None
+    max_tokens: Count | None = None
+    max_usd: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    policy: dict[str, Any] = {}
     generate: tuple[str, ...] = ()
     train: tuple[str, ...] = ()
-    trainer: bool = True
+    judge: tuple[str, ...] = ()
 
     @property
     def has_end(self) -> bool:
@@ -67,6 +77,16 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         }
         return [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
 
+    def generate_arguments(self) -> list[str]:
+        """Arguments of `sedi generate`: the budgets, how far ahead of training it may be, and its own."""
+        return [*self.limits(), *self.ahead(), *self.generate]
+
+    def judge_arguments(self) -> list[str]:
+        """Arguments of `sedi judge`: its own, and the run's budgets where it has none of its own."""
+        given = {"--max-calls": self.max_calls, "--max-tokens": self.max_tokens, "--max-usd": self.max_usd}
+        ours = [(flag, value) for flag, value in given.items() if value is not None and not _gives(self.judge, flag)]
+        return [*(text for flag, value in ours for text in (flag, str(value))), *self.judge]
+
     def ahead(self) -> list[str]:
         """Arguments of `sedi generate`: not to wait for a trainer that is not there, or that passes rows over."""
         if self.trainer and not _gives(self.train, "--min-score"):
@@ -85,20 +105,6 @@ def planned_steps(options: RunOptions, policy: Policy) -> list[str]:
 
 def _gives(words: Sequence[str], flag: str) -> bool:
     return any(word == flag or word.startswith(f"{flag}=") for word in words)
-
-
-def read_options(preset: str | None, flags: Mapping[str, Any], policy: Sequence[str]) -> RunOptions:
-    """The options of a preset (a name or a file), with flags that are not None, and `KEY=VALUE` policy fields.
-
-    Raises ConfigurationError naming the file and the field.
-    """
-    data: dict[str, Any] = {} if preset is None else _read(preset)
-    data.update({name: value for name, value in flags.items() if value is not None})
-    data["policy"] = dict(data.get("policy", {})) | policy_fields(policy)
-    try:
-        return msgspec.convert(data, RunOptions)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(f"The preset {preset!r} is wrong: {error}.") from error
 
 
 def policy_fields(pairs: Sequence[str]) -> dict[str, Any]:
@@ -130,18 +136,6 @@ def seeds_of(options: RunOptions, settings: Settings) -> tuple[SeedTask, ...]:
     if options.seed_count is not None and not 1 <= options.seed_count <= len(seeds):
         raise ConfigurationError(f"seed_count is {options.seed_count}, and there are {len(seeds)} seeds.")
     return seeds[: options.seed_count]
-
-
-def _read(preset: str) -> dict[str, Any]:
-    shipped = files("sedi") / "presets"
-    names = sorted(file.name.removesuffix(".toml") for file in shipped.iterdir() if file.name.endswith(".toml"))
-    if preset not in names and not Path(preset).is_file():
-        raise ConfigurationError(f"There is no preset {preset!r}: no such file, and ours are {', '.join(names)}.")
-    try:
-        source = shipped / f"{preset}.toml" if preset in names else Path(preset)
-        return tomllib.loads(source.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"The preset {preset!r} is not TOML: {error}.") from error
 
 
 def _value(name: str, text: str) -> Any:

@@ -69,7 +69,7 @@ def train_command(
         bool, typer.Option("--tensorboard/--no-tensorboard", help="Event files in the output folder.")
     ] = True,
     lr: Annotated[float, typer.Option("--lr", help="Learning rate.")] = 2e-5,
-    weight_decay: Annotated[float, typer.Option("--weight-decay")] = 0.0,
+    weight_decay: Annotated[float, typer.Option("--weight-decay", help="Of AdamW.")] = 0.0,
     warmup: Annotated[float, typer.Option("--warmup", help="Share of the planned steps.")] = 0.03,
     schedule: Annotated[str, typer.Option("--schedule", help="`constant`, `linear` or `cosine`.")] = "constant",
     planned_steps: Annotated[int | None, typer.Option("--planned-steps", help="What the schedule is for.")] = None,
@@ -85,7 +85,9 @@ def train_command(
     ] = False,
     lora_rank: Annotated[int | None, typer.Option("--lora-rank", help="Train LoRA adapters of this rank only.")] = None,
     lora_alpha: Annotated[float | None, typer.Option("--lora-alpha", help="Default: twice the rank.")] = None,
-    lora_dropout: Annotated[float, typer.Option("--lora-dropout")] = 0.0,
+    lora_dropout: Annotated[
+        float, typer.Option("--lora-dropout", help="Share of the adapters' inputs that is dropped.")
+    ] = 0.0,
     lora_targets: Annotated[
         str | None, typer.Option("--lora-targets", help="Layers, as q_proj,v_proj; default: all linear ones.")
     ] = None,

@@ -17,7 +17,31 @@ from tests.unit.producers.endpoint import endpoint, error
 from tests.unit.trainer.tiny import save_tiny
 
 TRAINING = ("--precision", "fp32", "--threads", "1", "--lr", "1e-2")
-PRICES = {"SEDI_USD_PER_1M_PROMPT_TOKENS": "1", "SEDI_USD_PER_1M_COMPLETION_TOKENS": "2"}
+RUN_FILE = """
+run = "{run}"
+seed_count = 24
+windows = 3
+show_replacement = true
+time_limit_s = 450
+
+[policy]
+batch_size = 4
+refit_from = 32
+
+[generate]
+style = "alpaca"
+recorded = "{answers}"
+recorded_loop = true
+
+[train]
+model = "{trainee}"
+precision = "fp32"
+threads = 1
+
+[settings]
+usd_per_1m_prompt_tokens = 1
+usd_per_1m_completion_tokens = 2
+"""
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +91,13 @@ def test_the_loop_closes_and_the_report_accounts_for_every_instruction(
     terminal: Terminal, run: str, trainee: Path
 ) -> None:
     answers = write_answers(terminal.folder / "answers.jsonl", 400)
-    preset = terminal.folder / "preset.toml"
-    preset.write_text("windows = 3\nshow_replacement = true\ntime_limit_s = 450\n", encoding="utf-8")
-    done = terminal.sedi(*run_arguments(run, answers, trainee, "--preset", str(preset)), timeout_s=500, **PRICES)
+    file = terminal.folder / "mine.toml"
+    file.write_text(RUN_FILE.format(run=run, answers=answers, trainee=trainee), encoding="utf-8")
+    done = terminal.sedi("run", "mine.toml", "--set", "train.lr=1e-2", timeout_s=500)
     assert done.returncode == 0, done.stderr[-3000:]
+    file.write_text(file.read_text(encoding="utf-8").replace("batch_size = 4", "batch_size = 8"), encoding="utf-8")
+    other = terminal.sedi("run", "mine.toml")
+    assert other.returncode == 2 and "batch_size is 4 there and 8 here" in other.stderr
 
     report = terminal.json("report", "--run", run)
     assert report["accounted"]

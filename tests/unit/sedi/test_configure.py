@@ -1,12 +1,13 @@
 """What a run that was only configured is to be started with."""
 
 from sedi.configure import commands_to_start
-from sedi.run_options import RunOptions, read_options
+from sedi.run_file import RunRequest, plan_run
+from sedi.run_options import RunOptions
 
 
 def test_each_part_is_named_with_what_the_preset_says_of_it() -> None:
-    options = RunOptions(max_kept=500, generate=("--style", "two-step"), train=("--model", "./my model"))
-    assert commands_to_start("mine", options, "host:9092") == [
+    options = RunOptions(run="mine", max_kept=500, generate=("--style", "two-step"), train=("--model", "./my model"))
+    assert commands_to_start(options, "host:9092") == [
         "sedi worker --run mine --bootstrap-servers host:9092",
         "sedi generate --run mine --bootstrap-servers host:9092 --max-kept 500 --style two-step",
         "sedi train --run mine --bootstrap-servers host:9092 --model './my model'",
@@ -14,5 +15,17 @@ def test_each_part_is_named_with_what_the_preset_says_of_it() -> None:
 
 
 def test_the_baselines_generator_asks_as_the_baseline_does() -> None:
-    _, generate, _ = commands_to_start("mine", read_options("self-instruct", {}, ()), None)
-    assert generate == "sedi generate --run mine --style self-instruct"
+    _, generate, _ = commands_to_start(plan_run(RunRequest(preset="self-instruct")).options)
+    assert generate == "sedi generate --run demo --style self-instruct"
+
+
+def test_a_judge_is_started_with_the_runs_budgets_and_no_trainer_where_none_is_wanted() -> None:
+    options = RunOptions(trainer=False, judging=True, max_usd=5.0, max_calls=9, judge=("--max-calls", "3"))
+    assert commands_to_start(options, variables={"SEDI_BASE_URL": "http://host:1/v1", "SEDI_MODEL": "a b"}) == [
+        f"SEDI_BASE_URL=http://host:1/v1 SEDI_MODEL='a b' sedi {part}"
+        for part in (
+            "worker --run demo",
+            "generate --run demo --max-calls 9 --max-usd 5.0 --max-ahead none",
+            "judge --run demo --max-usd 5.0 --max-calls 3",
+        )
+    ]

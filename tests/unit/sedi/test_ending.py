@@ -100,3 +100,82 @@ def test_the_command_that_goes_on_is_the_one_that_was_given(monkeypatch: pytest.
     monkeypatch.setattr("sys.argv", [".venv/bin/sedi", "run", "--preset", "my preset.toml"])
 
     assert ".venv/bin/sedi run --preset 'my preset.toml'   go on" in _further("so", "demo")
+
+
+class Crew:
+    """Stands in for the supervisor: what was started and asked to stop; whatever is waited for has ended."""
+
+    def __init__(self, refused: tuple[str, ...] = ()) -> None:
+        self.done: list[str] = []
+        self._refused = refused
+        self.children: dict[str, Any] = {}
+
+    def start(self, name: str, arguments: list[str]) -> None:
+        self.done.append(f"{name}: {' '.join(arguments)}")
+
+    def ask_to_stop(self, name: str) -> None:
+        self.done.append(f"stop {name}")
+
+    def stop(self, name: str, wait_s: float) -> int:
+        return 0
+
+    def ended(self, name: str) -> int:
+        return 0
+
+    def refused(self, name: str) -> bool:
+        return name in self._refused
+
+    def news(self, name: str) -> str:
+        return ""
+
+
+def with_judge(folder: Path, crew: Crew, **fields: Any) -> Any:
+    options = RunOptions(max_calls=9, judge=("--rubric", "helpfulness"), **fields)
+    made: Any = Orchestrator(Settings(state_dir=folder), "demo", options, Policy(), lambda *_: None, lambda _: None)
+    made._supervisor = crew
+    made._look = lambda *_: STATUS
+    return made
+
+
+def test_a_run_that_judges_starts_a_judge_with_its_budgets(tmp_path: Path) -> None:
+    for judging in (True, False):
+        crew = Crew()
+        with_judge(tmp_path, crew, judging=judging)._start()
+        assert [line.split(":")[0] for line in crew.done] == ["worker", "trainer", "generator", "judge"][: 3 + judging]
+        assert ("judge: judge --run demo --max-calls 9 --rubric helpfulness" in crew.done) == judging
+
+
+@pytest.mark.parametrize(
+    ("judging", "hurry", "refused", "done"),
+    [
+        (False, False, (), []),
+        (True, True, (), ["stop judge"]),
+        (True, False, ("judge",), ["stop judge"]),
+        (
+            True,
+            False,
+            (),
+            ["stop judge", "judge-rest: judge --run demo --max-calls 9 --rubric helpfulness --until-end"],
+        ),
+    ],
+)
+def test_what_is_left_is_judged_unless_there_is_a_hurry(
+    tmp_path: Path, *, judging: bool, hurry: bool, refused: tuple[str, ...], done: list[str]
+) -> None:
+    crew = Crew(refused)
+    with_judge(tmp_path, crew, judging=judging)._end_judge(None, hurry=hurry)
+    assert crew.done == done
+
+
+@pytest.mark.parametrize("windows", [3, None])
+def test_in_a_hurry_generator_trainer_and_judge_end_side_by_side(tmp_path: Path, windows: int | None) -> None:
+    crew = Crew()
+    made = with_judge(tmp_path, crew, judging=True, windows=windows)
+    made._tell_log = lambda event: None
+    made._look = lambda *_: crew.done.append("wait") or STATUS
+
+    made._drain(None, "so")
+
+    assert (crew.done.index("stop judge") < crew.done.index("wait")) == (windows is not None)
+    assert crew.done.index("stop worker") > crew.done.index("stop judge")
+    assert any(line.startswith("judge-rest") for line in crew.done) == (windows is None)

@@ -13,11 +13,12 @@ from infra.settings import Settings
 from schemas.errors import RunError
 from schemas.policy import Policy
 from sedi.fit import ANSWERS, Fitting, lay_out
-from sedi.run_options import RunOptions, read_options
+from sedi.run_file import RunRequest, plan_run
+from sedi.run_options import RunOptions
 from sedi.trial import Speeds
 
 POLICY = Policy(clusters=4, batch_size=4)
-DEMO = read_options("demo", {}, [])
+DEMO = plan_run(RunRequest(preset="demo")).options
 TARGET_S = 270.0
 
 

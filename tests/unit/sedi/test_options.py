@@ -30,6 +30,8 @@ from sedi.times import timestamp_ms
 from sedi.train import _borrow_after
 
 COMMANDS = (
+    ["init"],
+    ["run"],
     ["configure"],
     ["worker"],
     ["generate"],

@@ -1,0 +1,240 @@
+"""What is wrong with values that are right one by one: combinations that cannot be, files that are not there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from schemas.errors import ConfigurationError
+from sedi.run_options import RunOptions, planned_steps, policy_of, seeds_of
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+    from schemas.policy import Policy
+
+TRAIN_NAMES = {"lr": "learning_rate", "warmup": "warmup_ratio", "borrow_after": "borrow_after_s"}
+"""Flags of `sedi train` that have another name in its options."""
+
+_FROM_FILE = 0
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value that was given, where (`mine.toml:12:1`, `--set train.lr`), and where that stands among others."""
+
+    value: Any
+    place: str
+    order: tuple[int, int, int]
+
+    @property
+    def is_of_file(self) -> bool:
+        return self.order[0] == _FROM_FILE
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What is wrong, where, and what to do."""
+
+    place: str
+    text: str
+    order: tuple[int, int, int]
+
+
+class _Checks:
+    """`here`: whether the parts of the run start on this machine, with its files and settings."""
+
+    def __init__(
+        self, given: Mapping[tuple[str, str], Given], sections: Mapping[str, Given], *, here: bool = True
+    ) -> None:
+        self._given = given
+        self._sections = sections
+        self.here = here
+        self.mistakes: list[Mistake] = []
+
+    def add(self, section: str, names: Iterable[str], text: str) -> None:
+        """A mistake at the first of these fields that was given, else at the section's."""
+        places = [self._given[section, name] for name in names if (section, name) in self._given]
+        nowhere = Given(None, f"[{section}]" if section else "the run", (3, 0, 0))
+        at = min(places, key=lambda each: each.order) if places else self._sections.get(section, nowhere)
+        self.mistakes.append(Mistake(at.place, text, at.order))
+
+    def add_at_backend(self, section: str, text: str) -> None:
+        """A mistake about what answers, which a section names, or else [settings]."""
+        self.add(section if (section, "backend") in self._given else "settings", ["backend"], text)
+
+    def attempt(self, section: str, check: Callable[[], object], about: Iterable[str] = ()) -> None:
+        """A check whose error names fields of a section, or is `about` some of them."""
+        try:
+            check()
+        except ConfigurationError as error:
+            self.add(section, self.named_in(section, str(error)) or about, str(error))
+
+    def named_in(self, section: str, text: str) -> list[str]:
+        """The given fields of a section that a message names, by their own name, their flag's or their variable's."""
+        found = []
+        for part, name in self._given:
+            names = {name, name.replace("_", "-"), f"SEDI_{name.upper()}", TRAIN_NAMES.get(name, name)}
+            if part == section and any(
+                re.search(rf"(?<![\w-]){each}(?![\w-])", text.replace("--", " ")) for each in names
+            ):
+                found.append(name)
+        return found
+
+
+def combinations(
+    options: RunOptions,
+    settings: Settings,
+    given: Mapping[tuple[str, str], Given],
+    sections: Mapping[str, Given],
+    *,
+    here: bool,
+) -> list[Mistake]:
+    """Every mistake that is in no single value. `here`: whether the parts start on this machine."""
+    checks = _Checks(given, sections, here=here)
+    policy = _policy(options, checks)
+    checks.attempt("", lambda: seeds_of(options, settings))
+    _ends(options, policy, checks)
+    _generate(options, settings, policy, checks)
+    if options.trainer:
+        _train(options, policy, checks)
+    if options.judging or options.judge:
+        _judge(options, settings, checks)
+    return checks.mistakes
+
+
+def _policy(options: RunOptions, checks: _Checks) -> Policy | None:
+    """The policy; None when it is wrong. A wrong field does not hide the next one."""
+    fields = dict(options.policy)
+    policy = None
+    while policy is None:
+        try:
+            policy = policy_of(replace(options, policy=fields))
+        except ConfigurationError as error:
+            named = checks.named_in("policy", str(error))
+            checks.add("policy", named, str(error))
+            if not named:
+                return None
+            fields = {name: value for name, value in fields.items() if name not in named}
+    return policy if len(fields) == len(options.policy) else None
+
+
+def _ends(options: RunOptions, policy: Policy | None, checks: _Checks) -> None:
+    from schemas.topics import check_run_name
+
+    checks.attempt("", lambda: _named("run", check_run_name, options.run))
+    for name in ("show_replacement", "fit_s"):
+        if getattr(options, name) and options.windows is None:
+            checks.add("", [name], f"{name} is about a run that ends by windows. Set windows too, or take it out.")
+    if options.show_replacement and policy is not None and not policy.feedback:
+        checks.add(
+            "",
+            ["show_replacement"],
+            "show_replacement waits for a seed that training replaced, and the policy has no feedback. Take it out, or "
+            "set policy.feedback = true.",
+        )
+
+
+def _generate(options: RunOptions, settings: Settings, policy: Policy | None, checks: _Checks) -> None:
+    from producers.backends.base import Sampling
+    from producers.calls.limits import Limits
+    from producers.generate.stall_guard import StallGuard
+    from producers.generate.style_factory import StyleInUse, default_style, style_of
+    from sedi.run_file_values import parsed
+
+    all_of, _ = parsed("generate", options.generate)
+    used = _overridden(settings, all_of)
+    _backend("generate", used, all_of, checks)
+    optional = {name: all_of[name] for name in ("total", "asked") if all_of[name] is not None}
+
+    def asking() -> None:
+        style = StyleInUse(
+            style=all_of["style"] or default_style(used),
+            parser=all_of["parser"],
+            safety=all_of["safety"],
+            sampling=Sampling(temperature=all_of["temperature"], top_p=all_of["top_p"]),
+            **optional,
+        )
+        style_of(style, used)
+
+    checks.attempt("generate", asking)
+    guard = ("min_yield", "max_tokens_per_kept", "yield_window")
+    checks.attempt("generate", lambda: StallGuard(*(all_of[name] for name in guard)), guard)
+    if options.max_usd is not None:
+        _priced("", options.max_usd, used, checks)
+    ahead = all_of["max_ahead"]
+    if policy is not None and ahead not in (None, "none"):
+        checks.attempt("generate", lambda: Limits(max_ahead=int(ahead)).check(policy, priced=True))
+
+
+def _train(options: RunOptions, policy: Policy | None, checks: _Checks) -> None:
+    from dataclasses import fields
+
+    from consumers.trainer.options import TrainOptions
+    from sedi.run_file_values import parsed
+
+    planned = planned_steps(options, policy) if policy is not None else []
+    all_of, _ = parsed("train", [*planned, *options.train])
+    known = {each.name for each in fields(TrainOptions)}
+    named = {TRAIN_NAMES.get(name, name): value for name, value in all_of.items()}
+    named["borrow_after_s"] = None if named["borrow_after_s"] in (None, "none") else float(named["borrow_after_s"])
+    named["epochs"] = named["epochs"] or 1
+    checks.attempt("train", lambda: TrainOptions(**{name: value for name, value in named.items() if name in known}))
+    _there("train", "eval", all_of["eval_file"], checks)
+
+
+def _judge(options: RunOptions, settings: Settings, checks: _Checks) -> None:
+    from producers.judge.judge import JudgeOptions
+    from producers.judge.scoring import RowSample
+    from sedi.run_file_values import parsed
+
+    all_of, _ = parsed("judge", options.judge)
+    checks.attempt(
+        "judge", lambda: JudgeOptions("run", choice=RowSample(all_of["sample"], all_of["limit"])), ["sample", "limit"]
+    )
+    used = _overridden(settings, all_of)
+    _backend("judge", used, all_of, checks)
+    if all_of["max_usd"] is not None:
+        _priced("judge", all_of["max_usd"], used, checks)
+
+
+def _backend(section: str, used: Settings, all_of: Mapping[str, Any], checks: _Checks) -> None:
+    recorded = all_of["recorded"]
+    _there(section, "recorded", recorded, checks)
+    if used.backend == "recorded" and recorded is None:
+        text = f"The backend `recorded` takes its answers from a file. Set recorded in [{section}], or another backend."
+        checks.add_at_backend(section, text)
+    if used.backend == "openai" and not used.model and checks.here:
+        text = "The backend `openai` needs the name of a model. Set model in [settings], or SEDI_MODEL."
+        checks.add_at_backend(section, text)
+
+
+def _overridden(settings: Settings, all_of: Mapping[str, Any]) -> Settings:
+    backend = "recorded" if all_of["recorded"] else all_of["backend"]
+    changes = {"backend": backend, "model": all_of["model"]}
+    return settings.model_copy(update={name: value for name, value in changes.items() if value is not None})
+
+
+def _there(section: str, name: str, file: Path | None, checks: _Checks) -> None:
+    if file is not None and checks.here and not file.is_file():
+        checks.add(section, [name], f"{name} is {file}, and there is no such file here. Paths begin at this folder.")
+
+
+def _priced(section: str, max_usd: float, used: Settings, checks: _Checks) -> None:
+    if checks.here and None in (used.usd_per_1m_prompt_tokens, used.usd_per_1m_completion_tokens):
+        text = (
+            f"max_usd is {max_usd:g}, but what a call costs is not known. Set usd_per_1m_prompt_tokens and "
+            "usd_per_1m_completion_tokens in [settings], or as SEDI_USD_PER_1M_..., or limit by max_calls."
+        )
+        checks.add(section, ["max_usd"], text)
+
+
+def _named(name: str, check: Callable[[str], object], value: str) -> None:
+    try:
+        check(value)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name}: {error}") from error

@@ -1,0 +1,241 @@
+"""Every field that a run file may hold, taken from the places that define it, so that the file cannot drift from them.
+
+    at the top     `sedi.run_options.RunOptions`
+    [policy]       `schemas.policy.Policy`
+    [generate]     the flags of `sedi generate`; [train] those of `sedi train`, [judge] those of `sedi judge`
+    [settings]     `infra.settings.Settings`, without secrets
+
+Sentences come from there too: a class's docstring, a flag's help, a setting's description.
+"""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, reduce
+from operator import or_
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import typer
+from pydantic import SecretStr
+
+from schemas.json_schema import documented_fields
+
+TOP = ""
+COMMANDS = ("generate", "train", "judge")
+SECTIONS = {
+    TOP: "What the run is, and when it ends.",
+    "policy": "What decides: fixed for the run with its first start, and written to its log.",
+    "generate": "How the LLM is asked: the flags of `sedi generate`.",
+    "train": "How the model is trained: the flags of `sedi train`.",
+    "judge": "How an LLM scores the kept rows, when `judging` is true: the flags of `sedi judge`.",
+    "settings": "Where and with what this run runs, prices too. SEDI_... variables win over it, and it wins over "
+    "sedi.toml. Secrets do not belong here: export SEDI_API_KEY=...",
+}
+
+_BUDGET = "it is a budget of the run: write it at the top of the file, before the first [section]"
+_LIVE = "a run trains its own rows while they are made; for others there is `sedi train --offline`"
+_FILE_IS = "it is the run's: write `run` at the top of the file"
+NOT_HERE: dict[tuple[str, str], str] = {
+    **{("generate", name): _BUDGET for name in ("max_kept", "max_candidates", "max_calls", "max_tokens", "max_usd")},
+    **{("train", name): _LIVE for name in ("offline", "from_files", "data")},
+    ("train", "batch_size"): "write it in [policy]: a live training has the run's own batch_size",
+    ("judge", "until_end"): "the run ends its judge itself, once every kept row is judged",
+    **{(section, "run"): _FILE_IS for section in COMMANDS},
+    **{
+        (section, name): f"write it in [settings], or give --{name.replace('_', '-')}"
+        for section in COMMANDS
+        for name in ("bootstrap_servers", "state_dir")
+    },
+    **{
+        (section, "json"): "what the parts of a run print goes into files; `sedi run` has --json"
+        for section in COMMANDS
+    },
+}
+"""Flags that exist and do not belong into their section, and why."""
+
+_NUMBER_OR_NONE = {("generate", "max_ahead"): int, ("train", "borrow_after"): float}
+_BOUNDS = ("ge", "gt", "le", "lt")
+_BOUND_WORDS = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}
+_TYPE_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+@dataclass(frozen=True)
+class RunFileField:
+    """One field of a run file.
+
+    kind      the type of its value, as msgspec converts it; None is not among it
+    default   None: it is not set by default
+    about     a sentence
+    flags     of the command it belongs to: what turns it on or takes its value, and what turns it off
+    """
+
+    section: str
+    name: str
+    kind: Any
+    default: Any
+    about: str
+    flags: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        return f"{self.section}.{self.name}" if self.section else self.name
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """The values that it may have, if they are few; of a list those of its members."""
+        kind = _bare(self.kind)
+        if get_origin(kind) in (list, tuple):
+            kind = get_args(kind)[0]
+        return get_args(kind) if get_origin(kind) is Literal else ()
+
+    @property
+    def is_list(self) -> bool:
+        return get_origin(_bare(self.kind)) in (list, tuple)
+
+    def takes(self) -> str:
+        """What it takes, for people: `a whole number, at least 1`."""
+        return _words(self.kind)
+
+
+@cache
+def fields() -> Mapping[tuple[str, str], RunFileField]:
+    """Every field by section and name, in the order in which a file is written."""
+    made = [*_top(), *_policy(), *(field for name in COMMANDS for field in _flags(name)), *_settings()]
+    return {(field.section, field.name): field for field in made}
+
+
+@cache
+def secrets() -> frozenset[str]:
+    """Names of the settings that never belong into a file."""
+    from infra.settings import Settings
+
+    return frozenset(name for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation))
+
+
+@cache
+def command_of(section: str) -> Any:
+    """The command whose flags a section holds, as Typer parses it."""
+    return typer.main.get_command(_app(section))
+
+
+def _top() -> list[RunFileField]:
+    from sedi.run_options import RunOptions
+
+    about = documented_fields(RunOptions)
+    return [
+        RunFileField(TOP, field.name, _without_none(field.type), field.default, about[field.name])
+        for field in msgspec.structs.fields(RunOptions)
+        if field.name not in SECTIONS
+    ]
+
+
+def _policy() -> list[RunFileField]:
+    from schemas.policy import Policy
+
+    about = documented_fields(Policy)
+    return [
+        RunFileField("policy", field.name, _without_none(field.type), field.default, about[field.name])
+        for field in msgspec.structs.fields(Policy)
+    ]
+
+
+def _flags(section: str) -> list[RunFileField]:
+    command = command_of(section)
+    function = _app(section).registered_commands[0].callback
+    assert function is not None
+    hints = get_type_hints(function, include_extras=True)
+    literals = _literals(section)
+    made = []
+    for parameter in command.params:
+        name = parameter.opts[0].removeprefix("--").replace("-", "_")
+        if (section, name) in NOT_HERE or parameter.name not in hints:
+            continue
+        plain, info = get_args(hints[parameter.name])[:2]
+        kind = _without_none(literals.get(parameter.name, plain))
+        bounds = {key: getattr(info, bound) for key, bound in (("ge", "min"), ("le", "max"))}
+        given = {key: value for key, value in bounds.items() if value is not None}
+        if given and get_origin(kind) is not Literal:
+            kind = Annotated[kind, msgspec.Meta(**given)]
+        if (section, name) in _NUMBER_OR_NONE:
+            kind = _NUMBER_OR_NONE[section, name] | Literal["none"]
+        default = inspect.signature(function).parameters[parameter.name].default
+        flags = (parameter.opts[0], *parameter.secondary_opts)
+        made.append(RunFileField(section, name, kind, default, parameter.help or "", flags))
+    return made
+
+
+def _settings() -> list[RunFileField]:
+    from infra.settings import Settings
+
+    made = []
+    for name, field in Settings.model_fields.items():
+        if name in secrets():
+            continue
+        kind = _without_none(field.annotation)
+        bounds = {key: getattr(rule, key) for rule in field.metadata for key in _BOUNDS if hasattr(rule, key)}
+        if bounds:
+            kind = Annotated[kind, msgspec.Meta(**bounds)]
+        default = str(field.default) if isinstance(field.default, Path) else field.default
+        made.append(RunFileField("settings", name, kind, default, field.description or ""))
+    return made
+
+
+def _app(section: str) -> typer.Typer:
+    from sedi import generate, judge, train
+
+    app = typer.Typer(add_completion=False)
+    {"generate": generate, "train": train, "judge": judge}[section].register(app)
+    return app
+
+
+def _literals(section: str) -> dict[str, Any]:
+    """The values that text flags of a command may have, from the options that they become."""
+    from consumers.trainer.options import TrainOptions
+    from infra.settings import Settings
+    from producers.generate.style_factory import StyleInUse
+    from producers.prompts.judge import RubricName
+
+    backend = {"backend": Settings.model_fields["backend"].annotation}
+    found = {
+        "generate": {**get_type_hints(StyleInUse), **backend},
+        "train": get_type_hints(TrainOptions),
+        "judge": {"rubric": RubricName, **backend},
+    }[section]
+    return {name: kind for name, kind in found.items() if get_origin(_without_none(kind)) is Literal}
+
+
+def _without_none(kind: Any) -> Any:
+    """The type without None, and with texts for paths."""
+    if get_origin(kind) is Annotated:
+        return kind
+    if get_origin(kind) in (Union, UnionType):
+        kind = reduce(or_, (part for part in get_args(kind) if part is not NoneType))
+    return str if kind is Path else kind
+
+
+def _bare(kind: Any) -> Any:
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def _words(kind: Any) -> str:
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        bounds = [
+            f"{_BOUND_WORDS[key]} {getattr(meta, key)}"
+            for meta in parts[1:]
+            for key in _BOUNDS
+            if getattr(meta, key, None) is not None
+        ]
+        return ", ".join([_words(parts[0]), *bounds])
+    if origin in (Union, UnionType):
+        return " or ".join(_words(part) for part in parts)
+    if origin is Literal:
+        values = [f'"{part}"' if isinstance(part, str) else str(part) for part in parts]
+        return values[0] if len(values) == 1 else "one of " + ", ".join(values)
+    if origin in (list, tuple):
+        members = _words(parts[0])
+        return "a list of texts" if members == "a text" else f"a list of any of {members.removeprefix('one of ')}"
+    return _TYPE_WORDS[kind]
