@@ -4,9 +4,11 @@
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
+from infra.distribution import VERSION
 from infra.run import configure_run, read_run
 from infra.settings import Settings
 from schemas.errors import RunError
@@ -14,7 +16,7 @@ from schemas.events import RunConfigured
 from schemas.policy import Policy
 from sedi.run_options import RunOptions, policy_of, seeds_of
 
-_VERSIONS = ("sedi", "faust-streaming", "kafka-python", "openai", "rapidfuzz", "scikit-learn", "torch", "transformers")
+_PACKAGES = ("faust-streaming", "kafka-python", "openai", "rapidfuzz", "scikit-learn", "torch", "transformers")
 _MANY = 0.1  # of the letters
 
 
@@ -70,7 +72,11 @@ def configure(settings: Settings, run: str, options: RunOptions, say: Callable[[
 
 def versions() -> dict[str, str]:
     """The versions of what decides how a run goes, as they are recorded on its log."""
-    return {name: version(name) for name in _VERSIONS}
+    found = {"sedi": VERSION}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):  # its part is not installed here
+            found[name] = version(name)
+    return found
 
 
 def _there(settings: Settings, run: str) -> RunConfigured | None:
