@@ -198,12 +198,18 @@ class OpenRun:
 
     def _read(self, read: Callable[[Source], Found]) -> Found:
         source = self.source
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        if not _in_event_loop():
             return read(source)
         with ThreadPoolExecutor(1, thread_name_prefix="sedi-reading") as thread:
             return thread.submit(read, source).result()
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _nobody(*_: int) -> None:
