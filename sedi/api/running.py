@@ -21,7 +21,10 @@ from consumers.report import Report
 from infra.distribution import python_module
 from infra.supervisor import PARENT
 from schemas.errors import BrokerError, ConfigurationError, RunError
-from sedi.options import DEFAULT_RUN, ExitCode
+from sedi.options import ExitCode
+
+_COMMAND = ("run", "--json", "--preset")
+"""What the file's name follows on the command line."""
 
 _ERRORS = {ExitCode.USAGE: ConfigurationError, ExitCode.UNREACHABLE: BrokerError}
 
@@ -42,7 +45,7 @@ class RunOutcome(msgspec.Struct, frozen=True, kw_only=True):
 def run(
     config: str | os.PathLike[str] | Mapping[str, Any],
     *,
-    run: str = DEFAULT_RUN,
+    run: str | None = None,
     bootstrap_servers: str | None = None,
     state_dir: str | os.PathLike[str] | None = None,
     say: Callable[[str], None] | None = None,
@@ -50,16 +53,16 @@ def run(
     """Run `sedi run` with this configuration until it ends.
 
     config   a file, the name of one that comes with the program (`demo`), or what such a file holds as a mapping
-    run      the run's name; one that is there goes on where it was
+    run      the run's name, `demo` without one; a run that is there goes on where it was
     say      is given each line of progress; default: they are printed to standard error
 
     Raises what the command would end with: ConfigurationError for a wrong configuration, BrokerError when no cluster
     answers, RunError when a part of the run failed.
     """
-    settings = {"--bootstrap-servers": bootstrap_servers, "--state-dir": state_dir}
+    settings = {"--run": run, "--bootstrap-servers": bootstrap_servers, "--state-dir": state_dir}
     flags = [word for flag, value in settings.items() if value is not None for word in (flag, os.fspath(value))]
     with _file_of(config) as file, tempfile.TemporaryFile() as printed:
-        code, last = _watched([*_arguments(file, run), *flags], printed, say or _print)
+        code, last = _watched([*_COMMAND, file, *flags], printed, say or _print)
         printed.seek(0)
         text = printed.read()
     if not text:
@@ -68,11 +71,6 @@ def run(
     if code == ExitCode.FAILED:
         raise RunError(f"The run failed: {outcome.reason}")
     return outcome
-
-
-def _arguments(file: str, run: str) -> list[str]:
-    """The command line of a run that a file describes."""
-    return ["run", "--preset", file, "--run", run, "--json"]
 
 
 @contextmanager
