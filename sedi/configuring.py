@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from infra.distribution import VERSION
+from infra.distribution import VERSION, require
 from infra.run import configure_run, read_run
 from infra.settings import Settings
 from schemas.errors import RunError
@@ -30,9 +30,18 @@ class Configured:
 
 
 def prepare(settings: Settings, run: str, options: RunOptions, say: Callable[[str], None]) -> Policy:
-    """Have the broker run and the run configured; its policy. Raises SediError when either cannot be."""
-    from infra import broker
+    """Have the broker run and the run configured; its policy.
 
+    Raises SediError when either cannot be, or a part of the distribution that the run needs is not installed.
+    """
+    from infra import broker
+    from sedi.trial import asks_builtin
+
+    require("run", "sedi run")
+    if options.trainer:
+        require("train", "A run with a trainer (--no-trainer: without)")
+    if asks_builtin(options, settings):
+        require("local", "The built-in LLM")
     if settings.is_local:
         broker.start(settings, progress=say)
     return configure(settings, run, options, say).policy

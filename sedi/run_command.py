@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.distribution import require
 from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, settings_of
 
 if TYPE_CHECKING:
@@ -62,7 +61,6 @@ def run_command(
     from sedi.output import console, priced, print_json
     from sedi.report import show_report
     from sedi.run_options import read_options
-    from sedi.trial import asks_builtin
 
     flags = {
         "seeds": seeds,
@@ -81,11 +79,6 @@ def run_command(
     fields = [*(set_ or ()), *([f"mode={mode}"] if mode else ())]
     options = read_options(preset, flags, fields)
     settings = settings_of(bootstrap_servers, state_dir)
-    require("run", "sedi run")
-    if options.trainer:
-        require("train", "A run with a trainer (--no-trainer: without)")
-    if asks_builtin(options, settings):
-        require("local", "The built-in LLM")
     out = console()
     with LiveView(out) as view:
         with Fitting(options, settings, run, view.say) as fitting:
