@@ -146,7 +146,8 @@ def test_a_folder_named_as_one_of_ours_is_not_taken_for_it(tmp_path: Path) -> No
 
     done = run("-m", "sedi", "replay", "--from-files", ARCHIVE)
     assert done.returncode == 0, done.stderr
-    started = "from infra.distribution import python_module as p; import subprocess as s; print(s.run(p('sedi', '-h')))"
+    started = "from infra.distribution import python_module as module; import subprocess; "
+    started += "print(subprocess.run(module('schemas.generate', '--check')))"
     done = run("-P", "-c", started)
     assert "returncode=0" in done.stdout and "beside" not in done.stdout + done.stderr, done.stderr
     done = run("-c", "import sedi; sedi.open")
