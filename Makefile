@@ -3,12 +3,13 @@
 PYTHON ?= $(or $(shell command -v python3.11 || command -v python3.12 || command -v python3.13),python3.11)
 BIN := .venv/bin
 
-.PHONY: run test embeddings browser platforms check unit integration e2e crashes conformance bench lock schemas setup clean
+.PHONY: run test embeddings browser platforms check unit integration e2e crashes conformance bench lock build wheel-test schemas setup clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run    a whole run on this machine: Kafka, a small LLM, the filter, the trainer (about 5 minutes)"
 	@echo "make test   everything that is checked: lint, types, imports, schemas, tests"
+	@echo "make wheel-test  the wheel with the core's packages alone, in an empty environment (a minute)"
 	@echo "make bench  measurements, side by side"
 	@echo "make crashes  a long run with deaths in it, beside an undisturbed one (40 minutes)"
 	@echo "make conformance  1,000 generations with every fault of an endpoint, 20,000 made answers (5 minutes)"
@@ -77,11 +78,21 @@ schemas: setup
 
 # Pins everything that pyproject.toml asks for, by hash and without naming where it is fetched from.
 lock: setup
-	$(BIN)/uv pip compile pyproject.toml --universal --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile pyproject.toml --universal --extra all --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --quiet --upgrade -o requirements.txt
-	$(BIN)/uv pip compile pyproject.toml --extra bench --python-version 3.11 --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile pyproject.toml --extra all --extra bench --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --quiet --upgrade -o requirements-bench.txt \
 		$$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.txt | grep -v -w fsspec)
+
+# A wheel of the project, as `uv tool install` and `pipx` take it; needs no network.
+build: setup
+	@rm -rf build/lib build/bdist.* build/wheel
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@ls build/wheel/*.whl
+
+# That wheel with the core's packages only, in an empty environment and an empty folder.
+wheel-test: build
+	$(BIN)/python -m pytest tests/wheel
 
 clean:
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -148,7 +148,7 @@ class TimeMerge:
         queue = self._queues.setdefault(record.place, deque())
         queue.append(record)
         if len(queue) == 1:
-            heapq.heappush(self._heads, (_order(record), record))
+            heapq.heappush(self._heads, (in_time_order(record), record))
             self._bare.discard(record.place)
 
     def finish(self, partitions: Iterable[Partition]) -> None:
@@ -167,7 +167,7 @@ class TimeMerge:
             queue = self._queues[record.place]
             queue.popleft()
             if queue:
-                heapq.heappush(self._heads, (_order(queue[0]), queue[0]))
+                heapq.heappush(self._heads, (in_time_order(queue[0]), queue[0]))
             elif record.place in self.waiting:
                 self._bare.add(record.place)
             yield record
@@ -236,9 +236,9 @@ def _arrivals(options: TailOptions, reader: LogReader, ends: Mapping[Partition, 
         yield deque((record for records in history for record in records if wanted(record, options)), options.last)
     if options.until_end:
         return
-    yield sorted(later, key=_order)
+    yield sorted(later, key=in_time_order)
     while True:
-        yield sorted(reader.poll(), key=_order)
+        yield sorted(reader.poll(), key=in_time_order)
 
 
 def _history(reader: LogReader, ends: Mapping[Partition, int], later: list[Record]) -> Iterator[Iterable[Record]]:
@@ -278,6 +278,7 @@ def _advance(positions: dict[Partition, int], run: str, record: Record) -> None:
     positions[record.place] = record.offset + 1
 
 
-def _order(record: Record) -> tuple[int, int, str, int, int]:
+def in_time_order(record: Record) -> tuple[int, int, str, int, int]:
+    """The key by which records are merged: time, then causes before effects, then their place."""
     rank = _RANK.get(record.topic, len(_RANK))
     return (record.timestamp_ms, rank, record.topic, record.partition, record.offset)

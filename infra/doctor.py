@@ -21,6 +21,7 @@ import psutil
 from pydantic import SecretStr
 
 from infra import broker
+from infra.distribution import NAME, python_module
 from infra.health import ask
 from infra.install import PYTHONS, python_names
 from infra.jars import KAFKA_VERSION, find_maven, is_fetched, lib_dir
@@ -48,7 +49,7 @@ _NEEDED_WHEELS = (
     "gguf",
     "xllamacpp",
 )
-_MEASURE = (sys.executable, "-m", "infra.precision")
+_MEASURE = python_module("infra.precision")
 _ROOM_GB = 8
 _MEMORY_GB = 6
 
@@ -186,9 +187,7 @@ def _wheels() -> DoctorCheck:
         except PackageNotFoundError:
             missing.append(name)
     if missing:
-        return _fail(
-            "packages", f"missing: {', '.join(missing)}", "`pip install -r requirements.txt` in this environment."
-        )
+        return _fail("packages", f"missing: {', '.join(missing)}", f"`make setup`, or pip install '{NAME}[all]'.")
     return _ok("packages", ", ".join(found))
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.distribution import python_module
 from infra.settings import Settings, environment_of
 from schemas.errors import RunError
 
@@ -135,7 +136,7 @@ class Supervisor:
             _news_file(log_file).unlink(missing_ok=True)
         with log_file.open(mode) as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "sedi", *arguments],
+                python_module("sedi", *arguments),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

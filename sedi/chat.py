@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from infra.distribution import require
 from sedi.options import DEFAULT_RUN, AsJson, Run, StateDir, epilog, settings_of
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def chat(
     Answers come word by word. With --message, or from a pipe, one question is answered; in a terminal it goes on:
     Ctrl-C stops an answer, `/new` forgets what was said, `/quit` or Ctrl-D ends.
     """
+    require("train", "sedi chat")
     from consumers.trainer.options import Device, PrecisionChoice, Template
     from consumers.trainer.result.chat import load, model_of_run
     from schemas.errors import ConfigurationError

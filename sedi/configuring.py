@@ -4,9 +4,11 @@
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
+from infra.distribution import VERSION, require
 from infra.run import configure_run, read_run
 from infra.settings import Settings
 from schemas.errors import RunError
@@ -14,7 +16,7 @@ from schemas.events import RunConfigured
 from schemas.policy import Policy
 from sedi.run_options import RunOptions, policy_of, seeds_of
 
-_VERSIONS = ("sedi", "faust-streaming", "kafka-python", "openai", "rapidfuzz", "scikit-learn", "torch", "transformers")
+_PACKAGES = ("faust-streaming", "kafka-python", "openai", "rapidfuzz", "scikit-learn", "torch", "transformers")
 _MANY = 0.1  # of the letters
 
 
@@ -28,9 +30,18 @@ class Configured:
 
 
 def prepare(settings: Settings, run: str, options: RunOptions, say: Callable[[str], None]) -> Policy:
-    """Have the broker run and the run configured; its policy. Raises SediError when either cannot be."""
-    from infra import broker
+    """Have the broker run and the run configured; its policy.
 
+    Raises SediError when either cannot be, or a part of the distribution that the run needs is not installed.
+    """
+    from infra import broker
+    from sedi.trial import asks_builtin
+
+    require("run", "sedi run")
+    if options.trainer:
+        require("train", "A run with a trainer (--no-trainer: without)")
+    if asks_builtin(options, settings):
+        require("local", "The built-in LLM")
     if settings.is_local:
         broker.start(settings, progress=say)
     return configure(settings, run, options, say).policy
@@ -70,7 +81,11 @@ def configure(settings: Settings, run: str, options: RunOptions, say: Callable[[
 
 def versions() -> dict[str, str]:
     """The versions of what decides how a run goes, as they are recorded on its log."""
-    return {name: version(name) for name in _VERSIONS}
+    found = {"sedi": VERSION}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):  # its part is not installed here
+            found[name] = version(name)
+    return found
 
 
 def _there(settings: Settings, run: str) -> RunConfigured | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, cluster_of, epilog, source_of
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, cluster_of, epilog, opened
 
 if TYPE_CHECKING:
     from consumers.dead_letters import LetterContent, ListedLetter, RetryResult
@@ -45,7 +45,7 @@ def list_command(
     from consumers.dead_letters import letters
     from sedi.output import clock, console, print_json, table
 
-    found = letters(source_of(run, from_files, bootstrap_servers, state_dir), topic)
+    found = letters(opened(run, from_files, bootstrap_servers, state_dir).source, topic)
     if as_json:
         print_json(found)
         return
@@ -78,7 +78,7 @@ def show(
     from consumers.dead_letters import content
     from sedi.output import clock, console, print_json, table
 
-    found = content(source_of(run, from_files, bootstrap_servers, state_dir), topic, offset)
+    found = content(opened(run, from_files, bootstrap_servers, state_dir).source, topic, offset)
     if as_json:
         print_json(_as_json(found))
         return

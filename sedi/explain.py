@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, source_of
+from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, opened
 
 
 def register(app: typer.Typer) -> None:
@@ -33,14 +33,12 @@ def explain_command(
     Of a seed: since when and until when, what was generated from it, its score over time. The prompt is not on the log;
     it is rebuilt by this program version.
     """
-    from consumers.explain.story import explain
     from sedi.output import print_json
     from sedi.reading_progress import reading_progress
-    from sedi.rebuilt_prompts import with_prompts
 
-    source = source_of(run, from_files, bootstrap_servers, state_dir)
-    with reading_progress(f"Reading {source.name}") as progress:
-        found = with_prompts(explain(source, id, progress))
+    reading = opened(run, from_files, bootstrap_servers, state_dir)
+    with reading, reading_progress(f"Reading {reading.name}") as progress:
+        found = reading.explain(id, progress=progress)
     if as_json:
         print_json(found)
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.errors import ConfigurationError
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, epilog, source_of
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, epilog, opened
 
 if TYPE_CHECKING:
     from consumers.export.manifest import ExportManifest
@@ -77,15 +77,14 @@ def export(
     if verify:
         _verify(folder, as_json=as_json)
         return
-    from consumers.export.run import export as export_to
     from sedi.output import print_json
     from sedi.reading_progress import counting_progress
 
     options = _options(format or [], through, exclude, cluster or [], license, min_score, judge, judged_through)
-    source = source_of(run, from_files, bootstrap_servers, state_dir)
+    reading = opened(run, from_files, bootstrap_servers, state_dir)
     began = time.monotonic()
-    with counting_progress("exporting", "rows") as on_rows:
-        manifest = export_to(source, folder, options, on_rows)
+    with reading, counting_progress("exporting", "rows") as progress:
+        manifest = reading.export(folder, options, progress=progress)
     if as_json:
         print_json(manifest)
     else:

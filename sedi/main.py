@@ -1,8 +1,9 @@
 """The command `sedi`: its sub-commands, and the one place where errors and signals become exit codes.
 
-Every expected error is a `SediError` and is printed as its one sentence, without a traceback; anything else is a fault
-of this program and shows one. Ctrl-C, SIGTERM and SIGHUP end a command through the same clean-up. A reader that goes
-away (`sedi tail | head`) is no error.
+Every expected error is a `SediError` and is printed as its one sentence, without a traceback; so is a package that is
+missing because its part is not installed (`infra.distribution`). Anything else is a fault of this program and shows a
+traceback. Ctrl-C, SIGTERM and SIGHUP end a command through the same clean-up. A reader that goes away
+(`sedi tail | head`) is no error.
 """
 
 import os
@@ -19,6 +20,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 from typer.main import get_command
 
+from infra.distribution import not_installed, part_of
 from infra.visible import visible, visible_logs
 from schemas.errors import BrokerError, ConfigurationError, SediError, TooManyDeadLetters, TopicMismatch
 from sedi import (
@@ -35,7 +37,7 @@ from sedi import (
     judge,
     replay,
     report,
-    run,
+    run_command,
     seeds,
     status,
     tail,
@@ -48,7 +50,7 @@ from sedi.options import EXIT_CODES, ExitCode
 from sedi.output import complain, never_refuse
 
 _COMMANDS = (
-    run,
+    run_command,
     configure,
     worker,
     generate,
@@ -137,6 +139,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SediError as error:
         complain(str(error))
         return exit_code_of(error)
+    except ModuleNotFoundError as error:
+        part = part_of(error.name or "")
+        if part is None:
+            raise
+        complain(not_installed(part, "This command", str(error.name)))
+        return ExitCode.USAGE
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -16,7 +16,7 @@ from schemas.topics import check_run_name
 
 if TYPE_CHECKING:
     from infra.settings import Settings
-    from infra.source import Source
+    from sedi.api.opened import OpenRun
 
 DEFAULT_RUN = "demo"
 
@@ -74,17 +74,15 @@ def cluster_of(bootstrap_servers: str | None = None, state_dir: Path | None = No
     return settings
 
 
-def source_of(
+def opened(
     run: str, from_files: Path | None, bootstrap_servers: str | None = None, state_dir: Path | None = None
-) -> Source:
+) -> OpenRun:
     """What a command reads a run from: the archive in `from_files`, or the run on the cluster."""
+    from sedi.api.opened import open
+
     if from_files is not None:
-        from infra.archive import ArchiveSource
-
-        return ArchiveSource(from_files)
-    from infra.source import KafkaSource
-
-    return KafkaSource(cluster_of(bootstrap_servers, state_dir), run)
+        return open(archive=from_files)
+    return open(run, bootstrap_servers=bootstrap_servers, state_dir=state_dir)
 
 
 def number_or_none(flag: str, text: str, kind: type[Number]) -> Number | None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.errors import ConfigurationError
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, epilog, source_of
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, epilog, opened
 
 if TYPE_CHECKING:
     from consumers.replay import Audit
     from infra.source import Source
+    from sedi.api.opened import OpenRun
 
 
 def register(app: typer.Typer) -> None:
@@ -66,43 +67,43 @@ def replay(
     It only reads. Ends with 1 when something differs, and shows the first difference with both sides and the state that
     led there. OFFSET is one of `generated`; TIME is 10m or 2h ago, or 2026-11-21T08:00.
     """
-    source = source_of(run, from_files, bootstrap_servers, state_dir)
+    reading = opened(run, from_files, bootstrap_servers, state_dir)
     if reference and (set_ or at):
         raise ConfigurationError("--reference belongs to an audit; leave out --set and --at.")
     if set_:
         if start or to or at:
             raise ConfigurationError("--set decides the whole run; leave out --from, --to and --at.")
-        _what_if(source, set_, plot, as_json)
+        _what_if(reading.source, set_, plot, as_json)
         return
     if plot is not None:
         raise ConfigurationError("--plot draws a what-if; give --set too, such as --set threshold=0.7.")
     if at is not None:
         if start or to:
             raise ConfigurationError("--at was given with --from or --to. Choose one.")
-        found = _state(source, at, as_json)
+        found = _state(reading.source, at, as_json)
     else:
-        found = _audit(source, start, to, jobs, reference, as_json)
+        found = _audit(reading, start, to, jobs, reference, as_json)
     if found.divergences or (strict and (found.repeats or found.unreadable or found.not_in_dead_letters)):
         raise typer.Exit(ExitCode.FAILED)
 
 
 def _audit(
-    source: Source, start: str | None, to: str | None, jobs: int | None, reference: int | None, as_json: bool
+    reading: OpenRun, start: str | None, to: str | None, jobs: int | None, reference: int | None, as_json: bool
 ) -> Audit:
-    from consumers.replay import AuditExtent, audit
+    from consumers.replay import AuditExtent
     from sedi.output import print_json
     from sedi.reading_progress import counting_progress
     from sedi.replay_tables import show_audit
 
     (from_offset, from_ms), (to_offset, to_ms) = _place(start, "--from"), _place(to, "--to")
     extent = AuditExtent(from_offset=from_offset, from_ms=from_ms, to_offset=to_offset, to_ms=to_ms)
-    with counting_progress(f"Deciding {source.name} again", "generations") as progress:
-        found = audit(source, extent, jobs=jobs or min(8, os.cpu_count() or 1), progress=progress)
+    with counting_progress(f"Deciding {reading.name} again", "generations") as progress:
+        found = reading.replay(extent, jobs=jobs or min(8, os.cpu_count() or 1), progress=progress)
     if reference:
         from consumers.replay.reference import with_reference
 
         with counting_progress(f"Scoring {reference:,} verdicts with rouge_score", "verdicts") as progress:
-            found = with_reference(found, source, reference, progress)
+            found = with_reference(found, reading.source, reference, progress)
     if as_json:
         print_json(found)
     else:

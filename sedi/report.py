@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, settings_of, source_of
+from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, opened, settings_of
 
 if TYPE_CHECKING:
     from consumers.report import Report
@@ -62,8 +62,8 @@ def report(
     if compare:
         if seeds:
             raise ConfigurationError("--seeds is for one run; --compare shows the seeds with --json, all of them.")
-        sources = [source_of(name, None, bootstrap_servers, state_dir) for name in _checked(runs or [])]
-        _compare([*sources, *(source_of("", folder) for folder in archives)], html, plot, as_json)
+        sources = [opened(name, None, bootstrap_servers, state_dir).source for name in _checked(runs or [])]
+        _compare([*sources, *(opened("", folder).source for folder in archives)], html, plot, as_json)
         return
     if runs or html or plot or len(archives) > 1:
         raise ConfigurationError(
@@ -73,10 +73,10 @@ def report(
     from msgspec.structs import replace
 
     from consumers.report import held_out_of
-    from consumers.report import report as report_on
     from sedi.output import priced, print_json
 
-    found = report_on(source_of(run, archives[0] if archives else None, bootstrap_servers, state_dir), seeds=seeds)
+    with opened(run, archives[0] if archives else None, bootstrap_servers, state_dir) as reading:
+        found = reading.report(seeds=seeds)
     folder = training or settings_of(bootstrap_servers, state_dir).state_dir / found.run
     found = replace(found, held_out=held_out_of(found.run, folder))
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, settings_of, source_of
+from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, opened, settings_of
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def list_seeds(
     from sedi.output import console, print_json
     from sedi.seed_tables import seed_table
 
-    rows = seed_rows(read_fold(source_of(run, from_files, bootstrap_servers, state_dir), dead_letters=False))
+    rows = seed_rows(read_fold(opened(run, from_files, bootstrap_servers, state_dir).source, dead_letters=False))
     if lowest:
         rows = (*by_score(rows), *(row for row in rows if row.score is None))
     if as_json:
@@ -62,7 +62,7 @@ def history(
     from sedi.output import console, print_json
     from sedi.seed_tables import history_table, outcome_table, verdict_table
 
-    fold = read_fold(source_of(run, from_files, bootstrap_servers, state_dir), dead_letters=False)
+    fold = read_fold(opened(run, from_files, bootstrap_servers, state_dir).source, dead_letters=False)
     rows = replacement_rows(fold)
     if as_json:
         print_json(rows)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from schemas.errors import ConfigurationError
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
+from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, cluster_of, epilog, opened
 from sedi.times import timestamp_ms
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def tail(
     ] = None,
     until_end: Annotated[bool, typer.Option("--until-end", help="End where the log ends now.")] = False,
     count: Annotated[int | None, typer.Option("--count", min=1, help="End after so many events.")] = None,
+    from_files: FromFiles = None,
     as_json: AsJson = False,
     raw: Annotated[bool, typer.Option("--raw", help="Print only the records' values, as they are.")] = False,
     bootstrap_servers: Servers = None,
@@ -75,7 +76,10 @@ def tail(
 
     With --resume a reader of that name goes on after the last event that it printed, in whatever way it ended; after a
     crash it may print the last lines again, and misses none. The first time it begins where --from or --since says.
+
+    With --from-files it prints an archive's events and ends, as with --until-end.
     """
+    from consumers.archived_tail import archived
     from consumers.bookmark import Bookmark
     from consumers.conditions import condition
     from consumers.tail import TailOptions, follow
@@ -89,7 +93,7 @@ def tail(
         topics=tuple(topic or TOPICS),
         types=frozenset(type or ()),
         where=tuple(condition(text) for text in where or ()),
-        start=_start(start, until_end),
+        start=_start(start, until_end or from_files is not None),
         since_ms=None if since is None else timestamp_ms(since, time.time(), "--since"),
         last=last,
         until_end=until_end,
@@ -99,6 +103,12 @@ def tail(
         write: Callable[[Sequence[Record]], None] = _raw
     else:
         write = _json if as_json or not sys.stdout.isatty() else _line_writer()
+    if from_files is not None:
+        if resume is not None:
+            raise ConfigurationError("--resume is for a run on a cluster. Leave it out, or leave out --from-files.")
+        for records in archived(opened(run, from_files).source, options):
+            write(records)
+        return
     settings = cluster_of(bootstrap_servers, state_dir)
     with nullcontext() if resume is None else Bookmark(settings, run, resume) as bookmark:
         for batch in follow(settings, run, options, bookmark):

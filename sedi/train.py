@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infra.distribution import require
 from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog, number_or_none, settings_of
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def train_command(
     may be waiting for the next window. --offline waits for nothing, and can train an archive or a file. The output
     folder gets checkpoints, metrics.jsonl, TensorBoard's files and, at the end, the model with its card.
     """
+    require("train", "sedi train")
     import msgspec
 
     from consumers.trainer.distributed.launcher import launch

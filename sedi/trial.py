@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from infra.distribution import python_module
 from infra.settings import Settings
 from infra.supervisor import child_environment, die_with_parent
 from schemas.errors import SediError
@@ -51,7 +52,7 @@ def started(options: RunOptions, settings: Settings) -> subprocess.Popen[bytes]:
     if asks_builtin(options, settings):
         arguments.append("--llm")
     return subprocess.Popen(
-        [sys.executable, "-m", "sedi.trial", "--cache-dir", str(settings.cache_dir.resolve()), *arguments],
+        python_module("sedi.trial", "--cache-dir", str(settings.cache_dir.resolve()), *arguments),
         env=child_environment(settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ import typer
 
 from infra.visible import visible
 from schemas.errors import ConfigurationError
-from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, source_of
+from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, opened
 
 if TYPE_CHECKING:
     from consumers.explain.withdrawal_schema import Path as Way
@@ -68,7 +68,7 @@ def withdraw_command(
     from sedi.output import print_json
     from sedi.reading_progress import reading_progress
 
-    source = source_of(run, from_files, bootstrap_servers, state_dir)
+    source = opened(run, from_files, bootstrap_servers, state_dir).source
     with reading_progress(f"Reading {source.name}") as progress:
         found = withdraw(source, id=id, model=model, progress=progress)
     lines = "".join(f"{row.id}\n" for row in found.rows)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from infra.distribution import require
 from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, epilog, settings_of
 
 
@@ -35,6 +36,7 @@ def worker(
 
     A second one is a stand-by that takes over when the first ends. With --json its end is told as JSON.
     """
+    require("run", "sedi worker")
     from sedi.output import print_json
     from streams.worker.main import run_worker
 

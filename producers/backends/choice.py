@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from infra.distribution import require
 from infra.settings import Settings
 from producers.backends.base import Backend
 from producers.backends.load_model import LoadModel
@@ -56,6 +57,7 @@ def opened_backend(
         yield LoadModel(rng_seed=settings.load_model_seed, pace=settings.load_model_pace)
         return
     if settings.backend == "transformers":
+        require("local", "The backend `transformers`")
         from producers.backends.transformers import TransformersBackend
 
         loaded = TransformersBackend.of(settings, progress)
@@ -65,10 +67,12 @@ def opened_backend(
             loaded.stop()
         return
     if settings.backend == "openai":
+        require("run", "The backend `openai`")
         from producers.backends.openai import OpenAIBackend
 
         yield OpenAIBackend.of(settings)
         return
+    require("local", "The backend `builtin`")
     from producers.backends.builtin.backend import BuiltinBackend
     from producers.backends.builtin.model import MODEL_NAME
     from producers.backends.builtin.server import BuiltinServer, ServerSettings

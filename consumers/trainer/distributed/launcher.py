@@ -11,7 +11,6 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -32,13 +31,14 @@ from consumers.trainer.distributed.rank_process import (
 )
 from consumers.trainer.options import TrainOptions, TrainSummary
 from consumers.trainer.record.metrics import StepLine
+from infra.distribution import python_module
 from infra.settings import Settings, environment_of
 from infra.supervisor import PARENT
 from infra.temporary_broker import free_port
 from schemas.errors import ConfigurationError, RankRefused, TrainerError
 from schemas.events import StepLogged
 
-_RANK = (sys.executable, "-m", "consumers.trainer.distributed.rank_process")
+_RANK = python_module("consumers.trainer.distributed.rank_process")
 _LOOK_S = 0.2
 _GRACE_S = 5.0  # for the others to notice by themselves that one is gone
 _TAIL = 15

@@ -14,12 +14,13 @@ import yaml
 from consumers.markdown import plain, table, value
 from consumers.trainer.record.curves import CURVES
 from consumers.trainer.record.metrics import Metrics
+from infra.distribution import VERSION
 from infra.visible import visible
 from schemas.policy import Policy
 from streams.core.batches import PartitionPosition
 
 CARD = "README.md"
-_PACKAGES = ("sedi", "torch", "transformers", "tokenizers", "deepspeed", "peft")
+_PACKAGES = ("torch", "transformers", "tokenizers", "deepspeed", "peft")
 _FIRST_AND_LAST = 5  # evaluations that are shown of each end when there are many
 
 Settings = Mapping[str, str | int | float | bool | None]
@@ -92,7 +93,7 @@ def card(trained: TrainedModel, metrics: Metrics) -> str:
 
 def versions() -> dict[str, str]:
     """Of Python and the packages that trained."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "sedi": VERSION}
     for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)

@@ -18,7 +18,6 @@ import http.client
 import os
 import selectors
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from infra.distribution import python_module
 from producers.backends.builtin.model import MODEL_NAME, Progress, quiet, served_file
 from producers.backends.builtin.port import check_port
 from schemas.errors import BackendError, ConfigurationError
@@ -127,12 +127,9 @@ class BuiltinServer:
         }
         with self.log_file.open("ab") as log:
             self._child = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "producers.backends.builtin.llama",
-                    *(str(word) for pair in arguments.items() for word in pair),
-                ],
+                python_module(
+                    "producers.backends.builtin.llama", *(str(word) for pair in arguments.items() for word in pair)
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

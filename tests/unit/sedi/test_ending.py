@@ -9,7 +9,7 @@ from infra.settings import Settings
 from schemas.policy import Policy
 from sedi.options import ExitCode
 from sedi.orchestrate import Orchestrator, RunEnding
-from sedi.run import _further, exit_code_of
+from sedi.run_command import _further, exit_code_of
 from sedi.run_options import RunOptions
 from tests.unit.sedi.test_stall import LONG_S, STEP, quiet_status
 

@@ -1,0 +1,97 @@
+"""The columns of each data frame and their types, in order. What they mean is in `docs/python.md`."""
+
+import polars as pl
+
+_TIME = pl.Datetime("ms", "UTC")
+
+_Columns = dict[str, pl.DataType | type[pl.DataType]]
+
+
+def _schema(columns: _Columns) -> pl.Schema:
+    return pl.Schema(columns)
+
+
+_GENERATION: _Columns = {
+    "generation_id": pl.String,
+    "generated_offset": pl.Int64,
+    "place": pl.Int64,
+    "lane": pl.String,
+    "number": pl.Int64,
+    "model": pl.String,
+    "seed_ids": pl.List(pl.String),
+}
+_TASK: _Columns = {"instruction": pl.String, "input": pl.String, "output": pl.String}
+
+KEPT = _schema({"id": pl.String, **_TASK, "cluster": pl.Int64, "classifier_offset": pl.Int64, **_GENERATION})
+REJECTED = _schema(
+    {
+        "id": pl.String,
+        **_TASK,
+        "reason": pl.String,
+        "similarity": pl.Float64,
+        "nearest_id": pl.String,
+        "threshold": pl.Float64,
+        **_GENERATION,
+    }
+)
+SEEDS = _schema(
+    {
+        "id": pl.String,
+        **_TASK,
+        "active": pl.Boolean,
+        "since_offset": pl.Int64,
+        "replaced_offset": pl.Int64,
+        "replaced_by": pl.String,
+        "shown": pl.Int64,
+        "generated": pl.Int64,
+        "kept": pl.Int64,
+        "score": pl.Float64,
+    }
+)
+CALLS = _schema(
+    {
+        "request_id": pl.String,
+        "attempt": pl.Int64,
+        "outcome": pl.Enum(["answered", "failed", "lost", "open"]),
+        "generation_id": pl.String,
+        "lane": pl.String,
+        "number": pl.Int64,
+        "step": pl.Int64,
+        "backend": pl.String,
+        "model": pl.String,
+        "started": _TIME,
+        "ended": _TIME,
+        "latency_s": pl.Float64,
+        "prompt_tokens": pl.Int64,
+        "completion_tokens": pl.Int64,
+        "cost_usd": pl.Float64,
+        "finish_reason": pl.String,
+        "error": pl.String,
+        "status": pl.Int64,
+        "retry": pl.Boolean,
+        "perhaps_paid": pl.Boolean,
+    }
+)
+TRAINING = _schema(
+    {
+        "epoch": pl.Int64,
+        "window": pl.Int64,
+        "step": pl.Int64,
+        "loss": pl.Float64,
+        "loss_variance": pl.Float64,
+        "grad_norm": pl.Float64,
+        "learning_rate": pl.Float64,
+        "tokens": pl.Int64,
+        "all_tokens": pl.Int64,
+        "padding": pl.Float64,
+        "seconds": pl.Float64,
+        "memory_bytes": pl.Int64,
+        "row_ids": pl.List(pl.String),
+        "borrowed": pl.Int64,
+        "outcome": pl.String,
+        "chosen": pl.Boolean,
+        "replaced": pl.Int64,
+        "model": pl.String,
+        "time": _TIME,
+    }
+)
