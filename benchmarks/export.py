@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.texts import source
-from infra.log import LogWriter
+from infra.cluster.topics import apply
+from infra.local_broker.temporary_broker import TemporaryBroker, temporary_broker
+from infra.log.writer import LogWriter
 from infra.settings import load
-from infra.temporary_broker import TemporaryBroker, temporary_broker
-from infra.topics import apply
 from schemas import ids
 from schemas.events import (
     CallAnswered,

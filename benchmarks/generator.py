@@ -21,10 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.endpoint import COMPLETION_TOKENS, PROMPT_TOKENS, endpoint
-from infra.log import LogReader, LogWriter
+from infra.cluster.topics import apply
+from infra.local_broker.temporary_broker import temporary_broker
+from infra.log.reader import LogReader
+from infra.log.writer import LogWriter
 from infra.settings import Settings, environment_of, load
-from infra.temporary_broker import temporary_broker
-from infra.topics import apply
 from schemas import ids
 from schemas.events import InstructionsGenerated, RunConfigured
 from schemas.policy import policy_for

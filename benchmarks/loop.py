@@ -27,11 +27,11 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.report import report
-from infra.log import LogReader
-from infra.run import configure_run
+from infra.local_broker.temporary_broker import temporary_broker
+from infra.log.reader import LogReader
+from infra.log.run import configure_run
+from infra.log.source import KafkaSource
 from infra.settings import Settings, environment_of, load
-from infra.source import KafkaSource
-from infra.temporary_broker import temporary_broker
 from schemas.events import TrainingLogged
 from schemas.policy import policy_for
 from schemas.seeds import parse_seed_lines

@@ -17,8 +17,8 @@ from rich.table import Table
 
 from benchmarks.endpoint import endpoint
 from benchmarks.generator import Step, configure, ended, start_generator
+from infra.local_broker.temporary_broker import free_port, temporary_broker
 from infra.settings import Settings, load
-from infra.temporary_broker import free_port, temporary_broker
 
 SECONDS = 60
 LATENCY_S = 1.0

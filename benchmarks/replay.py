@@ -22,11 +22,12 @@ from rich.table import Table
 
 from benchmarks.texts import source
 from consumers.replay import audit
-from infra.log import LogReader, LogWriter
-from infra.run import configure_run
+from infra.local_broker.temporary_broker import temporary_broker
+from infra.log.reader import LogReader
+from infra.log.run import configure_run
+from infra.log.source import TOPICS, KafkaSource
+from infra.log.writer import LogWriter
 from infra.settings import Settings
-from infra.source import TOPICS, KafkaSource
-from infra.temporary_broker import temporary_broker
 from schemas import ids
 from schemas.events import CallAnswered, CallStarted, Instruction, InstructionsGenerated, Usage
 from schemas.policy import Policy, policy_for

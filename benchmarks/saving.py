@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.compare import CostPerThousand, compare
-from infra.archive import ArchiveSource
+from infra.local_broker.temporary_broker import temporary_broker
+from infra.log.archive import ArchiveSource
 from infra.settings import Settings, environment_of, load
-from infra.temporary_broker import temporary_broker
 
 KEPT = 1000
 RNG_SEEDS = (1, 2, 3)

@@ -16,8 +16,8 @@ from consumers.trainer.data.templates import EncodedRow
 from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.options import BORROW_AFTER_S
 from consumers.trainer.record.window_log import LoggedTraining, WindowLog
-from infra.log import LogWriter
-from infra.run import read_run
+from infra.log.run import read_run
+from infra.log.writer import LogWriter
 from infra.settings import Settings, load
 from schemas.events import StepLogged
 

@@ -30,10 +30,10 @@ from rich.table import Table
 from benchmarks.trainer_sides import SIDES, Job, Seen
 from consumers.trainer.options import Precision
 from consumers.trainer.record.output_capture import capture_output
-from infra import topics
-from infra.log import LogWriter
+from infra.cluster import topics
+from infra.local_broker.temporary_broker import temporary_broker
+from infra.log.writer import LogWriter
 from infra.settings import Settings, environment_of, load
-from infra.temporary_broker import temporary_broker
 from schemas import ids
 from schemas.events import InstructionKept, RunConfigured
 from schemas.policy import policy_for

@@ -20,7 +20,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from infra.addresses import endpoint, servers
+from infra.cluster.addresses import endpoint, servers
 from schemas.errors import ConfigurationError
 
 

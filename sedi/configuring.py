@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from infra.run import configure_run, read_run
+from infra.log.run import configure_run, read_run
 from infra.settings import Settings
 from schemas.errors import RunError
 from schemas.events import RunConfigured
@@ -29,7 +29,7 @@ class Configured:
 
 def prepare(settings: Settings, run: str, options: RunOptions, say: Callable[[str], None]) -> Policy:
     """Have the broker run and the run configured; its policy. Raises SediError when either cannot be."""
-    from infra import broker
+    from infra.local_broker import broker
 
     if settings.is_local:
         broker.start(settings, progress=say)

@@ -15,8 +15,8 @@ from schemas.errors import ConfigurationError
 from schemas.topics import check_run_name
 
 if TYPE_CHECKING:
+    from infra.log.source import Source
     from infra.settings import Settings
-    from infra.source import Source
 
 DEFAULT_RUN = "demo"
 
@@ -68,7 +68,7 @@ def cluster_of(bootstrap_servers: str | None = None, state_dir: Path | None = No
     Raises BrokerError at once, and not after many tries, when nothing listens there.
     """
     settings = settings_of(bootstrap_servers, state_dir, **flags)
-    from infra.listener import require_listener
+    from infra.cluster.listener import require_listener
 
     require_listener(settings)
     return settings
@@ -79,10 +79,10 @@ def source_of(
 ) -> Source:
     """What a command reads a run from: the archive in `from_files`, or the run on the cluster."""
     if from_files is not None:
-        from infra.archive import ArchiveSource
+        from infra.log.archive import ArchiveSource
 
         return ArchiveSource(from_files)
-    from infra.source import KafkaSource
+    from infra.log.source import KafkaSource
 
     return KafkaSource(cluster_of(bootstrap_servers, state_dir), run)
 

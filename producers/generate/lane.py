@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from infra.connection import MAX_RECORD_BYTES
+from infra.cluster.connection import MAX_RECORD_BYTES
 from producers.backends.base import Backend, RequestRefused
 from producers.calls.caller import CallCause, Caller, CallsHalted
 from producers.calls.limits import Behind, Limits

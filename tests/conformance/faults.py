@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.local_broker.temporary_broker import temporary_broker
 from infra.settings import Settings
-from infra.temporary_broker import temporary_broker
 from producers.calls.cost import Prices
 from producers.calls.limits import Limits
 from producers.calls.rate_control import RateOptions

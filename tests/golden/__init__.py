@@ -4,8 +4,8 @@
     interrupted     one whose worker, generator and trainer were killed again and again; repeats stand on it
     dead-letters    one onto which others wrote what cannot be read, and what became of that
 
-Each is an archive (`infra.archive`) as `sedi archive` writes it, made by `python -m tests.golden.record` with a real
-broker, worker, generator and trainer. Add new ones beside them when the format grows; these are not made again.
+Each is an archive (`infra.log.archive`) as `sedi archive` writes it, made by `python -m tests.golden.record` with a
+real broker, worker, generator and trainer. Add new ones beside them when the format grows; these are not made again.
 `found.json` is what an audit said of each when it was recorded.
 `tests.golden.edits` changes a log in one place, `tests.golden.faults` lists such changes with what an audit must say.
 """

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from infra.archive import MANIFEST, ArchiveFile, ArchiveLine, ArchiveManifest, ArchiveSource, Text
+from infra.log.archive import MANIFEST, ArchiveFile, ArchiveLine, ArchiveManifest, ArchiveSource, Text
 
 Json = dict[str, Any]
 

@@ -17,13 +17,13 @@ import msgspec
 
 from consumers.dead_letters import missing
 from consumers.replay import audit
-from infra.archive import ArchiveSource
-from infra.archiving import write_archive
-from infra.log import LogReader
-from infra.run import configure_run
+from infra.local_broker.temporary_broker import temporary_broker
+from infra.log.archive import ArchiveSource
+from infra.log.archiving import write_archive
+from infra.log.reader import LogReader
+from infra.log.run import configure_run
+from infra.log.source import TOPICS, KafkaSource
 from infra.settings import Settings
-from infra.source import TOPICS, KafkaSource
-from infra.temporary_broker import temporary_broker
 from schemas.policy import policy_for
 from schemas.seeds import SeedTask
 from streams.core.decider import first_classifier

@@ -2,7 +2,7 @@
 
 import json
 
-from infra.record import Record
+from infra.log.record import Record
 from schemas import ids
 from schemas.events import (
     BatchRow,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kafka.admin import MemberToRemove
 
-from infra.admin import administrator
+from infra.cluster.admin import administrator
 from infra.settings import Settings
 from schemas.errors import BrokerError
 from tests.harness import victims

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from infra.embeddings import embedder_for
-from infra.record import Record
-from infra.run import configuration
-from infra.source import Source
+from infra.log.record import Record
+from infra.log.run import configuration
+from infra.log.source import Source
 from schemas import ids
 from schemas.events import (
     InstructionJudged,

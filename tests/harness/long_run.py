@@ -23,11 +23,11 @@ from typing import Any
 
 from consumers.replay import Audit, audit
 from consumers.trainer.record.output_capture import capture_output
-from infra.log import LogReader
-from infra.run import configure_run
+from infra.local_broker.temporary_broker import TemporaryBroker, temporary_broker
+from infra.log.reader import LogReader
+from infra.log.run import configure_run
+from infra.log.source import KafkaSource
 from infra.settings import Settings
-from infra.source import KafkaSource
-from infra.temporary_broker import TemporaryBroker, temporary_broker
 from schemas.policy import policy_for
 from streams.core.decider import first_classifier
 from tests.conftest import ROOT

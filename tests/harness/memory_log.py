@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
-from infra.record import Partition, Record
-from infra.source import TOPICS, dead_letter_topics
+from infra.log.record import Partition, Record
+from infra.log.source import TOPICS, dead_letter_topics
 from schemas import ids
 from schemas.envelope import Meta, encode
 from schemas.errors import RunError

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from infra.record import Record
-from infra.run import configuration
+from infra.log.record import Record
+from infra.log.run import configuration
 from infra.settings import Settings
 from schemas.topics import topic_name
 from streams.worker import app as worker_app

@@ -24,9 +24,9 @@ from kafka.admin import (
 )
 from pydantic import SecretStr
 
-from infra.admin import administrator
+from infra.cluster.admin import administrator
+from infra.local_broker.temporary_broker import TemporaryBroker, free_port, temporary_broker
 from infra.settings import Settings
-from infra.temporary_broker import TemporaryBroker, free_port, temporary_broker
 
 SCRAM_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule"
 PASSWORD = "a-password-for-tests"

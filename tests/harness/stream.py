@@ -18,7 +18,7 @@ from unittest.mock import patch
 import msgspec
 
 from consumers.replay import audit
-from infra.record import Record
+from infra.log.record import Record
 from infra.settings import Settings
 from schemas.events import Classifier, RunConfigured
 from schemas.policy import Policy

@@ -37,7 +37,7 @@ _OUTLET = "streams.worker.outlet:Outlet"
 _FILTER = "streams.worker.filter:Filter"
 _CALLER = "producers.calls.caller:Caller.write"
 _SAVE = "consumers.trainer.result.checkpoint:save"
-_WINDOW = "infra.log:LogWriter.write"
+_WINDOW = "infra.log.writer:LogWriter.write"
 
 POINTS = {
     # the worker
@@ -88,7 +88,7 @@ POINTS = {
     "answer stored": Point("generate", _CALLER, "after", "an answer that was stored is not paid again", "CallAnswered"),
     "generation sent": Point(
         "generate",
-        "infra.log:LogWriter.send",
+        "infra.log.writer:LogWriter.send",
         "after",
         "a generation that may be written is written once",
         "InstructionsGenerated",

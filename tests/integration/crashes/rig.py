@@ -9,11 +9,11 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from consumers.replay import Audit, audit
-from infra.connection import connection
-from infra.log import LogReader
-from infra.run import configure_run
+from infra.cluster.connection import connection
+from infra.log.reader import LogReader
+from infra.log.run import configure_run
+from infra.log.source import KafkaSource
 from infra.settings import Settings
-from infra.source import KafkaSource
 from schemas.policy import policy_for
 from streams.core.decider import first_classifier
 from tests.e2e.driver import write_answers

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.local_broker.temporary_broker import temporary_broker
 from infra.settings import Settings
-from infra.temporary_broker import temporary_broker
 from tests.integration.crashes.rig import CrashRig
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.temporary_broker import free_port
+from infra.local_broker.temporary_broker import free_port
 from tests.golden import HERE
 from tests.unit.trainer.tiny import save_tiny
 

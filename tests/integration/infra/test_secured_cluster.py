@@ -12,14 +12,15 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from infra.connection import ssl_context
-from infra.doctor import _cluster
-from infra.health import ask
-from infra.log import LogReader, LogWriter
-from infra.run import configure_run
+from infra.cluster.connection import ssl_context
+from infra.cluster.health import ask
+from infra.log.reader import LogReader
+from infra.log.run import configure_run
+from infra.log.source import KafkaSource
+from infra.log.writer import LogWriter
+from infra.machine.doctor import _cluster
+from infra.machine.supervisor import Supervisor
 from infra.settings import Settings
-from infra.source import KafkaSource
-from infra.supervisor import Supervisor
 from schemas.errors import BrokerError, ClusterRefused, ConfigurationError
 from schemas.policy import Policy
 from sedi.options import ExitCode

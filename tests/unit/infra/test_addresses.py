@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.addresses import endpoint, servers
-from infra.connection import connection
+from infra.cluster.addresses import endpoint, servers
+from infra.cluster.connection import connection
 from infra.settings import load
 from schemas.errors import ConfigurationError
 from sedi.main import main

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.archive import FORMAT, ArchiveFile, ArchiveManifest, ArchiveSource, line_of
-from infra.record import Record
+from infra.log.archive import FORMAT, ArchiveFile, ArchiveManifest, ArchiveSource, line_of
+from infra.log.record import Record
 from schemas.errors import ConfigurationError, RunError
 
 BYTES = st.none() | st.binary() | st.text().map(str.encode)

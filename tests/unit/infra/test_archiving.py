@@ -8,12 +8,12 @@ from typing import Any, Self
 import pytest
 from aiokafka import TopicPartition
 
-import infra.archiving
-import infra.source
-from infra.archive import ArchiveSource
-from infra.archiving import TABLES, write_archive
+import infra.log.archiving
+import infra.log.source
+from infra.log.archive import ArchiveSource
+from infra.log.archiving import TABLES, write_archive
+from infra.log.source import TOPICS, dead_letter_topics
 from infra.settings import Settings
-from infra.source import TOPICS, dead_letter_topics
 
 ASKED: list[str] = []
 
@@ -64,9 +64,9 @@ class Consumer:
 
 @pytest.fixture
 def archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ArchiveSource:
-    monkeypatch.setattr(infra.source, "LogReader", Cluster)
-    monkeypatch.setattr(infra.source, "AIOKafkaConsumer", Consumer)
-    monkeypatch.setattr(infra.archiving, "existing_tables", lambda settings, run: TABLES)
+    monkeypatch.setattr(infra.log.source, "LogReader", Cluster)
+    monkeypatch.setattr(infra.log.source, "AIOKafkaConsumer", Consumer)
+    monkeypatch.setattr(infra.log.archiving, "existing_tables", lambda settings, run: TABLES)
     write_archive(Settings(), "r", tmp_path / "made" / "archive")
     return ArchiveSource(tmp_path / "made" / "archive")
 

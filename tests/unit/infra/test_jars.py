@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from infra import jars
-from infra.jars import FILES, KAFKA_VERSION, digests, fetch, is_fetched, lib_dir
+from infra.local_broker import jars
+from infra.local_broker.jars import FILES, KAFKA_VERSION, digests, fetch, is_fetched, lib_dir
 from infra.settings import Settings
 from schemas.errors import BrokerError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.java import MINIMUM, find_java
+from infra.local_broker.java import MINIMUM, find_java
 from schemas.errors import BrokerError
 
 

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from infra.processes import find, listener, mark, turn
+from infra.machine.processes import find, listener, mark, turn
 
 
 def test_a_running_process_is_found_by_its_mark() -> None:
@@ -42,7 +42,7 @@ def test_who_listens_on_a_port_is_known() -> None:
 
 def test_who_comes_second_waits_until_the_first_is_done(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from infra.processes import turn\n"
+        "import sys; from pathlib import Path; from infra.machine.processes import turn\n"
         "with turn(Path(sys.argv[1])): print('mine', flush=True)"
     )
     with turn(tmp_path / "lock"):

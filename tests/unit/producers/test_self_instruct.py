@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from infra.record import Record
+from infra.log.record import Record
 from infra.settings import Settings
 from producers.backends.base import CallFailure, EndpointRefused, Request, RequestRefused, Sampling, Transient
 from producers.calls.caller import CallsHalted

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.record import Record
+from infra.log.record import Record
 from schemas import ids
 from schemas.envelope import Decoded, Meta, decode, encode
 from schemas.errors import RunError

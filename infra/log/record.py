@@ -2,13 +2,13 @@
 
 What it holds is read when first asked for, so that whoever only passes records on, or only compares their bytes, does
 not pay for it. Reading never raises: a record that does not decode, or does not belong where it stands
-(`infra.placement`), says so in `error` and holds no event for anybody.
+(`infra.log.placement`), says so in `error` and holds no event for anybody.
 """
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from infra.placement import require_place
+from infra.log.placement import require_place
 from schemas.envelope import Decoded, decode
 from schemas.errors import SchemaError
 from schemas.events import Event

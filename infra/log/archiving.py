@@ -1,4 +1,4 @@
-"""Writing a run's log from the cluster into an archive (`infra.archive`).
+"""Writing a run's log from the cluster into an archive (`infra.log.archive`).
 
 What the archive covers is fixed at the start, effects before causes, the worker's changelogs first of all: they must
 not say of a generation that it is decided unless its verdict is in the archive too. The files are written into a hidden
@@ -18,12 +18,12 @@ from typing import IO, cast
 
 import msgspec
 
-from infra.admin import administrator
-from infra.archive import FORMAT, MANIFEST, ArchiveFile, ArchiveManifest, Show, line_of
+from infra.cluster.admin import administrator
 from infra.digest import sha256_of
-from infra.record import Partition
+from infra.log.archive import FORMAT, MANIFEST, ArchiveFile, ArchiveManifest, Show, line_of
+from infra.log.record import Partition
+from infra.log.source import TOPICS, KafkaSource, Reading, dead_letter_topics
 from infra.settings import Settings
-from infra.source import TOPICS, KafkaSource, Reading, dead_letter_topics
 from schemas.errors import ConfigurationError
 from schemas.topics import topic_name
 

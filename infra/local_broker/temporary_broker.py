@@ -15,9 +15,9 @@ from pathlib import Path
 
 import psutil
 
-from infra import broker
-from infra.broker_home import home, read, read_pid
-from infra.processes import ProcessMark, find, mark
+from infra.local_broker import broker
+from infra.local_broker.broker_home import home, read, read_pid
+from infra.machine.processes import ProcessMark, find, mark
 from infra.settings import Settings
 from schemas.errors import BrokerError
 
@@ -73,7 +73,7 @@ def temporary_broker(
 ) -> Iterator[TemporaryBroker]:
     """Start a broker, yield it, then stop it and remove its data. `settings` say where jars and state lie.
 
-    To measure throughput, say `short_lived=False`; `further` are properties beside ours (see `infra.broker.start`).
+    To measure throughput, say `short_lived=False`; `further` are properties beside ours (see `broker.start`).
     """
     root = settings.state_dir.expanduser().resolve() / "temporary"
     root.mkdir(parents=True, exist_ok=True)

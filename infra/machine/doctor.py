@@ -20,11 +20,11 @@ import msgspec
 import psutil
 from pydantic import SecretStr
 
-from infra import broker
-from infra.health import ask
+from infra.cluster.health import ask
 from infra.install import PYTHONS, python_names
-from infra.jars import KAFKA_VERSION, find_maven, is_fetched, lib_dir
-from infra.java import find_java
+from infra.local_broker import broker
+from infra.local_broker.jars import KAFKA_VERSION, find_maven, is_fetched, lib_dir
+from infra.local_broker.java import find_java
 from infra.masking import masked
 from infra.precision import PrecisionChoice
 from infra.settings import Settings, origins

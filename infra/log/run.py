@@ -6,10 +6,10 @@
 
 import msgspec
 
-from infra.log import LogWriter
+from infra.cluster.topics import apply, plan
+from infra.log.source import KafkaSource, Source
+from infra.log.writer import LogWriter
 from infra.settings import Settings
-from infra.source import KafkaSource, Source
-from infra.topics import apply, plan
 from schemas import ids
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import ClassifierFitted, RunConfigured

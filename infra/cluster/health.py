@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from infra.admin import administrator
+from infra.cluster.admin import administrator
 from infra.settings import Settings
 
 

@@ -18,8 +18,8 @@ from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
-from infra.listener import mismatch
-from infra.refusals import Right, away, failed, refusal
+from infra.cluster.listener import mismatch
+from infra.cluster.refusals import Right, away, failed, refusal
 from infra.settings import Settings
 from schemas.errors import BrokerError, ClusterRefused, ConfigurationError
 

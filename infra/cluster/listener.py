@@ -12,8 +12,8 @@ import struct
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from infra.connection import show_certificate
-from infra.refusals import start, wants_certificate
+from infra.cluster.connection import show_certificate
+from infra.cluster.refusals import start, wants_certificate
 from infra.settings import Settings
 from schemas.errors import BrokerError, ClusterRefused
 

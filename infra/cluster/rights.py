@@ -10,8 +10,8 @@ from typing import Any
 
 from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, KafkaError
 
-from infra.admin import administrator
-from infra.refusals import Right, lacks, refusal
+from infra.cluster.admin import administrator
+from infra.cluster.refusals import Right, lacks, refusal
 from infra.settings import Settings
 
 _COORDINATOR_S = 30.0  # a new cluster makes the topic of its groups when it is first asked for one

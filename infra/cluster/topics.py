@@ -15,8 +15,8 @@ from typing import Any
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import ClusterAuthorizationFailedError, TopicAlreadyExistsError, TopicAuthorizationFailedError
 
-from infra.admin import administrator, described
-from infra.refusals import Right, lacks
+from infra.cluster.admin import administrator, described
+from infra.cluster.refusals import Right, lacks
 from infra.settings import Settings
 from schemas.errors import BrokerError, RunError, TopicMismatch
 from schemas.policy import Policy

@@ -26,16 +26,16 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from infra.admin import administrator
-from infra.archive import ArchiveFile, ArchiveSource, Show
-from infra.archiving import TABLES, existing_tables
-from infra.connection import MAX_RECORD_BYTES, async_connection
-from infra.record import Partition, Record
-from infra.refusals import Right, look, refusal
-from infra.run import configuration
+from infra.cluster.admin import administrator
+from infra.cluster.connection import MAX_RECORD_BYTES, async_connection
+from infra.cluster.refusals import Right, look, refusal
+from infra.cluster.topics import apply, wanted_topics
+from infra.log.archive import ArchiveFile, ArchiveSource, Show
+from infra.log.archiving import TABLES, existing_tables
+from infra.log.record import Partition, Record
+from infra.log.run import configuration
+from infra.log.source import KafkaSource
 from infra.settings import Settings
-from infra.source import KafkaSource
-from infra.topics import apply, wanted_topics
 from schemas.errors import BrokerError, ConfigurationError, RunError
 from schemas.topics import topic_name
 

@@ -16,7 +16,7 @@ Where a record came from, (partition, offset), tells dead letters apart: after c
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from infra.record import Headers, Record, now
+from infra.log.record import Headers, Record, now
 
 SUFFIX = ".dlq"
 RETRY_OF = "sedi_retry_of"

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra.digest import sha256_of
-from infra.java import find_java
-from infra.processes import turn
+from infra.local_broker.java import find_java
+from infra.machine.processes import turn
 from infra.settings import Settings
 from schemas.errors import BrokerError
 

@@ -8,10 +8,10 @@ from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, NoError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError, for_code
 
-from infra.clients import cluster_error, connecting
-from infra.connection import connection
-from infra.listener import require_listener
-from infra.refusals import hidden
+from infra.cluster.clients import cluster_error, connecting
+from infra.cluster.connection import connection
+from infra.cluster.listener import require_listener
+from infra.cluster.refusals import hidden
 from infra.settings import Settings
 from schemas.errors import RunError
 from schemas.topics import topic_name

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import psutil
 
-from infra.broker_home import (
+from infra.cluster.health import ask
+from infra.local_broker.broker_home import (
     BrokerHome,
     ensure_formatted,
     home,
@@ -33,10 +34,9 @@ from infra.broker_home import (
     write_pid,
     write_properties,
 )
-from infra.health import ask
-from infra.jars import KAFKA_VERSION, Progress, fetch
-from infra.java import find_java
-from infra.processes import find, listener, mark, turn
+from infra.local_broker.jars import KAFKA_VERSION, Progress, fetch
+from infra.local_broker.java import find_java
+from infra.machine.processes import find, listener, mark, turn
 from infra.settings import Settings
 from schemas.errors import BrokerError, ConfigurationError
 

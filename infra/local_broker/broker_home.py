@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
 
-from infra.jars import FILES, Progress
-from infra.java import Java
-from infra.processes import ProcessMark
+from infra.local_broker.jars import FILES, Progress
+from infra.local_broker.java import Java
+from infra.machine.processes import ProcessMark
 from infra.settings import Settings
 from schemas.errors import BrokerError
 

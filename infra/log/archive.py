@@ -24,7 +24,7 @@ from typing import IO, Annotated, Self, cast
 import msgspec
 
 from infra.digest import sha256_of
-from infra.record import Headers, Partition, Record
+from infra.log.record import Headers, Partition, Record
 from schemas.errors import ConfigurationError, RunError
 from schemas.topics import check_run_name, lacking
 

@@ -1,4 +1,4 @@
-"""Where a run's log is read from: a cluster, or an archive of it (`infra.archive`). Reading changes nothing.
+"""Where a run's log is read from: a cluster, or an archive of it (`infra.log.archive`). Reading changes nothing.
 
 A `Source` opens a `Reading` of some topics. What a reading covers is fixed when it is opened: effects first and causes
 last, so that of a run that goes on meanwhile every effect is covered together with its cause. A reading gives each
@@ -16,11 +16,11 @@ from typing import Any, Protocol, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from infra.clients import cluster_error
-from infra.connection import async_connection
-from infra.log import LogReader
-from infra.record import Partition, Record
-from infra.refusals import Right, look
+from infra.cluster.clients import cluster_error
+from infra.cluster.connection import async_connection
+from infra.cluster.refusals import Right, look
+from infra.log.reader import LogReader
+from infra.log.record import Partition, Record
 from infra.settings import Settings
 from schemas.errors import BrokerError
 from schemas.topics import dead_letter_name, lacking, topic_name, topic_specs
