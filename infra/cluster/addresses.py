@@ -1,18 +1,20 @@
-"""Addresses as people give them, checked before anything is connected to: Kafka servers, and an endpoint's URL.
+"""Validates addresses before anything connects: Kafka bootstrap servers and endpoint URLs. Pure.
 
-Pure. What is wrong is a ValueError with a sentence, which the settings put into theirs.
+Each ValueError is a sentence, which the settings quote in their own error.
 """
 
 import re
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
+from infra.masking import shown_url
+
 _PORTS = range(1, 65536)
 _HOST = re.compile(r"[^\s/@:,?#\[\]\x00-\x1f\x7f]+")
 
 
 def servers(text: str) -> str:
-    """Kafka servers, `host:port[,host:port...]`, without the blanks between them.
+    """Kafka servers, `host:port[,host:port...]`, with the blanks between them removed.
 
     Raises ValueError for a server without host or port, or with a port that is not a number from 1 to 65535.
     """
@@ -20,26 +22,24 @@ def servers(text: str) -> str:
 
 
 def endpoint(url: str) -> str:
-    """The URL of an endpoint, `http://host[:port]/path` or https. Raises ValueError for anything else."""
+    """The URL unchanged if it is `http://host[:port]/path` or https. Raises ValueError for anything else."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ValueError(f"{_without_secrets(url)!r} is not a URL: {error}. Give one like {_EXAMPLE}.") from None
+        raise ValueError(f"{shown_url(url)!r} is not a URL: {error}. Give one like {_EXAMPLE}.") from None
     if parts.scheme not in ("http", "https"):
-        raise ValueError(
-            f"{_without_secrets(url)!r} does not begin with http:// or https://. Give one like {_EXAMPLE}."
-        )
+        raise ValueError(f"{shown_url(url)!r} does not begin with http:// or https://. Give one like {_EXAMPLE}.")
     if not host or re.search(r"[\s\x00-\x1f\x7f]", url):
         what = "names no host" if not host else "has blanks or control characters in it"
-        raise ValueError(f"{_without_secrets(url)!r} {what}. Give one like {_EXAMPLE}.")
+        raise ValueError(f"{shown_url(url)!r} {what}. Give one like {_EXAMPLE}.")
     if port == 0:
-        raise ValueError(f"the port of {_without_secrets(url)!r} is not a number from 1 to 65535.")
+        raise ValueError(f"the port of {shown_url(url)!r} is not a number from 1 to 65535.")
     return url
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine: a name that always means it, or an address of its loopback."""
+    """Whether a host is this machine: `localhost`, a name under it, or a loopback address."""
     name = host.lower().rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -62,11 +62,11 @@ def _server(text: str) -> str:
         host, bracket, rest = text[1:].partition("]")
         colon, port = rest[:1], rest[1:]
         if not bracket or not _is_ipv6(host):
-            raise ValueError(f"{what}: in brackets stands an IPv6 address, as in [::1]:9092.")
+            raise ValueError(f"{what}: brackets hold an IPv6 address, as in [::1]:9092.")
     else:
         host, colon, port = text.rpartition(":")
         if ":" in host:
-            raise ValueError(f"{what}: an IPv6 address stands in brackets, as in [::1]:9092.")
+            raise ValueError(f"{what}: an IPv6 address needs brackets, as in [::1]:9092.")
     if colon != ":":
         raise ValueError(f"{what}: the port is missing, as in {text or '127.0.0.1'}:9092.")
     if not host:
@@ -83,8 +83,3 @@ def _is_ipv6(host: str) -> bool:
         return bool(IPv6Address(host))
     except ValueError:
         return False
-
-
-def _without_secrets(url: str) -> str:
-    """The URL without what stands before an @, and after a ?: it may be a password or a key."""
-    return re.sub(r"(?<=//)[^/@]*@|^[^/@]*@", "", url).partition("?")[0]

@@ -1,11 +1,11 @@
-"""kafka-python's clients as we make them: a refusal is final, and a client that cannot be made leaves nothing behind.
+"""Creates kafka-python clients that fail fast on a refusal and leave no thread or socket behind when they fail.
 
-By itself a client tries to connect until its time is up and then says that it is; that its password was wrong, or the
-certificate not trusted, stands in its log only. Here its first connections are watched: once every bootstrap server has
-refused us in a way that trying again cannot change, no further login is tried and the refusal is what is raised. After
-that the client is left to itself: a broker that restarts may refuse for a moment.
+By itself a client retries until a timeout and raises only that; a wrong password or an untrusted certificate is in its
+log alone. Here the first connections are observed: once every bootstrap server has refused in a way that a retry cannot
+change, no further login is tried and the refusal is raised. After bootstrap the client retries as usual, because a
+restarting broker may refuse for a moment.
 
-`cluster_error` is the one place that turns what a client raises into an error of ours.
+`cluster_error` is the one place that translates client errors into ours.
 """
 
 import re
@@ -18,33 +18,33 @@ from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
-from infra.cluster.listener import mismatch
-from infra.cluster.refusals import Right, away, failed, refusal
+from infra.cluster.listener import protocol_mismatch
+from infra.cluster.refusals import Right, error_response, refusal, unreachable
 from infra.settings import Settings
 from schemas.errors import BrokerError, ClusterRefused, ConfigurationError
 
-_TIME_IS_UP = re.compile(r"timed out|timeout", re.IGNORECASE)
+_TIMEOUT = re.compile(r"timed out|timeout", re.IGNORECASE)
 
 
 def cluster_error(settings: Settings, error: BaseException, right: Right | None = None) -> BrokerError:
-    """What an error of kafka-python, aiokafka, Faust or the system is: ClusterRefused, which lasts, or BrokerError.
+    """An error of kafka-python, aiokafka, Faust or the system as ours: ClusterRefused if permanent, else BrokerError.
 
-    `right` is the right that was needed for what failed: authorization errors do not name the operation.
+    `right` is what the failed operation needed: authorization errors do not name it.
     """
     refused = refusal(settings, error, right)
     if refused is not None:
         return refused
     answered = "BrokerResponseError" in {kind.__name__ for kind in type(error).__mro__}
-    passing = getattr(error, "retriable", False)
-    return (failed if answered and not passing else away)(settings, _shown(error))
+    retriable = getattr(error, "retriable", False)
+    return (error_response if answered and not retriable else unreachable)(settings, _shown(error))
 
 
 @contextmanager
 def connecting(settings: Settings) -> Iterator[Callable[..., Any]]:
-    """Gives the `kafka_client` for the configuration of the one client that is made inside.
+    """Yields the `kafka_client` factory for the one client that is created inside.
 
-    Raises ConfigurationError for settings that the client does not take, ClusterRefused, and BrokerError when the
-    cluster does not answer; no thread or socket of the client is left then.
+    Raises ConfigurationError for settings that the client rejects, ClusterRefused, and BrokerError when the cluster
+    does not answer; the client's threads and sockets are closed then.
     """
     made: list[Any] = []
 
@@ -56,7 +56,7 @@ def connecting(settings: Settings) -> Iterator[Callable[..., Any]]:
     try:
         yield client
     except KafkaConfigurationError as error:
-        raise ConfigurationError(f"Kafka's client refuses its settings: {error}. See `sedi doctor`.") from error
+        raise ConfigurationError(f"The Kafka client rejects its settings: {error}. See `sedi doctor`.") from error
     except (KafkaError, OSError) as error:
         for left in made:
             left.close()
@@ -65,24 +65,24 @@ def connecting(settings: Settings) -> Iterator[Callable[..., Any]]:
 
 
 class _Refused(KafkaError):  # type: ignore[misc]
-    """Stands among a client's own errors for a refusal that is known; it is the error's cause."""
+    """Raised inside a client so that it stops retrying; its cause is the ClusterRefused."""
 
 
 class _Manager(KafkaConnectionManager):  # type: ignore[misc]
-    """Watches how the connections to the bootstrap servers end."""
+    """Observes how the connections to the bootstrap servers end."""
 
     def __init__(self, settings: Settings, net: Any, **config: Any) -> None:
         super().__init__(net, **config)
         self._settings = settings
         self._refusals: dict[str, ClusterRefused] = {}
-        self._asked: set[str] = set()
+        self._probed: set[str] = set()
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
         transport = await super()._build_transport(node, timeout_at=timeout_at)
         receive = transport._sock_recv
 
         def received() -> tuple[bytes, BaseException | None]:
-            # kafka-python 3.0.12 throws away what came right before a connection was closed: why a login was refused.
+            # kafka-python 3.0.12 drops data that arrives right before the close: the reason of a refused login.
             data, error = receive()
             return data, None if data else error
 
@@ -100,15 +100,15 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]
     def maybe_raise_auth_failure(self, node_id: Any) -> None:
         super().maybe_raise_auth_failure(node_id)
         if self._refusals and len(self._refusals) == len(self.cluster.bootstrap_brokers()) and not self.bootstrapped:
-            told = next(iter(self._refusals.values()))
-            raise _Refused(str(told)) from told
+            refused = next(iter(self._refusals.values()))
+            raise _Refused(str(refused)) from refused
 
     def _see(self, node_id: str, error: BaseException) -> None:
         found = refusal(self._settings, error)
-        if found is None and node_id not in self._asked and not _TIME_IS_UP.search(str(error)):
-            self._asked.add(node_id)
+        if found is None and node_id not in self._probed and not _TIMEOUT.search(str(error)):
+            self._probed.add(node_id)
             node = self.cluster.broker_metadata(node_id)
-            found = mismatch(self._settings, node.host, node.port)
+            found = protocol_mismatch(self._settings, node.host, node.port)
         if found is not None:
             self._refusals[node_id] = found
 

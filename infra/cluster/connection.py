@@ -1,4 +1,4 @@
-"""How our clients reach the cluster: the connection part of every kafka-python and Faust client's configuration."""
+"""The connection part of each Kafka client's configuration: bootstrap servers, TLS, SASL."""
 
 import ssl
 from pathlib import Path
@@ -45,12 +45,12 @@ def connection(settings: Settings, client_id: str) -> dict[str, Any]:
 
 
 def async_connection(settings: Settings, client_id: str) -> dict[str, Any]:
-    """The same for aiokafka's clients, which have fewer options."""
+    """The same for aiokafka clients, which have fewer options."""
     return {name: value for name, value in connection(settings, client_id).items() if name in _ASYNC}
 
 
 def ssl_context(settings: Settings) -> ssl.SSLContext | None:
-    """The TLS context of the settings; None without TLS. Raises ConfigurationError for files that cannot be used."""
+    """The TLS context of the settings; None without TLS. Raises ConfigurationError for unusable files."""
     if settings.security_protocol not in ("SSL", "SASL_SSL"):
         return None
     try:
@@ -60,18 +60,18 @@ def ssl_context(settings: Settings) -> ssl.SSLContext | None:
             f"SEDI_TLS_CA_FILE ({settings.tls_ca_file}) cannot be used: {_reason(error)}. Name a file with the "
             "certificate (PEM) of the authority that signed the cluster's."
         ) from error
-    show_certificate(context, settings)
+    load_client_certificate(context, settings)
     return context
 
 
-def show_certificate(context: ssl.SSLContext, settings: Settings) -> None:
-    """Let a context show the certificate that the settings name, if any. Raises ConfigurationError."""
+def load_client_certificate(context: ssl.SSLContext, settings: Settings) -> None:
+    """Load the client certificate of the settings, if any, into a context. Raises ConfigurationError."""
     certificate, key = settings.tls_cert_file, settings.tls_key_file
     if certificate is None:
         if key is not None:
             raise ConfigurationError(
-                "SEDI_TLS_KEY_FILE is set and SEDI_TLS_CERT_FILE is not. Set both, or neither where the cluster wants "
-                "no certificate of its clients."
+                "SEDI_TLS_KEY_FILE is set and SEDI_TLS_CERT_FILE is not. Set both, or neither if the cluster requires "
+                "no client certificate."
             )
         return
     for name, file in (("SEDI_TLS_CERT_FILE", certificate), ("SEDI_TLS_KEY_FILE", key)):
@@ -80,22 +80,22 @@ def show_certificate(context: ssl.SSLContext, settings: Settings) -> None:
                 file.read_bytes()
         except OSError as error:
             raise ConfigurationError(f"{name} ({file}) cannot be read: {_reason(error)}. Name a PEM file.") from error
-    # Without a password OpenSSL would ask the terminal for one; with a function we learn whether it wants one.
+    # Without a password OpenSSL would prompt on the terminal; a callback shows whether it needs one.
     secret = settings.tls_key_password.get_secret_value() if settings.tls_key_password else ""
-    asked: list[bool] = []
+    requests: list[bool] = []
 
     def password() -> str:
-        asked.append(True)
+        requests.append(True)
         return secret
 
     try:
         context.load_cert_chain(certificate, _path(key), password)
     except (OSError, ValueError) as error:
-        raise ConfigurationError(_unusable(settings, error, encrypted=bool(asked))) from error
+        raise ConfigurationError(_unusable(settings, error, encrypted=bool(requests))) from error
 
 
 def _unusable(settings: Settings, error: Exception, *, encrypted: bool) -> str:
-    """What is wrong with a client's certificate and key, which can be read."""
+    """Why a readable client certificate and key cannot be loaded."""
     certificate, key = settings.tls_cert_file, settings.tls_key_file
     where = f"SEDI_TLS_KEY_FILE ({key})" if key else f"SEDI_TLS_CERT_FILE ({certificate})"
     if encrypted and not settings.tls_key_password:
@@ -103,12 +103,12 @@ def _unusable(settings: Settings, error: Exception, *, encrypted: bool) -> str:
     if encrypted:
         return f"SEDI_TLS_KEY_PASSWORD is not the password of the key in {where}. Set the right one."
     if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
-        return f"The key in {where} is not that of the certificate {certificate}. Name the two that belong together."
+        return f"The key in {where} does not match the certificate {certificate}. Name a matching pair."
     if not key:
-        return f"{where} holds no certificate with its key (PEM): {_reason(error)}. Set SEDI_TLS_KEY_FILE too."
+        return f"{where} does not hold a certificate with its key (PEM): {_reason(error)}. Set SEDI_TLS_KEY_FILE too."
     return (
         f"SEDI_TLS_CERT_FILE ({certificate}) and SEDI_TLS_KEY_FILE ({key}) are not a certificate and its key, both "
-        f"PEM: {_reason(error)}. Name files that are."
+        f"PEM: {_reason(error)}. Name PEM files."
     )
 
 

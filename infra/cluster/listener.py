@@ -1,9 +1,9 @@
-"""What listens at a bootstrap server, asked without a Kafka client: whether anything does, and what protocol it speaks.
+"""Probes a bootstrap server without a Kafka client: whether it listens, and with which security protocol.
 
-A client that speaks plain text where TLS is spoken, or sends requests where a login is wanted, only sees its connection
-closed, as by a broker that restarts. So a cluster that closes connections is asked once more: a SaslHandshake is
-answered by every listener of a Kafka broker, in its own protocol, with the login mechanisms that it takes (none: it
-wants no login). Nothing secret is sent; our certificate, if the settings name one, is shown as to the cluster itself.
+A client with the wrong security protocol only sees its connection closed, as by a restarting broker. So a server that
+closes connections is sent a SaslHandshake: every listener of a Kafka broker answers it, in its own protocol, with the
+SASL mechanisms it accepts (none: it requires no login). No secret is sent. The client certificate of the settings, if
+any, is presented as to the cluster itself.
 """
 
 import socket
@@ -12,21 +12,21 @@ import struct
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from infra.cluster.connection import show_certificate
-from infra.cluster.refusals import start, wants_certificate
+from infra.cluster.connection import load_client_certificate
+from infra.cluster.refusals import requires_certificate, start_hint
 from infra.settings import Settings
 from schemas.errors import BrokerError, ClusterRefused
 
-_ANSWER_S = 1.0
-_MOST_BYTES = 64 * 1024
+_RESPONSE_S = 1.0
+_MAX_BYTES = 64 * 1024
 _SASL_HANDSHAKE, _VERSION, _NUMBER = 17, 1, 1
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """How a listener wants to be spoken to. `mechanisms` are those of its login, none where it wants no login.
+class ListenerProtocol:
+    """A listener's security protocol. `mechanisms` are its SASL mechanisms, none where it requires no login.
 
-    `certificate`: it wants to see a client's certificate first, and shows nothing more to who has none.
+    `certificate`: it requires a client certificate, and reveals nothing more without one.
     """
 
     tls: bool
@@ -42,8 +42,7 @@ class Spoken:
 def require_listener(settings: Settings, timeout_s: float = 3.0) -> None:
     """Raise BrokerError unless one of the bootstrap servers takes a connection within the time.
 
-    Asked before a client is made: a client would try again and again, say only that time is up, and leak a socket for
-    each refusal.
+    Called before a client is created: a client would retry, report only a timeout, and leak a socket per refusal.
     """
     servers = settings.bootstrap_servers.split(",")
     for server in servers:
@@ -53,29 +52,31 @@ def require_listener(settings: Settings, timeout_s: float = 3.0) -> None:
             return
         except (OSError, ValueError) as error:
             refused = error
-    raise BrokerError(f"Nothing listens at {settings.bootstrap_servers} ({refused}). {start(settings)}") from refused
+    raise BrokerError(
+        f"Nothing listens at {settings.bootstrap_servers} ({refused}). {start_hint(settings)}"
+    ) from refused
 
 
-def mismatch(settings: Settings, host: str, port: int) -> ClusterRefused | None:
-    """The error for a listener that speaks another protocol than the settings say; None when it does not, or is silent.
+def protocol_mismatch(settings: Settings, host: str, port: int) -> ClusterRefused | None:
+    """The error for a listener whose protocol is not that of the settings; None if they agree, or it does not answer.
 
     Takes up to 2 s where nothing answers.
     """
-    found = spoken(settings, host, port)
+    found = detect_protocol(settings, host, port)
     if found is None or found.protocol == settings.security_protocol:
         return None
     if found.certificate:
         if settings.security_protocol.endswith("SSL"):
-            return None  # that its own connection was refused says so better
+            return None  # the client's own error describes it better
         return ClusterRefused(
-            f"The Kafka cluster at {settings.bootstrap_servers} speaks TLS and wants a certificate of its clients, and "
+            f"The Kafka cluster at {settings.bootstrap_servers} speaks TLS and requires a client certificate, and "
             f"SEDI_SECURITY_PROTOCOL is {settings.security_protocol}. Set SEDI_SECURITY_PROTOCOL to SSL (SASL_SSL if "
-            "it wants a login too), and SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE to a certificate that it takes."
+            "it requires a login too), and SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE to a certificate that it accepts."
         )
     further = ""
     if found.mechanisms:
-        taken = ", ".join(found.mechanisms)
-        further = f", SEDI_SASL_MECHANISM (it takes {taken}), SEDI_SASL_USERNAME and SEDI_SASL_PASSWORD"
+        accepted = ", ".join(found.mechanisms)
+        further = f", SEDI_SASL_MECHANISM (it takes {accepted}), SEDI_SASL_USERNAME and SEDI_SASL_PASSWORD"
     if found.tls:
         further += ", and SEDI_TLS_CA_FILE unless this system trusts its certificate"
     return ClusterRefused(
@@ -84,29 +85,31 @@ def mismatch(settings: Settings, host: str, port: int) -> ClusterRefused | None:
     )
 
 
-def spoken(settings: Settings, host: str, port: int, timeout_s: float = _ANSWER_S) -> Spoken | None:
-    """What is spoken there, by trying; None when nothing answers as Kafka does. `timeout_s` is of each try."""
+def detect_protocol(
+    settings: Settings, host: str, port: int, timeout_s: float = _RESPONSE_S
+) -> ListenerProtocol | None:
+    """The listener's protocol, found by trying; None when nothing answers as Kafka. `timeout_s` bounds each try."""
     for tls in (False, True):
         try:
             with (
                 socket.create_connection((host, port), timeout_s) as connection,
-                _unverified(settings).wrap_socket(connection) if tls else nullcontext(connection) as talk,
+                _unverified(settings).wrap_socket(connection) if tls else nullcontext(connection) as stream,
             ):
-                talk.sendall(_request("PLAIN"))
-                return Spoken(tls, _mechanisms(_answer(talk)))
-        except (OSError, ValueError, struct.error) as error:  # it does not speak this
-            if tls and wants_certificate(error):
-                return Spoken(tls, (), certificate=True)
+                stream.sendall(_request("PLAIN"))
+                return ListenerProtocol(tls, _mechanisms(_response(stream)))
+        except (OSError, ValueError, struct.error) as error:  # not this protocol
+            if tls and requires_certificate(error):
+                return ListenerProtocol(tls, (), certificate=True)
     return None
 
 
 def _unverified(settings: Settings) -> ssl.SSLContext:
-    """To find out whether TLS is spoken at all."""
+    """A TLS context that verifies nothing: only to detect TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     if settings.security_protocol.endswith("SSL"):
-        show_certificate(context, settings)
+        load_client_certificate(context, settings)
     return context
 
 
@@ -120,18 +123,18 @@ def _string(text: str) -> bytes:
     return struct.pack(">h", len(raw)) + raw
 
 
-def _answer(talk: socket.socket) -> bytes:
-    """The body of a response. Raises ValueError when it is none."""
-    (length,) = struct.unpack(">i", _exactly(talk, 4))
-    if not 0 < length <= _MOST_BYTES:
+def _response(stream: socket.socket) -> bytes:
+    """The body of a response. Raises ValueError when it is not one."""
+    (length,) = struct.unpack(">i", _exactly(stream, 4))
+    if not 0 < length <= _MAX_BYTES:
         raise ValueError(f"a response of {length} bytes")
-    return _exactly(talk, length)
+    return _exactly(stream, length)
 
 
-def _exactly(talk: socket.socket, count: int) -> bytes:
+def _exactly(stream: socket.socket, count: int) -> bytes:
     read = b""
     while len(read) < count:
-        part = talk.recv(count - len(read))
+        part = stream.recv(count - len(read))
         if not part:
             raise ValueError("the connection was closed")
         read += part

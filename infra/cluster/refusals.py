@@ -1,13 +1,12 @@
-"""What is said of a cluster that does not do what we ask, told from what its clients raise. Pure: asks nobody.
+"""Error messages for a cluster that refuses or fails, derived from what its clients raise. Pure: no I/O.
 
-    refusal(settings, error, right)   it answers and refuses us: user and password, certificate, a right; else None
-    away(settings, reason)            it does not answer
-    failed(settings, reason)          it answers with an error
-    look(settings)                    where to look when an answer fails to come
+    refusal(settings, error, right)    it rejects the login or the certificate, or the user lacks a right; else None
+    unreachable(settings, reason)      it does not answer
+    error_response(settings, reason)   it answers with an error
+    status_hint(settings)              where to look when a response is missing
 
-kafka-python, aiokafka and Faust raise errors of their own for the same refusal, with the same names, and hide the cause
-in one another; so an error is known by the names of its kinds, anywhere along its causes.
-Only of the local broker is it said that `sedi broker start` starts it.
+kafka-python, aiokafka and Faust raise different errors with the same class names for one refusal, and chain them. So an
+error is recognised by class name, anywhere along its causes.
 """
 
 import re
@@ -36,7 +35,7 @@ _CLIENT_CERTIFICATE = re.compile(
 
 @dataclass(frozen=True)
 class Right:
-    """A right as Kafka names it: an operation (Read, Write, Describe, ...) on a `kind` (topic, group, cluster)."""
+    """An ACL operation (Read, Write, Describe, ...) on a resource of a `kind` (topic, group, cluster)."""
 
     operation: str
     kind: str = "topic"
@@ -47,45 +46,45 @@ class Right:
 
 
 def refusal(settings: Settings, error: BaseException, right: Right | None = None) -> ClusterRefused | None:
-    """The error with its sentence, if the cluster refuses us. `right` is what was needed for what failed."""
+    """ClusterRefused with its sentence, if the cluster refuses. `right` is what the failed operation needed."""
     found = (_refusal(settings, cause, right) for cause in causes(error))
     return next((each for each in found if each is not None), None)
 
 
-def lacks(settings: Settings, *rights: Right, further: str = "") -> ClusterRefused:
-    """The user has not these rights, of which the first are named."""
+def missing_rights(settings: Settings, *rights: Right, further: str = "") -> ClusterRefused:
+    """The user lacks these rights; the message names the first three."""
     shown = ", ".join(map(str, rights[:3])) + (f" and {len(rights) - 3} more" if len(rights) > 3 else "")
     return ClusterRefused(
-        f"{who(settings)} has no right to {shown} at {settings.bootstrap_servers}. {further}"
+        f"{principal(settings)} has no right to {shown} at {settings.bootstrap_servers}. {further}"
         "Have it granted (kafka-acls, or your cluster's tools), or log in as another user."
     )
 
 
-def hidden(settings: Settings, run: str, topic: str) -> ClusterRefused:
-    """The cluster does not show a topic, and does not say whether it is there."""
+def hidden_topic(settings: Settings, run: str, topic: str) -> ClusterRefused:
+    """The user may not describe a topic, so the cluster does not say whether it exists."""
     return ClusterRefused(
-        f"Run {run!r} cannot be seen at {settings.bootstrap_servers}: {who(settings)} has no right to Describe on "
-        f"topic {topic}, and from such a user the cluster hides whether it is there. If it is, have the right granted "
-        f"(Read and Write include it); if not, make the run with `sedi configure --run {run}`, as a user who may."
+        f"Run {run!r} cannot be seen at {settings.bootstrap_servers}: {principal(settings)} has no right to Describe "
+        f"on topic {topic}, so the cluster hides whether it exists. If it does, have the right granted (Read and Write "
+        f"include it); if not, make the run with `sedi configure --run {run}`, as a user with the right to."
     )
 
 
-def away(settings: Settings, reason: object) -> BrokerError:
-    """The cluster does not answer, for a reason that may pass."""
+def unreachable(settings: Settings, reason: object) -> BrokerError:
+    """The cluster does not answer; a retry may succeed."""
     return BrokerError(
-        f"The Kafka cluster at {settings.bootstrap_servers} does not answer ({reason}). {start(settings)}"
+        f"The Kafka cluster at {settings.bootstrap_servers} does not answer ({reason}). {start_hint(settings)}"
     )
 
 
-def failed(settings: Settings, reason: object) -> BrokerError:
-    """The cluster answers, with an error that is about what was asked or about itself."""
+def error_response(settings: Settings, reason: object) -> BrokerError:
+    """The cluster answers with an error about the request or about itself."""
     return BrokerError(
-        f"The Kafka cluster at {settings.bootstrap_servers} answers with an error ({reason}). {look(settings)}"
+        f"The Kafka cluster at {settings.bootstrap_servers} answers with an error ({reason}). {status_hint(settings)}"
     )
 
 
-def start(settings: Settings) -> str:
-    """What to do about a cluster that is not there, as a sentence."""
+def start_hint(settings: Settings) -> str:
+    """A sentence: what to do about a cluster that cannot be reached."""
     if settings.is_local:
         return "Start the local broker with `sedi broker start`, or set SEDI_BOOTSTRAP_SERVERS."
     return (
@@ -94,13 +93,13 @@ def start(settings: Settings) -> str:
     )
 
 
-def look(settings: Settings) -> str:
-    """Where to look when a cluster that was there does not answer any more, as a sentence."""
-    return "See `sedi broker status`." if settings.is_local else "See `sedi doctor`, and how the cluster does."
+def status_hint(settings: Settings) -> str:
+    """A sentence: where to look when a cluster stops answering."""
+    return "See `sedi broker status`." if settings.is_local else "See `sedi doctor`, and the cluster's own state."
 
 
-def who(settings: Settings) -> str:
-    """Whom the cluster takes us for."""
+def principal(settings: Settings) -> str:
+    """The user as the cluster sees it."""
     if settings.security_protocol.startswith("SASL"):
         return f"User {settings.sasl_username!r}"
     if settings.security_protocol == "SSL" and settings.tls_cert_file is not None:
@@ -108,13 +107,13 @@ def who(settings: Settings) -> str:
     return "An anonymous user"
 
 
-def wants_certificate(error: BaseException) -> bool:
-    """Whether an error of TLS is that the other end wants a certificate of us, or another one than it was shown."""
+def requires_certificate(error: BaseException) -> bool:
+    """Whether a TLS error means that the peer requires a client certificate, or rejected the one presented."""
     return _CLIENT_CERTIFICATE.search(str(error)) is not None
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it came from, outermost first."""
+    """An error and its causes, outermost first."""
     seen: set[int] = set()
     at: BaseException | None = error
     while at is not None and id(at) not in seen:
@@ -124,8 +123,8 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _refusal(settings: Settings, error: BaseException, right: Right | None) -> ClusterRefused | None:
-    """The same of one error alone."""
-    # Some are told of in the text of another only.
+    """`refusal` for one error, without its causes."""
+    # Some errors appear only in the text of another.
     names = {kind.__name__ for kind in type(error).__mro__} | set(re.findall(r"\b[A-Z]\w+Error\b", str(error)))
     found: ClusterRefused | None = None
     if isinstance(error, ClusterRefused):
@@ -136,10 +135,10 @@ def _refusal(settings: Settings, error: BaseException, right: Right | None) -> C
         found = _mechanism(settings)
     elif untrusted := _UNTRUSTED.search(str(error)):
         found = _certificate(settings, untrusted[1])
-    elif wants_certificate(error):
-        found = _own_certificate(settings)
+    elif requires_certificate(error):
+        found = _client_certificate(settings)
     elif unauthorized := names & _RIGHTS.keys():
-        found = lacks(settings, _lacking(_RIGHTS[min(unauthorized)], error, right))
+        found = missing_rights(settings, _needed_right(_RIGHTS[min(unauthorized)], error, right))
     return found
 
 
@@ -153,17 +152,17 @@ def _login(settings: Settings) -> ClusterRefused:
 
 def _mechanism(settings: Settings) -> ClusterRefused:
     return ClusterRefused(
-        f"The Kafka cluster at {settings.bootstrap_servers} does not take the login mechanism "
-        f"{settings.sasl_mechanism}. Set SEDI_SASL_MECHANISM to one that it takes."
+        f"The Kafka cluster at {settings.bootstrap_servers} does not accept the SASL mechanism "
+        f"{settings.sasl_mechanism}. Set SEDI_SASL_MECHANISM to one that it accepts."
     )
 
 
-def _certificate(settings: Settings, said: str) -> ClusterRefused:
-    """`said` is OpenSSL's reason, without a full stop."""
-    if "mismatch" in said.lower():
+def _certificate(settings: Settings, reason: str) -> ClusterRefused:
+    """`reason` is OpenSSL's, without a full stop."""
+    if "mismatch" in reason.lower():
         what = "is of another name"
         remedy = "Name the servers in SEDI_BOOTSTRAP_SERVERS, and the cluster its own, as their certificates do."
-    elif "expired" in said or "not yet valid" in said:
+    elif "expired" in reason or "not yet valid" in reason:
         what = "is not valid now"
         remedy = "Have it renewed, if this machine's clock is right."
     elif settings.tls_ca_file is None:
@@ -173,25 +172,25 @@ def _certificate(settings: Settings, said: str) -> ClusterRefused:
         what = f"is not trusted by SEDI_TLS_CA_FILE ({settings.tls_ca_file})"
         remedy = "Set that to the certificate (PEM) of the authority that signed it."
     return ClusterRefused(
-        f"The certificate of the Kafka cluster at {settings.bootstrap_servers} {what}: {visible(said)}. {remedy}"
+        f"The certificate of the Kafka cluster at {settings.bootstrap_servers} {what}: {visible(reason)}. {remedy}"
     )
 
 
-def _own_certificate(settings: Settings) -> ClusterRefused:
+def _client_certificate(settings: Settings) -> ClusterRefused:
     if settings.tls_cert_file is None:
         return ClusterRefused(
-            f"The Kafka cluster at {settings.bootstrap_servers} wants a certificate of its clients. Set "
+            f"The Kafka cluster at {settings.bootstrap_servers} requires a client certificate. Set "
             "SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE to one that its authority has signed, and its key."
         )
     return ClusterRefused(
-        f"The Kafka cluster at {settings.bootstrap_servers} does not take the certificate {settings.tls_cert_file}. "
+        f"The Kafka cluster at {settings.bootstrap_servers} rejects the certificate {settings.tls_cert_file}. "
         "Set SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE to one that its authority has signed and that is valid now, and "
         "its key."
     )
 
 
-def _lacking(kind: str, error: BaseException, right: Right | None) -> Right:
-    """The right that an authorization error is about: what was needed, if it is of that kind."""
+def _needed_right(kind: str, error: BaseException, right: Right | None) -> Right:
+    """The right that an authorization error is about: the needed one, if it is of that kind."""
     named = _name_in(error)
     if right is not None and kind in (right.kind, "cluster"):
         return Right(right.operation, right.kind, right.name or named)
@@ -200,8 +199,8 @@ def _lacking(kind: str, error: BaseException, right: Right | None) -> Right:
 
 def _name_in(error: BaseException) -> str:
     """The topic or group that an authorization error names, alone or in a set; empty when it names none."""
-    for said in error.args:
-        names = sorted(said) if isinstance(said, set | frozenset) else [said]
+    for argument in error.args:
+        names = sorted(argument) if isinstance(argument, set | frozenset) else [argument]
         if names and isinstance(names[0], str) and re.fullmatch(r"[\w.\-]+", names[0]):
             return names[0]
     return ""

@@ -1,7 +1,7 @@
-"""Whether our user has the rights that a program needs, asked before it starts, where it would hang without them.
+"""Checks the user's rights before a program starts that would hang without them.
 
-Faust's consumer waits for ever in silence when it may not join its group. The cluster says itself what we may do with a
-group; one that does not know (an old one, or one without an authorizer of Kafka's) is believed to allow it.
+Faust's consumer waits forever, silently, when it may not join its group. The cluster reports the operations allowed on
+a group; one that reports none (an old one, or one without Kafka's authorizer) is assumed to allow all.
 """
 
 import time
@@ -11,14 +11,14 @@ from typing import Any
 from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, KafkaError
 
 from infra.cluster.admin import administrator
-from infra.cluster.refusals import Right, lacks, refusal
+from infra.cluster.refusals import Right, missing_rights, refusal
 from infra.settings import Settings
 
-_COORDINATOR_S = 30.0  # a new cluster makes the topic of its groups when it is first asked for one
+_COORDINATOR_S = 30.0  # a new cluster creates its group topic on the first request
 
 
 def require_groups(settings: Settings, groups: Iterable[str]) -> None:
-    """Raise ClusterRefused for groups that our user may not join or commit for (Read)."""
+    """Raise ClusterRefused for a group that the user may not join or commit for (Read)."""
     if settings.security_protocol == "PLAINTEXT":
         return
     with administrator(settings) as admin:
@@ -32,11 +32,11 @@ def require_groups(settings: Settings, groups: Iterable[str]) -> None:
                 raise
             operations = found.get("authorized_operations")
             if "AuthorizationFailed" in (found["error"] or "") or (operations and "READ" not in operations):
-                raise lacks(settings, Right("Read", "group", group))
+                raise missing_rights(settings, Right("Read", "group", group))
 
 
 def _described(admin: Any, group: str) -> Any:
-    """What the cluster says of a group, once it has somebody who knows."""
+    """The cluster's description of a group, once it has a coordinator."""
     deadline = time.monotonic() + _COORDINATOR_S
     while True:
         try:

@@ -1,12 +1,11 @@
-"""The topics of a run on the cluster, against what `schemas/topics/*.yaml` declares.
+"""A run's topics on the cluster, compared with their declarations in `schemas/topics/*.yaml`.
 
-`plan` looks and changes nothing. `apply` creates what is missing, dead-letter topics included, and never alters what is
-there: partition counts are part of what a run means (a partition of `kept` is a cluster), so a difference is an error
-that names every difference. `check` is what a program does when it starts: all there but what a run may lack, and all
-as declared.
+`plan` only reads. `apply` creates missing topics, dead-letter topics included, and never alters existing ones: the
+partition counts are part of a run's meaning (a partition of `kept` is a cluster), so a difference is an error that
+lists every difference. `check` runs when a program starts: required topics exist, and all are as declared.
 
-Of a topic's configuration only the declared keys are compared; the cluster's own defaults are left to it. Replication
-is chosen at creation and not compared: a cluster may be given more replicas later, and the run means the same.
+Only declared configuration keys are compared. Replication is chosen at creation and not compared: more replicas do not
+change the run.
 """
 
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from typing import Any
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import ClusterAuthorizationFailedError, TopicAlreadyExistsError, TopicAuthorizationFailedError
 
-from infra.cluster.admin import administrator, described
-from infra.cluster.refusals import Right, lacks
+from infra.cluster.admin import administrator, describe_topics
+from infra.cluster.refusals import Right, missing_rights
 from infra.settings import Settings
 from schemas.errors import BrokerError, RunError, TopicMismatch
 from schemas.policy import Policy
@@ -27,7 +26,7 @@ _UNAUTHORIZED = (TopicAuthorizationFailedError.errno, ClusterAuthorizationFailed
 
 @dataclass(frozen=True)
 class WantedTopic:
-    """A topic of a run as declared, by its full name; a run may lack one that is `optional`."""
+    """A topic of a run as declared, with its full name; an `optional` one may be missing."""
 
     name: str
     partitions: int
@@ -37,7 +36,7 @@ class WantedTopic:
 
 @dataclass(frozen=True)
 class TopicDifference:
-    """A property of a topic that is not as declared: `partitions`, or a configuration key."""
+    """A property that differs from its declaration: `partitions`, or a configuration key."""
 
     topic: str
     property: str
@@ -50,7 +49,7 @@ class TopicDifference:
 
 @dataclass(frozen=True)
 class TopicPlan:
-    """What `apply` would do. `existing` are those that are there, as declared or not."""
+    """What `apply` would do. `existing` topics may differ from their declaration."""
 
     existing: tuple[WantedTopic, ...]
     missing: tuple[WantedTopic, ...]
@@ -61,7 +60,7 @@ def wanted_topics(run: str, clusters: int) -> tuple[WantedTopic, ...]:
     """Every topic of a run: the declared ones, each with its dead-letter topic after it.
 
     A dead-letter topic has one partition and its topic's configuration.
-    Raises ConfigurationError for a run name or number of clusters that will not do.
+    Raises ConfigurationError for an invalid run name or number of clusters.
     """
     Policy(clusters=clusters, batch_size=clusters)  # raises for a number that is not a power of two
     wanted = []
@@ -74,9 +73,10 @@ def wanted_topics(run: str, clusters: int) -> tuple[WantedTopic, ...]:
 
 
 def plan(settings: Settings, run: str, clusters: int) -> TopicPlan:
-    """Compare the cluster with what is declared; changes nothing.
+    """Compare the cluster with the declarations; changes nothing.
 
-    Raises BrokerError when it does not answer, ClusterRefused when it does not show us the topics or how they are.
+    Raises BrokerError when it does not answer, ClusterRefused when the user may not describe topics or their
+    configuration.
     """
     wanted = wanted_topics(run, clusters)
     with administrator(settings) as admin:
@@ -84,23 +84,23 @@ def plan(settings: Settings, run: str, clusters: int) -> TopicPlan:
 
 
 def apply(settings: Settings, run: str, clusters: int) -> TopicPlan:
-    """Create what is missing and wait until it can be used; returns the plan that was carried out.
+    """Create missing topics and wait until they can be used; returns the plan that was carried out.
 
-    Raises TopicMismatch naming all differences, having created nothing, when a topic is there but not as declared.
-    Two programs may apply the same plan at once.
+    Raises TopicMismatch with all differences, before creating anything, when a topic is not as declared. Safe for two
+    programs at once.
     """
     wanted = wanted_topics(run, clusters)
     with administrator(settings) as admin:
         found = _plan(settings, admin, run, wanted)
         _refuse_differences(run, found)
         _create(admin, settings, found.missing)
-        # Another program may have created one meanwhile, in its own way.
+        # Another program may have created a different one meanwhile.
         _refuse_differences(run, _plan(settings, admin, run, wanted))
     return found
 
 
 def check(settings: Settings, run: str, clusters: int) -> None:
-    """Raise RunError for a topic that a run needs and is missing, TopicMismatch for topics that are not as declared."""
+    """Raise RunError for a missing required topic, TopicMismatch for topics that are not as declared."""
     found = plan(settings, run, clusters)
     missing = [topic for topic in found.missing if not topic.optional]
     if missing:
@@ -112,9 +112,9 @@ def check(settings: Settings, run: str, clusters: int) -> None:
 
 
 def clusters_of_run(settings: Settings, run: str) -> int | None:
-    """The clusters that the run's `kept` topic was made for, its partition count; None when there is none."""
+    """The partition count of the run's `kept` topic, one a cluster; None when it does not exist."""
     with administrator(settings) as admin:
-        (topic,) = described(settings, admin, run, [topic_name(run, "kept")])
+        (topic,) = describe_topics(settings, admin, run, [topic_name(run, "kept")])
     return len(topic["partitions"]) or None
 
 
@@ -129,7 +129,7 @@ def _refuse_differences(run: str, found: TopicPlan) -> None:
 
 
 def _plan(settings: Settings, admin: Any, run: str, wanted: tuple[WantedTopic, ...]) -> TopicPlan:
-    answers = described(settings, admin, run, [topic.name for topic in wanted])
+    answers = describe_topics(settings, admin, run, [topic.name for topic in wanted])
     found = {topic["name"]: topic for topic in answers if not topic["error_code"]}
     existing = tuple(topic for topic in wanted if topic.name in found)
     differences = [
@@ -142,18 +142,18 @@ def _plan(settings: Settings, admin: Any, run: str, wanted: tuple[WantedTopic, .
 
 
 def _config_differences(settings: Settings, admin: Any, existing: tuple[WantedTopic, ...]) -> list[TopicDifference]:
-    asked = [
+    resources = [
         ConfigResource(ConfigResourceType.TOPIC, topic.name, dict.fromkeys(topic.config, ""))
         for topic in existing
         if topic.config
     ]
-    if not asked:
+    if not resources:
         return []
-    found = admin.describe_configs(asked, config_filter="all")["topic"]
-    # Where it is refused, kafka-python passes the error over and gives no key at all.
+    found = admin.describe_configs(resources, config_filter="all")["topic"]
+    # When unauthorized, kafka-python drops the error and returns no keys.
     refused = [topic.name for topic in existing if topic.config and not found.get(topic.name)]
     if refused:
-        raise lacks(settings, *(Right("DescribeConfigs", "topic", name) for name in refused))
+        raise missing_rights(settings, *(Right("DescribeConfigs", "topic", name) for name in refused))
     return [
         TopicDifference(topic.name, key, value, str(found[topic.name].get(key, {}).get("value")))
         for topic in existing
@@ -176,9 +176,9 @@ def _create(admin: Any, settings: Settings, missing: tuple[WantedTopic, ...]) ->
     answers = admin.create_topics(options, raise_errors=False)["topics"]
     refused = [made["name"] for made in answers if made["error_code"] in _UNAUTHORIZED]
     if refused:
-        raise lacks(settings, *(Right("Create", "topic", name) for name in refused))
+        raise missing_rights(settings, *(Right("Create", "topic", name) for name in refused))
     for made in answers:
-        # A topic that another program made in this moment is looked at again afterwards.
+        # A topic that another program has just created is compared again afterwards.
         if made["error_code"] not in (0, TopicAlreadyExistsError.errno):
             raise BrokerError(
                 f"The cluster will not make topic {made['name']}: {made['error_message']} (Kafka error "

@@ -1,12 +1,12 @@
-"""The local broker: Apache Kafka, one KRaft node, run from jars as a process of its own that outlives ours.
+"""The local broker: Apache Kafka, one KRaft node, run from jars as a separate process that outlives its starter.
 
-Several brokers run side by side when their `state_dir` and port differ. The port is that of `bootstrap_servers`; the
+Several brokers can run side by side with different `state_dir` and port. The port is that of `bootstrap_servers`; the
 controller takes the next one. Both listen on 127.0.0.1 only.
 
-Guaranteed: `start` returns only when the broker has answered a Kafka request; starting a running broker and stopping
-a stopped one do nothing; two starts at once take turns; nothing is signalled but the very process that `start` made;
-the cluster id, once made, is never changed. A broker that was killed starts again on the same data.
-Not guaranteed: records of the last second when the machine itself loses power (`log.flush.interval.ms`).
+Guaranteed: `start` returns after the broker has answered a Kafka request; starting a running broker and stopping a
+stopped one do nothing; concurrent starts are serialised; only the process that `start` created is signalled; the
+cluster id never changes. A killed broker starts again on the same data.
+Not guaranteed: records of the last second after a power failure (`log.flush.interval.ms`).
 """
 
 import contextlib
@@ -21,14 +21,14 @@ from pathlib import Path
 
 import psutil
 
-from infra.cluster.health import ask
+from infra.cluster.health import cluster_health
 from infra.local_broker.broker_home import (
     BrokerHome,
     ensure_formatted,
     home,
     java_command,
     java_environment,
-    last_words,
+    log_tail,
     read,
     read_pid,
     write_pid,
@@ -36,7 +36,7 @@ from infra.local_broker.broker_home import (
 )
 from infra.local_broker.jars import KAFKA_VERSION, Progress, fetch
 from infra.local_broker.java import find_java
-from infra.machine.processes import find, listener, mark, turn
+from infra.machine.processes import file_lock, find_process, port_listener, process_mark
 from infra.settings import Settings
 from schemas.errors import BrokerError, ConfigurationError
 
@@ -48,10 +48,10 @@ _ANSWER_S = 3.0
 
 @dataclass(frozen=True)
 class BrokerStatus:
-    """`running`: our process lives. `healthy`: Kafka answers at `bootstrap`, as the cluster that our data belongs to.
+    """`running`: the process is alive. `healthy`: Kafka answers at `bootstrap`, with the cluster id of the data folder.
 
-    Where there is no data of ours yet, any Kafka that answers will do, such as one in a container: healthy, not
-    running. `detail` is a sentence for people; `pid` is None when it does not run, `cluster_id` before the first start.
+    Without a data folder any Kafka that answers is healthy and not running, such as one in a container. `detail` is a
+    sentence to show; `pid` is None when it does not run, `cluster_id` before the first start.
     """
 
     running: bool
@@ -66,13 +66,13 @@ class BrokerStatus:
 
 
 def status(settings: Settings) -> BrokerStatus:
-    """How the broker of this `state_dir` does. Takes up to 3 s when it hangs."""
+    """The status of this `state_dir`'s broker. Takes up to 3 s when it hangs."""
     place = home(settings)
     saved = read_pid(place)
-    process = None if saved is None else find(saved[0])
+    process = None if saved is None else find_process(saved[0])
     cluster_id = read(place.cluster_id)
     port = settings.broker_port if process is None or saved is None else saved[1]
-    if _listens(port):  # asking a port that nobody listens on costs more than looking
+    if _listens(port):  # cheaper than a Kafka request to a closed port
         healthy, detail = _health(settings, port, cluster_id, ours=process is not None)
     elif process is not None:
         healthy, detail = False, "It runs but does not listen yet."
@@ -99,32 +99,32 @@ def start(
     short_lived: bool = False,
     further: Mapping[str, str] | None = None,
 ) -> BrokerStatus:
-    """Start the broker unless Kafka answers, fetching and formatting what is missing; returns when it answers.
+    """Start the broker unless Kafka answers, fetching jars and formatting data if needed; returns when it answers.
 
-    A `short_lived` one spends half the processor time on starting (3.0 s for 5.6 s) and is slower ever after: Java's
-    optimising compiler is off. `further` are properties of Kafka's beside ours, which win.
+    A `short_lived` one starts in half the processor time (3.0 s instead of 5.6 s) and is slower afterwards: Java's
+    optimising compiler is off. `further` Kafka properties override ours.
 
-    Raises ConfigurationError when the settings name a cluster that is not ours to start, and BrokerError when
-    something is missing, a port is taken, the disk is full, the data is not this broker's, the broker dies, or it
-    does not answer within `wait_s` of being launched (it is left running then: a long recovery may need more).
+    Raises ConfigurationError when the settings name another cluster, and BrokerError when something is missing, a port
+    is taken, the disk is full, the data is another broker's, the broker dies, or it does not answer within `wait_s`
+    (it is left running then, because a recovery may take longer).
     """
     _require_local(settings)
-    tell = progress if progress is not None else _silence
+    report = progress if progress is not None else _silence
     place = home(settings)
     try:
         place.log.parent.mkdir(parents=True, exist_ok=True)
-        with turn(place.lock):
+        with file_lock(place.lock):
             now = status(settings)
             if now.healthy and not now.running:
                 return now
             if not now.running:
-                _launch(settings, place, tell, short_lived, further)
+                _launch(settings, place, report, short_lived, further)
             elif now.bootstrap != f"127.0.0.1:{settings.broker_port}":
                 raise BrokerError(
                     f"The broker of {settings.state_dir} already runs at {now.bootstrap} (pid {now.pid}). Stop it "
                     f"(`sedi broker stop`), or set SEDI_BOOTSTRAP_SERVERS={now.bootstrap}."
                 )
-            return now if now.healthy else _wait_healthy(settings, place, wait_s, tell)
+            return now if now.healthy else _wait_healthy(settings, place, wait_s, report)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         remedy = "Make room on that disk" if full else "Make the folder writable"
@@ -135,10 +135,10 @@ def start(
 
 
 def stop(settings: Settings, wait_s: float = 30.0) -> BrokerStatus:
-    """Stop the broker: politely, and by force after `wait_s`. Its data stays. Does nothing when it does not run."""
+    """Stop the broker with SIGTERM, and SIGKILL after `wait_s`. Keeps its data. Does nothing when it does not run."""
     place = home(settings)
     saved = read_pid(place)
-    process = None if saved is None else find(saved[0])
+    process = None if saved is None else find_process(saved[0])
     if process is not None:
         try:
             process.terminate()
@@ -160,24 +160,24 @@ def stop(settings: Settings, wait_s: float = 30.0) -> BrokerStatus:
 
 
 def taken_ports(port: int) -> list[str]:
-    """Which of the two ports that a broker at `port` needs are taken, each with by whom as far as is known."""
+    """Which of the two ports of a broker at `port` are taken, each with its process where known."""
     taken = []
     for number in (port, port + 1):
         with socket.socket() as probe:
-            # As Java does: a port in TIME_WAIT is free, one that is listened on is not.
+            # As in Java: a port in TIME_WAIT counts as free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", number))
             except OverflowError:
                 taken.append(f"{number} (no such port: they end at 65535)")
             except OSError as error:
-                by = listener(number) or "another process" if error.errno == errno.EADDRINUSE else error.strerror
+                by = port_listener(number) or "another process" if error.errno == errno.EADDRINUSE else error.strerror
                 taken.append(f"{number} by {by}")
     return taken
 
 
 def _launch(
-    settings: Settings, place: BrokerHome, tell: Progress, short_lived: bool, further: Mapping[str, str] | None
+    settings: Settings, place: BrokerHome, report: Progress, short_lived: bool, further: Mapping[str, str] | None
 ) -> None:
     port = settings.broker_port
     if taken := taken_ports(port):
@@ -189,12 +189,12 @@ def _launch(
     if free < _ROOM_BYTES:
         raise OSError(errno.ENOSPC, f"{free // 2**20} MiB are free, {_ROOM_BYTES // 2**20} needed")
     java = find_java()
-    lib = fetch(settings, tell)
+    lib = fetch(settings, report)
     shutil.rmtree(place.tmp, ignore_errors=True)  # a killed Java leaves its unpacked libraries there
     place.tmp.mkdir()
-    ensure_formatted(place, java, lib, port, tell)
+    ensure_formatted(place, java, lib, port, report)
     properties = write_properties(place, place.data, port, further)
-    tell(f"Starting Kafka {KAFKA_VERSION} at 127.0.0.1:{port}")
+    report(f"Starting Kafka {KAFKA_VERSION} at 127.0.0.1:{port}")
     command = [
         *java_command(java, lib, place),
         f"-Xms{settings.broker_heap_mb // 2}m",
@@ -206,7 +206,7 @@ def _launch(
         str(properties),
     ]
     console = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    # Not subprocess: its Popen wants to see the child's end, and this child is to outlive us.
+    # Not subprocess.Popen, which expects to reap the child: this one outlives us.
     pid = os.posix_spawn(
         command[0],
         command,
@@ -219,26 +219,26 @@ def _launch(
         ],
         setsid=True,
     )
-    write_pid(place, mark(pid), port)
+    write_pid(place, process_mark(pid), port)
 
 
-def _wait_healthy(settings: Settings, place: BrokerHome, wait_s: float, tell: Progress) -> BrokerStatus:
+def _wait_healthy(settings: Settings, place: BrokerHome, wait_s: float, report: Progress) -> BrokerStatus:
     begun = time.monotonic()
     while True:
         now = status(settings)
         waited = time.monotonic() - begun
         if now.healthy:
-            tell(f"Kafka answers at {now.bootstrap} after {waited:.1f} s")
+            report(f"Kafka answers at {now.bootstrap} after {waited:.1f} s")
             return now
         if not now.running:
             raise BrokerError(
-                f"The broker ended before it answered. Is memory or disk short, or its data damaged? Its last words "
-                f"({place.console}, {place.log}):\n  {last_words(place)}"
+                f"The broker ended before it answered. Is memory or disk short, or its data damaged? The end of its "
+                f"logs ({place.console}, {place.log}):\n  {log_tail(place)}"
             )
         if waited > wait_s:
             raise BrokerError(
                 f"The broker (pid {now.pid}) runs but has not answered for {waited:.0f} s. If its log {place.log} "
-                "still moves, wait and start again; otherwise stop it with `sedi broker stop` and then start it."
+                "still grows, wait and start again; otherwise stop it with `sedi broker stop` and then start it."
             )
         time.sleep(0.1)
 
@@ -247,10 +247,10 @@ def _health(settings: Settings, port: int, cluster_id: str | None, *, ours: bool
     bootstrap = f"127.0.0.1:{port}"
     local = settings.model_copy(update={"bootstrap_servers": bootstrap, "security_protocol": "PLAINTEXT"})
     try:
-        cluster = ask(local, _ANSWER_S)
+        cluster = cluster_health(local, _ANSWER_S)
     except BrokerError:
-        who = "It runs" if ours else "It is not running, something else listens at its port,"
-        return False, f"{who} but Kafka does not answer there."
+        state = "It runs" if ours else "It is not running, something else listens at its port,"
+        return False, f"{state} but Kafka does not answer there."
     if not ours and cluster_id is None:
         return bool(cluster.brokers), f"A Kafka that was not started from here answers (cluster {cluster.cluster_id})."
     if cluster.cluster_id != cluster_id:
@@ -270,7 +270,7 @@ def _require_local(settings: Settings) -> None:
     if not settings.names_local_address:
         raise ConfigurationError(
             f"bootstrap_servers is {settings.bootstrap_servers}: that cluster is not ours to start. For the local "
-            "broker set it to 127.0.0.1 and a port, as in SEDI_BOOTSTRAP_SERVERS=127.0.0.1:19092."
+            "broker, set it to 127.0.0.1 and a port, as in SEDI_BOOTSTRAP_SERVERS=127.0.0.1:19092."
         )
     if not settings.is_local:
         raise ConfigurationError(
@@ -280,14 +280,14 @@ def _require_local(settings: Settings) -> None:
 
 
 def _silence(message: str) -> None:
-    """For callers that want no progress."""
+    """The progress callback of callers that pass none."""
 
 
 def _inheritable() -> list[int]:
-    """Open descriptors, beyond the standard ones, that a child would get: libraries in C leave their sockets so."""
+    """Open descriptors, beyond the standard ones, that a child would inherit, such as sockets of C libraries."""
     found = []
     for name in os.listdir("/dev/fd"):  # noqa: PTH208 - numbers, not paths
-        with contextlib.suppress(OSError):  # the listing's own is closed by now
+        with contextlib.suppress(OSError):  # the descriptor of the listing is closed by now
             if int(name) > 2 and os.get_inheritable(int(name)):
                 found.append(int(name))
     return found

@@ -1,7 +1,7 @@
-"""What a local broker keeps on disk, all of it in one folder: data, cluster id, configuration, logs, pid file.
+"""A local broker's folder: data, cluster id, configuration, logs, pid file.
 
-The data folder is formatted once, under another name until it is whole. Whose it is stands in it and beside it: a
-data folder that was swapped, or lost, is an error, never an empty log that looks like a new one.
+The data folder is formatted once, under a temporary name until complete. The cluster id is stored in it and beside it:
+a swapped or lost data folder is an error, never a new empty log.
 """
 
 import base64
@@ -26,7 +26,7 @@ _FORMAT_S = 60.0
 
 @dataclass(frozen=True)
 class BrokerHome:
-    """Where a broker keeps what."""
+    """The paths of a broker's files."""
 
     root: Path
 
@@ -60,12 +60,12 @@ class BrokerHome:
 
 
 def home(settings: Settings) -> BrokerHome:
-    """The home of the broker that belongs to these settings."""
+    """The home of the broker of these settings."""
     return BrokerHome(settings.state_dir.expanduser().resolve() / "broker")
 
 
 def java_command(java: Java, lib: Path, place: BrokerHome) -> list[str]:
-    """How each of Kafka's programs is run; its main class and arguments follow."""
+    """The command of a Kafka program, to which its main class and arguments are appended."""
     return [
         str(java.executable),
         "-cp",
@@ -80,16 +80,16 @@ def java_command(java: Java, lib: Path, place: BrokerHome) -> list[str]:
 
 
 def java_environment() -> dict[str, str]:
-    """Our environment, with a locale in which Java can write any file name."""
+    """This environment, with a locale in which Java can write any file name."""
     return {**os.environ, "LC_ALL": "C.UTF-8"}
 
 
-def ensure_formatted(place: BrokerHome, java: Java, lib: Path, port: int, tell: Progress) -> None:
-    """Format the data folder at the first start; at every other check that it is the one made then."""
+def ensure_formatted(place: BrokerHome, java: Java, lib: Path, port: int, report: Progress) -> None:
+    """Format the data folder at the first start; later, check that it is the same one."""
     expected, found = read(place.cluster_id), _cluster_of(place.data)
     unfinished = place.root / "data.formatting"
     if expected is None and not place.data.exists():
-        tell("Formatting the broker's data folder")
+        report("Formatting the broker's data folder")
         shutil.rmtree(unfinished, ignore_errors=True)
         _format(place, unfinished, java, lib, port)
         expected = _cluster_of(unfinished) or ""
@@ -99,8 +99,8 @@ def ensure_formatted(place: BrokerHome, java: Java, lib: Path, port: int, tell: 
         return
     if expected is None:
         raise BrokerError(
-            f"{place.data} exists, but {place.cluster_id}, which says whose it is, does not. Restore that file, or, "
-            f"to begin with an empty log, remove {place.root}."
+            f"{place.data} exists, but {place.cluster_id}, which holds its cluster id, does not. Restore that file, "
+            f"or, to begin with an empty log, remove {place.root}."
         )
     if found != expected:
         holds = "is missing or not formatted" if found is None else f"belongs to cluster {found}"
@@ -111,7 +111,7 @@ def ensure_formatted(place: BrokerHome, java: Java, lib: Path, port: int, tell: 
 
 
 def _format(place: BrokerHome, data: Path, java: Java, lib: Path, port: int) -> None:
-    # The first character is ours: a dash would be taken for an option.
+    # A fixed first character: a dash would be parsed as an option.
     cluster_id = "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")[1:]
     command = [
         *java_command(java, lib, place),
@@ -142,7 +142,7 @@ def _format(place: BrokerHome, data: Path, java: Java, lib: Path, port: int) -> 
         ) from None
     if done.returncode != 0:
         raise BrokerError(
-            f"Kafka could not format {data} (exit {done.returncode}). Is its disk full, or read-only? It said:\n  "
+            f"Kafka could not format {data} (exit {done.returncode}). Is its disk full, or read-only? Its output:\n  "
             f"{tail(done.stdout)}"
         )
 
@@ -155,14 +155,14 @@ def _cluster_of(data: Path) -> str | None:
 
 
 def write_properties(place: BrokerHome, data: Path, port: int, further: Mapping[str, str] | None = None) -> Path:
-    """Fill in the template for this broker; returns the file that Kafka is to read.
+    """Fill in this broker's configuration template; returns the file.
 
-    `further` properties win; they may name `${port}` and `${controller_port}` as the template does.
+    `further` properties override it; they may use `${port}` and `${controller_port}` as the template does.
     """
     if "," in str(data):
         raise BrokerError(
-            f"state_dir {str(place.root.parent)!r} holds a comma, at which Kafka would cut it. Set SEDI_STATE_DIR to "
-            "another folder."
+            f"state_dir {str(place.root.parent)!r} holds a comma, which Kafka reads as a separator. Set SEDI_STATE_DIR "
+            "to another folder."
         )
     ours = (FILES / "server.properties").read_text(encoding="ascii")
     template = Template(ours + "".join(f"{name}={value}\n" for name, value in (further or {}).items()))
@@ -172,7 +172,7 @@ def write_properties(place: BrokerHome, data: Path, port: int, further: Mapping[
 
 
 def _escaped(text: str) -> str:
-    """As a Java properties file wants it: ASCII, the rest and the backslash as UTF-16 escapes."""
+    """Escaped for a Java properties file: ASCII, the rest and the backslash as UTF-16 escapes."""
     units = text.encode("utf-16-be")
     codes = [int.from_bytes(units[i : i + 2], "big") for i in range(0, len(units), 2)]
     return "".join(chr(c) if 32 <= c < 127 and c != ord("\\") else f"\\u{c:04x}" for c in codes)
@@ -196,13 +196,13 @@ def read_pid(place: BrokerHome) -> tuple[ProcessMark, int] | None:
         ) from error
 
 
-def last_words(place: BrokerHome) -> str:
-    """The end of what the last start's broker printed and logged."""
-    said = [read(place.console) or ""]
-    # A broker that died before it could log left the log of an earlier one as it was.
+def log_tail(place: BrokerHome) -> str:
+    """The end of the console output and log of the last start."""
+    texts = [read(place.console) or ""]
+    # A broker that died before it logged anything left the log of an earlier start.
     if place.log.exists() and place.pid.exists() and place.log.stat().st_mtime >= place.pid.stat().st_mtime:
-        said.append(read(place.log) or "")
-    return tail(*said)
+        texts.append(read(place.log) or "")
+    return tail(*texts)
 
 
 def tail(*texts: str, lines: int = 12) -> str:
@@ -223,7 +223,7 @@ def read(path: Path) -> str | None:
 
 
 def replace(path: Path, text: str) -> None:
-    """Write a file so that it is never seen half written."""
+    """Write a file atomically."""
     fresh = path.with_name(path.name + ".new")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)

@@ -1,8 +1,8 @@
-"""Fetching Kafka's jars, once a machine: Maven resolves `node/pom.xml`, the result is checked and moved into place.
+"""Fetches Kafka's jars, once per machine: Maven resolves `node/pom.xml`, and the result is verified.
 
-The jars come into a temporary folder, are compared with the digests in `node/jars.json`, and only then get their
-final name. So a folder under that name is whole, and a fetch that was interrupted is simply done again. Two processes
-that fetch at once take turns. What Maven has loaded before it does not load again.
+The jars are copied into a temporary folder, compared with the digests in `node/jars.json`, and then renamed. So a
+folder with the final name is complete, and an interrupted fetch is repeated. A lock serialises two processes. Maven
+does not download again what it has cached.
 """
 
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from infra.digest import sha256_of
 from infra.local_broker.java import find_java
-from infra.machine.processes import turn
+from infra.machine.processes import file_lock
 from infra.settings import Settings
 from schemas.errors import BrokerError
 
@@ -33,13 +33,13 @@ def lib_dir(settings: Settings) -> Path:
 
 
 def digests() -> dict[str, str]:
-    """SHA-256 of each jar, by file name: what a whole `lib` folder holds."""
+    """SHA-256 of each jar, by file name: the contents of a complete `lib` folder."""
     found: dict[str, str] = json.loads((FILES / "jars.json").read_text(encoding="ascii"))
     return found
 
 
 def is_fetched(settings: Settings) -> bool:
-    """Whether all jars are there, by name."""
+    """Whether all jars exist, by name."""
     lib = lib_dir(settings)
     return all((lib / name).is_file() for name in digests())
 
@@ -61,12 +61,12 @@ def fetch(settings: Settings, progress: Progress | None = None) -> Path:
         return lib
     if os.pathsep in str(lib):
         raise BrokerError(
-            f"cache_dir {str(lib)!r} holds {os.pathsep!r}, which Java takes for the end of a path. Set SEDI_CACHE_DIR "
-            "to another folder."
+            f"cache_dir {str(lib)!r} holds {os.pathsep!r}, which Java reads as a separator. Set SEDI_CACHE_DIR to "
+            "another folder."
         )
     try:
         lib.parent.mkdir(parents=True, exist_ok=True)
-        with turn(lib.parent / "lock"):
+        with file_lock(lib.parent / "lock"):
             if is_fetched(settings):
                 return lib
             for leftover in lib.parent.glob("fetching-*"):
@@ -90,7 +90,7 @@ def _run_maven(target: Path, progress: Progress | None) -> None:
     maven = find_maven()
     if maven is None:
         raise BrokerError(
-            f"Kafka {KAFKA_VERSION} has to be fetched once and Maven, which fetches it, is not on PATH. Install it "
+            f"Kafka {KAFKA_VERSION} has to be fetched once with Maven, which is not on PATH. Install it "
             f"(`apt-get install maven`, `brew install maven`), {_OTHER_CLUSTER}."
         )
     java = find_java()
@@ -107,7 +107,7 @@ def _run_maven(target: Path, progress: Progress | None) -> None:
         "-DincludeScope=runtime",
     ]
     try:
-        # Maven needs a Java itself and looks for it in JAVA_HOME and on PATH only; ours may be the wheel's.
+        # Maven looks for Java in JAVA_HOME and on PATH only; ours may come from the wheel.
         done = subprocess.run(
             command,
             env={**os.environ, "JAVA_HOME": str(java.home)},
@@ -126,13 +126,13 @@ def _run_maven(target: Path, progress: Progress | None) -> None:
             f"settings.xml (mirror, proxy) and try again, {_OTHER_CLUSTER}."
         ) from None
     if done.returncode != 0:
-        # A mirror's address may carry a user and a password.
-        said = re.sub(r"://[^/\s@]+@", "://", done.stdout)
-        lines = [line for line in said.splitlines() if line.strip()]
-        told = "\n  ".join([line for line in lines if "ERROR" in line][:4] or lines[-4:])
+        # A mirror's URL may have a user and a password.
+        output = re.sub(r"://[^/\s@]+@", "://", done.stdout)
+        lines = [line for line in output.splitlines() if line.strip()]
+        shown = "\n  ".join([line for line in lines if "ERROR" in line][:4] or lines[-4:])
         raise BrokerError(
             f"Maven could not fetch Kafka {KAFKA_VERSION} (exit {done.returncode}). Check the network and Maven's "
-            f"settings.xml (mirror, proxy) and try again, {_OTHER_CLUSTER}. Maven said:\n  {told}"
+            f"settings.xml (mirror, proxy) and try again, {_OTHER_CLUSTER}. Maven said:\n  {shown}"
         )
 
 
@@ -144,7 +144,7 @@ def _verify(folder: Path) -> None:
             found = "missing"
         if found != expected:
             raise BrokerError(
-                f"Of Kafka's jars {name} is not the expected one (sha256 {expected[:12]}…, found {found[:12]}). Remove "
-                f"the copy in Maven's local repository (~/.m2/repository) and try again; if it stays so, do not trust "
-                "the mirror it comes from."
+                f"The Kafka jar {name} is not the expected one (sha256 {expected[:12]}…, found {found[:12]}). Remove "
+                f"the copy in Maven's local repository (~/.m2/repository) and try again; if it happens again, do not "
+                "trust the mirror it comes from."
             )

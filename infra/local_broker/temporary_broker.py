@@ -1,7 +1,7 @@
-"""A broker for a while: free ports, a folder of its own, gone afterwards. For tests, trials and measurements.
+"""A temporary local broker, with free ports and its own folder, for tests, trials and benchmarks.
 
-It is a real local broker and can be made to misbehave: paused, killed, restarted. What it leaves behind when the
-process that made it is itself killed, the next `temporary_broker` with the same `state_dir` finds and removes.
+It is a real broker that can be paused, killed and restarted. If its owner process is killed, the next
+`temporary_broker` with the same `state_dir` removes it.
 """
 
 import json
@@ -17,14 +17,14 @@ import psutil
 
 from infra.local_broker import broker
 from infra.local_broker.broker_home import home, read, read_pid
-from infra.machine.processes import ProcessMark, find, mark
+from infra.machine.processes import ProcessMark, find_process, process_mark
 from infra.settings import Settings
 from schemas.errors import BrokerError
 
 
 @dataclass(frozen=True)
 class TemporaryBroker:
-    """`settings` are those given, except that `state_dir` and `bootstrap_servers` are this broker's."""
+    """A running temporary broker. `settings` are the caller's, with this broker's `state_dir` and address."""
 
     settings: Settings
     short_lived: bool
@@ -38,21 +38,21 @@ class TemporaryBroker:
         return broker.status(self.settings)
 
     def pause(self) -> None:
-        """Freeze the process: connections stay open and nothing is answered."""
+        """Suspend the process: connections stay open, requests get no response."""
         self._process().suspend()
 
     def resume(self) -> None:
-        """Let a paused process go on."""
+        """Resume a paused process."""
         self._process().resume()
 
     def kill(self) -> None:
-        """End the process as a crash would: no clean-up, no flush. Returns when it is gone."""
+        """SIGKILL the process, without cleanup or flush; returns when it has ended."""
         process = self._process()
         process.kill()
         process.wait(10)
 
     def stop(self) -> None:
-        """End it cleanly. The data stays until the context ends."""
+        """Stop it cleanly. The data stays until the context ends."""
         broker.stop(self.settings)
 
     def restart(self, wait_s: float = 60.0) -> None:
@@ -61,7 +61,7 @@ class TemporaryBroker:
 
     def _process(self) -> psutil.Process:
         saved = read_pid(home(self.settings))
-        process = None if saved is None else find(saved[0])
+        process = None if saved is None else find_process(saved[0])
         if process is None:
             raise BrokerError(f"The temporary broker at {self.bootstrap} does not run. Restart it first.")
         return process
@@ -71,9 +71,9 @@ class TemporaryBroker:
 def temporary_broker(
     settings: Settings, wait_s: float = 60.0, *, short_lived: bool = True, further: Mapping[str, str] | None = None
 ) -> Iterator[TemporaryBroker]:
-    """Start a broker, yield it, then stop it and remove its data. `settings` say where jars and state lie.
+    """Start a broker, yield it, then stop it and remove its data. `settings` name the folders of jars and state.
 
-    To measure throughput, say `short_lived=False`; `further` are properties beside ours (see `broker.start`).
+    To measure throughput, pass `short_lived=False`; for `further` properties see `broker.start`.
     """
     root = settings.state_dir.expanduser().resolve() / "temporary"
     root.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def temporary_broker(
     folder = Path(tempfile.mkdtemp(prefix="broker-", dir=root))
     own = _with(settings, folder, free_port())
     try:
-        (folder / "owner.json").write_text(json.dumps(asdict(mark(psutil.Process().pid))), encoding="utf-8")
+        (folder / "owner.json").write_text(json.dumps(asdict(process_mark(psutil.Process().pid))), encoding="utf-8")
         broker.start(own, wait_s, short_lived=short_lived, further=further)
         yield TemporaryBroker(own, short_lived, further)
     finally:
@@ -90,7 +90,7 @@ def temporary_broker(
 
 
 def free_port() -> int:
-    """A port which, with the one after it, nobody has; below those that the system gives to outgoing connections."""
+    """A port that is free together with the next one, below the system's ephemeral ports."""
     for _ in range(100):
         port = random.randrange(20_000, 32_000, 2)
         if not broker.taken_ports(port):
@@ -101,7 +101,7 @@ def free_port() -> int:
 def _sweep(settings: Settings, root: Path) -> None:
     for folder in root.glob("broker-*"):
         owner = read(folder / "owner.json")
-        if owner is None or find(ProcessMark(**json.loads(owner))) is not None:
+        if owner is None or find_process(ProcessMark(**json.loads(owner))) is not None:
             continue
         broker.stop(_with(settings, folder, settings.broker_port), wait_s=5)
         shutil.rmtree(folder, ignore_errors=True)

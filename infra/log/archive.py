@@ -3,13 +3,13 @@
     manifest.json             the run, and for each file its topic, partition, offsets, records and SHA-256
     generated-0.jsonl         a record a line: offset, timestamp_ms, key, value, headers; `.gz` when compressed
 
-Keys, values and header values are bytes; a line holds them as text where they are UTF-8, and as {"base64": ...} where
-they are not, so that an archive can be read, compared and searched with any tool, and still gives the same bytes back.
-The manifest's `tables` are the worker's changelogs, which a restored run goes on from and nobody else reads.
+Keys, values and header values are bytes: a line has them as text if they are UTF-8, else as {"base64": ...}. So any
+tool can read, compare and search an archive, and restoring it gives the same bytes. The manifest's `tables` are the
+worker's changelogs, used only by a restored run.
 
-Guaranteed: a reading that comes to a file's end gave just the records that the manifest promises, in offset order, and
-raises ConfigurationError otherwise. A reading does not look at the SHA-256, so that a log may be edited on purpose, and
-offsets may be missing inside a file, as they may on a log. `verify` tells whether the files are as they were written.
+Guaranteed: a reading to the end of a file returns exactly the records in the manifest, in offset order, or raises
+ConfigurationError. A reading does not check the SHA-256, so a log may be edited on purpose; offsets may be missing
+inside a file, as on a log. `verify` checks that the files are as written.
 """
 
 import base64
@@ -32,7 +32,7 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 
 Show = Callable[[str, int, int], None]
-"""Told how far long work is: what is being done, how much of it is done, how much there is."""
+"""Progress callback: the name of the work, how much is done, how much there is."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -47,7 +47,7 @@ Text = str | Base64 | None
 
 
 class ArchiveLine(msgspec.Struct, frozen=True):
-    """A record as a line of a file."""
+    """One line of a file: a record."""
 
     offset: Count
     timestamp_ms: int
@@ -57,7 +57,7 @@ class ArchiveLine(msgspec.Struct, frozen=True):
 
 
 class ArchiveFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One partition's file: it holds the records of offsets [start, end), fewer than that if some are missing."""
+    """One partition's file, with the records of offsets [start, end); offsets may be missing."""
 
     name: str
     topic: str
@@ -73,7 +73,7 @@ class ArchiveFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArchiveManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What an archive holds: the run's topics, and the worker's changelogs."""
+    """The contents of an archive: the run's topics, and the worker's changelogs."""
 
     format: int
     run: str
@@ -101,7 +101,7 @@ class ArchiveSource:
         return ArchiveReading(self, topics)
 
     def verify(self, show: Show = lambda what, done, total: None) -> None:
-        """Raise ConfigurationError for a file that is missing or is not, byte for byte, what was written."""
+        """Raise ConfigurationError for a file that is missing or differs from what was written."""
         files = (*self.manifest.files, *self.manifest.tables)
         for number, file in enumerate(files):
             show("checking files", number, len(files))
@@ -113,13 +113,13 @@ class ArchiveSource:
             if found != file.sha256:
                 raise ConfigurationError(
                     f"{path} is damaged or was edited: its SHA-256 is {found}, and the manifest has {file.sha256}. "
-                    "Take another copy of the archive, or archive the run again."
+                    "Use another copy of the archive, or archive the run again."
                 )
         show("checking files", len(files), len(files))
 
 
 class ArchiveReading:
-    """Reads the files of some topics side by side, each line by line."""
+    """Reads the files of some topics, each as a stream of lines."""
 
     def __init__(self, source: ArchiveSource, topics: Iterable[str]) -> None:
         wanted = set(topics)
@@ -163,8 +163,8 @@ class ArchiveReading:
                 record = _record(file, path, number, text)
                 if not following <= record.offset < file.end:
                     raise ConfigurationError(
-                        f"Line {number} of {path} has offset {record.offset}, where one of {following} to "
-                        f"{file.end - 1} belongs. The archive is damaged; archive the run again."
+                        f"Line {number} of {path} has offset {record.offset}, expected {following} to "
+                        f"{file.end - 1}. The archive is damaged; archive the run again."
                     )
                 following = record.offset + 1
                 if record.offset >= since:
@@ -172,7 +172,7 @@ class ArchiveReading:
         if number != file.records:
             raise ConfigurationError(
                 f"{path} has {number} records, and the manifest promises {file.records}. The file is cut off or was "
-                "edited; take another copy of the archive, or archive the run again."
+                "edited; use another copy of the archive, or archive the run again."
             )
 
     def close(self) -> None:
@@ -187,14 +187,14 @@ class ArchiveReading:
 
 
 def line_of(record: Record) -> bytes:
-    """A record as a line of a file, its end of line included; the same record gives the same bytes."""
+    """A record as a line of a file, with its line end; deterministic."""
     headers = tuple((name, as_text(value)) for name, value in record.headers)
     line = ArchiveLine(record.offset, record.timestamp_ms, as_text(record.key), as_text(record.value), headers)
     return msgspec.json.encode(line) + b"\n"
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """The file's lines, decompressed. Raises ConfigurationError when it is not there."""
+    """Open a file, decompressed. Raises ConfigurationError when it cannot be read."""
     try:
         return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
     except OSError as error:
@@ -223,16 +223,16 @@ def as_text(raw: bytes | None) -> Text:
 def _lines(path: Path, opened: IO[bytes]) -> Iterator[bytes]:
     try:
         yield from opened
-    except (OSError, EOFError, zlib.error) as error:  # what a cut-off or damaged compressed file raises
+    except (OSError, EOFError, zlib.error) as error:  # a truncated or damaged compressed file
         raise ConfigurationError(
-            f"{path} cannot be read to its end: {error}. Take another copy of the archive, or archive the run again."
+            f"{path} cannot be read to its end: {error}. Use another copy of the archive, or archive the run again."
         ) from error
 
 
 def _record(file: ArchiveFile, path: Path, number: int, text: bytes) -> Record:
     try:
         line = _line.decode(text)
-        # A header's value may be null on Kafka; whoever decodes the record's event looks at that.
+        # A header's value may be null on Kafka; decoding the event checks that.
         headers = cast("Headers", tuple((name, as_bytes(value)) for name, value in line.headers))
         key, value = as_bytes(line.key), as_bytes(line.value)
     except (msgspec.MsgspecError, ValueError) as error:
@@ -249,11 +249,11 @@ def _manifest(folder: Path) -> ArchiveManifest:
             f"{folder} is not an archive of a run: {error}. Make one with `sedi archive`."
         ) from error
     try:
-        # The format first: of another one nothing else is known.
+        # The format first: another one may differ in everything else.
         found = msgspec.json.decode(raw, type=_Format).format
         if found != FORMAT:
             raise ConfigurationError(
-                f"{folder} has the format {found}, and this program reads {FORMAT}. Use the version it is from."
+                f"{folder} has format {found}, and this program reads {FORMAT}. Use the version that wrote it."
             )
         manifest = msgspec.json.decode(raw, type=ArchiveManifest)
     except msgspec.MsgspecError as error:
@@ -262,7 +262,7 @@ def _manifest(folder: Path) -> ArchiveManifest:
     seen: set[Partition] = set()
     for file in (*manifest.files, *manifest.tables):
         if file.name != os.path.basename(file.name) or file.name in ("", ".", ".."):  # noqa: PTH119 - a plain name
-            raise ConfigurationError(f"{path} names the file {file.name!r}, which is not one in its folder.")
+            raise ConfigurationError(f"{path} names the file {file.name!r}, which is not in its folder.")
         if file.place in seen:
             raise ConfigurationError(f"{path} has {file.topic}/{file.partition} twice. Archive the run again.")
         seen.add(file.place)

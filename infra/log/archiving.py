@@ -1,11 +1,11 @@
-"""Writing a run's log from the cluster into an archive (`infra.log.archive`).
+"""Writes a run's log from the cluster into an archive (`infra.log.archive`).
 
-What the archive covers is fixed at the start, effects before causes, the worker's changelogs first of all: they must
-not say of a generation that it is decided unless its verdict is in the archive too. The files are written into a hidden
-folder beside the one asked for and get its name when all are there, so a folder of that name is always a whole archive.
+The end offsets are fixed at the start, effects before causes and the worker's changelogs first: a generation that they
+mark as decided has its verdict in the archive. The files are written into a hidden folder, which is renamed when
+complete, so a folder with the archive's name is always complete.
 
-Guaranteed: the same offsets give the same bytes (compressed ones too, with the same zlib). Memory does not grow with
-the log: a few thousand records of each partition wait at most.
+Guaranteed: the same offsets give the same bytes, compressed ones with the same zlib. Memory is bounded: at most a few
+thousand records of each partition are buffered.
 """
 
 import gzip
@@ -30,21 +30,21 @@ from schemas.topics import topic_name
 TABLES = tuple(f"worker-{table}-changelog" for table in ("kept", "scores", "seeds"))
 """Short names of the changelogs of the worker's tables, as Faust names them."""
 
-_EVERY = 1000  # records between two looks at how far it is
+_EVERY = 1000  # records between two progress reports
 
 
 def write_archive(
     settings: Settings, run: str, folder: Path, *, compress: bool = False, show: Show = lambda what, done, total: None
 ) -> ArchiveManifest:
-    """Write all of a run's log into a new folder.
+    """Write a run's whole log into a new folder.
 
-    Raises ConfigurationError when the folder is there or cannot be written, RunError when the run is not on the
-    cluster, BrokerError when the cluster does not answer. Nothing is left behind then.
+    Raises ConfigurationError when the folder exists or cannot be written, RunError when the run is not on the cluster,
+    BrokerError when the cluster does not answer. Leaves nothing behind then.
     """
     if folder.exists():
-        raise ConfigurationError(f"{folder} is there already, and an archive never overwrites. Name another folder.")
+        raise ConfigurationError(f"{folder} exists already, and an archive never overwrites. Name another folder.")
     tables = existing_tables(settings, run)
-    # Reading asks for the ends of equals in this order: tables before dead letters.
+    # Among effects of equal rank the end offsets are read in this order: tables before dead letters.
     with KafkaSource(settings, run).open((*tables, *dead_letter_topics(), *TOPICS)) as reading:
         unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
         try:
@@ -68,8 +68,8 @@ def write_archive(
 def existing_tables(settings: Settings, run: str) -> tuple[str, ...]:
     """Those of TABLES that the cluster has: none before the run's first worker."""
     with administrator(settings) as admin:
-        there = set(admin.list_topics())
-    return tuple(table for table in TABLES if topic_name(run, table) in there)
+        existing = set(admin.list_topics())
+    return tuple(table for table in TABLES if topic_name(run, table) in existing)
 
 
 def _write(reading: Reading, folder: Path, suffix: str, show: Show) -> list[ArchiveFile]:
@@ -101,7 +101,7 @@ def _show_more(show: Show, done: int, total: int, more: int) -> None:
 
 
 def _write_file(reading: Reading, place: Partition, path: Path, show: Callable[[int], None]) -> int:
-    """Write a partition's records as lines; returns how many. On the disk when this returns."""
+    """Write a partition's records as lines and flush them to disk; returns how many."""
     records = 0
     with path.open("wb") as raw:
         file = cast("IO[bytes]", gzip.GzipFile("", "wb", fileobj=raw, mtime=0)) if path.suffix == ".gz" else raw
@@ -111,7 +111,7 @@ def _write_file(reading: Reading, place: Partition, path: Path, show: Callable[[
             if records % _EVERY == 0:
                 show(records)
         if file is not raw:
-            file.close()  # writes what it still holds, and leaves `raw` open
+            file.close()  # flushes, and leaves `raw` open
         raw.flush()
         os.fsync(raw.fileno())
     return records

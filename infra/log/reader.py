@@ -1,33 +1,34 @@
-"""Reading a run's log outside the Faust worker: `LogReader` reads partitions by offset, without a consumer group, so
-reading never changes anything; records that do not decode come out as such, never as exceptions.
+"""Reads a run's log by offset, outside the Faust worker.
+
+It joins no consumer group, so reading changes nothing. A record that does not decode carries its error; none is raised.
 """
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from infra.cluster.admin import administrator, described
+from infra.cluster.admin import administrator, describe_topics
 from infra.cluster.clients import cluster_error, connecting
 from infra.cluster.connection import connection
-from infra.cluster.refusals import Right, look
+from infra.cluster.refusals import Right, status_hint
 from infra.log.record import Partition, Record
 from infra.settings import Settings
 from schemas.errors import BrokerError, RunError, SediError
 from schemas.topics import is_optional, topic_name
 
-_FETCH_BYTES = 1024 * 1024  # of a partition at a time; a larger record comes all the same, alone
+_FETCH_BYTES = 1024 * 1024  # per partition; a larger record is fetched alone
 
 
 class LogReader:
-    """Reads some of a run's topics from given offsets, all partitions, in the order the cluster serves them.
+    """Reads all partitions of some of a run's topics, from the beginning or from given offsets.
 
-    A topic that a run may lack is as if it had no partitions where it is not there.
-    Order is kept within a partition only. `position` is where the next record of a partition would come from.
-    With a `group` it begins at the offsets that were committed for that, and `commit` commits; it never joins it.
+    Records are in order within a partition only. A missing optional topic has no partitions. With a `group`, it starts
+    at the group's committed offsets, and `commit` commits; it never joins the group.
     """
 
     def __init__(
@@ -49,13 +50,11 @@ class LogReader:
                 fetch_max_wait_ms=100,
             )
         try:
-            self._partitions = self._find_partitions()
-            self._consumer.assign(self._partitions)
-            if group is None and self._partitions:
-                self._consumer.seek_to_beginning(*self._partitions)
-        except KafkaError as error:
-            self._consumer.close()
-            raise self._failed("Describe", error) from error
+            with self._translated("Describe"):
+                self._partitions = self._find_partitions()
+                self._consumer.assign(self._partitions)
+                if group is None and self._partitions:
+                    self._consumer.seek_to_beginning(*self._partitions)
         except SediError:
             self._consumer.close()
             raise
@@ -65,9 +64,9 @@ class LogReader:
         absent = [name for name in self._names if name not in known]
         missing = [name for name in absent if not is_optional(self._names[name])]
         if missing or (absent and self._settings.security_protocol != "PLAINTEXT"):
-            # Where a cluster knows its users it hides topics from those who have no right to them.
+            # A secured cluster hides topics that the user may not describe.
             with administrator(self._settings) as admin:
-                described(self._settings, admin, self._run, absent)
+                describe_topics(self._settings, admin, self._run, absent)
         if missing:
             raise RunError(
                 f"Run {self._run!r} is not on {self._settings.bootstrap_servers}: there is no topic {missing[0]}. "
@@ -81,7 +80,7 @@ class LogReader:
         ]
 
     def partitions(self, topic: str) -> int:
-        """How many partitions a topic has on the cluster."""
+        """The number of partitions of a topic on the cluster."""
         return sum(1 for tp in self._partitions if self._names[tp.topic] == topic)
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
@@ -89,43 +88,40 @@ class LogReader:
         self._consumer.seek(TopicPartition(topic_name(self._run, topic), partition), offset)
 
     def position(self, topic: str, partition: int) -> int:
+        """The offset of the next record to read."""
         return int(self._consumer.position(TopicPartition(topic_name(self._run, topic), partition)))
 
     def ends(self, topics: Iterable[str] | None = None) -> dict[Partition, int]:
-        """The offset that the next record written would get, by partition; of all topics, or of some."""
+        """Each partition's end offset, of all topics or of some: the offset of the next record written."""
         return self._offsets(self._consumer.end_offsets, topics)
 
     def starts(self) -> dict[Partition, int]:
-        """The first offset that is there, by partition."""
+        """Each partition's first offset."""
         return self._offsets(self._consumer.beginning_offsets, None)
 
-    def _offsets(self, ask: Any, topics: Iterable[str] | None) -> dict[Partition, int]:
+    def _offsets(self, request: Any, topics: Iterable[str] | None) -> dict[Partition, int]:
         names = None if topics is None else set(topics)
         wanted = [tp for tp in self._partitions if names is None or self._names[tp.topic] in names]
-        try:
-            found = ask(wanted)
-        except KafkaError as error:
-            raise self._failed("Describe", error) from error
+        with self._translated("Describe"):
+            found = request(wanted)
         return {(self._names[tp.topic], tp.partition): int(offset) for tp, offset in found.items()}
 
     def pause(self, partitions: Iterable[Partition]) -> None:
-        """Deliver nothing from these partitions until `resume`; what was fetched of them is kept."""
+        """Deliver nothing from these partitions until `resume`; fetched records are kept."""
         self._consumer.pause(*(TopicPartition(topic_name(self._run, topic), number) for topic, number in partitions))
 
     def resume(self, partitions: Iterable[Partition]) -> None:
         self._consumer.resume(*(TopicPartition(topic_name(self._run, topic), number) for topic, number in partitions))
 
     def poll(self, timeout_s: float = 0.5, limit: int = 1000) -> list[Record]:
-        """The records that have come, at most `limit`; waits up to `timeout_s` for the first."""
+        """Up to `limit` records; waits up to `timeout_s` for the first."""
         fetcher = self._consumer._fetcher
         if not fetcher._next_partition_records:
-            # kafka-python 3.0.12 gives out what it holds of a partition that was paused and resumed only while this is
-            # None, and leaves what it has read to the end in it: the partition would stand still for ever.
+            # kafka-python 3.0.12 returns the fetched records of a resumed partition only while this is None, but leaves
+            # an exhausted iterator in it: the partition would stall forever.
             fetcher._next_partition_records = None
-        try:
+        with self._translated("Read"):
             batches = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=limit)
-        except KafkaError as error:
-            raise self._failed("Read", error) from error
         return [
             Record(
                 self._names[raw.topic], raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, raw.headers or ()
@@ -135,16 +131,14 @@ class LogReader:
         ]
 
     def commit(self) -> None:
-        """Commit for the group what `poll` has given so far."""
-        try:
+        """Commit the group's offsets of the records that `poll` has returned."""
+        with self._translated("Read"):
             self._consumer.commit()
-        except KafkaError as error:
-            raise self._failed("Read", error) from error
 
     def read_to_end(self, stall_s: float = 30.0) -> Iterator[Record]:
-        """All records from the current positions up to what the ends are now.
+        """All records from the current positions to the current end offsets.
 
-        Raises BrokerError when nothing comes for `stall_s` although the end is not reached.
+        Raises BrokerError when no record arrives for `stall_s` before the end.
         """
         ends = self.ends()
         left = {tp for tp, end in ends.items() if self.position(*tp) < end}
@@ -163,9 +157,9 @@ class LogReader:
             self.seek(*tp, end)
 
     def read_range(self, topic: str, partition: int, start: int, end: int | None, limit: int) -> list[Record]:
-        """Records [start, end) of one partition, up to its end now for None, at most `limit`.
+        """At most `limit` records [start, end) of a partition; None: to its current end. For a reader of one partition.
 
-        Only for a reader of one partition. Raises BrokerError when they do not come within 30 s.
+        Raises BrokerError when they do not arrive within 30 s.
         """
         last = self.ends()[topic, partition]
         stop = last if end is None else min(end, last)
@@ -175,21 +169,28 @@ class LogReader:
             return found
         self.seek(topic, partition, start)
         deadline = time.monotonic() + 30.0
-        # The reader's position, and not the last record found, tells the end: no record may stand at the last offsets.
+        # By position, not by the last record: the last offsets may have no record.
         while self.position(topic, partition) < stop:
             found += [record for record in self.poll(limit=limit) if record.offset < stop]
             if time.monotonic() > deadline:
-                raise BrokerError(f"Reading {topic} from {start} to {stop} did not end in 30 s. {look(self._settings)}")
+                raise BrokerError(
+                    f"Reading {topic} from {start} to {stop} did not end in 30 s. {status_hint(self._settings)}"
+                )
         return found
 
-    def _failed(self, operation: str, error: KafkaError) -> BrokerError:
-        named_group = type(error).__name__.startswith("Group")
-        right = Right("Read", "group", self._group or "") if named_group else Right(operation)
-        return cluster_error(self._settings, error, right)
+    @contextmanager
+    def _translated(self, operation: str) -> Iterator[None]:
+        """Raise the client's errors as BrokerError; `operation` is the right that the call needs."""
+        try:
+            yield
+        except KafkaError as error:
+            about_group = type(error).__name__.startswith("Group")
+            right = Right("Read", "group", self._group or "") if about_group else Right(operation)
+            raise cluster_error(self._settings, error, right) from error
 
     def stalled(self, what: object, waited_s: float) -> BrokerError:
-        """The error for partitions of which nothing comes although there is something."""
-        return BrokerError(f"Reading {what} got nothing for {waited_s:.0f} s. {look(self._settings)}")
+        """The error for partitions that deliver nothing before their end."""
+        return BrokerError(f"Reading {what} got nothing for {waited_s:.0f} s. {status_hint(self._settings)}")
 
     def close(self) -> None:
         self._consumer.close()

@@ -1,8 +1,7 @@
-"""A record as it lies on the log, whoever delivered it: a Kafka client, an archive, a test.
+"""A record of the log, from any source: a Kafka client, an archive, a test.
 
-What it holds is read when first asked for, so that whoever only passes records on, or only compares their bytes, does
-not pay for it. Reading never raises: a record that does not decode, or does not belong where it stands
-(`infra.log.placement`), says so in `error` and holds no event for anybody.
+It is decoded lazily, so code that only copies or compares bytes does not pay for it. Decoding never raises: a record
+that does not decode, or is in the wrong place (`infra.log.placement`), has an `error` and no event.
 """
 
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ Partition = tuple[str, int]
 
 
 class Record:
-    """Where a record stands, and its bytes; `topic` is the short name. One of `decoded` and `error` is set."""
+    """A record's position and bytes; `topic` is the short name. One of `decoded` and `error` is set."""
 
     __slots__ = ("_decoded", "_error", "headers", "key", "offset", "partition", "timestamp_ms", "topic", "value")
 
@@ -45,7 +44,7 @@ class Record:
 
     @property
     def decoded(self) -> Decoded | None:
-        """The event with its envelope; None for a record that does not read as what it says it is, here."""
+        """The event with its envelope; None for a record with an `error`."""
         if self._decoded is None and self._error is None:
             try:
                 decoded = decode(self.key, self.value, self.headers)
@@ -72,7 +71,7 @@ class Record:
 
     @property
     def place(self) -> Partition:
-        """The partition it stands in."""
+        """Its topic and partition."""
         return self.topic, self.partition
 
     def __repr__(self) -> str:
@@ -80,5 +79,5 @@ class Record:
 
 
 def now() -> str:
-    """The time as CloudEvents wants it: RFC 3339 in UTC, microseconds."""
+    """The current time as in CloudEvents: RFC 3339 in UTC, with microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

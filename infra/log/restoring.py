@@ -1,17 +1,16 @@
-"""Putting an archive's run back on a cluster: same run, partitions, offsets, keys, values, headers, timestamps.
+"""Restores a run from an archive to a cluster: same run, partitions, offsets, keys, values, headers, timestamps.
 
 In this order, so that it may be interrupted anywhere:
-1. the archive: every file is what was written, every topic begins at 0 and has no hole;
-2. the topics: those that are missing are made;
-3. the cluster: what it has of the run is, record by record, the beginning of what the archive has; if not, nothing is
-   written;
-4. each partition is written on from where it ends, and then all are read back and compared with the archive;
-5. `run` comes last, in the same way: until then no worker, generator or trainer starts on the run.
-So an interrupted restore goes on when it is done again, and a complete one done again does nothing.
+1. check the archive: every file is as written, every topic begins at 0 without gaps;
+2. create missing topics;
+3. compare the cluster: its records must be, one by one, a prefix of the archive's, otherwise nothing is written;
+4. write the rest of each partition, then read everything back and compare it with the archive;
+5. write `run` last, in the same way: before, no worker, generator or trainer starts on the run.
+So a repeated restore resumes an interrupted one, and does nothing after a complete one.
 
-The worker's changelogs are restored too, so that the next worker goes on and does not decide all again. They are
-compacted: their records keep their order, not their offsets. Consumer groups are not restored; the worker does not
-trust them anyway (`streams.worker.cursor`). Nobody else may write to the run meanwhile: step 4 would find it.
+The worker's changelogs are restored too, so that the next worker resumes and does not decide everything again. They are
+compacted: their records keep their order, not their offsets. Consumer groups are not restored; the worker does not rely
+on them (`streams.worker.cursor`). Nobody else may write to the run meanwhile: step 4 would find it.
 """
 
 import asyncio
@@ -28,7 +27,7 @@ from aiokafka.errors import KafkaError
 
 from infra.cluster.admin import administrator
 from infra.cluster.connection import MAX_RECORD_BYTES, async_connection
-from infra.cluster.refusals import Right, look, refusal
+from infra.cluster.refusals import Right, refusal, status_hint
 from infra.cluster.topics import apply, wanted_topics
 from infra.log.archive import ArchiveFile, ArchiveSource, Show
 from infra.log.archiving import TABLES, existing_tables
@@ -39,14 +38,14 @@ from infra.settings import Settings
 from schemas.errors import BrokerError, ConfigurationError, RunError
 from schemas.topics import topic_name
 
-_BATCH_BYTES = 512 * 1024  # uncompressed; a bigger record travels alone, as it did when it was first written
+_BATCH_BYTES = 512 * 1024  # uncompressed; a larger record is a batch of its own
 _IN_FLIGHT = 8
-_EVERY = 1000  # records between two looks at how far it is
+_EVERY = 1000  # records between two progress reports
 
 
 @dataclass(frozen=True)
 class Restored:
-    """What a restore found and did. `records` are the archive's, `written` those that the cluster had not yet."""
+    """The result of a restore. `records` are the archive's, `written` those that the cluster lacked."""
 
     run: str
     topics: int
@@ -56,11 +55,11 @@ class Restored:
 
 
 def restore_archive(settings: Settings, folder: Path, show: Show = lambda what, done, total: None) -> Restored:
-    """Put the run in the archive on the cluster, under its own name.
+    """Restore the archive's run to the cluster, under its own name.
 
-    Raises ConfigurationError for an archive that is damaged or cannot come back as it was, RunError when the cluster
+    Raises ConfigurationError for an archive that is damaged or cannot be restored exactly, RunError when the cluster
     has other records of the run, TopicMismatch when its topics there are not as declared, BrokerError when the cluster
-    does not answer or does not hold afterwards what the archive holds.
+    does not answer or differs from the archive afterwards.
     """
     source = ArchiveSource(folder)
     source.verify(show)
@@ -70,16 +69,16 @@ def restore_archive(settings: Settings, folder: Path, show: Show = lambda what, 
     apply(settings, source.run, clusters)
     _make_tables(settings, source)
     restoring = _Restoring(settings, source, show)
-    standing = restoring.compare((*files, *tables))
-    restoring.complete([*tables, *(file for file in files if file.topic != "run")], standing)
-    restoring.complete([file for file in files if file.topic == "run"], standing)
+    present = restoring.compare((*files, *tables))
+    restoring.complete([*tables, *(file for file in files if file.topic != "run")], present)
+    restoring.complete([file for file in files if file.topic == "run"], present)
     records = sum(file.records for file in files)
     return Restored(
         run=source.run,
         topics=len({file.topic for file in files}),
         partitions=len(files),
         records=records,
-        written=records - sum(standing[file.place] for file in files),
+        written=records - sum(present[file.place] for file in files),
     )
 
 
@@ -87,37 +86,37 @@ def _clusters(source: ArchiveSource) -> int:
     configured, _ = configuration(source)
     if configured.run != source.run:
         raise ConfigurationError(
-            f"{source.folder} says it is of run {source.run!r}, and its log is of run {configured.run!r}. A run is "
-            "restored under its own name: set it right in the manifest."
+            f"The manifest of {source.folder} has run {source.run!r}, and its log has run {configured.run!r}. A run is "
+            "restored under its own name: correct it in the manifest."
         )
     return configured.policy.clusters
 
 
 def _require_whole(source: ArchiveSource, clusters: int) -> None:
-    """Raise ConfigurationError for an archive whose offsets cannot come back, or that has not the run's partitions."""
+    """Raise ConfigurationError for an archive with missing offsets, or without exactly the run's partitions."""
     files = {(topic_name(source.run, file.topic), file.partition): file for file in source.manifest.files}
     topics = wanted_topics(source.run, clusters)
     wanted = {(topic.name, n) for topic in topics for n in range(topic.partitions)}
     may_lack = {(topic.name, 0) for topic in topics if topic.optional}
     if wrong := sorted((files.keys() ^ wanted) - (may_lack - files.keys())):
         raise ConfigurationError(
-            f"{source.folder} does not have just the partitions of a run with {clusters} clusters; the first that "
-            f"is too many or missing is {wrong[0][0]}/{wrong[0][1]}. Archive the run again with this version."
+            f"{source.folder} does not have exactly the partitions of a run with {clusters} clusters; the first extra "
+            f"or missing one is {wrong[0][0]}/{wrong[0][1]}. Archive the run again with this version."
         )
     for file in files.values():
         if file.start or file.records != file.end:
             raise ConfigurationError(
                 f"{file.name} has {file.records} records of offsets {file.start} to {file.end}: some were gone from "
-                "the log when it was archived, so its offsets cannot be the same again, and the run would mean "
-                "something else. It can be read where it is, with --from-files."
+                "the log when it was archived, so its offsets cannot be restored, and the run would mean "
+                "something else. Read it as it is, with --from-files."
             )
     if wrong_tables := [file.name for file in source.manifest.tables if file.place not in {(t, 0) for t in TABLES}]:
-        raise ConfigurationError(f"{wrong_tables[0]} is no table of the worker. Archive the run again.")
+        raise ConfigurationError(f"{wrong_tables[0]} is not a table of the worker. Archive the run again.")
 
 
 def _make_tables(settings: Settings, source: ArchiveSource) -> None:
-    there = existing_tables(settings, source.run)
-    names = [topic_name(source.run, file.topic) for file in source.manifest.tables if file.topic not in there]
+    existing = existing_tables(settings, source.run)
+    names = [topic_name(source.run, file.topic) for file in source.manifest.tables if file.topic not in existing]
     if not names:
         return
     as_faust_does = {"cleanup.policy": "compact"}
@@ -128,7 +127,7 @@ def _make_tables(settings: Settings, source: ArchiveSource) -> None:
 
 
 class _Restoring:
-    """The archive and the cluster, side by side."""
+    """Compares an archive with the cluster, and writes what the cluster lacks."""
 
     def __init__(self, settings: Settings, source: ArchiveSource, show: Show) -> None:
         self._settings = settings
@@ -136,49 +135,46 @@ class _Restoring:
         self._show = show
 
     def compare(self, files: Sequence[ArchiveFile]) -> dict[Partition, int]:
-        """How many of each file's records stand on the cluster.
-
-        Raises RunError when what stands there is not the beginning of the file.
-        """
+        """The number of each file's records on the cluster. Raises RunError when they are not a prefix of the file."""
         topics = {file.topic for file in files}
-        standing: dict[Partition, int] = {}
+        present: dict[Partition, int] = {}
         done = 0
-        with self._source.open(topics) as archive, KafkaSource(self._settings, self._source.run).open(topics) as there:
-            total = sum(there.ends().values())
+        with self._source.open(topics) as archive, KafkaSource(self._settings, self._source.run).open(topics) as log:
+            total = sum(log.ends().values())
             for place in (file.place for file in files):
                 count = 0
-                while (record := there.next(*place)) is not None:
+                while (record := log.next(*place)) is not None:
                     self._require_same(record, archive.next(*place))
                     count += 1
                     if count % _EVERY == 0:
                         self._show("comparing", done + count, total)
-                if place[0] not in TABLES and there.ends()[place] != count:
-                    raise RunError(self._other(f"{place[0]}/{place[1]} has lost {there.ends()[place] - count} records"))
-                standing[place] = count
+                if place[0] not in TABLES and log.ends()[place] != count:
+                    raise RunError(self._other(f"{place[0]}/{place[1]} has lost {log.ends()[place] - count} records"))
+                present[place] = count
                 done += count
             self._show("comparing", total, total)
-        return standing
+        return present
 
-    def complete(self, files: Sequence[ArchiveFile], standing: Mapping[Partition, int]) -> None:
-        """Write what each partition lacks, then read all back."""
+    def complete(self, files: Sequence[ArchiveFile], present: Mapping[Partition, int]) -> None:
+        """Write what each partition lacks, then read everything back."""
         try:
-            asyncio.run(self._write(files, standing))
+            asyncio.run(self._write(files, present))
         except KafkaError as error:
             raise refusal(self._settings, error, Right("Write")) or BrokerError(
                 f"Writing run {self._source.run!r} to {self._settings.bootstrap_servers} failed ({error!r}). Restore "
-                f"again when the cluster is well: it goes on where it stopped. {look(self._settings)}"
+                f"again when the cluster works: it resumes where it stopped. {status_hint(self._settings)}"
             ) from error
         found = self.compare(files)
         for file in files:
             if found[file.place] != file.records:
                 raise BrokerError(
                     f"{file.topic}/{file.partition} has {found[file.place]} of {file.records} records after all were "
-                    "confirmed. Does the cluster keep records for ever (retention)? Then restore again."
+                    "confirmed. Set the cluster to keep records forever (retention), and restore again."
                 )
 
-    async def _write(self, files: Sequence[ArchiveFile], standing: Mapping[Partition, int]) -> None:
-        missing = [file for file in files if standing[file.place] < file.records]
-        total = sum(file.records - standing[file.place] for file in missing)
+    async def _write(self, files: Sequence[ArchiveFile], present: Mapping[Partition, int]) -> None:
+        missing = [file for file in files if present[file.place] < file.records]
+        total = sum(file.records - present[file.place] for file in missing)
         if not missing:
             return
         done = 0
@@ -193,7 +189,7 @@ class _Restoring:
             with self._source.open({file.topic for file in missing}) as archive:
                 for file in missing:
                     records = iter(partial(archive.next, *file.place), None)
-                    batches = _batches(producer, islice(records, standing[file.place], None))
+                    batches = _batches(producer, islice(records, present[file.place], None))
                     pending: deque[Awaitable[Any]] = deque()
                     for batch in batches:
                         name = topic_name(self._source.run, file.topic)
@@ -216,16 +212,16 @@ class _Restoring:
 
     def _other(self, what: str) -> str:
         return (
-            f"{self._settings.bootstrap_servers} has something else under the name of run {self._source.run!r} than "
-            f"{self._source.folder}: {what}. Restore to another cluster, or delete the topics "
-            f"{topic_name(self._source.run, '*')} there first; and let nobody write to the run meanwhile."
+            f"Run {self._source.run!r} on {self._settings.bootstrap_servers} is not the one in {self._source.folder}: "
+            f"{what}. Restore to another cluster, or delete the topics {topic_name(self._source.run, '*')} there "
+            "first; and let nobody write to the run meanwhile."
         )
 
 
 def _batches(producer: AIOKafkaProducer, records: Iterable[Record]) -> Iterator[Any]:
-    """The records in batches as big as they may be.
+    """The records in batches of at most the producer's batch size.
 
-    Batches and not single records, because only these take all that Kafka holds: a record without key and value.
+    Batches, because aiokafka writes a record without key and value only in one.
     """
     batch = producer.create_batch()
     for record in records:

@@ -1,7 +1,7 @@
-"""A run's own record of itself: writing once how it is configured, and reading it back.
+"""A run's configuration on its log: written once, and read back.
 
-`configure_run` may be called by every program that starts a run, again and again and by two at once: the first
-`RunConfigured` on the log counts, and whoever wants something else is told what differs.
+Every program that starts a run may call `configure_run`, repeatedly and two at once. The first `RunConfigured` on the
+log counts; a call with another configuration raises an error that lists the differences.
 """
 
 import msgspec
@@ -19,9 +19,9 @@ from schemas.topics import topic_name
 
 
 def configuration(source: Source) -> tuple[RunConfigured, tuple[ClassifierFitted, ...]]:
-    """The run's configuration and all its classifiers so far, in order of the offset they are in force from.
+    """The run's configuration and its classifiers so far, by the offset from which each applies.
 
-    Of events with the same id the first counts. Raises RunError when the run has not been configured.
+    Deduplicated: the first event with an id counts. Raises RunError when the run is not configured.
     """
     configured, classifiers = _read(source)
     if configured is None:
@@ -47,15 +47,15 @@ def configure_run(
     classifier: ClassifierFitted,
     component: str = "run",
 ) -> bool:
-    """Make the run's topics and write how it is configured, with the classifier it starts with, unless it is.
+    """Create the run's topics and write its configuration and first classifier, unless it is configured.
 
-    True when this call configured the run, False when it already was, with the same policy and seeds; `versions` and
-    `classifier` are then not looked at. A call that died half-way is completed by the next.
-    Raises ConfigurationError saying what differs when the run has another policy or other seeds, TopicMismatch when
+    Returns True when this call configured the run, False when it was configured with the same policy and seeds;
+    `versions` and `classifier` are ignored then. The next call completes one that crashed half-way.
+    Raises ConfigurationError with the differences when the run has another policy or other seeds, TopicMismatch when
     its topics are not as declared.
     """
-    there = topic_name(run, "run") not in {topic.name for topic in plan(settings, run, policy.clusters).missing}
-    configured, classifiers = _read(KafkaSource(settings, run)) if there else (None, ())
+    exists = topic_name(run, "run") not in {topic.name for topic in plan(settings, run, policy.clusters).missing}
+    configured, classifiers = _read(KafkaSource(settings, run)) if exists else (None, ())
     if configured is not None:
         _require_same(run, configured, policy, seeds)
     apply(settings, run, policy.clusters)
@@ -69,7 +69,7 @@ def configure_run(
                 log.write(classifier, key=run, id=ids.classifier_id(classifier.from_offset), causation_id=cause)
     if configured is not None:
         return False
-    # Another program may have been first in this very moment; the first one counts.
+    # Another program may have written one just before; the first counts.
     _require_same(run, read_run(settings, run)[0], policy, seeds)
     return True
 
@@ -109,9 +109,9 @@ def _seed_difference(there: tuple[SeedTask, ...], here: tuple[SeedTask, ...]) ->
     gone = [id for id in known if id not in given]
     new = [id for id in given if id not in known]
     changed = [id for id in known if id in given and known[id] != given[id]]
-    told = [
+    differences = [
         f"{len(which)} {how} (first: {which[0]})"
         for which, how in ((gone, "only there"), (new, "only here"), (changed, "with another text"))
         if which
     ]
-    return f"seeds: {', '.join(told) or 'the same in another order'}"
+    return f"seeds: {', '.join(differences) or 'the same in another order'}"

@@ -1,8 +1,8 @@
-"""Where a run's log is read from: a cluster, or an archive of it (`infra.log.archive`). Reading changes nothing.
+"""A bounded reading of a run's log, from a cluster or from an archive (`infra.log.archive`). Changes nothing.
 
-A `Source` opens a `Reading` of some topics. What a reading covers is fixed when it is opened: effects first and causes
-last, so that of a run that goes on meanwhile every effect is covered together with its cause. A reading gives each
-partition's records in offset order, one partition as far ahead of the others as its caller asks, in bounded memory.
+A `Source` opens a `Reading` of some topics. The end offsets are fixed on opening, effects first and causes last, so
+each effect is covered together with its cause while the run goes on. Records of a partition come in offset order, the
+caller chooses the partition, and memory is bounded.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from infra.cluster.clients import cluster_error
 from infra.cluster.connection import async_connection
-from infra.cluster.refusals import Right, look
+from infra.cluster.refusals import Right, status_hint
 from infra.log.reader import LogReader
 from infra.log.record import Partition, Record
 from infra.settings import Settings
@@ -29,31 +29,31 @@ TOPICS = ("run", "calls", "generated", "kept", "rejected", "judged", "training-l
 """A run's topics, causes before effects."""
 
 _AT_ONCE = 1_000  # records of a partition that are taken from the client at a time
-_FETCH_BYTES = 1024 * 1024  # of a partition at a time; a larger record comes all the same, alone
+_FETCH_BYTES = 1024 * 1024  # per partition; a larger record is fetched alone
 _STALL_S = 30.0
 
 
 class Reading(Protocol):
-    """An open reading of a run; not safe for several threads."""
+    """An open reading of a run; not thread-safe."""
 
     def starts(self) -> Mapping[Partition, int]:
-        """The first offset that each partition still has."""
+        """Each partition's first offset."""
         ...
 
     def ends(self) -> Mapping[Partition, int]:
-        """The offset after the last that is covered, of each partition."""
+        """Each partition's end offset: one after the last that is covered."""
         ...
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
-        """Go on from `offset` in this partition. Only before anything was read from it."""
+        """Read this partition from `offset` on. Only before its first record is read."""
         ...
 
     def next(self, topic: str, partition: int) -> Record | None:
-        """The partition's next record; None when all that is covered was given."""
+        """The partition's next record; None at its end."""
         ...
 
     def rest(self) -> Iterator[Record]:
-        """All that was not given yet: each partition in order, topics in any order against each other."""
+        """All remaining records: each partition in order, partitions in any order."""
         ...
 
 
@@ -65,15 +65,11 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """What to call it in messages."""
+        """Its name in messages."""
         ...
 
     def open(self, topics: Iterable[str]) -> AbstractContextManager[Reading]:
-        """Read these topics (short names).
-
-        One that a run may lack (`schemas.topics`) is read as empty where it is not there. Raises RunError when another
-        is not there.
-        """
+        """Read these topics (short names). A missing optional one is empty; raises RunError for another."""
         ...
 
 
@@ -90,9 +86,9 @@ class KafkaSource:
 
 
 class KafkaReading:
-    """aiokafka's consumer, without a group, on an event loop that runs only while a record is asked for.
+    """An aiokafka consumer without a group, on an event loop that runs only during a call.
 
-    It parses records in C, three times as fast as kafka-python, and gives one partition's without holding up others.
+    It parses records in C, three times as fast as kafka-python, and reads one partition without blocking others.
     """
 
     def __init__(self, settings: Settings, run: str, topics: Iterable[str]) -> None:
@@ -100,7 +96,7 @@ class KafkaReading:
         with LogReader(settings, run, wanted, "reading") as reader:
             self._starts = reader.starts()
             self._ends: dict[Partition, int] = {}
-            # One question a topic, effects first: what is written in between is covered with what caused it.
+            # One request per topic, effects first: an effect written in between is covered with its cause.
             for topic in sorted(wanted, key=_effects_first):
                 self._ends |= reader.ends([topic])
         for topic in lacking(wanted, (topic for topic, _ in self._ends)):
@@ -155,7 +151,7 @@ class KafkaReading:
                 return None
             self._loop.run_until_complete(self._fetch(place))
             if not waiting:
-                self._next[place] = self._ends[place]  # no record stands at the last offsets
+                self._next[place] = self._ends[place]  # the last offsets have no record
                 return None
         record = waiting.popleft()
         self._next[place] = record.offset + 1
@@ -167,10 +163,7 @@ class KafkaReading:
                 yield record
 
     async def _fetch(self, place: Partition) -> None:
-        """Wait until the partition has records waiting, or is known to have none left before its end.
-
-        Raises BrokerError when nothing comes for a while.
-        """
+        """Wait until the partition has records waiting or is at its end. Raises BrokerError when it stalls."""
         (topic, number), end, partition = place, self._ends[place], self._partition(place)
         waiting = self._waiting[place]
         since = time.monotonic()
@@ -183,7 +176,9 @@ class KafkaReading:
                 if raw.offset < end:
                     waiting.append(Record(topic, number, raw.offset, raw.timestamp, raw.key, raw.value, raw.headers))
             if not found and time.monotonic() - since > _STALL_S:
-                raise BrokerError(f"Reading {topic}/{number} got nothing for {_STALL_S:.0f} s. {look(self._settings)}")
+                raise BrokerError(
+                    f"Reading {topic}/{number} got nothing for {_STALL_S:.0f} s. {status_hint(self._settings)}"
+                )
 
     def _partition(self, place: Partition) -> TopicPartition:
         return TopicPartition(topic_name(self._run, place[0]), place[1])
@@ -201,9 +196,9 @@ class KafkaReading:
 
 
 def dead_letter_topics() -> tuple[str, ...]:
-    """Short names of the dead-letter topics of a run."""
+    """Short names of a run's dead-letter topics."""
     return tuple(dead_letter_name(spec.name) for spec in topic_specs() if spec.dead_letters)
 
 
 def _effects_first(topic: str) -> int:
-    return -TOPICS.index(topic) if topic in TOPICS else -len(TOPICS)  # dead letters are effects of what they were
+    return -TOPICS.index(topic) if topic in TOPICS else -len(TOPICS)  # a dead letter is an effect of its record

@@ -1,8 +1,7 @@
-"""Writing to a run's log outside the Faust worker: `LogWriter` confirms each write before it returns (or hands back a
-future that does).
-"""
+"""Writes events to a run's log, outside the Faust worker."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -12,7 +11,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from infra.cluster.clients import connecting
 from infra.cluster.connection import MAX_RECORD_BYTES, connection
-from infra.cluster.refusals import Right, look, refusal
+from infra.cluster.refusals import Right, refusal, status_hint
 from infra.log.dead_letters import NO_VALUE, can_be_written, dead_letter_headers, left_out_headers
 from infra.log.record import Record, now
 from infra.settings import Settings
@@ -23,25 +22,25 @@ from schemas.events import Event
 from schemas.registry import spec_of
 from schemas.topics import dead_letter_name, topic_name
 
-Pending = Any  # a kafka-python FutureRecordMetadata, which has no types
+Pending = Any  # a kafka-python FutureRecordMetadata, which is untyped
 
 _CONFIRM_S = 130.0
 
 
 class NotWritable(BrokerError):
-    """The cluster, or its client, does not take such a record."""
+    """The cluster or its client rejects the record itself; a retry fails again."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """Where a record was written."""
+    """The partition and offset of a written record."""
 
     partition: int
     offset: int
 
 
 class LogWriter:
-    """Writes one component's events to a run's topics; idempotent producer, all replicas confirm."""
+    """An idempotent producer of one component's events, with acks=all. Keeps the order within a partition."""
 
     def __init__(self, settings: Settings, run: str, component: str) -> None:
         self._run = run
@@ -60,40 +59,26 @@ class LogWriter:
             )
 
     def write(self, event: Event, *, key: str, id: str, causation_id: str | None = None, partition: int = 0) -> Written:
-        """Write an event and wait until the cluster has it. Raises BrokerError when it does not take it."""
+        """Write an event and wait until all replicas confirm it. Raises NotWritable, BrokerError."""
         return self.wait(self.send(event, key=key, id=id, causation_id=causation_id, partition=partition))
 
     def send(self, event: Event, *, key: str, id: str, causation_id: str | None = None, partition: int = 0) -> Pending:
-        """Write an event without waiting; hand the future to `wait`. Order within a partition is kept.
-
-        Raises NotWritable for one that is larger than a record may be, BrokerError when the cluster is away.
-        """
+        """Write an event without waiting; pass the future to `wait`. Raises NotWritable, BrokerError."""
         meta = Meta(id, self._source, now(), causation_id, self._correlation)
         raw_key, value, headers = encode(event, key, meta)
-        topic = topic_name(self._run, spec_of(type(event)).topic)
-        try:
-            future = self._producer.send(topic, value=value, key=raw_key, headers=headers, partition=partition)
-        except MessageSizeTooLargeError as error:
-            raise _too_large(topic, error) from error
-        except KafkaError as error:
-            raise self._failed(topic, error) from error
-        return future
+        return self._send(topic_name(self._run, spec_of(type(event)).topic), partition, raw_key, value, headers)
 
     def wait(self, future: Pending, timeout_s: float = _CONFIRM_S) -> Written:
-        """Wait for a `send` to be confirmed. Raises NotWritable, BrokerError."""
-        try:
+        """Wait until a `send` is confirmed. Raises NotWritable, BrokerError."""
+        written_to = getattr(getattr(future, "_produce_future", None), "topic_partition", None)
+        with self._translated("" if written_to is None else written_to.topic):
             metadata = future.get(timeout=timeout_s)
-        except MessageSizeTooLargeError as error:
-            raise _too_large("its topic", error) from error
-        except KafkaError as error:
-            written_to = getattr(getattr(future, "_produce_future", None), "topic_partition", None)
-            raise self._failed("" if written_to is None else written_to.topic, error) from error
         return Written(metadata.partition, metadata.offset)
 
     def dead_letter(self, record: Record) -> Written:
-        """Put a record that could not be read on its topic's dead-letter topic, bytes, key and headers as they were.
+        """Write a record that could not be read to its dead-letter topic, with the same bytes, key and headers.
 
-        One that cannot be written like that is only named there.
+        A record that Kafka's client cannot write is only named there.
         """
         topic = dead_letter_name(record.topic)
         error = f"{type(record.error).__name__}: {record.error}"
@@ -106,27 +91,33 @@ class LogWriter:
     def put(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes]]
     ) -> Written:
-        """Write bytes as they are, to a topic or a dead-letter topic, and wait until the cluster has them.
-
-        Raises NotWritable when they are too many or of a form that is not taken, BrokerError when the write fails.
-        """
-        name, said = topic_name(self._run, topic), list(headers)
-        if not can_be_written(key, value, said):
+        """Write raw bytes to a topic or dead-letter topic and wait until confirmed. Raises NotWritable, BrokerError."""
+        name, header_list = topic_name(self._run, topic), list(headers)
+        if not can_be_written(key, value, header_list):
             raise NotWritable(f"A record without key and value, or a header without a value, cannot be put on {name}.")
-        try:
-            future = self._producer.send(name, value=value, key=key, headers=said, partition=partition)
-            metadata = future.get(timeout=_CONFIRM_S)
-        except MessageSizeTooLargeError as error:
-            raise _too_large(name, error) from error
-        except KafkaError as error:
-            raise self._failed(name, error) from error
-        return Written(metadata.partition, metadata.offset)
+        return self.wait(self._send(name, partition, key, value, header_list))
 
-    def _failed(self, topic: str, error: KafkaError) -> BrokerError:
-        """What a write to the topic that failed is; without a name, to the one that the error names."""
-        refused = refusal(self._settings, error, Right("Write", "topic", topic))
-        what = f"Writing to {topic} failed" if topic else "A write was not confirmed"
-        return refused or BrokerError(f"{what}: {error}. Is the cluster up? {look(self._settings)}")
+    def _send(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+    ) -> Pending:
+        with self._translated(topic):
+            return self._producer.send(topic, value=value, key=key, headers=headers, partition=partition)
+
+    @contextmanager
+    def _translated(self, topic: str) -> Iterator[None]:
+        """Raise the client's errors as NotWritable or BrokerError; `topic` is empty when unknown."""
+        try:
+            yield
+        except MessageSizeTooLargeError as error:
+            raise NotWritable(
+                f"A record is too large for {topic or 'its topic'}: {error}. Raise its max.message.bytes."
+            ) from error
+        except KafkaError as error:
+            refused = refusal(self._settings, error, Right("Write", "topic", topic))
+            what = f"Writing to {topic} failed" if topic else "A write was not confirmed"
+            raise refused or BrokerError(
+                f"{what}: {error}. Is the cluster up? {status_hint(self._settings)}"
+            ) from error
 
     def close(self) -> None:
         self._producer.close(timeout=30)
@@ -136,7 +127,3 @@ class LogWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
-
-
-def _too_large(topic: str, error: KafkaError) -> NotWritable:
-    return NotWritable(f"A record is too large for {topic}: {error}. Raise its max.message.bytes.")

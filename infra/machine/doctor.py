@@ -1,8 +1,7 @@
-"""What this machine has and lacks, each with how to get it. It starts no server, fetches nothing, and imports nothing
-heavy itself: how fast the processor is in which type a short-lived process measures.
+"""Checks this machine and says how to fix what is missing. It starts no server, downloads nothing and imports nothing
+heavy: the processor's speed is measured by a short-lived process, and package versions come from their metadata.
 
-`fail` means that something the program needs is missing; `warn`, that some part of it will not work or will be slow;
-`ok` may carry a plain fact. Packages are looked up by their metadata, so torch is not loaded to learn its version.
+`fail`: something required is missing. `warn`: some part will not work or will be slow. `ok` may be a plain fact.
 """
 
 import platform
@@ -20,7 +19,7 @@ import msgspec
 import psutil
 from pydantic import SecretStr
 
-from infra.cluster.health import ask
+from infra.cluster.health import cluster_health
 from infra.install import PYTHONS, python_names
 from infra.local_broker import broker
 from infra.local_broker.jars import KAFKA_VERSION, find_maven, is_fetched, lib_dir
@@ -55,7 +54,7 @@ _MEMORY_GB = 6
 
 @dataclass(frozen=True)
 class DoctorCheck:
-    """One thing looked at. `ok` is false for `fail` only; `remedy` is what to do, and None where nothing is."""
+    """The result of one check. `ok` is false for `fail` only; `remedy` is what to do, None when there is nothing."""
 
     name: str
     ok: bool
@@ -65,7 +64,7 @@ class DoctorCheck:
 
 
 def check(settings: Settings) -> list[DoctorCheck]:
-    """Look at everything; never raises for what it finds. Takes some 5 s, and 5 more when a cluster does not answer."""
+    """Run all checks; never raises for a finding. Takes some 5 s, and 5 more when a cluster does not answer."""
     return [
         _python(),
         *(_local_broker(settings) if settings.is_local else [_cluster(settings)]),
@@ -95,7 +94,7 @@ def _python() -> DoctorCheck:
     found = f"{platform.python_version()} ({sys.executable})"
     if sys.version_info[:2] in PYTHONS:
         return _ok("python", found)
-    return _fail("python", found, f"Make the environment with Python {python_names()}; others were not tried.")
+    return _fail("python", found, f"Create the environment with Python {python_names()}; others are untested.")
 
 
 def _local_broker(settings: Settings) -> Iterator[DoctorCheck]:
@@ -109,7 +108,7 @@ def _local_broker(settings: Settings) -> Iterator[DoctorCheck]:
     if maven is not None:
         yield _ok("maven", str(maven))
     elif fetched:
-        yield _ok("maven", "not on PATH; not needed, the jars are there")
+        yield _ok("maven", "not on PATH; not needed, the jars are fetched")
     else:
         yield _fail(
             "maven",
@@ -148,7 +147,7 @@ def _local_broker(settings: Settings) -> Iterator[DoctorCheck]:
 
 def _cluster(settings: Settings) -> DoctorCheck:
     try:
-        cluster = ask(settings)
+        cluster = cluster_health(settings)
     except SediError as error:
         return _fail("cluster", settings.bootstrap_servers, str(error))
     return _ok("cluster", f"{cluster.cluster_id} with {len(cluster.brokers)} brokers: {', '.join(cluster.brokers)}")
@@ -208,7 +207,7 @@ def _gpu() -> DoctorCheck:
     if tool is None:
         return _ok("gpu", "none (no nvidia-smi); training runs on the processor")
     try:
-        asked = subprocess.run(
+        queried = subprocess.run(
             [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -217,19 +216,19 @@ def _gpu() -> DoctorCheck:
             check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        return _warn("gpu", f"nvidia-smi does not answer ({error})", "Mend the driver, or train on the processor.")
-    return _ok("gpu", "; ".join(asked.stdout.strip().splitlines()) or "none")
+        return _warn("gpu", f"nvidia-smi does not answer ({error})", "Repair the driver, or train on the processor.")
+    return _ok("gpu", "; ".join(queried.stdout.strip().splitlines()) or "none")
 
 
 def _precision() -> Iterator[DoctorCheck]:
-    """What this machine trains in, asked of a process of its own: torch is heavy, and a broken one must not end us."""
+    """The precision to train in, measured in a separate process: torch is heavy, and a broken one must not end us."""
     try:
-        asked = subprocess.run(
+        measured = subprocess.run(
             _MEASURE, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True
         )
-        found = msgspec.json.decode(asked.stdout, type=PrecisionChoice)
+        found = msgspec.json.decode(measured.stdout, type=PrecisionChoice)
     except (OSError, subprocess.SubprocessError, msgspec.MsgspecError) as error:
-        yield _warn("precision", f"could not be measured ({error})", "Say it yourself: `sedi train --precision fp32`.")
+        yield _warn("precision", f"could not be measured ({error})", "Set it yourself: `sedi train --precision fp32`.")
         return
     speeds = ", ".join(f"{name} {value:.0f} ms" for name, value in (found.milliseconds or {}).items())
     yield _ok("precision", f"{found.precision}: {found.reason}" + (f" ({speeds})" if speeds else ""))
@@ -240,6 +239,6 @@ def _settings(settings: Settings) -> Iterator[DoctorCheck]:
     secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
     for name, origin in origins(settings).items():
         value = getattr(settings, name)
-        # An address may carry a user and a password, or a key in its query.
+        # A URL may have a user and a password, or a key in its query.
         shown = "(secret)" if isinstance(value, SecretStr) else masked(str(value), secrets)
         yield _ok(f"setting {name}", f"{shown} ({origin})")

@@ -1,7 +1,7 @@
-"""Which systems and Pythons the pinned requirements are to be had for: `make platforms`, a minute, with a registry.
+"""Checks which systems and Pythons the pinned requirements install on: `make platforms`, a minute, with a registry.
 
-For each it resolves `requirements.txt` as it stands, by its hashes, with wheels only but for the packages below. That
-tells whether an installation would find all its files; whether what it installs also works, only a run there tells.
+It resolves `requirements.txt` for each, by its hashes, with wheels only except for the packages below. That shows
+whether an installation finds all its files, not whether they work there.
 """
 
 import os
@@ -15,13 +15,13 @@ from infra.install import PYTHONS, ROOT
 PLATFORMS = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin")
 _MACOS = "14.0"  # the oldest that PyTorch's wheels are for
 ONLY_SOURCE = ("deepspeed", "rouge-score")
-"""Packages that no platform has wheels of; both build without a compiler."""
+"""Packages without wheels for any platform; both build without a compiler."""
 COMPILED = "faust-streaming"
-"""Has no wheels for Linux on aarch64, where its source is compiled."""
+"""A package without wheels for Linux on aarch64; its source is compiled there."""
 
 
 def main() -> int:
-    """Print a line for each; 1 when one of them lacks something."""
+    """Print a line for each; returns 1 when a package is missing for one of them."""
     worst = 0
     for platform in PLATFORMS:
         for version in (f"{major}.{minor}" for major, minor in PYTHONS):
@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def _missing(platform: str, version: str, from_source: tuple[str, ...]) -> str | None:
-    """What the resolver says is not to be had; None when all is."""
+    """The resolver's error; None when every package is found."""
     uv = str(Path(sys.executable).with_name("uv"))
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(

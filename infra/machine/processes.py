@@ -1,8 +1,8 @@
-"""Telling one process from another that later got the same number, and letting processes take turns.
+"""Identifies processes across pid reuse, and locks between processes.
 
-A pid alone proves nothing: the system uses it again. A `ProcessMark` also holds when the process was started, so a
-pid file that outlives its process can never make us signal a stranger. On Linux the start is counted in clock ticks
-since a boot that has an id, which does not move when the wall clock does; elsewhere it is psutil's creation time.
+The system reuses pids, so a `ProcessMark` also holds the start time: a stale pid file never makes us signal another
+process. On Linux the start time is in clock ticks since an identified boot, independent of the wall clock; elsewhere it
+is psutil's creation time.
 """
 
 import fcntl
@@ -16,21 +16,21 @@ import psutil
 
 @dataclass(frozen=True)
 class ProcessMark:
-    """One process for ever: its pid and when it started."""
+    """A process: its pid and its start time."""
 
     pid: int
     started: str
 
 
-def mark(pid: int) -> ProcessMark:
-    """The mark of a running process. Raises psutil.NoSuchProcess when there is none."""
+def process_mark(pid: int) -> ProcessMark:
+    """The mark of a running process. Raises psutil.NoSuchProcess."""
     return ProcessMark(pid, _started(psutil.Process(pid)))
 
 
-def find(wanted: ProcessMark) -> psutil.Process | None:
-    """The marked process if it still runs; None when it has ended, is a zombie, or its pid is now another's.
+def find_process(wanted: ProcessMark) -> psutil.Process | None:
+    """The marked process if it still runs; None when it has ended, is a zombie, or its pid was reused.
 
-    psutil checks again, before each signal, that the process is the one found here.
+    psutil checks again before each signal that it is the same process.
     """
     try:
         process = psutil.Process(wanted.pid)
@@ -41,8 +41,8 @@ def find(wanted: ProcessMark) -> psutil.Process | None:
     return process
 
 
-def listener(port: int) -> str | None:
-    """Who listens on a TCP port, as `name (pid 123)`; None when nobody does or the system will not say."""
+def port_listener(port: int) -> str | None:
+    """The process that listens on a TCP port, as `name (pid 123)`; None when there is none or it is hidden from us."""
     try:
         for connection in psutil.net_connections(kind="tcp"):
             if (
@@ -58,8 +58,8 @@ def listener(port: int) -> str | None:
 
 
 @contextmanager
-def turn(lock: Path) -> Iterator[None]:
-    """Hold a lock file's lock; waits for whoever holds it. The system lets go of it when a process dies."""
+def file_lock(lock: Path) -> Iterator[None]:
+    """Hold a file's lock, waiting for it first. The system releases it when the process dies."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

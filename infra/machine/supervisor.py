@@ -1,7 +1,7 @@
-"""Runs the processes of a run as children: starts them, notices their ends, starts them again, stops them in order.
+"""Supervises the processes of a run: starts them, restarts failed ones, stops them in order.
 
-Children are started in sessions of their own, so that a Ctrl-C in the terminal reaches only us and we decide the order
-of ending. On Linux they get SIGTERM when we die, so that even our own crash leaves none behind.
+Each child has its own session, so Ctrl-C in the terminal reaches only the supervisor, which chooses the order of
+stopping. On Linux the children get SIGTERM when the supervisor dies, so a crash leaves none behind.
 """
 
 import contextlib
@@ -19,15 +19,15 @@ from infra.settings import Settings, environment_of
 from schemas.errors import RunError
 
 _PR_SET_PDEATHSIG = 1
-_PERMANENT = (2, 4, 5)  # exit codes of wrong settings, of what refuses us for good, and of too many dead letters
+_PERMANENT = (2, 4, 5)  # exit codes: wrong settings, a permanent refusal, too many dead letters
 PARENT = "SEDI_SUPERVISOR_PID"
 NEWS = "SEDI_NEWS_FILE"
-"""Names the file that a child writes its own lines to, which are not those of the libraries it uses."""
+"""Environment variable: the file for a child's own status lines, without the output of libraries."""
 
 
 @dataclass
 class Child:
-    """One process of the run and how often it was started again."""
+    """One process of the run, with its restart count."""
 
     name: str
     arguments: tuple[str, ...]
@@ -40,7 +40,7 @@ class Child:
 
 @dataclass
 class Supervisor:
-    """The children of one run; their output goes to `<logs>/<name>.log`."""
+    """The child processes of one run; their output goes to `<logs>/<name>.log`."""
 
     settings: Settings
     logs: Path
@@ -59,14 +59,14 @@ class Supervisor:
         return self.children[name].process.poll()
 
     def refused(self, name: str) -> bool:
-        """Whether a child has ended for a reason that a start as before cannot change."""
+        """Whether a child has ended with an exit code that a restart would repeat."""
         return self.children[name].process.poll() in _PERMANENT
 
     def revive(self, name: str) -> bool:
-        """Start a child again that ended with an error, with a growing pause; True when it did.
+        """Restart a child that ended with an error, with exponential backoff; True when it did.
 
-        Not one that would end in the same way again. Raises RunError, with the end of its log, when it has failed too
-        often.
+        Does not restart one whose exit code is permanent. Raises RunError, with the end of its log, after
+        `max_restarts`.
         """
         child = self.children[name]
         code = child.process.poll()
@@ -74,7 +74,7 @@ class Supervisor:
             return False
         if child.restarts >= self.max_restarts:
             raise RunError(
-                f"The {name} ended with exit code {code} and was started again {child.restarts} times in vain. "
+                f"The {name} ended with exit code {code} after {child.restarts} restarts. "
                 f"The end of {child.log_file}:\n{self.tail(name)}"
             )
         if time.monotonic() - child.started < 2.0**child.restarts:
@@ -85,7 +85,7 @@ class Supervisor:
         return True
 
     def ask_to_stop(self, name: str) -> None:
-        """SIGTERM a child that runs, and do not wait; does nothing for one that was never started."""
+        """Send SIGTERM to a running child without waiting; does nothing for one that was never started."""
         child = self.children.get(name)
         if child is not None:
             child.stopping = True
@@ -106,20 +106,20 @@ class Supervisor:
         return child.process.returncode
 
     def kill(self) -> None:
-        """End every child at once, and wait for their ends."""
+        """SIGKILL every child and wait until they have ended."""
         self.kill_now()
         for child in self.children.values():
             child.process.wait()
 
     def kill_now(self) -> None:
-        """SIGKILL every child, and do not wait; may be called by a signal's handler."""
+        """SIGKILL every child without waiting; safe in a signal handler."""
         for child in self.children.values():
             child.stopping = True
             with contextlib.suppress(ProcessLookupError):
                 child.process.kill()
 
     def news(self, name: str) -> str:
-        """The last line that a child has said itself; empty before the first."""
+        """A child's last status line; empty before the first."""
         path = _news_file(self.children[name].log_file)
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
         return lines[-1] if lines else ""
@@ -145,8 +145,8 @@ class Supervisor:
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """The environment of a process that uses these settings and ends with this one (`die_with_parent`)."""
-    # Progress bars are for terminals, and the output of children goes to files.
+    """The environment of a child with these settings, which ends with this process (`die_with_parent`)."""
+    # No progress bars: the output of children goes to files.
     quiet = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "OMP_WAIT_POLICY": "passive"}
     return {**os.environ, **environment_of(settings), **quiet, PARENT: str(os.getpid())}
 
@@ -156,7 +156,7 @@ def _news_file(log_file: Path) -> Path:
 
 
 def write_news(line: str) -> None:
-    """Let the supervisor that started this process, if one did, see a line of its own."""
+    """Write a status line for the supervisor of this process, if it has one."""
     path = os.environ.get(NEWS)
     if path is not None:
         with Path(path).open("a", encoding="utf-8") as file:
@@ -164,13 +164,13 @@ def write_news(line: str) -> None:
 
 
 def die_with_parent() -> None:
-    """Called by a child when it starts: it gets SIGTERM when the supervisor that started it dies. Linux only.
+    """Called by a child on starting: it gets SIGTERM when its supervisor dies. Linux only.
 
-    Does nothing in a process that no supervisor started.
+    Does nothing in a process without a supervisor.
     """
     parent = os.environ.pop(PARENT, None)
     if parent is None or sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(parent):  # it died before we asked
+    if os.getppid() != int(parent):  # it died before the prctl call
         os.kill(os.getpid(), signal.SIGTERM)

@@ -18,7 +18,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError
 
-from infra.cluster.health import ask
+from infra.cluster.health import cluster_health
 from infra.local_broker import broker
 from infra.local_broker.broker_home import home
 from infra.local_broker.temporary_broker import TemporaryBroker, free_port, temporary_broker
@@ -148,7 +148,7 @@ def test_a_failed_question_leaves_no_thread_behind(running: TemporaryBroker) -> 
     running.pause()
     try:
         with pytest.raises(BrokerError, match="sedi broker start"):
-            ask(running.settings, timeout_s=0.5)
+            cluster_health(running.settings, timeout_s=0.5)
     finally:
         running.resume()
 

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from infra.cluster.connection import ssl_context
-from infra.cluster.health import ask
+from infra.cluster.health import cluster_health
 from infra.log.reader import LogReader
 from infra.log.run import configure_run
 from infra.log.source import KafkaSource
@@ -83,7 +83,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"sasl_password": SecretStr("not-it")},
         r"refuses the login of user 'owner' \(SCRAM-SHA-512\): user or password is wrong.*SEDI_SASL_PASSWORD",
     ),
-    "mechanism": ({"sasl_mechanism": "PLAIN"}, "does not take the login mechanism PLAIN. Set SEDI_SASL_MECHANISM"),
+    "mechanism": ({"sasl_mechanism": "PLAIN"}, "does not accept the SASL mechanism PLAIN. Set SEDI_SASL_MECHANISM"),
     "authority": ({"tls_ca_file": "another"}, r"not trusted by SEDI_TLS_CA_FILE \(.*another.crt\): self-signed"),
     "plain text": (
         {"security_protocol": "PLAINTEXT"},
@@ -108,7 +108,7 @@ def wrong(cluster: SecuredBroker, changes: dict[str, Any]) -> Settings:
 def test_what_keeps_us_out_is_said_at_once(cluster: SecuredBroker, name: str) -> None:
     changes, sentence = WRONG[name]
     settings = wrong(cluster, changes)
-    ways: list[Callable[[], object]] = [lambda: ask(settings)]
+    ways: list[Callable[[], object]] = [lambda: cluster_health(settings)]
     if name in ("password", "authority"):
         ways += [
             lambda: LogReader(settings, RUN, ["run"]),
@@ -123,16 +123,14 @@ def test_what_keeps_us_out_is_said_at_once(cluster: SecuredBroker, name: str) ->
         assert "broker start" not in str(caught.value) and "not-it" not in str(caught.value)
 
 
-OF_ANOTHER = (
-    r"does not take the certificate .*another\.crt\. Set SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE to one that its"
-)
+OF_ANOTHER = r"rejects the certificate .*another\.crt\. Set SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE to one that its"
 NOT_SHOWN = {"tls_cert_file": None, "tls_key_file": None}
 UNCERTIFIED: dict[str, tuple[dict[str, Any], str]] = {
-    "none": (NOT_SHOWN, "wants a certificate of its clients. Set SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE"),
+    "none": (NOT_SHOWN, "requires a client certificate. Set SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE"),
     "of another authority": ({"tls_cert_file": "another.crt", "tls_key_file": "another.key"}, OF_ANOTHER),
     "plain text": (
         {"security_protocol": "PLAINTEXT"},
-        "speaks TLS and wants a certificate of its clients, and SEDI_SECURITY_PROTOCOL is PLAINTEXT. Set .* to SSL",
+        "speaks TLS and requires a client certificate, and SEDI_SECURITY_PROTOCOL is PLAINTEXT. Set .* to SSL",
     ),
     "a login too": (
         {
@@ -154,7 +152,7 @@ def uncertified(cluster: SecuredBroker, name: str, **further: object) -> Setting
 @pytest.mark.parametrize("name", UNCERTIFIED)
 def test_a_cluster_that_wants_a_certificate_says_so_at_once(cluster: SecuredBroker, name: str) -> None:
     settings = uncertified(cluster, name)
-    ways: list[Callable[[], object]] = [lambda: ask(settings)]
+    ways: list[Callable[[], object]] = [lambda: cluster_health(settings)]
     if name == "none":
         ways += [lambda: LogWriter(settings, RUN, "test"), lambda: KafkaSource(settings, RUN).open(["run"])]
     for way in ways:
@@ -198,7 +196,7 @@ UNUSABLE: dict[str, tuple[dict[str, Any], str]] = {
     "no certificate": ({"tls_cert_file": None}, "SEDI_TLS_KEY_FILE is set and SEDI_TLS_CERT_FILE is not. Set both"),
     "no key": (
         {"tls_key_file": None},
-        r"SEDI_TLS_CERT_FILE .* holds no certificate with its key.*Set SEDI_TLS_KEY_FILE",
+        r"SEDI_TLS_CERT_FILE .* does not hold a certificate with its key.*Set SEDI_TLS_KEY_FILE",
     ),
     "missing certificate": ({"tls_cert_file": "none"}, r"SEDI_TLS_CERT_FILE \(.*none\) cannot be read: No such file"),
     "missing key": ({"tls_key_file": "none"}, r"SEDI_TLS_KEY_FILE \(.*none\) cannot be read: No such file"),
@@ -290,7 +288,7 @@ def test_a_wrong_password_ends_a_run_with_4_and_the_doctor_says_so_too(cluster: 
 
 def test_of_a_cluster_that_is_away_it_is_said_how_to_reach_it_and_not_how_to_start_ours(cluster: SecuredBroker) -> None:
     with pytest.raises(BrokerError, match=r"Nothing listens at .*that this machine reaches them") as caught:
-        ask(cluster.settings("owner", bootstrap_servers="127.0.0.1:1"))
+        cluster_health(cluster.settings("owner", bootstrap_servers="127.0.0.1:1"))
     assert not isinstance(caught.value, ClusterRefused) and "broker start" not in str(caught.value)
 
 

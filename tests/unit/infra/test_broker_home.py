@@ -97,7 +97,7 @@ def test_data_that_was_lost_is_an_error_and_not_an_empty_log(place: BrokerHome) 
 def test_data_of_which_nobody_says_whose_it_is_is_refused(place: BrokerHome) -> None:
     formatted(place.data, "k1")
 
-    with pytest.raises(BrokerError, match="says whose it is"):
+    with pytest.raises(BrokerError, match="holds its cluster id"):
         check_format(place)
 
 

@@ -47,7 +47,7 @@ def test_a_file_that_is_not_the_pinned_one_is_not_loaded_and_the_package_is_neve
         embedder_for(POLICY)
     for name in SHA256:
         (folder / name).write_bytes(b"something else")
-    with pytest.raises(ConfigurationError, match=r"model\.safetensors has the SHA-256 .* not the model that is pinned"):
+    with pytest.raises(ConfigurationError, match=r"model\.safetensors has the SHA-256 .* not the pinned model"):
         embedder_for(POLICY)
     monkeypatch.setattr(embeddings, "SHA256", dict.fromkeys(SHA256, hashlib.sha256(b"something else").hexdigest()))
     (folder / "tokenizer.json").write_bytes(b"another tokenizer")
