@@ -20,7 +20,8 @@ from rich.table import Table
 from infra.embeddings import embedder_for
 from schemas.policy import Policy, policy_for
 from schemas.seeds import parse_seed_lines
-from streams.core.clusters import ClusterModel, fit, marks_passed, refit_due
+from streams.core.cluster_fit import fit, marks_passed, refit_due
+from streams.core.clusters import ClusterModel
 
 Step = Callable[..., None]
 

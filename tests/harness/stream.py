@@ -22,7 +22,7 @@ from infra.log.record import Record
 from infra.settings import Settings
 from schemas.events import Classifier, RunConfigured
 from schemas.policy import Policy
-from streams.core import clusters, decider
+from streams.core import cluster_fit, decider
 from streams.core.embeddings import Embedder
 from streams.worker.app import CATCH_UP_S
 from tests.harness.causes import Causes
@@ -319,7 +319,7 @@ class Stream:
 def _fit(
     texts: tuple[str, ...], policy: Policy, sizes: tuple[int, ...] | None, embedder: Embedder | None
 ) -> Classifier:
-    return clusters.fit(texts, policy, sizes, embedder)
+    return cluster_fit.fit(texts, policy, sizes, embedder)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from schemas.events import (
 )
 from schemas.policy import policy_for
 from streams.core import decider
-from streams.core.clusters import marks_passed
+from streams.core.cluster_fit import marks_passed
 from streams.core.decider import Decision
 from streams.core.scores import SeedScore
 from streams.worker.dead_letter_limit import DeadLetterLimit
