@@ -1,4 +1,4 @@
-"""Answers that any server may give beside those of its table: JSON that is no answer, too large or odd an answer."""
+"""Answers that any server may give in addition to its table: JSON that is not an answer, too large or odd answers."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,12 +1,11 @@
-"""Made answers through everything that reads them: the backend, the parser, the filter, and back through the audit.
+"""Generated answers through the whole pipeline: the backend, the parser, the filter, and the audit.
 
     python -m tests.conformance.fuzz --answers 20000 --seed 1
 
-The answers of `tests.conformance.hostile` come over HTTP into the real backend. What it makes of them becomes calls and
-generations as a generator writes them, on logs in memory of `ANSWERS_A_LOG` answers each, in one of the `WAYS` of
-asking after the other; the real worker decides on them, and the audit decides again. Nothing may raise, nothing may
-diverge, every task must be kept or rejected, and the tokens on the ledger must be those of the server's own books.
-Exits with 1 otherwise.
+The answers of `tests.conformance.hostile` come over HTTP into the real backend. Its results become calls and
+generations, as a generator writes them, on logs in memory of `ANSWERS_A_LOG` answers each, with each of the `WAYS` in
+turn; the real worker decides on them, and the audit decides again. Nothing may raise or diverge, every task must be
+kept or rejected, and the tokens on the ledger must equal the server's own books. Exits with 1 otherwise.
 """
 
 import argparse

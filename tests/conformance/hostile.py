@@ -1,6 +1,6 @@
-"""Answers made to be read wrong: forms of all servers and dresses of all models, with hostile text, on a bad wire.
+"""Hostile answers: the forms of all servers and the layouts of all models, with hostile text, on a bad connection.
 
-`Hostile` is a plan of `tests.conformance.server`: what it makes depends on its seed and on what was asked how often.
+`Hostile` is a plan of `tests.conformance.server`: its answers depend on its seed, the request and its repetition.
 """
 
 import json
@@ -19,7 +19,7 @@ from tests.unit.core.answer_forms import AROUND, LABELS, NO_INPUTS
 from tests.unit.core.answer_forms import forms as dresses
 
 FRAGMENTS: tuple[str, ...] = (
-    # controls, and what ends a line for some readers only
+    # control characters, and line ends for some readers only
     "\x00",
     "\x01\x02\x1b[31m",
     "\x7f\x85\x9b",

@@ -1,4 +1,4 @@
-"""Whole runs through the front door: the loop closes, runs repeat to the byte, and ending early loses nothing."""
+"""Whole runs by the command line: the loop closes, runs are reproducible, and an early end loses nothing."""
 
 import json
 import re

@@ -1,7 +1,6 @@
-"""A log in memory that can be changed on purpose, and written as an archive again.
+"""A log in memory that can be edited, and written as an archive.
 
-Records are numbered anew where one was put in or taken out, unless a hole is asked for. Nothing else follows by itself:
-whoever changes one thing decides what else to change with it.
+Offsets are renumbered after an insertion or deletion, unless a gap is requested. Nothing else is adjusted.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """Records the golden logs: `python -m tests.golden.record undisturbed [FOLDER]`, some minutes; no test runs it.
 
-Each run is real: a broker of its own, the worker, the generator on recorded answers, a trainee of milliseconds. The
-vocabulary is small, so that the classifiers' numbers are few. An archive that is there is not written over: a new
-version of the format gets a golden log of its own, beside the old ones.
+Each run is real: a temporary broker, the worker, the generator on recorded answers, a tiny model. The vocabulary is
+small, so that the classifiers have few numbers. An existing archive is never overwritten: a new version of the format
+gets its own golden log.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """A process of a run that kills itself: one of `sedi`'s commands, such as `sedi worker`.
 
-The environment says at which named point (`KILL_AT`) and the how-manieth time that it is reached (`KILL_HIT`); the name
-is appended to the file `KILL_MARKS`, and the process gets SIGKILL from itself: nothing is flushed, nobody is told. The
-points are put in from here, around methods of the real program, which knows nothing of them.
+The environment names the point (`KILL_AT`) and how often it is reached before (`KILL_HIT`). Then the name is appended
+to the file `KILL_MARKS`, and the process sends itself SIGKILL, without flush or cleanup. The points are patched around
+methods of the real program, which does not know them.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""A configured run on the real broker, answers recorded for it, and a crew of processes to work on it."""
+"""A configured run on the real broker, with recorded answers and a crew of processes."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A run whose generator, worker and trainer are all live, and what must hold of its log however they died."""
+"""A run with live generator, worker and trainer, and the invariants of its log after any crash."""
 
 import time
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Generator, workers, trainer and broker are all at work, and die and come back at moments that nobody chose."""
+"""Generator, workers, trainer and broker all run, and are killed and restarted at random moments."""
 
 import random
 import signal

@@ -202,7 +202,7 @@ UNUSABLE: dict[str, tuple[dict[str, Any], str]] = {
     "missing key": ({"tls_key_file": "none"}, r"SEDI_TLS_KEY_FILE \(.*none\) cannot be read: No such file"),
     "unreadable key": ({"tls_key_file": "."}, r"SEDI_TLS_KEY_FILE \(.*\) cannot be read: Is a directory"),
     "no PEM": ({"tls_key_file": "owner.txt"}, r"SEDI_TLS_KEY_FILE \(.*owner\.txt\) are not a certificate and its key"),
-    "another's key": ({"tls_key_file": "another.key"}, r"another\.key\) is not that of the certificate .*owner\.crt"),
+    "another's key": ({"tls_key_file": "another.key"}, r"another\.key\) does not match the certificate .*owner\.crt"),
     "missing authority": ({"tls_ca_file": "none"}, r"SEDI_TLS_CA_FILE \(.*none\) cannot be used: No such file"),
     "no authority": ({"tls_ca_file": "owner.txt"}, r"SEDI_TLS_CA_FILE \(.*owner\.txt\) cannot be used: .*Name a file"),
 }
