@@ -40,8 +40,6 @@ from infra.machine.processes import file_lock, find_process, port_listener, proc
 from infra.settings import Settings
 from schemas.errors import BrokerError, ConfigurationError
 
-__all__ = ["BrokerStatus", "fetch", "start", "status", "stop", "taken_ports"]
-
 _ROOM_BYTES = 256 * 1024 * 1024
 _ANSWER_S = 3.0
 
@@ -109,7 +107,7 @@ def start(
     (it is left running then, because a recovery may take longer).
     """
     _require_local(settings)
-    report = progress if progress is not None else _silence
+    report = progress or (lambda message: None)
     place = home(settings)
     try:
         place.log.parent.mkdir(parents=True, exist_ok=True)
@@ -277,10 +275,6 @@ def _require_local(settings: Settings) -> None:
             f"security_protocol is {settings.security_protocol}, and the local broker speaks PLAINTEXT only (it "
             "listens on 127.0.0.1). Unset SEDI_SECURITY_PROTOCOL, or name the cluster that uses it."
         )
-
-
-def _silence(message: str) -> None:
-    """The progress callback of callers that pass none."""
 
 
 def _inheritable() -> list[int]:

@@ -3,7 +3,7 @@
 record         one record: bytes, key, headers, and the event decoded on demand
 placement      whether an event is on the topic, partition and id that it belongs to
 writer         writing events, with an idempotent producer
-reader         reading partitions by offset
+reader         reading partitions by offset; `closing`: their `with` statement
 source         a bounded reading of several topics, from a cluster or an archive
 run            a run's configuration, written once
 dead_letters   the headers of a dead letter

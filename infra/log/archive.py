@@ -18,12 +18,12 @@ import os
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Annotated, Self, cast
+from typing import IO, Annotated, cast
 
 import msgspec
 
 from infra.digest import sha256_of
+from infra.log.closing import Closing
 from infra.log.record import Headers, Partition, Record
 from schemas.errors import ConfigurationError, RunError
 from schemas.topics import check_run_name, lacking
@@ -118,7 +118,7 @@ class ArchiveSource:
         show("checking files", len(files), len(files))
 
 
-class ArchiveReading:
+class ArchiveReading(Closing):
     """Reads the files of some topics, each as a stream of lines."""
 
     def __init__(self, source: ArchiveSource, topics: Iterable[str]) -> None:
@@ -178,12 +178,6 @@ class ArchiveReading:
     def close(self) -> None:
         for records in self._records.values():
             records.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
 
 
 def line_of(record: Record) -> bytes:

@@ -6,8 +6,7 @@ It joins no consumer group, so reading changes nothing. A record that does not d
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
@@ -16,6 +15,7 @@ from infra.cluster.admin import administrator, describe_topics
 from infra.cluster.clients import cluster_error, connecting
 from infra.cluster.connection import connection
 from infra.cluster.refusals import Right, status_hint
+from infra.log.closing import Closing
 from infra.log.record import Partition, Record
 from infra.settings import Settings
 from schemas.errors import BrokerError, RunError, SediError
@@ -24,7 +24,7 @@ from schemas.topics import is_optional, topic_name
 _FETCH_BYTES = 1024 * 1024  # per partition; a larger record is fetched alone
 
 
-class LogReader:
+class LogReader(Closing):
     """Reads all partitions of some of a run's topics, from the beginning or from given offsets.
 
     Records are in order within a partition only. A missing optional topic has no partitions. With a `group`, it starts
@@ -194,9 +194,3 @@ class LogReader:
 
     def close(self) -> None:
         self._consumer.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()

@@ -10,8 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -19,6 +18,7 @@ from aiokafka.errors import KafkaError
 from infra.cluster.clients import cluster_error
 from infra.cluster.connection import async_connection
 from infra.cluster.refusals import Right, status_hint
+from infra.log.closing import Closing
 from infra.log.reader import LogReader
 from infra.log.record import Partition, Record
 from infra.settings import Settings
@@ -85,7 +85,7 @@ class KafkaSource:
         return KafkaReading(self._settings, self.run, topics)
 
 
-class KafkaReading:
+class KafkaReading(Closing):
     """An aiokafka consumer without a group, on an event loop that runs only during a call.
 
     It parses records in C, three times as fast as kafka-python, and reads one partition without blocking others.
@@ -187,12 +187,6 @@ class KafkaReading:
         if self._consumer is not None:
             self._loop.run_until_complete(self._consumer.stop())
         self._loop.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
 
 
 def dead_letter_topics() -> tuple[str, ...]:

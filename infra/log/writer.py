@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
@@ -12,6 +11,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError
 from infra.cluster.clients import connecting
 from infra.cluster.connection import MAX_RECORD_BYTES, connection
 from infra.cluster.refusals import Right, refusal, status_hint
+from infra.log.closing import Closing
 from infra.log.dead_letters import NO_VALUE, can_be_written, dead_letter_headers, left_out_headers
 from infra.log.record import Record, now
 from infra.settings import Settings
@@ -39,7 +39,7 @@ class Written:
     offset: int
 
 
-class LogWriter:
+class LogWriter(Closing):
     """An idempotent producer of one component's events, with acks=all. Keeps the order within a partition."""
 
     def __init__(self, settings: Settings, run: str, component: str) -> None:
@@ -121,9 +121,3 @@ class LogWriter:
 
     def close(self) -> None:
         self._producer.close(timeout=30)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()

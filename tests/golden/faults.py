@@ -33,7 +33,7 @@ class Fault:
 
     @property
     def of_decisions(self) -> bool:
-        """Whether something was decided otherwise, rather than written twice or unreadably."""
+        """Whether a decision differs, rather than a record being duplicate or unreadable."""
         return self.kind not in _NO_DIVERGENCE
 
 
@@ -61,12 +61,12 @@ def _set(**fields: object) -> Callable[[Json], object]:
 
 
 def _rejection(place: int, **fields: object) -> Callable[[Json], object]:
-    """Change the rejection that stands at `place` of an InstructionsRejected."""
+    """Change the rejection at `place` of an InstructionsRejected."""
     return lambda value: value["rejections"][place].update(fields)
 
 
 def _recount(log: Log, since: int, by: int) -> None:
-    """Let `rejected` count one more or one less kept from a record on, as a filter that had decided so would have."""
+    """Add to the kept totals of `rejected` from a record on, as a filter with that decision would have."""
     log.change("rejected", since, lambda value: value.update(kept=value["kept"] + by))
     for offset, value in enumerate(log.values("rejected")):
         if offset >= since and value:

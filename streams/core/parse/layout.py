@@ -39,6 +39,7 @@ _REMARK = re.compile(
     r".*\b(?:tasks?|instructions?)\b[^.!?]*[.!?]*$",
     re.IGNORECASE | re.DOTALL,
 )
+_START = re.compile(r"(?:[0-9]{1,4}\. )?Instruction:")
 _SEPARATOR = "###"
 _FIELD = re.compile(
     r"^(?P<label>[ \t]*[#>*]*[ \t]*(?:input|output|class label|label)(?:[ \t]*[0-9]+)?\*{0,2}[ \t]?)[：﹕]", re.I | re.M
@@ -53,7 +54,7 @@ def plain_layout(text: str) -> tuple[str, tuple[Unparsed, ...]]:
     lines = lines[:end]
     made: list[str] = []
     begin = 0
-    for at in [*(at for at, line in enumerate(lines) if _starts_task(line)), len(lines)]:
+    for at in [*(at for at, line in enumerate(lines) if _START.match(line)), len(lines)]:
         if at < len(lines) and lines[at].startswith("Instruction") and at > begin and _BARE_NUMBER.match(lines[at - 1]):
             lines[at - 1] = ""
         made += _without_furniture(lines[begin:at], last=at == len(lines))
@@ -80,13 +81,6 @@ def _plain_label(line: str) -> str:
         return line
     label = f"{name.capitalize()}:" if number is None else f"{int(number)}. {name.capitalize()}:"
     return label + line[match.end() :]
-
-
-_START = re.compile(r"(?:[0-9]{1,4}\. )?Instruction:")
-
-
-def _starts_task(line: str) -> bool:
-    return _START.match(line) is not None
 
 
 def _without_furniture(lines: Sequence[str], *, last: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""A run that is archived and restored is the same run, and its worker goes on where it was."""
+"""An archived and restored run is the same run, and its worker resumes."""
 
 import asyncio
 import subprocess
@@ -54,7 +54,7 @@ def write_generations(rig: Rig, start: int, end: int) -> None:
 
 
 def write_odd(rig: Rig, topic: str) -> None:
-    """Records that Kafka takes, and none of our own programs would write."""
+    """Records that Kafka accepts and our own programs never write."""
 
     async def write() -> None:
         async with AIOKafkaProducer(bootstrap_servers=rig.settings.bootstrap_servers) as producer:

@@ -1,4 +1,4 @@
-"""The local broker, for real: started, hung, killed, mistaken for another, left behind."""
+"""The real local broker: started, hung, killed, confused with another, left behind."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ TOPIC = "records"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[Settings]:
-    """A broker of this test's own, not started; whatever became of it, it is stopped afterwards."""
+    """The settings of a new broker, not started; it is always stopped afterwards."""
     own = Settings(state_dir=tmp_path, bootstrap_servers=f"127.0.0.1:{free_port()}", broker_heap_mb=256)
     yield own
     broker.stop(own, wait_s=5)
@@ -38,7 +38,7 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporaryBroker]:
-    """One broker for all tests that leave it as it was."""
+    """One broker for all tests that leave it unchanged."""
     with temporary_broker(Settings(state_dir=tmp_path_factory.mktemp("var"), broker_heap_mb=256)) as found:
         create_topic(found.bootstrap)
         yield found

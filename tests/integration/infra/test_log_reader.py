@@ -1,4 +1,4 @@
-"""What a reader of the log must not stumble over: offsets without a record, and partitions that waited."""
+"""The log reader's special cases: offsets without a record, and partitions that were paused."""
 
 import time
 

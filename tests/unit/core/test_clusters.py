@@ -1,4 +1,4 @@
-"""The classifier: its numbers alone decide, cells are even where they were fitted, and refits come at their marks."""
+"""The classifier: a function of its numbers, with even cells on the fitted texts, refitted at its marks."""
 
 import functools
 import math

@@ -1,4 +1,4 @@
-"""Clusters of sentence embeddings: the numbers and the model that they name decide, one text alone or among others."""
+"""Clusters of sentence embeddings: a function of the numbers and the model, for one text alone or among others."""
 
 import copy
 from dataclasses import dataclass, field
@@ -110,7 +110,7 @@ def test_with_one_cluster_there_is_nothing_to_embed() -> None:
 
 @dataclass
 class Counted:
-    """Letters that remember what they were asked for."""
+    """Letters that record their calls."""
 
     model_sha256: str = "ab" * 32
     asked: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What is kept, as any verdict left it, is told by `generated` and `rejected`; draws of it can be made again."""
+"""The instructions kept as of any verdict follow from `generated` and `rejected`; samples of them are reproducible."""
 
 from collections import Counter
 
@@ -15,7 +15,7 @@ KEPT_BY = {0: 2, 1: 2, 2: 5, 3: 6}  # how many are kept by the verdict on each o
 
 
 def told() -> list[tuple[str, int, InstructionsGenerated | InstructionsRejected]]:
-    """Four generations, of which the second repeats the first, and their verdicts."""
+    """Four generations, the second a duplicate of the first, and their verdicts."""
     texts = [["a", "b", "c"], ["a", "b", "c"], ["d", "e", "f"], ["g", "h"]]
     rejected: list[set[int]] = [{1}, set(), set(), {0}]
     made: list[tuple[str, int, InstructionsGenerated | InstructionsRejected]] = []

@@ -1,4 +1,4 @@
-"""Addresses that cannot be are refused with a sentence, before anything is connected to."""
+"""Invalid addresses are refused with a sentence, before anything connects."""
 
 from pathlib import Path
 

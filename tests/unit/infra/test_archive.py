@@ -1,4 +1,4 @@
-"""An archive gives back the bytes it was given, and says so when it is not what was written."""
+"""An archive gives back the same bytes, and detects changes."""
 
 import gzip
 import hashlib
@@ -23,7 +23,7 @@ ODD = [
 
 
 def make(folder: Path, records: list[Record], *, suffix: str = ".jsonl", **changes: object) -> ArchiveSource:
-    """An archive of one file with these records, whose entry in the manifest is changed so."""
+    """An archive of one file with these records, and changes to its entry in the manifest."""
     folder.mkdir(exist_ok=True)
     raw = b"".join(line_of(record) for record in records)
     path = folder / f"calls-0{suffix}"

@@ -1,4 +1,4 @@
-"""What an archive covers is fixed effects first, and every partition has its file."""
+"""An archive's end offsets are fixed effects first, and every partition has its file."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +19,7 @@ ASKED: list[str] = []
 
 
 class Cluster:
-    """A LogReader that knows of a run whose topics are all empty but for `kept`, which has two partitions."""
+    """A LogReader of a run whose topics are empty, except `kept`, which has two partitions."""
 
     def __init__(self, settings: Settings, run: str, topics: Iterable[str], component: str) -> None:
         self._places = [(topic, 0) for topic in topics] + [("kept", 1)]
@@ -39,7 +39,7 @@ class Cluster:
 
 
 class Consumer:
-    """aiokafka's consumer of that run: kept/1 holds a record at offset 4 and none at 5."""
+    """aiokafka's consumer of that run: kept/1 has a record at offset 4 and none at 5."""
 
     def __init__(self, **_: object) -> None:
         self._given = False
@@ -72,7 +72,7 @@ def archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ArchiveSource:
 
 
 def test_the_ends_are_asked_for_effects_first(archive: ArchiveSource) -> None:
-    """Else the kept table may say that a generation is decided whose verdict is not in the archive."""
+    """Otherwise the kept table may mark a generation as decided whose verdict is not in the archive."""
     assert [*TABLES, *dead_letter_topics(), *reversed(TOPICS)] == ASKED
 
 

@@ -1,4 +1,4 @@
-"""What a broker keeps on disk, and what is refused; no broker runs here."""
+"""A broker's folder on disk, and its errors; no broker runs here."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""What the columns of people's files mean, and what is said of a row that cannot be mapped."""
+"""The mapping of columns, and the errors for rows that cannot be mapped."""
 
 from decimal import Decimal
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the doctor says of machines that lack something."""
+"""The doctor's findings on machines that lack something."""
 
 import re
 import socket

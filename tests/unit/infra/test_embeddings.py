@@ -1,4 +1,4 @@
-"""The embedding model: found and not imported, checked before it is loaded, the same on every machine."""
+"""The embedding model: located and not imported, verified before loading, the same on every machine."""
 
 import copy
 import hashlib
@@ -62,7 +62,7 @@ def test_what_is_installed_is_pinned_by_hash_and_by_nothing_else() -> None:
 
 
 class Forward(MiniLM):
-    """The model's place taken by one dimension: the length of the text, over a thousand, plus a last digit."""
+    """A fake model with one dimension: the length of the text / 1000, plus a last digit."""
 
     def __init__(self) -> None:
         super().__init__({})

@@ -30,7 +30,7 @@ def expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Put a program called mvn first on PATH; in it, $out is the folder it is told to fill."""
+    """Put a program called mvn first on PATH; in it, $out is its output folder."""
     folder = tmp_path / "bin"
     folder.mkdir(exist_ok=True)
     program = folder / "mvn"

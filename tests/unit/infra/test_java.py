@@ -1,4 +1,4 @@
-"""Which Java is taken, and what is said when none will do."""
+"""Which Java is chosen, and the error when none fits."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Knowing a process again."""
+"""Process identity and file locks."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Children of a run: what they say themselves, and how they end."""
+"""Child processes of a run: their status lines, and how they end."""
 
 import os
 import signal
