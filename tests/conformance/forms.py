@@ -1,6 +1,6 @@
 """A form: one answer or error as one server sends it, with the expected result of `OpenAIBackend.complete`.
 
-Bodies are built from a `Said`, so that the same form carries any text and any count of tokens.
+Bodies are built from a `Payload`, so that the same form carries any text and any count of tokens.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ LARGEST_ANSWER = 64 * 1024
 
 
 @dataclass(frozen=True)
-class Said:
+class Payload:
     """The content of an answer.
 
     completion_tokens   all generated tokens, including reasoning
@@ -49,12 +49,12 @@ class Reply(endpoint.Reply):
     how: How = "whole"
 
 
-def as_said(said: Said) -> str:
-    return said.text
+def plain_text(payload: Payload) -> str:
+    return payload.text
 
 
-def thought(said: Said) -> str | None:
-    return said.thought
+def thought(payload: Payload) -> str | None:
+    return payload.thought
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ class Answered:
     """An answer. `text` is the backend's result, `reads` its text after `answer_text`."""
 
     finish_reason: str | None = "stop"
-    text: Callable[[Said], str] = as_said
-    reads: Callable[[Said], str] = as_said
-    reasoning: Callable[[Said], str | None] = lambda _: None
+    text: Callable[[Payload], str] = plain_text
+    reads: Callable[[Payload], str] = plain_text
+    reasoning: Callable[[Payload], str | None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Form:
     server: str
     name: str
     kind: str
-    reply: Callable[[Said], Reply]
+    reply: Callable[[Payload], Reply]
     want: Want
     api: Api = "chat"
     worked: bool = True

@@ -13,8 +13,8 @@ from typing import Any
 from producers.backends.base import FailureKind
 from tests.conformance.any_server import FORMS as ANY_SERVER
 from tests.conformance.dialects import FORMS
-from tests.conformance.forms import Answered, Api, Form, Reply, Said, Waits
-from tests.conformance.server import said_to
+from tests.conformance.forms import Answered, Api, Form, Payload, Reply, Waits
+from tests.conformance.server import payload_for
 from tests.unit.core.answer_forms import AROUND, LABELS, NO_INPUTS
 from tests.unit.core.answer_forms import forms as dresses
 
@@ -116,17 +116,19 @@ class Hostile:
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
-    def __call__(self, body: bytes, before: int, api: Api) -> tuple[Form, Said]:
+    def __call__(self, body: bytes, before: int, api: Api) -> tuple[Form, Payload]:
         draw = random.Random(f"{self._seed}/{body!r}/{before}")
-        said = said_to(body, draw)
+        payload = payload_for(body, draw)
         if draw.random() < 0.125:
-            return draw.choice(_plain(api)), replace(said, text=draw.choice(_dresses()))
+            return draw.choice(_plain(api)), replace(payload, text=draw.choice(_dresses()))
         make = draw.choices((_dressed, _own, _structured, _rubble), (5, 3, 2, 2))[0]
         text = make(body, draw)
         for _ in range(draw.choice((0, 0, 1, 1, 2, 5))):
             text = _disturb(text, draw)
-        said = replace(said, text=text or "\u200b", thought=draw.choice((said.thought, *FRAGMENTS)) or said.thought)
-        return _on_a_bad_wire(draw.choice(_whole(api)), draw), said
+        payload = replace(
+            payload, text=text or "\u200b", thought=draw.choice((payload.thought, *FRAGMENTS)) or payload.thought
+        )
+        return _on_a_bad_wire(draw.choice(_whole(api)), draw), payload
 
 
 @cache
@@ -149,7 +151,7 @@ def _whole(api: Api) -> tuple[Form, ...]:
 
 
 def _comes_whole(form: Form) -> bool:
-    return form.reply(Said()).how in ("whole", "half", "nothing")
+    return form.reply(Payload()).how in ("whole", "half", "nothing")
 
 
 # -- texts ---------------------------------------------------------------------------------------------------------
@@ -224,14 +226,14 @@ def _disturb(text: str, draw: random.Random) -> str:
 
 def _on_a_bad_wire(form: Form, draw: random.Random) -> Form:
     """One in four forms gets a corrupted body; it then reports no tokens, unless it is still readable."""
-    is_json = isinstance(form.reply(Said()).body, dict)
+    is_json = isinstance(form.reply(Payload()).body, dict)
     if not isinstance(form.want, Answered) or not is_json or draw.random() < 0.75:
         return form
     wire = draw.choice((_cut, _nested, _too_many_digits, _bad_bytes, _odd_count, _raw))
     seed = draw.random()
 
-    def reply(said: Said) -> Reply:
-        sent = form.reply(said)
+    def reply(payload: Payload) -> Reply:
+        sent = form.reply(payload)
         return replace(sent, body=wire(sent.body, random.Random(seed)))
 
     if wire is _raw:

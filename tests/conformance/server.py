@@ -22,7 +22,7 @@ from typing import Any
 
 from tests.conformance.any_server import FORMS as ANY_SERVER
 from tests.conformance.dialects import SERVERS, forms_of
-from tests.conformance.forms import KINDS, OF_THE_REQUEST, PASSING, Answered, Api, Form, Reply, Said
+from tests.conformance.forms import KINDS, OF_THE_REQUEST, PASSING, Answered, Api, Form, Payload, Reply
 from tests.unit.producers.endpoint import bytes_of, running
 
 ODD = tuple(KINDS)[list(KINDS).index("cut") : list(KINDS).index("rate limit")]
@@ -32,7 +32,7 @@ DISTURBANCES = (*ODD, *PASSING, *OF_THE_REQUEST)
 _FIRST_NUMBER = re.compile(r"from task (\d+)|(\d+)\. Instruction:$")
 _SENT_AT_ONCE = 64 * 1024
 
-Plan = Callable[[bytes, int, Api], tuple[Form, Said]]
+Plan = Callable[[bytes, int, Api], tuple[Form, Payload]]
 """Chooses the answer from the request's body, the number of earlier requests with that body, and the API."""
 
 
@@ -92,13 +92,13 @@ class Disturbed:
         if not 0 <= self.rate * len(self.kinds) <= 1:
             raise ValueError(f"{len(self.kinds)} kinds cannot have a probability of {self.rate} each")
 
-    def __call__(self, body: bytes, before: int, api: Api) -> tuple[Form, Said]:
+    def __call__(self, body: bytes, before: int, api: Api) -> tuple[Form, Payload]:
         draw = random.Random(f"{self.seed}/{hashlib.sha256(body).hexdigest()}/{before}")
         server = self.server or draw.choice(SERVERS)
         place = draw.random() / self.rate if self.rate else len(self.kinds)
         kind = self.kinds[int(place)] if place < len(self.kinds) else "plain"
         forms = known_forms(kind, server, api) or known_forms("plain", server, api)
-        return draw.choice(forms), said_to(body, draw, cut=kind == "cut")
+        return draw.choice(forms), payload_for(body, draw, cut=kind == "cut")
 
 
 def known_forms(kind: str, server: str, api: Api) -> tuple[Form, ...]:
@@ -108,12 +108,12 @@ def known_forms(kind: str, server: str, api: Api) -> tuple[Form, ...]:
     return (*forms_of(wanted, server, api), *others)
 
 
-def said_to(body: bytes, draw: random.Random, *, cut: bool = False) -> Said:
+def payload_for(body: bytes, draw: random.Random, *, cut: bool = False) -> Payload:
     """The content of an answer to a request: tasks, with approximate token counts."""
     text = _tasks(body, draw)
     text = text[: draw.randrange(1, len(text))] if cut else text
     thoughts = draw.randrange(1, 40)
-    return Said(
+    return Payload(
         text=text,
         prompt_tokens=16 + len(body) // 4,
         completion_tokens=1 + len(text) // 4 + thoughts,
@@ -140,12 +140,12 @@ def served(plan: Plan) -> Iterator[tuple[str, Books]]:
                 before = requests[key]
                 requests[key] += 1
             try:
-                form, said = plan(body, before, api)
-                reply = form.reply(said)
+                form, payload = plan(body, before, api)
+                reply = form.reply(payload)
             except Exception as error:
                 books.faults.append(f"{type(error).__name__}: {error}")
                 raise
-            entry = Entry(form, said.prompt_tokens, said.completion_tokens, form.worked and form.tells)
+            entry = Entry(form, payload.prompt_tokens, payload.completion_tokens, form.worked and form.tells)
             with lock:
                 books.entries.append(entry)
             try:
