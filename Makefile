@@ -71,7 +71,7 @@ bench: setup .cache/bench-packages/.ready
 
 # Which systems and Pythons the pinned set is to be had for.
 platforms: setup
-	@$(BIN)/python -m infra.platforms
+	@$(BIN)/python -m infra.machine.platforms
 
 schemas: setup
 	$(BIN)/python -m schemas.generate

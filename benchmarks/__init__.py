@@ -1,1 +1,1 @@
-"""Measurements side by side, each against the thing it replaces. `python -m benchmarks --help`."""
+"""Benchmarks, each against what it replaces. `python -m benchmarks --help`."""

@@ -1,17 +1,17 @@
-"""`python -m benchmarks [NAME]...`: measurements, side by side; all of them, or those that are named.
+"""`python -m benchmarks [NAME]...`: all benchmarks, or the named ones.
 
-similarity   the similarity index beside what it replaces, and its agreement with rouge_score
-replay       the audit of a run beside a bare consumer of the same topics
-pace         calls in flight that are found out beside numbers that are given, at servers of 1, 8 and 64 slots; takes
-             20 minutes, so it is made only when it is named
-generator    calls a minute by calls in flight, at a mock endpoint, with faults and within a budget
-saving       calls and money to so many kept, the method beside its baseline, with the built-in model; takes hours, so
-             it is made only when it is named
-trainer      tokens a second of the trainer beside a plain torch loop, transformers' Trainer and TRL's; with --gpu, of a
-             1.1 billion parameter model on a CUDA device, and the share of its peak that is
-loop         how many generations see the seeds that training put in the pool, when the generator waits for training and
-             when it does not; some minutes
-export       data sets written from a large run on a real broker: rows a second, peak memory
+similarity   the similarity index against what it replaces, and its agreement with rouge_score
+replay       the audit of a run against a bare consumer of the same topics
+pace         adaptive against fixed concurrency, at servers of 1, 8 and 64 slots; takes 20 minutes, so it runs only when
+             it is named
+generator    calls per minute by calls in flight, at a mock endpoint, with faults and within a budget
+saving       calls and cost to a number of kept rows, the method against its baseline, with the built-in model; takes
+             hours, so it runs only when it is named
+trainer      tokens per second of the trainer, a plain torch loop, transformers' Trainer and TRL's; with --gpu, of a 1.1
+             billion parameter model on a CUDA device, and the share of its peak
+loop         the generations that see seeds from training, when the generator waits for training and when it does not;
+             some minutes
+export       data sets written from a large run on a real broker: rows per second, peak memory
 """
 
 import argparse
@@ -50,7 +50,7 @@ _EXAMPLE = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print, and write JSON and plots; 1 when a decision differs from rouge_score's."""
+    """Measure, print, and write JSON and plots; returns 1 when a decision differs from rouge_score's."""
     options = _parser().parse_args(arguments)
     console = Console()
     if not console.is_terminal:
@@ -154,7 +154,7 @@ def _told(
     write_json: Callable[[Path, T], None],
     found: T,
 ) -> int:
-    """Show what was measured and write it; the exit code."""
+    """Show and write the results; returns the exit code."""
     path = options.out / f"{name}.json"
     show(console, found)
     write_json(path, found)

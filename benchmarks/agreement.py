@@ -1,10 +1,9 @@
-"""The index's decisions beside rouge_score's, item by item, on a mixed stream.
+"""The index's decisions compared with rouge_score's, item by item, on a mixed stream.
 
-rouge_score cannot be asked about every pair of ten thousand items within minutes, so pairs that cannot matter are left
-out, by a bound that has nothing to do with the index: a common subsequence is no longer than the overlap of the two
-texts as bags of tokens, which a product of sparse matrices gives for all pairs. Every pair that could be above the
-lowest threshold is scored by rouge_score itself; and for a sample of the items so is every other pair, to show that the
-bound holds.
+rouge_score takes too long for every pair of ten thousand items, so pairs are pruned by a bound that is independent of
+the index: a common subsequence is no longer than the overlap of the two texts as bags of tokens, a product of sparse
+matrices. Every pair that could be above the lowest threshold is scored by rouge_score itself; for a sample of the items
+so is every other pair, to show that the bound holds.
 """
 
 import random
@@ -41,7 +40,7 @@ Scores = list[dict[int, float]]
 
 @dataclass(frozen=True)
 class Agreement:
-    """What came of one stream at one threshold; `differences` has the first few as sentences."""
+    """The result for one stream and threshold; `differences` has the first few as sentences."""
 
     threshold: float
     stream: str
@@ -52,7 +51,7 @@ class Agreement:
 
 
 def mixed(count: int) -> list[str]:
-    """Instructions, texts like earlier ones, repetitive ones, long ones, ones in other scripts and empty ones."""
+    """Instructions, near-duplicates, and repetitive, long, non-ASCII and empty texts."""
     rng = random.Random(_SEED)
     source = texts.source()
     plain = iter(source.first(count))
@@ -90,7 +89,7 @@ def _altered(text: str, rng: random.Random, words: Sequence[str]) -> str:
 
 
 def _tie(rng: random.Random) -> str:
-    """Texts of 7 to 13 tokens that share 7: at 0.7 the last bit decides."""
+    """Texts of 7 to 13 tokens with 7 in common: at 0.7 the last bit decides."""
     family = rng.randrange(10)
     own = [f"u{rng.randrange(10**6)}" for _ in range(rng.randint(0, 6))]
     return " ".join([f"t{family}x{place}" for place in range(7)] + own)
@@ -126,7 +125,7 @@ def reference(items: Sequence[str], threshold: float, whole: int, step: Callable
             score = scorer.score(items[b], items[a])["rougeL"].fmeasure
             if score > threshold:
                 scores[a][b] = score
-                # A pair found only because everything was asked for would show that the bound is wrong.
+                # A pair found only in the full comparison would show that the bound is wrong.
                 assert a not in checked_whole or _overlap_allows(items[a], items[b], threshold), (items[a], items[b])
     return scores
 
@@ -137,7 +136,7 @@ def _overlap_allows(a: str, b: str, threshold: float) -> bool:
 
 
 def compare(items: Sequence[str], scores: Scores, threshold: float, *, keep_all: bool) -> Agreement:
-    """The stream through the index: what is similar is dropped, or everything is kept."""
+    """Run the stream through the index; similar texts are dropped, or all are kept."""
     index = RougeLIndex(threshold)
     kept: set[int] = set()
     differences = []

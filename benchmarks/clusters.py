@@ -1,8 +1,8 @@
-"""How evenly each vectoriser and classifier fills the clusters: the share of rows that strict batches can use.
+"""How evenly each vectorizer and classifier fills the clusters: the share of rows that strict batches can use.
 
-Texts are met in their order and the classifier is fitted again at its marks, as in a run. A strict batch takes one row
-of each of 16 clusters, so after n rows 16 times the emptiest cluster's rows can be used. Texts are the instructions of
-a JSON file: a list of strings, or of rows in Alpaca's form.
+Texts come in order, and the classifier is refitted at its marks, as in a run. A strict batch takes one row of each of
+16 clusters, so of n rows 16 times those of the smallest cluster can be used. Texts are the instructions of a JSON file:
+a list of strings, or of rows in Alpaca's format.
 """
 
 import gzip
@@ -20,7 +20,8 @@ from rich.table import Table
 from infra.embeddings import embedder_for
 from schemas.policy import Policy, policy_for
 from schemas.seeds import parse_seed_lines
-from streams.core.clusters import ClusterModel, fit, marks_passed, refit_due
+from streams.core.cluster_fit import fit, marks_passed, refit_due
+from streams.core.clusters import ClusterModel
 
 Step = Callable[..., None]
 
@@ -33,7 +34,7 @@ POLICIES: tuple[dict[str, Any], ...] = (
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """`usable`: the share that strict batches can use of the first so many rows; `seconds`: of fitting and placing."""
+    """`usable`: the share of the first rows that strict batches can use; `seconds`: of fitting and clustering."""
 
     vectorizer: str
     classifier: str
@@ -44,7 +45,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(path: Path, rows: int, vectorizers: Sequence[str], step: Step) -> list[Result]:
-    """Raises ConfigurationError for a vectoriser whose model is not installed."""
+    """Raises ConfigurationError for a vectorizer whose model is not installed."""
     texts = read(path)[:rows]
     cases = [policy_for(vectorizer=name, **fields) for name in vectorizers for fields in POLICIES]
     found = []
@@ -67,7 +68,7 @@ def _measure(policy: Policy, texts: Sequence[str]) -> Result:
     embedder = embedder_for(policy)
     started = time.perf_counter()
     if embedder is not None:
-        embedder(texts)  # in batches, and remembered: one by one takes longer
+        embedder(texts)  # in batches, which is faster; they are cached
     model = ClusterModel(fit(seeds, policy, embedder=embedder), embedder)
     sizes, passed, fits = [0] * policy.clusters, 0, 0
     usable: dict[int, float] = {}

@@ -1,10 +1,10 @@
-"""A mock endpoint in a process of its own: OpenAI's chat form on loopback, with a latency, and with faults on demand.
+"""A mock endpoint in a separate process: OpenAI's chat API on loopback, with latency and faults.
 
     python -m benchmarks.endpoint --latency 2 --faults 0.3
 
-It prints its port, and serves until its standard input ends. Every request counts up a serial, which its answer bears
-in its text; a fault is a function of the serial alone. `GET /stats` says what was received and what answers were given
-whole, so that it can be held against the ledger. What a client got of an answer, it does not know.
+It prints its port, and serves until its standard input ends. Each request gets a serial number, which is in its
+answer's text; a fault is a function of the serial alone. `GET /stats` reports the requests and the complete answers, to
+compare with the ledger. It does not know what a client received.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH
 
 @dataclass
 class Served:
-    """What has happened so far. `given`: serials answered whole; `at_s`: when, on a monotonic clock."""
+    """Statistics so far. `given`: serials of complete answers; `at_s`: when, on a monotonic clock."""
 
     received: int = 0
     connections: int = 0
@@ -42,8 +42,8 @@ class Served:
 
 
 class Endpoint:
-    """The server. `faults` is the share of requests that meet one of `FAULTS`, each as often; at most `slots` requests
-    are worked on at once, and the others wait."""
+    """The server. `faults` is the share of requests with one of `FAULTS`, each equally often; at most `slots` requests
+    are processed at once, and the others wait."""
 
     def __init__(self, latency_s: float, faults: float, slots: int) -> None:
         self._slots = asyncio.Semaphore(slots)
@@ -107,12 +107,12 @@ class Endpoint:
 
 @dataclass
 class Running:
-    """An endpoint in its process."""
+    """A running endpoint process."""
 
     url: str
 
     def stats(self) -> dict[str, Any]:
-        """What `Served` holds now."""
+        """The current `Served`."""
         with urllib.request.urlopen(self.url.replace("/v1", "/stats"), timeout=10) as reply:
             found: dict[str, Any] = json.load(reply)
             return found
@@ -120,7 +120,7 @@ class Running:
 
 @contextmanager
 def endpoint(latency_s: float, faults: float = 0.0, slots: int = 10_000, port: int = 0) -> Iterator[Running]:
-    """Serve until the context ends; at a port of its own choice when none is given."""
+    """Serve until the context ends; by default on a free port."""
     command = [sys.executable, "-m", "benchmarks.endpoint", "--latency", str(latency_s), "--faults", str(faults)]
     command += ["--slots", str(slots), "--port", str(port)]
     process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

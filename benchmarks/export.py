@@ -1,8 +1,8 @@
-"""`sedi export` of a large run on a real broker: rows a second, and the peak memory of the exporting process.
+"""`sedi export` of a large run on a real broker: rows per second, and the peak memory of the exporting process.
 
-The run is made first, by the writer that every component uses: generations of twenty instructions with their answers,
-of which the filter kept sixteen, spread over sixteen partitions. Texts are Alpaca's instructions where they are there,
-and answers drawn from its words. The export is a process of its own and writes all formats.
+The run is written first, with `LogWriter`: generations of twenty instructions with their answers, of which the filter
+kept sixteen, spread over sixteen partitions. Texts are Alpaca's instructions, if available, and outputs of random words
+from it. The export is a separate process and writes all formats.
 """
 
 import json
@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.texts import source
-from infra.log import LogWriter
+from infra.cluster.topics import apply
+from infra.local_broker.temporary_broker import TemporaryBroker, temporary_broker
+from infra.log.writer import LogWriter
 from infra.settings import load
-from infra.temporary_broker import TemporaryBroker, temporary_broker
-from infra.topics import apply
 from schemas import ids
 from schemas.events import (
     CallAnswered,
@@ -48,14 +48,14 @@ _CLUSTERS = 16
 _INSTRUCTIONS = 20
 _KEPT = 16
 _SEEDS = 175
-_POOL = 20_000  # texts that are drawn from; each row's instruction is made its own by a number
-_AHEAD = 2_000  # generations between two waits for the broker
+_POOL = 20_000  # texts to draw from; a number makes each row's instruction unique
+_AHEAD = 2_000  # generations between two waits for confirmation
 _SEED = 20230313
 
 Step = Callable[..., None]
 
-# What the child says of itself: its own peak. The kernel's account for a parent's children may show the parent's size,
-# which a child has for a moment before it becomes another program.
+# The child reports its own peak: the kernel's account of a parent's children may show the parent's size, which a child
+# has between fork and exec.
 _CHILD = """
 import json, resource, sys, time
 from sedi.main import main
@@ -96,7 +96,7 @@ class Exported:
 
 
 def measure(rows: int, step: Step, formats: tuple[str, ...] = FORMATS) -> Exported:
-    """Make a run of about so many kept rows, export it, and say what that took."""
+    """Write a run of about so many kept rows, export it, and measure that."""
     generations = -(-rows // _KEPT)
     texts = source()
     with tempfile.TemporaryDirectory(prefix="sedi-bench-") as folder:
@@ -124,7 +124,7 @@ def measure(rows: int, step: Step, formats: tuple[str, ...] = FORMATS) -> Export
 
 
 def show(console: Console, found: Exported) -> None:
-    """The figures for people."""
+    """The figures as text."""
     table = Table("rows", "rows/s", "s", "s of processor time", "peak MB", "MB written", title="sedi export")
     table.add_row(
         f"{found.rows:,}",
@@ -139,7 +139,7 @@ def show(console: Console, found: Exported) -> None:
 
 
 def write_json(path: Path, found: Exported) -> None:
-    """Everything measured, and on what."""
+    """All results, with the environment."""
     machine = {
         "processor": platform.processor() or platform.machine(),
         "python": platform.python_version(),

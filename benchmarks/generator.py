@@ -1,9 +1,9 @@
-"""`sedi generate` at a mock endpoint: calls a minute by calls in flight, with faults, and what is left of a budget.
+"""`sedi generate` at a mock endpoint: calls per minute by calls in flight, with faults, and within a budget.
 
-Broker, endpoint and generator are processes of their own. Each measurement is a run of its own, asked with `--forever`
-until the time is over and then ended by SIGTERM; rates are the endpoint's own count of whole answers after the first
-`WARM_UP_S`. With faults, 30 of 100 requests are answered 429 (with `Retry-After: 1`), 500, after three times the
-latency, cut off, or garbled. The budget is spent by two generators at once at the faulty endpoint.
+Broker, endpoint and generator are separate processes. Each measurement is a new run with `--forever`, ended by SIGTERM;
+rates are the endpoint's own count of complete answers after the first `WARM_UP_S`. With faults, 30 % of requests are
+answered 429 (with `Retry-After: 1`), 500, after three times the latency, truncated, or garbled. Two generators share
+the budget at the faulty endpoint.
 """
 
 import json
@@ -21,10 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.endpoint import COMPLETION_TOKENS, PROMPT_TOKENS, endpoint
-from infra.log import LogReader, LogWriter
+from infra.cluster.topics import apply
+from infra.local_broker.temporary_broker import temporary_broker
+from infra.log.reader import LogReader
+from infra.log.writer import LogWriter
 from infra.settings import Settings, environment_of, load
-from infra.temporary_broker import temporary_broker
-from infra.topics import apply
 from schemas import ids
 from schemas.events import InstructionsGenerated, RunConfigured
 from schemas.policy import policy_for
@@ -46,12 +47,12 @@ Step = Callable[..., None]
 
 @dataclass(frozen=True)
 class Rate:
-    """One generator, as measured.
+    """The measurement of one generator.
 
-    a_minute        whole answers
-    most_in_flight  requests that the endpoint had at once
-    connections     that it was connected by
-    lost, missing   calls lost by the ledger; whole answers on it that are in no generation, once all are finished
+    a_minute        complete answers
+    most_in_flight  maximum concurrent requests at the endpoint
+    connections     connections to the endpoint
+    lost, missing   lost calls on the ledger; its answers that are in no generation at the end
     """
 
     in_flight: int
@@ -86,12 +87,12 @@ class Results:
 
     @property
     def scaling(self) -> float:
-        """Calls a minute of 64 in flight, by those of one."""
+        """Calls per minute with 64 in flight, relative to one."""
         return self._of(64) / self._of(1)
 
     @property
     def under_faults(self) -> float:
-        """Calls a minute with faults, by those without."""
+        """Calls per minute with faults, relative to those without."""
         return next(rate.a_minute for rate in self.rates if rate.faults) / self._of(64)
 
     def _of(self, in_flight: int) -> float:
@@ -99,7 +100,7 @@ class Results:
 
 
 def measure(seconds: float, step: Step, in_flight: tuple[int, ...] = IN_FLIGHT) -> Results:
-    """Run it all; about as many times `seconds` as there are measurements, and one minute."""
+    """Run all measurements, each about `seconds`, and one minute."""
     with (
         tempfile.TemporaryDirectory(prefix="sedi-bench-") as folder,
         temporary_broker(load(state_dir=Path(folder)), short_lived=False) as broker,
@@ -114,7 +115,7 @@ def measure(seconds: float, step: Step, in_flight: tuple[int, ...] = IN_FLIGHT) 
 
 
 def show(console: Console, found: Results) -> None:
-    """The figures for people."""
+    """The figures as text."""
     table = Table(
         "in flight",
         "faults",
@@ -153,7 +154,7 @@ def show(console: Console, found: Results) -> None:
 
 
 def write_json(path: Path, found: Results) -> None:
-    """Everything measured."""
+    """All results."""
     document = {**asdict(found), "scaling": found.scaling, "under_faults": found.under_faults}
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
@@ -172,7 +173,7 @@ def _rate(settings: Settings, in_flight: int, faults: float, seconds: float) -> 
         after = served.stats()
         process.send_signal(signal.SIGTERM)
         cpu_s = ended(process)
-        if faults:  # what was begun is finished, so that nothing can be missing any more
+        if faults:  # started generations are finished, so nothing may be missing
             unfinished = json.loads(_finish(settings, run, served.url))["unfinished"]
             assert unfinished == 0, unfinished
         stats = served.stats()
@@ -213,7 +214,7 @@ def _budget(settings: Settings) -> Budget:
 
 
 def configure(settings: Settings, run: str) -> None:
-    """Make a run with thirty seeds."""
+    """Configure a run with thirty seeds."""
     policy = policy_for(batch_size=2)
     apply(settings, run, policy.clusters)
     seeds = tuple(SeedTask(id=f"s{n}", instruction=f"Do thing number {n} now.", output="Done.") for n in range(30))
@@ -222,8 +223,8 @@ def configure(settings: Settings, run: str) -> None:
 
 
 def start_generator(settings: Settings, run: str, url: str, *arguments: str) -> "subprocess.Popen[str]":
-    """Start `sedi generate` on it at an endpoint."""
-    told = settings.model_copy(
+    """Start `sedi generate` at an endpoint."""
+    changed = settings.model_copy(
         update={
             "backend": "openai",
             "base_url": url,
@@ -233,7 +234,7 @@ def start_generator(settings: Settings, run: str, url: str, *arguments: str) -> 
             "usd_per_1m_completion_tokens": PRICE,
         }
     )
-    environment = {**os.environ, **environment_of(Settings(**told.model_dump()))}
+    environment = {**os.environ, **environment_of(Settings(**changed.model_dump()))}
     command = [
         sys.executable,
         "-c",
@@ -270,7 +271,7 @@ def ended(process: "subprocess.Popen[str]") -> float:
 
 
 def _ledger(settings: Settings, run: str) -> tuple[Ledger, int]:
-    """The run's ledger, and how many answered requests are in no generation."""
+    """The run's ledger, and the number of answered requests that are in no generation."""
     ledger, answered, written = Ledger(), set(), set()
     with LogReader(settings, run, ["calls", "generated"]) as reader:
         for record in reader.read_to_end():

@@ -1,13 +1,11 @@
-"""How much of a run sees what training found out: a generator that never waits beside one that waits for training.
+"""How much of a run sees the feedback of training: a generator that never waits, and one that waits for training.
 
-Both make the same run to so many kept, default policy and seeds, with the load model as the LLM, which answers at once,
-and with a trainer that takes its batches and borrows as ours does, and only lets its steps take their time
-(`benchmarks.stub_trainer`): 4 steps of 16 rows a second are 64 rows, fewer than the filter decides. The first side's
-generator is started with `--max-ahead none`, the other's with nothing. Broker, worker, generator and trainer are
-processes of their own.
+Both runs have the same target, the default policy and seeds, the load model as the LLM, which answers at once, and a
+trainer that batches and borrows like ours, with steps that only take time (`benchmarks.stub_trainer`): 4 steps of 16
+rows per second are fewer rows than the filter decides. The first generator has `--max-ahead none`, the second the
+default. Broker, worker, generator and trainer are separate processes.
 
-The load model's answers do not depend on what a seed says, so this shows how soon training is heard, and not what that
-is worth.
+The load model's answers do not depend on the seeds' content, so this measures the delay of the feedback, not its value.
 """
 
 import json
@@ -27,11 +25,11 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.report import report
-from infra.log import LogReader
-from infra.run import configure_run
+from infra.local_broker.temporary_broker import temporary_broker
+from infra.log.reader import LogReader
+from infra.log.run import configure_run
+from infra.log.source import KafkaSource
 from infra.settings import Settings, environment_of, load
-from infra.source import KafkaSource
-from infra.temporary_broker import temporary_broker
 from schemas.events import TrainingLogged
 from schemas.policy import policy_for
 from schemas.seeds import parse_seed_lines
@@ -48,14 +46,14 @@ Step = Callable[..., None]
 
 @dataclass(frozen=True)
 class Side:
-    """One run, up to the end of its generator.
+    """One run, until the end of its generator.
 
     before_first_window   rows kept before the first training window was logged
-    replaced_pool         generations that sampled a pool in which training had replaced a seed, of all
-    new_seed              generations that were shown a replacement seed, of all
-    borrowed              trained rows that stood in another cluster's place, of all
-    wall_s                from the start of the generator to its end
-    waited_s              of these, held back, by whom was waited for
+    replaced_pool         share of generations that sampled a pool with a replaced seed
+    new_seed              share of generations that were shown a replacement seed
+    borrowed              share of trained rows in another cluster's slot
+    wall_s                duration of the generator
+    waited_s              waiting time, by reason
     """
 
     name: str
@@ -72,7 +70,7 @@ class Side:
 
 
 def measure(kept: int, steps_a_second: float, step: Step) -> list[Side]:
-    """Make both runs, one after the other."""
+    """Run both, one after the other."""
     with (
         tempfile.TemporaryDirectory(prefix="sedi-bench-") as folder,
         temporary_broker(load(state_dir=Path(folder)), short_lived=False) as broker,
@@ -85,7 +83,7 @@ def measure(kept: int, steps_a_second: float, step: Step) -> list[Side]:
 
 
 def show(console: Console, found: list[Side]) -> None:
-    """The figures for people."""
+    """The figures as text."""
     table = Table("", *(side.name for side in found), title="How soon training is heard")
     rows: Sequence[tuple[str, Callable[[Side], str]]] = (
         ("rows kept", lambda side: f"{side.kept:,}"),
@@ -106,7 +104,7 @@ def show(console: Console, found: list[Side]) -> None:
 
 
 def write_json(path: Path, found: list[Side]) -> None:
-    """Everything measured."""
+    """All results."""
     path.write_text(json.dumps([asdict(side) for side in found], indent=2) + "\n", encoding="utf-8")
 
 
@@ -133,9 +131,9 @@ def _side(settings: Settings, run: str, name: str, arguments: Sequence[str], kep
     log = settings.state_dir / f"{run}.log"
     with _beside([*sedi, "worker", "--run", run], environment, log), _beside(trainer, environment, log):
         began = time.monotonic()
-        with log.open("ab") as told:
+        with log.open("ab") as output:
             done = subprocess.run(
-                generate, env=environment, stdout=subprocess.PIPE, stderr=told, timeout=_LIMIT_S, check=False
+                generate, env=environment, stdout=subprocess.PIPE, stderr=output, timeout=_LIMIT_S, check=False
             )
         wall_s = time.monotonic() - began
         if done.returncode:
@@ -159,9 +157,9 @@ def _side(settings: Settings, run: str, name: str, arguments: Sequence[str], kep
 
 @contextmanager
 def _beside(command: Sequence[str], environment: dict[str, str], log: Path) -> Iterator[None]:
-    """A process that is at work while this context is open."""
-    with log.open("ab") as told:
-        process = subprocess.Popen(command, env=environment, stdout=told, stderr=told)
+    """A process that runs until the context ends."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     try:
         yield
     finally:
@@ -174,7 +172,7 @@ def _beside(command: Sequence[str], environment: dict[str, str], log: Path) -> I
 
 
 def _trained(settings: Settings, run: str, clusters: int) -> tuple[int, int, int]:
-    """Rows kept before the first window was logged, rows that were trained, and how many of these were borrowed."""
+    """Rows kept before the first window was logged, trained rows, and how many of these were borrowed."""
     with LogReader(settings, run, ["training-log", "kept"]) as reader:
         records = list(reader.read_to_end())
     windows = [record for record in records if isinstance(record.event, TrainingLogged)]

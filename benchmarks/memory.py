@@ -1,7 +1,7 @@
-"""How much memory an object holds, everything it leads to included.
+"""The memory of an object, with everything it references.
 
-Sizes are Python's own with 16 bytes for the collector where it has them, rounded up to the 16 bytes that the allocator
-deals in; what is shared is counted once. Small integers are counted too, so the sum is a little high.
+Sizes are Python's own plus 16 bytes for the garbage collector where tracked, rounded up to the allocator's 16 bytes;
+shared objects count once. Small integers are counted too, so the sum is slightly high.
 """
 
 import sys
@@ -11,7 +11,7 @@ _GRAIN = 16
 
 
 def held(root: object) -> int:
-    """Bytes held by an object of plain classes, dicts, lists, tuples, sets, arrays, strings and numbers."""
+    """Bytes of an object of plain classes, dicts, lists, tuples, sets, arrays, strings and numbers."""
     total = 0
     seen: set[int] = set()
     waiting = [root]

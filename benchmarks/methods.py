@@ -1,7 +1,7 @@
-"""The ways to decide that are compared: each takes what is kept and gives a function from texts to milliseconds.
+"""The compared methods: each takes the kept texts and returns a function from texts to milliseconds.
 
-Time is the processor time of this process, on one core, so that other work on the machine disturbs little. Every
-decision includes tokenising the new text; what is kept has been prepared before.
+Time is the CPU time of this process, on one core, so that other load matters little. Each decision includes tokenising
+the new text; the kept texts are prepared before.
 """
 
 import time
@@ -22,7 +22,7 @@ BATCH = 256
 
 
 class Coded:
-    """Texts as one character a token, for the rows that use rapidfuzz alone."""
+    """Texts with one character per token, for the methods with rapidfuzz alone."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._codes: dict[str, int] = {}
@@ -34,13 +34,13 @@ class Coded:
 
 
 def rouge_score(kept: Sequence[str], threshold: float) -> Decide:
-    """rouge_score as its manual shows it."""
+    """rouge_score as in its manual."""
     scorer = rouge_scorer.RougeScorer(["rougeL"])
     return lambda text: max(scorer.score(other, text)["rougeL"].fmeasure for other in kept) > threshold
 
 
 def rouge_score_tokens(kept: Sequence[str], threshold: float) -> Decide:
-    """rouge_score's LCS on tokens made before, as Alpaca calls it."""
+    """rouge_score's LCS on prepared tokens, as in Alpaca."""
     tokens = [rouge_tokens(text) for text in kept]
     score = rouge_scorer._score_lcs
 
@@ -52,32 +52,32 @@ def rouge_score_tokens(kept: Sequence[str], threshold: float) -> Decide:
 
 
 def extract(coded: Coded, threshold: float) -> Decide:
-    """rapidfuzz's `extract` of the one best above the cutoff."""
+    """rapidfuzz's `extract` of the best above the cutoff."""
     return lambda text: process.extract(
         coded(text), coded.kept, scorer=Indel.normalized_similarity, score_cutoff=threshold, limit=1
     )
 
 
 def cdist(coded: Coded) -> Callable[[Sequence[str]], object]:
-    """rapidfuzz's `cdist` of a batch, without making scores of what it gives."""
+    """rapidfuzz's `cdist` of a batch, without computing scores from it."""
     dtype = np.uint8 if max(map(len, coded.kept), default=0) < 256 else np.uint16
     return lambda texts: process.cdist([coded(t) for t in texts], coded.kept, scorer=LCSseq.similarity, dtype=dtype)
 
 
 def index_of(kept: Sequence[str], threshold: float) -> RougeLIndex:
-    """The index with everything in it."""
+    """The index with all kept texts."""
     index = RougeLIndex(threshold)
     index.extend((str(place), text, (place, 0)) for place, text in enumerate(kept))
     return index
 
 
 def milliseconds(decide: Decide, texts: Sequence[str], *, repeats: int = 1) -> float:
-    """Processor time a text, the best of some repeats."""
+    """CPU time per text, the best of several repeats."""
     return _best(lambda: [decide(text) for text in texts], len(texts), repeats)
 
 
 def milliseconds_batched(decide: Callable[[Sequence[str]], object], texts: Sequence[str], *, repeats: int = 1) -> float:
-    """The same for a way that takes many texts at once."""
+    """The same for a method that takes many texts at once."""
     return _best(partial(decide, texts), len(texts), repeats)
 
 

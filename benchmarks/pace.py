@@ -1,8 +1,8 @@
-"""Calls in flight at servers of 1, 8 and 64 slots: numbers that are given, beside the one that is found out.
+"""Adaptive against fixed concurrency, at servers of 1, 8 and 64 slots.
 
-Each measurement is a run of its own at a mock endpoint that works on so many requests at once, each for `LATENCY_S`,
-and lets the others wait. Rates are the endpoint's own count of whole answers from the first call on: so the finding is
-counted too. `found again` is the next start at the same endpoint, which begins with what was found.
+Each measurement is a new run at a mock endpoint with that many slots, `LATENCY_S` per request; other requests wait.
+Rates are the endpoint's own count of complete answers from the first call on, so the search is included. `found again`
+is the next start at the same endpoint, with the concurrency found before.
 """
 
 import json
@@ -17,8 +17,8 @@ from rich.table import Table
 
 from benchmarks.endpoint import endpoint
 from benchmarks.generator import Step, configure, ended, start_generator
+from infra.local_broker.temporary_broker import free_port, temporary_broker
 from infra.settings import Settings, load
-from infra.temporary_broker import free_port, temporary_broker
 
 SECONDS = 60
 LATENCY_S = 1.0
@@ -28,7 +28,7 @@ GIVEN = (1, 8, 64)
 
 @dataclass(frozen=True)
 class Rate:
-    """One run. `in_flight`: the number that was given, or `found` or `found again`; `most` were there at once."""
+    """One run. `in_flight`: the fixed number, or `found` or `found again`; `most`: the maximum at once."""
 
     slots: int
     in_flight: str
@@ -41,12 +41,12 @@ class Results:
     rates: list[Rate]
 
     def of_best(self, rate: Rate) -> float:
-        """A rate over that of the best number that was given, at the same server."""
+        """A rate relative to that of the best fixed number at the same server."""
         return rate.a_minute / max(r.a_minute for r in self.rates if r.slots == rate.slots and r.in_flight.isdecimal())
 
 
 def measure(seconds: float, step: Step) -> Results:
-    """Run it all: fifteen times `seconds`, and some for each start."""
+    """Run all measurements: fifteen times `seconds`, and some for each start."""
     rates = []
     with (
         tempfile.TemporaryDirectory(prefix="sedi-bench-") as folder,
@@ -54,7 +54,7 @@ def measure(seconds: float, step: Step) -> Results:
     ):
         for slots in SLOTS:
             settings = broker.settings.model_copy(update={"state_dir": Path(folder) / f"slots-{slots}"})
-            port = free_port()  # one for all, since what was found is kept by the endpoint's address
+            port = free_port()  # one for all: the found concurrency is stored by the endpoint's address
             for name in (*map(str, GIVEN), "found", "found again"):
                 step(f"{slots} slots, {name} in flight, {seconds:.0f} s")
                 rates.append(_rate(settings, slots, name, seconds, port))
@@ -62,7 +62,7 @@ def measure(seconds: float, step: Step) -> Results:
 
 
 def show(console: Console, found: Results) -> None:
-    """The figures for people."""
+    """The figures as text."""
     table = Table("slots", "in flight", "answers/min", "of the best given", "most at once", title="calls in flight")
     for rate in found.rates:
         table.add_row(
@@ -72,7 +72,7 @@ def show(console: Console, found: Results) -> None:
 
 
 def write_json(path: Path, found: Results) -> None:
-    """Everything measured."""
+    """All results."""
     rates = [{**asdict(rate), "of_best": found.of_best(rate)} for rate in found.rates]
     path.write_text(json.dumps({"rates": rates}, indent=2) + "\n", encoding="utf-8")
 

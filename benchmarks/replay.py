@@ -1,10 +1,9 @@
-"""How fast an audit goes, beside a bare consumer that reads and decodes the same topics of the same log.
+"""The speed of an audit against a bare consumer that reads and decodes the same topics of the same log.
 
-Logs are made by the core, without the worker around it: generations of `PER_GENERATION` instructions, the calls that
-gave them, and the filter's whole word on each. One is of the `alpaca` style, a call for all; one of `two-step`, as
-`make run` makes it, a call for the list and one for each answer: the more of a log is calls, the less of it is decided.
-Nearly all are kept, which is the most work for an audit. The readers run in processes of their own, in turns, on the
-same broker; the best of `ROUNDS` counts, for each.
+Logs are written with the core, without the worker: generations of `PER_GENERATION` instructions, their calls, and the
+filter's verdicts. One has the `alpaca` style, one call for all; one `two-step`, as `make run`, with a call for the list
+and one for each answer: the larger the share of calls, the smaller that of decisions. Nearly all are kept, which is the
+most work for an audit. The readers run in separate processes, in turn, on the same broker; the best of `ROUNDS` counts.
 """
 
 import json
@@ -22,11 +21,12 @@ from rich.table import Table
 
 from benchmarks.texts import source
 from consumers.replay import audit
-from infra.log import LogReader, LogWriter
-from infra.run import configure_run
+from infra.local_broker.temporary_broker import temporary_broker
+from infra.log.reader import LogReader
+from infra.log.run import configure_run
+from infra.log.source import TOPICS, KafkaSource
+from infra.log.writer import LogWriter
 from infra.settings import Settings
-from infra.source import TOPICS, KafkaSource
-from infra.temporary_broker import temporary_broker
 from schemas import ids
 from schemas.events import CallAnswered, CallStarted, Instruction, InstructionsGenerated, Usage
 from schemas.policy import Policy, policy_for
@@ -47,11 +47,11 @@ Step = Callable[..., None]
 
 @dataclass(frozen=True)
 class Reading:
-    """One reader over the whole log.
+    """One reader of the whole log.
 
-    jobs      processes it worked in; 0 for the bare consumer
-    peak_mb   the most memory of the process that was started, which is the conductor where there are several
-    ratio     its speed as a part of the bare consumer's
+    jobs      its processes; 0 for the bare consumer
+    peak_mb   peak memory of the main process
+    ratio     its speed relative to the bare consumer
     """
 
     jobs: int
@@ -67,7 +67,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Result:
-    """The readers of a log of a style and so many instructions, of which so many were kept."""
+    """The readers of one log, with its style and numbers of instructions and kept rows."""
 
     style: str
     instructions: int
@@ -77,7 +77,7 @@ class Result:
 
 
 def measure(style: str, instructions: int, step: Step) -> Result:
-    """Make a log and read it all ways. Raises AssertionError when the audit finds a divergence in it."""
+    """Write a log and read it with every reader. Raises AssertionError when the audit finds a divergence."""
     settings = Settings(state_dir=Path("build/benchmarks/state"), cache_dir=Path(".cache"))
     ways = sorted({0, 1, os.cpu_count() or 1})
     with temporary_broker(settings, short_lived=False) as broker:
@@ -94,7 +94,7 @@ def measure(style: str, instructions: int, step: Step) -> Result:
 
 
 def show(console: Console, result: Result) -> None:
-    """The readers, a line each."""
+    """The readers, one per line."""
     table = Table(title=f"A log of {result.instructions:,} instructions ({result.style}), {result.kept:,} kept")
     for column in ("reader", "records", "s", "records/s", "of the bare one's speed", "peak MB"):
         table.add_column(column, justify="left" if column == "reader" else "right")
@@ -116,7 +116,7 @@ def write_json(path: Path, results: list[Result]) -> None:
 
 
 def make(settings: Settings, style: str, generations: int, step: Step) -> int:
-    """Write the log of a run; returns how many instructions were kept."""
+    """Write the log of a run; returns the number of kept rows."""
     policy = policy_for()
     seeds = tuple(
         SeedTask(id=f"s{n}", instruction=text, output="x") for n, text in enumerate(islice(source().stream(), 200))
@@ -143,7 +143,7 @@ def _configured(policy: Policy, seeds: tuple[SeedTask, ...]) -> decider.RunConfi
 def _generate(
     log: LogWriter, style: str, number: int, tasks: tuple[Instruction, ...], shown: tuple[str, ...]
 ) -> InstructionsGenerated:
-    """Write a generation with its calls; its instructions are what is read from the answers."""
+    """Write a generation with its calls; its instructions are parsed from the answers."""
     id = ids.generation_id("main", number)
     first = len(shown) + 1
     if style == "alpaca":

@@ -1,4 +1,4 @@
-"""What was measured, as a table on the terminal, as JSON, and as a plot."""
+"""Results as a table on the terminal, as JSON, and as a plot."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ _WAYS = {
 
 
 def print_results(console: Console, results: Results, agreements: Sequence[Agreement]) -> None:
-    """Tables, and beside each way how many times longer it takes than the index."""
+    """Print tables, with the time of each method relative to the index."""
     for threshold in THRESHOLDS:
         _decisions(console, results, threshold)
     if results.hard_cases:
@@ -74,7 +74,7 @@ def _decisions(console: Console, results: Results, threshold: float) -> None:
 
 
 def write_json(path: Path, results: Results, agreements: Sequence[Agreement]) -> None:
-    """Everything measured, and on what."""
+    """All results, with the environment."""
     machine = {
         "processor": platform.processor() or platform.machine(),
         "python": platform.python_version(),
@@ -91,7 +91,7 @@ def write_json(path: Path, results: Results, agreements: Sequence[Agreement]) ->
 
 
 def write_plot(path: Path, results: Results) -> None:
-    """Milliseconds a decision over the number kept, both axes logarithmic."""
+    """Milliseconds per decision over the number of kept texts, both axes logarithmic."""
     import matplotlib
 
     matplotlib.use("svg")

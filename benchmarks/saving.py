@@ -1,11 +1,11 @@
-"""What the method saves: `sedi` beside `self-instruct`, each to the same number of kept, with the built-in model.
+"""The savings of the method: `sedi` against `self-instruct`, to the same number of kept rows, with the built-in model.
 
-For each rng seed both runs get the same seed tasks, the same style and the same prices; `sedi` has its threshold, its
-clusters and its trainer, `self-instruct` its own threshold and no trainer. Nothing is tuned: policies are the defaults
-of their modes. Each run is archived as it ends, and one whose archive is there is not made again, so hours of work
-survive an interruption: `python -m benchmarks saving --kept 1000 --rng 1,2,3`.
+For each rng seed both runs have the same seed tasks, style and prices; `sedi` has its threshold, clusters and trainer,
+`self-instruct` its own threshold and no trainer. Policies are the untuned defaults of the modes. Each run is archived
+at its end and not repeated if its archive exists, so hours of work survive an interruption: `python -m benchmarks
+saving --kept 1000 --rng 1,2,3`.
 
-The built-in model draws its answers by chance: not even the same rng seed gives the same run again.
+The built-in model samples its answers, so the same rng seed does not give the same run.
 """
 
 import json
@@ -22,23 +22,23 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.compare import CostPerThousand, compare
-from infra.archive import ArchiveSource
+from infra.local_broker.temporary_broker import temporary_broker
+from infra.log.archive import ArchiveSource
 from infra.settings import Settings, environment_of, load
-from infra.temporary_broker import temporary_broker
 
 KEPT = 1000
 RNG_SEEDS = (1, 2, 3)
 MODES = ("self-instruct", "sedi")
 USD_PER_1M = {"SEDI_USD_PER_1M_PROMPT_TOKENS": "0.5", "SEDI_USD_PER_1M_COMPLETION_TOKENS": "1.5"}
 _TRAIN = ("--lr", "2e-5", "--max-length", "256", "--threads", "1", "--borrow-after", "3", "--checkpoint-every", "1000")
-_AHEAD = 160  # rows: one window of ten batches of 16, so that what training finds out is in time to be shown
+_AHEAD = 160  # rows: one window of ten batches of 16, so that the feedback comes in time
 
 Step = Callable[..., None]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Both runs of one rng seed when the shorter of them had what it kept; `sedi`'s ratios are against the other."""
+    """Both runs of one rng seed at the kept rows of the shorter one; ratios are of `sedi` to the other."""
 
     rng_seed: int
     kept: int
@@ -48,7 +48,7 @@ class Pair:
 
 
 def measure(kept: int, rng_seeds: Sequence[int], folder: Path, step: Step) -> list[Pair]:
-    """Make the runs whose archives are not in `folder`, one after the other, and compare them."""
+    """Run those without an archive in `folder`, one after the other, and compare all."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = [(rng_seed, mode) for rng_seed in rng_seeds for mode in MODES]
     missing = [pair for pair in wanted if not _archive(folder, *pair).exists()]
@@ -61,7 +61,7 @@ def measure(kept: int, rng_seeds: Sequence[int], folder: Path, step: Step) -> li
 
 
 def show(console: Console, found: list[Pair]) -> None:
-    """The figures for people."""
+    """The figures as text."""
     table = Table(
         "rng seed",
         "mode",
@@ -99,12 +99,12 @@ def show(console: Console, found: list[Pair]) -> None:
 
 
 def savings(found: list[Pair], name: str) -> list[float]:
-    """1 less the ratio of what a kept instruction took; negative where it took more."""
+    """1 - ratio of the cost per kept row; negative if it cost more."""
     return [1.0 - getattr(pair.sedi, f"{name}_ratio") for pair in found]
 
 
 def write_json(path: Path, found: list[Pair]) -> None:
-    """Everything measured."""
+    """All results."""
     document = [
         asdict(pair) | {"self_instruct": _plain(pair.self_instruct), "sedi": _plain(pair.sedi)} for pair in found
     ]

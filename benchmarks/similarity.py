@@ -1,7 +1,7 @@
-"""The similarity index beside what it replaces, in one process, on the same texts.
+"""The similarity index against what it replaces, in one process, on the same texts.
 
-Measured: milliseconds a decision of every way at several sizes; how the index grows, in time and memory; how long it
-takes to fill it again after a restart, and the longest an `add` stands still; and its worst cases beside `extract`.
+Measured: milliseconds per decision of each method at several sizes; the index's growth in time and memory; the time to
+rebuild it after a restart, and the longest `add`; and its worst cases against `extract`.
 """
 
 import gc
@@ -31,7 +31,7 @@ Step = Callable[[str], None]
 
 @dataclass
 class Results:
-    """What was measured; ms are processor time a decision."""
+    """The results; ms are CPU time per decision."""
 
     input: str
     decisions: list[dict[str, object]] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Results:
 
 
 def measure(sizes: Sequence[int], growth: Sequence[int], recovered: int, step: Step) -> Results:
-    """Everything; `step` is told what comes next."""
+    """Measure everything; `step` is called with each next step."""
     source = texts.source()
     results = Results(input=source.name)
     longest = max([*sizes, recovered], default=0)
@@ -85,7 +85,7 @@ def _decisions(stream: list[str], size: int, threshold: float, step: Step) -> di
 
 
 def _growth(sizes: Sequence[int], threshold: float, step: Step) -> list[dict[str, object]]:
-    """One index that grows through all sizes; its memory is with the ids, which are as long as real ones."""
+    """One index that grows through all sizes; its memory includes the ids, which are as long as real ones."""
     stream = texts.source().stream()
     index = RougeLIndex(threshold)
     rows: list[dict[str, object]] = []
@@ -110,14 +110,14 @@ def exponent(growth: Sequence[dict[str, object]], threshold: float) -> float | N
 
 def _recovery(kept: list[str], threshold: float, step: Step) -> dict[str, object]:
     step(f"recovery: {len(kept):,} kept, {threshold}, at once")
-    told: list[int] = []
+    reports: list[int] = []
     index = RougeLIndex(threshold)
     wall, cpu = time.perf_counter(), time.process_time()
-    index.extend(((str(place), text, (place, 0)) for place, text in enumerate(kept)), progress=told.append)
+    index.extend(((str(place), text, (place, 0)) for place, text in enumerate(kept)), progress=reports.append)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     step(f"recovery: {len(kept):,} kept, {threshold}, one by one")
     index = RougeLIndex(threshold)
-    # What the benchmark itself holds is none of the index's business: the garbage collector must not walk through it.
+    # The garbage collector must not traverse the benchmark's own objects.
     gc.collect()
     gc.freeze()
     longest_wall = longest_cpu = 0.0
@@ -134,7 +134,7 @@ def _recovery(kept: list[str], threshold: float, step: Step) -> dict[str, object
         "threshold": threshold,
         "at_once_s": wall,
         "at_once_cpu_s": cpu,
-        "progress_reports": len(told),
+        "progress_reports": len(reports),
         "one_by_one_cpu_s": one_by_one,
         "longest_add_ms": 1000 * longest_wall,
         "longest_add_cpu_ms": 1000 * longest_cpu,

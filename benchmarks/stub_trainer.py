@@ -1,7 +1,7 @@
-"""A trainer without a model: `python -m benchmarks.stub_trainer RUN STEPS_A_SECOND`, until it is ended by SIGTERM.
+"""A trainer without a model: `python -m benchmarks.stub_trainer RUN STEPS_A_SECOND`, until SIGTERM.
 
-It takes batches as the trainer does, with the trainer's own reading, queues and borrowing, and writes the same windows.
-A step only takes its time; its gradient norm is drawn from its number, so which batch of a window is chosen is chance.
+It has the trainer's reading, queues, batches and borrowing, and writes the same windows. A step only takes time; its
+gradient norm is a pseudorandom function of its number, so the batch of a window is chosen at random.
 """
 
 import random
@@ -16,14 +16,14 @@ from consumers.trainer.data.templates import EncodedRow
 from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.options import BORROW_AFTER_S
 from consumers.trainer.record.window_log import LoggedTraining, WindowLog
-from infra.log import LogWriter
-from infra.run import read_run
+from infra.log.run import read_run
+from infra.log.writer import LogWriter
 from infra.settings import Settings, load
 from schemas.events import StepLogged
 
 
 def train(settings: Settings, run: str, steps_a_second: float, stop: threading.Event) -> None:
-    """Train the run's rows at this pace until `stop`."""
+    """Train the run's rows at this rate until `stop`."""
     policy = read_run(settings, run)[0].policy
     feed = LogFeed(settings, run, policy.clusters, until_end=False, dead_letter=lambda record: "passed over")
     stream = RowStream(

@@ -1,9 +1,9 @@
-"""The texts that are measured on: real instructions first, then as many made from them as are asked for.
+"""The texts of the benchmarks: real instructions first, then as many synthetic ones as needed.
 
-Alpaca's instructions in their order where the data are there (`$SEDI_DATA`, else `../shared/data`), else invented ones
-with a Zipf vocabulary. What follows is made: the beginning of one instruction and the middle of another, with every
-seventh word drawn from Alpaca's outputs. That keeps lengths and frequencies as they are, lets the vocabulary grow, and
-is harder than real text in that more of it is similar to something.
+Alpaca's instructions in order, if available (`$SEDI_DATA`, else `../shared/data`), else synthetic ones with a Zipf
+vocabulary. Further texts combine the beginning of one instruction with the middle of another, with every seventh word
+from Alpaca's outputs. That keeps lengths and frequencies, lets the vocabulary grow, and is harder than real text,
+because more of it is similar.
 """
 
 import gzip
@@ -24,14 +24,14 @@ _INVENTED = 26_000
 
 @dataclass(frozen=True)
 class Source:
-    """Real or invented texts, and the words that made texts take theirs from."""
+    """Real or synthetic texts, and the words for further synthetic ones."""
 
     name: str
     texts: list[str]
     words: list[str]
 
     def stream(self) -> Iterator[str]:
-        """The texts, then made ones without end; always the same."""
+        """The texts, then endless synthetic ones; deterministic."""
         yield from self.texts
         rng = random.Random(_SEED)
         while True:
@@ -48,12 +48,12 @@ class Source:
 
 
 def data_folder() -> Path:
-    """Where the classic data would be."""
+    """The folder of Alpaca's data."""
     return Path(os.environ.get("SEDI_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def source() -> Source:
-    """Alpaca where it is there, else invented texts; the name says which."""
+    """Alpaca if available, else synthetic texts; the name tells which."""
     path = data_folder() / _ALPACA
     if not path.exists():
         return _invented()
@@ -77,7 +77,7 @@ def _invented() -> Source:
 
 
 def long_repetitive(count: int, tokens: int) -> list[str]:
-    """Long texts over 60 words: the rarest few of each are in most of the others."""
+    """Long texts from 60 words: the rarest few of each are in most of the others."""
     rng = random.Random(_SEED)
     words = [f"w{rank}" for rank in range(60)]
     weights = list(itertools.accumulate(1 / (rank + 1) for rank in range(60)))
@@ -88,7 +88,7 @@ def long_repetitive(count: int, tokens: int) -> list[str]:
 
 
 def all_similar(count: int) -> list[str]:
-    """Texts that differ in a word or two from one of twenty."""
+    """Texts that differ in one or two words from one of twenty."""
     rng = random.Random(_SEED)
     originals = [[f"o{original}w{place}" for place in range(12)] for original in range(20)]
     texts = []
@@ -100,6 +100,6 @@ def all_similar(count: int) -> list[str]:
 
 
 def tiny_vocabulary(count: int) -> list[str]:
-    """Texts of ten tokens over eight words."""
+    """Texts of ten tokens from eight words."""
     rng = random.Random(_SEED)
     return [" ".join(rng.choices("abcdefgh", k=10)) for _ in range(count)]

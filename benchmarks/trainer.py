@@ -1,12 +1,12 @@
-"""The trainer beside a plain torch loop, transformers' Trainer and TRL's SFTTrainer: tokens a second, padding, memory.
+"""The trainer, a plain torch loop, transformers' Trainer and TRL's SFTTrainer: tokens per second, padding, memory.
 
-All sides get the same model, rows, batches, precision and optimizer (`trainer_sides` says how) and take turns, each in
-a process of its own, so that a machine that is busy at one moment slows all of them; ratios are those of one round, and
-the median of the rounds is what counts. A row's tokens are counted without padding, the first steps not at all. What
-`sedi` does between its steps (reading the log, batching, logging) is told apart.
+All sides have the same model, rows, batches, precision and optimizer (see `trainer_sides`) and take turns, each in a
+separate process, so that other load slows all of them; ratios are within a round, and the median of the rounds counts.
+Tokens are counted without padding and without the first steps. What `sedi` does between its steps (reading the log,
+batching, logging) is reported separately.
 
-The model is a Llama of 5 million random weights with a tokenizer made of the seed tasks, unless a folder is given.
-TRL and datasets lie beside the environment (`make bench` puts them there) and only these processes see them.
+The model is a Llama with 5 million random weights and a tokenizer trained on the seed tasks, unless a folder is given.
+TRL and datasets are installed outside the environment (by `make bench`), visible to these processes only.
 """
 
 import json
@@ -30,10 +30,10 @@ from rich.table import Table
 from benchmarks.trainer_sides import SIDES, Job, Seen
 from consumers.trainer.options import Precision
 from consumers.trainer.record.output_capture import capture_output
-from infra import topics
-from infra.log import LogWriter
+from infra.cluster import topics
+from infra.local_broker.temporary_broker import temporary_broker
+from infra.log.writer import LogWriter
 from infra.settings import Settings, environment_of, load
-from infra.temporary_broker import temporary_broker
 from schemas import ids
 from schemas.events import InstructionKept, RunConfigured
 from schemas.policy import policy_for
@@ -52,12 +52,12 @@ Step = Callable[..., None]
 
 @dataclass(frozen=True)
 class Round:
-    """One run of one side, warm-up left out.
+    """One run of one side, without warm-up.
 
-    tokens_per_s, tokens_per_cpu_s   prompt and response tokens, no padding, by the clock and by processor time
-    padding                          share of what the model was fed
-    around                           `sedi` only: reading, batching and logging, as a share of the time in steps
-    waiting_s                        `sedi` only: until there were rows, those of the first step included
+    tokens_per_s, tokens_per_cpu_s   prompt and response tokens without padding, by wall-clock and CPU time
+    padding                          share of the model's input
+    around                           `sedi` only: reading, batching and logging, relative to the time in steps
+    waiting_s                        `sedi` only: waiting for rows, including those of the first step
     """
 
     side: str
@@ -88,7 +88,7 @@ class Results:
 
 
 def measure(rounds: int, steps: int, precision: Precision, model: Path | None, out: Path, step: Step) -> Results:
-    """Run all sides in turn, `rounds` times; what each saw stays in `out`. Raises SystemExit when TRL is not there."""
+    """Run all sides in turn, `rounds` times; their outputs stay in `out`. Raises SystemExit without TRL."""
     if not (PACKAGES / "trl").is_dir():
         raise SystemExit(f"TRL is not in {PACKAGES}. `make bench` puts it there.")
     out.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ def _round(side: str, seen: Seen) -> Round:
 
 
 def show(console: Console, found: Results) -> None:
-    """The medians for people."""
+    """The medians as text."""
     table = Table(
         "side",
         "tokens/s",
@@ -191,7 +191,7 @@ def show(console: Console, found: Results) -> None:
 
 
 def write_json(path: Path, found: Results) -> None:
-    """Everything measured, and on what."""
+    """All results, with the environment."""
     from importlib.metadata import version
 
     names = ("torch", "transformers", "deepspeed")
@@ -217,7 +217,7 @@ def _seed_tasks() -> list[tuple[str, str, str]]:
 
 
 def _kept(count: int) -> list[InstructionKept]:
-    """Seed tasks again and again, dealt out to the clusters in turn, so that batch n is rows 16 n to 16 n + 15."""
+    """Seed tasks, repeated and assigned to the clusters in turn, so that batch n is rows 16 n to 16 n + 15."""
     tasks = _seed_tasks()
     made = []
     for number in range(count):

@@ -1,9 +1,9 @@
-"""The trainer's engine on a CUDA device: tokens a second, and what share of the device's peak that is.
+"""The trainer's engine on a CUDA device: tokens per second, and the share of the device's peak FLOPS.
 
-A Llama of 1.1 billion random weights in bf16, ZeRO stage 2, batches of 16 rows of 1,024 tokens half of which are
-response, 4 rows in a pass. A step's floating point operations are counted as 6 a parameter and token and, for
-attention, 6 a layer, width and token times the row's length (causal: half of all pairs). One process; no broker:
-reading runs ahead of the steps and is measured by `trainer`.
+A Llama with 1.1 billion random weights in bf16, ZeRO stage 2, batches of 16 rows of 1,024 tokens, half of them
+response, micro-batches of 4. A step's floating point operations are 6 per parameter and token plus, for attention, 6
+per layer, width and token times the row's length (causal: half of all pairs). One process, no broker: reading runs
+ahead of the steps and is measured by `trainer`.
 """
 
 import json
@@ -20,7 +20,7 @@ from consumers.trainer.engine.step import Engine, pick_device
 from consumers.trainer.record.output_capture import capture_output
 
 STEPS, WARM_UP, ROWS, LENGTH, PER_PASS = 20, 5, 16, 1024, 4
-# Peak dense bf16 of the matrix units, operations a second, as the vendor says; by a part of the device's name.
+# The vendor's peak dense bf16 FLOPS, by a part of the device's name.
 PEAKS = {"H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12}
 _SHAPE = {
     "vocab_size": 32_000,
@@ -35,7 +35,7 @@ _SHAPE = {
 
 @dataclass(frozen=True)
 class OnGpu:
-    """`peak_share` is None for a device whose peak is not known here."""
+    """`peak_share` is None for a device with unknown peak."""
 
     device: str
     parameters: int
@@ -95,7 +95,7 @@ def measure() -> OnGpu:
 
 
 def show(console: Console, found: OnGpu) -> None:
-    """The figures for people."""
+    """The figures as text."""
     share = "peak not known" if found.peak_share is None else f"{found.peak_share:.1%} of its peak"
     console.print(
         f"{found.device}: {found.parameters / 1e9:.2f} billion parameters, bf16, ZeRO-2: {found.tokens_per_s:,.0f} "
@@ -104,5 +104,5 @@ def show(console: Console, found: OnGpu) -> None:
 
 
 def write_json(path: Path, found: OnGpu) -> None:
-    """Everything measured."""
+    """All results."""
     path.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")

@@ -1,7 +1,7 @@
-"""One side of the trainer benchmark, in a process of its own: `python -m benchmarks.trainer_sides SIDE JOB.json`.
+"""One side of the trainer benchmark, in a separate process: `python -m benchmarks.trainer_sides SIDE JOB.json`.
 
-Every side trains the same model on the same rows, 16 a batch and in the same order, on the response alone, with AdamW,
-the same rate and clipping, on one thread; it notes the clock after every step and prints what it saw as JSON.
+Every side trains the same model on the same rows, in batches of 16 and the same order, on the response alone, with
+AdamW, the same learning rate and clipping, on one thread; it records the time after every step and prints JSON.
 
 sedi    `consumers.trainer.run.train` on a run's log: reads, batches, tokenises, trains, logs and writes metrics
 torch   a plain loop: pad, forward, backward, clip, step
@@ -24,7 +24,7 @@ from schemas.events import InstructionKept
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What all sides are told. `rows` is a file of kept rows, a line each, in the order of training."""
+    """The parameters of all sides. `rows` is a file of kept rows, one per line, in training order."""
 
     model: str
     rows: str
@@ -39,10 +39,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """Step by step: when it ended (s), processor time by then (s), its loss, and its tokens without and with padding.
+    """For each step: its end (s), CPU time so far (s), its loss, and its tokens without and with padding.
 
     peak_bytes   resident set at the last step
-    around_s, waiting_s, step_s   only `sedi` knows them apart: between steps, waiting for rows, in steps
+    around_s, waiting_s, step_s   `sedi` only: between steps, waiting for rows, in steps
     """
 
     ended: list[float]
@@ -57,7 +57,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Clock:
-    """Notes each step as it ends."""
+    """Records each step at its end."""
 
     def __init__(self) -> None:
         self.ended: list[float] = []
@@ -171,7 +171,7 @@ def trl_trainer(job: Job) -> Seen:
 
     from consumers.trainer.data.templates import texts
 
-    # datasets hashes what it is given by pickling it, and would pickle whole modules that lie outside of the prefixes.
+    # datasets hashes its input by pickling it, and would pickle modules outside the prefixes as a whole.
     sys.real_prefix = str(Path(datasets.__file__).parents[1])  # type: ignore[attr-defined]
     tokenizer, _, model = _loaded(job)
     pairs = [texts(row, tokenizer, "chat") for row in _rows(job)]
@@ -253,7 +253,7 @@ SIDES: dict[str, Callable[[Job], Seen]] = {"sedi": sedi, "torch": torch_loop, "h
 
 
 def main(side: str, job: Path) -> None:
-    """Run one side; what libraries print goes to standard error, the JSON is all there is on standard output."""
+    """Run one side; the output of libraries goes to standard error, only the JSON to standard output."""
     channel = os.dup(1)
     os.dup2(2, 1)
     seen = SIDES[side](msgspec.json.decode(job.read_bytes(), type=Job))

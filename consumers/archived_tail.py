@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import dropwhile, islice
 
 from consumers.tail import TailOptions, in_time_order, wanted
-from infra.record import Partition, Record
-from infra.source import Reading, Source
+from infra.log.record import Partition, Record
+from infra.log.source import Reading, Source
 
 _BATCH = 100
 

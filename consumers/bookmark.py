@@ -13,8 +13,8 @@ from typing import Self
 
 import msgspec
 
-from infra.broker_home import replace
-from infra.record import Partition
+from infra.local_broker.broker_home import replace
+from infra.log.record import Partition
 from infra.settings import Settings
 from schemas.errors import ConfigurationError, RunError
 

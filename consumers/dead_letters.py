@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec.structs import replace
 
-from infra.dead_letters import NO_VALUE, RETRY_OF, SUFFIX, DeadLetter, Mark, as_it_was, mark_headers, parse
-from infra.log import LogWriter, NotWritable
-from infra.record import Partition, Record
-from infra.source import TOPICS, Source, dead_letter_topics
+from infra.log.dead_letters import NO_VALUE, RETRY_OF, SUFFIX, DeadLetter, Mark, as_it_was, mark_headers, parse
+from infra.log.record import Partition, Record
+from infra.log.source import TOPICS, Source, dead_letter_topics
+from infra.log.writer import LogWriter, NotWritable
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import RunStarted, RunStopped
 from schemas.topics import dead_letter_name

@@ -16,7 +16,7 @@ from consumers.folds.run_fold import RunFold
 from consumers.folds.verdicts import BookkeepingProblem
 from consumers.seed_table import SeedRow, seed_rows
 from consumers.trainer.record.metrics import METRICS, HeldOutLine, read_metrics
-from infra.source import Source
+from infra.log.source import Source
 
 _PROBLEMS_SHOWN = 5
 

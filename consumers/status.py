@@ -15,12 +15,12 @@ import msgspec
 from consumers.folds.counts import RunCounts, counts_of
 from consumers.folds.run_fold import RunFold
 from consumers.seed_table import SeedRow, by_score, seed_rows
-from infra.health import ask
-from infra.log import LogReader
-from infra.record import Record
-from infra.run import read_run
+from infra.cluster.health import cluster_health
+from infra.log.reader import LogReader
+from infra.log.record import Record
+from infra.log.run import read_run
+from infra.log.source import TOPICS, dead_letter_topics
 from infra.settings import Settings
-from infra.source import TOPICS, dead_letter_topics
 from schemas.errors import BrokerError
 from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, InstructionsRejected, TrainingLogged
 
@@ -149,7 +149,7 @@ class StatusWatch:
 def health(settings: Settings) -> BrokerHealth:
     """Whether the cluster answers within 3 s."""
     try:
-        cluster = ask(settings, timeout_s=3.0)
+        cluster = cluster_health(settings, timeout_s=3.0)
     except BrokerError as error:
         return BrokerHealth(healthy=False, bootstrap=settings.bootstrap_servers, brokers=0, detail=str(error))
     return BrokerHealth(

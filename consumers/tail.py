@@ -17,11 +17,11 @@ from typing import Any, Literal
 
 from consumers.bookmark import Bookmark
 from consumers.conditions import ENVELOPE, Condition, require_known
-from infra.admin import offsets_at
-from infra.log import LogReader
-from infra.record import Partition, Record
+from infra.cluster.admin import offsets_at
+from infra.log.reader import LogReader
+from infra.log.record import Partition, Record
+from infra.log.source import TOPICS, dead_letter_topics
 from infra.settings import Settings
-from infra.source import TOPICS, dead_letter_topics
 from schemas.errors import ConfigurationError, RunError
 from schemas.registry import SPECS
 

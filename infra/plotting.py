@@ -1,7 +1,7 @@
-"""matplotlib as we draw with it: into files, imported when it is first needed, and silent about folders of its own.
+"""matplotlib, imported on first use, drawing into files, without its warnings about a read-only home.
 
-Where it cannot write to the user's home (a container, a service) it keeps its fonts in a temporary folder and says so
-in two warnings, which call for nothing that a user has to do.
+Without a writable home (a container, a service) it caches fonts in a temporary folder and logs two warnings that need
+no action.
 """
 
 import logging

@@ -1,8 +1,8 @@
-"""Settings: how and where things run. What a run decides by is its policy (`schemas.policy`), not a setting.
+"""Settings: how and where things run. What determines a run's decisions is its policy (`schemas.policy`).
 
-Each value comes from the first of: a flag, the environment (`SEDI_...`), the TOML file (`sedi.toml` in the current
-folder, or the file that `SEDI_CONFIG` names), the default. `origins` tells which; `sedi doctor` prints it.
-Secrets are SecretStr: they print as stars.
+Precedence: a flag, the environment (`SEDI_...`), the TOML file (`sedi.toml` in the current folder, or the file that
+`SEDI_CONFIG` names), the default. `origins` reports which; `sedi doctor` prints it. Secrets are SecretStr: they print
+as stars.
 """
 
 import os
@@ -20,7 +20,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from infra.addresses import endpoint, servers
+from infra.cluster.addresses import endpoint, servers
 from schemas.errors import ConfigurationError
 
 
@@ -29,7 +29,7 @@ def _config_file() -> Path:
 
 
 class Settings(BaseSettings):
-    """All settings, read-only."""
+    """All settings, immutable."""
 
     model_config = SettingsConfigDict(env_prefix="SEDI_", frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -127,19 +127,19 @@ class Settings(BaseSettings):
 
     @property
     def names_local_address(self) -> bool:
-        """Whether the only bootstrap server is at an address that the machine's own broker could have."""
+        """Whether the only bootstrap server is at an address that the local broker can have."""
         return "," not in self.bootstrap_servers and self.bootstrap_servers.startswith("127.0.0.1:")
 
     @property
     def is_local(self) -> bool:
-        """Whether the cluster is the machine's own broker, started and stopped by us; it speaks plain text only."""
+        """Whether the cluster is the local broker, which speaks PLAINTEXT only."""
         return self.names_local_address and self.security_protocol == "PLAINTEXT"
 
 
 def load(**flags: Any) -> Settings:
     """Settings with some of them given as flags; None means not given.
 
-    Raises ConfigurationError naming the wrong setting and, where it is set, the file.
+    Raises ConfigurationError with the wrong setting and the possible sources.
     """
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
@@ -149,23 +149,23 @@ def load(**flags: Any) -> Settings:
             f"Settings are wrong: {wrong}. They come from flags, SEDI_... variables, or {_config_file()}."
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigurationError(f"{_config_file()} cannot be read as TOML: {error}. Mend or remove it.") from None
+        raise ConfigurationError(f"{_config_file()} cannot be read as TOML: {error}. Correct or remove it.") from None
     except SettingsError as error:
         raise ConfigurationError(f"Settings are wrong: {error}. Look at the SEDI_... variables.") from None
 
 
 def _sentence(error: Any) -> str:
-    """What is wrong with one setting; its value is told unless it is a secret, or may be one."""
+    """What is wrong with one setting, with its value unless that is, or may be, a secret."""
     name = ".".join(map(str, error["loc"]))
     field = Settings.model_fields.get(name)
-    said = str(error["msg"]).removeprefix("Value error, ").removesuffix(".")
+    message = str(error["msg"]).removeprefix("Value error, ").removesuffix(".")
     if field is None or SecretStr in get_args(field.annotation) or error["type"] == "value_error":
-        return f"{name}: {said}"
-    return f"{name} is {error['input']!r}: {said}"
+        return f"{name}: {message}"
+    return f"{name} is {error['input']!r}: {message}"
 
 
 def origins(settings: Settings) -> dict[str, str]:
-    """Where each setting's value comes from: `flag`, `environment`, the TOML file's name, or `default`."""
+    """The source of each setting's value: `flag`, `environment`, the TOML file's name, or `default`."""
     environment = EnvSettingsSource(Settings)()
     file = TomlConfigSettingsSource(Settings, toml_file=_config_file())()
     found = {}
@@ -188,7 +188,7 @@ def _same(settings: Settings, name: str, raw: Any) -> bool:
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """The settings as environment variables, for child processes; secrets are in it, so never print it."""
+    """The settings as environment variables, for child processes. Contains secrets: never print it."""
     values = {}
     for name in settings.model_fields_set:
         value = getattr(settings, name)

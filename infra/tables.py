@@ -1,10 +1,10 @@
-"""Rows from a file as people have them: JSON Lines, a JSON array, CSV or Parquet; plain or gzipped.
+"""Reads files of rows: JSON Lines, a JSON array, CSV or Parquet; plain or gzipped.
 
-The format is found from the content, and only then from the name: gzip and Parquet by their first bytes, JSON by its
-first character. Text is UTF-8, with or without a byte order mark, with any line ends; blank lines are passed over.
-A row is what the file has: names to values. What they mean is for `infra.columns`; `read_tasks` does both.
+The format is detected from the content first, then from the name: gzip and Parquet by their first bytes, JSON by its
+first character. Text is UTF-8, with or without a byte order mark, with any line ends; blank lines are skipped.
+A row maps names to values as in the file; `infra.columns` interprets them, and `read_tasks` does both.
 
-The whole file is in memory. A number with a fraction keeps its digits (Decimal); every cell of a CSV is text.
+The whole file is held in memory. A number with a fraction keeps its digits (Decimal); every cell of a CSV is text.
 """
 
 import csv
@@ -25,23 +25,23 @@ from schemas.errors import ConfigurationError
 _GZIP, _PARQUET, _BOM = b"\x1f\x8b", b"PAR1", b"\xef\xbb\xbf"
 _CSV_NAMES, _JSON_NAMES = (".csv", ".tsv"), (".json", ".jsonl", ".ndjson")
 _DELIMITERS = (",", "\t", ";")
-_LARGEST_CELL = 2**31 - 1  # characters; the csv module allows 131,072 unless told otherwise
+_LARGEST_CELL = 2**31 - 1  # characters; the csv module's default is 131,072
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """A row: where it stands, as `line 3` or `row 3` (from 1), and its fields."""
+    """A row: its place in the file, `line 3` or `row 3` (from 1), and its fields."""
 
     place: str
     fields: dict[str, Any]
 
 
 def read_table(path: Path) -> tuple[TableRow, ...]:
-    """The file's rows in its order; at least one.
+    """The file's rows in order; at least one.
 
-    Raises ConfigurationError, with the file and the line or row, for what is not one of the formats.
+    Raises ConfigurationError, with the file and the line or row, for content in none of the formats.
     """
     raw = _bytes(path)
     name = path.name.lower().removesuffix(".gz")
@@ -60,7 +60,7 @@ def read_table(path: Path) -> tuple[TableRow, ...]:
 
 
 def read_tasks(path: Path) -> tuple[ColumnTask, ...]:
-    """The file's rows as tasks, those without an output too; at least one.
+    """The file's rows as tasks, including those without an output; at least one.
 
     Raises ConfigurationError as `read_table` does, and for a row whose fields cannot be mapped.
     """
@@ -95,9 +95,9 @@ def _array(text: str, path: Path) -> Iterator[TableRow]:
 
 
 def _is_one_object(text: str) -> bool:
-    """Whether it is a single object over several lines."""
+    """Whether the text is a single JSON object over several lines."""
     if text.lstrip().partition("\n")[0].rstrip().endswith("}"):
-        return False  # a line of JSON Lines: not decoded twice
+        return False  # JSON Lines: not decoded twice
     try:
         return isinstance(_decoder.decode(text), dict)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -105,7 +105,7 @@ def _is_one_object(text: str) -> bool:
 
 
 def _lines(text: str, path: Path) -> Iterator[TableRow]:
-    # Not splitlines: it also cuts at line separators that JSON strings may hold.
+    # Not splitlines, which also splits at line separators inside JSON strings.
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield _row(_decode(line, f"{path}, line {number}"), path, f"line {number}")
@@ -122,7 +122,7 @@ def _decode(text: str, where: str) -> Any:
 
 def _row(found: Any, path: Path, place: str) -> TableRow:
     if not isinstance(found, dict):
-        raise ConfigurationError(f"{path}, {place}: a row must be a JSON object with named fields, and this is none.")
+        raise ConfigurationError(f"{path}, {place}: a row must be a JSON object with named fields, and this is not.")
     return TableRow(place, found)
 
 
@@ -146,11 +146,11 @@ def _csv(text: str, path: Path) -> Iterator[TableRow]:
             else:
                 yield TableRow(f"line {line}", dict(zip(names, cells, strict=True)))
     except csv.Error as error:
-        raise ConfigurationError(f"{path}, line {before + 1}: not CSV ({error}). Mend the quotes there.") from error
+        raise ConfigurationError(f"{path}, line {before + 1}: not CSV ({error}). Correct the quotes there.") from error
 
 
 def _delimiter(text: str) -> str:
-    """What splits the header into the most names that are known; of equal ones, into the most."""
+    """The delimiter that splits the header into the most known names; of equal ones, into the most names."""
     header = next((line for line in text.split("\n") if line.strip()), "")
 
     def fit(delimiter: str) -> tuple[int, int]:

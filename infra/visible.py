@@ -1,13 +1,12 @@
-r"""Text from a log, an endpoint or a file, made fit for a terminal, a line of a log file, a card or a page.
+r"""Escapes control characters in untrusted text before it is shown on a terminal, in a log file, a card or a page.
 
-`visible` shows what would steer a terminal, or turn the direction of a text round, as an escape that can be read:
-`\x1b`, `\u202e`. Everything that people read goes through it: the console and the progress lines (`sedi.output`), the
-log records of every library (`visible_logs`), cards and pages. In JSON the same characters are JSON's own escapes
-(`visible_json`), so what is read of it stays the same.
+`visible` replaces characters that control a terminal or the direction of text with readable escapes: `\x1b`, `\u202e`.
+All text for people goes through it: the console and progress lines (`sedi.output`), the log records of every library
+(`visible_logs`), cards and pages. In JSON they become JSON's own escapes (`visible_json`), so the value stays the same.
 
 The characters: C0 without newline and tab, DEL, C1, the bidirectional marks, embeddings, overrides and isolates, the
-line separators U+2028 and U+2029, and lone surrogates, which no encoding holds. What merely looks alike, joins or has
-no width is not touched.
+line separators U+2028 and U+2029, and lone surrogates, which cannot be encoded. Look-alikes, joiners and zero-width
+characters are not changed.
 """
 
 import logging
@@ -24,17 +23,17 @@ _CONTROLS = re.compile(
 
 
 def visible(text: str) -> str:
-    """The text with its control characters as escapes; a text without any as it is."""
+    """The text with its control characters as escapes."""
     return _CONTROLS.sub(_escape, text)
 
 
 def visible_json(text: str) -> str:
-    """JSON, formatted or not, with the same characters as JSON's escapes: it means the same."""
+    """JSON text with the same characters as JSON escapes: the value stays the same."""
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def visible_logs() -> None:
-    """Let every log record and warning of this process, and an exception that ends it, go through `visible`."""
+    """Apply `visible` to every log record and warning of this process, and to an uncaught exception."""
     logging.setLogRecordFactory(_VisibleRecord)
     warnings.formatwarning = _warning
     if sys.excepthook is sys.__excepthook__:
@@ -54,7 +53,7 @@ def _warning(*args: Any, **kwargs: Any) -> str:
 
 
 class _VisibleRecord(logging.LogRecord):
-    """Whatever formats a record asks it for its message, and takes a traceback that is there already."""
+    """A log record whose message and traceback are visible to every formatter."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -12,7 +12,7 @@ import typer
 from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
 
 if TYPE_CHECKING:
-    from infra.archive import Show
+    from infra.log.archive import Show
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +34,7 @@ def archive(
     A file of JSON Lines for each partition, dead letters and the worker's tables included, and a manifest with the
     SHA-256 of each. Other commands read it with --from-files; `sedi restore` puts it back on a cluster.
     """
-    from infra.archiving import write_archive
+    from infra.log.archiving import write_archive
     from sedi.output import console, print_json
 
     with _progress() as show:
@@ -61,7 +61,7 @@ def restore(
     The archive is checked before anything is written, the cluster is read back afterwards. A cluster that has other
     records of the run is left alone. A restore that was interrupted goes on when it is done again.
     """
-    from infra.restoring import restore_archive
+    from infra.log.restoring import restore_archive
     from sedi.output import console, print_json, tell
 
     settings = cluster_of(bootstrap_servers, state_dir)

@@ -9,7 +9,7 @@ import typer
 from sedi.options import AsJson, ExitCode, Servers, StateDir, epilog, settings_of
 
 if TYPE_CHECKING:
-    from infra.broker import BrokerStatus
+    from infra.local_broker.broker import BrokerStatus
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def start(
     state_dir: StateDir = None,
 ) -> None:
     """Start the local broker and wait until it answers; fetches Kafka the first time. Does nothing when it runs."""
-    from infra import broker
+    from infra.local_broker import broker
     from sedi.output import tell
 
     _print(broker.start(settings_of(bootstrap_servers, state_dir), wait, tell), as_json)
@@ -35,7 +35,7 @@ def start(
 
 def stop(as_json: AsJson = False, bootstrap_servers: Servers = None, state_dir: StateDir = None) -> None:
     """Stop the local broker; its data stays. Does nothing when it does not run."""
-    from infra import broker
+    from infra.local_broker import broker
     from sedi.output import tell
 
     settings = settings_of(bootstrap_servers, state_dir)
@@ -53,7 +53,7 @@ def status(as_json: AsJson = False, bootstrap_servers: Servers = None, state_dir
     Ends with 3 when it does not answer.
     """
     from consumers.status import health
-    from infra import broker
+    from infra.local_broker import broker
 
     settings = settings_of(bootstrap_servers, state_dir)
     if settings.is_local:

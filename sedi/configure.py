@@ -41,7 +41,7 @@ def configure_command(
     Then start its parts one by one, on as many machines as you like; the commands are printed. A run that is
     there already stays as it is; another policy or other seeds for it are refused. `sedi run` does all of it at once.
     """
-    from infra.listener import require_listener
+    from infra.cluster.listener import require_listener
     from sedi.configuring import configure
     from sedi.output import print_json, tell
     from sedi.run_file import RunRequest, plan_run

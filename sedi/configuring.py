@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from infra.distribution import VERSION, require
-from infra.run import configure_run, read_run
+from infra.log.run import configure_run, read_run
 from infra.settings import Settings
 from schemas.errors import RunError
 from schemas.events import RunConfigured
@@ -34,7 +34,7 @@ def prepare(settings: Settings, run: str, options: RunOptions, say: Callable[[st
 
     Raises SediError when either cannot be, or a part of the distribution that the run needs is not installed.
     """
-    from infra import broker
+    from infra.local_broker import broker
     from sedi.trial import asks_builtin
 
     require("run", "sedi run")

@@ -121,8 +121,8 @@ def retry(
     """
     from consumers.dead_letters import content, letters
     from consumers.dead_letters import retry as put_back
-    from infra.log import LogWriter
-    from infra.source import KafkaSource
+    from infra.log.source import KafkaSource
+    from infra.log.writer import LogWriter
     from schemas.errors import ConfigurationError
     from sedi.output import print_json, tell
 
@@ -151,7 +151,7 @@ def retry(
 
 
 def _as_json(found: LetterContent) -> dict[str, Any]:
-    from infra.archive import as_text
+    from infra.log.archive import as_text
 
     record = found.record
     return {

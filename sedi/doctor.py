@@ -16,7 +16,7 @@ def doctor(as_json: AsJson = False, bootstrap_servers: Servers = None, state_dir
 
     Secrets are not shown. Ends with 1 when something that is needed is missing.
     """
-    from infra.doctor import check
+    from infra.machine.doctor import check
     from sedi.output import console, print_json, table
 
     checks = check(settings_of(bootstrap_servers, state_dir))

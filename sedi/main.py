@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     visible_logs()
     if "SEDI_SUPERVISOR_PID" in os.environ:
         # Imported here only: it loads the settings, and `sedi --help` is to come at once.
-        from infra.supervisor import die_with_parent
+        from infra.machine.supervisor import die_with_parent
 
         die_with_parent()
     before = {signal.SIGTERM: signal.signal(signal.SIGTERM, _interrupt)}

@@ -68,7 +68,7 @@ def cluster_of(bootstrap_servers: str | None = None, state_dir: Path | None = No
     Raises BrokerError at once, and not after many tries, when nothing listens there.
     """
     settings = settings_of(bootstrap_servers, state_dir, **flags)
-    from infra.listener import require_listener
+    from infra.cluster.listener import require_listener
 
     require_listener(settings)
     return settings

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
-from infra.log import LogReader, LogWriter
+from infra.log.reader import LogReader
+from infra.log.writer import LogWriter
+from infra.machine.supervisor import Supervisor
 from infra.settings import Settings
-from infra.supervisor import Supervisor
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import GenerationHalted, RunStarted, RunStopped

@@ -62,7 +62,7 @@ def tell(message: str) -> None:
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
     if "SEDI_NEWS_FILE" in os.environ:
-        from infra.supervisor import write_news
+        from infra.machine.supervisor import write_news
 
         write_news(message)
 

@@ -14,7 +14,7 @@ from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers,
 
 if TYPE_CHECKING:
     from consumers.replay import Audit
-    from infra.source import Source
+    from infra.log.source import Source
     from sedi.api.opened import OpenRun
 
 
@@ -129,7 +129,7 @@ def _state(source: Source, at: str, as_json: bool) -> Audit:
 
 def _what_if(source: Source, pairs: list[str], plot: Path | None, as_json: bool) -> None:
     from consumers.replay.what_if import what_if
-    from infra.run import configuration
+    from infra.log.run import configuration
     from schemas.policy import policy_with
     from sedi.output import print_json, tell
     from sedi.reading_progress import counting_progress

@@ -12,7 +12,7 @@ from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, 
 
 if TYPE_CHECKING:
     from consumers.report import Report
-    from infra.source import Source
+    from infra.log.source import Source
 
 
 _BAR = 40  # characters of a bar of the histogram that all rows would have

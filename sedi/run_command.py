@@ -69,7 +69,7 @@ def run_command(
     and with 0, unless a part of the run does not move. The broker stays up for a look at the log.
     """
     from consumers.report import report
-    from infra.source import KafkaSource
+    from infra.log.source import KafkaSource
     from sedi.configuring import prepare
     from sedi.fit import Fitting
     from sedi.live import LiveView

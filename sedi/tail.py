@@ -17,7 +17,7 @@ from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir,
 from sedi.times import timestamp_ms
 
 if TYPE_CHECKING:
-    from infra.record import Record
+    from infra.log.record import Record
 
 _STYLES = {"kept": "green", "rejected": "yellow", "judged": "cyan", "training-log": "magenta", "seed-commands": "blue"}
 
@@ -83,7 +83,7 @@ def tail(
     from consumers.bookmark import Bookmark
     from consumers.conditions import condition
     from consumers.tail import TailOptions, follow
-    from infra.source import TOPICS
+    from infra.log.source import TOPICS
 
     if raw and as_json:
         raise ConfigurationError("--raw and --json were both given. Choose one.")

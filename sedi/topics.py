@@ -9,8 +9,8 @@ import typer
 from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, cluster_of, epilog
 
 if TYPE_CHECKING:
+    from infra.cluster.topics import TopicPlan
     from infra.settings import Settings
-    from infra.topics import TopicPlan
 
 _DEFAULT_CLUSTERS = 16
 
@@ -54,7 +54,7 @@ def plan(
 
     Ends with 1 when a topic is there but not as declared.
     """
-    from infra import topics
+    from infra.cluster import topics
 
     settings = cluster_of(bootstrap_servers, state_dir)
     found = topics.plan(settings, run, _size(settings, run, clusters))
@@ -75,7 +75,7 @@ def apply(
 
     Ends with 1, having made nothing, when a topic is there but not as declared.
     """
-    from infra import topics
+    from infra.cluster import topics
 
     settings = cluster_of(bootstrap_servers, state_dir)
     _print(run, topics.apply(settings, run, _size(settings, run, clusters)), as_json, done=True)
@@ -83,7 +83,7 @@ def apply(
 
 def _size(settings: Settings, run: str, given: int | None) -> int:
     """Guessing another size than the run has would only make a mismatch of it."""
-    from infra.topics import clusters_of_run
+    from infra.cluster.topics import clusters_of_run
 
     if given is not None:
         return given

@@ -16,8 +16,8 @@ from pathlib import Path
 import msgspec
 
 from infra.distribution import python_module
+from infra.machine.supervisor import child_environment, die_with_parent
 from infra.settings import Settings
-from infra.supervisor import child_environment, die_with_parent
 from schemas.errors import SediError
 from schemas.seeds import parse_seed_lines
 from sedi.run_options import RunOptions

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import pytest
 
+from infra.local_broker.temporary_broker import TemporaryBroker, temporary_broker
 from infra.settings import Settings
-from infra.temporary_broker import TemporaryBroker, temporary_broker
 
 if TYPE_CHECKING:
     from tests.harness.browser import Tab

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from consumers.compare.side import Point, Side, SideCurve, read_side
-from infra.source import Source
+from infra.log.source import Source
 from schemas.errors import ConfigurationError
 
 

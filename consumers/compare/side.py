@@ -14,9 +14,9 @@ import polars as pl
 from consumers.compare.diversity import Diversity, diversity
 from consumers.folds.counts import CallCounts, counts_of
 from consumers.folds.run_fold import RunFold
-from infra.record import Record
-from infra.run import configuration
-from infra.source import TOPICS, Source
+from infra.log.record import Record
+from infra.log.run import configuration
+from infra.log.source import TOPICS, Source
 from schemas.events import InstructionKept, InstructionsGenerated
 from schemas.policy import Mode
 from streams.core.scores import SeedScore

@@ -10,8 +10,8 @@ from consumers.explain.locate import Subject
 from consumers.explain.nearest import NearestSearch, at
 from consumers.explain.schema import RecordPlace
 from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
-from infra.record import Record
-from infra.source import TOPICS, Reading, Source
+from infra.log.record import Record
+from infra.log.source import TOPICS, Reading, Source
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import (

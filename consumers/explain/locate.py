@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from consumers.folds.deduplicate import ReadProgress, no_progress, records
-from infra.record import Record
-from infra.source import Reading, Source
+from infra.log.record import Record
+from infra.log.source import Reading, Source
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import (

@@ -7,7 +7,7 @@ threshold. Rows may come in any order: of equal scores the earliest in the run's
 from dataclasses import dataclass, field
 
 from consumers.explain.schema import NearestRow, RecordPlace, Span
-from infra.record import Record
+from infra.log.record import Record
 from schemas.events import InstructionKept
 from schemas.seeds import SeedTask
 from streams.core.decider import BEFORE_ALL

@@ -20,7 +20,7 @@ from consumers.explain.schema import (
 from consumers.explain.spans import instruction_span
 from consumers.explain.training_story import became_seed, candidacies_of, seed_of, training_of
 from consumers.folds.deduplicate import ReadProgress, no_progress
-from infra.source import Source
+from infra.log.source import Source
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import InstructionsGenerated, Rejection

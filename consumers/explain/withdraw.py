@@ -23,7 +23,7 @@ from consumers.explain.withdrawal_schema import (
     WithdrawnStep,
 )
 from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
-from infra.source import Reading, Source
+from infra.log.source import Reading, Source
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import (

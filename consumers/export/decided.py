@@ -13,8 +13,8 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from infra.record import Partition, Record
-from infra.source import Reading, Source
+from infra.log.record import Partition, Record
+from infra.log.source import Reading, Source
 from schemas.errors import RunError
 from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected, RunConfigured
 from streams.core.lanes import LaneNumbers

@@ -34,7 +34,7 @@ from consumers.export.parquet import ROWS_A_GROUP, ParquetFile
 from consumers.export.rows import ExportRow, row
 from consumers.export.totals import ExportTotals
 from consumers.folds.judgements import judgements
-from infra.source import Source
+from infra.log.source import Source
 from schemas.errors import ConfigurationError
 from schemas.events import InstructionKept, RunConfigured
 from streams.core.judging import Judgements

@@ -8,8 +8,8 @@ keeping what the records say, so that memory hardly grows with the run. For it `
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from infra.record import Record
-from infra.source import Reading
+from infra.log.record import Record
+from infra.log.source import Reading
 from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected, TrainingLogged
 from streams.core.lanes import LaneNumbers
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from consumers.folds.run_fold import RunFold
-from infra.source import Source
+from infra.log.source import Source
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import InstructionJudged
 from streams.core.judging import Judgements

@@ -1,12 +1,12 @@
 """Reading a whole run into its fold, without a group and without changing anything.
 
-A reading covers every effect together with its cause (`infra.source`), so the books of a run that goes on meanwhile
+A reading covers every effect together with its cause (`infra.log.source`), so the books of a run that goes on meanwhile
 can be audited at any time.
 """
 
 from consumers.folds.run_fold import RunFold
-from infra.run import configuration
-from infra.source import TOPICS, Source, dead_letter_topics
+from infra.log.run import configuration
+from infra.log.source import TOPICS, Source, dead_letter_topics
 
 
 def read_fold(source: Source, *, dead_letters: bool = True) -> RunFold:

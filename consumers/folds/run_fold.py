@@ -19,7 +19,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from consumers.folds.verdicts import VerdictFold
-from infra.record import Record
+from infra.log.record import Record
 from schemas.events import (
     CallAnswered,
     CallFailed,

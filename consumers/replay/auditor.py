@@ -30,8 +30,8 @@ from consumers.replay.repeats import RepeatCheck
 from consumers.replay.result import Audit
 from consumers.replay.windows import FeedbackAudit
 from infra.embeddings import embedder_for
-from infra.record import Record
-from infra.source import Reading
+from infra.log.record import Record
+from infra.log.source import Reading
 from schemas import ids
 from schemas.errors import MalformedEvent
 from schemas.events import ClassifierFitted, InstructionsGenerated, InstructionsRejected, RunConfigured

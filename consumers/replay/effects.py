@@ -13,8 +13,8 @@ import msgspec
 from consumers.replay.digests import digest
 from consumers.replay.findings import Findings, place_of
 from consumers.replay.repeats import report_repeat
-from infra.record import Record
-from infra.source import Reading
+from infra.log.record import Record
+from infra.log.source import Reading
 from schemas.errors import MalformedEvent
 from schemas.events import Event, InstructionKept, InstructionsRejected
 from schemas.registry import spec_of

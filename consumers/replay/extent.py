@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from infra.record import Record
+from infra.log.record import Record
 from schemas.errors import ConfigurationError
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from infra.record import Record
+from infra.log.record import Record
 
 Kind = Literal[
     "removed",  # offsets are not on the log

@@ -13,7 +13,7 @@ from itertools import chain, zip_longest
 from consumers.replay.effects import EffectStream, content
 from consumers.replay.findings import Findings, place_of
 from consumers.replay.repeats import RepeatCheck
-from infra.record import Record
+from infra.log.record import Record
 from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, KeptShown
 from schemas.policy import Policy
 from streams.core.kept_so_far import beside, drawn

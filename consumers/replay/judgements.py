@@ -13,7 +13,7 @@ from consumers.replay.effects import EffectStream, content
 from consumers.replay.findings import Findings, Kind, place_of
 from consumers.replay.generations import GenerationAnswers
 from consumers.replay.repeats import RepeatCheck
-from infra.record import Record
+from infra.log.record import Record
 from schemas import ids
 from schemas.events import InstructionJudged, InstructionKept
 from streams.core.judging import FirstJudge, score_of

@@ -17,9 +17,9 @@ from consumers.replay.auditor import Auditor, Progress
 from consumers.replay.extent import AuditExtent
 from consumers.replay.findings import Place
 from consumers.replay.result import Audit, with_divergences
-from infra.dead_letters import DeadLetter, parse
-from infra.run import configuration
-from infra.source import TOPICS, Source, dead_letter_topics
+from infra.log.dead_letters import DeadLetter, parse
+from infra.log.run import configuration
+from infra.log.source import TOPICS, Source, dead_letter_topics
 from schemas.errors import RunError
 
 _DECIDING_TOPICS = ("run", "generated", "kept", "rejected")

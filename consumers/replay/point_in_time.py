@@ -10,7 +10,7 @@ from consumers.replay.auditor import Auditor, Progress
 from consumers.replay.extent import AuditExtent
 from consumers.replay.parallel import audit
 from consumers.replay.result import Audit
-from infra.source import Source
+from infra.log.source import Source
 from schemas.errors import RunError
 from streams.core.ledger import Ledger
 from streams.core.scores import SeedScore

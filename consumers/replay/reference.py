@@ -19,9 +19,9 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from consumers.replay.findings import AuditState, Divergence
 from consumers.replay.result import Audit, ReferenceCheck, with_divergences
-from infra.record import Record
-from infra.run import configuration
-from infra.source import Reading, Source
+from infra.log.record import Record
+from infra.log.run import configuration
+from infra.log.source import Reading, Source
 from schemas import ids
 from schemas.events import ClassifierFitted, InstructionsGenerated, InstructionsRejected, Rejection
 from streams.core.similarity import tokenize

@@ -2,7 +2,7 @@
 
 from consumers.replay.digests import digest
 from consumers.replay.findings import Findings, place_of
-from infra.record import Record
+from infra.log.record import Record
 
 
 def report_repeat(findings: Findings, record: Record, same: bool, generated_offset: int, what: str) -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from consumers.replay.effects import says
 from consumers.replay.findings import Findings, differences, place_of
-from infra.record import Record
+from infra.log.record import Record
 from schemas import ids
 from schemas.events import InstructionKept, InstructionsRejected, Rejection
 from schemas.policy import Policy

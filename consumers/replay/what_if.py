@@ -18,9 +18,9 @@ import msgspec
 from consumers.replay.effects import EffectStream, EndOfVerdicts, KeptEffects, RejectedEffects
 from consumers.replay.findings import AuditState, Findings
 from infra.embeddings import embedder_for
-from infra.record import Record
-from infra.run import configuration
-from infra.source import Reading, Source
+from infra.log.record import Record
+from infra.log.run import configuration
+from infra.log.source import Reading, Source
 from schemas.errors import MalformedEvent
 from schemas.events import (
     InstructionJudged,

@@ -12,7 +12,7 @@ from consumers.replay.findings import Findings, Kind, differences, place_of
 from consumers.replay.generations import PoolHistory
 from consumers.replay.judgements import JudgementAudit
 from consumers.replay.repeats import RepeatCheck
-from infra.record import Record
+from infra.log.record import Record
 from schemas.errors import MalformedEvent
 from schemas.events import BatchRow, ReplaceSeeds, RunConfigured, TrainingLogged
 from streams.core.decider import FilterState

@@ -33,9 +33,9 @@ from consumers.trainer.result.seal import Seal
 from consumers.trainer.session import Session
 from consumers.trainer.stop_signals import sole_user, stop_signals
 from infra import precision
-from infra.log import LogWriter
-from infra.record import Record
-from infra.run import read_run
+from infra.log.record import Record
+from infra.log.run import read_run
+from infra.log.writer import LogWriter
 from infra.settings import Settings
 from infra.visible import visible
 from schemas.events import Instruction, StepLogged

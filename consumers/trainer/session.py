@@ -31,7 +31,7 @@ from consumers.trainer.result.checkpoint import TrainerState
 from consumers.trainer.result.model_card import TrainedModel
 from consumers.trainer.result.model_export import write_model
 from consumers.trainer.result.seal import Seal
-from infra.log import LogWriter
+from infra.log.writer import LogWriter
 from schemas.errors import TrainerError
 from schemas.events import StepLogged
 from schemas.policy import Policy

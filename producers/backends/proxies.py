@@ -8,7 +8,7 @@ import os
 from typing import Any
 from urllib.request import proxy_bypass
 
-from infra.addresses import is_loopback
+from infra.cluster.addresses import is_loopback
 from infra.masking import masked
 from producers.backends.bounded import BoundedClient
 from schemas.errors import ConfigurationError

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from infra.log import LogWriter, NotWritable
+from infra.log.writer import LogWriter, NotWritable
 from producers.backends.base import Answer, Backend, CallFailure, CallPlace, Request, too_large
 from producers.calls.call_scheduler import CallScheduler, CallsHalted
 from producers.calls.confirming_writer import ConfirmingWriter

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from infra.log import LogWriter
+from infra.log.writer import LogWriter
 from schemas.errors import BrokerError
 from schemas.events import Event
 

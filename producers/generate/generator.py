@@ -20,8 +20,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from infra.log import LogWriter
-from infra.run import read_run
+from infra.log.run import read_run
+from infra.log.writer import LogWriter
 from infra.settings import Settings
 from producers.backends.choice import opened_backend
 from producers.backends.recorded import RecordedOptions

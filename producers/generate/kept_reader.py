@@ -8,8 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from infra.log import LogReader
-from infra.record import Record
+from infra.log.reader import LogReader
+from infra.log.record import Record
 from infra.settings import Settings
 from producers.generate.styles import Style
 from schemas.events import CallStarted, InstructionsGenerated, InstructionsRejected, KeptShown, RunConfigured

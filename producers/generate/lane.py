@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from infra.connection import MAX_RECORD_BYTES
+from infra.cluster.connection import MAX_RECORD_BYTES
 from producers.backends.base import Backend, RequestRefused
 from producers.calls.caller import CallCause, Caller, CallsHalted
 from producers.calls.limits import Behind, Limits
@@ -208,7 +208,7 @@ class Lane:
         seeds, offset, causation_id = await self.caller.look(lambda progress: progress.seeds_of(number))
         shown = ShownRows() if self.kept is None else await asyncio.to_thread(self.kept.shown, number)
         seeds = beside(seeds, len(shown.kept))
-        cause = CallCause(lane, number, generation_id, causation_id, shown.told)
+        cause = CallCause(lane, number, generation_id, causation_id, shown.recorded)
         caused_by: str | None = None
         try:
             made = await self.style.generate(
@@ -240,7 +240,7 @@ class Lane:
             instructions=made.instructions,
             unparsed=made.unparsed,
             cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
-            kept_shown=shown.told,
+            kept_shown=shown.recorded,
             reading=READING,
             cut=made.cut,
         )

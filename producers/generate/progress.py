@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from infra.record import Record
+from infra.log.record import Record
 from producers.generate.yield_window import YieldWindow
 from schemas import ids
 from schemas.events import (

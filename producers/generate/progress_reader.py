@@ -9,8 +9,8 @@ on. The log stays the truth: a snapshot that does not fit the log is thrown away
 
 from collections.abc import Callable
 
-from infra.log import LogReader
-from infra.record import Record
+from infra.log.reader import LogReader
+from infra.log.record import Record
 from infra.settings import Settings
 from producers.generate.progress import TOPICS, YIELD_WINDOW, LaneProgress
 from producers.generate.snapshots import Covered, SnapshotFile, covered_by

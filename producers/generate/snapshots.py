@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from infra.record import Record
+from infra.log.record import Record
 from producers.generate.progress import ProgressState
 from schemas.events import RunConfigured
 

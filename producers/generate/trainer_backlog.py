@@ -13,7 +13,7 @@ trained ones on, only once that bound is too high to decide by.
 from collections import deque
 from collections.abc import Mapping
 
-from infra.log import LogReader
+from infra.log.reader import LogReader
 from infra.settings import Settings
 from schemas.events import InstructionKept
 

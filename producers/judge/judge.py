@@ -12,11 +12,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from infra.log import LogWriter
-from infra.run import read_run
+from infra.cluster.topics import apply
+from infra.log.run import read_run
+from infra.log.source import KafkaSource
+from infra.log.writer import LogWriter
 from infra.settings import Settings
-from infra.source import KafkaSource
-from infra.topics import apply
 from producers.backends.base import Sampling
 from producers.backends.choice import opened_backend
 from producers.backends.recorded import RecordedOptions

@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Generator
 from contextlib import ExitStack
 
-from infra.source import Reading, Source
+from infra.log.source import Reading, Source
 from schemas.events import InstructionKept, InstructionsRejected
 
 _Placed = tuple[int, int, int, int, InstructionKept]  # generated_offset, place, partition, offset on the log, row

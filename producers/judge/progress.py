@@ -9,8 +9,8 @@ is held.
 
 from dataclasses import dataclass, field
 
-from infra.log import LogReader
-from infra.record import Record
+from infra.log.reader import LogReader
+from infra.log.record import Record
 from infra.settings import Settings
 from producers.generate.progress import LaneProgress
 from schemas import ids

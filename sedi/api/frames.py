@@ -16,8 +16,8 @@ import polars as pl
 from consumers.export.decided import DecidedGeneration, DecidedReading, extent
 from consumers.folds.deduplicate import Deduplicator, records
 from consumers.folds.read_fold import read_fold
-from infra.run import configuration
-from infra.source import Source
+from infra.log.run import configuration
+from infra.log.source import Source
 from schemas.events import CallAnswered, CallFailed, CallStarted, ReplaceSeeds, TrainingLogged
 from sedi.api.columns import CALLS, KEPT, REJECTED, SEEDS, TRAINING
 from streams.core.ledger import Ledger

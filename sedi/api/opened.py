@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from consumers.export.run import ExportOptions
     from consumers.replay import Audit, AuditExtent
     from consumers.report import Report
-    from infra.source import Source
+    from infra.log.source import Source
 
 Found = TypeVar("Found")
 
@@ -53,14 +53,14 @@ def open(
     if isinstance(run, os.PathLike):
         archive, run = run, None
     if archive is not None:
-        from infra.archive import ArchiveSource
+        from infra.log.archive import ArchiveSource
 
         return OpenRun(ArchiveSource(Path(archive)))
     name = DEFAULT_RUN if run is None else run
     if os.sep in name:
         raise ConfigurationError(f"{name!r} is a path, not the name of a run. For an archive: sedi.open(archive=...).")
     check_run_name(name)
-    from infra.source import KafkaSource
+    from infra.log.source import KafkaSource
 
     return OpenRun(KafkaSource(cluster_of(bootstrap_servers, None if state_dir is None else Path(state_dir)), name))
 

@@ -19,7 +19,7 @@ import msgspec
 
 from consumers.report import Report
 from infra.distribution import python_module
-from infra.supervisor import PARENT
+from infra.machine.supervisor import PARENT
 from schemas.errors import BrokerError, ConfigurationError, RunError
 from sedi.options import ExitCode
 

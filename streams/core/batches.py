@@ -1,17 +1,15 @@
-"""Batches: equally many rows of each cluster, in slot order (paper, section on the classifier; `papers` in the README).
+"""Batches with equally many rows of each cluster, in slot order (paper, section on the classifier).
 
-A queue per cluster, fed in log order. Slot s of a batch is filled from cluster s modulo the number of clusters: where
-there are as many as slots one row each, as in the paper; where there is one cluster simply its next rows. When a
-cluster has too few the batch waits, or the slot borrows the oldest row of the fullest cluster (ties: the lowest cluster
-number). A borrowed row shows it: it is not of its slot's cluster.
+Each cluster has a queue, fed in log order. Slot s of a batch takes a row of cluster s modulo the number of clusters.
+When a cluster has too few rows, the batch waits, or the slot borrows the oldest row of the fullest cluster (ties: the
+lowest number). A borrowed row's cluster is not that of its slot.
 
-Guarantees: within a cluster rows leave in the order they came, so what was taken is told by one position a cluster;
-a row that was fed before, by its (generated_offset, place), is dropped; the same rows give the same batches whenever
-they were fed, as long as nothing is borrowed before the stream has ended.
-It knows nothing of time: when to wait and when to borrow is the caller's decision.
+Guarantees: each queue is first in, first out, so one position per cluster records what was taken; duplicates, by
+(generated_offset, place), are dropped; the same rows give the same batches whenever they are fed, unless a row is
+borrowed before the end of the stream. When to wait and when to borrow is the caller's decision.
 
-Which cluster fills which slot is planned from the numbers of rows at hand alone (`plan_batch`, `plan_last`), so that
-processes that hold a share of the clusters each make one plan of all their numbers, and each takes its rows of it.
+The plan of slots depends on the queue lengths alone (`plan_batch`, `plan_last`). So ranks that hold a share of the
+clusters each make the same plan, and each takes its own rows.
 """
 
 from collections import deque
@@ -35,13 +33,13 @@ class KeptRow:
 
     @property
     def key(self) -> tuple[int, int]:
-        """Where it stands in the run's total order."""
+        """Its position in the run's total order."""
         return self.kept.generated_offset, self.kept.place
 
 
 @dataclass(frozen=True)
 class PartitionPosition:
-    """How far a partition has been taken: the next offset to read, and the key of the last row taken."""
+    """A consumer position: the next offset to read, and the key of the last row taken."""
 
     offset: int = 0
     key: tuple[int, int] = (-1, -1)
@@ -73,7 +71,7 @@ class _Queue:
 
 
 class BatchQueues:
-    """The rows read and not yet taken, by cluster. `clusters` are those this process makes batches of."""
+    """The rows read and not yet taken, by cluster. `clusters` are those of this process."""
 
     def __init__(self, clusters: Iterable[int], positions: Mapping[int, PartitionPosition] | None = None) -> None:
         starts = positions or {}
@@ -81,16 +79,16 @@ class BatchQueues:
 
     @property
     def waiting(self) -> dict[int, int]:
-        """Rows in the queue of each cluster."""
+        """The length of each cluster's queue."""
         return {cluster: len(queue.rows) for cluster, queue in self._queues.items()}
 
     @property
     def positions(self) -> dict[int, PartitionPosition]:
-        """How far each cluster was taken; queues made from these and fed from there give the same next batch."""
+        """The position of each cluster; queues restored from these give the same next batch."""
         return {cluster: queue.taken for cluster, queue in self._queues.items()}
 
     def feed(self, row: KeptRow) -> bool:
-        """Put a row into the queue of its cluster; False when it is a repeat and was dropped."""
+        """Add a row to the queue of its cluster; False for a duplicate, which is dropped."""
         queue = self._queues[row.kept.cluster]
         if row.key <= queue.last_key:
             return False
@@ -99,21 +97,21 @@ class BatchQueues:
         return True
 
     def ahead(self, depth: int) -> Iterator[KeptRow]:
-        """The oldest `depth` rows of each queue, which stay where they are."""
+        """The oldest `depth` rows of each queue, without taking them."""
         for queue in self._queues.values():
             yield from islice(queue.rows, depth)
 
     def next_batch(self, size: int, when_empty: WhenEmpty) -> Batch | None:
-        """The next whole batch of `size` rows; None, and nothing is taken, when the rows at hand do not make one."""
+        """The next full batch of `size` rows; None, and nothing is taken, when the queues do not suffice."""
         plan = plan_batch(self.waiting, size, when_empty)
         return None if plan is None else self.take_planned(plan)
 
     def last_batch(self, size: int) -> Batch | None:
-        """What is left when there is no whole batch any more (`plan_last`). None when nothing is left."""
+        """The rest, when there is no full batch any more (`plan_last`). None when nothing is left."""
         return self.take_planned(plan_last(self.waiting, size)) or None
 
     def take_planned(self, plan: Iterable[tuple[int, int]]) -> Batch:
-        """The rows of a plan that are of these queues: of each (slot, cluster) the cluster's oldest."""
+        """The rows of a plan that are in these queues: for each (slot, cluster) the cluster's oldest."""
         batch = []
         for slot, cluster in plan:
             if cluster in self._queues:
@@ -124,16 +122,16 @@ class BatchQueues:
         return tuple(batch)
 
     def take(self, sources: Sequence[tuple[int, int]], ids: Sequence[str]) -> Batch | None:
-        """The batch that the log says was made: for each (slot, cluster) the cluster's oldest row.
+        """A batch as recorded on the log: for each (slot, cluster) the cluster's oldest row.
 
-        None when a row has not been read yet. Raises TrainerError when the rows are not those with these ids.
+        None when a row has not been read yet. Raises TrainerError when the rows have other ids.
         """
         return self.take_planned(sources) if self.holds(sources, ids) else None
 
     def holds(self, sources: Sequence[tuple[int, int]], ids: Sequence[str]) -> bool:
-        """Whether the rows that the log says were taken next are at hand, as far as they are of these queues.
+        """Whether these queues have the next rows as recorded on the log, as far as the clusters are theirs.
 
-        Raises TrainerError when the rows are not those with these ids.
+        Raises TrainerError when the rows have other ids.
         """
         needed: dict[int, int] = {}
         for (_, cluster), wanted in zip(sources, ids, strict=True):
@@ -154,7 +152,7 @@ class BatchQueues:
 
 
 def plan_batch(waiting: Mapping[int, int], size: int, when_empty: WhenEmpty) -> Plan | None:
-    """The next whole batch, from clusters that have so many rows waiting; None when these do not make one.
+    """The next full batch, from the queue lengths; None when they do not suffice.
 
     `size`: its slots, a multiple of the number of clusters.
     """
@@ -170,8 +168,8 @@ def plan_batch(waiting: Mapping[int, int], size: int, when_empty: WhenEmpty) -> 
 
 
 def plan_last(waiting: Mapping[int, int], size: int) -> Plan:
-    """What is left when there is no whole batch any more: rows in slots of their own cluster first, the rest in empty
-    slots from the lowest on. Empty when nothing is left."""
+    """The last, partial batch: rows in slots of their own cluster first, the rest in empty slots from the lowest on.
+    Empty when nothing is left."""
     left = dict(sorted(waiting.items()))
     places: dict[int, int] = {}
     for slot, home in _slots(left, size):
@@ -187,7 +185,7 @@ def plan_last(waiting: Mapping[int, int], size: int) -> Plan:
 
 
 def clusters_of_rank(rank: int, world: int, clusters: int) -> range:
-    """The clusters, which are partitions, of rank `rank` of `world`: those with p * world // clusters = rank.
+    """The clusters (partitions) p of rank `rank` of `world`: those with p * world // clusters = rank.
 
     Raises TrainerError when the ranks cannot share them evenly.
     """
@@ -205,7 +203,7 @@ def _queue(start: PartitionPosition) -> _Queue:
 
 
 def _slots(clusters: Iterable[int], size: int) -> Iterator[tuple[int, int]]:
-    """Each slot of a batch with the cluster that it belongs to."""
+    """Each slot of a batch with its cluster."""
     return zip(range(size), cycle(clusters), strict=False)
 
 

@@ -1,12 +1,12 @@
 """The filter as a decider: `decide(state, offset, generation) -> verdict`, `evolve(state, decision) -> state`.
 
-The live worker, a replay and the tests call these same functions, so a decision is a pure function of the log up to its
-cause: `generated` in offset order, and the classifiers recorded on `run`. Instructions of one generation are decided in
-their order there, each also against those before it (paper, Alg. 1).
+The worker, a replay and the tests call the same functions, so a decision is a pure function of the log up to its cause:
+`generated` in offset order, and the classifiers on `run`. The instructions of a generation are decided in order, each
+also compared with those kept before it (paper, Alg. 1).
 
-Every record of `generated` gets exactly one decision and one `InstructionsRejected`, also a record that cannot be read
-and a generation that a crash of its generator wrote again: those generate nothing and keep nothing. A generation that
-could not be read when its turn came, and is put on the log again later, is decided there (`streams.core.lanes`).
+Each record of `generated` gets exactly one decision and one `InstructionsRejected`. For a record that cannot be read,
+and for a duplicate generation, both are empty. A generation that could not be read at first is decided where it is
+written again (`streams.core.lanes`).
 """
 
 from collections import Counter
@@ -28,7 +28,8 @@ from schemas.events import (
 )
 from schemas.policy import Policy
 from schemas.seeds import SeedTask
-from streams.core.clusters import ClusterModel, fit, marks_passed, refit_due
+from streams.core.cluster_fit import fit, marks_passed, refit_due
+from streams.core.clusters import ClusterModel
 from streams.core.embeddings import Embedder
 from streams.core.lanes import LaneNumbers
 from streams.core.rules import broken_rule
@@ -38,17 +39,17 @@ from streams.core.similarity.rouge import tokens_fmeasure
 from streams.core.similarity.tokenize import Tokenizer, tokenizer
 
 BEFORE_ALL = -1
-_SLACK = 1e-6  # well above what rounding does to an F-measure
+_SLACK = 1e-6  # well above the rounding error of an F-measure
 Sibling = tuple[str, list[str], set[str]]
 """Id, tokens and distinct tokens of an instruction kept before another of the same generation."""
 
-_SEED = "seed/"  # in the index a seed may have the id of an instruction: of another run, whose ids are the same
+_SEED = "seed/"  # prefix in the index: a seed may have the id of an instruction, from another run
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What was decided on one record of `generated`; the kept table's value for that offset.
+    """The decision on one record of `generated`; the kept table's value for that offset.
 
-    uncounted   of the generated ones, how many do not count in the scores of the seeds (`streams.core.scores`)
+    uncounted   how many generated instructions do not count in the seeds' scores (`streams.core.scores`)
     """
 
     offset: int
@@ -63,7 +64,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Verdict:
-    """A decision with the record that tells of it."""
+    """A decision with the event that records it."""
 
     decision: Decision
     rejected: InstructionsRejected
@@ -71,13 +72,13 @@ class Verdict:
 
 @dataclass
 class FilterState:
-    """Everything the filter knows: a fold of the log, changed only by `evolve` and `use_classifier`.
+    """The filter's state: a fold of the log, changed only by `evolve` and `use_classifier`.
 
     kept       rows by id, in the order they were kept
     applied    offset of the last record of `generated` in this state
-    lanes      generation numbers decided on, of each lane
-    fits       refit marks that the classifier in force has passed
-    embedder   what a policy of `vectorizer=embeddings` needs; others have none
+    lanes      decided generation numbers of each lane
+    fits       refit marks that the current classifier has passed
+    embedder   for a policy with `vectorizer=embeddings`; else None
     """
 
     policy: Policy
@@ -102,7 +103,7 @@ class FilterState:
 def initial_state(configured: RunConfigured, embedder: Embedder | None = None) -> FilterState:
     """The state before the first generation. It needs a classifier (`use_classifier`) before it can decide.
 
-    `embedder`: `infra.embeddings` has the one that the policy needs, if any.
+    `embedder`: the one that the policy needs, if any, from `infra.embeddings`.
     """
     policy = configured.policy
     split = tokenizer(policy.tokenizer)
@@ -114,9 +115,9 @@ def initial_state(configured: RunConfigured, embedder: Embedder | None = None) -
 
 
 def decide(state: FilterState, offset: int, generation_id: str, event: InstructionsGenerated) -> Verdict:
-    """Decide on the generation at `offset` of `generated`. Changes nothing.
+    """Decide on the generation at `offset` of `generated`, without changing the state.
 
-    Raises MalformedEvent when the generation's id is not that of its lane and number, which makes ids unique.
+    Raises MalformedEvent when the generation's id is not the one derived from its lane and number.
     """
     if generation_id != ids.generation_id(event.lane, event.number):
         raise MalformedEvent(
@@ -133,9 +134,8 @@ def decide(state: FilterState, offset: int, generation_id: str, event: Instructi
     for place, task in enumerate(event.instructions):
         id = ids.instruction_id(generation_id, place)
         tokens = state.tokenizer(task.instruction)
-        rejection = _rejection(
-            state, siblings, id, place, task, tokens, cut=state.policy.reject_cut and place in event.cut
-        )
+        cut = state.policy.reject_cut and place in event.cut
+        rejection = _rejection(state, siblings, id, place, task, tokens, cut=cut)
         if rejection is not None:
             rejections.append(rejection)
             continue
@@ -163,13 +163,13 @@ def decide(state: FilterState, offset: int, generation_id: str, event: Instructi
         kept=tuple(kept),
         uncounted=uncounted(state.policy, rejections),
     )
-    return Verdict(decision, _told(state, decision, rejections))
+    return Verdict(decision, _rejected(state, decision, rejections))
 
 
 def empty_verdict(state: FilterState, offset: int, generation_id: str = "") -> Verdict:
-    """The decision on a record that gives nothing to decide: unreadable, or a generation already decided."""
+    """The verdict on a record with nothing to decide: unreadable, or a generation that was decided before."""
     decision = Decision(offset=offset, generation_id=generation_id)
-    return Verdict(decision, _told(state, decision, ()))
+    return Verdict(decision, _rejected(state, decision, ()))
 
 
 def evolve(state: FilterState, decision: Decision) -> FilterState:
@@ -185,9 +185,9 @@ def evolve(state: FilterState, decision: Decision) -> FilterState:
 def restore(
     state: FilterState, decisions: Iterable[Decision], progress: Callable[[int], None] | None = None
 ) -> FilterState:
-    """The state after many decisions in order (the same object), as `evolve` makes it but faster.
+    """The state after many decisions in order (the same object), as by `evolve`, but faster.
 
-    `progress` is told now and then how many kept rows are in.
+    `progress` is called now and then with the number of indexed rows.
     """
     newer = [decision for decision in decisions if decision.offset > state.applied]
     for decision in newer:
@@ -196,7 +196,7 @@ def restore(
 
 
 def note(state: FilterState, decision: Decision) -> FilterState:
-    """The state after a decision (the same object) but for its index, which `index` must bring up before deciding."""
+    """The state after a decision (the same object) except its index, which `index` must update before deciding."""
     if decision.offset > state.applied:
         _count(state, decision)
     return state
@@ -205,7 +205,7 @@ def note(state: FilterState, decision: Decision) -> FilterState:
 def index(
     state: FilterState, decisions: Iterable[Decision], progress: Callable[[int], None] | None = None
 ) -> FilterState:
-    """The state (the same object) with the rows of these decisions, which it has taken note of, in its index."""
+    """The state (the same object) with the rows of these decisions, already noted, in its index."""
     state.index.extend((item for decision in decisions for item in _indexed(decision)), progress=progress)
     return state
 
@@ -228,7 +228,7 @@ def _count(state: FilterState, decision: Decision) -> None:
 
 
 def due_classifier(state: FilterState) -> ClassifierFitted | None:
-    """The classifier that the next generation is to be the first decided with, if it is time for a new one."""
+    """A new classifier for the next generation, if a refit is due."""
     if not refit_due(state.policy, len(state.kept), state.fits):
         return None
     texts = [row.instruction for row in state.kept.values()]
@@ -256,7 +256,7 @@ def first_classifier(policy: Policy, seeds: Iterable[SeedTask], embedder: Embedd
 
 
 def use_classifier(state: FilterState, event: ClassifierFitted) -> FilterState:
-    """The state with another classifier in force (the same object)."""
+    """The state with another classifier (the same object)."""
     state.model = ClusterModel(event.classifier, state.embedder)
     state.classifier_offset = event.from_offset
     state.fits = marks_passed(state.policy, event.kept_total)
@@ -266,18 +266,14 @@ def use_classifier(state: FilterState, event: ClassifierFitted) -> FilterState:
 def _rejection(
     state: FilterState, siblings: list[Sibling], id: str, place: int, task: Instruction, tokens: list[str], *, cut: bool
 ) -> Rejection | None:
-    if cut:
-        return Rejection(id=id, place=place, reason="cut_output")
-    rule = broken_rule(task, state.policy)
-    if rule is not None:
-        return Rejection(id=id, place=place, reason=rule)
-    if not tokens:
-        return Rejection(id=id, place=place, reason="no_tokens")
+    reason = "cut_output" if cut else broken_rule(task, state.policy)
+    if reason is not None or not tokens:
+        return Rejection(id=id, place=place, reason=reason or "no_tokens")
     threshold = state.policy.threshold
     found = state.index.nearest_above(task.instruction)
     nearest = None if found is None else (found[0], found[1].removeprefix(_SEED))
     for sibling_id, theirs, distinct in siblings:
-        # no common subsequence is longer than the tokens in common: most pairs end here
+        # The common tokens bound the common subsequence, which rules out most pairs.
         common = sum(1 for token in tokens if token in distinct)
         if 2 * common < threshold * (len(tokens) + len(theirs)) - _SLACK:
             continue
@@ -291,7 +287,7 @@ def _rejection(
     )
 
 
-def _told(state: FilterState, decision: Decision, rejections: Iterable[Rejection]) -> InstructionsRejected:
+def _rejected(state: FilterState, decision: Decision, rejections: Iterable[Rejection]) -> InstructionsRejected:
     return InstructionsRejected(
         generation_id=decision.generation_id,
         generated_offset=decision.offset,

@@ -1,10 +1,10 @@
-"""What a training window changes in the seed pool (paper, Iterative Feedback Task Generation).
+"""The feedback from training to the seed pool (paper, Iterative Feedback Task Generation).
 
-Of each window the batch with the highest metric is looked at; its instructions that are like no seed become candidates;
-each takes the place of one of the seeds with the lowest score. Every window gets one command, which also says when
-and why nothing is replaced, so that which windows were answered is itself on the log.
+Of each training window, the batch with the highest metric is chosen. Its instructions that are similar to no seed
+become candidates, and each replaces one of the seeds with the lowest scores. Every window gets exactly one command,
+also when nothing is replaced, with the reason.
 
-The policy may slow that down (`docs/decisions/feedback-brakes.md`): fewer batches, candidates, victims or replacements.
+The policy may limit this (`docs/decisions/feedback-brakes.md`): fewer batches, candidates, victims or replacements.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from streams.core.similarity.tokenize import tokenizer
 
 
 def needed_offset(window: TrainingLogged) -> int:
-    """The last `generated` offset that a row of the window comes from: the filter must have applied it."""
+    """The highest `generated` offset of the window's rows, which the filter must have applied."""
     return max((row.generated_offset for step in window.steps for row in step.rows), default=-1)
 
 
@@ -47,10 +47,10 @@ def answer(
     judge: FirstJudge | None = None,
     judged_offset: int = -1,
 ) -> ReplaceSeeds:
-    """The command that answers `window`, which lies at `training_offset`.
+    """The command that answers `window`, the record at `training_offset`.
 
-    `scores` and `kept` are the filter's at `as_of_offset` of `generated`. Of `judge` only what it had said by
-    `judged_offset` of `judged` counts, and only where the policy has a `candidate_min_score`.
+    `scores` and `kept` are the filter's at `as_of_offset` of `generated`. If the policy has a `candidate_min_score`,
+    the judgements of `judge` up to `judged_offset` of `judged` count.
     """
     judged = judged_offset if policy.candidate_min_score is not None else -1
 
@@ -78,12 +78,12 @@ def answer(
     step, value = chosen
     found = candidates(policy, pool, kept, step, judge or FirstJudge(), judged)
     taken = [kept[candidate.id] for candidate in found if candidate.verdict == "taken"]
-    let_in = taken[: policy.max_replacements]
-    losers = victims(policy, pool, scores, len(let_in))
-    over = {row.id for row in taken[len(let_in) :]}
-    found = tuple(_instead(c, "over_limit") if c.id in over and c.verdict == "taken" else c for c in found)
-    short = {row.id for row in let_in[len(losers) :]}
-    found = tuple(_instead(c, "no_victim") if c.id in short else c for c in found)
+    admitted = taken[: policy.max_replacements]
+    losers = victims(policy, pool, scores, len(admitted))
+    over = {row.id for row in taken[len(admitted) :]}
+    found = tuple(_with_verdict(c, "over_limit") if c.id in over and c.verdict == "taken" else c for c in found)
+    short = {row.id for row in admitted[len(losers) :]}
+    found = tuple(_with_verdict(c, "no_victim") if c.id in short else c for c in found)
     return command(
         "no_candidates" if not taken else "no_victims" if not losers else "replaced",
         step=step.step,
@@ -96,17 +96,17 @@ def answer(
                 victim_kept=scores[loser.task.id].kept,
                 seed=SeedTask(id=row.id, instruction=row.instruction, input=row.input, output=row.output),
             )
-            for loser, row in zip(losers, let_in, strict=False)
+            for loser, row in zip(losers, admitted, strict=False)
         ),
     )
 
 
-def _instead(candidate: Candidate, verdict: CandidateVerdict) -> Candidate:
+def _with_verdict(candidate: Candidate, verdict: CandidateVerdict) -> Candidate:
     return msgspec.structs.replace(candidate, verdict=verdict)
 
 
 def metric_of(policy: Policy, step: StepLogged) -> float | None:
-    """What a step's batch is chosen by; None when it was not finite."""
+    """The metric of a step; None when it was not finite."""
     match policy.metric:
         case "grad_norm":
             return step.grad_norm
@@ -122,9 +122,9 @@ def metric_of(policy: Policy, step: StepLogged) -> float | None:
 
 
 def choose_step(policy: Policy, window: TrainingLogged) -> tuple[StepLogged, float] | None:
-    """The step after the warm-up with the highest metric, the earlier one on ties; None when none has a number.
+    """The step after the warm-up with the highest metric, the earliest on ties; None when no metric is finite.
 
-    Without `feedback_borrowed` a step whose batch has a borrowed row is passed over.
+    Without `feedback_borrowed`, a step whose batch has a borrowed row is skipped.
     """
     best: tuple[StepLogged, float] | None = None
     for step, value in _measured(policy, window):
@@ -136,7 +136,7 @@ def choose_step(policy: Policy, window: TrainingLogged) -> tuple[StepLogged, flo
 
 
 def _measured(policy: Policy, window: TrainingLogged) -> Iterator[tuple[StepLogged, float]]:
-    """The steps after the warm-up whose metric is a number."""
+    """The steps after the warm-up whose metric is finite."""
     for step in window.steps:
         value = metric_of(policy, step)
         if step.step > policy.warm_up_steps and value is not None:
@@ -151,10 +151,10 @@ def candidates(
     judge: FirstJudge,
     judged_offset: int,
 ) -> tuple[Candidate, ...]:
-    """A verdict on each row of the batch, in its order.
+    """A verdict on each row of the batch, in order.
 
-    Taken when the judge gave it `candidate_min_score`, where the policy has one, and its highest similarity to every
-    seed in the pool and to every candidate taken before it is at most `candidate_threshold`.
+    `taken` if the judge gave it at least `candidate_min_score`, where the policy has one, and its similarity to every
+    seed in the pool and every candidate taken before is at most `candidate_threshold`.
     """
     split = tokenizer(policy.tokenizer)
     seed_ids = {seed.task.id for seed in pool.active} | set(pool.evicted)
@@ -163,9 +163,9 @@ def candidates(
     found = []
     for batch_row in step.rows:
         row = kept.get(batch_row.id)
-        refused = _refused(policy, seed_ids, row, judge, judged_offset)
-        if row is None or refused is not None:
-            found.append(Candidate(id=batch_row.id, verdict=refused or "unknown_row"))
+        ineligible = _ineligible(policy, seed_ids, row, judge, judged_offset)
+        if row is None or ineligible is not None:
+            found.append(Candidate(id=batch_row.id, verdict=ineligible or "unknown_row"))
             continue
         similarity, nearest_id = max(
             ((rouge_l_fmeasure(text, row.instruction, tokenizer=split), id) for id, text in seeds + taken),
@@ -181,10 +181,10 @@ def candidates(
     return tuple(found)
 
 
-def _refused(
+def _ineligible(
     policy: Policy, seed_ids: set[str], row: InstructionKept | None, judge: FirstJudge, judged_offset: int
 ) -> CandidateVerdict | None:
-    """Why a row cannot be a candidate, whatever it is like; None when it can."""
+    """Why a row cannot be a candidate, apart from similarity; None when it can."""
     if row is None:
         return "unknown_row"
     if row.id in seed_ids:
@@ -201,9 +201,9 @@ def _refused(
 
 
 def victims(policy: Policy, pool: SeedPool, scores: Mapping[str, SeedScore], count: int) -> list[PooledSeed]:
-    """Up to `count` seeds of the pool with the lowest scores, ties to the older.
+    """Up to `count` seeds of the pool with the lowest scores, the older on ties.
 
-    Safe are a seed without a score, one above `victim_max_score`, and one shown less often than `min_showings`.
+    A seed without a score, above `victim_max_score`, or shown less often than `min_showings` is never a victim.
     """
     scored = [(score, seed) for seed in pool.active if (score := scores.get(seed.task.id))]
     ranked = sorted(

@@ -1,12 +1,11 @@
-"""Scores of kept rows: how a judge's answer is read, and what a threshold makes of the scores.
+"""Scores of kept rows: parsing a judge's answer, and comparing scores with a threshold.
 
-An answer says its score on its first line and why on the others. `read` is strict: a first line that holds anything but
-a score of the scale is no score, and neither is one that the answer's cut-off end may have shortened. It is the one
-reading there is, so whoever has the raw answer can read it again.
+The first line of an answer is the score, the rest the reason. `read` is strict: a first line with anything but a score
+on the scale has no score, nor has one that truncation may have shortened. It is pure, so the raw answer can be read
+again.
 
-`Judgements` is a fold of `judged`, in the order of the log. It holds some 150 bytes a row. `FirstJudge` is the same for
-the run's first judge, and can be asked as of any record of `judged`, so that a decision that says up to which record it
-looked can be made again.
+`Judgements` is a fold of `judged` in log order; it takes some 150 bytes per row. `FirstJudge` is the same for the run's
+first judge, and can be queried as of any record of `judged`, so that a decision can be reproduced.
 """
 
 import re
@@ -17,7 +16,7 @@ from schemas.events import CallAnswered, InstructionJudged, Scale
 from streams.core.parse.answer_text import read_text
 
 LANE = "judge"
-"""What the name of a lane of the ledger begins with, before a slash, when its calls are a judge's."""
+"""The part of a ledger lane's name before the slash when its calls are a judge's."""
 
 SCALE = Scale(least=0.0, most=5.0, step=0.5)
 
@@ -27,20 +26,20 @@ _FIRST_LINE = re.compile(
 
 
 class ReadScore(NamedTuple):
-    """What was read from an answer: None for the score when none could be, and then why."""
+    """A parsed answer: the score and its reason, or None and why there is no score."""
 
     value: float | None
     reason: str
 
 
 def score_of(answer: CallAnswered, scale: Scale = SCALE, *, reading: int) -> ReadScore:
-    """The score in an answer, by a version of the reading (`streams.core.parse.answers`)."""
+    """The score in an answer, with a version of the parser (`streams.core.parse.answers`)."""
     seen, cut = read_text(answer, reading)
     return read(seen.text, scale, cut=cut)
 
 
 def read(raw: str, scale: Scale = SCALE, *, cut: bool = False) -> ReadScore:
-    """The score in an answer; `cut` when it was ended by its length."""
+    """The score in an answer; `cut`: it was truncated."""
     first, newline, rest = raw.strip().partition("\n")
     if not first:
         return ReadScore(None, "the answer is empty")
@@ -59,17 +58,17 @@ def read(raw: str, scale: Scale = SCALE, *, cut: bool = False) -> ReadScore:
 
 @dataclass
 class Judgements:
-    """What one judge made of the rows: the one of that name, or, for None, the first on the log.
+    """The scores of one judge: the one with this name, or, for None, the first on the log.
 
-    judge    its name; None before there is one
-    scores   by the row's id; None for a row whose score could not be read
+    judge    its name; None before its first judgement
+    scores   by row id; None for a row whose score could not be read
     """
 
     judge: str | None = None
     scores: dict[str, float | None] = field(default_factory=dict)
 
     def apply(self, event: InstructionJudged) -> bool:
-        """Take a judgement into account. False for another judge's, and for one that stands twice."""
+        """Apply a judgement. False for another judge's and for a duplicate."""
         if self.judge is None:
             self.judge = event.judge.name
         if event.judge.name != self.judge or event.kept_id in self.scores:
@@ -78,7 +77,7 @@ class Judgements:
         return True
 
     def admits(self, id: str, least: float) -> bool | None:
-        """Whether a row has at least that score; None while it is not judged. One without a score never has."""
+        """Whether a row has at least this score; None while it is not judged. False for one without a score."""
         if id not in self.scores:
             return None
         score = self.scores[id]
@@ -87,9 +86,9 @@ class Judgements:
 
 @dataclass
 class FirstJudge:
-    """What the first judge on the log made of the rows.
+    """The scores of the first judge on the log.
 
-    offset    last record of `judged` taken into account, also one that says nothing; -1 for none
+    offset    last applied record of `judged`, also an unreadable one; -1 for none
     """
 
     offset: int = -1
@@ -97,7 +96,7 @@ class FirstJudge:
     _offsets: dict[str, int] = field(default_factory=dict)
 
     def apply(self, event: InstructionJudged | None, offset: int) -> None:
-        """Take the record at `offset` into account; None for one that cannot be read. No effect for an earlier one."""
+        """Apply the record at `offset`; None for an unreadable one. An earlier offset has no effect."""
         if offset <= self.offset:
             return
         self.offset = offset
@@ -105,6 +104,6 @@ class FirstJudge:
             self._offsets[event.kept_id] = offset
 
     def admits(self, id: str, least: float, as_of: int) -> bool | None:
-        """Whether a row had at least that score by the record at `as_of`; None while it was not judged."""
+        """Whether a row had at least this score by the record at `as_of`; None while it was not judged."""
         judged = self._offsets.get(id)
         return None if judged is None or judged > as_of else self._judgements.admits(id, least)

@@ -1,11 +1,11 @@
-"""The instructions kept so far, in the order they were kept, as any verdict left them; and a generation's draw of them.
+"""The instructions kept as of any verdict, and the sample of them that a generation is shown.
 
-Self-Instruct shows the LLM some of its own instructions beside the seeds. Which, is a pure function of what was kept by
-the verdict on some record of `generated` and of the generation's lane and number: so a draw can be made again from
-that offset, and checked.
+Self-Instruct shows the LLM some of its own instructions beside the seeds. The sample is a pure function of the
+instructions kept by the verdict on a record of `generated`, and of the generation's lane and number. So it can be drawn
+again from that offset, and checked.
 
-`KeptSoFar` is a fold of `generated` and `rejected`, which may be read in any order between them: what is kept is what
-was generated and not rejected. It holds the texts of all kept instructions, about 150 bytes each.
+`KeptSoFar` is a fold of `generated` and `rejected`, interleaved in any order: kept is what was generated and not
+rejected. It holds the texts of all kept instructions, about 150 bytes each.
 """
 
 from bisect import bisect_right
@@ -24,26 +24,26 @@ _SHARE = 4
 
 
 def most_shown(seeds_per_request: int) -> int:
-    """Kept instructions among `seeds_per_request` that are shown: a quarter, as 2 of 8 in Self-Instruct."""
+    """How many of `seeds_per_request` shown tasks are kept instructions: a quarter, as 2 of 8 in Self-Instruct."""
     return seeds_per_request // _SHARE
 
 
 def drawn(size: int, seeds_per_request: int, rng_seed: int, lane: str, number: int) -> list[int]:
-    """Which of the `size` instructions kept by then a generation is shown: uniform, each at most once.
+    """The indices of the instructions, of `size` kept ones, that a generation is shown: uniform, without replacement.
 
-    The draws are others than those of the generation's seeds.
+    Independent of the sample of its seeds.
     """
     return sampled(size, most_shown(seeds_per_request), rng_seed, f"{lane}/kept", number)
 
 
 def beside(sample: tuple[T, ...], kept: int) -> tuple[T, ...]:
-    """The seeds that are shown, of a sample of the pool, when `kept` instructions take the last places of it."""
+    """The seeds of a sample that are shown when `kept` instructions take its last places."""
     return sample[: max(0, len(sample) - kept)]
 
 
 @dataclass(frozen=True)
 class KeptText:
-    """A kept instruction as it is shown."""
+    """A kept instruction with its id."""
 
     id: str
     instruction: str
@@ -51,15 +51,15 @@ class KeptText:
 
 @dataclass(frozen=True)
 class ShownRows:
-    """What a generation is shown beside its seeds, and how its events tell of it; None when it shows seeds only."""
+    """The kept instructions that a generation is shown, and their record in its events; None when it shows none."""
 
     kept: tuple[KeptText, ...] = ()
-    told: KeptShown | None = None
+    recorded: KeptShown | None = None
 
 
 @dataclass
 class KeptSoFar:
-    """The fold. `as_of` is the last offset of `generated` whose verdict is in it, -1 for none."""
+    """The fold. `as_of` is the last offset of `generated` whose verdict is applied, -1 for none."""
 
     as_of: int = -1
     _kept: list[KeptText] = field(default_factory=list)
@@ -69,13 +69,13 @@ class KeptSoFar:
     _last_verdict: int = -1
 
     def generated(self, offset: int, generation_id: str, event: InstructionsGenerated) -> None:
-        """Take in the generation at an offset."""
+        """Apply the generation at an offset."""
         if offset > self.as_of:
             self._generated[offset] = generation_id, tuple(task.instruction for task in event.instructions)
             self._settle()
 
     def rejected(self, event: InstructionsRejected) -> None:
-        """Take in the verdict on a generation; a repeat of one changes nothing."""
+        """Apply the verdict on a generation; a duplicate changes nothing."""
         if event.generated_offset > self._last_verdict:
             self._last_verdict = event.generated_offset
             self._verdicts.append(event)
@@ -84,19 +84,19 @@ class KeptSoFar:
     def shown(
         self, seeds_per_request: int, rng_seed: int, lane: str, number: int, as_of: int | None = None
     ) -> ShownRows:
-        """What the number-th generation of a lane is shown, of what was kept by the verdict on `as_of`: now by default.
+        """What the number-th generation of a lane is shown of the instructions kept by the verdict on `as_of`.
 
-        Raises ValueError for an `as_of` whose verdict has not been taken in.
+        None: the last verdict. Raises ValueError for an `as_of` whose verdict has not been applied.
         """
         at = self.as_of if as_of is None else as_of
         if at > self.as_of:
-            raise ValueError(f"the verdict on {at} has not been taken in; the last is that on {self.as_of}")
+            raise ValueError(f"the verdict on {at} has not been applied; the last is that on {self.as_of}")
         size = bisect_right(self._offsets, at)
         kept = tuple(self._kept[place] for place in drawn(size, seeds_per_request, rng_seed, lane, number))
         return ShownRows(kept, KeptShown(as_of=at, ids=tuple(one.id for one in kept)))
 
     def _settle(self) -> None:
-        """Take the verdicts whose generation is there, in order. One that kept nothing needs none."""
+        """Apply the verdicts whose generation has been read, in order. One that kept nothing needs none."""
         while self._verdicts:
             verdict = self._verdicts[0]
             offset = verdict.generated_offset

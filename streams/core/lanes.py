@@ -1,15 +1,15 @@
-"""Which generation numbers of each lane have been taken: each is fresh once, in whatever order they come.
+"""Deduplicates generations by their number in a lane: each number is fresh once, in any order.
 
-A generator writes the numbers of its lane without a gap, so a number that is missing below the last is one whose record
-could not be read. When that record comes again, mended or put back from the dead letters, its number is fresh, although
-it is below the last. What is missing is held as ranges, so that one absurd number costs one range and no more.
+A generator writes the numbers of its lane without gaps, so a missing number below the last belongs to a record that
+could not be read. When that record is written again, repaired or from the dead letters, its number is fresh. Missing
+numbers are stored as ranges, so one absurd number costs one range.
 """
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
 Range = tuple[int, int]
-"""Numbers from the first up to and with the second."""
+"""The numbers from the first to the second, inclusive."""
 
 
 @dataclass
@@ -17,18 +17,18 @@ class LaneNumbers:
     """The state of the fold.
 
     last      the highest number taken, by lane
-    missing   ranges of numbers below it that were not taken, ascending, by lane; lanes without one are not here
+    missing   ranges of numbers below it that were not taken, ascending, by lane; only lanes that have some
     """
 
     last: dict[str, int] = field(default_factory=dict)
     missing: dict[str, list[Range]] = field(default_factory=dict)
 
     def fresh(self, lane: str, number: int) -> bool:
-        """Whether this number of the lane was not taken yet."""
+        """Whether a number of the lane has not been taken yet."""
         return number > self.last.get(lane, -1) or self._gap(lane, number) is not None
 
     def take(self, lane: str, number: int) -> bool:
-        """Take a number; False, and no change, when it was taken before."""
+        """Take a number; False, without change, when it was taken before."""
         last = self.last.get(lane, -1)
         if number > last:
             self.last[lane] = number
@@ -48,7 +48,7 @@ class LaneNumbers:
         return True
 
     def _gap(self, lane: str, number: int) -> int | None:
-        """Where in `missing` the range with this number stands."""
+        """The index in `missing` of the range with this number."""
         ranges = self.missing.get(lane, [])
         place = bisect_right(ranges, number, key=lambda found: found[0]) - 1
         return place if place >= 0 and number <= ranges[place][1] else None

@@ -1,21 +1,18 @@
-"""The ledger: what LLM calls were made, how they ended, and what they cost; a fold of the `calls` topic.
+"""The ledger: LLM calls, their outcomes and their cost; a fold of the `calls` topic.
 
-A call is one attempt at one request. It is started, and then it answers or fails. An attempt without an outcome is
-*lost* once a later attempt of its request has started or its request has been answered: the answer may have been paid
-for and nobody has it. Before that it is *open*: it is being made now, or its generator died and has not come back.
+A call is one attempt at one request. It is started, and then answered or failed. An attempt without an outcome is
+*lost* once a later attempt of its request has started or its request has been answered: it may have been paid for, and
+there is no answer. Before that it is *open*: it is in flight, or its generator died and has not restarted.
 
     started = answered + failed + lost + open      (for a log that holds each call's start)
 
-Tokens and cost are the sums of what answers say, and of what failed attempts say that they took all the same; how many
-do not say is counted beside them. What a lost call cost is not known, nor what a failed one did that is `perhaps_paid`:
-then the cost of all is not known either. Events that stand twice on the log (same request, attempt and kind, which make
-the id) are dropped and counted.
+Tokens and cost are summed over the answers and failed attempts that report them; the others are counted. The cost of a
+lost call is unknown, as is that of a `perhaps_paid` failure, and with it the total cost. Duplicate events (same
+request, attempt and kind, which make the id) are dropped and counted.
 
-It holds no more than what may still change: of each lane the requests of its last `WINDOW` generations, since a lane
-never works further ahead of its oldest unwritten generation than that; and, however old, those with an open attempt or
-another attempt to follow.
-A start from before that window stands twice. An outcome from before it would be counted again: no writer makes one.
-The state is plain data, so that a copy of it can be kept and gone on from.
+The state holds what may still change: the requests of each lane's last `WINDOW` generations, because a lane never works
+further ahead of its oldest unwritten generation; and older ones with an open attempt or a retry to follow. A start from
+before the window is a duplicate. No writer writes an outcome from before it. The state is plain data, for snapshots.
 """
 
 from collections.abc import Iterable
@@ -25,13 +22,13 @@ import msgspec
 from schemas.events import CallAnswered, CallFailed, CallStarted, Event, Usage
 
 WINDOW = 1024
-"""Generations of a lane, up to its newest, whose calls are remembered; a lane never has more under way."""
+"""The number of a lane's latest generations whose calls are kept; a lane never has more in flight."""
 
 
 class RequestState(msgspec.Struct):
-    """One request that is remembered; attempts are numbers. `lane` is empty until a start was seen.
+    """One request; attempts are numbers. `lane` is empty until a start was seen.
 
-    retried   failed attempts that are to be followed by another
+    retried   failed attempts that will be followed by another
     """
 
     lane: str = ""
@@ -42,25 +39,25 @@ class RequestState(msgspec.Struct):
     retried: list[int] = []
 
     def pending(self) -> Iterable[int]:
-        """Attempts that were started and have no outcome."""
+        """Started attempts without an outcome."""
         return (n for n in self.started if n not in self.answered and n not in self.failed)
 
     def lost(self) -> int:
-        """Pending attempts that the request went on without."""
+        """Pending attempts that were superseded by a later one or an answer."""
         latest = max(self.started, default=0)
         return sum(1 for attempt in self.pending() if self.answered or attempt < latest)
 
     def open(self) -> int:
-        """Pending attempts that may still end."""
+        """Pending attempts that may still have an outcome."""
         return sum(1 for _ in self.pending()) - self.lost()
 
     def retrying(self) -> bool:
-        """Whether its last attempt failed and another is to follow."""
+        """Whether its last attempt failed and another will follow."""
         return not self.answered and max([*self.started, *self.failed], default=0) in self.retried
 
 
 class LaneState(msgspec.Struct):
-    """One lane: its newest generation, how many attempts are open, and its requests by generation, as they came."""
+    """One lane: its newest generation, the number of open attempts, and its requests by generation."""
 
     newest: int = -1
     open: int = 0
@@ -68,20 +65,20 @@ class LaneState(msgspec.Struct):
 
 
 class Ledger(msgspec.Struct):
-    """The state of the fold. Numbers only grow, except `lost` and `open`, which follow from what is pending.
+    """The state of the fold. Numbers only grow, except `lost` and `open`, which follow from pending attempts.
 
     repeated               answers beyond the first to the same request: paid twice
-    repeated_cost_usd      what these say that they cost
-    prompt_tokens          of the answers that tell; `without_usage` counts those that do not; and of failed attempts
-    known_cost_usd         of the answers and failed attempts that tell; `without_cost` counts answers that do not, and
-                           failed attempts of which only the tokens are known
-    failed_paid            failed attempts that took tokens
-    perhaps_paid           failed attempts that may have been paid for and do not tell
-    duplicates             events dropped because they stood twice
-    lost                   attempts without an outcome that never will have one: their request went on without them
-    open                   attempts without an outcome that may still be under way
-    retrying               requests that failed and are to be attempted again
-    lanes, requests        what is remembered; see above
+    repeated_cost_usd      their reported cost
+    prompt_tokens          of answers and failed attempts that report them; `without_usage` counts other answers
+    known_cost_usd         of answers and failed attempts that report it; `without_cost` counts other answers, and
+                           failed attempts that report only tokens
+    failed_paid            failed attempts that used tokens
+    perhaps_paid           failed attempts that may have been paid for and report nothing
+    duplicates             dropped duplicate events
+    lost                   attempts that will never have an outcome
+    open                   attempts that may still have an outcome
+    retrying               requests that failed and will be retried
+    lanes, requests        see above
     unplaced               ids of requests of which only an outcome was seen, oldest first
     """
 
@@ -106,10 +103,10 @@ class Ledger(msgspec.Struct):
     unplaced: dict[str, None] = {}
 
     def apply(self, event: Event, ce_id: str) -> bool:
-        """Take an event of `calls` into account, in log order.
+        """Apply an event of `calls`, in log order.
 
-        False, and no change but to `duplicates`, for one already applied. Events of other topics are passed over
-        (False). An outcome may come before its start, as when a start was unreadable and is put back.
+        False for a duplicate, which only counts in `duplicates`, and for events of other topics, which are ignored. An
+        outcome may come before its start, if the start was unreadable and was written again later.
         """
         match event:
             case CallStarted():
@@ -129,17 +126,16 @@ class Ledger(msgspec.Struct):
 
     @property
     def cost_usd(self) -> float | None:
-        """What all calls cost together, but for lost ones; None when it is not known of one of them. `known_cost_usd`
-        is a lower bound."""
+        """The cost of all calls except lost ones; None when one is unknown. `known_cost_usd` is a lower bound."""
         return None if self.without_cost or self.perhaps_paid else self.known_cost_usd
 
     @property
     def tokens(self) -> int:
-        """Tokens of the answers and failed attempts that tell."""
+        """Tokens of the answers and failed attempts that report them."""
         return self.prompt_tokens + self.completion_tokens
 
     def open_of(self, lane: str) -> int:
-        """Attempts of a lane that may still be under way."""
+        """The open attempts of a lane."""
         state = self.lanes.get(lane)
         return 0 if state is None else state.open
 
@@ -185,7 +181,7 @@ class Ledger(msgspec.Struct):
         return True
 
     def _changed(self, state: RequestState, lost: int, open: int, retrying: bool) -> None:
-        """Count anew what a request has pending, which was so much before."""
+        """Update the totals after a request's pending attempts changed; the arguments are its values before."""
         self.lost += state.lost() - lost
         self.retrying += state.retrying() - retrying
         opened = state.open() - open
@@ -218,7 +214,7 @@ class Ledger(msgspec.Struct):
             self.known_cost_usd += cost_usd
 
     def _forget(self, lane: LaneState, newest: int) -> None:
-        """Drop what is before the window that ends at `newest`, except requests that are not settled."""
+        """Drop the requests before the window that ends at `newest`, except unsettled ones."""
         lane.newest = newest
         if len(lane.requests) <= WINDOW:
             return

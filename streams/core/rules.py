@@ -1,10 +1,10 @@
-"""The heuristic rules that Self-Instruct and Alpaca drop instructions by, each with its own rejection reason.
+"""The heuristic rules of Self-Instruct and Alpaca for dropping instructions, each with its own rejection reason.
 
-The rules see one instruction at a time; similarity is not one of them. Order matters only for which reason is given:
-the first that applies, in the order of `RULES`. Sources: the paper names none and inherits Alpaca's.
+A rule looks at one instruction; similarity is not a rule. The reason is the first rule that applies, in the order of
+`RULES`. The paper names no rules; these are Alpaca's.
 
-Those that ask for words and first characters know English alone as Alpaca has them, and every script where the policy's
-`rule_scripts` is `all` (`streams.core.scripts`); on ASCII text the two agree.
+Rules about words and first characters are for English, as in Alpaca, or for every script if the policy's `rule_scripts`
+is `all` (`streams.core.scripts`); on ASCII text both agree.
 """
 
 import re
@@ -43,5 +43,5 @@ def _words(task: Instruction, policy: Policy) -> float:
 
 
 def broken_rule(task: Instruction, policy: Policy) -> RuleName | None:
-    """The first rule of the policy that the instruction breaks, or None."""
+    """The first of the policy's rules that the instruction breaks, or None."""
     return next((name for name, breaks in RULES.items() if name in policy.rules and breaks(task, policy)), None)

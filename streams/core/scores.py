@@ -1,8 +1,8 @@
-"""Seed scores: how much of what was generated from a seed was kept (paper, Fig. 6).
+"""Seed scores: the share of the instructions generated from a seed that was kept (paper, Fig. 6).
 
-Each seed shown in a generation is credited with its instructions: SeedGen += generated, SeedKept += kept. Unless the
-policy says `count_rule_rejections`, instructions that a heuristic rule rejected are left out of SeedGen: the paper's
-score is about the verdict of similarity.
+Each seed shown in a generation is credited with its instructions: SeedGen += generated, SeedKept += kept. Instructions
+that a heuristic rule rejected are not in SeedGen, unless the policy sets `count_rule_rejections`: the paper's score is
+about similarity.
 """
 
 from collections.abc import Iterable
@@ -14,9 +14,9 @@ from schemas.policy import Policy
 
 @dataclass(frozen=True)
 class SeedScore:
-    """SeedGen and SeedKept of one seed, the `generated` offset that last changed them, and how many generations did.
+    """SeedGen and SeedKept of one seed, the `generated` offset that last changed them, and the number of generations.
 
-    Score tables from before `shown` was counted lack it; a worker writes them anew from its decisions.
+    Old score tables lack `shown`; a worker rebuilds them from its decisions.
     """
 
     generated: int = 0
@@ -30,14 +30,14 @@ class SeedScore:
         return self.kept / self.generated if self.generated else None
 
     def credit(self, generated: int, kept: int, offset: int) -> "SeedScore":
-        """The score after a generation at `offset`, of which so many count; itself for an offset that is not newer."""
+        """The score after a generation at `offset`; itself for an offset that is not newer."""
         if offset <= self.offset:
             return self
         return SeedScore(self.generated + generated, self.kept + kept, offset, self.shown + 1)
 
 
 def uncounted(policy: Policy, rejections: Iterable[Rejection]) -> int:
-    """How many of a generation's instructions do not count as generated in the scores of the seeds it was shown."""
+    """How many of a generation's instructions do not count in SeedGen."""
     if policy.count_rule_rejections:
         return 0
     return sum(1 for rejection in rejections if rejection.reason != "similar")

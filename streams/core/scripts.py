@@ -1,10 +1,9 @@
-"""How long a text is, and what it begins with, in any script.
+"""The length of a text in words, and the kind of its first character, in any script.
 
-Where words are parted by spaces, they are counted. Chinese, Japanese, Thai, Lao, Khmer and Burmese do not part them,
-and to find their words takes a dictionary that differs from version to version, which a decision that must come out
-the same for ever cannot rest on. There the letters are counted, and so many of them as make up an English word in
-translation count as one: measured on the first article of the Universal Declaration of Human Rights, 30 words in
-English (`tests/unit/core/test_scripts.py`).
+In scripts with spaces, words are counted. Chinese, Japanese, Thai, Lao, Khmer and Burmese have no spaces, and a
+segmentation dictionary would differ between versions, while decisions must be reproducible. There letters are counted
+and divided by the letters per English word in translation, measured on the first article of the Universal Declaration
+of Human Rights, 30 words in English (`tests/unit/core/test_scripts.py`).
 """
 
 import re
@@ -21,7 +20,7 @@ _OPENS_A_SENTENCE = "¿¡"
 
 
 def count_words(text: str) -> float:
-    """Words of a text; with letters of a script that does not part its words, a fraction of them each."""
+    """The number of words of a text; a letter of a script without spaces counts as a fraction of a word."""
     if text.isascii():
         return len(text.split())
     letters = sum(len(_base_letters(found.findall(text))) / count for found, count in _LETTERS)
@@ -32,8 +31,8 @@ def count_words(text: str) -> float:
 
 
 def begins_with(text: str) -> Literal["text", "punctuation", "other"]:
-    """What the first character is that is to be seen: a letter, digit or mark of the beginning of a sentence (¿, ¡);
-    other punctuation; or a symbol, a control character or nothing."""
+    """The kind of the first visible character: "text" for a letter, digit, ¿ or ¡; "punctuation" for other punctuation;
+    "other" for a symbol, a control character or none."""
     first = next((c for c in text if unicodedata.category(c) != "Cf"), "")
     if not first:
         return "other"
@@ -44,11 +43,11 @@ def begins_with(text: str) -> Literal["text", "punctuation", "other"]:
 
 
 def share_of_other_letters(texts: Iterable[str]) -> float:
-    """How many of the letters of all texts are not ASCII, from 0 to 1."""
+    """The share of the letters of all texts that are not ASCII, from 0 to 1."""
     letters = [letter for text in texts for letter in text if letter.isalpha()]
     return sum(not letter.isascii() for letter in letters) / max(1, len(letters))
 
 
 def _base_letters(found: list[str]) -> list[str]:
-    """Without the vowel signs and tone marks that stand on a letter."""
+    """The letters without combining vowel signs and tone marks."""
     return [letter for letter in found if unicodedata.category(letter)[0] != "M"]

@@ -1,8 +1,8 @@
-"""The seed pool: which seeds the LLM may be shown now, and how a generation samples from it.
+"""The seed pool: the seeds that the LLM may be shown, and how a generation samples them.
 
-The pool is a fold of the run's configuration and its `ReplaceSeeds` commands, in log order: a new seed takes the
-place of its victim. Sampling is a pure function of the pool, the run's rng seed and the generation's lane and number,
-so a recorded sample can be checked.
+The pool is a fold of the run's configuration and its `ReplaceSeeds` commands, in log order: a new seed replaces its
+victim in place. Sampling is a pure function of the pool, the run's rng seed and the generation's lane and number, so a
+recorded sample can be checked.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from schemas.seeds import SeedTask
 
 @dataclass(frozen=True)
 class PooledSeed:
-    """A seed in the pool, and since which record of `seed-commands` it is there: -1 from the start."""
+    """A seed in the pool, and the offset of `seed-commands` that added it: -1 from the start."""
 
     task: SeedTask
     since_offset: int
@@ -24,7 +24,7 @@ class PooledSeed:
 
 @dataclass(frozen=True)
 class EvictedSeed:
-    """A seed that was replaced, and by which record of `seed-commands`."""
+    """A replaced seed, and the offset of `seed-commands` that replaced it."""
 
     seed: PooledSeed
     at: int
@@ -32,7 +32,7 @@ class EvictedSeed:
 
 @dataclass
 class SeedPool:
-    """The seeds in force, in a stable order, and those that were replaced.
+    """The active seeds, in a stable order, and the replaced ones.
 
     commands_offset   last record of `seed-commands` applied, -1 for none
     training_offset   last record of `training-log` that a command answered, -1 for none
@@ -53,7 +53,7 @@ class SeedPool:
     def apply(self, command: ReplaceSeeds, offset: int) -> bool:
         """Apply the command at `offset` of `seed-commands`.
 
-        False, and no change, for an offset already applied and for a window already answered: the first counts.
+        False, without change, for an offset already applied and for a window already answered: the first counts.
         """
         if offset <= self.commands_offset:
             return False
@@ -66,7 +66,7 @@ class SeedPool:
         slots = {seed.task.id: slot for slot, seed in enumerate(self.active)}
         age = len(self.active) + len(self.evicted)
         for replacement in command.replacements:
-            slot = slots.pop(replacement.victim_id, None)  # named twice, it makes room once
+            slot = slots.pop(replacement.victim_id, None)  # None for a victim named twice
             if slot is None:
                 continue
             self.evicted[replacement.victim_id] = EvictedSeed(self.active[slot], offset)
@@ -88,10 +88,10 @@ class SeedPool:
 
 
 def sampled(size: int, count: int, rng_seed: int, lane: str, number: int) -> list[int]:
-    """Which slots of a pool of `size` the number-th generation of a lane is shown.
+    """The slots of a pool of `size` that the number-th generation of a lane is shown.
 
-    A partial Fisher-Yates shuffle driven by SHA-256 of the rng seed, the lane, the number and the draw: uniform,
-    the same on every platform and version, and every draw its own.
+    A partial Fisher-Yates shuffle driven by SHA-256 of the rng seed, the lane, the number and the draw: uniform, and
+    the same on every platform and version.
     """
     left = list(range(size))
     picked = []

@@ -1,7 +1,4 @@
-"""The marks that models put around their reasoning: what opens a thought in a text, and whether one is still open.
-
-Pure. `streams.core.parse.answer_text` reads answers with these and with the marks of models that speak in channels.
-"""
+"""The tags around a model's reasoning, and whether a text leaves one open. Pure."""
 
 MARKS = (
     ("<think>", "</think>"),
@@ -16,14 +13,14 @@ MARKS = (
     ("<|START_THINKING|>", "<|END_THINKING|>"),
     ("<unused94>", "<unused95>"),
 )
-"""What opens a thought and what closes it."""
+"""The opening and closing tag of a thought, by model family."""
 
 
 def opened(text: str) -> tuple[str, str] | None:
-    """The marks of a thought that the text leaves open."""
+    """The tags of a thought that the text leaves open."""
     return next((marks for marks in MARKS if text.rfind(marks[0]) > text.rfind(marks[1])), None)
 
 
 def is_mark(text: str) -> bool:
-    """Whether a text is what opens or closes a thought."""
+    """Whether a text is a tag that opens or closes a thought."""
     return any(text in marks for marks in MARKS)

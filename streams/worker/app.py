@@ -22,11 +22,11 @@ from typing import Any
 
 import faust
 
-from infra.connection import MAX_RECORD_BYTES, ssl_context
-from infra.dead_letters import not_put_back
-from infra.log import LogReader
-from infra.record import Record
-from infra.run import read_run
+from infra.cluster.connection import MAX_RECORD_BYTES, ssl_context
+from infra.log.dead_letters import not_put_back
+from infra.log.reader import LogReader
+from infra.log.record import Record
+from infra.log.run import read_run
 from infra.settings import Settings
 from schemas.events import RunConfigured
 from schemas.topics import dead_letter_name, topic_name

@@ -13,7 +13,7 @@ Records that are gone from the log are never passed over: RunError.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from infra.record import Record
+from infra.log.record import Record
 from schemas.errors import RunError
 
 Fetch = Callable[[str, int, int | None], Awaitable[Sequence[Record]]]

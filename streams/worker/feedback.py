@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from infra.record import Record
+from infra.log.record import Record
 from schemas import ids
 from schemas.events import InstructionJudged, ReplaceSeeds, RunConfigured, TrainingLogged
 from schemas.seeds import SeedTask

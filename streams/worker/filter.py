@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from infra.embeddings import embedder_for
-from infra.record import Record
+from infra.log.record import Record
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import ClassifierFitted, InstructionsGenerated, RunConfigured

@@ -19,7 +19,8 @@ from collections.abc import Callable
 
 import faust
 
-from infra.log import LogReader, LogWriter
+from infra.log.reader import LogReader
+from infra.log.writer import LogWriter
 from infra.settings import Settings
 
 TOPICS = ("run", "calls", "kept", "rejected", "judged")

@@ -5,11 +5,11 @@ import re
 
 import faust
 
-from infra.refusals import Right, causes, refusal
-from infra.rights import require_groups
-from infra.run import read_run
+from infra.cluster.refusals import Right, causes, refusal
+from infra.cluster.rights import require_groups
+from infra.cluster.topics import check
+from infra.log.run import read_run
 from infra.settings import Settings
-from infra.topics import check
 from schemas.errors import BrokerError, TooManyDeadLetters
 from streams.worker.app import build
 from streams.worker.inspector import Inspector, inspect_beside, inspector_group

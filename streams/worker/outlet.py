@@ -10,8 +10,8 @@ import faust
 from aiokafka.errors import MessageSizeTooLargeError
 from faust.exceptions import ProducerSendError
 
-from infra.dead_letters import NO_VALUE, can_be_written, dead_letter_headers, left_out_headers
-from infra.record import Record, now
+from infra.log.dead_letters import NO_VALUE, can_be_written, dead_letter_headers, left_out_headers
+from infra.log.record import Record, now
 from schemas import ids
 from schemas.envelope import Meta, encode
 from schemas.errors import MalformedEvent

@@ -1,4 +1,4 @@
-"""Answers that any server may give beside those of its table: JSON that is no answer, too large or odd an answer."""
+"""Answers that any server may give in addition to its table: JSON that is not an answer, too large or odd answers."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,19 +7,19 @@ from typing import Any
 
 from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
-from tests.conformance.forms import LARGEST_ANSWER, Answered, Form, Refused, Reply, Said, Waits
+from tests.conformance.forms import LARGEST_ANSWER, Answered, Form, Payload, Refused, Reply, Waits
 
 _SERVER = "any server"
 
 
-def _too_large(said: Said) -> Reply:
-    return Reply(openai.chat(said, {"role": "assistant", "content": said.text + "x" * LARGEST_ANSWER}))
+def _too_large(payload: Payload) -> Reply:
+    return Reply(openai.chat(payload, {"role": "assistant", "content": payload.text + "x" * LARGEST_ANSWER}))
 
 
-def _completion(text: str | None = None, finish_reason: str = "stop", **changes: Any) -> Callable[[Said], Reply]:
-    def reply(said: Said) -> Reply:
-        said = said if text is None else replace(said, text=text)
-        return Reply({**openai.completion(said, finish_reason=finish_reason), **changes})
+def _completion(text: str | None = None, finish_reason: str = "stop", **changes: Any) -> Callable[[Payload], Reply]:
+    def reply(payload: Payload) -> Reply:
+        payload = payload if text is None else replace(payload, text=text)
+        return Reply({**openai.completion(payload, finish_reason=finish_reason), **changes})
 
     return reply
 

@@ -1,10 +1,10 @@
-"""A run against a server that fails in every way after which a generator goes on; then both sides' books are compared.
+"""A run against a server with every fault after which a generator continues; then both sides' books are compared.
 
     python -m tests.conformance.faults --generations 1000 --seed 1
 
 A temporary broker, the server of `tests.conformance.server` and the real generator. Each kind of fault or odd answer
-has the same probability. The run must finish, and the fold of its `calls` topic must say what the server's books say:
-to the token where the server told, and else how many calls took nobody knows what. Exits with 1 on any difference.
+has the same probability. The run must finish, and the ledger of its `calls` topic must equal the server's books: the
+tokens that the server reported, and the number of calls with unknown usage. Exits with 1 on any difference.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.local_broker.temporary_broker import temporary_broker
 from infra.settings import Settings
-from infra.temporary_broker import temporary_broker
 from producers.calls.cost import Prices
 from producers.calls.limits import Limits
 from producers.calls.rate_control import RateOptions
@@ -40,7 +40,7 @@ _SHOWN = 12
 
 @dataclass(frozen=True)
 class Line:
-    """What the log says of something, and what it ought to say."""
+    """A figure from the log, and from the server's books."""
 
     name: str
     log: float
@@ -53,7 +53,7 @@ class Line:
 
 @dataclass
 class Outcome:
-    """What came of a run. `ended`: the errors that ended a generator, after each of which another one was started."""
+    """The result of a run. `ended`: the errors that ended a generator, after each of which another one was started."""
 
     lines: list[Line]
     kinds: Counter[str]
@@ -76,7 +76,7 @@ def play(
     api: str = "chat",
     say: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
-    """Make a run of so many generations; `settings` name the cluster."""
+    """Run so many generations on the cluster of `settings`."""
     options = GenerateOptions(
         run=run,
         limits=Limits(max_generations=generations),
@@ -119,13 +119,13 @@ def play(
 
 
 def compared(rig: Rig, books: Books, generations: int) -> list[Line]:
-    """The log beside the books."""
+    """The log's figures compared with those of the books."""
     ledger: Ledger = rig.ledger()
     numbers = [generation.number for generation in rig.generations()]
     spend = sum(
         PRICES.cost(Usage(prompt_tokens=entry.prompt_tokens, completion_tokens=entry.completion_tokens)) or 0.0
         for entry in books.entries
-        if entry.told
+        if entry.reported
     )
     return [
         Line("generations on the log", len(numbers), generations),
@@ -142,7 +142,7 @@ def compared(rig: Rig, books: Books, generations: int) -> list[Line]:
 
 
 def side_by_side(lines: Iterable[Line], left: str, right: str) -> list[str]:
-    """A head and a row for each line, for people; those that differ say so."""
+    """A header, and a row for each line, which marks differences."""
     rows = [f"{'':26}{left:>16}{right:>16}"]
     for line in lines:
         log, books = (f"{value:,.6f}" if "USD" in line.name else f"{value:,}" for value in (line.log, line.books))
@@ -151,10 +151,10 @@ def side_by_side(lines: Iterable[Line], left: str, right: str) -> list[str]:
 
 
 def table(outcome: Outcome) -> str:
-    """The outcome for people."""
+    """The outcome as text."""
     rows = side_by_side(outcome.lines, "log", "server")
-    told = ", ".join(f"{kind} {number}" for kind, number in sorted(outcome.kinds.items()))
-    rows += ["", f"requests by kind: {told}", f"seconds: {outcome.seconds:.1f}"]
+    kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(outcome.kinds.items()))
+    rows += ["", f"requests by kind: {kinds}", f"seconds: {outcome.seconds:.1f}"]
     rows += [f"a generator ended, and another went on: {error}" for error in outcome.ended]
     rows += [f"a fault of the server itself: {fault}" for fault in outcome.faults[:_SHOWN]]
     rows.append("the books agree" if outcome.good else "THE BOOKS DIFFER")

@@ -1,31 +1,31 @@
-"""A form: one answer or error as one server sends it, with what is right to make of it.
+"""A form: one answer or error as one server sends it, with the expected result of `OpenAIBackend.complete`.
 
-Bodies are made of a `Said`, so that the same form carries any text and any count of tokens. What a form wants is what
-`OpenAIBackend.complete` must give for it.
+Bodies are built from a `Payload`, so that the same form carries any text and any count of tokens.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 from producers.backends.base import FailureKind, Reason
+from tests.unit.producers import endpoint
 
 How = Literal["whole", "half", "nothing", "silent", "endless"]
-"""How a response comes: whole; half of its bytes and then the end of the connection; the end without a byte; nothing
-until the client gives up; bytes without end."""
+"""How a response is sent: whole; half of its bytes, then the connection closes; closed without a byte; nothing until
+the client gives up; endless bytes."""
 
 Api = Literal["chat", "completion"]
 
 LARGEST_ANSWER = 64 * 1024
-"""Bytes of an answer that may be stored, in the tests; a form whose answer is larger is refused for that."""
+"""The maximum answer in bytes, in the tests; a larger one is refused."""
 
 
 @dataclass(frozen=True)
-class Said:
-    """What an answer is made of.
+class Payload:
+    """The content of an answer.
 
-    completion_tokens   all that were generated, thoughts among them
-    wait_s              what a server that asks to wait asks for, in seconds
+    completion_tokens   all generated tokens, including reasoning
+    wait_s              seconds of a server's request to wait
     """
 
     text: str = "The Seine, the Rhine and the Danube."
@@ -43,39 +43,35 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Reply:
-    """One HTTP response; a `body` that is a string is sent as it is."""
+class Reply(endpoint.Reply):
+    """One HTTP response, and how it is sent."""
 
-    body: Any
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    content_type: str = "application/json"
     how: How = "whole"
 
 
-def as_said(said: Said) -> str:
-    return said.text
+def plain_text(payload: Payload) -> str:
+    return payload.text
 
 
-def thought(said: Said) -> str | None:
-    return said.thought
+def thought(payload: Payload) -> str | None:
+    return payload.thought
 
 
 @dataclass(frozen=True)
 class Answered:
-    """An answer. `text` is what the backend gives, `reads` what is left of it once it is read (`answer_text`)."""
+    """An answer. `text` is the backend's result, `reads` its text after `answer_text`."""
 
     finish_reason: str | None = "stop"
-    text: Callable[[Said], str] = as_said
-    reads: Callable[[Said], str] = as_said
-    reasoning: Callable[[Said], str | None] = lambda _: None
+    text: Callable[[Payload], str] = plain_text
+    reads: Callable[[Payload], str] = plain_text
+    reasoning: Callable[[Payload], str | None] = lambda _: None
 
 
 @dataclass(frozen=True)
 class Waits:
-    """The moment is at fault: the request is made again, not before `wait_s` where the server asks for that.
+    """A temporary error: the request is retried, not before `wait_s` if the server asks for that.
 
-    says   what of the server's own reason is in the message
+    says   the part of the server's own reason in the message
     """
 
     says: str
@@ -85,7 +81,7 @@ class Waits:
 
 @dataclass(frozen=True)
 class Refused:
-    """This request is at fault: its generation is written empty, and the next one goes on."""
+    """An error of this request: its generation is written empty, and the next one follows."""
 
     says: str
     reason: Reason = "refused"
@@ -93,7 +89,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Ends:
-    """The key, the model, the account or the URL is at fault: the generator ends and says so."""
+    """An error of the key, the model, the account or the URL: the generator ends with it."""
 
     says: str
 
@@ -105,15 +101,15 @@ Want = Answered | Waits | Refused | Ends
 class Form:
     """One row of a dialect's table.
 
-    kind     what it is an example of, a key of `KINDS`
+    kind     a key of `KINDS`
     worked   the server has generated tokens for it
-    tells    it says how many, in a way that can be read
+    tells    it reports how many, in a readable form
     """
 
     server: str
     name: str
     kind: str
-    reply: Callable[[Said], Reply]
+    reply: Callable[[Payload], Reply]
     want: Want
     api: Api = "chat"
     worked: bool = True
@@ -124,7 +120,7 @@ class Form:
         return f"{self.server}: {self.name}"
 
     def serves(self, api: Api) -> bool:
-        """Whether it may answer a request to this API: errors answer any."""
+        """Whether it can answer a request to this API; errors can answer any."""
         return self.api == api or not isinstance(self.want, Answered)
 
 
@@ -167,7 +163,7 @@ KINDS: dict[str, str] = {
     "model": "no such model, or URL",
     "account": "an account without money or permission",
 }
-"""What forms are examples of, in the order that the docs tell them."""
+"""The kinds of forms, in the order of the docs."""
 
 PASSING = (
     "rate limit",

@@ -1,12 +1,11 @@
-"""Made answers through everything that reads them: the backend, the parser, the filter, and back through the audit.
+"""Generated answers through the whole pipeline: the backend, the parser, the filter, and the audit.
 
     python -m tests.conformance.fuzz --answers 20000 --seed 1
 
-The answers of `tests.conformance.hostile` come over HTTP into the real backend. What it makes of them becomes calls and
-generations as a generator writes them, on logs in memory of `ANSWERS_A_LOG` answers each, in one of the `WAYS` of
-asking after the other; the real worker decides on them, and the audit decides again. Nothing may raise, nothing may
-diverge, every task must be kept or rejected, and the tokens on the ledger must be those of the server's own books.
-Exits with 1 otherwise.
+The answers of `tests.conformance.hostile` come over HTTP into the real backend. Its results become calls and
+generations, as a generator writes them, on logs in memory of `ANSWERS_A_LOG` answers each, with each of the `WAYS` in
+turn; the real worker decides on them, and the audit decides again. Nothing may raise or diverge, every task must be
+kept or rejected, and the tokens on the ledger must equal the server's own books. Exits with 1 otherwise.
 """
 
 import argparse
@@ -50,7 +49,7 @@ WAYS: tuple[tuple[StyleInUse, str], ...] = (
     (StyleInUse(parser="faithful"), "chat"),
     (StyleInUse(style="two-step", most=6), "chat"),
 )
-"""How is asked, from one log to the next, and by what API."""
+"""The style and API of each log, in turn."""
 
 _MOST_ATTEMPTS = 20
 _PRICES = Prices(prompt=0.15, completion=0.60)
@@ -60,7 +59,7 @@ _SHOWN = 12
 
 @dataclass
 class Found:
-    """What came of all logs so far. `faults`: what ought not to have happened."""
+    """The results of all logs so far. `faults`: unexpected errors."""
 
     answers: int = 0
     generations: int = 0
@@ -93,10 +92,9 @@ class Found:
 
 
 class Run:
-    """One log, and a generator that begins one generation after the other until it has had its number of answers.
+    """One log, and a generator that makes generations until it has had its number of answers.
 
-    What fails for a while is asked for again at once. A key that is refused ends no generator here: it may be the next
-    answer that finds a fault.
+    Temporary errors are retried at once. A refused key does not end the generator here.
     """
 
     def __init__(self, number: int, backend: OpenAIBackend, settings: Settings, found: Found) -> None:
@@ -170,7 +168,7 @@ class Run:
                     raise
 
     def _check(self, made: StyleResult) -> None:
-        """Of an answer that is known every task must have been read."""
+        """Count the tasks of a known answer, all of which must be parsed."""
         for answer in made.answers:
             if answer.raw in _DRESSES and answer.finish_reason == "stop":
                 self._found.known_tasks += len(TASKS)
@@ -181,7 +179,7 @@ class Run:
 
 
 def play(answers: int, seed: int, say: Callable[[str], None] = lambda _: None) -> tuple[Found, Books]:
-    """Make so many answers, and a few more where the last generation of a log needs them, and read them."""
+    """Process so many answers, and a few more where the last generation of a log needs them."""
     found, began = Found(), time.monotonic()
     with served(Hostile(seed)) as (url, books):
         settings = Settings(backend="openai", base_url=url, model="tiny-1", max_answer_bytes=LARGEST_ANSWER)
@@ -236,7 +234,7 @@ def _account(log: MemoryLog, found: Found) -> None:
 
 
 def table(found: Found, books: Books) -> str:
-    """The outcome for people."""
+    """The outcome as text."""
     rows = [
         *side_by_side(found.lines(books), "found", "due"),
         "",

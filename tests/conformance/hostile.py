@@ -1,6 +1,6 @@
-"""Answers made to be read wrong: forms of all servers and dresses of all models, with hostile text, on a bad wire.
+"""Hostile answers: the forms of all servers and the layouts of all models, with hostile text, on a bad connection.
 
-`Hostile` is a plan of `tests.conformance.server`: what it makes depends on its seed and on what was asked how often.
+`Hostile` is a plan of `tests.conformance.server`: its answers depend on its seed, the request and its repetition.
 """
 
 import json
@@ -13,13 +13,13 @@ from typing import Any
 from producers.backends.base import FailureKind
 from tests.conformance.any_server import FORMS as ANY_SERVER
 from tests.conformance.dialects import FORMS
-from tests.conformance.forms import Answered, Api, Form, Reply, Said, Waits
-from tests.conformance.server import said_to
+from tests.conformance.forms import Answered, Api, Form, Payload, Reply, Waits
+from tests.conformance.server import payload_for
 from tests.unit.core.answer_forms import AROUND, LABELS, NO_INPUTS
 from tests.unit.core.answer_forms import forms as dresses
 
 FRAGMENTS: tuple[str, ...] = (
-    # controls, and what ends a line for some readers only
+    # control characters, and line ends for some readers only
     "\x00",
     "\x01\x02\x1b[31m",
     "\x7f\x85\x9b",
@@ -102,31 +102,33 @@ FRAGMENTS: tuple[str, ...] = (
     "word " * 300,
     "",
 )
-"""Texts that somebody's reading has failed on."""
+"""Texts that have broken parsers."""
 
-_ODD_COUNTS = (-5, 10**30, 3.5, None, [], {}, "many")  # no number, whatever a client makes of it
+_ODD_COUNTS = (-5, 10**30, 3.5, None, [], {}, "many")  # invalid counts
 _NEST = 100_000
 
 Text = Callable[[bytes, random.Random], str]
 
 
 class Hostile:
-    """The plan. One answer in eight is an untouched dress of `answer_forms`, of which every task must be read."""
+    """The plan. One answer in eight is an unmodified layout of `answer_forms`, all of whose tasks must be parsed."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
-    def __call__(self, body: bytes, before: int, api: Api) -> tuple[Form, Said]:
+    def __call__(self, body: bytes, before: int, api: Api) -> tuple[Form, Payload]:
         draw = random.Random(f"{self._seed}/{body!r}/{before}")
-        said = said_to(body, draw)
+        payload = payload_for(body, draw)
         if draw.random() < 0.125:
-            return draw.choice(_plain(api)), replace(said, text=draw.choice(_dresses()))
+            return draw.choice(_plain(api)), replace(payload, text=draw.choice(_dresses()))
         make = draw.choices((_dressed, _own, _structured, _rubble), (5, 3, 2, 2))[0]
         text = make(body, draw)
         for _ in range(draw.choice((0, 0, 1, 1, 2, 5))):
             text = _disturb(text, draw)
-        said = replace(said, text=text or "\u200b", thought=draw.choice((said.thought, *FRAGMENTS)) or said.thought)
-        return _on_a_bad_wire(draw.choice(_whole(api)), draw), said
+        payload = replace(
+            payload, text=text or "\u200b", thought=draw.choice((payload.thought, *FRAGMENTS)) or payload.thought
+        )
+        return _on_a_bad_wire(draw.choice(_whole(api)), draw), payload
 
 
 @cache
@@ -142,14 +144,14 @@ def _plain(api: Api) -> tuple[Form, ...]:
 
 @cache
 def _whole(api: Api) -> tuple[Form, ...]:
-    """All forms that come at once. Answers are drawn ten times as often: it is they that have something to read."""
+    """All forms that are sent at once. Answers are drawn ten times as often: only they have something to parse."""
     known = [form for form in (*FORMS.values(), *ANY_SERVER) if _comes_whole(form)]
     answers = [form for form in known if isinstance(form.want, Answered) and form.api == api]
     return (*answers * 10, *(form for form in known if not isinstance(form.want, Answered)))
 
 
 def _comes_whole(form: Form) -> bool:
-    return form.reply(Said()).how in ("whole", "half", "nothing")
+    return form.reply(Payload()).how in ("whole", "half", "nothing")
 
 
 # -- texts ---------------------------------------------------------------------------------------------------------
@@ -160,7 +162,7 @@ def _dressed(_: bytes, draw: random.Random) -> str:
 
 
 def _own(body: bytes, draw: random.Random) -> str:
-    """Tasks of odd labels and odd fields."""
+    """Tasks with odd labels and fields."""
     label, none = draw.choice(list(LABELS.values())), draw.choice(NO_INPUTS)
     first = draw.choice((4, 4, 4, 1, 0, 17))
     parts = [
@@ -172,7 +174,7 @@ def _own(body: bytes, draw: random.Random) -> str:
 
 
 def _structured(_: bytes, draw: random.Random) -> str:
-    """JSON of tasks, with fields that are missing, of another type, or there twice."""
+    """JSON of tasks, with missing or duplicate fields, or fields of another type."""
     tasks: list[Any] = [
         {
             "instruction": _field(draw, _sentence(draw)),
@@ -191,7 +193,7 @@ def _rubble(_: bytes, draw: random.Random) -> str:
 
 
 def _sentence(draw: random.Random) -> str:
-    """An instruction of words that no other has, so that it is kept if it is read."""
+    """An instruction of unique words, so that it is kept if it is parsed."""
     words = ["".join(draw.choices("aeioumnrst", k=draw.randrange(2, 9))) for _ in range(draw.randrange(4, 12))]
     return f"{' '.join(words).capitalize()}."
 
@@ -205,7 +207,7 @@ def _field(draw: random.Random, text: str) -> str:
 
 
 def _disturb(text: str, draw: random.Random) -> str:
-    """The text with a fragment in it, a part of it twice, or cut at any of its bytes."""
+    """The text with an inserted fragment, a duplicated part, or truncated at any byte."""
     at = draw.randrange(len(text) + 1)
     match draw.randrange(6):
         case 0:
@@ -223,15 +225,15 @@ def _disturb(text: str, draw: random.Random) -> str:
 
 
 def _on_a_bad_wire(form: Form, draw: random.Random) -> Form:
-    """A form whose body is disturbed on its way, one in four; it then tells nothing, unless it still can be read."""
-    is_json = isinstance(form.reply(Said()).body, dict)
+    """One in four forms gets a corrupted body; it then reports no tokens, unless it is still readable."""
+    is_json = isinstance(form.reply(Payload()).body, dict)
     if not isinstance(form.want, Answered) or not is_json or draw.random() < 0.75:
         return form
     wire = draw.choice((_cut, _nested, _too_many_digits, _bad_bytes, _odd_count, _raw))
     seed = draw.random()
 
-    def reply(said: Said) -> Reply:
-        sent = form.reply(said)
+    def reply(payload: Payload) -> Reply:
+        sent = form.reply(payload)
         return replace(sent, body=wire(sent.body, random.Random(seed)))
 
     if wire is _raw:
@@ -246,7 +248,7 @@ def _dumped(body: Any) -> bytes:
 
 
 def _cut(body: Any, draw: random.Random) -> bytes:
-    """Cut at any byte, and sent as if it were whole."""
+    """Truncated at any byte, and sent as if complete."""
     raw = _dumped(body)
     return raw[: draw.randrange(len(raw))]
 
@@ -260,7 +262,7 @@ def _too_many_digits(body: Any, _: random.Random) -> bytes:
 
 
 def _bad_bytes(body: Any, draw: random.Random) -> bytes:
-    """Not UTF-8: Latin-1 within it, or half a character."""
+    """Not UTF-8: with Latin-1, or half a character."""
     return _dumped(body)[:-1] + b', "x": "' + draw.choice((b"\xe9t\xe9", b"\xf0\x9f\x98")) + b'"}'
 
 
@@ -271,5 +273,5 @@ def _odd_count(body: Any, draw: random.Random) -> bytes:
 
 
 def _raw(body: Any, _: random.Random) -> bytes:
-    """The same without escapes; half of a surrogate pair is three bytes then, which JSON readers mostly take."""
+    """Without escapes; a lone surrogate is three bytes then, which most JSON parsers accept."""
     return _dumped(body)

@@ -1,11 +1,11 @@
-"""A server on loopback that answers as the tables say, and keeps its own books.
+"""A server on loopback that answers with the forms of the tables, and keeps its own books.
 
-What it answers is drawn from (seed, the request's body, how often that was asked before): so the same run gets the same
-answers in whatever order its requests come. Each kind of fault or odd answer is drawn with the same probability, the
-rest are plain answers with tasks in the alpaca style.
+An answer is drawn from (seed, request body, number of earlier requests with that body), so the same run gets the same
+answers in any order of requests. Each kind of fault or odd answer has the same probability; the rest are plain answers
+with tasks in the alpaca style.
 
-The books say of each request which form answered it, what tokens it took, and whether the server said so. They are made
-from what is sent, with nothing of the client's.
+The books record for each request its form, its tokens, and whether the server reported them. They are independent of
+the client.
 """
 
 import hashlib
@@ -22,49 +22,49 @@ from typing import Any
 
 from tests.conformance.any_server import FORMS as ANY_SERVER
 from tests.conformance.dialects import SERVERS, forms_of
-from tests.conformance.forms import KINDS, OF_THE_REQUEST, PASSING, Answered, Api, Form, Reply, Said
+from tests.conformance.forms import KINDS, OF_THE_REQUEST, PASSING, Answered, Api, Form, Payload, Reply
 from tests.unit.producers.endpoint import bytes_of, running
 
 ODD = tuple(KINDS)[list(KINDS).index("cut") : list(KINDS).index("rate limit")]
 DISTURBANCES = (*ODD, *PASSING, *OF_THE_REQUEST)
-"""All kinds after which a generator goes on."""
+"""All kinds after which a generator continues."""
 
 _FIRST_NUMBER = re.compile(r"from task (\d+)|(\d+)\. Instruction:$")
 _SENT_AT_ONCE = 64 * 1024
 
-Plan = Callable[[bytes, int, Api], tuple[Form, Said]]
-"""What answers a request: its body, how often that was asked before, the API."""
+Plan = Callable[[bytes, int, Api], tuple[Form, Payload]]
+"""Chooses the answer from the request's body, the number of earlier requests with that body, and the API."""
 
 
 @dataclass
 class Entry:
-    """One request in the books. `told`: the counts were sent, whole and readable."""
+    """One request in the books. `reported`: the token counts were sent completely, in a readable form."""
 
     form: Form
     prompt_tokens: int
     completion_tokens: int
-    told: bool
+    reported: bool
 
     @property
     def unknown(self) -> bool:
-        """It was worked on, or may have been for all that a client can see, and nothing said what it took."""
-        return self.form.worked and not self.told
+        """It used tokens, or may have as far as the client can know, and did not report them."""
+        return self.form.worked and not self.reported
 
 
 @dataclass
 class Books:
-    """What was asked and answered, in the order that it came."""
+    """The requests and their answers, in order of arrival."""
 
     entries: list[Entry] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     @property
     def prompt_tokens(self) -> int:
-        return sum(entry.prompt_tokens for entry in self.entries if entry.told)
+        return sum(entry.prompt_tokens for entry in self.entries if entry.reported)
 
     @property
     def completion_tokens(self) -> int:
-        return sum(entry.completion_tokens for entry in self.entries if entry.told)
+        return sum(entry.completion_tokens for entry in self.entries if entry.reported)
 
     @property
     def unknown(self) -> int:
@@ -72,7 +72,7 @@ class Books:
 
     @property
     def answered(self) -> int:
-        """Requests whose answer can be used."""
+        """The number of requests with a usable answer."""
         return sum(isinstance(entry.form.want, Answered) for entry in self.entries)
 
     def by_kind(self) -> Counter[str]:
@@ -92,28 +92,28 @@ class Disturbed:
         if not 0 <= self.rate * len(self.kinds) <= 1:
             raise ValueError(f"{len(self.kinds)} kinds cannot have a probability of {self.rate} each")
 
-    def __call__(self, body: bytes, before: int, api: Api) -> tuple[Form, Said]:
+    def __call__(self, body: bytes, before: int, api: Api) -> tuple[Form, Payload]:
         draw = random.Random(f"{self.seed}/{hashlib.sha256(body).hexdigest()}/{before}")
         server = self.server or draw.choice(SERVERS)
         place = draw.random() / self.rate if self.rate else len(self.kinds)
         kind = self.kinds[int(place)] if place < len(self.kinds) else "plain"
         forms = known_forms(kind, server, api) or known_forms("plain", server, api)
-        return draw.choice(forms), said_to(body, draw, cut=kind == "cut")
+        return draw.choice(forms), payload_for(body, draw, cut=kind == "cut")
 
 
 def known_forms(kind: str, server: str, api: Api) -> tuple[Form, ...]:
-    """The forms of a kind; what a plain answer is, the API says."""
+    """The forms of a kind; plain answers depend on the API."""
     wanted = "completion" if kind == "plain" and api == "completion" else kind
     others = (form for form in ANY_SERVER if form.kind == wanted and form.serves(api))
     return (*forms_of(wanted, server, api), *others)
 
 
-def said_to(body: bytes, draw: random.Random, *, cut: bool = False) -> Said:
-    """What an answer to a request is made of: tasks, counted by a rule of thumb."""
+def payload_for(body: bytes, draw: random.Random, *, cut: bool = False) -> Payload:
+    """The content of an answer to a request: tasks, with approximate token counts."""
     text = _tasks(body, draw)
     text = text[: draw.randrange(1, len(text))] if cut else text
     thoughts = draw.randrange(1, 40)
-    return Said(
+    return Payload(
         text=text,
         prompt_tokens=16 + len(body) // 4,
         completion_tokens=1 + len(text) // 4 + thoughts,
@@ -125,8 +125,8 @@ def said_to(body: bytes, draw: random.Random, *, cut: bool = False) -> Said:
 
 @contextmanager
 def served(plan: Plan) -> Iterator[tuple[str, Books]]:
-    """Serve until the context ends. Gives the base URL and the books."""
-    books, asked, lock, ending = Books(), Counter[bytes](), threading.Lock(), threading.Event()
+    """Serve until the context ends. Yields the base URL and the books."""
+    books, requests, lock, ending = Books(), Counter[bytes](), threading.Lock(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -137,21 +137,21 @@ def served(plan: Plan) -> Iterator[tuple[str, Books]]:
             api: Api = "chat" if self.path.endswith("/chat/completions") else "completion"
             key = hashlib.sha256(body).digest()
             with lock:
-                before = asked[key]
-                asked[key] += 1
+                before = requests[key]
+                requests[key] += 1
             try:
-                form, said = plan(body, before, api)
-                reply = form.reply(said)
+                form, payload = plan(body, before, api)
+                reply = form.reply(payload)
             except Exception as error:
                 books.faults.append(f"{type(error).__name__}: {error}")
                 raise
-            entry = Entry(form, said.prompt_tokens, said.completion_tokens, form.worked and form.tells)
+            entry = Entry(form, payload.prompt_tokens, payload.completion_tokens, form.worked and form.tells)
             with lock:
                 books.entries.append(entry)
             try:
                 self._send(reply)
             except OSError:  # the client has gone
-                entry.told = False
+                entry.reported = False
                 self.close_connection = True
 
         def _send(self, reply: Reply) -> None:
@@ -178,7 +178,7 @@ def served(plan: Plan) -> Iterator[tuple[str, Books]]:
                     self.wfile.write(raw)
 
         def _wait_for_the_end(self) -> None:
-            """Until the client has given up, or the server ends."""
+            """Wait until the client gives up or the server ends."""
             self.connection.settimeout(0.1)
             while not ending.is_set():
                 try:
@@ -195,7 +195,7 @@ def served(plan: Plan) -> Iterator[tuple[str, Books]]:
         request_queue_size = 256
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that resets its connection is no fault; those of the plan are in the books."""
+            """A client that resets its connection is not a fault; those of the plan are in the books."""
 
     with running(Server(("127.0.0.1", 0), Handler)) as url:
         try:
@@ -222,11 +222,11 @@ _THINGS = (
 
 
 def _tasks(body: bytes, draw: random.Random) -> str:
-    """Tasks that go on from where the request leaves off, in the form that it asks for."""
-    asked = json.loads(body)
-    prompt = asked.get("prompt") or asked["messages"][-1]["content"]
+    """Tasks that continue the request's prompt, in the requested format."""
+    request = json.loads(body)
+    prompt = request.get("prompt") or request["messages"][-1]["content"]
     tasks = [_task(draw) for _ in range(draw.randrange(1, 5))]
-    if "response_format" in asked:
+    if "response_format" in request:
         return json.dumps({"tasks": tasks})
     found = _FIRST_NUMBER.search(prompt)
     first = 4 if found is None else int(found[1] or found[2])
@@ -236,7 +236,7 @@ def _tasks(body: bytes, draw: random.Random) -> str:
         for number, task in enumerate(tasks, start=first)
     ]
     text = "###\n".join(parts)
-    return text.removeprefix(f"{first}. Instruction:") if "prompt" in asked else text
+    return text.removeprefix(f"{first}. Instruction:") if "prompt" in request else text
 
 
 def _task(draw: random.Random) -> dict[str, str]:

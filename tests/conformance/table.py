@@ -1,4 +1,4 @@
-"""What `docs/endpoints.md` says, made of the forms: `python -m tests.conformance.table` prints it."""
+"""Generates `docs/endpoints.md` from the forms: `python -m tests.conformance.table` prints it."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -27,12 +27,12 @@ though the server may have worked, counts as perhaps paid (`docs/decisions/gener
 
 
 def page() -> str:
-    """The whole page, with the line end that it ends with."""
+    """The whole page."""
     return "\n".join((_HEAD, *_servers(), "", *_kinds()))
 
 
 def _servers() -> Iterable[str]:
-    """How many forms of a kind each server has."""
+    """The number of forms of each kind, by server."""
     yield "## Forms, by server and kind\n"
     yield "How many were tried, all with success. In an empty cell no form of that server is known here.\n"
     yield _row(("kind", *TABLES))
@@ -46,13 +46,13 @@ def _servers() -> Iterable[str]:
 
 
 def _kinds() -> Iterable[str]:
-    """What each kind is, how many forms were tried, and what they must come to."""
+    """Each kind with its description, number of forms and expected outcomes."""
     yield "## Kinds\n"
     yield _row(("kind", "is", "forms", "comes to"))
     yield _row(("---", "---", "--:", "---"))
-    for kind, told in KINDS.items():
+    for kind, description in KINDS.items():
         forms = [form for form in FORMS.values() if form.kind == kind]
-        yield _row((kind, told, str(len(forms)), _outcomes(forms)))
+        yield _row((kind, description, str(len(forms)), _outcomes(forms)))
     yield _row(("all", "", str(len(FORMS)), ""))
     yield ""
 

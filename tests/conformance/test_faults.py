@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.temporary_broker import TemporaryBroker
+from infra.local_broker.temporary_broker import TemporaryBroker
 from tests.conformance.any_server import FORMS
 from tests.conformance.faults import Line, Outcome, play, table
 from tests.conformance.forms import KINDS, Answered, Api

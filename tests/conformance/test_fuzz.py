@@ -24,9 +24,9 @@ def test_made_answers_are_read_decided_and_audited_and_the_books_agree(monkeypat
 def test_the_same_request_gets_the_same_answer_from_the_same_seed(api: Api) -> None:
     body = json.dumps({"prompt": "x"} if api == "completion" else {"messages": [{"content": "x"}]}).encode()
     for before in range(300):
-        (form, said), (again, same) = Hostile(1)(body, before, api), Hostile(1)(body, before, api)
-        assert said == same
-        assert (form.id, form.reply(said)) == (again.id, again.reply(said))
+        (form, payload), (again, same) = Hostile(1)(body, before, api), Hostile(1)(body, before, api)
+        assert payload == same
+        assert (form.id, form.reply(payload)) == (again.id, again.reply(payload))
         if isinstance(form.want, Answered):
             assert form.api == api
 

@@ -1,4 +1,4 @@
-"""Runs the command line as a user does, in processes of its own, on recorded answers and a trainee of milliseconds."""
+"""Runs the command line as a user does, in separate processes, on recorded answers and a tiny model."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Whole runs through the front door: the loop closes, runs repeat to the byte, and ending early loses nothing."""
+"""Whole runs by the command line: the loop closes, runs are reproducible, and an early end loses nothing."""
 
 import json
 import re
@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.log import LogReader
-from infra.temporary_broker import TemporaryBroker
+from infra.local_broker.temporary_broker import TemporaryBroker
+from infra.log.reader import LogReader
 from schemas.events import InstructionsGenerated, ReplaceSeeds, TrainingLogged
 from tests.e2e.driver import Terminal, write_answers
 from tests.unit.producers.endpoint import endpoint, error

@@ -1,13 +1,13 @@
-"""Recorded runs, kept for ever: what was written once must be read, and decide the same, by every later version.
+"""Recorded runs, kept forever: every later version must read them and decide the same.
 
     undisturbed     a run that ended in order: refits, windows, seeds replaced and shown, rejections of every reason
-    interrupted     one whose worker, generator and trainer were killed again and again; repeats stand on it
-    dead-letters    one onto which others wrote what cannot be read, and what became of that
+    interrupted     a run whose worker, generator and trainer were killed repeatedly; it has duplicates
+    dead-letters    a run with unreadable records, and their dead letters
 
-Each is an archive (`infra.archive`) as `sedi archive` writes it, made by `python -m tests.golden.record` with a real
-broker, worker, generator and trainer. Add new ones beside them when the format grows; these are not made again.
-`found.json` is what an audit said of each when it was recorded.
-`tests.golden.edits` changes a log in one place, `tests.golden.faults` lists such changes with what an audit must say.
+Each is an archive (`infra.log.archive`) as `sedi archive` writes it, made by `python -m tests.golden.record` with a
+real broker, worker, generator and trainer. Add new ones when the format grows; these are never recorded again.
+`found.json` has the audit of each when it was recorded. `tests.golden.edits` edits a log, `tests.golden.faults` lists
+edits with the expected findings of an audit.
 """
 
 from pathlib import Path

@@ -1,7 +1,6 @@
-"""A log in memory that can be changed on purpose, and written as an archive again.
+"""A log in memory that can be edited, and written as an archive.
 
-Records are numbered anew where one was put in or taken out, unless a hole is asked for. Nothing else follows by itself:
-whoever changes one thing decides what else to change with it.
+Offsets are renumbered after an insertion or deletion, unless a gap is requested. Nothing else is adjusted.
 """
 
 import hashlib
@@ -11,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from infra.archive import MANIFEST, ArchiveFile, ArchiveLine, ArchiveManifest, ArchiveSource, Text
+from infra.log.archive import MANIFEST, ArchiveFile, ArchiveLine, ArchiveManifest, ArchiveSource, Text
 
 Json = dict[str, Any]
 
@@ -19,7 +18,7 @@ _lines = msgspec.json.Decoder(ArchiveLine)
 
 
 class Log:
-    """The lines of each partition; `ends` is where an offset may be missing."""
+    """The lines of each partition, and its end offset."""
 
     def __init__(self, folder: Path) -> None:
         self.manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=ArchiveManifest)
@@ -30,60 +29,58 @@ class Log:
         self._ends = {file.place: file.end for file in self.manifest.files}
 
     def value(self, topic: str, offset: int, partition: int = 0) -> Json:
-        """What an event says."""
+        """An event's JSON object."""
         return _value(self._lines[topic, partition][offset])
 
     def values(self, topic: str, partition: int = 0) -> list[Json]:
-        """What all events of a partition say that hold something; the others are empty."""
+        """The JSON objects of a partition's events; empty for other records."""
         return [_value(line) for line in self._lines[topic, partition]]
 
     def change(self, topic: str, offset: int, how: Callable[[Json], object], partition: int = 0) -> None:
-        """Let an event say something else: `how` changes its JSON object."""
+        """Change an event: `how` edits its JSON object."""
         line = self._lines[topic, partition][offset]
         value = _value(line)
         how(value)
         self._set(topic, partition, offset, value=msgspec.json.encode(value).decode())
 
     def overwrite(self, topic: str, offset: int, value: Text, partition: int = 0) -> None:
-        """Let a record hold something else."""
+        """Replace a record's value."""
         self._set(topic, partition, offset, value=value)
 
     def retype(self, topic: str, offset: int, type: str, partition: int = 0) -> None:
-        """Let a record say that it is something else."""
-        headers = self._lines[topic, partition][offset].headers
-        changed = tuple((name, type if name == "ce_type" else said) for name, said in headers)
-        self._set(topic, partition, offset, headers=changed)
+        """Change the event type of a record."""
+        self.reword(topic, offset, "ce_type", type, partition)
 
     def reword(self, topic: str, offset: int, header: str, text: str, partition: int = 0) -> None:
-        """Let a header of a record say something else."""
+        """Change a header of a record."""
         headers = self._lines[topic, partition][offset].headers
-        changed = tuple((name, text if name == header else said) for name, said in headers)
+        changed = tuple((name, text if name == header else value) for name, value in headers)
         self._set(topic, partition, offset, headers=changed)
 
     def swap(self, topic: str, one: int, other: int, partition: int = 0) -> None:
-        """Let two records change places."""
+        """Swap two records."""
         lines = self._lines[topic, partition]
         lines[one], lines[other] = lines[other], lines[one]
         self._number(topic, partition)
 
     def copy(self, topic: str, offset: int, to: int, partition: int = 0, to_partition: int | None = None) -> None:
-        """Put a copy of a record before the one at `to`."""
+        """Insert a copy of a record before the one at `to`."""
         line = self._lines[topic, partition][offset]
         into = partition if to_partition is None else to_partition
         self._lines[topic, into].insert(to, line)
         self._number(topic, into)
 
     def remove(self, topic: str, offset: int, partition: int = 0) -> None:
-        """Take a record out; those behind it move up."""
+        """Delete a record and renumber the following ones."""
         del self._lines[topic, partition][offset]
         self._number(topic, partition)
 
     def lose(self, topic: str, offset: int, partition: int = 0) -> None:
-        """Take a record out and leave its offset empty; the last edit of a partition."""
+        """Delete a record and leave a gap at its offset; the last edit of a partition."""
         del self._lines[topic, partition][offset]
 
     def write(self, folder: Path) -> ArchiveSource:
-        """Write it into a new folder."""
+        """Write the log into a new folder."""
         folder.mkdir()
         files = []
         for file in self.manifest.files:
@@ -117,7 +114,7 @@ class Log:
 
 
 def _value(line: ArchiveLine) -> Json:
-    """Empty for a record that holds no JSON object."""
+    """A record's JSON object; empty if it has none."""
     try:
         found = msgspec.json.decode(line.value) if isinstance(line.value, str) else {}
     except msgspec.MsgspecError:

@@ -1,8 +1,8 @@
-"""Golden logs made bad on purpose, each in one way, with what an audit must say of it.
+"""Golden logs with one deliberate fault each, and the expected findings of an audit.
 
-Where a fault comes with what whoever wrote it would have written next (the totals after a flipped decision), the edit
-writes that too: the log is then wrong in one decision and consistent in itself. Where something else must show besides,
-`total` counts it, and a comment says why.
+Where the fault's writer would have written consistent follow-ups (the totals after a flipped decision), the edit does
+too: the log is wrong in one decision and otherwise consistent. Further expected findings are counted in `total`, with
+a comment.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _NO_DIVERGENCE = ("repeat", "unreadable", "not put aside")
 class Fault:
     """One edit of a golden log.
 
-    kind, place   of the first divergence; the kind is "repeat", "unreadable" or "not put aside" for what is none
+    kind, place   of the first divergence; "repeat", "unreadable" and "not put aside" are findings and no divergences
     total         divergences in all, by kind
     """
 
@@ -33,7 +33,7 @@ class Fault:
 
     @property
     def of_decisions(self) -> bool:
-        """Whether something was decided otherwise, rather than written twice or unreadably."""
+        """Whether a decision differs, rather than a record being duplicate or unreadable."""
         return self.kind not in _NO_DIVERGENCE
 
 
@@ -61,12 +61,12 @@ def _set(**fields: object) -> Callable[[Json], object]:
 
 
 def _rejection(place: int, **fields: object) -> Callable[[Json], object]:
-    """Change the rejection that stands at `place` of an InstructionsRejected."""
+    """Change the rejection at `place` of an InstructionsRejected."""
     return lambda value: value["rejections"][place].update(fields)
 
 
 def _recount(log: Log, since: int, by: int) -> None:
-    """Let `rejected` count one more or one less kept from a record on, as a filter that had decided so would have."""
+    """Add to the kept totals of `rejected` from a record on, as a filter with that decision would have."""
     log.change("rejected", since, lambda value: value.update(kept=value["kept"] + by))
     for offset, value in enumerate(log.values("rejected")):
         if offset >= since and value:

@@ -1,8 +1,8 @@
 """Records the golden logs: `python -m tests.golden.record undisturbed [FOLDER]`, some minutes; no test runs it.
 
-Each run is real: a broker of its own, the worker, the generator on recorded answers, a trainee of milliseconds. The
-vocabulary is small, so that the classifiers' numbers are few. An archive that is there is not written over: a new
-version of the format gets a golden log of its own, beside the old ones.
+Each run is real: a temporary broker, the worker, the generator on recorded answers, a tiny model. The vocabulary is
+small, so that the classifiers have few numbers. An existing archive is never overwritten: a new version of the format
+gets its own golden log.
 """
 
 import argparse
@@ -17,13 +17,13 @@ import msgspec
 
 from consumers.dead_letters import missing
 from consumers.replay import audit
-from infra.archive import ArchiveSource
-from infra.archiving import write_archive
-from infra.log import LogReader
-from infra.run import configure_run
+from infra.local_broker.temporary_broker import temporary_broker
+from infra.log.archive import ArchiveSource
+from infra.log.archiving import write_archive
+from infra.log.reader import LogReader
+from infra.log.run import configure_run
+from infra.log.source import TOPICS, KafkaSource
 from infra.settings import Settings
-from infra.source import TOPICS, KafkaSource
-from infra.temporary_broker import temporary_broker
 from schemas.policy import policy_for
 from schemas.seeds import SeedTask
 from streams.core.decider import first_classifier
@@ -53,14 +53,14 @@ PATIENT = {"SEDI_MAX_FILTER_LAG": "1"}  # so that windows are answered in betwee
 
 
 def seeds() -> tuple[SeedTask, ...]:
-    """Few and short."""
+    """A few short seeds."""
     pairs = zip(VERBS[:5] * 2, NOUNS, strict=True)
     texts = [f"{verb} {noun} {KINDS[place % 6]} to a friend" for place, (verb, noun) in enumerate(pairs)]
     return tuple(SeedTask(id=f"s{place}", instruction=text, output="So be it.") for place, text in enumerate(texts[:8]))
 
 
 def write_answers(file: Path, count: int, seed: int) -> None:
-    """Answers of three tasks each, which continue a list of two; some break a rule, some repeat others nearly."""
+    """Answers of three tasks each, which continue a list of two; some break a rule, some are near-duplicates."""
     draw = random.Random(seed)
     lines = []
     for number in range(count):
@@ -68,11 +68,11 @@ def write_answers(file: Path, count: int, seed: int) -> None:
         for place in (3, 4, 5):
             what = f"{draw.choice(VERBS)} {draw.choice(NOUNS)} and {draw.choice(NOUNS)} {draw.choice(KINDS)}"
             what = draw.choice(BROKEN) if draw.random() < 0.08 else what
-            said = "" if draw.random() < 0.04 else " ".join(draw.choices(NOUNS, k=draw.randrange(2, 6)))
-            parts.append(f"{place}. Instruction: {what}\n{place}. Input: <noinput>\n{place}. Output: {said}")
+            output = "" if draw.random() < 0.04 else " ".join(draw.choices(NOUNS, k=draw.randrange(2, 6)))
+            parts.append(f"{place}. Instruction: {what}\n{place}. Input: <noinput>\n{place}. Output: {output}")
         raw = "\n###\n".join(parts).removeprefix("3. Instruction:")
         if number % 9 == 4:
-            raw = raw.replace("4. Output:", "4. Result:")  # no task can be read there
+            raw = raw.replace("4. Output:", "4. Result:")  # not parsable as a task
         lines.append(json.dumps({"raw": raw, "usage": {"prompt_tokens": 90, "completion_tokens": 60}}))
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -102,7 +102,7 @@ def undisturbed(settings: Settings, folder: Path) -> None:
 
 
 def interrupted(settings: Settings, folder: Path) -> None:
-    """Everybody is killed several times, at points where others have seen some of what they did."""
+    """Each process is killed several times, at points where others have seen part of its work."""
     crew = _crew(settings, "interrupted", folder, 17)
     try:
         crew.add("worker", "worker", deaths=[("told", 4), ("half told", 3), ("answer told", 1), ("half told", 2)])
@@ -128,7 +128,7 @@ def interrupted(settings: Settings, folder: Path) -> None:
 
 
 def dead_letters(settings: Settings, folder: Path) -> None:
-    """Records that nobody can read stand between the others, on every topic but `run`."""
+    """Unreadable records among the others, on every topic except `run`."""
     crew = _crew(settings, "dead-letters", folder, 6)
     try:
         crew.add("generator", "generate", *GENERATE, "--max-generations", "3")
@@ -164,15 +164,15 @@ def _crew(settings: Settings, run: str, folder: Path, answers: int) -> Crew:
 
 
 def _decided(settings: Settings, run: str) -> Callable[[], bool]:
-    def decided() -> bool:
+    def all_decided() -> bool:
         with LogReader(settings, run, ["generated", "rejected"]) as reader:
-            ends, said = reader.ends(), set()
+            ends, decided = reader.ends(), set()
             for record in reader.read_to_end():
                 if record.topic == "rejected" and record.event is not None:
-                    said.add(record.event.generated_offset)
-        return len(said) == ends["generated", 0]
+                    decided.add(record.event.generated_offset)
+        return len(decided) == ends["generated", 0]
 
-    return decided
+    return all_decided
 
 
 RECORDINGS: dict[str, Callable[[Settings, Path], None]] = dict(
@@ -198,7 +198,7 @@ def main() -> None:
 
 
 def remember() -> None:
-    """Write what an audit says of each golden log into `found.json`, which the tests compare with."""
+    """Write the audit of each golden log into `found.json`, which the tests compare with."""
     found = {}
     for name in NAMES:
         audited = audit(ArchiveSource(HERE / name))

@@ -1,4 +1,4 @@
-"""Recorded answers for long runs: thousands of different instructions, some of which repeat others or nearly do."""
+"""Recorded answers for long runs: thousands of instructions, some of them duplicates or near-duplicates."""
 
 import json
 import random
@@ -30,11 +30,11 @@ _VERBS = (
 )
 _SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "er", "il")]
 _RECENT = 2_000
-_SAME, _SIMILAR = 0.08, 0.15  # shares of instructions that repeat an earlier one, or all but a word of it
+_SAME, _SIMILAR = 0.08, 0.15  # shares of duplicates of an earlier instruction, and of those that differ in one word
 
 
 def instructions(seed: int) -> Iterator[str]:
-    """Instructions without end, always the same ones; words as frequent as in language, of a vocabulary of 20,000."""
+    """An endless, deterministic sequence of instructions, with Zipf-distributed words from a vocabulary of 20,000."""
     draw = random.Random(seed)
     words = ["".join(draw.choices(_SYLLABLES, k=2 + rank % 2)) + "aeiou"[rank % 5] for rank in range(20_000)]
     weights = [1 / (rank + 20) for rank in range(len(words))]
@@ -54,7 +54,7 @@ def instructions(seed: int) -> Iterator[str]:
 
 
 def write_answers(file: Path, generations: int, tasks: int, seed: int = 1) -> Path:
-    """So many answers of so many tasks each, in the shape of the alpaca style."""
+    """Write answers in the alpaca style, each with `tasks` tasks."""
     texts = instructions(seed)
     draw = random.Random(seed + 1)
     with file.open("w", encoding="utf-8") as out:

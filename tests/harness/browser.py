@@ -1,9 +1,8 @@
-"""A page in a real browser, for a test: what it showed, asked for and complained of.
+"""A page in a real browser, for a test, with its requests, dialogs and errors.
 
-Each browser is a test's own, for seconds, and is driven by Playwright. It reaches this machine alone: any other host's
-name or address resolves to nothing, and the request is noted all the same. Whatever happens in a page, its processes
-are killed after `limit_s` seconds, so that a test that waits for one fails. They also end when the test's process is
-killed: each reads a pipe from the one that started it, and ends when the pipe does.
+Each test has its own browser, driven by Playwright. It reaches only this machine: other hosts do not resolve, and the
+requests are recorded all the same. Its processes are killed after `limit_s` seconds, so a test that hangs fails. They
+also end when the test's process is killed, because the pipes between them close.
 """
 
 import os
@@ -23,7 +22,7 @@ from playwright.sync_api import ConsoleMessage, Dialog, Error, Page, sync_playwr
 from tests.browser.install import CHROMIUM, FONTS, LIBRARIES, UNSUPPORTED, supported
 
 MARK = "SEDI_TEST_BROWSER"
-"""A variable in the environment of every process of a browser; its value is the browser's own."""
+"""Environment variable of every process of a browser, with a value unique to the browser."""
 
 _LIMIT_S = 60.0
 _OPENING_S = 30.0
@@ -33,11 +32,11 @@ _SWITCHES = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE 
 
 @dataclass
 class Tab:
-    """A page, and what it did since it was opened.
+    """A page, with what it did since it was opened.
 
-    requests   addresses asked for, in order; the page's own is the first
+    requests   requested URLs, in order; the page's own is the first
     dialogs    texts of alerts, confirmations and prompts; each was dismissed
-    problems   errors and warnings on the console, exceptions that no script caught, crashes
+    problems   errors and warnings on the console, uncaught exceptions, crashes
     """
 
     page: Page
@@ -67,11 +66,11 @@ def open_tab(folder: Path, *, limit_s: float = _LIMIT_S, mark: str | None = None
     """An empty page in a new browser.
 
     folder     for the browser's own files
-    limit_s    so many seconds after the page was opened its processes are killed
-    mark       what `browser_processes` finds them by
-    context    as Playwright's `new_context` takes it: `viewport`, `color_scheme`, ...
+    limit_s    seconds after which its processes are killed
+    mark       for `browser_processes`
+    context    arguments of Playwright's `new_context`: `viewport`, `color_scheme`, ...
 
-    Skips the test on a system that the browser is not built for.
+    Skips the test on a system without a build of the browser.
     """
     if not supported():
         pytest.skip(UNSUPPORTED)
@@ -108,9 +107,9 @@ def open_tab(folder: Path, *, limit_s: float = _LIMIT_S, mark: str | None = None
 
 
 def browser_processes(mark: str) -> list[psutil.Process]:
-    """The processes of a browser that run: Playwright's driver, Chromium, and all that these started.
+    """The running processes of a browser: Playwright's driver, Chromium, and their descendants.
 
-    Chromium's children write their titles over their environment, so they are found by their parents.
+    Chromium's children overwrite their environment with their titles, so they are found by their parents.
     """
     marked = [process for process in psutil.process_iter() if _environment(process).get(MARK) == mark]
     found = set(marked)
@@ -145,7 +144,7 @@ def _environment(process: psutil.Process) -> dict[str, str]:
 
 
 def wait_for_end(processes: list[psutil.Process], limit_s: float = _WAIT_MS / 1000) -> list[psutil.Process]:
-    """Wait until all have ended, a zombie too has; returns those that still run after `limit_s` seconds."""
+    """Wait until all have ended (or are zombies); returns those that still run after `limit_s` seconds."""
     until = time.monotonic() + limit_s
     while (running := [process for process in processes if _runs(process)]) and time.monotonic() < until:
         time.sleep(0.01)

@@ -1,8 +1,8 @@
-"""The causes of a run: generations and training windows, written as a generator and a trainer would write them."""
+"""The causes of a run: generations, training windows and judgements, as the real components write them."""
 
 import json
 
-from infra.record import Record
+from infra.log.record import Record
 from schemas import ids
 from schemas.events import (
     BatchRow,
@@ -31,7 +31,7 @@ def _raw(texts: tuple[str, ...]) -> str:
 
 
 class Causes:
-    """A generator of several lanes, which samples from the pool as the log has it, a trainer and a judge on one log."""
+    """A generator of several lanes, which samples from the log's seed pool, a trainer and a judge on one log."""
 
     def __init__(self, configured: RunConfigured, log: MemoryLog) -> None:
         self.configured = configured
@@ -118,7 +118,7 @@ class Causes:
 
     def judge(self, item: Judgement) -> None:
         records = (record for cluster in self._fed for record in self.log.records("kept", cluster))
-        # a crash may have left a row twice, which is one row to a judge
+        # A crash may have duplicated a row.
         rows = {r.event.id: r.event for r in records if isinstance(r.event, InstructionKept)}
         left = (row for row in rows.values() if row.id not in self._judged)
         for row in sorted(left, key=lambda row: (row.generated_offset, row.place)):

@@ -1,8 +1,7 @@
-"""The processes of a run under way, each of which may be killed and is then replaced, with a death foretold or without.
+"""The processes of a run, which may be killed, at chosen points or at any time, and are then restarted.
 
-A `Crew` starts `sedi` commands as victims (`tests.harness.victims`), notices their ends and starts them again. The
-cluster takes a worker that was killed for a member of its group until its session is over, six seconds; `forget_dead`
-spares the tests these, as when a machine is switched off and the others are told.
+A `Crew` starts `sedi` commands as victims (`tests.harness.victims`) and restarts them when they end. The cluster keeps
+a killed worker in its consumer group until its session times out, after six seconds; `forget_dead` removes it at once.
 """
 
 import logging
@@ -15,18 +14,18 @@ from pathlib import Path
 
 from kafka.admin import MemberToRemove
 
-from infra.admin import administrator
+from infra.cluster.admin import administrator
 from infra.settings import Settings
 from schemas.errors import BrokerError
 from tests.harness import victims
 from tests.harness.forked import Forked, fork
 
-logging.getLogger("kafka.admin").setLevel(logging.ERROR)  # it cannot read what Faust says of its members
+logging.getLogger("kafka.admin").setLevel(logging.ERROR)  # it cannot decode Faust's member metadata
 
 
 @dataclass
 class Member:
-    """One process and its successors. `deaths`: (point, hit) for each life, after which it lives without."""
+    """One process and its successors. `deaths`: (point, hit) of each life; further lives have none."""
 
     name: str
     arguments: tuple[str, ...]
@@ -61,7 +60,7 @@ class Crew:
         return member
 
     def tend(self) -> None:
-        """Start again whatever has died or failed; what ended by itself in order is done."""
+        """Restart processes that died or failed; one that ended with 0 is done."""
         for member in self.members.values():
             if member.done or member.process is None or member.running:
                 continue
@@ -76,28 +75,28 @@ class Crew:
             self._start(member)
 
     def wait(self, until: Callable[[], bool], timeout_s: float, what: str) -> None:
-        """Tend until something holds."""
+        """Tend until a condition holds. Raises AssertionError after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         while not until():
             self.tend()
             if time.monotonic() > deadline:
-                raise AssertionError(f"{what}: not within {timeout_s:.0f} s. {self._last_words()}")
+                raise AssertionError(f"{what}: not within {timeout_s:.0f} s. {self._log_tails()}")
             time.sleep(0.1)
 
     def marks(self) -> list[str]:
-        """The points that have been died at, in order."""
+        """The points at which processes died, in order."""
         path = self.folder / "marks"
         return path.read_text().splitlines() if path.exists() else []
 
     def kill(self, name: str) -> None:
-        """SIGKILL, now."""
+        """SIGKILL a process."""
         process = self.members[name].process
         assert process is not None
         process.kill()
         process.wait()
 
     def end(self, name: str, timeout_s: float = 90.0) -> int:
-        """SIGTERM, and wait."""
+        """SIGTERM a process and wait for its exit code."""
         member = self.members[name]
         member.done = True
         assert member.process is not None
@@ -106,16 +105,16 @@ class Crew:
         return member.process.wait(timeout_s)
 
     def stop(self) -> None:
-        """End everything, whatever it takes."""
+        """SIGKILL all processes."""
         for member in self.members.values():
             if member.running and member.process is not None:
                 member.process.kill()
                 member.process.wait()
 
     def forget_dead(self) -> None:
-        """Have the cluster put members out of the worker's group whose processes have gone, if it answers."""
+        """Remove the members of the worker's consumer group when none of its processes runs, if the cluster answers."""
         if any(member.running for member in self.members.values() if member.arguments[0] == "worker"):
-            return  # one of those it knows lives
+            return
         group = f"sedi.{self.run}.worker"
         with suppress(BrokerError), administrator(self.settings, "test-undertaker", timeout_s=5.0) as admin:
             described = admin.describe_groups([group])[group]
@@ -138,10 +137,10 @@ class Crew:
             further=further,
         )
 
-    def _last_words(self) -> str:
-        told = []
+    def _log_tails(self) -> str:
+        tails = []
         for member in self.members.values():
             log = (self.folder / f"{member.name}.log").read_text(errors="replace")[-1500:]
             dying = member.deaths[member.lives - 1] if member.lives <= len(member.deaths) else "no point"
-            told.append(f"{member.name}, life {member.lives} ({dying}), said:\n{log}")
-        return "\n".join(told)
+            tails.append(f"{member.name}, life {member.lives} ({dying}), log:\n{log}")
+        return "\n".join(tails)

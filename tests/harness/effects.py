@@ -1,7 +1,7 @@
-"""What a run's log says once repeats are dropped, and what one undisturbed pass of the core says of the same causes.
+"""The effects on a run's log, deduplicated, and those of one undisturbed pass of the core over the same causes.
 
-Repeats are dropped as every reader of a run drops them: an event whose cause is not newer than the last one seen from
-its partition is passed over. So an effect that came too late for its readers is missing here, as it is for them.
+Deduplicated as by every reader of a run: an event whose cause is not newer than the last one of its partition is
+dropped. So an effect that came too late for its readers is missing here too.
 """
 
 import hashlib
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from infra.embeddings import embedder_for
-from infra.record import Record
-from infra.run import configuration
-from infra.source import Source
+from infra.log.record import Record
+from infra.log.run import configuration
+from infra.log.source import Source
 from schemas import ids
 from schemas.events import (
     InstructionJudged,
@@ -33,7 +33,7 @@ from streams.core.seeds import SeedPool
 
 @dataclass
 class Effects:
-    """Values, by the id of the event or by the window that is answered, and how many repeats there were of them."""
+    """Values, by event id or answered window, and the number of duplicates."""
 
     kept: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     rejected: dict[str, bytes] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Effects:
 
 
 def on_log(source: Source) -> Effects:
-    """The effects that lie on a log. Raises AssertionError for a repeat that is not the same event again."""
+    """The effects on a log. Raises AssertionError for a duplicate that is not the same event."""
     found = Effects()
     last_row: dict[int, tuple[int, int]] = {}
     last_verdict = -1
@@ -66,13 +66,13 @@ def on_log(source: Source) -> Effects:
                         found.repeats += 1
                         continue
                     last_row[record.partition] = key
-                    assert row.id not in found.kept, f"{record} stands in a second partition"
+                    assert row.id not in found.kept, f"{record} is in a second partition"
                     found.kept[row.id] = record.partition, value
-                case InstructionsRejected() as told:
-                    if told.generated_offset <= last_verdict:
+                case InstructionsRejected() as verdict:
+                    if verdict.generated_offset <= last_verdict:
                         found.repeats += 1
                         continue
-                    last_verdict = told.generated_offset
+                    last_verdict = verdict.generated_offset
                     found.rejected[record.id] = value
                 case ReplaceSeeds() as command:
                     found.repeats += (command.epoch, command.window) in found.commands
@@ -87,7 +87,7 @@ def on_log(source: Source) -> Effects:
 
 @dataclass
 class Undisturbed:
-    """One pass: the effects, the state and the pool after it, and each decision by its offset."""
+    """One pass: its effects, the state and the pool after it, and each decision by its offset."""
 
     effects: Effects
     state: FilterState
@@ -98,9 +98,9 @@ class Undisturbed:
 def undisturbed(source: Source) -> Undisturbed:
     """Decide everything again from the causes on the log: configuration, first classifier, generations, windows.
 
-    When a classifier is due is decided again, its numbers are those on the log where it is there: another process may
-    fit another last digit, and the audit compares them. Of the commands two things are taken from the log: their order,
-    and the offsets that each says its scores reflect, which depend on when the window came.
+    Refits are decided again, but a classifier on the log is used as it is: another process may fit another last digit,
+    and the audit compares them. The order of the commands and the offsets that their scores reflect are the log's,
+    because they depend on when the window came.
     """
     configured, classifiers = configuration(source)
     recorded = {fitted.from_offset: fitted for fitted in classifiers}
@@ -161,7 +161,7 @@ def undisturbed(source: Source) -> Undisturbed:
 
 
 def seed_entries(pool: SeedPool) -> dict[bytes, bytes]:
-    """What the seeds table is to hold."""
+    """The expected content of the seeds table."""
     entries = {seed.task.id: (seed, None) for seed in pool.active}
     entries |= {gone.seed.task.id: (gone.seed, gone.at) for gone in pool.evicted.values()}
     return {
@@ -187,7 +187,7 @@ def _verdict(state: FilterState, record: Record) -> Verdict:
 
 
 def _first_commands(source: Source) -> list[tuple[int, ReplaceSeeds]]:
-    """The command that counts for each window, and its offset, in the order of the log."""
+    """The first command of each window, and its offset, in log order."""
     found: dict[tuple[int, int], tuple[int, ReplaceSeeds]] = {}
     with source.open(["seed-commands"]) as reading:
         for record in reading.rest():

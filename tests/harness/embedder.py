@@ -1,4 +1,4 @@
-"""Embeddings without a model: how often each letter stands in a text."""
+"""Embeddings without a model: the letter counts of a text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz?"
 
 @dataclass(frozen=True)
 class Letters:
-    """An `Embedder`. `error`: what this processor's arithmetic adds before it rounds."""
+    """An `Embedder`. `error`: a rounding error, as of another CPU, added before rounding to units."""
 
     model_sha256: str = "ab" * 32
     error: float = 0.0

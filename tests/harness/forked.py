@@ -1,8 +1,7 @@
-"""Processes for tests of crashes: each is forked from one that has loaded torch, DeepSpeed, Faust and the project.
+"""Processes for crash tests, forked from one that has imported torch, DeepSpeed, Faust and the project.
 
-Loading these takes seconds, and such tests need a hundred processes. Each is a process of its own, with its own
-environment, folder and output, and dies as any other does; only that it need not import is different. The processes
-that a user starts are tried in `tests.e2e`.
+These imports take seconds, and crash tests need a hundred processes. Each has its own environment, folder and output;
+only the imports are shared. `tests.e2e` tests processes as a user starts them.
 """
 
 import ctypes
@@ -24,7 +23,7 @@ _CONTEXT.set_forkserver_preload(["tests.harness.loaded", __name__])
 
 
 class Forked:
-    """A process; what tests ask of it is named as in `subprocess.Popen`."""
+    """A process, with the interface of `subprocess.Popen`."""
 
     def __init__(self, process: Any) -> None:
         self._process = process
@@ -48,7 +47,7 @@ class Forked:
 
     def send_signal(self, number: int) -> None:
         if self.returncode is None:
-            with suppress(ProcessLookupError):  # it has just ended by itself, and who forked it knows that first
+            with suppress(ProcessLookupError):  # it has just ended
                 os.kill(self.pid, number)
 
     def terminate(self) -> None:
@@ -66,11 +65,11 @@ def fork(
     folder: Path = ROOT,
     further: Mapping[str, str] | None = None,
 ) -> Forked:
-    """Start `work(*arguments)` in a process; what it returns is the exit code, None is 0.
+    """Start `work(*arguments)` in a process; it returns the exit code, None for 0.
 
-    settings   are in its environment, which is ours with these and the `further` variables
-    output     the file that standard output and error are added to
-    folder     where it stands
+    settings   added to its environment, as are the `further` variables
+    output     the file to which standard output and error are appended
+    folder     its working directory
     """
     begin = (work, arguments, {**os.environ, **environment_of(settings), **(further or {})}, folder, output)
     process = _CONTEXT.Process(target=_begin, args=begin, name=f"{work.__module__}.{work.__qualname__}")
@@ -81,7 +80,7 @@ def fork(
 def _begin(
     work: Callable[..., int | None], arguments: tuple[Any, ...], environment: dict[str, str], folder: Path, output: Path
 ) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # when the process that it was forked from ends
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # when its parent ends
     os.setsid()
     os.environ.clear()
     os.environ.update(environment)

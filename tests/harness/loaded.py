@@ -1,6 +1,6 @@
-"""What the processes of tests need, imported once: they are forked from the process that imports this.
+"""The imports of the forked test processes, done once in their parent.
 
-Nothing here computes or opens a connection, so that a fork begins as a fresh process would after its imports.
+Nothing here computes or opens a connection, so a fork starts like a fresh process after its imports.
 """
 
 import gc
@@ -31,7 +31,7 @@ _MODULES = (
 
 cpu.passive_threads()
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
-for name in _MODULES:  # not below: Faust's log keeps the standard output that it finds
+for name in _MODULES:  # before capture_output: Faust's log keeps the standard output that it finds
     importlib.import_module(name)
 with capture_output(Path(os.devnull)):
     from torch.utils.tensorboard import SummaryWriter  # noqa: F401

@@ -1,9 +1,9 @@
-"""A long run with deaths in it: `python -m tests.harness.long_run --instructions 100000 --kills 20`.
+"""A long run with kills: `python -m tests.harness.long_run --instructions 100000 --kills 20`.
 
-The same recorded answers are run twice on a broker of their own, with a generator, a worker and a trainer of a tiny
-model all live: once undisturbed, and once with SIGKILLs spread at random over filter, generator, trainer and broker,
-each of which is started again. Both logs are audited, and what they say must be the same: digests of generated, kept,
-rejected, and of the training, whose length is fixed in windows so that it is the same work.
+The same recorded answers are run twice on a temporary broker, with generator, worker and trainer of a tiny model: once
+undisturbed, and once with SIGKILLs at random times to filter, generator, trainer and broker, each of which is
+restarted. Both logs are audited, and their digests of `generated`, `kept`, `rejected` and `training-log` must be equal;
+training has a fixed number of windows.
 
 Progress goes to standard error, the result as JSON to standard output. Exits with 1 when anything differs.
 """
@@ -23,11 +23,11 @@ from typing import Any
 
 from consumers.replay import Audit, audit
 from consumers.trainer.record.output_capture import capture_output
-from infra.log import LogReader
-from infra.run import configure_run
+from infra.local_broker.temporary_broker import TemporaryBroker, temporary_broker
+from infra.log.reader import LogReader
+from infra.log.run import configure_run
+from infra.log.source import KafkaSource
 from infra.settings import Settings
-from infra.source import KafkaSource
-from infra.temporary_broker import TemporaryBroker, temporary_broker
 from schemas.policy import policy_for
 from streams.core.decider import first_classifier
 from tests.conftest import ROOT
@@ -39,7 +39,7 @@ from tests.unit.trainer.tiny import save_tiny
 TASKS = 5
 VICTIMS = ("filter", "generator", "trainer", "broker")
 COMPARED = ("generated", "kept", "rejected", "training-log")
-_TOLD_EVERY_S = 5.0
+_REPORT_EVERY_S = 5.0
 _BROKER_AWAY_S = 2.0
 
 
@@ -60,10 +60,10 @@ class LongRun:
         (self.folder / self.run).mkdir()
         self.crew = Crew(self.broker.settings, self.run, self.folder / self.run)
         self._began = time.monotonic()
-        self._told = 0.0
+        self._reported = 0.0
 
     def play(self, deaths: list[tuple[int, str]]) -> Audit:
-        """Run to the end; `deaths` are who dies when so many generations are decided, in order."""
+        """Run to the end; `deaths`: (decided generations, victim), in order."""
         policy = policy_for(batch_size=16)
         seeds = own_seeds()
         settings = self.broker.settings
@@ -83,7 +83,7 @@ class LongRun:
         finally:
             self.crew.stop()
         self.seconds = time.monotonic() - self._began
-        self._say("auditing")
+        self._report("auditing")
         return audit(KafkaSource(settings, self.run))
 
     def _start(self) -> None:
@@ -126,7 +126,7 @@ class LongRun:
         if member is not None and member.done:
             victim, member = "filter", self.crew.members["filter"]
         self.kills[victim] += 1
-        self._say(f"kill {self.kills.total()}: the {victim}")
+        self._report(f"kill {self.kills.total()}: the {victim}")
         if member is not None:
             self.crew.kill(victim)
         else:
@@ -140,14 +140,14 @@ class LongRun:
             yield reader
 
     def _wait(self, reader: LogReader, decided: int) -> None:
-        """Until the filter has decided so many generations; a repeat counts, so it may be a few less."""
+        """Wait until the filter has decided so many generations; duplicates count, so it may be a few less."""
 
         def reached() -> bool:
             ends = {topic: end for (topic, _), end in reader.ends().items()}
-            if time.monotonic() - self._told > _TOLD_EVERY_S:
-                self._told = time.monotonic()
-                said = f"{ends['generated']} generated, {ends['rejected']} decided, {ends['training-log']} windows"
-                self._say(said)
+            if time.monotonic() - self._reported > _REPORT_EVERY_S:
+                self._reported = time.monotonic()
+                counts = f"{ends['generated']} generated, {ends['rejected']} decided, {ends['training-log']} windows"
+                self._report(counts)
             return ends["rejected"] >= decided and (decided < self.generations or self._last_decided())
 
         self.crew.wait(reached, 3600, f"{decided} generations are decided")
@@ -159,12 +159,12 @@ class LongRun:
             events = [record.event for record in reader.read_to_end()]
         return any(event is not None and event.generated_offset >= self.generations - 1 for event in events)  # type: ignore[attr-defined]
 
-    def _say(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         sys.stderr.write(f"{time.monotonic() - self._began:7.1f} s  {self.run}: {text}\n")
 
 
 def deaths_of(kills: int, generations: int, seed: int) -> list[tuple[int, str]]:
-    """Who dies when: everybody in turn, in random order, at random moments of the run's middle nine tenths."""
+    """Kills as (decided generations, victim): equally many of each victim, in random order, in the middle 90 %."""
     draw = random.Random(seed)
     victims = [VICTIMS[number % len(VICTIMS)] for number in range(kills)]
     draw.shuffle(victims)
@@ -172,7 +172,7 @@ def deaths_of(kills: int, generations: int, seed: int) -> list[tuple[int, str]]:
     return list(zip(moments, victims, strict=True))
 
 
-def told(run: LongRun, audited: Audit) -> dict[str, Any]:
+def summary(run: LongRun, audited: Audit) -> dict[str, Any]:
     return {
         "seconds": round(run.seconds, 1),
         "audit_seconds": round(audited.seconds, 1),
@@ -193,8 +193,8 @@ def main() -> int:
     parser.add_argument("--instructions", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--windows", type=int, help="training windows; default: one for each 500 instructions")
-    parser.add_argument("--concurrency", type=int, default=32, help="generations under way at once")
-    parser.add_argument("--seed", type=int, default=1, help="of the answers and of who dies when")
+    parser.add_argument("--concurrency", type=int, default=32, help="generations in flight")
+    parser.add_argument("--seed", type=int, default=1, help="of the answers and the kills")
     parser.add_argument("--state-dir", type=Path, default=ROOT / "var" / "long-run")
     given = parser.parse_args()
     generations = given.instructions // TASKS
@@ -218,7 +218,7 @@ def main() -> int:
         "kept": audits[1].checked["kept"],
         "good": good,
         "same_digests": same,
-        "runs": {run.run: told(run, audited) for run, audited in zip(runs, audits, strict=True)},
+        "runs": {run.run: summary(run, audited) for run, audited in zip(runs, audits, strict=True)},
     }
     sys.stdout.write(json.dumps(result, indent=2) + "\n")
     return 0 if good else 1

@@ -1,15 +1,14 @@
-"""A run's log in memory: topics with partitions, records as bytes with offsets and times, read as any `Source` is.
+"""A run's log in memory: topics with partitions, records as bytes with offsets and timestamps; a `Source`.
 
-What is written is encoded, and what is read decoded, as on a cluster. Time is the clock's, which stands still until a
-test moves it.
+Events are encoded and decoded as on a cluster. The clock only moves when a test moves it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
-from infra.record import Partition, Record
-from infra.source import TOPICS, dead_letter_topics
+from infra.log.record import Partition, Record
+from infra.log.source import TOPICS, dead_letter_topics
 from schemas import ids
 from schemas.envelope import Meta, encode
 from schemas.errors import RunError
@@ -20,7 +19,7 @@ EPOCH = "2026-01-01T00:00:00Z"
 
 
 class Clock:
-    """Seconds since the beginning of the test."""
+    """Seconds since the start of the test."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -59,7 +58,7 @@ class MemoryLog:
         value: bytes | None,
         headers: Iterable[tuple[str, bytes]] = (),
     ) -> Record:
-        """Write bytes, whatever they are."""
+        """Write arbitrary bytes."""
         records = self._partitions[topic, partition]
         record = Record(topic, partition, len(records), self.clock.ms, key, value, headers)
         records.append(record)
@@ -79,7 +78,7 @@ class MemoryLog:
 
 
 class MemoryReading:
-    """A reading of what was there when it was opened."""
+    """A reading of the records that existed when it was opened."""
 
     def __init__(self, covered: Mapping[Partition, tuple[Record, ...]]) -> None:
         self._covered = covered
@@ -100,7 +99,7 @@ class MemoryReading:
         if at >= len(self._covered[place]):
             return None
         self._next[place] = at + 1
-        # each reader decodes for itself
+        # A new object, so each reader decodes for itself.
         found = self._covered[place][at]
         return Record(topic, partition, at, found.timestamp_ms, found.key, found.value, found.headers)
 

@@ -1,9 +1,9 @@
 """The real worker, wired by its own `build`, on a Faust app, a cluster and changelogs in memory.
 
-Only what lies outside is stood in for: the Faust app (topics to send to, tables, agents, signals, the timer), reading
-the log. A write lands when the event loop comes round, all that were sent together at once, as a producer's batch does;
-a table's writes land on its changelog when `land` says so, and what never landed is lost in a crash. `at` is called
-wherever a process can die; it raises Crash or Outage there, or does nothing.
+Only the outside is replaced: the Faust app (topics, tables, agents, signals, the timer) and reading the log. Sends are
+confirmed in the next iteration of the event loop, together, as a producer's batch. A table's writes reach its changelog
+when `land` is called; a crash loses the others. `at` is called wherever a process can die, and may raise Crash or
+Outage.
 """
 
 import asyncio
@@ -14,15 +14,15 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from infra.record import Record
-from infra.run import configuration
+from infra.log.record import Record
+from infra.log.run import configuration
 from infra.settings import Settings
 from schemas.topics import topic_name
 from streams.worker import app as worker_app
 from streams.worker.app import Worker
 from tests.harness.memory_log import MemoryLog
 
-PAGE = 3  # records that one read of the log gives at most
+PAGE = 3  # maximum records of one read of the log
 TABLES = ("kept", "scores", "seeds")
 
 At = Callable[[str], None]
@@ -30,16 +30,16 @@ Callback = Callable[..., Coroutine[Any, Any, None]]
 
 
 class Crash(BaseException):
-    """The process dies here. Not an Exception: nothing in it gets to handle that."""
+    """The process dies here. Not an Exception, so that nothing handles it."""
 
 
 class Outage(Exception):
-    """The world is wrong here, as when the broker is away."""
+    """An external failure, such as an unavailable broker."""
 
 
 @dataclass
 class Changelogs:
-    """What is on the tables' changelogs, in order: (key, value) by table."""
+    """The tables' changelogs: (key, value) in order, by table."""
 
     entries: dict[str, list[tuple[bytes, bytes]]] = field(default_factory=lambda: {name: [] for name in TABLES})
 
@@ -48,7 +48,7 @@ class Changelogs:
 
 
 class MemoryTable(dict[bytes, bytes]):
-    """A table; its writes wait in `unlanded` for their changelog."""
+    """A table; writes that are not on its changelog yet are in `unlanded`."""
 
     def __init__(self, name: str, at: At) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class _Sent:
 
 
 class Producer:
-    """Sends that have not landed yet, and their landing on the log."""
+    """An asynchronous producer: sends wait in a batch until they land on the log."""
 
     def __init__(self, log: MemoryLog, at: At) -> None:
         self._log = log
@@ -98,7 +98,7 @@ class Producer:
         return sent.confirmed
 
     def die(self, spare: Callable[[int], bool]) -> None:
-        """Of what was sent, that lands whose partition is spared."""
+        """Land only the pending sends to spared partitions; the others are lost."""
         batch, self._batch = self._batch, []
         for sent in batch:
             if spare(sent.partition):
@@ -110,9 +110,9 @@ class Producer:
             offset = self._land(sent)
             try:
                 self._at(f"after {sent.topic}")
-            except (Crash, Outage) as end:  # it is on the log, and the process dies without knowing
+            except (Crash, Outage) as end:  # on the log, but not confirmed to the process
                 sent.confirmed.set_exception(end)
-                sent.confirmed.exception()  # nobody may be left to ask
+                sent.confirmed.exception()  # marks it as retrieved
             else:
                 sent.confirmed.set_result(SimpleNamespace(offset=offset))
 
@@ -121,7 +121,7 @@ class Producer:
 
 
 class MemoryApp:
-    """As much of a Faust app as the worker uses."""
+    """The part of a Faust app that the worker uses."""
 
     def __init__(self, run: str, producer: Producer, at: At) -> None:
         self.tables = {name: MemoryTable(name, at) for name in TABLES}
@@ -149,7 +149,7 @@ class MemoryApp:
         return lambda callback: self.timers.append((interval_s, callback))
 
     def task(self, background: Callback) -> Callback:
-        """What works beside the agents is not started: nothing of it is decided from."""
+        """Background tasks are not started: decisions do not depend on them."""
         return background
 
     async def crash(self, error: BaseException) -> None:
@@ -162,7 +162,7 @@ class MemoryApp:
 
 @dataclass(frozen=True)
 class MemoryTopic:
-    """A topic to send to."""
+    """A topic to which the worker sends."""
 
     name: str
     producer: Producer
@@ -172,7 +172,7 @@ class MemoryTopic:
 
 
 class Delivery:
-    """A stream that gives one event, which is acknowledged or not."""
+    """A stream of one event, which may be acknowledged."""
 
     def __init__(self, record: Record) -> None:
         self.acked = False
@@ -196,7 +196,7 @@ class Delivery:
 
 
 class Process:
-    """One worker process on the log and the changelogs. Its methods raise what ended it, if something did."""
+    """One worker process on the log and the changelogs. Its methods raise the error that ended it, if any."""
 
     def __init__(self, log: MemoryLog, changelogs: Changelogs, at: At, settings: Settings) -> None:
         self.dead = False
@@ -207,11 +207,11 @@ class Process:
         self._log = log
         self._changelogs = changelogs
         configured, _ = configuration(log)
-        with self._stood_in():
+        with self._patched():
             self.worker: Worker = worker_app.build(self.settings, log.run, configured)
 
     def at(self, point: str) -> None:
-        """The process comes to a point; once it has died nothing comes from it any more."""
+        """The process reaches a point; a dead process raises Crash at each."""
         if self.dead:
             raise Crash(point)
         try:
@@ -221,7 +221,7 @@ class Process:
             raise
 
     async def take_over(self) -> None:
-        """The partitions are assigned to it: the tables read their changelogs, then the worker recovers."""
+        """Assign the partitions: the tables read their changelogs, then the worker recovers."""
         self.app.assigned = True
         await self.recover()
 
@@ -232,7 +232,7 @@ class Process:
             await self._run(callback())
 
     async def deliver(self, *records: Record, tick: bool = False) -> list[Record]:
-        """Hand records to their agents, all at once; returns those that were acknowledged. `tick`: timers fire too."""
+        """Deliver records to their agents concurrently; returns the acknowledged ones. `tick`: the timers fire too."""
         deliveries = [Delivery(record) for record in records]
         agents = [self.app.agents[record.topic] for record in records]
         steps = [agent(delivery) for agent, delivery in zip(agents, deliveries, strict=True)]
@@ -240,33 +240,33 @@ class Process:
         return [record for record, delivery in zip(records, deliveries, strict=True) if delivery.acked]
 
     async def tick(self) -> None:
-        """The timers fire."""
+        """Fire the timers."""
         for _, callback in self.app.timers:
             await self._run(callback())
 
     async def revoke(self) -> None:
-        """The partitions are taken away, and it is told."""
+        """Revoke the partitions and notify the process."""
         self.app.assigned = False
         for callback in self.app.revoked:
             await callback(self.app, set())
 
     def land(self, hold: int = 0) -> None:
-        """Put table writes on their changelogs, all but the last `hold` of each table."""
+        """Write the pending table writes to the changelogs, except the last `hold` of each table."""
         for name, table in self.app.tables.items():
             count = max(0, len(table.unlanded) - hold)
             self._changelogs.entries[name] += table.unlanded[:count]
             del table.unlanded[:count]
 
     async def _run(self, steps: Awaitable[None]) -> None:
-        with self._stood_in():
+        with self._patched():
             await steps
-        if self.app.error is not None:  # an app that crashes itself ends the process
+        if self.app.error is not None:  # App.crash ends the process
             error, self.app.error = self.app.error, None
             raise error
 
     @contextmanager
-    def _stood_in(self) -> Iterator[None]:
-        """What the worker reaches for outside of itself is here."""
+    def _patched(self) -> Iterator[None]:
+        """Replace the worker's external dependencies."""
         with (
             patch.object(worker_app, "_app", lambda *_: self.app),
             patch.object(worker_app, "_Log", lambda *_: SimpleNamespace(fetch=self._fetch, close=lambda: None)),
@@ -286,7 +286,7 @@ class Process:
 
 
 async def _all(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Do everything at once; the first error counts, and ends the others."""
+    """Run all concurrently; the first error cancels the others and is raised."""
     tasks = [asyncio.ensure_future(step) for step in steps]
     done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     for task in pending:

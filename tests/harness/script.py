@@ -1,9 +1,9 @@
-"""Items of a script for `tests.harness.stream`: what comes onto the log, and what happens to whoever works on it.
+"""Items of a script for `tests.harness.stream`: records for the log, and failures of the worker.
 
-Points to die at: "before X", "after X" for a write to the topic X (in between, it is on the log and not confirmed), "in
-a write, before X" when other records of the same write were sent before, "before table X" and "after table X" when a
-table is set, whose changelog does not have it yet, "before reading X" when the log is read to fill a gap or to recover,
-"in recovery", and BETWEEN, after one record and before the next, which needs no naming: `CRASH()`.
+Points of a crash: "before X", "after X" for a write to the topic X (after: it is on the log and not confirmed), "in a
+write, before X" when other records of the same write were sent before, "before table X" and "after table X" for a table
+write that is not on the changelog yet, "before reading X" for a read of the log to fill a gap or to recover, "in
+recovery", and BETWEEN two records, the default: `CRASH()`.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ BETWEEN = "between records"
 
 @dataclass(frozen=True)
 class Generation:
-    """A generation with these instructions, the next of the lane; `again`: the lane's last one, written once more."""
+    """The lane's next generation, with these instructions; `again`: a duplicate of its last one."""
 
     texts: tuple[str, ...]
     lane: str = "main"
@@ -26,32 +26,32 @@ class Generation:
 
 @dataclass(frozen=True)
 class Window:
-    """A training window over rows kept and not trained yet, if there are enough for a step; `again` as above."""
+    """A training window over the kept rows not trained yet, if enough for a step; `again`: a duplicate of the last."""
 
     again: bool = False
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The rows that are kept and were not judged yet get these scores from a judge, in turn. A worker is not told."""
+    """A judge gives the kept rows not judged yet these scores, in turn. Not delivered to the worker."""
 
     scores: tuple[float, ...] = (5.0,)
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """A record that cannot be read."""
+    """An unreadable record."""
 
     topic: str = "generated"
 
 
 @dataclass(frozen=True)
 class CRASH:
-    """The process dies at the `hit`-th time that it comes to a point.
+    """The process dies the `hit`-th time that it reaches a point.
 
-    lost     last writes of each table that its changelog never gets
-    spare    partitions, of those sent and not landed, whose records land all the same: "none", "all" or the even ones
-    passed   the committed offset is that of the end: nothing is delivered again
+    lost     number of last writes of each table that never reach its changelog
+    spare    partitions whose pending sends still land: "none", "all" or the even ones
+    passed   the committed offset is the end offset, so nothing is delivered again
     """
 
     at: str = BETWEEN
@@ -63,13 +63,13 @@ class CRASH:
 
 
 def OUTAGE(at: str, hit: int = 1) -> CRASH:
-    """The broker is away when the process comes to a point; it stops by itself and is started again."""
+    """The broker is unavailable when the process reaches a point; the process stops and is restarted."""
     return CRASH(at, hit, error=Outage, spare="all")
 
 
 @dataclass(frozen=True)
 class PAUSE:
-    """Nothing comes for so many seconds; timers fire."""
+    """No record for so many seconds; timers fire."""
 
     seconds: float = 3 * CATCH_UP_S
 
@@ -84,17 +84,17 @@ class DUPLICATE:
 
 @dataclass(frozen=True)
 class SKIP:
-    """The next record is on the log and is never delivered."""
+    """The next record is written to the log and never delivered."""
 
 
 @dataclass(frozen=True)
 class LATE:
-    """The next record is delivered after the one that follows it."""
+    """The next two records are delivered in reverse order."""
 
 
 @dataclass(frozen=True)
 class TOGETHER:
-    """The next two records are delivered at the same time."""
+    """The next two records are delivered concurrently."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,10 @@ class MEANWHILE:
 
 @dataclass(frozen=True)
 class REBALANCE:
-    """Another worker takes over; this one stands by from then on.
+    """Another worker takes over; this one becomes the standby.
 
-    lag      last writes of each table that the changelogs do not have yet when the other one recovers; they come later
-    zombie   this one does not hear of it before the next record, which both apply: "first" is before the other one
+    lag      number of last writes of each table that reach the changelogs only after the other one has recovered
+    zombie   this one is not notified before the next record, which both apply: "first": before the other one
     """
 
     lag: int = 0

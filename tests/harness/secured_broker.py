@@ -1,7 +1,7 @@
-"""A real broker with secured listeners beside its own: TLS, SCRAM-SHA-512 or client certificates, and ACLs.
+"""A real broker with additional secured listeners: TLS, SCRAM-SHA-512 or client certificates, and ACLs.
 
-The plain listener is the administrator's (an anonymous user may do all there); the secured ones are for the tests'
-users, who may do what `allow` has granted. Certificates are made anew, by openssl; that of a user names the user.
+The plain listener is for the administrator (its anonymous user may do everything); the secured ones are for the tests'
+users, with the rights granted by `allow`. Certificates are created by openssl; a user's has the user's name.
 """
 
 import shutil
@@ -24,9 +24,9 @@ from kafka.admin import (
 )
 from pydantic import SecretStr
 
-from infra.admin import administrator
+from infra.cluster.admin import administrator
+from infra.local_broker.temporary_broker import TemporaryBroker, free_port, temporary_broker
 from infra.settings import Settings
-from infra.temporary_broker import TemporaryBroker, free_port, temporary_broker
 
 SCRAM_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule"
 PASSWORD = "a-password-for-tests"
@@ -34,9 +34,8 @@ PASSWORD = "a-password-for-tests"
 
 @dataclass(frozen=True)
 class SecuredBroker:
-    """`ca` is the authority of its certificate and of its clients', `stranger` another; each has its key beside it.
-    `ipv6` is its other address, or `address` where this machine has no IPv6; `certified` that where clients show a
-    certificate in place of a password."""
+    """`ca` signed its certificate and those of its clients; `stranger` is another authority; each key is beside it.
+    `ipv6` is its IPv6 address, or `address` on a machine without; `certified` the address for client certificates."""
 
     plain: TemporaryBroker
     address: str
@@ -46,7 +45,7 @@ class SecuredBroker:
     stranger: Path
 
     def settings(self, user: str, **changes: object) -> Settings:
-        """The settings of a user, as they are right."""
+        """The correct settings of a user."""
         return self.plain.settings.model_copy(
             update={
                 "bootstrap_servers": self.address,
@@ -60,7 +59,7 @@ class SecuredBroker:
         )
 
     def certified_settings(self, user: str, **changes: object) -> Settings:
-        """The settings of a user who shows a certificate, whose key has the password, as they are right."""
+        """The correct settings of a user with a certificate, whose key has the password."""
         certificate = self.ca.with_name(f"{user}.crt")
         if not certificate.exists():
             _signed(certificate, user, self.ca)
@@ -83,7 +82,7 @@ class SecuredBroker:
             )
 
     def allow(self, user: str, *operations: str, topics: str = "", groups: str = "") -> None:
-        """Grant operations on all topics, or groups, that begin so."""
+        """Grant operations on all topics, or groups, with a prefix."""
         pairs = [(ResourceType.TOPIC, topics), (ResourceType.GROUP, groups)]
         acls = [
             ACL(
@@ -103,7 +102,7 @@ class SecuredBroker:
 
 @contextmanager
 def secured_broker(settings: Settings, folder: Path) -> Iterator[SecuredBroker]:
-    """One, until the context ends. Skips the test where there is no openssl."""
+    """Run one until the context ends. Skips the test without openssl."""
     ca, keystore = _certificate(folder, "ours")
     stranger, _ = _certificate(folder, "another")
     port = free_port()
@@ -123,7 +122,7 @@ def _has_ipv6() -> bool:
 
 
 def _certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate of the loopback addresses that is its own authority; and with its key, as Kafka reads it."""
+    """A self-signed certificate of the loopback addresses; and a file of it with its key, for Kafka."""
     certificate, key, both = (folder / f"{name}.{suffix}" for suffix in ("crt", "key", "pem"))
     _request(certificate, name, "-nodes", "-addext", "subjectAltName=IP:127.0.0.1,IP:::1")
     both.write_text(key.read_text() + certificate.read_text())
@@ -131,7 +130,7 @@ def _certificate(folder: Path, name: str) -> tuple[Path, Path]:
 
 
 def _signed(certificate: Path, user: str, ca: Path) -> None:
-    """A user's certificate, signed by an authority, and beside it the key, encrypted with the password."""
+    """Create a user's certificate, signed by an authority, and its key, encrypted with the password."""
     _request(certificate, user, "-passout", f"pass:{PASSWORD}", "-CA", str(ca), "-CAkey", str(ca.with_suffix(".key")))
 
 

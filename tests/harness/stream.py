@@ -1,11 +1,11 @@
-"""A run in memory that is played from a script, in which crashes and the like are items among the records.
+"""A run in memory, played from a script in which crashes, pauses and duplicates are items among the records.
 
     Stream().play(Generation("Name a river"), CRASH("after rejected"), Generation("Name a town")).as_undisturbed()
 
-A `Generation` is written to `generated` with the seeds that the pool gives it, a WINDOW to `training-log` with batches
-of the rows that were kept by then, as a generator and a trainer would; each is delivered to the worker at once unless
-an item before it says otherwise. A process that dies is followed by another one, or by the one that stands by, which is
-given again what was not acknowledged. At the end of the script the worker is given time, and is then started once more.
+A `Generation` is written to `generated` with seeds sampled from the pool, a `Window` to `training-log` with batches of
+the rows kept so far, as by a generator and a trainer; each is delivered to the worker at once, unless an item before it
+changes that. A dead process is replaced by a new one, or by the standby, to which unacknowledged records are delivered
+again. At the end of the script the worker gets time to finish, and is then restarted once more.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from unittest.mock import patch
 import msgspec
 
 from consumers.replay import audit
-from infra.record import Record
+from infra.log.record import Record
 from infra.settings import Settings
 from schemas.events import Classifier, RunConfigured
 from schemas.policy import Policy
-from streams.core import clusters, decider
+from streams.core import cluster_fit, decider
 from streams.core.embeddings import Embedder
 from streams.worker.app import CATCH_UP_S
 from tests.harness.causes import Causes
@@ -55,10 +55,10 @@ DELIVERED = ("generated", "training-log", "seed-commands")
 
 @dataclass
 class Stream:
-    """One run. After `play`, `log` is what is on the log, and `active` the process that has the partitions.
+    """One run. After `play`, `log` is the log, and `active` the process with the partitions.
 
-    died      points that a process died at, in order
-    reached   points that the script's processes came to, in order, until the end of the script
+    died      points at which a process died, in order
+    reached   points that processes reached, in order, until the end of the script
     """
 
     configured: RunConfigured
@@ -132,7 +132,7 @@ class Stream:
                 self._remember(item)
 
     def _remember(self, item: Item) -> None:
-        """What is to happen to the next record."""
+        """Store an item that is about the next record."""
         match item:
             case SKIP():
                 self._skip = True
@@ -148,7 +148,7 @@ class Stream:
     # -- delivery ----------------------------------------------------------------------------------------------------
 
     async def _arrive(self, record: Record) -> None:
-        """A record came onto the log: deliver it, unless an item said otherwise."""
+        """Deliver a new record, unless an item before it changes that."""
         if self._skip:
             self._skip = False
             return
@@ -175,7 +175,7 @@ class Stream:
         await self._deliver_commands()
 
     async def _deliver_commands(self) -> None:
-        """The worker's own commands come back to it."""
+        """Deliver the worker's own commands to it."""
         for record in self.log.records("seed-commands")[self._commands_delivered :]:
             self._commands_delivered += 1
             await self._deliver(self.active, record)
@@ -216,7 +216,7 @@ class Stream:
         return Process(self.log, self.changelogs, self._at, self.settings)
 
     async def _take_over(self, process: Process | None) -> None:
-        """A process gets the partitions: this one, or a new one; and the next one if it dies of that."""
+        """Assign the partitions to this process or a new one, and to further ones while they die in recovery."""
         while True:
             self.active = process or self._new()
             try:
@@ -251,13 +251,13 @@ class Stream:
             start = len(self.log.records(topic)) if passed else self._committed[topic]
             for record in self.log.records(topic)[start:]:
                 if process is not self.active:
-                    return  # it died of that, and whoever came after it was given the rest
+                    return  # it died, and its successor was given the rest
                 await self._deliver(process, record)
 
     async def _rebalance(self, item: REBALANCE) -> None:
         old, new = self.active, self.standby or self._new()
         if new is not self.standby:
-            await new.recover()  # it joins, and stands by
+            await new.recover()  # it joins as a standby
         self.standby = None
         if not item.zombie:
             await old.revoke()
@@ -270,14 +270,14 @@ class Stream:
         await self._deliver_again(passed=False)
 
     async def _step_down(self, process: Process) -> None:
-        """The one that lost the partitions knows it, and what it had written to its tables comes to the changelogs."""
+        """Revoke a process's partitions; its pending table writes reach the changelogs."""
         await process.revoke()
         process.land()
         if self.standby is None:
             self.standby = process
 
     async def _finish(self) -> None:
-        """Give the worker time to end what it has; then let it be killed once more, and its heir mend the tables."""
+        """Give the worker time to finish; then replace it once more, so that its successor repairs the tables."""
         self._skip, self._waiting_for, self._ending = False, 0, True
         await self._pass_time(20 * CATCH_UP_S)
         self._armed.clear()
@@ -292,7 +292,7 @@ class Stream:
     # -- what came of it ---------------------------------------------------------------------------------------------
 
     def as_undisturbed(self) -> "Stream":
-        """Assert that the log says what one undisturbed pass of the core decides, and so do tables and changelogs."""
+        """Assert that log, tables and changelogs equal those of one undisturbed pass of the core."""
         with fits_once():
             whole, found, audited = undisturbed(self.log), on_log(self.log), audit(self.log)
         expected = whole.effects
@@ -319,12 +319,12 @@ class Stream:
 def _fit(
     texts: tuple[str, ...], policy: Policy, sizes: tuple[int, ...] | None, embedder: Embedder | None
 ) -> Classifier:
-    return clusters.fit(texts, policy, sizes, embedder)
+    return cluster_fit.fit(texts, policy, sizes, embedder)
 
 
 @contextmanager
 def fits_once() -> Iterator[None]:
-    """A classifier is fitted on the same texts only once: it takes most of the time."""
+    """Cache classifier fits, which take most of the time."""
 
     def fit(
         texts: Sequence[str], policy: Policy, sizes: Sequence[int] | None = None, embedder: Embedder | None = None

@@ -1,8 +1,8 @@
 """A process of a run that kills itself: one of `sedi`'s commands, such as `sedi worker`.
 
-The environment says at which named point (`KILL_AT`) and the how-manieth time that it is reached (`KILL_HIT`); the name
-is appended to the file `KILL_MARKS`, and the process gets SIGKILL from itself: nothing is flushed, nobody is told. The
-points are put in from here, around methods of the real program, which knows nothing of them.
+The environment names the point (`KILL_AT`) and how often it is reached before (`KILL_HIT`). Then the name is appended
+to the file `KILL_MARKS`, and the process sends itself SIGKILL, without flush or cleanup. The points are patched around
+methods of the real program, which does not know them.
 """
 
 import functools
@@ -37,7 +37,7 @@ _OUTLET = "streams.worker.outlet:Outlet"
 _FILTER = "streams.worker.filter:FilterAgent"
 _CALLER = "producers.calls.caller:Caller.write"
 _SAVE = "consumers.trainer.result.checkpoint:save"
-_WINDOW = "infra.log:LogWriter.write"
+_WINDOW = "infra.log.writer:LogWriter.write"
 
 POINTS = {
     # the worker
@@ -88,7 +88,7 @@ POINTS = {
     "answer stored": Point("generate", _CALLER, "after", "an answer that was stored is not paid again", "CallAnswered"),
     "generation sent": Point(
         "generate",
-        "infra.log:LogWriter.send",
+        "infra.log.writer:LogWriter.send",
         "after",
         "a generation that may be written is written once",
         "InstructionsGenerated",

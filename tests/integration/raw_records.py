@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from infra.connection import MAX_RECORD_BYTES
+from infra.cluster.connection import MAX_RECORD_BYTES
 from infra.settings import Settings
 from schemas.topics import topic_name
 

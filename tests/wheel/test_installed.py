@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from infra.cluster.topics import apply
 from infra.distribution import PARTS
-from infra.log import LogWriter
-from infra.temporary_broker import TemporaryBroker
-from infra.topics import apply
+from infra.local_broker.temporary_broker import TemporaryBroker
+from infra.log.writer import LogWriter
 from tests.golden import HERE
 from tests.unit.consumers.story import short_run
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from itertools import islice
 
 from consumers.trainer.data.log_feed import FedRows
-from infra.source import Reading, Source
+from infra.log.source import Reading, Source
 from schemas.events import InstructionKept
 from streams.core.batches import KeptRow, PartitionPosition
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from consumers.trainer.data.score_threshold import ScoreThreshold
-from infra.log import LogReader
-from infra.record import Record
+from infra.log.reader import LogReader
+from infra.log.record import Record
 from infra.settings import Settings
 from schemas.errors import RunError, TopicMismatch
 from schemas.events import InstructionJudged, InstructionKept, RunStarted, RunStopped

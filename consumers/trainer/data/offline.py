@@ -21,8 +21,8 @@ from consumers.export.rows import Lineage
 from consumers.trainer.data.archive_feed import MemoryFeed, SourceFeed
 from consumers.trainer.data.log_feed import Feed
 from consumers.trainer.data.row_file import Say, check_outputs
-from infra.archive import ArchiveSource
-from infra.run import configuration
+from infra.log.archive import ArchiveSource
+from infra.log.run import configuration
 from infra.tables import read_tasks
 from schemas import ids
 from schemas.errors import ConfigurationError

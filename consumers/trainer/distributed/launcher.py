@@ -32,9 +32,9 @@ from consumers.trainer.distributed.rank_process import (
 from consumers.trainer.options import TrainOptions, TrainSummary
 from consumers.trainer.record.metrics import StepLine
 from infra.distribution import python_module
+from infra.local_broker.temporary_broker import free_port
+from infra.machine.supervisor import PARENT
 from infra.settings import Settings, environment_of
-from infra.supervisor import PARENT
-from infra.temporary_broker import free_port
 from schemas.errors import ConfigurationError, RankRefused, TrainerError
 from schemas.events import StepLogged
 

@@ -67,8 +67,8 @@ def message_of(line: bytes) -> RankMessage:
 
 def main(arguments: list[str]) -> int:
     """Train as a rank; the exit code."""
+    from infra.machine.supervisor import die_with_parent
     from infra.settings import load
-    from infra.supervisor import die_with_parent
     from infra.visible import visible, visible_logs
 
     die_with_parent()

@@ -10,7 +10,8 @@ the last window on the log trains those steps again, from the batches that the l
 
 from dataclasses import dataclass
 
-from infra.log import LogReader, LogWriter
+from infra.log.reader import LogReader
+from infra.log.writer import LogWriter
 from infra.settings import Settings
 from schemas import ids
 from schemas.errors import TrainerError

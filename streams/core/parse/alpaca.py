@@ -1,11 +1,10 @@
-"""Reading the answers of the `alpaca` style: a list of tasks with three labelled fields each.
+"""Parses answers of the `alpaca` style: a list of tasks with three labelled fields each.
 
-There are two readings. `faithful` does what Alpaca does, with its known mistakes. `strict` repairs them. An empty
-output is an instruction to both: the rule `empty_output` rejects it, with a reason. Both are pure and total: any text
-gives a result, and what no instruction could be read from comes back as `Unparsed`; only labels, separators and
-`<noinput>` marks are in neither.
+There are two parsers. `faithful` does what Alpaca does, with its known bugs. `strict` fixes them. Both return a task
+with an empty output, which the rule `empty_output` rejects. Both are total: every text gives a result, and text without
+an instruction is returned as `Unparsed`, except labels, separators and `<noinput>` marks.
 
-Not known here: whether the text after the last task's output is still that output or a closing remark.
+Not known here: whether the text after the last task's output is still output or a closing remark.
 """
 
 import re
@@ -17,17 +16,17 @@ from streams.core.parse.strict import parse_strict
 
 
 def parse_alpaca(raw: str, *, parser: Literal["strict", "faithful"], first_number: int, cut: bool) -> Parsed:
-    """Read an answer to a prompt that ends at `<first_number>. Instruction:`.
+    """Parse the answer to a prompt that ends with `<first_number>. Instruction:`.
 
     raw            the answer; it continues the prompt, or starts the list itself as chat models do
     first_number   number of the first task in the answer: one more than the seeds shown
-    cut            the answer ended because it was as long as allowed, so that its last task is not whole
+    cut            the answer was truncated, so its last task is incomplete
 
-    `faithful` splits at every `###`, wants a block's number to be its place and exactly seven parts around the three
-    labels; so Markdown headings split tasks, one slip of the numbering loses all that follow, and a task that
-    was merged into the one before it becomes part of its output.
-    `strict` goes by the labels: a task starts at a line with `<number>. Instruction:`, whatever the number, and only a
-    line that is nothing but `###` separates. A missing `Input` label is an empty input.
+    `faithful` splits at every `###`, and requires a block's number to be its place and exactly seven parts around the
+    three labels. So Markdown headings split tasks, a numbering error loses all following tasks, and a task merged into
+    the one before becomes part of its output. `strict` uses the labels: a task starts at a line with `<number>.
+    Instruction:`, whatever the number, and only a line of nothing but `###` separates. A missing `Input` label is an
+    empty input.
     """
     return parse_strict(raw, first_number, cut) if parser == "strict" else _faithful(raw, first_number, cut)
 

@@ -1,23 +1,24 @@
-"""What of an LLM's answer is the answer: without the model's reasoning, end marks and byte-order marks.
+"""Strips an LLM's answer of reasoning, template tokens and byte-order marks.
 
-Every reader of answers begins here (`streams.core.parse.answers`, `streams.core.judging`), so that a draft inside a
-thought becomes no row and no score. The log keeps the answer as it came; what is cut off here is told as `Unparsed`.
+All parsers of answers start here (`streams.core.parse.answers`, `streams.core.judging`), so that a draft inside a
+thought becomes neither row nor score. The log keeps the raw answer; the removed text is recorded as `Unparsed`.
 
-Reasoning is what stands between a pair of the tags below; before a closing tag that nothing opened, because some chat
-templates open the thought in the prompt; and after an opening tag that nothing closes, because the answer ended in it.
-A tag right after a backtick is text: somebody writes about it. Everything is pure and total: any text gives a result.
+Reasoning is the text between a pair of tags; before an unopened closing tag, because some chat templates open the
+thought in the prompt; and after an unclosed opening tag, because the answer ended in it. A tag right after a backtick
+is text. Total: every text gives a result.
 """
 
 import re
 from dataclasses import dataclass
 
 from schemas.events import CallAnswered, Unparsed
+from streams.core.thoughts import MARKS
 
-_NAMES = r"think|thinking|thought|thoughts|reasoning|seed:think|scratchpad"
+_OPENING, _CLOSING = ("|".join(map(re.escape, tags)) for tags in zip(*MARKS, strict=True))
 _TAG = re.compile(
-    rf"(?<!`)(?:(?P<open><(?:{_NAMES})>|\[THINK\]|◁think▷|<unused94>(?:thought)?|<\|START_THINKING\|>"
+    rf"(?<!`)(?:(?P<open>(?:{_OPENING})(?:(?<=<unused94>)thought)?"
     r"|<\|channel\|>\s*(?:analysis|commentary)\b[^<]*<\|message\|>)"
-    rf"|(?P<close></(?:{_NAMES})>|\[/THINK\]|◁/think▷|<unused95>|<\|END_THINKING\|>"
+    rf"|(?P<close>{_CLOSING}"
     r"|<\|(?:end|call)\|>(?=\s*<\|start\|>assistant)|(?=<\|channel\|>\s*final\b)))",
     re.IGNORECASE,
 )
@@ -49,21 +50,21 @@ _WHOLE = frozenset(
     }
 )
 REFUSED = "refusal"
-"""The reason to end of an answer that an endpoint says is a refusal."""
+"""The finish reason of an answer that the endpoint marks as a refusal."""
 
 
 @dataclass(frozen=True)
 class AnswerText:
-    """What of an answer is to be read, and what was cut off, in its order."""
+    """The text of an answer to parse, and the removed parts, in order."""
 
     text: str
     removed: tuple[Unparsed, ...] = ()
 
 
 def answer_text(raw: str) -> AnswerText:
-    """Cut reasoning, template marks and byte-order marks off an answer.
+    """Remove reasoning, template tokens and byte-order marks from an answer.
 
-    `removed` has `reasoning` for thoughts, and `after_end_mark` for what a model went on with after it had ended.
+    `removed` has the reason `reasoning` for thoughts, and `after_end_mark` for text after an end token.
     """
     removed: list[Unparsed] = []
     text = _without_reasoning(raw.replace("\ufeff", ""), removed)
@@ -77,25 +78,25 @@ def answer_text(raw: str) -> AnswerText:
 
 
 def read_text(answer: CallAnswered, reading: int) -> tuple[AnswerText, bool]:
-    """What a version of the reading (`streams.core.parse.answers`) reads of an answer, and whether it was cut."""
+    """The text that a version of the parser (`streams.core.parse.answers`) parses, and whether it was truncated."""
     if reading == 1:
         return AnswerText(answer.raw), answer.finish_reason == "length"
     return answer_text(answer.raw), was_cut(answer.finish_reason)
 
 
 def was_cut(finish_reason: str | None) -> bool:
-    """Whether an answer ended before its model had ended it.
+    """Whether an answer was truncated, by its finish reason.
 
-    Endpoints have many words for it (`length`, `MAX_TOKENS`, `content_filter`, `model_length`, `error`, `SAFETY`, …)
-    and few for the contrary, so all words count as cut but those few; no word at all does not.
+    Endpoints have many reasons for truncation (`length`, `MAX_TOKENS`, `content_filter`, `model_length`, `error`,
+    `SAFETY`, …) and few for completion, so all but those few count as truncated; no reason does not.
     """
     return bool(finish_reason) and str(finish_reason).lower() not in _WHOLE
 
 
 def _without_reasoning(text: str, removed: list[Unparsed]) -> str:
-    """The parts outside of thoughts; a tag within a thought changes its depth only."""
+    """The parts outside thoughts; a tag within a thought only changes the depth."""
     parts: list[str] = []
-    at = depth = 0  # where what is not decided on begins
+    at = depth = 0  # `at`: the start of the unprocessed text
     tags = list(_TAG.finditer(text))
     last_close = max((place for place, tag in enumerate(tags) if tag["close"] is not None), default=-1)
     for place, tag in enumerate(tags):
@@ -106,7 +107,7 @@ def _without_reasoning(text: str, removed: list[Unparsed]) -> str:
             depth += 1
             continue
         if depth == 0 and (parts or place != 0):
-            continue  # a closing tag of nothing, after what was read already: text
+            continue  # an unopened closing tag after other text is text
         depth = max(0, depth - 1)
         if depth == 0 or place == last_close:
             depth = 0

@@ -1,14 +1,14 @@
-"""A generation's instructions, read from its answers: one reading for who makes a generation and for who checks one.
+"""Parses a generation's instructions from its answers; the same code for the generator and for an audit.
 
-Which answer is about which instruction is told by its step (`streams.core.steps`). An instruction whose answer is
-missing, because asking for it failed for good, has an empty output, which the rule `empty_output` rejects with its
-reason. What could not be read, and items beyond those taken, come back as `Unparsed`; the list's own come first.
+An answer belongs to an instruction by its step (`streams.core.steps`). An instruction whose answer is missing, because
+its request failed permanently, has an empty output, which the rule `empty_output` rejects. Unparsed text, and items
+beyond the limit, are returned as `Unparsed`, those of the list first.
 
-Readings have versions, so that a log is read for ever as it was when it was written:
+The parser has versions, so that a log is always parsed as it was when it was written:
 
-    1   the raw answer, parsed; cut when it says `length`
-    2   the answer without reasoning and template marks, with labels and lists in every dress that models give them;
-        cut when it ended from outside (`streams.core.parse.answer_text`)
+    1   the raw answer; truncated if the finish reason is `length`
+    2   the answer without reasoning and template tokens, with labels and lists in all the forms that models use;
+        truncated by any finish reason but the known ones (`streams.core.parse.answer_text`)
 """
 
 from collections.abc import Mapping
@@ -37,17 +37,17 @@ from streams.core.steps import steps_of
 
 Parser = Literal["strict", "faithful"]
 READING = 2
-"""The version of the reading that new generations and judgements are made with."""
+"""The parser version of new generations and judgements."""
 
 
 @dataclass(frozen=True)
 class AnswerForm:
-    """How a generation's answers are to be read.
+    """How to parse a generation's answers.
 
     structured   the answer is JSON (`alpaca` only)
-    most         items taken of a list (not `alpaca`)
+    most         maximum items of a list (not `alpaca`)
     shown        tasks shown in the prompt; the answer's first number is one more
-    reading      its version
+    reading      the parser version
     """
 
     style: str
@@ -59,7 +59,7 @@ class AnswerForm:
 
 
 class ParsedAnswers(NamedTuple):
-    """What was read of a generation's answers. `cut`: places of the instructions whose output ended from outside."""
+    """The parsed answers of a generation. `cut`: places of the instructions whose output was truncated."""
 
     instructions: tuple[Instruction, ...]
     unparsed: tuple[Unparsed, ...]
@@ -67,7 +67,7 @@ class ParsedAnswers(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """An answer as it is parsed, and what of it is not the answer."""
+    """The text of an answer to parse, and the removed parts."""
 
     text: str
     cut: bool
@@ -75,7 +75,7 @@ class _Answer(NamedTuple):
 
 
 def form_of(event: InstructionsGenerated) -> AnswerForm:
-    """The form that a generation's event tells."""
+    """The form of a recorded generation."""
     most = event.parameters.get("most")
     return AnswerForm(
         style=event.style,
@@ -88,7 +88,7 @@ def form_of(event: InstructionsGenerated) -> AnswerForm:
 
 
 def by_step(event: InstructionsGenerated) -> dict[int, CallAnswered]:
-    """The answers of an event by their step; one to a request that its generation does not make is left out."""
+    """The answers of an event by step, without those to requests that its generation does not make."""
     generation = ids.generation_id(event.lane, event.number)
     found = {answer.request_id: answer for answer in event.answers}
     steps = [0, *(step for place in range(len(event.instructions)) for step in steps_of(event.style, place))]
@@ -98,12 +98,12 @@ def by_step(event: InstructionsGenerated) -> dict[int, CallAnswered]:
 
 def says_yes(answer: CallAnswered, reading: int = READING) -> bool | None:
     """Whether an answer is yes; None when it is neither yes nor no."""
-    return parse_is_classification(_seen(reading, answer).text)
+    return parse_is_classification(_stripped(reading, answer).text)
 
 
 def items_of(form: AnswerForm, listed: CallAnswered) -> Items:
-    """The instructions of a list that are taken, and what is left of the answer. Not for `alpaca`."""
-    seen = _seen(form.reading, listed)
+    """The instructions of a list up to the limit, and the unparsed rest. Not for `alpaca`."""
+    seen = _stripped(form.reading, listed)
     first = form.shown + 1
     if form.style == "self-instruct" and (form.reading == 1 or form.parser == "faithful"):
         items, unparsed = parse_bootstrap(seen.text, parser=form.parser, first_number=first, cut=seen.cut)
@@ -118,7 +118,7 @@ def items_of(form: AnswerForm, listed: CallAnswered) -> Items:
 
 
 def read(form: AnswerForm, answers: Mapping[int, CallAnswered]) -> ParsedAnswers:
-    """The instructions and what was left over, of answers by their step; step 0 must be among them."""
+    """The instructions and the unparsed text of answers by step; step 0 must be among them."""
     if form.style == "alpaca":
         return _tasks(form, answers[0])
     items, unparsed = items_of(form, answers[0])
@@ -131,8 +131,8 @@ def read(form: AnswerForm, answers: Mapping[int, CallAnswered]) -> ParsedAnswers
     )
 
 
-def _seen(reading: int, answer: CallAnswered) -> _Answer:
-    """What a parser is given of an answer."""
+def _stripped(reading: int, answer: CallAnswered) -> _Answer:
+    """The text of an answer to parse."""
     if reading > 1 and answer.finish_reason == REFUSED:
         return _Answer("", False, (Unparsed(reason="refused", text=answer.raw.strip()),))
     seen, cut = read_text(answer, reading)
@@ -140,7 +140,7 @@ def _seen(reading: int, answer: CallAnswered) -> _Answer:
 
 
 def _tasks(form: AnswerForm, listed: CallAnswered) -> ParsedAnswers:
-    seen = _seen(form.reading, listed)
+    seen = _stripped(form.reading, listed)
     text, removed = seen.text, seen.removed
     if form.structured:
         parse = parse_structured if form.reading == 1 else parse_json
@@ -156,7 +156,7 @@ def _tasks(form: AnswerForm, listed: CallAnswered) -> ParsedAnswers:
 
 
 class _One(NamedTuple):
-    """What was read of one instruction's own answers."""
+    """The parsed answers of one instruction."""
 
     instruction: Instruction
     unparsed: tuple[Unparsed, ...] = ()
@@ -167,7 +167,7 @@ def _answered(form: AnswerForm, item: str, answers: list[CallAnswered | None]) -
     (answer,) = answers
     if answer is None:
         return _One(Instruction(instruction=item))
-    seen = _seen(form.reading, answer)
+    seen = _stripped(form.reading, answer)
     cut = seen.cut and form.reading > 1
     return _One(Instruction(instruction=item, output=seen.text.strip()), seen.removed, cut)
 
@@ -177,14 +177,14 @@ def _instance(form: AnswerForm, item: str, answers: list[CallAnswered | None]) -
     unparsed: tuple[Unparsed, ...] = ()
     is_classification = None
     if kind is not None:
-        said = _seen(form.reading, kind)
-        is_classification = parse_is_classification(said.text)
-        unparsed = said.removed
-        if is_classification is None and said.text.strip():
-            unparsed += (Unparsed(reason="neither_yes_nor_no", text=said.text.strip()),)
+        answered = _stripped(form.reading, kind)
+        is_classification = parse_is_classification(answered.text)
+        unparsed = answered.removed
+        if is_classification is None and answered.text.strip():
+            unparsed += (Unparsed(reason="neither_yes_nor_no", text=answered.text.strip()),)
     if made is None:
         return _One(Instruction(instruction=item), unparsed)
-    seen = _seen(form.reading, made)
+    seen = _stripped(form.reading, made)
     text = seen.text if form.reading == 1 else plain_fields(seen.text)
     parse = parse_output_first if is_classification else parse_input_first
     instances, left = parse(text, cut=seen.cut)

@@ -1,15 +1,15 @@
-"""How models dress up a list of labelled tasks, brought back to the plain form that `parse_strict` reads.
+"""Normalises a list of labelled tasks to the plain form that `parse_strict` parses.
 
-Two things are rewritten, line by line, and all else is left as it is:
+Two things are rewritten, line by line; the rest stays:
 
 - A label at the start of a line: `INSTRUCTION:`, `**4. Instruction**:`, `(4) Input：`, `4\\. Output:` and
-  `### Instruction 4:` become `4. Instruction:` and so on. Without a number, a label in small letters stays text:
-  outputs hold lines such as `input: 3`.
-- What stands between two tasks, or after the last one, and is neither: rules (`---`, `***`), headings that only
-  number a task (`### Task 5`, `**5.**`), fences that enclose tasks, and closing remarks that speak of the tasks. One
-  `###` takes its place. A fence that closes one of the task's own stays, as does a rule or heading within a text.
+  `### Instruction 4:` become `4. Instruction:` and so on. Without a number, a label in lower case stays text:
+  outputs have lines such as `input: 3`.
+- Markup between two tasks, or after the last one: rules (`---`, `***`), headings that only number a task
+  (`### Task 5`, `**5.**`), fences around tasks, and closing remarks about the tasks become one `###`. A fence that
+  closes one of the task's own stays, as does a rule or heading within a text.
 
-Not known here: whether a remark that does not speak of tasks is still the last output.
+Not known here: whether a remark that does not mention tasks is still output.
 """
 
 import re
@@ -39,6 +39,7 @@ _REMARK = re.compile(
     r".*\b(?:tasks?|instructions?)\b[^.!?]*[.!?]*$",
     re.IGNORECASE | re.DOTALL,
 )
+_START = re.compile(r"(?:[0-9]{1,4}\. )?Instruction:")
 _SEPARATOR = "###"
 _FIELD = re.compile(
     r"^(?P<label>[ \t]*[#>*]*[ \t]*(?:input|output|class label|label)(?:[ \t]*[0-9]+)?\*{0,2}[ \t]?)[：﹕]", re.I | re.M
@@ -46,14 +47,14 @@ _FIELD = re.compile(
 
 
 def plain_layout(text: str) -> tuple[str, tuple[Unparsed, ...]]:
-    """The text with plain labels and separators, and the closing remark if there is one."""
+    """The text with plain labels and separators, and the closing remark, if any."""
     lines = [_plain_label(line) for line in text.splitlines()]
     removed: list[Unparsed] = []
     end = _without_remark(lines, removed)
     lines = lines[:end]
     made: list[str] = []
     begin = 0
-    for at in [*(at for at, line in enumerate(lines) if _starts_task(line)), len(lines)]:
+    for at in [*(at for at, line in enumerate(lines) if _START.match(line)), len(lines)]:
         if at < len(lines) and lines[at].startswith("Instruction") and at > begin and _BARE_NUMBER.match(lines[at - 1]):
             lines[at - 1] = ""
         made += _without_furniture(lines[begin:at], last=at == len(lines))
@@ -82,21 +83,14 @@ def _plain_label(line: str) -> str:
     return label + line[match.end() :]
 
 
-_START = re.compile(r"(?:[0-9]{1,4}\. )?Instruction:")
-
-
-def _starts_task(line: str) -> bool:
-    return _START.match(line) is not None
-
-
 def _without_furniture(lines: Sequence[str], *, last: bool) -> list[str]:
-    """The lines of a task but for what follows its end."""
+    """The lines of a task without the markup after its end."""
     end = len(lines)
     while end and (not lines[end - 1].strip() or _is_furniture(lines[end - 1], last)):
         end -= 1
     kept = list(lines[:end])
     if sum(_FENCE.match(line) is not None for line in kept) % 2:
-        # a fence is open: the first one that was taken for furniture closes it, and if none does, it enclosed tasks
+        # A fence is open: the first one in the removed lines closes it; if none does, it encloses tasks.
         closing = next((at for at in range(end, len(lines)) if _FENCE.match(lines[at])), None)
         if closing is not None:
             return [*kept, *lines[end : closing + 1]]
@@ -113,7 +107,7 @@ def _is_furniture(line: str, last: bool) -> bool:
 
 
 def _without_remark(lines: Sequence[str], removed: list[Unparsed]) -> int:
-    """Where the lines end without a closing remark that speaks of tasks: a last paragraph of its own."""
+    """The number of lines before a closing remark about the tasks, which is a paragraph of its own."""
     begin = end = len(lines)
     while end and not lines[end - 1].strip():
         end -= 1

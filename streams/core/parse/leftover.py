@@ -1,4 +1,4 @@
-"""What every reading gives: instructions, and with a reason each part of an answer that none could be read from."""
+"""The result of every parser: instructions, and the unparsed parts of an answer with their reasons."""
 
 from schemas.events import Instruction, Unparsed
 
@@ -7,6 +7,6 @@ Items = tuple[tuple[str, ...], tuple[Unparsed, ...]]
 
 
 def leave(unparsed: list[Unparsed], reason: str, text: str) -> None:
-    """Put a text on record that no instruction was read from, unless it is blank."""
+    """Record an unparsed text, unless it is blank."""
     if text.strip():
         unparsed.append(Unparsed(reason=reason, text=text.strip()))

@@ -1,9 +1,9 @@
-"""Reading a list of instructions, numbered or bulleted, as the `two-step` and `self-instruct` styles ask for one.
+"""Parses a numbered or bulleted list of instructions, for the `two-step` and `self-instruct` styles.
 
-`parse_list` is the reading of version 1. `parse_items`, of version 2, keeps items whole with the lists inside of
-them: a line starts an item when it bears a number (`4.`, `4)`, `(4)`, `4\\.`, `4、`, `### 4.`, `**4.**`,
-`Task 4:`), or, when none does, a bullet. It starts none when it is indented further than the first item, or when its
-number goes back while a later one goes on: then it is of a list inside an item.
+`parse_list` is version 1 of the parser. `parse_items`, version 2, keeps nested lists inside their items: a line starts
+an item when it has a number (`4.`, `4)`, `(4)`, `4\\.`, `4、`, `### 4.`, `**4.**`, `Task 4:`), or, when none has,
+a bullet. A line that is indented further than the first item, or whose number goes back while a later one continues the
+outer list, belongs to a nested list.
 """
 
 import re
@@ -30,7 +30,7 @@ _MARKS = {"**": "**", '"': '"', "“": "”", "`": "`"}
 
 @dataclass(frozen=True)
 class _Start:
-    """Where an item's line begins, where its text does; no number for a bullet."""
+    """The start of an item's line and of its text; no number for a bullet."""
 
     begin: int
     end: int
@@ -39,11 +39,11 @@ class _Start:
 
 
 def parse_list(raw: str, *, first_number: int, cut: bool) -> Items:
-    """Read the items of a numbered list, or of a bulleted one if no line is numbered.
+    """Parse the items of a numbered list, or of a bulleted one if no line is numbered.
 
-    White space within an item is collapsed and marks around the whole of it (`**`, quotes) are dropped. A single line
-    before the first number is an item too when that number is beyond `first_number`: the answer continues a prompt that
-    ended at `<first_number>.` Of a `cut` answer the last item is left unparsed.
+    White space within an item is collapsed, and marks around a whole item (`**`, quotes) are removed. A single line
+    before the first number is an item too if that number is greater than `first_number`: the answer continues a prompt
+    that ended with `<first_number>.` Of a `cut` answer the last item is left unparsed.
     """
     matches = list(_ITEM.finditer(raw)) or list(_BULLET_ITEM.finditer(raw))
     head = raw[: matches[0].start()] if matches else raw
@@ -54,11 +54,7 @@ def parse_list(raw: str, *, first_number: int, cut: bool) -> Items:
 
 
 def parse_items(raw: str, *, first_number: int, cut: bool) -> Items:
-    """Read the items; as `parse_list`, whose items a list inside of them broke apart.
-
-    A single line before the first number is an item too when that number is beyond `first_number`. Of a `cut` answer
-    the last item is left unparsed.
-    """
+    """Parse the items, as `parse_list`, with nested lists inside their items."""
     raw = _RULE.sub("", raw)
     starts = _starts(raw)
     head = raw[: starts[0].begin] if starts else raw
@@ -77,11 +73,11 @@ def _list_items(
     split: Callable[[str], tuple[str, str]],
     marks: Mapping[str, str],
 ) -> Items:
-    """The items of a list, and what is left, of the texts before its first mark and after each.
+    """The items of a list and the unparsed rest, from the text before its first mark and after each.
 
     continues   whether a `head` of a single line is an item too
-    split       an item's own text, and what follows it there
-    marks       what may stand around the whole of an item, opening and closing, and is dropped
+    split       splits a text into the item and the rest
+    marks       opening and closing marks around a whole item, which are removed
     """
     items: list[str] = []
     unparsed: list[Unparsed] = []
@@ -141,7 +137,7 @@ def _start(match: re.Match[str], number: int | None) -> _Start:
 
 
 def _item(text: str) -> tuple[str, str]:
-    """An item's own text and what follows it: the first paragraph, with the lists right after it."""
+    """An item and the rest: the item is the first paragraph with the lists right after it."""
     parts = _PARAGRAPH.split(text)
     taken = 1
     while taken < len(parts) and (_NUMBERED.match(parts[taken]) or _BULLET.match(parts[taken])):

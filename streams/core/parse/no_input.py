@@ -1,4 +1,4 @@
-"""Inputs that only say that there is none."""
+"""Recognises inputs that mean no input."""
 
 import re
 
@@ -7,12 +7,12 @@ import msgspec
 from schemas.events import Instruction
 
 NO_INPUT_MARK = re.compile(r"<\s?no[\s_-]?input\s?>\.?", re.IGNORECASE)
-"""The mark that the prompts show, as the first version of the reading takes it."""
+"""The mark that the prompts show, for version 1 of the parser."""
 NO_INPUT = re.compile(
     r"[`'\"*(\[<]*\s?(?:no[\s_-]?input|none|n/?a|nil|not applicable|null|empty)\s?[>)\]'\"`*]*\.?|[-–—]", re.IGNORECASE
 )
 
 
 def without_marked_input(task: Instruction) -> Instruction:
-    """The task without an input that only says that there is none: `None`, `N/A`, `` `<noinput>` ``."""
+    """The task with an empty input instead of `None`, `N/A`, `` `<noinput>` `` and the like."""
     return msgspec.structs.replace(task, input="") if NO_INPUT.fullmatch(task.input) else task

@@ -1,12 +1,11 @@
-"""Reading the answers of the `self-instruct` style: a list of instructions, yes or no, and instances.
+"""Parses answers of the `self-instruct` style: a list of instructions, yes or no, and instances.
 
-An instance is an input and an output; instances of ordinary tasks come input first, those of classification tasks come
-output first, the class label before a text that deserves it. All readings are pure and total: any text gives a result,
-and what nothing could be read from comes back as `Unparsed` with a reason. Only labels, numbers between items and
-`<noinput>` marks are in neither.
+An instance is an input and an output; ordinary tasks have the input first, classification tasks the output: the class
+label before a text of that class. All parsers are total: every text gives a result, and unparsed text is returned as
+`Unparsed` with a reason, except labels, numbers between items and `<noinput>` marks.
 
-Unparsed parts give as reason: `cut` (the answer ended in it), `no_number`, `neither_yes_nor_no`, `before_label`,
-`no_output_label`, `no_class_label`, `further_instance` (only one instance of an instruction is taken, see `chosen`).
+Reasons: `cut` (the answer ended in it), `no_number`, `neither_yes_nor_no`, `before_label`, `no_output_label`,
+`no_class_label`, `further_instance` (only one instance of an instruction is used, see `chosen`).
 """
 
 import hashlib
@@ -30,7 +29,7 @@ _CLASS = re.compile(rf"^{_MARKS}(?:Class[ \t]+label|Label)(?:[ \t]*[0-9]+)?\*{{0
 
 @dataclass(frozen=True)
 class Instance:
-    """An input and the output that answers it."""
+    """An input and its output."""
 
     input: str
     output: str
@@ -40,10 +39,10 @@ Instances = tuple[tuple[Instance, ...], tuple[Unparsed, ...]]
 
 
 def parse_bootstrap(raw: str, *, parser: Literal["strict", "faithful"], first_number: int, cut: bool) -> Items:
-    """Read the instructions of a list that goes on from `<first_number>.`
+    """Parse the instructions of a list that continues from `<first_number>.`
 
-    `faithful` splits at a line break, a number and a full stop, and drops a `cut` answer whole. `strict` reads as
-    `streams.core.parse.lists.parse_list` does and of a cut answer leaves the last item only.
+    `faithful` splits at a line break, a number and a full stop, and drops a `cut` answer entirely. `strict` is
+    `streams.core.parse.lists.parse_list`, which drops only its last item.
     """
     if parser == "strict":
         return parse_list(raw, first_number=first_number, cut=cut)
@@ -62,10 +61,10 @@ def parse_is_classification(raw: str) -> bool | None:
 
 
 def parse_input_first(raw: str, *, cut: bool) -> Instances:
-    """Read instances of `Input:` and `Output:`, with a line `Example 1` and so on before each, or without.
+    """Parse instances of `Input:` and `Output:`, with or without a line like `Example 1` before each.
 
-    Without any label the text is the output of an instance without input, which is how some models answer. A text
-    between an example's line and its `Output:` is its input, whatever it is called there.
+    Text without a label is the output of an instance without input, as some models answer. Text between an example's
+    line and its `Output:` is its input, whatever its label.
     """
     found: list[Instance] = []
     unparsed: list[Unparsed] = []
@@ -74,16 +73,16 @@ def parse_input_first(raw: str, *, cut: bool) -> Instances:
     ends = [*(match.start() for match in examples), len(raw)]
     spans = [(begin, end, named) for (begin, named), end in zip(begins, ends, strict=True) if raw[begin:end].strip()]
     for begin, end, named in spans:
-        # before the first example's line there may be a remark, which is no instance
+        # A remark before the first example's line is not an instance.
         alone = named or len(spans) == 1
         _example(raw[begin:end], named, alone, cut and end == len(raw), found, unparsed)
     return tuple(found), tuple(unparsed)
 
 
 def parse_output_first(raw: str, *, cut: bool) -> Instances:
-    """Read instances of `Class label:` and `Input:`; a label with nothing after it is an instance without input.
+    """Parse instances of `Class label:` and `Input:`; a label with nothing after it is an instance without input.
 
-    The first line after `Class label:` is the output; what follows it without an `Input:` is the input too.
+    The first line after `Class label:` is the output; the text after it is the input, also without `Input:`.
     """
     found: list[Instance] = []
     unparsed: list[Unparsed] = []
@@ -108,10 +107,10 @@ def parse_output_first(raw: str, *, cut: bool) -> Instances:
 
 
 def chosen(instances: Sequence[Instance], instruction: str, is_classification: bool) -> int | None:
-    """Which instance stands for the instruction on the log; None when there is none with an output of its own.
+    """The instance that is used for the instruction; None when none has an output different from its input.
 
-    The first; of a classification task's, one by a hash of the instruction: its instances come in the order of the
-    labels, so that the first would always bear the label that comes to mind first.
+    The first; for a classification task, one by a hash of the instruction, because its instances are in the order of
+    the labels, so the first would always have the most obvious label.
     """
     sound = [place for place, one in enumerate(instances) if one.output and one.output != one.input]
     if not sound:
@@ -123,7 +122,7 @@ def chosen(instances: Sequence[Instance], instruction: str, is_classification: b
 
 
 def further(instances: Sequence[Instance], taken: int | None) -> tuple[Unparsed, ...]:
-    """The instances that are not taken, for the record."""
+    """The instances that are not used, as `Unparsed`."""
     return tuple(
         Unparsed(reason="further_instance", text=f"Input: {one.input}\nOutput: {one.output}")
         for place, one in enumerate(instances)
@@ -132,9 +131,9 @@ def further(instances: Sequence[Instance], taken: int | None) -> tuple[Unparsed,
 
 
 def _example(text: str, named: bool, alone: bool, cut: bool, found: list[Instance], unparsed: list[Unparsed]) -> None:
-    """Read what stands after one example's line: one instance, or more when the labels begin anew."""
+    """Parse the text after one example's line: one instance, or more when the labels repeat."""
     labels = list(_FIELD.finditer(text))
-    if cut:  # what ends in the last field is not whole; whole instances before it are
+    if cut:  # the last instance is incomplete
         last = max((place for place, label in enumerate(labels) if _begins(labels, place)), default=0)
         start = labels[last].start() if last else 0
         leave(unparsed, "cut", text[start:])
@@ -167,7 +166,7 @@ def _example(text: str, named: bool, alone: bool, cut: bool, found: list[Instanc
 
 
 def _begins(labels: Sequence[re.Match[str]], place: int) -> bool:
-    """Whether a label begins an instance: every one but an output right after an input."""
+    """Whether a label starts an instance: any but an output right after an input."""
     return place == 0 or (labels[place]["name"].lower(), labels[place - 1]["name"].lower()) != ("output", "input")
 
 

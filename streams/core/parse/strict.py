@@ -1,11 +1,11 @@
-"""The `strict` reading of a list of labelled tasks: by the labels, forgiving how they are numbered and marked up.
+"""The `strict` parser of a list of labelled tasks: by the labels, tolerant of numbering and markup.
 
-First the labels are found, then the answer is cut into blocks at the labels that start a task and at separators, then
-each block's fields are told apart. Where labels compete, one with the task's own number goes before one with another
-number, and that before one without; labels that fit nowhere are text.
+First the labels are found, then the answer is split into blocks at the labels that start a task and at separators, then
+each block into fields. Of competing labels, one with the task's own number comes before one with another number, and
+that before one without; other labels are text.
 
-Unparsed blocks give as reason: `cut` (the answer ended in it), `no_label`, `no_instruction_label`, `no_output_label`,
-`misplaced_label` (one stands twice or out of order), `empty_instruction`.
+Reasons of unparsed blocks: `cut` (the answer ended in it), `no_label`, `no_instruction_label`, `no_output_label`,
+`misplaced_label` (duplicate or out of order), `empty_instruction`.
 """
 
 import re
@@ -25,7 +25,7 @@ _FENCE = re.compile(r"^[ \t]*```.*?^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
 
 @dataclass(frozen=True)
 class _Label:
-    """A field's label: `number` is None when it has none, `own_line` when nothing stands before it on its line."""
+    """A field's label: `number` is None when it has none; `own_line`: it is the first text on its line."""
 
     start: int
     end: int
@@ -37,7 +37,7 @@ class _Label:
 
 @dataclass(frozen=True)
 class _Block:
-    """A part of the answer: a task when `number` is not None, from its label's end on."""
+    """A part of the answer; a task, from the end of its label, when `number` is not None."""
 
     start: int
     end: int
@@ -46,7 +46,7 @@ class _Block:
 
 
 def parse_strict(raw: str, first_number: int, cut: bool) -> Parsed:
-    """The `strict` reading of `streams.core.parse.alpaca.parse_alpaca`."""
+    """The `strict` parser of `streams.core.parse.alpaca.parse_alpaca`."""
     labels = _labels(raw)
     instructions: list[Instruction] = []
     unparsed: list[Unparsed] = []
@@ -80,7 +80,7 @@ def _labels(raw: str) -> list[_Label]:
 
 
 def _blocks(raw: str, labels: Sequence[_Label], first_number: int) -> list[_Block]:
-    """The answer cut at the starts of tasks and at separators; the first may continue the prompt's last label."""
+    """The answer split at the starts of tasks and at separators; the first block may continue the prompt's label."""
     starts = _task_starts(labels, first_number)
     fences = [span for span in (match.span() for match in _FENCE.finditer(raw)) if not _holds_start(span, starts)]
     cuts: list[tuple[int, int, int | None, bool]] = [
@@ -105,7 +105,7 @@ def _holds_start(span: tuple[int, int], starts: Sequence[tuple[_Label, int]]) ->
 
 
 def _task_starts(labels: Sequence[_Label], first_number: int) -> list[tuple[_Label, int]]:
-    """The labels that start a task, with its number; a task without one counts on from the task before."""
+    """The labels that start a task, with its number; without one, it is one more than the task before."""
     numbered = any(label.name == "Instruction" and label.number is not None for label in labels)
     starts: list[tuple[_Label, int]] = []
     current = first_number
@@ -131,14 +131,14 @@ def _task_starts(labels: Sequence[_Label], first_number: int) -> list[tuple[_Lab
 
 
 def _whole(labels: Sequence[_Label]) -> bool:
-    """Whether these three labels are a task of their own: in order, and of one number."""
+    """Whether these three labels are a complete task: in order, with one number."""
     return [label.name for label in labels] == ["Instruction", "Input", "Output"] and len(
         {label.number for label in labels}
     ) == 1
 
 
 def _task(raw: str, block: _Block, labels: Sequence[_Label]) -> Instruction | str:
-    """The block's instruction, or the reason why there is none."""
+    """The block's instruction, or the reason why it has none."""
     fields = [label for label in labels if label.name != "Instruction"]
     if block.number is None:
         return "no_instruction_label" if fields else "no_label"
@@ -163,7 +163,7 @@ def _task(raw: str, block: _Block, labels: Sequence[_Label]) -> Instruction | st
 
 
 def _best(labels: Sequence[_Label], name: str, number: int) -> list[_Label]:
-    """The labels of this name that most surely belong to the task: its own number, else any number, else none."""
+    """The labels of this name that fit the task best: with its number, else any number, else none."""
     named = [label for label in labels if label.name == name]
     for tier in (
         [label for label in named if label.number == number],
@@ -176,7 +176,7 @@ def _best(labels: Sequence[_Label], name: str, number: int) -> list[_Label]:
 
 
 def _trim(text: str) -> str:
-    """Without white space around it and without the separator that follows it."""
+    """The text without surrounding white space and a trailing separator."""
     while True:
         text = text.strip()
         rest = text.rstrip("#")

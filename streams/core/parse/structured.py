@@ -1,11 +1,9 @@
-"""Reading tasks in JSON, as models write it: an object with a list, a list alone, an object a line, in a fence or
-prose.
+"""Parses tasks in JSON as models write it: an object with a list, a list, JSON Lines, in a fence or in prose.
 
-`parse_structured` is the reading of version 1, `parse_json` that of version 2. To the latter every object is tried by
-itself, so one that does not decode costs itself only: reading goes on at the next brace. An object with an
-`instruction` is a task, whatever else it has; numbers, lists and objects as its input or output are taken as their JSON
-text. Backslashes that escape nothing, as in LaTeX, are taken as backslashes where an object does not decode without
-that.
+`parse_structured` is version 1 of the parser, `parse_json` version 2. That one decodes each object separately, so an
+invalid one loses only itself: parsing resumes at the next brace. An object with an `instruction` is a task, whatever
+else it has; numbers, lists and objects as its input or output become JSON text. If an object does not decode, invalid
+escapes, as in LaTeX, are read as backslashes.
 """
 
 import json
@@ -19,14 +17,14 @@ from streams.core.parse.no_input import NO_INPUT, NO_INPUT_MARK
 
 _ESCAPE = re.compile(r'\\(?:(["\\/bfnrt]|u[0-9a-fA-F]{4})|)')
 _FRAME = re.compile(r"```+\w*|[\s,;\[\]{}]+|\"\w+\"\s*:\s*(?=\[|$)")
-_MOST_NESTED = 100  # lists and objects in one another; how many can be decoded depends on who calls
+_MOST_NESTED = 100  # depth of lists and objects; the decoder's own limit depends on the caller's stack
 _decoder = json.JSONDecoder(strict=False)
 
 
 def parse_structured(raw: str, *, cut: bool) -> Parsed:
-    """Read `{"tasks": [{"instruction", "input", "output"}, ...]}`, or the array alone, also in a Markdown fence.
+    """Parse `{"tasks": [{"instruction", "input", "output"}, ...]}`, or the array alone, also in a Markdown fence.
 
-    Of an answer that breaks off, or is not JSON from some point on, the objects before that point are read.
+    If an answer is truncated or becomes invalid JSON, the objects before that point are parsed.
     """
     decoder = json.JSONDecoder(strict=False)
     instructions: list[Instruction] = []
@@ -59,11 +57,11 @@ def parse_structured(raw: str, *, cut: bool) -> Parsed:
 
 
 def parse_json(text: str, *, cut: bool) -> Parsed:
-    """Read the tasks. What is left over has the reason `before_json`, `not_json`, `not_a_task`, or `cut` at the end of
-    an answer that was cut."""
+    """Parse the tasks. Unparsed text has the reason `before_json`, `not_json`, `not_a_task`, or `cut` at the end of a
+    truncated answer."""
     instructions: list[Instruction] = []
     unparsed: list[Unparsed] = []
-    at = begin = 0  # where the next brace is looked for; where what is not told of begins
+    at = begin = 0  # where to search the next brace; the start of the unprocessed text
     while (brace := text.find("{", at)) >= 0:
         decoded = _decode(text, brace)
         if decoded is None:
@@ -89,7 +87,7 @@ def _object(value: dict[str, Any]) -> Instruction | None:
         return None
     if not fields["instruction"].strip():
         return None
-    # JSON can escape half a surrogate pair, which no event can hold
+    # JSON can escape a lone surrogate, which an event cannot hold.
     texts = {name: text.strip().encode("utf-8", "replace").decode() for name, text in fields.items()}
     return Instruction(
         instruction=texts["instruction"],
@@ -99,33 +97,33 @@ def _object(value: dict[str, Any]) -> Instruction | None:
 
 
 def _decode(text: str, start: int) -> tuple[dict[str, Any], int] | None:
-    """The object that begins here, and where it ends; None when there is none."""
+    """The object that starts here, and its end; None when there is none."""
     try:
         value, end = _decoder.raw_decode(text, start)
     except (ValueError, RecursionError):
-        return _decode_mended(text, start)
+        return _decode_repaired(text, start)
     return None if _is_nested(value) else (value, end)
 
 
-def _decode_mended(text: str, start: int) -> tuple[dict[str, Any], int] | None:
-    """As `_decode`, of an object on one task whose backslashes are mended; it holds no further object."""
+def _decode_repaired(text: str, start: int) -> tuple[dict[str, Any], int] | None:
+    """As `_decode`, for an object without inner objects, with invalid escapes repaired."""
     following = text.find("{", start + 1)
     stretch = text[start : following if following >= 0 else len(text)]
     if "\\" not in stretch:
         return None
-    mended = _ESCAPE.sub(lambda found: found[0] if found[1] else "\\\\", stretch)
+    repaired = _ESCAPE.sub(lambda found: found[0] if found[1] else "\\\\", stretch)
     try:
-        value, end = _decoder.raw_decode(mended)
+        value, end = _decoder.raw_decode(repaired)
     except (ValueError, RecursionError):
         return None
     if _is_nested(value):
         return None
-    # where it ends in the text: past as many fewer characters as were put in before that
+    # Its end in the original text: without the backslashes added before it.
     return value, start + end - _added(stretch, end)
 
 
 def _is_nested(value: Any) -> bool:
-    """Whether it goes deeper than is read."""
+    """Whether a value is nested deeper than the limit."""
     level = [value]
     for _ in range(_MOST_NESTED):
         inner = [part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list)]
@@ -136,7 +134,7 @@ def _is_nested(value: Any) -> bool:
 
 
 def _added(stretch: str, end: int) -> int:
-    """Backslashes put in before character `end` of the mended stretch."""
+    """The number of backslashes added before character `end` of the repaired stretch."""
     added = 0
     for found in _ESCAPE.finditer(stretch):
         if not found[1]:
@@ -147,7 +145,7 @@ def _added(stretch: str, end: int) -> int:
 
 
 def _items(value: dict[str, Any]) -> Iterator[Any]:
-    """The object itself, or what is in its list when it holds a list of objects and is no task."""
+    """The object itself, or the items of its only list of objects when it is not a task."""
     lists = [part for part in value.values() if isinstance(part, list) and any(isinstance(x, dict) for x in part)]
     if len(lists) == 1 and "instruction" not in {key.lower() for key in value}:
         yield from lists[0]
@@ -176,11 +174,11 @@ def _text(value: Any) -> str:
 
 
 def _storable(text: str) -> str:
-    """JSON can escape half a surrogate pair, which no event can hold."""
+    """The text without lone surrogates, which JSON can escape and an event cannot hold."""
     return text.encode("utf-8", "replace").decode()
 
 
 def _leave_gap(unparsed: list[Unparsed], reason: str, gap: str) -> None:
-    """Put what stands between objects on record, unless it is only what holds them together."""
+    """Record the text between objects, unless it is only JSON punctuation or a fence."""
     if _FRAME.sub("", gap).strip():
         leave(unparsed, reason, gap.strip(" \t\r\n,"))

@@ -1,7 +1,7 @@
-"""Which kept text is most like a new one. Pure.
+"""Similarity of a new text to the kept ones. Pure.
 
-index          the nearest above a threshold, exact: `bounds`, `lists`, `vocabulary` are its parts
-rouge          the ROUGE-L F-measure; `rouge_scores`: of all texts, for reports
-lcs            a longest common subsequence itself, to be shown
+index          the nearest text above a threshold, exact; its parts are `bounds`, `lists`, `vocabulary`
+rouge          the ROUGE-L F-measure; `rouge_scores`: of all pairs, for reports
+lcs            a longest common subsequence, to display
 tokenize       texts to tokens
 """

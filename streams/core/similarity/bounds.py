@@ -1,10 +1,10 @@
-"""What two texts must have in common for their F to be above a threshold, from their lengths alone.
+"""Necessary conditions for F above a threshold θ, from the lengths of two texts alone.
 
-F > θ asks for a longest common subsequence of at least `needed_lcs(θ, m, n)`. From that follow, exactly and without
-slack: which lengths n can be above θ with a text of m tokens at all; by how many elements the two may differ as bags;
-and how many of the rarest elements of a text must be looked up so that no partner above θ is missed (the prefix filter
-of set-similarity joins: Chaudhuri et al. 2006, Xiao et al. 2008). `needed_lcs` uses the very formula that decides, so
-rounding cannot come between the filter and the decision.
+F > θ requires a longest common subsequence of at least `needed_lcs(θ, m, n)`. From that follow exact bounds: the
+lengths n that can exceed θ with a text of m tokens; the number of elements in which the two may differ as bags; and the
+number of a text's rarest elements to look up so that no partner above θ is missed (the prefix filter of set-similarity
+joins: Chaudhuri et al. 2006, Xiao et al. 2008). `needed_lcs` uses the same formula as the decision, so rounding is
+consistent.
 """
 
 from dataclasses import dataclass
@@ -18,21 +18,21 @@ from streams.core.similarity.rouge import fmeasure, needed_lcs
 LONGEST = 127
 """Lengths from here on share one entry of a row, and one code in a signature."""
 
-_UNBOUNDED = 64  # more than a signature has bits: an entry that filters nothing
+_UNBOUNDED = 64  # more than the bits of a signature: filters nothing
 _NO_LIMIT = 2**31 - 1
-_MOST_ROWS = 8192  # texts of thousands of different lengths must not fill the memory; rows are cheap to make again
+_MOST_ROWS = 8192  # bounds the memory for texts of thousands of different lengths; rows are cheap
 
 
 @dataclass(frozen=True, slots=True)
 class LengthBounds:
-    """What a text of m tokens asks of its partners.
+    """The conditions that a text of m tokens sets for its partners.
 
-    shortest, longest   a partner's length is between these, ends included
-    reach               one entry for each of its rarest elements that must be looked up: the most tokens a partner can
-                        have that shares it but none of the rarer ones; at most LONGEST, which stands for all beyond
+    shortest, longest   bounds of a partner's length, inclusive
+    reach               for each of the rarest elements to look up, the maximum length of a partner that shares it but
+                        none of the rarer ones; capped at LONGEST, which includes all longer ones
     below               for each partner length up to LONGEST, signatures must differ in fewer bits than this; 0 where
                         no partner of that length can be above the threshold
-    array               the same, for whole arrays of partners
+    array               `below` as an array
     """
 
     shortest: int
@@ -43,7 +43,7 @@ class LengthBounds:
 
 
 class Bounds:
-    """The rows of one threshold, made when first asked for."""
+    """The rows of one threshold, computed on demand."""
 
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
@@ -52,14 +52,14 @@ class Bounds:
         self._rows: dict[tuple[int, int], LengthBounds] = {}
 
     def prefix(self, m: int) -> int:
-        """How many of the rarest elements of a text of m tokens are listed: m - (least lcs with any partner) + 1.
+        """The number of rarest elements to list for a text of m tokens: m - (smallest needed lcs) + 1.
 
-        The least is asked for by the shortest partner above the threshold, which must be contained whole.
+        The shortest partner above the threshold, which must be contained entirely, needs the smallest lcs.
         """
         return m - self.shortest(m) + 1 if m else 0
 
     def shortest(self, m: int) -> int:
-        """The fewest tokens a partner of a text of m tokens can have."""
+        """The minimum length of a partner of a text of m tokens."""
         known = self._shortest.get(m)
         if known is None:
             known = max(1, int(self.threshold * m / (2 - self.threshold)) - 1)
@@ -69,7 +69,7 @@ class Bounds:
         return known
 
     def longest(self, m: int, lcs: int) -> int:
-        """The most tokens a partner can have that shares `lcs` of m tokens."""
+        """The maximum length of a partner that shares `lcs` of m tokens."""
         if lcs * 2 >= _NO_LIMIT * self.threshold:
             return _NO_LIMIT
         known = max(lcs, int(2 * lcs / self.threshold - m) + 2)
@@ -78,7 +78,7 @@ class Bounds:
         return known
 
     def row(self, m: int, unknown: int) -> LengthBounds:
-        """What a text of m tokens, of which `unknown` elements occur in no kept text, asks of its partners."""
+        """The bounds of a text of m tokens, of which `unknown` elements occur in no kept text."""
         row = self._rows.get((m, unknown))
         if row is None:
             if len(self._rows) >= _MOST_ROWS:
@@ -108,5 +108,5 @@ class Bounds:
 
 @cache
 def _less(unknown: int) -> bytes:
-    """A table for `bytes.translate`: elements that no partner has are differences already spent."""
+    """A table for `bytes.translate` that subtracts the `unknown` elements, in which every partner differs."""
     return bytes(value if value == _UNBOUNDED else max(0, value - unknown) for value in range(256))

@@ -1,20 +1,19 @@
-"""The similarity index: which kept text is nearest to a new one, where any is above a threshold.
+"""The similarity index: the kept text nearest to a new one, if any is above a threshold.
 
-Scores and decisions are rouge_score's (`rougeL`, no stemmer), bit for bit. How it comes to look at so few texts:
+Scores and decisions are rouge_score's (`rougeL`, no stemmer), bit for bit. It compares few texts:
 
-1. Two texts whose F is above θ share one of the rarest few elements of each (`similarity_bounds`), so every text is
-   listed under those of its own, and only the lists of the new text's rarest few are read.
-2. What the lists name must fit in length, and its signature, a 56-bit set of its elements, may differ from the
-   new text's in no more bits than the two may differ in elements. A few array operations check all of it at once.
-3. What is left, one to four of fifty thousand, is compared with rapidfuzz's bit-parallel LCS. Where more are left of a
-   longer text, a second signature of 512 bits is asked first.
+1. Two texts with F above θ share one of the rarest few elements of each (`bounds`). So each text is listed under its
+   rarest elements, and only the lists of the new text's rarest elements are read.
+2. A candidate's length must fit, and its signature, a 56-bit set of its elements, may differ from the new text's in no
+   more bits than the two may differ in elements. A few array operations check all candidates.
+3. The rest, one to four of fifty thousand, is compared with rapidfuzz's bit-parallel LCS. If more are left of a longer
+   text, a second signature of 512 bits is checked first.
 
-The lists follow the rarity order as it moves, one element at a time (`similarity_vocabulary`), so that there is never
-a rebuild and no call stands still for long. Where the lists name too much to be worth reading (tiny vocabularies, long
-repetitive texts, thresholds near 0) all signatures are scanned; what that leaves is compared in one call of `cdist`.
+The lists follow the rarity order as it changes, one element at a time (`vocabulary`), so there is never a rebuild or a
+long pause. Where the lists have too many candidates (tiny vocabularies, long repetitive texts, θ near 0), all
+signatures are scanned, and the rest is compared in one call of `cdist`.
 
-The index is exact for every θ in [0, 1) and every order of calls. It takes no clock, no randomness and no I/O. It keeps
-tokens, not texts: what was added cannot be read back.
+Exact for every θ in [0, 1) and every order of calls; pure. It keeps tokens, not texts.
 """
 
 from array import array
@@ -36,27 +35,27 @@ from streams.core.similarity.vocabulary import BITS, WIDE_WORDS, Encoded, Vocabu
 __all__ = ["Position", "RougeLIndex", "Tokenizer", "rouge_l_fmeasure", "rouge_tokens", "tokenizer", "unicode_tokens"]
 
 Position = tuple[int, int]
-"""Where an item stands in the log: (offset, place)."""
+"""An item's position in the log: (offset, place)."""
 
 Slots = npt.NDArray[np.int64]
 
 _SIGNATURE = (1 << BITS) - 1
 _FEW_NAMED = 32  # below this a loop is faster than array operations
 _FEW_LEFT = 24  # below this single comparisons are faster than an array of them
-_FULL = BITS * 7 // 8  # a signature with this many bits set differs too little from others to be worth comparing
+_FULL = BITS * 7 // 8  # a signature with this many bits set filters too little to be worth comparing
 _WIDE_FROM = 32  # shorter texts hardly fill a signature, and comparing them costs no more than a wide one
 _TRIED = 128
 _HARDLY_ANY_FAILS = 0.8
 _SLACK = 1e-6  # far above rounding, far below one element
-_BANDED_FROM = 512  # from this length on a cutoff of its own saves each comparison more than a call for many does
-_SCAN_SHARE = 0.5  # scan when the lists name more than this share: reading in order is cheaper than gathering
-_LARGEST_MOVE = 80_000  # lists of texts of more tokens in all stay as they are: moving one would hold up the caller
+_BANDED_FROM = 512  # from this length on, individual score cutoffs save more than batching
+_SCAN_SHARE = 0.5  # above this share of named slots, a sequential scan is cheaper than gathering
+_LARGEST_MOVE = 80_000  # total tokens of a list's texts, above which moving it would block the caller
 _NO_BITS = array("Q", bytes(8 * WIDE_WORDS))
 _PROGRESS_EVERY = 2000
 
 
 class RougeLIndex:
-    """Texts by id, to be asked for the nearest one whose ROUGE-L F is above `threshold`.
+    """Texts by id, searchable for the nearest with ROUGE-L F above `threshold`.
 
     Raises ConfigurationError unless 0 <= threshold < 1.
     """
@@ -90,14 +89,11 @@ class RougeLIndex:
         return id in self._slots
 
     def tokens(self, text: str) -> list[str]:
-        """What the index sees of a text; a text without tokens is similar to nothing."""
+        """The tokens of a text; one without tokens is similar to nothing."""
         return self._tokenize(text)
 
     def add(self, id: str, text: str, position: Position | None = None) -> None:
-        """Add a text that stands at `position` of the log; without one, right after the last.
-
-        Raises SediError when the id is there already.
-        """
+        """Add a text at `position` of the log, by default right after the last. Raises SediError for a known id."""
         if position is None:
             position = (self._last[0], self._last[1] + 1)
         slot, elements = self._enter(id, text, position)
@@ -106,10 +102,10 @@ class RougeLIndex:
     def extend(
         self, items: Iterable[tuple[str, str, Position]], *, progress: Callable[[int], None] | None = None
     ) -> None:
-        """Add many (id, text, position), faster than one by one: frequencies are known before lists are made.
+        """Add many (id, text, position), faster than one by one: frequencies are known before lists are built.
 
-        `progress` is told a number now and then that rises to the number of items: half of it while they are read,
-        half while they are listed. Raises SediError when an id is there already; what was read before it is in.
+        `progress` is called now and then with a number that rises to the number of items: half of it while they are
+        read, half while they are listed. Raises SediError for a known id; the items before it are added.
         """
         slots: list[int] = []
         done = 0
@@ -127,7 +123,7 @@ class RougeLIndex:
                     progress(done // 2)
 
     def remove(self, id: str) -> None:
-        """Forget an item. Raises SediError when it is not there."""
+        """Remove an item. Raises SediError for an unknown id."""
         slot = self._slots.pop(id, None)
         if slot is None:
             raise SediError(f"The similarity index does not hold {id!r}, so it cannot be removed; check the id.")
@@ -139,9 +135,9 @@ class RougeLIndex:
         self._free.append(slot)
 
     def nearest_above(self, text: str, before: Position | None = None) -> tuple[float, str] | None:
-        """(F, id) of the item with the highest F above the threshold, the earliest added of equals; None without any.
+        """(F, id) of the item with the highest F above the threshold, the earliest added on ties; None without any.
 
-        `before` leaves out every item that does not stand at a smaller position.
+        `before` excludes items that are not at a smaller position.
         """
         vocabulary = self._vocabulary
         codes = vocabulary.codes(self._tokenize(text))
@@ -170,7 +166,7 @@ class RougeLIndex:
         return self._best_of_few(codes, few, before) if few else None
 
     def _fitting(self, lists: list[SlotList], signature: int, row: LengthBounds) -> Slots:
-        """The slots in the lists, or all without any, whose length and signature fit; once and in order where many."""
+        """The slots in the lists, or all without any, whose length and signature fit; if many, unique and sorted."""
         signatures = np.frombuffer(self._signatures, np.int64)
         if lists:
             named = np.frombuffer(b"".join(lists), np.uint32)
@@ -184,13 +180,13 @@ class RougeLIndex:
             slots = (differing < row.array.take(signatures >> BITS)).nonzero()[0]
         else:
             slots = np.arange(len(signatures))
-        if row.longest >= LONGEST and len(slots):  # signatures do not tell such lengths apart
+        if row.longest >= LONGEST and len(slots):  # one code in a signature for all such lengths
             lengths = np.frombuffer(self._lengths, np.int32)[slots]
             slots = slots[(lengths >= row.shortest) & (lengths <= row.longest)]
         return slots
 
     def _fitting_wide(self, slots: Slots, m: int, signature: bytes) -> Slots:
-        """Those of many slots whose wide signature fits too; all, when a few tried first show that hardly any fails.
+        """The slots whose wide signature fits too; all, if on a sample hardly any fails.
 
         F is above θ only if the two texts differ in fewer than (1 - θ)(m + n) elements.
         """
@@ -225,7 +221,7 @@ class RougeLIndex:
 
     def _best_of_many(self, codes: list[int], slots: Slots, before: Position | None) -> tuple[float, str] | None:
         texts = self._texts
-        if len(slots) * 2 > len(texts):  # so many that picking them out costs more than comparing the others
+        if len(slots) * 2 > len(texts):  # comparing all is cheaper than selecting so many
             slots = np.arange(len(texts))
         else:
             texts = [texts[slot] for slot in slots.tolist()]
@@ -244,7 +240,7 @@ class RougeLIndex:
         return best, self._ids[first]
 
     def _enter(self, id: str, text: str, position: Position) -> tuple[int, list[int]]:
-        """Take everything about a text but its listing; returns its slot and its elements."""
+        """Store a text without listing it; returns its slot and its elements."""
         if id in self._slots:
             raise SediError(f"The similarity index holds {id!r} already; add an item once, or remove it first.")
         vocabulary = self._vocabulary
@@ -267,7 +263,7 @@ class RougeLIndex:
         return slot, elements
 
     def _new_slot(self) -> int:
-        """A slot of a removed item, or one more."""
+        """The slot of a removed item, or a new one."""
         if self._free:
             return self._free.pop()
         self._ids.append("")
@@ -282,7 +278,7 @@ class RougeLIndex:
             self._lists.add(element, slot)
 
     def _rarest(self, slot: int) -> list[int]:
-        """The elements that the text in the slot is listed under."""
+        """The elements under which the text in the slot is listed."""
         codes = self._vocabulary.decode(self._texts[slot])
         return self._rarest_of(self._vocabulary.known_elements(codes), len(codes))
 
@@ -290,9 +286,9 @@ class RougeLIndex:
         return sorted(elements, key=self._vocabulary.order.__getitem__)[: self._bounds.prefix(length)]
 
     def _move(self, element: int) -> None:
-        """Let an element that has become more frequent move up in the order, and mend the lists of its texts.
+        """Move an element that became more frequent in the order, and update the lists of its texts.
 
-        It can only leave the rarest few of a text, never enter them; the one that follows them takes its place.
+        It can only leave a text's rarest elements, never enter them; the next rarest replaces it.
         """
         if self._lists.tokens(element) > _LARGEST_MOVE:
             return

@@ -1,8 +1,8 @@
-"""A longest common subsequence itself, to be shown: which tokens of two texts it pairs, and where they stand.
+"""A longest common subsequence, to display: the tokens of two texts that it pairs, and their spans.
 
-The alignment is rapidfuzz's, whose length is the one that `streams.core.similarity.rouge` scores by; where several are
-equally long it is one of them. Where a token stands is found by asking the tokenizer itself, so it holds for every
-tokenizer; cost grows with the square of the longest gap between tokens.
+The alignment is rapidfuzz's, of the length that `streams.core.similarity.rouge` scores by; one of several if there are
+ties. Spans are found with the tokenizer itself, so they hold for every tokenizer; the cost is quadratic in the longest
+gap between tokens.
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,7 @@ def common_subsequence(a: Sequence[str], b: Sequence[str]) -> tuple[tuple[int, i
 
 
 def token_spans(text: str, tokenizer: Tokenizer) -> tuple[Span, ...] | None:
-    """Where each token of the text stands; None when a token cannot be told from what is around it.
-
-    `text[start:end]` of each span gives its token alone.
-    """
+    """The span of each token; None when one cannot be separated. `text[start:end]` tokenizes to that token alone."""
     spans: list[Span] = []
     at = 0
     for token in tokenizer(text):

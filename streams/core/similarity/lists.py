@@ -1,7 +1,7 @@
-"""Which texts are listed under which element, by slot.
+"""Inverted lists: the slots of the texts listed under each element.
 
-A list that grows long is split by the length of its texts: the place, in a text's order of rarity, of the first element
-that it shares with another says how long that other can be at most (`LengthBounds.reach`), so only some parts are read.
+A long list is split by the length of its texts. The rank of the first shared element in a text's rarity order bounds
+the length of the other text (`LengthBounds.reach`), so only some parts are read.
 """
 
 from array import array
@@ -9,13 +9,13 @@ from typing import TypeAlias
 
 from streams.core.similarity.bounds import LONGEST, LengthBounds
 
-_SPLIT_FROM = 256  # slots; in shorter lists the parts would hold more bookkeeping than slots
+_SPLIT_FROM = 256  # slots; shorter lists are not worth splitting
 
 SlotList: TypeAlias = "array[int]"
 
 
 class InvertedLists:
-    """Lists of slots by element; `lengths` gives the length of the text in a slot, and is only read."""
+    """Lists of slots by element; `lengths`, by slot, is only read."""
 
     def __init__(self, lengths: SlotList) -> None:
         self._lengths = lengths
@@ -46,29 +46,29 @@ class InvertedLists:
         part.append(slot)
 
     def remove(self, element: int, slot: int) -> None:
-        """Take a slot off the list it is on."""
+        """Remove a slot from an element's list."""
         whole = self._whole.get(element)
         part = whole if whole is not None else self._parts[element][min(self._lengths[slot], LONGEST)]
         part.remove(slot)
 
     def take(self, element: int) -> SlotList:
-        """All slots under an element, which has none afterwards."""
+        """Remove and return all slots of an element."""
         whole = self._whole.pop(element, None)
         if whole is not None:
             return whole
         return array("I", b"".join(self._parts.pop(element, {}).values()))
 
     def tokens(self, element: int) -> int:
-        """How many tokens the texts under an element have together, those beyond LONGEST in a split list left out."""
+        """The total tokens of the texts under an element; in a split list at most LONGEST each."""
         whole = self._whole.get(element)
         if whole is not None:
             return sum(map(self._lengths.__getitem__, whole))
         return sum(length * len(part) for length, part in self._parts.get(element, {}).items())
 
     def read(self, rarest: list[int], row: LengthBounds, enough: float) -> tuple[int, list[SlotList]]:
-        """How many slots are to be looked at for a text with these rarest elements, and the lists that hold them.
+        """The number of slots to check for a text with these rarest elements, and their lists.
 
-        No lists when they are more than `enough`.
+        No lists when there are more slots than `enough`.
         """
         whole, parts, shortest = self._whole, self._parts, min(row.shortest, LONGEST)
         named = 0

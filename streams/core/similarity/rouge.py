@@ -1,8 +1,8 @@
 """The ROUGE-L F-measure, bit for bit as rouge_score 0.1.2 computes it.
 
-F is the harmonic mean of precision and recall of the longest common subsequence (Lin 2004), computed as rouge_score
-does, `2pr / (p + r)` in floats. That is not always `2 lcs / (m + n)`: at ties the last bit differs, and with it
-decisions. Swapping the two texts changes no bit.
+F is the harmonic mean of precision and recall of the longest common subsequence (Lin 2004), computed like rouge_score
+as `2pr / (p + r)` in floats. That may differ from `2 lcs / (m + n)` in the last bit, and at ties in the decision. It is
+symmetric, bit for bit.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from streams.core.similarity.tokenize import Tokenizer, rouge_tokens
 
 
 def fmeasure(lcs: int, m: int, n: int) -> float:
-    """F of two texts of m and n tokens whose longest common subsequence has `lcs`; 0 where a text has no tokens."""
+    """F of two texts of m and n tokens whose longest common subsequence has length `lcs`; 0 for `lcs` 0."""
     if not lcs:
         return 0.0
     precision = lcs / n
@@ -24,7 +24,7 @@ def fmeasure(lcs: int, m: int, n: int) -> float:
 
 
 def fmeasures(lcs: npt.NDArray[np.signedinteger], m: int, lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-    """`fmeasure` of one text of m tokens with many: the same operations in the same order, so the same bits."""
+    """`fmeasure` of one text of m tokens with many, bit-identical."""
     scores = np.zeros(len(lcs))
     hit = lcs.nonzero()[0]
     if len(hit):
@@ -36,7 +36,7 @@ def fmeasures(lcs: npt.NDArray[np.signedinteger], m: int, lengths: npt.NDArray[n
 
 
 def needed_lcs(threshold: float, m: int, n: int) -> int:
-    """The smallest lcs whose F is above the threshold; more than min(m, n) when there is none."""
+    """The smallest lcs with F above the threshold; greater than min(m, n) when there is none."""
     lcs = max(1, int(threshold * (m + n) / 2) - 1)
     while lcs <= m and lcs <= n and fmeasure(lcs, m, n) <= threshold:
         lcs += 1
@@ -52,7 +52,7 @@ def lcs_length(a: Sequence[str], b: Sequence[str]) -> int:
 
 
 def rouge_l_fmeasure(a: str, b: str, *, tokenizer: Tokenizer = rouge_tokens) -> float:
-    """ROUGE-L F of two texts; equal, bit for bit, to rouge_score's with the default tokenizer."""
+    """ROUGE-L F of two texts; with the default tokenizer bit-identical to rouge_score's."""
     return tokens_fmeasure(tokenizer(a), tokenizer(b))
 
 

@@ -1,9 +1,8 @@
-"""All ROUGE-L scores of a text, for reports: the highest, the mean, and the nearest few, as Alpaca stores them.
+"""All ROUGE-L scores of a text, for reports: the maximum, the mean, and the nearest few, as Alpaca stores them.
 
-Here every pair counts, so there is no index: rapidfuzz's `cdist` gives the common subsequences of a block of texts with
-everything kept, and rouge_score's formula makes scores of them, bit for bit; the mean is numpy's over the kept in their
-order, as in the reference. One thing differs from it by choice: equal scores come in the order of the kept, where the
-reference leaves it to an unstable sort.
+Every pair counts, so there is no index: rapidfuzz's `cdist` computes the common subsequences of a block of texts with
+all kept ones, and rouge_score's formula the scores, bit for bit; the mean is numpy's in the order of the kept, as in
+the reference. One deliberate difference: equal scores keep the order of the kept; the reference uses an unstable sort.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,10 +22,10 @@ _BLOCK_ROWS = 256
 
 @dataclass(frozen=True, slots=True)
 class FullScores:
-    """What a text scores against `compared` others.
+    """The scores of a text against `compared` others.
 
     maximum, mean   over all of them; 0 without any
-    nearest         (place in the kept, F), highest first, equal ones in the order of the kept
+    nearest         (index in the kept, F), highest first, ties in the order of the kept
     """
 
     compared: int
@@ -38,7 +37,7 @@ class FullScores:
 def full_scores(
     texts: Sequence[str], kept: Sequence[str], *, nearest: int = 10, tokenizer: Tokenizer = rouge_tokens
 ) -> Iterator[FullScores]:
-    """The scores of each text against all of `kept`. Lazy: take one at a time to show progress."""
+    """The scores of each text against all of `kept`, computed lazily."""
     return _scores(texts, kept, [len(kept)] * len(texts), nearest, tokenizer)
 
 
@@ -50,9 +49,9 @@ def full_scores_in_order(
     tokenizer: Tokenizer = rouge_tokens,
     only: Sequence[int] | None = None,
 ) -> Iterator[FullScores]:
-    """The scores each text had when it was kept: against the seeds and every text before it.
+    """The scores of each text when it was kept: against the seeds and all texts before it.
 
-    Places count through the seeds first. `only` gives the scores of these texts alone, by their ascending index.
+    Indices count the seeds first. `only`: for these texts alone, by ascending index.
     """
     which = range(len(texts)) if only is None else only
     compared = [len(seeds) + place for place in which]

@@ -1,12 +1,11 @@
-"""Texts to tokens, as the similarity sees them.
+"""The tokenizers of the similarity.
 
-`rouge_tokens` gives what the default tokenizer of rouge_score 0.1.2 gives without its stemmer: lower case, then every
-run of ASCII letters and digits. A text in another script has no tokens there, and so is similar to nothing.
+`rouge_tokens` equals the default tokenizer of rouge_score 0.1.2 without stemmer: lower case, then each run of ASCII
+letters and digits. A text in another script has no tokens, and so is similar to nothing.
 
-`unicode_tokens` is for every language: compatibility forms are folded (NFKC) and so is case; a token is a run of
-letters and digits with their combining marks; in scripts that are written without spaces (Han, Kana, Thai, Lao, Khmer,
-Burmese) each letter with its marks is a token of its own. On ASCII text the two agree. It knows no dictionary: it does
-not find the words of such a script, only its letters.
+`unicode_tokens` is for every language: compatibility forms (NFKC) and case are folded; a token is a run of letters and
+digits with their combining marks; in scripts without spaces (Han, Kana, Thai, Lao, Khmer, Burmese) each letter with its
+marks is a token. There is no dictionary, so it finds no words there. On ASCII text both agree.
 """
 
 import re
@@ -27,12 +26,12 @@ SOUTHEAST_ASIAN = (
 KANA = "\u3005-\u3007\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff"  # Hiragana, Katakana, and ideographic marks
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 SPACELESS = SOUTHEAST_ASIAN + KANA + HAN
-# Read after `_Letters`: what is neither a letter or digit nor white space can only be a combining mark by then.
+# Applied after `_Letters`: whatever is neither letter, digit nor white space is a combining mark then.
 _UNICODE_TOKEN = re.compile(rf"[{SPACELESS}][^\w\s]*|(?:[^\W_{SPACELESS}][^\w\s]*)+")
 
 
 class _Letters(dict[int, str]):
-    """A table for `str.translate`, filled as characters are met: letters, digits and marks stay, others part tokens."""
+    """A lazily filled table for `str.translate`: letters, digits and marks are kept, others become a space."""
 
     def __missing__(self, codepoint: int) -> str:
         character = chr(codepoint)
@@ -45,7 +44,7 @@ _LETTERS = _Letters()
 
 
 def rouge_tokens(text: str) -> list[str]:
-    """The tokens rouge_score 0.1.2 makes of the text without a stemmer."""
+    """The tokens of rouge_score 0.1.2 without stemmer."""
     return _ASCII_RUN.findall(text.lower())
 
 
@@ -61,7 +60,7 @@ _BY_NAME: dict[str, Tokenizer] = {"rouge": rouge_tokens, "unicode": unicode_toke
 
 
 def tokenizer(name: str) -> Tokenizer:
-    """The tokenizer a run's policy names; raises ConfigurationError for a name that is not known."""
+    """The tokenizer with this name. Raises ConfigurationError for an unknown one."""
     try:
         return _BY_NAME[name]
     except KeyError:

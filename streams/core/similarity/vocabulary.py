@@ -1,37 +1,37 @@
-"""Tokens as numbers, and a rarity order of what texts are compared by.
+"""Numbers for tokens, and a rarity order of the elements of texts.
 
-A text is compared by its *elements*: a token, with its second, third, ... occurrence in the text told apart, so that
-the overlap of two texts as sets of elements is their overlap as bags of tokens, which bounds their common subsequence.
+A text's *elements* are its tokens with the occurrence in the text (first, second, ...). So the overlap of two texts as
+sets of elements is their overlap as bags of tokens, which bounds their common subsequence.
 
-The order is by classes of frequency, each four times as wide as the one before; within a class what was met later
-counts as rarer. It is total, and an element moves in it only when it has reached the next class, which `count`
-reports: the one who keeps lists by this order then mends those that the element is in and nothing else. So there is
-never a full rebuild, at the cost of an order that lags behind the true frequencies by up to a factor of four.
+The order is by frequency classes, each four times as wide as the one before; within a class the later element counts as
+rarer. It is total, and an element moves only on reaching the next class, which `count` reports: then only the lists of
+that element are updated. So there is never a full rebuild, and the order lags behind the true frequencies by a factor
+of up to four.
 """
 
 BITS = 56
 """Bits of a signature; the rest of a 63-bit number holds the length."""
 
 WIDE_WORDS = 8
-"""64-bit words of a wide signature, for texts that fill a narrow one."""
+"""64-bit words of a wide signature, for long texts."""
 
 _CLASS_WIDTH = 4
 _CLASS_STEP = 1 << 40  # more than there are elements, so classes never overlap in the order
-_GOLDEN = 0x9E3779B97F4A7C15  # Fibonacci hashing: neighbours in number get bits far apart
+_GOLDEN = 0x9E3779B97F4A7C15  # Fibonacci hashing: consecutive numbers get distant bits
 _64_BITS = (1 << 64) - 1
 _LAST_CHARACTER = 0x10FFFF
 _NARROW = [1 << bit for bit in range(BITS)]  # shared by all elements, which hold a reference each
 _WIDE = [1 << bit for bit in range(64 * WIDE_WORDS)]
 
 Encoded = str | list[int]
-"""A text as one character a token, or as numbers once the vocabulary has outgrown Unicode."""
+"""A text with one character per token, or as numbers once the vocabulary exceeds Unicode."""
 
 
 class Vocabulary:
-    """Elements by number. Number 0 stands for every token that was never learnt.
+    """Elements by number. Number 0 is every unknown token.
 
     order       sort key by element: smaller is rarer
-    frequency   in how many texts the element occurs
+    frequency   the number of texts with the element
     """
 
     def __init__(self) -> None:
@@ -43,18 +43,18 @@ class Vocabulary:
         self._bit: list[int] = [0]
         self._wide_bit: list[int] = [0]
         self._due: list[int] = [0]
-        # Characters are numbered apart from elements, without gaps, so that the most frequent tokens get those
-        # below 256, which rapidfuzz compares fastest.
+        # Characters have their own numbers, without gaps, so that the most frequent tokens are below 256, which
+        # rapidfuzz compares fastest.
         self._character: list[int] = [0]  # by element; 0 for repeats
         self._token: list[int] = [0]  # the element, by character
 
     def codes(self, tokens: list[str]) -> list[int]:
-        """Each token's element, repeats not told apart; 0 where the token is unknown."""
+        """Each token's element, without its occurrence; 0 for an unknown token."""
         get = self._codes.get
         return [get(token, 0) for token in tokens]
 
     def known_elements(self, codes: list[int]) -> list[int]:
-        """The elements of a text that some learnt text has had too, in no particular order."""
+        """The elements of a text that occur in a learnt text, in no particular order."""
         known = [code for code in codes if code] if 0 in codes else codes
         if len(set(known)) == len(known):
             return known
@@ -68,7 +68,7 @@ class Vocabulary:
         return found
 
     def learn(self, tokens: list[str]) -> list[int]:
-        """As `codes`, but what is unknown, repeats included, gets a number."""
+        """As `codes`, but unknown tokens and repeats get a number."""
         table = self._codes
         codes = []
         for token in tokens:
@@ -98,7 +98,7 @@ class Vocabulary:
         return element
 
     def count(self, elements: list[int]) -> list[int]:
-        """Count one text more for each of its elements; returns those whose class of frequency ends with it."""
+        """Count a text's elements; returns those that have reached the next frequency class."""
         frequency, due = self.frequency, self._due
         ending = []
         for element in elements:
@@ -109,12 +109,12 @@ class Vocabulary:
         return ending
 
     def uncount(self, elements: list[int]) -> None:
-        """Count one text less. The order stays: it is a guess at rarity, and any order is right."""
+        """Uncount a text's elements. The order stays: any order is correct."""
         for element in elements:
             self.frequency[element] -= 1
 
     def move(self, element: int) -> None:
-        """Put the element into the class its frequency is in."""
+        """Move the element to the class of its frequency."""
         self.order[element] = (self._due[element] // _CLASS_WIDTH) * _CLASS_STEP - element
 
     def signature(self, elements: list[int]) -> int:
@@ -134,7 +134,7 @@ class Vocabulary:
         return bits.to_bytes(8 * WIDE_WORDS, "little")
 
     def encode(self, codes: list[int]) -> Encoded:
-        """One character a token; the characters' numbers, which rapidfuzz takes for the same, where those run out."""
+        """One character per token, or the equivalent numbers for rapidfuzz if there are not enough characters."""
         character = self._character
         numbers = [character[code] for code in codes]
         if numbers and max(numbers) > _LAST_CHARACTER:
@@ -142,6 +142,6 @@ class Vocabulary:
         return "".join(map(chr, numbers))
 
     def decode(self, text: Encoded) -> list[int]:
-        """The codes that `encode` was given, where all were known."""
+        """The inverse of `encode`, for known codes."""
         token = self._token
         return [token[number] for number in (map(ord, text) if isinstance(text, str) else text)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
-from tests.conformance.forms import Answered, Ends, Form, How, Refused, Reply, Said, Waits
+from tests.conformance.forms import Answered, Ends, Form, How, Payload, Refused, Reply, Waits
 from tests.unit.producers.endpoint import headers_of
 
 _form = partial(Form, "any gateway")
@@ -16,12 +16,12 @@ _untold = partial(Form, "any gateway", tells=False)
 _failed = partial(Form, "any gateway", worked=False, tells=False)
 
 
-def _chat(said: Said) -> dict[str, Any]:
-    return openai.chat(said, {"role": "assistant", "content": said.text})
+def _chat(payload: Payload) -> dict[str, Any]:
+    return openai.chat(payload, {"role": "assistant", "content": payload.text})
 
 
 def _answer(how: How = "whole", content_type: str = "application/json", **headers: str) -> Any:
-    return lambda said: Reply(_chat(said), headers=headers_of(headers), content_type=content_type, how=how)
+    return lambda payload: Reply(_chat(payload), headers=headers_of(headers), content_type=content_type, how=how)
 
 
 def _page(status: int, title: str, **headers: str) -> Any:
@@ -52,9 +52,12 @@ FORMS = (
     _form("of no type", "odd HTTP", _answer(content_type=""), Answered()),
     # sent while the answer is made, so that no one takes the connection for dead
     _form(
-        "blanks before the answer", "odd HTTP", lambda said: Reply("\n \n" + openai.as_json(_chat(said))), Answered()
+        "blanks before the answer",
+        "odd HTTP",
+        lambda payload: Reply("\n \n" + openai.as_json(_chat(payload))),
+        Answered(),
     ),
-    _form("byte-order mark", "odd HTTP", lambda said: Reply("\ufeff" + openai.as_json(_chat(said))), Answered()),
+    _form("byte-order mark", "odd HTTP", lambda payload: Reply("\ufeff" + openai.as_json(_chat(payload))), Answered()),
     _failed(
         "nginx 502", "gateway page", _page(502, "502 Bad Gateway"), Waits("502 Bad Gateway", FailureKind.SERVER_ERROR)
     ),
@@ -128,7 +131,7 @@ FORMS = (
     _failed(
         "nginx 429 with a wait",
         "rate limit",
-        lambda said: _page(429, "429 Too Many Requests", retry_after=str(said.wait_s))(said),
+        lambda payload: _page(429, "429 Too Many Requests", retry_after=str(payload.wait_s))(payload),
         Waits("Too Many Requests", FailureKind.RATE_LIMITED, asks=True),
     ),
     _untold(
@@ -145,7 +148,7 @@ FORMS = (
     _untold(
         "half of the text",
         "garbled",
-        lambda said: Reply(openai.as_json(_chat(said))[:120]),
+        lambda payload: Reply(openai.as_json(_chat(payload))[:120]),
         Waits("a body that is no answer", FailureKind.GARBLED),
     ),
     _untold("nothing in a 200", "garbled", lambda _: Reply(""), Waits("a body that", FailureKind.GARBLED)),
@@ -158,15 +161,15 @@ FORMS = (
     _untold(
         "a stream, unasked",
         "garbled",
-        lambda said: Reply(
-            f"data: {openai.as_json(_chat(said))}\n\ndata: [DONE]\n\n", content_type="text/event-stream"
+        lambda payload: Reply(
+            f"data: {openai.as_json(_chat(payload))}\n\ndata: [DONE]\n\n", content_type="text/event-stream"
         ),
         Waits("a body that holds no answer", FailureKind.GARBLED),
     ),
     _untold(
         "compressed in name only",
         "garbled",
-        lambda said: Reply(_chat(said), headers={"content-encoding": "deflate"}),
+        lambda payload: Reply(_chat(payload), headers={"content-encoding": "deflate"}),
         Waits("cannot be decompressed", FailureKind.GARBLED),
     ),
     _untold("endless", "huge", _answer("endless"), Refused("more bytes than are read", "too_large")),

@@ -8,36 +8,38 @@ from typing import Any
 
 from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
-from tests.conformance.forms import Answered, Ends, Form, Refused, Reply, Said, Waits
+from tests.conformance.forms import Answered, Ends, Form, Payload, Refused, Reply, Waits
 
 _form = partial(Form, "Gemini")
 _failed = partial(Form, "Gemini", worked=False, tells=False)
 _SIGNED = {"google": {"thought_signature": "EjQKMgEMOdbHJChL"}}
 
 
-def _chat(said: Said, content: str | None, finish_reason: str = "stop", counted: Any = None, **message: Any) -> Reply:
+def _chat(
+    payload: Payload, content: str | None, finish_reason: str = "stop", counted: Any = None, **message: Any
+) -> Reply:
     """Where there is no text, there is no content."""
     full = {} if content is None else {"content": content}
-    body = openai.chat(said, {**full, **message, "role": "assistant"}, finish_reason=finish_reason, counted=counted)
-    return Reply({**body, "id": f"mYn{said.serial:08x}"})
+    body = openai.chat(payload, {**full, **message, "role": "assistant"}, finish_reason=finish_reason, counted=counted)
+    return Reply({**body, "id": f"mYn{payload.serial:08x}"})
 
 
-def _without_message(said: Said, finish_reason: str, counted: Any) -> Reply:
-    body = _chat(said, None, finish_reason, counted).body
+def _without_message(payload: Payload, finish_reason: str, counted: Any) -> Reply:
+    body = _chat(payload, None, finish_reason, counted).body
     return Reply({**body, "choices": [{"index": 0, "finish_reason": finish_reason}]})
 
 
-def _beside(said: Said) -> dict[str, int]:
+def _beside(payload: Payload) -> dict[str, int]:
     """Usage that counts thoughts in the total alone."""
     return {
-        "completion_tokens": said.completion_tokens - said.thought_tokens,
-        "prompt_tokens": said.prompt_tokens,
-        "total_tokens": said.total_tokens,
+        "completion_tokens": payload.completion_tokens - payload.thought_tokens,
+        "prompt_tokens": payload.prompt_tokens,
+        "total_tokens": payload.total_tokens,
     }
 
 
-def _all_thoughts(said: Said) -> dict[str, int]:
-    return {"prompt_tokens": said.prompt_tokens, "total_tokens": said.total_tokens}
+def _all_thoughts(payload: Payload) -> dict[str, int]:
+    return {"prompt_tokens": payload.prompt_tokens, "total_tokens": payload.total_tokens}
 
 
 def _error(code: int, message: str, status: str, *details: dict[str, Any]) -> Reply:
@@ -49,8 +51,8 @@ def _info(reason: str) -> dict[str, Any]:
     return {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "googleapis.com"}
 
 
-def _retry(said: Said) -> dict[str, Any]:
-    return {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{said.wait_s}s"}
+def _retry(payload: Payload) -> dict[str, Any]:
+    return {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{payload.wait_s}s"}
 
 
 _QUOTA_DETAIL = {
@@ -63,86 +65,88 @@ _BUSY = "This model is currently experiencing high demand. Spikes in demand are 
 _nothing = partial(Answered, text=lambda _: "", reads=lambda _: "")
 
 FORMS = (
-    _form("chat", "plain", lambda said: _chat(said, said.text), Answered()),
-    _form("signed", "plain", lambda said: _chat(said, said.text, extra_content=_SIGNED), Answered()),
-    _form("length", "cut", lambda said: _chat(said, said.text, "length"), Answered("length")),
+    _form("chat", "plain", lambda payload: _chat(payload, payload.text), Answered()),
+    _form("signed", "plain", lambda payload: _chat(payload, payload.text, extra_content=_SIGNED), Answered()),
+    _form("length", "cut", lambda payload: _chat(payload, payload.text, "length"), Answered("length")),
     _form(
         "thoughts in the total",
         "thoughts not counted",
-        lambda said: _chat(said, said.text, counted=_beside(said)),
+        lambda payload: _chat(payload, payload.text, counted=_beside(payload)),
         Answered(),
     ),
     _form(
         "thoughts in the total, cut",
         "thoughts not counted",
-        lambda said: _chat(said, said.text, "length", _beside(said)),
+        lambda payload: _chat(payload, payload.text, "length", _beside(payload)),
         Answered("length"),
     ),
     _form(
         "thoughts took all",
         "reasoning only",
-        lambda said: _chat(said, None, "length", _all_thoughts(said)),
+        lambda payload: _chat(payload, None, "length", _all_thoughts(payload)),
         _nothing("length"),
     ),
     _form(
         "thoughts took all, no message",
         "reasoning only",
-        lambda said: _without_message(said, "length", _all_thoughts(said)),
+        lambda payload: _without_message(payload, "length", _all_thoughts(payload)),
         _nothing("length"),
     ),
     # include_thoughts
     _form(
         "thought tags",
         "thoughts in the text",
-        lambda said: _chat(said, f"<thought>{said.thought}</thought>{said.text}", extra_content={"google": {}}),
-        Answered(text=lambda said: f"<thought>{said.thought}</thought>{said.text}"),
+        lambda payload: _chat(
+            payload, f"<thought>{payload.thought}</thought>{payload.text}", extra_content={"google": {}}
+        ),
+        Answered(text=lambda payload: f"<thought>{payload.thought}</thought>{payload.text}"),
     ),
     _form(
         "tool call",
         "empty",
-        lambda said: _chat(said, None, "tool_calls", tool_calls=[{"type": "function", "extra_content": _SIGNED}]),
+        lambda payload: _chat(payload, None, "tool_calls", tool_calls=[{"type": "function", "extra_content": _SIGNED}]),
         _nothing("tool_calls"),
     ),
     _form(
         "filtered half way",
         "ended otherwise",
-        lambda said: _chat(said, said.text, "content_filter: SAFETY"),
+        lambda payload: _chat(payload, payload.text, "content_filter: SAFETY"),
         Answered("content_filter: SAFETY"),
     ),
     _form(
         "malformed call",
         "ended otherwise",
-        lambda said: _chat(said, None, "function_call_filter: MALFORMED_FUNCTION_CALL"),
+        lambda payload: _chat(payload, None, "function_call_filter: MALFORMED_FUNCTION_CALL"),
         _nothing("function_call_filter: MALFORMED_FUNCTION_CALL"),
     ),
     _form(
         "prohibited",
         "filtered",
-        lambda said: _without_message(said, "content_filter: PROHIBITED_CONTENT", _all_thoughts(said)),
+        lambda payload: _without_message(payload, "content_filter: PROHIBITED_CONTENT", _all_thoughts(payload)),
         Refused("PROHIBITED_CONTENT", "flagged"),
     ),
     _form(
         "recitation",
         "filtered",
-        lambda said: _chat(said, None, "content_filter: RECITATION", _all_thoughts(said)),
+        lambda payload: _chat(payload, None, "content_filter: RECITATION", _all_thoughts(payload)),
         Refused("RECITATION", "flagged"),
     ),
     _form(
         "safety",
         "filtered",
-        lambda said: _chat(said, None, "content_filter", _beside(said)),
+        lambda payload: _chat(payload, None, "content_filter", _beside(payload)),
         Refused("content_filter", "flagged"),
     ),
     _failed(
         "minute, in the details",
         "rate limit",
-        lambda said: _error(429, _QUOTA, "RESOURCE_EXHAUSTED", _QUOTA_DETAIL, _retry(said)),
+        lambda payload: _error(429, _QUOTA, "RESOURCE_EXHAUSTED", _QUOTA_DETAIL, _retry(payload)),
         Waits("exceeded your current quota", FailureKind.RATE_LIMITED, asks=True),
     ),
     _failed(
         "minute, in words",
         "rate limit",
-        lambda said: _error(429, f"{_QUOTA} Please retry in {said.wait_s}.0s.", "RESOURCE_EXHAUSTED"),
+        lambda payload: _error(429, f"{_QUOTA} Please retry in {payload.wait_s}.0s.", "RESOURCE_EXHAUSTED"),
         Waits("exceeded your current quota", FailureKind.RATE_LIMITED, asks=True),
     ),
     _failed(

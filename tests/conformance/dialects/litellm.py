@@ -7,33 +7,33 @@ from typing import Any
 
 from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
-from tests.conformance.forms import Answered, Ends, Form, Refused, Reply, Said, Waits, thought
+from tests.conformance.forms import Answered, Ends, Form, Payload, Refused, Reply, Waits, thought
 
 _form = partial(Form, "LiteLLM")
 _failed = partial(Form, "LiteLLM", worked=False, tells=False)
 
 
-def _chat(said: Said, content: Any, finish_reason: str = "stop", counted: Any = None, **message: Any) -> Reply:
+def _chat(payload: Payload, content: Any, finish_reason: str = "stop", counted: Any = None, **message: Any) -> Reply:
     full = {"role": "assistant", "content": content, "tool_calls": None, "function_call": None, **message}
     detailed = openai.usage(
-        said,
-        completion_tokens_details={"reasoning_tokens": said.thought_tokens},
+        payload,
+        completion_tokens_details={"reasoning_tokens": payload.thought_tokens},
         prompt_tokens_details={"cached_tokens": 0},
         cache_creation_input_tokens=0,
     )
     body = openai.chat(
-        said,
+        payload,
         full,
         finish_reason=finish_reason,
         counted=detailed if counted is None else counted,
         system_fingerprint=None,
         service_tier="default",
     )
-    return Reply(body, headers={"x-litellm-call-id": f"{said.serial}", "x-litellm-response-cost": "0.0001"})
+    return Reply(body, headers={"x-litellm-call-id": f"{payload.serial}", "x-litellm-response-cost": "0.0001"})
 
 
-def _without(said: Said, *fields: str, **changes: Any) -> Reply:
-    body = {name: value for name, value in _chat(said, said.text).body.items() if name not in fields}
+def _without(payload: Payload, *fields: str, **changes: Any) -> Reply:
+    body = {name: value for name, value in _chat(payload, payload.text).body.items() if name not in fields}
     return Reply({**body, **changes})
 
 
@@ -46,54 +46,57 @@ _thinking = [{"type": "thinking", "thinking": "They ask for rivers. Which ones?"
 _MODEL = "/chat/completions: Invalid model name passed in model=x. Call `/v1/models` to view available models."
 
 FORMS = (
-    _form("chat", "plain", lambda said: _chat(said, said.text), Answered()),
+    _form("chat", "plain", lambda payload: _chat(payload, payload.text), Answered()),
     _form(
         "completion",
         "completion",
-        lambda said: Reply(openai.completion(said, choice={"logprobs": None})),
+        lambda payload: Reply(openai.completion(payload, choice={"logprobs": None})),
         Answered(),
         api="completion",
     ),
     _form(
         "reasoning and blocks",
         "reasoning",
-        lambda said: _chat(said, said.text, reasoning_content=said.thought, thinking_blocks=_thinking),
+        lambda payload: _chat(payload, payload.text, reasoning_content=payload.thought, thinking_blocks=_thinking),
         Answered(reasoning=thought),
     ),
-    _form("length", "cut", lambda said: _chat(said, said.text, "length"), Answered("length")),
+    _form("length", "cut", lambda payload: _chat(payload, payload.text, "length"), Answered("length")),
     _form(
         "content_filter with text",
         "ended otherwise",
-        lambda said: _chat(said, said.text, "content_filter"),
+        lambda payload: _chat(payload, payload.text, "content_filter"),
         Answered("content_filter"),
     ),
-    _form("refusal", "refusal", lambda said: _chat(said, None, refusal=said.text), Answered("refusal")),
-    _form("no usage", "no usage", lambda said: _without(said, "usage"), Answered(), tells=False),
-    _form("usage null", "no usage", lambda said: _without(said, usage=None), Answered(), tells=False),
+    _form("refusal", "refusal", lambda payload: _chat(payload, None, refusal=payload.text), Answered("refusal")),
+    _form("no usage", "no usage", lambda payload: _without(payload, "usage"), Answered(), tells=False),
+    _form("usage null", "no usage", lambda payload: _without(payload, usage=None), Answered(), tells=False),
     _form(
         "negative",
         "impossible usage",
-        lambda said: _chat(said, said.text, counted={"prompt_tokens": -1, "completion_tokens": 9}),
+        lambda payload: _chat(payload, payload.text, counted={"prompt_tokens": -1, "completion_tokens": 9}),
         Answered(),
         tells=False,
     ),
     _form(
         "no choices",
         "no choices",
-        lambda said: _without(said, choices=[]),
+        lambda payload: _without(payload, choices=[]),
         Waits("holds no answer", FailureKind.GARBLED),
     ),
     _form(
-        "filtered", "filtered", lambda said: _chat(said, None, "content_filter"), Refused("content_filter", "flagged")
+        "filtered",
+        "filtered",
+        lambda payload: _chat(payload, None, "content_filter"),
+        Refused("content_filter", "flagged"),
     ),
     _failed(
         "upstream limit",
         "rate limit",
-        lambda said: _error(
+        lambda payload: _error(
             429,
             "litellm.RateLimitError: RateLimitError: OpenAIException - Rate limit reached",
             "throttling_error",
-            retry_after=str(said.wait_s),
+            retry_after=str(payload.wait_s),
         ),
         Waits("Rate limit reached", FailureKind.RATE_LIMITED, asks=True),
     ),
@@ -101,9 +104,9 @@ FORMS = (
     _failed(
         "cooling down",
         "rate limit",
-        lambda said: _error(
+        lambda payload: _error(
             429,
-            f"No deployments available for selected model, Try again in {said.wait_s} seconds."
+            f"No deployments available for selected model, Try again in {payload.wait_s} seconds."
             " Passed model=x. pre-call-checks=False, cooldown_list=[]",
         ),
         Waits("No deployments available", FailureKind.RATE_LIMITED, asks=True),

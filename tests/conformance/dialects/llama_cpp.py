@@ -5,27 +5,27 @@ from typing import Any
 
 from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
-from tests.conformance.forms import Answered, Ends, Form, Refused, Reply, Said, Waits, thought
+from tests.conformance.forms import Answered, Ends, Form, Payload, Refused, Reply, Waits, thought
 
 _form = partial(Form, "llama.cpp")
 _failed = partial(Form, "llama.cpp", worked=False, tells=False)
 
 
-def _more(said: Said) -> dict[str, Any]:
+def _more(payload: Payload) -> dict[str, Any]:
     timings = {
         "cache_n": 16,
-        "prompt_n": said.prompt_tokens - 16,
+        "prompt_n": payload.prompt_tokens - 16,
         "prompt_ms": 30.9,
-        "predicted_n": said.completion_tokens,
+        "predicted_n": payload.completion_tokens,
         "predicted_ms": 661.1,
         "predicted_per_second": 51.4,
     }
     return {"system_fingerprint": "b6700-3df2244d", "timings": timings}
 
 
-def _chat(said: Said, content: Any, finish_reason: str = "stop", **message: Any) -> Reply:
+def _chat(payload: Payload, content: Any, finish_reason: str = "stop", **message: Any) -> Reply:
     full = {"role": "assistant", "content": content, **message}
-    return Reply(openai.chat(said, full, finish_reason=finish_reason, **_more(said)))
+    return Reply(openai.chat(payload, full, finish_reason=finish_reason, **_more(payload)))
 
 
 def _error(status: int, message: str, type: str, **more: Any) -> Reply:
@@ -36,46 +36,46 @@ _LONG = "request (4390 tokens) exceeds the available context size (4096 tokens),
 _nothing = partial(Answered, text=lambda _: "", reads=lambda _: "")
 
 FORMS = (
-    _form("chat", "plain", lambda said: _chat(said, said.text), Answered()),
+    _form("chat", "plain", lambda payload: _chat(payload, payload.text), Answered()),
     _form(
         "completion",
         "completion",
-        lambda said: Reply(openai.completion(said, choice={"logprobs": None}, **_more(said))),
+        lambda payload: Reply(openai.completion(payload, choice={"logprobs": None}, **_more(payload))),
         Answered(),
         api="completion",
     ),
     _form(
         "reasoning_content",
         "reasoning",
-        lambda said: _chat(said, said.text, reasoning_content=said.thought),
+        lambda payload: _chat(payload, payload.text, reasoning_content=payload.thought),
         Answered(reasoning=thought),
     ),
-    _form("length", "cut", lambda said: _chat(said, said.text, "length"), Answered("length")),
+    _form("length", "cut", lambda payload: _chat(payload, payload.text, "length"), Answered("length")),
     _form(
         "reasoning to the end",
         "reasoning only",
-        lambda said: _chat(said, "", "length", reasoning_content=said.thought),
+        lambda payload: _chat(payload, "", "length", reasoning_content=payload.thought),
         _nothing("length", reasoning=thought),
     ),
     _form(
         "tool call",
         "empty",
-        lambda said: _chat(said, None, "tool_calls", tool_calls=[{"type": "function"}]),
+        lambda payload: _chat(payload, None, "tool_calls", tool_calls=[{"type": "function"}]),
         _nothing("tool_calls"),
     ),
     # --reasoning-format none
     _form(
         "think tags",
         "thoughts in the text",
-        lambda said: _chat(said, f"<think>{said.thought}</think>{said.text}"),
-        Answered(text=lambda said: f"<think>{said.thought}</think>{said.text}"),
+        lambda payload: _chat(payload, f"<think>{payload.thought}</think>{payload.text}"),
+        Answered(text=lambda payload: f"<think>{payload.thought}</think>{payload.text}"),
     ),
     # --special
     _form(
         "eot_id",
         "marks in the text",
-        lambda said: _chat(said, f"{said.text}<|eot_id|>"),
-        Answered(text=lambda said: f"{said.text}<|eot_id|>"),
+        lambda payload: _chat(payload, f"{payload.text}<|eot_id|>"),
+        Answered(text=lambda payload: f"{payload.text}<|eot_id|>"),
     ),
     _failed(
         "loading",

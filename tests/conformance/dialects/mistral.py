@@ -5,15 +5,15 @@ from typing import Any
 
 from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
-from tests.conformance.forms import Answered, Ends, Form, Refused, Reply, Said, Waits, thought
+from tests.conformance.forms import Answered, Ends, Form, Payload, Refused, Reply, Waits, thought
 
 _form = partial(Form, "Mistral")
 _failed = partial(Form, "Mistral", worked=False, tells=False)
 
 
-def _chat(said: Said, content: Any, finish_reason: str = "stop") -> Reply:
+def _chat(payload: Payload, content: Any, finish_reason: str = "stop") -> Reply:
     message = {"role": "assistant", "tool_calls": None, "prefix": False, "content": content}
-    return Reply(openai.chat(said, message, finish_reason=finish_reason))
+    return Reply(openai.chat(payload, message, finish_reason=finish_reason))
 
 
 def _error(status: int, message: str, type: str, code: str) -> Reply:
@@ -24,33 +24,40 @@ def _text(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}
 
 
-def _thinking(said: Said) -> dict[str, Any]:
-    return {"type": "thinking", "thinking": [_text(said.thought)], "closed": True}
+def _thinking(payload: Payload) -> dict[str, Any]:
+    return {"type": "thinking", "thinking": [_text(payload.thought)], "closed": True}
 
 
 FORMS = (
-    _form("chat", "plain", lambda said: _chat(said, said.text), Answered()),
-    _form("text parts", "parts", lambda said: _chat(said, [_text(said.text[:9]), _text(said.text[9:])]), Answered()),
+    _form("chat", "plain", lambda payload: _chat(payload, payload.text), Answered()),
+    _form(
+        "text parts",
+        "parts",
+        lambda payload: _chat(payload, [_text(payload.text[:9]), _text(payload.text[9:])]),
+        Answered(),
+    ),
     _form(
         "thinking parts",
         "parts",
-        lambda said: _chat(said, [_thinking(said), _text(said.text)]),
+        lambda payload: _chat(payload, [_thinking(payload), _text(payload.text)]),
         Answered(reasoning=thought),
     ),
     _form(
         "parts with a reference",
         "parts",
-        lambda said: _chat(said, [_text(said.text), {"type": "reference", "reference_ids": [1]}]),
+        lambda payload: _chat(payload, [_text(payload.text), {"type": "reference", "reference_ids": [1]}]),
         Answered(),
     ),
     _form(
         "thinking alone",
         "reasoning only",
-        lambda said: _chat(said, [_thinking(said)], "length"),
+        lambda payload: _chat(payload, [_thinking(payload)], "length"),
         Answered("length", text=lambda _: "", reads=lambda _: "", reasoning=thought),
     ),
-    _form("length", "cut", lambda said: _chat(said, said.text, "length"), Answered("length")),
-    _form("context is full", "cut", lambda said: _chat(said, said.text, "model_length"), Answered("model_length")),
+    _form("length", "cut", lambda payload: _chat(payload, payload.text, "length"), Answered("length")),
+    _form(
+        "context is full", "cut", lambda payload: _chat(payload, payload.text, "model_length"), Answered("model_length")
+    ),
     _failed(
         "capacity",
         "rate limit",

@@ -7,16 +7,18 @@ from typing import Any
 
 from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
-from tests.conformance.forms import Answered, Ends, Form, Refused, Reply, Said, Waits, thought
+from tests.conformance.forms import Answered, Ends, Form, Payload, Refused, Reply, Waits, thought
 
 _form = partial(Form, "Ollama")
 _failed = partial(Form, "Ollama", worked=False, tells=False)
 _MORE = {"system_fingerprint": "fp_ollama"}
 
 
-def _chat(said: Said, content: Any, finish_reason: str | None = "stop", counted: Any = None, **message: Any) -> Reply:
+def _chat(
+    payload: Payload, content: Any, finish_reason: str | None = "stop", counted: Any = None, **message: Any
+) -> Reply:
     full = {"role": "assistant", "content": content, **message}
-    return Reply(openai.chat(said, full, finish_reason=finish_reason, counted=counted, **_MORE))
+    return Reply(openai.chat(payload, full, finish_reason=finish_reason, counted=counted, **_MORE))
 
 
 def _error(status: int, message: str) -> Reply:
@@ -32,34 +34,44 @@ _LONG = (
 _nothing = partial(Answered, text=lambda _: "", reads=lambda _: "")
 
 FORMS = (
-    _form("chat", "plain", lambda said: _chat(said, said.text), Answered()),
+    _form("chat", "plain", lambda payload: _chat(payload, payload.text), Answered()),
     _form(
-        "completion", "completion", lambda said: Reply(openai.completion(said, **_MORE)), Answered(), api="completion"
+        "completion",
+        "completion",
+        lambda payload: Reply(openai.completion(payload, **_MORE)),
+        Answered(),
+        api="completion",
     ),
     _form(
         "reasoning",
         "reasoning",
-        lambda said: _chat(said, said.text, reasoning=said.thought),
+        lambda payload: _chat(payload, payload.text, reasoning=payload.thought),
         Answered(reasoning=thought),
     ),
-    _form("length", "cut", lambda said: _chat(said, said.text, "length"), Answered("length")),
+    _form("length", "cut", lambda payload: _chat(payload, payload.text, "length"), Answered("length")),
     # the connection to the model was closed: no reason at all
-    _form("no reason", "ended otherwise", lambda said: _chat(said, said.text, None), Answered(None)),
-    _form("load", "ended otherwise", lambda said: _chat(said, "", "load"), _nothing("load")),
+    _form("no reason", "ended otherwise", lambda payload: _chat(payload, payload.text, None), Answered(None)),
+    _form("load", "ended otherwise", lambda payload: _chat(payload, "", "load"), _nothing("load")),
     _form(
         "all is reasoning",
         "reasoning only",
-        lambda said: _chat(said, "", reasoning=said.thought),
+        lambda payload: _chat(payload, "", reasoning=payload.thought),
         _nothing(reasoning=thought),
     ),
     _form(
         "think tags",
         "thoughts in the text",
-        lambda said: _chat(said, f"<think>\n{said.thought}\n</think>\n{said.text}"),
-        Answered(text=lambda said: f"<think>\n{said.thought}\n</think>\n{said.text}"),
+        lambda payload: _chat(payload, f"<think>\n{payload.thought}\n</think>\n{payload.text}"),
+        Answered(text=lambda payload: f"<think>\n{payload.thought}\n</think>\n{payload.text}"),
     ),
     # counts that were never made are zeros
-    _form("zeros", "impossible usage", lambda said: _chat(said, said.text, counted=_ZERO), Answered(), tells=False),
+    _form(
+        "zeros",
+        "impossible usage",
+        lambda payload: _chat(payload, payload.text, counted=_ZERO),
+        Answered(),
+        tells=False,
+    ),
     _failed(
         "queue full",
         "overloaded",

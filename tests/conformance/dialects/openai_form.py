@@ -4,23 +4,23 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tests.conformance.forms import Reply, Said
+from tests.conformance.forms import Payload, Reply
 
 CREATED = 1_790_000_000
 
 
-def usage(said: Said, **more: Any) -> dict[str, Any]:
+def usage(payload: Payload, **more: Any) -> dict[str, Any]:
     """Tokens as OpenAI counts them: thoughts are part of the completion."""
     return {
-        "prompt_tokens": said.prompt_tokens,
-        "completion_tokens": said.completion_tokens,
-        "total_tokens": said.total_tokens,
+        "prompt_tokens": payload.prompt_tokens,
+        "completion_tokens": payload.completion_tokens,
+        "total_tokens": payload.total_tokens,
         **more,
     }
 
 
 def chat(
-    said: Said,
+    payload: Payload,
     message: Mapping[str, Any],
     *,
     finish_reason: str | None = "stop",
@@ -30,27 +30,27 @@ def chat(
 ) -> dict[str, Any]:
     """A chat's answer. `message` has all of its fields, `choice` and `more` what the server adds."""
     return {
-        "id": f"chatcmpl-{said.serial:08x}",
+        "id": f"chatcmpl-{payload.serial:08x}",
         "object": "chat.completion",
         "created": CREATED,
-        "model": said.model,
+        "model": payload.model,
         "choices": [{"index": 0, "message": dict(message), "finish_reason": finish_reason, **(choice or {})}],
-        "usage": usage(said) if counted is None else counted,
+        "usage": usage(payload) if counted is None else counted,
         **more,
     }
 
 
 def completion(
-    said: Said, *, finish_reason: str | None = "stop", choice: Mapping[str, Any] | None = None, **more: Any
+    payload: Payload, *, finish_reason: str | None = "stop", choice: Mapping[str, Any] | None = None, **more: Any
 ) -> dict[str, Any]:
     """A plain completion."""
     return {
-        "id": f"cmpl-{said.serial:08x}",
+        "id": f"cmpl-{payload.serial:08x}",
         "object": "text_completion",
         "created": CREATED,
-        "model": said.model,
-        "choices": [{"index": 0, "text": said.text, "finish_reason": finish_reason, **(choice or {})}],
-        "usage": usage(said),
+        "model": payload.model,
+        "choices": [{"index": 0, "text": payload.text, "finish_reason": finish_reason, **(choice or {})}],
+        "usage": usage(payload),
         **more,
     }
 

@@ -8,26 +8,26 @@ from typing import Any
 
 from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
-from tests.conformance.forms import Answered, Ends, Form, Refused, Reply, Said, Waits, thought
+from tests.conformance.forms import Answered, Ends, Form, Payload, Refused, Reply, Waits, thought
 
 _form = partial(Form, "OpenRouter")
 _failed = partial(Form, "OpenRouter", worked=False, tells=False)
 _UNCOUNTED = {"prompt_tokens": None, "completion_tokens": None, "total_tokens": 0}
 
 
-def _usage(said: Said) -> dict[str, Any]:
+def _usage(payload: Payload) -> dict[str, Any]:
     return openai.usage(
-        said,
+        payload,
         cost=0.0001,
         is_byok=False,
         prompt_tokens_details={"cached_tokens": 0},
         cost_details={"upstream_inference_cost": None},
-        completion_tokens_details={"reasoning_tokens": said.thought_tokens},
+        completion_tokens_details={"reasoning_tokens": payload.thought_tokens},
     )
 
 
 def _chat(
-    said: Said,
+    payload: Payload,
     content: Any,
     finish_reason: str | None = "stop",
     native: str | None = None,
@@ -38,15 +38,15 @@ def _chat(
     full = {"role": "assistant", "content": content, "refusal": None, "reasoning": None, **message}
     more = {"logprobs": None, "native_finish_reason": native or finish_reason, **(choice or {})}
     body = openai.chat(
-        said,
+        payload,
         full,
         finish_reason=finish_reason,
         choice=more,
-        counted=_usage(said) if counted is None else counted,
+        counted=_usage(payload) if counted is None else counted,
         provider="Someone",
         system_fingerprint=None,
     )
-    return Reply({**body, "id": f"gen-{said.serial:010d}"})
+    return Reply({**body, "id": f"gen-{payload.serial:010d}"})
 
 
 def _body(code: int, message: str, **metadata: Any) -> dict[str, Any]:
@@ -67,13 +67,13 @@ def _provider(code: int, raw: str, **more: Any) -> Reply:
     return _error(code, "Provider returned error", raw=raw, provider_name="Someone", is_byok=False, **more)
 
 
-def _details(said: Said) -> list[dict[str, Any]]:
-    return [{"type": "reasoning.text", "text": said.thought, "format": "unknown", "index": 0}]
+def _details(payload: Payload) -> list[dict[str, Any]]:
+    return [{"type": "reasoning.text", "text": payload.thought, "format": "unknown", "index": 0}]
 
 
-def _limits(said: Said) -> dict[str, str]:
+def _limits(payload: Payload) -> dict[str, str]:
     """Headers that stand in the body; the reset is an epoch in milliseconds."""
-    fresh = int((time.time() + said.wait_s) * 1000)
+    fresh = int((time.time() + payload.wait_s) * 1000)
     return {"X-RateLimit-Limit": "20", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(fresh)}
 
 
@@ -87,13 +87,13 @@ _BUSY = "This request would exceed your available credits given your current in-
 _nothing = partial(Answered, text=lambda _: "", reads=lambda _: "")
 
 FORMS = (
-    _form("chat", "plain", lambda said: _chat(said, said.text), Answered()),
-    _form("native end", "plain", lambda said: _chat(said, said.text, native="end_turn"), Answered()),
+    _form("chat", "plain", lambda payload: _chat(payload, payload.text), Answered()),
+    _form("native end", "plain", lambda payload: _chat(payload, payload.text, native="end_turn"), Answered()),
     _form(
         "completion",
         "completion",
-        lambda said: Reply(
-            openai.completion(said, choice={"native_finish_reason": "stop", "reasoning": None}, provider="Someone")
+        lambda payload: Reply(
+            openai.completion(payload, choice={"native_finish_reason": "stop", "reasoning": None}, provider="Someone")
         ),
         Answered(),
         api="completion",
@@ -101,67 +101,71 @@ FORMS = (
     _form(
         "reasoning and details",
         "reasoning",
-        lambda said: _chat(said, said.text, reasoning=said.thought, reasoning_details=_details(said)),
+        lambda payload: _chat(payload, payload.text, reasoning=payload.thought, reasoning_details=_details(payload)),
         Answered(reasoning=thought),
     ),
     _form(
         "reasoning encrypted",
         "reasoning",
-        lambda said: _chat(said, said.text, reasoning_details=[{"type": "reasoning.encrypted", "data": "c2ln"}]),
+        lambda payload: _chat(
+            payload, payload.text, reasoning_details=[{"type": "reasoning.encrypted", "data": "c2ln"}]
+        ),
         Answered(),
     ),
-    _form("length", "cut", lambda said: _chat(said, said.text, "length", "MAX_TOKENS"), Answered("length")),
+    _form("length", "cut", lambda payload: _chat(payload, payload.text, "length", "MAX_TOKENS"), Answered("length")),
     _form(
         "reasoning took all",
         "reasoning only",
-        lambda said: _chat(said, "", "length", reasoning=said.thought, reasoning_details=_details(said)),
+        lambda payload: _chat(payload, "", "length", reasoning=payload.thought, reasoning_details=_details(payload)),
         _nothing("length", reasoning=thought),
     ),
-    _form("error half way", "ended otherwise", lambda said: _chat(said, said.text, "error"), Answered("error")),
-    _form("no reason", "ended otherwise", lambda said: _chat(said, said.text, None), Answered(None)),
+    _form(
+        "error half way", "ended otherwise", lambda payload: _chat(payload, payload.text, "error"), Answered("error")
+    ),
+    _form("no reason", "ended otherwise", lambda payload: _chat(payload, payload.text, None), Answered(None)),
     _form(
         "error half way, not counted",
         "no usage",
-        lambda said: _chat(said, said.text, "error", counted=_UNCOUNTED),
+        lambda payload: _chat(payload, payload.text, "error", counted=_UNCOUNTED),
         Answered("error"),
         tells=False,
     ),
-    _form("refusal", "refusal", lambda said: _chat(said, None, refusal=said.text), Answered("refusal")),
+    _form("refusal", "refusal", lambda payload: _chat(payload, None, refusal=payload.text), Answered("refusal")),
     _form(
         "tool call",
         "empty",
-        lambda said: _chat(said, "", "tool_calls", tool_calls=[{"type": "function"}]),
+        lambda payload: _chat(payload, "", "tool_calls", tool_calls=[{"type": "function"}]),
         _nothing("tool_calls"),
     ),
     _form(
         "filtered",
         "filtered",
-        lambda said: _chat(said, "", "content_filter", "SAFETY"),
+        lambda payload: _chat(payload, "", "content_filter", "SAFETY"),
         Refused("content_filter", "flagged"),
     ),
     _form(
         "refused by the provider",
         "filtered",
-        lambda said: _chat(said, None, "content_filter", "refusal"),
+        lambda payload: _chat(payload, None, "content_filter", "refusal"),
         Refused("content_filter", "flagged"),
     ),
     # a provider that failed once the answer had begun
     _form(
         "error before a word",
         "overloaded in a 200",
-        lambda said: _chat(said, "", "error"),
+        lambda payload: _chat(payload, "", "error"),
         Waits("before its first word", FailureKind.GARBLED),
     ),
     _form(
         "error of the choice",
         "overloaded in a 200",
-        lambda said: _chat(said, "", "error", choice={"error": {"code": 502, "message": "Upstream is gone"}}),
+        lambda payload: _chat(payload, "", "error", choice={"error": {"code": 502, "message": "Upstream is gone"}}),
         Waits("Upstream is gone", FailureKind.SERVER_ERROR),
     ),
     _failed(
         "limit in a 200",
         "overloaded in a 200",
-        lambda said: _told(429, "Rate limit exceeded: free-models-per-min.", headers=_limits(said)),
+        lambda payload: _told(429, "Rate limit exceeded: free-models-per-min.", headers=_limits(payload)),
         Waits("free-models-per-min", FailureKind.RATE_LIMITED, asks=True),
     ),
     _failed(
@@ -181,7 +185,7 @@ FORMS = (
     _failed(
         "minute",
         "rate limit",
-        lambda said: _error(429, "Rate limit exceeded: free-models-per-min.", headers=_limits(said)),
+        lambda payload: _error(429, "Rate limit exceeded: free-models-per-min.", headers=_limits(payload)),
         Waits("free-models-per-min", FailureKind.RATE_LIMITED, asks=True),
     ),
     _failed(

@@ -7,12 +7,14 @@ from typing import Any
 
 from producers.backends.base import FailureKind
 from tests.conformance.dialects import openai_form as openai
-from tests.conformance.forms import Answered, Ends, Form, Refused, Reply, Said, Waits, thought
+from tests.conformance.forms import Answered, Ends, Form, Payload, Refused, Reply, Waits, thought
 
 _form = partial(Form, "vLLM")
 
 
-def _chat(said: Said, content: Any, finish_reason: str = "stop", stop_reason: Any = None, **message: Any) -> Reply:
+def _chat(
+    payload: Payload, content: Any, finish_reason: str = "stop", stop_reason: Any = None, **message: Any
+) -> Reply:
     full = {
         "role": "assistant",
         "content": content,
@@ -25,11 +27,11 @@ def _chat(said: Said, content: Any, finish_reason: str = "stop", stop_reason: An
     }
     choice = {"logprobs": None, "stop_reason": stop_reason, "token_ids": None}
     body = openai.chat(
-        said,
+        payload,
         full,
         finish_reason=finish_reason,
         choice=choice,
-        counted=openai.usage(said, prompt_tokens_details={"cached_tokens": 16}),
+        counted=openai.usage(payload, prompt_tokens_details={"cached_tokens": 16}),
         service_tier=None,
         system_fingerprint=None,
         prompt_logprobs=None,
@@ -40,9 +42,9 @@ def _chat(said: Said, content: Any, finish_reason: str = "stop", stop_reason: An
     return Reply(body)
 
 
-def _completion(said: Said) -> Reply:
+def _completion(payload: Payload) -> Reply:
     choice = {"logprobs": None, "stop_reason": None, "token_ids": None, "prompt_logprobs": None}
-    return Reply(openai.completion(said, choice=choice, service_tier=None, kv_transfer_params=None))
+    return Reply(openai.completion(payload, choice=choice, service_tier=None, kv_transfer_params=None))
 
 
 def _error(status: int, message: str, type: str, param: str | None = None) -> Reply:
@@ -64,56 +66,61 @@ _NO_TEMPLATE = (
 _TOOL = [{"id": "chatcmpl-tool-1", "type": "function", "function": {"name": "rivers", "arguments": "{}"}}]
 
 FORMS = (
-    _form("chat", "plain", lambda said: _chat(said, said.text), Answered()),
+    _form("chat", "plain", lambda payload: _chat(payload, payload.text), Answered()),
     _form("completion", "completion", _completion, Answered(), api="completion"),
-    _form("stop string", "plain", lambda said: _chat(said, said.text, stop_reason="20."), Answered()),
+    _form("stop string", "plain", lambda payload: _chat(payload, payload.text, stop_reason="20."), Answered()),
     _form(
         "reasoning",
         "reasoning",
-        lambda said: _chat(said, said.text, reasoning=said.thought),
+        lambda payload: _chat(payload, payload.text, reasoning=payload.thought),
         Answered(reasoning=thought),
     ),
     # before 0.12 the field had the name that DeepSeek gave it
     _form(
         "reasoning_content",
         "reasoning",
-        lambda said: _chat(said, said.text, reasoning_content=said.thought, tool_calls=[]),
+        lambda payload: _chat(payload, payload.text, reasoning_content=payload.thought, tool_calls=[]),
         Answered(reasoning=thought),
     ),
-    _form("length", "cut", lambda said: _chat(said, said.text, "length"), Answered("length")),
-    _form("abort", "ended otherwise", lambda said: _chat(said, said.text, "abort"), Answered("abort")),
-    _form("repetition", "ended otherwise", lambda said: _chat(said, said.text, "repetition"), Answered("repetition")),
+    _form("length", "cut", lambda payload: _chat(payload, payload.text, "length"), Answered("length")),
+    _form("abort", "ended otherwise", lambda payload: _chat(payload, payload.text, "abort"), Answered("abort")),
+    _form(
+        "repetition",
+        "ended otherwise",
+        lambda payload: _chat(payload, payload.text, "repetition"),
+        Answered("repetition"),
+    ),
     _form(
         "reasoning to the end",
         "reasoning only",
-        lambda said: _chat(said, None, "length", reasoning=said.thought),
+        lambda payload: _chat(payload, None, "length", reasoning=payload.thought),
         Answered("length", text=lambda _: "", reads=lambda _: "", reasoning=thought),
     ),
     _form(
         "tool call",
         "empty",
-        lambda said: _chat(said, None, "tool_calls", tool_calls=_TOOL),
+        lambda payload: _chat(payload, None, "tool_calls", tool_calls=_TOOL),
         Answered("tool_calls", text=lambda _: "", reads=lambda _: ""),
     ),
     # without --reasoning-parser; the second where the template opens the thought
     _form(
         "think tags",
         "thoughts in the text",
-        lambda said: _chat(said, f"<think>\n{said.thought}\n</think>\n\n{said.text}"),
-        Answered(text=lambda said: f"<think>\n{said.thought}\n</think>\n\n{said.text}"),
+        lambda payload: _chat(payload, f"<think>\n{payload.thought}\n</think>\n\n{payload.text}"),
+        Answered(text=lambda payload: f"<think>\n{payload.thought}\n</think>\n\n{payload.text}"),
     ),
     _form(
         "closing think tag",
         "thoughts in the text",
-        lambda said: _chat(said, f"{said.thought}\n</think>\n{said.text}"),
-        Answered(text=lambda said: f"{said.thought}\n</think>\n{said.text}"),
+        lambda payload: _chat(payload, f"{payload.thought}\n</think>\n{payload.text}"),
+        Answered(text=lambda payload: f"{payload.thought}\n</think>\n{payload.text}"),
     ),
     # where a server was told to keep special tokens
     _form(
         "im_end",
         "marks in the text",
-        lambda said: _chat(said, f"{said.text}<|im_end|>"),
-        Answered(text=lambda said: f"{said.text}<|im_end|>"),
+        lambda payload: _chat(payload, f"{payload.text}<|im_end|>"),
+        Answered(text=lambda payload: f"{payload.text}<|im_end|>"),
     ),
     _form(
         "engine dead",

@@ -2,8 +2,8 @@
 
 import pytest
 
+from infra.local_broker.temporary_broker import TemporaryBroker
 from infra.settings import Settings
-from infra.temporary_broker import TemporaryBroker
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.archiving import write_archive
-from infra.log import LogWriter
-from infra.temporary_broker import TemporaryBroker
-from infra.topics import apply
+from infra.cluster.topics import apply
+from infra.local_broker.temporary_broker import TemporaryBroker
+from infra.log.archiving import write_archive
+from infra.log.writer import LogWriter
 from sedi.main import main
 from tests.unit.consumers.recorded_run import whole_run
 

@@ -10,10 +10,10 @@ import pytest
 
 from consumers.dead_letters import missing
 from consumers.report import report
-from infra.connection import MAX_RECORD_BYTES
-from infra.log import LogWriter
-from infra.source import TOPICS, KafkaSource
-from infra.temporary_broker import TemporaryBroker
+from infra.cluster.connection import MAX_RECORD_BYTES
+from infra.local_broker.temporary_broker import TemporaryBroker
+from infra.log.source import TOPICS, KafkaSource
+from infra.log.writer import LogWriter
 from schemas import ids
 from schemas.envelope import Meta, encode
 from schemas.events import BatchRow, Event, ReplaceSeeds, StepLogged, TrainingLogged

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.log import LogWriter
-from infra.temporary_broker import TemporaryBroker
-from infra.topics import apply
+from infra.cluster.topics import apply
+from infra.local_broker.temporary_broker import TemporaryBroker
+from infra.log.writer import LogWriter
 from schemas import ids
 from sedi.main import main
 from tests.unit.consumers.recorded_run import LETTER, RIVERS, RIVERS_AGAIN, row_id, whole_run

@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from infra.archiving import write_archive
-from infra.log import LogWriter
+from infra.cluster.topics import apply
+from infra.log.archiving import write_archive
+from infra.log.writer import LogWriter
 from infra.settings import Settings
-from infra.topics import apply
 from schemas import ids
 from sedi.main import main
 from tests.unit.consumers.story import Story, short_run

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 import sedi
-from infra.log import LogWriter
+from infra.cluster.topics import apply
+from infra.log.writer import LogWriter
 from infra.settings import Settings
-from infra.topics import apply
 from schemas.errors import BrokerError, RunError
 from tests.e2e.driver import write_answers
 from tests.unit.consumers.story import short_run

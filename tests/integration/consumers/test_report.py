@@ -8,10 +8,11 @@ import pytest
 
 from consumers.report import report, report_of
 from consumers.status import StatusWatch
-from infra.log import LogReader, LogWriter
+from infra.cluster.topics import apply
+from infra.log.reader import LogReader
+from infra.log.source import KafkaSource
+from infra.log.writer import LogWriter
 from infra.settings import Settings
-from infra.source import KafkaSource
-from infra.topics import apply
 from sedi.main import main
 from tests.unit.consumers.story import Story, short_run
 from tests.unit.consumers.test_run_fold import folded
@@ -35,7 +36,7 @@ def story(cluster: Settings, run: str) -> Story:
 def put_bad_record(cluster: Settings, run: str, log: LogWriter) -> None:
     from kafka import KafkaProducer
 
-    from infra.connection import connection
+    from infra.cluster.connection import connection
 
     producer = KafkaProducer(**connection(cluster, "test"))
     producer.send(f"sedi.{run}.generated", value=b"not an event", key=b"?", partition=0).get(timeout=30)

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from infra.log import LogWriter
+from infra.cluster.topics import apply
+from infra.local_broker.temporary_broker import temporary_broker
+from infra.log.writer import LogWriter
 from infra.settings import Settings
-from infra.temporary_broker import temporary_broker
-from infra.topics import apply
 from tests.unit.consumers.story import Story, short_run
 
 Tail = Callable[..., "subprocess.Popen[str]"]

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from infra import topics
-from infra.admin import administrator, offsets_at
-from infra.run import configure_run, read_run
-from infra.temporary_broker import TemporaryBroker
+from infra.cluster import topics
+from infra.cluster.admin import administrator, offsets_at
+from infra.local_broker.temporary_broker import TemporaryBroker
+from infra.log.run import configure_run, read_run
 from schemas.errors import ConfigurationError, RunError, TopicMismatch
 from schemas.policy import policy_for
 from schemas.topics import topic_specs

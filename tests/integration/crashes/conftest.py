@@ -1,4 +1,4 @@
-"""A configured run on the real broker, answers recorded for it, and a crew of processes to work on it."""
+"""A configured run on the real broker, with recorded answers and a crew of processes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from consumers.trainer.record.output_capture import capture_output
-from infra.temporary_broker import TemporaryBroker
+from infra.local_broker.temporary_broker import TemporaryBroker
 from tests.integration.crashes.rig import CrashRig
 from tests.unit.trainer.tiny import save_tiny
 

@@ -1,4 +1,4 @@
-"""A run whose generator, worker and trainer are all live, and what must hold of its log however they died."""
+"""A run with live generator, worker and trainer, and the invariants of its log after any crash."""
 
 import time
 from collections.abc import Iterable
@@ -9,11 +9,11 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 from consumers.replay import Audit, audit
-from infra.connection import connection
-from infra.log import LogReader
-from infra.run import configure_run
+from infra.cluster.connection import connection
+from infra.log.reader import LogReader
+from infra.log.run import configure_run
+from infra.log.source import KafkaSource
 from infra.settings import Settings
-from infra.source import KafkaSource
 from schemas.policy import policy_for
 from streams.core.decider import first_classifier
 from tests.e2e.driver import write_answers
@@ -84,12 +84,12 @@ class CrashRig:
         )
 
     def ends(self) -> dict[str, int]:
-        """Records of the topics that have one partition."""
+        """The number of records of each topic with one partition."""
         with LogReader(self.settings, self.run, ["generated", "rejected", "training-log"]) as reader:
             return {topic: end for (topic, _), end in reader.ends().items()}
 
     def decided(self) -> int:
-        """The last offset of `generated` that the log has the filter's word on, -1 for none."""
+        """The last offset of `generated` with a verdict on the log, -1 for none."""
         with LogReader(self.settings, self.run, ["rejected"]) as reader:
             end = reader.ends()["rejected", 0]
             reader.seek("rejected", 0, max(0, end - 50))
@@ -97,7 +97,7 @@ class CrashRig:
         return max((event.generated_offset for event in events if event is not None), default=-1)  # type: ignore[attr-defined]
 
     def finish(self, windows: int, timeout_s: float) -> Audit:
-        """Let all be generated and decided, and some windows be trained; end in order, and see what the log says."""
+        """Wait until all is generated and decided and some windows are trained; stop in order, and check the log."""
         crew = self.crew
         crew.wait(lambda: crew.members["generator"].done, timeout_s, "the generator ends")
         last = self.ends()["generated"] - 1
@@ -116,7 +116,7 @@ class CrashRig:
         return audited
 
     def _differences(self) -> str:
-        """How log and tables differ from one undisturbed pass; what comes a moment later may still be missing."""
+        """How log and tables differ from one undisturbed pass; the last effects may still be missing."""
         source = KafkaSource(self.settings, self.run)
         found = on_log(source)
         try:

@@ -1,4 +1,4 @@
-"""Each process of a run is killed at every point where its death could leave something half done."""
+"""Each process of a run is killed at every point where a crash could leave something half done."""
 
 import pytest
 

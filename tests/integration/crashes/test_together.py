@@ -1,4 +1,4 @@
-"""Generator, workers, trainer and broker are all at work, and die and come back at moments that nobody chose."""
+"""Generator, workers, trainer and broker all run, and are killed and restarted at random moments."""
 
 import random
 import signal
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.local_broker.temporary_broker import temporary_broker
 from infra.settings import Settings
-from infra.temporary_broker import temporary_broker
 from tests.integration.crashes.rig import CrashRig
 
 

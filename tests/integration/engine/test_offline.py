@@ -11,7 +11,7 @@ from consumers.export.run import ExportOptions, export
 from consumers.report import held_out_of
 from consumers.trainer.record.metrics import METRICS, Metrics, read_metrics
 from consumers.trainer.run import TrainOptions, TrainSummary, train
-from infra.archive import ArchiveSource
+from infra.log.archive import ArchiveSource
 from infra.settings import Settings
 from schemas.errors import TrainerError
 from schemas.events import StepLogged

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from infra.local_broker.temporary_broker import free_port
 from infra.settings import Settings
-from infra.temporary_broker import free_port
 from tests.harness.forked import fork
 from tests.integration.engine import rank
 from tests.integration.engine.conftest import MakeEngine

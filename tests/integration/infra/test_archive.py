@@ -1,4 +1,4 @@
-"""A run that is archived and restored is the same run, and its worker goes on where it was."""
+"""An archived and restored run is the same run, and its worker resumes."""
 
 import asyncio
 import subprocess
@@ -12,16 +12,16 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from infra.admin import administrator
-from infra.archive import MANIFEST, ArchiveSource
-from infra.archiving import TABLES, existing_tables, write_archive
+from infra.cluster.admin import administrator
 from infra.digest import sha256_of
-from infra.log import LogReader
-from infra.record import Record
-from infra.restoring import restore_archive
+from infra.local_broker.temporary_broker import TemporaryBroker
+from infra.log.archive import MANIFEST, ArchiveSource
+from infra.log.archiving import TABLES, existing_tables, write_archive
+from infra.log.reader import LogReader
+from infra.log.record import Record
+from infra.log.restoring import restore_archive
+from infra.log.source import TOPICS, dead_letter_topics
 from infra.settings import Settings, environment_of
-from infra.source import TOPICS, dead_letter_topics
-from infra.temporary_broker import TemporaryBroker
 from schemas import ids
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import InstructionsRejected
@@ -54,7 +54,7 @@ def write_generations(rig: Rig, start: int, end: int) -> None:
 
 
 def write_odd(rig: Rig, topic: str) -> None:
-    """Records that Kafka takes, and none of our own programs would write."""
+    """Records that Kafka accepts and our own programs never write."""
 
     async def write() -> None:
         async with AIOKafkaProducer(bootstrap_servers=rig.settings.bootstrap_servers) as producer:
@@ -205,7 +205,7 @@ def test_a_cluster_that_does_not_hold_what_was_written_is_found_out(
     def at_another_time(batch: Any, record: Record) -> bool:
         return batch.append(timestamp=1, key=record.key, value=record.value, headers=list(record.headers)) is not None
 
-    monkeypatch.setattr("infra.restoring._append", at_another_time)
+    monkeypatch.setattr("infra.log.restoring._append", at_another_time)
     with pytest.raises(RunError, match="generated/0 at offset 0 is another record"):
         restore_archive(rig.settings, tmp_path / "archive")
     assert not log_of(rig.settings, rig.run, ("run",))

@@ -1,4 +1,4 @@
-"""The local broker, for real: started, hung, killed, mistaken for another, left behind."""
+"""The real local broker: started, hung, killed, confused with another, left behind."""
 
 import os
 import shutil
@@ -18,11 +18,11 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError
 
-from infra import broker
-from infra.broker_home import home
-from infra.health import ask
+from infra.cluster.health import cluster_health
+from infra.local_broker import broker
+from infra.local_broker.broker_home import home
+from infra.local_broker.temporary_broker import TemporaryBroker, free_port, temporary_broker
 from infra.settings import Settings
-from infra.temporary_broker import TemporaryBroker, free_port, temporary_broker
 from schemas.errors import BrokerError
 
 TOPIC = "records"
@@ -30,7 +30,7 @@ TOPIC = "records"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[Settings]:
-    """A broker of this test's own, not started; whatever became of it, it is stopped afterwards."""
+    """The settings of a new broker, not started; it is always stopped afterwards."""
     own = Settings(state_dir=tmp_path, bootstrap_servers=f"127.0.0.1:{free_port()}", broker_heap_mb=256)
     yield own
     broker.stop(own, wait_s=5)
@@ -38,7 +38,7 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporaryBroker]:
-    """One broker for all tests that leave it as it was."""
+    """One broker for all tests that leave it unchanged."""
     with temporary_broker(Settings(state_dir=tmp_path_factory.mktemp("var"), broker_heap_mb=256)) as found:
         create_topic(found.bootstrap)
         yield found
@@ -148,7 +148,7 @@ def test_a_failed_question_leaves_no_thread_behind(running: TemporaryBroker) -> 
     running.pause()
     try:
         with pytest.raises(BrokerError, match="sedi broker start"):
-            ask(running.settings, timeout_s=0.5)
+            cluster_health(running.settings, timeout_s=0.5)
     finally:
         running.resume()
 
@@ -217,7 +217,9 @@ def test_two_brokers_side_by_side_know_nothing_of_each_other(running: TemporaryB
 
 
 def test_it_outlives_the_process_that_started_it_and_hears_none_of_its_signals(settings: Settings) -> None:
-    script = "from infra.settings import Settings; from infra.broker import start; print(start(Settings()).pid)"
+    script = (
+        "from infra.settings import Settings; from infra.local_broker.broker import start; print(start(Settings()).pid)"
+    )
     environment = {
         **os.environ,
         "SEDI_STATE_DIR": str(settings.state_dir),
@@ -263,7 +265,8 @@ def test_a_broker_that_dies_at_its_start_is_an_error_with_its_last_words(setting
 
 def test_what_a_killed_owner_left_behind_is_removed_by_the_next(settings: Settings) -> None:
     script = (
-        "import os, signal; from infra.settings import Settings; from infra.temporary_broker import temporary_broker\n"
+        "import os, signal; from infra.settings import Settings\n"
+        "from infra.local_broker.temporary_broker import temporary_broker\n"
         "with temporary_broker(Settings()) as b:\n"
         "    print(b.status().pid, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"

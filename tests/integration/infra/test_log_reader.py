@@ -1,13 +1,14 @@
-"""What a reader of the log must not stumble over: offsets without a record, and partitions that waited."""
+"""The log reader's special cases: offsets without a record, and partitions that were paused."""
 
 import time
 
 import pytest
 from kafka import KafkaProducer
 
-from infra.log import LogReader, LogWriter
-from infra.temporary_broker import TemporaryBroker
-from infra.topics import apply
+from infra.cluster.topics import apply
+from infra.local_broker.temporary_broker import TemporaryBroker
+from infra.log.reader import LogReader
+from infra.log.writer import LogWriter
 from schemas.topics import topic_name
 from tests.unit.consumers.story import Story
 

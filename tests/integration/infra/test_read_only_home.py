@@ -1,4 +1,4 @@
-"""With a home that cannot be written to, as in a container or a service, commands work and say nothing of it."""
+"""With a read-only home, as in a container or a service, commands work without warnings."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.temporary_broker import free_port
+from infra.local_broker.temporary_broker import free_port
 from tests.golden import HERE
 from tests.unit.trainer.tiny import save_tiny
 
@@ -22,8 +22,8 @@ CACHES = ("XDG_", "HF_", "HUGGINGFACE_", "TRANSFORMERS_", "MPL", "TRITON_", "TOR
 
 @dataclass(frozen=True)
 class Homeless:
-    """Runs `sedi` in `folder`, the only one it can write to besides the temporary one, as this user without root's
-    privilege to write everywhere."""
+    """Runs `sedi` in `folder`, its only writable one besides the temporary folder, without root's privilege to write
+    everywhere."""
 
     folder: Path
     home: Path
@@ -42,7 +42,7 @@ class Homeless:
         )
 
     def done(self, *arguments: str) -> str:
-        """What a command that ends with 0 and frightens nobody prints."""
+        """The output of a command, which must end with 0 and without warnings."""
         found = self.sedi(*arguments)
         assert found.returncode == 0, found.stderr[-3000:]
         assert not [line for line in found.stderr.splitlines() if FRIGHTENING.search(line)], found.stderr[-3000:]
@@ -50,7 +50,7 @@ class Homeless:
 
 
 def unprivileged() -> list[str]:
-    """What stands before a command, so that a folder's mode holds for root too."""
+    """The prefix of a command that makes folder modes apply to root too."""
     if os.geteuid() != 0:
         return []
     if (tool := shutil.which("setpriv")) is None:

@@ -12,14 +12,15 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from infra.connection import ssl_context
-from infra.doctor import _cluster
-from infra.health import ask
-from infra.log import LogReader, LogWriter
-from infra.run import configure_run
+from infra.cluster.connection import ssl_context
+from infra.cluster.health import cluster_health
+from infra.log.reader import LogReader
+from infra.log.run import configure_run
+from infra.log.source import KafkaSource
+from infra.log.writer import LogWriter
+from infra.machine.doctor import _cluster
+from infra.machine.supervisor import Supervisor
 from infra.settings import Settings
-from infra.source import KafkaSource
-from infra.supervisor import Supervisor
 from schemas.errors import BrokerError, ClusterRefused, ConfigurationError
 from schemas.policy import Policy
 from sedi.options import ExitCode
@@ -35,8 +36,8 @@ POLICY = Policy(clusters=4, batch_size=4)
 
 @pytest.fixture(scope="module")
 def cluster(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
-    """With a run on it. `owner` has just the rights that the README names, `loner` none of them on groups; `reader` may
-    read, `watcher` only see, `nobody` nothing."""
+    """With a run on it. `owner` has exactly the rights in the README, `loner` those without groups; `reader` may read,
+    `watcher` only describe, `nobody` nothing."""
     with secured_broker(settings, tmp_path_factory.mktemp("tls")) as made:
         made.add_users("owner", "reader", "watcher", "nobody", "loner")
         made.allow("owner", "READ", "WRITE", "CREATE", "DESCRIBE_CONFIGS", topics=TOPICS)
@@ -82,7 +83,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"sasl_password": SecretStr("not-it")},
         r"refuses the login of user 'owner' \(SCRAM-SHA-512\): user or password is wrong.*SEDI_SASL_PASSWORD",
     ),
-    "mechanism": ({"sasl_mechanism": "PLAIN"}, "does not take the login mechanism PLAIN. Set SEDI_SASL_MECHANISM"),
+    "mechanism": ({"sasl_mechanism": "PLAIN"}, "does not accept the SASL mechanism PLAIN. Set SEDI_SASL_MECHANISM"),
     "authority": ({"tls_ca_file": "another"}, r"not trusted by SEDI_TLS_CA_FILE \(.*another.crt\): self-signed"),
     "plain text": (
         {"security_protocol": "PLAINTEXT"},
@@ -107,7 +108,7 @@ def wrong(cluster: SecuredBroker, changes: dict[str, Any]) -> Settings:
 def test_what_keeps_us_out_is_said_at_once(cluster: SecuredBroker, name: str) -> None:
     changes, sentence = WRONG[name]
     settings = wrong(cluster, changes)
-    ways: list[Callable[[], object]] = [lambda: ask(settings)]
+    ways: list[Callable[[], object]] = [lambda: cluster_health(settings)]
     if name in ("password", "authority"):
         ways += [
             lambda: LogReader(settings, RUN, ["run"]),
@@ -122,16 +123,14 @@ def test_what_keeps_us_out_is_said_at_once(cluster: SecuredBroker, name: str) ->
         assert "broker start" not in str(caught.value) and "not-it" not in str(caught.value)
 
 
-OF_ANOTHER = (
-    r"does not take the certificate .*another\.crt\. Set SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE to one that its"
-)
+OF_ANOTHER = r"rejects the certificate .*another\.crt\. Set SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE to one that its"
 NOT_SHOWN = {"tls_cert_file": None, "tls_key_file": None}
 UNCERTIFIED: dict[str, tuple[dict[str, Any], str]] = {
-    "none": (NOT_SHOWN, "wants a certificate of its clients. Set SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE"),
+    "none": (NOT_SHOWN, "requires a client certificate. Set SEDI_TLS_CERT_FILE and SEDI_TLS_KEY_FILE"),
     "of another authority": ({"tls_cert_file": "another.crt", "tls_key_file": "another.key"}, OF_ANOTHER),
     "plain text": (
         {"security_protocol": "PLAINTEXT"},
-        "speaks TLS and wants a certificate of its clients, and SEDI_SECURITY_PROTOCOL is PLAINTEXT. Set .* to SSL",
+        "speaks TLS and requires a client certificate, and SEDI_SECURITY_PROTOCOL is PLAINTEXT. Set .* to SSL",
     ),
     "a login too": (
         {
@@ -153,7 +152,7 @@ def uncertified(cluster: SecuredBroker, name: str, **further: object) -> Setting
 @pytest.mark.parametrize("name", UNCERTIFIED)
 def test_a_cluster_that_wants_a_certificate_says_so_at_once(cluster: SecuredBroker, name: str) -> None:
     settings = uncertified(cluster, name)
-    ways: list[Callable[[], object]] = [lambda: ask(settings)]
+    ways: list[Callable[[], object]] = [lambda: cluster_health(settings)]
     if name == "none":
         ways += [lambda: LogWriter(settings, RUN, "test"), lambda: KafkaSource(settings, RUN).open(["run"])]
     for way in ways:
@@ -197,13 +196,13 @@ UNUSABLE: dict[str, tuple[dict[str, Any], str]] = {
     "no certificate": ({"tls_cert_file": None}, "SEDI_TLS_KEY_FILE is set and SEDI_TLS_CERT_FILE is not. Set both"),
     "no key": (
         {"tls_key_file": None},
-        r"SEDI_TLS_CERT_FILE .* holds no certificate with its key.*Set SEDI_TLS_KEY_FILE",
+        r"SEDI_TLS_CERT_FILE .* does not hold a certificate with its key.*Set SEDI_TLS_KEY_FILE",
     ),
     "missing certificate": ({"tls_cert_file": "none"}, r"SEDI_TLS_CERT_FILE \(.*none\) cannot be read: No such file"),
     "missing key": ({"tls_key_file": "none"}, r"SEDI_TLS_KEY_FILE \(.*none\) cannot be read: No such file"),
     "unreadable key": ({"tls_key_file": "."}, r"SEDI_TLS_KEY_FILE \(.*\) cannot be read: Is a directory"),
     "no PEM": ({"tls_key_file": "owner.txt"}, r"SEDI_TLS_KEY_FILE \(.*owner\.txt\) are not a certificate and its key"),
-    "another's key": ({"tls_key_file": "another.key"}, r"another\.key\) is not that of the certificate .*owner\.crt"),
+    "another's key": ({"tls_key_file": "another.key"}, r"another\.key\) does not match the certificate .*owner\.crt"),
     "missing authority": ({"tls_ca_file": "none"}, r"SEDI_TLS_CA_FILE \(.*none\) cannot be used: No such file"),
     "no authority": ({"tls_ca_file": "owner.txt"}, r"SEDI_TLS_CA_FILE \(.*owner\.txt\) cannot be used: .*Name a file"),
 }
@@ -230,7 +229,7 @@ def test_a_wrong_key_password_ends_a_command_with_2_and_asks_nobody(cluster: Sec
 def test_a_missing_right_is_named_and_a_hidden_topic_is_not_called_absent(cluster: SecuredBroker) -> None:
     nobody, watcher, reader = (cluster.settings(user) for user in ("nobody", "watcher", "reader"))
 
-    hidden = rf"'nobody' has no right to Describe on topic {TOPICS}run, and .* hides whether it is there"
+    hidden = rf"'nobody' has no right to Describe on topic {TOPICS}run, so the cluster hides whether it exists"
     for way in (lambda: LogReader(nobody, RUN, ["run"]), lambda: KafkaSource(nobody, RUN).open(["run"])):
         with pytest.raises(ClusterRefused, match=hidden):
             way()
@@ -289,7 +288,7 @@ def test_a_wrong_password_ends_a_run_with_4_and_the_doctor_says_so_too(cluster: 
 
 def test_of_a_cluster_that_is_away_it_is_said_how_to_reach_it_and_not_how_to_start_ours(cluster: SecuredBroker) -> None:
     with pytest.raises(BrokerError, match=r"Nothing listens at .*that this machine reaches them") as caught:
-        ask(cluster.settings("owner", bootstrap_servers="127.0.0.1:1"))
+        cluster_health(cluster.settings("owner", bootstrap_servers="127.0.0.1:1"))
     assert not isinstance(caught.value, ClusterRefused) and "broker start" not in str(caught.value)
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from infra.log import LogReader, LogWriter
-from infra.record import Record
+from infra.cluster.topics import apply
+from infra.log.reader import LogReader
+from infra.log.record import Record
+from infra.log.writer import LogWriter
 from infra.settings import Settings, load
-from infra.topics import apply
 from producers.generate.generator import GenerateOptions, GenerateSummary, generate
 from schemas import ids
 from schemas.events import Event, InstructionsGenerated, RunConfigured

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
-from infra.temporary_broker import TemporaryBroker
+from infra.local_broker.temporary_broker import TemporaryBroker
 from producers.backends.base import EndpointRefused, RequestRefused, Sampling, Transient
 from producers.backends.recorded import Faults, RecordedOptions
 from producers.calls.limits import Limits

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.temporary_broker import TemporaryBroker
+from infra.local_broker.temporary_broker import TemporaryBroker
 from producers.backends.recorded import RecordedOptions
 from producers.calls.limits import Limits
 from producers.generate.generator import GenerateOptions

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.endpoint import endpoint
-from infra.temporary_broker import TemporaryBroker
+from infra.local_broker.temporary_broker import TemporaryBroker
 from producers.backends.recorded import RecordedOptions
 from producers.calls.limits import Limits
 from producers.calls.rate_control import RateOptions

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-import infra.topics
+import infra.cluster.topics
 from consumers.report import report
-from infra.log import LogReader
-from infra.source import KafkaSource
-from infra.temporary_broker import TemporaryBroker
-from infra.topics import check
+from infra.cluster.topics import check
+from infra.local_broker.temporary_broker import TemporaryBroker
+from infra.log.reader import LogReader
+from infra.log.source import KafkaSource
 from producers.backends.recorded import RecordedOptions
 from producers.calls.limits import Limits
 from producers.judge.judge import JudgeOptions
@@ -92,7 +92,7 @@ def test_a_run_without_the_topic_gets_it_and_a_budget_is_the_runs_over_judges(
 ) -> None:
     with monkeypatch.context() as before_there_were_judges:
         needed = tuple(spec for spec in topic_specs() if not spec.optional)
-        before_there_were_judges.setattr(infra.topics, "topic_specs", lambda: needed)
+        before_there_were_judges.setattr(infra.cluster.topics, "topic_specs", lambda: needed)
         rig.configure()
     check(rig.settings, rig.run, clusters=2)
     source = KafkaSource(rig.settings, rig.run)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from consumers.replay import audit
-from infra.source import KafkaSource
-from infra.temporary_broker import TemporaryBroker
+from infra.local_broker.temporary_broker import TemporaryBroker
+from infra.log.source import KafkaSource
 from producers.backends.recorded import Faults, RecordedOptions
 from producers.calls.caller import Retries
 from producers.calls.limits import Limits

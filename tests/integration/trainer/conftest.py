@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from consumers.trainer.record.output_capture import capture_output
-from infra.temporary_broker import TemporaryBroker
+from infra.local_broker.temporary_broker import TemporaryBroker
 from tests.integration.trainer.rig import TrainerRig
 from tests.unit.trainer.tiny import save_tiny
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from consumers.trainer.distributed.launcher import launch
 from consumers.trainer.run import TrainOptions, TrainSummary, train
-from infra import topics
-from infra.log import LogReader, LogWriter
+from infra.cluster import topics
+from infra.log.reader import LogReader
+from infra.log.writer import LogWriter
 from infra.settings import Settings
 from schemas import ids
 from schemas.events import InstructionJudged, Judge, RunConfigured, RunStarted, RunStopped, StepLogged, TrainingLogged

@@ -2,7 +2,7 @@
 
 import shutil
 
-from infra.archiving import write_archive
+from infra.log.archiving import write_archive
 from schemas.events import StepLogged
 from tests.integration.trainer.rig import CLUSTERS, TrainerRig
 

@@ -10,7 +10,7 @@ import pytest
 
 from consumers.trainer.run import TrainSummary
 from infra import precision
-from infra.log import LogReader
+from infra.log.reader import LogReader
 from schemas import ids
 from schemas.errors import TopicMismatch, TrainerError
 from schemas.events import StepLogged

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from infra.log import LogReader, LogWriter
-from infra.record import Record
-from infra.run import configure_run, read_run
+from infra.log.reader import LogReader
+from infra.log.record import Record
+from infra.log.run import configure_run, read_run
+from infra.log.writer import LogWriter
 from infra.settings import Settings, load
 from schemas import ids
 from schemas.events import ClassifierFitted, Instruction, InstructionsGenerated, ReplaceSeeds

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
-from infra.connection import connection
-from infra.temporary_broker import TemporaryBroker
+from infra.cluster.connection import connection
+from infra.local_broker.temporary_broker import TemporaryBroker
 from schemas import ids
 from schemas.policy import policy_for
 from streams.core.scores import SeedScore

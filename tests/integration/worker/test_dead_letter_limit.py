@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from consumers.report import report
-from infra.dead_letters import not_put_back
-from infra.source import KafkaSource
-from infra.temporary_broker import TemporaryBroker
+from infra.local_broker.temporary_broker import TemporaryBroker
+from infra.log.dead_letters import not_put_back
+from infra.log.source import KafkaSource
 from schemas import ids
 from schemas.policy import policy_for
 from sedi.main import main

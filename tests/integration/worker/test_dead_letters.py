@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from kafka import KafkaProducer
 
-from infra.connection import connection
-from infra.temporary_broker import TemporaryBroker
+from infra.cluster.connection import connection
+from infra.local_broker.temporary_broker import TemporaryBroker
 from schemas import ids
 from schemas.policy import policy_for
 from schemas.topics import topic_name

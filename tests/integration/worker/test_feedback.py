@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from infra.admin import administrator
-from infra.run import read_run
-from infra.temporary_broker import TemporaryBroker
-from infra.topics import apply
+from infra.cluster.admin import administrator
+from infra.cluster.topics import apply
+from infra.local_broker.temporary_broker import TemporaryBroker
+from infra.log.run import read_run
 from schemas import ids
 from schemas.events import (
     BatchRow,

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from consumers.dead_letters import missing
 from consumers.report import report
 from consumers.trainer.record.output_capture import capture_output
+from infra.local_broker.temporary_broker import TemporaryBroker
+from infra.log.source import TOPICS, KafkaSource
 from infra.settings import load
-from infra.source import TOPICS, KafkaSource
-from infra.temporary_broker import TemporaryBroker
 from producers.backends.recorded import RecordedOptions
 from producers.generate.generator import GenerateOptions
 from schemas.events import InstructionsGenerated, InstructionsRejected, TrainingLogged

@@ -11,8 +11,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from infra.record import Record
-from infra.source import TOPICS
+from infra.log.record import Record
+from infra.log.source import TOPICS
 from schemas.generate import HERE
 from schemas.registry import SPECS
 

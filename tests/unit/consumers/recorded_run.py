@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from infra.record import Partition, Record
+from infra.log.record import Partition, Record
 from schemas import ids
 from schemas.events import (
     BatchRow,

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from infra.log import LogWriter
-from infra.record import Record
+from infra.log.record import Record
+from infra.log.writer import LogWriter
 from schemas import ids
 from schemas.envelope import Meta, encode
 from schemas.events import (

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from infra.archive import ArchiveSource
-from infra.source import TOPICS
+from infra.log.archive import ArchiveSource
+from infra.log.source import TOPICS
 from sedi.main import main
 from tests.golden import HERE
 

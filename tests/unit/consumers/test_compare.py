@@ -6,7 +6,7 @@ import pytest
 from consumers.compare import compare
 from consumers.compare.side import Point, read_side
 from consumers.compare.tables import tables
-from infra.record import Record
+from infra.log.record import Record
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import CallAnswered, InstructionsGenerated, InstructionsRejected
 from tests.unit.consumers.recorded_run import (

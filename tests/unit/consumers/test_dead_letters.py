@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import pytest
 
 from consumers.dead_letters import content, letters, missing, retry
-from infra.dead_letters import NO_VALUE, dead_letter_headers, left_out_headers
-from infra.log import Written
+from infra.log.dead_letters import NO_VALUE, dead_letter_headers, left_out_headers
+from infra.log.writer import Written
 from schemas import ids
 from schemas.envelope import Headers, Meta, encode
 from schemas.errors import RunError

@@ -10,7 +10,7 @@ from rouge_score.rouge_scorer import RougeScorer, _lcs_table
 
 from consumers.explain.nearest import NearestSearch
 from consumers.explain.spans import instruction_span
-from infra.record import Record
+from infra.log.record import Record
 from schemas.events import Instruction, InstructionKept
 from streams.core.parse.alpaca import parse_alpaca
 from streams.core.parse.lists import parse_list

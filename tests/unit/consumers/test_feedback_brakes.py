@@ -13,8 +13,8 @@ from consumers.replay import AuditExtent, audit
 from consumers.replay.digests import command_content
 from consumers.replay.what_if import what_if
 from consumers.summary import summary
-from infra.record import Record
-from infra.run import configuration
+from infra.log.record import Record
+from infra.log.run import configuration
 from schemas.events import CandidateVerdict, FeedbackOutcome, ReplaceSeeds
 from schemas.policy import policy_for, policy_with
 from sedi.explain_panels import show_explanation

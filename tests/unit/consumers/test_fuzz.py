@@ -4,8 +4,8 @@ from hypothesis import HealthCheck, given, settings
 
 from consumers.folds.run_fold import RunFold
 from consumers.report import report_of
-from infra.dead_letters import DeadLetter, dead_letter_headers, parse
-from infra.record import Record
+from infra.log.dead_letters import DeadLetter, dead_letter_headers, parse
+from infra.log.record import Record
 from producers.generate.progress import LaneProgress
 from schemas.envelope import decode
 from schemas.errors import SchemaError

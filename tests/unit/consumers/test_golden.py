@@ -11,7 +11,7 @@ import pytest
 from consumers.replay import Audit, AuditExtent, audit
 from consumers.replay.findings import Kind
 from consumers.replay.parallel import run, together
-from infra.archive import ArchiveSource
+from infra.log.archive import ArchiveSource
 from sedi.main import main
 from sedi.options import ExitCode
 from tests.golden import HERE, NAMES

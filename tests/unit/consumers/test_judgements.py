@@ -13,7 +13,7 @@ from consumers.export.run import ExportOptions, export
 from consumers.replay.parallel import audit
 from consumers.report import report
 from consumers.summary import summary
-from infra.archive import FORMAT, ArchiveFile, ArchiveManifest, ArchiveSource, line_of
+from infra.log.archive import FORMAT, ArchiveFile, ArchiveManifest, ArchiveSource, line_of
 from schemas import ids
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import CallAnswered, CallStarted, InstructionJudged, Judge

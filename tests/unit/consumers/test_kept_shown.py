@@ -8,7 +8,7 @@ import pytest
 
 from consumers.replay.findings import AuditState, Findings
 from consumers.replay.generations import PoolHistory, check_shown
-from infra.record import Record
+from infra.log.record import Record
 from schemas.events import InstructionKept, InstructionsGenerated, KeptShown
 from schemas.policy import policy_for
 from streams.core.kept_so_far import drawn

@@ -8,7 +8,7 @@ import pytest
 
 from consumers.replay import Audit, AuditExtent, audit
 from consumers.replay.reference import with_reference
-from infra.archive import ArchiveSource
+from infra.log.archive import ArchiveSource
 from schemas.events import InstructionsRejected
 from sedi.main import main
 from sedi.options import ExitCode

@@ -9,7 +9,7 @@ import pytest
 from consumers.conditions import condition
 from consumers.summary import summary
 from consumers.tail import TailOptions, TimeMerge, as_line, wanted
-from infra.record import Record
+from infra.log.record import Record
 from schemas.errors import ConfigurationError
 from schemas.registry import SPECS
 from tests.unit.consumers.story import START_MS, record, short_run

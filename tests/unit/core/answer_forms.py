@@ -1,7 +1,7 @@
-"""Answers as models and servers really give them: the same tasks in hundreds of dresses, with what is right.
+"""Answers as models and servers give them: the same tasks in hundreds of layouts, with the expected result.
 
-A form is a label style, what stands between tasks, and what is around the whole; each was seen in the wild. `score`
-counts tasks that are read right, lost, and invented or wrong.
+A layout is a label style, a separator, and a frame; each was seen in practice. `score` counts tasks that are parsed
+correctly, lost, and invented or wrong.
 """
 
 from collections import Counter
@@ -73,14 +73,14 @@ NO_INPUTS = ("<noinput>", "None", "N/A", "`<noinput>`")
 
 @dataclass(frozen=True)
 class Form:
-    """One dress of all tasks."""
+    """All tasks in one layout."""
 
     name: str
     text: str
 
 
 def forms() -> Iterator[Form]:
-    """Every label style with every separator, and with everything around it."""
+    """Every label style with every separator, and with every frame."""
     named = [(label, "separator", around) for label, around in product(LABELS, AROUND)]
     named += [(label, between, "nothing") for label, between in product(LABELS, BETWEEN) if between != "separator"]
     for place, (label, between, around) in enumerate(named):
@@ -99,6 +99,6 @@ def _listed(label: Label, between: Callable[[int], str], none: str) -> str:
 
 
 def score(read: tuple[Instruction, ...]) -> Counter[str]:
-    """How many of the tasks were read right, how many were lost, and how many instructions are none of them."""
+    """How many tasks were parsed correctly, how many were lost, and how many instructions are not among them."""
     right = Counter(TASKS) & Counter(read)
     return Counter(right=right.total(), lost=len(TASKS) - right.total(), invented=len(read) - right.total())

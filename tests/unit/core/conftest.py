@@ -1,4 +1,4 @@
-"""What the tests of the core share: seeds, generations and states made by hand, and the public instructions."""
+"""Fixtures of the core's tests: seeds, generations and states, and the public instructions."""
 
 import gzip
 import json
@@ -68,12 +68,12 @@ def fresh_state(policy: Policy = ONE_CLUSTER, seeds: Sequence[SeedTask] | None =
 
 @lru_cache(maxsize=50)
 def first_classifier(policy: Policy, seeds: tuple[SeedTask, ...]) -> ClassifierFitted:
-    """The classifier that a run starts with; fitting takes long enough to do it once only."""
+    """The classifier that a run starts with, fitted once."""
     return decider.first_classifier(policy, seeds, embedder_for(policy))
 
 
 def decided(state: FilterState, event: InstructionsGenerated, offset: int | None = None) -> Verdict:
-    """Decide on a generation, by default at the next offset, and go on to the state after it."""
+    """Decide on a generation, by default at the next offset, and evolve the state."""
     at = state.applied + 1 if offset is None else offset
     verdict = decider.decide(state, at, ids.generation_id(event.lane, event.number), event)
     decider.evolve(state, verdict.decision)
@@ -82,7 +82,7 @@ def decided(state: FilterState, event: InstructionsGenerated, offset: int | None
 
 @dataclass
 class Fold:
-    """What one pass over a log decides, with refits where they are due; None is an unreadable record."""
+    """The decisions of one pass over a log, with refits when due; None is an unreadable record."""
 
     state: FilterState
     verdicts: list[Verdict] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Answers in every dress that models and servers give them: what is read right, what is lost, what is invented."""
+"""Answers in all layouts of models and servers: what is parsed correctly, lost, and invented."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What is read again from the answers of a generation's event is what was read when it was made."""
+"""Parsing the answers of a recorded generation again gives the recorded instructions."""
 
 from schemas import ids
 from schemas.events import CallAnswered, Instruction, InstructionsGenerated, KeptShown

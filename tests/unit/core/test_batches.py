@@ -1,4 +1,4 @@
-"""Batch composition: equally many rows of each cluster, waiting, borrowing, repeats, the end, resuming by positions."""
+"""Batch composition: equally many rows of each cluster, waiting, borrowing, duplicates, the end, resuming."""
 
 import pytest
 from hypothesis import given

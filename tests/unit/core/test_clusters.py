@@ -1,4 +1,4 @@
-"""The classifier: its numbers alone decide, cells are even where they were fitted, and refits come at their marks."""
+"""The classifier: a function of its numbers, with even cells on the fitted texts, refitted at its marks."""
 
 import functools
 import math
@@ -19,8 +19,9 @@ from schemas.errors import ConfigurationError
 from schemas.events import Classifier
 from schemas.policy import Policy, policy_for
 from schemas.seeds import SeedTask
-from streams.core import clusters
-from streams.core.clusters import NGRAMS, ClusterModel, char_ngrams, fit, marks_passed, refit_due
+from streams.core import cluster_fit, clusters
+from streams.core.cluster_fit import fit, marks_passed, refit_due
+from streams.core.clusters import NGRAMS, ClusterModel, char_ngrams
 from tests.unit.core.conftest import own_seeds
 
 TEXTS = [seed.instruction for seed in own_seeds()]
@@ -269,7 +270,7 @@ def test_seeds_that_differ_in_nothing_a_classifier_sees_are_refused_too() -> Non
 
 def test_more_texts_than_are_needed_are_thinned_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fit(TEXTS[0:180:3], policy_for())
-    monkeypatch.setattr(clusters, "MAX_TEXTS", 60)
+    monkeypatch.setattr(cluster_fit, "MAX_TEXTS", 60)
     assert fit(TEXTS[:180], policy_for()) == whole
 
 

@@ -1,4 +1,4 @@
-"""The filter's decisions: what is kept, what is rejected and why, and that deciding again decides the same."""
+"""The filter's decisions: what is kept, what is rejected and why; decisions are reproducible."""
 
 import math
 import pickle
@@ -30,12 +30,12 @@ TEN = "a0 a1 a2 a3 a4 a5 a6 a7 a8 a9"
 
 
 def policy(threshold: float = 0.85, **changes: object) -> Policy:
-    """One cluster, and no rules but those of similarity."""
+    """One cluster, and no rules but similarity."""
     return policy_for(**{"batch_size": 1, "rules": (), "threshold": threshold, **changes})
 
 
 def changed(text: str, words: int) -> str:
-    """The text with its last words made others, so that F with it is 1 - words / length."""
+    """The text with its last words replaced, so that F with it is 1 - words / length."""
     tokens = text.split()
     return " ".join(tokens[: len(tokens) - words] + [f"other{n}" for n in range(words)])
 
@@ -299,7 +299,7 @@ def test_a_state_without_a_classifier_cannot_decide() -> None:
 
 
 def everything(state: FilterState) -> bytes:
-    """The whole state with all of its index, but for what the index remembers of the threshold alone."""
+    """The whole state with its index, except what the index caches for the threshold."""
     index = {name: value for name, value in vars(state.index).items() if name != "_bounds"}
     return pickle.dumps({**vars(state), "index": index})
 
@@ -355,7 +355,7 @@ NOUNS = ("river", "castle", "garden", "engine", "planet", "violin", "bakery", "h
 
 
 def distinct(count: int, start: int = 0) -> list[str]:
-    """Instructions none of which is like another."""
+    """Instructions that are not similar to each other."""
     shapes = (
         "Explain how the {} came to {}",
         "Suggest a holiday near some {} in {}",
@@ -524,7 +524,7 @@ def test_every_instruction_gets_one_verdict_and_no_two_kept_ones_are_alike(
 
 
 def ties() -> Iterator[str]:
-    """Pairs of m and n tokens with 7 in common, whose F is 0.7 but for the last bit, one way or the other."""
+    """Pairs of m and n tokens with 7 in common, whose F is 0.7 except for the last bit."""
     for pair, (m, n) in enumerate([(9, 11), (8, 12), (7, 13), (10, 10)]):
         shared = [f"p{pair}s{k}" for k in range(7)]
         yield " ".join(shared + [f"p{pair}a{k}" for k in range(m - 7)])
@@ -532,7 +532,7 @@ def ties() -> Iterator[str]:
 
 
 def judged(state: FilterState, texts: Sequence[str]) -> list[tuple[float, str] | None]:
-    """The decider's word on each text, in generations of different sizes: its nearest, or None when it was kept."""
+    """The verdict on each text, in generations of different sizes: its nearest, or None when it was kept."""
     words: list[tuple[float, str] | None] = []
     number = 0
     while len(words) < len(texts):
@@ -563,7 +563,7 @@ def shared_tokens(token_lists: Sequence[list[str]]) -> csr_array:
 
 
 class RougeReference:
-    """What a plain loop over rouge_score's own functions decides; pairs that share too few tokens are left out."""
+    """The decisions of a plain loop over rouge_score's own functions; pairs with too few common tokens are skipped."""
 
     def __init__(self, texts: Sequence[str], lowest_threshold: float) -> None:
         self.texts = texts

@@ -1,4 +1,4 @@
-"""Clusters of sentence embeddings: the numbers and the model that they name decide, one text alone or among others."""
+"""Clusters of sentence embeddings: a function of the numbers and the model, for one text alone or among others."""
 
 import copy
 from dataclasses import dataclass, field
@@ -13,7 +13,8 @@ from schemas.errors import ConfigurationError
 from schemas.events import Classifier
 from schemas.policy import policy_for
 from streams.core import decider
-from streams.core.clusters import ClusterModel, fit
+from streams.core.cluster_fit import fit
+from streams.core.clusters import ClusterModel
 from streams.core.embeddings import UNIT
 from tests.harness.embedder import LETTERS, Letters
 from tests.unit.core.conftest import Fold, configured, generation, own_seeds
@@ -85,7 +86,7 @@ def test_a_model_goes_along_when_it_is_copied() -> None:
 
 def test_another_models_embeddings_are_refused_with_both_hashes() -> None:
     other = Letters(model_sha256="cd" * 32)
-    with pytest.raises(ConfigurationError, match=f"SHA-256 {'ab' * 32}, the one that is installed has {'cd' * 32}"):
+    with pytest.raises(ConfigurationError, match=f"SHA-256 {'ab' * 32}; the installed one has {'cd' * 32}"):
         ClusterModel(fitted(), other)
 
 
@@ -109,7 +110,7 @@ def test_with_one_cluster_there_is_nothing_to_embed() -> None:
 
 @dataclass
 class Counted:
-    """Letters that remember what they were asked for."""
+    """Letters that record their calls."""
 
     model_sha256: str = "ab" * 32
     asked: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a training window changes in the seed pool: which batch, which candidates, which victims, and when nothing."""
+"""The feedback of a training window to the seed pool: the batch, the candidates, the victims, and the exceptions."""
 
 from collections.abc import Mapping, Sequence
 

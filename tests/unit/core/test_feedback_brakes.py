@@ -1,4 +1,4 @@
-"""What slows the feedback down: each setting by itself, what holds under all, and that none is on by default."""
+"""The limits of the feedback: each setting by itself, the invariants under all, and that none is on by default."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -111,7 +111,7 @@ def test_a_seed_with_a_higher_score_is_safe_and_one_with_just_that_is_not() -> N
 
 
 def borrowed(number: int, grad_norm: float | None) -> StepLogged:
-    """A step whose second place, of cluster 1 of 2, is taken by a row of cluster 0."""
+    """A step whose second slot, of cluster 1 of 2, has a row of cluster 0."""
     rows = tuple(BatchRow(id=f"k{slot}", slot=slot, cluster=0, generated_offset=0) for slot in range(2))
     return msgspec.structs.replace(step(number, grad_norm=grad_norm), rows=rows)
 
@@ -198,7 +198,7 @@ def test_a_record_before_the_last_one_taken_in_changes_nothing() -> None:
 
 @dataclass(frozen=True)
 class Window:
-    """A window of any sort, with what it is answered from."""
+    """An arbitrary window, with the state for its answer."""
 
     pool: SeedPool
     scores: Mapping[str, SeedScore]
@@ -294,7 +294,7 @@ def test_no_window_replaces_what_the_policy_forbids(
 
 
 def as_before(found: Window) -> tuple[int | None, list[tuple[str, str]], list[tuple[str, str]]]:
-    """Step, verdicts and replacements as they were decided before there were settings to slow it down."""
+    """Step, verdicts and replacements as decided before the limits existed."""
     usable = [step for step in found.steps if step.step > 10 and step.grad_norm is not None]
     if not usable:
         return None, [], []

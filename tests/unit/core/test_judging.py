@@ -1,4 +1,4 @@
-"""A judge's answer is read strictly, and a threshold leaves the rows that have a score and reach it."""
+"""A judge's answer is parsed strictly, and a threshold admits the rows with a score that reaches it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is kept, as any verdict left it, is told by `generated` and `rejected`; draws of it can be made again."""
+"""The instructions kept as of any verdict follow from `generated` and `rejected`; samples of them are reproducible."""
 
 from collections import Counter
 
@@ -15,7 +15,7 @@ KEPT_BY = {0: 2, 1: 2, 2: 5, 3: 6}  # how many are kept by the verdict on each o
 
 
 def told() -> list[tuple[str, int, InstructionsGenerated | InstructionsRejected]]:
-    """Four generations, of which the second repeats the first, and their verdicts."""
+    """Four generations, the second a duplicate of the first, and their verdicts."""
     texts = [["a", "b", "c"], ["a", "b", "c"], ["d", "e", "f"], ["g", "h"]]
     rejected: list[set[int]] = [{1}, set(), set(), {0}]
     made: list[tuple[str, int, InstructionsGenerated | InstructionsRejected]] = []
@@ -68,9 +68,9 @@ def test_a_draw_is_made_from_what_was_kept_by_then(as_of: int) -> None:
         take(kept, offset, event)
     all_of_them = kept.shown(40, 42, "main", 9, as_of)
     assert sorted(one.instruction for one in all_of_them.kept) == list("acdefh")[: KEPT_BY[as_of]]
-    assert all_of_them.told is not None
-    assert all_of_them.told.as_of == as_of
-    assert all_of_them.told.ids == tuple(one.id for one in all_of_them.kept)
+    assert all_of_them.recorded is not None
+    assert all_of_them.recorded.as_of == as_of
+    assert all_of_them.recorded.ids == tuple(one.id for one in all_of_them.kept)
     assert len(kept.shown(8, 42, "main", 9, as_of).kept) == 2
 
 
@@ -86,8 +86,8 @@ def test_before_the_first_verdict_nothing_is_shown_and_a_verdict_to_come_cannot_
     kept = KeptSoFar()
     shown = kept.shown(8, 42, "main", 0)
     assert shown.kept == ()
-    assert shown.told is not None
-    assert shown.told.as_of == -1
+    assert shown.recorded is not None
+    assert shown.recorded.as_of == -1
     with pytest.raises(ValueError, match="verdict on 3"):
         kept.shown(8, 42, "main", 0, 3)
 

@@ -1,4 +1,4 @@
-"""The heuristic rules are those of the baseline: each with its own reason, each to be switched off by itself."""
+"""The heuristic rules are those of the baseline, each with its own reason and its own switch."""
 
 import string
 

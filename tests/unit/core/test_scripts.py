@@ -1,4 +1,4 @@
-"""Rules and similarity treat a run in any script as they treat one in English."""
+"""Rules and similarity treat all scripts like English."""
 
 from collections import Counter
 
@@ -130,7 +130,7 @@ def test_only_the_unicode_tokenizer_brings_it_and_a_run_that_has_none_keeps_its_
 
 
 def _verdicts(language: str) -> Counter[str]:
-    """How many of the tasks of each kind were kept, or rejected for which reason, each task written twice."""
+    """How many tasks of each kind were kept, or rejected for which reason, each task written twice."""
     things = THINGS[language]
     seeds = [SeedTask(id=f"s{n}", instruction=ASKED[language][n].format("…"), output="x") for n in range(3)]
     state = fresh_state(ALL, seeds)

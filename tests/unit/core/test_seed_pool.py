@@ -1,4 +1,4 @@
-"""The seed pool: a fold of its commands, and samples that anybody can check."""
+"""The seed pool: a fold of its commands, with reproducible samples."""
 
 from collections import Counter
 

@@ -24,7 +24,7 @@ STREAMS = st.lists(st.one_of(TEXTS, FEW_WORDS, st.text(max_size=20)), max_size=2
 
 
 def reference(texts: Sequence[str], query: str, threshold: float) -> tuple[float, int] | None:
-    """What a loop over rouge_score answers: the highest F above the threshold, the earliest of equals."""
+    """The result of a loop over rouge_score: the highest F above the threshold, the earliest on ties."""
     best: tuple[float, int] | None = None
     for place, text in enumerate(texts):
         score = SCORER.score(text, query)["rougeL"].fmeasure

@@ -1,4 +1,4 @@
-"""A generation's requests are told apart by the instruction that they are about."""
+"""A generation's requests are mapped to instructions and back."""
 
 import pytest
 

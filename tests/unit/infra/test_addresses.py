@@ -1,4 +1,4 @@
-"""Addresses that cannot be are refused with a sentence, before anything is connected to."""
+"""Invalid addresses are refused with a sentence, before anything connects."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.addresses import endpoint, servers
-from infra.connection import connection
+from infra.cluster.addresses import endpoint, servers
+from infra.cluster.connection import connection
 from infra.settings import load
 from schemas.errors import ConfigurationError
 from sedi.main import main
@@ -41,9 +41,9 @@ def test_blanks_between_servers_go() -> None:
         (":9092", "the host is missing"),
         ("", "the port is missing"),
         ("a:1,,b:2", "the port is missing"),
-        ("::1:9092", "in brackets"),
-        ("[::1:9092", "in brackets"),
-        ("[localhost]:9092", "in brackets"),
+        ("::1:9092", "needs brackets"),
+        ("[::1:9092", "brackets hold"),
+        ("[localhost]:9092", "brackets hold"),
         ("PLAINTEXT://a:9092", "leave out PLAINTEXT://"),
         ("a b:9092", "cannot be a host"),
         ("user@a:9092", "cannot be a host"),

@@ -1,4 +1,4 @@
-"""An archive gives back the bytes it was given, and says so when it is not what was written."""
+"""An archive gives back the same bytes, and detects changes."""
 
 import gzip
 import hashlib
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.archive import FORMAT, ArchiveFile, ArchiveManifest, ArchiveSource, line_of
-from infra.record import Record
+from infra.log.archive import FORMAT, ArchiveFile, ArchiveManifest, ArchiveSource, line_of
+from infra.log.record import Record
 from schemas.errors import ConfigurationError, RunError
 
 BYTES = st.none() | st.binary() | st.text().map(str.encode)
@@ -23,7 +23,7 @@ ODD = [
 
 
 def make(folder: Path, records: list[Record], *, suffix: str = ".jsonl", **changes: object) -> ArchiveSource:
-    """An archive of one file with these records, whose entry in the manifest is changed so."""
+    """An archive of one file with these records, and changes to its entry in the manifest."""
     folder.mkdir(exist_ok=True)
     raw = b"".join(line_of(record) for record in records)
     path = folder / f"calls-0{suffix}"
@@ -159,13 +159,13 @@ def test_a_folder_that_is_no_archive_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is not a manifest"):
         ArchiveSource(tmp_path)
     (tmp_path / "manifest.json").write_bytes(b'{"format": 2, "made": "otherwise"}')
-    with pytest.raises(ConfigurationError, match="has the format 2, and this program reads 1"):
+    with pytest.raises(ConfigurationError, match="has format 2, and this program reads 1"):
         ArchiveSource(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../calls-0.jsonl", "/etc/passwd", "..", ""])
 def test_files_outside_the_folder_are_not_read(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigurationError, match="not one in its folder"):
+    with pytest.raises(ConfigurationError, match="not in its folder"):
         make(tmp_path, ODD, name=name)
 
 

@@ -1,4 +1,4 @@
-"""What an archive covers is fixed effects first, and every partition has its file."""
+"""An archive's end offsets are fixed effects first, and every partition has its file."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,18 +8,18 @@ from typing import Any, Self
 import pytest
 from aiokafka import TopicPartition
 
-import infra.archiving
-import infra.source
-from infra.archive import ArchiveSource
-from infra.archiving import TABLES, write_archive
+import infra.log.archiving
+import infra.log.source
+from infra.log.archive import ArchiveSource
+from infra.log.archiving import TABLES, write_archive
+from infra.log.source import TOPICS, dead_letter_topics
 from infra.settings import Settings
-from infra.source import TOPICS, dead_letter_topics
 
 ASKED: list[str] = []
 
 
 class Cluster:
-    """A LogReader that knows of a run whose topics are all empty but for `kept`, which has two partitions."""
+    """A LogReader of a run whose topics are empty, except `kept`, which has two partitions."""
 
     def __init__(self, settings: Settings, run: str, topics: Iterable[str], component: str) -> None:
         self._places = [(topic, 0) for topic in topics] + [("kept", 1)]
@@ -39,7 +39,7 @@ class Cluster:
 
 
 class Consumer:
-    """aiokafka's consumer of that run: kept/1 holds a record at offset 4 and none at 5."""
+    """aiokafka's consumer of that run: kept/1 has a record at offset 4 and none at 5."""
 
     def __init__(self, **_: object) -> None:
         self._given = False
@@ -64,15 +64,15 @@ class Consumer:
 
 @pytest.fixture
 def archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ArchiveSource:
-    monkeypatch.setattr(infra.source, "LogReader", Cluster)
-    monkeypatch.setattr(infra.source, "AIOKafkaConsumer", Consumer)
-    monkeypatch.setattr(infra.archiving, "existing_tables", lambda settings, run: TABLES)
+    monkeypatch.setattr(infra.log.source, "LogReader", Cluster)
+    monkeypatch.setattr(infra.log.source, "AIOKafkaConsumer", Consumer)
+    monkeypatch.setattr(infra.log.archiving, "existing_tables", lambda settings, run: TABLES)
     write_archive(Settings(), "r", tmp_path / "made" / "archive")
     return ArchiveSource(tmp_path / "made" / "archive")
 
 
 def test_the_ends_are_asked_for_effects_first(archive: ArchiveSource) -> None:
-    """Else the kept table may say that a generation is decided whose verdict is not in the archive."""
+    """Otherwise the kept table may mark a generation as decided whose verdict is not in the archive."""
     assert [*TABLES, *dead_letter_topics(), *reversed(TOPICS)] == ASKED
 
 

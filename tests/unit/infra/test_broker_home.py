@@ -1,4 +1,4 @@
-"""What a broker keeps on disk, and what is refused; no broker runs here."""
+"""A broker's folder on disk, and its errors; no broker runs here."""
 
 import os
 import socket
@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra import broker
-from infra.broker_home import BrokerHome, ensure_formatted, home, read_pid, write_pid, write_properties
-from infra.jars import FILES, KAFKA_VERSION
-from infra.java import Java
-from infra.processes import ProcessMark
+from infra.install import ROOT
+from infra.local_broker import broker
+from infra.local_broker.broker_home import BrokerHome, ensure_formatted, home, read_pid, write_pid, write_properties
+from infra.local_broker.jars import FILES, KAFKA_VERSION
+from infra.local_broker.java import Java
+from infra.local_broker.temporary_broker import free_port
+from infra.machine.processes import ProcessMark
 from infra.settings import Settings
-from infra.temporary_broker import free_port
 from schemas.errors import BrokerError, ConfigurationError
 
 NO_JAVA = Java(Path("/nowhere/java"), Path("/nowhere"), "17", 17, "PATH")
@@ -60,7 +61,7 @@ def test_a_folder_that_kafka_would_cut_is_refused(place: BrokerHome) -> None:
 
 
 def test_the_container_has_the_settings_of_the_local_broker() -> None:
-    compose = yaml.safe_load((FILES.parent / "compose.yaml").read_text())["services"]["kafka"]
+    compose = yaml.safe_load((ROOT / "infra/compose.yaml").read_text())["services"]["kafka"]
     differ = {"controller.quorum.voters", "listeners", "advertised.listeners", "log.dirs"}
     wanted = {k: v for k, v in properties((FILES / "server.properties").read_text()).items() if k not in differ}
 
@@ -96,7 +97,7 @@ def test_data_that_was_lost_is_an_error_and_not_an_empty_log(place: BrokerHome) 
 def test_data_of_which_nobody_says_whose_it_is_is_refused(place: BrokerHome) -> None:
     formatted(place.data, "k1")
 
-    with pytest.raises(BrokerError, match="says whose it is"):
+    with pytest.raises(BrokerError, match="holds its cluster id"):
         check_format(place)
 
 

@@ -1,4 +1,4 @@
-"""What the columns of people's files mean, and what is said of a row that cannot be mapped."""
+"""The mapping of columns, and the errors for rows that cannot be mapped."""
 
 from decimal import Decimal
 from typing import Any
@@ -92,8 +92,8 @@ def test_id_and_classification_are_those_of_the_row() -> None:
         ({"text": "a", "label": 1}, "Fields found: `text`, `label`"),
         ({"instruction": " ", "output": "x"}, "`instruction` is empty"),
         ({"instruction": 3, "output": "x"}, "`instruction` is a number"),
-        ({"instruction": ASKED, "output": "x", "response": "y"}, "`output`, `response` say different things"),
-        ({"messages": "hello"}, "no JSON list"),
+        ({"instruction": ASKED, "output": "x", "response": "y"}, "`output`, `response` have different values"),
+        ({"messages": "hello"}, "not a JSON list"),
         ({"messages": {"role": "user"}}, "`messages` is an object"),
         ({"messages": [1]}, "a turn of `messages` is a number"),
         ({"messages": [{"speaker": "user"}]}, "no `role` or `from`; it has `speaker`"),
@@ -101,7 +101,7 @@ def test_id_and_classification_are_those_of_the_row() -> None:
         ({"messages": turns("system")}, "does not begin with a user"),
         ({"messages": turns("user", "tool", "assistant")}, "followed by one of `tool`"),
         ({"messages": turns("user", "user", "assistant")}, "followed by one of `user`"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "a part that is no text"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "a part that is not text"),
         ({"instruction": ASKED, "instances": []}, "no instance"),
         ({"instruction": ASKED, "output": "x", "is_classification": "perhaps"}, "`is_classification` is a text"),
     ],

@@ -1,4 +1,4 @@
-"""What the doctor says of machines that lack something."""
+"""The doctor's findings on machines that lack something."""
 
 import re
 import socket
@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
-from infra import doctor
-from infra.doctor import DoctorCheck, check
+from infra.local_broker.temporary_broker import free_port
+from infra.machine import doctor
+from infra.machine.doctor import DoctorCheck, check
 from infra.precision import PrecisionChoice
 from infra.settings import Settings
-from infra.temporary_broker import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +121,8 @@ def test_a_torch_that_crashes_is_a_warning_and_ends_nothing(
 
 def test_looking_measures_the_precision_and_does_not_load_torch() -> None:
     script = (
-        "import sys; from infra.doctor import check; from infra.settings import Settings; found = check(Settings());"
+        "import sys; from infra.machine.doctor import check; from infra.settings import Settings;"
+        "found = check(Settings());"
         "print(sorted({'torch', 'deepspeed', 'transformers', 'faust'} & set(sys.modules)));"
         "print([each.found for each in found if each.name == 'precision'])"
     )

@@ -1,4 +1,4 @@
-"""The embedding model: found and not imported, checked before it is loaded, the same on every machine."""
+"""The embedding model: located and not imported, verified before loading, the same on every machine."""
 
 import copy
 import hashlib
@@ -47,7 +47,7 @@ def test_a_file_that_is_not_the_pinned_one_is_not_loaded_and_the_package_is_neve
         embedder_for(POLICY)
     for name in SHA256:
         (folder / name).write_bytes(b"something else")
-    with pytest.raises(ConfigurationError, match=r"model\.safetensors has the SHA-256 .* not the model that is pinned"):
+    with pytest.raises(ConfigurationError, match=r"model\.safetensors has the SHA-256 .* not the pinned model"):
         embedder_for(POLICY)
     monkeypatch.setattr(embeddings, "SHA256", dict.fromkeys(SHA256, hashlib.sha256(b"something else").hexdigest()))
     (folder / "tokenizer.json").write_bytes(b"another tokenizer")
@@ -62,7 +62,7 @@ def test_what_is_installed_is_pinned_by_hash_and_by_nothing_else() -> None:
 
 
 class Forward(MiniLM):
-    """The model's place taken by one dimension: the length of the text, over a thousand, plus a last digit."""
+    """A fake model with one dimension: the length of the text / 1000, plus a last digit."""
 
     def __init__(self) -> None:
         super().__init__({})

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from infra import jars
-from infra.jars import FILES, KAFKA_VERSION, digests, fetch, is_fetched, lib_dir
+from infra.local_broker import jars
+from infra.local_broker.jars import FILES, KAFKA_VERSION, digests, fetch, is_fetched, lib_dir
 from infra.settings import Settings
 from schemas.errors import BrokerError
 
@@ -30,7 +30,7 @@ def expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Put a program called mvn first on PATH; in it, $out is the folder it is told to fill."""
+    """Put a program called mvn first on PATH; in it, $out is its output folder."""
     folder = tmp_path / "bin"
     folder.mkdir(exist_ok=True)
     program = folder / "mvn"

@@ -1,11 +1,11 @@
-"""Which Java is taken, and what is said when none will do."""
+"""Which Java is chosen, and the error when none fits."""
 
 import sys
 from pathlib import Path
 
 import pytest
 
-from infra.java import MINIMUM, find_java
+from infra.local_broker.java import MINIMUM, find_java
 from schemas.errors import BrokerError
 
 

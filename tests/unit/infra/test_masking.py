@@ -1,4 +1,4 @@
-"""Secrets are blotted out of what is shown, whichever form they take; all else stays."""
+"""Secrets are masked in every encoding; everything else stays."""
 
 import pytest
 

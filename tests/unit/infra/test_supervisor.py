@@ -1,4 +1,4 @@
-"""Children of a run: what they say themselves, and how they end."""
+"""Child processes of a run: their status lines, and how they end."""
 
 import os
 import signal
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from infra.machine.supervisor import NEWS, Supervisor, write_news
 from infra.settings import Settings
-from infra.supervisor import NEWS, Supervisor, write_news
 
 # Stands in for `sedi`: a module of that name in the folder that is searched first.
 CHILD = """
 import signal, sys, time
-from infra.supervisor import write_news
+from infra.machine.supervisor import write_news
 def tell(line):
     print(line, flush=True)
     write_news(line)

@@ -1,4 +1,4 @@
-"""Files of rows in every format give the same rows; what is no such file is refused with its line."""
+"""Files in every format give the same rows; an invalid file is refused with its line."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""What would steer a terminal is shown; everything else, and what JSON means, stays."""
+"""Control characters are escaped; everything else, and the value of JSON, stays."""
 
 import json
 import logging

@@ -18,7 +18,7 @@ class Reply:
 
     body: Any
     status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
     content_type: str = "application/json"
 

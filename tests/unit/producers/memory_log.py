@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import Any
 
-from infra.record import Record
+from infra.log.record import Record
 from producers.generate.progress import LaneProgress
 from schemas.envelope import Meta, encode
 from schemas.events import Event, RunConfigured

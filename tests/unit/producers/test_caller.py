@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from infra.log import LogWriter, NotWritable
-from infra.record import Record
+from infra.log.record import Record
+from infra.log.writer import LogWriter, NotWritable
 from producers.backends.base import (
     Answer,
     CallFailure,

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from infra.log import LogWriter
+from infra.log.writer import LogWriter
 from producers.backends.base import Answer, CallFailure, CallPlace, EndpointRefused, Request, RequestRefused, Sampling
 from producers.calls.caller import Caller
 from producers.calls.cost import PlannedCall, Prices

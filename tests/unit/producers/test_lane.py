@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from infra.log import LogWriter
+from infra.log.writer import LogWriter
 from infra.settings import Settings
 from producers.backends.base import Answer, CallFailure, CallPlace, Request, RequestRefused, Transient
 from producers.calls.caller import Caller

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 import torch
 
-from infra.log import LogWriter
+from infra.log.writer import LogWriter
 from infra.settings import Settings
 from producers.backends.base import (
     Answer,

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from infra.record import Record
+from infra.log.record import Record
 from infra.settings import Settings
 from producers.backends.base import CallFailure, EndpointRefused, Request, RequestRefused, Sampling, Transient
 from producers.calls.caller import CallsHalted
@@ -258,18 +258,18 @@ def begun(number: int, shown: KeptShown | None, step: int = 0, lane: str = "main
 def test_a_generation_is_shown_two_of_all_that_is_kept() -> None:
     shown = choice(*kept(0), *kept(1)).shown(7)
     assert len({one.id for one in shown.kept}) == 2
-    assert shown.told == KeptShown(as_of=1, ids=tuple(one.id for one in shown.kept))
+    assert shown.recorded == KeptShown(as_of=1, ids=tuple(one.id for one in shown.kept))
     assert all(one.instruction.startswith("Do thing") for one in shown.kept)
 
 
 def test_a_generation_that_was_begun_is_shown_again_what_it_was_shown_then() -> None:
     before = choice(*kept(0)).shown(7)
     more = [one for offset in range(1, 9) for one in kept(offset)]
-    assert choice(*kept(0), begun(7, before.told), *more).shown(7) == before
-    assert choice(*kept(0), begun(7, before.told, step=1), *more).shown(7) != before
-    assert choice(*kept(0), begun(7, before.told, lane="other"), *more).shown(7) != before
+    assert choice(*kept(0), begun(7, before.recorded), *more).shown(7) == before
+    assert choice(*kept(0), begun(7, before.recorded, step=1), *more).shown(7) != before
+    assert choice(*kept(0), begun(7, before.recorded, lane="other"), *more).shown(7) != before
 
 
 def test_a_generation_begun_without_kept_instructions_stays_without() -> None:
     shown = choice(*kept(0), begun(7, None)).shown(7)
-    assert (shown.kept, shown.told) == ((), None)
+    assert (shown.kept, shown.recorded) == ((), None)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.record import Record
+from infra.log.record import Record
 from producers.generate.progress import LaneProgress, ProgressState
 from producers.generate.snapshots import SnapshotFile, covered_by
 from schemas import ids

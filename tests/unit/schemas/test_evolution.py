@@ -11,8 +11,8 @@ from consumers.export.run import ExportOptions, export
 from consumers.replay import audit
 from consumers.replay import effects as streams
 from consumers.report import report
-from infra.archive import ArchiveSource
-from infra.source import TOPICS
+from infra.log.archive import ArchiveSource
+from infra.log.source import TOPICS
 from schemas import registry, upcasting
 from schemas.events import Event, InstructionKept, InstructionsGenerated, InstructionsRejected, ReplaceSeeds
 from tests.golden import HERE

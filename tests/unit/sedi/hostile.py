@@ -52,7 +52,7 @@ def archives(folder: Path) -> tuple[Path, Path]:
 
 def scenes(folder: Path, *, no_files: bool) -> Iterator[tuple[str, Callable[[], object]]]:
     """What is shown, by name."""
-    from infra.archive import ArchiveSource
+    from infra.log.archive import ArchiveSource
     from schemas.events import InstructionKept, InstructionsRejected
     from sedi.main import main
     from sedi.output import tell

@@ -160,6 +160,6 @@ def test_every_process_of_ours_is_started_by_python_module() -> None:
     elsewhere = [file for file in files if "sys.executable" in file.read_text(encoding="utf-8")]
     assert [str(file.relative_to(ROOT)) for file in sorted(elsewhere)] == [
         "infra/distribution.py",
-        "infra/doctor.py",  # which names it
-        "infra/platforms.py",  # which finds uv beside it
+        "infra/machine/doctor.py",  # which names it
+        "infra/machine/platforms.py",  # which finds uv beside it
     ]

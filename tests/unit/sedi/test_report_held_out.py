@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from consumers.trainer.record.metrics import METRICS, HeldOutLine, MetricsFile, TrainingLine
-from infra.archive import ArchiveSource
+from infra.log.archive import ArchiveSource
 from sedi.main import main
 from tests.golden import HERE
 

@@ -9,7 +9,7 @@ import pytest
 from consumers.trainer.data import log_feed as ahead
 from consumers.trainer.data.log_feed import FedRows, LogFeed
 from consumers.trainer.data.score_threshold import ScoreThreshold
-from infra.record import Record
+from infra.log.record import Record
 from infra.settings import Settings
 from schemas import ids
 from schemas.envelope import Meta, encode

@@ -10,7 +10,7 @@ from consumers.trainer.data.archive_feed import MemoryFeed, SourceFeed
 from consumers.trainer.data.log_feed import Feed
 from consumers.trainer.data.offline import from_archive, from_file
 from consumers.trainer.options import TrainOptions
-from infra.archive import ArchiveSource
+from infra.log.archive import ArchiveSource
 from schemas.errors import ConfigurationError
 from schemas.events import InstructionKept
 from streams.core.batches import KeptRow, PartitionPosition

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.record import Record
+from infra.log.record import Record
 from schemas.errors import RunError
 from streams.worker.cursor import Cursor
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.record import Record
+from infra.log.record import Record
 from schemas import ids
 from schemas.envelope import Decoded, Meta, decode, encode
 from schemas.errors import RunError
@@ -26,7 +26,7 @@ from schemas.events import (
 )
 from schemas.policy import policy_for
 from streams.core import decider
-from streams.core.clusters import marks_passed
+from streams.core.cluster_fit import marks_passed
 from streams.core.decider import Decision
 from streams.core.scores import SeedScore
 from streams.worker.dead_letter_limit import DeadLetterLimit

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from infra import embeddings
-from infra.dead_letters import not_put_back
+from infra.log.dead_letters import not_put_back
 from infra.settings import Settings
 from schemas.errors import TooManyDeadLetters
 from schemas.events import ClassifierFitted, InstructionsRejected, ReplaceSeeds, RunConfigured

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from infra.record import Partition, Record
-from infra.source import Reading
+from infra.log.record import Partition, Record
+from infra.log.source import Reading
 
 
 class MemorySource:

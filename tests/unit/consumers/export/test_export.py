@@ -13,7 +13,7 @@ import pytest
 from consumers.export.manifest import differences, read_manifest
 from consumers.export.parquet import ROWS_A_GROUP
 from consumers.export.run import FORMATS, ExportOptions, export
-from infra.record import Record
+from infra.log.record import Record
 from infra.tables import read_tasks
 from schemas import ids
 from schemas.errors import ConfigurationError, RunError
