@@ -1,15 +1,15 @@
-"""What a session of a training did, counted."""
+"""Counts of one session of a training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from consumers.trainer.data.batches import TrainedRow
-from consumers.trainer.engine.step import StepNumbers
+from consumers.trainer.engine.step_numbers import StepNumbers
 
 
 @dataclass
 class SessionCounts:
-    """Numbers of this session; TrainSummary says what each is."""
+    """Numbers of a session; TrainSummary describes them."""
 
     steps: int = 0
     rows: int = 0
@@ -25,7 +25,7 @@ class SessionCounts:
     last_loss: float | None = None
 
     def add(self, batch: Sequence[TrainedRow], numbers: StepNumbers, clusters: int) -> None:
-        """Count one step of a run with so many clusters."""
+        """Count a step of a run with so many clusters."""
         self.steps += 1
         self.rows += len(batch)
         self.borrowed += sum(each.row.is_borrowed(clusters) for each in batch)

@@ -1,6 +1,6 @@
 """`README.md` of a trained model: what it was trained on and how, with the YAML front matter that model hubs read.
 
-All numbers are those of `metrics.jsonl` and of the checkpoint, so of the whole training and not of its last session.
+All numbers come from `metrics.jsonl` and the checkpoint, so they are of the whole training and not of its last session.
 """
 
 import platform
@@ -20,19 +20,19 @@ from streams.core.batches import PartitionPosition
 
 CARD = "README.md"
 _PACKAGES = ("sedi", "torch", "transformers", "tokenizers", "deepspeed", "peft")
-_FIRST_AND_LAST = 5  # evaluations that are shown of each end when there are many
+_FIRST_AND_LAST = 5  # evaluations shown from each end when there are many
 
 Settings = Mapping[str, str | int | float | bool | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """What is said of a trained model.
+    """What the card describes.
 
     source      where the rows were read from, in words
-    base        what it was made from: a hub's name, or a folder's
-    settings    of the training, as its checkpoints have them
-    covered     how far each partition was trained, in the first epoch
+    base        the base model: a hub name, or a folder's name
+    settings    of the training, as its checkpoints hold them
+    covered     end of the first epoch in each partition
     """
 
     run: str
@@ -47,7 +47,7 @@ class TrainedModel:
 
 
 def card(trained: TrainedModel, metrics: Metrics) -> str:
-    """The card, which shows the picture beside it."""
+    """The card as Markdown; it shows the curves beside it."""
     steps, template = metrics.steps, trained.settings["template"]
     facts = [
         ("run", trained.run),
@@ -91,7 +91,7 @@ def card(trained: TrainedModel, metrics: Metrics) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the packages that trained."""
+    """Versions of Python and of the packages that train."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:

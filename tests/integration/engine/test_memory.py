@@ -1,4 +1,4 @@
-"""Memory that does not suffice: the batch begins again with fewer rows in a pass, as if it had begun so."""
+"""On out-of-memory the batch is retried with smaller micro-batches, with the result of a run that began so."""
 
 from typing import Any
 
@@ -71,8 +71,8 @@ def test_memory_of_the_machine_itself_counts_too(make_engine: MakeEngine) -> Non
     assert make_engine(model).step(BATCHES[0], 1e-2).loss == make_engine(micro_batch=2).step(BATCHES[0], 1e-2).loss
 
 
-def test_where_the_batch_cannot_begin_again_it_says_which_option_helps(make_engine: MakeEngine) -> None:
-    with pytest.raises(TrainerError, match=r"stage 3 cannot begin.*--micro-batch"):
+def test_where_the_batch_cannot_be_retried_it_says_which_option_helps(make_engine: MakeEngine) -> None:
+    with pytest.raises(TrainerError, match=r"stage 3 cannot retry.*--micro-batch"):
         make_engine(small(1, "forward", "fp32"), zero_stage=3).step(BATCHES[0], 1e-2)
 
 

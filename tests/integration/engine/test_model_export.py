@@ -97,7 +97,9 @@ def held_out(number: int) -> HeldOutLine:
 
 def write(output: Path, template: Template, engine: Saves, reader: Any = None) -> Path:
     with capture_output(output / "log"):
-        return write_model(output, engine, reader or tiny.tokenizer(), template, trained(template), ProcessGroup())
+        return write_model(
+            output, engine, reader or tiny.tokenizer(), template, trained(template), group=ProcessGroup()
+        )
 
 
 @pytest.fixture(scope="module", params=["chat", "alpaca"])
@@ -171,7 +173,7 @@ def talk(folder: Path) -> Conversation:
 
 def test_the_conversation_so_far_stands_before_the_next_question(talk: Conversation) -> None:
     assert "".join(talk.answer("Is it?")) == ANSWER
-    assert talk.said == [ChatTurn("Is it?", ANSWER)]
+    assert talk.turns == [ChatTurn("Is it?", ANSWER)]
     first, second = talk._prompt("Is it?"), talk._prompt("Yes?")
     text = talk.tokenizer.decode(second)
     assert text.index("Is it?") < text.index(f"{ANSWER}<|end|>") < text.index("Yes?")
@@ -197,13 +199,13 @@ def test_an_answer_that_is_stopped_ends_and_what_was_said_stays(
     answer = talk.answer("Is it?")
     first = next(answer)
     answer.close()
-    assert first and talk.said[-1].answered.startswith(first)
+    assert first and talk.turns[-1].answer.startswith(first)
     stopped_at = len(said)
     assert len(said) == stopped_at
 
 
 def test_a_conversation_longer_than_the_model_reads_is_refused(talk: Conversation) -> None:
-    talk.said.append(ChatTurn("x" * 600, "y"))
+    talk.turns.append(ChatTurn("x" * 600, "y"))
     with pytest.raises(TrainerError, match="/new"):
         next(talk.answer("Is it?"))
 

@@ -17,7 +17,7 @@ from schemas.errors import TrainerError
 from schemas.events import StepLogged
 from sedi.main import main
 from tests.golden import HERE
-from tests.integration.engine.test_outcome import read_back
+from tests.integration.engine.test_model_export import read_back
 
 GOLDEN = HERE / "undisturbed"
 HELD_OUT = [{"instruction": f"Say number {n}", "output": f"It is {n}."} for n in range(6)]

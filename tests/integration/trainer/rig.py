@@ -24,7 +24,7 @@ CLUSTERS, WINDOW = 4, 5
 class TrainerRig:
     settings: Settings
     run: str
-    trainee: Path
+    model_folder: Path
     folder: Path
     said: list[str] = field(default_factory=list)
 
@@ -76,7 +76,7 @@ class TrainerRig:
     def options(self, **changes: Any) -> TrainOptions:
         given: dict[str, Any] = {
             "run": self.run,
-            "model": str(self.trainee),
+            "model": str(self.model_folder),
             "output": self.folder / "out",
             "until_end": True,
             "precision": "fp32",

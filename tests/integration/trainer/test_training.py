@@ -31,7 +31,7 @@ def test_every_batch_is_one_of_each_cluster_and_the_log_says_what_was_trained(ri
     windows = rig.windows()
     assert [(each.epoch, each.window) for each in windows] == [(1, 0), (1, 1), (1, 2)]
     assert [step for window in windows for step in window.steps] == steps
-    assert {window.model for window in windows} == {rig.trainee.name}
+    assert {window.model for window in windows} == {rig.model_folder.name}
     trained = [row.id for step in steps for row in step.rows]
     assert sorted(trained) == sorted(kept(number, 0).id for number in range(48))
     assert steps[-1].loss < steps[0].loss - 1
@@ -177,7 +177,7 @@ def test_rows_without_a_response_are_trained_with_no_weight_and_counted(rig: Tra
 
 
 def test_a_topic_with_another_partition_count_is_refused(rig: TrainerRig, run: str) -> None:
-    other = TrainerRig(rig.settings, f"{run}-b", rig.trainee, rig.folder)
+    other = TrainerRig(rig.settings, f"{run}-b", rig.model_folder, rig.folder)
     other.configure(partitions=2)
     with pytest.raises(TopicMismatch, match="2 partitions"):
         other.train()

@@ -43,7 +43,7 @@ class Told:
             clusters=2,
             output=self.folder,
             training=TrainingLine(run="r", model="m"),
-            world=ProcessGroup(),
+            group=ProcessGroup(),
             fresh=fresh,
             tensorboard=False,
             held_out=HeldOut("rows.json", ROWS, ProcessGroup()),

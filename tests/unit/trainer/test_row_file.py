@@ -47,7 +47,7 @@ def test_conversations_that_go_on_are_told(tmp_path: Path) -> None:
     turns = [{"role": role, "content": role} for role in ("user", "assistant", "user", "assistant")]
     path = written(tmp_path, json.dumps([{"messages": turns}, {"messages": turns[:2]}]))
     assert read_rows(path, say=said.append) == (Instruction(instruction="user", output="assistant"),) * 2
-    assert said == [f"1 conversations of {path} go on after the first question and answer, which alone are used."]
+    assert said == [f"1 conversations of {path} go on after the first question and answer; only these are used."]
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
