@@ -111,7 +111,7 @@ def train_command(
     """
     import msgspec
 
-    from consumers.trainer.distributed.launcher import launch
+    from consumers.trainer.distributed.launcher import Launcher
     from consumers.trainer.distributed.process_group import rank_from_environment
     from consumers.trainer.options import TrainOptions
     from consumers.trainer.run import train
@@ -179,7 +179,7 @@ def train_command(
     if processes == 1:
         summary = train(options, settings, on_line=on_line, say=tell)
     else:
-        summary = launch(options, settings, processes, on_line=on_line, say=tell)
+        summary = Launcher(on_line=on_line, say=tell).launch(options, settings, processes)
     if rank_from_environment()[0] > 0:  # of another launcher: only the first rank prints
         return
     if as_json:

@@ -78,7 +78,6 @@ class TrainOptions:
     run: str
     model: str
     output: Path | None = None
-
     epochs: int = 1
     max_steps: int | None = None
     max_windows: int | None = None
@@ -87,17 +86,14 @@ class TrainOptions:
     borrow_after_s: float | None = None
     min_score: float | None = None
     judge: str | None = None
-
     offline: bool = False
     from_files: Path | None = None
     data: Path | None = None
     batch_size: int | None = None
-
     eval_file: Path | None = None
     eval_every: int | None = None
     eval_rows: int | None = None
     tensorboard: bool = True
-
     max_length: int = 512
     template: Template | None = None
     learning_rate: float = 2e-5
@@ -109,19 +105,16 @@ class TrainOptions:
     micro_batch: int | None = None
     max_skipped: int = 10
     rng_seed: int = 42
-
     lora_rank: int | None = None
     lora_alpha: float | None = None
     lora_dropout: float = 0.0
     lora_targets: tuple[str, ...] | None = None
-
     precision: PrecisionChoice = "auto"
     device: Device = "auto"
     zero_stage: Literal[0, 1, 2, 3] = 1
     activation_checkpointing: bool = False
     layers: int | None = None
     threads: int | None = None
-
     checkpoint_every: int | None = None
     keep_checkpoints: int = 2
     fresh: bool = False
@@ -131,11 +124,8 @@ class TrainOptions:
     def __post_init__(self) -> None:
         at_least_one = ("epochs", "max_steps", "max_windows", "planned_steps", "micro_batch", "layers", "threads")
         counts = ("max_skipped", "lora_rank", "checkpoint_every", "keep_checkpoints", "eval_every", "eval_rows")
-        for name in at_least_one + counts:
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigurationError(f"{name} is {value}; it must be at least 1.")
-        for name, least in (("max_length", 16), ("weight_decay", 0), ("warmup_ratio", 0), ("borrow_after_s", 0)):
+        least_of = {"max_length": 16, "weight_decay": 0, "warmup_ratio": 0, "borrow_after_s": 0}
+        for name, least in {**dict.fromkeys(at_least_one + counts, 1), **least_of}.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigurationError(f"{name} is {value}; it must be at least {least}.")

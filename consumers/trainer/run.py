@@ -8,21 +8,22 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from consumers.trainer.data.batches import RowStream, StreamEnds
 from consumers.trainer.data.log_feed import LogFeed
 from consumers.trainer.data.offline import RowSource, from_archive, from_file, with_batch_size
-from consumers.trainer.data.row_file import Say
+from consumers.trainer.data.row_file import Say, read_rows
 from consumers.trainer.data.score_threshold import ScoreThreshold
-from consumers.trainer.data.templates import EncodedRow, choose_template, encode
+from consumers.trainer.data.templates import choose_template, encode
 from consumers.trainer.distributed.process_group import ProcessGroup, join_process_group, rank_from_environment
 from consumers.trainer.engine import cpu
+from consumers.trainer.engine.deepspeed_setup import EngineConfig
 from consumers.trainer.engine.held_out import HeldOut
 from consumers.trainer.engine.lora import with_adapters
 from consumers.trainer.engine.model import load_model, load_tokenizer, model_name
-from consumers.trainer.engine.step import Engine, EngineConfig, pick_device
+from consumers.trainer.engine.step import Engine, pick_device
 from consumers.trainer.options import Precision, TrainOptions, TrainSummary
 from consumers.trainer.record.metrics import StepLine, TrainingLine
 from consumers.trainer.record.output_capture import capture_output
@@ -39,10 +40,8 @@ from infra.record import Record
 from infra.run import read_run
 from infra.settings import Settings
 from infra.visible import visible
-from schemas.events import Instruction, StepLogged
+from schemas.events import StepLogged
 from streams.core.batches import clusters_of_rank
-
-__all__ = ["TrainOptions", "TrainSummary", "train"]
 
 
 def train(
@@ -58,7 +57,7 @@ def train(
     Called in the first rank only: `on_step` and `on_line` after each step, with its entry on the log and its line of
     metrics.jsonl; `say` with lines to print (default: standard error). Run it in the main thread of a process of its
     own: it handles SIGTERM and SIGINT, sets torch's threads, and keeps freed memory. To train with several ranks, each
-    process calls it (`launch`, or another launcher).
+    process calls it (`launcher`, or another launcher).
 
     Raises RunError, TopicMismatch, BrokerError, ConfigurationError, and TrainerError for a model, a checkpoint or a
     training log that cannot be used.
@@ -97,22 +96,39 @@ def train(
                 processes=group.size,
                 expected_steps=source.steps(options.epochs),
             )
-            engine_config = _engine_config(config, resolved, tokenizer, device, log_file)
+            pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+            rows_of_rank = policy.batch_size // group.size
+            engine_config = EngineConfig(
+                precision=resolved,
+                device=device,
+                zero_stage=options.zero_stage,
+                weight_decay=options.weight_decay,
+                clip=options.clip,
+                micro_batch=min(options.micro_batch or rows_of_rank, rows_of_rank),
+                pad_token=pad or 0,
+                log_file=log_file,
+                activation_checkpointing=options.activation_checkpointing,
+            )
             with group.detect_lost_rank():
                 engine = _make_engine(options, engine_config, group, say)
         stack.callback(engine.close)
         if why is not None:
             say(f"Training in {resolved}: {why}.")  # not in the block above, whose output goes to the log file
+        encode_row = partial(encode, tokenizer=tokenizer, template=template, max_length=options.max_length)
         stream = RowStream(
             source.feed,
             group,
             policy.clusters,
             policy.batch_size,
             StreamEnds(options.last_batch, options.borrow_after_s, policy.window_steps * policy.batch_size),
-            encode=lambda row: encode(row, tokenizer, template, options.max_length),
+            encode=encode_row,
             say=say,
         )
         stack.callback(stream.close)
+        held_out = None
+        if options.eval_file is not None:
+            rows = read_rows(options.eval_file, options.eval_rows, say)
+            held_out = HeldOut(options.eval_file.name, [encode_row(row) for row in rows], group)
         reporting = Reporting(
             output=output,
             clusters=policy.clusters,
@@ -120,7 +136,7 @@ def train(
             group=group,
             fresh=options.fresh,
             tensorboard=options.tensorboard,
-            held_out=_held_out(config, tokenizer, group, say),
+            held_out=held_out,
             eval_every=options.eval_every,
             measure=engine.measure,
             say=say,
@@ -171,17 +187,6 @@ def _open_source(options: TrainOptions, settings: Settings, writer: LogWriter | 
     return RowSource(options.run, policy, None, feed)
 
 
-def _held_out(config: SessionConfig, tokenizer: Any, group: ProcessGroup, say: Say) -> HeldOut | None:
-    options = config.options
-    if options.eval_file is None:
-        return None
-
-    def encoded(row: Instruction) -> EncodedRow:
-        return encode(row, tokenizer, config.template, options.max_length)
-
-    return HeldOut.read(options.eval_file, options.eval_rows, encoded, group, say)
-
-
 def _precision(options: TrainOptions, output: Path, device: str, group: ProcessGroup) -> tuple[Precision, str | None]:
     """The precision to train in (all ranks), and the reason unless the options name it."""
     import torch
@@ -201,25 +206,6 @@ def _precision(options: TrainOptions, output: Path, device: str, group: ProcessG
     chosen = group.broadcast(chosen)
     assert chosen is not None
     return chosen
-
-
-def _engine_config(
-    config: SessionConfig, resolved: Precision, tokenizer: Any, device: str, log_file: Path
-) -> EngineConfig:
-    options = config.options
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    rows_of_rank = config.policy.batch_size // config.processes
-    return EngineConfig(
-        precision=resolved,
-        device=device,
-        zero_stage=options.zero_stage,
-        weight_decay=options.weight_decay,
-        clip=options.clip,
-        micro_batch=min(options.micro_batch or rows_of_rank, rows_of_rank),
-        pad_token=pad or 0,
-        log_file=log_file,
-        activation_checkpointing=options.activation_checkpointing,
-    )
 
 
 def _make_engine(options: TrainOptions, config: EngineConfig, group: ProcessGroup, say: Say) -> Engine:

@@ -13,7 +13,7 @@ on all. Only the first rank writes windows and the model, and prints.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,7 +119,7 @@ class Session:
                 self._save_checkpoint()
         self._save_checkpoint()
         if reason != "stopped":
-            parts.reporting.end(state.step)
+            parts.reporting.evaluate(state.step)
         return reason
 
     def _limit_reached(self) -> Reason | None:
@@ -226,26 +226,15 @@ class Session:
 
     def summary(self, reason: Reason, model_folder: Path | None) -> TrainSummary:
         """The numbers of this session, after `train` and perhaps `save_model`."""
-        counts, state, measured = self._counts, self.state, self._parts.reporting.measured
+        state, measured = self.state, self._parts.reporting.measured
         return TrainSummary(
+            **asdict(self._counts),
             run=self._config.run,
             reason=reason,
             epoch=state.epoch,
             steps=state.step,
-            steps_now=counts.steps,
-            rows=counts.rows,
-            borrowed=counts.borrowed,
-            tokens=counts.tokens,
-            seconds=counts.seconds,
-            around_s=counts.around_s,
-            waiting_s=counts.waiting_s,
             windows_written=self._windows.written,
-            skipped_steps=counts.skipped,
-            rows_without_response=counts.without_response,
-            rows_truncated=counts.truncated,
             rows_unreadable=self._parts.stream.unreadable,
-            first_loss=counts.first_loss,
-            last_loss=counts.last_loss,
             held_out=tuple(measured[step] for step in sorted(measured)),
             resumed_from=state.resumed_from,
             checkpoint=None if state.saved is None else self._parts.checkpoints.path(state.step),

@@ -107,8 +107,7 @@ class RowStream:
 
     def positions(self) -> dict[int, PartitionPosition]:
         """How far each partition has been taken into batches (all ranks)."""
-        gathered = self._group.all_gather(self._queues.positions)
-        return {cluster: at for positions in gathered for cluster, at in positions.items()}
+        return {cluster: at for part in self._group.all_gather(self._queues.positions) for cluster, at in part.items()}
 
     def next_batch(self, stop: Callable[[], bool]) -> RankBatch | Literal["end", "stop"]:
         """The next batch; waits for rows (all ranks). `stop`, with nothing taken, when any rank's `stop` is true."""

@@ -192,15 +192,10 @@ class LogFeed:
             return None
         if self._limits is not None and record.offset >= self._limits[record.partition].offset:
             return None
-        match record.event:
-            case InstructionKept() as kept:
-                return KeptRow(record.offset, kept)
-            case _:
-                done = self._dead_letter(record)
-                notes.append(
-                    f"Offset {record.offset} of partition {record.partition} of `kept` cannot be read ({record.error}):"
-                    f" {done}."
-                )
+        if isinstance(record.event, InstructionKept):
+            return KeptRow(record.offset, record.event)
+        place = f"Offset {record.offset} of partition {record.partition} of `kept`"
+        notes.append(f"{place} cannot be read ({record.error}): {self._dead_letter(record)}.")
         return None
 
     def _is_at_end(self, of_log: bool) -> bool:

@@ -108,10 +108,8 @@ def _with_lineage(rows: Sequence[Instruction], path: Path, lineage: Path, policy
         )
     kept_rows = [
         InstructionKept(
+            **msgspec.structs.asdict(row),
             id=line.id,
-            instruction=row.instruction,
-            input=row.input,
-            output=row.output,
             generation_id=line.generation_id,
             generated_offset=line.generated_offset,
             place=line.place,
@@ -128,10 +126,8 @@ def _dealt(name: str, rows: Sequence[Instruction], clusters: int) -> list[Instru
     root = ids.run_id(name)
     return [
         InstructionKept(
+            **msgspec.structs.asdict(row),
             id=ids.child(root, f"row/{number}"),
-            instruction=row.instruction,
-            input=row.input,
-            output=row.output,
             generation_id=root,
             generated_offset=number,
             place=0,

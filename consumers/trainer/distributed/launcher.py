@@ -17,22 +17,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
-from consumers.trainer.distributed.rank_process import (
-    RankEnded,
-    RankFailed,
-    RankLine,
-    RankMessage,
-    RankMetrics,
-    RankStep,
-    decode_message,
-    encode_message,
-)
+from consumers.trainer.distributed import rank_process
 from consumers.trainer.options import TrainOptions, TrainSummary
 from consumers.trainer.record.metrics import StepLine
 from infra.settings import Settings, environment_of
@@ -40,27 +31,10 @@ from infra.supervisor import PARENT
 from schemas.errors import ConfigurationError, RankRefused, TrainerError
 from schemas.events import StepLogged
 
-RANK_COMMAND = (sys.executable, "-m", "consumers.trainer.distributed.rank_process")
+_RANK_COMMAND = (sys.executable, "-m", rank_process.__name__)
 _POLL_S = 0.2
 _LOG_TAIL = 15  # lines of a dead rank's log that are shown
 _PORTS = range(20_000, 32_000)  # below those that the system gives to outgoing connections
-
-
-def launch(
-    options: TrainOptions,
-    settings: Settings,
-    processes: int,
-    *,
-    on_step: Callable[[StepLogged], None] | None = None,
-    on_line: Callable[[StepLine], None] | None = None,
-    say: Callable[[str], None],
-) -> TrainSummary:
-    """`run.train` in several processes; returns the first one's summary. Run it in the main thread.
-
-    Raises TrainerError when a rank fails or dies, RankRefused when its error is permanent, KeyboardInterrupt when
-    training was stopped before it began, and ConfigurationError inside a rank of another launcher.
-    """
-    return Launcher(on_step=on_step, on_line=on_line, say=say).run(options, settings, processes)
 
 
 @dataclass
@@ -73,14 +47,14 @@ class _Rank:
     log: Path
     unread: bytes = b""
     summary: TrainSummary | None = None
-    failure: RankFailed | None = None
+    failure: rank_process.RankFailed | None = None
     killed: bool = False
 
-    def read(self) -> list[RankMessage] | None:
+    def read(self) -> list[rank_process.RankMessage] | None:
         """The messages that have arrived; None at the end of the channel."""
         data = os.read(self.channel.fileno(), 1 << 16)
         *lines, self.unread = (self.unread + data).split(b"\n")
-        return [decode_message(line) for line in lines] if data else None
+        return [rank_process.decode_message(line) for line in lines] if data else None
 
     def kill(self) -> None:
         if self.process.poll() is None:
@@ -91,9 +65,9 @@ class _Rank:
 
 @dataclass(frozen=True, kw_only=True)
 class Launcher:
-    """Starts ranks and watches them.
+    """Starts ranks and watches them. Use it in the main thread.
 
-    on_step, on_line, say   called with what the first rank sends
+    on_step, on_line, say   as those of `run.train`, called in this process
     command                 starts one rank; its options and the number of its channel are added
     grace_s                 seconds for the other ranks to notice by themselves that one has died
     """
@@ -101,11 +75,15 @@ class Launcher:
     on_step: Callable[[StepLogged], None] | None = None
     on_line: Callable[[StepLine], None] | None = None
     say: Callable[[str], None]
-    command: Sequence[str] = RANK_COMMAND
+    command: Sequence[str] = _RANK_COMMAND
     grace_s: float = 5.0
 
-    def run(self, options: TrainOptions, settings: Settings, processes: int) -> TrainSummary:
-        """Train; see `launch`."""
+    def launch(self, options: TrainOptions, settings: Settings, processes: int) -> TrainSummary:
+        """`run.train` in several processes; returns the first one's summary.
+
+        Raises TrainerError when a rank fails or dies, RankRefused when its error is permanent, KeyboardInterrupt when
+        training was stopped before it began, and ConfigurationError inside a rank of another launcher.
+        """
         if "WORLD_SIZE" in os.environ:
             raise ConfigurationError(
                 "WORLD_SIZE is set: this is a rank of another launcher. Leave out --processes there."
@@ -155,7 +133,7 @@ class Launcher:
             channel = stack.enter_context(os.fdopen(read_end, "rb", buffering=0))
             with log.open("wb") as output:
                 process = subprocess.Popen(
-                    [*self.command, encode_message(options).decode(), str(write_end)],
+                    [*self.command, rank_process.encode_message(options).decode(), str(write_end)],
                     env={**environment, "RANK": str(number), "LOCAL_RANK": str(number)},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -180,18 +158,18 @@ class Launcher:
             else:
                 self._dispatch(key.data, messages)
 
-    def _dispatch(self, rank: _Rank, messages: Sequence[RankMessage]) -> None:
+    def _dispatch(self, rank: _Rank, messages: Sequence[rank_process.RankMessage]) -> None:
         for message in messages:
             match message:
-                case RankLine(line=line):
+                case rank_process.RankLine(line=line):
                     self.say(line)
-                case RankStep(step=step) if self.on_step is not None:
+                case rank_process.RankStep(step=step) if self.on_step is not None:
                     self.on_step(step)
-                case RankMetrics(line=line) if self.on_line is not None:
+                case rank_process.RankMetrics(line=line) if self.on_line is not None:
                     self.on_line(line)
-                case RankEnded(summary=summary):
+                case rank_process.RankEnded(summary=summary):
                     rank.summary = summary
-                case RankFailed() as failure:
+                case rank_process.RankFailed() as failure:
                     rank.failure = failure
                 case _:
                     pass
@@ -224,11 +202,8 @@ def _count_signals() -> Iterator[Callable[[], int]]:
 
 def _free_port() -> int:
     for port in random.sample(_PORTS, 100):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
             return port
     raise TrainerError(f"No free port from {_PORTS.start} to {_PORTS.stop - 1} in 100 tries. End what holds them.")
 

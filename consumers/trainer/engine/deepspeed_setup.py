@@ -12,9 +12,31 @@ and decides when a step ends, so batches may differ in size. Gradients are summe
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from consumers.trainer.options import Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """How an engine trains; TrainOptions describes the fields.
+
+    device      `cpu` or `cuda`
+    pad_token   fills rows on the right
+    log_file    takes what DeepSpeed prints
+    """
+
+    precision: Precision
+    device: str
+    zero_stage: int
+    weight_decay: float
+    clip: float | None
+    micro_batch: int
+    pad_token: int
+    log_file: Path
+    activation_checkpointing: bool = False
 
 
 def import_deepspeed(device: str) -> Any:
@@ -27,30 +49,32 @@ def import_deepspeed(device: str) -> Any:
     return deepspeed
 
 
-def config(precision: Precision, stage: int, clip: float | None, micro_batch: int) -> dict[str, Any]:
+def deepspeed_config(config: EngineConfig) -> dict[str, Any]:
     """DeepSpeed's configuration. At stage 0 the optimizer clips instead."""
+    stage = config.zero_stage
     settings: dict[str, Any] = {
-        "train_micro_batch_size_per_gpu": micro_batch,
+        "train_micro_batch_size_per_gpu": config.micro_batch,
         "gradient_accumulation_steps": 1,
         "managed_gradient_accumulation": False,
-        "gradient_clipping": (clip or 0.0) if stage else 0.0,
+        "gradient_clipping": (config.clip or 0.0) if stage else 0.0,
         "zero_optimization": {"stage": stage, "overlap_comm": False, "stage3_gather_16bit_weights_on_model_save": True},
     }
-    if precision == "bf16" and stage:
+    if config.precision == "bf16" and stage:
         settings["bf16"] = {"enabled": True}
         settings["data_types"] = {"grad_accum_dtype": "fp32"}
-    elif precision == "bf16":
+    elif config.precision == "bf16":
         settings["torch_autocast"] = {"enabled": True, "dtype": "bfloat16"}
     return settings
 
 
-def optimizer(parameters: list[Any], stage: int, weight_decay: float, clip: float | None) -> Any:
+def optimizer(parameters: list[Any], config: EngineConfig) -> Any:
     """AdamW. At stage 0 it also takes the gradient's norm, clips, and discards a gradient that is not finite;
     DeepSpeed does so only at the other stages."""
     import torch
 
-    if stage:
-        return torch.optim.AdamW(parameters, lr=0.0, weight_decay=weight_decay, fused=True)
+    clip = config.clip
+    if config.zero_stage:
+        return torch.optim.AdamW(parameters, lr=0.0, weight_decay=config.weight_decay, fused=True)
 
     class NormedAdamW(torch.optim.AdamW):
         """DeepSpeed reads these two attributes of its own optimizers, so they have its names."""
@@ -69,7 +93,7 @@ def optimizer(parameters: list[Any], stage: int, weight_decay: float, clip: floa
                 torch.nn.utils.clip_grads_with_norm_(parameters, clip, norm)
             return super().step(closure)
 
-    return NormedAdamW(parameters, lr=0.0, weight_decay=weight_decay, fused=True)
+    return NormedAdamW(parameters, lr=0.0, weight_decay=config.weight_decay, fused=True)
 
 
 def discard_gradient(engine: Any) -> None:

@@ -15,39 +15,29 @@ from typing import Any
 from consumers.trainer.data.templates import EncodedRow
 from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.engine import memory
-from consumers.trainer.engine.deepspeed_setup import discard_gradient
+from consumers.trainer.engine.deepspeed_setup import EngineConfig, discard_gradient
 from consumers.trainer.engine.loss import ResponseLoss
-from consumers.trainer.engine.microbatches import MicroBatch, split
+from consumers.trainer.engine.microbatches import MICRO_BATCH_COST, MicroBatch, split
 from schemas.errors import TrainerError
 
 
 class GradientAccumulator:
-    """Runs a rank's rows through a DeepSpeed engine in micro-batches of at most `micro_batch` rows.
-
-    micro_batch_cost   tokens that one more micro-batch is worth (`microbatches`)
-    padding_row        fills a micro-batch without rows
-    """
+    """Runs a rank's rows through a DeepSpeed engine in micro-batches."""
 
     def __init__(
-        self,
-        engine: Any,
-        loss: ResponseLoss,
-        group: ProcessGroup,
-        *,
-        zero_stage: int,
-        micro_batch: int,
-        micro_batch_cost: int,
-        padding_row: EncodedRow,
-        say: Callable[[str], None],
+        self, engine: Any, loss: ResponseLoss, config: EngineConfig, group: ProcessGroup, say: Callable[[str], None]
     ) -> None:
+        import torch
+
+        self._torch = torch
         self._engine = engine
         self._loss = loss
         self._group = group
-        self._zero_stage = zero_stage
-        self._micro_batch = micro_batch
-        self._cost = micro_batch_cost
-        self._padding_row = padding_row
         self._say = say
+        self._zero_stage = config.zero_stage
+        self._micro_batch = config.micro_batch
+        self._cost = MICRO_BATCH_COST[config.device]
+        self._padding_row = EncodedRow((config.pad_token, config.pad_token), 2, False)
 
     def accumulate(self, rows: Sequence[EncodedRow], tokens: int) -> tuple[list[float], int]:
         """Add up the gradient of a batch with so many response tokens (all ranks).
@@ -55,8 +45,6 @@ class GradientAccumulator:
         Returns the summed loss of each of this rank's rows, and how many tokens the model was fed. Raises TrainerError
         when a single row does not fit into memory.
         """
-        import torch
-
         while True:
             micro_batches = self._split(rows)
             error: Exception | None = None
@@ -76,17 +64,15 @@ class GradientAccumulator:
             self._halve(error)
         sums = [0.0] * len(rows)
         order = [row for each in micro_batches for row in each.rows]
-        for row, total in zip(order, torch.cat(losses).tolist(), strict=True):
+        for row, total in zip(order, self._torch.cat(losses).tolist(), strict=True):
             sums[row] = total
         return sums, sum(max(each.fed, each.width) for each in micro_batches)
 
     def losses(self, rows: Sequence[EncodedRow]) -> list[float]:
         """The summed losses of this rank's rows without a gradient, in any order (all ranks)."""
-        import torch
-
-        with torch.no_grad():
+        with self._torch.no_grad():
             sums = [self._row_sums(rows, each) for each in self._split(rows)]
-        return list(torch.cat(sums).tolist())
+        return list(self._torch.cat(sums).tolist())
 
     def _split(self, rows: Sequence[EncodedRow]) -> list[MicroBatch]:
         """This rank's micro-batches, as many as any rank has; the last ones have no row."""
@@ -116,7 +102,7 @@ class GradientAccumulator:
                 "model."
             ) from error
         discard_gradient(self._engine)
-        memory.release(self._engine.device)
+        self._torch.cuda.empty_cache()  # does nothing on the CPU
         self._micro_batch //= 2
         self._say(
             f"Out of memory: retrying with micro-batches of at most {self._micro_batch} rows, for later batches too. "

@@ -8,20 +8,17 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from consumers.trainer.data.row_file import Say, read_rows
 from consumers.trainer.data.templates import EncodedRow
 from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.record.metrics import HeldOutLine
-from schemas.events import Instruction
 
 Measure = Callable[[Sequence[EncodedRow]], tuple[float, int]]
 """Gives the summed response loss and the number of response tokens of this rank's rows."""
 
 
 class HeldOut:
-    """The held-out rows of a training. `sha256` is of their tokens."""
+    """The held-out rows of a training, from the file `name`. `sha256` is of their tokens."""
 
     def __init__(self, name: str, rows: Sequence[EncodedRow], group: ProcessGroup) -> None:
         self._name = name
@@ -29,18 +26,6 @@ class HeldOut:
         self._rows = len(rows)
         self.sha256 = hashlib.sha256(repr([(row.tokens, row.prompt) for row in rows]).encode()).hexdigest()
         self._mine = rows[group.rank :: group.size]
-
-    @classmethod
-    def read(
-        cls,
-        path: Path,
-        limit: int | None,
-        encode: Callable[[Instruction], EncodedRow],
-        group: ProcessGroup,
-        say: Say = lambda line: None,
-    ) -> "HeldOut":
-        """The rows of a file that have an output, at most `limit`. Raises ConfigurationError when no row has one."""
-        return cls(path.name, [encode(row) for row in read_rows(path, limit, say)], group)
 
     def measure(self, measure: Measure, step: int) -> HeldOutLine:
         """The held-out loss after a step, on every rank (all ranks)."""

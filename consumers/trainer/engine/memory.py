@@ -24,11 +24,3 @@ def is_exhausted(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _HOST_MESSAGES)
-
-
-def release(device: Any) -> None:
-    """Return torch's cached GPU memory to the device."""
-    if device.type == "cuda":
-        import torch
-
-        torch.cuda.empty_cache()

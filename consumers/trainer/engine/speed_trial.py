@@ -67,12 +67,9 @@ def measure_training_speed(
 
 
 def _timed(torch: Any, target: str, work: Callable[[], object]) -> float:
-    started = _now(torch, target)
+    wait = torch.cuda.synchronize if target == "cuda" else lambda: None
+    wait()
+    started = time.perf_counter()
     work()
-    return _now(torch, target) - started
-
-
-def _now(torch: Any, target: str) -> float:
-    if target == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
+    wait()
+    return time.perf_counter() - started

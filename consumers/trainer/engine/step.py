@@ -5,6 +5,7 @@ that is not finite is discarded without an update. DeepSpeed's output goes to th
 of where rows come from.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,10 @@ from consumers.trainer.data.templates import EncodedRow
 from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.engine import deepspeed_setup, lora, memory
 from consumers.trainer.engine.cpu import HeapTrimmer
+from consumers.trainer.engine.deepspeed_setup import EngineConfig
 from consumers.trainer.engine.gradient_accumulation import GradientAccumulator, first_line
 from consumers.trainer.engine.loss import ResponseLoss
-from consumers.trainer.engine.microbatches import MICRO_BATCH_COST
-from consumers.trainer.engine.step_numbers import StepNumbers, exact_sum, finite, variance
-from consumers.trainer.options import Device, Precision
+from consumers.trainer.options import Device
 from consumers.trainer.record.output_capture import capture_output
 from schemas.errors import ConfigurationError, TrainerError
 
@@ -27,24 +27,30 @@ _RNG_STATES = "rng"
 _SINGLE_RANK = ProcessGroup()
 
 
-@dataclass(frozen=True, kw_only=True)
-class EngineConfig:
-    """How an engine trains; TrainOptions describes the fields.
+@dataclass(frozen=True)
+class StepNumbers:
+    """Numbers of a step over the whole batch, the same on every rank; None for one that is not finite.
 
-    device      `cpu` or `cuda`
-    pad_token   fills rows on the right
-    log_file    takes what DeepSpeed prints
+    loss            mean over the batch's response tokens
+    row_losses      mean over each row's response tokens, by rank and slot; None for a row without any
+    loss_variance   population variance of the row losses
+    grad_norm       L2 norm of the whole gradient before clipping
+    tokens          response tokens; `all_tokens` with the prompts
+    padding         share of padding in the model's input
+    memory_bytes    peak of any rank's device memory (on the CPU: resident memory) since it began
+    updated         whether the weights were changed
     """
 
-    precision: Precision
-    device: str
-    zero_stage: int
-    weight_decay: float
-    clip: float | None
-    micro_batch: int
-    pad_token: int
-    log_file: Path
-    activation_checkpointing: bool = False
+    loss: float | None
+    row_losses: tuple[float | None, ...]
+    loss_variance: float | None
+    grad_norm: float | None
+    tokens: int
+    seconds: float
+    updated: bool
+    all_tokens: int = 0
+    padding: float = 0.0
+    memory_bytes: int = 0
 
 
 def pick_device(device: Device) -> str:
@@ -89,20 +95,11 @@ class Engine:
         with capture_output(config.log_file):
             self._engine, *_ = deepspeed.initialize(
                 model=model,
-                optimizer=deepspeed_setup.optimizer(parameters, config.zero_stage, config.weight_decay, config.clip),
-                config=deepspeed_setup.config(config.precision, config.zero_stage, config.clip, config.micro_batch),
+                optimizer=deepspeed_setup.optimizer(parameters, config),
+                config=deepspeed_setup.deepspeed_config(config),
             )
         self._device = self._engine.device
-        self._accumulator = GradientAccumulator(
-            self._engine,
-            loss,
-            group,
-            zero_stage=config.zero_stage,
-            micro_batch=config.micro_batch,
-            micro_batch_cost=MICRO_BATCH_COST[config.device],
-            padding_row=EncodedRow((config.pad_token, config.pad_token), 2, False),
-            say=say,
-        )
+        self._accumulator = GradientAccumulator(self._engine, loss, config, group, say)
 
     def step(self, rows: Sequence[EncodedRow], learning_rate: float) -> StepNumbers:
         """Train one batch; `rows` are this rank's part. A batch without any response token changes nothing.
@@ -130,10 +127,10 @@ class Engine:
         if self._heap is not None:
             self._heap.trim_if_grown()
         return StepNumbers(
-            loss=finite(exact_sum(totals) / tokens),
-            row_losses=tuple(None if mean is None else finite(mean) for mean in means),
-            loss_variance=variance([mean for mean in means if mean is not None]),
-            grad_norm=finite(float(norm)) if updated and norm is not None else None,
+            loss=_finite(_exact_sum(totals) / tokens),
+            row_losses=tuple(None if mean is None else _finite(mean) for mean in means),
+            loss_variance=_variance([mean for mean in means if mean is not None]),
+            grad_norm=_finite(float(norm)) if updated and norm is not None else None,
             tokens=tokens,
             seconds=time.perf_counter() - start,
             updated=updated,
@@ -149,7 +146,7 @@ class Engine:
             losses = self._accumulator.losses(rows)
         finally:
             self._engine.train()
-        return exact_sum(losses), sum(row.response for row in rows)
+        return _exact_sum(losses), sum(row.response for row in rows)
 
     def save(self, folder: Path, tag: str) -> None:
         """Write trained weights, optimizer states and every rank's random states under `folder/tag`."""
@@ -188,26 +185,25 @@ class Engine:
 
     def save_model(self, folder: Path) -> None:
         """Write the model as transformers loads it: safetensors and configuration, with adapters merged."""
-        with capture_output(self._config.log_file):
-            weights = self._all_weights()
-            if self._group.is_first:
-                lora.save_merged(self._engine.module, weights, folder)
-        self._group.barrier()
+        self._write(lambda weights: lora.save_merged(self._engine.module, weights, folder))
 
     def save_adapter(self, folder: Path) -> bool:
         """Write the adapter as peft loads it. False, and nothing is written, when the model has none."""
         if not lora.has_adapters(self._engine.module):
             return False
-        with capture_output(self._config.log_file):
-            weights = self._all_weights()
-            if self._group.is_first:
-                self._engine.module.save_pretrained(folder, state_dict=weights)
-        self._group.barrier()
+        self._write(lambda weights: self._engine.module.save_pretrained(folder, state_dict=weights))
         return True
 
     def close(self) -> None:
         """Free the engine's memory. The process group stays for a next engine."""
         self._engine.destroy()
+
+    def _write(self, write: Callable[[dict[str, Any]], None]) -> None:
+        with capture_output(self._config.log_file):
+            weights = self._all_weights()
+            if self._group.is_first:
+                write(weights)
+        self._group.barrier()
 
     def _all_weights(self) -> dict[str, Any]:
         """All weights in the training's precision; at ZeRO stage 3 on the first rank only."""
@@ -226,3 +222,19 @@ class Engine:
                 f"There is not enough memory for the optimizer's step ({first_line(error)}). The last checkpoint is "
                 "good. Train fewer weights (--lora-rank), split them over more processes, or use a smaller model."
             ) from error
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def _exact_sum(numbers: Sequence[float]) -> float:
+    """Rounded once, so that it does not depend on the order; nan when any number is not finite."""
+    return math.fsum(numbers) if all(map(math.isfinite, numbers)) else math.nan
+
+
+def _variance(numbers: Sequence[float]) -> float | None:
+    if not numbers or not all(map(math.isfinite, numbers)):
+        return None
+    mean = math.fsum(numbers) / len(numbers)
+    return _finite(math.fsum((number - mean) ** 2 for number in numbers) / len(numbers))

@@ -86,21 +86,8 @@ class Metrics:
 
 def step_line(step: StepLogged, epoch: int, clusters: int) -> StepLine:
     """The line of a step of a run with so many clusters."""
-    return StepLine(
-        step=step.step,
-        epoch=epoch,
-        loss=step.loss,
-        loss_variance=step.loss_variance,
-        grad_norm=step.grad_norm,
-        learning_rate=step.learning_rate,
-        tokens=step.tokens,
-        all_tokens=step.all_tokens,
-        padding=step.padding,
-        memory_bytes=step.memory_bytes,
-        seconds=step.seconds,
-        rows=len(step.rows),
-        borrowed=sum(row.is_borrowed(clusters) for row in step.rows),
-    )
+    numbers = {**msgspec.structs.asdict(step), "rows": len(step.rows)}
+    return StepLine(**numbers, epoch=epoch, borrowed=sum(row.is_borrowed(clusters) for row in step.rows))
 
 
 def read_metrics(path: Path) -> Metrics:
@@ -111,23 +98,22 @@ def read_metrics(path: Path) -> Metrics:
         return Metrics()
     except OSError as error:
         raise TrainerError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
-    training: TrainingLine | None = None
-    steps: list[StepLine] = []
-    held_out: list[HeldOutLine] = []
+    lines: list[Line] = []
     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
         for text in raw.split(b"\n")[:-1]:
-            match _decoder.decode(text):
-                case TrainingLine() as line:
-                    training = line
-                case StepLine() as line:
-                    steps.append(line)
-                case HeldOutLine() as line:
-                    held_out.append(line)
-    return Metrics(training, tuple(steps), tuple(held_out))
+            lines.append(_decoder.decode(text))  # noqa: PERF401 - those before the first incomplete line count
+    return Metrics(
+        training=next((line for line in reversed(lines) if isinstance(line, TrainingLine)), None),
+        steps=tuple(line for line in lines if isinstance(line, StepLine)),
+        held_out=tuple(line for line in lines if isinstance(line, HeldOutLine)),
+    )
 
 
 class MetricsFile:
-    """Writes the file of a training at `step`; lines of later steps, or of another training, are removed."""
+    """Writes the file of a training at `step`; lines of later steps, or of another training, are removed.
+
+    held_out   the evaluations that stay
+    """
 
     def __init__(self, path: Path, training: TrainingLine, step: int) -> None:
         self._path = path
@@ -139,8 +125,6 @@ class MetricsFile:
 
     def add(self, line: StepLine | HeldOutLine) -> None:
         """Append a line. Raises TrainerError when it cannot be written."""
-        if isinstance(line, HeldOutLine):
-            self.held_out.append(line)
         try:
             self._file.write(_encode(line) + b"\n")
             self._file.flush()

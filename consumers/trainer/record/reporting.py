@@ -42,62 +42,54 @@ class Reporting:
     on_line: Callable[[StepLine], None] = lambda line: None
 
     measured: dict[int, HeldOutLine] = field(default_factory=dict)
-    _file: MetricsFile | None = None
-    _tensorboard: TensorBoardWriter | None = None
+    _writers: list[MetricsFile | TensorBoardWriter] = field(default_factory=list)
 
     def begin(self, step: int) -> None:
         """Begin after a step: 0, or that of the checkpoint (all ranks)."""
+        earlier: list[HeldOutLine] = []
         if self.group.is_first:
             if self.fresh:
                 shutil.rmtree(self.output / FOLDER, ignore_errors=True)
                 (self.output / METRICS).unlink(missing_ok=True)
-            self._file = MetricsFile(self.output / METRICS, self.training, step)
+            file = MetricsFile(self.output / METRICS, self.training, step)
+            earlier = file.held_out
+            self._writers.append(file)
             if self.tensorboard:
-                self._tensorboard = TensorBoardWriter(self.output / FOLDER, step)
+                self._writers.append(TensorBoardWriter(self.output / FOLDER, step))
         if self.held_out is not None:
-            earlier = [] if self._file is None else self._file.held_out
             same_rows = {line.step: line for line in earlier if line.sha256 == self.held_out.sha256}
             self.measured = self.group.broadcast(same_rows)
             if step == 0 or self._is_due(step):
-                self._evaluate(step)
+                self.evaluate(step)
 
     def add(self, step: StepLogged, epoch: int) -> None:
         """Report a step."""
         line = step_line(step, epoch, self.clusters)
-        if self._file is not None:
-            self._file.add(line)
-        if self._tensorboard is not None:
-            self._tensorboard.add_step(line)
+        for writer in self._writers:
+            writer.add(line)
         if self.group.is_first:
             self.on_line(line)
 
     def evaluate_if_due(self, step: int) -> None:
         """Evaluate the held-out loss after this step, if it is due (all ranks)."""
         if self._is_due(step):
-            self._evaluate(step)
+            self.evaluate(step)
 
-    def end(self, step: int) -> None:
-        """Evaluate the held-out loss at the end of the training (all ranks)."""
-        self._evaluate(step)
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        if self._tensorboard is not None:
-            self._tensorboard.close()
-
-    def _is_due(self, step: int) -> bool:
-        return self.eval_every is not None and step % self.eval_every == 0
-
-    def _evaluate(self, step: int) -> None:
+    def evaluate(self, step: int) -> None:
+        """Evaluate the held-out loss after this step, unless it is known (all ranks)."""
         if self.held_out is None or step in self.measured:
             return
         line = self.held_out.measure(self.measure, step)
         self.measured[step] = line
-        if self._file is not None:
-            self._file.add(line)
-        if self._tensorboard is not None:
-            self._tensorboard.add_held_out(line)
+        for writer in self._writers:
+            writer.add(line)
         if self.group.is_first:
             loss = "not finite" if line.loss is None else f"{line.loss:.4f}"
             self.say(f"held-out loss after step {step}: {loss} ({line.rows} rows, {line.seconds:.1f} s)")
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+    def _is_due(self, step: int) -> bool:
+        return self.eval_every is not None and step % self.eval_every == 0

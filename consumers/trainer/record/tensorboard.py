@@ -27,33 +27,31 @@ class TensorBoardWriter:
                 "with `--no-tensorboard`."
             ) from error
 
-    def add_step(self, line: StepLine) -> None:
-        """Write a step's numbers; unknown ones are left out."""
-        memory = None if line.memory_bytes is None else line.memory_bytes / _GIB
-        numbers = {
-            "train/loss": line.loss,
-            "train/loss_variance": line.loss_variance,
-            "train/grad_norm": line.grad_norm,
-            "train/learning_rate": line.learning_rate,
-            "train/epoch": line.epoch,
-            "batch/tokens": line.all_tokens,
-            "batch/response_tokens": line.tokens,
-            "batch/padding": line.padding,
-            "batch/borrowed": line.borrowed,
-            "speed/tokens_per_s": line.tokens_per_s,
-            "speed/seconds": line.seconds,
-            "memory/gib": memory,
-        }
-        for tag, number in numbers.items():
+    def add(self, line: StepLine | HeldOutLine) -> None:
+        """Write a line's numbers; unknown ones are left out."""
+        for tag, number in _numbers(line).items():
             if number is not None:
                 self._writer.add_scalar(tag, number, line.step)
         self._writer.flush()
 
-    def add_held_out(self, line: HeldOutLine) -> None:
-        """Write a held-out loss, if it is finite."""
-        if line.loss is not None:
-            self._writer.add_scalar("held_out/loss", line.loss, line.step)
-            self._writer.flush()
-
     def close(self) -> None:
         self._writer.close()
+
+
+def _numbers(line: StepLine | HeldOutLine) -> dict[str, float | None]:
+    if isinstance(line, HeldOutLine):
+        return {"held_out/loss": line.loss}
+    return {
+        "train/loss": line.loss,
+        "train/loss_variance": line.loss_variance,
+        "train/grad_norm": line.grad_norm,
+        "train/learning_rate": line.learning_rate,
+        "train/epoch": line.epoch,
+        "batch/tokens": line.all_tokens,
+        "batch/response_tokens": line.tokens,
+        "batch/padding": line.padding,
+        "batch/borrowed": line.borrowed,
+        "speed/tokens_per_s": line.tokens_per_s,
+        "speed/seconds": line.seconds,
+        "memory/gib": None if line.memory_bytes is None else line.memory_bytes / _GIB,
+    }

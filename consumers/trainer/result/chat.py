@@ -159,18 +159,15 @@ def load(
     info = read_model_info(Path(folder))
     tokenizer = load_tokenizer(folder)
     target = pick_device(device)
-    model = load_model(folder, _precision(precision, target, say), None).eval().to(target)
+    resolved: Precision | None = None if precision == "auto" else precision
+    if resolved is None:
+        found = choose(target, training=False)
+        say(f"Answering in {found.precision}: {found.reason}.")
+        resolved = found.precision
+    model = load_model(folder, resolved, None).eval().to(target)
     model.config.use_cache = True
     chosen = choose_template(tokenizer, template or (None if info is None else info.template))
     if model.generation_config.pad_token_id is None:
         model.generation_config.pad_token_id = tokenizer.eos_token_id
     model.generation_config.eos_token_id = end_tokens(tokenizer, chosen) or None
     return Conversation(model, tokenizer, chosen, temperature, max_tokens)
-
-
-def _precision(wanted: PrecisionChoice, device: str, say: Callable[[str], None]) -> Precision:
-    if wanted != "auto":
-        return wanted
-    found = choose(device, training=False)
-    say(f"Answering in {found.precision}: {found.reason}.")
-    return found.precision

@@ -14,6 +14,7 @@ import yaml
 from consumers.markdown import plain, table, value
 from consumers.trainer.record.curves import CURVES
 from consumers.trainer.record.metrics import Metrics
+from consumers.trainer.result.checkpoint import Settings
 from infra.visible import visible
 from schemas.policy import Policy
 from streams.core.batches import PartitionPosition
@@ -21,8 +22,6 @@ from streams.core.batches import PartitionPosition
 CARD = "README.md"
 _PACKAGES = ("sedi", "torch", "transformers", "tokenizers", "deepspeed", "peft")
 _FIRST_AND_LAST = 5  # evaluations shown from each end when there are many
-
-Settings = Mapping[str, str | int | float | bool | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +51,14 @@ def card(trained: TrainedModel, metrics: Metrics) -> str:
     facts = [
         ("run", trained.run),
         ("rows read from", trained.source),
-        ("made from", trained.base),
+        ("base model", trained.base),
         ("template", template),
         ("steps, epochs", f"{trained.steps:,}, {trained.epochs}"),
         ("rows trained", f"{sum(line.rows for line in steps):,}"),
-        ("of them in another cluster's place", f"{sum(line.borrowed for line in steps):,}"),
+        ("of them in another cluster's slot", f"{sum(line.borrowed for line in steps):,}"),
         ("rows of the first epoch", f"{sum(line.rows for line in steps if line.epoch == 1):,}"),
-        ("tokens shown", _tokens(metrics)),
-        ("response tokens, which the loss is of", f"{sum(line.tokens for line in steps):,}"),
+        ("tokens, prompts included", _tokens(metrics)),
+        ("response tokens, in the loss", f"{sum(line.tokens for line in steps):,}"),
         ("time in steps", f"{sum(line.seconds for line in steps):,.0f} s"),
         ("loss of the first and the last step", f"{_number(steps, 0, 'loss')}, {_number(steps, -1, 'loss')}"),
         ("gradient norm of these", f"{_number(steps, 0, 'grad_norm')}, {_number(steps, -1, 'grad_norm')}"),
@@ -102,11 +101,10 @@ def versions() -> dict[str, str]:
 
 
 def _front_matter(trained: TrainedModel) -> str:
-    base = {"base_model": trained.base} if trained.base_is_hub_name else {}
     fields = {
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
-        **base,
+        **({"base_model": trained.base} if trained.base_is_hub_name else {}),
         "tags": ["instruction-tuning", "synthetic"],
         "license": "unknown",
     }

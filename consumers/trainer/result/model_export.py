@@ -10,12 +10,13 @@ The folders are written under a temporary name and renamed when they are complet
 
 import shutil
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from consumers.trainer.data.templates import encode
 from consumers.trainer.distributed.process_group import ProcessGroup
+from consumers.trainer.engine.step import Engine
 from consumers.trainer.options import Template
 from consumers.trainer.record.curves import CURVES, curves
 from consumers.trainer.record.metrics import METRICS, Metrics, read_metrics
@@ -34,15 +35,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
 
 
-class SavesModel(Protocol):
-    """The part of the engine that is needed here. All ranks call it; the first writes."""
-
-    def save_model(self, folder: Path) -> None: ...
-    def save_adapter(self, folder: Path) -> bool: ...
-
-
 def write_model(
-    output: Path, engine: SavesModel, tokenizer: Any, template: Template, trained: TrainedModel, *, group: ProcessGroup
+    output: Path, engine: Engine, tokenizer: Any, template: Template, trained: TrainedModel, *, group: ProcessGroup
 ) -> Path:
     """Write model, card and adapter into `output` (all ranks). Returns the model's folder.
 

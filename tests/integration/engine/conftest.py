@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from consumers.trainer.distributed.process_group import join_process_group
-from consumers.trainer.engine.step import Engine, EngineConfig
+from consumers.trainer.engine.deepspeed_setup import EngineConfig
+from consumers.trainer.engine.step import Engine
 from consumers.trainer.record.output_capture import capture_output
 from tests.unit.trainer import tiny
 

@@ -34,7 +34,8 @@ def main(folder: Path) -> None:
     import torch
 
     from consumers.trainer.distributed.process_group import join_process_group
-    from consumers.trainer.engine.step import Engine, EngineConfig
+    from consumers.trainer.engine.deepspeed_setup import EngineConfig
+    from consumers.trainer.engine.step import Engine
 
     torch.set_num_threads(1)
     gc.freeze()  # DeepSpeed collects garbage many times when a bf16 engine starts

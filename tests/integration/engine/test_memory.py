@@ -44,14 +44,14 @@ def small(most: int, where: str, precision: str) -> Any:
 def test_a_step_without_enough_memory_is_the_step_of_fewer_rows(
     make_engine: MakeEngine, precision: str, zero_stage: int, where: str
 ) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     changes: dict[str, Any] = {"precision": precision, "zero_stage": zero_stage}
-    poor = make_engine(small(1, where, precision), micro_batch=4, say=said.append, **changes)
+    poor = make_engine(small(1, where, precision), micro_batch=4, say=lines.append, **changes)
     plain = make_engine(small(4, where, precision), micro_batch=1, **changes)
     for rows in BATCHES:
         one, other = poor.step(rows, 1e-2), plain.step(rows, 1e-2)
         assert (one.loss, one.grad_norm, one.updated) == (other.loss, other.grad_norm, True)
-    assert ["at most 2 rows" in said[0], "at most 1 rows" in said[1], len(said)] == [True, True, 2]
+    assert ["at most 2 rows" in lines[0], "at most 1 rows" in lines[1], len(lines)] == [True, True, 2]
 
 
 def test_a_single_row_that_does_not_fit_says_what_can_be_done(make_engine: MakeEngine) -> None:

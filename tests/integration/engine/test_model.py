@@ -40,6 +40,6 @@ def test_a_broken_model_is_an_error_of_ours(tmp_path: Path) -> None:
         load_model(str(tmp_path), "fp32", None)
 
 
-def test_a_name_tells_how_much_of_the_model_is_used(tiny_folder: Path) -> None:
+def test_a_name_shows_how_much_of_the_model_is_used(tiny_folder: Path) -> None:
     assert model_name(str(tiny_folder), None) == tiny_folder.name
     assert model_name("owner/model", 8) == "owner/model[:8]"

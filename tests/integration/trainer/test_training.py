@@ -87,7 +87,7 @@ def test_a_live_trainer_waits_for_rows_says_so_and_ends_when_the_run_is_stopped(
 
     def go_on_once_it_waits() -> None:
         deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and not any(waits in line for line in rig.said):
+        while time.monotonic() < deadline and not any(waits in line for line in rig.lines):
             time.sleep(0.05)
         rig.write([3, 0, 1, 2, 3, 3], 3)
         rig.stop_run()
@@ -97,7 +97,7 @@ def test_a_live_trainer_waits_for_rows_says_so_and_ends_when_the_run_is_stopped(
     summary, steps = rig.train(until_end=False)
     later.join()
     assert (summary.reason, len(steps)) == ("end_of_stream", 2)
-    assert any(waits in line for line in rig.said)
+    assert any(waits in line for line in rig.lines)
 
 
 def test_a_stop_before_the_run_was_started_again_does_not_end_the_stream(rig: TrainerRig) -> None:
@@ -155,7 +155,7 @@ def test_a_row_that_cannot_be_read_goes_to_the_dead_letters_and_the_others_are_t
         writer.write(misplaced, key=misplaced.id, id=misplaced.id, partition=3)
     summary, _ = rig.train()
     assert (summary.rows, summary.rows_unreadable) == (4, 1)
-    assert any("dead letters" in line for line in rig.said)
+    assert any("dead letters" in line for line in rig.lines)
     from kafka import KafkaConsumer, TopicPartition
 
     dead = TopicPartition(topic_name(rig.run, "kept") + ".dlq", 0)
@@ -215,14 +215,14 @@ def test_a_training_keeps_its_precision_and_by_itself_takes_what_the_machine_is_
     monkeypatch.setattr(precision, "measured", lambda: measured)
     rig.write([n % CLUSTERS for n in range(8)])
     rig.train(precision="auto", max_steps=1)
-    assert any(line.startswith("Training in bf16: bf16 is 2.0 times as fast") for line in rig.said)
+    assert any(line.startswith("Training in bf16: bf16 is 2.0 times as fast") for line in rig.lines)
     measured["bf16"] = 100.0  # as on a machine without bf16
     rig.train(precision="auto")
-    assert "Training in bf16: so was the checkpoint." in rig.said
+    assert "Training in bf16: so was the checkpoint." in rig.lines
     with pytest.raises(TrainerError, match="precision 'bf16'"):
         rig.train(precision="fp32")
     rig.train(precision="auto", fresh=True)
-    assert any(line.startswith("Training in fp32: bf16 is 5.0 times slower") for line in rig.said)
+    assert any(line.startswith("Training in fp32: bf16 is 5.0 times slower") for line in rig.lines)
 
 
 def test_a_window_is_keyed_by_its_id(rig: TrainerRig) -> None:

@@ -67,8 +67,8 @@ def encode(row: InstructionKept) -> EncodedRow:
     return EncodedRow((row.generated_offset, 1), 1, False)
 
 
-def stream_of(feed: Any, group: ProcessGroup, last_batch: bool = True, said: list[str] | None = None) -> RowStream:
-    say = [].append if said is None else said.append
+def stream_of(feed: Any, group: ProcessGroup, last_batch: bool = True, lines: list[str] | None = None) -> RowStream:
+    say = [].append if lines is None else lines.append
     return RowStream(feed, group, CLUSTERS, CLUSTERS, StreamEnds(last_batch), encode=encode, say=say)
 
 
@@ -212,12 +212,12 @@ def test_what_a_feed_has_to_say_is_said_and_counted() -> None:
             fed = super().take(wait_s, to_end)
             return FedRows(fed.rows, ("offset 3 cannot be read",) if fed.rows else (), fed.at_end)
 
-    said: list[str] = []
-    stream = stream_of(Noting(LOG[:4]), ProcessGroup(), said=said)
+    lines: list[str] = []
+    stream = stream_of(Noting(LOG[:4]), ProcessGroup(), lines=lines)
     stream.open({})
     drained(stream, [])
     stream.close()
-    assert said == ["offset 3 cannot be read"]
+    assert lines == ["offset 3 cannot be read"]
     assert stream.unreadable == 1
 
 

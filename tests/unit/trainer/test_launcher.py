@@ -82,7 +82,7 @@ class Ranks:
             command=(sys.executable, str(script)),
             grace_s=0.3,
         )
-        return launcher.run(options, Settings(), processes)
+        return launcher.launch(options, Settings(), processes)
 
 
 @pytest.fixture
