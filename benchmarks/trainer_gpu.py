@@ -15,7 +15,8 @@ from statistics import median
 from rich.console import Console
 
 from consumers.trainer.data.templates import EncodedRow
-from consumers.trainer.distributed.process_group import joined
+from consumers.trainer.distributed.process_group import join_process_group
+from consumers.trainer.engine.deepspeed_setup import EngineConfig
 from consumers.trainer.engine.step import Engine, pick_device
 from consumers.trainer.record.output_capture import capture_output
 
@@ -63,15 +64,17 @@ def measure() -> OnGpu:
         with capture_output(log_file):
             engine = Engine(
                 model,
-                precision="bf16",
-                device=device,
-                zero_stage=2,
-                weight_decay=0.0,
-                clip=1.0,
-                micro_batch=PER_PASS,
-                pad_token=0,
-                log_file=log_file,
-                world=joined(device),
+                EngineConfig(
+                    precision="bf16",
+                    device=device,
+                    zero_stage=2,
+                    weight_decay=0.0,
+                    clip=1.0,
+                    micro_batch=PER_PASS,
+                    pad_token=0,
+                    log_file=log_file,
+                ),
+                group=join_process_group(device),
             )
         rows = torch.randint(1, _SHAPE["vocab_size"], (STEPS, ROWS, LENGTH), device="cpu").tolist()
         steps = [engine.step([EncodedRow(tuple(row), LENGTH // 2, False) for row in batch], 1e-4) for batch in rows]

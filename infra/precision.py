@@ -1,12 +1,12 @@
-"""Which floating-point type a model is trained or run in on this machine: one choice for the whole project.
+"""The precision that a model is trained or run in on this machine: one choice for the whole project.
 
-On the CPU it is measured, not read off flags: both types do the same small piece of a language model's work, forward
-and backward, in turn, on one thread. Without bf16 instructions a processor converts at every step and is many times
-slower; with them it may be twice as fast, or no faster at all, and no list of flags tells which. What counts is CPU
-time: a run measures while its other processes start, and in wall time either type may win then. bf16 must be faster by
-a tenth, since fp32 is the more exact. A GPU computes in bf16 where it has that natively.
+On the CPU it is measured, not derived from CPU flags: both types run the same small piece of a language model, forward
+and backward, in turn, on one thread. Without bf16 instructions a processor converts at every operation and is many
+times slower; with them it may be twice as fast or no faster at all. CPU time is compared, since other processes of a
+run start meanwhile and distort wall time. bf16 must be faster by a tenth, since fp32 is more exact. A GPU computes in
+bf16 where it supports it natively.
 
-    python -m infra.precision       what this machine takes, and why, as JSON
+    python -m infra.precision       this machine's precision and the reason, as JSON
 """
 
 import sys
@@ -26,12 +26,12 @@ GAIN = 1.1
 _TOKENS, _WIDTH, _INNER = 128, 576, 1536  # of a model of 135 M parameters
 _ROUNDS, _LEAST_ROUNDS = 8, 2
 _BUDGET_S = 0.6  # of CPU time, after which no further round begins
-_HOPELESS = 3.0  # times as slow: bf16 is not measured any further
+_HOPELESS = 3.0  # times as slow as fp32: bf16 is not measured further
 
 
 @dataclass(frozen=True)
 class PrecisionChoice:
-    """The type that is taken, a sentence that says why, and on a CPU the milliseconds of the same work in each type."""
+    """The precision, the reason as a sentence, and on a CPU the milliseconds of the same work in each type."""
 
     precision: Precision
     reason: str
@@ -39,15 +39,15 @@ class PrecisionChoice:
 
 
 def choose(device: str, *, training: bool) -> PrecisionChoice:
-    """The type for `cpu` or `cuda`. On a CPU the first call in a process measures, for less than a second; it leaves
-    torch's threads and random numbers as they were."""
+    """The precision for `cpu` or `cuda`. On a CPU the first call in a process measures, for less than a second. It
+    leaves torch's threads and random states unchanged."""
     if device == "cuda":
         return _for_gpu(training)
     return for_cpu(measured())
 
 
 def for_cpu(milliseconds: Mapping[str, float]) -> PrecisionChoice:
-    """The type for a CPU that does the same work in so many milliseconds of `bf16` and `fp32`."""
+    """The precision for a CPU that needs so many milliseconds for the same work in `bf16` and `fp32`."""
     gain = milliseconds["fp32"] / milliseconds["bf16"]
     if gain >= GAIN:
         return PrecisionChoice("bf16", f"bf16 is {gain:.1f} times as fast as fp32 on this processor", milliseconds)
@@ -70,11 +70,11 @@ def _for_gpu(training: bool) -> PrecisionChoice:
 
 @cache
 def measured() -> Mapping[str, float]:
-    """Milliseconds of CPU time of the same work in each type, the best of a few rounds."""
+    """Milliseconds of CPU time for the same work in each type, the best of a few rounds."""
     import torch
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # several would measure what else runs here
+    torch.set_num_threads(1)  # several would also measure what else runs here
     try:
         work = {name: _work(torch, dtype) for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))}
         return compared(lambda name, tokens: work[name](tokens), _TOKENS)
@@ -83,10 +83,10 @@ def measured() -> Mapping[str, float]:
 
 
 def compared(seconds: Callable[[str, int], float], tokens: int) -> Mapping[str, float]:
-    """The best milliseconds of `fp32` and `bf16`, from the seconds that `seconds(type, tokens)` says its work took.
+    """The best milliseconds of `fp32` and `bf16`; `seconds(type, tokens)` does the work and returns its time.
 
-    An eighth of the tokens comes first, so that neither a hopeless bf16 nor a slow machine takes long. What is done
-    first at each size does not count: kernels are compiled in it.
+    An eighth of the tokens comes first, so that neither a slow bf16 nor a slow machine takes long. The first call at
+    each size does not count, since kernels are compiled in it.
     """
     best: dict[str, float] = {}
     spent = 0.0
@@ -106,7 +106,7 @@ def compared(seconds: Callable[[str, int], float], tokens: int) -> Mapping[str, 
 
 
 def _work(torch: Any, dtype: Any) -> Callable[[int], float]:
-    """A pass of so many tokens forward and backward through one layer's gated linear maps; its CPU time in seconds."""
+    """Gives the CPU seconds of a forward and backward pass of so many tokens through one layer's gated MLP."""
     shapes = ((_INNER, _WIDTH), (_INNER, _WIDTH), (_WIDTH, _INNER))
     up, gate, down = weights = [torch.full(shape, 0.01, dtype=dtype, requires_grad=True) for shape in shapes]
     linear, silu = torch.nn.functional.linear, torch.nn.functional.silu

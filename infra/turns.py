@@ -1,13 +1,12 @@
-"""Turns in a tokenizer's chat template: the text that asks for an answer, and the answer as the model learns it.
+"""Prompt and response in a tokenizer's chat template.
 
-The prompt is the template's own generation prompt, with one exception. Templates of reasoning models end it with an
-opened thought (`<think>`), for the model to think first, but show past answers without one. An answer trained after
-such a prompt would be trained as a thought. There the prompt is what the template writes before an answer that it
-shows; where that opens a thought too, or answers are not shown, the thought is closed. `sedi chat` asks with the same
-prompt.
+The prompt is the template's generation prompt, with one exception. Templates of reasoning models end it with an opened
+thought (`<think>`), but show past answers without one. An answer trained after such a prompt would be trained as a
+thought. There the prompt is what the template writes before a past answer; if that opens a thought too, or past answers
+are not shown, the thought is closed. `sedi chat` uses the same prompt.
 
-A model that generates (`producers.backends.local_model`) may think: it is asked with the template's own generation
-prompt, and its answer is to be read behind `thought_begun`.
+A model that generates data (`producers.backends.local_model`) may think: it gets the template's own generation prompt,
+and its answer is read together with `thought_begun`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from streams.core.thoughts import opened
 
 Message = Mapping[str, str]
 
-_ASKED, _ANSWERED = "\U0010e001", "\U0010e002"  # private characters, which no template changes
+_QUESTION, _ANSWER = "\U0010e001", "\U0010e002"  # private-use characters, which no template changes
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class _Frame:
     """What a template writes around texts.
 
     generated   after the last question, in a generation prompt
-    used        what we have in its place
-    after       after an answer; None when the template does not show answers as they are
+    used        what replaces it in our prompts
+    after       after an answer; None when the template does not show past answers unchanged
     """
 
     generated: str
@@ -37,7 +36,7 @@ class _Frame:
 
 
 def prompt_of(tokenizer: Any, messages: Sequence[Message]) -> str:
-    """The text after which the model is to answer."""
+    """The text that the model continues with its answer."""
     prompt: str = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
     frame = _frame(tokenizer, repr(tokenizer.chat_template))
     if frame.used == frame.generated or not prompt.endswith(frame.generated):
@@ -45,22 +44,22 @@ def prompt_of(tokenizer: Any, messages: Sequence[Message]) -> str:
     return prompt[: len(prompt) - len(frame.generated)] + frame.used
 
 
-def exchange(tokenizer: Any, asked: str, answered: str) -> tuple[str, str]:
-    """Prompt and response of one question and its answer, with the mark that ends the turn."""
-    question, answer = {"role": "user", "content": asked}, {"role": "assistant", "content": answered}
-    prompt = prompt_of(tokenizer, [question])
-    whole: str = tokenizer.apply_chat_template([question, answer], tokenize=False)
+def exchange(tokenizer: Any, question: str, answer: str) -> tuple[str, str]:
+    """Prompt and response of a question and its answer; the response has the token that ends the turn."""
+    asked = {"role": "user", "content": question}
+    prompt = prompt_of(tokenizer, [asked])
+    whole: str = tokenizer.apply_chat_template([asked, {"role": "assistant", "content": answer}], tokenize=False)
     if whole.startswith(prompt):
         return prompt, whole[len(prompt) :].rstrip("\n")
     frame = _frame(tokenizer, repr(tokenizer.chat_template))
     end = frame.after.rstrip("\n") if frame.after and frame.used != frame.generated else ""
-    return prompt, answered + (end or tokenizer.eos_token or "")  # a template that shows past answers in another way
+    return prompt, answer + (end or tokenizer.eos_token or "")  # a template that shows past answers in another way
 
 
 def thought_begun(tokenizer: Any, prompt: str) -> str:
-    """The end of the template's own generation prompt from where it opens a thought; empty when it opens none.
+    """The part of the template's generation prompt from where it opens a thought; empty when it opens none.
 
-    An answer to such a prompt goes on inside the thought, and does not say so itself.
+    An answer to such a prompt continues the thought without its opening mark.
     """
     if opened(prompt) is None:
         return ""
@@ -73,21 +72,21 @@ def thought_begun(tokenizer: Any, prompt: str) -> str:
 
 @lru_cache(maxsize=8)
 def _generated(tokenizer: Any, template: str) -> str:
-    """What a template writes after the last question for the model to answer."""
-    asked = {"role": "user", "content": _ASKED}
+    """What the template writes after the last question of a generation prompt."""
+    asked = {"role": "user", "content": _QUESTION}
     prompt: str = tokenizer.apply_chat_template([asked], tokenize=False, add_generation_prompt=True)
-    return prompt.rpartition(_ASKED)[2]
+    return prompt.rpartition(_QUESTION)[2]
 
 
 @lru_cache(maxsize=8)
 def _frame(tokenizer: Any, template: str) -> _Frame:
-    """`template` is what the frame depends on besides the tokenizer."""
-    asked, answered = {"role": "user", "content": _ASKED}, {"role": "assistant", "content": _ANSWERED}
+    """`template` makes a changed template miss the cache."""
+    asked, answered = {"role": "user", "content": _QUESTION}, {"role": "assistant", "content": _ANSWER}
     generated = _generated(tokenizer, template)
     whole: str = tokenizer.apply_chat_template([asked, answered], tokenize=False)
-    before, shown, after = whole.rpartition(_ANSWERED)
-    shows = bool(shown) and _ASKED in before
-    between = before.rpartition(_ASKED)[2] if shows else generated
+    before, shown, after = whole.rpartition(_ANSWER)
+    shows = bool(shown) and _QUESTION in before
+    between = before.rpartition(_QUESTION)[2] if shows else generated
     marks = opened(generated) or opened(between)
     if marks is None:
         used = generated

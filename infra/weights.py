@@ -1,4 +1,4 @@
-"""How a model's weights are loaded, wherever they come from."""
+"""How all model weights are loaded."""
 
 SAFE = {"use_safetensors": True, "trust_remote_code": False}
-"""For transformers' `from_pretrained`: never by unpickling, and never with code that comes with a model."""
+"""For `from_pretrained` of transformers: never by unpickling, and never with code of the model."""

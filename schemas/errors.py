@@ -1,90 +1,105 @@
-"""The one tree of errors.
+"""The one tree of errors that a user may see, each with the exit code that the command line ends with.
 
-    SediError
-    ├── ConfigurationError      a setting, a policy or a file given by the user is wrong
-    ├── SchemaError             a record cannot be read as what it says it is
-    │   ├── UnknownEvent        no such type, or a version newer than this program
-    │   └── MalformedEvent      the bytes or headers do not fit the type
-    ├── BrokerError             the cluster cannot be started, reached or written to
-    │   ├── ClusterRefused      it answers, and refuses us: login, certificate, protocol, rights
-    │   └── TopicMismatch       a topic on the cluster is not as declared
-    ├── RunError                the run's log does not hold what the caller needs
-    ├── TooManyDeadLetters      so many records cannot be evaluated that the fault is not in single ones
-    ├── BackendError            an LLM endpoint failed
-    └── TrainerError            the model, its data or its checkpoint cannot be used
-        ├── UntrustedCheckpoint not sealed by this installation, and loading one runs code that it holds
-        └── RankRefused         a rank ended for what lasts
+    SediError                       1
+    ├── ConfigurationError          2
+    ├── SchemaError                 1
+    │   ├── UnknownEvent            1
+    │   └── MalformedEvent          1
+    ├── BrokerError                 3
+    │   ├── ClusterRefused          4
+    │   ├── TopicMismatch           1
+    │   └── NotWritable             3   infra.log
+    ├── RunError                    1
+    ├── TooManyDeadLetters          5
+    ├── BackendError                1
+    │   └── CallFailure             1   producers.backends.base
+    │       ├── Transient           1   producers.backends.base
+    │       ├── RequestRefused      1   producers.backends.base
+    │       └── EndpointRefused     4   producers.backends.base
+    └── TrainerError                1
+        ├── UntrustedCheckpoint     4
+        ├── RankLost                1
+        └── RankRefused             4
 
-Every message says what was wrong, with which value, and what to do about it.
+Those with a module beside them carry data of that module and are defined there. `sedi.main` turns an error into its
+sentence and its exit code; anything outside the tree is a fault of this program and shows a traceback. Every message
+names what is wrong, with the value, and what to do.
 """
 
 
 class SediError(Exception):
-    """Base of all errors that the front door prints as one sentence instead of a traceback.
+    """Base of all errors that the command line prints as one sentence instead of a traceback. Exit code 1.
 
-    permanent   the same command would end in the same way again: somebody has to change something first
+    permanent   the same command would fail in the same way again: somebody has to change something first. Exit code 4
+                unless a class says otherwise
     """
 
     permanent = False
 
 
 class ConfigurationError(SediError):
-    """A setting, a policy or an input file is wrong."""
+    """Raised when a setting, an option, a policy or an input file of the user is wrong. Exit code 2."""
 
     permanent = True
 
 
 class SchemaError(SediError):
-    """A record cannot be read; readers put it on the topic's dead-letter topic."""
+    """Raised when a record cannot be decoded as its declared type. Readers write it to the topic's dead-letter topic;
+    where a command needs the record itself, exit code 1."""
 
 
 class UnknownEvent(SchemaError):
-    """The event's type, or its version, is not known to this program."""
+    """Raised when this program does not know the event's type or its version. Exit code 1."""
 
 
 class MalformedEvent(SchemaError):
-    """The record's bytes or headers do not fit the type they claim."""
+    """Raised when a record's bytes or headers do not fit its declared type. Exit code 1."""
 
 
 class BrokerError(SediError):
-    """The Kafka cluster cannot be started, reached or written to."""
+    """Raised when the Kafka cluster cannot be started, reached or written to. Exit code 3."""
 
 
 class ClusterRefused(BrokerError):
-    """The cluster answers and does not let us in: user or password, certificate, protocol, or a missing right."""
+    """Raised when the cluster refuses us: login, certificate, protocol, or a missing right. Exit code 4."""
 
     permanent = True
 
 
 class TopicMismatch(BrokerError):
-    """A topic exists with other settings than were declared for the run."""
+    """Raised when a topic exists with other settings than the run declares. Exit code 1."""
 
 
 class RunError(SediError):
-    """The run's log does not hold what is asked for."""
+    """Raised when the run's log does not hold what is asked for. Exit code 1."""
 
 
 class TooManyDeadLetters(SediError):
-    """So many records of a topic cannot be evaluated that the fault is in a program, and not in single records."""
+    """Raised when so many records of a topic are dead-lettered that the fault must be in a program. Exit code 5."""
 
     permanent = True
 
 
 class BackendError(SediError):
-    """An LLM endpoint failed for good, or answered what cannot be used."""
+    """Raised when an LLM endpoint failed for good, or its answer cannot be used. Exit code 1."""
 
 
 class TrainerError(SediError):
-    """The trainee, its data or its checkpoint cannot be used."""
+    """Raised when the model, its data or its checkpoint cannot be used. Exit code 1."""
 
 
 class UntrustedCheckpoint(TrainerError):
-    """A checkpoint was not sealed by this installation. Loading it would run whatever code it holds."""
+    """Raised before loading a checkpoint that this installation has not sealed, since loading runs code that it may
+    hold. Exit code 4."""
 
     permanent = True
 
 
+class RankLost(TrainerError):
+    """Raised by a collective when another rank has died or does not join. Exit code 1."""
+
+
 class RankRefused(TrainerError):
-    """A rank of a training ended for what lasts: started again it would end in the same way."""
+    """Raised by the launcher when a rank failed with a permanent error. Exit code 4."""
 
     permanent = True

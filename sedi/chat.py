@@ -1,4 +1,4 @@
-"""`sedi chat`: talk to a trained model."""
+"""`sedi chat`: a conversation with a trained model."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def chat(
     as_json: AsJson = False,
     state_dir: StateDir = None,
 ) -> None:
-    """Talk to the model that a training left, in the template it was trained with.
+    """Chat with a trained model, in the template it was trained with.
 
-    Answers come word by word. With --message, or from a pipe, one question is answered; in a terminal it goes on:
-    Ctrl-C stops an answer, `/new` forgets what was said, `/quit` or Ctrl-D ends.
+    Answers are streamed. With --message, or from a pipe, one question is answered. In a terminal Ctrl-C stops an
+    answer, `/new` begins a new conversation, and `/quit` or Ctrl-D ends.
     """
     require("train", "sedi chat")
     from consumers.trainer.options import Device, PrecisionChoice, Template
@@ -47,13 +47,13 @@ def chat(
     from schemas.errors import ConfigurationError
     from sedi.output import tell
 
-    place = folder if folder is not None else str(model_of_run(settings_of(None, state_dir).state_dir, run))
+    model = folder if folder is not None else str(model_of_run(settings_of(None, state_dir).state_dir, run))
     if message is None and not sys.stdin.isatty():
-        message = _piped()
+        message = _read_stdin()
     if message is not None and not message.strip():
         raise ConfigurationError("There is nothing to answer. Give --message TEXT, or write to standard input.")
-    talk = load(
-        place,
+    conversation = load(
+        model,
         device=one_of("device", device, Device),
         precision=one_of("precision", precision, PrecisionChoice),
         template=None if template is None else one_of("template", template, Template),
@@ -63,72 +63,72 @@ def chat(
         say=tell if message is None else lambda line: None,
     )
     if message is not None:
-        _once(talk, message.strip(), as_json)
+        _once(conversation, message.strip(), as_json)
         return
-    tell(f"{place}, template {talk.template}. Ctrl-C stops an answer, {_NEW} begins again, {_QUIT} ends.")
-    while (asked := _asked()) is not None:
-        if asked == _NEW:
-            talk.said.clear()
-        elif asked:
-            _answer(talk, asked, as_json)
+    tell(f"{model}, template {conversation.template}. Ctrl-C stops an answer, {_NEW} begins again, {_QUIT} ends.")
+    while (question := _next_question()) is not None:
+        if question == _NEW:
+            conversation.turns.clear()
+        elif question:
+            _answer(conversation, question, as_json)
 
 
-def one_of(name: str, given: str, choices: Any) -> Any:
-    """`given`, which must be one of a Literal's values. Raises ConfigurationError."""
+def one_of(name: str, value: str, choices: Any) -> Any:
+    """The value, which must be one of a Literal's. Raises ConfigurationError."""
     from schemas.errors import ConfigurationError
 
-    if given not in get_args(choices):
-        raise ConfigurationError(f"{name} is {given!r}. Choose one of {', '.join(get_args(choices))}.")
-    return given
+    if value not in get_args(choices):
+        raise ConfigurationError(f"{name} is {value!r}. Choose one of {', '.join(get_args(choices))}.")
+    return value
 
 
-def _piped() -> str:
+def _read_stdin() -> str:
     """All of standard input. Raises ConfigurationError when it is not text."""
     from schemas.errors import ConfigurationError
 
     try:
         return sys.stdin.read()
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"Standard input is no text in {sys.stdin.encoding}: {error.reason}.") from error
+        raise ConfigurationError(f"Standard input is not text in {sys.stdin.encoding}: {error.reason}.") from error
 
 
-def _asked() -> str | None:
+def _next_question() -> str | None:
     """The next question from the terminal; None at the end."""
     import readline  # noqa: F401 - lets a line be edited
 
     while True:
         try:
-            asked = input("> ").strip()
+            question = input("> ").strip()
         except EOFError:
             sys.stdout.write("\n")
             return None
         except KeyboardInterrupt:
             sys.stdout.write(f"\n{_QUIT} or Ctrl-D ends.\n")
             continue
-        return None if asked == _QUIT else asked
+        return None if question == _QUIT else question
 
 
-def _answer(talk: Conversation, asked: str, as_json: bool) -> None:
-    """Answer, and go on whatever happens to the answer."""
+def _answer(conversation: Conversation, question: str, as_json: bool) -> None:
+    """Answer; report an answer that is stopped or fails."""
     from schemas.errors import TrainerError
     from sedi.output import complain
 
     try:
-        _once(talk, asked, as_json)
+        _once(conversation, question, as_json)
     except KeyboardInterrupt:
         sys.stdout.write(" [stopped]\n")
     except TrainerError as error:
         complain(str(error))
 
 
-def _once(talk: Conversation, asked: str, as_json: bool) -> None:
-    """Write the answer as it comes, or in JSON when it is whole."""
+def _once(conversation: Conversation, question: str, as_json: bool) -> None:
+    """Print the answer as it is generated, or as JSON when it is complete."""
     from infra.visible import visible
     from sedi.output import print_json
 
-    with closing(talk.answer(asked)) as pieces:
+    with closing(conversation.answer(question)) as pieces:
         if as_json:
-            print_json({"asked": asked, "answer": "".join(pieces), "template": talk.template})
+            print_json({"asked": question, "answer": "".join(pieces), "template": conversation.template})
             return
         for piece in pieces:
             sys.stdout.write(visible(piece))

@@ -1,4 +1,4 @@
-"""`sedi train`: the trainer of a run."""
+"""`sedi train`: train on a run's kept rows."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def train_command(
     output: Annotated[Path | None, typer.Option("--output", help="For checkpoints and the model.")] = None,
     epochs: Annotated[
         int | None,
-        typer.Option("--epochs", help="The first may be live, others read the rows again. Default: 3 offline, else 1."),
+        typer.Option("--epochs", help="The first may be live; later ones reread its rows. Default: 3 offline, else 1."),
     ] = None,
     max_steps: Annotated[int | None, typer.Option("--max-steps", help="End after so many steps in all.")] = None,
     max_windows: Annotated[int | None, typer.Option("--max-windows", help="End after so many windows in all.")] = None,
-    until_end: Annotated[bool, typer.Option("--until-end", help="End when all that is kept was trained.")] = False,
+    until_end: Annotated[bool, typer.Option("--until-end", help="End when all kept rows are trained.")] = False,
     last_batch: Annotated[bool, typer.Option("--last-batch", help="Train the incomplete last batch too.")] = False,
     borrow_after: Annotated[
         str | None,
@@ -50,7 +50,7 @@ def train_command(
         float | None, typer.Option("--min-score", help="Only rows that a judge gave at least this; waits for scores.")
     ] = None,
     judge: Annotated[str | None, typer.Option("--judge", help="With --min-score: whose; default: the first.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Train all epochs from what is there; waits not.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Train the existing rows; wait for no more.")] = False,
     from_files: Annotated[
         Path | None, typer.Option("--from-files", metavar="FOLDER", help="With --offline: an archive of a run.")
     ] = None,
@@ -62,7 +62,7 @@ def train_command(
         int | None, typer.Option("--batch-size", help="Rows a step, with --offline. Default: the run's.")
     ] = None,
     eval_file: Annotated[
-        Path | None, typer.Option("--eval", metavar="FILE", help="Held-out rows, as --data: tell their loss.")
+        Path | None, typer.Option("--eval", metavar="FILE", help="Held-out rows, as --data: measure their loss.")
     ] = None,
     eval_every: Annotated[int | None, typer.Option("--eval-every", help="Steps; default: first and last.")] = None,
     eval_rows: Annotated[int | None, typer.Option("--eval-rows", help="Only the first N of them.")] = None,
@@ -73,7 +73,7 @@ def train_command(
     weight_decay: Annotated[float, typer.Option("--weight-decay", help="Of AdamW.")] = 0.0,
     warmup: Annotated[float, typer.Option("--warmup", help="Share of the planned steps.")] = 0.03,
     schedule: Annotated[str, typer.Option("--schedule", help="`constant`, `linear` or `cosine`.")] = "constant",
-    planned_steps: Annotated[int | None, typer.Option("--planned-steps", help="What the schedule is for.")] = None,
+    planned_steps: Annotated[int | None, typer.Option("--planned-steps", help="Length of the schedule.")] = None,
     clip: Annotated[float | None, typer.Option("--clip", help="Largest gradient norm.")] = None,
     max_length: Annotated[int, typer.Option("--max-length", help="Tokens of a row.")] = 512,
     template: Annotated[str | None, typer.Option("--template", help="`chat` or `alpaca`.")] = None,
@@ -92,12 +92,12 @@ def train_command(
     lora_targets: Annotated[
         str | None, typer.Option("--lora-targets", help="Layers, as q_proj,v_proj; default: all linear ones.")
     ] = None,
-    max_skipped: Annotated[int, typer.Option("--max-skipped", help="Bad steps in a row to give up after.")] = 10,
+    max_skipped: Annotated[int, typer.Option("--max-skipped", help="Fail after N bad steps in a row.")] = 10,
     layers: Annotated[int | None, typer.Option("--layers", help="Keep only the first N decoder layers.")] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.")] = None,
     processes: Annotated[int, typer.Option("--processes", min=1, help="Ranks on this machine.")] = 1,
     checkpoint_every: Annotated[int | None, typer.Option("--checkpoint-every", help="Steps; default: windows.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier checkpoints.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Remove earlier checkpoints.")] = False,
     trust_checkpoint: Annotated[
         bool, typer.Option("--trust-checkpoint", help="Load one made elsewhere, which runs code that it holds.")
     ] = False,
@@ -105,18 +105,18 @@ def train_command(
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Train on a run's kept rows, one of each cluster a batch, and log every window of steps.
+    """Train on a run's kept rows, equally many of each cluster a batch, and log every window of steps.
 
-    Goes on from its last checkpoint. Ctrl-C or SIGTERM ends it after the step, with a checkpoint. Waits for rows until
-    the run is stopped, unless told otherwise; a cluster that stays empty borrows from the fullest, since a generator
-    may be waiting for the next window. --offline waits for nothing, and can train an archive or a file. The output
-    folder gets checkpoints, metrics.jsonl, TensorBoard's files and, at the end, the model with its card.
+    Resumes from the last checkpoint. Ctrl-C or SIGTERM ends it after the current step, with a checkpoint. By default it
+    waits for rows until the run is stopped; a cluster that stays empty borrows from the fullest, since a generator may
+    be waiting for the next window. --offline waits for nothing, and can train an archive or a file. The output folder
+    gets checkpoints, metrics.jsonl, TensorBoard's files and, at the end, the model with its card.
     """
     require("train", "sedi train")
     import msgspec
 
-    from consumers.trainer.distributed.launcher import launch
-    from consumers.trainer.distributed.process_group import place
+    from consumers.trainer.distributed.launcher import Launcher
+    from consumers.trainer.distributed.process_group import rank_from_environment
     from consumers.trainer.options import TrainOptions
     from consumers.trainer.run import train
     from schemas.errors import ConfigurationError
@@ -175,27 +175,27 @@ def train_command(
     try:
         options = msgspec.convert(fields, TrainOptions)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{error}. `sedi train --help` lists what can be said.") from error
+        raise ConfigurationError(f"{error}. `sedi train --help` lists the options.") from error
 
     def on_line(line: StepLine) -> None:
-        tell(told(line))
+        tell(format_step(line))
 
     if processes == 1:
         summary = train(options, settings, on_line=on_line, say=tell)
     else:
-        summary = launch(options, settings, processes, on_line=on_line, say=tell)
-    if place()[0] > 0:  # a rank of another launcher: the first one tells
+        summary = Launcher(on_line=on_line, say=tell).launch(options, settings, processes)
+    if rank_from_environment()[0] > 0:  # of another launcher: only the first rank prints
         return
     if as_json:
         print_json(summary)
     else:
         tell(f"{summary.steps_now} steps, {summary.steps} in all; ended: {summary.reason}")
         if summary.model_folder is not None:
-            tell(f"The model: {summary.model_folder}. Talk to it: sedi chat {summary.model_folder}")
+            tell(f"The model: {summary.model_folder}. Try it: sedi chat {summary.model_folder}")
 
 
 def _borrow_after(text: str | None, *, live: bool) -> float | None:
-    """The seconds that `--borrow-after` says; None: wait."""
+    """The seconds of `--borrow-after`; None: never borrow."""
     from consumers.trainer.options import BORROW_AFTER_S
 
     if text is None:
@@ -203,8 +203,8 @@ def _borrow_after(text: str | None, *, live: bool) -> float | None:
     return number_or_none("--borrow-after", text, float)
 
 
-def told(line: StepLine) -> str:
-    """A step for people."""
+def format_step(line: StepLine) -> str:
+    """A step's line in the terminal."""
     from sedi.output import percent, shown
 
     memory = "–" if line.memory_bytes is None else f"{line.memory_bytes / 2**30:.1f} GiB"

@@ -83,14 +83,14 @@ def main() -> None:
     given = parser.parse_args()
     die_with_parent()
 
-    from consumers.trainer.engine.speed_trial import TraineeSpeed, trainee_speed
+    from consumers.trainer.engine.speed_trial import TrainingSpeed, measure_training_speed
     from producers.backends.builtin.model import safetensors_folder
     from producers.backends.builtin.server import BuiltinServer, ServerSettings
     from producers.backends.builtin.speed import LlmTrial
 
-    def trainee() -> TraineeSpeed:
+    def trainee() -> TrainingSpeed:
         model = str(safetensors_folder(given.cache_dir)) if given.model == "builtin" else given.model
-        return trainee_speed(model, threads=given.threads, device=given.device, wanted=given.precision)
+        return measure_training_speed(model, threads=given.threads, device=given.device, wanted=given.precision)
 
     llm: float | None = None
     if given.llm:

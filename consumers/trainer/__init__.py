@@ -1,9 +1,9 @@
 """The trainer: trains a causal LM on a run's kept rows while they are still being written, and logs each window.
 
-options        what a training may be asked for, and its summary
-run            `train`: one training, put together
-session        the loop, from a checkpoint or the first row to the model
-stop_signals   when it stops, and never two trainers on one folder
+options        of a training, and its summary
+run            `train`: builds a training from its options and runs it
+session        the training loop; `session_state`: its configuration and state
+stop_signals   SIGTERM and SIGINT; one trainer a folder
 
 data/          rows into batches of tokens
 engine/        the model and a training step

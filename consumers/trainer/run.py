@@ -1,36 +1,38 @@
-"""`train`: a trainer on a run's log, put together.
+"""`train`: builds a training from its options, runs it, and saves the model.
 
-What ends it: the end of the stream after the last epoch, `max_steps` or `max_windows` (then the model is saved),
-SIGTERM or SIGINT (then only a checkpoint is). torch, transformers and DeepSpeed are imported when `train` is called.
+A training ends at the end of the rows after the last epoch, at `max_steps` or at `max_windows`, and then saves its
+model. SIGTERM and SIGINT stop it with a checkpoint only. torch, transformers and DeepSpeed are imported by `train`.
 """
 
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from consumers.trainer.data.batches import RowStream, StreamEnds
 from consumers.trainer.data.log_feed import LogFeed
-from consumers.trainer.data.offline import OfflineSource, from_archive, from_file, with_batch_size
+from consumers.trainer.data.offline import RowSource, from_archive, from_file, with_batch_size
+from consumers.trainer.data.row_file import Say, read_rows
 from consumers.trainer.data.score_threshold import ScoreThreshold
-from consumers.trainer.data.templates import EncodedRow, choose_template, encode
-from consumers.trainer.distributed.process_group import ProcessGroup, joined, place
+from consumers.trainer.data.templates import choose_template, encode
+from consumers.trainer.distributed.process_group import ProcessGroup, join_process_group, rank_from_environment
 from consumers.trainer.engine import cpu
+from consumers.trainer.engine.deepspeed_setup import EngineConfig
 from consumers.trainer.engine.held_out import HeldOut
-from consumers.trainer.engine.lora import adapted
-from consumers.trainer.engine.model import load_model_and_tokenizer, load_tokenizer, model_name
+from consumers.trainer.engine.lora import with_adapters
+from consumers.trainer.engine.model import load_model, load_tokenizer, model_name
 from consumers.trainer.engine.step import Engine, pick_device
-from consumers.trainer.options import Precision, Template, TrainOptions, TrainSummary
+from consumers.trainer.options import Precision, TrainOptions, TrainSummary
 from consumers.trainer.record.metrics import StepLine, TrainingLine
 from consumers.trainer.record.output_capture import capture_output
 from consumers.trainer.record.reporting import Reporting
-from consumers.trainer.record.session_counts import SessionCounts
 from consumers.trainer.record.window_log import LoggedTraining, read_logged
-from consumers.trainer.result import checkpoint
+from consumers.trainer.result.checkpoint import FOLDER, Checkpoints, last_settings
 from consumers.trainer.result.seal import Seal
-from consumers.trainer.session import Session
+from consumers.trainer.session import Session, SessionParts
+from consumers.trainer.session_state import SessionConfig
 from consumers.trainer.stop_signals import sole_user, stop_signals
 from infra import precision
 from infra.log.record import Record
@@ -38,13 +40,8 @@ from infra.log.run import read_run
 from infra.log.writer import LogWriter
 from infra.settings import Settings
 from infra.visible import visible
-from schemas.events import Instruction, StepLogged
-from schemas.policy import Policy
+from schemas.events import StepLogged
 from streams.core.batches import clusters_of_rank
-
-__all__ = ["TrainOptions", "TrainSummary", "train"]
-
-Say = Callable[[str], None]
 
 
 def train(
@@ -55,30 +52,31 @@ def train(
     on_line: Callable[[StepLine], None] | None = None,
     say: Say | None = None,
 ) -> TrainSummary:
-    """Train on a run's kept rows and log each window; goes on from the last checkpoint in the output folder.
+    """Train on a run's kept rows and log each window; resumes from the last checkpoint in the output folder.
 
-    `on_step` and `on_line` are called after each step, with what goes to the log and what goes to metrics.jsonl; `say`
-    with lines for people (default: standard error); all in the first rank only. Run it in the main thread of a process
-    of its own: it takes SIGTERM and SIGINT, sets torch's threads, and keeps memory it once used. Several processes
-    (`launch`, or another launcher) each call it and train together.
+    Called in the first rank only: `on_step` and `on_line` after each step, with its entry on the log and its line of
+    metrics.jsonl; `say` with lines to print (default: standard error). Run it in the main thread of a process of its
+    own: it handles SIGTERM and SIGINT, sets torch's threads, and keeps freed memory. To train with several ranks, each
+    process calls it (`launcher`, or another launcher).
 
-    Raises RunError, TopicMismatch, BrokerError, ConfigurationError, and TrainerError for a trainee, a checkpoint or a
+    Raises RunError, TopicMismatch, BrokerError, ConfigurationError, and TrainerError for a model, a checkpoint or a
     training log that cannot be used.
     """
     cpu.passive_threads()
-    rank, ranks, _ = place()
-    say = (say or _to_stderr) if rank == 0 else _to_nobody
+    rank, size, _ = rank_from_environment()
+    say = (say or _to_stderr) if rank == 0 else _discard
     with ExitStack() as stack:
         stop = stack.enter_context(stop_signals())
         writer = LogWriter(settings, options.run, "trainer") if options.write_log and options.from_log else None
         if writer is not None:
             stack.enter_context(writer)
-        origin = _origin(options, settings, writer, say)
-        stack.callback(origin.feed.close)
-        output = options.output or settings.state_dir / origin.run
+        source = _open_source(options, settings, writer, say)
+        stack.callback(source.feed.close)
+        policy = source.policy
+        output = options.output or settings.state_dir / source.run
         if rank == 0:
             stack.enter_context(sole_user(output))
-        clusters_of_rank(rank, ranks, origin.policy.clusters)  # refuses what does not divide before anything is loaded
+        clusters_of_rank(rank, size, policy.clusters)  # fails before anything is loaded if it does not divide
         name = model_name(options.model, options.layers, options.lora_rank)
         logged = LoggedTraining({}, None) if writer is None else read_logged(settings, options.run, name)
         log_file = output / ("deepspeed.log" if rank == 0 else f"deepspeed-{rank}.log")
@@ -86,66 +84,93 @@ def train(
             tokenizer = load_tokenizer(options.model)
             template = choose_template(tokenizer, options.template)
             device = pick_device(options.device)
-            world = joined(device)
-            resolved, why = _precision(options, output, device, world)
-            options = replace(options, precision=resolved)
-            with world.lost_is_told():
-                engine = _engine(options, resolved, origin.policy, tokenizer, log_file, device, world, say)
+            group = join_process_group(device)
+            resolved, why = _precision(options, output, device, group)
+            config = SessionConfig(
+                options=replace(options, precision=resolved),
+                run=source.run,
+                policy=policy,
+                model=name,
+                template=template,
+                output=output,
+                processes=group.size,
+                expected_steps=source.steps(options.epochs),
+            )
+            pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+            rows_of_rank = policy.batch_size // group.size
+            engine_config = EngineConfig(
+                precision=resolved,
+                device=device,
+                zero_stage=options.zero_stage,
+                weight_decay=options.weight_decay,
+                clip=options.clip,
+                micro_batch=min(options.micro_batch or rows_of_rank, rows_of_rank),
+                pad_token=pad or 0,
+                log_file=log_file,
+                activation_checkpointing=options.activation_checkpointing,
+            )
+            with group.detect_lost_rank():
+                engine = _make_engine(options, engine_config, group, say)
         stack.callback(engine.close)
         if why is not None:
-            say(f"Training in {resolved}: {why}.")  # not above, where all that is said goes to the log file
+            say(f"Training in {resolved}: {why}.")  # not in the block above, whose output goes to the log file
+        encode_row = partial(encode, tokenizer=tokenizer, template=template, max_length=options.max_length)
         stream = RowStream(
-            origin.feed,
-            world,
-            origin.policy.clusters,
-            origin.policy.batch_size,
-            StreamEnds(
-                options.last_batch, options.borrow_after_s, origin.policy.window_steps * origin.policy.batch_size
-            ),
-            encode=lambda row: encode(row, tokenizer, template, options.max_length),
+            source.feed,
+            group,
+            policy.clusters,
+            policy.batch_size,
+            StreamEnds(options.last_batch, options.borrow_after_s, policy.window_steps * policy.batch_size),
+            encode=encode_row,
             say=say,
         )
         stack.callback(stream.close)
-        account = Reporting(
+        held_out = None
+        if options.eval_file is not None:
+            rows = read_rows(options.eval_file, options.eval_rows, say)
+            held_out = HeldOut(options.eval_file.name, [encode_row(row) for row in rows], group)
+        reporting = Reporting(
             output=output,
-            clusters=origin.policy.clusters,
-            training=TrainingLine(run=origin.run, model=name),
-            world=world,
+            clusters=policy.clusters,
+            training=TrainingLine(run=source.run, model=name),
+            group=group,
             fresh=options.fresh,
             tensorboard=options.tensorboard,
-            held_out=_held_out(options, tokenizer, template, world, say),
+            held_out=held_out,
             eval_every=options.eval_every,
             measure=engine.measure,
             say=say,
             on_line=on_line or (lambda line: None),
         )
-        stack.callback(account.close)
-        session = Session(
-            options=options,
-            run=origin.run,
-            policy=origin.policy,
-            world=world,
-            output=output,
-            name=name,
-            seal=Seal.of(settings.state_dir, trusts_all=options.trust_checkpoint),
-            template=template,
-            tokenizer=tokenizer,
+        stack.callback(reporting.close)
+        checkpoints = Checkpoints(
+            folder=output / FOLDER,
             engine=engine,
+            group=group,
+            seal=Seal.of(settings.state_dir, trust_all=options.trust_checkpoint),
+            keep=options.keep_checkpoints,
+            say=say,
+        )
+        parts = SessionParts(
+            group=group,
+            engine=engine,
+            tokenizer=tokenizer,
             stream=stream,
-            writer=writer if world.is_first else None,
+            checkpoints=checkpoints,
+            reporting=reporting,
+            writer=writer if group.is_first else None,
             logged=logged,
-            counts=SessionCounts(),
-            account=account,
             stop=stop,
             say=say,
-            expected_steps=origin.steps(options.epochs),
         )
-        session.begin()
-        return session.loop(on_step if on_step is not None and world.is_first else lambda step: None)
+        session = Session(config, parts)
+        reason = session.train(on_step if on_step is not None and group.is_first else lambda step: None)
+        is_complete = reason != "stopped" and session.state.step > 0
+        return session.summary(reason, session.save_model() if is_complete else None)
 
 
-def _origin(options: TrainOptions, settings: Settings, writer: LogWriter | None, say: Say) -> OfflineSource:
-    """Where the rows come from."""
+def _open_source(options: TrainOptions, settings: Settings, writer: LogWriter | None, say: Say) -> RowSource:
+    """The rows to train on."""
     if options.data is not None:
         return from_file(options.data, options.batch_size, say)
     if options.from_files is not None:
@@ -159,23 +184,11 @@ def _origin(options: TrainOptions, settings: Settings, writer: LogWriter | None,
         dead_letter=lambda record: _dead_letter(record, writer),
         threshold=None if options.min_score is None else ScoreThreshold(options.min_score, options.judge),
     )
-    return OfflineSource(options.run, policy, None, feed)
+    return RowSource(options.run, policy, None, feed)
 
 
-def _held_out(
-    options: TrainOptions, tokenizer: Any, template: Template, world: ProcessGroup, say: Say
-) -> HeldOut | None:
-    if options.eval_file is None:
-        return None
-
-    def encoded(row: Instruction) -> EncodedRow:
-        return encode(row, tokenizer, template, options.max_length)
-
-    return HeldOut.read(options.eval_file, options.eval_rows, encoded, world, say)
-
-
-def _precision(options: TrainOptions, output: Path, device: str, world: ProcessGroup) -> tuple[Precision, str | None]:
-    """The precision that is trained in (all ranks), and why it is when the options do not name it."""
+def _precision(options: TrainOptions, output: Path, device: str, group: ProcessGroup) -> tuple[Precision, str | None]:
+    """The precision to train in (all ranks), and the reason unless the options name it."""
     import torch
 
     if options.threads is not None:
@@ -183,57 +196,34 @@ def _precision(options: TrainOptions, output: Path, device: str, world: ProcessG
     if options.precision != "auto":
         return options.precision, None
     chosen: tuple[Precision, str] | None = None
-    if world.is_first:
-        before = None if options.fresh else checkpoint.last_settings(output / checkpoint.FOLDER)
+    if group.is_first:
+        before = None if options.fresh else last_settings(output / FOLDER)
         if before is None:
             found = precision.choose(device, training=True)
             chosen = "bf16" if found.precision == "bf16" else "fp32", found.reason
         else:
             chosen = "fp32" if before.get("precision") == "fp32" else "bf16", "so was the checkpoint"
-    chosen = world.broadcast(chosen)
+    chosen = group.broadcast(chosen)
     assert chosen is not None
     return chosen
 
 
-def _engine(
-    options: TrainOptions,
-    resolved: Precision,
-    policy: Policy,
-    tokenizer: Any,
-    log_file: Path,
-    device: str,
-    world: ProcessGroup,
-    say: Say,
-) -> Engine:
+def _make_engine(options: TrainOptions, config: EngineConfig, group: ProcessGroup, say: Say) -> Engine:
     import torch
 
     torch.manual_seed(options.rng_seed)
-    heap = cpu.keep_freed_memory() if device == "cpu" else None
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    trainee = load_model_and_tokenizer(options.model, resolved, options.layers)
-    share = policy.batch_size // world.size
-    engine = Engine(
-        trainee if options.lora is None else adapted(trainee, options.lora),
-        precision=resolved,
-        device=device,
-        zero_stage=options.zero_stage,
-        weight_decay=options.weight_decay,
-        clip=options.clip,
-        micro_batch=min(options.micro_batch or share, share),
-        pad_token=pad or 0,
-        log_file=log_file,
-        world=world,
-        activation_checkpointing=options.activation_checkpointing,
-        say=say,
-        heap=heap,
-    )
-    torch.manual_seed(options.rng_seed + world.rank)  # the same weights on every rank, each its own dropout
+    heap = cpu.keep_freed_memory() if config.device == "cpu" else None
+    model = load_model(options.model, config.precision, options.layers)
+    if options.lora is not None:
+        model = with_adapters(model, options.lora)
+    engine = Engine(model, config, group=group, say=say, heap=heap)
+    torch.manual_seed(options.rng_seed + group.rank)  # the same weights on every rank, but its own dropout
     return engine
 
 
 def _dead_letter(record: Record, writer: LogWriter | None) -> str:
     if writer is None:
-        return "passed over"
+        return "skipped"
     writer.dead_letter(record)
     return "put on the dead letters"
 
@@ -242,5 +232,5 @@ def _to_stderr(line: str) -> None:
     sys.stderr.write(visible(line) + "\n")
 
 
-def _to_nobody(line: str) -> None:
-    """What is to be said the first rank says."""
+def _discard(line: str) -> None:
+    """Only the first rank prints."""

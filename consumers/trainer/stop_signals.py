@@ -1,4 +1,4 @@
-"""Stopping at the right moment, and never two trainers on one folder."""
+"""Stopping on SIGTERM and SIGINT, and a lock against two trainers in one folder."""
 
 import fcntl
 import signal
@@ -13,13 +13,13 @@ from schemas.errors import TrainerError
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """A function that tells whether SIGTERM or SIGINT has come. A second one does what it always does.
+    """Gives a function that returns whether SIGTERM or SIGINT has been received. A second signal has its usual effect.
 
-    Outside the main thread no signal is seen, and the function always says no.
+    Outside the main thread no signal is received, and the function always returns False.
     """
-    asked = threading.Event()
+    received = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+        yield received.is_set
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
@@ -27,27 +27,27 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.set()
+    def handle(number: int, frame: FrameType | None) -> None:
+        received.set()
         restore()
 
     for number in before:
-        signal.signal(number, ask)
+        signal.signal(number, handle)
     try:
-        yield asked.is_set
+        yield received.is_set
     finally:
         restore()
 
 
 @contextmanager
 def sole_user(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; TrainerError when another trainer of this machine has it."""
+    """Hold the folder's lock. Raises TrainerError when another trainer on this machine has it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "trainer.lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise TrainerError(
-                f"Another trainer is at work in {folder}. Wait until it has ended, or give another output folder."
+                f"Another trainer is running in {folder}. Wait until it has ended, or give another output folder."
             ) from error
         yield

@@ -37,7 +37,7 @@ with capture_output(Path(os.devnull)):
     from torch.utils.tensorboard import SummaryWriter  # noqa: F401
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
 
-    from consumers.trainer.engine.deepspeed_setup import imported
+    from consumers.trainer.engine.deepspeed_setup import import_deepspeed
 
-    imported("cpu")
+    import_deepspeed("cpu")
 gc.freeze()  # DeepSpeed collects garbage many times when an engine starts

@@ -36,7 +36,7 @@ class Point:
 _OUTLET = "streams.worker.outlet:Outlet"
 _FILTER = "streams.worker.filter:FilterAgent"
 _CALLER = "producers.calls.caller:Caller.write"
-_SAVE = "consumers.trainer.result.checkpoint:save"
+_SAVE = "consumers.trainer.result.checkpoint:Checkpoints.save"
 _WINDOW = "infra.log.writer:LogWriter.write"
 
 POINTS = {

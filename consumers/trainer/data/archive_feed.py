@@ -1,7 +1,7 @@
-"""Feeds of rows that are all there before the training begins: from a run's archive, or from memory.
+"""Feeds of rows that exist before the training begins: in a run's archive, or in memory.
 
-They wait for nobody: `take` gives what comes next in every cluster, a few rows at a time, until all have ended. An
-archive is read as the training goes on, so memory holds what was taken and not yet trained.
+They never wait: `take` gives the next few rows of every cluster until all have ended. An archive is read while the
+training runs, so memory holds only rows that were taken and not yet trained.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +13,11 @@ from infra.log.source import Reading, Source
 from schemas.events import InstructionKept
 from streams.core.batches import KeptRow, PartitionPosition
 
-_AT_ONCE = 16  # rows of a cluster that are taken at a time
+_CHUNK = 16  # rows of a cluster that are taken at a time
 
 
 class SourceFeed:
-    """The partitions of `kept` of a source, as they are when a pass begins. Records that cannot be read are told of."""
+    """The partitions of `kept` of a source, as they are when a pass begins. Records that cannot be read make a note."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -36,10 +36,10 @@ class SourceFeed:
         rows: list[KeptRow] = []
         notes: list[str] = []
         for cluster, coming in list(self._rows.items()):
-            found = list(islice(coming, _AT_ONCE))
+            found = list(islice(coming, _CHUNK))
             rows += [each for each in found if isinstance(each, KeptRow)]
             notes += [each for each in found if isinstance(each, str)]
-            if len(found) < _AT_ONCE:
+            if len(found) < _CHUNK:
                 del self._rows[cluster]
         return FedRows(tuple(rows), tuple(notes), not self._rows)
 
@@ -48,7 +48,7 @@ class SourceFeed:
 
 
 class MemoryFeed:
-    """Rows in memory; a row's offset is its place among those of its cluster."""
+    """Rows in memory; a row's offset is its index in its cluster."""
 
     def __init__(self, rows: Sequence[InstructionKept]) -> None:
         self._rows: dict[int, list[KeptRow]] = {}
@@ -68,21 +68,21 @@ class MemoryFeed:
         rows: list[KeptRow] = []
         for cluster, end in self._ends.items():
             first = min(self._next[cluster], end)
-            self._next[cluster] = min(first + _AT_ONCE, end)
+            self._next[cluster] = min(first + _CHUNK, end)
             rows += self._rows.get(cluster, [])[first : self._next[cluster]]
         return FedRows(tuple(rows), (), all(self._next[cluster] == end for cluster, end in self._ends.items()))
 
     def close(self) -> None:
-        """Nothing is open."""
+        """There is nothing to close."""
 
 
 def _rows(reading: Reading, cluster: int, end: int | None) -> Iterator[KeptRow | str]:
-    """The partition's rows before offset `end`, and what to say of each record that is none."""
+    """The partition's rows before offset `end`, and a note for each record that is not a row of the cluster."""
     while (record := reading.next("kept", cluster)) is not None and (end is None or record.offset < end):
         match record.event:
             case InstructionKept(cluster=found) as kept if found == cluster:
                 yield KeptRow(record.offset, kept)
             case InstructionKept(cluster=found):
-                yield f"Offset {record.offset} of partition {cluster} of `kept` is of cluster {found}: passed over."
+                yield f"Offset {record.offset} of partition {cluster} of `kept` is of cluster {found}: skipped."
             case _:
-                yield f"Offset {record.offset} of partition {cluster} of `kept` cannot be read: passed over."
+                yield f"Offset {record.offset} of partition {cluster} of `kept` cannot be read: skipped."

@@ -1,13 +1,13 @@
-"""Where rows come from, and reading them off a live log ahead of the steps.
+"""Feeds of rows, and the one that reads a live log ahead of the steps.
 
-A `Feed` gives a rank the rows of its clusters, in log order within a cluster. It reads ahead as it likes: what counts
-is what was taken into batches, and that is not its business.
+A `Feed` gives a rank the rows of its clusters, in log order within a cluster. How far it reads ahead does not matter:
+a checkpoint's positions count rows that were taken into batches.
 
-`LogFeed` reads in a thread of its own, at most `_AHEAD` rows a cluster further than was taken off it. The stream of a
-live pass ends when `until_end` is set, or when the run was stopped and not started again, and everything that was there
-by then was given; whether that is so is looked up only while somebody waits for rows. A pass up to limits reads exactly
-the rows before these. A record that cannot be read, or lies in the wrong partition, goes to `dead_letter` and is passed
-over, with a note. With a threshold, rows are given once they have been judged, and those below it never.
+`LogFeed` reads in a thread, at most `_AHEAD` rows a cluster beyond what was taken. A live pass ends when all rows were
+given and either `until_end` is set or the run was stopped and not started again; this is checked only while a caller
+waits for rows. A pass with limits gives exactly the rows before them. A record that cannot be read goes to
+`dead_letter` and is skipped, with a note. With a threshold, a row is given once it is judged, and never if its score is
+below.
 """
 
 import threading
@@ -27,13 +27,15 @@ from streams.core.batches import KeptRow, PartitionPosition
 
 _POLL_S = 0.1
 _AHEAD = 32
-_AT_ONCE = 200
+_POLL_RECORDS = 200
 
 
 @dataclass(frozen=True)
 class FedRows:
-    """What has come: rows, lines for people, and whether there was nothing left to read then.
+    """What a feed gives at once.
 
+    notes       lines to print
+    at_end      there is nothing left to read
     unjudged    rows that wait for their score
     """
 
@@ -47,13 +49,13 @@ class Feed(Protocol):
     """Gives one rank its rows, one pass (an epoch) after another."""
 
     def open(self, positions: Mapping[int, PartitionPosition], limits: Mapping[int, PartitionPosition] | None) -> None:
-        """Begin a pass over the clusters that `positions` names, from there on: live, or up to `limits`."""
+        """Begin a pass over the clusters of `positions`, from there on: live, or up to `limits`."""
         ...
 
     def take(self, wait_s: float, to_end: bool = False) -> FedRows:
-        """What has come since the last call; waits up to `wait_s` for something.
+        """The rows since the last call; waits up to `wait_s` for some.
 
-        The end is said only to who waits; `to_end` asks for the log's end of this moment, whether or not the stream's.
+        `at_end` is set only for a call that waits. It means the stream's end, with `to_end` the log's current end.
         """
         ...
 
@@ -61,9 +63,9 @@ class Feed(Protocol):
 
 
 class LogFeed:
-    """The rows of a run on a cluster. `dead_letter` is given what cannot be read, and says what became of it.
+    """The rows of a run's live log. `dead_letter` takes a record that cannot be read and returns what was done with it.
 
-    Raises TopicMismatch when `kept` is not of `clusters` partitions, RunError for a threshold without a judge.
+    Raises TopicMismatch when `kept` does not have `clusters` partitions, RunError for a threshold without a judge.
     """
 
     def __init__(
@@ -85,14 +87,14 @@ class LogFeed:
         if found != clusters:
             self._reader.close()
             raise TopicMismatch(
-                f"Topic `kept` of run {run!r} has {found} partitions, but the run has {clusters} clusters: there "
-                f"must be one for each cluster. `sedi topics plan --run {run}` shows what is wrong."
+                f"Topic `kept` of run {run!r} has {found} partitions, but the run has {clusters} clusters: each "
+                f"cluster needs one. `sedi topics plan --run {run}` shows what is wrong."
             )
         if threshold is not None and not self._reader.partitions("judged"):
             self._reader.close()
             raise RunError(
-                f"Run {run!r} has no topic `judged`, and only rows with a score are to be trained. Start "
-                f"`sedi judge --run {run}` first: it makes the topic."
+                f"Run {run!r} has no topic `judged`, but only rows with a score are to be trained. Start "
+                f"`sedi judge --run {run}` first: it creates the topic."
             )
         self._clusters: tuple[int, ...] = ()
         self._limits: Mapping[int, PartitionPosition] | None = None
@@ -101,7 +103,7 @@ class LogFeed:
         self._pool = ThreadPoolExecutor(1, "kept")
         self._reading: Future[None] | None = None
         self._closing = False
-        self._asked: bool | None = None  # whether somebody waits; True: for the log's end, False: for the stream's
+        self._waits_for_log_end: bool | None = None  # None: nobody waits; False: a caller waits for the stream's end
         self._rows: list[KeptRow] = []
         self._notes: list[str] = []
         self._at_end = False
@@ -110,7 +112,7 @@ class LogFeed:
     def open(self, positions: Mapping[int, PartitionPosition], limits: Mapping[int, PartitionPosition] | None) -> None:
         self._stop_reading()
         self._clusters, self._limits = tuple(positions), limits
-        self._rows, self._notes, self._at_end, self._asked, self._unjudged = [], [], False, None, 0
+        self._rows, self._notes, self._at_end, self._waits_for_log_end, self._unjudged = [], [], False, None, 0
         if self._threshold is not None:
             self._threshold.forget_rows()
         self._reader.pause(("kept", other) for other in self._partitions if other not in positions)
@@ -122,19 +124,19 @@ class LogFeed:
     def take(self, wait_s: float, to_end: bool = False) -> FedRows:
         deadline = time.monotonic() + wait_s
         with self._changed:
-            asked = to_end if wait_s else None
-            if asked is not self._asked:
-                self._asked, self._at_end = asked, False
+            waits_for_log_end = to_end if wait_s else None
+            if waits_for_log_end is not self._waits_for_log_end:
+                self._waits_for_log_end, self._at_end = waits_for_log_end, False
             while not (self._rows or self._notes or self._at_end):
-                left = deadline - time.monotonic()
-                if left <= 0:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
                     break
-                self._changed.wait(left)
+                self._changed.wait(remaining)
             fed = FedRows(tuple(self._rows), tuple(self._notes), self._at_end, self._unjudged)
             self._rows, self._notes = [], []
             self._changed.notify_all()
         if self._reading is not None and self._reading.done():
-            self._reading.result()  # raises what ended it
+            self._reading.result()  # raises the thread's error
         return fed
 
     def close(self) -> None:
@@ -154,26 +156,26 @@ class LogFeed:
 
     def _read_on(self) -> None:
         while self._wait_for_room():
-            records = self._reader.poll(_POLL_S, _AT_ONCE)
+            records = self._reader.poll(_POLL_S, _POLL_RECORDS)
             notes: list[str] = []
             rows = [row for record in records if (row := self._row(record, notes)) is not None]
             if self._threshold is not None:
                 rows = self._threshold.admitted(rows)
             with self._changed:
-                asked = self._asked
+                waits_for_log_end = self._waits_for_log_end
                 self._unjudged = 0 if self._threshold is None else self._threshold.waiting
                 self._rows += rows
                 self._notes += notes
                 self._at_end = self._at_end and not records
                 self._changed.notify_all()
-            if asked is not None and (not records or self._limits is not None):
-                at_end = self._is_at_end(asked)
+            if waits_for_log_end is not None and (not records or self._limits is not None):
+                at_end = self._is_at_end(waits_for_log_end)
                 with self._changed:
-                    self._at_end = at_end and self._asked is asked
+                    self._at_end = at_end and self._waits_for_log_end is waits_for_log_end
                     self._changed.notify_all()
 
     def _wait_for_room(self) -> bool:
-        """False when the pass is given up."""
+        """False when the pass is over."""
         with self._changed:
             while not self._closing and len(self._rows) >= _AHEAD * len(self._clusters):
                 self._changed.wait()
@@ -190,19 +192,14 @@ class LogFeed:
             return None
         if self._limits is not None and record.offset >= self._limits[record.partition].offset:
             return None
-        match record.event:
-            case InstructionKept() as kept:
-                return KeptRow(record.offset, kept)
-            case _:
-                done = self._dead_letter(record)
-                notes.append(
-                    f"Offset {record.offset} of partition {record.partition} of `kept` cannot be read ({record.error}):"
-                    f" {done}."
-                )
+        if isinstance(record.event, InstructionKept):
+            return KeptRow(record.offset, record.event)
+        place = f"Offset {record.offset} of partition {record.partition} of `kept`"
+        notes.append(f"{place} cannot be read ({record.error}): {self._dead_letter(record)}.")
         return None
 
     def _is_at_end(self, of_log: bool) -> bool:
-        """Whether all rows of this pass were given: of the stream, or `of_log`: of what is on the log by now."""
+        """Whether all rows of this pass were given: up to the stream's end, or with `of_log` the log's current end."""
         if self._unjudged:
             return False
         if self._limits is not None:

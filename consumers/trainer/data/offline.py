@@ -1,11 +1,10 @@
-"""Where the rows of an offline training come from: a run's archive, or a file of rows.
+"""The rows of an offline training: a run's archive, or a file of rows.
 
-An archive holds the partitions of `kept` as they were, so a training on it makes the batches of one on the log. A file
-that `sedi export` wrote has `lineage.jsonl` and `manifest.json` beside it, which say each row's cluster and the batch
-size; for another batch size, clusters are put together until a batch takes as many rows from each. The rows of any
-other file, and of a run with one cluster, are dealt out in turn: a batch is the next rows of the file, and
-processes can share them. Of these, rows without an output are left out; with lineage they keep their place in a batch,
-as on the log, and weigh nothing.
+An archive holds the partitions of `kept`, so a training on it has the batches of one on the log. A file that `sedi
+export` wrote has `lineage.jsonl` and `manifest.json` beside it, which give each row's cluster and the batch size; for
+another batch size, clusters are merged until a batch takes equally many rows from each. The rows of any other file, and
+of a run with one cluster, are dealt round-robin to clusters: a batch is the next rows of the file, and ranks can share
+them. Rows without an output are left out; with lineage they keep their slot in a batch, as on the log, with no weight.
 """
 
 from collections.abc import Sequence
@@ -33,11 +32,11 @@ _LINEAGE = TEXT_FORMATS["lineage"].file
 
 
 @dataclass(frozen=True)
-class OfflineSource:
-    """What a training is of.
+class RowSource:
+    """The rows that a training reads.
 
-    run      the run's name, or that of a file which is of no known run
-    rows     how many there are; of an archive, repeats included; None: nobody knows yet
+    run      the run's name; for a file of no known run the file's
+    rows     how many there are, for an archive with duplicates; None: unknown
     """
 
     run: str
@@ -46,21 +45,21 @@ class OfflineSource:
     feed: Feed
 
     def steps(self, epochs: int) -> int | None:
-        """About how many steps they make."""
+        """About how many steps the rows make."""
         if self.rows is None:
             return None
         return max(1, self.rows // self.policy.batch_size) * epochs
 
 
 def with_batch_size(policy: Policy, batch_size: int | None) -> Policy:
-    """The policy with another batch size, if one is given. Raises ConfigurationError when its clusters forbid it."""
+    """The policy with another batch size, if one is given. Raises ConfigurationError when its clusters do not fit."""
     return policy if batch_size is None else policy_with(policy, batch_size=batch_size)
 
 
-def from_archive(folder: Path, batch_size: int | None = None) -> OfflineSource:
+def from_archive(folder: Path, batch_size: int | None = None) -> RowSource:
     """The rows of an archived run; `batch_size` None: the policy's.
 
-    Raises ConfigurationError or RunError when there is no such archive, or when its clusters forbid the batch size.
+    Raises ConfigurationError or RunError when there is no such archive, or its clusters do not fit the batch size.
     """
     source = ArchiveSource(folder)
     policy = with_batch_size(configuration(source)[0].policy, batch_size)
@@ -71,13 +70,13 @@ def from_archive(folder: Path, batch_size: int | None = None) -> OfflineSource:
             f"{source.name} has {len(ends)} partitions of `kept`, but the run has {policy.clusters} clusters. Archive "
             "the run again."
         )
-    return OfflineSource(source.run, policy, sum(ends[place] - starts[place] for place in ends), SourceFeed(source))
+    return RowSource(source.run, policy, sum(ends[place] - starts[place] for place in ends), SourceFeed(source))
 
 
-def from_file(path: Path, batch_size: int | None, say: Say = lambda line: None) -> OfflineSource:
-    """The rows of a file; `batch_size` None: what the manifest beside it says, else 16. `say` is told what is left out.
+def from_file(path: Path, batch_size: int | None, say: Say = lambda line: None) -> RowSource:
+    """The rows of a file; `batch_size` None: that of the manifest beside it, else 16. `say` reports rows left out.
 
-    Raises ConfigurationError when the file, or what lies beside it, cannot be used, or no row has an output.
+    Raises ConfigurationError when the file, its lineage or its manifest cannot be used, or no row has an output.
     """
     tasks = read_tasks(path)
     lineage = path.with_name(_LINEAGE)
@@ -87,53 +86,48 @@ def from_file(path: Path, batch_size: int | None, say: Say = lambda line: None) 
     if lineage.is_file() and policy.clusters > 1:
         policy = policy_with(policy, clusters=gcd(size, policy.clusters), batch_size=size)
         kept = _with_lineage([task.task for task in tasks], path, lineage, policy)
-        check_outputs(path, tasks, say, "train", "trained as nothing")
+        check_outputs(path, tasks, say, "train", "trained with no weight")
     else:
         check_outputs(path, tasks, say, "train", "left out")
-        policy = policy_with(policy, clusters=size & -size, batch_size=size)  # the greatest power of two in it
+        policy = policy_with(policy, clusters=size & -size, batch_size=size)  # the largest power of two that divides it
         kept = _dealt(run, [task.task for task in tasks if task.answered], policy.clusters)
-    return OfflineSource(run, policy, len(kept), MemoryFeed(kept))
+    return RowSource(run, policy, len(kept), MemoryFeed(kept))
 
 
 def _with_lineage(rows: Sequence[Instruction], path: Path, lineage: Path, policy: Policy) -> list[InstructionKept]:
-    """The rows in the run's order, with the clusters that the file beside says, line by line, put together to as many
-    as the policy has."""
+    """The rows in the run's order, with the clusters of the lineage file, merged to as many as the policy has."""
     decoder = msgspec.json.Decoder(Lineage)
     try:
-        told = [decoder.decode(line) for line in lineage.read_bytes().split(b"\n") if line]
+        lines = [decoder.decode(line) for line in lineage.read_bytes().split(b"\n") if line]
     except (OSError, msgspec.MsgspecError) as error:
         raise ConfigurationError(f"{lineage} cannot be read as lineage: {error}. Export the run again.") from error
-    if len(told) != len(rows):
+    if len(lines) != len(rows):
         raise ConfigurationError(
-            f"{lineage} is of {len(told):,} rows, and {path.name} has {len(rows):,}: it is not of them. Put the file "
-            "into a folder of its own, or export the run again."
+            f"{lineage} has {len(lines):,} rows and {path.name} has {len(rows):,}, so it belongs to another file. Put "
+            "the file into a folder of its own, or export the run again."
         )
-    found = [
+    kept_rows = [
         InstructionKept(
+            **msgspec.structs.asdict(row),
             id=line.id,
-            instruction=row.instruction,
-            input=row.input,
-            output=row.output,
             generation_id=line.generation_id,
             generated_offset=line.generated_offset,
             place=line.place,
             cluster=line.cluster % policy.clusters,
             classifier_offset=line.classifier_offset,
         )
-        for line, row in zip(told, rows, strict=True)
+        for line, row in zip(lines, rows, strict=True)
     ]
-    return sorted(found, key=lambda kept: (kept.generated_offset, kept.place))
+    return sorted(kept_rows, key=lambda kept: (kept.generated_offset, kept.place))
 
 
 def _dealt(name: str, rows: Sequence[Instruction], clusters: int) -> list[InstructionKept]:
-    """The rows of a file that says nothing of clusters."""
+    """The rows of a file without lineage, dealt round-robin to clusters."""
     root = ids.run_id(name)
     return [
         InstructionKept(
+            **msgspec.structs.asdict(row),
             id=ids.child(root, f"row/{number}"),
-            instruction=row.instruction,
-            input=row.input,
-            output=row.output,
             generation_id=root,
             generated_offset=number,
             place=0,

@@ -1,7 +1,6 @@
-"""Rows to train on, or to measure the loss on, from a file in any form that `infra.tables` reads.
+"""Rows to train on, or to measure the held-out loss on, from a file in any form that `infra.tables` reads.
 
-A row without an output teaches nothing: it is left out, which is told with where the first ones stand, and a file that
-has no other rows is refused.
+Rows without an output are left out and reported with their places. A file without any other row is refused.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,18 +16,18 @@ _SHOWN = 3
 Say = Callable[[str], None]
 
 
-def read_rows(path: Path, most: int | None = None, say: Say = lambda line: None) -> tuple[Instruction, ...]:
-    """The file's rows that have an output, in its order, at most `most`; `say` is told what is left out.
+def read_rows(path: Path, limit: int | None = None, say: Say = lambda line: None) -> tuple[Instruction, ...]:
+    """The file's rows that have an output, in its order, at most `limit`; `say` reports rows left out.
 
     Raises ConfigurationError when the file cannot be read, or no row has an output.
     """
     tasks = read_tasks(path)
     check_outputs(path, tasks, say, "evaluate", "left out")
-    return tuple(task.task for task in tasks if task.answered)[:most]
+    return tuple(task.task for task in tasks if task.answered)[:limit]
 
 
 def check_outputs(path: Path, tasks: Sequence[ColumnTask], say: Say, purpose: str, instead: str) -> None:
-    """Tell how many rows have no output, and what is done with them `instead`; and how many hold more than is used.
+    """Report how many rows have no output and what is done `instead`, and how many conversations are used in part.
 
     Raises ConfigurationError when no row has an output.
     """
@@ -44,4 +43,4 @@ def check_outputs(path: Path, tasks: Sequence[ColumnTask], say: Say, purpose: st
         say(f"{len(without):,} of {len(tasks):,} rows of {path} have no output and are {instead}: {where}.")
     longer = sum(task.unused_turns > 0 for task in tasks)
     if longer:
-        say(f"{longer:,} conversations of {path} go on after the first question and answer, which alone are used.")
+        say(f"{longer:,} conversations of {path} go on after the first question and answer; only these are used.")

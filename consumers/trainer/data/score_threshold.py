@@ -1,7 +1,7 @@
-"""Rows that wait for their score: those with enough go on in the order they came, the others are passed over.
+"""Holds rows back until they are judged: those with the least score pass in their order, the others are dropped.
 
-A row without a judgement holds back the later ones of its cluster, so which rows are trained, and in which order,
-depends on the log alone and not on how far the judge was. The first judgement of a row counts.
+A row without a judgement holds back the later rows of its cluster. So which rows are trained, and in which order,
+depends on the log alone and not on how far the judge is. The first judgement of a row counts.
 """
 
 from collections import deque
@@ -13,33 +13,34 @@ from streams.core.judging import Judgements
 
 
 class ScoreThreshold:
-    """At least `least` from `judge`; None: the first judge on the log."""
+    """Admits rows with at least `min_score` from `judge`; None: the first judge on the log."""
 
-    def __init__(self, least: float, judge: str | None) -> None:
-        self._least = least
+    def __init__(self, min_score: float, judge: str | None) -> None:
+        self._min_score = min_score
         self._judgements = Judgements(judge)
         self._waiting: dict[int, deque[KeptRow]] = {}
 
     @property
     def waiting(self) -> int:
-        """Rows without a judgement, and those behind them."""
+        """Number of rows without a judgement, and of those behind them."""
         return sum(map(len, self._waiting.values()))
 
     def apply(self, event: InstructionJudged) -> None:
+        """Record a judgement."""
         self._judgements.apply(event)
 
     def admitted(self, rows: Iterable[KeptRow]) -> list[KeptRow]:
-        """Take rows in; those that can go on now, of these and of the earlier ones."""
+        """Add rows; returns those that may pass now, of these and of earlier ones."""
         for row in rows:
             self._waiting.setdefault(row.kept.cluster, deque()).append(row)
-        found = []
+        admitted = []
         for waiting in self._waiting.values():
-            while waiting and (admits := self._judgements.admits(waiting[0].kept.id, self._least)) is not None:
+            while waiting and (admits := self._judgements.admits(waiting[0].kept.id, self._min_score)) is not None:
                 row = waiting.popleft()
                 if admits:
-                    found.append(row)
-        return found
+                    admitted.append(row)
+        return admitted
 
     def forget_rows(self) -> None:
-        """A new pass begins; judgements stay."""
+        """Drop all waiting rows, for a new pass; judgements stay."""
         self._waiting = {}

@@ -1,11 +1,13 @@
-"""A kept row as tokens: what the model is shown (prompt) and what it learns to say (response).
+"""A kept row as tokens: the prompt that the model reads and the response that it learns.
 
-Prompt and response are tokenised apart, as they are when the model is asked later, so the border between them is exact.
-`chat` uses the tokenizer's own chat template (`turns`) and learns its end-of-turn mark; `alpaca` is a plain text in
-sections and learns the end-of-text token. Special tokens come from the template alone: their names in a row are text
-(`special_tokens`). A row that is too long loses prompt tokens first, from the prompt's middle, so that the
-head of the instruction and the mark before the answer stay; only when the prompt is down to a quarter of the limit does
-the response lose its end. A row with a blank output has no response: it is kept in its batch and weighs nothing.
+Prompt and response are tokenized separately, as at inference, so the boundary between them is exact. `chat` uses the
+tokenizer's chat template (`infra.turns`), and the response ends with its end-of-turn token; `alpaca` is plain text in
+sections, and the response ends with the end-of-text token. Special tokens come from the template alone: their names in
+a row are text (`infra.special_tokens`).
+
+A row that is too long loses tokens from the middle of its prompt first, so that the beginning of the instruction and
+the marker before the response stay. Only when the prompt is down to a quarter of the limit does the response lose its
+end. A row with a blank output has no response: it stays in its batch, with no weight in the loss.
 """
 
 from dataclasses import dataclass
@@ -17,12 +19,12 @@ from infra.turns import exchange
 from schemas.errors import TrainerError
 from schemas.events import Instruction, InstructionKept
 
-Shown = InstructionKept | Instruction
+AnyRow = InstructionKept | Instruction
 
 
 @dataclass(frozen=True)
 class EncodedRow:
-    """Token ids of a row; the response is what comes after the first `prompt` of them."""
+    """Token ids of a row: `prompt` tokens, then the response. `truncated`: it was cut to the limit."""
 
     tokens: tuple[int, ...]
     prompt: int
@@ -35,19 +37,19 @@ class EncodedRow:
 
 
 def choose_template(tokenizer: Any, wanted: Template | None) -> Template:
-    """The template to use; raises TrainerError for `chat` with a tokenizer that has no chat template."""
+    """The template to use. Raises TrainerError for `chat` with a tokenizer that has no chat template."""
     has_chat = bool(getattr(tokenizer, "chat_template", None))
     if wanted == "chat" and not has_chat:
         raise TrainerError("The model's tokenizer has no chat template. Take the template `alpaca`.")
     return wanted or ("chat" if has_chat else "alpaca")
 
 
-def texts(row: Shown, tokenizer: Any, template: Template) -> tuple[str, str]:
-    """Prompt and response as they are tokenised."""
+def texts(row: AnyRow, tokenizer: Any, template: Template) -> tuple[str, str]:
+    """Prompt and response as text."""
     return _chat(row, tokenizer) if template == "chat" else _alpaca(row, tokenizer)
 
 
-def encode(row: Shown, tokenizer: Any, template: Template, max_length: int) -> EncodedRow:
+def encode(row: AnyRow, tokenizer: Any, template: Template, max_length: int) -> EncodedRow:
     """The row's tokens, at most `max_length`."""
     hidden = Instruction(**{name: hide(tokenizer, getattr(row, name)) for name in ("instruction", "input", "output")})
     prompt_text, response_text = texts(hidden, tokenizer, template)
@@ -67,12 +69,12 @@ def _fit(prompt: list[int], response: list[int], max_length: int) -> EncodedRow:
     return EncodedRow((*shorter, *response[: max_length - room]), room, True)
 
 
-def _chat(row: Shown, tokenizer: Any) -> tuple[str, str]:
-    asked = f"{row.instruction}\n\n{row.input}" if row.input.strip() else row.instruction
-    return exchange(tokenizer, asked, row.output)
+def _chat(row: AnyRow, tokenizer: Any) -> tuple[str, str]:
+    question = f"{row.instruction}\n\n{row.input}" if row.input.strip() else row.instruction
+    return exchange(tokenizer, question, row.output)
 
 
-def _alpaca(row: Shown, tokenizer: Any) -> tuple[str, str]:
+def _alpaca(row: AnyRow, tokenizer: Any) -> tuple[str, str]:
     given = f"\n\n## Given\n{row.input}" if row.input.strip() else ""
     prompt = f"Do the following task and write down the answer.\n\n## Task\n{row.instruction}{given}\n\n## Answer\n"
     return prompt, row.output + (tokenizer.eos_token or "")

@@ -1,7 +1,7 @@
 """Several ranks that train together.
 
-launcher        starts them on this machine, and ends them all when one dies
-rank_process    one of them: `python -m consumers.trainer.distributed.rank_process`
-process_group   who a rank is, and the collectives it takes part in
-plan            what all ranks do next: a pure function of what each has at hand
+launcher        starts the ranks of this machine, and ends all when one dies
+rank_process    one rank: `python -m consumers.trainer.distributed.rank_process`
+process_group   a process's rank, and the collectives
+plan            the next batch: a pure function of the rows that each rank has
 """

@@ -1,8 +1,8 @@
-"""What the ranks do next, from what each of them has at hand: a pure function, so that all of them decide the same.
+"""What all ranks do next: a pure function of the rows that each has, so that all ranks decide the same.
 
-Before each step every rank tells the others its `RankOffer`, and each rank decides from all of them. So the batches are
-the same however many ranks share the clusters: in `wait` always, at the end of the stream too, because that is decided
-only when every rank is at its end; borrowing after a time depends on time, as with one process.
+Before each step the ranks gather their `RankOffer`s, and each decides from all of them. So the batches do not depend on
+the number of ranks: the end of the stream is decided only when every rank is at its end. Only borrowing after a time
+depends on timing, as it does with one process.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ Decision = Plan | Literal["wait", "end", "stop"]
 
 @dataclass(frozen=True)
 class RankOffer:
-    """What a rank has at hand for the next step.
+    """What a rank has for the next step.
 
-    waiting    rows read and not yet taken, by cluster, of the clusters that are this rank's
-    at_end     there was nothing more to read
-    stop       it was asked to stop
-    impatient  it has waited as long as it should
-    ready      it holds its rows of the batch that the log names (said only when a logged batch is wanted)
-    notes      lines for people
+    waiting    rows read and not yet taken, by cluster, of this rank's clusters
+    at_end     there is nothing more to read
+    stop       it has received a signal to stop
+    impatient  it has waited as long as it may: empty clusters borrow
+    ready      for a batch that the log names: it has its rows of it
+    notes      lines to print
     unjudged   rows that wait for their score
     """
 
@@ -37,22 +37,22 @@ class RankOffer:
 
 
 def decide(offers: Sequence[RankOffer], size: int, *, last_batch: bool) -> Decision:
-    """The next batch of `size` rows as (slot, cluster) pairs, or what to do instead; `last_batch`: at the end an
-    incomplete one."""
+    """The next batch of `size` rows as (slot, cluster) pairs, or what to do instead. With `last_batch` the rows at the
+    end make an incomplete batch."""
     if any(offer.stop for offer in offers):
         return "stop"
     waiting = waiting_of(offers)
-    over = all(offer.at_end for offer in offers)
-    plan = plan_batch(waiting, size, "borrow" if over or any(offer.impatient for offer in offers) else "wait")
+    at_end = all(offer.at_end for offer in offers)
+    plan = plan_batch(waiting, size, "borrow" if at_end or any(offer.impatient for offer in offers) else "wait")
     if plan is not None:
         return plan
-    if not over:
+    if not at_end:
         return "wait"
     return (plan_last(waiting, size) if last_batch else ()) or "end"
 
 
 def decide_logged(offers: Sequence[RankOffer]) -> Literal["take", "wait", "stop", "missing"]:
-    """Whether the batch that the log names can be taken; `missing` when a rank has read all and lacks rows of it."""
+    """Whether the batch that the log names can be taken; `missing` when a rank is at its end and lacks rows of it."""
     if any(offer.stop for offer in offers):
         return "stop"
     if all(offer.ready for offer in offers):

@@ -1,8 +1,9 @@
-"""One rank that `launch` has started: `python -m consumers.trainer.distributed.rank_process OPTIONS CHANNEL`, and what
-it tells.
+"""One rank that the launcher has started, and the messages that it sends back.
 
-OPTIONS are TrainOptions as JSON; CHANNEL is the file descriptor that messages are written to, one a line. Everything
-else it prints is for its log.
+    python -m consumers.trainer.distributed.rank_process OPTIONS CHANNEL
+
+OPTIONS are TrainOptions as JSON. CHANNEL is the file descriptor that messages are written to, one JSON line each. All
+other output goes to the rank's log file.
 """
 
 import os
@@ -15,36 +16,40 @@ import msgspec
 
 from consumers.trainer.options import TrainOptions, TrainSummary
 from consumers.trainer.record.metrics import StepLine
-from schemas.errors import SediError
+from schemas.errors import RankLost, SediError
 from schemas.events import StepLogged
 
 
 class RankLine(msgspec.Struct, frozen=True, tag=True):
-    """A line for people."""
+    """A line to print."""
 
     line: str
 
 
 class RankStep(msgspec.Struct, frozen=True, tag=True):
-    """A step was made."""
+    """A step is done."""
 
     step: StepLogged
 
 
 class RankMetrics(msgspec.Struct, frozen=True, tag=True):
-    """What metrics.jsonl has of a step."""
+    """A step's line of metrics.jsonl."""
 
     line: StepLine
 
 
 class RankEnded(msgspec.Struct, frozen=True, tag=True):
-    """It ended as it should."""
+    """The training has ended without an error."""
 
     summary: TrainSummary
 
 
 class RankFailed(msgspec.Struct, frozen=True, tag=True):
-    """It ended with an error; `lost`: because another rank was gone, `permanent`: and would again."""
+    """The training has ended with an error.
+
+    lost        another rank had died
+    permanent   the same training would fail in the same way again
+    """
 
     message: str
     lost: bool
@@ -54,19 +59,19 @@ class RankFailed(msgspec.Struct, frozen=True, tag=True):
 RankMessage = RankLine | RankStep | RankMetrics | RankEnded | RankFailed
 
 
-def encoded(value: RankMessage | TrainOptions) -> bytes:
-    """As JSON in one line."""
+def encode_message(value: RankMessage | TrainOptions) -> bytes:
+    """The value as JSON in one line."""
     return msgspec.json.encode(value, enc_hook=_from_path)
 
 
-def message_of(line: bytes) -> RankMessage:
-    """A message that a rank has written."""
+def decode_message(line: bytes) -> RankMessage:
+    """The message in a line that a rank has written."""
     message: RankMessage = msgspec.json.decode(line, type=RankMessage, dec_hook=_to_path)
     return message
 
 
 def main(arguments: list[str]) -> int:
-    """Train as a rank; the exit code."""
+    """Train as one rank; returns the exit code."""
     from infra.machine.supervisor import die_with_parent
     from infra.settings import load
     from infra.visible import visible, visible_logs
@@ -76,28 +81,27 @@ def main(arguments: list[str]) -> int:
     options = msgspec.json.decode(arguments[0], type=TrainOptions, dec_hook=_to_path)
     channel = int(arguments[1])
 
-    def tell(message: RankMessage) -> None:
-        with suppress(BrokenPipeError):  # whoever listened has died; we are told to stop
-            left = encoded(message) + b"\n"
-            while left:
-                left = left[os.write(channel, left) :]
+    def send(message: RankMessage) -> None:
+        with suppress(BrokenPipeError):  # the launcher has died, and this process is about to be ended
+            unsent = encode_message(message) + b"\n"
+            while unsent:
+                unsent = unsent[os.write(channel, unsent) :]
 
-    from consumers.trainer.distributed.process_group import RankLost
     from consumers.trainer.run import train
 
     try:
         summary = train(
             options,
             load(),
-            on_step=lambda step: tell(RankStep(step)),
-            on_line=lambda line: tell(RankMetrics(line)),
-            say=lambda line: tell(RankLine(line)),
+            on_step=lambda step: send(RankStep(step)),
+            on_line=lambda line: send(RankMetrics(line)),
+            say=lambda line: send(RankLine(line)),
         )
     except SediError as error:
-        tell(RankFailed(str(error), isinstance(error, RankLost), error.permanent))
+        send(RankFailed(str(error), isinstance(error, RankLost), error.permanent))
         sys.stderr.write(f"sedi: {visible(str(error))}\n")
         return 1
-    tell(RankEnded(summary))
+    send(RankEnded(summary))
     return 0
 
 

@@ -1,10 +1,9 @@
-"""How a training behaves on a shared CPU: few threads that do not spin, and memory that is not given back each step.
+"""Training on a shared CPU: threads that sleep when idle, and a heap that keeps freed memory between steps.
 
-On 2 cores, 135 M parameters in bf16, an optimizer step took 3.4 s of CPU time as it comes, 1.5 s with torch's fused
-AdamW, and 0.4 s when glibc also keeps the gigabyte of temporaries of each step instead of returning it to the kernel
-and faulting it in again. The price: steps of ever other sizes leave holes that the next ones do not fit into, so the
-process grows. So what it holds is looked at after each step, and once it has grown by half everything that is free is
-returned; the step after that is as slow as all would be without.
+On 2 cores with 135 M parameters in bf16, an optimizer step took 3.4 s of CPU time by default, 1.5 s with torch's fused
+AdamW, and 0.4 s when glibc also keeps each step's gigabyte of temporaries instead of returning it to the kernel and
+faulting it in again. The price is fragmentation: steps of different sizes make the heap grow. So the resident memory is
+checked after each step, and once it has grown by half, all free memory is returned. The next step is then slow.
 """
 
 import ctypes
@@ -19,40 +18,40 @@ _STATM = Path("/proc/self/statm")
 
 
 def passive_threads() -> None:
-    """Let idle OpenMP threads sleep. Has an effect only before torch is first imported."""
+    """Let idle OpenMP threads sleep. Call it before torch is first imported; later it has no effect."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @dataclass
-class KeptHeap:
-    """The heap of this process, which keeps what is freed. `base` is what was resident after the first step since
-    the last time that memory was returned."""
+class HeapTrimmer:
+    """Returns free memory to the system when the heap has grown. `base`: resident bytes after the first step since
+    memory was last returned."""
 
     libc: Any
     base: int | None = None
 
-    def step_ended(self, resident: int | None = None) -> bool:
-        """Return what is free when `resident` bytes (None: what this process holds) are half more than they were;
-        True when it was."""
-        held = _resident() if resident is None else resident
+    def trim_if_grown(self, resident: int | None = None) -> bool:
+        """Return free memory if `resident` bytes (None: those of this process) are half more than `base`; whether it
+        was returned."""
+        now = _resident() if resident is None else resident
         if self.base is None:
-            self.base = held
-        if held <= _GROWN * self.base:
+            self.base = now
+        if now <= _GROWN * self.base:
             return False
         self.libc.malloc_trim(0)
         self.base = None
         return True
 
 
-def keep_freed_memory() -> KeptHeap | None:
-    """Serve large allocations from the heap and keep the heap. None where the C library is not glibc."""
+def keep_freed_memory() -> HeapTrimmer | None:
+    """Make glibc serve large allocations from the heap and keep freed memory. None with another C library."""
     try:
         libc = ctypes.CDLL("libc.so.6")
     except OSError:
         return None
     libc.mallopt(_M_MMAP_MAX, 0)
     libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-    return KeptHeap(libc)
+    return HeapTrimmer(libc)
 
 
 def _resident() -> int:

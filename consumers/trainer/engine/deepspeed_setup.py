@@ -1,24 +1,46 @@
-"""DeepSpeed as this trainer uses it: its configuration, its optimizer, and a gradient that is to be forgotten.
+"""DeepSpeed as this trainer uses it: its configuration, its optimizer, and how to discard a partial gradient.
 
-    stage  split between ranks                      fp32               bf16
+    stage  sharded over ranks                       fp32               bf16
     0      nothing                                  torch's AdamW      fp32 weights, passes under autocast
     1      optimizer states                         ZeRO               bf16 weights beside fp32 ones
     2      and gradients                            ZeRO               bf16 weights beside fp32 ones
     3      and weights                              ZeRO               bf16 weights beside fp32 ones
 
-Scaling by micro-batches is off and a step ends when it is called (`managed_gradient_accumulation`), so batches may
-differ in size. Gradients are summed in fp32 at every stage.
+DeepSpeed's own gradient accumulation is off (`managed_gradient_accumulation`): `gradient_accumulation` scales the loss
+and decides when a step ends, so batches may differ in size. Gradients are summed in fp32 at every stage.
 """
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from consumers.trainer.options import Precision
 
 
-def imported(device: str) -> Any:
-    """DeepSpeed; it reads this variable when it is imported. The process group is there already (`ranks.joined`)."""
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """How an engine trains; TrainOptions describes the fields.
+
+    device      `cpu` or `cuda`
+    pad_token   fills rows on the right
+    log_file    takes what DeepSpeed prints
+    """
+
+    precision: Precision
+    device: str
+    zero_stage: int
+    weight_decay: float
+    clip: float | None
+    micro_batch: int
+    pad_token: int
+    log_file: Path
+    activation_checkpointing: bool = False
+
+
+def import_deepspeed(device: str) -> Any:
+    """DeepSpeed for `cpu` or `cuda`. The process group must exist already (`join_process_group`)."""
     os.environ.setdefault("DS_ACCELERATOR", device)
     import deepspeed
     from deepspeed.ops import __compatible_ops__
@@ -27,33 +49,35 @@ def imported(device: str) -> Any:
     return deepspeed
 
 
-def config(precision: Precision, stage: int, clip: float | None, micro_batch: int) -> dict[str, Any]:
-    """What DeepSpeed is told; at stage 0 the optimizer clips."""
-    told: dict[str, Any] = {
-        "train_micro_batch_size_per_gpu": micro_batch,
+def deepspeed_config(config: EngineConfig) -> dict[str, Any]:
+    """DeepSpeed's configuration. At stage 0 the optimizer clips instead."""
+    stage = config.zero_stage
+    settings: dict[str, Any] = {
+        "train_micro_batch_size_per_gpu": config.micro_batch,
         "gradient_accumulation_steps": 1,
         "managed_gradient_accumulation": False,
-        "gradient_clipping": (clip or 0.0) if stage else 0.0,
+        "gradient_clipping": (config.clip or 0.0) if stage else 0.0,
         "zero_optimization": {"stage": stage, "overlap_comm": False, "stage3_gather_16bit_weights_on_model_save": True},
     }
-    if precision == "bf16" and stage:
-        told["bf16"] = {"enabled": True}
-        told["data_types"] = {"grad_accum_dtype": "fp32"}
-    elif precision == "bf16":
-        told["torch_autocast"] = {"enabled": True, "dtype": "bfloat16"}
-    return told
+    if config.precision == "bf16" and stage:
+        settings["bf16"] = {"enabled": True}
+        settings["data_types"] = {"grad_accum_dtype": "fp32"}
+    elif config.precision == "bf16":
+        settings["torch_autocast"] = {"enabled": True, "dtype": "bfloat16"}
+    return settings
 
 
-def optimizer(parameters: list[Any], stage: int, weight_decay: float, clip: float | None) -> Any:
-    """AdamW; at stage 0 one that measures the gradient's norm, clips, and throws away what is not finite, since
-    DeepSpeed does these only at the others."""
+def optimizer(parameters: list[Any], config: EngineConfig) -> Any:
+    """AdamW. At stage 0 it also takes the gradient's norm, clips, and discards a gradient that is not finite;
+    DeepSpeed does so only at the other stages."""
     import torch
 
-    if stage:
-        return torch.optim.AdamW(parameters, lr=0.0, weight_decay=weight_decay, fused=True)
+    clip = config.clip
+    if config.zero_stage:
+        return torch.optim.AdamW(parameters, lr=0.0, weight_decay=config.weight_decay, fused=True)
 
     class NormedAdamW(torch.optim.AdamW):
-        """The names of its attributes are those that DeepSpeed reads of its own optimizers."""
+        """DeepSpeed reads these two attributes of its own optimizers, so they have its names."""
 
         _global_grad_norm = 0.0
         overflow = False
@@ -69,13 +93,13 @@ def optimizer(parameters: list[Any], stage: int, weight_decay: float, clip: floa
                 torch.nn.utils.clip_grads_with_norm_(parameters, clip, norm)
             return super().step(closure)
 
-    return NormedAdamW(parameters, lr=0.0, weight_decay=weight_decay, fused=True)
+    return NormedAdamW(parameters, lr=0.0, weight_decay=config.weight_decay, fused=True)
 
 
-def forget_gradient(engine: Any) -> None:
-    """Undo the passes since the last step, the last of which broke off, at stages 0 to 2.
+def discard_gradient(engine: Any) -> None:
+    """Discard the gradient accumulated since the last step, after a micro-batch that failed, at stages 0 to 2.
 
-    DeepSpeed has no call for this: what it holds of an unfinished step is put back as a finished one leaves it.
+    DeepSpeed has no call for this, so its state is reset to what it is after a finished step.
     """
     engine.zero_grad()
     engine._unmanaged_backward_count = 0

@@ -1,4 +1,4 @@
-"""The learning rate of a step: a pure function, so that a resumed training needs no scheduler state."""
+"""The learning-rate schedule as a pure function of the step, so that a checkpoint needs no scheduler state."""
 
 import math
 from typing import Literal
@@ -12,8 +12,8 @@ def warmup_steps(ratio: float, planned_steps: int) -> int:
 
 
 def learning_rate(step: int, *, peak: float, schedule: Schedule, warmup: int, planned_steps: int) -> float:
-    """The rate of step `step` (from 1): it rises linearly over `warmup` steps and is never 0 there, then stays, or
-    falls to 0 right after the last planned step. Steps past the plan keep the last planned step's rate."""
+    """The rate of a step, counted from 1. It rises linearly over `warmup` steps, from above 0; then it is constant, or
+    falls to 0 right after the last planned step. Later steps keep the last planned step's rate."""
     if step <= warmup:
         return peak * step / (warmup + 1)
     if schedule == "constant":

@@ -1,9 +1,9 @@
-"""LoRA: only small adapters beside the model's linear layers are trained, by peft; the model itself stays as it is.
+"""LoRA by peft: small adapters beside the model's linear layers are trained, and all other weights are frozen.
 
-Checkpoints hold the adapters alone (and an output layer that is tied to the embedding: DeepSpeed finds only one of its
-two names frozen). At the end there are two folders: the adapter, as peft loads it onto the same base model, and a model
-with the adapter merged into it, which is loaded like any other. Merging is done on the weights as they are saved, in
-fp32, and changes nothing in the model that is being trained.
+Checkpoints hold the adapters alone (and an output layer tied to the embedding, since DeepSpeed sees only one of its two
+names as frozen). A finished training writes two folders: the adapter, as peft loads it onto the base model, and the
+model with the adapter merged, which loads like any other. Merging works in fp32 on the weights that are saved, not on
+the model being trained.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,7 @@ _BASE, _DOWN, _UP = ".base_layer.", f".lora_A.{_NAME}.weight", f".lora_B.{_NAME}
 
 @dataclass(frozen=True)
 class Lora:
-    """rank: of each adapter; alpha: it is scaled by alpha / rank; targets: names of layers, None for all linear ones
-    but the output layer."""
+    """Adapters of a rank, scaled by alpha / rank. targets: names of layers; None: all linear ones but the output."""
 
     rank: int
     alpha: float
@@ -28,12 +27,12 @@ class Lora:
     targets: Sequence[str] | None = None
 
 
-def adapted(trainee: Any, lora: Lora) -> Any:
-    """The trainee with adapters that are trained, and all else frozen. Raises TrainerError for targets it cannot do."""
+def with_adapters(base: Any, lora: Lora) -> Any:
+    """The model with adapters to train and its own weights frozen. Raises TrainerError for unsuitable targets."""
     import peft
     from peft.tuners.lora import LoraLayer
 
-    told = peft.LoraConfig(
+    config = peft.LoraConfig(
         task_type="CAUSAL_LM",
         r=lora.rank,
         lora_alpha=lora.alpha,  # type: ignore[arg-type]
@@ -41,7 +40,7 @@ def adapted(trainee: Any, lora: Lora) -> Any:
         target_modules="all-linear" if lora.targets is None else list(lora.targets),
     )
     try:
-        model = peft.get_peft_model(trainee, told, autocast_adapter_dtype=False)
+        model = peft.get_peft_model(base, config, autocast_adapter_dtype=False)
     except ValueError as error:
         raise TrainerError(
             f"The model cannot be given LoRA adapters: {error} Name layers of the model with --lora-targets, or leave "
@@ -49,18 +48,18 @@ def adapted(trainee: Any, lora: Lora) -> Any:
         ) from error
     other = [name for name, layer in model.named_modules() if isinstance(layer, LoraLayer) and not len(layer.lora_A)]
     if other:
-        raise TrainerError(f"lora_targets takes in {other[0]!r}, which is not a linear layer. Name linear layers only.")
+        raise TrainerError(f"lora_targets includes {other[0]!r}, which is not a linear layer. Name linear layers only.")
     return model
 
 
-def is_adapted(model: Any) -> bool:
-    """Whether `adapted` made it."""
+def has_adapters(model: Any) -> bool:
+    """Whether the model comes from `with_adapters`."""
     return hasattr(model, "peft_config")
 
 
 def save_merged(model: Any, weights: Mapping[str, Any], folder: Path) -> None:
-    """The model as transformers loads it, with the adapters, if it has any, merged; `weights` are all it has."""
-    if is_adapted(model):
+    """Write the model as transformers loads it, with any adapters merged. `weights` are all weights of the model."""
+    if has_adapters(model):
         weights = _merged(model, weights)
         model = model.get_base_model()
     model.config.use_cache = True
@@ -69,9 +68,9 @@ def save_merged(model: Any, weights: Mapping[str, Any], folder: Path) -> None:
 
 
 def _merged(model: Any, weights: Mapping[str, Any]) -> dict[str, Any]:
-    """The base model's weights by the names that it has without adapters."""
+    """The base model's weights with the adapters added, by the names that they have without adapters."""
     layers = dict(model.named_modules())
-    found: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
     for name, saved in weights.items():
         if ".lora_" in name:
             continue
@@ -82,5 +81,5 @@ def _merged(model: Any, weights: Mapping[str, Any]) -> dict[str, Any]:
             if layers[layer].fan_in_fan_out:
                 delta = delta.T
             weight = (saved.float() + delta).to(saved.dtype)
-        found[name.removeprefix("base_model.model.").replace(_BASE, ".")] = weight
-    return found
+        merged[name.removeprefix("base_model.model.").replace(_BASE, ".")] = weight
+    return merged

@@ -1,14 +1,14 @@
-"""How much memory a training took at its peak, and whether an error says that there was not enough of it."""
+"""Peak memory of a training, and which errors mean out-of-memory."""
 
 import resource
 import sys
 from typing import Any
 
-_HOST_WORDS = ("can't allocate memory", "not enough memory", "cannot allocate memory")
+_HOST_MESSAGES = ("can't allocate memory", "not enough memory", "cannot allocate memory")
 
 
 def peak_bytes(device: Any) -> int:
-    """Of this process since its start: on a GPU what torch has held there, else the resident set."""
+    """This process's peak since its start: torch's memory on a GPU, the resident set on the CPU."""
     if device.type == "cuda":
         import torch
 
@@ -18,17 +18,9 @@ def peak_bytes(device: Any) -> int:
 
 
 def is_exhausted(error: BaseException) -> bool:
-    """Whether memory, of the GPU or of this machine, was not enough."""
+    """Whether the error means out-of-memory, on the GPU or on the host."""
     import torch
 
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _HOST_WORDS)
-
-
-def give_back(device: Any) -> None:
-    """Return what torch holds of the GPU without using it."""
-    if device.type == "cuda":
-        import torch
-
-        torch.cuda.empty_cache()
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _HOST_MESSAGES)

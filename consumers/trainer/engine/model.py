@@ -1,7 +1,7 @@
-"""The trainee: a causal LM and its tokenizer, from a folder or a hub name, whole or only its first layers.
+"""Loads a causal LM and its tokenizer from a folder or by a hub name, whole or only its first layers.
 
-Whatever cannot be loaded is a TrainerError that says what to give instead. What looks like a path is never looked for
-on a hub. Weights are read from safetensors only.
+Whatever cannot be loaded is a TrainerError that says what to give instead. A name that looks like a path is never
+looked up on a hub. Weights are read from safetensors only.
 """
 
 from pathlib import Path
@@ -13,14 +13,13 @@ from schemas.errors import TrainerError
 
 
 def model_name(model: str, layers: int | None, lora_rank: int | None = None) -> str:
-    """The name that the training log gives the trainee: the folder's or hub's own, and how much of it is used and
-    trained."""
+    """The model's name on the training log: the folder's or hub's, the layers that are kept, and the LoRA rank."""
     name = Path(model).name if _is_path(model) else model
     return name + ("" if layers is None else f"[:{layers}]") + ("" if lora_rank is None else f"+lora{lora_rank}")
 
 
 def load_tokenizer(model: str) -> Any:
-    """The model's tokenizer."""
+    """The model's tokenizer. Raises TrainerError when it cannot be loaded."""
     from transformers import AutoTokenizer
 
     try:
@@ -29,8 +28,8 @@ def load_tokenizer(model: str) -> Any:
         raise _unusable(model, "tokenizer", error) from error
 
 
-def load_model_and_tokenizer(model: str, precision: Precision, layers: int | None) -> Any:
-    """The model on the CPU in a precision, ready to be trained."""
+def load_model(name: str, precision: Precision, layers: int | None) -> Any:
+    """The model on the CPU in training mode; `layers`: only the first so many. Raises TrainerError."""
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
@@ -38,23 +37,23 @@ def load_model_and_tokenizer(model: str, precision: Precision, layers: int | Non
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
     try:
-        trainee = AutoModelForCausalLM.from_pretrained(_source(model), dtype=dtype, **SAFE)
+        model = AutoModelForCausalLM.from_pretrained(_source(name), dtype=dtype, **SAFE)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        raise _unusable(model, "model", error) from error
-    trainee.config.use_cache = False
+        raise _unusable(name, "model", error) from error
+    model.config.use_cache = False
     if layers is not None:
-        keep_first_layers(trainee, layers)
-    return trainee.train()
+        keep_first_layers(model, layers)
+    return model.train()
 
 
-def keep_first_layers(trainee: Any, layers: int) -> None:
+def keep_first_layers(model: Any, layers: int) -> None:
     """Drop all decoder layers but the first `layers`, in the model and in its configuration, so that it saves and
-    loads as a smaller model of the same kind. What is left must be trained before it says anything sensible."""
-    decoder = trainee.get_decoder()
-    config = trainee.config.get_text_config()
+    loads as a smaller model of the same kind. It must be trained before its answers make sense."""
+    decoder = model.get_decoder()
+    config = model.config.get_text_config()
     found = getattr(decoder, "layers", None)
     if found is None or len(found) != config.num_hidden_layers:
-        raise TrainerError(f"layers cannot be used with a {type(trainee).__name__}: its layers are not a plain list.")
+        raise TrainerError(f"layers cannot be used with a {type(model).__name__}: its layers are not a plain list.")
     if layers > len(found):
         raise TrainerError(f"layers is {layers}, but the model has only {len(found)}. Give fewer, or leave it out.")
     decoder.layers = found[:layers]

@@ -1,4 +1,4 @@
-"""Steps in a row that changed nothing: after too many of them going on would only burn time."""
+"""Ends a training after too many steps in a row whose loss or gradient is not finite."""
 
 from collections.abc import Sequence
 
@@ -6,25 +6,22 @@ from schemas.errors import TrainerError
 
 
 class NonfiniteGuard:
-    """Counts steps that were thrown away because their loss or gradient was not finite; raises at the `most`-th.
+    """Counts discarded updates in a row. A batch without a response token neither counts nor resets the count."""
 
-    A batch without a response token is no sign of anything and neither counts nor ends a streak.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._steps: list[int] = []
 
     def add(self, step: int, *, updated: bool, tokens: int, rows: Sequence[str]) -> None:
-        """Take a step; `rows` are the ids of its batch. Raises TrainerError when the streak has become too long."""
+        """Count a step; `rows` are the ids of its batch. Raises TrainerError at the `limit`-th in a row."""
         if updated:
             self._steps.clear()
         elif tokens:
             self._steps.append(step)
-        if len(self._steps) >= self._most:
+        if len(self._steps) >= self._limit:
             raise TrainerError(
                 f"{len(self._steps)} steps in a row (from {self._steps[0]} on) had a loss or a gradient that is not "
-                f"finite, and were thrown away; the last one's rows are {', '.join(rows)}. They changed nothing: the "
-                "checkpoints are as good as they were. Start again with a smaller --lr or with --clip 1; if the first "
-                "step failed already, look at the model, or take --precision fp32. --max-skipped says how many."
+                f"finite, and were skipped; the last one's rows are {', '.join(rows)}. The weights did not change, so "
+                "the checkpoints are good. Start again with a smaller --lr or with --clip 1. If the first step failed "
+                "already, check the model, or use --precision fp32. --max-skipped sets how many may be skipped."
             )

@@ -1,4 +1,4 @@
-"""How fast a trainee learns on this machine, by a trial of a few seconds."""
+"""Measures in a few seconds how fast a model trains on this machine."""
 
 import time
 from collections.abc import Callable
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumers.trainer.engine import cpu
-from consumers.trainer.engine.model import load_model_and_tokenizer
+from consumers.trainer.engine.model import load_model
 from consumers.trainer.options import Device, PrecisionChoice
 from infra import precision
 
 _ROWS, _TOKENS = 2, 48
-_ROUNDS, _ENOUGH_S = 3, 2.0  # no further pass once the trial has taken so long: what is slow measures well enough
+_ROUNDS, _BUDGET_S = 3, 2.0  # no further round once this time is spent: one slow round is measured well enough
 
 
 @dataclass(frozen=True)
-class TraineeSpeed:
-    """What a model with all its `layers` takes.
+class TrainingSpeed:
+    """The speed of a model with all its `layers`.
 
     tokens_per_s   forward and backward
-    update_s       of the optimizer, a step
-    precision      that is trained in, and the reason for it
+    update_s       seconds of an optimizer step
+    precision      used in training, and the reason for it
     """
 
     tokens_per_s: float
@@ -30,12 +30,12 @@ class TraineeSpeed:
     reason: str
 
 
-def trainee_speed(
+def measure_training_speed(
     model: str, *, threads: int | None = 1, device: Device = "auto", wanted: PrecisionChoice = "auto"
-) -> TraineeSpeed:
-    """The best of up to three passes, with so many threads where it is the CPU.
+) -> TrainingSpeed:
+    """The best of up to three rounds; `threads` are those of a CPU.
 
-    Raises TrainerError when the model cannot be loaded, ConfigurationError for a device that is not there.
+    Raises TrainerError when the model cannot be loaded, ConfigurationError when the device is not available.
     """
     cpu.passive_threads()
     import torch
@@ -44,36 +44,32 @@ def trainee_speed(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    place = pick_device(device)
-    if place == "cpu":
+    target = pick_device(device)
+    if target == "cpu":
         cpu.keep_freed_memory()
     chosen = (
-        precision.choose(place, training=True) if wanted == "auto" else precision.PrecisionChoice(wanted, "as is said")
+        precision.choose(target, training=True) if wanted == "auto" else precision.PrecisionChoice(wanted, "as chosen")
     )
-    trainee = load_model_and_tokenizer(model, chosen.precision, None).to(place)
-    optimizer = torch.optim.AdamW(trainee.parameters(), lr=0.0, fused=True)
-    tokens = torch.full((_ROWS, _TOKENS), 7, device=place)
+    lm = load_model(model, chosen.precision, None).to(target)
+    optimizer = torch.optim.AdamW(lm.parameters(), lr=0.0, fused=True)
+    tokens = torch.full((_ROWS, _TOKENS), 7, device=target)
 
-    def one_pass() -> None:
-        loss = trainee(input_ids=tokens, labels=tokens).loss
-        loss.backward()
+    def forward_backward() -> None:
+        lm(input_ids=tokens, labels=tokens).loss.backward()
 
-    passes = [_timed(torch, place, one_pass)]
-    while len(passes) < _ROUNDS and sum(passes) < _ENOUGH_S:
-        passes.append(_timed(torch, place, one_pass))
-    optimizer.step()  # the first one makes room for the optimizer's state
-    updated = _timed(torch, place, optimizer.step)
-    layers = trainee.config.get_text_config().num_hidden_layers
-    return TraineeSpeed(_ROWS * _TOKENS / min(passes), updated, layers, chosen.precision, chosen.reason)
+    rounds = [_timed(torch, target, forward_backward)]
+    while len(rounds) < _ROUNDS and sum(rounds) < _BUDGET_S:
+        rounds.append(_timed(torch, target, forward_backward))
+    optimizer.step()  # the first one allocates the optimizer's state
+    update_s = _timed(torch, target, optimizer.step)
+    layers = lm.config.get_text_config().num_hidden_layers
+    return TrainingSpeed(_ROWS * _TOKENS / min(rounds), update_s, layers, chosen.precision, chosen.reason)
 
 
-def _timed(torch: Any, place: str, work: Callable[[], object]) -> float:
-    started = _now(torch, place)
+def _timed(torch: Any, target: str, work: Callable[[], object]) -> float:
+    wait = torch.cuda.synchronize if target == "cuda" else lambda: None
+    wait()
+    started = time.perf_counter()
     work()
-    return _now(torch, place) - started
-
-
-def _now(torch: Any, place: str) -> float:
-    if place == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
+    wait()
+    return time.perf_counter() - started

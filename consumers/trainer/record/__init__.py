@@ -2,7 +2,7 @@
 
 window_log       steps into windows on the run's `training-log`
 metrics          `metrics.jsonl`; `tensorboard`: the same as event files; `curves`: as a picture
-reporting        writes them all, and evaluates held-out rows
-session_counts   what this session did
-output_capture   what libraries print, into a file
+reporting        writes these, and evaluates the held-out loss
+session_counts   counts of one session
+output_capture   writes what libraries print into a file
 """

@@ -1,7 +1,7 @@
-"""A training's curves as a picture: loss, held-out loss and gradient norm against the steps.
+"""A training's curves as an SVG picture: loss, held-out loss and gradient norm by step.
 
-The same numbers give the same bytes with the same matplotlib: no date, no random ids. Text stays text, so that it can
-be found and read aloud; the font is the reader's.
+The same numbers and matplotlib version give the same bytes: no date, no random ids. Text stays text, so that it can be
+searched and read aloud, in the reader's font.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CURVES = "curves.svg"
 
 _LOSS, _HELD_OUT, _NORM = "#2b7fb8", "#d9792b", "#3a7d5d"
-_SMOOTHED_OVER = 40  # so many points are what a mean is taken over, when there are many
+_SMOOTHED_POINTS = 40  # the running mean spans one part in so many of all points
 
 
 def curves(metrics: Metrics) -> str:
@@ -48,14 +48,14 @@ def curves(metrics: Metrics) -> str:
 
 
 def _draw(axes: Axes, points: Sequence[tuple[int, float | None]], colour: str, label: str) -> None:
-    """The points as they are, thin, and their running mean."""
+    """Draw the points as a thin line, and their running mean."""
     import polars as pl
 
     known = [(step, value) for step, value in points if value is not None]
     if not known:
         return
     steps, values = zip(*known, strict=True)
-    width = max(1, len(known) // _SMOOTHED_OVER)
+    width = max(1, len(known) // _SMOOTHED_POINTS)
     means = pl.Series(values, dtype=pl.Float64).rolling_mean(width, min_samples=1)
     axes.plot(steps, values, color=colour, linewidth=0.8, alpha=0.4 if width > 1 else 1.0)
     axes.plot(steps, means, color=colour, linewidth=1.6 if width > 1 else 0.8, label=label)

@@ -1,8 +1,8 @@
-"""`metrics.jsonl`: what a training measured, a line a step and a line an evaluation, whatever else is told of it.
+"""`metrics.jsonl`: what a training measured, one line a step and one line an evaluation.
 
-The first line says which training it is. Every line is handed to the system before the step's checkpoint is made, so a
-training that goes on from a checkpoint finds the lines up to it; those after it are taken out, because their steps are
-made again. So a step stands once. A line that a crash cut in two is one of those after the last checkpoint.
+The first line names the training. Every line is written before its step's checkpoint, so a resumed training finds the
+lines up to its checkpoint. It removes later ones, since their steps are trained again. So each step has one line. A
+line that a crash cut short is always after the last checkpoint.
 """
 
 import contextlib
@@ -20,14 +20,14 @@ METRICS = "metrics.jsonl"
 
 
 class TrainingLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="training"):
-    """Which training the file is of."""
+    """Names the training that the file belongs to."""
 
     run: str
     model: str
 
 
 class StepLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="step"):
-    """A step, as StepLogged has it; of its rows only how many they were, and how many were borrowed."""
+    """A step's numbers (see StepLogged), with the number of its rows and of those that were borrowed."""
 
     step: int
     epoch: int
@@ -45,15 +45,15 @@ class StepLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
 
     @property
     def tokens_per_s(self) -> float | None:
-        """Tokens that the model was shown, a second of the step; None when they were not counted."""
+        """Tokens of the model's input a second; None when they were not counted."""
         return self.all_tokens / self.seconds if self.all_tokens is not None and self.seconds else None
 
 
 class HeldOutLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="held_out"):
-    """The held-out rows after step `step`, which is 0 before the first.
+    """The held-out loss after a step, 0 before the first.
 
-    loss     mean over the response tokens of all rows; None when it is not a finite number
-    file     name of the file they are from; `sha256` is of their tokens, so that equal rows are known as equal
+    loss     mean over the response tokens of all rows; None when it is not finite
+    file     name of the rows' file; `sha256` is of their tokens: the same for the same rows
     """
 
     step: int
@@ -72,7 +72,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True)
 class Metrics:
-    """What a file holds; `training` is None when there is no file."""
+    """What a metrics file holds; `training` is None when there is no file."""
 
     training: TrainingLine | None = None
     steps: tuple[StepLine, ...] = ()
@@ -80,54 +80,40 @@ class Metrics:
 
     @property
     def held_out_curve(self) -> tuple[HeldOutLine, ...]:
-        """The evaluations on the rows that were held out last."""
+        """The evaluations on the newest held-out rows."""
         return tuple(line for line in self.held_out if line.sha256 == self.held_out[-1].sha256)
 
 
 def step_line(step: StepLogged, epoch: int, clusters: int) -> StepLine:
     """The line of a step of a run with so many clusters."""
-    return StepLine(
-        step=step.step,
-        epoch=epoch,
-        loss=step.loss,
-        loss_variance=step.loss_variance,
-        grad_norm=step.grad_norm,
-        learning_rate=step.learning_rate,
-        tokens=step.tokens,
-        all_tokens=step.all_tokens,
-        padding=step.padding,
-        memory_bytes=step.memory_bytes,
-        seconds=step.seconds,
-        rows=len(step.rows),
-        borrowed=sum(row.is_borrowed(clusters) for row in step.rows),
-    )
+    numbers = {**msgspec.structs.asdict(step), "rows": len(step.rows)}
+    return StepLine(**numbers, epoch=epoch, borrowed=sum(row.is_borrowed(clusters) for row in step.rows))
 
 
 def read_metrics(path: Path) -> Metrics:
-    """What the file holds up to the first line that is not whole. Raises TrainerError when it cannot be read."""
+    """What the file holds up to the first incomplete line. Raises TrainerError when it cannot be read."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         return Metrics()
     except OSError as error:
-        raise TrainerError(f"{path} cannot be read: {error.strerror}. See who may read it.") from error
-    training: TrainingLine | None = None
-    steps: list[StepLine] = []
-    held_out: list[HeldOutLine] = []
+        raise TrainerError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
+    lines: list[Line] = []
     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
         for text in raw.split(b"\n")[:-1]:
-            match _decoder.decode(text):
-                case TrainingLine() as line:
-                    training = line
-                case StepLine() as line:
-                    steps.append(line)
-                case HeldOutLine() as line:
-                    held_out.append(line)
-    return Metrics(training, tuple(steps), tuple(held_out))
+            lines.append(_decoder.decode(text))  # noqa: PERF401 - those before the first incomplete line count
+    return Metrics(
+        training=next((line for line in reversed(lines) if isinstance(line, TrainingLine)), None),
+        steps=tuple(line for line in lines if isinstance(line, StepLine)),
+        held_out=tuple(line for line in lines if isinstance(line, HeldOutLine)),
+    )
 
 
 class MetricsFile:
-    """Writes the file of a training that stands at `step`: what is after it, or of another training, is taken out."""
+    """Writes the file of a training at `step`; lines of later steps, or of another training, are removed.
+
+    held_out   the evaluations that stay
+    """
 
     def __init__(self, path: Path, training: TrainingLine, step: int) -> None:
         self._path = path
@@ -139,8 +125,6 @@ class MetricsFile:
 
     def add(self, line: StepLine | HeldOutLine) -> None:
         """Append a line. Raises TrainerError when it cannot be written."""
-        if isinstance(line, HeldOutLine):
-            self.held_out.append(line)
         try:
             self._file.write(_encode(line) + b"\n")
             self._file.flush()
@@ -162,13 +146,13 @@ class MetricsFile:
 
     def _unwritable(self, error: OSError) -> TrainerError:
         return TrainerError(
-            f"{self._path} cannot be written: {error.strerror}. Make room or mend the disk, and start again: training "
-            "goes on from the last checkpoint."
+            f"{self._path} cannot be written: {error.strerror}. Make room or repair the disk, and start again: "
+            "training resumes from the last checkpoint."
         )
 
 
 def _up_to(metrics: Metrics, step: int) -> list[StepLine | HeldOutLine]:
-    """The lines up to a step, an evaluation after the step that it follows."""
+    """The lines up to a step, each evaluation after its step."""
     lines: list[StepLine | HeldOutLine] = [line for line in metrics.steps if line.step <= step]
     lines += [line for line in metrics.held_out if line.step <= step]
     return sorted(lines, key=lambda line: (line.step, isinstance(line, HeldOutLine)))

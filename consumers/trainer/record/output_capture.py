@@ -1,7 +1,7 @@
-"""Keeps the chatter of DeepSpeed, torch and transformers out of the terminal: it goes to a file, warnings included.
+"""Writes what DeepSpeed, torch and transformers print into a file, warnings included, instead of the terminal.
 
-DeepSpeed tries the linker when it is imported, and what that says comes from another process: so the file takes the
-place of the file descriptors 1 and 2 themselves, for all threads of this process, while the block lasts.
+DeepSpeed runs the linker when it is imported, which prints from another process. So file descriptors 1 and 2 themselves
+are redirected, for all threads of this process, within the block.
 """
 
 import logging
@@ -12,17 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
-_TALKATIVE = ("DeepSpeed", "transformers", "torch", "accelerate")
+_LOGGERS = ("DeepSpeed", "transformers", "torch", "accelerate")
 
 
 @contextmanager
 def capture_output(log_file: Path) -> Iterator[None]:
-    """While this holds, all output of the process goes to the end of `log_file`; exceptions still rise."""
+    """Append all output of the process to `log_file` within the block. Exceptions pass."""
     log_file.parent.mkdir(parents=True, exist_ok=True)
     with log_file.open("a", encoding="utf-8") as file:
         handler = logging.StreamHandler(file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        loggers = [logging.getLogger(name) for name in _TALKATIVE]
+        loggers = [logging.getLogger(name) for name in _LOGGERS]
         before = [(logger, list(logger.handlers), logger.propagate) for logger in loggers]
         for logger in loggers:
             logger.handlers, logger.propagate = [handler], False

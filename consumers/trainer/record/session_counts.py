@@ -1,4 +1,4 @@
-"""What a session of a training did, counted."""
+"""Counts of one session of a training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,31 +9,31 @@ from consumers.trainer.engine.step import StepNumbers
 
 @dataclass
 class SessionCounts:
-    """Numbers of this session; TrainSummary says what each is."""
+    """Numbers of a session, by their names in TrainSummary, which describes them."""
 
-    steps: int = 0
+    steps_now: int = 0
     rows: int = 0
     borrowed: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    skipped: int = 0
-    without_response: int = 0
-    truncated: int = 0
+    skipped_steps: int = 0
+    rows_without_response: int = 0
+    rows_truncated: int = 0
     around_s: float = 0.0
     waiting_s: float = 0.0
     first_loss: float | None = None
     last_loss: float | None = None
 
     def add(self, batch: Sequence[TrainedRow], numbers: StepNumbers, clusters: int) -> None:
-        """Count one step of a run with so many clusters."""
-        self.steps += 1
+        """Count a step of a run with so many clusters."""
+        self.steps_now += 1
         self.rows += len(batch)
         self.borrowed += sum(each.row.is_borrowed(clusters) for each in batch)
         self.tokens += numbers.tokens
         self.seconds += numbers.seconds
-        self.skipped += not numbers.updated
-        self.without_response += sum(not each.response for each in batch)
-        self.truncated += sum(each.truncated for each in batch)
+        self.skipped_steps += not numbers.updated
+        self.rows_without_response += sum(not each.response for each in batch)
+        self.rows_truncated += sum(each.truncated for each in batch)
         if numbers.loss is not None:
             self.first_loss = numbers.loss if self.first_loss is None else self.first_loss
             self.last_loss = numbers.loss

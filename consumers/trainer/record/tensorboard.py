@@ -1,7 +1,7 @@
-"""TensorBoard: a training's numbers as event files, for whoever watches it in a browser.
+"""A training's numbers as TensorBoard's event files.
 
-A training that goes on from a checkpoint begins a file that tells TensorBoard to forget all after the checkpoint's
-step, so no step is shown twice.
+A resumed training begins a new file that makes TensorBoard drop all steps after the checkpoint, so no step is shown
+twice.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ _GIB = 2**30
 
 
 class TensorBoardWriter:
-    """Writes event files into `folder`, for a training that stands at `step`."""
+    """Writes event files of a training at `step` into `folder`."""
 
     def __init__(self, folder: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -23,36 +23,35 @@ class TensorBoardWriter:
             self._writer = SummaryWriter(str(folder), purge_step=step + 1 if step else 0)
         except OSError as error:
             raise TrainerError(
-                f"TensorBoard's files cannot be written to {folder}: {error.strerror}. Make room, or do without them: "
-                "`--no-tensorboard`."
+                f"TensorBoard's files cannot be written to {folder}: {error.strerror}. Make room, or leave them out "
+                "with `--no-tensorboard`."
             ) from error
 
-    def add_step(self, line: StepLine) -> None:
-        """A step's numbers; those that are not known are left out."""
-        memory = None if line.memory_bytes is None else line.memory_bytes / _GIB
-        numbers = {
-            "train/loss": line.loss,
-            "train/loss_variance": line.loss_variance,
-            "train/grad_norm": line.grad_norm,
-            "train/learning_rate": line.learning_rate,
-            "train/epoch": line.epoch,
-            "batch/tokens": line.all_tokens,
-            "batch/response_tokens": line.tokens,
-            "batch/padding": line.padding,
-            "batch/borrowed": line.borrowed,
-            "speed/tokens_per_s": line.tokens_per_s,
-            "speed/seconds": line.seconds,
-            "memory/gib": memory,
-        }
-        for tag, number in numbers.items():
+    def add(self, line: StepLine | HeldOutLine) -> None:
+        """Write a line's numbers; unknown ones are left out."""
+        for tag, number in _numbers(line).items():
             if number is not None:
                 self._writer.add_scalar(tag, number, line.step)
         self._writer.flush()
 
-    def add_held_out(self, line: HeldOutLine) -> None:
-        if line.loss is not None:
-            self._writer.add_scalar("held_out/loss", line.loss, line.step)
-            self._writer.flush()
-
     def close(self) -> None:
         self._writer.close()
+
+
+def _numbers(line: StepLine | HeldOutLine) -> dict[str, float | None]:
+    if isinstance(line, HeldOutLine):
+        return {"held_out/loss": line.loss}
+    return {
+        "train/loss": line.loss,
+        "train/loss_variance": line.loss_variance,
+        "train/grad_norm": line.grad_norm,
+        "train/learning_rate": line.learning_rate,
+        "train/epoch": line.epoch,
+        "batch/tokens": line.all_tokens,
+        "batch/response_tokens": line.tokens,
+        "batch/padding": line.padding,
+        "batch/borrowed": line.borrowed,
+        "speed/tokens_per_s": line.tokens_per_s,
+        "speed/seconds": line.seconds,
+        "memory/gib": None if line.memory_bytes is None else line.memory_bytes / _GIB,
+    }

@@ -1,11 +1,11 @@
-"""Steps into windows on the training log.
+"""Writes steps in windows to the training log.
 
-A window holds the steps 10 w + 1 ... 10 w + 10 of the run's count (for window_steps 10) that belong to one epoch; it is
-written when its last step is done, and a shorter one when its epoch ends. Window numbers of an epoch always rise: when
-a training that had ended goes on with new rows, the window after a short one takes the next number.
+With window_steps 10, window w holds the steps 10 w + 1 to 10 w + 10 of one epoch. It is written when its last step is
+done; when an epoch ends, a shorter one. Window numbers rise within an epoch: when a training that had ended resumes
+with new rows, the window after a short one takes the next number.
 
-Guarantees: a step is on the log once for every reader that drops windows it has seen. A training that is resumed before
-the last window on the log trains those steps again, from the batches that the log names, and does not write them again.
+Guarantee: for a reader that deduplicates windows each step is on the log once. A training that resumes before the last
+window on the log trains those steps again, from the batches that the log names, and does not write them again.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from schemas.events import StepLogged, TrainingLogged
 
 @dataclass(frozen=True)
 class LoggedStep:
-    """A step that the training log holds, and its epoch."""
+    """A step on the training log, and its epoch."""
 
     epoch: int
     step: StepLogged
@@ -28,7 +28,7 @@ class LoggedStep:
 
 @dataclass(frozen=True)
 class LoggedTraining:
-    """What the training log holds: its steps by number, and the last (epoch, window)."""
+    """The training log: its steps by number, and the last (epoch, window)."""
 
     steps: dict[int, LoggedStep]
     last: tuple[int, int] | None
@@ -40,7 +40,7 @@ class LoggedTraining:
 
 
 def read_logged(settings: Settings, run: str, model: str) -> LoggedTraining:
-    """The run's training log. Raises TrainerError when its windows are of another model."""
+    """Read the run's training log. Raises TrainerError when its windows are of another model."""
     steps: dict[int, LoggedStep] = {}
     seen: set[tuple[int, int]] = set()
     with LogReader(settings, run, ["training-log"], "trainer") as reader:
@@ -51,7 +51,7 @@ def read_logged(settings: Settings, run: str, model: str) -> LoggedTraining:
             if event.model != model:
                 raise TrainerError(
                     f"The training log of run {run!r} is of the model {event.model!r}, this training is of {model!r}. "
-                    "A run's log holds one training: take that model, another run, or do not write to the log."
+                    "A run's log holds one training: use that model, or another run."
                 )
             seen.add((event.epoch, event.window))
             steps.update((step.step, LoggedStep(event.epoch, step)) for step in event.steps)
@@ -59,7 +59,7 @@ def read_logged(settings: Settings, run: str, model: str) -> LoggedTraining:
 
 
 class WindowLog:
-    """Collects steps and writes each window when it is complete; `writer` None: writes nothing, counts the same."""
+    """Collects steps and writes each window when it is complete. Without a writer it counts but writes nothing."""
 
     def __init__(
         self,
@@ -80,13 +80,13 @@ class WindowLog:
         self.written = 0
 
     def add(self, step: StepLogged, epoch: int) -> None:
-        """Take a step; writes the window that it completes."""
+        """Add a step; writes the window that it completes."""
         self.pending.append(step)
         if step.step % self._window_steps == 0:
             self.close(epoch)
 
     def close(self, epoch: int) -> None:
-        """Write the steps at hand as a window, whole or not; those on the log already are left out."""
+        """Write the pending steps as a window, complete or not; those on the log already are left out."""
         steps = tuple(step for step in self.pending if step.step > self._through)
         self.pending = []
         if not steps:

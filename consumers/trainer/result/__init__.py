@@ -1,6 +1,6 @@
 """What a training leaves behind.
 
-checkpoint     all of a training at one step, whole or not at all; `seal`: that this installation wrote it
+checkpoint     a training's whole state at one step; `seal`: proves that this installation wrote it
 model_export   the trained model's folder; `model_card`: its README
-chat           an answer of a trained model
+chat           a conversation with a trained model
 """

@@ -1,11 +1,10 @@
-"""Talking to a trained model: its folder, the conversation so far, and an answer that comes word by word.
+"""A conversation with a trained model, whose answers are streamed.
 
-The conversation is put to the model in the template that it was trained with, which the folder names (`sedi.json`); of
-any other model it is the tokenizer's chat template, or Alpaca's form where there is none. In Alpaca's form, which knows
-no conversation, the tasks and answers so far simply stand before the next task.
+The prompt uses the template that the model was trained with, which its folder names (`sedi.json`). For any other model
+it is the tokenizer's chat template, or Alpaca's form without one. Alpaca's form has no conversations: earlier tasks and
+answers are put before the next task.
 
-An answer can be stopped: closing the iterator ends the generation after the token it is at. What was said until then
-stays in the conversation.
+Closing the iterator of an answer stops generation after the current token. The text so far stays in the conversation.
 """
 
 import threading
@@ -16,7 +15,7 @@ from typing import Any
 
 from consumers.trainer.data.templates import choose_template, encode
 from consumers.trainer.engine import cpu
-from consumers.trainer.engine.model import load_model_and_tokenizer, load_tokenizer
+from consumers.trainer.engine.model import load_model, load_tokenizer
 from consumers.trainer.engine.step import pick_device
 from consumers.trainer.options import Device, PrecisionChoice, Template
 from consumers.trainer.result.model_export import MODEL, end_tokens, read_model_info
@@ -26,38 +25,39 @@ from infra.turns import prompt_of
 from schemas.errors import TrainerError
 from schemas.events import Instruction
 
-_PATIENCE_S = 600.0  # for the next piece of an answer
+_TIMEOUT_S = 600.0  # for the next piece of an answer
+_UNLIMITED = 10**9
 
 
 @dataclass(frozen=True)
 class ChatTurn:
-    """One turn: what was asked and what was answered."""
+    """A question and its answer."""
 
-    asked: str
-    answered: str
+    question: str
+    answer: str
 
 
 @dataclass
 class Conversation:
-    """A conversation with a loaded model. temperature 0: always the likeliest token."""
+    """A conversation with a loaded model. temperature 0: greedy decoding."""
 
     model: Any
     tokenizer: Any
     template: Template
     temperature: float
     max_tokens: int
-    said: list[ChatTurn] = field(default_factory=list)
+    turns: list[ChatTurn] = field(default_factory=list)
 
-    def answer(self, asked: str) -> Generator[str, None, None]:
-        """The answer, piece by piece. Raises TrainerError when the conversation is longer than the model can read."""
+    def answer(self, question: str) -> Generator[str, None, None]:
+        """The answer, piece by piece. Raises TrainerError when the conversation exceeds the model's context."""
         import torch
         from transformers import StoppingCriteriaList, TextIteratorStreamer
 
-        prompt = self._prompt(asked)
-        room = self._room(len(prompt))
+        prompt = self._prompt(question)
+        max_tokens = self._tokens_left(len(prompt))
         stopped = threading.Event()
         failed: list[BaseException] = []
-        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, timeout=_PATIENCE_S, skip_special_tokens=True)
+        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, timeout=_TIMEOUT_S, skip_special_tokens=True)
         sampling = {"do_sample": True, "temperature": self.temperature} if self.temperature else {"do_sample": False}
 
         def stop(input_ids: Any, scores: Any, **_: Any) -> Any:
@@ -70,12 +70,12 @@ class Conversation:
                     self.model.generate(
                         input_ids=tokens,
                         attention_mask=torch.ones_like(tokens),
-                        max_new_tokens=min(self.max_tokens, room),
+                        max_new_tokens=min(self.max_tokens, max_tokens),
                         streamer=streamer,
                         stopping_criteria=StoppingCriteriaList([stop]),
                         **sampling,
                     )
-            except BaseException as error:  # noqa: BLE001 - told by the thread that waits for the answer
+            except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits for the answer
                 failed.append(error)
                 streamer.end()  # type: ignore[no-untyped-call]
 
@@ -90,51 +90,47 @@ class Conversation:
         finally:
             stopped.set()
             thread.join()
-            self.said.append(ChatTurn(asked, "".join(pieces)))
+            self.turns.append(ChatTurn(question, "".join(pieces)))
         if failed:
             raise TrainerError(f"The model could not answer: {failed[0]}. Ask for less, or free memory.") from failed[0]
 
-    def _prompt(self, asked: str) -> list[int]:
+    def _prompt(self, question: str) -> list[int]:
         if self.template == "chat":
-            turns = [*self.said, ChatTurn(asked, "")]
             messages = [
                 {"role": role, "content": hide(self.tokenizer, content)}
-                for turn in turns
-                for role, content in (("user", turn.asked), ("assistant", turn.answered))
+                for turn in [*self.turns, ChatTurn(question, "")]
+                for role, content in (("user", turn.question), ("assistant", turn.answer))
             ][:-1]
             return token_ids(self.tokenizer, prompt_of(self.tokenizer, messages))
         tokens: list[int] = []
-        for turn in self.said:
-            tokens += encode(Instruction(instruction=turn.asked, output=turn.answered), *self._as_asked).tokens
-        return [*tokens, *encode(Instruction(instruction=asked), *self._as_asked).tokens]
+        for row in [Instruction(instruction=turn.question, output=turn.answer) for turn in self.turns]:
+            tokens += encode(row, self.tokenizer, self.template, _UNLIMITED).tokens
+        last = encode(Instruction(instruction=question), self.tokenizer, self.template, _UNLIMITED)
+        return [*tokens, *last.tokens]
 
-    @property
-    def _as_asked(self) -> tuple[Any, Template, int]:
-        return self.tokenizer, self.template, 10**9
-
-    def _room(self, used: int) -> int:
-        longest = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        if longest is None:
+    def _tokens_left(self, used: int) -> int:
+        context = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        if context is None:
             return self.max_tokens
-        if used >= longest:
+        if used >= context:
             raise TrainerError(
-                f"The conversation has {used:,} tokens, and the model reads {longest:,}. Begin a new one (`/new`)."
+                f"The conversation has {used:,} tokens, and the model's context {context:,}. Begin a new one (`/new`)."
             )
-        return int(longest) - used
+        return int(context) - used
 
 
 def model_of_run(state_dir: Path, run: str) -> Path:
     """The folder of the model that was trained on a run. Raises TrainerError when there is none yet."""
     folder = state_dir / run / MODEL
     if not folder.is_dir():
-        begun = any((state_dir / run / "checkpoints").glob("step-*"))
-        why = (
-            "Its training has checkpoints and goes on with `sedi train`; it writes the model when it ends, for which "
-            "--max-steps or --until-end can be given."
-            if begun
+        has_checkpoints = any((state_dir / run / "checkpoints").glob("step-*"))
+        remedy = (
+            "Its training has checkpoints: resume it with `sedi train`. It writes the model when it ends; give "
+            "--max-steps or --until-end."
+            if has_checkpoints
             else f"Train one with `sedi train --run {run}`, or give the folder of a model."
         )
-        raise TrainerError(f"There is no model of run {run!r} yet: {folder} is not there. {why}")
+        raise TrainerError(f"There is no model of run {run!r} yet: {folder} does not exist. {remedy}")
     return folder
 
 
@@ -149,8 +145,10 @@ def load(
     precision: PrecisionChoice = "auto",
     say: Callable[[str], None] = lambda line: None,
 ) -> Conversation:
-    """A conversation with the model in a folder, or of a hub name. `say` is told which precision `auto` takes, and why.
-    Raises TrainerError when the model cannot be loaded."""
+    """A conversation with the model of a folder or hub name. `say` reports the precision that `auto` takes.
+
+    Raises TrainerError when the model cannot be loaded.
+    """
     cpu.passive_threads()
     import torch
     from transformers.utils import logging
@@ -158,21 +156,18 @@ def load(
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if threads is not None:
         torch.set_num_threads(threads)
-    told = read_model_info(Path(folder))
+    info = read_model_info(Path(folder))
     tokenizer = load_tokenizer(folder)
-    where = pick_device(device)
-    model = load_model_and_tokenizer(folder, _precision(precision, where, say), None).eval().to(where)
+    target = pick_device(device)
+    resolved: Precision | None = None if precision == "auto" else precision
+    if resolved is None:
+        found = choose(target, training=False)
+        say(f"Answering in {found.precision}: {found.reason}.")
+        resolved = found.precision
+    model = load_model(folder, resolved, None).eval().to(target)
     model.config.use_cache = True
-    chosen = choose_template(tokenizer, template or (None if told is None else told.template))
+    chosen = choose_template(tokenizer, template or (None if info is None else info.template))
     if model.generation_config.pad_token_id is None:
         model.generation_config.pad_token_id = tokenizer.eos_token_id
     model.generation_config.eos_token_id = end_tokens(tokenizer, chosen) or None
     return Conversation(model, tokenizer, chosen, temperature, max_tokens)
-
-
-def _precision(wanted: PrecisionChoice, device: str, say: Callable[[str], None]) -> Precision:
-    if wanted != "auto":
-        return wanted
-    found = choose(device, training=False)
-    say(f"Answering in {found.precision}: {found.reason}.")
-    return found.precision

@@ -1,20 +1,21 @@
-"""Checkpoints: all of a training at one step, in a folder that is there whole or not at all.
+"""Checkpoints: a training's whole state at one step, in a folder that exists complete or not at all.
 
     <folder>/step-00000010/   DeepSpeed's files (weights, optimizer, random states) and state.json, written last
-    <folder>/latest           the name of the last one
+    <folder>/latest           the name of the newest
 
-A checkpoint is made under a temporary name and renamed when it is complete; state.json holds the length and SHA-256 of
-every other file, under a seal (`seal`). One that another installation wrote is refused, since loading it would run code
-that it may hold; one with a file too many, or another than was written, is passed over before anything of it is loaded.
-Reading takes the newest that proves whole and loads; each one passed over is told. The files are not forced to the
-disk: after a power cut the newest may be damaged, which reading notices, and the older one is used.
+A checkpoint is written under a temporary name and renamed when it is complete. state.json holds the length and SHA-256
+of every other file, under a seal (`seal`). A checkpoint that another installation wrote is refused, since loading it
+would run code that it may hold. One with missing, changed or additional files is skipped before anything is loaded.
+Restoring takes the newest complete checkpoint that loads, and reports each one it skips. Files are not synced to disk:
+after a power failure the newest may be damaged, which restoring detects, and the one before is used.
 
-With several ranks each writes its own part into the same folder, which all of them must see; the first one proves,
-seals and removes. What fails on one rank ends the others too: the checkpoint before stays as it is.
+With several ranks each writes its part into the same folder, which all of them must see; the first one verifies, seals
+and removes. When one rank fails all of them end, and the checkpoint before stays as it is.
 """
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -33,9 +34,11 @@ FOLDER = "checkpoints"
 
 _STATE = "state.json"
 
+Settings = dict[str, str | int | float | bool | None]
 
-class SavedCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a partition stood: the next offset to read, and the key of the last row trained."""
+
+class SavedPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """A position in a partition: the next offset to read, and the key of the last row trained."""
 
     offset: int
     generated_offset: int
@@ -43,24 +46,24 @@ class SavedCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrainerState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a training must know besides weights and optimizer to go on as if nothing had happened.
+    """The state of a training besides weights and optimizer.
 
     positions    next row to take from each partition of `kept`; rows that were only read are read again
-    epoch_ends   where the first epoch ended, once it has: what the later ones read up to
+    epoch_ends   where the first epoch ended, once it has: the limits of later epochs
     pending      steps of the incomplete window
     last_window  (epoch, window) closed last
-    settings     what must not change between sessions (checked) and what may (told), as given
+    settings     of the training: some must not change when it resumes (checked), changes of others are reported
     """
 
     run: str
     model: str
     step: int
     epoch: int
-    positions: dict[int, SavedCheckpoint]
-    epoch_ends: dict[int, SavedCheckpoint] | None
+    positions: dict[int, SavedPosition]
+    epoch_ends: dict[int, SavedPosition] | None
     pending: tuple[StepLogged, ...]
     last_window: tuple[int, int] | None
-    settings: dict[str, str | int | float | bool | None]
+    settings: Settings
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -76,91 +79,25 @@ class _Sealed(msgspec.Struct, frozen=True):
 
     @property
     def content(self) -> bytes:
-        """What stands under the seal."""
+        """What the seal is of."""
         return msgspec.json.encode((self.state, self.files))
 
 
-def pack(positions: dict[int, PartitionPosition]) -> dict[int, SavedCheckpoint]:
-    """Positions as they are saved."""
+def pack(positions: dict[int, PartitionPosition]) -> dict[int, SavedPosition]:
+    """Positions in the form that is saved."""
     return {
-        cluster: SavedCheckpoint(offset=at.offset, generated_offset=at.key[0], place=at.key[1])
+        cluster: SavedPosition(offset=at.offset, generated_offset=at.key[0], place=at.key[1])
         for cluster, at in positions.items()
     }
 
 
-def unpack(saved: dict[int, SavedCheckpoint]) -> dict[int, PartitionPosition]:
-    """Saved positions as the queues take them."""
+def unpack(saved: dict[int, SavedPosition]) -> dict[int, PartitionPosition]:
+    """Positions from the form that is saved."""
     return {cluster: PartitionPosition(at.offset, (at.generated_offset, at.place)) for cluster, at in saved.items()}
 
 
-def save(folder: Path, engine: Engine, state: TrainerState, keep: int, world: ProcessGroup, seal: Seal) -> Path:
-    """Write a checkpoint and remove all but the last `keep` (all ranks). Returns its folder."""
-    name = f"step-{state.step:08d}"
-    draft, target = folder / f".draft-{name}", folder / name
-    try:
-        if world.is_first:
-            for left in folder.glob(".draft-step-*"):  # by a training that was killed while it saved
-                shutil.rmtree(left, ignore_errors=True)
-            draft.mkdir(parents=True)
-        world.barrier()
-        if not draft.is_dir():
-            raise TrainerError(
-                f"Rank {world.rank} does not see {draft}, which rank 0 has made. Give an output folder on a disk that "
-                "all machines share."
-            )
-        engine.save(folder, draft.name)
-        world.barrier()
-        if world.is_first:
-            _seal(draft, target, state, seal)
-    except (OSError, RuntimeError) as error:
-        if world.is_first:
-            shutil.rmtree(draft, ignore_errors=True)
-        raise TrainerError(
-            f"The checkpoint of step {state.step} could not be written to {folder}: {error}. The one before it is "
-            "whole. Make room or mend the disk, and start again: training goes on from there."
-        ) from error
-    for old in _all(folder)[keep:] if world.is_first else ():
-        shutil.rmtree(old, ignore_errors=True)
-    return target
-
-
-def restore(
-    folder: Path,
-    engine: Engine,
-    check: Callable[[TrainerState], None],
-    say: Callable[[str], None],
-    world: ProcessGroup,
-    seal: Seal,
-) -> TrainerState | None:
-    """Load the newest whole checkpoint into the engine (all ranks); None when there is none at all.
-
-    `check` sees the state before anything is loaded and raises when this training cannot go on from it.
-    Raises TrainerError when there are checkpoints but none can be used, UntrustedCheckpoint for one without our seal;
-    nothing of it is loaded then.
-    """
-    found = _all(folder) if world.is_first else []
-    left = iter(found)
-    while (whole := world.broadcast(_next_whole(left, say, seal) if world.is_first else None)) is not None:
-        name, state = whole
-        check(state)
-        try:
-            engine.load(folder, name)
-        except TrainerError as error:
-            if world.size > 1:  # the others may have loaded theirs: they cannot agree on another one here
-                raise
-            say(f"{error} Trying the one before.")
-            continue
-        return state
-    if number := world.broadcast(len(found)):
-        raise TrainerError(
-            f"None of the {number} checkpoints under {folder} can be used. Put a good one back, or start afresh "
-            "(`--fresh`): the batches that are on the training log are then trained again."
-        )
-    return None
-
-
-def last_settings(folder: Path) -> dict[str, str | int | float | bool | None] | None:
-    """The settings of the newest checkpoint whose state can be read; None when there is none."""
+def last_settings(folder: Path) -> Settings | None:
+    """The settings in the newest readable checkpoint; None without one."""
     for path in _all(folder):
         try:
             return msgspec.json.decode((path / _STATE).read_bytes(), type=_Sealed).state.settings
@@ -169,19 +106,111 @@ def last_settings(folder: Path) -> dict[str, str | int | float | bool | None] | 
     return None
 
 
-def forget(folder: Path, world: ProcessGroup) -> None:
-    """Remove all checkpoints and drafts (all ranks)."""
-    if world.is_first:
-        shutil.rmtree(folder, ignore_errors=True)
-    world.barrier()
+@dataclass(frozen=True, kw_only=True)
+class Checkpoints:
+    """The checkpoints of one training. Every method is for all ranks.
+
+    keep   how many of the newest stay
+    say    called with a line for each checkpoint that is skipped
+    """
+
+    folder: Path
+    engine: Engine
+    group: ProcessGroup
+    seal: Seal
+    keep: int = 2
+    say: Callable[[str], None] = lambda line: None
+
+    def path(self, step: int) -> Path:
+        """The folder of the checkpoint of a step."""
+        return self.folder / f"step-{step:08d}"
+
+    def save(self, state: TrainerState) -> Path:
+        """Write a checkpoint and remove the oldest. Returns its folder. Raises TrainerError when it cannot be written;
+        the one before then stays."""
+        target = self.path(state.step)
+        draft = self.folder / f".draft-{target.name}"
+        try:
+            if self.group.is_first:
+                for abandoned in self.folder.glob(".draft-step-*"):  # by a training that was killed while it saved
+                    shutil.rmtree(abandoned, ignore_errors=True)
+                draft.mkdir(parents=True)
+            self.group.barrier()
+            if not draft.is_dir():
+                raise TrainerError(
+                    f"Rank {self.group.rank} does not see {draft}, which rank 0 has made. Give an output folder on a "
+                    "disk that all machines share."
+                )
+            self.engine.save(self.folder, draft.name)
+            self.group.barrier()
+            if self.group.is_first:
+                _seal(draft, target, state, self.seal)
+        except (OSError, RuntimeError) as error:
+            if self.group.is_first:
+                shutil.rmtree(draft, ignore_errors=True)
+            raise TrainerError(
+                f"The checkpoint of step {state.step} could not be written to {self.folder}: {error}. The one before "
+                "it is whole. Make room or repair the disk, and start again: training resumes from there."
+            ) from error
+        for old in _all(self.folder)[self.keep :] if self.group.is_first else ():
+            shutil.rmtree(old, ignore_errors=True)
+        return target
+
+    def restore(self, check: Callable[[TrainerState], None]) -> TrainerState | None:
+        """Load the newest complete checkpoint into the engine; None when there is none at all.
+
+        `check` gets the state before anything is loaded and raises when this training cannot resume from it. Raises
+        TrainerError when there are checkpoints but none can be used, UntrustedCheckpoint, before anything is loaded,
+        for one without our seal.
+        """
+        found = _all(self.folder) if self.group.is_first else []
+        untried = iter(found)
+        while (candidate := self.group.broadcast(self._next(untried) if self.group.is_first else None)) is not None:
+            name, state = candidate
+            check(state)
+            try:
+                self.engine.load(self.folder, name)
+            except TrainerError as error:
+                if self.group.size > 1:  # other ranks may have loaded their parts
+                    raise
+                self.say(f"{error} Trying the one before.")
+                continue
+            return state
+        if number := self.group.broadcast(len(found)):
+            raise TrainerError(
+                f"None of the {number} checkpoints under {self.folder} can be used. Put a good one back, or start "
+                "afresh (`--fresh`): the batches that are on the training log are then trained again."
+            )
+        return None
+
+    def remove(self) -> None:
+        """Remove all checkpoints and drafts."""
+        if self.group.is_first:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.group.barrier()
+
+    def _next(self, untried: Iterator[Path]) -> tuple[str, TrainerState] | None:
+        for path in untried:
+            try:
+                return path.name, _verified(path, self.seal)
+            except UntrustedCheckpoint:
+                raise
+            except TrainerError as error:
+                self.say(f"{error} Trying the one before.")
+        return None
+
+
+def _all(folder: Path) -> list[Path]:
+    """Checkpoints, newest first."""
+    return sorted(folder.glob("step-????????"), reverse=True)
 
 
 def _seal(draft: Path, target: Path, state: TrainerState, seal: Seal) -> None:
-    """Make a draft the checkpoint, and the last one."""
+    """Turn a draft into the newest checkpoint."""
     files = tuple(_File(path.name, path.stat().st_size, sha256_of(path)) for path in sorted(draft.iterdir()))
-    # As it will be read: a whole number in a field of floats is written without its fraction.
+    # Encoded as it will be when it is read: a whole number in a field of floats loses its fraction.
     sealed = msgspec.json.decode(msgspec.json.encode(_Sealed(state, files)), type=_Sealed)
-    (draft / _STATE).write_bytes(msgspec.json.encode(replace(sealed, seal=seal.make(sealed.content))))
+    (draft / _STATE).write_bytes(msgspec.json.encode(replace(sealed, seal=seal.sign(sealed.content))))
     if target.exists():
         shutil.rmtree(target)
     draft.rename(target)
@@ -190,35 +219,19 @@ def _seal(draft: Path, target: Path, state: TrainerState, seal: Seal) -> None:
     pointer.replace(target.parent / "latest")
 
 
-def _next_whole(left: Iterator[Path], say: Callable[[str], None], seal: Seal) -> tuple[str, TrainerState] | None:
-    for path in left:
-        try:
-            return path.name, _opened(path, seal)
-        except UntrustedCheckpoint:
-            raise
-        except TrainerError as error:
-            say(f"{error} Trying the one before.")
-    return None
-
-
-def _all(folder: Path) -> list[Path]:
-    """Checkpoints, newest first."""
-    return sorted(folder.glob("step-????????"), reverse=True)
-
-
-def _opened(path: Path, seal: Seal) -> TrainerState:
-    """The state of a checkpoint whose files are what was written, by us: only then may they be loaded."""
+def _verified(path: Path, seal: Seal) -> TrainerState:
+    """The state of a checkpoint that this installation wrote and whose files are unchanged: only then load them."""
     try:
         sealed = msgspec.json.decode((path / _STATE).read_bytes(), type=_Sealed)
-        if not seal.trusts_all and not seal.proves(sealed.content, sealed.seal):
+        if not seal.trust_all and not seal.verifies(sealed.content, sealed.seal):
             raise UntrustedCheckpoint(
                 f"The checkpoint {path} was not sealed by this installation (its key is another, or the seal is "
-                "gone), and loading it runs whatever code it holds. If you know who wrote it, go on with "
+                "gone), and loading it runs whatever code it holds. If you trust its source, load it with "
                 "--trust-checkpoint; if not, give another --output, or start afresh with --fresh."
             )
-        strange = {file.name for file in path.iterdir()} - {_STATE, *(file.name for file in sealed.files)}
-        if strange:
-            raise TrainerError(f"The checkpoint {path} is damaged: {min(strange)} is none of its files.")
+        additional = {file.name for file in path.iterdir()} - {_STATE, *(file.name for file in sealed.files)}
+        if additional:
+            raise TrainerError(f"The checkpoint {path} is damaged: {min(additional)} is none of its files.")
         for file in sealed.files:
             is_whole = (path / file.name).stat().st_size == file.length
             if not is_whole or (file.sha256 and sha256_of(path / file.name) != file.sha256):

@@ -1,6 +1,6 @@
 """`README.md` of a trained model: what it was trained on and how, with the YAML front matter that model hubs read.
 
-All numbers are those of `metrics.jsonl` and of the checkpoint, so of the whole training and not of its last session.
+All numbers come from `metrics.jsonl` and the checkpoint, so they are of the whole training and not of its last session.
 """
 
 import platform
@@ -14,6 +14,7 @@ import yaml
 from consumers.markdown import plain, table, value
 from consumers.trainer.record.curves import CURVES
 from consumers.trainer.record.metrics import Metrics
+from consumers.trainer.result.checkpoint import Settings
 from infra.distribution import VERSION
 from infra.visible import visible
 from schemas.policy import Policy
@@ -21,19 +22,17 @@ from streams.core.batches import PartitionPosition
 
 CARD = "README.md"
 _PACKAGES = ("torch", "transformers", "tokenizers", "deepspeed", "peft")
-_FIRST_AND_LAST = 5  # evaluations that are shown of each end when there are many
-
-Settings = Mapping[str, str | int | float | bool | None]
+_FIRST_AND_LAST = 5  # evaluations shown from each end when there are many
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """What is said of a trained model.
+    """What the card describes.
 
     source      where the rows were read from, in words
-    base        what it was made from: a hub's name, or a folder's
-    settings    of the training, as its checkpoints have them
-    covered     how far each partition was trained, in the first epoch
+    base        the base model: a hub name, or a folder's name
+    settings    of the training, as its checkpoints hold them
+    covered     end of the first epoch in each partition
     """
 
     run: str
@@ -48,19 +47,19 @@ class TrainedModel:
 
 
 def card(trained: TrainedModel, metrics: Metrics) -> str:
-    """The card, which shows the picture beside it."""
+    """The card as Markdown; it shows the curves beside it."""
     steps, template = metrics.steps, trained.settings["template"]
     facts = [
         ("run", trained.run),
         ("rows read from", trained.source),
-        ("made from", trained.base),
+        ("base model", trained.base),
         ("template", template),
         ("steps, epochs", f"{trained.steps:,}, {trained.epochs}"),
         ("rows trained", f"{sum(line.rows for line in steps):,}"),
-        ("of them in another cluster's place", f"{sum(line.borrowed for line in steps):,}"),
+        ("of them in another cluster's slot", f"{sum(line.borrowed for line in steps):,}"),
         ("rows of the first epoch", f"{sum(line.rows for line in steps if line.epoch == 1):,}"),
-        ("tokens shown", _tokens(metrics)),
-        ("response tokens, which the loss is of", f"{sum(line.tokens for line in steps):,}"),
+        ("tokens, prompts included", _tokens(metrics)),
+        ("response tokens, in the loss", f"{sum(line.tokens for line in steps):,}"),
         ("time in steps", f"{sum(line.seconds for line in steps):,.0f} s"),
         ("loss of the first and the last step", f"{_number(steps, 0, 'loss')}, {_number(steps, -1, 'loss')}"),
         ("gradient norm of these", f"{_number(steps, 0, 'grad_norm')}, {_number(steps, -1, 'grad_norm')}"),
@@ -92,7 +91,7 @@ def card(trained: TrainedModel, metrics: Metrics) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the packages that trained."""
+    """Versions of Python and of the packages that train."""
     found = {"python": platform.python_version(), "sedi": VERSION}
     for name in _PACKAGES:
         try:
@@ -103,11 +102,10 @@ def versions() -> dict[str, str]:
 
 
 def _front_matter(trained: TrainedModel) -> str:
-    base = {"base_model": trained.base} if trained.base_is_hub_name else {}
     fields = {
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
-        **base,
+        **({"base_model": trained.base} if trained.base_is_hub_name else {}),
         "tags": ["instruction-tuning", "synthetic"],
         "license": "unknown",
     }

@@ -1,21 +1,22 @@
-"""What a training leaves: a folder that transformers loads, and that says where it is from.
+"""The trained model as a folder that transformers loads, with its model card.
 
     model/  weights and configuration, tokenizer, generation_config.json      as transformers saves and loads them
             README.md, curves.svg                                             the model card
             sedi.json                                                         the template it was trained with
     adapter/                                                                  with LoRA: the adapter alone
 
-The folders are written under another name and take their own when all is there, the one before staying until then.
+The folders are written under a temporary name and renamed when they are complete; until then the earlier ones stay.
 """
 
 import shutil
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from consumers.trainer.data.templates import encode
 from consumers.trainer.distributed.process_group import ProcessGroup
+from consumers.trainer.engine.step import Engine
 from consumers.trainer.options import Template
 from consumers.trainer.record.curves import CURVES, curves
 from consumers.trainer.record.metrics import METRICS, Metrics, read_metrics
@@ -23,99 +24,92 @@ from consumers.trainer.result.model_card import CARD, TrainedModel, card
 from schemas.errors import TrainerError
 from schemas.events import Instruction
 
-MODEL, ADAPTER, TOLD = "model", "adapter", "sedi.json"
+MODEL, ADAPTER, MODEL_INFO = "model", "adapter", "sedi.json"
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """`sedi.json`: what a program must know to talk to the model."""
+    """`sedi.json`: what a program needs to prompt the model."""
 
     run: str
     template: Template
     steps: int
 
 
-class SavesModel(Protocol):
-    """The engine, as far as it is needed here; all ranks call, the first writes."""
-
-    def save_model(self, folder: Path) -> None: ...
-    def save_adapter(self, folder: Path) -> bool: ...
-
-
 def write_model(
-    output: Path, engine: SavesModel, tokenizer: Any, template: Template, trained: TrainedModel, world: ProcessGroup
+    output: Path, engine: Engine, tokenizer: Any, template: Template, trained: TrainedModel, *, group: ProcessGroup
 ) -> Path:
-    """Write everything into `output`; all ranks call. Returns the model's folder.
+    """Write model, card and adapter into `output` (all ranks). Returns the model's folder.
 
-    Raises TrainerError when it cannot be written; the one before is then still there.
+    Raises TrainerError when they cannot be written; the earlier ones then stay.
     """
     try:
-        draft = _draft(output / MODEL, world)
+        draft = _draft(output / MODEL, group)
         engine.save_model(draft)
-        if world.is_first:
+        if group.is_first:
             tokenizer.save_pretrained(draft)
             _write_generation_config(draft, tokenizer, template)
-            _write_story(draft, read_metrics(output / METRICS), template, trained)
-        adapter = _draft(output / ADAPTER, world)
+            _write_card(draft, read_metrics(output / METRICS), template, trained)
+        adapter = _draft(output / ADAPTER, group)
         has_adapter = engine.save_adapter(adapter)
-        if world.is_first:
-            _put(draft, output / MODEL)
+        if group.is_first:
+            _replace(draft, output / MODEL)
             if has_adapter:
-                _put(adapter, output / ADAPTER)
+                _replace(adapter, output / ADAPTER)
     except OSError as error:
         raise TrainerError(
             f"The model could not be written to {output / MODEL}: {error}. The checkpoint is whole: make room and "
-            "start again, and it is written."
+            "start again to write the model."
         ) from error
     return output / MODEL
 
 
 def read_model_info(folder: Path) -> ModelInfo | None:
-    """`sedi.json` of a model's folder; None where there is none. Raises TrainerError when it cannot be read."""
-    path = folder / TOLD
+    """`sedi.json` of a model's folder; None without one. Raises TrainerError when it cannot be read."""
+    path = folder / MODEL_INFO
     if not path.is_file():
         return None
     try:
         return msgspec.json.decode(path.read_bytes(), type=ModelInfo)
     except (OSError, msgspec.MsgspecError) as error:
-        raise TrainerError(f"{path} cannot be read: {error}. Write the model again: `sedi train` goes on.") from error
+        raise TrainerError(f"{path} cannot be read: {error}. Run `sedi train` again to write the model.") from error
 
 
 def end_tokens(tokenizer: Any, template: Template) -> list[int]:
-    """What ends an answer: the end-of-text token, and the mark that the template learned at the end of a response."""
+    """The tokens that end an answer: end of text, and the special token that ends a response in this template."""
     whole = encode(Instruction(instruction="Say so.", output="So."), tokenizer, template, 512).tokens
-    mark = tokenizer.added_tokens_decoder.get(whole[-1])
-    found = (tokenizer.eos_token_id, whole[-1] if mark is not None and mark.special else None)
-    return list(dict.fromkeys(token for token in found if token is not None))
+    last = tokenizer.added_tokens_decoder.get(whole[-1])
+    ends = (tokenizer.eos_token_id, whole[-1] if last is not None and last.special else None)
+    return list(dict.fromkeys(token for token in ends if token is not None))
 
 
 def _write_generation_config(folder: Path, tokenizer: Any, template: Template) -> None:
     from transformers import GenerationConfig
 
-    there = (folder / "generation_config.json").is_file()
-    config = GenerationConfig.from_pretrained(folder) if there else GenerationConfig()  # type: ignore[no-untyped-call]
+    exists = (folder / "generation_config.json").is_file()
+    config = GenerationConfig.from_pretrained(folder) if exists else GenerationConfig()  # type: ignore[no-untyped-call]
     ends = end_tokens(tokenizer, template)
     config.eos_token_id = ends[0] if len(ends) == 1 else ends or None
     config.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     config.save_pretrained(folder)
 
 
-def _write_story(folder: Path, metrics: Metrics, template: Template, trained: TrainedModel) -> None:
+def _write_card(folder: Path, metrics: Metrics, template: Template, trained: TrainedModel) -> None:
     (folder / CURVES).write_text(curves(metrics), encoding="utf-8", newline="\n")
     (folder / CARD).write_text(card(trained, metrics), encoding="utf-8", newline="\n")
-    told = ModelInfo(run=trained.run, template=template, steps=trained.steps)
-    (folder / TOLD).write_bytes(msgspec.json.encode(told) + b"\n")
+    info = ModelInfo(run=trained.run, template=template, steps=trained.steps)
+    (folder / MODEL_INFO).write_bytes(msgspec.json.encode(info) + b"\n")
 
 
-def _draft(target: Path, world: ProcessGroup) -> Path:
-    """Where the folder is made; nothing is there."""
+def _draft(target: Path, group: ProcessGroup) -> Path:
+    """The temporary name of a folder, with nothing left there."""
     draft = target.with_name(f".draft-{target.name}")
-    if world.is_first:
+    if group.is_first:
         shutil.rmtree(draft, ignore_errors=True)
     return draft
 
 
-def _put(draft: Path, target: Path) -> None:
-    """Let the draft take the folder's place."""
+def _replace(draft: Path, target: Path) -> None:
+    """Rename the draft to the folder's name."""
     before = target.with_name(f".before-{target.name}")
     shutil.rmtree(before, ignore_errors=True)
     if target.exists():

@@ -1,10 +1,10 @@
-"""The seal of a checkpoint: a proof that a training of this installation wrote it.
+"""The seal of a checkpoint: proof that a training of this installation wrote it.
 
-DeepSpeed loads its files by unpickling them, which runs whatever code they hold. So a checkpoint is loaded only when
-its state and the SHA-256 of each of its files stand under an HMAC whose key never leaves this installation: it lies in
-`state_dir`, readable by its owner alone, and not beside the checkpoints, which may be copied from anywhere.
+DeepSpeed loads its files by unpickling, which runs whatever code they hold. So a checkpoint is loaded only with a valid
+HMAC of its state and the SHA-256 of each of its files. The key never leaves this installation: it is in `state_dir`,
+readable by its owner alone, and not beside the checkpoints, which may be copied from anywhere.
 
-It does not protect from who can read the key, or write to the folder while it is being loaded.
+It does not protect against someone who can read the key, or write to the folder while it is being loaded.
 """
 
 import hmac
@@ -20,14 +20,14 @@ _BYTES = 32
 
 @dataclass(frozen=True)
 class Seal:
-    """Makes and proves seals. `trusts_all`: whoever starts the training vouches for checkpoints without one."""
+    """Makes and verifies seals. `trust_all`: the user vouches for checkpoints without a valid seal."""
 
     key: bytes
-    trusts_all: bool = False
+    trust_all: bool = False
 
     @classmethod
-    def of(cls, state_dir: Path, *, trusts_all: bool = False) -> "Seal":
-        """With the installation's key, which is made when there is none yet."""
+    def of(cls, state_dir: Path, *, trust_all: bool = False) -> "Seal":
+        """The seal with the installation's key, which is created at the first call."""
         path = state_dir / KEY
         if not path.is_file():
             state_dir.mkdir(parents=True, exist_ok=True)
@@ -37,12 +37,12 @@ class Seal:
             with suppress(FileExistsError):  # another training was first
                 os.link(draft, path)
             draft.unlink()
-        return cls(path.read_bytes(), trusts_all)
+        return cls(path.read_bytes(), trust_all)
 
-    def make(self, content: bytes) -> str:
-        """The seal of what stands under it, in hexadecimal."""
+    def sign(self, content: bytes) -> str:
+        """The seal of a content, in hexadecimal."""
         return hmac.digest(self.key, content, "sha256").hex()
 
-    def proves(self, content: bytes, seal: str) -> bool:
-        """Whether this is the seal of the content."""
-        return hmac.compare_digest(self.make(content), seal)
+    def verifies(self, content: bytes, seal: str) -> bool:
+        """Whether the seal is that of the content."""
+        return hmac.compare_digest(self.sign(content), seal)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from consumers.trainer.distributed.process_group import joined
+from consumers.trainer.distributed.process_group import join_process_group
+from consumers.trainer.engine.deepspeed_setup import EngineConfig
 from consumers.trainer.engine.step import Engine
 from consumers.trainer.record.output_capture import capture_output
 from tests.unit.trainer import tiny
@@ -35,10 +36,10 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_engine(tmp_path: Path) -> Iterator[MakeEngine]:
-    """Makes engines on the CPU; `model`, `precision`, `micro_batch`, `clip`, `zero_stage` may be given."""
+    """Makes engines on the CPU; a model, `say` and fields of EngineConfig may be given."""
     made: list[Engine] = []
 
-    def make(model: object = None, **changes: object) -> Engine:
+    def make(model: object = None, *, say: Callable[[str], None] = lambda line: None, **changes: object) -> Engine:
         settings = {
             "precision": "fp32",
             "device": "cpu",
@@ -48,10 +49,10 @@ def make_engine(tmp_path: Path) -> Iterator[MakeEngine]:
             "micro_batch": 4,
             "pad_token": 257,
             "log_file": tmp_path / "deepspeed.log",
-            "world": joined("cpu"),
             **changes,
         }
-        made.append(Engine(model or tiny.model(), **settings))  # type: ignore[arg-type]
+        config = EngineConfig(**settings)  # type: ignore[arg-type]
+        made.append(Engine(model or tiny.model(), config, group=join_process_group("cpu"), say=say))
         return made[-1]
 
     yield make

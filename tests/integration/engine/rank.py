@@ -33,28 +33,31 @@ def main(folder: Path) -> None:
     os.environ["DS_ACCELERATOR"] = "cpu"
     import torch
 
-    from consumers.trainer.distributed.process_group import joined
+    from consumers.trainer.distributed.process_group import join_process_group
+    from consumers.trainer.engine.deepspeed_setup import EngineConfig
     from consumers.trainer.engine.step import Engine
 
     torch.set_num_threads(1)
     gc.freeze()  # DeepSpeed collects garbage many times when a bf16 engine starts
-    world = joined("cpu")
+    group = join_process_group("cpu")
     measured: list[dict[str, Any]] = []
     for kind in KINDS:
         settings = {"precision": "fp32", **kind}
         model = tiny.model().to(torch.bfloat16 if settings["precision"] == "bf16" else torch.float32)
         engine = Engine(
             model,
-            device="cpu",
-            weight_decay=0.0,
-            clip=CLIP,
-            pad_token=257,
-            world=world,
-            log_file=folder / f"rank-{world.rank}.log",
-            **settings,
+            EngineConfig(
+                device="cpu",
+                weight_decay=0.0,
+                clip=CLIP,
+                pad_token=257,
+                log_file=folder / f"rank-{group.rank}.log",
+                **settings,
+            ),
+            group=group,
         )
         for batch in BATCHES:
-            numbers = engine.step([row(number) for number in batch[world.rank]], 1e-2)
+            numbers = engine.step([row(number) for number in batch[group.rank]], 1e-2)
             measured.append(asdict(numbers))
         engine.close()
-    (folder / f"{world.rank}.jsonl").write_bytes(b"".join(msgspec.json.encode(step) + b"\n" for step in measured))
+    (folder / f"{group.rank}.jsonl").write_bytes(b"".join(msgspec.json.encode(step) + b"\n" for step in measured))

@@ -1,7 +1,8 @@
-"""A checkpoint brings a training back to the last bit, and one that is damaged is passed over for the one before."""
+"""A checkpoint brings a training back to the last bit, and one that is damaged is skipped for the one before."""
 
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from consumers.trainer.data.templates import encode
 from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.engine.step import Engine
 from consumers.trainer.result import checkpoint
-from consumers.trainer.result.checkpoint import TrainerState, restore, save
+from consumers.trainer.result.checkpoint import Checkpoints, TrainerState
 from consumers.trainer.result.seal import KEY, Seal
 from schemas.errors import TrainerError, UntrustedCheckpoint
 from schemas.events import BatchRow, StepLogged
@@ -45,6 +46,12 @@ def losses(engine: Engine, first: int, count: int) -> list[float | None]:
     return [engine.step(ROWS[4 * n : 4 * n + 4], 1e-2).loss for n in range(first, first + count)]
 
 
+def checkpoints(
+    folder: Path, engine: Engine, say: Callable[[str], None] = pytest.fail, seal: Seal = SEAL
+) -> Checkpoints:
+    return Checkpoints(folder=folder, engine=engine, group=ProcessGroup(), seal=seal, say=say)
+
+
 def accept(_state: TrainerState) -> None:
     """Every state will do."""
 
@@ -55,7 +62,7 @@ def folder(tmp_path: Path, make_engine: MakeEngine) -> Path:
     engine = make_engine()
     for step in (1, 2):
         losses(engine, step - 1, 1)
-        save(tmp_path / "checkpoints", engine, state(step), keep=2, world=ProcessGroup(), seal=SEAL)
+        checkpoints(tmp_path / "checkpoints", engine).save(state(step))
     return tmp_path / "checkpoints"
 
 
@@ -70,9 +77,9 @@ def test_a_restored_training_goes_on_with_the_same_losses_to_the_last_bit(
         make_engine(tiny.model(seed=seed).to(dtype), precision=precision, zero_stage=zero_stage) for seed in (0, 1)
     )
     losses(first, 0, 3)
-    save(tmp_path, first, state(3), keep=2, world=ProcessGroup(), seal=SEAL)
+    checkpoints(tmp_path, first).save(state(3))
     undisturbed = losses(first, 3, 3)
-    assert restore(tmp_path, second, accept, pytest.fail, ProcessGroup(), SEAL) == state(3)
+    assert checkpoints(tmp_path, second).restore(accept) == state(3)
     assert losses(second, 3, 3) == undisturbed
 
 
@@ -82,13 +89,13 @@ def test_positions_come_back_as_they_were() -> None:
 
 
 def test_only_the_last_ones_are_kept_and_the_newest_is_named(folder: Path, make_engine: MakeEngine) -> None:
-    save(folder, make_engine(), state(3), keep=2, world=ProcessGroup(), seal=SEAL)
+    checkpoints(folder, make_engine()).save(state(3))
     assert sorted(path.name for path in folder.glob("step-*")) == ["step-00000002", "step-00000003"]
     assert (folder / "latest").read_text() == "step-00000003"
 
 
 def test_a_step_made_again_replaces_its_checkpoint(folder: Path, make_engine: MakeEngine) -> None:
-    save(folder, make_engine(), state(2), keep=2, world=ProcessGroup(), seal=SEAL)
+    checkpoints(folder, make_engine()).save(state(2))
     assert sorted(path.name for path in folder.glob("*step-*")) == ["step-00000001", "step-00000002"]
 
 
@@ -113,13 +120,15 @@ def garble_state(newest: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [cut_short, flip_a_bit, lose_state, garble_state])
-def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(folder: Path, make_engine: MakeEngine, damage) -> None:
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_used(
+    folder: Path, make_engine: MakeEngine, damage
+) -> None:
     damage(folder / "step-00000002")
-    told: list[str] = []
-    found = restore(folder, make_engine(), accept, told.append, ProcessGroup(), SEAL)
+    lines: list[str] = []
+    found = checkpoints(folder, make_engine(), say=lines.append).restore(accept)
     assert found == state(1)
-    assert len(told) == 1
-    assert "step-00000002" in told[0]
+    assert len(lines) == 1
+    assert "step-00000002" in lines[0]
 
 
 class Malice:
@@ -143,10 +152,10 @@ def test_a_checkpoint_from_elsewhere_is_not_unpickled_unless_it_is_trusted(
     checkpoint._seal(folder / ".draft-step-00000002", folder / "step-00000002", state(2), elsewhere)
 
     with pytest.raises(UntrustedCheckpoint, match=r"not sealed by this installation.*--trust-checkpoint"):
-        restore(folder, make_engine(), accept, pytest.fail, ProcessGroup(), SEAL)
+        checkpoints(folder, make_engine()).restore(accept)
     assert not mark.exists()
 
-    restore(folder, make_engine(), accept, lambda line: None, ProcessGroup(), Seal(b"", trusts_all=True))
+    checkpoints(folder, make_engine(), say=lambda line: None, seal=Seal(b"", trust_all=True)).restore(accept)
     assert mark.exists(), "it was malicious"
 
 
@@ -158,8 +167,8 @@ def test_a_checkpoint_from_before_there_were_seals_is_used_when_it_is_trusted(
     old = [{"name": each["name"], "length": each["length"], "crc32": 1} for each in sealed["files"]]
     file.write_text(json.dumps({"state": sealed["state"], "files": old}))
     with pytest.raises(UntrustedCheckpoint):
-        restore(folder, make_engine(), accept, pytest.fail, ProcessGroup(), SEAL)
-    assert restore(folder, make_engine(), accept, pytest.fail, ProcessGroup(), Seal(b"", trusts_all=True)) == state(2)
+        checkpoints(folder, make_engine()).restore(accept)
+    assert checkpoints(folder, make_engine(), seal=Seal(b"", trust_all=True)).restore(accept) == state(2)
 
 
 @pytest.mark.parametrize("name", ["mp_rank_00_model_states.pt", "mp_rank_01_model_states.pt"], ids=["changed", "added"])
@@ -168,10 +177,10 @@ def test_a_file_put_into_a_sealed_checkpoint_is_refused_before_anything_is_unpic
 ) -> None:
     mark = tmp_path / "mark"
     (folder / "step-00000002" / name).write_bytes(pickle.dumps(Malice(mark)))
-    told: list[str] = []
+    lines: list[str] = []
 
-    assert restore(folder, make_engine(), accept, told.append, ProcessGroup(), SEAL) == state(1)
-    assert "damaged" in told[0] and name in told[0]
+    assert checkpoints(folder, make_engine(), say=lines.append).restore(accept) == state(1)
+    assert "damaged" in lines[0] and name in lines[0]
     assert not mark.exists()
 
 
@@ -183,21 +192,21 @@ def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
 
 def test_a_crash_while_saving_leaves_the_one_before(folder: Path, make_engine: MakeEngine) -> None:
     (folder / ".draft-step-00000003").mkdir()
-    assert restore(folder, make_engine(), accept, pytest.fail, ProcessGroup(), SEAL) == state(2)
+    assert checkpoints(folder, make_engine()).restore(accept) == state(2)
 
 
 def test_when_none_is_whole_nothing_is_started_from_scratch_silently(folder: Path, make_engine: MakeEngine) -> None:
     for path in folder.glob("step-*"):
         cut_short(path)
     with pytest.raises(TrainerError, match="--fresh"):
-        restore(folder, make_engine(), accept, lambda line: None, ProcessGroup(), SEAL)
+        checkpoints(folder, make_engine(), say=lambda line: None).restore(accept)
 
 
 def test_without_any_checkpoint_there_is_nothing_to_restore(tmp_path: Path, make_engine: MakeEngine) -> None:
-    assert restore(tmp_path, make_engine(), accept, pytest.fail, ProcessGroup(), SEAL) is None
+    assert checkpoints(tmp_path, make_engine()).restore(accept) is None
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_says_so(tmp_path: Path, make_engine: MakeEngine) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(TrainerError, match="could not be written"):
-        save(tmp_path / "file", make_engine(), state(1), keep=2, world=ProcessGroup(), seal=SEAL)
+        checkpoints(tmp_path / "file", make_engine()).save(state(1))

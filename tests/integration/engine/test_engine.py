@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from consumers.trainer.data.templates import EncodedRow, encode
-from consumers.trainer.engine.model import load_model_and_tokenizer
+from consumers.trainer.engine.model import load_model
 from consumers.trainer.record.output_capture import capture_output
 from tests.integration.engine.conftest import MakeEngine
 from tests.unit.trainer import tiny
@@ -180,7 +180,7 @@ def test_the_saved_model_is_the_trained_one(make_engine: MakeEngine, tmp_path: P
     engine.step(BATCHES[0], 1e-2)
     engine.save_model(tmp_path / "model")
     with capture_output(tmp_path / "log"):
-        loaded = load_model_and_tokenizer(str(tmp_path / "model"), "fp32", None)
+        loaded = load_model(str(tmp_path / "model"), "fp32", None)
     loss, _, _ = plain_step(loaded, torch.optim.AdamW(loaded.parameters()), BATCHES[1])
     assert engine.step(BATCHES[1], 1e-2).loss == pytest.approx(loss, abs=1e-5)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from consumers.trainer.engine.lora import Lora, adapted
+from consumers.trainer.engine.lora import Lora, with_adapters
 from consumers.trainer.engine.step import Engine
 from consumers.trainer.record.output_capture import capture_output
 from schemas.errors import TrainerError
@@ -18,12 +18,12 @@ EIGHT = Lora(rank=8, alpha=16.0)
 STAGES = [("fp32", 1), ("bf16", 1), ("fp32", 2), ("bf16", 3)]
 
 
-def with_adapters(precision: str = "fp32", lora: Lora = EIGHT, seed: int = 7) -> Any:
+def lora_model(precision: str = "fp32", lora: Lora = EIGHT, seed: int = 7) -> Any:
     import torch
 
     model = tiny.model().to(torch.bfloat16 if precision == "bf16" else torch.float32)
     torch.manual_seed(seed)
-    return adapted(model, lora)
+    return with_adapters(model, lora)
 
 
 def losses(engine: Engine, first: int, count: int) -> list[float | None]:
@@ -38,13 +38,13 @@ def test_it_learns_resumes_to_the_last_bit_and_comes_out_merged_and_as_an_adapte
     from transformers import AutoModelForCausalLM
 
     with_dropout = Lora(rank=8, alpha=16.0, dropout=0.1)
-    first = make_engine(with_adapters(precision, with_dropout), precision=precision, zero_stage=zero_stage)
+    first = make_engine(lora_model(precision, with_dropout), precision=precision, zero_stage=zero_stage)
     begun = losses(first, 0, 6)
     first.save(tmp_path, "checkpoint")
     undisturbed = losses(first, 6, 3)
     assert undisturbed[0] < begun[0] - 0.05  # type: ignore[operator]
 
-    second = make_engine(with_adapters(precision, with_dropout, seed=8), precision=precision, zero_stage=zero_stage)
+    second = make_engine(lora_model(precision, with_dropout, seed=8), precision=precision, zero_stage=zero_stage)
     second.load(tmp_path, "checkpoint")
     assert losses(second, 6, 3) == undisturbed
 
@@ -62,7 +62,7 @@ def test_it_learns_resumes_to_the_last_bit_and_comes_out_merged_and_as_an_adapte
 def test_the_base_model_stays_as_it_was_and_is_in_no_checkpoint(make_engine: MakeEngine, tmp_path: Path) -> None:
     import torch
 
-    model = with_adapters()
+    model = lora_model()
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     engine = make_engine(model)
     losses(engine, 0, 2)
@@ -81,7 +81,7 @@ def test_an_engine_without_adapters_saves_none(make_engine: MakeEngine, tmp_path
 
 
 def test_targets_are_the_layers_that_are_named(make_engine: MakeEngine) -> None:
-    model = with_adapters(lora=Lora(rank=2, alpha=4.0, targets=("q_proj",)))
+    model = lora_model(lora=Lora(rank=2, alpha=4.0, targets=("q_proj",)))
     trained = {name.split(".")[-4] for name, weight in model.named_parameters() if weight.requires_grad}
     assert trained == {"q_proj"}
 
@@ -89,4 +89,4 @@ def test_targets_are_the_layers_that_are_named(make_engine: MakeEngine) -> None:
 @pytest.mark.parametrize(("target", "says"), [("no_such", "lora-targets"), ("embed_tokens", "not a linear layer")])
 def test_targets_that_cannot_be_trained_are_refused(target: str, says: str) -> None:
     with pytest.raises(TrainerError, match=says), warnings.catch_warnings(action="ignore"):
-        with_adapters(lora=Lora(rank=2, alpha=4.0, targets=(target,)))
+        lora_model(lora=Lora(rank=2, alpha=4.0, targets=(target,)))

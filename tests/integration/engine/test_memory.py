@@ -1,4 +1,4 @@
-"""Memory that does not suffice: the batch begins again with fewer rows in a pass, as if it had begun so."""
+"""On out-of-memory the batch is retried with smaller micro-batches, with the result of a run that began so."""
 
 from typing import Any
 
@@ -44,14 +44,14 @@ def small(most: int, where: str, precision: str) -> Any:
 def test_a_step_without_enough_memory_is_the_step_of_fewer_rows(
     make_engine: MakeEngine, precision: str, zero_stage: int, where: str
 ) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     changes: dict[str, Any] = {"precision": precision, "zero_stage": zero_stage}
-    poor = make_engine(small(1, where, precision), micro_batch=4, say=said.append, **changes)
+    poor = make_engine(small(1, where, precision), micro_batch=4, say=lines.append, **changes)
     plain = make_engine(small(4, where, precision), micro_batch=1, **changes)
     for rows in BATCHES:
         one, other = poor.step(rows, 1e-2), plain.step(rows, 1e-2)
         assert (one.loss, one.grad_norm, one.updated) == (other.loss, other.grad_norm, True)
-    assert ["at most 2 rows" in said[0], "at most 1 rows" in said[1], len(said)] == [True, True, 2]
+    assert ["at most 2 rows" in lines[0], "at most 1 rows" in lines[1], len(lines)] == [True, True, 2]
 
 
 def test_a_single_row_that_does_not_fit_says_what_can_be_done(make_engine: MakeEngine) -> None:
@@ -71,8 +71,8 @@ def test_memory_of_the_machine_itself_counts_too(make_engine: MakeEngine) -> Non
     assert make_engine(model).step(BATCHES[0], 1e-2).loss == make_engine(micro_batch=2).step(BATCHES[0], 1e-2).loss
 
 
-def test_where_the_batch_cannot_begin_again_it_says_which_option_helps(make_engine: MakeEngine) -> None:
-    with pytest.raises(TrainerError, match=r"stage 3 cannot begin.*--micro-batch"):
+def test_where_the_batch_cannot_be_retried_it_says_which_option_helps(make_engine: MakeEngine) -> None:
+    with pytest.raises(TrainerError, match=r"stage 3 cannot retry.*--micro-batch"):
         make_engine(small(1, "forward", "fp32"), zero_stage=3).step(BATCHES[0], 1e-2)
 
 

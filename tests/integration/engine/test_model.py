@@ -1,18 +1,18 @@
-"""The trainee is loaded from a folder, whole or its first layers; what cannot be used is refused with a remedy."""
+"""The model is loaded from a folder, whole or its first layers; what cannot be used is refused with a remedy."""
 
 from pathlib import Path
 
 import pytest
 
-from consumers.trainer.engine.model import keep_first_layers, load_model_and_tokenizer, load_tokenizer, model_name
+from consumers.trainer.engine.model import keep_first_layers, load_model, load_tokenizer, model_name
 from schemas.errors import TrainerError
 from tests.unit.trainer import tiny
 
 
 def test_the_first_layers_are_a_smaller_model_that_saves_and_loads(tiny_folder: Path, tmp_path: Path) -> None:
-    trainee = load_model_and_tokenizer(str(tiny_folder), "fp32", layers=1)
-    trainee.save_pretrained(tmp_path)
-    assert load_model_and_tokenizer(str(tmp_path), "fp32", layers=None).config.num_hidden_layers == 1
+    model = load_model(str(tiny_folder), "fp32", layers=1)
+    model.save_pretrained(tmp_path)
+    assert load_model(str(tmp_path), "fp32", layers=None).config.num_hidden_layers == 1
 
 
 def test_more_layers_than_there_are_is_refused() -> None:
@@ -21,14 +21,12 @@ def test_more_layers_than_there_are_is_refused() -> None:
 
 
 def test_the_precision_is_that_of_the_weights(tiny_folder: Path) -> None:
-    assert {str(p.dtype) for p in load_model_and_tokenizer(str(tiny_folder), "bf16", None).parameters()} == {
-        "torch.bfloat16"
-    }
+    assert {str(p.dtype) for p in load_model(str(tiny_folder), "bf16", None).parameters()} == {"torch.bfloat16"}
 
 
 def test_a_missing_folder_is_named_and_not_looked_for_on_a_hub(tmp_path: Path) -> None:
     with pytest.raises(TrainerError, match="no model folder"):
-        load_model_and_tokenizer(str(tmp_path / "none"), "fp32", None)
+        load_model(str(tmp_path / "none"), "fp32", None)
 
 
 def test_a_folder_without_a_model_says_what_is_missing(tmp_path: Path) -> None:
@@ -39,9 +37,9 @@ def test_a_folder_without_a_model_says_what_is_missing(tmp_path: Path) -> None:
 def test_a_broken_model_is_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     with pytest.raises(TrainerError, match="cannot be loaded"):
-        load_model_and_tokenizer(str(tmp_path), "fp32", None)
+        load_model(str(tmp_path), "fp32", None)
 
 
-def test_a_name_tells_how_much_of_the_model_is_used(tiny_folder: Path) -> None:
+def test_a_name_shows_how_much_of_the_model_is_used(tiny_folder: Path) -> None:
     assert model_name(str(tiny_folder), None) == tiny_folder.name
     assert model_name("owner/model", 8) == "owner/model[:8]"

@@ -45,7 +45,7 @@ def taught(template: Template) -> Any:
     import torch
 
     model, reader = tiny.model(), tiny.tokenizer()
-    rows = [encode(Instruction(instruction=said, output=ANSWER), reader, template, 256) for said in ("Is it?", "Yes?")]
+    rows = [encode(Instruction(instruction=text, output=ANSWER), reader, template, 256) for text in ("Is it?", "Yes?")]
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(60):
         loss = torch.zeros(())
@@ -97,7 +97,9 @@ def held_out(number: int) -> HeldOutLine:
 
 def write(output: Path, template: Template, engine: Saves, reader: Any = None) -> Path:
     with capture_output(output / "log"):
-        return write_model(output, engine, reader or tiny.tokenizer(), template, trained(template), ProcessGroup())
+        return write_model(
+            output, engine, reader or tiny.tokenizer(), template, trained(template), group=ProcessGroup()
+        )
 
 
 @pytest.fixture(scope="module", params=["chat", "alpaca"])
@@ -117,16 +119,16 @@ def test_transformers_loads_it_and_its_answer_ends_where_it_learned_to_end(folde
     with capture_output(folder.parent / "log"):
         model, reader = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     assert (model.generation_config.pad_token_id, model.generation_config.eos_token_id) == (257, 256)
-    told = read_model_info(folder)
-    assert told is not None
-    asked = encode(Instruction(instruction="Is it?"), reader, told.template, 256)
+    info = read_model_info(folder)
+    assert info is not None
+    asked = encode(Instruction(instruction="Is it?"), reader, info.template, 256)
     import torch
 
     found = model.generate(input_ids=torch.tensor([asked.tokens]), max_new_tokens=30, do_sample=False)
     assert reader.decode(found[0, len(asked.tokens) :]) == f"{ANSWER}<|end|>"
 
 
-def test_the_card_tells_of_the_whole_training(folder: Path) -> None:
+def test_the_card_is_of_the_whole_training(folder: Path) -> None:
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert "| steps, epochs | 2, 1 |" in text
     assert "| 2 | 3.0000 |" in text
@@ -161,34 +163,34 @@ def test_the_command_line_asks_it(folder: Path, capsys: pytest.CaptureFixture[st
 
 @pytest.fixture
 def talk(folder: Path) -> Conversation:
-    said: list[str] = []
+    lines: list[str] = []
     given: dict[str, Any] = {"device": "cpu", "threads": 1, "temperature": 0.0, "max_tokens": 30, "template": None}
-    talk = load(str(folder), say=said.append, **given)
+    talk = load(str(folder), say=lines.append, **given)
     taken = {"torch.float32": "fp32", "torch.bfloat16": "bf16"}[str(talk.model.dtype)]
-    assert [line.split(":")[0] for line in said] == [f"Answering in {taken}"]
+    assert [line.split(":")[0] for line in lines] == [f"Answering in {taken}"]
     return talk
 
 
-def test_the_conversation_so_far_stands_before_the_next_question(talk: Conversation) -> None:
+def test_the_conversation_so_far_comes_before_the_next_question(talk: Conversation) -> None:
     assert "".join(talk.answer("Is it?")) == ANSWER
-    assert talk.said == [ChatTurn("Is it?", ANSWER)]
+    assert talk.turns == [ChatTurn("Is it?", ANSWER)]
     first, second = talk._prompt("Is it?"), talk._prompt("Yes?")
     text = talk.tokenizer.decode(second)
     assert text.index("Is it?") < text.index(f"{ANSWER}<|end|>") < text.index("Yes?")
     assert first[: first.index(256)] == second[: second.index(256)]
 
 
-def test_an_answer_that_is_stopped_ends_and_what_was_said_stays(
+def test_an_answer_that_is_stopped_ends_and_the_text_so_far_stays(
     talk: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
-    said: list[int] = []
+    calls: list[int] = []
 
     def endless(input_ids: Any, streamer: Any, stopping_criteria: Any, **_: Any) -> None:
         streamer.put(input_ids[0])
         while not stopping_criteria(input_ids, None).all():
-            said.append(1)
+            calls.append(1)
             streamer.put(torch.tensor([talk.tokenizer.encode("a ")[-1]]))
             streamer.put(torch.tensor([talk.tokenizer.encode("b ")[0]]))
         streamer.end()
@@ -197,18 +199,18 @@ def test_an_answer_that_is_stopped_ends_and_what_was_said_stays(
     answer = talk.answer("Is it?")
     first = next(answer)
     answer.close()
-    assert first and talk.said[-1].answered.startswith(first)
-    stopped_at = len(said)
-    assert len(said) == stopped_at
+    assert first and talk.turns[-1].answer.startswith(first)
+    stopped_at = len(calls)
+    assert len(calls) == stopped_at
 
 
 def test_a_conversation_longer_than_the_model_reads_is_refused(talk: Conversation) -> None:
-    talk.said.append(ChatTurn("x" * 600, "y"))
+    talk.turns.append(ChatTurn("x" * 600, "y"))
     with pytest.raises(TrainerError, match="/new"):
         next(talk.answer("Is it?"))
 
 
-def test_what_the_model_fails_at_is_told(talk: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_model_is_reported(talk: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: Any) -> None:
         raise RuntimeError("out of memory")
 
@@ -229,14 +231,14 @@ def read_back(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 def test_tensorboard_shows_each_step_once_after_a_training_went_on(tmp_path: Path) -> None:
     first = TensorBoardWriter(tmp_path, 0)
-    first.add_held_out(held_out(0))
+    first.add(held_out(0))
     for number in (1, 2, 3):
-        first.add_step(step(number))
-    first.add_held_out(held_out(3))
+        first.add(step(number))
+    first.add(held_out(3))
     first.close()
     again = TensorBoardWriter(tmp_path, 2)
-    again.add_step(step(3, loss=0.5))
-    again.add_step(step(4, loss=0.25))
+    again.add(step(3, loss=0.5))
+    again.add(step(4, loss=0.25))
     again.close()
     found = read_back(tmp_path)
     assert found["train/loss"] == [(1, 1.0), (2, 1.0), (3, 0.5), (4, 0.25)]

@@ -1,5 +1,5 @@
-"""Training without a broker: an archive and its export give the same batches, and what is told of a training that was
-cut off and went on is what is told of one that was not."""
+"""Training without a broker: an archive and its export give the same batches, and a training that was cut
+off and resumed reports what an undisturbed one does."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,7 @@ def run(folder: Path, model: Path, **changes: Any) -> tuple[TrainSummary, list[S
     return summary, steps
 
 
-def told(steps: list[StepLogged]) -> list[tuple[int, float | None, tuple[str, ...]]]:
+def losses_and_rows(steps: list[StepLogged]) -> list[tuple[int, float | None, tuple[str, ...]]]:
     return [(step.step, step.loss, tuple(row.id for row in step.rows)) for step in steps]
 
 
@@ -63,19 +63,19 @@ def test_an_archive_and_its_export_are_trained_alike_for_all_epochs(tmp_path: Pa
     export(ArchiveSource(GOLDEN), tmp_path / "data", ExportOptions())
     of_archive, steps = run(tmp_path / "a", tiny_folder, from_files=GOLDEN, epochs=2, max_steps=40)
     of_file, same = run(tmp_path / "b", tiny_folder, data=tmp_path / "data" / "alpaca.json", epochs=2, max_steps=40)
-    assert told(steps) == told(same)
+    assert losses_and_rows(steps) == losses_and_rows(same)
     assert (of_archive.run, of_file.run) == (ArchiveSource(GOLDEN).run,) * 2
     assert all(len(step.rows) == 2 for step in steps)
     assert (len(steps), of_archive.epoch) == (40, 2)
 
 
-def test_a_training_that_was_cut_off_tells_what_an_undisturbed_one_tells(
+def test_a_training_that_was_cut_off_reports_what_an_undisturbed_one_does(
     tmp_path: Path, tiny_folder: Path, held_out: Path
 ) -> None:
     settings: dict[str, Any] = {"from_files": GOLDEN, "eval_file": held_out, "eval_every": 3, "tensorboard": True}
     whole, steps = run(tmp_path / "whole", tiny_folder, max_steps=8, **settings)
     without, same = run(tmp_path / "without", tiny_folder, max_steps=8, from_files=GOLDEN)
-    assert told(steps) == told(same)  # evaluating changes nothing in what is trained
+    assert losses_and_rows(steps) == losses_and_rows(same)  # evaluating changes nothing in what is trained
     assert (without.held_out, [line.step for line in whole.held_out]) == ((), [0, 3, 6, 8])
 
     cut = tmp_path / "cut"
@@ -107,7 +107,7 @@ def test_a_training_that_was_cut_off_tells_what_an_undisturbed_one_tells(
         )
     assert curves(read_metrics(cut / METRICS))[0][-1][0] == 5
     again, last = run(cut, tiny_folder, max_steps=8, checkpoint_every=3, **settings)
-    assert (again.resumed_from, told(last)) == (3, told(steps)[3:])
+    assert (again.resumed_from, losses_and_rows(last)) == (3, losses_and_rows(steps)[3:])
     assert curves(read_metrics(cut / METRICS)) == curves(read_metrics(tmp_path / "whole" / METRICS))
     shown = read_back(cut / "tensorboard")
     assert [step for step, _ in shown["train/loss"]] == list(range(1, 9))

@@ -14,7 +14,7 @@ from tests.unit.trainer import tiny
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str, Any]]]:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str, Any]]]:
     """What each of two ranks measured, step by step, one kind of engine after the other."""
     folder = tmp_path_factory.mktemp("ranks")
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
@@ -38,14 +38,14 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str, Any]]]
     return [[msgspec.json.decode(line) for line in (folder / f"{n}.jsonl").read_bytes().splitlines()] for n in range(2)]
 
 
-def test_every_rank_is_told_the_whole_batchs_numbers(told: list[list[dict[str, Any]]]) -> None:
-    first, second = ([{**step, "seconds": 0} for step in steps] for steps in told)
+def test_every_rank_has_the_whole_batchs_numbers(measured: list[list[dict[str, Any]]]) -> None:
+    first, second = ([{**step, "seconds": 0} for step in steps] for steps in measured)
     assert first == second
     assert len(first) == len(rank.KINDS) * len(rank.BATCHES)
 
 
 @pytest.mark.parametrize("kind", range(len(rank.KINDS)))
-def test_they_are_those_of_one_process(told: list[list[dict[str, Any]]], make_engine: MakeEngine, kind: int) -> None:
+def test_they_equal_one_process(measured: list[list[dict[str, Any]]], make_engine: MakeEngine, kind: int) -> None:
     import torch
 
     settings = rank.KINDS[kind]
@@ -53,7 +53,7 @@ def test_they_are_those_of_one_process(told: list[list[dict[str, Any]]], make_en
     model = tiny.model().to(torch.bfloat16 if rough else torch.float32)
     alone = make_engine(model, clip=rank.CLIP, **{**settings, "micro_batch": 8})
     close = {"rel": 0.02} if rough else {"rel": 1e-4}
-    for batch, step in zip(rank.BATCHES, told[0][kind * len(rank.BATCHES) :], strict=False):
+    for batch, step in zip(rank.BATCHES, measured[0][kind * len(rank.BATCHES) :], strict=False):
         numbers = alone.step([rank.row(number) for each in batch for number in each], 1e-2)
         assert step["loss"] == pytest.approx(numbers.loss, **close)
         assert step["row_losses"] == pytest.approx(numbers.row_losses, **close)

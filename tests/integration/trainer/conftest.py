@@ -1,4 +1,4 @@
-"""A run with rows on the real log, and a tiny trainee."""
+"""A run with rows on the real log, and a tiny model_folder."""
 
 import os
 from pathlib import Path
@@ -12,16 +12,16 @@ from tests.unit.trainer.tiny import save_tiny
 
 
 @pytest.fixture(scope="session")
-def trainee(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("trainee")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model_folder")
     with capture_output(folder / "log"):
         return save_tiny(folder / "tiny")
 
 
 @pytest.fixture
-def rig(broker: TemporaryBroker, run: str, trainee: Path, tmp_path: Path) -> TrainerRig:
+def rig(broker: TemporaryBroker, run: str, model_folder: Path, tmp_path: Path) -> TrainerRig:
     """A configured run with 4 clusters and windows of 5 steps, and no rows yet."""
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    made = TrainerRig(broker.settings, run, trainee, tmp_path)
+    made = TrainerRig(broker.settings, run, model_folder, tmp_path)
     made.configure()
     return made

@@ -35,12 +35,12 @@ def live(
     steps: list[StepLogged] = []
     error: str | None = None
     with receiver:
-        while (said := _received(receiver)) is not None:
-            if isinstance(said, str):
-                error = said
+        while (received := _received(receiver)) is not None:
+            if isinstance(received, str):
+                error = received
                 continue
-            steps.append(said)
-            if (pause := kill_at(said)) is not None:
+            steps.append(received)
+            if (pause := kill_at(received)) is not None:
                 time.sleep(pause)
                 trainer.kill()
     trainer.wait(60)
@@ -50,10 +50,10 @@ def live(
 def _received(receiver: Connection) -> StepLogged | str | None:
     """The next step, or the error; None when the trainer has gone."""
     try:
-        said: StepLogged | str = receiver.recv()
+        received: StepLogged | str = receiver.recv()
     except (EOFError, OSError):
         return None
-    return said
+    return received
 
 
 def _train(options: TrainOptions, halt_at: int, full_at: int, sender: Connection) -> int:

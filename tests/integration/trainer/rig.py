@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from consumers.trainer.distributed.launcher import launch
+from consumers.trainer.distributed.launcher import Launcher
 from consumers.trainer.run import TrainOptions, TrainSummary, train
 from infra.cluster import topics
 from infra.log.reader import LogReader
@@ -25,9 +25,9 @@ CLUSTERS, WINDOW = 4, 5
 class TrainerRig:
     settings: Settings
     run: str
-    trainee: Path
+    model_folder: Path
     folder: Path
-    said: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
     def configure(self, partitions: int = CLUSTERS) -> None:
         topics.apply(self.settings, self.run, partitions)
@@ -77,7 +77,7 @@ class TrainerRig:
     def options(self, **changes: Any) -> TrainOptions:
         given: dict[str, Any] = {
             "run": self.run,
-            "model": str(self.trainee),
+            "model": str(self.model_folder),
             "output": self.folder / "out",
             "until_end": True,
             "precision": "fp32",
@@ -92,7 +92,7 @@ class TrainerRig:
     def train(
         self, *, on_step: Callable[[StepLogged], None] | None = None, **changes: Any
     ) -> tuple[TrainSummary, list[StepLogged]]:
-        """Train in this process; what it says is in `said`."""
+        """Train in this process; what it says is in `lines`."""
         steps: list[StepLogged] = []
 
         def seen(step: StepLogged) -> None:
@@ -100,12 +100,12 @@ class TrainerRig:
             if on_step is not None:
                 on_step(step)
 
-        return train(self.options(**changes), self.settings, on_step=seen, say=self.said.append), steps
+        return train(self.options(**changes), self.settings, on_step=seen, say=self.lines.append), steps
 
     def launch(
         self, processes: int, *, on_step: Callable[[StepLogged], None] | None = None, **changes: Any
     ) -> tuple[TrainSummary, list[StepLogged]]:
-        """Train in so many processes; what the first says is in `said`."""
+        """Train in so many processes; what the first says is in `lines`."""
         steps: list[StepLogged] = []
 
         def seen(step: StepLogged) -> None:
@@ -113,8 +113,8 @@ class TrainerRig:
             if on_step is not None:
                 on_step(step)
 
-        options = self.options(**changes)
-        return launch(options, self.settings, processes, on_step=seen, say=self.said.append), steps
+        launcher = Launcher(on_step=seen, say=self.lines.append)
+        return launcher.launch(self.options(**changes), self.settings, processes), steps
 
     def train_until_killed(self, at: int, *, after_s: float | None = None, **changes: Any) -> list[StepLogged]:
         """Train in a process of its own and SIGKILL it right after step `at`, its window written and nothing saved; or

@@ -12,7 +12,7 @@ from tests.integration.trainer.rig import CLUSTERS, TrainerRig
 ROWS = [(n * 7 + n // 5) % CLUSTERS for n in range(96)]
 
 
-def account(steps: list[StepLogged]) -> list[tuple[int, float | None, float | None, tuple[str, ...]]]:
+def numbers_of(steps: list[StepLogged]) -> list[tuple[int, float | None, float | None, tuple[str, ...]]]:
     return [(step.step, step.loss, step.grad_norm, tuple(row.id for row in step.rows)) for step in steps]
 
 
@@ -26,11 +26,11 @@ def test_killed_twice_it_trains_what_an_undisturbed_one_does_to_the_last_bit(rig
     summary, last = rig.train(checkpoint_every=4)
     assert [piece[0].step for piece in pieces] == [1, 9]
     assert (summary.resumed_from, last[0].step) == (12, 13)
-    expected = account(undisturbed)
+    expected = numbers_of(undisturbed)
     for piece in [*pieces, last]:
-        assert account(piece) == expected[piece[0].step - 1 : piece[-1].step]
+        assert numbers_of(piece) == expected[piece[0].step - 1 : piece[-1].step]
     assert rig.logged_steps() == [step.step for step in undisturbed]
-    assert account([step for window in rig.windows() for step in window.steps]) == expected
+    assert numbers_of([step for window in rig.windows() for step in window.steps]) == expected
 
 
 def test_with_its_checkpoints_lost_it_trains_the_batches_that_the_log_names(rig: TrainerRig) -> None:
@@ -39,10 +39,10 @@ def test_with_its_checkpoints_lost_it_trains_the_batches_that_the_log_names(rig:
     shutil.rmtree(rig.folder / "out")
     rig.write([n % CLUSTERS for n in range(16)], first=100)
     summary, again = rig.train()
-    assert account(again[:5]) == account(before)
+    assert numbers_of(again[:5]) == numbers_of(before)
     assert summary.steps == 9
     assert rig.logged_steps() == list(range(1, 10))
-    assert any("training them again" in line for line in rig.said)
+    assert any("training them again" in line for line in rig.lines)
 
 
 def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before_and_nothing_else(rig: TrainerRig) -> None:
@@ -53,7 +53,7 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before_and_nothing_e
     weights.write_bytes(weights.read_bytes()[:1000])
     summary, steps = rig.train()
     assert (summary.resumed_from, steps[0].step) == (5, 6)
-    assert account(steps) == account(undisturbed)[5:]
+    assert numbers_of(steps) == numbers_of(undisturbed)[5:]
     assert rig.logged_steps() == list(range(1, 13))
 
 
@@ -64,7 +64,7 @@ def test_a_training_killed_in_its_second_epoch_goes_on_in_it(rig: TrainerRig) ->
     rig.write(ROWS[32:], first=32)  # rows that came after the first epoch are not part of the second
     summary, steps = rig.train(epochs=2)
     assert (summary.resumed_from, summary.epoch, summary.steps) == (10, 2, 16)
-    assert account(steps) == account(undisturbed)[10:]
+    assert numbers_of(steps) == numbers_of(undisturbed)[10:]
     assert [(each.epoch, each.window) for each in rig.windows()] == [(1, 0), (1, 1), (2, 1), (2, 2), (2, 3)]
 
 
@@ -79,7 +79,7 @@ def test_killed_at_ten_random_moments_it_ends_with_the_undisturbed_loss_and_trai
     summary, _ = rig.train(epochs=2, checkpoint_every=3)
     assert (summary.steps, summary.epoch) == (60, 2)
     by_epoch = {epoch: [s for each in rig.windows() if each.epoch == epoch for s in each.steps] for epoch in (1, 2)}
-    assert account(by_epoch[1] + by_epoch[2]) == account(undisturbed)
+    assert numbers_of(by_epoch[1] + by_epoch[2]) == numbers_of(undisturbed)
     for steps in by_epoch.values():
         assert sorted(row.generated_offset for step in steps for row in step.rows) == list(range(120))
 
@@ -92,7 +92,7 @@ def test_a_full_disk_ends_it_with_a_message_and_it_goes_on_from_the_checkpoint_b
     assert "Make room" in error
     summary, steps = rig.train(checkpoint_every=4)
     assert summary.resumed_from == 4
-    assert account(steps) == account(undisturbed)[4:]
+    assert numbers_of(steps) == numbers_of(undisturbed)[4:]
     assert not list((rig.folder / "out" / "checkpoints").glob(".draft*"))
 
 

@@ -7,7 +7,7 @@ from schemas.events import StepLogged
 from tests.integration.trainer.rig import CLUSTERS, TrainerRig
 
 
-def account(steps: list[StepLogged]) -> list[tuple[int, float | None, tuple[tuple[int, str], ...]]]:
+def numbers_of(steps: list[StepLogged]) -> list[tuple[int, float | None, tuple[tuple[int, str], ...]]]:
     return [(step.step, step.loss, tuple((row.slot, row.id) for row in step.rows)) for step in steps]
 
 
@@ -21,12 +21,12 @@ def test_offline_trains_the_batches_of_a_live_training_from_the_log_and_from_an_
     write_archive(rig.settings, rig.run, rig.folder / "archive")
     archive = {"offline": True, "from_files": rig.folder / "archive", "until_end": False}
     of_archive, steps = rig.train(output=rig.folder / "archived", epochs=2, **archive)
-    assert account(steps) == account(live)
+    assert numbers_of(steps) == numbers_of(live)
     assert (of_archive.run, of_archive.epoch, rig.windows()) == (rig.run, 2, [])
 
     rig.train(max_steps=5, epochs=2)  # begun on the log, and gone on with from there
     shutil.copytree(rig.folder / "out", rig.folder / "moved")
-    assert account(rig.train(output=rig.folder / "moved", epochs=2, **archive)[1]) == account(live)[5:]
+    assert numbers_of(rig.train(output=rig.folder / "moved", epochs=2, **archive)[1]) == numbers_of(live)[5:]
     of_log, rest = rig.train(offline=True, until_end=False, epochs=2)
-    assert (of_log.resumed_from, account(rest)) == (5, account(live)[5:])
+    assert (of_log.resumed_from, numbers_of(rest)) == (5, numbers_of(live)[5:])
     assert rig.logged_steps() == [step.step for step in live]

@@ -31,7 +31,7 @@ def test_every_batch_is_one_of_each_cluster_and_the_log_says_what_was_trained(ri
     windows = rig.windows()
     assert [(each.epoch, each.window) for each in windows] == [(1, 0), (1, 1), (1, 2)]
     assert [step for window in windows for step in window.steps] == steps
-    assert {window.model for window in windows} == {rig.trainee.name}
+    assert {window.model for window in windows} == {rig.model_folder.name}
     trained = [row.id for step in steps for row in step.rows]
     assert sorted(trained) == sorted(kept(number, 0).id for number in range(48))
     assert steps[-1].loss < steps[0].loss - 1
@@ -87,7 +87,7 @@ def test_a_live_trainer_waits_for_rows_says_so_and_ends_when_the_run_is_stopped(
 
     def go_on_once_it_waits() -> None:
         deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and not any(waits in line for line in rig.said):
+        while time.monotonic() < deadline and not any(waits in line for line in rig.lines):
             time.sleep(0.05)
         rig.write([3, 0, 1, 2, 3, 3], 3)
         rig.stop_run()
@@ -97,7 +97,7 @@ def test_a_live_trainer_waits_for_rows_says_so_and_ends_when_the_run_is_stopped(
     summary, steps = rig.train(until_end=False)
     later.join()
     assert (summary.reason, len(steps)) == ("end_of_stream", 2)
-    assert any(waits in line for line in rig.said)
+    assert any(waits in line for line in rig.lines)
 
 
 def test_a_stop_before_the_run_was_started_again_does_not_end_the_stream(rig: TrainerRig) -> None:
@@ -155,7 +155,7 @@ def test_a_row_that_cannot_be_read_goes_to_the_dead_letters_and_the_others_are_t
         writer.write(misplaced, key=misplaced.id, id=misplaced.id, partition=3)
     summary, _ = rig.train()
     assert (summary.rows, summary.rows_unreadable) == (4, 1)
-    assert any("dead letters" in line for line in rig.said)
+    assert any("dead letters" in line for line in rig.lines)
     from kafka import KafkaConsumer, TopicPartition
 
     dead = TopicPartition(topic_name(rig.run, "kept") + ".dlq", 0)
@@ -177,7 +177,7 @@ def test_rows_without_a_response_are_trained_with_no_weight_and_counted(rig: Tra
 
 
 def test_a_topic_with_another_partition_count_is_refused(rig: TrainerRig, run: str) -> None:
-    other = TrainerRig(rig.settings, f"{run}-b", rig.trainee, rig.folder)
+    other = TrainerRig(rig.settings, f"{run}-b", rig.model_folder, rig.folder)
     other.configure(partitions=2)
     with pytest.raises(TopicMismatch, match="2 partitions"):
         other.train()
@@ -215,14 +215,14 @@ def test_a_training_keeps_its_precision_and_by_itself_takes_what_the_machine_is_
     monkeypatch.setattr(precision, "measured", lambda: measured)
     rig.write([n % CLUSTERS for n in range(8)])
     rig.train(precision="auto", max_steps=1)
-    assert any(line.startswith("Training in bf16: bf16 is 2.0 times as fast") for line in rig.said)
+    assert any(line.startswith("Training in bf16: bf16 is 2.0 times as fast") for line in rig.lines)
     measured["bf16"] = 100.0  # as on a machine without bf16
     rig.train(precision="auto")
-    assert "Training in bf16: so was the checkpoint." in rig.said
+    assert "Training in bf16: so was the checkpoint." in rig.lines
     with pytest.raises(TrainerError, match="precision 'bf16'"):
         rig.train(precision="fp32")
     rig.train(precision="auto", fresh=True)
-    assert any(line.startswith("Training in fp32: bf16 is 5.0 times slower") for line in rig.said)
+    assert any(line.startswith("Training in fp32: bf16 is 5.0 times slower") for line in rig.lines)
 
 
 def test_a_window_is_keyed_by_its_id(rig: TrainerRig) -> None:

@@ -21,10 +21,10 @@ class Parrot:
     template = "chat"
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.turns: list[str] = []
 
     def answer(self, asked: str) -> Generator[str, None, None]:
-        self.said.append(asked)
+        self.turns.append(asked)
         for word in asked.split():
             if word == "stop":
                 raise KeyboardInterrupt
@@ -79,13 +79,13 @@ def test_a_conversation_goes_on_after_an_answer_was_stopped_or_failed(
     found = capsys.readouterr()
     assert found.out.splitlines() == ["one  [stopped]", "", "/quit or Ctrl-D ends.", "two ", ""]
     assert "could not answer" in found.err
-    assert parrot.said == ["one stop", "fail", "two"]
+    assert parrot.turns == ["one stop", "fail", "two"]
 
 
 def test_what_was_said_can_be_forgotten_and_the_chat_left(parrot: Parrot, monkeypatch: pytest.MonkeyPatch) -> None:
     typed(monkeypatch, "one", "/new", "two", "/quit", "three")
     assert main(["chat", "folder"]) == ExitCode.OK
-    assert parrot.said == ["two"]
+    assert parrot.turns == ["two"]
 
 
 def test_a_stopped_answer_to_the_only_question_ends_as_interrupted(parrot: Parrot) -> None:

@@ -31,7 +31,7 @@ class Together:
         self._meeting = threading.Barrier(size)
         self._said: list[Any] = [None] * size
 
-    def world(self, rank: int) -> ProcessGroup:
+    def group(self, rank: int) -> ProcessGroup:
         together = self
 
         class Threads(ProcessGroup):
@@ -50,7 +50,7 @@ class Together:
         def call(rank: int) -> None:
             done = False
             try:
-                found[rank] = work(self.world(rank))
+                found[rank] = work(self.group(rank))
                 done = True
             finally:
                 if not done:
@@ -67,9 +67,9 @@ def encode(row: InstructionKept) -> EncodedRow:
     return EncodedRow((row.generated_offset, 1), 1, False)
 
 
-def stream_of(feed: Any, world: ProcessGroup, last_batch: bool = True, said: list[str] | None = None) -> RowStream:
-    say = [].append if said is None else said.append
-    return RowStream(feed, world, CLUSTERS, CLUSTERS, StreamEnds(last_batch), encode=encode, say=say)
+def stream_of(feed: Any, group: ProcessGroup, last_batch: bool = True, lines: list[str] | None = None) -> RowStream:
+    say = [].append if lines is None else lines.append
+    return RowStream(feed, group, CLUSTERS, CLUSTERS, StreamEnds(last_batch), encode=encode, say=say)
 
 
 def never() -> bool:
@@ -94,8 +94,8 @@ def trained(
 ) -> tuple[Batches, list[list[int]], Any]:
     """All batches of a pass by so many ranks, which rank trained which rows, and the positions at the end."""
 
-    def work(world: ProcessGroup) -> tuple[Batches, list[int], Any]:
-        stream, mine = stream_of(MemoryFeed(LOG), world), []
+    def work(group: ProcessGroup) -> tuple[Batches, list[int], Any]:
+        stream, mine = stream_of(MemoryFeed(LOG), group), []
         stream.open(positions or {})
         found = drained(stream, mine)
         ends = stream.positions()
@@ -119,8 +119,8 @@ def test_any_number_of_ranks_makes_the_same_batches_and_every_row_is_trained_onc
 
 
 def test_positions_count_what_was_trained_and_not_what_was_read_ahead() -> None:
-    def some(world: ProcessGroup) -> dict[int, PartitionPosition]:
-        stream = stream_of(MemoryFeed(LOG), world)
+    def some(group: ProcessGroup) -> dict[int, PartitionPosition]:
+        stream = stream_of(MemoryFeed(LOG), group)
         stream.open({})
         for _ in range(3):
             assert not isinstance(stream.next_batch(never), str)
@@ -134,8 +134,8 @@ def test_positions_count_what_was_trained_and_not_what_was_read_ahead() -> None:
 
 
 def test_a_later_epoch_trains_the_rows_of_the_first_and_no_others() -> None:
-    def work(world: ProcessGroup) -> tuple[Batches, Batches]:
-        stream = stream_of(MemoryFeed(LOG), world, last_batch=False)
+    def work(group: ProcessGroup) -> tuple[Batches, Batches]:
+        stream = stream_of(MemoryFeed(LOG), group, last_batch=False)
         stream.open({})
         first = drained(stream, [])
         stream.open({}, stream.positions())
@@ -161,8 +161,8 @@ def test_a_logged_batch_is_taken_as_the_log_has_it_whichever_ranks_hold_its_rows
         for slot, row in enumerate([by_cluster[2][0], by_cluster[1][0], by_cluster[2][1], by_cluster[2][2]])
     ]
 
-    def work(world: ProcessGroup) -> tuple[Any, Any]:
-        stream = stream_of(MemoryFeed(LOG), world)
+    def work(group: ProcessGroup) -> tuple[Any, Any]:
+        stream = stream_of(MemoryFeed(LOG), group)
         stream.open({})
         share = stream.logged_batch(logged(rows), never)
         after = stream.next_batch(never)
@@ -180,12 +180,12 @@ def test_a_logged_batch_whose_rows_are_gone_is_an_error_on_every_rank() -> None:
     rows = [BatchRow(id=row.id, slot=row.cluster, cluster=row.cluster, generated_offset=0) for row in LOG[-1:]]
     refused = []
 
-    def work(world: ProcessGroup) -> None:
-        stream = stream_of(MemoryFeed([]), world)
+    def work(group: ProcessGroup) -> None:
+        stream = stream_of(MemoryFeed([]), group)
         stream.open({})
         with pytest.raises(TrainerError, match="no longer has"):
             stream.logged_batch(logged(rows), never)
-        refused.append(world.rank)
+        refused.append(group.rank)
         stream.close()
 
     Together(2).run(work)
@@ -193,10 +193,10 @@ def test_a_logged_batch_whose_rows_are_gone_is_an_error_on_every_rank() -> None:
 
 
 def test_a_stop_asked_of_one_rank_ends_all_with_nothing_taken() -> None:
-    def work(world: ProcessGroup) -> tuple[Any, dict[int, PartitionPosition]]:
-        stream = stream_of(MemoryFeed(LOG), world)
+    def work(group: ProcessGroup) -> tuple[Any, dict[int, PartitionPosition]]:
+        stream = stream_of(MemoryFeed(LOG), group)
         stream.open({})
-        answer = stream.next_batch(lambda: world.rank == 1)
+        answer = stream.next_batch(lambda: group.rank == 1)
         positions = stream.positions()
         stream.close()
         return answer, positions
@@ -212,12 +212,12 @@ def test_what_a_feed_has_to_say_is_said_and_counted() -> None:
             fed = super().take(wait_s, to_end)
             return FedRows(fed.rows, ("offset 3 cannot be read",) if fed.rows else (), fed.at_end)
 
-    said: list[str] = []
-    stream = stream_of(Noting(LOG[:4]), ProcessGroup(), said=said)
+    lines: list[str] = []
+    stream = stream_of(Noting(LOG[:4]), ProcessGroup(), lines=lines)
     stream.open({})
     drained(stream, [])
     stream.close()
-    assert said == ["offset 3 cannot be read"]
+    assert lines == ["offset 3 cannot be read"]
     assert stream.unreadable == 1
 
 
@@ -236,10 +236,10 @@ class InTurn(MemoryFeed):
 def test_an_empty_cluster_borrows_at_once_while_a_window_of_rows_waits_but_not_before_its_own_were_read(
     size: int,
 ) -> None:
-    def work(world: ProcessGroup) -> Batches:
+    def work(group: ProcessGroup) -> Batches:
         ends = StreamEnds(borrow_after_s=30.0, window_rows=2 * CLUSTERS)
         stream = RowStream(
-            InTurn(LOG), world, CLUSTERS, CLUSTERS, ends, encode=encode, say=lambda _: None, clock=lambda: 0.0
+            InTurn(LOG), group, CLUSTERS, CLUSTERS, ends, encode=encode, say=lambda _: None, clock=lambda: 0.0
         )
         stream.open({})
         shares = [stream.next_batch(never) for _ in range(8 + 3)]

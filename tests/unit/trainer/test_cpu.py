@@ -1,6 +1,6 @@
-"""Memory that a training keeps is returned when it has grown by half, and not at every step after that."""
+"""A heap that has grown by half is trimmed, and then measured anew."""
 
-from consumers.trainer.engine.cpu import KeptHeap
+from consumers.trainer.engine.cpu import HeapTrimmer
 
 
 class Trims:
@@ -14,8 +14,8 @@ class Trims:
 
 def test_it_is_returned_when_it_has_grown_by_half_and_then_is_measured_anew() -> None:
     libc = Trims()
-    heap = KeptHeap(libc)
-    assert [heap.step_ended(held) for held in (100, 140, 150, 151, 160, 240, 241)] == [
+    heap = HeapTrimmer(libc)
+    assert [heap.trim_if_grown(held) for held in (100, 140, 150, 151, 160, 240, 241)] == [
         False,
         False,
         False,
@@ -28,7 +28,7 @@ def test_it_is_returned_when_it_has_grown_by_half_and_then_is_measured_anew() ->
 
 
 def test_what_is_held_is_this_process() -> None:
-    heap = KeptHeap(Trims())
-    heap.step_ended()
+    heap = HeapTrimmer(Trims())
+    heap.trim_if_grown()
     assert heap.base is not None
     assert heap.base > 1 << 20

@@ -1,4 +1,4 @@
-"""Reading ahead of a live log: what is given, when the end is said, and what cannot be read."""
+"""Reading ahead of a live log: what is given, when the end is reported, and what cannot be read."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -100,7 +100,7 @@ def feed_of(log: Log) -> Iterator[Callable[..., LogFeed]]:
 
 
 def taken(feed: LogFeed, rows: int, *, at_end: bool = False, to_end: bool = False) -> list[FedRows]:
-    """Take until there were so many rows, and until the end was said if it is to be."""
+    """Take until there were so many rows, and until the end was reported if it is to be."""
     found = [feed.take(5.0, to_end)]
     while sum(len(fed.rows) for fed in found) < rows or (at_end and not found[-1].at_end):
         found.append(feed.take(5.0, to_end))
@@ -138,7 +138,7 @@ def test_a_run_that_was_stopped_and_started_again_has_no_end(log: Log, feed_of: 
     assert taken(feed, 0, at_end=True)[-1].at_end
 
 
-def test_the_end_of_a_log_is_told_of_a_stream_that_goes_on(log: Log, feed_of: Any) -> None:
+def test_the_end_of_a_log_is_reported_while_the_stream_goes_on(log: Log, feed_of: Any) -> None:
     log.write(kept(0, 0))
     feed = feed_of()
     feed.open(START, None)
@@ -175,7 +175,7 @@ def test_it_reads_only_so_far_ahead_of_who_takes(log: Log, feed_of: Any) -> None
     assert sum(len(fed.rows) for fed in taken(feed, 100 - len(held.rows), at_end=True)) == 100 - len(held.rows)
 
 
-def test_a_record_that_cannot_be_read_is_put_aside_and_told_of(log: Log, feed_of: Any) -> None:
+def test_a_record_that_cannot_be_read_is_dead_lettered_and_noted(log: Log, feed_of: Any) -> None:
     log.write(kept(0, 1), 0)  # in another cluster's partition
     log.write(kept(1, 0), 0)
     aside: list[Record] = []

@@ -54,7 +54,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / METRICS
 
 
-def test_a_step_is_told_with_its_rows_counted() -> None:
+def test_a_steps_line_counts_its_rows() -> None:
     line = step(7)
     assert (line.step, line.rows, line.borrowed, line.tokens_per_s) == (7, 3, 1, 100.0)
 
@@ -97,6 +97,6 @@ def test_the_held_out_curve_is_that_of_the_rows_held_out_last(path: Path) -> Non
     assert read_metrics(path.with_name("none")).held_out_curve == ()
 
 
-def test_a_folder_that_cannot_be_written_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(TrainerError, match="Make room"):
         MetricsFile(tmp_path / "nowhere" / METRICS, TRAINING, 0)

@@ -55,20 +55,20 @@ def cells(text: str) -> dict[str, str]:
     return dict(re.findall(r"^\| (.*?) \| (.*?) \|$", text, re.MULTILINE))
 
 
-def test_it_tells_rows_steps_tokens_offsets_and_held_out_losses_of_the_whole_training() -> None:
+def test_it_shows_rows_steps_tokens_offsets_and_held_out_losses_of_the_whole_training() -> None:
     text = card(trained(), metrics())
-    told = cells(text)
-    assert told["rows trained"] == "12"
-    assert told["rows of the first epoch"] == "8"
-    assert told["of them in another cluster's place"] == "3"
-    assert told["tokens shown"] == "90"
-    assert told["loss of the first and the last step"] == "2, 0.6667"
-    assert told["made from"] == "./m&lt;odel"
-    assert told["template"] == "alpaca"
+    shown = cells(text)
+    assert shown["rows trained"] == "12"
+    assert shown["rows of the first epoch"] == "8"
+    assert shown["of them in another cluster's slot"] == "3"
+    assert shown["tokens, prompts included"] == "90"
+    assert shown["loss of the first and the last step"] == "2, 0.6667"
+    assert shown["base model"] == "./m&lt;odel"
+    assert shown["template"] == "alpaca"
     assert "| 0 | 7 |\n| 1 | 5 |" in text
     assert "| 0 | 3.0000 |\n| 3 | 2.7000 |" in text
     assert "`a\\|b.json`" in text
-    assert {"batch_size", "threshold", "clip", "torch", "transformers"} <= told.keys()
+    assert {"batch_size", "threshold", "clip", "torch", "transformers"} <= shown.keys()
     assert "![Loss, held-out loss and gradient norm against steps](curves.svg)" in text
 
 
@@ -84,7 +84,7 @@ def front_matter(text: str) -> dict[str, object]:
     return found
 
 
-def test_many_evaluations_are_told_by_the_first_and_the_last() -> None:
+def test_many_evaluations_are_shown_by_the_first_and_the_last() -> None:
     many = tuple(
         HeldOutLine(step=at, loss=1.0, rows=2, tokens=20, seconds=1.0, file="f", sha256="a") for at in range(40)
     )

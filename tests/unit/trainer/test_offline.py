@@ -58,7 +58,7 @@ def test_an_archive_gives_the_partitions_as_they_are() -> None:
     assert (origin.policy.batch_size, origin.run) == (2, ArchiveSource(GOLDEN).run)
 
 
-def test_a_pass_begins_where_it_is_told_and_ends_before_its_limits() -> None:
+def test_a_pass_begins_at_its_positions_and_ends_before_its_limits() -> None:
     whole = on_golden()
     for feed in (from_archive(GOLDEN).feed, MemoryFeed([kept(n, n % 2) for n in range(40)])):
         all_rows = by_cluster(all_of(feed, FROM_START))
@@ -124,7 +124,7 @@ def test_rows_of_any_other_file_are_dealt_out_in_its_order(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"data": Path("x")}, "--offline"),
         ({"from_files": Path("x")}, "--offline"),
@@ -135,8 +135,8 @@ def test_rows_of_any_other_file_are_dealt_out_in_its_order(tmp_path: Path) -> No
         ({"eval_file": Path("x"), "eval_every": 0}, "at least 1"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(changes: dict[str, object], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_options_that_do_not_go_together_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         TrainOptions(run="r", model="m", **changes)  # type: ignore[arg-type]
 
 

@@ -33,11 +33,11 @@ def test_a_falling_rate_needs_to_know_the_last_step() -> None:
     assert TrainOptions(run="r", model="m", schedule="cosine", max_steps=50).planned == 50
 
 
-def test_adapters_are_scaled_by_twice_their_rank_unless_told_and_must_have_a_rank() -> None:
+def test_adapters_are_scaled_by_twice_their_rank_by_default_and_must_have_a_rank() -> None:
     assert TrainOptions(run="r", model="m").lora is None
     assert TrainOptions(run="r", model="m", lora_rank=8).lora == Lora(rank=8, alpha=16.0)
-    told = TrainOptions(run="r", model="m", lora_rank=8, lora_alpha=4.0, lora_dropout=0.1, lora_targets=("q_proj",))
-    assert told.lora == Lora(8, 4.0, 0.1, ("q_proj",))
+    options = TrainOptions(run="r", model="m", lora_rank=8, lora_alpha=4.0, lora_dropout=0.1, lora_targets=("q_proj",))
+    assert options.lora == Lora(8, 4.0, 0.1, ("q_proj",))
     for alone in ({"lora_alpha": 4.0}, {"lora_dropout": 0.1}, {"lora_targets": ("q_proj",)}):
         with pytest.raises(ConfigurationError, match="lora_rank"):
             TrainOptions(run="r", model="m", **alone)  # type: ignore[arg-type]

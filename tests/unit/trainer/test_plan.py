@@ -12,10 +12,10 @@ CLUSTERS = 4
 WAITING = st.fixed_dictionaries({cluster: st.integers(0, 5) for cluster in range(CLUSTERS)})
 
 
-def shared(waiting: Mapping[int, int], ranks: int, **said: bool) -> list[RankOffer]:
+def shared(waiting: Mapping[int, int], ranks: int, **state: bool) -> list[RankOffer]:
     """The offers of so many ranks that hold these rows between them."""
     shares = [clusters_of_rank(rank, ranks, CLUSTERS) for rank in range(ranks)]
-    return [RankOffer({cluster: waiting[cluster] for cluster in share}, **said) for share in shares]
+    return [RankOffer({cluster: waiting[cluster] for cluster in share}, **state) for share in shares]
 
 
 @given(WAITING, st.sampled_from([4, 8, 12]), st.booleans(), st.booleans(), st.booleans())

@@ -1,4 +1,4 @@
-"""When held-out rows are evaluated, and that a training that goes on tells of each step and evaluation once."""
+"""When held-out rows are evaluated, and that a resumed training reports each step and evaluation once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,8 +11,7 @@ from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.engine.held_out import HeldOut
 from consumers.trainer.record.metrics import METRICS, TrainingLine, read_metrics
 from consumers.trainer.record.reporting import Reporting
-from schemas.errors import ConfigurationError
-from schemas.events import Instruction, StepLogged
+from schemas.events import StepLogged
 
 ROWS = [EncodedRow((1, 2, 3), 2, False), EncodedRow((1, 2, 3, 4), 2, False), EncodedRow((1,), 1, False)]
 
@@ -30,34 +29,34 @@ class Model:
 
 
 @dataclass
-class Told:
-    """An account of a training in `folder`, begun again by each `session`."""
+class TrainingFolder:
+    """A training in `folder`, resumed by each `session`."""
 
     folder: Path
     model: Model = field(default_factory=Model)
-    said: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
     def session(self, first: int, last: int, *, at: int, ended: bool, fresh: bool = False) -> None:
-        """A session that goes on from step `at`, makes the steps `first` to `last`, and comes to its end or not."""
-        account = Reporting(
+        """A session that resumes from step `at`, trains the steps `first` to `last`, and ends the training or not."""
+        reporting = Reporting(
             clusters=2,
             output=self.folder,
             training=TrainingLine(run="r", model="m"),
-            world=ProcessGroup(),
+            group=ProcessGroup(),
             fresh=fresh,
             tensorboard=False,
             held_out=HeldOut("rows.json", ROWS, ProcessGroup()),
             eval_every=2,
             measure=self.model.measure,
-            say=self.said.append,
+            say=self.lines.append,
         )
-        account.begin(at)
+        reporting.begin(at)
         for number in range(first, last + 1):
-            account.add(step(number), 1)
-            account.evaluate_if_due(number)
+            reporting.add(step(number), 1)
+            reporting.evaluate_if_due(number)
         if ended:
-            account.end(last)
-        account.close()
+            reporting.evaluate(last)
+        reporting.close()
 
     @property
     def found(self) -> tuple[list[int], list[int]]:
@@ -72,37 +71,37 @@ def step(number: int) -> StepLogged:
 
 
 @pytest.fixture
-def told(tmp_path: Path) -> Told:
-    return Told(tmp_path)
+def training(tmp_path: Path) -> TrainingFolder:
+    return TrainingFolder(tmp_path)
 
 
-def test_it_is_evaluated_before_the_first_step_every_so_often_and_at_the_end(told: Told) -> None:
-    told.session(1, 5, at=0, ended=True)
-    assert told.found == ([1, 2, 3, 4, 5], [0, 2, 4, 5])
-    assert told.said[0] == "held-out loss after step 0: 2.0000 (3 rows, 0.0 s)"
+def test_it_is_evaluated_before_the_first_step_every_so_often_and_at_the_end(training: TrainingFolder) -> None:
+    training.session(1, 5, at=0, ended=True)
+    assert training.found == ([1, 2, 3, 4, 5], [0, 2, 4, 5])
+    assert training.lines[0] == "held-out loss after step 0: 2.0000 (3 rows, 0.0 s)"
 
 
-def test_a_session_that_is_stopped_does_not_evaluate_and_the_next_one_tells_all_once(told: Told) -> None:
-    told.session(1, 3, at=0, ended=False)
-    assert told.found == ([1, 2, 3], [0, 2])
-    told.session(3, 4, at=2, ended=True)
-    assert told.found == ([1, 2, 3, 4], [0, 2, 4])
-    told.session(5, 4, at=4, ended=True)
-    assert told.found == ([1, 2, 3, 4], [0, 2, 4])
-    assert len(told.model.asked) == 3
+def test_a_stopped_session_does_not_evaluate_and_the_next_one_reports_all_once(training: TrainingFolder) -> None:
+    training.session(1, 3, at=0, ended=False)
+    assert training.found == ([1, 2, 3], [0, 2])
+    training.session(3, 4, at=2, ended=True)
+    assert training.found == ([1, 2, 3, 4], [0, 2, 4])
+    training.session(5, 4, at=4, ended=True)
+    assert training.found == ([1, 2, 3, 4], [0, 2, 4])
+    assert len(training.model.asked) == 3
 
 
-def test_a_checkpoint_whose_evaluation_is_lost_is_evaluated_again(told: Told) -> None:
-    told.session(1, 4, at=0, ended=False)
-    (told.folder / METRICS).unlink()
-    told.session(5, 5, at=4, ended=True)
-    assert told.found == ([5], [4, 5])
+def test_a_checkpoint_whose_evaluation_is_lost_is_evaluated_again(training: TrainingFolder) -> None:
+    training.session(1, 4, at=0, ended=False)
+    (training.folder / METRICS).unlink()
+    training.session(5, 5, at=4, ended=True)
+    assert training.found == ([5], [4, 5])
 
 
-def test_a_fresh_training_forgets_what_was_told(told: Told) -> None:
-    told.session(1, 4, at=0, ended=True)
-    told.session(1, 1, at=0, ended=True, fresh=True)
-    assert told.found == ([1], [0, 1])
+def test_a_fresh_training_replaces_earlier_reports(training: TrainingFolder) -> None:
+    training.session(1, 4, at=0, ended=True)
+    training.session(1, 1, at=0, ended=True, fresh=True)
+    assert training.found == ([1], [0, 1])
 
 
 def test_ranks_share_the_held_out_rows_and_their_loss_is_that_of_all() -> None:
@@ -123,13 +122,3 @@ def test_ranks_share_the_held_out_rows_and_their_loss_is_that_of_all() -> None:
 def test_a_loss_that_is_not_finite_is_none() -> None:
     found = HeldOut("f", ROWS, ProcessGroup()).measure(lambda rows: (float("nan"), 3), 1)
     assert found.loss is None
-
-
-def test_rows_without_any_output_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "rows.json").write_text('{"instruction": "Say."}\n')
-
-    def blank(row: Instruction) -> EncodedRow:
-        return EncodedRow((1, 2), 2, False)
-
-    with pytest.raises(ConfigurationError, match="nothing to evaluate"):
-        HeldOut.read(tmp_path / "rows.json", None, blank, ProcessGroup())

@@ -1,4 +1,4 @@
-"""A threshold: rows wait for their score, go on in the order they came, and are passed over below it."""
+"""A threshold: rows wait for their score, pass in their order, and are dropped below it."""
 
 from consumers.trainer.data.score_threshold import ScoreThreshold
 from schemas.events import InstructionJudged, Judge

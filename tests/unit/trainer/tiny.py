@@ -1,4 +1,4 @@
-"""A trainee that trains in milliseconds: two layers of 32, random weights, a tokenizer of bytes; and rows for it."""
+"""A model that trains in milliseconds: two layers of 32, random weights, a tokenizer of bytes; and rows for it."""
 
 from pathlib import Path
 
