@@ -183,7 +183,7 @@ def _held_out(found: Report) -> list[tuple[str, object]]:
     known = [(line.step, line.loss) for line in found.held_out if line.loss is not None]
     if not known:
         return []
-    from sedi.explain_panels import bars
+    from sedi.explain_texts import bars
 
     (first, before), (last, after), rows = known[0], known[-1], found.held_out[-1].rows
     losses = [loss for _, loss in known]

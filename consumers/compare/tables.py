@@ -1,4 +1,4 @@
-"""A comparison as tables of text, for the terminal and for the page alike."""
+"""A comparison as tables of text, for the terminal and for the page."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _PAIRS = 10
 
 @dataclass(frozen=True)
 class Table:
-    """Columns whose name begins with '#' (which is not shown) hold numbers."""
+    """Columns whose name begins with '#' hold numbers; the sign is not shown."""
 
     title: str
     columns: tuple[str, ...]
@@ -20,16 +20,16 @@ class Table:
 
 
 def tables(found: Comparison) -> list[Table]:
-    """What is told of the runs, the most asked-for first."""
+    """All tables, the most important first."""
     runs = tuple(f"#{side.name}" for side in found.sides)
-    made = [
-        Table(f"Taken by the time {found.common_kept:,} were kept", ("", *runs), _spent(found.at_common)),
+    overall = [
+        Table(f"Cost until {found.common_kept:,} were kept", ("", *runs), _spent(found.at_common)),
         Table("The whole runs", ("", *runs), _whole(found)),
         Table("Diversity of the kept", ("", *runs), _diversity(found)),
         Table("Rejected, of what was generated", ("reason", *runs), _rejected(found)),
     ]
     pairs = [_pairs(side) for side in found.sides if side.diversity.words.most]
-    return made + pairs + [_seeds(side) for side in found.sides if side.seeds]
+    return overall + pairs + [_seeds(side) for side in found.sides if side.seeds]
 
 
 def _spent(spent: tuple[CostPerThousand, ...]) -> tuple[tuple[str, ...], ...]:
@@ -40,11 +40,13 @@ def _spent(spent: tuple[CostPerThousand, ...]) -> tuple[tuple[str, ...], ...]:
         row("kept", lambda one: _count(one.kept)),
         row("generated", lambda one: _count(one.generated)),
         row("calls", lambda one: _count(one.calls)),
-        row("calls per 1,000 kept", lambda one: _against(_tenths(one.calls_per_1000_kept), one.calls_ratio)),
+        row("calls per 1,000 kept", lambda one: _with_ratio(_tenths(one.calls_per_1000_kept), one.calls_ratio)),
         row("tokens", lambda one: _count(one.tokens)),
-        row("tokens per 1,000 kept", lambda one: _against(_whole_number(one.tokens_per_1000_kept), one.tokens_ratio)),
+        row(
+            "tokens per 1,000 kept", lambda one: _with_ratio(_whole_number(one.tokens_per_1000_kept), one.tokens_ratio)
+        ),
         row("USD", lambda one: _money(one.usd)),
-        row("USD per 1,000 kept", lambda one: _against(_money(one.usd_per_1000_kept), one.usd_ratio)),
+        row("USD per 1,000 kept", lambda one: _with_ratio(_money(one.usd_per_1000_kept), one.usd_ratio)),
     )
 
 
@@ -58,7 +60,7 @@ def _whole(found: Comparison) -> tuple[tuple[str, ...], ...]:
         row("feedback", lambda side: "on" if side.feedback else "off"),
         row("generations from a replaced pool", lambda side: _percent(side.after_replacement_share)),
         row("yield", lambda side: _percent(side.kept_share)),
-        row("attempts at calls", lambda side: _count(side.calls.started)),
+        row("attempted calls", lambda side: _count(side.calls.started)),
         row("parts not parsed", lambda side: _count(sum(side.unparsed.values()))),
         *_spent(found.spent),
     )
@@ -70,14 +72,14 @@ def _diversity(found: Comparison) -> tuple[tuple[str, ...], ...]:
 
     return (
         row("mean similarity to the nearest kept before", lambda side: _decimals(side.diversity.nearest.mean)),
-        row("… of so many sampled", lambda side: _count(side.diversity.nearest.sampled)),
+        row("… sampled instructions", lambda side: _count(side.diversity.nearest.sampled)),
         row("distinct root verbs (guessed)", lambda side: _count(side.diversity.words.verbs)),
         row("distinct direct objects (guessed)", lambda side: _count(side.diversity.words.objects)),
         row("distinct pairs of them", lambda side: _count(side.diversity.words.pairs)),
-        row("share in which a verb was found", lambda side: _share(side.diversity.words.with_verb, side.kept)),
-        row("share in which an object was found", lambda side: _share(side.diversity.words.with_object, side.kept)),
+        row("share with a verb", lambda side: _share(side.diversity.words.with_verb, side.kept)),
+        row("share with an object", lambda side: _share(side.diversity.words.with_object, side.kept)),
         row("entropy of the clusters, bits", lambda side: _decimals(side.diversity.cluster_entropy)),
-        row("… over that of equal ones", lambda side: _decimals(side.diversity.balance)),
+        row("… relative to equal clusters", lambda side: _decimals(side.diversity.balance)),
     )
 
 
@@ -108,7 +110,7 @@ def _seeds(side: Side) -> Table:
     lowest = side.seeds[:_SEEDS]
     highest = side.seeds[max(len(lowest), len(side.seeds) - _SEEDS) :]
     return Table(
-        f"Run {side.name}: the lowest and the highest scored of {len(side.seeds):,} seeds",
+        f"Run {side.name}: lowest and highest scores of {len(side.seeds):,} seeds",
         ("#score", "#kept", "#generated", "in the pool", "instruction"),
         tuple(_seed(seed) for seed in (*lowest, *highest)),
     )
@@ -120,7 +122,7 @@ def _seed(seed: ScoredSeed) -> tuple[str, ...]:
     return _decimals(seed.score), _count(seed.kept), _count(seed.generated), pooled, text
 
 
-def _against(amount: str, ratio: float | None) -> str:
+def _with_ratio(amount: str, ratio: float | None) -> str:
     return amount if ratio is None else f"{amount} (× {ratio:.3f})"
 
 

@@ -1,20 +1,45 @@
-"""Reading a run's topics one after the other, without what stands twice.
+"""Which events of a topic count: of equal ones the first. One rule a topic, used by every reader.
 
-Each topic's rule is that of `consumers.folds.run_fold` and `consumers.folds.verdicts`; here it is applied without
-keeping what the records say, so that memory hardly grows with the run. For it `rejected` must be read before
-`generated`. Repeats on `seed-commands` are told by `streams.core.seeds.SeedPool.apply`.
+A crash can leave an event on the log more than once. `identity` says which events are the same one:
+
+    calls           kind of event, request and attempt    (its state is in `streams.core.ledger`)
+    generated       lane and number
+    kept            generated_offset and place
+    rejected        generated_offset
+    judged          judge and row                         (`streams.core.judging`)
+    training-log    epoch and window
+    seed-commands   epoch and window                      (`streams.core.seeds`)
+    run             the configuration; a classifier's from_offset; else the CloudEvents id
+
+`Deduplicator` remembers as little as the order of a topic allows, so its memory hardly grows with the run: `kept` and
+`rejected` ascend within a partition, so the last cause is enough, and of `generated` the numbers of a lane are ranges.
+An audit also asks whether a repeat has the same content as the first (`consumers.replay.repeats`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from infra.record import Record
 from infra.source import Reading
-from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected, TrainingLogged
+from schemas.events import (
+    CallAnswered,
+    CallFailed,
+    CallStarted,
+    ClassifierFitted,
+    Event,
+    InstructionJudged,
+    InstructionKept,
+    InstructionsGenerated,
+    InstructionsRejected,
+    ReplaceSeeds,
+    RunConfigured,
+    TrainingLogged,
+)
 from streams.core.lanes import LaneNumbers
 
 ReadProgress = Callable[[int], None]
-"""Told, now and then, how many more records were read."""
+"""Called now and then with how many more records were read."""
 
 _PROGRESS_EVERY = 500
 
@@ -23,28 +48,77 @@ def no_progress(_: int) -> None:
     pass
 
 
+def identity(event: Event, id: str) -> tuple[Hashable, ...]:
+    """What an event shares with its repeats and with nothing else; `id` is its CloudEvents id."""
+    key: tuple[Hashable, ...]
+    match event:
+        case CallStarted() | CallAnswered() | CallFailed():
+            key = event.request_id, event.attempt
+        case InstructionsGenerated():
+            key = event.lane, event.number
+        case InstructionKept():
+            key = event.generated_offset, event.place
+        case InstructionsRejected():
+            key = (event.generated_offset,)
+        case InstructionJudged():
+            key = event.judge.name, event.kept_id
+        case TrainingLogged() | ReplaceSeeds():
+            key = event.epoch, event.window
+        case RunConfigured():
+            key = ()
+        case ClassifierFitted():
+            key = (event.from_offset,)
+        case _:
+            key = (id,)
+    return type(event).__name__, *key
+
+
+class KeptCause(Protocol):
+    """What a kept row comes from."""
+
+    @property
+    def generated_offset(self) -> int: ...
+
+    @property
+    def place(self) -> int: ...
+
+
 @dataclass
 class Deduplicator:
     """Which events count. Records of one partition come in offset order.
 
-    decided_offset   the last record of `generated` that the filter is done with, -1 for none
-    unread           records of `generated` that the filter could not read: they count for nothing, for ever
+    `generated` also leaves out what the filter could not read, for ever. Where `rejected` is read before it, that is
+    known; else `release` gives the number back once it is.
+
+    decided_offset   last record of `generated` that the filter has decided, -1 for none
+    unread           records of `generated` that the filter could not read
     """
 
     decided_offset: int = -1
     unread: set[int] = field(default_factory=set)
     _lanes: LaneNumbers = field(default_factory=LaneNumbers)
+    _released: set[tuple[str, int]] = field(default_factory=set)
     _kept: dict[int, tuple[int, int]] = field(default_factory=dict)
-    _windows: set[tuple[int, int]] = field(default_factory=set)
+    _seen: set[tuple[Hashable, ...]] = field(default_factory=set)
 
     def generated(self, event: InstructionsGenerated, offset: int) -> bool:
-        return offset not in self.unread and self._lanes.take(event.lane, event.number)
-
-    def kept(self, event: InstructionKept, partition: int) -> bool:
-        cause = event.generated_offset, event.place
-        if cause <= self._kept.get(partition, (-1, -1)):
+        if offset in self.unread:
             return False
-        self._kept[partition] = cause
+        number = event.lane, event.number
+        if number in self._released:
+            self._released.remove(number)
+            return True
+        return self._lanes.take(*number)
+
+    def release(self, lane: str, number: int) -> None:
+        """Let the next record with this number count: the one that did could not be read by the filter."""
+        self._released.add((lane, number))
+
+    def kept(self, cause: KeptCause, partition: int) -> bool:
+        key = cause.generated_offset, cause.place
+        if key <= self._kept.get(partition, (-1, -1)):
+            return False
+        self._kept[partition] = key
         return True
 
     def rejected(self, event: InstructionsRejected) -> bool:
@@ -55,15 +129,16 @@ class Deduplicator:
             self.unread.add(event.generated_offset)
         return True
 
-    def trained(self, event: TrainingLogged) -> bool:
-        window = event.epoch, event.window
-        fresh = window not in self._windows
-        self._windows.add(window)
+    def first(self, event: Event, id: str) -> bool:
+        """Whether an event comes for the first time; for topics without an order of causes."""
+        key = identity(event, id)
+        fresh = key not in self._seen
+        self._seen.add(key)
         return fresh
 
 
 def records(reading: Reading, topic: str, progress: ReadProgress = no_progress) -> Iterator[Record]:
-    """What is left of a topic, one partition after the other."""
+    """The rest of a topic, one partition after the other."""
     read = 0
     for name, partition in sorted(reading.ends()):
         if name != topic:

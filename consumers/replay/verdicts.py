@@ -1,11 +1,12 @@
-"""The filter's recorded word on a generation, compared with what the core decides."""
+"""The filter's recorded verdict on a generation, compared with what the core decides."""
 
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from consumers.replay.effects import says
-from consumers.replay.findings import Findings, differences, place_of
+from consumers.replay.effect_stream import holds
+from consumers.replay.effects import RecordedGeneration
+from consumers.replay.findings import Findings, Kind, differences, place_of
 from infra.record import Record
 from schemas import ids
 from schemas.events import InstructionKept, InstructionsRejected, Rejection
@@ -16,42 +17,43 @@ from streams.core.scores import uncounted
 _encode = msgspec.json.Encoder().encode
 
 
-def check(
-    policy: Policy, verdict: Verdict, told: Record | None, rows: Sequence[Record], findings: Findings
-) -> Decision:
-    """Compare a verdict with what is recorded of it, and tell what differs.
+def check(policy: Policy, verdict: Verdict, found: RecordedGeneration, findings: Findings) -> Decision:
+    """Compare a verdict with the recorded one, and report what differs.
 
-    Returns the decision that the log goes on from: the verdict's when both agree, else as far as can be read the
-    recorded one, so that one fault is told once and not again in all that follows from it.
+    Returns the decision to go on from: the verdict's when both agree, else the recorded one as far as it can be read,
+    so that one fault is not reported again in all its consequences.
     """
-    decision, rejected = verdict.decision, verdict.rejected
-    if told is not None and len(rows) == len(decision.kept) and _same(verdict, told, rows):
+    decision = verdict.decision
+    if (
+        found.verdict is not None
+        and len(found.rows) == len(decision.kept)
+        and _same(verdict, found.verdict, found.rows)
+    ):
         return decision
-    recorded = told.event if told is not None else None
-    if told is not None and not isinstance(recorded, InstructionsRejected):
-        findings.cannot_read(told, str(told.error))
-        recorded = None
-    kept = _rows(rows, findings)
+    recorded = found.rejected
+    if found.verdict is not None and recorded is None:
+        findings.cannot_read(found.verdict, str(found.verdict.error))
+    kept = _rows(found.rows, findings)
     before = findings.count
-    if told is not None and isinstance(recorded, InstructionsRejected):
-        _compare_rejections(verdict, told, recorded, kept, findings)
+    if found.verdict is not None and recorded is not None:
+        _compare_rejections(verdict, found.verdict, recorded, kept, findings)
     _compare_rows(verdict, kept, recorded, findings)
-    if told is not None and isinstance(recorded, InstructionsRejected) and findings.count == before:
-        _compare_rest(rejected, told, recorded, findings)
-    by_place = sorted((row for _, row in kept.values()), key=lambda row: row.place)
-    if not isinstance(recorded, InstructionsRejected):
-        return msgspec.structs.replace(decision, kept=tuple(by_place))
+    if found.verdict is not None and recorded is not None and findings.count == before:
+        _compare_rest(verdict.rejected, found.verdict, recorded, findings)
+    by_place = tuple(sorted((row for _, row in kept.values()), key=lambda row: row.place))
+    if recorded is None:
+        return msgspec.structs.replace(decision, kept=by_place)
     not_counted = uncounted(policy, recorded.rejections)
-    return msgspec.structs.replace(decision, generated=recorded.generated, kept=tuple(by_place), uncounted=not_counted)
+    return msgspec.structs.replace(decision, generated=recorded.generated, kept=by_place, uncounted=not_counted)
 
 
-def _same(verdict: Verdict, told: Record, rows: Sequence[Record]) -> bool:
-    for row, record in zip(verdict.decision.kept, rows, strict=True):
-        if record.partition != row.cluster or not says(record, row, _encode(row), row.id, row.id):
+def _same(verdict: Verdict, record: Record, rows: Sequence[Record]) -> bool:
+    for row, kept in zip(verdict.decision.kept, rows, strict=True):
+        if kept.partition != row.cluster or not holds(kept, row, _encode(row), row.id, row.id):
             return False
     decision = verdict.decision
     key = decision.generation_id or f"offset-{decision.offset}"
-    return says(told, verdict.rejected, _encode(verdict.rejected), ids.verdict_id(decision.offset), key)
+    return holds(record, verdict.rejected, _encode(verdict.rejected), ids.verdict_id(decision.offset), key)
 
 
 def _rows(records: Sequence[Record], findings: Findings) -> dict[str, tuple[Record, InstructionKept]]:
@@ -67,7 +69,7 @@ def _rows(records: Sequence[Record], findings: Findings) -> dict[str, tuple[Reco
 
 def _compare_rejections(
     verdict: Verdict,
-    told: Record,
+    record: Record,
     recorded: InstructionsRejected,
     kept: dict[str, tuple[Record, InstructionKept]],
     findings: Findings,
@@ -80,37 +82,37 @@ def _compare_rejections(
         if found is None and id not in kept:
             findings.misdecided(
                 "missing",
-                place_of(told),
+                place_of(record),
                 offset,
                 f"The rejection of instruction {id} ({rejection.reason}), place {rejection.place} of offset {offset}, "
-                f"is not in the InstructionsRejected at {told.offset}.",
+                f"is not in the InstructionsRejected at {record.offset}.",
                 id=id,
                 decided=rejection,
             )
         elif found is not None and found != rejection:
-            _differs(found, rejection, told, offset, findings)
+            _compare_reasons(found, rejection, record, offset, findings)
     for id, rejection in on_log.items():
         if id not in decided:
             findings.misdecided(
                 "flipped",
-                place_of(told),
+                place_of(record),
                 offset,
                 f"Instruction {id}, place {rejection.place} of offset {offset}, was rejected ({rejection.reason}) at "
-                f"{told.offset} of rejected, but is to be kept.",
+                f"{record.offset} of rejected, but is to be kept.",
                 id=id,
                 recorded=rejection,
                 decided="kept",
             )
 
 
-def _differs(found: Rejection, decided: Rejection, told: Record, offset: int, findings: Findings) -> None:
-    kind = "reason" if found.reason != decided.reason else "similarity"
+def _compare_reasons(found: Rejection, decided: Rejection, record: Record, offset: int, findings: Findings) -> None:
+    kind: Kind = "reason" if found.reason != decided.reason else "similarity"
     recorded_fields, decided_fields = differences(found, decided)
     findings.misdecided(
         kind,
-        place_of(told),
-        offset,  # type: ignore[arg-type]
-        f"The rejection of instruction {found.id}, place {found.place} of offset {offset}, at {told.offset} of "
+        place_of(record),
+        offset,
+        f"The rejection of instruction {found.id}, place {found.place} of offset {offset}, at {record.offset} of "
         f"rejected, has {_listed(recorded_fields)}, but it is {_listed(decided_fields)}.",
         id=found.id,
         recorded=found,
@@ -119,12 +121,15 @@ def _differs(found: Rejection, decided: Rejection, told: Record, offset: int, fi
 
 
 def _compare_rows(
-    verdict: Verdict, kept: dict[str, tuple[Record, InstructionKept]], recorded: object, findings: Findings
+    verdict: Verdict,
+    kept: dict[str, tuple[Record, InstructionKept]],
+    recorded: InstructionsRejected | None,
+    findings: Findings,
 ) -> None:
     offset = verdict.decision.offset
     decided = {row.id: row for row in verdict.decision.kept}
     rejections = {rejection.id: rejection for rejection in verdict.rejected.rejections}
-    on_log = {r.id for r in recorded.rejections} if isinstance(recorded, InstructionsRejected) else set()
+    on_log = set() if recorded is None else {rejection.id for rejection in recorded.rejections}
     for id, row in decided.items():
         if id not in kept and id not in on_log:
             findings.misdecided(
@@ -170,7 +175,7 @@ def _compare_rows(
                 recorded=row.cluster,
                 decided=expected.cluster,
             )
-        elif not says(record, expected, b"", id, id):
+        elif not holds(record, expected, b"", id, id):
             recorded_fields, decided_fields = differences(row, expected)
             findings.misdecided(
                 "altered",
@@ -185,20 +190,20 @@ def _compare_rows(
 
 
 def _compare_rest(
-    decided: InstructionsRejected, told: Record, recorded: InstructionsRejected, findings: Findings
+    decided: InstructionsRejected, record: Record, recorded: InstructionsRejected, findings: Findings
 ) -> None:
     if decided == recorded:
-        fields: tuple[dict[str, object], ...] = {"id": told.id}, {"id": ids.verdict_id(decided.generated_offset)}
+        fields: tuple[dict[str, object], ...] = {"id": record.id}, {"id": ids.verdict_id(decided.generated_offset)}
     else:
         fields = differences(recorded, decided)
     counts = {"generated", "kept", "generated_total", "kept_total"}
     findings.misdecided(
         "counts" if set(fields[0]) <= counts else "altered",
-        place_of(told),
+        place_of(record),
         decided.generated_offset,
-        f"The InstructionsRejected at {told.offset} of rejected, on offset {decided.generated_offset}, has "
+        f"The InstructionsRejected at {record.offset} of rejected, on offset {decided.generated_offset}, has "
         f"{_listed(fields[0])}, but it is {_listed(fields[1])}.",
-        id=told.id,
+        id=record.id,
         recorded=fields[0],
         decided=fields[1],
     )

@@ -1,0 +1,15 @@
+"""Places: of a record on the log, of characters in a text."""
+
+import msgspec
+
+Span = tuple[int, int]
+"""Characters [start, end)."""
+
+
+class RecordPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """A record's place on the log, and when it was written."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
