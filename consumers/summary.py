@@ -1,4 +1,4 @@
-"""One line for people about one event."""
+"""One event in one line for people."""
 
 from functools import singledispatch
 
@@ -24,15 +24,15 @@ from schemas.events import (
 
 @singledispatch
 def summary(event: Event) -> str:
-    """What happened, in a phrase without the event's name. Texts are whole; the caller cuts the line."""
-    raise NotImplementedError(f"{type(event).__name__} has no line for people; give it one in {__name__}.")
+    """The event in a phrase without its name. Texts are complete; the caller cuts the line."""
+    raise NotImplementedError(f"{type(event).__name__} has no summary; register one in {__name__}.")
 
 
 @summary.register
 def _(event: RunConfigured) -> str:
-    by = event.policy
-    sizes = f"{by.clusters} clusters, batch {by.batch_size}"
-    return f"mode {by.mode}, threshold {by.threshold}, {sizes}, {len(event.seeds)} seeds"
+    policy = event.policy
+    sizes = f"{policy.clusters} clusters, batch {policy.batch_size}"
+    return f"mode {policy.mode}, threshold {policy.threshold}, {sizes}, {len(event.seeds)} seeds"
 
 
 @summary.register

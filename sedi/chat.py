@@ -43,7 +43,7 @@ def chat(
     from consumers.trainer.options import Device, PrecisionChoice, Template
     from consumers.trainer.result.chat import load, model_of_run
     from schemas.errors import ConfigurationError
-    from sedi.output import tell
+    from sedi.output import notify
 
     place = folder if folder is not None else str(model_of_run(settings_of(None, state_dir).state_dir, run))
     if message is None and not sys.stdin.isatty():
@@ -58,12 +58,12 @@ def chat(
         threads=threads,
         temperature=temperature,
         max_tokens=max_tokens,
-        say=tell if message is None else lambda line: None,
+        say=notify if message is None else lambda line: None,
     )
     if message is not None:
         _once(talk, message.strip(), as_json)
         return
-    tell(f"{place}, template {talk.template}. Ctrl-C stops an answer, {_NEW} begins again, {_QUIT} ends.")
+    notify(f"{place}, template {talk.template}. Ctrl-C stops an answer, {_NEW} begins again, {_QUIT} ends.")
     while (asked := _asked()) is not None:
         if asked == _NEW:
             talk.said.clear()
@@ -109,14 +109,14 @@ def _asked() -> str | None:
 def _answer(talk: Conversation, asked: str, as_json: bool) -> None:
     """Answer, and go on whatever happens to the answer."""
     from schemas.errors import TrainerError
-    from sedi.output import complain
+    from sedi.output import print_error
 
     try:
         _once(talk, asked, as_json)
     except KeyboardInterrupt:
         sys.stdout.write(" [stopped]\n")
     except TrainerError as error:
-        complain(str(error))
+        print_error(str(error))
 
 
 def _once(talk: Conversation, asked: str, as_json: bool) -> None:

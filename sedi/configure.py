@@ -37,12 +37,12 @@ def configure_command(
     there already stays as it is; another policy or other seeds for it are refused. `sedi run` does all of it at once.
     """
     from sedi.configuring import configure
-    from sedi.output import print_json, tell
+    from sedi.output import notify, print_json
     from sedi.run_options import read_options
 
     fields = [*(set_ or ()), *([f"mode={mode}"] if mode else ())]
     options = read_options(preset, {"seeds": seeds, "seed_count": seed_count}, fields)
-    configured = configure(cluster_of(bootstrap_servers, state_dir), run, options, tell)
+    configured = configure(cluster_of(bootstrap_servers, state_dir), run, options, notify)
     following = commands_to_start(run, options, bootstrap_servers)
     if as_json:
         found = {"run": run, "new": configured.is_new, "seeds": configured.seeds, "policy": configured.policy}

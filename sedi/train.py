@@ -116,14 +116,14 @@ def train_command(
     from consumers.trainer.options import TrainOptions
     from consumers.trainer.run import train
     from schemas.errors import ConfigurationError
-    from sedi.output import print_json, tell
+    from sedi.output import notify, print_json
 
     from_log = from_files is None and data is None
     settings = (cluster_of if from_log else settings_of)(bootstrap_servers, state_dir)
     if model == BUILTIN:
         from producers.backends.builtin.model import safetensors_folder
 
-        model = str(safetensors_folder(settings.cache_dir, tell))
+        model = str(safetensors_folder(settings.cache_dir, notify))
     fields = {
         "run": run,
         "model": model,
@@ -174,20 +174,20 @@ def train_command(
         raise ConfigurationError(f"{error}. `sedi train --help` lists what can be said.") from error
 
     def on_line(line: StepLine) -> None:
-        tell(told(line))
+        notify(told(line))
 
     if processes == 1:
-        summary = train(options, settings, on_line=on_line, say=tell)
+        summary = train(options, settings, on_line=on_line, say=notify)
     else:
-        summary = launch(options, settings, processes, on_line=on_line, say=tell)
+        summary = launch(options, settings, processes, on_line=on_line, say=notify)
     if place()[0] > 0:  # a rank of another launcher: the first one tells
         return
     if as_json:
         print_json(summary)
     else:
-        tell(f"{summary.steps_now} steps, {summary.steps} in all; ended: {summary.reason}")
+        notify(f"{summary.steps_now} steps, {summary.steps} in all; ended: {summary.reason}")
         if summary.model_folder is not None:
-            tell(f"The model: {summary.model_folder}. Talk to it: sedi chat {summary.model_folder}")
+            notify(f"The model: {summary.model_folder}. Talk to it: sedi chat {summary.model_folder}")
 
 
 def _borrow_after(text: str | None, *, live: bool) -> float | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from consumers.explain.evidence import TopicRecords
 from consumers.explain.locate import Subject
-from consumers.explain.withdrawal_schema import Path, WithdrawalLink
+from consumers.explain.withdrawal_schema import DerivationPath, WithdrawalLink
 from consumers.folds.deduplicate import Deduplicator
 from infra.source import Source
 from schemas import ids
@@ -134,7 +134,7 @@ class DerivationSearch:
                     if link.id in graph.promoted:
                         self._find(WithdrawalLink(kind="seed", id=link.id), link)
 
-    def path(self, link: WithdrawalLink) -> Path:
+    def path(self, link: WithdrawalLink) -> DerivationPath:
         """The links from the start of the search to a found thing, without itself."""
         path: list[WithdrawalLink] = []
         cause = self.came_from[link]

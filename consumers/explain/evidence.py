@@ -175,7 +175,9 @@ def _kept(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> No
     wanted = set(shown.ids if shown else ())
     for record in read("kept"):
         row = record.event
-        if not isinstance(row, InstructionKept) or not deduplicator.kept(row, record.partition):
+        if not isinstance(row, InstructionKept):
+            continue
+        if not deduplicator.kept(row.generated_offset, row.place, record.partition):
             continue
         if row.id in found.focus:
             found.kept[row.id] = place_of(record), row

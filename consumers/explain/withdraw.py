@@ -88,7 +88,7 @@ def _kept(read: TopicRecords, deduplicator: Deduplicator, search: DerivationSear
         row
         for record in read("kept")
         if isinstance(row := record.event, InstructionKept)
-        and deduplicator.kept(row, record.partition)
+        and deduplicator.kept(row.generated_offset, row.place, record.partition)
         and row.place in search.places.get(row.generated_offset, {})
     ]
     return sorted(kept, key=lambda row: (row.generated_offset, row.place))

@@ -14,7 +14,7 @@ class WithdrawalLink(msgspec.Struct, frozen=True, kw_only=True):
     id: str
 
 
-Path = tuple[WithdrawalLink, ...]
+DerivationPath = tuple[WithdrawalLink, ...]
 
 
 class WithdrawnSeed(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ class WithdrawnSeed(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     instruction: str
     active: bool
-    path: Path
+    path: DerivationPath
 
 
 class WithdrawnGeneration(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class WithdrawnGeneration(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
     model: str
     instructions: int
-    path: Path
+    path: DerivationPath
 
 
 class WithdrawnRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +46,7 @@ class WithdrawnRow(msgspec.Struct, frozen=True, kw_only=True):
     place: int
     steps: tuple[tuple[int, int], ...]
     became_seed: bool
-    path: Path
+    path: DerivationPath
 
 
 class WithdrawnStep(msgspec.Struct, frozen=True, kw_only=True):

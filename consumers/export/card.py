@@ -45,7 +45,7 @@ def card(manifest: ExportManifest, configured: RunConfigured, totals: ExportTota
     if manifest.options.clusters is not None:
         facts.append(("clusters here", ", ".join(map(str, manifest.options.clusters))))
     if manifest.excluded is not None:
-        facts.append(("left out by name", f"{manifest.excluded.rows:,} rows"))
+        facts.append(("left out by id", f"{manifest.excluded.rows:,} rows"))
     withheld = manifest.withheld
     if not isinstance(withheld, msgspec.UnsetType):
         facts += [

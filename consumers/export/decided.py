@@ -141,12 +141,15 @@ class DecidedReading:
     def _kept(self, partition: int) -> Iterator[_Placed]:
         while (record := self._reading.next("kept", partition)) is not None:
             event = record.event
-            if not isinstance(event, InstructionKept) or not self._deduplicator.kept(event, partition):
+            if not isinstance(event, InstructionKept):
+                continue
+            cause = event.generated_offset, event.place
+            if not self._deduplicator.kept(*cause, partition):
                 continue
             if event.generated_offset > self._through:
                 return
             self._use(record)
-            yield event.generated_offset, event.place, partition, event
+            yield *cause, partition, event
 
     def _use(self, record: Record) -> None:
         self.covered[record.place] = record.offset + 1

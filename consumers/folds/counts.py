@@ -133,16 +133,7 @@ def counts_of(fold: RunFold) -> RunCounts:
             GeneratorHalt(lane=event.lane, at_ms=at_ms, reason=event.reason)
             for at_ms, event in sorted(fold.halted.values(), key=lambda halt: halt[0])
         ),
-        calls=CallCounts(
-            started=ledger.started,
-            answered=ledger.answered,
-            failed=ledger.failed,
-            failed_paid=ledger.failed_paid,
-            perhaps_paid=ledger.perhaps_paid,
-            lost=ledger.lost,
-            open=ledger.open,
-            repeated=ledger.repeated,
-        ),
+        calls=msgspec.convert(ledger, CallCounts, from_attributes=True),
         generations=len(generations),
         generated=sum(generation.instructions for generation in generations),
         undecided=sum(g.instructions for offset, g in verdicts.generations.items() if offset > decided),

@@ -1,24 +1,17 @@
 """Which events of a topic count: of equal ones the first. One rule a topic, used by every reader.
 
-A crash can leave an event on the log more than once. `identity` says which events are the same one:
-
-    calls           kind of event, request and attempt    (its state is in `streams.core.ledger`)
-    generated       lane and number
-    kept            generated_offset and place
-    rejected        generated_offset
-    judged          judge and row                         (`streams.core.judging`)
-    training-log    epoch and window
-    seed-commands   epoch and window                      (`streams.core.seeds`)
-    run             the configuration; a classifier's from_offset; else the CloudEvents id
+A crash can leave an event on the log more than once. `identity` says which events are the same one. Of `calls`,
+`judged` and `seed-commands` the folds that apply the rule are in `streams.core` (`ledger`, `judging`, `seeds`).
 
 `Deduplicator` remembers as little as the order of a topic allows, so its memory hardly grows with the run: `kept` and
 `rejected` ascend within a partition, so the last cause is enough, and of `generated` the numbers of a lane are ranges.
 An audit also asks whether a repeat has the same content as the first (`consumers.replay.repeats`).
 """
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from operator import attrgetter
+from typing import Any
 
 from infra.record import Record
 from infra.source import Reading
@@ -48,39 +41,25 @@ def no_progress(_: int) -> None:
     pass
 
 
-def identity(event: Event, id: str) -> tuple[Hashable, ...]:
+_IDENTITY: Mapping[type[Event], Callable[[Any], Any]] = {
+    CallStarted: attrgetter("request_id", "attempt"),
+    CallAnswered: attrgetter("request_id", "attempt"),
+    CallFailed: attrgetter("request_id", "attempt"),
+    InstructionsGenerated: attrgetter("lane", "number"),
+    InstructionKept: attrgetter("generated_offset", "place"),
+    InstructionsRejected: attrgetter("generated_offset"),
+    InstructionJudged: attrgetter("judge.name", "kept_id"),
+    TrainingLogged: attrgetter("epoch", "window"),
+    ReplaceSeeds: attrgetter("epoch", "window"),
+    ClassifierFitted: attrgetter("from_offset"),
+    RunConfigured: lambda _: None,
+}
+
+
+def identity(event: Event, id: str) -> tuple[str, Hashable]:
     """What an event shares with its repeats and with nothing else; `id` is its CloudEvents id."""
-    key: tuple[Hashable, ...]
-    match event:
-        case CallStarted() | CallAnswered() | CallFailed():
-            key = event.request_id, event.attempt
-        case InstructionsGenerated():
-            key = event.lane, event.number
-        case InstructionKept():
-            key = event.generated_offset, event.place
-        case InstructionsRejected():
-            key = (event.generated_offset,)
-        case InstructionJudged():
-            key = event.judge.name, event.kept_id
-        case TrainingLogged() | ReplaceSeeds():
-            key = event.epoch, event.window
-        case RunConfigured():
-            key = ()
-        case ClassifierFitted():
-            key = (event.from_offset,)
-        case _:
-            key = (id,)
-    return type(event).__name__, *key
-
-
-class KeptCause(Protocol):
-    """What a kept row comes from."""
-
-    @property
-    def generated_offset(self) -> int: ...
-
-    @property
-    def place(self) -> int: ...
+    key = _IDENTITY.get(type(event))
+    return type(event).__name__, id if key is None else key(event)
 
 
 @dataclass
@@ -99,7 +78,7 @@ class Deduplicator:
     _lanes: LaneNumbers = field(default_factory=LaneNumbers)
     _released: set[tuple[str, int]] = field(default_factory=set)
     _kept: dict[int, tuple[int, int]] = field(default_factory=dict)
-    _seen: set[tuple[Hashable, ...]] = field(default_factory=set)
+    _seen: set[tuple[str, Hashable]] = field(default_factory=set)
 
     def generated(self, event: InstructionsGenerated, offset: int) -> bool:
         if offset in self.unread:
@@ -114,8 +93,8 @@ class Deduplicator:
         """Let the next record with this number count: the one that did could not be read by the filter."""
         self._released.add((lane, number))
 
-    def kept(self, cause: KeptCause, partition: int) -> bool:
-        key = cause.generated_offset, cause.place
+    def kept(self, generated_offset: int, place: int, partition: int) -> bool:
+        key = generated_offset, place
         if key <= self._kept.get(partition, (-1, -1)):
             return False
         self._kept[partition] = key

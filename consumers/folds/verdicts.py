@@ -117,7 +117,7 @@ class VerdictFold:
 
     def keep(self, event: InstructionKept, partition: int) -> bool:
         """Take a kept row into account; False for a repeat."""
-        if not self.deduplicator.kept(event, partition):
+        if not self.deduplicator.kept(event.generated_offset, event.place, partition):
             return False
         if event.id in self.kept:
             self._surplus.append(BookkeepingProblem(event.id, event.generated_offset, "kept twice"))

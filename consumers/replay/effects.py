@@ -1,7 +1,7 @@
 """The log in the order of `generated`: each of its records with the verdict on it and the rows kept of it.
 
-Verdicts and rows are placed by decoding their cause alone: whoever compares the bytes of an event with what they should
-be need not decode it. A repeat is reported, as altered when its content differs.
+Only the cause of a verdict or row is decoded, because the audit compares most events byte by byte. A repeat is
+reported, as altered when its content differs.
 """
 
 from array import array
@@ -263,7 +263,7 @@ class _KeptRows:
             if cause is None:
                 continue
             key = cause.generated_offset << _PLACE_BITS | cause.place
-            if self._deduplicator.kept(cause, partition):
+            if self._deduplicator.kept(cause.generated_offset, cause.place, partition):
                 self._digests[partition][key] = digest(content(record))
                 self._heads[partition] = cause, record
                 return
@@ -271,7 +271,7 @@ class _KeptRows:
         self._heads[partition] = None
 
     def _report_dropped(self, record: Record, cause: Cause, first: int | None) -> None:
-        """Report a row that readers drop; `first` is the digest of the one with the same cause, if there is one."""
+        """Report a row that readers drop; `first` is the digest of the first row with its cause, if any."""
         offset = cause.generated_offset
         row = f"The row kept of offset {offset}, place {cause.place},"
         where = f"at {record.offset} of kept/{record.partition}"

@@ -8,7 +8,7 @@ does not decode, or is on the wrong topic.
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import msgspec
 
@@ -70,11 +70,19 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
     partition: int
     offset: int
     generated_offset: int
-    id: str | None
+    id: str | None = None
     what: str
+    recorded: Any = None
+    decided: Any = None
+    state: AuditState
+
+
+class DivergenceDetails(TypedDict, total=False):
+    """Of a divergence, where it has them."""
+
+    id: str
     recorded: Any
     decided: Any
-    state: AuditState
 
 
 def in_order(divergence: Divergence) -> tuple[int, bool]:
@@ -122,36 +130,20 @@ class Findings:
     put_aside: set[Place] = field(default_factory=set)
 
     def diverged(
-        self,
-        kind: Kind,
-        place: Place,
-        generated_offset: int,
-        what: str,
-        *,
-        id: str | None = None,
-        recorded: Any = None,
-        decided: Any = None,
+        self, kind: Kind, place: Place, generated_offset: int, what: str, **details: Unpack[DivergenceDetails]
     ) -> None:
         """Record a divergence of the log as a whole, at (topic, partition, offset)."""
         if self.conducting:
-            self._record(kind, place, generated_offset, what, id=id, recorded=recorded, decided=decided)
+            self._record(kind, place, generated_offset, what, details)
 
     def misdecided(
-        self,
-        kind: Kind,
-        place: Place,
-        generated_offset: int,
-        what: str,
-        *,
-        id: str | None = None,
-        recorded: Any = None,
-        decided: Any = None,
+        self, kind: Kind, place: Place, generated_offset: int, what: str, **details: Unpack[DivergenceDetails]
     ) -> None:
         """Record a wrong decision of the filter."""
         if self.deciding:
-            self._record(kind, place, generated_offset, what, id=id, recorded=recorded, decided=decided)
+            self._record(kind, place, generated_offset, what, details)
 
-    def _record(self, kind: Kind, place: Place, generated_offset: int, what: str, **details: Any) -> None:
+    def _record(self, kind: Kind, place: Place, generated_offset: int, what: str, details: DivergenceDetails) -> None:
         self.by_kind[kind] += 1
         if len(self.divergences) < SHOWN:
             topic, partition, offset = place

@@ -53,9 +53,9 @@ def test_what_the_filter_could_not_read_never_counts_and_its_copy_does() -> None
 
 def test_causes_of_rows_and_verdicts_ascend_within_a_partition() -> None:
     deduplicator = Deduplicator()
-    rows = [SimpleNamespace(generated_offset=offset, place=place) for offset, place in [(1, 0), (1, 2), (1, 1), (2, 0)]]
-    assert [deduplicator.kept(row, 0) for row in rows] == [True, True, False, True]
-    assert deduplicator.kept(rows[0], 1)
+    causes = [(1, 0), (1, 2), (1, 1), (2, 0)]
+    assert [deduplicator.kept(*cause, partition=0) for cause in causes] == [True, True, False, True]
+    assert deduplicator.kept(*causes[0], partition=1)
     assert [deduplicator.rejected(unread(offset)) for offset in (0, 2, 1, 2, 3)] == [True, True, False, False, True]
 
 
