@@ -8,8 +8,8 @@ It knows offsets only: a topic that was created again and has grown past them is
 import fcntl
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Self
 
 import msgspec
 
@@ -28,7 +28,7 @@ class _Saved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     positions: dict[str, dict[int, int]]
 
 
-class Bookmark:
+class Bookmark(AbstractContextManager["Bookmark"]):
     """The position of the reader `name` in a run. Raises ConfigurationError for an invalid name or one in use."""
 
     def __init__(self, settings: Settings, run: str, name: str) -> None:
@@ -88,9 +88,6 @@ class Bookmark:
 
     def _remedy(self) -> str:
         return f"Delete {self.file} to start over, or give another name."
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()

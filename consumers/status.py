@@ -6,9 +6,9 @@ are events of the last minute by the records' timestamps, without repeats.
 
 import time
 from collections import Counter, deque
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
 
 import msgspec
 
@@ -118,7 +118,7 @@ class RecentEvents:
         self._events.append((record.timestamp_ms, name, number))
 
 
-class StatusWatch:
+class StatusWatch(AbstractContextManager["StatusWatch"]):
     """Follows a run; `look` reads what is new. Raises RunError when there is no such run."""
 
     def __init__(self, settings: Settings, run: str) -> None:
@@ -138,9 +138,6 @@ class StatusWatch:
 
     def close(self) -> None:
         self._reader.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from consumers.replay.findings import Divergence
     from consumers.replay.point_in_time import RunStateAt
     from consumers.replay.result import ReferenceCheck
-    from consumers.replay.tally import WhatIfOutcome
-    from consumers.replay.what_if import WhatIf
+    from consumers.replay.what_if import WhatIf, WhatIfOutcome
 
 _SEEDS_SHOWN = 10
 _TEXT = 60

@@ -3,6 +3,7 @@
 story              the explanation of an instruction, a seed, a generation or a request
 schema             its JSON
 locate             the thing that an id, or the start of one, names
+history            how the run was configured, and what changed since
 evidence           everything on the log that a story needs, gathered in one reading
 generation_story   how a generation was requested
 training_story     an instruction in training, and a seed in the pool

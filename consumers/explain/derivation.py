@@ -8,14 +8,13 @@ breadth first, so each thing is found once, by a shortest path, and of equally s
 from collections import deque
 from dataclasses import dataclass, field
 
-from consumers.explain.evidence import TopicRecords
+from consumers.explain.history import TopicRecords, read_history
 from consumers.explain.locate import Subject
 from consumers.explain.withdrawal_schema import DerivationPath, WithdrawalLink
 from consumers.folds.deduplicate import Deduplicator
 from infra.source import Source
 from schemas import ids
-from schemas.errors import RunError
-from schemas.events import InstructionsGenerated, InstructionsRejected, ReplaceSeeds, RunConfigured
+from schemas.events import InstructionsGenerated, InstructionsRejected
 from streams.core.seeds import SeedPool
 from streams.core.steps import place_of
 
@@ -63,17 +62,9 @@ class DerivationGraph:
 
 def read_graph(source: Source, read: TopicRecords, deduplicator: Deduplicator) -> DerivationGraph:
     """Read the graph of a run. Raises RunError when the run was never configured."""
-    configured = next((record.event for record in read("run") if isinstance(record.event, RunConfigured)), None)
-    if configured is None:
-        raise RunError(
-            f"The log of {source.name} has no RunConfigured. Start the run with `sedi run --run {source.run}`."
-        )
-    pool = SeedPool.of(configured.seeds)
-    for record in read("seed-commands"):
-        if isinstance(record.event, ReplaceSeeds):
-            pool.apply(record.event, record.offset)
-    everyone = [*pool.active, *(evicted.seed for evicted in pool.evicted.values())]
-    graph = DerivationGraph(pool, {seed.task.id for seed in everyone if seed.since_offset >= 0})
+    pool = read_history(source, read).pool
+    seeds = [*pool.active, *(evicted.seed for evicted in pool.evicted.values())]
+    graph = DerivationGraph(pool, {seed.task.id for seed in seeds if seed.since_offset >= 0})
     for record in read("rejected"):
         if isinstance(record.event, InstructionsRejected) and deduplicator.rejected(record.event):
             graph.rejected[record.event.generated_offset] = tuple(item.place for item in record.event.rejections)

@@ -4,63 +4,20 @@ Only what belongs to the story is kept in memory, and for a seed's story two num
 (`consumers.folds.deduplicate`).
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
+from consumers.explain.history import RunHistory, TopicRecords, read_history
 from consumers.explain.locate import Subject
-from consumers.explain.nearest import NearestSearch, place_of
-from consumers.explain.schema.place import RecordPlace
+from consumers.explain.nearest import NearestSearch
+from consumers.explain.schema.place import RecordPlace, place_of
 from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
 from infra.record import Record
 from infra.source import TOPICS, Source
-from schemas import ids
-from schemas.errors import RunError
-from schemas.events import (
-    BatchRow,
-    CallAnswered,
-    CallFailed,
-    CallStarted,
-    ClassifierFitted,
-    InstructionJudged,
-    InstructionKept,
-    InstructionsGenerated,
-    InstructionsRejected,
-    Rejection,
-    ReplaceSeeds,
-    RunConfigured,
-    StepLogged,
-    TrainingLogged,
-)
+from schemas import events, ids
 from streams.core.ledger import Ledger
 from streams.core.scores import uncounted
-from streams.core.seeds import SeedPool
 from streams.core.similarity.tokenize import tokenizer
-
-TopicRecords = Callable[[str], Iterator[Record]]
-
-
-@dataclass
-class RunHistory:
-    """How the run was configured, and what changed since.
-
-    pool          as the commands leave it
-    commands      those that took effect, in order
-    classifiers   by the offset of `generated` from which each is in force
-    """
-
-    configured: RunConfigured
-    pool: SeedPool
-    commands: list[tuple[RecordPlace, ReplaceSeeds]]
-    classifiers: dict[int, tuple[RecordPlace, ClassifierFitted]]
-
-    def pool_at(self, offset: int) -> SeedPool:
-        """The pool after the command at `offset` of `seed-commands`."""
-        pool = SeedPool.of(self.configured.seeds)
-        for where, command in self.commands:
-            if where.offset <= offset:
-                pool.apply(command, where.offset)
-        return pool
 
 
 @dataclass
@@ -78,16 +35,20 @@ class Evidence:
     subject: Subject
     history: RunHistory
     focus: tuple[str, ...] = ()
-    generation: tuple[RecordPlace, InstructionsGenerated] | None = None
+    generation: tuple[RecordPlace, events.InstructionsGenerated] | None = None
     shown: list[tuple[str, int]] = field(default_factory=list)
     decided: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    kept: dict[str, tuple[RecordPlace, InstructionKept]] = field(default_factory=dict)
+    kept: dict[str, tuple[RecordPlace, events.InstructionKept]] = field(default_factory=dict)
     kept_shown: dict[str, str] = field(default_factory=dict)
-    judged: dict[str, tuple[RecordPlace, InstructionJudged]] = field(default_factory=dict)
-    rejected: dict[str, tuple[RecordPlace, Rejection]] = field(default_factory=dict)
+    judged: dict[str, tuple[RecordPlace, events.InstructionJudged]] = field(default_factory=dict)
+    rejected: dict[str, tuple[RecordPlace, events.Rejection]] = field(default_factory=dict)
     nearest: NearestSearch | None = None
-    training: dict[str, list[tuple[RecordPlace, TrainingLogged, StepLogged, BatchRow]]] = field(default_factory=dict)
-    calls: list[tuple[RecordPlace, CallStarted | CallAnswered | CallFailed]] = field(default_factory=list)
+    training: dict[str, list[tuple[RecordPlace, events.TrainingLogged, events.StepLogged, events.BatchRow]]] = field(
+        default_factory=dict
+    )
+    calls: list[tuple[RecordPlace, events.CallStarted | events.CallAnswered | events.CallFailed]] = field(
+        default_factory=list
+    )
 
 
 def gather(source: Source, subject: Subject, progress: ReadProgress = no_progress) -> Evidence:
@@ -95,7 +56,7 @@ def gather(source: Source, subject: Subject, progress: ReadProgress = no_progres
     with source.open(TOPICS) as reading:
         read = partial(records, reading, progress=progress)
         deduplicator = Deduplicator()
-        found = Evidence(subject, _history(source, read, deduplicator))
+        found = Evidence(subject, read_history(source, read))
         _rejected(found, read, deduplicator)  # before `generated`, so that what the filter could not read is known
         _generated(found, read, deduplicator)
         if found.generation is not None:
@@ -107,34 +68,10 @@ def gather(source: Source, subject: Subject, progress: ReadProgress = no_progres
     return found
 
 
-def _history(source: Source, read: TopicRecords, deduplicator: Deduplicator) -> RunHistory:
-    configured: RunConfigured | None = None
-    classifiers: dict[int, tuple[RecordPlace, ClassifierFitted]] = {}
-    for record in read("run"):
-        event = record.event
-        if event is None or not deduplicator.first(event, record.id):
-            continue
-        if isinstance(event, RunConfigured):
-            configured = event
-        elif isinstance(event, ClassifierFitted):
-            classifiers[event.from_offset] = place_of(record), event
-    if configured is None:
-        raise RunError(
-            f"The log of {source.name} has no RunConfigured. Start the run with `sedi run --run {source.run}`."
-        )
-    pool = SeedPool.of(configured.seeds)
-    commands = [
-        (place_of(record), record.event)
-        for record in read("seed-commands")
-        if isinstance(record.event, ReplaceSeeds) and pool.apply(record.event, record.offset)
-    ]
-    return RunHistory(configured, pool, commands, classifiers)
-
-
 def _rejected(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> None:
     for record in read("rejected"):
         event = record.event
-        if not isinstance(event, InstructionsRejected) or not deduplicator.rejected(event):
+        if not isinstance(event, events.InstructionsRejected) or not deduplicator.rejected(event):
             continue
         if "seed" in found.subject.kinds:
             not_counted = uncounted(found.history.configured.policy, event.rejections)
@@ -147,7 +84,7 @@ def _generated(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) 
     subject = found.subject
     for record in read("generated"):
         event = record.event
-        if not isinstance(event, InstructionsGenerated) or not deduplicator.generated(event, record.offset):
+        if not isinstance(event, events.InstructionsGenerated) or not deduplicator.generated(event, record.offset):
             continue
         if "seed" in subject.kinds and subject.id in event.seed_ids:
             found.shown.append((record.id, record.offset))
@@ -156,7 +93,7 @@ def _generated(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) 
             _focus(found, record, event)
 
 
-def _focus(found: Evidence, record: Record, event: InstructionsGenerated) -> None:
+def _focus(found: Evidence, record: Record, event: events.InstructionsGenerated) -> None:
     subject, configured = found.subject, found.history.configured
     all_ids = tuple(ids.instruction_id(record.id, place) for place in range(len(event.instructions)))
     if subject.place is None:
@@ -175,7 +112,7 @@ def _kept(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> No
     wanted = set(shown.ids if shown else ())
     for record in read("kept"):
         row = record.event
-        if not isinstance(row, InstructionKept):
+        if not isinstance(row, events.InstructionKept):
             continue
         if not deduplicator.kept(row.generated_offset, row.place, record.partition):
             continue
@@ -191,14 +128,14 @@ def _judged(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> 
     wanted = found.subject.id.encode()
     for record in read("judged"):
         event = record.event if record.key == wanted else None
-        if isinstance(event, InstructionJudged) and deduplicator.first(event, record.id):
+        if isinstance(event, events.InstructionJudged) and deduplicator.first(event, record.id):
             found.judged[event.judge.name] = place_of(record), event
 
 
 def _trained(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> None:
     for record in read("training-log"):
         event = record.event
-        if not isinstance(event, TrainingLogged) or not deduplicator.first(event, record.id):
+        if not isinstance(event, events.TrainingLogged) or not deduplicator.first(event, record.id):
             continue
         for step in event.steps:
             for row in step.rows:
@@ -215,9 +152,12 @@ def _calls(found: Evidence, read: TopicRecords) -> None:
         if wanted not in (record.value or b"") and (record.key or b"").decode(errors="replace") not in requests:
             continue
         event = record.event
-        if isinstance(event, CallStarted):
+        if isinstance(event, events.CallStarted):
             requests.add(event.request_id)
-        if not isinstance(event, CallStarted | CallAnswered | CallFailed) or event.request_id not in requests:
+        if (
+            not isinstance(event, events.CallStarted | events.CallAnswered | events.CallFailed)
+            or event.request_id not in requests
+        ):
             continue
         if ledger.apply(event, record.id):
             found.calls.append((place_of(record), event))

@@ -1,8 +1,10 @@
 """The story of a generation: its seeds, its requests and their attempts."""
 
 from collections import Counter
+from typing import Literal
 
-from consumers.explain.evidence import Evidence, RunHistory
+from consumers.explain.evidence import Evidence
+from consumers.explain.history import RunHistory
 from consumers.explain.schema.generation import Attempt, GenerationStory, KeptRowShown, RequestStory, SeedShown
 from consumers.explain.schema.place import RecordPlace
 from schemas import ids
@@ -67,30 +69,10 @@ def requests_of(found: Evidence) -> tuple[RequestStory, ...]:
 
 
 def _ended(event: CallAnswered | CallFailed, at: RecordPlace, open_attempt: Attempt | None) -> Attempt:
+    recorded = {name: getattr(event, name) for name in Attempt.__struct_fields__ if hasattr(event, name)}
     started = None if open_attempt is None else open_attempt.started
-    if isinstance(event, CallFailed):
-        return Attempt(
-            attempt=event.attempt,
-            outcome="failed",
-            started=started,
-            ended=at,
-            error=event.error,
-            status=event.status,
-            usage=event.usage,
-            cost_usd=event.cost_usd,
-            perhaps_paid=event.perhaps_paid,
-        )
-    return Attempt(
-        attempt=event.attempt,
-        outcome="answered",
-        started=started,
-        ended=at,
-        model=event.model,
-        finish_reason=event.finish_reason,
-        latency_s=event.latency_s,
-        usage=event.usage,
-        cost_usd=event.cost_usd,
-    )
+    outcome: Literal["answered", "failed"] = "failed" if isinstance(event, CallFailed) else "answered"
+    return Attempt(**recorded, outcome=outcome, started=started, ended=at)
 
 
 def _classification(event: InstructionsGenerated) -> dict[int, bool]:

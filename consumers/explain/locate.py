@@ -7,22 +7,16 @@ promoted seed has the id of the instruction it was. A whole id names itself, eve
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
+from consumers.explain.history import TopicRecords, read_history
 from consumers.folds.deduplicate import ReadProgress, no_progress, records
 from infra.record import Record
-from infra.source import Reading, Source
+from infra.source import Source
 from schemas import ids
 from schemas.errors import RunError
-from schemas.events import (
-    CallStarted,
-    InstructionKept,
-    InstructionsGenerated,
-    InstructionsRejected,
-    ReplaceSeeds,
-    RunConfigured,
-)
-from streams.core.seeds import SeedPool
+from schemas.events import CallStarted, InstructionKept, InstructionsGenerated, InstructionsRejected
 
 Kind = Literal["seed", "instruction", "generation", "request"]
 
@@ -67,39 +61,32 @@ class _Search:
 
 
 def locate(source: Source, text: str, progress: ReadProgress = no_progress) -> Subject:
-    """The thing in the run with the id `text`. Raises RunError when there is none, or several ids start so."""
+    """The thing in the run with the id `text`.
+
+    Raises RunError when there is none, when several ids start so, or when the run was never configured.
+    """
     search = _Search(text)
     with source.open(TOPICS) as reading:
-        _seeds(search, reading, progress)
+        read = partial(records, reading, progress=progress)
+        pool = read_history(source, read).pool
+        for id in [seed.task.id for seed in pool.active] + list(pool.evicted):
+            search.offer("seed", id)
         if _UUID_PART.fullmatch(text):
-            decided = _decided(search, reading, progress)
-            _generated(search, reading, decided, progress)
-            _calls(search, reading, progress)
+            decided = _decided(search, read)
+            _generated(search, read, decided)
+            _calls(search, read)
     return _choose(search, source)
 
 
-def _seeds(search: _Search, reading: Reading, progress: ReadProgress) -> None:
-    configured: RunConfigured | None = None
-    for record in records(reading, "run", progress):
-        if configured is None and isinstance(record.event, RunConfigured):
-            configured = record.event
-    pool = SeedPool.of(() if configured is None else configured.seeds)
-    for record in records(reading, "seed-commands", progress):
-        if isinstance(record.event, ReplaceSeeds):
-            pool.apply(record.event, record.offset)
-    for id in [seed.task.id for seed in pool.active] + list(pool.evicted):
-        search.offer("seed", id)
-
-
-def _decided(search: _Search, reading: Reading, progress: ReadProgress) -> int:
+def _decided(search: _Search, read: TopicRecords) -> int:
     """Search the filter's verdicts; returns the last offset of `generated` with one."""
     last: Record | None = None
-    for record in records(reading, "rejected", progress):
+    for record in read("rejected"):
         last = record
         if _holds(record, search) and isinstance(record.event, InstructionsRejected):
             for item in record.event.rejections:
                 search.offer("instruction", item.id, generation_id=record.event.generation_id, place=item.place)
-    for record in records(reading, "kept", progress):
+    for record in read("kept"):
         if _holds(record, search) and isinstance(record.event, InstructionKept):
             row = record.event
             search.offer("instruction", row.id, generation_id=row.generation_id, place=row.place)
@@ -107,8 +94,8 @@ def _decided(search: _Search, reading: Reading, progress: ReadProgress) -> int:
     return event.generated_offset if isinstance(event, InstructionsRejected) else -1
 
 
-def _generated(search: _Search, reading: Reading, decided: int, progress: ReadProgress) -> None:
-    for record in records(reading, "generated", progress):
+def _generated(search: _Search, read: TopicRecords, decided: int) -> None:
+    for record in read("generated"):
         if record.offset > decided and isinstance(record.event, InstructionsGenerated):
             # ids of undecided instructions are nowhere on the log; they follow from the generation's
             for place in range(len(record.event.instructions)):
@@ -117,8 +104,8 @@ def _generated(search: _Search, reading: Reading, decided: int, progress: ReadPr
             search.offer("generation", record.id, generation_id=record.id)
 
 
-def _calls(search: _Search, reading: Reading, progress: ReadProgress) -> None:
-    for record in records(reading, "calls", progress):
+def _calls(search: _Search, read: TopicRecords) -> None:
+    for record in read("calls"):
         if _holds(record, search) and isinstance(record.event, CallStarted):
             call = record.event
             search.offer("request", call.request_id, generation_id=call.generation_id, step=call.step)

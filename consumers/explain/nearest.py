@@ -7,7 +7,7 @@ any order: of equal scores the earliest in the run's total order wins, as in the
 from dataclasses import dataclass, field
 
 from consumers.explain.schema.instruction import NearestRow
-from consumers.explain.schema.place import RecordPlace, Span
+from consumers.explain.schema.place import RecordPlace, Span, place_of
 from infra.record import Record
 from schemas.events import InstructionKept
 from schemas.seeds import SeedTask
@@ -70,13 +70,6 @@ class NearestSearch:
             return False
         self._best = rank
         return True
-
-
-def place_of(record: Record) -> RecordPlace:
-    """A record's place on the log."""
-    return RecordPlace(
-        topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp_ms
-    )
 
 
 def _marks(text: str, tokenizer: Tokenizer, places: list[int]) -> tuple[Span, ...] | None:

@@ -1,7 +1,8 @@
 """The explanation of an id: the story of an instruction, a seed, a generation or a request."""
 
-from consumers.explain.evidence import Evidence, RunHistory, gather
+from consumers.explain.evidence import Evidence, gather
 from consumers.explain.generation_story import generation_of, requests_of
+from consumers.explain.history import RunHistory
 from consumers.explain.locate import Subject, locate
 from consumers.explain.schema.explanation import Explanation, RequestOutcome
 from consumers.explain.schema.instruction import (

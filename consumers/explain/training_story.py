@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from consumers.explain.evidence import Evidence, RunHistory
+from consumers.explain.evidence import Evidence
+from consumers.explain.history import RunHistory
 from consumers.explain.schema.instruction import Candidacy, TrainedStep
 from consumers.explain.schema.place import RecordPlace
 from consumers.explain.schema.seed import SeedGeneration, SeedReplacement, SeedStory

@@ -7,7 +7,7 @@ from collections import Counter
 from functools import partial
 
 from consumers.explain.derivation import DerivationSearch, read_graph
-from consumers.explain.evidence import TopicRecords
+from consumers.explain.history import TopicRecords
 from consumers.explain.locate import locate
 from consumers.explain.withdrawal_schema import (
     Withdrawal,

@@ -15,20 +15,7 @@ from typing import Any
 
 from infra.record import Record
 from infra.source import Reading
-from schemas.events import (
-    CallAnswered,
-    CallFailed,
-    CallStarted,
-    ClassifierFitted,
-    Event,
-    InstructionJudged,
-    InstructionKept,
-    InstructionsGenerated,
-    InstructionsRejected,
-    ReplaceSeeds,
-    RunConfigured,
-    TrainingLogged,
-)
+from schemas import events
 from streams.core.lanes import LaneNumbers
 
 ReadProgress = Callable[[int], None]
@@ -41,22 +28,22 @@ def no_progress(_: int) -> None:
     pass
 
 
-_IDENTITY: Mapping[type[Event], Callable[[Any], Any]] = {
-    CallStarted: attrgetter("request_id", "attempt"),
-    CallAnswered: attrgetter("request_id", "attempt"),
-    CallFailed: attrgetter("request_id", "attempt"),
-    InstructionsGenerated: attrgetter("lane", "number"),
-    InstructionKept: attrgetter("generated_offset", "place"),
-    InstructionsRejected: attrgetter("generated_offset"),
-    InstructionJudged: attrgetter("judge.name", "kept_id"),
-    TrainingLogged: attrgetter("epoch", "window"),
-    ReplaceSeeds: attrgetter("epoch", "window"),
-    ClassifierFitted: attrgetter("from_offset"),
-    RunConfigured: lambda _: None,
+_IDENTITY: Mapping[type[events.Event], Callable[[Any], Any]] = {
+    events.CallStarted: attrgetter("request_id", "attempt"),
+    events.CallAnswered: attrgetter("request_id", "attempt"),
+    events.CallFailed: attrgetter("request_id", "attempt"),
+    events.InstructionsGenerated: attrgetter("lane", "number"),
+    events.InstructionKept: attrgetter("generated_offset", "place"),
+    events.InstructionsRejected: attrgetter("generated_offset"),
+    events.InstructionJudged: attrgetter("judge.name", "kept_id"),
+    events.TrainingLogged: attrgetter("epoch", "window"),
+    events.ReplaceSeeds: attrgetter("epoch", "window"),
+    events.ClassifierFitted: attrgetter("from_offset"),
+    events.RunConfigured: lambda _: None,
 }
 
 
-def identity(event: Event, id: str) -> tuple[str, Hashable]:
+def identity(event: events.Event, id: str) -> tuple[str, Hashable]:
     """What an event shares with its repeats and with nothing else; `id` is its CloudEvents id."""
     key = _IDENTITY.get(type(event))
     return type(event).__name__, id if key is None else key(event)
@@ -80,7 +67,7 @@ class Deduplicator:
     _kept: dict[int, tuple[int, int]] = field(default_factory=dict)
     _seen: set[tuple[str, Hashable]] = field(default_factory=set)
 
-    def generated(self, event: InstructionsGenerated, offset: int) -> bool:
+    def generated(self, event: events.InstructionsGenerated, offset: int) -> bool:
         if offset in self.unread:
             return False
         number = event.lane, event.number
@@ -100,7 +87,7 @@ class Deduplicator:
         self._kept[partition] = key
         return True
 
-    def rejected(self, event: InstructionsRejected) -> bool:
+    def rejected(self, event: events.InstructionsRejected) -> bool:
         if event.generated_offset <= self.decided_offset:
             return False
         self.decided_offset = event.generated_offset
@@ -108,7 +95,7 @@ class Deduplicator:
             self.unread.add(event.generated_offset)
         return True
 
-    def first(self, event: Event, id: str) -> bool:
+    def first(self, event: events.Event, id: str) -> bool:
         """Whether an event comes for the first time; for topics without an order of causes."""
         key = identity(event, id)
         fresh = key not in self._seen

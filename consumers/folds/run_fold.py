@@ -13,23 +13,7 @@ from dataclasses import dataclass, field
 from consumers.folds.deduplicate import Deduplicator
 from consumers.folds.verdicts import VerdictFold
 from infra.record import Record
-from schemas.events import (
-    CallAnswered,
-    CallFailed,
-    CallStarted,
-    ClassifierFitted,
-    Event,
-    GenerationHalted,
-    InstructionJudged,
-    InstructionKept,
-    InstructionsGenerated,
-    InstructionsRejected,
-    ReplaceSeeds,
-    RunConfigured,
-    RunStarted,
-    RunStopped,
-    TrainingLogged,
-)
+from schemas import events
 from streams.core.judging import Judgements
 from streams.core.ledger import Ledger
 from streams.core.seeds import SeedPool
@@ -41,7 +25,7 @@ class EffectiveCommand:
 
     offset: int
     timestamp_ms: int
-    event: ReplaceSeeds
+    event: events.ReplaceSeeds
 
 
 @dataclass
@@ -59,15 +43,15 @@ class RunFold:
     first_ms, last_ms   timestamps of the oldest and the newest record, None before there is one
     """
 
-    configured: RunConfigured
+    configured: events.RunConfigured
     ledger: Ledger = field(default_factory=Ledger)
-    classifiers: dict[int, ClassifierFitted] = field(default_factory=dict)
+    classifiers: dict[int, events.ClassifierFitted] = field(default_factory=dict)
     judged: dict[str, Judgements] = field(default_factory=dict)
-    windows: list[TrainingLogged] = field(default_factory=list)
+    windows: list[events.TrainingLogged] = field(default_factory=list)
     trained: set[str] = field(default_factory=set)
     commands: list[EffectiveCommand] = field(default_factory=list)
     stopped: tuple[int, str] | None = None
-    halted: dict[str, tuple[int, GenerationHalted]] = field(default_factory=dict)
+    halted: dict[str, tuple[int, events.GenerationHalted]] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
     dead_letters: dict[str, set[tuple[bytes, bytes]]] = field(default_factory=dict)
@@ -116,25 +100,25 @@ class RunFold:
         assert record.decoded is not None
         event, ce_id = record.decoded.event, record.decoded.meta.id
         match event:
-            case CallStarted() | CallAnswered() | CallFailed():
+            case events.CallStarted() | events.CallAnswered() | events.CallFailed():
                 fresh = self.ledger.apply(event, ce_id)
-            case InstructionsGenerated():
+            case events.InstructionsGenerated():
                 fresh = self.verdicts.generated(event, ce_id, record.offset)
-            case InstructionKept():
+            case events.InstructionKept():
                 fresh = self.verdicts.keep(event, record.partition)
-            case InstructionsRejected():
+            case events.InstructionsRejected():
                 reinstated = self.verdicts.reinstated
                 fresh = self.verdicts.reject(event)
                 if self.verdicts.reinstated > reinstated:
                     self.dropped -= Counter(generated=1)
-            case InstructionJudged():
+            case events.InstructionJudged():
                 fresh = self.judged.setdefault(event.judge.name, Judgements()).apply(event)
-            case TrainingLogged():
+            case events.TrainingLogged():
                 fresh = self._deduplicator.first(event, ce_id)
                 if fresh:
                     insort(self.windows, event, key=lambda window: (window.epoch, window.window))
                     self.trained.update(row.id for step in event.steps for row in step.rows)
-            case ReplaceSeeds():
+            case events.ReplaceSeeds():
                 fresh = self.pool.apply(event, record.offset)
                 if fresh:
                     self.commands.append(EffectiveCommand(record.offset, record.timestamp_ms, event))
@@ -144,15 +128,15 @@ class RunFold:
                     self._take_run_event(event, ce_id, record.timestamp_ms)
         return fresh
 
-    def _take_run_event(self, event: Event, ce_id: str, timestamp_ms: int) -> None:
+    def _take_run_event(self, event: events.Event, ce_id: str, timestamp_ms: int) -> None:
         match event:
-            case ClassifierFitted():
+            case events.ClassifierFitted():
                 self.classifiers[event.from_offset] = event
-            case RunStarted():
+            case events.RunStarted():
                 self.stopped = None
-            case RunStopped():
+            case events.RunStopped():
                 self.stopped = timestamp_ms, event.reason
-            case GenerationHalted():
+            case events.GenerationHalted():
                 self.halted[ce_id] = timestamp_ms, event
             case _:
                 pass

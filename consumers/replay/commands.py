@@ -114,13 +114,9 @@ class CommandAudit:
                     return window
                 break
             if self._policy.feedback:
-                self._findings.diverged(
-                    "unanswered",
-                    place_of(at),
-                    command.as_of_offset,
-                    f"Window {window.window} of epoch {window.epoch}, at {at.offset} of training-log, has no command.",
-                    id=at.id,
-                )
+                name = f"Window {window.window} of epoch {window.epoch}, at {at.offset} of training-log,"
+                place, what = place_of(at), f"{name} has no command."
+                self._findings.diverged("unanswered", place, command.as_of_offset, what, id=at.id)
         what = f"answers window {command.window} of epoch {command.epoch}, which is not at {command.training_offset}"
         self._report("unexpected", record, command, f"{what} of training-log")
         return None

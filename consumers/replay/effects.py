@@ -158,14 +158,9 @@ class _Verdicts:
             except EndOfVerdicts:
                 return
             self._queue.popleft()
-            self._findings.diverged(
-                "unexpected",
-                place_of(record),
-                cause.generated_offset,
-                f"The verdict at {record.offset} of rejected is on offset {cause.generated_offset}, which is not on "
-                "`generated`.",
-                id=record.id,
-            )
+            offset = cause.generated_offset
+            what = f"The verdict at {record.offset} of rejected is on offset {offset}, which is not on `generated`."
+            self._findings.diverged("unexpected", place_of(record), offset, what, id=record.id)
 
     def _find(self, offset: int) -> int | None:
         """The place in the queue of the verdict on an offset: its head, or behind a later one."""
@@ -178,22 +173,12 @@ class _Verdicts:
             except EndOfVerdicts:
                 break
             if found.generated_offset == offset:
-                self._findings.diverged(
-                    "reordered",
-                    place_of(later),
-                    offset,
-                    f"The verdict on offset {offset} is at {later.offset}, after the verdict on a later one at "
-                    f"{record.offset}.",
-                    id=later.id,
-                )
+                what = f"The verdict on offset {offset} is at {later.offset}, after a later one's at {record.offset}."
+                self._findings.diverged("reordered", place_of(later), offset, what, id=later.id)
                 return place
-        self._findings.diverged(
-            "missing",
-            place_of(record),
-            offset,
-            f"There is no InstructionsRejected for offset {offset} of generated; the one at {record.offset} of "
-            f"{self._stream.topic} is for {cause.generated_offset}.",
-        )
+        found_instead = f"the one at {record.offset} of rejected is for {cause.generated_offset}"
+        what = f"There is no InstructionsRejected for offset {offset} of generated; {found_instead}."
+        self._findings.diverged("missing", place_of(record), offset, what)
         return None
 
     def _at(self, place: int) -> tuple[Cause, Record]:
@@ -246,14 +231,9 @@ class _KeptRows:
                 if cause.generated_offset < end:
                     count += 1
                 else:
-                    self._findings.diverged(
-                        "unexpected",
-                        place_of(record),
-                        cause.generated_offset,
-                        f"The row {record.id} at {record.offset} of kept/{partition} is of offset "
-                        f"{cause.generated_offset}, which is not on `generated`.",
-                        id=record.id,
-                    )
+                    offset, where = cause.generated_offset, f"at {record.offset} of kept/{partition}"
+                    what = f"The row {record.id} {where} is of offset {offset}, which is not on `generated`."
+                    self._findings.diverged("unexpected", place_of(record), offset, what, id=record.id)
                 self._advance(partition)
         return count
 

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from itertools import chain, zip_longest
 
 from consumers.replay.effect_stream import EffectStream, content
-from consumers.replay.findings import Findings, place_of
+from consumers.replay.findings import DivergenceDetails, Findings, place_of
 from consumers.replay.repeats import RepeatCheck
 from infra.record import Record
 from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, KeptShown
@@ -37,16 +37,9 @@ class GenerationAnswers:
             if on_ledger == answer:
                 continue
             what = "another answer than `calls`" if on_ledger else "an answer that is not on `calls`"
-            self._findings.diverged(
-                "answer",
-                place_of(record),
-                record.offset,
-                f"Generation {event.number} of lane {event.lane!r} holds {what}, to request {answer.request_id}, "
-                f"attempt {answer.attempt}.",
-                id=record.id,
-                recorded=answer,
-                decided=on_ledger,
-            )
+            what = f"{_name(event)} holds {what}, to request {answer.request_id}, attempt {answer.attempt}."
+            sides = DivergenceDetails(id=record.id, recorded=answer, decided=on_ledger)
+            self._findings.diverged("answer", place_of(record), record.offset, what, **sides)
 
     def take(self, request_id: str, attempt: int) -> CallAnswered | None:
         """The answer to an attempt at a request, returned once; None when `calls` has none."""
@@ -107,16 +100,9 @@ def check_lane(findings: Findings, record: Record, event: InstructionsGenerated,
     """Check that a lane's numbers have no gap, unless records could not be read."""
     last = lanes.last.get(event.lane, -1)
     if event.number > last + 1 and not findings.unreadable_by_topic["generated"]:
-        findings.diverged(
-            "lane",
-            place_of(record),
-            record.offset,
-            f"Generation {event.number} of lane {event.lane!r} is after generation {last}; those between are not on "
-            "the log.",
-            id=record.id,
-            recorded=event.number,
-            decided=last + 1,
-        )
+        what = f"{_name(event)} is after generation {last}; those between are not on the log."
+        sides = DivergenceDetails(id=record.id, recorded=event.number, decided=last + 1)
+        findings.diverged("lane", place_of(record), record.offset, what, **sides)
 
 
 def check_read(findings: Findings, record: Record, event: InstructionsGenerated) -> None:
@@ -133,15 +119,9 @@ def check_read(findings: Findings, record: Record, event: InstructionsGenerated)
         (pair for pair in zip_longest(chain(*recorded), chain(*parsed)) if pair[0] != pair[1]),
         (len(event.instructions), len(parsed[0])),  # only where instructions end and the rest begins differs
     )
-    findings.misdecided(
-        "read",
-        place_of(record),
-        record.offset,
-        f"Generation {event.number} of lane {event.lane!r} holds other instructions than its answers parse to.",
-        id=record.id,
-        recorded=one,
-        decided=other,
-    )
+    what = f"{_name(event)} holds other instructions than its answers parse to."
+    sides = DivergenceDetails(id=record.id, recorded=one, decided=other)
+    findings.misdecided("read", place_of(record), record.offset, what, **sides)
 
 
 def check_shown(
@@ -193,12 +173,9 @@ def _check_kept(
 def _report_shown(
     findings: Findings, record: Record, event: InstructionsGenerated, what: str, recorded: object, decided: object
 ) -> None:
-    findings.diverged(
-        "seeds_shown",
-        place_of(record),
-        record.offset,
-        f"Generation {event.number} of lane {event.lane!r} was shown {what}.",
-        id=record.id,
-        recorded=recorded,
-        decided=decided,
-    )
+    sides = DivergenceDetails(id=record.id, recorded=recorded, decided=decided)
+    findings.diverged("seeds_shown", place_of(record), record.offset, f"{_name(event)} was shown {what}.", **sides)
+
+
+def _name(event: InstructionsGenerated) -> str:
+    return f"Generation {event.number} of lane {event.lane!r}"

@@ -1,9 +1,10 @@
 """The feedback of a what-if: recorded windows, answered by another policy beside the recorded commands."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from consumers.replay.effect_stream import EffectStream
-from consumers.replay.tally import Tally
 from infra.record import Record
 from schemas.events import InstructionJudged, ReplaceSeeds, RunConfigured, TrainingLogged
 from schemas.policy import Policy
@@ -16,15 +17,11 @@ from streams.core.seeds import SeedPool
 class OtherFeedback:
     """Follows `seed-commands` and `training-log` with two pools: the recorded one and the other policy's."""
 
-    def __init__(
-        self, configured: RunConfigured, policy: Policy, streams: dict[str, EffectStream], recorded: Tally, other: Tally
-    ) -> None:
+    def __init__(self, configured: RunConfigured, policy: Policy, streams: dict[str, EffectStream]) -> None:
         own = configured.policy
         # whether a batch borrowed rows depends on the clusters that it was assembled from
         self._policy = msgspec.structs.replace(policy, clusters=own.clusters, batch_size=own.batch_size)
         self._recorded_scores = own.candidate_min_score is not None
-        self._recorded = recorded
-        self._other = other
         self._recorded_pool = SeedPool.of(configured.seeds)
         self._other_pool = SeedPool.of(configured.seeds)
         self._training = streams["training-log"]
@@ -35,18 +32,18 @@ class OtherFeedback:
             _read_all(streams["judged"], self._judge)
         self._head = self._next_command()
 
-    def before(self, offset: int, state: FilterState) -> None:
-        """Answer the windows that were answered before the decision on an offset."""
+    def before(self, offset: int, state: FilterState) -> Iterator[tuple[ReplaceSeeds, ReplaceSeeds | None]]:
+        """The recorded commands before the decision on an offset, each with the other policy's."""
         while self._head is not None and self._head[1].as_of_offset < offset:
             record, command = self._head
             if self._recorded_pool.apply(command, record.offset):
-                self._recorded.add_command(command)
-                window = self._window(command.training_offset)
-                if window is not None and self._policy.feedback:
-                    self._answer(record, command, window, state)
+                yield command, self._answer(record, command, state)
             self._head = self._next_command()
 
-    def _answer(self, record: Record, command: ReplaceSeeds, window: TrainingLogged, state: FilterState) -> None:
+    def _answer(self, record: Record, command: ReplaceSeeds, state: FilterState) -> ReplaceSeeds | None:
+        window = self._window(command.training_offset)
+        if window is None or not self._policy.feedback:
+            return None
         other = answer(
             self._policy,
             self._other_pool,
@@ -59,7 +56,7 @@ class OtherFeedback:
             command.judged_offset if self._recorded_scores else self._judge.offset,
         )
         self._other_pool.apply(other, record.offset)
-        self._other.add_command(other)
+        return other
 
     def _next_command(self) -> tuple[Record, ReplaceSeeds] | None:
         while (record := self._commands.take()) is not None:

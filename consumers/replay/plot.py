@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from consumers.replay.tally import WhatIfOutcome
-from consumers.replay.what_if import WhatIf
+from consumers.replay.what_if import WhatIf, WhatIfOutcome
 from infra.plotting import matplotlib
 from schemas.errors import ConfigurationError
 

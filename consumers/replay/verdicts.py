@@ -1,6 +1,7 @@
 """The filter's recorded verdict on a generation, compared with what the core decides."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import msgspec
 
@@ -9,7 +10,7 @@ from consumers.replay.effects import RecordedGeneration
 from consumers.replay.findings import Findings, Kind, differences, place_of
 from infra.record import Record
 from schemas import ids
-from schemas.events import InstructionKept, InstructionsRejected, Rejection
+from schemas.events import InstructionKept, InstructionsRejected
 from schemas.policy import Policy
 from streams.core.decider import Decision, Verdict
 from streams.core.scores import uncounted
@@ -74,50 +75,25 @@ def _compare_rejections(
     kept: dict[str, tuple[Record, InstructionKept]],
     findings: Findings,
 ) -> None:
-    offset = verdict.decision.offset
+    offset, place = verdict.decision.offset, place_of(record)
     on_log = {rejection.id: rejection for rejection in recorded.rejections}
     decided = {rejection.id: rejection for rejection in verdict.rejected.rejections}
     for id, rejection in decided.items():
         found = on_log.get(id)
+        name = f"The rejection of instruction {id}, place {rejection.place} of offset {offset},"
         if found is None and id not in kept:
-            findings.misdecided(
-                "missing",
-                place_of(record),
-                offset,
-                f"The rejection of instruction {id} ({rejection.reason}), place {rejection.place} of offset {offset}, "
-                f"is not in the InstructionsRejected at {record.offset}.",
-                id=id,
-                decided=rejection,
-            )
+            what = f"{name} ({rejection.reason}) is not in the InstructionsRejected at {record.offset}."
+            findings.misdecided("missing", place, offset, what, id=id, decided=rejection)
         elif found is not None and found != rejection:
-            _compare_reasons(found, rejection, record, offset, findings)
+            kind: Kind = "reason" if found.reason != rejection.reason else "similarity"
+            fields = [_listed(side) for side in differences(found, rejection)]
+            what = f"{name} at {record.offset} of rejected, has {fields[0]}, but it is {fields[1]}."
+            findings.misdecided(kind, place, offset, what, id=id, recorded=found, decided=rejection)
     for id, rejection in on_log.items():
         if id not in decided:
-            findings.misdecided(
-                "flipped",
-                place_of(record),
-                offset,
-                f"Instruction {id}, place {rejection.place} of offset {offset}, was rejected ({rejection.reason}) at "
-                f"{record.offset} of rejected, but is to be kept.",
-                id=id,
-                recorded=rejection,
-                decided="kept",
-            )
-
-
-def _compare_reasons(found: Rejection, decided: Rejection, record: Record, offset: int, findings: Findings) -> None:
-    kind: Kind = "reason" if found.reason != decided.reason else "similarity"
-    recorded_fields, decided_fields = differences(found, decided)
-    findings.misdecided(
-        kind,
-        place_of(record),
-        offset,
-        f"The rejection of instruction {found.id}, place {found.place} of offset {offset}, at {record.offset} of "
-        f"rejected, has {_listed(recorded_fields)}, but it is {_listed(decided_fields)}.",
-        id=found.id,
-        recorded=found,
-        decided=decided,
-    )
+            name = f"Instruction {id}, place {rejection.place} of offset {offset}, was rejected ({rejection.reason})"
+            what = f"{name} at {record.offset} of rejected, but is to be kept."
+            findings.misdecided("flipped", place, offset, what, id=id, recorded=rejection, decided="kept")
 
 
 def _compare_rows(
@@ -132,61 +108,27 @@ def _compare_rows(
     on_log = set() if recorded is None else {rejection.id for rejection in recorded.rejections}
     for id, row in decided.items():
         if id not in kept and id not in on_log:
-            findings.misdecided(
-                "missing",
-                ("kept", row.cluster, -1),
-                offset,
-                f"Instruction {id}, place {row.place} of offset {offset}, is to be kept in cluster {row.cluster}, but "
-                "there is no InstructionKept.",
-                id=id,
-                decided=row,
-            )
+            name = f"Instruction {id}, place {row.place} of offset {offset},"
+            what = f"{name} is to be kept in cluster {row.cluster}, but there is no InstructionKept."
+            findings.misdecided("missing", ("kept", row.cluster, -1), offset, what, id=id, decided=row)
     for id, (record, row) in kept.items():
         expected = decided.get(id)
+        where = f"The row {id} at {record.offset} of kept/{record.partition}"
+        report = partial(findings.misdecided, place=place_of(record), generated_offset=offset, id=id)
         if expected is None and id in rejections:
-            findings.misdecided(
-                "flipped",
-                place_of(record),
-                offset,
-                f"Instruction {id}, place {row.place} of offset {offset}, was kept at {record.offset} of kept/"
-                f"{record.partition}, but is to be rejected ({rejections[id].reason}).",
-                id=id,
-                recorded="kept",
-                decided=rejections[id],
-            )
+            what = f"{where}, place {row.place} of offset {offset}, is to be rejected ({rejections[id].reason})."
+            report("flipped", what=what, recorded="kept", decided=rejections[id])
         elif expected is None:
-            findings.misdecided(
-                "unexpected",
-                place_of(record),
-                offset,
-                f"The row {id} at {record.offset} of kept/{record.partition} is of no instruction at offset "
-                f"{row.generated_offset} of generated.",
-                id=id,
-                recorded=row,
-            )
+            what = f"{where} is of no instruction at offset {row.generated_offset} of generated."
+            report("unexpected", what=what, recorded=row)
         elif (row.cluster, record.partition) != (expected.cluster, expected.cluster):
-            findings.misdecided(
-                "cluster",
-                place_of(record),
-                offset,
-                f"The row {id} at {record.offset} of kept/{record.partition} is of cluster {row.cluster}, but belongs "
-                f"in {expected.cluster}.",
-                id=id,
-                recorded=row.cluster,
-                decided=expected.cluster,
-            )
+            what = f"{where} is of cluster {row.cluster}, but belongs in {expected.cluster}."
+            report("cluster", what=what, recorded=row.cluster, decided=expected.cluster)
         elif not holds(record, expected, b"", id, id):
             recorded_fields, decided_fields = differences(row, expected)
-            findings.misdecided(
-                "altered",
-                place_of(record),
-                offset,
-                f"The row {id} at {record.offset} of kept/{record.partition} is not the instruction as generated: "
-                f"{', '.join(recorded_fields) or 'its id or key'} differ.",
-                id=id,
-                recorded=recorded_fields,
-                decided=decided_fields,
-            )
+            fields = ", ".join(recorded_fields) or "its id or key"
+            what = f"{where} is not the instruction as generated: {fields} differ."
+            report("altered", what=what, recorded=recorded_fields, decided=decided_fields)
 
 
 def _compare_rest(

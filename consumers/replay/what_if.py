@@ -8,7 +8,10 @@ A judge's scores are those that the recorded commands used. Where the run itself
 the judge had been there in time.
 """
 
-from collections.abc import Callable
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -16,19 +19,49 @@ from consumers.replay.effect_stream import EffectStream
 from consumers.replay.effects import Effects, EndOfVerdicts, RecordedGeneration
 from consumers.replay.findings import AuditState, Findings
 from consumers.replay.other_feedback import OtherFeedback
-from consumers.replay.tally import Tally, WhatIfOutcome
 from infra.embeddings import embedder_for
 from infra.record import Record
 from infra.run import configuration
 from infra.source import Reading, Source
 from schemas.errors import MalformedEvent
-from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected, RunConfigured
+from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected, ReplaceSeeds, RunConfigured
 from schemas.policy import Policy
 from streams.core import decider
 
 Progress = Callable[[int, int], None]
 
+_POINTS = 200
 _TOPICS = ("run", "generated", "kept", "rejected", "judged", "training-log", "seed-commands")
+
+
+class WhatIfOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a policy makes of the answers.
+
+    yield                 kept / generated
+    clusters              kept instructions in each cluster
+    balance               entropy of the clusters over that of equal ones: 1 when all are equally full
+    calls                 answered calls of the generations
+    calls_per_1000_kept   None when nothing is kept
+    usd                   cost of the calls, None when one of them has no known cost
+    replacements          seeds that the recorded windows replace
+    curve                 (generated, kept) at regular intervals
+    """
+
+    policy: Policy
+    generations: int
+    generated: int
+    kept: int
+    kept_share: float | None = msgspec.field(name="yield")
+    rejected: dict[str, int]
+    clusters: tuple[int, ...]
+    balance: float | None
+    calls: int
+    calls_per_1000_kept: float | None
+    usd: float | None
+    usd_per_1000_kept: float | None
+    windows: int
+    replacements: int
+    curve: tuple[tuple[int, int], ...]
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +91,65 @@ def what_if(source: Source, policy: Policy, *, progress: Progress = lambda done,
         return _Comparison(configured, policy, reading).run(progress)
 
 
+@dataclass
+class _Tally:
+    """Counts one side."""
+
+    policy: Policy
+    rejected: Counter[str] = field(default_factory=Counter)
+    clusters: Counter[int] = field(default_factory=Counter)
+    generations: int = 0
+    generated: int = 0
+    kept: int = 0
+    calls: int = 0
+    usd: float | None = 0.0
+    windows: int = 0
+    replacements: int = 0
+    curve: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(
+        self, event: InstructionsGenerated, kept: Sequence[InstructionKept], rejected: InstructionsRejected
+    ) -> None:
+        """Count a decided generation."""
+        self.generations += 1
+        self.generated += len(event.instructions)
+        self.kept += len(kept)
+        self.clusters.update(row.cluster for row in kept)
+        self.rejected.update(rejection.reason for rejection in rejected.rejections)
+        self.curve.append((self.generated, self.kept))
+        self.calls += len(event.answers)
+        for answered in event.answers:
+            self.usd = None if self.usd is None or answered.cost_usd is None else self.usd + answered.cost_usd
+
+    def add_command(self, command: ReplaceSeeds) -> None:
+        """Count an answered window."""
+        self.windows += 1
+        self.replacements += len(command.replacements)
+
+    def outcome(self) -> WhatIfOutcome:
+        """The numbers so far."""
+        sizes = tuple(self.clusters[cluster] for cluster in range(self.policy.clusters))
+        step = max(1, len(self.curve) // _POINTS)
+        per_kept = 1000 / self.kept if self.kept else None
+        return WhatIfOutcome(
+            policy=self.policy,
+            generations=self.generations,
+            generated=self.generated,
+            kept=self.kept,
+            kept_share=self.kept / self.generated if self.generated else None,
+            rejected=dict(self.rejected.most_common()),
+            clusters=sizes,
+            balance=_balance(sizes),
+            calls=self.calls,
+            calls_per_1000_kept=None if per_kept is None else self.calls * per_kept,
+            usd=self.usd,
+            usd_per_1000_kept=None if per_kept is None or self.usd is None else self.usd * per_kept,
+            windows=self.windows,
+            replacements=self.replacements,
+            curve=tuple(sorted({*self.curve[::step], *self.curve[-1:]})),
+        )
+
+
 class _Comparison:
     """One pass over a run by two policies: the recorded one's decisions are read, the other's made."""
 
@@ -69,9 +161,9 @@ class _Comparison:
         kept = [stream for (topic, _), stream in sorted(streams.items()) if topic == "kept"]
         self._effects = Effects(streams["generated", 0], streams["rejected", 0], kept, findings)
         self._state = decider.initial_state(msgspec.structs.replace(configured, policy=policy), embedder_for(policy))
-        self._recorded, self._other = Tally(configured.policy), Tally(policy)
+        self._recorded, self._other = _Tally(configured.policy), _Tally(policy)
         by_topic = {topic: stream for (topic, partition), stream in streams.items() if partition == 0}
-        self._feedback = OtherFeedback(configured, policy, by_topic, self._recorded, self._other)
+        self._feedback = OtherFeedback(configured, policy, by_topic)
         self._in_both = 0
 
     def run(self, progress: Progress) -> WhatIf:
@@ -86,9 +178,12 @@ class _Comparison:
             if found.record is not None and found.verdict is not None:
                 self._decide(found, found.record)
             offset += 1
-            self._feedback.before(offset, state)
+            for command, other in self._feedback.before(offset, state):
+                self._recorded.add_command(command)
+                if other is not None:
+                    self._other.add_command(other)
             progress(offset, end)
-        recorded, other, before = self._recorded.outcome(), self._other.outcome(), self._configured.policy
+        real, what_if, before = self._recorded.outcome(), self._other.outcome(), self._configured.policy
         return WhatIf(
             run=self._configured.run,
             through_offset=offset - 1,
@@ -97,11 +192,11 @@ class _Comparison:
                 for name in Policy.__struct_fields__
                 if getattr(before, name) != getattr(self._policy, name)
             },
-            real=recorded,
-            what_if=other,
+            real=real,
+            what_if=what_if,
             in_both=self._in_both,
-            only_real=recorded.kept - self._in_both,
-            only_what_if=other.kept - self._in_both,
+            only_real=real.kept - self._in_both,
+            only_what_if=what_if.kept - self._in_both,
         )
 
     def _decide(self, found: RecordedGeneration, record: Record) -> None:
@@ -137,3 +232,10 @@ def _nothing_known() -> AuditState:
     return AuditState(
         applied=-1, kept_total=0, generated_total=0, classifier_offset=0, commands_offset=None, seeds=None
     )
+
+
+def _balance(sizes: tuple[int, ...]) -> float | None:
+    total = sum(sizes)
+    if not total or len(sizes) == 1:
+        return None
+    return -sum(size / total * math.log(size / total) for size in sizes if size) / math.log(len(sizes))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from consumers.replay.digests import Digests, window_content
 from consumers.replay.effect_stream import EffectStream
-from consumers.replay.findings import Findings, place_of
+from consumers.replay.findings import DivergenceDetails, Findings, place_of
 from consumers.replay.repeats import RepeatCheck
 from infra.record import Record
 from schemas.errors import MalformedEvent
@@ -51,15 +51,9 @@ class WindowAudit:
         self.count += 1
         for step in window.steps:
             if step.step != self._step + 1:
-                self._findings.diverged(
-                    "steps",
-                    place_of(record),
-                    self._findings.state().applied,
-                    f"Step {step.step} is at {record.offset} of training-log, after step {self._step}.",
-                    id=record.id,
-                    recorded=step.step,
-                    decided=self._step + 1,
-                )
+                what = f"Step {step.step} is at {record.offset} of training-log, after step {self._step}."
+                sides = DivergenceDetails(id=record.id, recorded=step.step, decided=self._step + 1)
+                self._findings.diverged("steps", place_of(record), self._findings.state().applied, what, **sides)
             self._step = step.step
             for row in step.rows:
                 self._check_row(record, window.epoch, step.step, row)
@@ -72,16 +66,10 @@ class WindowAudit:
         if expected is None and row.generated_offset > self._findings.state().applied:
             return  # kept by a filter that died before it wrote its verdict on the generation
         if row.id != expected:
-            self._findings.diverged(
-                "batch",
-                place_of(record),
-                row.generated_offset,
-                f"Step {step} of epoch {epoch} trained row {row.id} of cluster {row.cluster}, whose next row was "
-                f"{expected}.",
-                id=row.id,
-                recorded=row.id,
-                decided=expected,
-            )
+            trained = f"Step {step} of epoch {epoch} trained row {row.id} of cluster {row.cluster}"
+            what = f"{trained}, whose next row was {expected}."
+            sides = DivergenceDetails(id=row.id, recorded=row.id, decided=expected)
+            self._findings.diverged("batch", place_of(record), row.generated_offset, what, **sides)
 
 
 def cannot_read(findings: Findings, record: Record, cls: type) -> None:

@@ -9,7 +9,3 @@ explanation   all of it
 `at` is a fact's place on the log. None means "not known" or "there is none", never zero. Facts that are not on the log
 but computed from it: `rules`, `recomputed`, `nearest`, `span`, `sampled_as_told`.
 """
-
-from consumers.explain.schema.explanation import Explanation
-
-__all__ = ["Explanation"]

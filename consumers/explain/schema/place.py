@@ -2,6 +2,8 @@
 
 import msgspec
 
+from infra.record import Record
+
 Span = tuple[int, int]
 """Characters [start, end)."""
 
@@ -13,3 +15,10 @@ class RecordPlace(msgspec.Struct, frozen=True, kw_only=True):
     partition: int
     offset: int
     timestamp_ms: int
+
+
+def place_of(record: Record) -> RecordPlace:
+    """A record's place on the log."""
+    return RecordPlace(
+        topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp_ms
+    )

@@ -14,7 +14,7 @@ from infra.source import KafkaSource
 from infra.topics import apply
 from sedi.main import main
 from tests.unit.consumers.story import Story, short_run
-from tests.unit.consumers.test_fold import folded
+from tests.unit.consumers.test_run_fold import folded
 
 
 @pytest.fixture
