@@ -1,15 +1,15 @@
-"""How far a named reader of a run has come, kept in a file of its own, so that it goes on there.
+"""The position of a named reader of a run, kept in a file, so that it continues there.
 
-`save` replaces the file whole, after what it speaks of was handed out: whoever is killed in between gets the last part
-again, and nothing is missing. One process at a time has a name. The file outlives the process, not the machine's
-power; and it knows offsets only: a topic that was made anew and has grown past them since looks like the old one.
+`save` replaces the file after the records before it were handed out: a reader that is killed in between gets the last
+ones again and misses none. One process at a time holds a name. The file survives the process, but not a loss of power.
+It knows offsets only: a topic that was created again and has grown past them is not noticed.
 """
 
 import fcntl
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Self
 
 import msgspec
 
@@ -28,8 +28,8 @@ class _Saved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     positions: dict[str, dict[int, int]]
 
 
-class Bookmark:
-    """The place of the reader `name` in a run. Raises ConfigurationError for a name that will not do or is in use."""
+class Bookmark(AbstractContextManager["Bookmark"]):
+    """The position of the reader `name` in a run. Raises ConfigurationError for an invalid name or one in use."""
 
     def __init__(self, settings: Settings, run: str, name: str) -> None:
         if not _NAME.fullmatch(name):
@@ -48,20 +48,20 @@ class Bookmark:
         except OSError as error:
             self._lock.close()
             raise ConfigurationError(
-                f"Another process reads run {run!r} as {name!r} just now. End it, or give another name."
+                f"Another process is reading run {run!r} as {name!r}. End it, or give another name."
             ) from error
 
     def load(self, starts: Mapping[Partition, int], ends: Mapping[Partition, int]) -> dict[Partition, int]:
-        """The next offset of each partition that this reader has read from; of the partitions of `ends` only.
+        """The next offset of each partition in `ends` that this reader has read from.
 
-        Raises RunError when the log does not hold such a place, or the file cannot be read.
+        Raises RunError when the log does not hold such an offset, or the file cannot be read.
         """
         try:
             saved = msgspec.json.decode(self.file.read_bytes(), type=_Saved)
         except FileNotFoundError:
             return {}
         except msgspec.MsgspecError as error:
-            raise RunError(f"{self.file} is damaged ({error}). {self._anew()}") from error
+            raise RunError(f"{self.file} is damaged ({error}). {self._remedy()}") from error
         positions = {
             (topic, partition): offset
             for topic, partitions in saved.positions.items()
@@ -71,13 +71,13 @@ class Bookmark:
             if not starts[place] <= positions[place] <= ends[place]:
                 raise RunError(
                     f"Reader {self._name!r} has read {place[0]}/{place[1]} up to {positions[place]}, but the log holds "
-                    f"{starts[place]} to {ends[place]} there: the topic was restored or trimmed since. {self._anew()}"
+                    f"{starts[place]} to {ends[place]} there: the topic was restored or trimmed since. {self._remedy()}"
                 )
         self._others = {place: offset for place, offset in positions.items() if place not in ends}
         return {place: offset for place, offset in positions.items() if place in ends}
 
     def save(self, positions: Mapping[Partition, int]) -> None:
-        """Go on from here next time. What the reader has read of other topics before stays."""
+        """Continue from these next offsets; positions in other topics stay as they are."""
         by_topic: dict[str, dict[int, int]] = {}
         for (topic, partition), offset in sorted({**self._others, **positions}.items()):
             by_topic.setdefault(topic, {})[partition] = offset
@@ -86,11 +86,8 @@ class Bookmark:
     def close(self) -> None:
         self._lock.close()
 
-    def _anew(self) -> str:
-        return f"Delete {self.file} to begin anew, or give another name."
-
-    def __enter__(self) -> Self:
-        return self
+    def _remedy(self) -> str:
+        return f"Delete {self.file} to start over, or give another name."
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()

@@ -1,8 +1,8 @@
-"""What an event must be like to be shown: conditions on its fields, or on its envelope.
+"""Conditions on an event's fields or envelope, by which it is shown or not.
 
-A field is named by a dotted way into the event; where a list stands on the way, any item of it may match. A field that
-an event does not have matches nothing, not even `!=`. Numbers are compared as numbers, everything else as its JSON
-text; `<` and its kin hold of numbers only.
+A field is named by a dotted path into the event; in lists on the path any item may match. A field that an event does
+not have matches nothing, not even `!=`. Numbers are compared as numbers, everything else as its JSON text; `<`, `<=`,
+`>` and `>=` hold for numbers only.
 """
 
 import operator
@@ -42,8 +42,9 @@ _ORDER: dict[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True)
 class Condition:
-    """`path` is a dotted way into an event's fields, or the name of a part of the envelope.
+    """A condition.
 
+    path        into an event's fields, or the name of an envelope attribute
     operation   = and !=, < <= > >= for numbers, ~ for a regular expression that is found somewhere in the text
     """
 
@@ -53,7 +54,7 @@ class Condition:
     _holds: Callable[[Any], bool] = field(repr=False, compare=False)
 
     def holds(self, event: Event, envelope: Mapping[str, Any]) -> bool:
-        """Whether an event is so; its own fields come before parts of the envelope of the same name."""
+        """Whether an event meets it; its own fields come before envelope attributes of the same name."""
         found = list(_at(event if self.path[0] in event.__struct_fields__ else envelope, self.path))
         if self.operation == "!=":
             return bool(found) and all(self._holds(scalar) for scalar in found)
@@ -61,9 +62,9 @@ class Condition:
 
 
 def condition(text: str) -> Condition:
-    """Read such as `cluster=3`, `rejections.reason!=similar`, `cost_usd>0.5` or `instruction~haiku`.
+    """Parse a condition such as `cluster=3`, `rejections.reason!=similar`, `cost_usd>0.5` or `instruction~haiku`.
 
-    Raises ConfigurationError for what is no condition.
+    Raises ConfigurationError for anything else.
     """
     parts = _CONDITION.fullmatch(text)
     if parts is None or not all(parts[1].split(".")):
@@ -76,7 +77,7 @@ def condition(text: str) -> Condition:
 
 
 def require_known(condition: Condition, types: frozenset[str]) -> None:
-    """Raise ConfigurationError for a field that no event has: it would match nothing for ever."""
+    """Raise ConfigurationError for a field that no event has, because it would never match."""
     classes = [spec.cls for name, spec in SPECS.items() if not types or name in types]
     fields = {name for cls in classes for name in cls.__struct_fields__}
     if condition.path[0] not in fields and condition.path[0] not in ENVELOPE:
@@ -99,19 +100,19 @@ def _test(text: str, operation: str, value: str) -> Callable[[Any], bool]:
             pattern = re.compile(value)
         except re.error as error:
             raise ConfigurationError(
-                f"Condition {text!r}: {value!r} is no regular expression ({error}). To search for such a sign itself, "
-                f"put a backslash before it: {re.escape(value)}"
+                f"Condition {text!r}: {value!r} is no regular expression ({error}). To search for these characters, "
+                f"escape them: {re.escape(value)}"
             ) from None
         return lambda scalar: pattern.search(_text(scalar)) is not None
 
-    def same(scalar: Any) -> bool:
+    def equal(scalar: Any) -> bool:
         return _text(scalar) == value or (number is not None and _is_number(scalar) and bool(scalar == number))
 
-    return same if operation == "=" else lambda scalar: not same(scalar)
+    return equal if operation == "=" else lambda scalar: not equal(scalar)
 
 
 def _at(found: Any, path: tuple[str, ...]) -> Iterator[Any]:
-    """What stands at the end of the way; of lists, each item."""
+    """The values at the end of the path; of lists, each item."""
     if isinstance(found, list | tuple):
         for item in found:
             yield from _at(item, path)
@@ -125,7 +126,7 @@ def _at(found: Any, path: tuple[str, ...]) -> Iterator[Any]:
 
 
 def _number(text: str) -> float | None:
-    """The number that a text is, whole numbers exactly."""
+    """A text as a number, integers exactly; None when it is none."""
     try:
         return int(text)
     except ValueError:

@@ -1,10 +1,10 @@
-"""The dead letters of a run: which there are, what is in one, what is missing among them, and putting them back.
+"""The dead letters of a run: listing them, showing one, finding those that are missing, and retrying them.
 
-`retry` appends a record as it was to its own topic and partition, so that it goes through the same door as the first
-time and is judged again by whoever reads there; then it marks the dead letter. A crash between the two leaves it
-unmarked, and a second retry is a repeat that every reader drops. Nothing is ever removed from a dead-letter topic.
+`retry` appends the original record to its topic and partition, where its readers try it again, and then marks the dead
+letter. A crash between the two leaves it unmarked, and a second retry is a repeat that every reader drops. Nothing is
+ever removed from a dead-letter topic.
 
-Dead letters of the same record (after crashes it may have several) are one here, named by the first.
+Several dead letters of one record, as crashes may leave them, count as one, named by the first.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -23,12 +23,12 @@ from schemas.topics import dead_letter_name
 
 
 class ListedLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A dead letter as it is listed.
+    """A dead letter in a list.
 
-    topic, offset                where it stands: on `<topic>.dlq`, the first of its `copies`
-    timestamp_ms                 when it was put there
-    from_partition, from_offset  where its record stands on `topic`; None when the letter does not say so as ours do
-    retried_as                   the offset on `topic` that it was put back as, last; None when it never was
+    topic, offset                its place on `<topic>.dlq`: the first of its `copies`
+    timestamp_ms                 when it was written
+    from_partition, from_offset  its record's place on `topic`; None when it lacks our headers
+    retried_as                   the offset on `topic` of its last retry; None when it was never retried
     """
 
     topic: str
@@ -43,16 +43,20 @@ class ListedLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class LetterContent:
-    """A dead letter with the record that it holds, as that was. `still` says why this program cannot read it, if so."""
+    """A dead letter with its original record.
+
+    left_out   whether it only names the record, which was too large
+    error      why this program cannot read the record; None when it can
+    """
 
     letter: ListedLetter
     left_out: bool
-    still: str | None
+    error: str | None
     record: Record
 
 
 class RetryResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one that was to be put back: the offset on its topic, or why it was refused."""
+    """The result of a retry: the new offset on its topic, or why it was refused."""
 
     topic: str
     offset: int
@@ -60,21 +64,21 @@ class RetryResult(msgspec.Struct, frozen=True, kw_only=True):
     refused: str | None = None
 
 
-_NOT_OURS = "It was not put here by a reader of this project: it does not say where it came from."
+_NOT_OURS = "It was not written by a reader of this project: it does not name the place it came from."
 
 
 def letters(source: Source, topics: Iterable[str] | None = None) -> list[ListedLetter]:
-    """The dead letters of some topics (short names, without `.dlq`), by default of all; oldest first in each."""
+    """The dead letters of some topics (short names, without `.dlq`) or of all; oldest first in each."""
     return [letter for topic in topics or TOPICS for letter in _scan(source, topic).letters()]
 
 
 def content(source: Source, topic: str, offset: int) -> LetterContent:
-    """What stands at `offset` of `<topic>.dlq`. Raises RunError when no dead letter does."""
+    """The dead letter at `offset` of `<topic>.dlq`. Raises RunError when there is none."""
     letter = _scan(source, topic).at(offset)
     if letter is None:
         raise RunError(
-            f"No dead letter stands at offset {offset} of {dead_letter_name(topic)} of {source.name}. "
-            f"`sedi dlq list --run {source.run} --topic {topic}` lists them."
+            f"There is no dead letter at offset {offset} of {dead_letter_name(topic)} of {source.name}. "
+            f"List them: `sedi dlq list --run {source.run} --topic {topic}`."
         )
     (found,) = _contents(source, topic, {offset: letter})
     return found
@@ -83,10 +87,10 @@ def content(source: Source, topic: str, offset: int) -> LetterContent:
 def retry(
     source: Source, writer: LogWriter, wanted: Sequence[ListedLetter], *, again: bool = False, force: bool = False
 ) -> Iterator[RetryResult]:
-    """Put dead letters back, one after the other; says of each what became of it.
+    """Put dead letters back, one after the other, with a result for each.
 
-    Refused is one that was put back before, unless `again`, and one that would fail again: it still cannot be read, or
-    tells that the run started or stopped, which is only true where it stood; unless `force`.
+    One that was retried before is refused unless `again`. One that would fail again is refused unless `force`: it still
+    cannot be read, or is a RunStarted or RunStopped, which holds at its own place only.
     """
     for topic in dict.fromkeys(letter.topic for letter in wanted):
         with source.open([topic]) as reading:
@@ -110,18 +114,18 @@ def retry(
 
 
 def missing(source: Source) -> list[tuple[str, int, int]]:
-    """Records that cannot be read, or do not belong where they stand, and are not among the dead letters.
+    """(topic, partition, offset) of the unreadable records that are not among the dead letters.
 
-    (topic, partition, offset) of each. Of a run that goes on, those are among them that no reader has come to yet.
+    In a running run they include those that no reader has reached yet.
     """
     unreadable: list[tuple[str, int, int]] = []
     dead: set[tuple[str, int, int]] = set()
     with source.open((*TOPICS, *dead_letter_topics())) as reading:
         for record in reading.rest():
             if record.topic.endswith(SUFFIX):
-                said = parse(record)
-                if isinstance(said, DeadLetter):
-                    dead.add((said.topic, *said.origin))
+                letter = parse(record)
+                if isinstance(letter, DeadLetter):
+                    dead.add((letter.topic, *letter.origin))
             elif record.error is not None:
                 unreadable.append((record.topic, record.partition, record.offset))
     return [place for place in unreadable if place not in dead]
@@ -129,7 +133,7 @@ def missing(source: Source) -> list[tuple[str, int, int]]:
 
 @dataclass
 class _Scan:
-    """A dead-letter topic as far as listing needs it: letters by where their records came from."""
+    """A dead-letter topic, read for a list: letters by the origin of their records."""
 
     by_origin: dict[tuple[int, int], ListedLetter] = field(default_factory=dict)
     origins: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -140,11 +144,11 @@ class _Scan:
             case Mark(origin=origin, retried_as=offset):
                 if origin in self.by_origin:
                     self.by_origin[origin] = replace(self.by_origin[origin], retried_as=offset)
-            case DeadLetter(origin=origin) as said:
+            case DeadLetter(origin=origin) as letter:
                 self.origins[record.offset] = origin
                 known = self.by_origin.get(origin)
                 self.by_origin[origin] = (
-                    _letter(record, said.error, origin) if known is None else replace(known, copies=known.copies + 1)
+                    _letter(record, letter.error, origin) if known is None else replace(known, copies=known.copies + 1)
                 )
             case None:
                 self.foreign[record.offset] = _letter(record, _NOT_OURS)
@@ -189,26 +193,26 @@ def _contents(source: Source, topic: str, wanted: Mapping[int, ListedLetter]) ->
         while wanted and (record := reading.next(name, 0)) is not None and record.offset <= max(wanted):
             if record.offset not in wanted:
                 continue
-            said = parse(record)
-            if not isinstance(said, DeadLetter):
-                yield LetterContent(letter=wanted[record.offset], left_out=False, still=_NOT_OURS, record=record)
+            letter = parse(record)
+            if not isinstance(letter, DeadLetter):
+                yield LetterContent(letter=wanted[record.offset], left_out=False, error=_NOT_OURS, record=record)
                 continue
-            was = _original(source, said) if said.left_out else as_it_was(said, record)
-            still = None if was.error is None else str(was.error)
-            yield LetterContent(letter=wanted[record.offset], left_out=said.left_out, still=still, record=was)
+            original = _original(source, letter) if letter.left_out else as_it_was(letter, record)
+            error = None if original.error is None else str(original.error)
+            yield LetterContent(letter=wanted[record.offset], left_out=letter.left_out, error=error, record=original)
 
 
-def _original(source: Source, said: DeadLetter) -> Record:
-    """The record that its dead letter only names, from where it still stands."""
-    with source.open([said.topic]) as reading:
-        if (said.topic, said.partition) in reading.ends():
-            reading.seek(said.topic, said.partition, said.came_from)
-            record = reading.next(said.topic, said.partition)
-            if record is not None and record.offset == said.came_from:
+def _original(source: Source, letter: DeadLetter) -> Record:
+    """The record that its dead letter only names, from its own place."""
+    with source.open([letter.topic]) as reading:
+        if (letter.topic, letter.partition) in reading.ends():
+            reading.seek(letter.topic, letter.partition, letter.came_from)
+            record = reading.next(letter.topic, letter.partition)
+            if record is not None and record.offset == letter.came_from:
                 return record
     raise RunError(
-        f"The dead letter at offset {said.offset} of {dead_letter_name(said.topic)} only names its record, and that is "
-        f"not at offset {said.came_from} of {said.topic}/{said.partition} any more."
+        f"The dead letter at offset {letter.offset} of {dead_letter_name(letter.topic)} only names its record, which "
+        f"is no longer at offset {letter.came_from} of {letter.topic}/{letter.partition}."
     )
 
 
@@ -217,11 +221,11 @@ def _refusal(found: LetterContent, partitions: Container[Partition], again: bool
     if letter.from_partition is None:
         return _NOT_OURS
     if (letter.topic, letter.from_partition) not in partitions:
-        return f"It says that it came from partition {letter.from_partition} of `{letter.topic}`, which there is not."
+        return f"It names partition {letter.from_partition} of `{letter.topic}` as its origin, which does not exist."
     if letter.retried_as is not None and not again:
-        return f"It was put back before, as offset {letter.retried_as}. --again does it once more."
-    if found.still is not None and not force:
-        return f"It would fail again: {found.still} --force puts it back all the same."
+        return f"It was put back before, as offset {letter.retried_as}. Use --again to put it back once more."
+    if found.error is not None and not force:
+        return f"It would fail again: {found.error} Use --force to put it back anyway."
     if isinstance(found.record.event, RunStarted | RunStopped) and not force:
-        return "That a run starts or stops is only true where it stood. --force puts it back all the same."
+        return "A run's start or stop holds at its own place only. Use --force to put it back anyway."
     return None

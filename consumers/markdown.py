@@ -1,4 +1,4 @@
-"""Pieces of the cards that stand beside data and models: tables whose cells stay in their place."""
+"""Markdown for the cards of data and models: tables whose cells cannot break them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,10 +10,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def value(setting: object) -> str:
-    """A setting as a reader wants it."""
+    """A setting as text; lists separated by commas."""
     return ", ".join(map(str, setting)) if isinstance(setting, list | tuple) else str(setting)
 
 
 def plain(cell: object) -> str:
-    """Text that stays in its cell and is text, whatever a model is called."""
+    """Text without Markdown or HTML that would leave its cell, whatever a model's name holds."""
     return " ".join(str(cell).split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,7 +1,7 @@
-"""What a run did, what it made and what it cost: numbers from the log alone, and whether its books are in order.
+"""The report of a run: its numbers and cost by the log alone, and whether its books are in order.
 
-A snapshot, also of a run that goes on. `accounted` says that kept and rejected equal generated record by record: each
-instruction of each generation that the filter is done with has exactly one verdict, and the filter's own totals agree.
+It is a snapshot, also of a running run. `accounted` means that kept and rejected equal generated record by record: each
+instruction of each decided generation has exactly one verdict, and the filter's own totals agree.
 """
 
 from itertools import islice
@@ -24,10 +24,10 @@ _PROBLEMS_SHOWN = 5
 class Report(RunCounts, frozen=True, kw_only=True):
     """One run.
 
-    duplicates     events dropped because they stood twice, by topic
+    duplicates     events dropped as repeats, by topic
     unreadable     records that do not decode, by topic
-    judged         what the judges made of the kept rows, when there are any
-    held_out       losses on held-out rows that a training of the run told of in its folder; none of that is on the log
+    judged         the judges' scores of the kept rows
+    held_out       losses on held-out rows, from the folder of a training of the run; they are not on the log
     unaccounted    instructions without exactly one verdict, and other faults of the books; the first few
     """
 
@@ -42,12 +42,12 @@ class Report(RunCounts, frozen=True, kw_only=True):
 
 
 def report(source: Source, *, seeds: bool = False) -> Report:
-    """The report of a run as it is now, with a row a seed if `seeds`. Raises RunError when there is no such run."""
+    """The report of a run, with a row for each seed if `seeds`. Raises RunError when there is no such run."""
     return report_of(read_fold(source), seeds=seeds)
 
 
 def held_out_of(run: str, training: Path) -> tuple[HeldOutLine, ...]:
-    """The losses on held-out rows in a training's folder; none when it is of another run, or has none.
+    """The losses on held-out rows in a training's folder; empty when it is another run's, or has none.
 
     Raises TrainerError when they cannot be read.
     """
@@ -56,7 +56,7 @@ def held_out_of(run: str, training: Path) -> tuple[HeldOutLine, ...]:
 
 
 def report_of(fold: RunFold, *, seeds: bool = False) -> Report:
-    """The report of a fold that was read effects first (`consumers.folds.read_fold`)."""
+    """The report of a fold."""
     problems = fold.verdicts.problems()
     first = tuple(islice(problems, _PROBLEMS_SHOWN))
     unaccounted = len(first) + sum(1 for _ in problems)

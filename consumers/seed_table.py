@@ -1,4 +1,4 @@
-"""The seed pool as a table: each seed with its score, and the story of its replacements; read from a run's fold."""
+"""The seed pool as a table: each seed with its score, and all replacements; from a run's fold."""
 
 from collections import Counter
 
@@ -15,10 +15,9 @@ class SeedRow(msgspec.Struct, frozen=True, kw_only=True):
     """A seed in the pool now.
 
     shown            generations it was shown in
-    generated, kept  SeedGen and SeedKept: instructions that came of those generations, as far as they are decided and
-                     the policy counts them
+    generated, kept  SeedGen and SeedKept: decided instructions of those generations that the policy counts
     score            kept / generated, None before anything was generated
-    since_offset     record of `seed-commands` that put it there, -1 for a seed of the run's start
+    since_offset     record of `seed-commands` that put it there, -1 for the run's start
     """
 
     id: str
@@ -31,11 +30,11 @@ class SeedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplacementRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A seed that was replaced, because of which training window and step, and what came in its place.
+    """A replaced seed, the training window and step that caused it, and the new seed.
 
     value                            the metric's value at the step
-    victim_generated, victim_kept    the victim's SeedGen and SeedKept then
-    as_of_offset                     the last record of `generated` those numbers reflect
+    victim_generated, victim_kept    the victim's SeedGen and SeedKept at that time
+    as_of_offset                     the last record of `generated` that those numbers reflect
     verdicts                         rows of the chosen batch by the verdict on them as candidates
     """
 
@@ -76,7 +75,7 @@ def seed_rows(fold: RunFold) -> tuple[SeedRow, ...]:
 
 
 def replacement_rows(fold: RunFold) -> tuple[ReplacementRow, ...]:
-    """All replacements in the order they were made."""
+    """All replacements in order."""
     return tuple(
         ReplacementRow(
             commands_offset=command.offset,
@@ -101,7 +100,7 @@ def replacement_rows(fold: RunFold) -> tuple[ReplacementRow, ...]:
 
 
 def window_outcomes(fold: RunFold) -> Counter[FeedbackOutcome]:
-    """Answered training windows by what came of them."""
+    """Answered training windows by outcome."""
     return Counter(command.event.outcome for command in fold.commands)
 
 
@@ -111,5 +110,5 @@ def candidate_verdicts(fold: RunFold) -> Counter[CandidateVerdict]:
 
 
 def by_score(rows: tuple[SeedRow, ...]) -> tuple[SeedRow, ...]:
-    """Seeds that have a score, lowest first; of equal ones the one in the pool's order first."""
+    """Seeds with a score, lowest first; equal ones in the pool's order."""
     return tuple(sorted((row for row in rows if row.score is not None), key=lambda row: row.score or 0.0))

@@ -1,14 +1,14 @@
-"""How a run does at this moment: lag, rates, cost, cluster balance, seeds, the last window, the broker.
+"""The state of a run now: lag, rates, cost, cluster balance, seeds, the last window, the broker.
 
-`StatusWatch` keeps the fold of the run and reads on from where it was, so looking again costs only what came since.
-Rates are events of the last minute by the records' own timestamps; a repeat after a crash is not counted.
+`StatusWatch` keeps the fold of the run and reads on from its position, so another look reads only new records. Rates
+are events of the last minute by the records' timestamps, without repeats.
 """
 
 import time
 from collections import Counter, deque
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
 
 import msgspec
 
@@ -29,7 +29,7 @@ _SEEDS_SHOWN = 5
 
 
 class EventRates(msgspec.Struct, frozen=True, kw_only=True):
-    """Per second, over the last minute, or over the run's whole time while that is shorter."""
+    """Per second, over the last minute or the run's whole time if that is shorter."""
 
     calls: float
     generations: float
@@ -40,14 +40,14 @@ class EventRates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lag(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits. `generations`: written, not decided. `untrained`: kept rows that no logged batch holds."""
+    """Work that is pending: `generations` without a verdict, and `untrained` kept rows that are in no logged batch."""
 
     generations: int
     untrained: int
 
 
 class WindowStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The last training window, and what the feedback agent made of it; None while it has not answered."""
+    """The last training window, and the feedback agent's answer; None while there is none."""
 
     epoch: int
     window: int
@@ -59,7 +59,7 @@ class WindowStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BrokerHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the cluster answers, how many brokers it has, and why not."""
+    """Whether the cluster answers, with how many brokers, or else why not."""
 
     healthy: bool
     bootstrap: str
@@ -68,7 +68,7 @@ class BrokerHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(RunCounts, frozen=True, kw_only=True):
-    """One run at one moment; `smallest` and `largest` are kept rows of those clusters."""
+    """One run now; `smallest` and `largest` are the kept rows of those clusters."""
 
     at_ms: int
     lag: Lag
@@ -83,7 +83,7 @@ class Status(RunCounts, frozen=True, kw_only=True):
 
 @dataclass
 class RecentEvents:
-    """Events of the last minute, to tell rates by."""
+    """Events of the last minute, for the rates."""
 
     _events: deque[tuple[int, str, int]] = field(default_factory=deque)
 
@@ -104,7 +104,7 @@ class RecentEvents:
                 pass
 
     def rates(self, now_ms: int, first_ms: int | None) -> EventRates:
-        """Rates at `now_ms` of a run whose first event was at `first_ms`. Forgets what is older than a minute."""
+        """Rates at `now_ms` of a run whose first event was at `first_ms`. Forgets events older than a minute."""
         since = now_ms - int(RATE_S * 1000)
         self._events = deque(event for event in self._events if event[0] > since)
         counts: Counter[str] = Counter()
@@ -118,8 +118,8 @@ class RecentEvents:
         self._events.append((record.timestamp_ms, name, number))
 
 
-class StatusWatch:
-    """Follows a run; `look` brings it up to date. Raises RunError when there is no such run."""
+class StatusWatch(AbstractContextManager["StatusWatch"]):
+    """Follows a run; `look` reads what is new. Raises RunError when there is no such run."""
 
     def __init__(self, settings: Settings, run: str) -> None:
         self._settings = settings
@@ -138,9 +138,6 @@ class StatusWatch:
 
     def close(self) -> None:
         self._reader.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
@@ -161,7 +158,7 @@ def health(settings: Settings) -> BrokerHealth:
 
 
 def status_of(fold: RunFold, rates: EventRates, now_ms: int, broker: BrokerHealth) -> Status:
-    """The status that a fold shows."""
+    """The status of a fold."""
     counts = counts_of(fold)
     ranked = by_score(seed_rows(fold))
     kept = fold.verdicts.kept

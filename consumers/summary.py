@@ -1,74 +1,58 @@
-"""One line for people about one event."""
+"""One event in one line for people."""
 
 from functools import singledispatch
 
 from consumers.feedback_terms import OUTCOMES, verdict_counts
-from schemas.events import (
-    CallAnswered,
-    CallFailed,
-    CallStarted,
-    ClassifierFitted,
-    Event,
-    GenerationHalted,
-    InstructionJudged,
-    InstructionKept,
-    InstructionsGenerated,
-    InstructionsRejected,
-    ReplaceSeeds,
-    RunConfigured,
-    RunStarted,
-    RunStopped,
-    TrainingLogged,
-)
+from schemas import events
 
 
 @singledispatch
-def summary(event: Event) -> str:
-    """What happened, in a phrase without the event's name. Texts are whole; the caller cuts the line."""
-    raise NotImplementedError(f"{type(event).__name__} has no line for people; give it one in {__name__}.")
+def summary(event: events.Event) -> str:
+    """The event in a phrase without its name. Texts are complete; the caller cuts the line."""
+    raise NotImplementedError(f"{type(event).__name__} has no summary; register one in {__name__}.")
 
 
 @summary.register
-def _(event: RunConfigured) -> str:
-    by = event.policy
-    sizes = f"{by.clusters} clusters, batch {by.batch_size}"
-    return f"mode {by.mode}, threshold {by.threshold}, {sizes}, {len(event.seeds)} seeds"
+def _(event: events.RunConfigured) -> str:
+    policy = event.policy
+    sizes = f"{policy.clusters} clusters, batch {policy.batch_size}"
+    return f"mode {policy.mode}, threshold {policy.threshold}, {sizes}, {len(event.seeds)} seeds"
 
 
 @summary.register
-def _(event: ClassifierFitted) -> str:
+def _(event: events.ClassifierFitted) -> str:
     return f"on {event.texts} {event.fitted_on}, in force from offset {event.from_offset}"
 
 
 @summary.register
-def _(event: RunStarted) -> str:
+def _(event: events.RunStarted) -> str:
     return ", ".join(f"{name} {version}" for name, version in event.versions.items())
 
 
 @summary.register
-def _(event: RunStopped) -> str:
+def _(event: events.RunStopped) -> str:
     return event.reason
 
 
 @summary.register
-def _(event: GenerationHalted) -> str:
+def _(event: events.GenerationHalted) -> str:
     return f"lane {event.lane}: {event.reason}"
 
 
 @summary.register
-def _(event: CallStarted) -> str:
+def _(event: events.CallStarted) -> str:
     return f"{event.model}, lane {event.lane}, number {event.number}, step {event.step}, attempt {event.attempt}"
 
 
 @summary.register
-def _(event: CallAnswered) -> str:
+def _(event: events.CallAnswered) -> str:
     tokens = "usage unknown" if event.usage is None else f"{event.usage.completion_tokens} tokens"
     cost = "" if event.cost_usd is None else f", ${event.cost_usd:.4f}"
     return f"{tokens} in {event.latency_s:.1f} s{cost}"
 
 
 @summary.register
-def _(event: CallFailed) -> str:
+def _(event: events.CallFailed) -> str:
     tokens = "" if event.usage is None else f", {event.usage.prompt_tokens}+{event.usage.completion_tokens} tokens"
     cost = "" if event.cost_usd is None else f", ${event.cost_usd:.4f}"
     paid = ", perhaps paid for" if event.perhaps_paid else ""
@@ -76,29 +60,29 @@ def _(event: CallFailed) -> str:
 
 
 @summary.register
-def _(event: InstructionsGenerated) -> str:
+def _(event: events.InstructionsGenerated) -> str:
     return f"{len(event.instructions)} instructions, {len(event.unparsed)} unparsed, from {', '.join(event.seed_ids)}"
 
 
 @summary.register
-def _(event: InstructionKept) -> str:
+def _(event: events.InstructionKept) -> str:
     return f"cluster {event.cluster}: {' '.join(event.instruction.split())}"
 
 
 @summary.register
-def _(event: InstructionsRejected) -> str:
+def _(event: events.InstructionsRejected) -> str:
     reasons = ", ".join(dict.fromkeys(rejection.reason for rejection in event.rejections))
     return f"{event.kept} of {event.generated} kept{f', rejected: {reasons}' if reasons else ''}"
 
 
 @summary.register
-def _(event: InstructionJudged) -> str:
+def _(event: events.InstructionJudged) -> str:
     score = "no score" if event.score is None else f"{event.score:g} of {event.scale.most:g}"
     return f"{score} by {event.judge.name}, cluster {event.cluster}: {' '.join(event.reason.split())}"
 
 
 @summary.register
-def _(event: TrainingLogged) -> str:
+def _(event: events.TrainingLogged) -> str:
     where = f"epoch {event.epoch} window {event.window}"
     if not event.steps:
         return f"{where}: no steps"
@@ -109,7 +93,7 @@ def _(event: TrainingLogged) -> str:
 
 
 @summary.register
-def _(event: ReplaceSeeds) -> str:
+def _(event: events.ReplaceSeeds) -> str:
     changes = ", ".join(f"{change.victim_id} by {change.seed.id}" for change in event.replacements)
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in verdict_counts(event).items())
     why = f", {changes}" if changes else f" ({OUTCOMES[event.outcome]})"

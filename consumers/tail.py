@@ -1,10 +1,10 @@
 """Following a run's events, several topics merged by time.
 
-What is already on the log is merged exactly: a record is given out once every partition that still has history has
-shown its next one, so the order is that of the timestamps, then of the topics as cause and effect, then of the
-offsets. What comes later is given out as it arrives, each batch in the same order; between batches it may differ by
-the moment that Kafka took to hand a record over. Records are fetched, never pushed, so a burst only makes it fall
-behind. Reading changes nothing: no group, no offsets stored, except in a bookmark (`consumers.bookmark`).
+History is merged exactly: a record is yielded once every partition with history left has its next one, so the order is
+by timestamp, then by topic as cause and effect, then by offset. Later records are yielded as they arrive, each batch in
+the same order; between batches the order may differ by Kafka's delivery time. Records are fetched, never pushed, so a
+burst only makes the reader fall behind. Reading changes nothing: there is no consumer group, and offsets are stored
+only in a bookmark (`consumers.bookmark`).
 """
 
 import heapq
@@ -26,7 +26,7 @@ from schemas.errors import ConfigurationError, RunError
 from schemas.registry import SPECS
 
 _AHEAD = 5_000  # records of a partition that wait for others before its fetching is paused
-_BATCH = 100  # records of history that are handed out at a time; more of them decoded at once are slower
+_BATCH = 100  # records of history in a batch; decoding more at a time is slower
 _STALL_S = 30.0
 _RANK = {topic: rank for rank, topic in enumerate(TOPICS)}
 
@@ -35,9 +35,9 @@ _RANK = {topic: rank for rank, topic in enumerate(TOPICS)}
 class TailOptions:
     """What to follow.
 
-    start       `start`, `end`, or an offset in each partition; `since_ms`, when given, comes first
-    last        begin with the last so many events of those asked for; `start` and `since_ms` then say nothing
-    until_end   end where the log ended when the following began
+    start       `start`, `end`, or an offset in each partition; ignored with `since_ms`
+    last        begin with the last so many matching events; `start` and `since_ms` are ignored
+    until_end   end where the log ended at the start of following
     count       end after so many events
     """
 
@@ -54,39 +54,41 @@ class TailOptions:
         known = (*TOPICS, *dead_letter_topics())
         for topic in self.topics:
             if topic not in known:
-                raise ConfigurationError(f"There is no topic {topic!r} in a run. Choose of {', '.join(sorted(known))}.")
+                raise ConfigurationError(
+                    f"There is no topic {topic!r} in a run. Choose from {', '.join(sorted(known))}."
+                )
         for name in self.types:
             if name not in SPECS:
-                raise ConfigurationError(f"There is no event type {name!r}. Choose of {', '.join(sorted(SPECS))}.")
+                raise ConfigurationError(f"There is no event type {name!r}. Choose from {', '.join(sorted(SPECS))}.")
         if not self.topics_read:
-            there = ", ".join(f"{name} on {SPECS[name].topic}" for name in sorted(self.types))
-            raise ConfigurationError(f"Nothing of these types is on {', '.join(self.topics)}. There is {there}.")
+            topics = ", ".join(f"{name} is on {SPECS[name].topic}" for name in sorted(self.types))
+            raise ConfigurationError(f"{', '.join(self.topics)} hold no events of these types: {topics}.")
         for condition in self.where:
             require_known(condition, self.types)
 
     @property
     def topics_read(self) -> tuple[str, ...]:
-        """The topics that can hold what is asked for: a type has its one topic; a dead letter may be of any."""
+        """The topics that can hold matching events: a type has one topic; a dead letter may be of any type."""
         holding = {SPECS[name].topic for name in self.types}
         return tuple(topic for topic in self.topics if not holding or topic in holding or topic not in TOPICS)
 
 
 @dataclass(frozen=True)
 class TailBatch:
-    """Records to show, and the offset that each partition goes on from once they are shown."""
+    """Records to show, and the next offset of each partition after them."""
 
     records: Sequence[Record]
     positions: Mapping[Partition, int]
 
 
 def follow(settings: Settings, run: str, options: TailOptions, bookmark: Bookmark | None = None) -> Iterator[TailBatch]:
-    """The records asked for; without `until_end` or `count` it never ends by itself.
+    """The matching records; without `until_end` or `count` it never ends by itself.
 
-    With a bookmark it begins there, and where the options say in partitions that the bookmark does not know. The first
-    batch is empty and says where that is; while nothing new comes there is an empty one about twice a second. A record
-    that cannot be read is among them (with its `error`) unless types or conditions are given. Raises RunError when
-    there is no such run, the bookmark does not fit it, or a topic was made anew meanwhile; BrokerError when the cluster
-    does not answer.
+    With a bookmark it begins there, and in partitions that the bookmark does not know where the options say. The first
+    batch is empty and holds the start positions; while nothing arrives there is an empty one about twice a second.
+    Unreadable records are included (with their `error`) unless types or conditions are given. Raises RunError when
+    there is no such run, the bookmark does not fit it, or a topic was created again meanwhile; BrokerError when the
+    cluster does not answer.
     """
     with LogReader(settings, run, options.topics_read, "tail") as reader:
         ends = reader.ends()
@@ -109,7 +111,7 @@ def follow(settings: Settings, run: str, options: TailOptions, bookmark: Bookmar
 
 
 def as_line(record: Record) -> dict[str, Any]:
-    """The record as one JSON object: where it stands, its envelope, and the event under `data`."""
+    """The record as one JSON object: its place, its envelope, and the event under `data`."""
     line: dict[str, Any] = {
         "timestamp_ms": record.timestamp_ms,
         "topic": record.topic,
@@ -134,7 +136,7 @@ def as_line(record: Record) -> dict[str, Any]:
 
 @dataclass
 class TimeMerge:
-    """Merges partitions, each in its own order, by time. `waiting` are those whose next record is still to come."""
+    """Merges partitions, each in its own order, by time. `waiting` are those with records still to come."""
 
     waiting: set[Partition]
     _queues: dict[Partition, deque[Record]] = field(default_factory=dict)
@@ -152,16 +154,16 @@ class TimeMerge:
             self._bare.discard(record.place)
 
     def finish(self, partitions: Iterable[Partition]) -> None:
-        """These partitions have shown all their records."""
+        """These partitions have no further records."""
         self.waiting.difference_update(partitions)
         self._bare &= self.waiting
 
     def full(self) -> set[Partition]:
-        """Partitions of which so much waits for others that no more of them is needed now."""
+        """Partitions with so many records waiting for others that their fetching can pause."""
         return {place for place in self.waiting if len(self._queues.get(place, ())) > _AHEAD}
 
     def ready(self) -> Iterator[Record]:
-        """What nothing that is still to come can stand before; removes it."""
+        """Remove and return the records that no later one can precede."""
         while self._heads and not self._bare:
             _, record = heapq.heappop(self._heads)
             queue = self._queues[record.place]
@@ -174,10 +176,10 @@ class TimeMerge:
 
 
 def wanted(record: Record, options: TailOptions) -> bool:
-    """Whether a record is among those asked for. Decodes it only when that is needed to tell."""
+    """Whether a record matches the options. Decodes it only if needed."""
     if not options.types and not options.where:
         return True
-    if options.types and not _claims(record, options.types):
+    if options.types and not _has_type(record, options.types):
         return False
     if record.decoded is None:
         return False
@@ -187,7 +189,7 @@ def wanted(record: Record, options: TailOptions) -> bool:
     return all(condition.holds(event, envelope) for condition in options.where)
 
 
-def _claims(record: Record, types: frozenset[str]) -> bool:
+def _has_type(record: Record, types: frozenset[str]) -> bool:
     prefixes = tuple(f"sedi.{name}.v".encode() for name in types)
     return any(name == "ce_type" and value.startswith(prefixes) for name, value in record.headers)
 
@@ -205,10 +207,10 @@ def _begin(
     ends: Mapping[Partition, int],
     bookmark: Bookmark | None,
 ) -> dict[Partition, int]:
-    """Put the reader where the options and the bookmark say; where that is."""
+    """Seek the reader to where the options and the bookmark say; returns the positions."""
     starts = reader.starts()
     if options.last is not None:
-        # Of each partition no more than that many can be among them, unless some are left out.
+        # no partition can have more than that many among them, unless some do not match
         ahead = options.last if not (options.types or options.where) else max(ends.values(), default=0)
         positions = {place: max(starts[place], end - ahead) for place, end in ends.items()}
     elif options.since_ms is not None:
@@ -242,7 +244,7 @@ def _arrivals(options: TailOptions, reader: LogReader, ends: Mapping[Partition, 
 
 
 def _history(reader: LogReader, ends: Mapping[Partition, int], later: list[Record]) -> Iterator[Iterable[Record]]:
-    """What stands before `ends`, merged by time; what came with it from behind them goes into `later`."""
+    """The records before `ends`, merged by time; those fetched with them from after `ends` go into `later`."""
     merge = TimeMerge({place for place, end in ends.items() if reader.position(*place) < end})
     paused: set[Partition] = set()
     moved = time.monotonic()
@@ -269,11 +271,11 @@ def _history(reader: LogReader, ends: Mapping[Partition, int], later: list[Recor
 
 
 def _advance(positions: dict[Partition, int], run: str, record: Record) -> None:
-    """Go past a record. Raises RunError for one that was passed before: the log is not the one that was followed."""
+    """Move past a record. Raises RunError for one that was passed before, because then the topic is another one."""
     if record.offset < positions[record.place]:
         raise RunError(
-            f"{record.topic}/{record.partition} of run {run!r} was read up to {positions[record.place]} and goes on at "
-            f"{record.offset}: the topic was made anew meanwhile. Start again to read it as it is now."
+            f"{record.topic}/{record.partition} of run {run!r} was read up to {positions[record.place]} and continues "
+            f"at {record.offset}: the topic was created again meanwhile. Start again to read the new one."
         )
     positions[record.place] = record.offset + 1
 

@@ -22,14 +22,14 @@ def register(app: typer.Typer) -> None:
 
 def archive(
     *,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write it; must not be there yet.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write it; must not exist yet.")],
     run: Run = DEFAULT_RUN,
     gzip: Annotated[bool, typer.Option("--gzip", help="Compress the files.")] = False,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Write a run's whole log, as it is now, into a folder of files; the run may go on meanwhile.
+    """Write a run's whole log into a folder of files; the run may go on meanwhile.
 
     A file of JSON Lines for each partition, dead letters and the worker's tables included, and a manifest with the
     SHA-256 of each. Other commands read it with --from-files; `sedi restore` puts it back on a cluster.
@@ -45,7 +45,7 @@ def archive(
         print_json({"folder": folder, "bytes": size, "records": records, "manifest": manifest})
     else:
         console().print(
-            f"Run {run}: {records:,} records of {len(manifest.files)} partitions are in {folder}, {size:,} bytes."
+            f"Run {run}: {records:,} records of {len(manifest.files)} partitions written to {folder}, {size:,} bytes."
         )
 
 
@@ -58,20 +58,18 @@ def restore(
 ) -> None:
     """Put an archived run back on a cluster: same name, partitions, offsets, bytes and times.
 
-    The archive is checked before anything is written, the cluster is read back afterwards. A cluster that has other
-    records of the run is left alone. A restore that was interrupted goes on when it is done again.
+    The archive is checked before anything is written, and the cluster is read back afterwards. A cluster with other
+    records of the run is left unchanged. Run an interrupted restore again to continue it.
     """
     from infra.log.restoring import restore_archive
-    from sedi.output import console, print_json, tell
+    from sedi.output import console, notify, print_json
 
     settings = cluster_of(bootstrap_servers, state_dir)
     try:
         with _progress() as show:
             found = restore_archive(settings, folder, show)
     except KeyboardInterrupt:
-        tell(
-            f"Not all is back. `sedi restore {folder}` goes on where this stopped; let nothing use the run until then."
-        )
+        notify(f"The restore is incomplete. Continue it with `sedi restore {folder}`; do not use the run until then.")
         raise
     if as_json:
         print_json(found)
@@ -79,25 +77,25 @@ def restore(
         before = found.records - found.written
         already = f"; {before:,} of them were there already" if before else ""
         console().print(
-            f"Run {found.run}: {found.records:,} records of {found.partitions} partitions are back{already}."
+            f"Run {found.run}: {found.records:,} records of {found.partitions} partitions restored{already}."
         )
 
 
 @contextmanager
 def _progress() -> Iterator[Show]:
-    """A bar for each thing that is done one after the other, on standard error when a person looks at it."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    """A progress bar for each stage, on standard error if that is a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     from sedi.console import TextConsole
 
     console = TextConsole(stderr=True)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        current: dict[str, object] = {}
+        tasks: dict[str, TaskID] = {}
 
-        def show(what: str, done: int, total: int) -> None:
-            if current.get("what") != what:
-                current.update(what=what, task=bars.add_task(what, total=total))
-            bars.update(current["task"], completed=done, total=total)  # type: ignore[arg-type]
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
 
         yield show

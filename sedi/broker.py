@@ -26,17 +26,17 @@ def start(
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Start the local broker and wait until it answers; fetches Kafka the first time. Does nothing when it runs."""
+    """Start the local broker and wait until it answers; downloads Kafka the first time. Does nothing when it runs."""
     from infra.local_broker import broker
-    from sedi.output import tell
+    from sedi.output import notify
 
-    _print(broker.start(settings_of(bootstrap_servers, state_dir), wait, tell), as_json)
+    _print(broker.start(settings_of(bootstrap_servers, state_dir), wait, notify), as_json)
 
 
 def stop(as_json: AsJson = False, bootstrap_servers: Servers = None, state_dir: StateDir = None) -> None:
     """Stop the local broker; its data stays. Does nothing when it does not run."""
     from infra.local_broker import broker
-    from sedi.output import tell
+    from sedi.output import notify
 
     settings = settings_of(bootstrap_servers, state_dir)
     ran = broker.status(settings).running
@@ -44,11 +44,11 @@ def stop(as_json: AsJson = False, bootstrap_servers: Servers = None, state_dir: 
     if as_json:
         _print(found, as_json)
     else:
-        tell("The broker was stopped; its data stays." if ran else "The broker did not run.")
+        notify("The broker was stopped; its data stays." if ran else "The broker did not run.")
 
 
 def status(as_json: AsJson = False, bootstrap_servers: Servers = None, state_dir: StateDir = None) -> None:
-    """Whether the broker runs and answers; of a cluster that is not ours, whether it answers.
+    """Whether the local broker runs and answers; of another cluster, whether it answers.
 
     Ends with 3 when it does not answer.
     """

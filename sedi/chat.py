@@ -45,7 +45,7 @@ def chat(
     from consumers.trainer.options import Device, PrecisionChoice, Template
     from consumers.trainer.result.chat import load, model_of_run
     from schemas.errors import ConfigurationError
-    from sedi.output import tell
+    from sedi.output import notify
 
     model = folder if folder is not None else str(model_of_run(settings_of(None, state_dir).state_dir, run))
     if message is None and not sys.stdin.isatty():
@@ -60,12 +60,12 @@ def chat(
         threads=threads,
         temperature=temperature,
         max_tokens=max_tokens,
-        say=tell if message is None else lambda line: None,
+        say=notify if message is None else lambda line: None,
     )
     if message is not None:
         _once(conversation, message.strip(), as_json)
         return
-    tell(f"{model}, template {conversation.template}. Ctrl-C stops an answer, {_NEW} begins again, {_QUIT} ends.")
+    notify(f"{model}, template {conversation.template}. Ctrl-C stops an answer, {_NEW} begins again, {_QUIT} ends.")
     while (question := _next_question()) is not None:
         if question == _NEW:
             conversation.turns.clear()
@@ -111,14 +111,14 @@ def _next_question() -> str | None:
 def _answer(conversation: Conversation, question: str, as_json: bool) -> None:
     """Answer; report an answer that is stopped or fails."""
     from schemas.errors import TrainerError
-    from sedi.output import complain
+    from sedi.output import print_error
 
     try:
         _once(conversation, question, as_json)
     except KeyboardInterrupt:
         sys.stdout.write(" [stopped]\n")
     except TrainerError as error:
-        complain(str(error))
+        print_error(str(error))
 
 
 def _once(conversation: Conversation, question: str, as_json: bool) -> None:

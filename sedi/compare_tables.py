@@ -1,4 +1,4 @@
-"""What `sedi report --compare` shows people."""
+"""The tables of `sedi report --compare`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _TEXT = 90
 
 
 def show_comparison(found: Comparison) -> None:
-    """The tables, on standard output."""
+    """Print the tables on standard output."""
     from consumers.compare.tables import tables
 
     out = console()
     for shown in tables(found):
         rows = [[cell if len(cell) <= _TEXT else cell[: _TEXT - 1] + "…" for cell in row] for row in shown.rows]
         out.print(table(shown.title, shown.columns, rows))
-    out.print("× is against the first run; below 1 saves. Verbs and objects are guessed without a parser.")
+    out.print("× is the ratio to the first run; below 1 saves. Verbs and objects are guessed without a parser.")

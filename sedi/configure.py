@@ -43,7 +43,7 @@ def configure_command(
     """
     from infra.cluster.listener import require_listener
     from sedi.configuring import configure
-    from sedi.output import print_json, tell
+    from sedi.output import notify, print_json
     from sedi.run_file import RunRequest, plan_run
 
     flags = {
@@ -64,9 +64,9 @@ def configure_command(
         )
     )
     for hint in plan.hints:
-        tell(hint)
+        notify(hint)
     require_listener(plan.settings)
-    configured = configure(plan.settings, plan.run, plan.options, tell)
+    configured = configure(plan.settings, plan.run, plan.options, notify)
     following = commands_to_start(plan.options, bootstrap_servers, plan.variables)
     if as_json:
         found = {"run": plan.run, "new": configured.is_new, "seeds": configured.seeds, "policy": configured.policy}

@@ -35,12 +35,12 @@ def prepare(settings: Settings, run: str, options: RunOptions, say: Callable[[st
     Raises SediError when either cannot be, or a part of the distribution that the run needs is not installed.
     """
     from infra.local_broker import broker
-    from sedi.trial import asks_builtin
+    from sedi.trial import uses_builtin
 
     require("run", "sedi run")
     if options.trainer:
         require("train", "A run with a trainer (--no-trainer: without)")
-    if asks_builtin(options, settings):
+    if uses_builtin(options, settings):
         require("local", "The built-in LLM")
     if settings.is_local:
         broker.start(settings, progress=say)

@@ -1,8 +1,8 @@
-"""The console for people: whatever a text holds, it stays text.
+"""The console for people: every text is printed as text, whatever it holds.
 
-rich would read markup (`[bold]`), names of emoji (`:bomb:`) and control characters in what it prints. Here a string is
-made `visible` before it is measured and laid out, so that columns stay straight; what comes as a ready `Text` is looked
-at once more when it is rendered. rich's own cursor codes are control segments and pass.
+rich would interpret markup (`[bold]`), names of emoji (`:bomb:`) and control characters. Here a string is made
+`visible` before it is measured and laid out, so that columns stay aligned; a ready `Text` is made visible when it is
+rendered. rich's own cursor codes are control segments and pass.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from infra.visible import visible
 
 
 class TextConsole(Console):
-    """A rich console without markup, emoji codes and highlighting, that passes no control character of a text on."""
+    """A rich console without markup, emoji codes and highlighting, which prints no control character of a text."""
 
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
         super().__init__(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)

@@ -1,4 +1,4 @@
-"""`sedi dlq`: records that could not be read: which, why, and putting them back."""
+"""`sedi dlq`: the dead letters of a run: list, show, retry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ERROR_SHOWN = 100
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(
-        help="Records that could not be read, or do not belong where they stand: list, look at, put back.",
+        help="Dead letters: records that could not be read, or are on the wrong topic. List, show, retry.",
         no_args_is_help=True,
     )
     group.command("list", epilog=epilog("sedi dlq list", "sedi dlq list --topic generated --json"))(list_command)
@@ -41,7 +41,7 @@ def list_command(
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """The dead letters: where they stand, where they came from, when, why, and whether they were put back."""
+    """The dead letters: place, origin, time, error, and whether they were put back."""
     from consumers.dead_letters import letters
     from sedi.output import clock, console, print_json, table
 
@@ -74,7 +74,7 @@ def show(
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """All of one dead letter: why it is there, its headers, key and value as they were."""
+    """One dead letter in full: its error, and the original headers, key and value."""
     from consumers.dead_letters import content
     from sedi.output import clock, console, print_json, table
 
@@ -84,17 +84,17 @@ def show(
         return
     letter, record = found.letter, found.record
     lines = [
-        ("stands at", f"{letter.topic}.dlq, offset {offset}, {letter.copies} times in all"),
-        ("came from", _origin(letter)),
+        ("place", f"{letter.topic}.dlq, offset {offset}, {letter.copies} times in all"),
+        ("origin", _origin(letter)),
         ("put aside", clock(letter.timestamp_ms)),
         ("error", letter.error),
-        ("read by this program", "it can be read now" if found.still is None else found.still),
+        ("read by this program", "it can be read now" if found.error is None else found.error),
         ("put back", "no" if letter.retried_as is None else f"as offset {letter.retried_as} of {letter.topic}"),
         *(("header", f"{name} = {_text(value)}") for name, value in record.headers),
         ("key", _text(record.key)),
     ]
     if found.left_out:
-        lines.append(("value", "the dead letter only names its record; this is what stands where it came from:"))
+        lines.append(("value", "the dead letter only names its record; this is the record at its origin:"))
     out = console()
     out.print(table(f"Dead letter {topic}.dlq@{offset}", ("", ""), lines))
     out.print(_pretty(record.value), soft_wrap=True)
@@ -107,27 +107,27 @@ def retry(
     ] = None,
     *,
     run: Run = DEFAULT_RUN,
-    all_: Annotated[bool, typer.Option("--all", help="All not put back yet, of TOPIC or of the run.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Also what was put back before.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also what this program still cannot read.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="All that were not put back yet, of TOPIC or the run.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also those that were put back before.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also those that this program still cannot read.")] = False,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Put dead letters back on their topic, as they were: whoever reads there judges them again.
+    """Put the original records back on their topic, where their readers try them again.
 
-    Do so after the cause is mended, such as by an update, and the worker runs with it. Ends with 1 when one was
-    refused, because it would fail again or was put back before; a dead letter itself is never removed.
+    First fix the cause, such as by an update, and restart the worker with it. Ends with 1 when one was refused, because
+    it would fail again or was put back before. The dead letters stay.
     """
     from consumers.dead_letters import content, letters
     from consumers.dead_letters import retry as put_back
     from infra.log.source import KafkaSource
     from infra.log.writer import LogWriter
     from schemas.errors import ConfigurationError
-    from sedi.output import print_json, tell
+    from sedi.output import notify, print_json
 
     if all_ == (offset is not None) or (topic is None and not all_):
-        raise ConfigurationError("Say which: `sedi dlq retry TOPIC OFFSET`, `sedi dlq retry TOPIC --all` or `--all`.")
+        raise ConfigurationError("Give `sedi dlq retry TOPIC OFFSET`, `sedi dlq retry TOPIC --all` or `--all`.")
     settings = cluster_of(bootstrap_servers, state_dir)
     source = KafkaSource(settings, run)
     if offset is not None and topic is not None:
@@ -139,13 +139,13 @@ def retry(
         for one in put_back(source, writer, wanted, again=again, force=force):
             done.append(one)
             if not as_json:
-                what = f"put back as offset {one.retried_as}" if one.refused is None else f"refused. {one.refused}"
-                tell(f"{one.topic}.dlq@{one.offset} ({len(done)} of {len(wanted)}): {what}")
+                result = f"put back as offset {one.retried_as}" if one.refused is None else f"refused. {one.refused}"
+                notify(f"{one.topic}.dlq@{one.offset} ({len(done)} of {len(wanted)}): {result}")
     refused = sum(1 for one in done if one.refused is not None)
     if as_json:
         print_json({"retried": len(done) - refused, "refused": refused, "letters": done})
     else:
-        tell(f"{len(done) - refused} put back, {refused} refused.")
+        notify(f"{len(done) - refused} put back, {refused} refused.")
     if refused:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -157,7 +157,7 @@ def _as_json(found: LetterContent) -> dict[str, Any]:
     return {
         "letter": found.letter,
         "left_out": found.left_out,
-        "unreadable": found.still,
+        "unreadable": found.error,
         "key": as_text(record.key),
         "headers": [[name, as_text(value)] for name, value in record.headers],
         "value": as_text(record.value),
@@ -179,7 +179,7 @@ def _text(raw: bytes | None) -> str | None:
 
 
 def _pretty(value: bytes | None) -> str:
-    """A value as indented JSON where it is JSON, as text where it is not; what is not text shows as escapes."""
+    """A value as indented JSON if it is JSON, else as text with other bytes escaped."""
     import msgspec
 
     if value is None:

@@ -1,4 +1,4 @@
-"""`sedi doctor`: what is missing, and how to get it."""
+"""`sedi doctor`: checks of this machine and its settings."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: AsJson = False, bootstrap_servers: Servers = None, state_dir: StateDir = None) -> None:
-    """What this machine has and lacks, each with how to get it, and every setting with where its value is from.
+    """What this machine has and lacks, each with a remedy, and every setting with the origin of its value.
 
-    Secrets are not shown. Ends with 1 when something that is needed is missing.
+    Secrets are not shown. Ends with 1 when something required is missing.
     """
     from infra.machine.doctor import check
     from sedi.output import console, print_json, table

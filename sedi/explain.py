@@ -27,11 +27,11 @@ def explain_command(
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Why a row is in the training set, or is not: every fact from the run's log, with its place there.
+    """Why a row is in the training set, or is not: every fact with its place on the run's log.
 
-    Of an instruction: seeds, request, raw answer, rules, verdict, the nearest row, training, what it became as a seed.
-    Of a seed: since when and until when, what was generated from it, its score over time. The prompt is not on the log;
-    it is rebuilt by this program version.
+    Of an instruction: seeds, requests, raw answers, rules, verdict, nearest row, training, candidacies for a seed.
+    Of a seed: its time in the pool, its generations, its score over time. The prompt is not on the log; this version of
+    the program rebuilds it.
     """
     from sedi.output import print_json
     from sedi.reading_progress import reading_progress

@@ -1,7 +1,4 @@
-"""An explanation for people, on one screen: panels in a terminal, indented lines elsewhere.
-
-What is marked in a text is underlined in a terminal and stands in ⟦ ⟧ elsewhere. Long texts are cut, with … where.
-"""
+"""An explanation on one screen: panels in a terminal, indented lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,45 +11,31 @@ from rich.text import Text
 
 from consumers.feedback_terms import VERDICTS
 from infra.visible import visible
+from sedi.explain_texts import TEXT, around, cut, marked, sparkline
 from sedi.output import clock, console, dollars, shown
 
 if TYPE_CHECKING:
-    from consumers.explain.schema import (
-        Candidacy,
-        Explanation,
-        GenerationStory,
-        InstructionStory,
-        Judgement,
-        RebuiltPrompt,
-        RecordPlace,
-        RequestOutcome,
-        RequestStory,
-        SeedGeneration,
-        SeedReplacement,
-        SeedStory,
-        Span,
-        TrainedStep,
-    )
+    from consumers.explain.schema.explanation import Explanation, RebuiltPrompt, RequestOutcome
+    from consumers.explain.schema.generation import GenerationStory, RequestStory
+    from consumers.explain.schema.instruction import AnswerStory, Candidacy, InstructionStory, Judgement, TrainedStep
+    from consumers.explain.schema.place import RecordPlace
+    from consumers.explain.schema.seed import SeedGeneration, SeedReplacement, SeedStory
 
-_TEXT = 300  # characters of a text that are shown
-_AROUND = 160  # of a raw answer on either side of the instruction
-_SHORT = 70
+_SHORT = 70  # characters of a text in a list
 _LINES = 6  # of a list
-_SPARK = "▁▂▃▄▅▆▇█"
-_POINTS = 48
 
 Line = str | Text
 
 
 def show_explanation(found: Explanation) -> None:
-    """All stories of it."""
+    """Print all stories of it."""
     out = console()
     if found.instruction is not None:
         _instruction(out, found.instruction, found.prompts)
     if found.seed is not None:
         _panel(out, f"Seed {found.seed.id}", _seed(found.seed))
     if found.made is not None:
-        _made(out, found.made, found.prompts)
+        _generation(out, found.made, found.prompts)
 
 
 def _panel(out: Console, title: str, lines: Iterable[Line]) -> None:
@@ -68,27 +51,35 @@ def _panel(out: Console, title: str, lines: Iterable[Line]) -> None:
 # -- an instruction ------------------------------------------------------------------------------------------------
 
 
-def _instruction(out: Console, told: InstructionStory, prompts: Sequence[RebuiltPrompt]) -> None:
-    verdict = told.verdict
-    where = "" if told.cluster is None else f" in cluster {told.cluster}"
+def _instruction(out: Console, story: InstructionStory, prompts: Sequence[RebuiltPrompt]) -> None:
+    verdict, terminal = story.verdict, out.is_terminal
+    where = "" if story.cluster is None else f" in cluster {story.cluster}"
     reason = "" if verdict.reason is None else f": {verdict.reason}"
-    texts = [f"{name}: {_cut(text)}" for name, text in (("input", told.input), ("output", told.output)) if text.strip()]
-    _panel(out, f"Instruction {told.id}, {verdict.outcome}{where}{reason}", [_cut(told.instruction), *texts])
-    _panel(out, "Where it came from", [*_asked(told.generation), *(_prompt(prompt) for prompt in prompts)])
-    for answer in told.answers:
+    parts = (("input", story.input), ("output", story.output))
+    texts = [f"{name}: {cut(text)}" for name, text in parts if text.strip()]
+    _panel(out, f"Instruction {story.id}, {verdict.outcome}{where}{reason}", [cut(story.instruction), *texts])
+    _panel(out, "Where it came from", [*_requested(story.generation), *map(_prompt, prompts)])
+    for answer in story.answers:
         holds = "" if answer.holds == "both" else f" with the {answer.holds}"
-        _panel(out, f"Raw answer{holds}", [_around(out, answer.raw, answer.span, answer.holds)])
-    _panel(out, "What the filter decided", _filter(out, told))
-    if told.judged:
-        _panel(out, "What judges made of it", map(_judged, told.judged))
-    _panel(out, "What training made of it", [*_steps(told.training), *map(_candidacy, told.candidacies)])
+        _panel(out, f"Raw answer{holds}", [_answer(answer, terminal=terminal)])
+    _panel(out, "Verdict of the filter", _verdict(story, terminal=terminal))
+    if story.judged:
+        _panel(out, "Judges", map(_judgement, story.judged))
+    _panel(out, "Training", [*_steps(story.training), *map(_candidacy, story.candidacies)])
 
 
-def _filter(out: Console, told: InstructionStory) -> list[Line]:
-    verdict, nearest = told.verdict, told.nearest
-    broken = [rule.name for rule in told.rules if not rule.passed]
+def _answer(answer: AnswerStory, *, terminal: bool) -> Text:
+    if answer.span is not None:
+        return around(answer.raw, answer.span, terminal=terminal)
+    note = "" if answer.holds == "output" else " (the instruction is not found in it)"
+    return Text(cut(answer.raw) + note)
+
+
+def _verdict(story: InstructionStory, *, terminal: bool) -> list[Line]:
+    verdict, nearest = story.verdict, story.nearest
+    broken = [rule.name for rule in story.rules if not rule.passed]
     lines: list[Line] = [
-        f"rules: {len(told.rules) - len(broken)} of {len(told.rules)} passed{_listed('; broken: ', broken)}"
+        f"rules: {len(story.rules) - len(broken)} of {len(story.rules)} passed{_listed('; broken: ', broken)}"
     ]
     if verdict.outcome == "undecided":
         lines.append("verdict: none yet")
@@ -96,35 +87,35 @@ def _filter(out: Console, told: InstructionStory) -> list[Line]:
         again = "the same" if verdict.agrees else f"NOT the same but {verdict.recomputed}"
         reason = "" if verdict.reason is None else f", {verdict.reason}"
         similar = "" if verdict.similarity is None else f" {verdict.similarity:.4f} to {verdict.nearest_id}"
-        told_again = f"threshold {verdict.threshold} (decided again: {again})"
-        lines.append(f"verdict: {verdict.outcome}{reason}{similar}, {told_again}{_at(verdict.at)}")
+        recomputed = f"threshold {verdict.threshold} (decided again: {again})"
+        lines.append(f"verdict: {verdict.outcome}{reason}{similar}, {recomputed}{_at(verdict.at)}")
     if nearest is None:
-        lines.append("nearest: nothing before it has a word in common with it")
+        lines.append("nearest: no text before it shares a word with it")
     else:
         kind = "kept row before it" if nearest.kind == "kept" else "seed"
         lines += [
             f"nearest {kind}: {nearest.id}, similarity {nearest.similarity:.4f} "
             f"({nearest.lcs} tokens of {nearest.tokens[0]} and {nearest.tokens[1]} in common)",
-            Text("  this: ").append_text(_marked(out, told.instruction, nearest.marks)),
-            Text("  that: ").append_text(_marked(out, nearest.instruction, nearest.its_marks)),
+            Text("  this: ").append_text(marked(story.instruction, nearest.marks, terminal=terminal)),
+            Text("  that: ").append_text(marked(nearest.instruction, nearest.its_marks, terminal=terminal)),
         ]
-    if told.classifier is not None:
-        by = told.classifier
-        lines.append(f"classifier: fitted on {by.texts:,} {by.fitted_on}, in force from offset {by.from_offset}")
+    fit = story.classifier
+    if fit is not None:
+        lines.append(f"classifier: fitted on {fit.texts:,} {fit.fitted_on}, in force from offset {fit.from_offset}")
     return lines
 
 
-def _judged(told: Judgement) -> str:
-    score = "no score" if told.score is None else f"{told.score:g} of {told.least:g} to {told.most:g}"
-    cost = "" if told.cost_usd is None else f", {dollars(told.cost_usd)}"
-    return f"{told.judge}: {score}{cost}{_at(told.at)}: {_cut(told.reason)}"
+def _judgement(found: Judgement) -> str:
+    score = "no score" if found.score is None else f"{found.score:g} of {found.least:g} to {found.most:g}"
+    cost = "" if found.cost_usd is None else f", {dollars(found.cost_usd)}"
+    return f"{found.judge}: {score}{cost}{_at(found.at)}: {cut(found.reason)}"
 
 
 def _steps(steps: Sequence[TrainedStep]) -> list[Line]:
     lines: list[Line] = []
     for step in steps[:_LINES]:
         borrowed = f", borrowed from cluster {step.cluster}" if step.borrowed else ""
-        chosen = ", the batch that its window chose" if step.chosen else ""
+        chosen = ", the batch its window chose" if step.chosen else ""
         lines.append(
             f"epoch {step.epoch} window {step.window} step {step.step}: slot {step.slot}{borrowed}, "
             f"loss {shown(step.loss)}, gradient norm {shown(step.grad_norm)}{chosen}"
@@ -134,33 +125,35 @@ def _steps(steps: Sequence[TrainedStep]) -> list[Line]:
     return lines or ["in no logged batch"]
 
 
-def _candidacy(told: Candidacy) -> str:
-    near = "" if told.nearest_id is None else f", nearest {told.nearest_id}"
-    similarity = (
-        "" if told.similarity is None else f" (similarity {told.similarity:.4f}, at most {told.threshold}{near})"
-    )
-    became = "" if told.replaced is None else f"; it took the place of seed {_victim(told.replaced)}"
-    setting = {"over_limit": told.max_replacements, "low_score": told.min_score, "unjudged": told.min_score}
-    asked = f", which is {setting[told.verdict]}" if setting.get(told.verdict) is not None else ""
-    return f"as a seed: {told.verdict}: {VERDICTS[told.verdict]}{asked}{similarity}{became}"
+def _candidacy(found: Candidacy) -> str:
+    verdict, similarity = found.verdict, ""
+    if found.similarity is not None:
+        near = "" if found.nearest_id is None else f", nearest {found.nearest_id}"
+        similarity = f" (similarity {found.similarity:.4f}, at most {found.threshold}{near})"
+    became = "" if found.replaced is None else f"; it took the place of seed {_victim(found.replaced)}"
+    settings = {"over_limit": found.max_replacements, "low_score": found.min_score, "unjudged": found.min_score}
+    limit = f", which is {settings[verdict]}" if settings.get(verdict) is not None else ""
+    return f"as a seed: {verdict}: {VERDICTS[verdict]}{limit}{similarity}{became}"
 
 
 # -- a seed --------------------------------------------------------------------------------------------------------
 
 
-def _seed(told: SeedStory) -> list[Line]:
-    since = "the run's start" if told.since is None else f"{_because(told.since)}, in place of {_victim(told.since)}"
-    until = "now" if told.until is None else f"{_because(told.until)}, replaced by {told.until.new_id}"
-    if told.until is not None:
-        until += f" when its score was {_score(told.until.victim_generated, told.until.victim_kept)}"
-    scores = [generation.score for generation in told.generations if generation.score is not None]
-    last = [f"{g.generation_id[:8]} ({_yield(g)})" for g in told.generations[-_LINES:]]
-    more = "… " if len(told.generations) > _LINES else ""
+def _seed(story: SeedStory) -> list[Line]:
+    since, until = "the run's start", "now"
+    if story.since is not None:
+        since = f"{_because(story.since)}, in place of {_victim(story.since)}"
+    if story.until is not None:
+        score = _score(story.until.victim_generated, story.until.victim_kept)
+        until = f"{_because(story.until)}, replaced by {story.until.new_id} when its score was {score}"
+    scores = [generation.score for generation in story.generations if generation.score is not None]
+    last = [f"{g.generation_id[:8]} ({_yield(g)})" for g in story.generations[-_LINES:]]
+    more = "… " if len(story.generations) > _LINES else ""
     return [
-        _cut(told.instruction),
+        cut(story.instruction),
         f"in the pool since {since}",
         f"until {until}",
-        f"shown in {len(told.generations):,} generations: score {_score(told.generated, told.kept)}",
+        f"shown in {len(story.generations):,} generations: score {_score(story.generated, story.kept)}",
         f"score over time: {sparkline(scores)}" if scores else "no score yet",
         f"generations (kept/generated): {more}{', '.join(last) or 'none'}",
     ]
@@ -170,18 +163,6 @@ def _yield(generation: SeedGeneration) -> str:
     if generation.generated is None or not generation.uncounted:
         return f"{shown(generation.kept)}/{shown(generation.generated)}"
     return f"{shown(generation.kept)}/{generation.generated - generation.uncounted}, {generation.uncounted} not counted"
-
-
-def sparkline(scores: Sequence[float]) -> str:
-    """Scores from 0 to 1 as bars, with the first and the last."""
-    return f"{bars(scores)} ({scores[0]:.2f} to {scores[-1]:.2f})"
-
-
-def bars(heights: Sequence[float]) -> str:
-    """Heights from 0 to 1 as bars, at most so many that they fit: each the last of an even share of them."""
-    count = min(len(heights), _POINTS)
-    points = [heights[(point + 1) * len(heights) // count - 1] for point in range(count)]
-    return "".join(_SPARK[min(int(point * len(_SPARK)), len(_SPARK) - 1)] for point in points)
 
 
 def _because(change: SeedReplacement) -> str:
@@ -199,110 +180,64 @@ def _score(generated: int, kept: int) -> str:
 # -- a generation --------------------------------------------------------------------------------------------------
 
 
-def _made(out: Console, told: RequestOutcome, prompts: Sequence[RebuiltPrompt]) -> None:
-    title = f"Generation {told.generation_id}" + ("" if told.step is None else f", request {told.step} of it")
-    if told.generation is None:
-        _panel(out, title, ["not (yet) on the log; what was called for it:", *map(_request, told.requests)])
+def _generation(out: Console, found: RequestOutcome, prompts: Sequence[RebuiltPrompt]) -> None:
+    title = f"Generation {found.generation_id}" + ("" if found.step is None else f", request {found.step} of it")
+    if found.generation is None:
+        _panel(out, title, ["not (yet) on the log; its calls:", *map(_request, found.requests)])
         return
-    _panel(out, title, [*_asked(told.generation), *(_prompt(prompt) for prompt in prompts[:1])])
+    _panel(out, title, [*_requested(found.generation), *map(_prompt, prompts[:1])])
     lines = []
-    for brief in told.instructions:
-        trained = _listed(", steps ", [f"{epoch}/{step}" for epoch, step in brief.steps[:_LINES]])
-        cluster = "" if brief.cluster is None else f" in cluster {brief.cluster}"
-        reason = "" if brief.reason is None else f": {brief.reason}"
-        near = "" if brief.similarity is None else f" {brief.similarity:.4f} to {(brief.nearest_id or '?')[:8]}"
-        seed = ", became a seed" if brief.became_seed else ""
-        lines.append(
-            f"{brief.id[:8]} {brief.outcome}{cluster}{reason}{near}{trained}{seed}: {_cut(brief.instruction, _SHORT)}"
-        )
+    for task in found.instructions:
+        trained = _listed(", steps ", [f"{epoch}/{step}" for epoch, step in task.steps[:_LINES]])
+        cluster = "" if task.cluster is None else f" in cluster {task.cluster}"
+        reason = "" if task.reason is None else f": {task.reason}"
+        near = "" if task.similarity is None else f" {task.similarity:.4f} to {(task.nearest_id or '?')[:8]}"
+        seed = ", became a seed" if task.became_seed else ""
+        text = cut(task.instruction, _SHORT)
+        lines.append(f"{task.id[:8]} {task.outcome}{cluster}{reason}{near}{trained}{seed}: {text}")
     _panel(out, "Its instructions", lines or ["none"])
 
 
-def _asked(told: GenerationStory) -> list[Line]:
+def _requested(story: GenerationStory) -> list[Line]:
     lines: list[Line] = []
-    for seed in told.seeds:
+    for seed in story.seeds:
         since = "the start" if seed.since is None else f"command {seed.since.offset}"
-        lines.append(f"seed {seed.id} (since {since}): {_cut(seed.instruction or 'unknown', _SHORT)}")
-    if not told.sampled_as_told:
+        lines.append(f"seed {seed.id} (since {since}): {cut(seed.instruction or 'unknown', _SHORT)}")
+    if not story.sampled_as_told:
         lines.append("NOTE: sampling the pool again gives other seeds")
-    settings = ", ".join(f"{name} {shown(value)}" for name, value in told.parameters.items())
-    unparsed = sum(told.unparsed.values())
+    settings = ", ".join(f"{name} {shown(value)}" for name, value in story.parameters.items())
+    unparsed = sum(story.unparsed.values())
     return [
         *lines,
-        f"lane {told.lane} number {told.number}: {told.instructions} instructions, "
-        f"{unparsed} unparsed parts{_at(told.at)}",
-        f"style {told.style}, model {told.model} of {told.backend}, cost {dollars(told.cost_usd)}"
+        f"lane {story.lane} number {story.number}: {story.instructions} instructions, "
+        f"{unparsed} unparsed parts{_at(story.at)}",
+        f"style {story.style}, model {story.model} of {story.backend}, cost {dollars(story.cost_usd)}"
         f"{f'; {settings}' if settings else ''}",
-        *map(_request, told.requests[:_LINES]),
+        *map(_request, story.requests[:_LINES]),
     ]
 
 
 def _request(request: RequestStory) -> str:
-    told = []
+    attempts = []
     for attempt in request.attempts:
         usage = attempt.usage
         tokens = "" if usage is None else f", {usage.prompt_tokens}+{usage.completion_tokens} tokens"
         cost = "" if attempt.cost_usd is None else f", {dollars(attempt.cost_usd)}"
         cost += ", perhaps paid for" if attempt.perhaps_paid else ""
-        how = {
+        outcome = {
             "answered": f"answered in {shown(attempt.latency_s)} s{tokens}{cost}",
-            "failed": f"failed: {_cut(attempt.error or '', _SHORT)}{tokens}{cost}",
+            "failed": f"failed: {cut(attempt.error or '', _SHORT)}{tokens}{cost}",
             "none": "no outcome",
         }[attempt.outcome]
-        told.append(f"attempt {attempt.attempt} {how}")
-    return f"request {request.request_id}: {'; '.join(told)}"
+        attempts.append(f"attempt {attempt.attempt} {outcome}")
+    return f"request {request.request_id}: {'; '.join(attempts)}"
 
 
 def _prompt(prompt: RebuiltPrompt) -> str:
     if prompt.messages is None:
         return f"prompt: cannot be rebuilt: {prompt.reason}"
     text = " ".join(message.content for message in prompt.messages)
-    return f"prompt ({prompt.by}; {len(text):,} characters): {_cut(text, _TEXT // 2)}"
-
-
-# -- texts ---------------------------------------------------------------------------------------------------------
-
-
-def _cut(text: str, most: int = _TEXT) -> str:
-    line = visible(" ".join(text.split()))
-    return line if len(line) <= most else f"{line[: most - 1]}…"
-
-
-def _around(out: Console, raw: str, span: Span | None, holds: str) -> Text:
-    """The answer around the span, which is marked."""
-    if span is None:
-        note = "" if holds == "output" else " (the instruction is not found in it as it is)"
-        return Text(_cut(raw) + note)
-    start, end = max(0, span[0] - _AROUND), min(len(raw), span[1] + _AROUND)
-    text = Text("…" if start else "")
-    text.append_text(_marked(out, raw[start:end], [(span[0] - start, span[1] - start)]))
-    return text.append("…" if end < len(raw) else "")
-
-
-def _marked(out: Console, text: str, spans: Sequence[Span] | None) -> Text:
-    """The text with these spans marked; those with nothing but white space between them as one."""
-    made, at = Text(), 0
-    for start, end in _joined(text, spans or ()):
-        marked = _in_line(text[start:end])
-        made.append(_in_line(text[at:start]))
-        made.append(marked if out.is_terminal else f"⟦{marked}⟧", style="bold underline")
-        at = end
-    return made.append(_in_line(text[at:]))
-
-
-def _in_line(text: str) -> str:
-    """The text in one line, without what would steer a terminal."""
-    return visible(text.replace("\t", " ").replace("\n", "⏎"))
-
-
-def _joined(text: str, spans: Iterable[Span]) -> list[Span]:
-    joined: list[Span] = []
-    for start, end in spans:
-        if joined and not text[joined[-1][1] : start].strip():
-            joined[-1] = joined[-1][0], end
-        else:
-            joined.append((start, end))
-    return joined
+    return f"prompt ({prompt.by}; {len(text):,} characters): {cut(text, TEXT // 2)}"
 
 
 def _listed(before: str, names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""`sedi export`: a run's kept rows as data sets, and whether an export is still as it was written."""
+"""`sedi export`: a run's kept rows as data sets, and a check of an export's files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers,
 
 if TYPE_CHECKING:
     from consumers.export.manifest import ExportManifest
-    from consumers.export.run import ExportOptions
+    from consumers.export.run import Format
 
 _LICENSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,62}")
 
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 def export(
     *,
     folder: Annotated[
-        Path, typer.Argument(help="Where to write it; must not be there yet. With --verify: what to check.")
+        Path, typer.Argument(help="Where to write it; must not exist yet. With --verify: the export to check.")
     ],
     run: Run = DEFAULT_RUN,
     format: Annotated[
@@ -53,7 +53,7 @@ def export(
         float | None, typer.Option("--min-score", help="Only rows that a judge gave at least this (`sedi judge`).")
     ] = None,
     judge: Annotated[
-        str | None, typer.Option("--judge", help="Which, as `sedi report` names it. Default: the one there is.")
+        str | None, typer.Option("--judge", help="The judge, as `sedi report` names it. Default: the only one.")
     ] = None,
     judged_through: Annotated[
         int | None, typer.Option("--judged-through", min=0, help="The last offset of `judged` that counts.")
@@ -71,16 +71,28 @@ def export(
 ) -> None:
     """Write a run's kept rows as data sets, with the lineage of every row, a data card and a manifest.
 
-    Covers what the filter is done with; a run may go on meanwhile. The same offsets give the same bytes. With --verify
-    it ends with 1 when a file is not as it was written.
+    Covers the decided generations; the run may go on meanwhile. The same offsets give the same bytes. With --verify it
+    ends with 1 when a file has changed.
     """
     if verify:
         _verify(folder, as_json=as_json)
         return
+    from consumers.export.run import ExportOptions
     from sedi.output import print_json
     from sedi.reading_progress import counting_progress
 
-    options = _options(format or [], through, exclude, cluster or [], license, min_score, judge, judged_through)
+    if min_score is None and (judge is not None or judged_through is not None):
+        raise ConfigurationError("--judge and --judged-through are for --min-score. Give the least score, or neither.")
+    options = ExportOptions(
+        formats=_formats(format or []),
+        through=through,
+        exclude=exclude,
+        clusters=tuple(cluster or ()),
+        license=_license(license),
+        min_score=min_score,
+        judge=judge,
+        judged_through=judged_through,
+    )
     reading = opened(run, from_files, bootstrap_servers, state_dir)
     began = time.monotonic()
     with reading, counting_progress("exporting", "rows") as progress:
@@ -91,36 +103,19 @@ def export(
         _show(manifest, folder, time.monotonic() - began)
 
 
-def _options(
-    formats: list[str],
-    through: int | None,
-    exclude: Path | None,
-    clusters: list[int],
-    license: str,
-    min_score: float | None,
-    judge: str | None,
-    judged_through: int | None,
-) -> ExportOptions:
+def _formats(names: list[str]) -> tuple[Format, ...]:
     from consumers.export.run import FORMATS, ExportOptions
 
-    unknown = [name for name in formats if name not in FORMATS]
+    unknown = [name for name in names if name not in FORMATS]
     if unknown:
-        raise ConfigurationError(f"--format {unknown[0]!r} is not known. Choose of {', '.join(FORMATS)}.")
-    if not _LICENSE.fullmatch(license):
-        raise ConfigurationError(f"--license {license!r} is not a hub's name of one. Give one such as apache-2.0.")
-    if min_score is None and (judge is not None or judged_through is not None):
-        raise ConfigurationError("--judge and --judged-through are for --min-score. Give the least score, or neither.")
-    chosen = tuple(name for name in FORMATS if name in formats)  # typed as formats
-    return ExportOptions(
-        formats=chosen or ExportOptions.formats,
-        through=through,
-        exclude=exclude,
-        clusters=tuple(clusters),
-        license=license,
-        min_score=min_score,
-        judge=judge,
-        judged_through=judged_through,
-    )
+        raise ConfigurationError(f"--format {unknown[0]!r} is not known. Choose from {', '.join(FORMATS)}.")
+    return tuple(name for name in FORMATS if name in names) or ExportOptions.formats
+
+
+def _license(name: str) -> str:
+    if not _LICENSE.fullmatch(name):
+        raise ConfigurationError(f"--license {name!r} is not a name that hubs use. Give one such as apache-2.0.")
+    return name
 
 
 def _verify(folder: Path, *, as_json: bool) -> None:
@@ -134,7 +129,7 @@ def _verify(folder: Path, *, as_json: bool) -> None:
         out = console()
         for difference in found:
             out.print(f"{difference.name} {difference.what}")
-        out.print(f"{len(manifest.files) - len(found)} of {len(manifest.files)} files are as they were written")
+        out.print(f"{len(manifest.files) - len(found)} of {len(manifest.files)} files are unchanged")
     if found:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -156,7 +151,7 @@ def _show(manifest: ExportManifest, folder: Path, seconds: float) -> None:
             rows,
         )
     )
-    left_out = "" if manifest.excluded is None else f", {manifest.excluded.rows:,} left out by name"
+    left_out = "" if manifest.excluded is None else f", {manifest.excluded.rows:,} left out by id"
     withheld = manifest.withheld
     if not isinstance(withheld, msgspec.UnsetType):
         left_out += (

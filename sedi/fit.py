@@ -19,7 +19,7 @@ from infra.settings import Settings
 from schemas.errors import RunError
 from schemas.policy import Policy
 from sedi.run_options import RunOptions
-from sedi.trial import Speeds, asks_builtin, started
+from sedi.trial import Speeds, start_trial, uses_builtin
 
 FEWEST_LAYERS = 0.1
 """Share of the trainee's layers that are trained at least."""
@@ -95,7 +95,7 @@ class Fitting:
     def __enter__(self) -> Self:
         if self._is_asked and not self._path.is_file() and not self._began_without:
             self._say("Measuring what this machine can do (some 15 s)")
-            self._trial = started(self._options, self._settings)
+            self._trial = start_trial(self._options, self._settings)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -135,7 +135,7 @@ class Fitting:
 
     @property
     def _asks_builtin(self) -> bool:
-        return asks_builtin(self._options, self._settings)
+        return uses_builtin(self._options, self._settings)
 
     @property
     def _began_without(self) -> bool:

@@ -142,7 +142,7 @@ def generate_command(
     from producers.generate.stall_guard import StallGuard
     from producers.generate.style_factory import StyleInUse, default_style
     from schemas.errors import ConfigurationError
-    from sedi.output import print_json, tell
+    from sedi.output import notify, print_json
 
     settings = cluster_of(
         bootstrap_servers,
@@ -202,22 +202,24 @@ def generate_command(
     )
 
     def told(event: InstructionsGenerated) -> None:
-        tell(f"generation {event.number}: {len(event.instructions)} instructions, {len(event.unparsed)} unparsed parts")
+        notify(
+            f"generation {event.number}: {len(event.instructions)} instructions, {len(event.unparsed)} unparsed parts"
+        )
 
-    summary = generate(options, settings, on_generation=told, progress=tell)
+    summary = generate(options, settings, on_generation=told, progress=notify)
     if as_json:
         print_json(summary)
     else:
         if summary.lost_calls or summary.repeated_calls:
-            tell(
+            notify(
                 f"Of the run's calls {summary.lost_calls} were lost, perhaps paid for, and {summary.repeated_calls} "
                 f"were answered twice, for ${summary.repeated_usd:.4f}"
             )
-        tell(f"{summary.generations} generations, {summary.instructions} instructions; ended: {summary.ended}")
+        notify(f"{summary.generations} generations, {summary.instructions} instructions; ended: {summary.ended}")
         if summary.waited_s:
-            tell("Waited " + ", ".join(f"{s:,.0f} s for the {who}" for who, s in summary.waited_s.items()))
+            notify("Waited " + ", ".join(f"{s:,.0f} s for the {who}" for who, s in summary.waited_s.items()))
         if summary.unfinished:
-            tell(
+            notify(
                 f"{summary.unfinished} generations of the lane are begun and not written. What was answered of them "
                 "is on the log: the next start of this lane, with a larger budget if that ended it, finishes them first"
             )

@@ -74,7 +74,7 @@ def judge_command(
     from producers.judge.judge import JudgeOptions, judge
     from producers.judge.scoring import RowSample
     from producers.prompts.judge import RubricName
-    from sedi.output import print_json, tell
+    from sedi.output import notify, print_json
     from sedi.reading_progress import counting_progress
 
     settings = cluster_of(bootstrap_servers, state_dir, backend="recorded" if recorded else backend, model=model)
@@ -96,14 +96,14 @@ def judge_command(
     def told(event: InstructionJudged) -> None:
         if event.score is None and not without:
             without.append(event)
-            tell(f"Row {event.kept_id} has no score: {event.reason}. Others like it are counted and not told.")
+            notify(f"Row {event.kept_id} has no score: {event.reason}. Others like it are counted and not told.")
 
     with counting_progress("judging", "rows") as on_rows:
-        summary = judge(options, settings, on_judged=told, on_rows=on_rows, progress=tell)
+        summary = judge(options, settings, on_judged=told, on_rows=on_rows, progress=notify)
     if as_json:
         print_json(summary)
         return
-    tell(
+    notify(
         f"{summary.judged} rows judged by {summary.judge}, {summary.unreadable} of them without a score; "
         f"ended: {summary.ended}. `sedi report` shows the scores."
     )

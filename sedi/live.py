@@ -1,4 +1,4 @@
-"""The live view of a run: a dashboard in a terminal, a line now and then elsewhere."""
+"""The live view of a run: a dashboard in a terminal, a line at intervals elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from sedi.output import percent, shown, spent, table, tell
+from sedi.output import notify, percent, shown, spent, table
 from sedi.seed_tables import seed_table
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _BAR = 24
 
 
 class LiveView(AbstractContextManager["LiveView"]):
-    """Shows what it is given, as often as it is given; `say` puts a sentence above it."""
+    """Shows the status and progress it is given; `say` prints a line above them."""
 
     def __init__(self, out: Console) -> None:
         self._out = out
@@ -46,7 +46,7 @@ class LiveView(AbstractContextManager["LiveView"]):
             if self._live is not None:
                 self._out.print(text)
             else:
-                tell(text)
+                notify(text)
 
     def show(self, status: Status, progress: RunProgress) -> None:
         with suppress(OSError):
@@ -56,11 +56,11 @@ class LiveView(AbstractContextManager["LiveView"]):
         if self._live is not None:
             self._live.update(dashboard(status, progress), refresh=True)
             return
-        then, phase, windows = self._last
+        shown_at, phase, windows = self._last
         every = _LINE_S if progress.waited_s is None else _WAITING_LINE_S
-        if time.monotonic() - then >= every or phase != progress.phase or windows != progress.windows:
+        if time.monotonic() - shown_at >= every or phase != progress.phase or windows != progress.windows:
             self._last = time.monotonic(), progress.phase, progress.windows
-            tell(line(status, progress))
+            notify(line(status, progress))
 
 
 def line(status: Status, progress: RunProgress) -> str:
@@ -133,7 +133,7 @@ def _clusters(status: Status) -> Table:
 
 
 def _phase(progress: RunProgress) -> str:
-    """What goes on, and how long somebody has been waited for."""
+    """The phase, with the seconds that it has waited for a part."""
     waited_s = progress.waited_s
     return progress.phase if waited_s is None else f"{progress.phase}, {waited_s:.0f} s so far"
 

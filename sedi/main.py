@@ -47,7 +47,7 @@ from sedi import (
     worker,
 )
 from sedi.options import EXIT_CODES, ExitCode
-from sedi.output import complain, never_refuse
+from sedi.output import escape_unencodable, print_error
 
 _COMMANDS = (
     run_command,
@@ -120,7 +120,7 @@ def build() -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit code."""
-    never_refuse()
+    escape_unencodable()
     visible_logs()
     if "SEDI_SUPERVISOR_PID" in os.environ:
         # Imported here only: it loads the settings, and `sedi --help` is to come at once.
@@ -137,13 +137,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # in the moments before and after a command
         return ExitCode.INTERRUPTED
     except SediError as error:
-        complain(str(error))
+        print_error(str(error))
         return exit_code_of(error)
     except ModuleNotFoundError as error:
         part = part_of(error.name or "")
         if part is None:
             raise
-        complain(not_installed(part, "This command", str(error.name)))
+        print_error(not_installed(part, "This command", str(error.name)))
         return ExitCode.USAGE
     finally:
         for number, handler in before.items():

@@ -26,7 +26,7 @@ from sedi.configuring import versions
 from sedi.interrupts import SignalCounter
 from sedi.output import priced
 from sedi.run_options import RunOptions, planned_steps
-from sedi.stall import LastMoved, steps_told
+from sedi.stall import LastMoved, step_in
 
 if TYPE_CHECKING:
     from consumers.status import Status, StatusWatch
@@ -248,7 +248,7 @@ class Orchestrator:
             return "ending: waiting for the trainer, which is starting"
         if news.startswith(_STOPPING) or self._has_saved:
             return "ending: waiting for the trainer to save its checkpoint"
-        step = steps_told(news)
+        step = step_in(news)
         return f"ending: waiting for the trainer to finish {'its step' if step is None else f'step {step + 1}'}"
 
     def _wait(

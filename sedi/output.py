@@ -1,6 +1,6 @@
-"""What the commands print: JSON for programs, tables for people, plain columns when nobody sits there.
+"""Output of the commands: JSON for programs, tables for people, plain columns outside a terminal.
 
-All of it goes through `infra.visible`: no text of a row, a model or an endpoint steers the terminal.
+All of it goes through `infra.visible`: no text of a row, a model or an endpoint controls the terminal.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PIPE_WIDTH = 200
 
 
 def print_json(value: Any) -> None:
-    """Anything msgspec knows, indented, on standard output."""
+    """Print anything msgspec can encode, indented, on standard output."""
     import msgspec
 
     encoded = msgspec.json.encode(value, enc_hook=_encode)
@@ -34,30 +34,30 @@ def print_json(value: Any) -> None:
 
 
 def write_json(encoded: bytes) -> None:
-    """JSON, as it is, and the end of its line, on standard output. Control characters, and what the encoding there
-    does not hold, become JSON's escapes."""
+    """Write JSON and a newline to standard output. Control characters, and characters outside its encoding, become JSON
+    escapes."""
     text = visible_json(encoded.decode())
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        text = "".join(map(_in_ascii, text))
+        text = "".join(map(_to_ascii, text))
     sys.stdout.write(text + "\n")
 
 
-def complain(message: str) -> None:
-    """One sentence on standard error."""
+def print_error(message: str) -> None:
+    """Print an error on standard error."""
     sys.stderr.write(f"sedi: {visible(message)}\n")
 
 
-def never_refuse() -> None:
-    """Let standard output and error show what their encoding does not hold as an escape, and not fail."""
+def escape_unencodable() -> None:
+    """Let standard output and error escape characters outside their encoding instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def tell(message: str) -> None:
-    """A line about progress, on standard error: standard output is for what was asked."""
+def notify(message: str) -> None:
+    """Print a line about progress on standard error; standard output is for results."""
     message = visible(message)
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
@@ -76,12 +76,12 @@ def console() -> Console:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table; columns whose name begins with '#' (which is not shown) hold numbers and stand to the right."""
+    """A table; columns whose name begins with '#', which is not shown, hold numbers and are right-aligned."""
     from rich import box
     from rich.table import Table
 
     terminal = sys.stdout.isatty()
-    made = Table(
+    result = Table(
         title=title,
         title_justify="left",
         title_style="bold",
@@ -91,14 +91,14 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     )
     for name in columns:
         right = name.startswith("#")
-        made.add_column(name.removeprefix("#"), justify="right" if right else "left", no_wrap=right)
+        result.add_column(name.removeprefix("#"), justify="right" if right else "left", no_wrap=right)
     for row in rows:
-        made.add_row(*(shown(cell) for cell in row))
-    return made
+        result.add_row(*(shown(cell) for cell in row))
+    return result
 
 
 def shown(value: object) -> str:
-    """A value for people: unknown as '–', floats to four digits, line breaks gone."""
+    """A value for people: None as '–', floats to four digits, line breaks as spaces."""
     match value:
         case None:
             return "–"
@@ -124,31 +124,31 @@ def percent(part: float | None) -> str:
 
 
 def dollars(amount: float | None, known: float = 0.0) -> str:
-    """A cost; of an unknown one at least what is known of it."""
+    """A cost; of an unknown one the part that is `known`."""
     if amount is not None:
         return f"${amount:.4f}"
     return f"unknown (at least ${known:.4f})" if known else "unknown"
 
 
 def priced(settings: Settings) -> bool:
-    """Whether a call's price is known, so that nothing spent is $0 and not unknown."""
+    """Whether a call's price is known, so that no calls cost $0 and not an unknown amount."""
     return None not in (settings.usd_per_1m_prompt_tokens, settings.usd_per_1m_completion_tokens)
 
 
 def spent(counts: RunCounts, *, priced: bool) -> str:
-    """What a run has cost so far; unknown before its first call that took tokens too, unless calls are `priced`."""
-    nothing_yet = not counts.calls.answered and not counts.calls.failed_paid and not priced
-    return dollars(None if nothing_yet else counts.cost.usd, counts.cost.known_usd)
+    """A run's cost so far; also unknown before the first call that took tokens, unless calls are `priced`."""
+    unknown = not counts.calls.answered and not counts.calls.failed_paid and not priced
+    return dollars(None if unknown else counts.cost.usd, counts.cost.known_usd)
 
 
 def _encode(value: object) -> str:
     if isinstance(value, Path):
         return visible(str(value))  # its bytes need not be text
-    raise NotImplementedError(f"{type(value).__name__} has no form in JSON here")
+    raise NotImplementedError(f"{type(value).__name__} cannot be encoded as JSON")
 
 
-def _in_ascii(character: str) -> str:
-    """A character of JSON in ASCII; beyond U+FFFF as JSON has it, in two halves."""
+def _to_ascii(character: str) -> str:
+    """A character of JSON in ASCII; beyond U+FFFF as a surrogate pair."""
     if character.isascii():
         return character
     units = character.encode("utf-16-be")

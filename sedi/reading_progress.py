@@ -1,4 +1,4 @@
-"""How far the reading of a run is, on standard error, when somebody sits there."""
+"""Progress of reading a run, on standard error if that is a terminal."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _SHOWN_EVERY_S = 0.1
 
 
 @contextmanager
-def reading_progress(what: str) -> Iterator[Callable[[int], None]]:
-    """Shows how many records were read while the context is open; gives what is to be told of more."""
+def reading_progress(title: str) -> Iterator[Callable[[int], None]]:
+    """Shows how many records were read; gives a function to call with how many more were read."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -22,13 +22,13 @@ def reading_progress(what: str) -> Iterator[Callable[[int], None]]:
 
     columns = SpinnerColumn(), TextColumn("{task.description}: {task.completed:,.0f} records", markup=False)
     with Progress(*columns, console=TextConsole(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task(title, total=None)
         yield lambda more: progress.advance(task, more)
 
 
 @contextmanager
-def counting_progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with the rate, of what is known how much there is; gives what is to be told (done, of how many)."""
+def counting_progress(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows a bar with the rate; gives a function to call with (units done, units in all)."""
     if not sys.stderr.isatty():
         yield lambda done, of: None
         return
@@ -37,18 +37,18 @@ def counting_progress(what: str, unit: str) -> Iterator[Callable[[int, int], Non
     from sedi.console import TextConsole
 
     rate = TextColumn(f"{{task.fields[rate]}} {unit}/s")
-    described = TextColumn("{task.description}", markup=False)
-    columns = described, BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn()
+    description = TextColumn("{task.description}", markup=False)
+    columns = description, BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn()
     with Progress(*columns, console=TextConsole(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None, rate="–")
-        began = time.monotonic()
+        task = progress.add_task(title, total=None, rate="–")
+        started = time.monotonic()
         last = 0.0
 
-        def tell(done: int, of: int) -> None:
+        def update(done: int, total: int) -> None:
             nonlocal last
             now = time.monotonic()
-            if now - last > _SHOWN_EVERY_S or done == of:
+            if now - last > _SHOWN_EVERY_S or done == total:
                 last = now
-                progress.update(task, completed=done, total=of, rate=f"{done / max(now - began, 0.001):,.0f}")
+                progress.update(task, completed=done, total=total, rate=f"{done / max(now - started, 0.001):,.0f}")
 
-        yield tell
+        yield update

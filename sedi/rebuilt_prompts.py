@@ -1,7 +1,7 @@
-"""The prompts of a generation, built again from what the log holds of it: its style, parameters and seeds.
+"""The prompts of a generation, rebuilt from its style, parameters and seeds on the log.
 
-They are what this version of the program asks with these. Another version may have worded them otherwise, which the log
-does not tell; what it does tell, and this program does not know, is a reason not to rebuild them.
+They are worded by this version of the program; another version may have worded them otherwise. A parameter on the log
+that this version does not know is a reason not to rebuild.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from consumers.explain.schema import Explanation, GenerationStory, PromptMessage, RebuiltPrompt
+from consumers.explain.schema.explanation import Explanation, PromptMessage, RebuiltPrompt
+from consumers.explain.schema.generation import GenerationStory
 from producers.backends.base import Request, Sampling
 from producers.prompts import alpaca, self_instruct, two_step
 from schemas.errors import ConfigurationError
@@ -22,68 +23,68 @@ _SAMPLING = tuple(Sampling.__dataclass_fields__)
 
 
 def with_prompts(found: Explanation) -> Explanation:
-    """The explanation with the prompts of the requests it tells of."""
+    """The explanation with the prompts of its requests."""
     if found.instruction is not None:
         generation, place = found.instruction.generation, found.instruction.place
         steps = {0: ""} | dict.fromkeys(steps_of(generation.style, place), found.instruction.instruction)
     elif found.made is not None and found.made.generation is not None:
         generation = found.made.generation
         steps = {0: ""}
-        for brief in found.made.instructions:
-            steps |= dict.fromkeys(steps_of(generation.style, brief.place), brief.instruction)
+        for task in found.made.instructions:
+            steps |= dict.fromkeys(steps_of(generation.style, task.place), task.instruction)
         if found.made.step is not None:
             steps = {step: text for step, text in steps.items() if step == found.made.step}
     else:
         return found
-    return msgspec.structs.replace(found, prompts=rebuilt(generation, steps))
+    return msgspec.structs.replace(found, prompts=rebuild(generation, steps))
 
 
-def rebuilt(generation: GenerationStory, steps: Mapping[int, str]) -> tuple[RebuiltPrompt, ...]:
-    """The prompt of each step; of steps from 1 on the text is the instruction that the step is about."""
-    made = []
+def rebuild(generation: GenerationStory, steps: Mapping[int, str]) -> tuple[RebuiltPrompt, ...]:
+    """The prompt of each step; steps from 1 on are given with their instruction."""
+    prompts = []
     for step, text in steps.items():
         try:
             request = _request(generation, step, text)
         except (msgspec.ValidationError, ConfigurationError, _NotFaithful) as error:
-            made.append(RebuiltPrompt(step=step, messages=None, reason=str(error)))
+            prompts.append(RebuiltPrompt(step=step, messages=None, reason=str(error)))
             continue
         turns = [PromptMessage(role=message.role, content=message.content) for message in request.messages]
         if request.prompt is not None:
             turns = [PromptMessage(role=None, content=request.prompt)]
         schema = None if request.json_schema is None else dict(request.json_schema)
-        made.append(RebuiltPrompt(step=step, messages=tuple(turns), stop=request.stop, json_schema=schema))
-    return tuple(made)
+        prompts.append(RebuiltPrompt(step=step, messages=tuple(turns), stop=request.stop, json_schema=schema))
+    return tuple(prompts)
 
 
 class _NotFaithful(Exception):
-    """What the log holds of a generation is not enough, or more than this program understands."""
+    """The log holds too little of a generation, or more than this program understands."""
 
 
 def _request(generation: GenerationStory, step: int, text: str) -> Request:
     parameters = dict(generation.parameters)
     match generation.style:
         case "alpaca":
-            told = _told(parameters, {"api": alpaca.Form, "total": int, "safety": bool}, ("",))
+            known = _checked(parameters, {"api": alpaca.Form, "total": int, "safety": bool}, ("",))
             return alpaca.request(
                 _seeds(generation),
-                told["api"],
+                known["api"],
                 parser=msgspec.convert(generation.parser, Any),
-                total=told["total"],
+                total=known["total"],
                 sampling=_sampling(parameters, ""),
-                safety=told["safety"],
+                safety=known["safety"],
             )
         case "two-step":
             fields = {"list_api": two_step.Form, "answer_api": two_step.Form, "asked": int, "most": int, "safety": bool}
-            told = _told(parameters, fields, ("list_", "answer_"))
+            known = _checked(parameters, fields, ("list_", "answer_"))
             if step:
                 sampling = _sampling(parameters, "answer_")
-                return two_step.answer_request(text, told["answer_api"], sampling=sampling, safety=told["safety"])
+                return two_step.answer_request(text, known["answer_api"], sampling=sampling, safety=known["safety"])
             return two_step.list_request(
                 _seeds(generation),
-                told["list_api"],
-                asked=told["asked"],
+                known["list_api"],
+                asked=known["asked"],
                 sampling=_sampling(parameters, "list_"),
-                safety=told["safety"],
+                safety=known["safety"],
             )
         case "self-instruct":
             return _self_instruct_request(generation, step, text)
@@ -94,19 +95,19 @@ def _request(generation: GenerationStory, step: int, text: str) -> Request:
 def _self_instruct_request(generation: GenerationStory, step: int, text: str) -> Request:
     parameters = dict(generation.parameters)
     fields = {"api": self_instruct.Form, "asked": int, "most": int, "safety": bool}
-    told = _told(parameters, fields, ("bootstrap_", "classification_", "instance_"))
-    form, safety = told["api"], told["safety"]
+    known = _checked(parameters, fields, ("bootstrap_", "classification_", "instance_"))
+    form, safety = known["api"], known["safety"]
     place = place_of(generation.style, step)
     if place is None:
         sampling = _sampling(parameters, "bootstrap_")
         return self_instruct.bootstrap_request(
-            _instructions(generation), form, asked=told["asked"], sampling=sampling, safety=safety
+            _instructions(generation), form, asked=known["asked"], sampling=sampling, safety=safety
         )
     if step == steps_of(generation.style, place)[0]:
         sampling = _sampling(parameters, "classification_")
         return self_instruct.classification_request(text, form, sampling=sampling, safety=safety)
     if place not in generation.classification:
-        raise _NotFaithful("whether it is a classification task was never answered, so that no instance was asked for")
+        raise _NotFaithful("whether it is a classification task was never answered, so no instance was requested")
     sampling = _sampling(parameters, "instance_")
     return self_instruct.instance_request(
         text, generation.classification[place], form, sampling=sampling, safety=safety
@@ -114,7 +115,7 @@ def _self_instruct_request(generation: GenerationStory, step: int, text: str) ->
 
 
 def _instructions(generation: GenerationStory) -> list[str]:
-    """The instructions shown: of the seeds, then kept ones."""
+    """The instructions shown: the seeds', then kept ones."""
     shown = [seed.instruction for seed in _seeds(generation)]
     for kept in generation.kept_shown:
         if kept.instruction is None:
@@ -123,15 +124,15 @@ def _instructions(generation: GenerationStory) -> list[str]:
     return shown
 
 
-def _told(parameters: Mapping[str, Any], fields: Mapping[str, Any], prefixes: Sequence[str]) -> dict[str, Any]:
-    """The parameters that these fields are, checked."""
+def _checked(parameters: Mapping[str, Any], fields: Mapping[str, Any], prefixes: Sequence[str]) -> dict[str, Any]:
+    """These fields of the parameters, checked and converted."""
     missing = sorted(set(fields) - set(parameters))
     if missing:
-        raise _NotFaithful(f"the generation's parameters do not tell {', '.join(missing)}")
+        raise _NotFaithful(f"the generation's parameters lack {', '.join(missing)}")
     known = set(fields) | {prefix + name for prefix in prefixes for name in _SAMPLING}
     unknown = sorted(set(parameters) - known)
     if unknown:
-        raise _NotFaithful(f"the generation's parameters tell {', '.join(unknown)}, which this program does not know")
+        raise _NotFaithful(f"the generation's parameters hold {', '.join(unknown)}, which this program does not know")
     return {name: msgspec.convert(parameters[name], kind) for name, kind in fields.items()}
 
 
@@ -144,6 +145,6 @@ def _seeds(generation: GenerationStory) -> list[SeedTask]:
     seeds = []
     for seed in generation.seeds:
         if seed.instruction is None or seed.input is None or seed.output is None:
-            raise _NotFaithful(f"the run knows no seed {seed.id}")
+            raise _NotFaithful(f"the run has no seed {seed.id}")
         seeds.append(SeedTask(id=seed.id, instruction=seed.instruction, input=seed.input, output=seed.output))
     return seeds

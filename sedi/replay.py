@@ -1,4 +1,4 @@
-"""`sedi replay`: audit a run, see its state at any time, try other settings on its answers."""
+"""`sedi replay`: audit a run, show its state at any time, try another policy on its answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schemas.errors import ConfigurationError
 from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, epilog, opened
 
 if TYPE_CHECKING:
-    from consumers.replay import Audit
+    from consumers.replay import Audit, AuditExtent
     from infra.log.source import Source
     from sedi.api.opened import OpenRun
 
@@ -35,11 +35,12 @@ def replay(
     run: Run = DEFAULT_RUN,
     from_files: FromFiles = None,
     start: Annotated[
-        str | None, typer.Option("--from", metavar="OFFSET|TIME", help="Decide from there on; before, as recorded.")
+        str | None,
+        typer.Option("--from", metavar="OFFSET|TIME", help="Decide from there on; take the rest as recorded."),
     ] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="OFFSET|TIME", help="Decide up to there.")] = None,
     at: Annotated[
-        str | None, typer.Option("--at", metavar="OFFSET|TIME", help="Print the state that the run had then.")
+        str | None, typer.Option("--at", metavar="OFFSET|TIME", help="Print the state of the run at that point.")
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -52,20 +53,20 @@ def replay(
             "--reference",
             metavar="N",
             min=1,
-            help="Score N of the verdicts with the rouge_score package too, against all that was kept before.",
+            help="Score N of the verdicts with the rouge_score package too, against all rows kept before.",
         ),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Repeats and unreadable records end with 1 too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="End with 1 on repeats and unreadable records too.")] = False,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes. Default: the cores, at most 8.")] = None,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Decide a run again from its log and compare, event by event, with what was recorded.
+    """Decide a run again from its log and compare it, event by event, with the record.
 
-    Kept and rejected with reason, similarity and nearest; seed scores, windows and replacements, in the order recorded.
-    It only reads. Ends with 1 when something differs, and shows the first difference with both sides and the state that
-    led there. OFFSET is one of `generated`; TIME is 10m or 2h ago, or 2026-11-21T08:00.
+    Compared are verdicts with reason, similarity and nearest row, seed scores, windows and replacements, in their
+    order. It only reads. Ends with 1 on a difference, and shows the first one with both sides and the state before it.
+    OFFSET is one of `generated`; TIME is 10m or 2h ago, or 2026-11-21T08:00.
     """
     reading = opened(run, from_files, bootstrap_servers, state_dir)
     if reference and (set_ or at):
@@ -82,21 +83,23 @@ def replay(
             raise ConfigurationError("--at was given with --from or --to. Choose one.")
         found = _state(reading.source, at, as_json)
     else:
-        found = _audit(reading, start, to, jobs, reference, as_json)
+        found = _audit(reading, _extent(start, to), jobs, reference, as_json)
     if found.divergences or (strict and (found.repeats or found.unreadable or found.not_in_dead_letters)):
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _audit(
-    reading: OpenRun, start: str | None, to: str | None, jobs: int | None, reference: int | None, as_json: bool
-) -> Audit:
+def _extent(start: str | None, to: str | None) -> AuditExtent:
     from consumers.replay import AuditExtent
+
+    (from_offset, from_ms), (to_offset, to_ms) = _place(start, "--from"), _place(to, "--to")
+    return AuditExtent(from_offset=from_offset, from_ms=from_ms, to_offset=to_offset, to_ms=to_ms)
+
+
+def _audit(reading: OpenRun, extent: AuditExtent, jobs: int | None, reference: int | None, as_json: bool) -> Audit:
     from sedi.output import print_json
     from sedi.reading_progress import counting_progress
     from sedi.replay_tables import show_audit
 
-    (from_offset, from_ms), (to_offset, to_ms) = _place(start, "--from"), _place(to, "--to")
-    extent = AuditExtent(from_offset=from_offset, from_ms=from_ms, to_offset=to_offset, to_ms=to_ms)
     with counting_progress(f"Deciding {reading.name} again", "generations") as progress:
         found = reading.replay(extent, jobs=jobs or min(8, os.cpu_count() or 1), progress=progress)
     if reference:
@@ -131,7 +134,7 @@ def _what_if(source: Source, pairs: list[str], plot: Path | None, as_json: bool)
     from consumers.replay.what_if import what_if
     from infra.log.run import configuration
     from schemas.policy import policy_with
-    from sedi.output import print_json, tell
+    from sedi.output import notify, print_json
     from sedi.reading_progress import counting_progress
     from sedi.replay_tables import show_what_if
     from sedi.run_options import policy_fields
@@ -143,7 +146,7 @@ def _what_if(source: Source, pairs: list[str], plot: Path | None, as_json: bool)
         from consumers.replay.plot import write_plot
 
         write_plot(found, plot)
-        tell(f"Drawn: {plot}")
+        notify(f"Plot: {plot}")
     if as_json:
         print_json(found)
     else:

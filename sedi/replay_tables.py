@@ -1,4 +1,4 @@
-"""What `sedi replay` shows people."""
+"""The tables of `sedi replay`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TEXT = 60
 
 
 def show_audit(found: Audit) -> None:
-    """What was compared, and what was found."""
+    """Print an audit."""
     out = console()
     checked = ", ".join(f"{number:,} {name}" for name, number in found.checked.items())
     rate = f"{found.records / found.seconds:,.0f} records/s" if found.seconds else "–"
@@ -28,7 +28,7 @@ def show_audit(found: Audit) -> None:
     lines = [
         ("decided again", f"offsets {found.from_offset:,} to {found.through_offset:,} of generated"),
         ("compared", checked),
-        ("undecided", f"{found.undecided:,} generations; {found.pending:,} rows kept of those"),
+        ("undecided", f"{found.undecided:,} generations with {found.pending:,} kept rows"),
         ("repeats", _counted(found.repeats)),
         ("unreadable", _counted(found.unreadable) + (f"; {left:,} not among the dead letters" if left else "")),
         ("read", f"{found.records:,} records in {found.seconds:.1f} s, {rate}"),
@@ -42,15 +42,15 @@ def show_audit(found: Audit) -> None:
         out.print(table("The first repeats", ("topic", "#partition", "#offset", "id"), rows))
     if len(found.found) > 1:
         faults = [(d.kind, f"{d.topic}/{d.partition}@{d.offset}", d.generated_offset, d.what) for d in found.found]
-        out.print(table("The first divergences", ("kind", "place", "#generated", "what"), faults))
+        out.print(table("The first divergences", ("kind", "place", "#generated", "difference"), faults))
     if found.first is not None:
         _show_first(found.first)
 
 
 def _reference(found: ReferenceCheck) -> str:
-    agree = "all decided the same" if not found.differences else f"{found.differences:,} decided otherwise"
+    agree = "all agree" if not found.differences else f"{found.differences:,} differ"
     return (
-        f"{found.sampled:,} of {found.of:,} verdicts scored against all kept before them: {agree} "
+        f"{found.sampled:,} of {found.of:,} verdicts scored against all rows kept before them: {agree} "
         f"({found.pairs:,} pairs in {found.seconds:.1f} s)"
     )
 
@@ -60,18 +60,18 @@ def _show_first(first: Divergence) -> None:
     lines = [
         ("kind", first.kind),
         ("place", f"{first.topic}/{first.partition}@{first.offset}"),
-        ("about offset", f"{first.generated_offset} of generated"),
+        ("in total order", f"{first.generated_offset} of generated"),
         ("id", first.id),
-        ("what", first.what),
-        ("recorded", _shown(first.recorded)),
-        ("decided", _shown(first.decided)),
+        ("difference", first.what),
+        ("recorded", _as_text(first.recorded)),
+        ("decided", _as_text(first.decided)),
         *((f"state: {name.replace('_', ' ')}", value) for name, value in msgspec.structs.asdict(first.state).items()),
     ]
     out.print(table("The first divergence", ("", ""), lines))
 
 
 def show_state(found: RunStateAt) -> None:
-    """The state that a run had."""
+    """Print the state of a run at a point."""
     out = console()
     spent = found.spent
     lines = [
@@ -96,9 +96,9 @@ def show_state(found: RunStateAt) -> None:
 
 
 def show_what_if(found: WhatIf) -> None:
-    """Both sides."""
+    """Print both sides of a what-if."""
     out = console()
-    changed = "; ".join(f"{name}: {was} → {now}" for name, (was, now) in found.changed.items()) or "nothing changed"
+    changed = "; ".join(f"{name}: {old} → {new}" for name, (old, new) in found.changed.items()) or "nothing changed"
     sides = found.real, found.what_if
     lines: list[tuple[object, ...]] = [
         ("generations", *(side.generations for side in sides)),
@@ -106,8 +106,8 @@ def show_what_if(found: WhatIf) -> None:
         ("kept", *(side.kept for side in sides)),
         ("yield", *(percent(side.kept_share) for side in sides)),
         ("calls", *(side.calls for side in sides)),
-        ("calls a 1,000 kept", *(side.calls_per_1000_kept for side in sides)),
-        ("cost a 1,000 kept", *(dollars(side.usd_per_1000_kept) for side in sides)),
+        ("calls per 1,000 kept", *(side.calls_per_1000_kept for side in sides)),
+        ("cost per 1,000 kept", *(dollars(side.usd_per_1000_kept) for side in sides)),
         ("balance of clusters", *(side.balance for side in sides)),
         ("seeds replaced", *(_replaced(side) for side in sides)),
     ]
@@ -116,7 +116,7 @@ def show_what_if(found: WhatIf) -> None:
     out.print(table(f"Run {found.run}: {changed}", ("", "#real", "#what if"), lines))
     out.print(
         f"Of the kept, {found.in_both:,} are in both, {found.only_real:,} only in the real run and "
-        f"{found.only_what_if:,} only here. Which answers other seeds would have got, no replay can tell."
+        f"{found.only_what_if:,} only here. The answers to other seeds are unknown to a replay."
     )
 
 
@@ -128,5 +128,5 @@ def _counted(numbers: dict[str, int]) -> str:
     return ", ".join(f"{number:,} {name}" for name, number in numbers.items()) or "none"
 
 
-def _shown(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,4 +1,4 @@
-"""`sedi report`: what a run made and what it cost; with `--compare` runs side by side."""
+"""`sedi report`: the numbers and cost of a run; with `--compare` of several side by side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from infra.log.source import Source
 
 
-_BAR = 40  # characters of a bar of the histogram that all rows would have
+_BAR = 40  # characters of the longest possible bar of a histogram
 
 
 def register(app: typer.Typer) -> None:
@@ -31,11 +31,11 @@ def register(app: typer.Typer) -> None:
 
 def report(
     *,
-    runs: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="With --compare: which runs.")] = None,
+    runs: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="With --compare: the runs.")] = None,
     run: Run = DEFAULT_RUN,
     seeds: Annotated[bool, typer.Option("--seeds", help="Add a row for each seed in the pool.")] = False,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Show the runs named (then archives) side by side, against the first.")
+        bool, typer.Option("--compare", help="Show the given runs, then archives, side by side against the first.")
     ] = False,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="With --compare: write a page.")] = None,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FOLDER", help="With --compare: write PNGs.")] = None,
@@ -50,18 +50,18 @@ def report(
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """What a run made and what it cost, computed from its log alone; with --compare, of several side by side.
+    """The numbers and cost of a run, computed from its log alone; with --compare, of several side by side.
 
     Ends with 1 when the books of the one run are not in order: an instruction without exactly one verdict.
     Compared are calls, tokens and money per 1,000 kept (also at the same number of kept), yield over time, rejections,
-    how diverse the kept are, and the seeds' scores.
+    diversity of the kept, and seed scores.
     """
     from schemas.errors import ConfigurationError
 
     archives = from_files or []
     if compare:
         if seeds:
-            raise ConfigurationError("--seeds is for one run; --compare shows the seeds with --json, all of them.")
+            raise ConfigurationError("--seeds is for one run; --compare --json shows all seeds.")
         sources = [opened(name, None, bootstrap_servers, state_dir).source for name in _checked(runs or [])]
         _compare([*sources, *(opened("", folder).source for folder in archives)], html, plot, as_json)
         return
@@ -96,7 +96,7 @@ def _checked(runs: Sequence[str]) -> Sequence[str]:
 def _compare(sources: Sequence[Source], html: Path | None, plot: Path | None, as_json: bool) -> None:
     from consumers.compare import compare
     from sedi.compare_tables import show_comparison
-    from sedi.output import print_json, tell
+    from sedi.output import notify, print_json
     from sedi.reading_progress import reading_progress
 
     with reading_progress("Reading the runs") as progress:
@@ -105,11 +105,11 @@ def _compare(sources: Sequence[Source], html: Path | None, plot: Path | None, as
         from consumers.compare.page import write_page
 
         write_page(found, html)
-        tell(f"Written: {html}")
+        notify(f"Page: {html}")
     if plot is not None:
         from consumers.compare.plots import write_plots
 
-        tell(f"Drawn: {len(write_plots(found, plot))} figures in {plot}")
+        notify(f"{len(write_plots(found, plot))} figures in {plot}")
     if as_json:
         print_json(found)
     else:
@@ -117,7 +117,7 @@ def _compare(sources: Sequence[Source], html: Path | None, plot: Path | None, as
 
 
 def show_report(found: Report, *, priced: bool = False) -> None:
-    """The report for people, on standard output; `priced`: whether this machine's calls have a price."""
+    """Print the report; `priced`: whether this machine's calls have a price."""
     import msgspec
 
     from sedi.output import clock, console, dollars, percent, shown, spent, table
@@ -129,7 +129,7 @@ def show_report(found: Report, *, priced: bool = False) -> None:
         ("LLM calls", _listed(msgspec.structs.asdict(found.calls))),
         ("tokens", f"{_count(found.tokens.prompt)} prompt, {_count(found.tokens.completion)} completion"),
         ("cost", spent(found, priced=priced)),
-        ("cost of a kept one", dollars(found.cost.usd_per_kept)),
+        ("cost per kept row", dollars(found.cost.usd_per_kept)),
         ("generations", found.generations),
         ("generated", found.generated),
         ("kept", found.kept),
@@ -162,7 +162,7 @@ def show_report(found: Report, *, priced: bool = False) -> None:
             table(
                 f"Judged by {judged.judge}: {judged.judged:,} rows, mean {shown(judged.mean)}, "
                 f"{judged.unreadable:,} without a score, {judged.unjudged:,} not judged",
-                ("#score", "#rows", "", "#withheld by it as --min-score"),
+                ("#score", "#rows", "", "#withheld with it as --min-score"),
                 (
                     (f"{row.score:g}", row.rows, "█" * round(_BAR * row.rows / judged.judged), percent(row.withheld))
                     for row in judged.scores
@@ -179,11 +179,11 @@ def show_report(found: Report, *, priced: bool = False) -> None:
 
 
 def _held_out(found: Report) -> list[tuple[str, object]]:
-    """Losses on held-out rows, as a line: the first, the last, and how it went."""
+    """Losses on held-out rows in a line: the first, the last, and the curve."""
     known = [(line.step, line.loss) for line in found.held_out if line.loss is not None]
     if not known:
         return []
-    from sedi.explain_panels import bars
+    from sedi.explain_texts import bars
 
     (first, before), (last, after), rows = known[0], known[-1], found.held_out[-1].rows
     losses = [loss for _, loss in known]

@@ -74,7 +74,7 @@ def run_command(
     from sedi.fit import Fitting
     from sedi.live import LiveView
     from sedi.orchestrate import Orchestrator
-    from sedi.output import console, priced, print_json, tell
+    from sedi.output import console, notify, priced, print_json
     from sedi.report import show_report
     from sedi.run_file import RunRequest, plan_run
 
@@ -104,7 +104,7 @@ def run_command(
         )
     )
     for hint in plan.hints:
-        tell(hint)
+        notify(hint)
     if check:
         _show_checked(plan, as_json=as_json)
         return

@@ -1,7 +1,7 @@
-"""Seed files of one's own: checked and kept by name under `state_dir/seeds`, found again by name or by path.
+"""The user's seed files: checked and installed by name under `state_dir/seeds`, found by name or by path.
 
-They are read in any form that `infra.tables` reads, and kept in the classic one (`schemas.seeds`). Each must have an
-output: a seed is shown to the LLM with its answer. A row without an `id` is named by its number, `seed_1` and so on.
+They are read in any form that `infra.tables` reads, and stored as `schemas.seeds` defines. Each seed must have an
+output, because the LLM is shown it. A row without an `id` gets its number: `seed_1` and so on.
 """
 
 import os
@@ -29,16 +29,14 @@ class InstalledSeeds:
 
 
 def install(settings: Settings, file: Path, name: str | None = None, *, replace: bool = False) -> InstalledSeeds:
-    """Check a seed file and write its seeds to where `find` looks.
+    """Check a seed file and install its seeds for `find`.
 
-    Raises ConfigurationError for a file that cannot be read or holds something else, for a name that will not do, and
-    for a name that is taken by other seeds unless `replace`.
+    Raises ConfigurationError for a file that cannot be read or holds something else, for an invalid name, and for a
+    name of other seeds unless `replace`.
     """
     name = Path(file.name.removesuffix(".gz")).stem if name is None else name
     if not _NAME.fullmatch(name):
-        raise ConfigurationError(
-            f"Seed set name {name!r} will not do. Give letters, digits, '.', '-', '_' with --name."
-        )
+        raise ConfigurationError(f"Seed set name {name!r} is invalid. Give letters, digits, '.', '-', '_' with --name.")
     seeds = _read(file)
     target = _place(settings, name)
     if target.exists() and not replace and _read(target) != seeds:
@@ -56,7 +54,7 @@ def install(settings: Settings, file: Path, name: str | None = None, *, replace:
 
 
 def find(settings: Settings, name_or_file: str) -> tuple[SeedTask, ...]:
-    """The seeds installed under a name or, when there are none, those in the file of that path.
+    """The seeds installed under a name, else those in the file of that path.
 
     Raises ConfigurationError when there is neither, or the file holds something else.
     """
@@ -76,7 +74,7 @@ def _place(settings: Settings, name: str) -> Path:
 
 
 def _read(file: Path) -> tuple[SeedTask, ...]:
-    """The seeds of a file. Raises ConfigurationError for one without an output, and for an id that stands twice."""
+    """The seeds of a file. Raises ConfigurationError for a seed without an output, and for a duplicate id."""
     seeds: dict[str, SeedTask] = {}
     for number, row in enumerate(read_tasks(file), start=1):
         id = row.id or f"seed_{number}"
@@ -85,7 +83,7 @@ def _read(file: Path) -> tuple[SeedTask, ...]:
                 f"{file}, {row.place}: seed {id!r} has no output. Fields found: {named(row.fields)}. {EXPECTED}"
             )
         if id in seeds:
-            raise ConfigurationError(f"{file}, {row.place}: seed id {id!r} stands twice. Make ids unique.")
+            raise ConfigurationError(f"{file}, {row.place}: seed id {id!r} is a duplicate. Make ids unique.")
         seeds[id] = SeedTask(
             id=id,
             instruction=row.task.instruction,

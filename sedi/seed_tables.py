@@ -1,4 +1,4 @@
-"""Tables of seeds, for the commands that show them."""
+"""Tables of seeds and their replacements."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def seed_table(title: str, rows: Iterable[SeedRow]) -> Table:
 
 
 def history_table(title: str, rows: Iterable[ReplacementRow]) -> Table:
-    """Replacements in the order they were made."""
+    """Replacements in order."""
     return table(
         title,
         ("when", "window", "#step", "metric", "#value", "victim", "#score", "new seed", "instruction"),
@@ -60,12 +60,12 @@ def history_table(title: str, rows: Iterable[ReplacementRow]) -> Table:
 
 
 def outcome_table(outcomes: Mapping[FeedbackOutcome, int]) -> Table:
-    """What came of the training windows."""
+    """Training windows by outcome."""
     rows = [(outcome, outcomes[outcome], meaning) for outcome, meaning in OUTCOMES.items() if outcomes.get(outcome)]
     return table("Training windows", ("outcome", "#windows", "meaning"), rows)
 
 
 def verdict_table(verdicts: Mapping[CandidateVerdict, int]) -> Table:
-    """What came of the rows of their chosen batches."""
+    """Rows of the chosen batches by verdict."""
     rows = [(verdict, verdicts[verdict], meaning) for verdict, meaning in VERDICTS.items() if verdicts.get(verdict)]
     return table("Rows of the chosen batches", ("verdict", "#rows", "meaning"), rows)

@@ -1,4 +1,4 @@
-"""`sedi seeds`: the pool of a run, its history, and seed files of one's own."""
+"""`sedi seeds`: the pool of a run, its history, and the user's seed files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def list_seeds(
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """The seeds in the pool now, each with its score: kept / generated of the generations it was shown in."""
+    """The seeds in the pool, each with its score: kept / generated of the generations it was shown in."""
     from consumers.folds.read_fold import read_fold
     from consumers.seed_table import by_score, seed_rows
     from sedi.output import console, print_json
@@ -52,10 +52,10 @@ def history(
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Every replacement of a seed: because of which training window and step, the victim and its score, the new one.
+    """Every replacement of a seed: the training window and step that caused it, the victim with its score, the new one.
 
-    For people also what came of all windows and of the rows they looked at; each in full: sedi tail --topic
-    seed-commands.
+    Without --json also the outcomes of all windows and the verdicts on their candidates. For each in full: sedi tail
+    --topic seed-commands.
     """
     from consumers.folds.read_fold import read_fold
     from consumers.seed_table import candidate_verdicts, replacement_rows, window_outcomes
@@ -74,7 +74,7 @@ def history(
 
 def import_file(
     file: Annotated[Path, typer.Argument(help="A file of rows: JSON Lines, JSON, CSV or Parquet.")],
-    name: Annotated[str | None, typer.Option("--name", help="Name to use it by. Default: the file's own.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name to install it under. Default: the file's.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite seeds of that name.")] = False,
     as_json: AsJson = False,
     state_dir: StateDir = None,
@@ -82,7 +82,7 @@ def import_file(
     """Check a seed file and install it under a name, for `sedi run --seeds NAME`.
 
     A row has instruction, input and output, or other usual columns (docs/training.md), or Self-Instruct's instruction
-    and instances [{input, output}]; id and is_classification may be there.
+    and instances [{input, output}]; id and is_classification are optional.
     """
     from sedi.output import console, print_json
     from sedi.seed_files import install
@@ -92,6 +92,6 @@ def import_file(
         print_json(installed)
     else:
         out = console()
-        of_them = f"{installed.classification} of them classification"
-        out.print(f"{installed.seeds} seeds, {of_them}, in {installed.path}", soft_wrap=True)
+        classification = f"{installed.classification} of them classification"
+        out.print(f"{installed.seeds} seeds, {classification}, in {installed.path}", soft_wrap=True)
         out.print(f"Use them with: sedi run --seeds {installed.name}", soft_wrap=True)

@@ -1,8 +1,8 @@
-"""Which part of a run stands still: it has something to do, and has not moved for a while.
+"""Which part of a run is stalled: it has work, and has not progressed for a while.
 
-Each part is watched for its own sign of life: the generator for calls, the filter for verdicts, the trainer for lines
-of its own, feedback for the answer to a window. Only who has input can stand still: a trainer without rows waits for
-the generator, and a generator with a trainer behind it may be held back.
+Each part has its own sign of progress: calls of the generator, verdicts of the filter, status lines of the trainer,
+feedback's answer to a window. Only a part with input can stall: a trainer without rows waits for the generator, and a
+generator with a trainer behind it may be held back.
 """
 
 import re
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from consumers.status import Status
 
 STILL_S = 120.0
-_LONGEST = 3.0  # times the longest it has ever taken to move: a slow part is no stalled one
+_LONGEST = 3.0  # times the longest pause so far: a slow part is not stalled
 
 _STEP = re.compile(r"step (\d+) \(epoch")
 _WAITS_FOR_ROWS = "Waiting for rows"
 
 
-def steps_told(news: str) -> int | None:
-    """The step that a line of the trainer is about; None for another line."""
+def step_in(news: str) -> int | None:
+    """The step in a status line of the trainer; None in another line."""
     found = _STEP.match(news)
     return None if found is None else int(found[1])
 
 
 @dataclass
 class _Sign:
-    """The last sign of life of a part: what was seen, since when, and the longest time between two of them."""
+    """The last sign of progress of a part: its state, since when, and the longest time between two signs."""
 
     state: Hashable
     since: float
@@ -38,7 +38,7 @@ class _Sign:
 
 @dataclass
 class LastMoved:
-    """When each part of a run last moved, from one look at its status after the other.
+    """When each part of a run last progressed, by repeated looks at its status.
 
     batch_size   rows of a step
     """
@@ -49,12 +49,12 @@ class LastMoved:
     clock: Callable[[], float] = time.monotonic
     _signs: dict[str, _Sign] = field(default_factory=dict)
     _news: str = ""
-    _told: int = 0
+    _news_step: int = 0
 
     def see(self, status: "Status", news: str) -> None:
-        """Take in the status now, and the trainer's last line."""
+        """Add the status now, and the trainer's last line."""
         window = status.last_window
-        self._news, self._told = news, steps_told(news) or self._told
+        self._news, self._news_step = news, step_in(news) or self._news_step
         now: dict[str, Hashable] = {
             "filter": (status.kept, status.rejected_total),
             "feedback": None if window is None else (window.window, window.outcome),
@@ -68,9 +68,9 @@ class LastMoved:
                 sign.state, sign.longest, sign.since = state, max(sign.longest, at - sign.since), at
 
     def stalled(self, status: "Status") -> tuple[str, float] | None:
-        """The part that has work and has not moved for long, and for how many seconds; None while all goes on.
+        """The part that has work and has not progressed for long, and the seconds; None while there is none.
 
-        When nothing moves at all and none seems to have work, it is whoever waits for the others: the trainer.
+        When no part progresses and none seems to have work, it is the one that waits for the others: the trainer.
         """
         still = {part: self.clock() - sign.since for part, sign in self._signs.items()}
         long = {part: still[part] >= max(STILL_S, _LONGEST * sign.longest) for part, sign in self._signs.items()}
@@ -84,8 +84,8 @@ class LastMoved:
 
     def _at_work(self, status: "Status") -> dict[str, bool]:
         window = status.last_window
-        # A window is logged when it is complete; what was trained since then only the trainer's own lines tell.
-        unlogged = max(0, self._told - status.steps) * self.batch_size
+        # a window is logged when it is complete; only the trainer's status lines show the steps since then
+        unlogged = max(0, self._news_step - status.steps) * self.batch_size
         has_batch = self.trains and status.lag.untrained - unlogged >= self.batch_size
         return {
             "filter": status.lag.generations > 0,

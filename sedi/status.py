@@ -1,4 +1,4 @@
-"""`sedi status`: how a run does at this moment."""
+"""`sedi status`: the state of a run now."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def register(app: typer.Typer) -> None:
 def status(
     *,
     run: Run = DEFAULT_RUN,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on, showing it again and again.")] = False,
-    every: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between two looks of --watch.")] = 2.0,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again.")] = False,
+    every: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between updates with --watch.")] = 2.0,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
@@ -38,19 +38,19 @@ def status(
     from sedi.output import console, priced, print_json
 
     settings = cluster_of(bootstrap_servers, state_dir)
-    with StatusWatch(settings, run) as eye:
+    with StatusWatch(settings, run) as follower:
         if watch:
-            _look_for_ever(eye, every, as_json, priced=priced(settings))
-        found = eye.look()
+            _watch(follower, every, as_json, priced=priced(settings))
+        found = follower.look()
     if as_json:
         print_json(found)
     else:
-        console().print(_shown(found, priced=priced(settings)))
+        console().print(status_tables(found, priced=priced(settings)))
     if not found.broker.healthy:
         raise typer.Exit(ExitCode.UNREACHABLE)
 
 
-def _look_for_ever(eye: StatusWatch, every: float, as_json: bool, *, priced: bool) -> NoReturn:
+def _watch(follower: StatusWatch, every: float, as_json: bool, *, priced: bool) -> NoReturn:
     import msgspec
     from rich.live import Live
 
@@ -58,21 +58,22 @@ def _look_for_ever(eye: StatusWatch, every: float, as_json: bool, *, priced: boo
 
     if as_json:
         while True:
-            write_json(msgspec.json.encode(eye.look()))
+            write_json(msgspec.json.encode(follower.look()))
             sys.stdout.flush()
             time.sleep(every)
     out = console()
     if not out.is_terminal:
         while True:
-            out.print(_shown(eye.look(), priced=priced))
+            out.print(status_tables(follower.look(), priced=priced))
             time.sleep(every)
     with Live(console=out, auto_refresh=False, screen=False) as live:
         while True:
-            live.update(_shown(eye.look(), priced=priced), refresh=True)
+            live.update(status_tables(follower.look(), priced=priced), refresh=True)
             time.sleep(every)
 
 
-def _shown(found: Status, *, priced: bool = False) -> Group:
+def status_tables(found: Status, *, priced: bool = False) -> Group:
+    """The status as tables; `priced`: whether this machine's calls have a price."""
     from rich.console import Group
 
     from sedi.output import clock, percent, spent, table
@@ -102,8 +103,8 @@ def _shown(found: Status, *, priced: bool = False) -> Group:
 
 
 def _calls(calls: CallCounts) -> str:
-    told = ((calls.failed_paid, "paid for"), (calls.perhaps_paid, "perhaps paid for"))
-    paid = ", ".join(f"{count:,} {what}" for count, what in told if count)
+    counts = ((calls.failed_paid, "paid for"), (calls.perhaps_paid, "perhaps paid for"))
+    paid = ", ".join(f"{count:,} {kind}" for count, kind in counts if count)
     return f"{calls.answered:,} answered, {calls.failed:,} failed{f' ({paid})' if paid else ''}, {calls.lost:,} lost"
 
 

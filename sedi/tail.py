@@ -44,7 +44,7 @@ def tail(
     ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option("--where", metavar="FIELD=VALUE", help="Only events of which this holds; may be repeated."),
+        typer.Option("--where", metavar="FIELD=VALUE", help="Only events that match this; may be repeated."),
     ] = None,
     since: Annotated[
         str | None, typer.Option("--since", help="Begin there: 90s, 10m, 2h, 1d ago, or a time, 2026-11-21T08:00.")
@@ -53,29 +53,27 @@ def tail(
         str | None,
         typer.Option("--from", help="Begin at start, end or an offset. Default: end; with --until-end start."),
     ] = None,
-    last: Annotated[
-        int | None, typer.Option("--last", min=1, help="Begin with the last so many events of those asked for.")
-    ] = None,
+    last: Annotated[int | None, typer.Option("--last", min=1, help="Begin with the last N matching events.")] = None,
     resume: Annotated[
         str | None,
-        typer.Option("--resume", metavar="NAME", help="Go on after what was printed under this name; see above."),
+        typer.Option("--resume", metavar="NAME", help="Continue after the last event printed under this name."),
     ] = None,
     until_end: Annotated[bool, typer.Option("--until-end", help="End where the log ends now.")] = False,
-    count: Annotated[int | None, typer.Option("--count", min=1, help="End after so many events.")] = None,
+    count: Annotated[int | None, typer.Option("--count", min=1, help="End after N events.")] = None,
     from_files: FromFiles = None,
     as_json: AsJson = False,
-    raw: Annotated[bool, typer.Option("--raw", help="Print only the records' values, as they are.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Print only the records' values, unchanged.")] = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
     """Follow a run's events, topics merged by time: lines for people in a terminal, JSON lines into a pipe.
 
-    FIELD is a dotted way into the event (cluster, rejections.reason) or a part of its envelope (topic, partition,
-    offset, type, id, key, source, causation_id, ...); in lists any item may match. Besides = there are != and, for
-    numbers, <, <=, >, >=; ~ finds a regular expression: instruction~haiku.
+    FIELD is a dotted path into the event (cluster, rejections.reason) or an attribute of its envelope (topic,
+    partition, offset, type, id, key, source, causation_id, ...); in lists any item may match. Operators are =, !=, for
+    numbers <, <=, >, >=, and ~ for a regular expression: instruction~haiku.
 
-    With --resume a reader of that name goes on after the last event that it printed, in whatever way it ended; after a
-    crash it may print the last lines again, and misses none. The first time it begins where --from or --since says.
+    With --resume a reader of that name continues after the last event that it printed; after a crash it may print the
+    last lines again, and misses none. The first time it begins where --from or --since says.
 
     With --from-files it prints an archive's events and ends, as with --until-end.
     """
@@ -115,7 +113,7 @@ def tail(
             if batch.records:
                 write(batch.records)
                 sys.stdout.flush()
-            elif _nobody_reads():
+            elif _pipe_closed():
                 raise BrokenPipeError
             if bookmark is not None:
                 bookmark.save(batch.positions)
@@ -136,18 +134,18 @@ def _start(text: str | None, until_end: bool) -> Literal["start", "end"] | int:
         case _ if text.isdecimal():
             return int(text)
         case _:
-            raise ConfigurationError(f"--from {text!r} is not a place. Give start, end or an offset such as 120.")
+            raise ConfigurationError(f"--from {text!r} is invalid. Give start, end or an offset such as 120.")
 
 
-def _nobody_reads() -> bool:
-    """Whether the pipe behind standard output has been closed; a write would tell as well, but there is nothing new."""
-    watch = select.poll()
-    watch.register(sys.stdout.fileno(), 0)
-    return any(event & select.POLLERR for _, event in watch.poll(0))
+def _pipe_closed() -> bool:
+    """Whether the reader of standard output has closed the pipe; there is nothing to write that would show it."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _raw(records: Sequence[Record]) -> None:
-    """The values byte by byte; in a terminal without what would steer it, which JSON escapes."""
+    """The values byte by byte; in a terminal with control characters escaped."""
     if not sys.stdout.isatty():
         sys.stdout.buffer.write(b"".join((record.value or b"") + b"\n" for record in records))
         return

@@ -1,4 +1,4 @@
-"""Times as people give them on the command line."""
+"""Times on the command line."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def timestamp_ms(text: str, now_s: float, flag: str) -> int:
-    """What a flag's time means in ms: so long before `now_s`, or a time, local unless it has a zone.
+    """A flag's time in ms: a span before `now_s`, or a date and time, local unless it has a zone.
 
     Raises ConfigurationError for anything else.
     """

@@ -1,4 +1,4 @@
-"""`sedi topics`: what topics a run has and needs, and making them."""
+"""`sedi topics`: the topics that a run has and needs, and creating them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _checked(clusters: int | None) -> int | None:
     from schemas.policy import Policy
 
     if clusters is not None:
-        Policy(clusters=clusters, batch_size=clusters)  # raises for one that is not a power of two
+        Policy(clusters=clusters, batch_size=clusters)  # raises unless it is a power of two
     return clusters
 
 
@@ -30,7 +30,7 @@ Clusters = Annotated[
         "--batch-size",
         callback=_checked,
         min=1,
-        help=f"Clusters. Default: what the run was made with, {_DEFAULT_CLUSTERS} if it is new.",
+        help=f"Clusters. Default: those of the run, or {_DEFAULT_CLUSTERS} if it is new.",
     ),
 ]
 
@@ -50,9 +50,9 @@ def plan(
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Show what topics are there, what would be made and what differs; changes nothing.
+    """Show which topics exist, which would be created and what differs; changes nothing.
 
-    Ends with 1 when a topic is there but not as declared.
+    Ends with 1 when a topic differs from its declaration.
     """
     from infra.cluster import topics
 
@@ -71,9 +71,9 @@ def apply(
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Make the topics that are missing; alters and deletes nothing.
+    """Create the missing topics; alters and deletes nothing.
 
-    Ends with 1, having made nothing, when a topic is there but not as declared.
+    Ends with 1, having created nothing, when a topic differs from its declaration.
     """
     from infra.cluster import topics
 
@@ -82,7 +82,7 @@ def apply(
 
 
 def _size(settings: Settings, run: str, given: int | None) -> int:
-    """Guessing another size than the run has would only make a mismatch of it."""
+    """The given clusters, or those of the run: another default would be a mismatch."""
     from infra.cluster.topics import clusters_of_run
 
     if given is not None:
@@ -98,9 +98,9 @@ def _print(run: str, found: TopicPlan, as_json: bool, *, done: bool) -> None:
         return
     differing: dict[str, list[str]] = {}
     for difference in found.differences:
-        told = f"{difference.property} is {difference.found}, declared is {difference.wanted}"
-        differing.setdefault(difference.topic, []).append(told)
+        text = f"{difference.property} is {difference.found}, declared is {difference.wanted}"
+        differing.setdefault(difference.topic, []).append(text)
     rows = [
-        (topic.name, topic.partitions, "; ".join(differing.get(topic.name, ["there"]))) for topic in found.existing
-    ] + [(topic.name, topic.partitions, "made" if done else "to be made") for topic in found.missing]
+        (topic.name, topic.partitions, "; ".join(differing.get(topic.name, ["exists"]))) for topic in found.existing
+    ] + [(topic.name, topic.partitions, "created" if done else "to be created") for topic in found.missing]
     console().print(table(f"Topics of run {run}", ("topic", "#partitions", "state"), sorted(rows)))

@@ -120,14 +120,14 @@ def train_command(
     from consumers.trainer.options import TrainOptions
     from consumers.trainer.run import train
     from schemas.errors import ConfigurationError
-    from sedi.output import print_json, tell
+    from sedi.output import notify, print_json
 
     from_log = from_files is None and data is None
     settings = (cluster_of if from_log else settings_of)(bootstrap_servers, state_dir)
     if model == BUILTIN:
         from producers.backends.builtin.model import safetensors_folder
 
-        model = str(safetensors_folder(settings.cache_dir, tell))
+        model = str(safetensors_folder(settings.cache_dir, notify))
     fields = {
         "run": run,
         "model": model,
@@ -178,20 +178,20 @@ def train_command(
         raise ConfigurationError(f"{error}. `sedi train --help` lists the options.") from error
 
     def on_line(line: StepLine) -> None:
-        tell(format_step(line))
+        notify(format_step(line))
 
     if processes == 1:
-        summary = train(options, settings, on_line=on_line, say=tell)
+        summary = train(options, settings, on_line=on_line, say=notify)
     else:
-        summary = Launcher(on_line=on_line, say=tell).launch(options, settings, processes)
+        summary = Launcher(on_line=on_line, say=notify).launch(options, settings, processes)
     if rank_from_environment()[0] > 0:  # of another launcher: only the first rank prints
         return
     if as_json:
         print_json(summary)
     else:
-        tell(f"{summary.steps_now} steps, {summary.steps} in all; ended: {summary.reason}")
+        notify(f"{summary.steps_now} steps, {summary.steps} in all; ended: {summary.reason}")
         if summary.model_folder is not None:
-            tell(f"The model: {summary.model_folder}. Try it: sedi chat {summary.model_folder}")
+            notify(f"The model: {summary.model_folder}. Try it: sedi chat {summary.model_folder}")
 
 
 def _borrow_after(text: str | None, *, live: bool) -> float | None:

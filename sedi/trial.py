@@ -1,8 +1,8 @@
-"""The speeds of LLM and trainee on this machine, side by side, as they will share its processor in a run.
+"""The speeds of the LLM and the trained model on this machine, measured at the same time, as in a run.
 
     python -m sedi.trial --cache-dir .cache --llm      the speeds, as JSON
 
-It is a process of its own, so that torch does not stay in the memory of the one that watches the run.
+It is a process of its own, so that torch does not stay in the memory of the process that watches the run.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from sedi.run_options import RunOptions
 
 
 class Speeds(msgspec.Struct, frozen=True, kw_only=True):
-    """Of LLM and trainee, side by side.
+    """Speeds of the LLM and the trained model, measured at the same time.
 
-    llm_tokens_per_s       that it writes; None: it is not on this machine, or not ours to try
-    trainee_tokens_per_s   forward and backward, with all its `layers`, in `precision`, which was taken for the reason
-    update_s               of the optimizer, a step
+    llm_tokens_per_s       generated; None when it does not run on this machine, or is not the built-in one
+    trainee_tokens_per_s   forward and backward through all its `layers`, in `precision`, chosen for the `reason`
+    update_s               duration of an optimizer step
     """
 
     llm_tokens_per_s: float | None
@@ -39,17 +39,17 @@ class Speeds(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def asks_builtin(options: RunOptions, settings: Settings) -> bool:
+def uses_builtin(options: RunOptions, settings: Settings) -> bool:
     """Whether the run's LLM is the built-in one, served by its generator."""
-    elsewhere = {"--backend", "--recorded", "--model"} & {*options.generate}
-    return settings.backend == "builtin" and settings.base_url is None and not elsewhere
+    others = {"--backend", "--recorded", "--model"} & {*options.generate}
+    return settings.backend == "builtin" and settings.base_url is None and not others
 
 
-def started(options: RunOptions, settings: Settings) -> subprocess.Popen[bytes]:
-    """The trial for such a run, at work; its standard output will be `Speeds` as JSON."""
-    said = {flag: _said(options.train, f"--{flag}") for flag in ("model", "precision", "threads", "device")}
-    arguments = [f"--{flag}={value}" for flag, value in said.items() if value is not None]
-    if asks_builtin(options, settings):
+def start_trial(options: RunOptions, settings: Settings) -> subprocess.Popen[bytes]:
+    """Start the trial for such a run; its standard output will be `Speeds` as JSON."""
+    values = {flag: _value(options.train, f"--{flag}") for flag in ("model", "precision", "threads", "device")}
+    arguments = [f"--{flag}={value}" for flag, value in values.items() if value is not None]
+    if uses_builtin(options, settings):
         arguments.append("--llm")
     return subprocess.Popen(
         python_module("sedi.trial", "--cache-dir", str(settings.cache_dir.resolve()), *arguments),
@@ -61,7 +61,7 @@ def started(options: RunOptions, settings: Settings) -> subprocess.Popen[bytes]:
     )
 
 
-def _said(arguments: tuple[str, ...], flag: str) -> str | None:
+def _value(arguments: tuple[str, ...], flag: str) -> str | None:
     """The value of a flag among arguments, given as `--flag value` or `--flag=value`."""
     for at, argument in enumerate(arguments):
         if argument == flag and at + 1 < len(arguments):
@@ -72,10 +72,10 @@ def _said(arguments: tuple[str, ...], flag: str) -> str | None:
 
 
 def main() -> None:
-    """The trial."""
+    """Measure the speeds and print them."""
     parser = argparse.ArgumentParser(prog="python -m sedi.trial", description="The speeds of this machine, as JSON.")
     parser.add_argument("--cache-dir", type=Path, required=True)
-    parser.add_argument("--llm", action="store_true", help="try the built-in LLM beside the trainee")
+    parser.add_argument("--llm", action="store_true", help="measure the built-in LLM at the same time")
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--device", default="auto")
@@ -101,9 +101,9 @@ def main() -> None:
             BuiltinServer(ServerSettings(state_dir=Path(folder), cache_dir=given.cache_dir)) as server,
             LlmTrial(server, [seed.instruction for seed in seeds]) as trial,
         ):
-            started = time.monotonic() + 1.0  # the first answers begin with their prompts
+            start = time.monotonic() + 1.0  # the first answers begin with their prompts
             found = trainee()
-            llm = trial.tokens_per_s(started)
+            llm = trial.tokens_per_s(start)
     else:
         found = trainee()
     speeds = Speeds(

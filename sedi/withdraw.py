@@ -13,8 +13,7 @@ from schemas.errors import ConfigurationError
 from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, opened
 
 if TYPE_CHECKING:
-    from consumers.explain.withdrawal_schema import Path as Way
-    from consumers.explain.withdrawal_schema import Withdrawal
+    from consumers.explain.withdrawal_schema import DerivationPath, Withdrawal
 
 _ROWS_SHOWN = 30
 _LINKS_SHOWN = 3
@@ -37,8 +36,8 @@ def withdraw_command(
     ] = None,
     *,
     run: Run = DEFAULT_RUN,
-    model: Annotated[str | None, typer.Option("--model", help="All that this model generated, and so on.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell. Needed: nothing else exists.")] = False,
+    model: Annotated[str | None, typer.Option("--model", help="Everything that came from this model.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show it. Required.")] = False,
     ids: Annotated[bool, typer.Option("--ids", help="Print only the ids of the kept rows, one a line.")] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write those ids into a file.")
@@ -48,16 +47,16 @@ def withdraw_command(
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """What came from a thing: the generations shown a seed, their instructions, the seeds that these became, and so on.
+    """Everything that came from an id: generations shown a seed, their instructions, seeds these became, and so on.
 
-    Tells the kept rows with the way by which each came, the training steps they were in, the seeds they became.
-    The log is never changed: leave the rows out of a data set with `sedi export --exclude FILE`.
+    Shows the kept rows with the path to each, the training steps they were in, the seeds they became. The log is never
+    changed: leave the rows out of a data set with `sedi export --exclude FILE`.
     """
     if not dry_run:
         raise ConfigurationError(
-            "Nothing is ever taken out of the log: it would not tell any more what was trained on. Say --dry-run to "
-            "see what came from it; write the rows' ids into a file with -o FILE, and `sedi export --exclude FILE` "
-            "leaves them out."
+            "Nothing is ever removed from the log, which records what was trained on. Use --dry-run to see what came "
+            "from it; write the rows' ids into a file with -o FILE, and leave them out with `sedi export --exclude "
+            "FILE`."
         )
     if (id is None) == (model is None):
         raise ConfigurationError("Give an ID or --model NAME, one of the two.")
@@ -83,11 +82,11 @@ def withdraw_command(
 
 
 def show_withdrawal(found: Withdrawal) -> None:
-    """What was found for people: counts, seeds, rows, steps."""
+    """Print counts, seeds, rows and steps."""
     from sedi.output import console, percent, table
 
     out, totals = console(), found.totals
-    of = f"model {found.model}" if found.model is not None else str(found.id)
+    start = f"model {found.model}" if found.model is not None else str(found.id)
     lines = [
         ("generations", totals.generations),
         ("instructions", f"{totals.instructions:,} ({totals.rejected:,} rejected, {totals.undecided:,} undecided)"),
@@ -96,37 +95,37 @@ def show_withdrawal(found: Withdrawal) -> None:
         ("trained rows", f"{totals.trained:,} in {totals.steps:,} steps"),
         ("seeds", totals.seeds),
     ]
-    out.print(table(f"What came from {of} in run {found.run}", ("", ""), lines))
+    out.print(table(f"What came from {start} in run {found.run}", ("", ""), lines))
     if found.seeds:
-        seeds = [(s.id, "yes" if s.active else "no", _way(s.path), s.instruction[:60]) for s in found.seeds]
-        out.print(table("Seeds", ("seed", "in the pool", "by way of", "instruction"), seeds[:_ROWS_SHOWN]))
+        seeds = [(s.id, "yes" if s.active else "no", _path(s.path), s.instruction[:60]) for s in found.seeds]
+        out.print(table("Seeds", ("seed", "in the pool", "path", "instruction"), seeds[:_ROWS_SHOWN]))
     if found.rows:
         rows = [
             (
                 row.id,
                 row.cluster,
                 ", ".join(f"{epoch}/{step}" for epoch, step in row.steps),
-                _way(row.path),
+                _path(row.path),
                 row.instruction,
             )
             for row in found.rows[:_ROWS_SHOWN]
         ]
-        out.print(table("Kept rows", ("row", "#cluster", "epoch/step", "by way of", "instruction"), rows))
+        out.print(table("Kept rows", ("row", "#cluster", "epoch/step", "path", "instruction"), rows))
     more = max(len(found.rows), len(found.seeds)) - _ROWS_SHOWN
     if more > 0:
-        out.print(f"... and {more:,} more; --json or --ids tells all.")
+        out.print(f"... and {more:,} more; use --json or --ids for all.")
     if found.steps:
         whole = sum(step.rows == step.of for step in found.steps)
         share = sum(step.rows for step in found.steps) / sum(step.of for step in found.steps)
-        out.print(f"Of those steps' rows {percent(share)} came from it; {whole:,} steps were made of nothing else.")
+        out.print(f"Of those steps' rows {percent(share)} came from it; {whole:,} steps had no other rows.")
 
 
-def _way(path: Way) -> str:
-    """The first and the last links of a way."""
+def _path(path: DerivationPath) -> str:
+    """The first and the last links of a path."""
     links = [f"{link.kind} {link.id if link.kind == 'seed' else link.id[:_ID_SHOWN]}" for link in path]
     if len(links) > _LINKS_SHOWN:
         links = [links[0], f"({len(links) - _LINKS_SHOWN + 1} more)", *links[-_LINKS_SHOWN + 2 :]]
-    return " > ".join(links) or "asked for"
+    return " > ".join(links) or "the start"
 
 
 def _write(file: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, epilog, se
 
 
 class LogLevel(StrEnum):
-    """How much the worker tells on standard error."""
+    """Log level of the worker on standard error."""
 
     DEBUG = "DEBUG"
     INFO = "INFO"
@@ -34,7 +34,7 @@ def worker(
 ) -> None:
     """A Faust worker of a run: decides what is kept, and which seeds are replaced. Ctrl-C or SIGTERM ends it cleanly.
 
-    A second one is a stand-by that takes over when the first ends. With --json its end is told as JSON.
+    A second one is a stand-by that takes over when the first ends. With --json it prints its exit code as JSON.
     """
     require("run", "sedi worker")
     from sedi.output import print_json

@@ -1,4 +1,4 @@
-"""Runs side by side: what a kept instruction took, how that changed over time, and how diverse what was kept is."""
+"""Runs side by side: the cost of a kept instruction, how it changed over time, and the diversity of the kept."""
 
 from consumers.compare.comparison import Comparison, CostPerThousand, compare
 

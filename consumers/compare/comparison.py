@@ -1,7 +1,7 @@
-"""Runs side by side, each against the first: what a thousand kept instructions take, and how different they are.
+"""Runs side by side, each against the first: the cost of a thousand kept instructions, and their diversity.
 
-Yield falls as a run grows, so runs of different length are not compared by their totals alone: `at_common` is what
-each had taken when it had kept as many as the shortest of them has.
+Yield falls as a run grows, so totals alone would not compare runs of different length: `at_common` is the cost of each
+run when it had kept as many as the shortest one.
 """
 
 from collections import Counter
@@ -15,9 +15,9 @@ from schemas.errors import ConfigurationError
 
 
 class CostPerThousand(msgspec.Struct, frozen=True, kw_only=True):
-    """What was generated and taken for so many kept, a thousand of them; and each over that of the first run.
+    """Generated instructions, calls, tokens and money for the kept ones, per thousand, and as ratio to the first run.
 
-    A ratio below 1 saves. None is not known, or nothing was kept, or the first run's is 0.
+    A ratio below 1 saves. None: not known, nothing kept, or the first run's is 0.
     """
 
     kept: int
@@ -36,9 +36,9 @@ class CostPerThousand(msgspec.Struct, frozen=True, kw_only=True):
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """`spent` and `at_common` have an entry for each side, in their order; the first side's ratios are 1.
 
-    spent         of the whole run; its calls, tokens and money are those of all answers, also of unfinished generations
-    common_kept   kept instructions of the run that has the fewest
-    at_common     when each run had that many: the first generation with which it had
+    spent         of the whole run: calls, tokens and money of all answers, also of unfinished generations
+    common_kept   kept instructions of the run with the fewest
+    at_common     at the first generation with which each run had that many
     """
 
     sides: tuple[Side, ...]
@@ -50,34 +50,34 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 def compare(sources: Sequence[Source], progress: Callable[[int], None] = lambda _: None) -> Comparison:
     """Read each run once, one after the other.
 
-    Raises ConfigurationError for fewer than two runs, RunError when one is not there.
+    Raises ConfigurationError for fewer than two runs, RunError when there is no such run.
     """
     if len(sources) < 2:
         raise ConfigurationError(f"{len(sources)} runs were given to compare; name two or more.")
-    courses = [read_side(source, progress=progress) for source in sources]
-    return comparison(_named(courses))
+    curves = [read_side(source, progress=progress) for source in sources]
+    return comparison(_named(curves))
 
 
-def comparison(courses: Sequence[SideCurve]) -> Comparison:
-    """Of runs that were read."""
-    common = min(course.side.kept for course in courses)
+def comparison(curves: Sequence[SideCurve]) -> Comparison:
+    """The comparison of runs that were read."""
+    common = min(curve.side.kept for curve in curves)
     return Comparison(
-        sides=tuple(course.side for course in courses),
-        spent=_against_first([_spent(_whole(course.side)) for course in courses]),
+        sides=tuple(curve.side for curve in curves),
+        spent=_against_first([_spent(_whole(curve.side)) for curve in curves]),
         common_kept=common,
-        at_common=_against_first([_spent(_reaching(course, common)) for course in courses]),
+        at_common=_against_first([_spent(_reaching(curve, common)) for curve in curves]),
     )
 
 
-def _named(courses: Sequence[SideCurve]) -> list[SideCurve]:
-    """Runs of one name, such as two archives of it, are told apart by a number."""
+def _named(curves: Sequence[SideCurve]) -> list[SideCurve]:
+    """Runs of the same name, such as two archives of a run, get a number."""
     seen: Counter[str] = Counter()
     named = []
-    for course in courses:
-        run = course.side.run
+    for curve in curves:
+        run = curve.side.run
         seen[run] += 1
         name = run if seen[run] == 1 else f"{run} ({seen[run]})"
-        named.append(SideCurve(msgspec.structs.replace(course.side, name=name), course.points))
+        named.append(SideCurve(msgspec.structs.replace(curve.side, name=name), curve.points))
     return named
 
 
@@ -92,13 +92,13 @@ def _whole(side: Side) -> Point:
     )
 
 
-def _reaching(course: SideCurve, kept: int) -> Point:
-    nothing = Point(generated=0, kept=0, calls=0, tokens=0, usd=0.0)
-    return (course.reaching(kept) if kept else None) or nothing
+def _reaching(curve: SideCurve, kept: int) -> Point:
+    start = Point(generated=0, kept=0, calls=0, tokens=0, usd=0.0)
+    return (curve.reaching(kept) if kept else None) or start
 
 
 def _spent(point: Point) -> CostPerThousand:
-    def each(amount: float | None) -> float | None:
+    def per_1000(amount: float | None) -> float | None:
         return None if amount is None or not point.kept else 1000 * amount / point.kept
 
     return CostPerThousand(
@@ -107,9 +107,9 @@ def _spent(point: Point) -> CostPerThousand:
         calls=point.calls,
         tokens=point.tokens,
         usd=point.usd,
-        calls_per_1000_kept=each(point.calls),
-        tokens_per_1000_kept=each(point.tokens),
-        usd_per_1000_kept=each(point.usd),
+        calls_per_1000_kept=per_1000(point.calls),
+        tokens_per_1000_kept=per_1000(point.tokens),
+        usd_per_1000_kept=per_1000(point.usd),
     )
 
 

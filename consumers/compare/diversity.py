@@ -1,8 +1,8 @@
-"""How different the kept instructions of a run are from one another: by similarity, by words, by clusters.
+"""The diversity of a run's kept instructions: by similarity, by words, by clusters.
 
-The similarity is that which a kept instruction had to its nearest among those kept before it, exactly as the filter
-scores it (`streams.core.similarity.rouge_scores`). It is computed of a sample: every n-th, so that at most `SAMPLE` are
-scored and each part of the run counts alike. The words are a guess (`consumers.compare.words`).
+The similarity is that of a kept instruction to the nearest one kept before it, as the filter scores it
+(`streams.core.similarity.rouge_scores`). Every n-th instruction is sampled, so that at most `SAMPLE` are scored and
+each part of the run counts alike. The words are a guess (`consumers.compare.words`).
 """
 
 import math
@@ -23,9 +23,9 @@ _SHOWN = 20
 class NearestSimilarity(msgspec.Struct, frozen=True, kw_only=True):
     """Similarity of kept instructions to the nearest kept before.
 
-    sampled   instructions that it was computed of
+    sampled   instructions scored
     mean      over them, None when there are none
-    curve     (kept by then, mean from the point before to here)
+    curve     (kept by then, mean since the point before)
     """
 
     sampled: int
@@ -36,7 +36,7 @@ class NearestSimilarity(msgspec.Struct, frozen=True, kw_only=True):
 class VerbNounCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Root verbs and their objects, as far as the heuristic finds them.
 
-    with_verb, with_object   kept instructions in which one was found
+    with_verb, with_object   kept instructions with one
     verbs, objects, pairs    distinct ones
     most                     (verb, object, instructions) of the most frequent pairs
     """
@@ -50,10 +50,10 @@ class VerbNounCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Diversity(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the kept instructions.
+    """The diversity of the kept instructions.
 
     cluster_entropy   of the clusters' sizes, in bits; None when nothing is kept
-    balance           that, over what equal clusters would have; None when there is one cluster or nothing kept
+    balance           that over the entropy of equal clusters; None when there is one cluster or nothing kept
     """
 
     nearest: NearestSimilarity
@@ -74,7 +74,7 @@ def diversity(texts: Sequence[str], clusters: Sequence[int], tokenizer: Tokenize
 
 
 def nearest(texts: Sequence[str], tokenizer: Tokenizer) -> NearestSimilarity:
-    """Of every n-th text but the first, which has none before it."""
+    """The similarity of every n-th text but the first, which has none before it."""
     step = max(1, -(-len(texts) // SAMPLE))
     places = range(max(1, step - 1), len(texts), step)
     scores = [s.maximum for s in full_scores_in_order(texts, nearest=0, tokenizer=tokenizer, only=places)]
@@ -87,7 +87,7 @@ def nearest(texts: Sequence[str], tokenizer: Tokenizer) -> NearestSimilarity:
 
 
 def words(texts: Sequence[str]) -> VerbNounCounts:
-    """Of all texts."""
+    """The root verbs and objects of all texts."""
     roots = [found for found in map(root, texts) if found is not None]
     pairs = Counter((verb, thing) for verb, thing in roots if thing is not None)
     most = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
@@ -102,7 +102,7 @@ def words(texts: Sequence[str]) -> VerbNounCounts:
 
 
 def entropy(sizes: Sequence[int]) -> float | None:
-    """In bits, of a distribution given by its counts."""
+    """The entropy in bits of a distribution given by its counts."""
     total = sum(sizes)
     if not total:
         return None

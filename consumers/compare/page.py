@@ -1,6 +1,6 @@
-"""A comparison as one page of HTML that stands by itself: tables, and the figures as SVG. No script, nothing fetched.
+"""A comparison as one self-contained HTML page: tables, and figures as SVG. No script, nothing fetched.
 
-Everything that comes from a log is escaped, control characters too. The same comparison gives the same bytes.
+Everything from a log is escaped, control characters too. The same comparison gives the same bytes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -65,10 +65,10 @@ def _table(table: Table) -> str:
 
 
 def _row(columns: Sequence[str], cells: Iterable[str], tag: str) -> str:
-    made = (
+    written = (
         f'<{tag} class="number">{escape(cell.removeprefix("#") if tag == "th" else cell)}</{tag}>'
         if column.startswith("#")
         else f"<{tag}>{escape(cell)}</{tag}>"
         for column, cell in zip(columns, cells, strict=True)
     )
-    return f"<tr>{''.join(made)}</tr>"
+    return f"<tr>{''.join(written)}</tr>"

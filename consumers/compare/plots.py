@@ -1,7 +1,7 @@
-"""A comparison as pictures: the same figures for a page (SVG) and for a folder (PNG).
+"""A comparison as figures: the same ones for a page (SVG) and for a folder (PNG).
 
 The same comparison gives the same bytes with the same matplotlib: no date, no random ids. Text in an SVG stays text, so
-that it can be found and read aloud; the font is the reader's.
+that it can be searched and read aloud; the font is the reader's.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ _LONGEST = 48  # characters of a name in a figure
 FIGURES = ("yield", "calls", "cost", "tokens", "rejected", "similarity", "words", "clusters", "seeds")
 
 CAPTIONS = {
-    "yield": "Kept of what was generated: of each stretch of the run (line), and of all up to there (dotted).",
-    "calls": "Answered LLM calls against what was kept.",
-    "cost": "Money against what was kept; runs whose answers do not all say what they cost are left out.",
-    "tokens": "Prompt and completion tokens against what was kept; runs without usage are left out.",
-    "rejected": "What was not kept, by reason, as a share of what was generated.",
-    "similarity": "Similarity (ROUGE-L F) of kept instructions to the nearest kept before, in stretches of a sample.",
+    "yield": "Yield (kept / generated): of each interval of the run (line), and of all up to there (dotted).",
+    "calls": "Answered LLM calls over kept instructions.",
+    "cost": "Cost over kept instructions; runs with an answer of unknown cost are left out.",
+    "tokens": "Prompt and completion tokens over kept instructions; runs without usage are left out.",
+    "rejected": "Rejected instructions by reason, as a share of the generated ones.",
+    "similarity": "Similarity (ROUGE-L F) of kept instructions to the nearest kept before, in intervals of a sample.",
     "words": "Distinct root verbs, objects and pairs of the two among the kept, guessed without a parser.",
-    "clusters": "Kept instructions by cluster, the fullest first, as a share of the kept.",
+    "clusters": "Kept instructions by cluster, largest first, as a share of all kept.",
     "seeds": "Scores of the seeds (kept / generated of the generations they were shown in), lowest first.",
 }
 
 
 def svg(found: Comparison, name: str) -> str:
-    """A figure as SVG, to stand in a page."""
+    """A figure as SVG, for a page."""
     file = io.StringIO()
-    # Ids of clip paths are hashes, of a random salt unless one is given; pages hold several figures.
+    # Ids of clip paths are hashes with a random salt unless one is given; pages hold several figures.
     with matplotlib().rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         _figure(found, name).savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()[file.getvalue().index("<svg") :]
 
 
 def write_plots(found: Comparison, folder: Path) -> list[Path]:
-    """Write each figure as a PNG of its name into the folder, which is made. Raises ConfigurationError."""
+    """Write each figure as a PNG of its name into the folder, created if needed. Raises ConfigurationError."""
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,12 +81,12 @@ def _look(place: int) -> dict[str, Any]:
 
 
 def _label(side: Side) -> str:
-    # A name that begins with an underscore would be left out of the legend, and a dollar sign would be mathematics.
+    # matplotlib leaves names with a leading underscore out of the legend, and takes dollar signs for mathematics
     return _plain(f"run {side.name}")
 
 
 def _plain(text: str) -> str:
-    """Text that matplotlib draws as it is, and finds room for: no control characters, no formulas, not too long."""
+    """Text that matplotlib draws verbatim and finds room for: no control characters, no formulas, not too long."""
     return visible(text)[:_LONGEST].replace("$", r"\$")
 
 
@@ -94,10 +94,10 @@ def _yield(axes: Axes, found: Comparison) -> None:
     for place, side in enumerate(found.sides):
         points = side.curve
         every = max(1, len(points) // 25)
-        stretches = [Point(generated=0, kept=0, calls=0, tokens=0, usd=0.0), *points[every - 1 :: every]]
+        intervals = [Point(generated=0, kept=0, calls=0, tokens=0, usd=0.0), *points[every - 1 :: every]]
         ratios = [
             (b.generated, (b.kept - a.kept) / (b.generated - a.generated))
-            for a, b in pairwise(stretches)
+            for a, b in pairwise(intervals)
             if b.generated > a.generated
         ]
         axes.plot([at for at, _ in ratios], [ratio for _, ratio in ratios], label=_label(side), **_look(place))
@@ -107,10 +107,10 @@ def _yield(axes: Axes, found: Comparison) -> None:
     axes.set(xlabel="generated", ylabel="kept / generated", ylim=(0, 1))
 
 
-def _against_kept(what: Callable[[Side], list[Any]], label: str) -> Callable[[Axes, Comparison], None]:
+def _over_kept(values_of: Callable[[Side], list[Any]], label: str) -> Callable[[Axes, Comparison], None]:
     def draw(axes: Axes, found: Comparison) -> None:
         for place, side in enumerate(found.sides):
-            values = what(side)
+            values = values_of(side)
             if None not in values:
                 axes.plot([point.kept for point in side.curve], values, label=_label(side), **_look(place))
         axes.set(xlabel="kept", ylabel=label, ylim=(0, None))
@@ -132,11 +132,11 @@ def _words(axes: Axes, found: Comparison) -> None:
 
 
 def _clusters(axes: Axes, found: Comparison) -> None:
-    # What a cluster holds differs from run to run, so clusters of one number have nothing in common.
+    # runs number their clusters independently, so clusters of the same number have nothing in common
     for place, side in enumerate(found.sides):
         shares = [size / max(1, side.kept) for size in sorted(side.clusters, reverse=True)]
         axes.plot(range(1, len(shares) + 1), shares, marker=".", label=_label(side), **_look(place))
-    axes.set(xlabel="cluster, the fullest first", ylabel="share of kept", ylim=(0, None))
+    axes.set(xlabel="cluster, largest first", ylabel="share of kept", ylim=(0, None))
 
 
 def _similarity(axes: Axes, found: Comparison) -> None:
@@ -149,7 +149,7 @@ def _similarity(axes: Axes, found: Comparison) -> None:
 def _seeds(axes: Axes, found: Comparison) -> None:
     for place, side in enumerate(found.sides):
         axes.plot([seed.score for seed in side.seeds], label=_label(side), **_look(place))
-    axes.set(xlabel="seeds, the lowest score first", ylabel="score", ylim=(0, 1))
+    axes.set(xlabel="seeds, lowest score first", ylabel="score", ylim=(0, 1))
 
 
 def _bars(axes: Axes, found: Comparison, names: Sequence[str], heights: Sequence[Sequence[float]]) -> None:
@@ -162,9 +162,9 @@ def _bars(axes: Axes, found: Comparison, names: Sequence[str], heights: Sequence
 
 _DRAWN: dict[str, Callable[[Axes, Comparison], None]] = {
     "yield": _yield,
-    "calls": _against_kept(lambda side: [point.calls for point in side.curve], "answered calls"),
-    "cost": _against_kept(lambda side: [point.usd for point in side.curve], "USD"),
-    "tokens": _against_kept(lambda side: [point.tokens for point in side.curve], "tokens"),
+    "calls": _over_kept(lambda side: [point.calls for point in side.curve], "answered calls"),
+    "cost": _over_kept(lambda side: [point.usd for point in side.curve], "USD"),
+    "tokens": _over_kept(lambda side: [point.tokens for point in side.curve], "tokens"),
     "rejected": _rejected,
     "similarity": _similarity,
     "words": _words,

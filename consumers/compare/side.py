@@ -1,8 +1,8 @@
-"""One run, as a comparison sees it: read in one pass.
+"""One run of a comparison, read in one pass.
 
-Held while reading: the run's fold (`consumers.folds.run_fold`), five numbers for each generation, and the texts of the
-kept instructions. What stands twice in the log counts once, as in the report; what the filter has not decided yet does
-not count. What a call cost is the endpoint's word; None is not known, and then so is every sum it is in.
+Memory holds the run's fold (`consumers.folds.run_fold`), five numbers for each generation, and the texts of the kept
+instructions. As in the report, the log is deduplicated, and undecided generations do not count. The cost of a call is
+what the endpoint reported; None is not known, and then so is every sum with it.
 """
 
 from collections.abc import Callable
@@ -23,11 +23,11 @@ from streams.core.scores import SeedScore
 from streams.core.similarity.tokenize import tokenizer
 
 _POINTS = 200
-_COURSE = {"generated": pl.Int64, "kept": pl.Int64, "calls": pl.Int64, "tokens": pl.Int64, "usd": pl.Float64}
+_CURVE = {"generated": pl.Int64, "kept": pl.Int64, "calls": pl.Int64, "tokens": pl.Int64, "usd": pl.Float64}
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Sums up to and with a generation. `calls` are the answers it took; tokens are prompt and completion together."""
+    """Sums up to and with a generation. `calls` are answered calls; tokens are prompt and completion together."""
 
     generated: int
     kept: int
@@ -37,8 +37,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class ScoredSeed(msgspec.Struct, frozen=True, kw_only=True):
-    """A seed that was shown, in the pool still or replaced since, with its score: kept / generated, of those
-    instructions that count in it (`streams.core.scores`)."""
+    """A seed that was shown, with its score: kept / generated of those that count (`streams.core.scores`)."""
 
     id: str
     instruction: str
@@ -51,12 +50,12 @@ class ScoredSeed(msgspec.Struct, frozen=True, kw_only=True):
 class Side(msgspec.Struct, frozen=True, kw_only=True):
     """A run.
 
-    name           what it is called in the comparison: the run's name, with a number where two are called the same
-    calls          attempts by how they ended; those that were `answered` are what is compared
+    name           its name in the comparison: the run's, with a number where two are equal
+    calls          attempts by how they ended; `answered` ones are compared
     prompt_tokens, completion_tokens, usd   of all answers
-    after_replacement_share   generations that sampled a pool in which training had replaced a seed, of all
-    curve          some 200 points over the run, the last one among them
-    seeds          those with a score, lowest first; of equal ones in the order of their ids
+    after_replacement_share   share of generations that sampled a pool in which training had replaced a seed
+    curve          some 200 points over the run, with the last one
+    seeds          those with a score, lowest first; equal ones by id
     """
 
     name: str
@@ -84,37 +83,37 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass
 class SideFold:
-    """What one pass over a run gathers.
+    """The state of one pass over a run.
 
-    taken   by offset of `generated`: calls, tokens and cost of the generation
-    texts   (generated_offset, place, instruction) of what was kept
+    spent   by offset of `generated`: calls, tokens and cost of the generation
+    texts   (generated_offset, place, instruction) of the kept rows
     """
 
     fold: RunFold
-    taken: dict[int, tuple[int, int | None, float | None]] = field(default_factory=dict)
+    spent: dict[int, tuple[int, int | None, float | None]] = field(default_factory=dict)
     texts: list[tuple[int, int, str]] = field(default_factory=list)
 
     def apply(self, record: Record) -> None:
         fresh = self.fold.apply(record)
         event = None if record.decoded is None else record.decoded.event
         if isinstance(event, InstructionsGenerated):
-            self.taken[record.offset] = _taken(event)
+            self.spent[record.offset] = _spent(event)
         elif fresh and isinstance(event, InstructionKept):
             self.texts.append((event.generated_offset, event.place, event.instruction))
 
-    def course(self) -> pl.DataFrame:
-        """The run's course: a row for each decided generation, columns as the fields of a `Point`."""
+    def curve(self) -> pl.DataFrame:
+        """A row for each decided generation, with the fields of a `Point` as columns."""
         verdicts = self.fold.verdicts
         decided = [
-            (told.generated, told.kept, *self.taken[offset])
+            (totals.generated, totals.kept, *self.spent[offset])
             for offset in sorted(verdicts.generations)
-            if (told := verdicts.told.get(offset)) is not None
+            if (totals := verdicts.totals.get(offset)) is not None
         ]
-        return pl.DataFrame(decided, schema=_COURSE, orient="row").select(_running(name) for name in _COURSE)
+        return pl.DataFrame(decided, schema=_CURVE, orient="row").select(_running_sum(name) for name in _CURVE)
 
 
 def read_side(source: Source, name: str | None = None, progress: Callable[[int], None] = lambda _: None) -> "SideCurve":
-    """Read a run. `progress` is told of each thousand records. Raises RunError when there is no such run."""
+    """Read a run. `progress` is called for each thousand records. Raises RunError when there is no such run."""
     configured, _ = configuration(source)
     read = SideFold(RunFold(configured))
     with source.open(TOPICS) as reading:
@@ -125,7 +124,7 @@ def read_side(source: Source, name: str | None = None, progress: Callable[[int],
     fold, policy = read.fold, configured.policy
     counts = counts_of(fold)
     texts = [text for offset, _, text in sorted(read.texts) if offset <= fold.verdicts.decided_offset]
-    points = read.course()
+    points = read.curve()
     side = Side(
         name=name or configured.run,
         run=configured.run,
@@ -154,23 +153,23 @@ def read_side(source: Source, name: str | None = None, progress: Callable[[int],
 
 @dataclass(frozen=True)
 class SideCurve:
-    """A side, and its curve with every point: `Point` by `Point`, as rows."""
+    """A side, and its curve with every `Point` as a row."""
 
     side: Side
     points: pl.DataFrame
 
     def reaching(self, kept: int) -> Point | None:
-        """The first point with so many kept; None when it never had."""
+        """The first point with at least so many kept; None when there is none."""
         found = self.points.filter(pl.col("kept") >= kept).head(1)
         return Point(**found.row(0, named=True)) if len(found) else None
 
 
-def _running(column: str) -> pl.Expr:
-    """The sum up to each row; null from the first value on that is not known."""
+def _running_sum(column: str) -> pl.Expr:
+    """The sum up to each row; null from the first unknown value on."""
     return pl.when(pl.col(column).is_null().cum_sum() == 0).then(pl.col(column).cum_sum()).alias(column)
 
 
-def _taken(event: InstructionsGenerated) -> tuple[int, int | None, float | None]:
+def _spent(event: InstructionsGenerated) -> tuple[int, int | None, float | None]:
     usages = [answer.usage for answer in event.answers]
     known = [usage.prompt_tokens + usage.completion_tokens for usage in usages if usage is not None]
     return len(event.answers), sum(known) if len(known) == len(usages) else None, event.cost_usd
@@ -186,7 +185,7 @@ def _thinned(points: pl.DataFrame) -> tuple[Point, ...]:
 
 def _seeds(fold: RunFold) -> tuple[ScoredSeed, ...]:
     tasks = {seed.task.id: (seed.task, True) for seed in fold.pool.active}
-    tasks |= {id: (gone.seed.task, False) for id, gone in fold.pool.evicted.items() if id not in tasks}
+    tasks |= {id: (evicted.seed.task, False) for id, evicted in fold.pool.evicted.items() if id not in tasks}
     rows = []
     for id, (task, in_pool) in tasks.items():
         score = fold.verdicts.scores.get(id, SeedScore())

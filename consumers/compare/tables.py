@@ -1,18 +1,20 @@
-"""A comparison as tables of text, for the terminal and for the page alike."""
+"""A comparison as tables of text, for the terminal and for the page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from consumers.compare.comparison import Comparison, CostPerThousand
 from consumers.compare.side import ScoredSeed, Side
 
 _SEEDS = 3
 _PAIRS = 10
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns whose name begins with '#' (which is not shown) hold numbers."""
+    """Columns whose name begins with '#' hold numbers; the sign is not shown."""
 
     title: str
     columns: tuple[str, ...]
@@ -20,65 +22,65 @@ class Table:
 
 
 def tables(found: Comparison) -> list[Table]:
-    """What is told of the runs, the most asked-for first."""
+    """All tables, the most important first."""
     runs = tuple(f"#{side.name}" for side in found.sides)
-    made = [
-        Table(f"Taken by the time {found.common_kept:,} were kept", ("", *runs), _spent(found.at_common)),
+    overall = [
+        Table(f"Cost until {found.common_kept:,} were kept", ("", *runs), _spent(found.at_common)),
         Table("The whole runs", ("", *runs), _whole(found)),
         Table("Diversity of the kept", ("", *runs), _diversity(found)),
-        Table("Rejected, of what was generated", ("reason", *runs), _rejected(found)),
+        Table("Rejected, as share of generated", ("reason", *runs), _rejected(found)),
     ]
     pairs = [_pairs(side) for side in found.sides if side.diversity.words.most]
-    return made + pairs + [_seeds(side) for side in found.sides if side.seeds]
+    return overall + pairs + [_seeds(side) for side in found.sides if side.seeds]
+
+
+def _rows(items: Iterable[_T], cells: Mapping[str, Callable[[_T], str]]) -> tuple[tuple[str, ...], ...]:
+    """A row for each cell, with a column for each item."""
+    return tuple((name, *(cell(item) for item in items)) for name, cell in cells.items())
 
 
 def _spent(spent: tuple[CostPerThousand, ...]) -> tuple[tuple[str, ...], ...]:
-    def row(name: str, cell: Callable[[CostPerThousand], str]) -> tuple[str, ...]:
-        return (name, *(cell(one) for one in spent))
-
-    return (
-        row("kept", lambda one: _count(one.kept)),
-        row("generated", lambda one: _count(one.generated)),
-        row("calls", lambda one: _count(one.calls)),
-        row("calls per 1,000 kept", lambda one: _against(_tenths(one.calls_per_1000_kept), one.calls_ratio)),
-        row("tokens", lambda one: _count(one.tokens)),
-        row("tokens per 1,000 kept", lambda one: _against(_whole_number(one.tokens_per_1000_kept), one.tokens_ratio)),
-        row("USD", lambda one: _money(one.usd)),
-        row("USD per 1,000 kept", lambda one: _against(_money(one.usd_per_1000_kept), one.usd_ratio)),
+    return _rows(
+        spent,
+        {
+            "kept": lambda one: _count(one.kept),
+            "generated": lambda one: _count(one.generated),
+            "calls": lambda one: _count(one.calls),
+            "calls per 1,000 kept": lambda one: _with_ratio(_tenths(one.calls_per_1000_kept), one.calls_ratio),
+            "tokens": lambda one: _count(one.tokens),
+            "tokens per 1,000 kept": lambda one: _with_ratio(_whole_number(one.tokens_per_1000_kept), one.tokens_ratio),
+            "USD": lambda one: _money(one.usd),
+            "USD per 1,000 kept": lambda one: _with_ratio(_money(one.usd_per_1000_kept), one.usd_ratio),
+        },
     )
 
 
 def _whole(found: Comparison) -> tuple[tuple[str, ...], ...]:
-    def row(name: str, cell: Callable[[Side], str]) -> tuple[str, ...]:
-        return (name, *(cell(side) for side in found.sides))
-
-    return (
-        row("mode", lambda side: side.mode),
-        row("threshold", lambda side: f"{side.threshold:g}"),
-        row("feedback", lambda side: "on" if side.feedback else "off"),
-        row("generations from a replaced pool", lambda side: _percent(side.after_replacement_share)),
-        row("yield", lambda side: _percent(side.kept_share)),
-        row("attempts at calls", lambda side: _count(side.calls.started)),
-        row("parts not parsed", lambda side: _count(sum(side.unparsed.values()))),
-        *_spent(found.spent),
-    )
+    cells: dict[str, Callable[[Side], str]] = {
+        "mode": lambda side: side.mode,
+        "threshold": lambda side: f"{side.threshold:g}",
+        "feedback": lambda side: "on" if side.feedback else "off",
+        "generations from a replaced pool": lambda side: _percent(side.after_replacement_share),
+        "yield": lambda side: _percent(side.kept_share),
+        "attempted calls": lambda side: _count(side.calls.started),
+        "parts not parsed": lambda side: _count(sum(side.unparsed.values())),
+    }
+    return (*_rows(found.sides, cells), *_spent(found.spent))
 
 
 def _diversity(found: Comparison) -> tuple[tuple[str, ...], ...]:
-    def row(name: str, cell: Callable[[Side], str]) -> tuple[str, ...]:
-        return (name, *(cell(side) for side in found.sides))
-
-    return (
-        row("mean similarity to the nearest kept before", lambda side: _decimals(side.diversity.nearest.mean)),
-        row("… of so many sampled", lambda side: _count(side.diversity.nearest.sampled)),
-        row("distinct root verbs (guessed)", lambda side: _count(side.diversity.words.verbs)),
-        row("distinct direct objects (guessed)", lambda side: _count(side.diversity.words.objects)),
-        row("distinct pairs of them", lambda side: _count(side.diversity.words.pairs)),
-        row("share in which a verb was found", lambda side: _share(side.diversity.words.with_verb, side.kept)),
-        row("share in which an object was found", lambda side: _share(side.diversity.words.with_object, side.kept)),
-        row("entropy of the clusters, bits", lambda side: _decimals(side.diversity.cluster_entropy)),
-        row("… over that of equal ones", lambda side: _decimals(side.diversity.balance)),
-    )
+    cells: dict[str, Callable[[Side], str]] = {
+        "mean similarity to the nearest kept before": lambda side: _decimals(side.diversity.nearest.mean),
+        "… sampled instructions": lambda side: _count(side.diversity.nearest.sampled),
+        "distinct root verbs (guessed)": lambda side: _count(side.diversity.words.verbs),
+        "distinct direct objects (guessed)": lambda side: _count(side.diversity.words.objects),
+        "distinct pairs of them": lambda side: _count(side.diversity.words.pairs),
+        "share with a verb": lambda side: _share(side.diversity.words.with_verb, side.kept),
+        "share with an object": lambda side: _share(side.diversity.words.with_object, side.kept),
+        "entropy of the clusters, bits": lambda side: _decimals(side.diversity.cluster_entropy),
+        "… relative to equal clusters": lambda side: _decimals(side.diversity.balance),
+    }
+    return _rows(found.sides, cells)
 
 
 def _rejected(found: Comparison) -> tuple[tuple[str, ...], ...]:
@@ -108,7 +110,7 @@ def _seeds(side: Side) -> Table:
     lowest = side.seeds[:_SEEDS]
     highest = side.seeds[max(len(lowest), len(side.seeds) - _SEEDS) :]
     return Table(
-        f"Run {side.name}: the lowest and the highest scored of {len(side.seeds):,} seeds",
+        f"Run {side.name}: lowest and highest scores of {len(side.seeds):,} seeds",
         ("#score", "#kept", "#generated", "in the pool", "instruction"),
         tuple(_seed(seed) for seed in (*lowest, *highest)),
     )
@@ -120,7 +122,7 @@ def _seed(seed: ScoredSeed) -> tuple[str, ...]:
     return _decimals(seed.score), _count(seed.kept), _count(seed.generated), pooled, text
 
 
-def _against(amount: str, ratio: float | None) -> str:
+def _with_ratio(amount: str, ratio: float | None) -> str:
     return amount if ratio is None else f"{amount} (× {ratio:.3f})"
 
 

@@ -1,13 +1,13 @@
-"""What an instruction asks to do, and to what: its root verb and that verb's direct object, guessed without a parser.
+"""The root verb of an instruction and its direct object, guessed without a parser.
 
 The verb is the first word of a command, after politeness ("Please", "Can you") and after a clause that ends in a comma
 ("Given a list, sort it"). The object is the last word of the phrase after it, up to a preposition, a conjunction or
 a mark: "Write a short story about a dog" is (write, story).
 
-It knows no grammar: any word may stand where the verb is expected, so a title without a verb gives its first word. Of
-questions and statements it knows no verb, nor of a command in an unusual word order. "Write a summary
-and a title" has one object, "make the text shorter" the object "shorter". Forms of a word are not brought together.
-Where the paper's field uses a constituency parser, numbers differ; between runs read in this same way they compare.
+Limits: any word may be taken for the verb, so a title gives its first word. Questions, statements and commands in an
+unusual word order have no verb. "Write a summary and a title" has one object, "make the text shorter" the object
+"shorter". Forms of a word are counted apart. A constituency parser, as the paper's field uses it, gives other numbers;
+numbers of this module compare with each other.
 """
 
 import re
@@ -74,7 +74,7 @@ def _verb_at(pieces: list[str]) -> int | None:
 def _object(pieces: list[str]) -> str | None:
     phrase: list[str] = []
     for piece in pieces:
-        # "that", "given" and "related" may stand before a noun, and after it as well.
+        # "that", "given" and "related" may come before a noun or after it
         if piece in _ENDS and (phrase or piece not in _SKIPPED):
             break
         if piece in _SKIPPED or piece.isdigit():

@@ -1,9 +1,12 @@
-"""How a generation was asked for: its seeds, its requests and their attempts."""
+"""The story of a generation: its seeds, its requests and their attempts."""
 
 from collections import Counter
+from typing import Literal
 
 from consumers.explain.evidence import Evidence
-from consumers.explain.schema import Attempt, GenerationStory, KeptRowShown, RecordPlace, RequestStory, SeedShown
+from consumers.explain.history import RunHistory
+from consumers.explain.schema.generation import Attempt, GenerationStory, KeptRowShown, RequestStory, SeedShown
+from consumers.explain.schema.place import RecordPlace
 from schemas import ids
 from schemas.events import CallAnswered, CallFailed, CallStarted, InstructionsGenerated
 from streams.core.kept_so_far import beside
@@ -16,8 +19,8 @@ def generation_of(found: Evidence) -> GenerationStory | None:
     if found.generation is None:
         return None
     at, event = found.generation
-    policy = found.configured.policy
-    pool = found.pool_at(event.seed_commands_offset)
+    policy = found.history.configured.policy
+    pool = found.history.pool_at(event.seed_commands_offset)
     shown = () if event.kept_shown is None else event.kept_shown.ids
     sample = pool.sample(policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
     sampled = beside(sample, len(shown))
@@ -31,7 +34,7 @@ def generation_of(found: Evidence) -> GenerationStory | None:
         backend=event.backend,
         model=event.model,
         parameters=event.parameters,
-        seeds=tuple(_shown(found, seed_id) for seed_id in event.seed_ids),
+        seeds=tuple(_shown(found.history, seed_id) for seed_id in event.seed_ids),
         seed_commands_offset=event.seed_commands_offset,
         sampled_as_told=tuple(seed.id for seed in sampled) == event.seed_ids,
         kept_shown=tuple(KeptRowShown(id=id, instruction=found.kept_shown.get(id)) for id in shown),
@@ -48,12 +51,13 @@ def requests_of(found: Evidence) -> tuple[RequestStory, ...]:
     steps: dict[str, int] = {}
     attempts: dict[str, dict[int, Attempt]] = {}
     for at, event in found.calls:
-        of = attempts.setdefault(event.request_id, {})
+        of_request = attempts.setdefault(event.request_id, {})
         if isinstance(event, CallStarted):
             steps[event.request_id] = event.step
-            of.setdefault(event.attempt, Attempt(attempt=event.attempt, outcome="none", started=at, ended=None))
+            open_attempt = Attempt(attempt=event.attempt, outcome="none", started=at, ended=None)
+            of_request.setdefault(event.attempt, open_attempt)
         else:
-            of[event.attempt] = _ended(event, at, of.get(event.attempt))
+            of_request[event.attempt] = _ended(event, at, of_request.get(event.attempt))
     return tuple(
         RequestStory(
             request_id=request_id,
@@ -64,31 +68,11 @@ def requests_of(found: Evidence) -> tuple[RequestStory, ...]:
     )
 
 
-def _ended(event: CallAnswered | CallFailed, at: RecordPlace, begun: Attempt | None) -> Attempt:
-    started = None if begun is None else begun.started
-    if isinstance(event, CallFailed):
-        return Attempt(
-            attempt=event.attempt,
-            outcome="failed",
-            started=started,
-            ended=at,
-            error=event.error,
-            status=event.status,
-            usage=event.usage,
-            cost_usd=event.cost_usd,
-            perhaps_paid=event.perhaps_paid,
-        )
-    return Attempt(
-        attempt=event.attempt,
-        outcome="answered",
-        started=started,
-        ended=at,
-        model=event.model,
-        finish_reason=event.finish_reason,
-        latency_s=event.latency_s,
-        usage=event.usage,
-        cost_usd=event.cost_usd,
-    )
+def _ended(event: CallAnswered | CallFailed, at: RecordPlace, open_attempt: Attempt | None) -> Attempt:
+    recorded = {name: getattr(event, name) for name in Attempt.__struct_fields__ if hasattr(event, name)}
+    started = None if open_attempt is None else open_attempt.started
+    outcome: Literal["answered", "failed"] = "failed" if isinstance(event, CallFailed) else "answered"
+    return Attempt(**recorded, outcome=outcome, started=started, ended=at)
 
 
 def _classification(event: InstructionsGenerated) -> dict[int, bool]:
@@ -96,15 +80,15 @@ def _classification(event: InstructionsGenerated) -> dict[int, bool]:
         return {}
     raws = {answer.request_id: answer.raw for answer in event.answers}
     generation_id = ids.generation_id(event.lane, event.number)
-    asked = {
+    requests = {
         place: ids.request_id(generation_id, steps_of(event.style, place)[0])
         for place in range(len(event.instructions))
     }
-    return {place: parse_is_classification(raws[id]) is True for place, id in asked.items() if id in raws}
+    return {place: parse_is_classification(raws[id]) is True for place, id in requests.items() if id in raws}
 
 
-def _shown(found: Evidence, seed_id: str) -> SeedShown:
-    pool = found.pool
+def _shown(history: RunHistory, seed_id: str) -> SeedShown:
+    pool = history.pool
     since = next((seed.since_offset for seed in pool.active if seed.task.id == seed_id), -1)
     if seed_id in pool.evicted:
         since = pool.evicted[seed_id].seed.since_offset
@@ -114,5 +98,5 @@ def _shown(found: Evidence, seed_id: str) -> SeedShown:
         instruction=None if task is None else task.instruction,
         input=None if task is None else task.input,
         output=None if task is None else task.output,
-        since=next((at for at, _ in found.commands if at.offset == since), None),
+        since=next((at for at, _ in history.commands if at.offset == since), None),
     )

@@ -1,12 +1,13 @@
-"""What an instruction is most like of all it was compared with, and what the two have in common.
+"""The text most similar to an instruction among those it was compared with, and the tokens they share.
 
-Every row is compared, with the scores of `streams.core.similarity.rouge`, so the answer is exact also below the
-threshold. Rows may come in any order: of equal scores the earliest in the run's total order counts, as in the decider.
+Every row is scored (`streams.core.similarity.rouge`), so the answer is exact below the threshold too. Rows may come in
+any order: of equal scores the earliest in the run's total order wins, as in the decider.
 """
 
 from dataclasses import dataclass, field
 
-from consumers.explain.schema import NearestRow, RecordPlace, Span
+from consumers.explain.schema.instruction import NearestRow
+from consumers.explain.schema.place import RecordPlace, Span, place_of
 from infra.log.record import Record
 from schemas.events import InstructionKept
 from schemas.seeds import SeedTask
@@ -20,7 +21,7 @@ Key = tuple[int, int]
 
 @dataclass
 class NearestSearch:
-    """The best so far, of what stands before `before`."""
+    """The most similar text so far, of those before `before` in the total order."""
 
     text: str
     before: Key
@@ -35,15 +36,15 @@ class NearestSearch:
     def row(self, row: InstructionKept, record: Record) -> None:
         key = row.generated_offset, row.place
         if key < self.before and self._better(row.instruction, key):
-            self._found = row.id, row.instruction, at(record)
+            self._found = row.id, row.instruction, place_of(record)
 
     def seed(self, seed: SeedTask, place: int) -> None:
-        """An initial seed, which the policy has instructions compared with."""
+        """Compare with an initial seed, as some policies do."""
         if self._better(seed.instruction, (BEFORE_ALL, place)):
             self._found = seed.id, seed.instruction, None
 
     def result(self) -> NearestRow | None:
-        """None when nothing has a token in common with the instruction."""
+        """None when no text shares a token with the instruction."""
         if self._found is None:
             return None
         id, text, where = self._found
@@ -69,13 +70,6 @@ class NearestSearch:
             return False
         self._best = rank
         return True
-
-
-def at(record: Record) -> RecordPlace:
-    """Where a record stands."""
-    return RecordPlace(
-        topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp_ms
-    )
 
 
 def _marks(text: str, tokenizer: Tokenizer, places: list[int]) -> tuple[Span, ...] | None:

@@ -1,9 +1,8 @@
-"""Where in a raw answer an instruction stands.
+"""Where in a raw answer an instruction is.
 
-The log holds the answer and what was read from it, not where. The instructions are looked for in their order, each
-after the one before and its output, first where a label or a number stands before it, then anywhere; as it is, with its
-white space changed, and as a JSON string. What is found reads as the instruction; of a text that stands in the answer
-several times it may be another occurrence than the parser read.
+The log holds the answer and the instructions parsed from it, but not their places. Instructions are searched in order,
+each after the one before and its output: first after a label or a number, then anywhere; verbatim, with other white
+space, and as a JSON string. If a text occurs several times, the occurrence found may not be the one that was parsed.
 """
 
 import json
@@ -18,13 +17,12 @@ _LABEL = re.compile(
     r"(?:Instruction\*{0,2}\s?:(?:\*\*)?|\"instruction\"\s*:\s*\"|(?:^|\n)[ \t]*\*{0,2}[0-9]{1,4}\s?[.):]\*{0,2}"
     r"|(?:^|\n)[ \t]*[-*•])\s*(?:\*\*|[\"“])?$|\A\s*\Z"
 )
-_LABEL_REACH = 80  # characters before an occurrence that its label is looked for in
+_LABEL_REACH = 80  # characters before an occurrence that are searched for its label
 _JSON_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 
 def instruction_span(raw: str, instructions: Sequence[Instruction], place: int) -> Span | None:
-    """Characters [start, end) of `raw` in which the place-th of the instructions read from it stands; None when it
-    cannot be found."""
+    """Characters [start, end) of `raw` that hold the place-th of the instructions parsed from it; None if not found."""
     after = 0
     found: Span | None = None
     for task in instructions[: place + 1]:
@@ -38,7 +36,7 @@ def instruction_span(raw: str, instructions: Sequence[Instruction], place: int) 
 def _find(raw: str, text: str, after: int) -> Span | None:
     if not text:
         return None
-    for occurrences in (_as_it_is, _spaced_otherwise, _as_json):
+    for occurrences in (_verbatim, _other_spaces, _json_string):
         spans = list(occurrences(raw, text, after))
         labelled = (span for span in spans if _LABEL.search(_before(raw, span)))
         found = next(labelled, spans[0] if spans else None)
@@ -52,19 +50,19 @@ def _before(raw: str, span: Span) -> str:
     return ("…" if start else "") + raw[start : span[0]]
 
 
-def _as_it_is(raw: str, text: str, after: int) -> Iterator[Span]:
+def _verbatim(raw: str, text: str, after: int) -> Iterator[Span]:
     at = raw.find(text, after)
     while at >= 0:
         yield at, at + len(text)
         at = raw.find(text, at + 1)
 
 
-def _spaced_otherwise(raw: str, text: str, after: int) -> Iterator[Span]:
+def _other_spaces(raw: str, text: str, after: int) -> Iterator[Span]:
     pattern = re.compile(r"\s+".join(map(re.escape, text.split())))
     return (match.span() for match in pattern.finditer(raw, after))
 
 
-def _as_json(raw: str, text: str, after: int) -> Iterator[Span]:
+def _json_string(raw: str, text: str, after: int) -> Iterator[Span]:
     for match in _JSON_STRING.finditer(raw, after):
         try:
             value = json.loads(match[0], strict=False)

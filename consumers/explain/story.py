@@ -1,22 +1,22 @@
-"""The stories that the log tells: of an instruction, a seed, a generation or a request."""
+"""The explanation of an id: the story of an instruction, a seed, a generation or a request."""
 
 from consumers.explain.evidence import Evidence, gather
 from consumers.explain.generation_story import generation_of, requests_of
+from consumers.explain.history import RunHistory
 from consumers.explain.locate import Subject, locate
-from consumers.explain.schema import (
+from consumers.explain.schema.explanation import Explanation, RequestOutcome
+from consumers.explain.schema.instruction import (
     AnswerStory,
     ClassifierInForce,
-    Explanation,
     InstructionStory,
     InstructionSummary,
     Judgement,
     NearestRow,
     Outcome,
-    RecordPlace,
-    RequestOutcome,
     RuleResult,
     VerdictStory,
 )
+from consumers.explain.schema.place import RecordPlace
 from consumers.explain.spans import instruction_span
 from consumers.explain.training_story import became_seed, candidacies_of, seed_of, training_of
 from consumers.folds.deduplicate import ReadProgress, no_progress
@@ -30,21 +30,21 @@ from streams.core.steps import steps_of
 
 
 def explain(source: Source, id: str, progress: ReadProgress = no_progress) -> Explanation:
-    """What the log says about the thing that `id`, or its start, stands for.
+    """The explanation of the thing with this `id`, or with an id that starts so.
 
-    The run is read twice, in memory that does not grow with it. `progress` is told how many records more were read.
-    Raises RunError when there is no such run, when nothing has the id, or when it is the start of several.
+    The run is read twice, in memory that does not grow with it. `progress` is called with how many more records were
+    read. Raises RunError when there is no such run, when nothing has the id, or when several ids start so.
     """
     found = gather(source, locate(source, id, progress), progress)
     subject = found.subject
-    made = "generation" in subject.kinds or "request" in subject.kinds
+    generated = "generation" in subject.kinds or "request" in subject.kinds
     return Explanation(
         run=source.run,
         id=subject.id,
         kinds=subject.kinds,
         instruction=_instruction(found) if "instruction" in subject.kinds else None,
         seed=seed_of(found) if "seed" in subject.kinds else None,
-        made=_made(found) if made else None,
+        made=_request_outcome(found) if generated else None,
     )
 
 
@@ -52,12 +52,12 @@ def explain(source: Source, id: str, progress: ReadProgress = no_progress) -> Ex
 
 
 def _instruction(found: Evidence) -> InstructionStory:
-    subject, policy = found.subject, found.configured.policy
+    subject, policy = found.subject, found.history.configured.policy
     generation = generation_of(found)
     if found.generation is None or generation is None or subject.place is None:
         raise RunError(
             f"Instruction {subject.id} was decided, but its generation {subject.generation_id} is not on `generated`: "
-            "the log is not whole. `sedi report` checks the books."
+            "the log is incomplete. Check it with `sedi report`."
         )
     event = found.generation[1]
     task = event.instructions[subject.place]
@@ -81,7 +81,7 @@ def _instruction(found: Evidence) -> InstructionStory:
         verdict=_verdict(found, rules, nearest),
         nearest=nearest,
         cluster=None if kept is None else kept[1].cluster,
-        classifier=_classifier(found, generation.at.offset if kept is None else kept[1].classifier_offset),
+        classifier=_classifier(found.history, generation.at.offset if kept is None else kept[1].classifier_offset),
         training=training_of(found, subject.id),
         candidacies=candidacies_of(found, subject.id),
         judged=tuple(
@@ -110,15 +110,15 @@ def _outcome(found: Evidence, id: str) -> tuple[Outcome, RecordPlace | None, Rej
 
 
 def _verdict(found: Evidence, rules: list[RuleResult], nearest: NearestRow | None) -> VerdictStory:
-    threshold = found.configured.policy.threshold
+    threshold = found.history.configured.policy.threshold
     outcome, at, rejection = _outcome(found, found.subject.id)
-    again = next((rule.name for rule in rules if not rule.passed), None)
-    if again is None:
-        again = "similar" if nearest is not None and nearest.similarity > threshold else "kept"
-    agrees = again == ("kept" if rejection is None else rejection.reason)
+    recomputed = next((rule.name for rule in rules if not rule.passed), None)
+    if recomputed is None:
+        recomputed = "similar" if nearest is not None and nearest.similarity > threshold else "kept"
+    agrees = recomputed == ("kept" if rejection is None else rejection.reason)
     if rejection is not None and rejection.reason == "similar":
-        told = rejection.similarity, rejection.nearest_id, rejection.threshold
-        agrees = agrees and nearest is not None and told == (nearest.similarity, nearest.id, threshold)
+        recorded = rejection.similarity, rejection.nearest_id, rejection.threshold
+        agrees = agrees and nearest is not None and recorded == (nearest.similarity, nearest.id, threshold)
     decided = outcome != "undecided"
     return VerdictStory(
         outcome=outcome,
@@ -127,34 +127,34 @@ def _verdict(found: Evidence, rules: list[RuleResult], nearest: NearestRow | Non
         similarity=None if rejection is None else rejection.similarity,
         nearest_id=None if rejection is None else rejection.nearest_id,
         threshold=threshold if rejection is None or rejection.threshold is None else rejection.threshold,
-        recomputed=again if decided else None,
+        recomputed=recomputed if decided else None,
         agrees=agrees if decided else None,
     )
 
 
 def _answers(event: InstructionsGenerated, subject: Subject) -> tuple[AnswerStory, ...]:
-    """The answers that the instruction was read from: one, or the list and the answer that gave it its output."""
+    """The answers that the instruction was parsed from: one, or the list and the answer that gave it its output."""
     assert subject.generation_id is not None
     assert subject.place is not None
     raws = {answer.request_id: answer.raw for answer in event.answers}
     first = ids.request_id(subject.generation_id, 0)
-    told = []
+    found = []
     if first in raws:
         own = steps_of(event.style, subject.place)
         span = instruction_span(raws[first], event.instructions, subject.place)
-        told.append(AnswerStory(request_id=first, holds="instruction" if own else "both", raw=raws[first], span=span))
+        found.append(AnswerStory(request_id=first, holds="instruction" if own else "both", raw=raws[first], span=span))
         last = ids.request_id(subject.generation_id, own[-1] if own else 0)
         if own and last in raws:
-            told.append(AnswerStory(request_id=last, holds="output", raw=raws[last], span=None))
-    return tuple(told)
+            found.append(AnswerStory(request_id=last, holds="output", raw=raws[last], span=None))
+    return tuple(found)
 
 
-def _classifier(found: Evidence, offset: int) -> ClassifierInForce | None:
+def _classifier(history: RunHistory, offset: int) -> ClassifierInForce | None:
     """The classifier in force for generations at `offset`."""
-    begun = max((start for start in found.classifiers if start <= offset), default=None)
-    if begun is None:
+    start = max((start for start in history.classifiers if start <= offset), default=None)
+    if start is None:
         return None
-    at, event = found.classifiers[begun]
+    at, event = history.classifiers[start]
     return ClassifierInForce(
         at=at, from_offset=event.from_offset, fitted_on=event.fitted_on, texts=event.texts, kept_total=event.kept_total
     )
@@ -163,18 +163,18 @@ def _classifier(found: Evidence, offset: int) -> ClassifierInForce | None:
 # -- a generation or a request -------------------------------------------------------------------------------------
 
 
-def _made(found: Evidence) -> RequestOutcome:
+def _request_outcome(found: Evidence) -> RequestOutcome:
     assert found.subject.generation_id is not None
     return RequestOutcome(
         generation_id=found.subject.generation_id,
         step=found.subject.step,
         generation=generation_of(found),
         requests=requests_of(found),
-        instructions=tuple(_brief(found, id, place) for place, id in enumerate(found.focus)),
+        instructions=tuple(_summary(found, id, place) for place, id in enumerate(found.focus)),
     )
 
 
-def _brief(found: Evidence, id: str, place: int) -> InstructionSummary:
+def _summary(found: Evidence, id: str, place: int) -> InstructionSummary:
     assert found.generation is not None
     outcome, _, rejection = _outcome(found, id)
     return InstructionSummary(

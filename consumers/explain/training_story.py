@@ -1,9 +1,12 @@
-"""What training made of an instruction, and the story of a seed: the feedback's side of the log."""
+"""An instruction in training and as a candidate for a seed, and the story of a seed."""
 
 from collections.abc import Iterator
 
 from consumers.explain.evidence import Evidence
-from consumers.explain.schema import Candidacy, RecordPlace, SeedGeneration, SeedReplacement, SeedStory, TrainedStep
+from consumers.explain.history import RunHistory
+from consumers.explain.schema.instruction import Candidacy, TrainedStep
+from consumers.explain.schema.place import RecordPlace
+from consumers.explain.schema.seed import SeedGeneration, SeedReplacement, SeedStory
 from schemas.errors import RunError
 from schemas.events import Replacement, ReplaceSeeds
 from streams.core.scores import SeedScore
@@ -12,7 +15,7 @@ from streams.core.seeds import EvictedSeed
 
 def training_of(found: Evidence, id: str) -> tuple[TrainedStep, ...]:
     """The steps whose batch held the row, in order."""
-    chosen = {(command.epoch, command.window, command.step) for _, command in found.commands}
+    chosen = {(command.epoch, command.window, command.step) for _, command in found.history.commands}
     return tuple(
         TrainedStep(
             at=at,
@@ -26,7 +29,7 @@ def training_of(found: Evidence, id: str) -> tuple[TrainedStep, ...]:
             learning_rate=step.learning_rate,
             slot=row.slot,
             cluster=row.cluster,
-            borrowed=row.is_borrowed(found.configured.policy.clusters),
+            borrowed=row.is_borrowed(found.history.configured.policy.clusters),
             chosen=(window.epoch, window.window, step.step) in chosen,
         )
         for at, window, step, row in found.training.get(id, ())
@@ -35,7 +38,7 @@ def training_of(found: Evidence, id: str) -> tuple[TrainedStep, ...]:
 
 def candidacies_of(found: Evidence, id: str) -> tuple[Candidacy, ...]:
     """The verdicts on the row as a candidate for a seed."""
-    policy = found.configured.policy
+    policy = found.history.configured.policy
     return tuple(
         Candidacy(
             at=at,
@@ -51,30 +54,30 @@ def candidacies_of(found: Evidence, id: str) -> tuple[Candidacy, ...]:
             threshold=policy.candidate_threshold,
             min_score=policy.candidate_min_score,
             max_replacements=policy.max_replacements,
-            replaced=next((change for change in _changes(found, at, command) if change.new_id == id), None),
+            replaced=next((change for change in _changes(found.history, at, command) if change.new_id == id), None),
         )
-        for at, command in found.commands
+        for at, command in found.history.commands
         for candidate in command.candidates
         if candidate.id == id
     )
 
 
 def seed_of(found: Evidence) -> SeedStory:
-    """The story of the seed that was asked about."""
-    id, pool = found.subject.id, found.pool
-    gone = pool.evicted.get(id)
-    seed = next((seed for seed in pool.active if seed.task.id == id), None if gone is None else gone.seed)
+    """The story of the subject, a seed."""
+    id, history = found.subject.id, found.history
+    evicted = history.pool.evicted.get(id)
+    seed = next((seed for seed in history.pool.active if seed.task.id == id), None if evicted is None else evicted.seed)
     if seed is None:
-        raise RunError(f"Seed {id} is not in the pool any more, nor was it: the log changed while it was read.")
-    every = [change for at, command in found.commands for change in _changes(found, at, command)]
+        raise RunError(f"Seed {id} is not in the pool and never was: the log changed while it was read. Try again.")
+    changes = [change for at, command in history.commands for change in _changes(history, at, command)]
     score = SeedScore()
     generations = []
     for generation_id, offset in found.shown:
-        told = found.told.get(offset)
-        if told is None:
+        decided = found.decided.get(offset)
+        if decided is None:
             generations.append(SeedGeneration(generation_id=generation_id, offset=offset))
             continue
-        generated, kept, uncounted = told
+        generated, kept, uncounted = decided
         score = score.credit(generated - uncounted, kept, offset)
         generations.append(
             SeedGeneration(
@@ -92,8 +95,8 @@ def seed_of(found: Evidence) -> SeedStory:
         input=seed.task.input,
         output=seed.task.output,
         origin="initial" if seed.since_offset < 0 else "promoted",
-        since=next((c for c in every if c.new_id == id and c.at.offset == seed.since_offset), None),
-        until=_end(every, id, gone),
+        since=next((c for c in changes if c.new_id == id and c.at.offset == seed.since_offset), None),
+        until=_eviction(changes, id, evicted),
         generated=score.generated,
         kept=score.kept,
         score=score.value,
@@ -103,22 +106,25 @@ def seed_of(found: Evidence) -> SeedStory:
 
 def became_seed(found: Evidence, id: str) -> bool:
     """Whether a command put the row into the pool."""
-    return any(change.new_id == id for at, command in found.commands for change in _changes(found, at, command))
+    history = found.history
+    return any(change.new_id == id for at, command in history.commands for change in _changes(history, at, command))
 
 
-def _end(every: list[SeedReplacement], id: str, gone: EvictedSeed | None) -> SeedReplacement | None:
-    return None if gone is None else next((c for c in every if c.victim_id == id and c.at.offset == gone.at), None)
+def _eviction(changes: list[SeedReplacement], id: str, evicted: EvictedSeed | None) -> SeedReplacement | None:
+    if evicted is None:
+        return None
+    return next((change for change in changes if change.victim_id == id and change.at.offset == evicted.at), None)
 
 
-def _changes(found: Evidence, at: RecordPlace, command: ReplaceSeeds) -> Iterator[SeedReplacement]:
+def _changes(history: RunHistory, at: RecordPlace, command: ReplaceSeeds) -> Iterator[SeedReplacement]:
     """The command's replacements, without those whose victim was not in the pool."""
     for replacement in command.replacements:
-        gone = found.pool.evicted.get(replacement.victim_id)
-        if gone is not None and gone.at == at.offset:
-            yield _change(at, command, replacement, gone)
+        evicted = history.pool.evicted.get(replacement.victim_id)
+        if evicted is not None and evicted.at == at.offset:
+            yield _change(at, command, replacement, evicted)
 
 
-def _change(at: RecordPlace, command: ReplaceSeeds, replacement: Replacement, gone: EvictedSeed) -> SeedReplacement:
+def _change(at: RecordPlace, command: ReplaceSeeds, replacement: Replacement, victim: EvictedSeed) -> SeedReplacement:
     return SeedReplacement(
         at=at,
         epoch=command.epoch,
@@ -127,7 +133,7 @@ def _change(at: RecordPlace, command: ReplaceSeeds, replacement: Replacement, go
         metric=command.metric,
         value=command.value,
         victim_id=replacement.victim_id,
-        victim_instruction=gone.seed.task.instruction,
+        victim_instruction=victim.seed.task.instruction,
         victim_generated=replacement.victim_generated,
         victim_kept=replacement.victim_kept,
         victim_score=SeedScore(replacement.victim_generated, replacement.victim_kept).value,

@@ -1,19 +1,15 @@
-"""Everything that came from a seed, a request, a generation, an instruction or a model.
+"""Everything that came from a seed, a request, a generation, an instruction or a model (`derivation` says how).
 
-What comes from what is told by the log alone: a seed's generations are those it was shown in, theirs are the
-instructions read from them, an instruction that took a seed's place is a seed again, and one that was shown beside the
-seeds has generations too. The search goes breadth first,
-so each thing is found once, by a shortest way, of equally short ones by the earliest on the log.
-
-A row that is merely like another, or was trained in a batch with it, did not come from it. Nothing is changed.
+A row that is merely similar, or was trained in the same batch, did not come from it. Nothing is changed.
 """
 
-from collections import deque
-from dataclasses import dataclass, field
+from collections import Counter
+from functools import partial
 
-from consumers.explain.locate import Subject, locate
+from consumers.explain.derivation import DerivationSearch, read_graph
+from consumers.explain.history import TopicRecords
+from consumers.explain.locate import locate
 from consumers.explain.withdrawal_schema import (
-    Path,
     Withdrawal,
     WithdrawalLink,
     WithdrawalTotals,
@@ -23,208 +19,47 @@ from consumers.explain.withdrawal_schema import (
     WithdrawnStep,
 )
 from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
-from infra.log.source import Reading, Source
-from schemas import ids
+from infra.log.source import Source
 from schemas.errors import RunError
-from schemas.events import (
-    InstructionKept,
-    InstructionsGenerated,
-    InstructionsRejected,
-    ReplaceSeeds,
-    RunConfigured,
-    TrainingLogged,
-)
-from streams.core.seeds import SeedPool
-from streams.core.steps import place_of
+from schemas.events import InstructionKept, TrainingLogged
 
 TOPICS = ("run", "generated", "kept", "rejected", "training-log", "seed-commands")
 TEXT_SHOWN = 80
 
-
-@dataclass(frozen=True, slots=True)
-class _Generation:
-    id: str
-    offset: int
-    model: str
-    style: str
-    instructions: int
-
-
-@dataclass
-class _Graph:
-    """What comes from what. `shown` (of seeds), `kept_shown` and `models` name generations by offset; `promoted` are
-    the seeds that commands put into the pool; `rejected` are places, by generation."""
-
-    pool: SeedPool
-    promoted: set[str]
-    generations: dict[int, _Generation] = field(default_factory=dict)
-    offsets: dict[str, int] = field(default_factory=dict)
-    shown: dict[str, list[int]] = field(default_factory=dict)
-    kept_shown: dict[str, list[int]] = field(default_factory=dict)
-    models: dict[str, list[int]] = field(default_factory=dict)
-    rejected: dict[int, tuple[int, ...]] = field(default_factory=dict)
-
-
-@dataclass
-class _Search:
-    """Found so far: each thing with the one it came from. `places` are the found instructions by generation."""
-
-    came_from: dict[WithdrawalLink, WithdrawalLink | None] = field(default_factory=dict)
-    queue: deque[WithdrawalLink] = field(default_factory=deque)
-    places: dict[int, dict[int, str]] = field(default_factory=dict)
-
-    def find(self, link: WithdrawalLink, cause: WithdrawalLink | None) -> None:
-        if link not in self.came_from:
-            self.came_from[link] = cause
-            self.queue.append(link)
-
-    def path(self, link: WithdrawalLink) -> Path:
-        way: list[WithdrawalLink] = []
-        cause = self.came_from[link]
-        while cause is not None:
-            way.append(cause)
-            cause = self.came_from[cause]
-        return tuple(reversed(way))
+_TrainedIn = dict[str, list[tuple[int, int]]]  # (epoch, step) by row
 
 
 def withdraw(
     source: Source, *, id: str | None = None, model: str | None = None, progress: ReadProgress = no_progress
 ) -> Withdrawal:
-    """What came from the thing that `id` (or its start) stands for, or from `model`; exactly one of them is given.
+    """Everything that came from the thing with `id` (or an id that starts so), or from `model`; give one of them.
 
     Memory grows with what is found, and by some 300 bytes a generation. Raises RunError when there is no such run,
     thing or model.
     """
     subject = None if id is None else locate(source, id, progress)
     with source.open(TOPICS) as reading:
-        once = Deduplicator()
-        graph = _graph(source, reading, once, progress)
-        search = _Search()
+        read = partial(records, reading, progress=progress)
+        deduplicator = Deduplicator()
+        graph = read_graph(source, read, deduplicator)
+        search = DerivationSearch(graph)
         if subject is not None:
-            _start_at(search, graph, subject)
+            search.start_at(subject)
+        elif str(model) in graph.models:
+            search.start_with_model(str(model))
         else:
-            _start_with_model(search, graph, source, str(model))
-        _spread(search, graph)
-        return _told(source, reading, once, graph, search, subject, model, progress)
-
-
-def _graph(source: Source, reading: Reading, once: Deduplicator, progress: ReadProgress) -> _Graph:
-    configured: RunConfigured | None = None
-    for record in records(reading, "run", progress):
-        if configured is None and isinstance(record.event, RunConfigured):
-            configured = record.event
-    if configured is None:
-        raise RunError(
-            f"The log of {source.name} has no RunConfigured. Start the run with `sedi run --run {source.run}`."
-        )
-    pool = SeedPool.of(configured.seeds)
-    for record in records(reading, "seed-commands", progress):
-        if isinstance(record.event, ReplaceSeeds):
-            pool.apply(record.event, record.offset)
-    everyone = [*pool.active, *(gone.seed for gone in pool.evicted.values())]
-    graph = _Graph(pool, {seed.task.id for seed in everyone if seed.since_offset >= 0})
-    for record in records(reading, "rejected", progress):
-        if isinstance(record.event, InstructionsRejected) and once.rejected(record.event):
-            graph.rejected[record.event.generated_offset] = tuple(item.place for item in record.event.rejections)
-    for record in records(reading, "generated", progress):
-        event = record.event
-        if not isinstance(event, InstructionsGenerated) or not once.generated(event, record.offset):
-            continue
-        offset = record.offset
-        graph.generations[offset] = _Generation(record.id, offset, event.model, event.style, len(event.instructions))
-        graph.offsets[record.id] = offset
-        for seed_id in event.seed_ids:
-            graph.shown.setdefault(seed_id, []).append(offset)
-        for id in () if event.kept_shown is None else event.kept_shown.ids:
-            graph.kept_shown.setdefault(id, []).append(offset)
-        for name in {event.model, *(answer.model for answer in event.answers)}:
-            graph.models.setdefault(name, []).append(offset)
-    return graph
-
-
-def _start_at(search: _Search, graph: _Graph, subject: Subject) -> None:
-    if "seed" in subject.kinds:
-        search.find(WithdrawalLink(kind="seed", id=subject.id), None)
-    if "instruction" in subject.kinds:
-        _find_instruction(search, graph, subject.generation_id, subject.place, None)
-    offset = graph.offsets.get(str(subject.generation_id))
-    if offset is None or not {"generation", "request"} & set(subject.kinds):
-        return
-    generation = graph.generations[offset]
-    place = place_of(generation.style, subject.step or 0)
-    if place is not None:  # it gave one instruction its output, and the others nothing
-        _find_instruction(search, graph, generation.id, place, None)
-    else:
-        search.find(WithdrawalLink(kind="generation", id=generation.id), None)
-
-
-def _start_with_model(search: _Search, graph: _Graph, source: Source, model: str) -> None:
-    if model not in graph.models:
-        raise RunError(
-            f"No generation of {source.name} was made by the model {model!r}. It has used: "
-            f"{', '.join(sorted(graph.models)) or 'none'}."
-        )
-    for offset in graph.models[model]:
-        search.find(WithdrawalLink(kind="generation", id=graph.generations[offset].id), None)
-
-
-def _find_instruction(
-    search: _Search, graph: _Graph, generation_id: str | None, place: int | None, cause: WithdrawalLink | None
-) -> None:
-    offset = graph.offsets.get(str(generation_id))
-    if offset is None or place is None:
-        return
-    id = ids.instruction_id(graph.generations[offset].id, place)
-    search.find(WithdrawalLink(kind="instruction", id=id), cause)
-    search.places.setdefault(offset, {})[place] = id
-
-
-def _spread(search: _Search, graph: _Graph) -> None:
-    while search.queue:
-        link = search.queue.popleft()
-        match link.kind:
-            case "seed":
-                for offset in graph.shown.get(link.id, ()):
-                    search.find(WithdrawalLink(kind="generation", id=graph.generations[offset].id), link)
-            case "generation":
-                generation = graph.generations[graph.offsets[link.id]]
-                for place in range(generation.instructions):
-                    _find_instruction(search, graph, generation.id, place, link)
-            case "instruction":
-                for offset in graph.kept_shown.get(link.id, ()):
-                    search.find(WithdrawalLink(kind="generation", id=graph.generations[offset].id), link)
-                if link.id in graph.promoted:
-                    search.find(WithdrawalLink(kind="seed", id=link.id), link)
-
-
-def _told(
-    source: Source,
-    reading: Reading,
-    once: Deduplicator,
-    graph: _Graph,
-    search: _Search,
-    subject: Subject | None,
-    model: str | None,
-    progress: ReadProgress,
-) -> Withdrawal:
-    rejected = sum(len(places.keys() & graph.rejected.get(offset, ())) for offset, places in search.places.items())
-    kept: list[InstructionKept] = []
-    for record in records(reading, "kept", progress):
-        row = record.event
-        if (
-            isinstance(row, InstructionKept)
-            and once.kept(row, record.partition)
-            and row.place in search.places.get(row.generated_offset, {})
-        ):
-            kept.append(row)
-    steps, trained = _trained(reading, once, {row.id for row in kept}, progress)
-    rows = tuple(_row(row, trained, search) for row in sorted(kept, key=lambda row: (row.generated_offset, row.place)))
-    clusters: dict[int, int] = {}
-    for found in rows:
-        clusters[found.cluster] = clusters.get(found.cluster, 0) + 1
-    seeds = tuple(_seed(link, graph, search) for link in search.came_from if link.kind == "seed")
-    generations = tuple(_generation(link, graph, search) for link in search.came_from if link.kind == "generation")
+            raise RunError(
+                f"No generation of {source.name} was made by the model {model!r}. It has used: "
+                f"{', '.join(sorted(graph.models)) or 'none'}."
+            )
+        search.spread()
+        kept = _kept(read, deduplicator, search)
+        steps, trained = _trained(read, deduplicator, {row.id for row in kept})
+    rows = tuple(_row(row, trained, search) for row in kept)
+    seeds = tuple(_seed(link, search) for link in search.came_from if link.kind == "seed")
+    generations = tuple(_generation(link, search) for link in search.came_from if link.kind == "generation")
     instructions = sum(len(places) for places in search.places.values())
+    rejected = sum(len(places.keys() & graph.rejected.get(offset, ())) for offset, places in search.places.items())
     return Withdrawal(
         run=source.run,
         id=None if subject is None else subject.id,
@@ -238,7 +73,7 @@ def _told(
             undecided=instructions - len(rows) - rejected,
             trained=len(trained),
             steps=len(steps),
-            clusters=dict(sorted(clusters.items())),
+            clusters=dict(sorted(Counter(row.cluster for row in rows).items())),
         ),
         seeds=seeds,
         generations=generations,
@@ -247,14 +82,24 @@ def _told(
     )
 
 
-def _trained(
-    reading: Reading, once: Deduplicator, kept: set[str], progress: ReadProgress
-) -> tuple[list[WithdrawnStep], dict[str, list[tuple[int, int]]]]:
+def _kept(read: TopicRecords, deduplicator: Deduplicator, search: DerivationSearch) -> list[InstructionKept]:
+    """The kept rows of the found instructions, in total order."""
+    kept = [
+        row
+        for record in read("kept")
+        if isinstance(row := record.event, InstructionKept)
+        and deduplicator.kept(row.generated_offset, row.place, record.partition)
+        and row.place in search.places.get(row.generated_offset, {})
+    ]
+    return sorted(kept, key=lambda row: (row.generated_offset, row.place))
+
+
+def _trained(read: TopicRecords, deduplicator: Deduplicator, kept: set[str]) -> tuple[list[WithdrawnStep], _TrainedIn]:
     steps: list[WithdrawnStep] = []
-    trained: dict[str, list[tuple[int, int]]] = {}
-    for record in records(reading, "training-log", progress):
+    trained: _TrainedIn = {}
+    for record in read("training-log"):
         event = record.event
-        if not isinstance(event, TrainingLogged) or not once.trained(event):
+        if not isinstance(event, TrainingLogged) or not deduplicator.first(event, record.id):
             continue
         for step in event.steps:
             found = [row.id for row in step.rows if row.id in kept]
@@ -269,7 +114,7 @@ def _trained(
     return steps, trained
 
 
-def _row(row: InstructionKept, trained: dict[str, list[tuple[int, int]]], search: _Search) -> WithdrawnRow:
+def _row(row: InstructionKept, trained: _TrainedIn, search: DerivationSearch) -> WithdrawnRow:
     return WithdrawnRow(
         id=row.id,
         cluster=row.cluster,
@@ -282,18 +127,19 @@ def _row(row: InstructionKept, trained: dict[str, list[tuple[int, int]]], search
     )
 
 
-def _seed(link: WithdrawalLink, graph: _Graph, search: _Search) -> WithdrawnSeed:
-    task = graph.pool.get(link.id)
+def _seed(link: WithdrawalLink, search: DerivationSearch) -> WithdrawnSeed:
+    pool = search.graph.pool
+    task = pool.get(link.id)
     return WithdrawnSeed(
         id=link.id,
         instruction="" if task is None else task.instruction,
-        active=any(seed.task.id == link.id for seed in graph.pool.active),
+        active=any(seed.task.id == link.id for seed in pool.active),
         path=search.path(link),
     )
 
 
-def _generation(link: WithdrawalLink, graph: _Graph, search: _Search) -> WithdrawnGeneration:
-    generation = graph.generations[graph.offsets[link.id]]
+def _generation(link: WithdrawalLink, search: DerivationSearch) -> WithdrawnGeneration:
+    generation = search.graph.generations[search.graph.offsets[link.id]]
     return WithdrawnGeneration(
         id=generation.id,
         offset=generation.offset,

@@ -1,4 +1,4 @@
-"""What `sedi withdraw` tells: the schema of its JSON."""
+"""The schema of `sedi withdraw --json`."""
 
 from typing import Literal
 
@@ -8,36 +8,36 @@ Thing = Literal["seed", "generation", "instruction"]
 
 
 class WithdrawalLink(msgspec.Struct, frozen=True, kw_only=True):
-    """A thing on the way."""
+    """A thing on a path."""
 
     kind: Thing
     id: str
 
 
-Path = tuple[WithdrawalLink, ...]
+DerivationPath = tuple[WithdrawalLink, ...]
 
 
 class WithdrawnSeed(msgspec.Struct, frozen=True, kw_only=True):
-    """A seed. `path` begins where the search did and ends before the thing itself."""
+    """A seed. `path` begins where the search did and ends before this seed."""
 
     id: str
     instruction: str
     active: bool
-    path: Path
+    path: DerivationPath
 
 
 class WithdrawnGeneration(msgspec.Struct, frozen=True, kw_only=True):
-    """A generation, at `offset` of `generated`. `instructions`: of those read from it, how many came from the start."""
+    """A generation, at `offset` of `generated`. `instructions`: how many of its instructions were found."""
 
     id: str
     offset: int
     model: str
     instructions: int
-    path: Path
+    path: DerivationPath
 
 
 class WithdrawnRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A kept row. `steps` are the (epoch, step) it was trained in."""
+    """A kept row. `steps` are the (epoch, step) that trained it."""
 
     id: str
     cluster: int
@@ -46,7 +46,7 @@ class WithdrawnRow(msgspec.Struct, frozen=True, kw_only=True):
     place: int
     steps: tuple[tuple[int, int], ...]
     became_seed: bool
-    path: Path
+    path: DerivationPath
 
 
 class WithdrawnStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ class WithdrawnStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WithdrawalTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts. `instructions` are kept, rejected or undecided; `trained` are rows that stand in a logged batch."""
+    """Counts. `instructions` are kept, rejected or undecided; `trained` are rows in a logged batch."""
 
     seeds: int
     generations: int
@@ -74,7 +74,7 @@ class WithdrawalTotals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
-    """What came from the thing with this `id`, or from `model`; the thing itself is in it."""
+    """Everything that came from the thing with this `id`, or from `model`; the thing itself included."""
 
     run: str
     id: str | None

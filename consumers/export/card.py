@@ -1,4 +1,4 @@
-"""`README.md`: the data card that data hubs show, with the YAML front matter they read."""
+"""`README.md` of an export: the data card of data hubs, with their YAML front matter."""
 
 import msgspec
 import yaml
@@ -15,7 +15,7 @@ _SIZES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 
 
 def size_category(rows: int) -> str:
-    """The hub's word for so many rows: `n<1K`, `1K<n<10K`, ..., `n>1T`."""
+    """The hub's size category for so many rows: `n<1K`, `1K<n<10K`, ..., `n>1T`."""
     place = sum(rows >= 10**power for power in range(3, 3 + len(_SIZES)))
     if place == 0:
         return f"n<{_SIZES[0]}"
@@ -23,7 +23,7 @@ def size_category(rows: int) -> str:
 
 
 def card(manifest: ExportManifest, configured: RunConfigured, totals: ExportTotals) -> str:
-    """The card of an export whose manifest has all data files."""
+    """The card of an export whose manifest lists all data files."""
     run, policy = manifest.run, configured.policy
     models = ", ".join(f"{name} ({number:,} generations)" for name, number in _ranked(totals.models))
     cost = f"{totals.known_usd:.6f} USD" if not totals.without_cost else "unknown"
@@ -45,7 +45,7 @@ def card(manifest: ExportManifest, configured: RunConfigured, totals: ExportTota
     if manifest.options.clusters is not None:
         facts.append(("clusters here", ", ".join(map(str, manifest.options.clusters))))
     if manifest.excluded is not None:
-        facts.append(("left out by name", f"{manifest.excluded.rows:,} rows"))
+        facts.append(("left out by id", f"{manifest.excluded.rows:,} rows"))
     withheld = manifest.withheld
     if not isinstance(withheld, msgspec.UnsetType):
         facts += [
@@ -58,8 +58,8 @@ def card(manifest: ExportManifest, configured: RunConfigured, totals: ExportTota
     sections = [
         f"---\n{_front_matter(manifest)}---",
         f"# Instruction data of run {plain(run)}",
-        "Instructions, inputs and answers written by a language model and chosen by a filter: too similar ones and "
-        "those that break a rule were rejected. Nobody has checked whether the answers are true.",
+        "Instructions, inputs and answers written by a language model and chosen by a filter that rejected those which "
+        "are too similar or break a rule. The truth of the answers is unchecked.",
         table(("", ""), facts),
         "## Rejected",
         table(("reason", "instructions"), ((reason, f"{number:,}") for reason, number in _ranked(totals.rejected))),
@@ -69,10 +69,10 @@ def card(manifest: ExportManifest, configured: RunConfigured, totals: ExportTota
         table(("setting", "value"), ((name, value(setting)) for name, setting in msgspec.to_builtins(policy).items())),
         "## Files",
         table(("file", "rows", "bytes"), ((file.name, f"{file.rows:,}", f"{file.bytes:,}") for file in manifest.files)),
-        "All have the same rows in the same order, in which they were decided. Line by line, "
-        f"`{TEXT_FORMATS['lineage'].file}` says where a row comes from: its generation and place there, cluster, "
-        f"model, seeds, calls and cost. `{MANIFEST}` has each file's SHA-256 and the offsets that are covered; "
-        "`sedi export --verify FOLDER` checks them.",
+        "All have the same rows in the same order, in which they were decided. The same line of "
+        f"`{TEXT_FORMATS['lineage'].file}` holds a row's lineage: its generation and place there, cluster, model, "
+        f"seeds, calls and cost. `{MANIFEST}` has each file's SHA-256 and the covered offsets; `sedi export --verify "
+        "FOLDER` checks them.",
     ]
     return visible("\n\n".join(sections) + "\n")
 

@@ -1,33 +1,33 @@
 """What a run has decided, generation by generation, in the run's total order.
 
-`rejected` leads: it has one record for each record of `generated` that the filter is done with, in order. `generated`
-and all partitions of `kept` are pulled in step with it, so memory holds one generation and what the reading fetched
+`rejected` leads: it has one record for each record of `generated` that the filter has decided, in order. `generated`
+and all partitions of `kept` are read in step with it, so memory holds one generation and what the reading fetched
 ahead, however long the run is.
 
 Guaranteed: the same `through` gives the same generations, rows and `covered`, whenever and from wherever it is read,
-because events that stand twice are dropped and what comes after `through` is not looked at. A log that does not hold
-what the filter says it wrote is an error, never a shorter data set. Whether what was kept is any good is not known.
+because repeats are dropped and records after `through` are ignored. A log that lacks what the filter counted is an
+error, never a shorter data set. The quality of the rows is not checked.
 """
 
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from consumers.folds.deduplicate import Deduplicator
 from infra.log.record import Partition, Record
 from infra.log.source import Reading, Source
 from schemas.errors import RunError
 from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected, RunConfigured
-from streams.core.lanes import LaneNumbers
 
 _Placed = tuple[int, int, int, InstructionKept]  # generated_offset, place, partition, row: what rows are merged by
 
 
 @dataclass(frozen=True, slots=True)
 class DecidedGeneration:
-    """A record of `generated` that the filter is done with.
+    """A record of `generated` that the filter has decided.
 
-    generation   None when there was nothing to decide: the record cannot be read, or stands twice
-    rows         what was kept of it, by place
+    generation   None when there was nothing to decide: the record cannot be read, or is a repeat
+    rows         its kept rows, by place
     """
 
     verdict: InstructionsRejected
@@ -37,14 +37,14 @@ class DecidedGeneration:
 
 @dataclass(frozen=True, slots=True)
 class DecidedExtent:
-    """How far a run is decided: the offset of `generated`, -1 for nothing, and the rows kept up to and with it."""
+    """How far a run is decided: an offset of `generated`, -1 for nothing, and the rows kept up to and with it."""
 
     through: int
     kept: int
 
 
 def configured(source: Source) -> tuple[RunConfigured, int]:
-    """How the run is configured, and at which offset of `run`. Raises RunError when it never was."""
+    """The run's configuration and its offset on `run`. Raises RunError when there is none."""
     with source.open(["run"]) as reading:
         for record in reading.rest():
             if isinstance(record.event, RunConfigured):
@@ -57,14 +57,17 @@ def extent(source: Source, wanted: int | None) -> DecidedExtent:
 
     Raises RunError when `wanted` is not decided.
     """
-    through, kept = -1, 0
+    kept, deduplicator = 0, Deduplicator()
     with source.open(["rejected"]) as reading:
         for record in reading.rest():
             event = record.event
-            if isinstance(event, InstructionsRejected) and event.generated_offset > through:
-                if wanted is not None and event.generated_offset > wanted:
-                    break
-                through, kept = event.generated_offset, event.kept_total
+            if not isinstance(event, InstructionsRejected):
+                continue
+            if wanted is not None and event.generated_offset > wanted:
+                break
+            if deduplicator.rejected(event):
+                kept = event.kept_total
+    through = deduplicator.decided_offset
     if wanted is not None and through != wanted:
         raise RunError(
             f"Offset {wanted} of generated is not decided in {source.name}; the last decided up to there is {through}. "
@@ -74,10 +77,10 @@ def extent(source: Source, wanted: int | None) -> DecidedExtent:
 
 
 class DecidedReading:
-    """Reads what is decided up to and with offset `through` of `generated`, once.
+    """One pass over what is decided up to and with offset `through` of `generated`.
 
     covered    of each partition the offset after the last record that was used
-    first_time, last_time    of the first generation and the last verdict, as they say; None when there is none
+    first_time, last_time    of the first generation and the last verdict, by their envelopes; None without one
     """
 
     topics = ("generated", "kept", "rejected")
@@ -88,7 +91,7 @@ class DecidedReading:
         self.last_time: str | None = None
         self._reading = reading
         self._through = through
-        self._lanes = LaneNumbers()
+        self._deduplicator = Deduplicator()
         partitions = [partition for topic, partition in self.covered if topic == "kept"]
         self._rows = heapq.merge(*(self._kept(partition) for partition in sorted(partitions)))
         self._next_row = next(self._rows, None)
@@ -107,14 +110,14 @@ class DecidedReading:
     def _verdict(self, expected: int) -> InstructionsRejected:
         while (record := self._reading.next("rejected", 0)) is not None:
             event = record.event
-            if not isinstance(event, InstructionsRejected) or event.generated_offset < expected:
+            if not isinstance(event, InstructionsRejected) or not self._deduplicator.rejected(event):
                 continue
             if event.generated_offset > expected:
-                raise _faulty(expected, f"after it the filter told of offset {event.generated_offset}")
+                raise _faulty(expected, f"the filter's next verdict is on offset {event.generated_offset}")
             self._use(record)
             self.last_time = _time(record)
             return event
-        raise _faulty(expected, "the filter never told that it is done with it")
+        raise _faulty(expected, "the filter wrote no verdict on it")
 
     def _generation(self, verdict: InstructionsRejected) -> InstructionsGenerated | None:
         while (record := self._reading.next("generated", 0)) is not None:
@@ -124,7 +127,7 @@ class DecidedReading:
             event = record.event
             if not isinstance(event, InstructionsGenerated) or record.id != verdict.generation_id:
                 return None
-            if not self._lanes.take(event.lane, event.number):
+            if not self._deduplicator.generated(event, record.offset):
                 return None
             self.first_time = self.first_time or _time(record)
             return event
@@ -136,16 +139,17 @@ class DecidedReading:
             self._next_row = next(self._rows, None)
 
     def _kept(self, partition: int) -> Iterator[_Placed]:
-        last = (-1, -1)
         while (record := self._reading.next("kept", partition)) is not None:
             event = record.event
-            if not isinstance(event, InstructionKept) or (event.generated_offset, event.place) <= last:
+            if not isinstance(event, InstructionKept):
+                continue
+            cause = event.generated_offset, event.place
+            if not self._deduplicator.kept(*cause, partition):
                 continue
             if event.generated_offset > self._through:
                 return
-            last = event.generated_offset, event.place
             self._use(record)
-            yield *last, partition, event
+            yield *cause, partition, event
 
     def _use(self, record: Record) -> None:
         self.covered[record.place] = record.offset + 1
@@ -155,8 +159,8 @@ def _time(record: Record) -> str | None:
     return None if record.decoded is None else record.decoded.meta.time
 
 
-def _faulty(offset: int, what: str) -> RunError:
+def _faulty(offset: int, fault: str) -> RunError:
     return RunError(
-        f"The run's books are not in order at offset {offset} of generated: {what}. See `sedi report`; export what is "
-        "before it with --through."
+        f"The run's books are not in order at offset {offset} of generated: {fault}. See `sedi report`; export what "
+        "is before it with --through."
     )

@@ -1,4 +1,4 @@
-"""Instructions that are left out of an export by name, as after a withdrawal."""
+"""Instructions that an export leaves out by id, as after a withdrawal."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -11,16 +11,19 @@ _SHOWN = 5
 
 @dataclass
 class Exclusion:
-    """Ids to leave out; `unseen` are those that no kept row had yet, and `sha256` is of the file."""
+    """Ids to leave out.
+
+    sha256   of the file that listed them
+    unseen   ids that no kept row had yet
+    """
 
     sha256: str
     ids: frozenset[str]
     unseen: set[str] = field(default_factory=set)
 
     @classmethod
-    def read(cls, path: Path | None) -> "Exclusion | None":
-        if path is None:
-            return None
+    def read(cls, path: Path) -> "Exclusion":
+        """Read a file of one id a line. Raises ConfigurationError."""
         try:
             raw = path.read_bytes()
             ids = frozenset(filter(None, (line.strip() for line in raw.decode().split("\n"))))
@@ -31,7 +34,7 @@ class Exclusion:
         return cls(hashlib.sha256(raw).hexdigest(), ids, set(ids))
 
     def has(self, id: str) -> bool:
-        """Whether a kept row is to be left out."""
+        """Whether to leave out a kept row."""
         self.unseen.discard(id)
         return id in self.ids
 
@@ -42,5 +45,5 @@ class Exclusion:
             more = f" and {len(self.unseen) - _SHOWN:,} more" if len(self.unseen) > _SHOWN else ""
             raise ConfigurationError(
                 f"--exclude names ids that no row kept up to offset {through} of generated has: {first}{more}. "
-                "Take them out, or export the run that they are of."
+                "Remove them, or export the run that has them."
             )

@@ -1,16 +1,15 @@
-"""The text formats: how a row looks in each, and how the file around the rows does.
+"""The text formats: each with the form of a row and of the file.
 
     alpaca      JSON array of instruction, input, output                      (Stanford Alpaca, LLaMA-Factory)
     sharegpt    JSON array of id, conversations of `human` and `gpt`; no system turn    (FastChat, LLaMA-Factory)
     openai      JSON Lines of messages of `user` and `assistant`              (OpenAI's fine-tuning)
     trl         JSON Lines of prompt and completion, plain texts              (TRL's standard prompt-completion)
 
-Where a format has one text for what is asked, an input follows the instruction after an empty line, as when the trainer
-shows it to a chat model. TRL puts a plain prompt and its completion together as they are, so the prompt ends with an
-empty line too.
+Where a format has one text for the prompt, the input follows the instruction after an empty line, as the trainer does
+for a chat model. TRL concatenates a plain prompt and its completion, so the prompt ends with an empty line too.
 
-Texts stand as they were written, not escaped where JSON does not ask for it; except for line separators that JSON
-allows in a text and many a reader of lines cuts at (U+2028, U+2029, U+0085). Files are UTF-8 and end with a newline.
+Texts are escaped only where JSON demands it, and at line separators that JSON allows in a text but at which many
+readers of lines split (U+2028, U+2029, U+0085). Files are UTF-8 and end with a newline.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,8 +55,8 @@ class TrlRecord(msgspec.Struct, frozen=True):
     completion: str
 
 
-def question(row: ExportRow) -> str:
-    """What is asked, as one text."""
+def prompt(row: ExportRow) -> str:
+    """Instruction and input as one text."""
     kept = row.kept
     return f"{kept.instruction}\n\n{kept.input}" if kept.input.strip() else kept.instruction
 
@@ -67,15 +66,15 @@ def alpaca(row: ExportRow) -> AlpacaRecord:
 
 
 def sharegpt(row: ExportRow) -> ShareGptRecord:
-    return ShareGptRecord(row.kept.id, (ShareGptTurn("human", question(row)), ShareGptTurn("gpt", row.kept.output)))
+    return ShareGptRecord(row.kept.id, (ShareGptTurn("human", prompt(row)), ShareGptTurn("gpt", row.kept.output)))
 
 
 def openai(row: ExportRow) -> OpenAiRecord:
-    return OpenAiRecord((OpenAiMessage("user", question(row)), OpenAiMessage("assistant", row.kept.output)))
+    return OpenAiRecord((OpenAiMessage("user", prompt(row)), OpenAiMessage("assistant", row.kept.output)))
 
 
 def trl(row: ExportRow) -> TrlRecord:
-    return TrlRecord(f"{question(row)}\n\n", row.kept.output)
+    return TrlRecord(f"{prompt(row)}\n\n", row.kept.output)
 
 
 def lineage(row: ExportRow) -> Lineage:
@@ -83,7 +82,7 @@ def lineage(row: ExportRow) -> Lineage:
 
 
 def _one_line(encoded: bytes) -> bytes:
-    """The same JSON, which no reader takes for two lines."""
+    """The same JSON, with line separators escaped."""
     for separator, escaped in _SEPARATORS.items():
         encoded = encoded.replace(separator, escaped)
     return encoded
@@ -91,11 +90,11 @@ def _one_line(encoded: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class TextFormat:
-    """A file of rows: its name, whether it is one JSON array or JSON Lines, and what a row looks like."""
+    """A file of rows: its name, whether it is one JSON array or JSON Lines, and its form of a row."""
 
     file: str
     array: bool
-    shape: Callable[[ExportRow], msgspec.Struct]
+    convert: Callable[[ExportRow], msgspec.Struct]
 
 
 TEXT_FORMATS = {
@@ -118,7 +117,7 @@ class TextFile:
             self._file.write(b"[")
 
     def write(self, rows: Sequence[ExportRow]) -> None:
-        lines = [_one_line(_encoder.encode(self._format.shape(row))) for row in rows]
+        lines = [_one_line(_encoder.encode(self._format.convert(row))) for row in rows]
         if self._format.array:
             self._file.write((b",\n" if self._rows else b"\n") + b",\n".join(lines))
         else:
@@ -126,11 +125,11 @@ class TextFile:
         self._rows += len(lines)
 
     def close(self) -> None:
-        """Write what ends the file."""
+        """Write the end of the file."""
         if self._format.array:
             self._file.write(b"\n]\n" if self._rows else b"]\n")
         self._file.close()
 
     def abort(self) -> None:
-        """Let go of the file, half written as it is."""
+        """Close the file unfinished."""
         self._file.close()

@@ -1,7 +1,7 @@
-"""`manifest.json`: what an export covers and holds, and whether it still does.
+"""`manifest.json`: what an export covers and holds, and a check of its files.
 
-It names offsets and times of the events that are covered, never the time of export or where it was read from, so that
-an export of the same offsets with the same options has the same manifest, byte for byte.
+It holds offsets and times of the covered events, but neither the time of export nor its source, so that an export of
+the same offsets with the same options has the same manifest, byte for byte.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ FORMAT = 1
 
 
 class CoveredOffsets(msgspec.Struct, frozen=True, kw_only=True):
-    """Records [start, end) of a partition are covered: up to the last that the export was made from."""
+    """Records [start, end) of a partition are covered, up to the last one that was used."""
 
     topic: str
     partition: int
@@ -29,7 +29,7 @@ class CoveredOffsets(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of the export; `rows` is None for what is not data."""
+    """A file of the export; `rows` is None unless it holds data."""
 
     name: str
     rows: int | None
@@ -38,7 +38,7 @@ class ExportFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Excluded(msgspec.Struct, frozen=True, kw_only=True):
-    """What was left out by name: the list's own hash, the ids in it, and how many rows of the files they would be."""
+    """Rows left out by id: the list's hash, its ids, and how many rows of the files they would have been."""
 
     sha256: str
     ids: int
@@ -46,7 +46,7 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Withheld(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows left out because of what a judge made of them: below the score, without one, or not judged."""
+    """Rows left out because of a judge's score: below the minimum, without one, or not judged."""
 
     judge: str
     min_score: float
@@ -56,7 +56,7 @@ class Withheld(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """How the export was asked for; `clusters` None for all."""
+    """The options of the export; `clusters` is None for all."""
 
     formats: tuple[str, ...]
     clusters: tuple[int, ...] | None
@@ -66,10 +66,10 @@ class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
 class ExportManifest(msgspec.Struct, frozen=True, kw_only=True):
     """An export.
 
-    through                 the last offset of `generated` that is covered, -1 for none
-    first_time, last_time   of the first generation and the last verdict that are covered
+    through                 the last covered offset of `generated`, -1 for none
+    first_time, last_time   of the first generation and the last verdict covered
     rows                    in each data file
-    withheld                when only rows with a judge's score were wanted
+    withheld                where a judge's minimum score was set
     """
 
     format: int = FORMAT
@@ -88,14 +88,14 @@ class ExportManifest(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class FileDifference:
-    """A file that is not as the manifest says."""
+    """A file that differs from the manifest."""
 
     name: str
     what: str
 
 
 def file_of(path: Path, rows: int | None) -> ExportFile:
-    """A file as it lies there."""
+    """The entry of a file, from its content."""
     with path.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     return ExportFile(name=path.name, rows=rows, bytes=path.stat().st_size, sha256=digest)
@@ -107,7 +107,7 @@ def write_manifest(folder: Path, manifest: ExportManifest) -> None:
 
 
 def _decoded(raw: bytes) -> ExportManifest:
-    """The manifest; the policy of one that was written before policies had clusters is lifted to what it is now."""
+    """The manifest; a policy from before policies had clusters is upcast."""
     data = msgspec.json.decode(raw, type=dict[str, Any])
     policy = data.get("policy")
     if isinstance(policy, dict) and "clusters" not in policy:
@@ -116,7 +116,7 @@ def _decoded(raw: bytes) -> ExportManifest:
 
 
 def read_manifest(folder: Path) -> ExportManifest:
-    """The manifest of the export in `folder`. Raises ConfigurationError when there is none that can be read."""
+    """The manifest of the export in `folder`. Raises ConfigurationError when it cannot be read."""
     path = folder / MANIFEST
     try:
         manifest = _decoded(path.read_bytes())
@@ -126,26 +126,28 @@ def read_manifest(folder: Path) -> ExportManifest:
         raise ConfigurationError(f"{path} is not the manifest of an export: {error}. Export the run again.") from error
     if manifest.format != FORMAT:
         raise ConfigurationError(
-            f"{path} has the format {manifest.format}, and this program reads {FORMAT}. Use the version it is from."
+            f"{path} has format {manifest.format}, and this program reads {FORMAT}. Use the version that wrote it."
         )
     foreign = [file.name for file in manifest.files if Path(file.name).name != file.name]
     if foreign:
-        raise ConfigurationError(f"{path} names a file outside the folder: {foreign[0]!r}. It was not made by us.")
+        raise ConfigurationError(
+            f"{path} names a file outside the folder: {foreign[0]!r}. `sedi export` does not write such a manifest."
+        )
     return manifest
 
 
 def differences(folder: Path) -> tuple[ExportManifest, tuple[FileDifference, ...]]:
-    """The manifest, and every file of it that is not there or not as it says. Other files are not looked at."""
+    """The manifest, and every file of it that is missing or differs. Other files are ignored."""
     manifest = read_manifest(folder)
     found = []
     for file in manifest.files:
         try:
-            there = file_of(folder / file.name, file.rows)
+            actual = file_of(folder / file.name, file.rows)
         except OSError as error:
             found.append(FileDifference(file.name, f"cannot be read: {error.strerror}"))
             continue
-        if there.bytes != file.bytes:
-            found.append(FileDifference(file.name, f"has {there.bytes:,} bytes, {file.bytes:,} were written"))
-        elif there.sha256 != file.sha256:
+        if actual.bytes != file.bytes:
+            found.append(FileDifference(file.name, f"has {actual.bytes:,} bytes, {file.bytes:,} were written"))
+        elif actual.sha256 != file.sha256:
             found.append(FileDifference(file.name, "has another SHA-256 than when it was written"))
     return manifest, tuple(found)

@@ -1,8 +1,8 @@
 """The Parquet file, in bounded memory: polars' streaming engine writes it from rows that arrive batch by batch.
 
-polars pulls its input, and so do we; a thread with a short queue stands between. A batch is a row group, which makes
-the bytes a function of the rows alone: with other batches polars cuts its pages elsewhere. Another version of polars
-may write other bytes for the same rows, and names itself in the file.
+polars pulls its input, and so do we; a thread with a short queue connects the two. A batch is a row group, so the bytes
+depend on the rows alone; other batches would give other pages. Another version of polars, which is named in the file,
+may write other bytes for the same rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,8 +38,8 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "cost_usd": pl.Float64,
 }
 _TEXTS = ("instruction", "input", "output")
-_WAITING = 1  # batches between us and polars
-_LOOK_S = 1.0
+_QUEUED = 1  # batches between us and polars
+_POLL_S = 1.0
 
 
 class ParquetFile:
@@ -48,7 +48,7 @@ class ParquetFile:
     def __init__(self, path: Path, *, scores: bool = False) -> None:
         self._path = path
         self._schema = SCHEMA | ({"score": pl.Float64} if scores else {})
-        self._batches: Queue[pl.DataFrame | None] = Queue(_WAITING)
+        self._batches: Queue[pl.DataFrame | None] = Queue(_QUEUED)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
         self._written = self._thread.submit(self._sink)
 
@@ -60,21 +60,21 @@ class ParquetFile:
         self._put(pl.DataFrame(columns, schema=self._schema))
 
     def close(self) -> None:
-        """Wait until the file is whole. Raises ConfigurationError when it cannot be written."""
+        """Wait until the file is complete. Raises ConfigurationError when it cannot be written."""
         self._put(None)
         self._end()
 
     def abort(self) -> None:
-        """Let go of the file; what is in it then does not count."""
+        """Close the file unfinished."""
         while not self._written.done():
             with suppress(Full):
-                self._batches.put(None, timeout=_LOOK_S)
+                self._batches.put(None, timeout=_POLL_S)
         self._thread.shutdown()
 
     def _put(self, batch: pl.DataFrame | None) -> None:
         while not self._written.done():
             with suppress(Full):
-                return self._batches.put(batch, timeout=_LOOK_S)
+                return self._batches.put(batch, timeout=_POLL_S)
         self._end()
 
     def _end(self) -> None:

@@ -1,4 +1,4 @@
-"""A row of a data set: what was kept, and where it comes from."""
+"""A row of a data set: a kept instruction and its lineage."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 
     generated_offset, place   its position in the run's total order
     classifier_offset         `from_offset` of the classifier that chose the cluster
-    request_ids               the calls that its generation took, in the order asked
+    request_ids               its generation's answered requests, in order
     cost_usd                  of its whole generation; None when it is not known
-    score                     the judge's; not there when none was asked for
+    score                     the judge's; absent unless a minimum score was set
     """
 
     id: str
@@ -45,7 +45,7 @@ class ExportRow:
 def row(
     kept: InstructionKept, generation: InstructionsGenerated, score: float | msgspec.UnsetType = msgspec.UNSET
 ) -> ExportRow:
-    """The row of an instruction that was kept of a generation."""
+    """The row of a kept instruction of a generation."""
     return ExportRow(
         kept,
         Lineage(

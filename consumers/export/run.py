@@ -1,15 +1,15 @@
-"""An export from beginning to end: into a folder beside, which takes its name when all is there.
+"""An export from beginning to end: into a temporary folder beside, renamed when it is complete.
 
 All formats are written in one pass over the log. Memory holds a batch of rows for each format and what the reading
-fetched ahead. Whoever finds the folder finds it whole; a process that is killed leaves `.<name>.<random>.partial`
-beside, which may be deleted.
+fetched ahead. The folder is never seen incomplete; a process that is killed leaves `.<name>.<random>.partial`, which
+may be deleted.
 """
 
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol, get_args
@@ -23,7 +23,6 @@ from consumers.export.formats import TEXT_FORMATS, TextFile
 from consumers.export.manifest import (
     CoveredOffsets,
     Excluded,
-    ExportFile,
     ExportManifest,
     ExportRequest,
     Withheld,
@@ -36,7 +35,7 @@ from consumers.export.totals import ExportTotals
 from consumers.folds.judgements import judgements
 from infra.log.source import Source
 from schemas.errors import ConfigurationError
-from schemas.events import InstructionKept, RunConfigured
+from schemas.events import InstructionKept
 from streams.core.judging import Judgements
 
 Format = Literal["alpaca", "sharegpt", "openai", "trl", "parquet"]
@@ -44,21 +43,20 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 PARQUET = "rows.parquet"
 
 OnRows = Callable[[int, int], None]
-"""Told now and then how many kept rows were read, of how many."""
+"""Called now and then with (kept rows read, kept rows in all)."""
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What to export.
+    """Options of an export.
 
-    formats    written in one pass
-    through    the last offset of `generated`; None: the last that is decided
+    through    the last offset of `generated`; None for the last decided one
     exclude    a file of instruction ids to leave out, one a line
-    clusters   only these; none: all
+    clusters   only these; none for all
     license    as the data card names it
-    min_score  only rows that a judge gave at least this; None: all
-    judge      which judge, by name; None: the one there is
-    judged_through   the last offset of `judged` that counts; None: the last there is
+    min_score  only rows that a judge gave at least this; None for all
+    judge      the judge's name; None for the only one
+    judged_through   the last offset of `judged` that counts; None for the last
     """
 
     formats: tuple[Format, ...] = ("alpaca",)
@@ -71,7 +69,7 @@ class ExportOptions:
     judged_through: int | None = None
 
     def __post_init__(self) -> None:
-        # In one order whatever was said first, for equal files.
+        # in one order, so that equal options give equal files
         object.__setattr__(self, "formats", tuple(name for name in FORMATS if name in self.formats))
         object.__setattr__(self, "clusters", tuple(sorted(set(self.clusters))))
 
@@ -85,31 +83,57 @@ class _Writer(Protocol):
 def export(
     source: Source, folder: Path, options: ExportOptions, on_rows: OnRows = lambda done, total: None
 ) -> ExportManifest:
-    """Write the run's kept rows into `folder`, which must not be there yet.
+    """Write the run's kept rows into `folder`, which must not exist yet.
 
-    Raises ConfigurationError for options that will not do and a folder that cannot be written, RunError when the run
-    is not configured, is not decided up to `through` or its books are not in order. Then nothing is left behind.
+    Raises ConfigurationError for wrong options and a folder that cannot be written, RunError when the run is not
+    configured, is not decided up to `through` or its books are not in order. Then nothing is left behind.
     """
     if folder.exists() or folder.is_symlink():
-        raise ConfigurationError(f"{folder} is there already, and an export never changes one. Give another folder.")
-    excluded = Exclusion.read(options.exclude)
+        raise ConfigurationError(f"{folder} exists already, and an export never changes one. Give another folder.")
+    excluded = None if options.exclude is None else Exclusion.read(options.exclude)
     settings, run_offset = configured(source)
     _check_clusters(options.clusters, settings.policy.clusters)
     reach = extent(source, options.through)
+    used = {("run", 0): (run_offset, run_offset + 1)}
     work = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
     try:
         work.mkdir(parents=True)
-        judged = None
+        scores = None
         if options.min_score is not None:
-            judged = judgements(source, options.judge, options.judged_through)
-        job = _Job(source, options, settings, reach, excluded, judged, work, on_rows)
-        manifest = job.write(run_offset)
+            scores, end = judgements(source, options.judge, options.judged_through)
+            used["judged", 0] = 0, end
+        selection = _Selection(options, excluded, scores, ExportTotals())
+        with source.open(DecidedReading.topics) as reading:
+            starts = reading.starts()
+            log = DecidedReading(reading, reach.through)
+            names = _Job(options, reach, selection, work, on_rows).write(log)
+        used |= {place: (starts[place], end) for place, end in log.covered.items()}
+        manifest = ExportManifest(
+            run=source.run,
+            through=reach.through,
+            first_time=log.first_time,
+            last_time=log.last_time,
+            rows=selection.totals.rows,
+            options=ExportRequest(formats=options.formats, clusters=options.clusters or None, license=options.license),
+            excluded=selection.excluded_rows(),
+            withheld=selection.withheld_rows(),
+            offsets=tuple(
+                CoveredOffsets(topic=topic, partition=partition, start=start, end=end)
+                for (topic, partition), (start, end) in sorted(used.items())
+            ),
+            files=tuple(file_of(work / name, selection.totals.rows) for name in names),
+            policy=settings.policy,
+        )
+        (work / CARD).write_text(card(manifest, settings, selection.totals), encoding="utf-8", newline="\n")
+        files = (*manifest.files, file_of(work / CARD, None))
+        manifest = msgspec.structs.replace(manifest, files=files)
+        write_manifest(work, manifest)
         if folder.exists():
-            raise ConfigurationError(f"{folder} was made by somebody else meanwhile. Give another folder.")
+            raise ConfigurationError(f"{folder} was created by another process meanwhile. Give another folder.")
         work.rename(folder)
     except OSError as error:
         raise ConfigurationError(
-            f"{folder} cannot be written: {error}. Free the way, or give another folder."
+            f"{folder} cannot be written: {error}. Clear the way, or give another folder."
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -117,42 +141,66 @@ def export(
 
 
 @dataclass
-class _Job:
-    """One pass over the log."""
+class _Selection:
+    """Which kept rows are exported; counts the others."""
 
-    source: Source
     options: ExportOptions
-    configured: RunConfigured
-    extent: DecidedExtent
     excluded: Exclusion | None
-    judged: tuple[Judgements, int] | None
+    judgements: Judgements | None
+    totals: ExportTotals
+
+    def has(self, kept: InstructionKept) -> bool:
+        in_cluster = not self.options.clusters or kept.cluster in self.options.clusters
+        if self.excluded is not None and self.excluded.has(kept.id):
+            self.totals.excluded += in_cluster
+            return False
+        return in_cluster and self._admits(kept)
+
+    def score(self, kept: InstructionKept) -> float | msgspec.UnsetType:
+        """The judge's score of a selected row."""
+        score = None if self.judgements is None else self.judgements.scores[kept.id]
+        return msgspec.UNSET if score is None else score
+
+    def excluded_rows(self) -> Excluded | None:
+        if self.excluded is None:
+            return None
+        return Excluded(sha256=self.excluded.sha256, ids=len(self.excluded.ids), rows=self.totals.excluded)
+
+    def withheld_rows(self) -> Withheld | msgspec.UnsetType:
+        if self.judgements is None or self.options.min_score is None:
+            return msgspec.UNSET
+        return Withheld(
+            judge=self.judgements.judge or "",
+            min_score=self.options.min_score,
+            below=self.totals.below,
+            unreadable=self.totals.unreadable,
+            unjudged=self.totals.unjudged,
+        )
+
+    def _admits(self, kept: InstructionKept) -> bool:
+        if self.judgements is None or self.options.min_score is None:
+            return True
+        admitted = self.judgements.admits(kept.id, self.options.min_score)
+        if admitted is None:
+            self.totals.unjudged += 1
+        elif not admitted:
+            unreadable = self.judgements.scores[kept.id] is None
+            self.totals.unreadable += unreadable
+            self.totals.below += not unreadable
+        return bool(admitted)
+
+
+@dataclass
+class _Job:
+    """One pass over the log, into the folder `work`."""
+
+    options: ExportOptions
+    extent: DecidedExtent
+    selection: _Selection
     work: Path
     on_rows: OnRows
-    totals: ExportTotals = field(default_factory=ExportTotals)
 
-    def write(self, run_offset: int) -> ExportManifest:
-        """Write everything into the work folder; `run_offset` is where the run's configuration stands."""
-        with self.source.open(DecidedReading.topics) as reading:
-            starts = reading.starts()
-            log = DecidedReading(reading, self.extent.through)
-            names = self._write_rows(log)
-        used = {("run", 0): (run_offset, run_offset + 1)}
-        used |= {place: (starts[place], end) for place, end in log.covered.items()}
-        if self.judged is not None:
-            used["judged", 0] = (0, self.judged[1])
-        offsets = tuple(
-            CoveredOffsets(topic=topic, partition=partition, start=start, end=end)
-            for (topic, partition), (start, end) in sorted(used.items())
-        )
-        files = tuple(file_of(self.work / name, self.totals.rows) for name in names)
-        manifest = self._manifest(log, offsets, files)
-        text = card(manifest, self.configured, self.totals)
-        (self.work / CARD).write_text(text, encoding="utf-8", newline="\n")
-        manifest = self._manifest(log, offsets, (*files, file_of(self.work / CARD, None)))
-        write_manifest(self.work, manifest)
-        return manifest
-
-    def _write_rows(self, log: DecidedReading) -> list[str]:
+    def write(self, log: DecidedReading) -> list[str]:
         """Write the data files; returns their names."""
         texts = [TEXT_FORMATS[name] for name in (*self.options.formats, "lineage") if name in TEXT_FORMATS]
         writers: list[_Writer] = []
@@ -161,89 +209,31 @@ class _Job:
                 writers.append(TextFile(self.work, text))
                 unfinished.callback(writers[-1].abort)
             if "parquet" in self.options.formats:
-                writers.append(ParquetFile(self.work / PARQUET, scores=self.judged is not None))
+                writers.append(ParquetFile(self.work / PARQUET, scores=self.selection.judgements is not None))
                 unfinished.callback(writers[-1].abort)
             rows = self._rows(log)
             while batch := tuple(islice(rows, ROWS_A_GROUP)):
                 for writer in writers:
                     writer.write(batch)
-            if self.excluded is not None:
-                self.excluded.check(self.extent.through)
+            if self.selection.excluded is not None:
+                self.selection.excluded.check(self.extent.through)
             for writer in writers:
                 writer.close()
         return [*(text.file for text in texts[:-1]), *([PARQUET] if len(writers) > len(texts) else ()), texts[-1].file]
 
     def _rows(self, log: DecidedReading) -> Iterator[ExportRow]:
-        read = 0
+        read, selection = 0, self.selection
         for decided in log:
-            self.totals.add(decided)
+            selection.totals.add(decided)
             for kept in decided.rows:
-                if decided.generation is not None and self._wanted(kept):
-                    self.totals.exported[kept.cluster] += 1
-                    yield row(kept, decided.generation, self._score(kept))
+                if decided.generation is not None and selection.has(kept):
+                    selection.totals.exported[kept.cluster] += 1
+                    yield row(kept, decided.generation, selection.score(kept))
             read += len(decided.rows)
             self.on_rows(read, self.extent.kept)
-
-    def _wanted(self, kept: InstructionKept) -> bool:
-        in_cluster = not self.options.clusters or kept.cluster in self.options.clusters
-        if self.excluded is not None and self.excluded.has(kept.id):
-            self.totals.excluded += in_cluster
-            return False
-        return in_cluster and self._good_enough(kept)
-
-    def _good_enough(self, kept: InstructionKept) -> bool:
-        """Whether the row has the score that is wanted; counts why not."""
-        if self.judged is None or self.options.min_score is None:
-            return True
-        judged = self.judged[0]
-        admitted = judged.admits(kept.id, self.options.min_score)
-        if admitted is None:
-            self.totals.unjudged += 1
-        elif not admitted:
-            unreadable = judged.scores[kept.id] is None
-            self.totals.unreadable += unreadable
-            self.totals.below += not unreadable
-        return bool(admitted)
-
-    def _score(self, kept: InstructionKept) -> float | msgspec.UnsetType:
-        score = None if self.judged is None else self.judged[0].scores[kept.id]
-        return msgspec.UNSET if score is None else score
-
-    def _manifest(
-        self, log: DecidedReading, offsets: tuple[CoveredOffsets, ...], files: tuple[ExportFile, ...]
-    ) -> ExportManifest:
-        excluded = self.excluded
-        return ExportManifest(
-            run=self.source.run,
-            through=self.extent.through,
-            first_time=log.first_time,
-            last_time=log.last_time,
-            rows=self.totals.rows,
-            options=ExportRequest(
-                formats=self.options.formats, clusters=self.options.clusters or None, license=self.options.license
-            ),
-            excluded=None
-            if excluded is None
-            else Excluded(sha256=excluded.sha256, ids=len(excluded.ids), rows=self.totals.excluded),
-            withheld=self._withheld(),
-            offsets=offsets,
-            files=files,
-            policy=self.configured.policy,
-        )
-
-    def _withheld(self) -> Withheld | msgspec.UnsetType:
-        if self.judged is None or self.options.min_score is None:
-            return msgspec.UNSET
-        return Withheld(
-            judge=self.judged[0].judge or "",
-            min_score=self.options.min_score,
-            below=self.totals.below,
-            unreadable=self.totals.unreadable,
-            unjudged=self.totals.unjudged,
-        )
 
 
 def _check_clusters(wanted: Sequence[int], clusters: int) -> None:
     wrong = [cluster for cluster in wanted if cluster >= clusters]
     if wrong:
-        raise ConfigurationError(f"--cluster {wrong[0]} is not there: the run's clusters are 0 to {clusters - 1}.")
+        raise ConfigurationError(f"There is no --cluster {wrong[0]}: the run's clusters are 0 to {clusters - 1}.")

@@ -1,4 +1,4 @@
-"""What an export counts while it reads: of all that is decided, and of the rows it holds."""
+"""Counts of an export: of everything decided, and of its own rows."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ from consumers.export.decided import DecidedGeneration
 class ExportTotals:
     """The counts.
 
-    generations   records of `generated` that were decided and neither unreadable nor there twice
+    generations   decided records of `generated`, without unreadable ones and repeats
     generated     instructions in them; each was kept or rejected
     rejected      by reason
     kept          by cluster
     exported      by cluster: the rows in the files
-    excluded      rows left out by name that would otherwise be in the files
-    below, unreadable, unjudged   rows that would otherwise be in the files: of too low a score, without one, not judged
+    excluded      rows left out by id that would otherwise be in the files
+    below, unreadable, unjudged   rows that would otherwise be in the files: score too low, without one, not judged
     models        generations by model
-    known_usd     cost of the generations that say what they cost; `without_cost` do not
+    known_usd     cost of the generations with a known cost; `without_cost` have none
     """
 
     generations: int = 0
@@ -35,6 +35,7 @@ class ExportTotals:
     without_cost: int = 0
 
     def add(self, decided: DecidedGeneration) -> None:
+        """Count a decided generation."""
         self.generated += decided.verdict.generated
         self.rejected.update(rejection.reason for rejection in decided.verdict.rejections)
         self.kept.update(row.cluster for row in decided.rows)
@@ -54,5 +55,5 @@ class ExportTotals:
 
     @property
     def kept_share(self) -> float | None:
-        """The yield: kept of all that were decided; None before there is one."""
+        """The yield: kept / decided; None before anything is decided."""
         return self.kept.total() / self.generated if self.generated else None

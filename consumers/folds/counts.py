@@ -1,7 +1,7 @@
-"""The numbers of a run that its log gives, shared by the report and the status.
+"""A run in numbers, by its log; shared by the report and the status.
 
-What the filter is not done with yet is `undecided`, and `kept + rejected_total + undecided == generated`. None means
-"not known", as a cost does when no price was given.
+Instructions that the filter has not decided are `undecided`: `kept + rejected_total + undecided == generated`. None
+means "not known", such as a cost without a price.
 """
 
 import msgspec
@@ -13,8 +13,8 @@ from schemas.policy import Mode
 class CallCounts(msgspec.Struct, frozen=True, kw_only=True):
     """LLM calls by how they ended, as `streams.core.ledger` counts them.
 
-    failed_paid    of the failed: the endpoint says that they took tokens
-    perhaps_paid   of the failed: it says nothing, and may have been paid for them
+    failed_paid    failed calls that took tokens, by the endpoint
+    perhaps_paid   failed calls that may have been paid for; the endpoint does not say
     """
 
     started: int
@@ -28,7 +28,7 @@ class CallCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens that the endpoint says it counted, for answers and for failed calls; None when none said."""
+    """Tokens of answers and failed calls, as the endpoint counted them; None when it never did."""
 
     prompt: int | None
     completion: int | None
@@ -36,10 +36,10 @@ class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallCost(msgspec.Struct, frozen=True, kw_only=True):
-    """What the calls cost, in USD.
+    """Cost of the calls, in USD.
 
-    usd            of all of them, but for lost ones; None when it is not known of one
-    known_usd      of those of which it is known; of `answers_without`, and of failed calls perhaps paid for, it is not
+    usd            of all calls but lost ones; None when one of them has no known cost
+    known_usd      of the calls with a known cost, which `answers_without` and failed calls perhaps paid for lack
     usd_per_kept   None when `usd` is, or nothing is kept
     """
 
@@ -50,7 +50,7 @@ class CallCost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GeneratorHalt(msgspec.Struct, frozen=True, kw_only=True):
-    """A generator ended itself because going on would only have spent."""
+    """A generator halted because going on would only have spent."""
 
     lane: str
     at_ms: int
@@ -61,14 +61,14 @@ class RunCounts(msgspec.Struct, frozen=True, kw_only=True):
     """One run in numbers.
 
     yield                  kept / decided
-    halts                  of generators, oldest first; a lane may have been started again since
+    halts                  generators that halted, oldest first; a lane may have been started again since
     clusters               kept instructions in each cluster
-    filter_lag             records of `generated` that the filter is not done with
+    filter_lag             records of `generated` that the filter has not decided
     replacements           seeds that were replaced
     generations_after_replacement       generations that sampled a pool in which training had replaced a seed
-    generations_with_replacement_seed   generations that were shown a seed that was not there at the start
+    generations_with_replacement_seed   generations that were shown a seed that the run did not start with
     after_replacement_share, with_replacement_seed_share   the same, of all generations; None before there is one
-    dead_letters           records put aside because they could not be read, by topic
+    dead_letters           records that could not be read and were put aside, by topic
     """
 
     run: str
@@ -110,7 +110,7 @@ def counts_of(fold: RunFold) -> RunCounts:
     clusters = [0] * policy.clusters
     for offset, cluster in verdicts.kept.values():
         if offset <= decided:
-            # A cluster that the policy does not have is a fault of the books, told by `problems`.
+            # `problems` reports a cluster that the policy does not have
             clusters[min(cluster, policy.clusters - 1)] += 1
     rejected: dict[str, int] = {}
     for offset, reason in verdicts.rejected.values():
@@ -133,16 +133,7 @@ def counts_of(fold: RunFold) -> RunCounts:
             GeneratorHalt(lane=event.lane, at_ms=at_ms, reason=event.reason)
             for at_ms, event in sorted(fold.halted.values(), key=lambda halt: halt[0])
         ),
-        calls=CallCounts(
-            started=ledger.started,
-            answered=ledger.answered,
-            failed=ledger.failed,
-            failed_paid=ledger.failed_paid,
-            perhaps_paid=ledger.perhaps_paid,
-            lost=ledger.lost,
-            open=ledger.open,
-            repeated=ledger.repeated,
-        ),
+        calls=msgspec.convert(ledger, CallCounts, from_attributes=True),
         generations=len(generations),
         generated=sum(generation.instructions for generation in generations),
         undecided=sum(g.instructions for offset, g in verdicts.generations.items() if offset > decided),

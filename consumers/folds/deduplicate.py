@@ -1,20 +1,25 @@
-"""Reading a run's topics one after the other, without what stands twice.
+"""Which events of a topic count: of equal ones the first. One rule a topic, used by every reader.
 
-Each topic's rule is that of `consumers.folds.run_fold` and `consumers.folds.verdicts`; here it is applied without
-keeping what the records say, so that memory hardly grows with the run. For it `rejected` must be read before
-`generated`. Repeats on `seed-commands` are told by `streams.core.seeds.SeedPool.apply`.
+A crash can leave an event on the log more than once. `identity` says which events are the same one. Of `calls`,
+`judged` and `seed-commands` the folds that apply the rule are in `streams.core` (`ledger`, `judging`, `seeds`).
+
+`Deduplicator` remembers as little as the order of a topic allows, so its memory hardly grows with the run: `kept` and
+`rejected` ascend within a partition, so the last cause is enough, and of `generated` the numbers of a lane are ranges.
+An audit also asks whether a repeat has the same content as the first (`consumers.replay.repeats`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any
 
 from infra.log.record import Record
 from infra.log.source import Reading
-from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected, TrainingLogged
+from schemas import events
 from streams.core.lanes import LaneNumbers
 
 ReadProgress = Callable[[int], None]
-"""Told, now and then, how many more records were read."""
+"""Called now and then with how many more records were read."""
 
 _PROGRESS_EVERY = 500
 
@@ -23,31 +28,66 @@ def no_progress(_: int) -> None:
     pass
 
 
+_IDENTITY: Mapping[type[events.Event], Callable[[Any], Any]] = {
+    events.CallStarted: attrgetter("request_id", "attempt"),
+    events.CallAnswered: attrgetter("request_id", "attempt"),
+    events.CallFailed: attrgetter("request_id", "attempt"),
+    events.InstructionsGenerated: attrgetter("lane", "number"),
+    events.InstructionKept: attrgetter("generated_offset", "place"),
+    events.InstructionsRejected: attrgetter("generated_offset"),
+    events.InstructionJudged: attrgetter("judge.name", "kept_id"),
+    events.TrainingLogged: attrgetter("epoch", "window"),
+    events.ReplaceSeeds: attrgetter("epoch", "window"),
+    events.ClassifierFitted: attrgetter("from_offset"),
+    events.RunConfigured: lambda _: None,
+}
+
+
+def identity(event: events.Event, id: str) -> tuple[str, Hashable]:
+    """What an event shares with its repeats and with nothing else; `id` is its CloudEvents id."""
+    key = _IDENTITY.get(type(event))
+    return type(event).__name__, id if key is None else key(event)
+
+
 @dataclass
 class Deduplicator:
     """Which events count. Records of one partition come in offset order.
 
-    decided_offset   the last record of `generated` that the filter is done with, -1 for none
-    unread           records of `generated` that the filter could not read: they count for nothing, for ever
+    `generated` also leaves out what the filter could not read, for ever. Where `rejected` is read before it, that is
+    known; else `release` gives the number back once it is.
+
+    decided_offset   last record of `generated` that the filter has decided, -1 for none
+    unread           records of `generated` that the filter could not read
     """
 
     decided_offset: int = -1
     unread: set[int] = field(default_factory=set)
     _lanes: LaneNumbers = field(default_factory=LaneNumbers)
+    _released: set[tuple[str, int]] = field(default_factory=set)
     _kept: dict[int, tuple[int, int]] = field(default_factory=dict)
-    _windows: set[tuple[int, int]] = field(default_factory=set)
+    _seen: set[tuple[str, Hashable]] = field(default_factory=set)
 
-    def generated(self, event: InstructionsGenerated, offset: int) -> bool:
-        return offset not in self.unread and self._lanes.take(event.lane, event.number)
-
-    def kept(self, event: InstructionKept, partition: int) -> bool:
-        cause = event.generated_offset, event.place
-        if cause <= self._kept.get(partition, (-1, -1)):
+    def generated(self, event: events.InstructionsGenerated, offset: int) -> bool:
+        if offset in self.unread:
             return False
-        self._kept[partition] = cause
+        number = event.lane, event.number
+        if number in self._released:
+            self._released.remove(number)
+            return True
+        return self._lanes.take(*number)
+
+    def release(self, lane: str, number: int) -> None:
+        """Let the next record with this number count: the one that did could not be read by the filter."""
+        self._released.add((lane, number))
+
+    def kept(self, generated_offset: int, place: int, partition: int) -> bool:
+        key = generated_offset, place
+        if key <= self._kept.get(partition, (-1, -1)):
+            return False
+        self._kept[partition] = key
         return True
 
-    def rejected(self, event: InstructionsRejected) -> bool:
+    def rejected(self, event: events.InstructionsRejected) -> bool:
         if event.generated_offset <= self.decided_offset:
             return False
         self.decided_offset = event.generated_offset
@@ -55,15 +95,16 @@ class Deduplicator:
             self.unread.add(event.generated_offset)
         return True
 
-    def trained(self, event: TrainingLogged) -> bool:
-        window = event.epoch, event.window
-        fresh = window not in self._windows
-        self._windows.add(window)
+    def first(self, event: events.Event, id: str) -> bool:
+        """Whether an event comes for the first time; for topics without an order of causes."""
+        key = identity(event, id)
+        fresh = key not in self._seen
+        self._seen.add(key)
         return fresh
 
 
 def records(reading: Reading, topic: str, progress: ReadProgress = no_progress) -> Iterator[Record]:
-    """What is left of a topic, one partition after the other."""
+    """The rest of a topic, one partition after the other."""
     read = 0
     for name, partition in sorted(reading.ends()):
         if name != topic:

@@ -1,4 +1,4 @@
-"""What the judges of a run made of its kept rows, as numbers; the rows that a threshold would leave are counted too."""
+"""Judges' scores of a run's kept rows, counted; also how many rows each score would withhold as a threshold."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable
@@ -13,7 +13,7 @@ from streams.core.judging import Judgements
 
 
 class ScoreRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A score and how many rows have it; `withheld` is the share of the judged rows that it as threshold leaves out."""
+    """A score and how many rows have it; `withheld` is the share of judged rows below it or without a score."""
 
     score: float
     rows: int
@@ -39,11 +39,11 @@ class JudgementCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judgement_counts(fold: RunFold) -> tuple[JudgementCounts, ...]:
-    """A row a judge, in the order in which they first stand on the log."""
-    return tuple(_judged(found, fold.verdicts.kept.keys()) for found in fold.judged.values())
+    """One for each judge, in the order of their first judgements."""
+    return tuple(_counts(found, fold.verdicts.kept.keys()) for found in fold.judged.values())
 
 
-def _judged(found: Judgements, kept: Collection[str]) -> JudgementCounts:
+def _counts(found: Judgements, kept: Collection[str]) -> JudgementCounts:
     counted = Counter(score for score in found.scores.values() if score is not None)
     total, below = len(found.scores), len(found.scores) - counted.total()
     unreadable = below
@@ -62,12 +62,11 @@ def _judged(found: Judgements, kept: Collection[str]) -> JudgementCounts:
 
 
 def judgements(source: Source, judge: str | None, through: int | None = None) -> tuple[Judgements, int]:
-    """What a judge made of the rows, and the offset of `judged` after the last record that was read.
+    """A judge's judgements, and the offset of `judged` after the last record that was read.
 
-    judge     its name; None: the one there is
-    through   the last offset of `judged` to read; None: the last there is
-    Raises RunError when there is no judgement of it, ConfigurationError when there are several judges and none is
-    named.
+    judge     its name; None for the only one
+    through   the last offset of `judged` to read; None for the end
+    Raises RunError when the judge has none, ConfigurationError when there are several judges and none is named.
     """
     with source.open(["judged"]) as reading:
         end = reading.ends()["judged", 0]
@@ -79,12 +78,12 @@ def judgements(source: Source, judge: str | None, through: int | None = None) ->
         records = (record for record in reading.rest() if record.offset < end)
         found = _by_judge(record.event for record in records if isinstance(record.event, InstructionJudged))
     if not found or (judge is not None and judge not in found):
-        whom = "Nobody" if judge is None else f"No judge called {judge!r}"
+        named = "No judge" if judge is None else f"No judge called {judge!r}"
         known = f" There is {', '.join(sorted(found))}." if found else ""
-        raise RunError(f"{whom} has judged rows of {source.name}.{known} `sedi judge --run {source.run}` does.")
+        raise RunError(f"{named} has judged rows of {source.name}.{known} Judge them: `sedi judge --run {source.run}`.")
     if judge is None and len(found) > 1:
         raise ConfigurationError(
-            f"Rows of {source.name} were judged by several: {', '.join(sorted(found))}. Choose one with --judge."
+            f"Rows of {source.name} have several judges: {', '.join(sorted(found))}. Choose one with --judge."
         )
     return found[judge or next(iter(found))], end
 

@@ -1,7 +1,6 @@
-"""Reading a whole run into its fold, without a group and without changing anything.
+"""Read a whole run into its fold, without a consumer group and without changing anything.
 
-A reading covers every effect together with its cause (`infra.log.source`), so the books of a run that goes on meanwhile
-can be audited at any time.
+A reading covers every effect together with its cause (`infra.log.source`), so a running run can be checked at any time.
 """
 
 from consumers.folds.run_fold import RunFold

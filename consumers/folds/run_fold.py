@@ -1,15 +1,7 @@
-"""What a run's log says so far: one fold of all its topics, which report, status and seed list are read from.
+"""A run's log so far: one fold of all its topics, for the report, the status and the seed list.
 
-Records of one partition come in offset order; topics may come in any order against each other. Each topic's rule for
-events that stand twice (after a crash) is applied here, and what it drops is counted:
-
-    calls           the same CloudEvents id                                       (`streams.core.ledger`)
-    generated       the same id                                                   (`consumers.folds.verdicts`)
-    kept, rejected  what caused it is not above the last                          (`consumers.folds.verdicts`)
-    judged          the same row and judge                                        (`streams.core.judging`)
-    training-log    an (epoch, window) that was there before
-    seed-commands   an offset or a window that was already answered               (`streams.core.seeds`)
-    run             a second configuration, a second classifier for an offset, a halt with the same CloudEvents id
+Records of one partition come in offset order; topics may come in any order against each other. Repeats are dropped by
+the rule of each topic (`consumers.folds.deduplicate`) and counted.
 
 The fold is pure: no I/O, no clock. It holds some 200 bytes for each instruction.
 """
@@ -18,25 +10,10 @@ from bisect import insort
 from collections import Counter
 from dataclasses import dataclass, field
 
+from consumers.folds.deduplicate import Deduplicator
 from consumers.folds.verdicts import VerdictFold
 from infra.log.record import Record
-from schemas.events import (
-    CallAnswered,
-    CallFailed,
-    CallStarted,
-    ClassifierFitted,
-    Event,
-    GenerationHalted,
-    InstructionJudged,
-    InstructionKept,
-    InstructionsGenerated,
-    InstructionsRejected,
-    ReplaceSeeds,
-    RunConfigured,
-    RunStarted,
-    RunStopped,
-    TrainingLogged,
-)
+from schemas import events
 from streams.core.judging import Judgements
 from streams.core.ledger import Ledger
 from streams.core.seeds import SeedPool
@@ -44,37 +21,37 @@ from streams.core.seeds import SeedPool
 
 @dataclass(frozen=True, slots=True)
 class EffectiveCommand:
-    """A `ReplaceSeeds` that took effect, and where it stands on `seed-commands`."""
+    """A `ReplaceSeeds` that took effect, and its offset on `seed-commands`."""
 
     offset: int
     timestamp_ms: int
-    event: ReplaceSeeds
+    event: events.ReplaceSeeds
 
 
 @dataclass
 class RunFold:
     """The state. Begin it with the run's `RunConfigured`, then `apply` every record once.
 
-    judged         what each judge made of the rows, by its name
+    judged         each judge's judgements, by its name
     windows        training windows in order
-    trained        ids of the rows that stand in a logged batch
-    stopped        when and why the run was ended, None when it was started since
-    halted         when generators ended themselves because going on would only have spent, by CloudEvents id
-    dropped        events that stood twice, by topic
-    unreadable     records that do not decode, or do not belong where they stand, by topic
+    trained        ids of the rows in a logged batch
+    stopped        when and why the run was stopped; None when it was started since
+    halted         when generators halted because going on would only have spent, by CloudEvents id
+    dropped        repeats, by topic
+    unreadable     records that do not decode, or are on the wrong topic, by topic
     dead_letters   where the records on dead-letter topics came from, by topic
     first_ms, last_ms   timestamps of the oldest and the newest record, None before there is one
     """
 
-    configured: RunConfigured
+    configured: events.RunConfigured
     ledger: Ledger = field(default_factory=Ledger)
-    classifiers: dict[int, ClassifierFitted] = field(default_factory=dict)
+    classifiers: dict[int, events.ClassifierFitted] = field(default_factory=dict)
     judged: dict[str, Judgements] = field(default_factory=dict)
-    windows: list[TrainingLogged] = field(default_factory=list)
+    windows: list[events.TrainingLogged] = field(default_factory=list)
     trained: set[str] = field(default_factory=set)
     commands: list[EffectiveCommand] = field(default_factory=list)
     stopped: tuple[int, str] | None = None
-    halted: dict[str, tuple[int, GenerationHalted]] = field(default_factory=dict)
+    halted: dict[str, tuple[int, events.GenerationHalted]] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
     dead_letters: dict[str, set[tuple[bytes, bytes]]] = field(default_factory=dict)
@@ -82,12 +59,11 @@ class RunFold:
     last_ms: int | None = None
     pool: SeedPool = field(init=False)
     verdicts: VerdictFold = field(init=False)
-    _configured_seen: bool = field(default=False, repr=False)
-    _windows: set[tuple[int, int]] = field(default_factory=set, repr=False)
+    _deduplicator: Deduplicator = field(default_factory=Deduplicator, repr=False)
 
     def __post_init__(self) -> None:
         self.pool = SeedPool.of(self.configured.seeds)
-        self.verdicts = VerdictFold(self.configured.policy)
+        self.verdicts = VerdictFold(self.configured.policy, self._deduplicator)
 
     @property
     def steps(self) -> int:
@@ -96,7 +72,7 @@ class RunFold:
 
     @property
     def unparsed(self) -> Counter[str]:
-        """Parts of answers that no instruction could be read from, by reason."""
+        """Parts of answers that no instruction could be parsed from, by reason."""
         return Counter(reason for generation in self.verdicts.generations.values() for reason in generation.unparsed)
 
     @property
@@ -105,7 +81,7 @@ class RunFold:
         return sum(len(command.event.replacements) for command in self.commands)
 
     def apply(self, record: Record) -> bool:
-        """Take a record into account. False when it stands twice or cannot be read."""
+        """Take a record into account. False for a repeat, or when it cannot be read."""
         if record.topic.endswith(".dlq"):
             return self._dead_letter(record)
         if record.decoded is None:
@@ -124,56 +100,49 @@ class RunFold:
         assert record.decoded is not None
         event, ce_id = record.decoded.event, record.decoded.meta.id
         match event:
-            case CallStarted() | CallAnswered() | CallFailed():
+            case events.CallStarted() | events.CallAnswered() | events.CallFailed():
                 fresh = self.ledger.apply(event, ce_id)
-            case InstructionsGenerated():
+            case events.InstructionsGenerated():
                 fresh = self.verdicts.generated(event, ce_id, record.offset)
-            case InstructionKept():
+            case events.InstructionKept():
                 fresh = self.verdicts.keep(event, record.partition)
-            case InstructionsRejected():
+            case events.InstructionsRejected():
                 reinstated = self.verdicts.reinstated
                 fresh = self.verdicts.reject(event)
                 if self.verdicts.reinstated > reinstated:
                     self.dropped -= Counter(generated=1)
-            case InstructionJudged():
+            case events.InstructionJudged():
                 fresh = self.judged.setdefault(event.judge.name, Judgements()).apply(event)
-            case TrainingLogged():
-                fresh = self._window(event)
-            case ReplaceSeeds():
+            case events.TrainingLogged():
+                fresh = self._deduplicator.first(event, ce_id)
+                if fresh:
+                    insort(self.windows, event, key=lambda window: (window.epoch, window.window))
+                    self.trained.update(row.id for step in event.steps for row in step.rows)
+            case events.ReplaceSeeds():
                 fresh = self.pool.apply(event, record.offset)
                 if fresh:
                     self.commands.append(EffectiveCommand(record.offset, record.timestamp_ms, event))
             case _:
-                fresh = self._run_event(event, ce_id, record.timestamp_ms)
+                fresh = self._deduplicator.first(event, ce_id)
+                if fresh:
+                    self._take_run_event(event, ce_id, record.timestamp_ms)
         return fresh
 
-    def _run_event(self, event: Event, ce_id: str, timestamp_ms: int) -> bool:
+    def _take_run_event(self, event: events.Event, ce_id: str, timestamp_ms: int) -> None:
         match event:
-            case ClassifierFitted():
-                return self.classifiers.setdefault(event.from_offset, event) is event
-            case RunConfigured():
-                fresh, self._configured_seen = not self._configured_seen, True
-                return fresh
-            case RunStarted():
+            case events.ClassifierFitted():
+                self.classifiers[event.from_offset] = event
+            case events.RunStarted():
                 self.stopped = None
-            case RunStopped():
+            case events.RunStopped():
                 self.stopped = timestamp_ms, event.reason
-            case GenerationHalted():
-                return self.halted.setdefault(ce_id, (timestamp_ms, event))[1] is event
+            case events.GenerationHalted():
+                self.halted[ce_id] = timestamp_ms, event
             case _:
                 pass
-        return True
-
-    def _window(self, event: TrainingLogged) -> bool:
-        if (event.epoch, event.window) in self._windows:
-            return False
-        self._windows.add((event.epoch, event.window))
-        insort(self.windows, event, key=lambda window: (window.epoch, window.window))
-        self.trained.update(row.id for step in event.steps for row in step.rows)
-        return True
 
     def _dead_letter(self, record: Record) -> bool:
-        """A reader that died may have put the same record there again, so count where they came from."""
+        """Count where the records came from: a reader that died may have put the same one there again."""
         came_from = dict(record.headers)
         place = (came_from.get("dlq_partition", b"?"), came_from.get("dlq_offset", str(record.offset).encode()))
         places = self.dead_letters.setdefault(record.topic.removesuffix(".dlq"), set())

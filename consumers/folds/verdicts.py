@@ -1,18 +1,17 @@
-"""What became of every generated instruction: a fold of `generated`, `kept` and `rejected`, and its audit.
+"""The verdict on every generated instruction: a fold of `generated`, `kept` and `rejected`, and its audit.
 
-The three topics may be read in any order against each other; each by itself comes in offset order. Events that stand
-twice are told apart by what caused them: the filter decides each record of `generated` once, in order, so of `kept` a
-row not above the last (generated_offset, place) of its partition, of `rejected` a record not above the last
-generated_offset, and of `generated` an id (which stands for lane and number) that was there before is a repeat.
+The three topics may be read in any order against each other; each by itself comes in offset order. Repeats are dropped
+by the rules of `consumers.folds.deduplicate`.
 
-A record of `generated` that the filter could not read counts for nothing, for ever, also when this program can read it:
-the filter's word names no generation then. If it was put on the log again, the copy is what counts. The fold is pure.
+A record of `generated` that the filter could not read never counts, even if this program can read it: the filter's
+verdict on it names no generation. If it was put on the log again, the copy counts. The fold is pure.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from consumers.folds.deduplicate import Deduplicator
 from schemas import ids
 from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected
 from schemas.policy import Policy
@@ -21,19 +20,24 @@ from streams.core.scores import SeedScore, uncounted
 
 @dataclass(frozen=True, slots=True)
 class CountedGeneration:
-    """A generation as far as counting needs it; `unparsed` are the reasons of the parts that nothing was read from,
-    `seed_commands_offset` is that of the pool it sampled."""
+    """A generation as far as counting needs it.
+
+    unparsed               reasons of the parts that no instruction was parsed from
+    seed_commands_offset   of the pool it sampled
+    """
 
     id: str
+    lane: str
+    number: int
     seed_ids: tuple[str, ...]
     instructions: int
-    unparsed: tuple[str, ...] = ()
-    seed_commands_offset: int = -1
+    unparsed: tuple[str, ...]
+    seed_commands_offset: int
 
 
 @dataclass(frozen=True, slots=True)
 class DecidedTotals:
-    """What the filter said when it was done with a generation: of it alone, and of the run up to and with it.
+    """The filter's counts when it decided a generation: of that one, and of the run up to and with it.
 
     uncounted   of the generated ones, how many do not count in the scores of the seeds
     """
@@ -47,7 +51,7 @@ class DecidedTotals:
 
 @dataclass(frozen=True)
 class BookkeepingProblem:
-    """An instruction (or a generation, when it concerns all of it) that does not have exactly one verdict."""
+    """An instruction without exactly one verdict; or its generation, when it concerns all of it."""
 
     id: str
     generated_offset: int
@@ -58,79 +62,79 @@ class BookkeepingProblem:
 class VerdictFold:
     """The state of the fold, of a run with this policy.
 
-    generations      by offset of `generated`, each once, without those that the filter could not read
-    told             what the filter said, by the same offset
-    kept             (generated_offset, cluster) of each row, by id
-    rejected         (generated_offset, reason) by instruction id
-    scores           of each seed that was shown in a decided generation
-    shown            generations, decided or not, that each seed was shown in
-    decided_offset   the last record of `generated` that the filter is done with, -1 for none
-    generated_end    offset after the last record of `generated` that was read, repeats and unreadable ones too
-    reinstated       copies that were taken for repeats before it was known that the filter could not read the first
+    generations     by offset of `generated`, deduplicated, without those that the filter could not read
+    totals          the filter's counts, by the same offset
+    kept            (generated_offset, cluster) of each row, by id
+    rejected        (generated_offset, reason) by instruction id
+    scores          of each seed that was shown in a decided generation
+    shown           generations, decided or not, that each seed was shown in
+    generated_end   offset after the last record of `generated` that was read, of whatever kind
+    reinstated      copies dropped as repeats before the filter was known to have failed to read the first
     """
 
     policy: Policy
+    deduplicator: Deduplicator = field(default_factory=Deduplicator)
     generations: dict[int, CountedGeneration] = field(default_factory=dict)
-    told: dict[int, DecidedTotals] = field(default_factory=dict)
+    totals: dict[int, DecidedTotals] = field(default_factory=dict)
     kept: dict[str, tuple[int, int]] = field(default_factory=dict)
     rejected: dict[str, tuple[int, str]] = field(default_factory=dict)
     scores: dict[str, SeedScore] = field(default_factory=dict)
     shown: Counter[str] = field(default_factory=Counter)
-    decided_offset: int = -1
     generated_end: int = 0
-    _surplus: list[BookkeepingProblem] = field(default_factory=list, repr=False)
     reinstated: int = 0
-    _offsets: dict[str, int] = field(default_factory=dict, repr=False)
-    _repeats: dict[str, list[tuple[int, CountedGeneration]]] = field(default_factory=dict, repr=False)
-    _unread: set[int] = field(default_factory=set, repr=False)
-    _kept_last: dict[int, tuple[int, int]] = field(default_factory=dict, repr=False)
+    _surplus: list[BookkeepingProblem] = field(default_factory=list, repr=False)
+    _copies: dict[tuple[str, int], list[tuple[int, CountedGeneration]]] = field(default_factory=dict, repr=False)
+
+    @property
+    def decided_offset(self) -> int:
+        """Last record of `generated` that the filter has decided, -1 for none."""
+        return self.deduplicator.decided_offset
 
     @property
     def lag(self) -> int:
-        """Records of `generated` that the filter is not done with, as far as they have been read."""
+        """Records of `generated` that were read and that the filter has not decided."""
         return max(0, self.generated_end - self.decided_offset - 1)
 
     def generated(self, event: InstructionsGenerated, id: str, offset: int) -> bool:
         """Take a generation into account; False for a repeat."""
         self.generated_end = max(self.generated_end, offset + 1)
-        if offset in self._unread:
+        if offset in self.deduplicator.unread:
             return True
         generation = CountedGeneration(
             id,
+            event.lane,
+            event.number,
             event.seed_ids,
             len(event.instructions),
             tuple(part.reason for part in event.unparsed),
             event.seed_commands_offset,
         )
-        if id in self._offsets:
-            self._repeats.setdefault(id, []).append((offset, generation))
+        if not self.deduplicator.generated(event, offset):
+            self._copies.setdefault((event.lane, event.number), []).append((offset, generation))
             return False
         self._take(offset, generation)
         return True
 
     def keep(self, event: InstructionKept, partition: int) -> bool:
         """Take a kept row into account; False for a repeat."""
-        cause = (event.generated_offset, event.place)
-        if cause <= self._kept_last.get(partition, (-1, -1)):
+        if not self.deduplicator.kept(event.generated_offset, event.place, partition):
             return False
-        self._kept_last[partition] = cause
         if event.id in self.kept:
             self._surplus.append(BookkeepingProblem(event.id, event.generated_offset, "kept twice"))
         self.kept[event.id] = (event.generated_offset, event.cluster)
         return True
 
     def reject(self, event: InstructionsRejected) -> bool:
-        """Take the filter's word on a generation into account; False for a repeat."""
-        offset = event.generated_offset
-        if offset <= self.decided_offset:
+        """Take the filter's verdict on a generation into account; False for a repeat."""
+        offset, expected = event.generated_offset, self.decided_offset + 1
+        if not self.deduplicator.rejected(event):
             return False
-        if offset > self.decided_offset + 1:
-            what = f"the filter passed over {offset - self.decided_offset - 1} records before it"
-            self._surplus.append(BookkeepingProblem(event.generation_id, offset, what))
-        self.decided_offset = offset
+        if offset > expected:
+            problem = f"the filter passed over {offset - expected} records before it"
+            self._surplus.append(BookkeepingProblem(event.generation_id, offset, problem))
         if not event.generation_id:
             self._could_not_read(offset)
-        self.told[offset] = DecidedTotals(
+        self.totals[offset] = DecidedTotals(
             event.generated,
             event.kept,
             event.generated_total,
@@ -145,7 +149,7 @@ class VerdictFold:
         return True
 
     def unreadable(self, offset: int) -> None:
-        """A record of `generated` that cannot be read: the filter decides that there is nothing to decide."""
+        """Pass over a record of `generated` that cannot be read."""
         self.generated_end = max(self.generated_end, offset + 1)
 
     def problems(self) -> Iterator[BookkeepingProblem]:
@@ -158,13 +162,13 @@ class VerdictFold:
             if offset > self.decided_offset:
                 continue
             generated += generation.instructions
-            told = self.told.get(offset)
-            if told is None:
-                yield BookkeepingProblem(generation.id, offset, "the filter never told that it is done with it")
-            elif (told.generated, told.kept) != (generation.instructions, kept_by_offset[offset]):
-                what = f"the filter counted {told.generated} generated and {told.kept} kept, the log holds "
+            totals = self.totals.get(offset)
+            if totals is None:
+                yield BookkeepingProblem(generation.id, offset, "the filter wrote no verdict on it")
+            elif (totals.generated, totals.kept) != (generation.instructions, kept_by_offset[offset]):
+                counted = f"the filter counted {totals.generated} generated and {totals.kept} kept, the log holds "
                 yield BookkeepingProblem(
-                    generation.id, offset, f"{what}{generation.instructions} and {kept_by_offset[offset]}"
+                    generation.id, offset, f"{counted}{generation.instructions} and {kept_by_offset[offset]}"
                 )
             for place in range(generation.instructions):
                 id = ids.instruction_id(generation.id, place)
@@ -177,39 +181,39 @@ class VerdictFold:
             for id, (offset, _) in found.items():
                 if offset <= self.decided_offset and id not in expected:
                     yield BookkeepingProblem(id, offset, "decided, but never generated")
-        yield from self._totals(generated)
+        yield from self._compare_totals(generated)
 
     def _take(self, offset: int, generation: CountedGeneration) -> None:
-        self._offsets[generation.id] = offset
         self.generations[offset] = generation
         self.shown.update(generation.seed_ids)
         self._credit(offset)
 
     def _could_not_read(self, offset: int) -> None:
-        self._unread.add(offset)
         generation = self.generations.pop(offset, None)
         if generation is None:
             return
-        del self._offsets[generation.id]
         self.shown -= Counter(generation.seed_ids)
-        copies = [copy for copy in self._repeats.pop(generation.id, ()) if copy[0] not in self._unread]
+        number, unread = (generation.lane, generation.number), self.deduplicator.unread
+        copies = [copy for copy in self._copies.pop(number, ()) if copy[0] not in unread]
         if copies:
             self.reinstated += 1
             self._take(*copies[0])
-            self._repeats[generation.id] = copies[1:]
+            self._copies[number] = copies[1:]
+        else:
+            self.deduplicator.release(*number)
 
-    def _totals(self, generated: int) -> Iterator[BookkeepingProblem]:
-        told = self.told.get(self.decided_offset)
+    def _compare_totals(self, generated: int) -> Iterator[BookkeepingProblem]:
+        totals = self.totals.get(self.decided_offset)
         kept = sum(1 for offset, _ in self.kept.values() if offset <= self.decided_offset)
-        if told is not None and (told.generated_total, told.kept_total) != (generated, kept):
-            what = f"the filter's totals are {told.generated_total} generated and {told.kept_total} kept, the log's "
-            yield BookkeepingProblem("", self.decided_offset, f"{what}{generated} and {kept}")
+        if totals is not None and (totals.generated_total, totals.kept_total) != (generated, kept):
+            counted = f"the filter's totals are {totals.generated_total} generated and {totals.kept_total} kept"
+            yield BookkeepingProblem("", self.decided_offset, f"{counted}, the log's {generated} and {kept}")
 
     def _credit(self, offset: int) -> None:
-        """Credit a generation's seeds once both the generation and the filter's word on it have been seen."""
-        generation, told = self.generations.get(offset), self.told.get(offset)
-        if generation is None or told is None:
+        """Credit a generation's seeds once both the generation and the verdict on it have been read."""
+        generation, totals = self.generations.get(offset), self.totals.get(offset)
+        if generation is None or totals is None:
             return
         for seed_id in generation.seed_ids:
             score = self.scores.get(seed_id, SeedScore())
-            self.scores[seed_id] = score.credit(told.generated - told.uncounted, told.kept, offset)
+            self.scores[seed_id] = score.credit(totals.generated - totals.uncounted, totals.kept, offset)

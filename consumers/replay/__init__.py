@@ -1,4 +1,4 @@
-"""Deciding a run again from its log: the audit, the state at any time, and what other settings would have decided."""
+"""Decide a run again from its log: the audit, the state at any time, and the decisions of other settings."""
 
 from consumers.replay.extent import AuditExtent
 from consumers.replay.parallel import audit

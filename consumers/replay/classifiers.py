@@ -1,4 +1,4 @@
-"""The classifiers of a run: each is due at a mark of kept instructions, and fitted to numbers that can be had again."""
+"""Classifiers in an audit: each is due at a number of kept instructions, and fitting it again gives equal numbers."""
 
 from collections.abc import Iterable, Iterator
 from math import isclose
@@ -6,7 +6,7 @@ from math import isclose
 import msgspec
 
 from consumers.replay.digests import Digests, classifier_content
-from consumers.replay.effects import EffectStream
+from consumers.replay.effect_stream import EffectStream
 from consumers.replay.findings import Findings
 from consumers.replay.repeats import RepeatCheck
 from schemas.events import Classifier, ClassifierFitted, Event, RunConfigured
@@ -17,7 +17,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Classifiers:
-    """Those on the log, by the offset of `generated` from which each is in force."""
+    """The classifiers on the log, by the offset of `generated` from which each is in force."""
 
     def __init__(
         self, configured: RunConfigured, recorded: Iterable[ClassifierFitted], findings: Findings, digests: Digests
@@ -30,17 +30,17 @@ class Classifiers:
         self._offsets: dict[int, int] = {}
 
     def read(self, run: EffectStream) -> None:
-        """Read `run` to its end: where each classifier stands, repeats and what cannot be read."""
-        said = RepeatCheck(self._findings)
+        """Read `run` to its end, for the offset of each classifier, repeats and unreadable records."""
+        repeats = RepeatCheck(self._findings)
         while (record := run.take()) is not None:
             event = record.event
             if event is None:
                 self._findings.cannot_read(record, str(record.error))
-            elif said.fresh(record, record.id, _content(event)) and isinstance(event, ClassifierFitted):
-                self._offsets.setdefault(event.from_offset, record.offset)
+            elif repeats.fresh(record, event, _content(event)) and isinstance(event, ClassifierFitted):
+                self._offsets[event.from_offset] = record.offset
 
     def check(self, offset: int, state: FilterState) -> None:
-        """Compare the classifier that is due before an offset with what the log has, and use what it has."""
+        """Compare the classifier due before an offset with the recorded one, and use the recorded one."""
         recorded = self._recorded.get(offset)
         due = self._due(offset, state)
         if recorded is None and due is None:
@@ -48,15 +48,14 @@ class Classifiers:
         self.count += 1
         if recorded is None or due is None:
             what = "is none on the log, but one is due" if recorded is None else "is one on the log, but none is due"
-            self._diverged(offset, f"For offset {offset} of generated there {what}.")
+            self._report(offset, f"For offset {offset} of generated there {what}.")
         elif not _close(recorded, due):
-            self._diverged(
-                offset, f"The classifier for offset {offset} of generated is not the one that {due.texts} texts give."
-            )
+            what = f"The classifier for offset {offset} of generated is not the one that {due.texts} texts give."
+            self._report(offset, what)
         self._use(recorded or due, state)
 
     def use(self, offset: int, state: FilterState) -> None:
-        """Use what the log has for an offset, and what is due where that is missing."""
+        """Use the recorded classifier for an offset, or the one due where that is missing."""
         self._use(self._recorded.get(offset) or self._due(offset, state), state)
 
     def _due(self, offset: int, state: FilterState) -> ClassifierFitted | None:
@@ -69,17 +68,17 @@ class Classifiers:
             self._digests.add("run", classifier_content(classifier))
             decider.use_classifier(state, classifier)
 
-    def _diverged(self, offset: int, what: str) -> None:
+    def _report(self, offset: int, what: str) -> None:
         self._findings.misdecided("classifier", ("run", 0, self._offsets.get(offset, -1)), offset, what)
 
 
 def _content(event: Event) -> bytes:
-    """Which programs were there when a run was configured does not matter; two may have done so at once."""
+    """A configuration without its program versions: two programs may have configured the run at the same time."""
     return _encode((event.policy, event.seeds) if isinstance(event, RunConfigured) else event)
 
 
 def _close(recorded: ClassifierFitted, decided: ClassifierFitted) -> bool:
-    """Whether two fits are the same, but for the last digits that another machine's arithmetic may give."""
+    """Whether two fits are the same, up to the last digits, which differ between machines."""
     if recorded == decided:
         return True
     one, other = recorded.classifier, decided.classifier

@@ -1,7 +1,6 @@
-"""Digests of what a log says, repeats dropped: two runs that decided the same have the same digests.
+"""Digests of a log's deduplicated events: two runs that decided the same have the same digests.
 
-What is measured (seconds, latency) and when things were written is not in them; so they can be compared between a run
-that was disturbed and one that was not.
+They leave out measurements (seconds, latency) and times, so a disturbed run compares equal with an undisturbed one.
 """
 
 import hashlib
@@ -37,7 +36,7 @@ _FIRST_FIELDS = {
     "candidate_threshold",
     "rng_seed",
 }
-"""Fields of a policy in the first version of RunConfigured: old logs keep their digests."""
+"""Fields of a policy in version 1 of RunConfigured: old logs keep their digests."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -45,14 +44,14 @@ _encode = msgspec.json.Encoder().encode
 class Digests:
     """SHA-256 of each topic's events, in the order of the run; hexadecimal by `values`.
 
-    A topic that a run may lack has none before there is something on it.
+    An optional topic has none while it is empty.
     """
 
     def __init__(self) -> None:
         self._hashes = {topic: hashlib.sha256() for topic in TOPICS if not is_optional(topic)}
 
     def add(self, topic: str, value: bytes | None) -> None:
-        """Take in the value of an event."""
+        """Add the value of an event."""
         found = self._hashes.setdefault(topic, hashlib.sha256())
         found.update(value or b"")
         found.update(b"\n")
@@ -62,20 +61,20 @@ class Digests:
 
 
 def generation_content(event: InstructionsGenerated) -> bytes:
-    """What was asked and read, without how long it took and which pool it was asked from."""
-    said = (event.lane, event.number, event.model, event.parser, event.instructions, event.unparsed)
-    return _encode(said if event.reading == 1 else (*said, event.reading, event.cut))
+    """The generation without latencies and the offset of its pool."""
+    fields = (event.lane, event.number, event.model, event.parser, event.instructions, event.unparsed)
+    return _encode(fields if event.reading == 1 else (*fields, event.reading, event.cut))
 
 
 def policy_content(policy: Policy) -> dict[str, Any]:
-    """The policy's fields; of one that RunConfigured could hold in its first version, as that was written."""
+    """The policy's fields; those of version 1 of RunConfigured where that could hold the policy."""
     fields: dict[str, Any] = msgspec.to_builtins(policy)
     first = {name: value for name, value in fields.items() if name in _FIRST_FIELDS}
     return first if msgspec.convert(policy_from_v1(first), Policy) == policy else fields
 
 
 def classifier_content(event: ClassifierFitted) -> bytes:
-    """The classifier; one that ClassifierFitted could hold in its first version, as that was written."""
+    """The classifier; encoded as version 1 of ClassifierFitted where that could hold it."""
     fields: dict[str, Any] = msgspec.to_builtins(event)
     if event.classifier.vectorizer == "tfidf":
         del fields["classifier"]["vectorizer"], fields["classifier"]["model_sha256"]
@@ -83,7 +82,7 @@ def classifier_content(event: ClassifierFitted) -> bytes:
 
 
 def command_content(event: ReplaceSeeds) -> bytes:
-    """A command; one that goes by no judge's scores as the first version of ReplaceSeeds was written."""
+    """The command; encoded as version 1 of ReplaceSeeds where it uses no judge's scores."""
     fields: dict[str, Any] = msgspec.to_builtins(event)
     if event.judged_offset < 0:
         del fields["judged_offset"]
@@ -91,7 +90,7 @@ def command_content(event: ReplaceSeeds) -> bytes:
 
 
 def window_content(event: TrainingLogged) -> bytes:
-    """The steps without the seconds they took."""
+    """The steps without their durations."""
     steps = [
         (s.step, s.loss, s.loss_variance, s.grad_norm, s.learning_rate, s.tokens, [(r.id, r.slot) for r in s.rows])
         for s in event.steps
@@ -100,7 +99,7 @@ def window_content(event: TrainingLogged) -> bytes:
 
 
 def judged_content(event: InstructionJudged) -> bytes:
-    """What the judge said, without how long it took and what it cost."""
+    """The judgement without latency and cost."""
     raws = [answer.raw for answer in event.answers]
     return _encode((event.kept_id, event.judge, event.scale, event.score, event.reason, raws))
 

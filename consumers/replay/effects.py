@@ -1,279 +1,229 @@
-"""The effects on the log, in the order of their causes: what stands there for each record of `generated`.
+"""The log in the order of `generated`: each of its records with the verdict on it and the rows kept of it.
 
-A partition is read in offset order; missing offsets are told. `RejectedEffects` gives the filter's word on an offset of
-`generated`, `KeptEffects` the kept rows of it, each found by decoding no more than where it belongs: whoever compares
-the bytes of an event with what it should be need not read it. Repeats are checked to say what was said before.
+Only the cause of a verdict or row is decoded, because the audit compares most events byte by byte. A repeat is
+reported, as altered when its content differs.
 """
 
 from array import array
 from collections import deque
+from dataclasses import dataclass
 
-import msgspec
-
+from consumers.folds.deduplicate import Deduplicator
 from consumers.replay.digests import digest
+from consumers.replay.effect_stream import Cause, EffectStream, cause_of, content, row_of
 from consumers.replay.findings import Findings, place_of
 from consumers.replay.repeats import report_repeat
 from infra.log.record import Record
-from infra.log.source import Reading
-from schemas.errors import MalformedEvent
-from schemas.events import Event, InstructionKept, InstructionsRejected
-from schemas.registry import spec_of
+from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected
+from schemas.policy import Policy
+from streams.core.decider import Decision
+from streams.core.scores import uncounted
 
-_LOOK_AHEAD = 64  # how far an event is looked for behind where it should stand
-_PLACE_BITS = 20  # a row's position in the total order as one number: many of them are remembered
-
-
-class EffectStream:
-    """One partition's records in offset order, with what is missing told."""
-
-    def __init__(self, reading: Reading, topic: str, partition: int, findings: Findings) -> None:
-        self.topic = topic
-        self.partition = partition
-        self._reading = reading
-        self._findings = findings
-        self._next_offset = 0
-        self._end = reading.ends()[topic, partition]
-        self.records = 0
-
-    def take(self) -> Record | None:
-        """The next record; None at the end of what is covered."""
-        record = self._reading.next(self.topic, self.partition)
-        offset = self._end if record is None else record.offset
-        if offset > self._next_offset:
-            self._findings.diverged(
-                "removed",
-                (self.topic, self.partition, self._next_offset),
-                self._findings.state().applied + 1,
-                f"{_offsets(self._next_offset, offset - 1)} of {self.topic}/{self.partition} not on the log.",
-            )
-        if record is not None:
-            self._next_offset = offset + 1
-            self.records += 1
-        else:
-            self._next_offset = self._end
-        return record
+_LOOK_AHEAD = 64  # verdicts behind its place among which a missing one is searched
+_PLACE_BITS = 20  # a row's cause as one number, because all of them are remembered
 
 
-def _offsets(first: int, last: int) -> str:
-    return f"Offset {first} is" if first == last else f"Offsets {first} to {last} are"
+class EndOfVerdicts(Exception):
+    """There are no further verdicts."""
 
 
-def says(record: Record, event: Event, value: bytes, id: str, key: str) -> bool:
-    """Whether the record holds exactly this event, whose current encoding is `value`, with its id and key.
+@dataclass(frozen=True, slots=True)
+class RecordedGeneration:
+    """One offset of `generated` with its effects.
 
-    The bytes decide where they are as they are written today; else the record is decoded.
+    record    None when it is not on the log although later ones are
+    event     None without a record, and where the filter or this program could not read it
+    verdict   the InstructionsRejected; None when it is not on the log although later ones are
+    rows      of `kept`, in total order
     """
-    headers = record.headers
-    if record.value == value and len(headers) >= 7:
-        raw_id, raw_key = id.encode(), key.encode()
-        if (
-            record.key == raw_key
-            and headers[0] == _SPEC_VERSION
-            and headers[1] == ("ce_id", raw_id)
-            and headers[2] == _TYPES[type(event)]
-            and headers[3][0] == "ce_source"
-            and headers[4][0] == "ce_time"
-            and headers[5] == ("ce_subject", raw_key)
-            and headers[3][1]
-            and headers[4][1]
-        ):
-            return True
-    decoded = record.decoded
-    return decoded is not None and decoded.event == event and decoded.meta.id == id and decoded.key == key
+
+    offset: int
+    record: Record | None
+    event: InstructionsGenerated | None
+    verdict: Record | None
+    rows: list[Record]
+
+    @property
+    def rejected(self) -> InstructionsRejected | None:
+        """The verdict, decoded."""
+        event = None if self.verdict is None else self.verdict.event
+        return event if isinstance(event, InstructionsRejected) else None
+
+    def decision(self, policy: Policy) -> Decision:
+        """The decision as recorded."""
+        event, rejected = self.event, self.rejected
+        kept = [row for record in self.rows if (row := row_of(record)) is not None]
+        return Decision(
+            offset=self.offset,
+            generation_id="" if self.record is None else self.record.id,
+            lane="" if event is None else event.lane,
+            number=-1 if event is None else event.number,
+            seed_ids=() if event is None else event.seed_ids,
+            generated=0 if rejected is None else rejected.generated,
+            kept=tuple(sorted(kept, key=lambda row: row.place)),
+            uncounted=0 if rejected is None else uncounted(policy, rejected.rejections),
+        )
 
 
-_SPEC_VERSION = ("ce_specversion", b"1.0")
-_TYPES: dict[type[Event], tuple[str, bytes]] = {
-    cls: ("ce_type", f"sedi.{spec_of(cls).name}.v{spec_of(cls).version}".encode())
-    for cls in (InstructionKept, InstructionsRejected)
-}
+class Effects:
+    """`generated`, `rejected` and `kept`, read in step."""
+
+    def __init__(
+        self, generated: EffectStream, rejected: EffectStream, kept: list[EffectStream], findings: Findings
+    ) -> None:
+        self.end = generated.end
+        self._generated = generated
+        self._verdicts = _Verdicts(rejected, findings)
+        self._rows = _KeptRows(kept, findings)
+        self._findings = findings
+        self._head: Record | None = None
+
+    def peek(self, offset: int) -> Record | None:
+        """The record of `generated` at an offset; None when it is not there although later ones are."""
+        if self._head is None:
+            self._head = self._generated.take()
+        return self._head if self._head is not None and self._head.offset <= offset else None
+
+    def take(self, offset: int) -> RecordedGeneration:
+        """An offset of `generated`, each after the one before. Raises EndOfVerdicts when there is none from it on."""
+        verdict = self._verdicts.take(offset)
+        record = self.peek(offset)
+        event = None
+        if record is not None:
+            self._head = None
+            event = self._event(record)
+        if record is not None and event is not None and verdict is not None and self._verdicts.unread:
+            # the filter of that time could not read it; this program, a newer one, can
+            self._findings.put_aside.add(place_of(record))
+            event = None
+        return RecordedGeneration(offset, record, event, verdict, self._rows.take(offset))
+
+    def take_undecided(self) -> tuple[Record, InstructionsGenerated] | None:
+        """The next readable generation after the last verdict; None at the end."""
+        while (record := self._head or self._generated.take()) is not None:
+            self._head = None
+            event = self._event(record)
+            if event is not None:
+                return record, event
+        return None
+
+    def finish(self) -> int:
+        """Read verdicts and rows to their ends; how many rows are of undecided generations."""
+        self._verdicts.finish()
+        return self._rows.finish(self.end)
+
+    def _event(self, record: Record) -> InstructionsGenerated | None:
+        if isinstance(record.event, InstructionsGenerated):
+            return record.event
+        self._findings.cannot_read(record, str(record.error or f"{record.topic} takes InstructionsGenerated only."))
+        return None
 
 
-def content(record: Record) -> bytes | None:
-    """What a record says, as it would be written today: an older version of an event says the same in other bytes."""
-    if record.headers[2:3] and record.headers[2] in _TYPES.values():
-        return record.value
-    decoded = record.decoded
-    if decoded is None or decoded.version == spec_of(type(decoded.event)).version:
-        return record.value
-    return msgspec.json.encode(decoded.event)
-
-
-class _Cause(msgspec.Struct):
-    generated_offset: int
-    place: int = -1
-    generation_id: str = ""
-
-
-_cause = msgspec.json.Decoder(_Cause)
-_row = msgspec.json.Decoder(InstructionKept)
-
-
-class RejectedEffects:
+class _Verdicts:
     """`rejected`, in the order of `generated`.
 
-    nothing   whether the last word given is that there was nothing to decide
+    Other readers drop a verdict after one on a later offset (`consumers.folds.deduplicate`). Here it is reported as
+    reordered and used, so that one fault does not become many.
+
+    unread   whether the filter could not read the record that the last verdict is on
     """
 
     def __init__(self, stream: EffectStream, findings: Findings) -> None:
-        self.nothing = False
+        self.unread = False
         self._stream = stream
         self._findings = findings
-        self._queue: deque[tuple[_Cause, Record]] = deque()
-        self._said = array("Q")  # a digest of what was said on each offset, to compare repeats with; 0 for nothing
+        self._queue: deque[tuple[Cause, Record]] = deque()
+        self._digests = array("Q")  # of the verdict on each offset, to compare repeats with; 0 for none
 
-    def on(self, offset: int) -> Record | None:
-        """The filter's word on an offset; None when it is not on the log although later ones are.
+    def take(self, offset: int) -> Record | None:
+        """The verdict on an offset; None when it is not on the log although later ones are.
 
-        Raises EndOfVerdicts when the log holds no word on it nor on any later one.
+        Raises EndOfVerdicts when there is none on it nor on a later one.
         """
         place = self._find(offset)
         if place is None:
             return None
         cause, record = self._queue[place]
         del self._queue[place]
-        self.nothing = not cause.generation_id
-        self._said.extend([0] * (offset - len(self._said)))
-        self._said.append(digest(content(record)))
+        self.unread = not cause.generation_id
+        self._digests.extend([0] * (offset - len(self._digests)))
+        self._digests.append(digest(content(record)))
         return record
 
+    def finish(self) -> None:
+        """Report repeats to the end, and verdicts on what is not on `generated`."""
+        while True:
+            try:
+                cause, record = self._at(0)
+            except EndOfVerdicts:
+                return
+            self._queue.popleft()
+            offset = cause.generated_offset
+            what = f"The verdict at {record.offset} of rejected is on offset {offset}, which is not on `generated`."
+            self._findings.diverged("unexpected", place_of(record), offset, what, id=record.id)
+
     def _find(self, offset: int) -> int | None:
-        """Where in the queue the word on an offset stands: at its head, or behind a later one."""
-        cause, record = self._head(0)
+        """The place in the queue of the verdict on an offset: its head, or behind a later one."""
+        cause, record = self._at(0)
         if cause.generated_offset == offset:
             return 0
         for place in range(1, _LOOK_AHEAD):
             try:
-                found, later = self._head(place)
+                found, later = self._at(place)
             except EndOfVerdicts:
                 break
             if found.generated_offset == offset:
-                self._findings.diverged(
-                    "reordered",
-                    place_of(later),
-                    offset,
-                    f"The word on offset {offset} stands at {later.offset}, after the word on a later one at "
-                    f"{record.offset}.",
-                    id=later.id,
-                )
+                what = f"The verdict on offset {offset} is at {later.offset}, after a later one's at {record.offset}."
+                self._findings.diverged("reordered", place_of(later), offset, what, id=later.id)
                 return place
-        self._findings.diverged(
-            "missing",
-            place_of(record),
-            offset,
-            f"There is no InstructionsRejected for offset {offset} of generated; the one that stands at "
-            f"{record.offset} of {self._stream.topic} is for {cause.generated_offset}.",
-        )
+        found_instead = f"the one at {record.offset} of rejected is for {cause.generated_offset}"
+        what = f"There is no InstructionsRejected for offset {offset} of generated; {found_instead}."
+        self._findings.diverged("missing", place_of(record), offset, what)
         return None
 
-    def _head(self, place: int) -> tuple[_Cause, Record]:
+    def _at(self, place: int) -> tuple[Cause, Record]:
         while len(self._queue) <= place:
             record = self._stream.take()
             if record is None:
                 raise EndOfVerdicts
-            cause = _cause_of(record, InstructionsRejected, self._findings)
+            cause = cause_of(record, InstructionsRejected, self._findings)
             if cause is None:
                 continue
-            at = cause.generated_offset
-            if at < len(self._said) and self._said[at]:
-                self._again(record, at)
+            offset = cause.generated_offset
+            if offset < len(self._digests) and self._digests[offset]:
+                same = digest(content(record)) == self._digests[offset]
+                altered = f"The verdict on offset {offset} is repeated at {record.offset}, with another content."
+                report_repeat(self._findings, record, same, offset, altered)
             else:
                 self._queue.append((cause, record))
         return self._queue[place]
 
-    def _again(self, record: Record, at: int) -> None:
-        what = f"The word on offset {at} stands again at {record.offset}, and says something else."
-        report_repeat(self._findings, record, digest(content(record)) == self._said[at], at, what)
 
-    def finish(self) -> None:
-        """Read to the end: repeats, and words on what is not on `generated`."""
-        while True:
-            try:
-                cause, record = self._head(0)
-            except EndOfVerdicts:
-                return
-            self._queue.popleft()
-            self._findings.diverged(
-                "unexpected",
-                place_of(record),
-                cause.generated_offset,
-                f"The word at {record.offset} of rejected is on offset {cause.generated_offset}, which is not on "
-                "`generated`.",
-                id=record.id,
-            )
-
-
-def row_of(record: Record) -> InstructionKept | None:
-    """The row that a record of `kept` holds; None when it holds none."""
-    if record.headers[2:3] == (_TYPES[InstructionKept],) and record.value is not None:
-        try:
-            return _row.decode(record.value)
-        except msgspec.MsgspecError:
-            return None
-    return record.event if isinstance(record.event, InstructionKept) else None
-
-
-class EndOfVerdicts(Exception):
-    """The filter has said nothing further."""
-
-
-class KeptEffects:
+class _KeptRows:
     """`kept`, all partitions, in the order of `generated`."""
 
     def __init__(self, streams: list[EffectStream], findings: Findings) -> None:
         self._streams = streams
         self._findings = findings
-        self._heads: list[tuple[_Cause, Record] | None] = [None] * len(streams)
-        self._last = [-1] * len(streams)
-        self._said: list[dict[int, int]] = [{} for _ in streams]
+        self._deduplicator = Deduplicator()
+        self._digests: list[dict[int, int]] = [{} for _ in streams]
+        self._heads: list[tuple[Cause, Record] | None] = [None] * len(streams)
         for partition in range(len(streams)):
             self._advance(partition)
 
-    def of(self, offset: int) -> list[Record]:
-        """The rows kept of an offset of `generated`, and of earlier ones that were not asked for, in total order."""
+    def take(self, offset: int) -> list[Record]:
+        """The rows kept of an offset of `generated`, and of earlier ones that were not taken, in total order."""
         found: list[tuple[int, int, Record]] = []
         for partition in range(len(self._heads)):
             while (head := self._heads[partition]) is not None and head[0].generated_offset <= offset:
                 found.append((head[0].generated_offset, head[0].place, head[1]))
                 self._advance(partition)
         if len(found) > 1:
-            found.sort(key=_position)
+            found.sort(key=lambda row: row[:2])
         return [record for _, _, record in found]
 
-    def _advance(self, partition: int) -> None:
-        while (record := self._streams[partition].take()) is not None:
-            cause = _cause_of(record, InstructionKept, self._findings)
-            if cause is None:
-                continue
-            key, said = cause.generated_offset << _PLACE_BITS | cause.place, self._said[partition]
-            if key in said:
-                self._again(record, said[key], cause)
-                continue
-            if key <= self._last[partition]:
-                self._findings.diverged(
-                    "reordered",
-                    place_of(record),
-                    cause.generated_offset,
-                    f"The row kept of offset {cause.generated_offset}, place {cause.place}, stands at {record.offset} "
-                    f"of kept/{partition}, after one that follows it; readers drop it.",
-                    id=record.id,
-                )
-                continue
-            self._last[partition] = key
-            said[key] = digest(content(record))
-            self._heads[partition] = cause, record
-            return
-        self._heads[partition] = None
-
-    def _again(self, record: Record, said: int, cause: "_Cause") -> None:
-        what = (
-            f"The row kept of offset {cause.generated_offset}, place {cause.place}, stands again at {record.offset} of "
-            f"kept/{record.partition} and says something else."
-        )
-        report_repeat(self._findings, record, digest(content(record)) == said, cause.generated_offset, what)
-
-    def pending(self, end: int) -> int:
-        """Read to the end: how many rows are of offsets, below `end`, that the filter is not done with."""
+    def finish(self, end: int) -> int:
+        """Read to the end; how many rows are of offsets below `end`. Rows of others are reported."""
         count = 0
         for partition in range(len(self._heads)):
             while (head := self._heads[partition]) is not None:
@@ -281,32 +231,33 @@ class KeptEffects:
                 if cause.generated_offset < end:
                     count += 1
                 else:
-                    self._findings.diverged(
-                        "unexpected",
-                        place_of(record),
-                        cause.generated_offset,
-                        f"The row {record.id} at {record.offset} of kept/{partition} is of offset "
-                        f"{cause.generated_offset}, which is not on `generated`.",
-                        id=record.id,
-                    )
+                    offset, where = cause.generated_offset, f"at {record.offset} of kept/{partition}"
+                    what = f"The row {record.id} {where} is of offset {offset}, which is not on `generated`."
+                    self._findings.diverged("unexpected", place_of(record), offset, what, id=record.id)
                 self._advance(partition)
         return count
 
+    def _advance(self, partition: int) -> None:
+        while (record := self._streams[partition].take()) is not None:
+            cause = cause_of(record, InstructionKept, self._findings)
+            if cause is None:
+                continue
+            key = cause.generated_offset << _PLACE_BITS | cause.place
+            if self._deduplicator.kept(cause.generated_offset, cause.place, partition):
+                self._digests[partition][key] = digest(content(record))
+                self._heads[partition] = cause, record
+                return
+            self._report_dropped(record, cause, self._digests[partition].get(key))
+        self._heads[partition] = None
 
-def _position(found: tuple[int, int, Record]) -> tuple[int, int]:
-    return found[:2]
-
-
-def _cause_of(record: Record, cls: type[Event], findings: Findings) -> _Cause | None:
-    """Where a record belongs; None, and told, when it is not one of these."""
-    if len(record.headers) > 2 and record.headers[2] == _TYPES[cls] and record.value is not None:
-        try:
-            return _cause.decode(record.value)
-        except msgspec.MsgspecError:
-            pass
-    event = record.event
-    if isinstance(event, cls):
-        return _Cause(event.generated_offset, getattr(event, "place", -1), event.generation_id)  # type: ignore[attr-defined]
-    error = record.error or MalformedEvent(f"{record.topic} takes {cls.__name__} only.")
-    findings.cannot_read(record, str(error))
-    return None
+    def _report_dropped(self, record: Record, cause: Cause, first: int | None) -> None:
+        """Report a row that readers drop; `first` is the digest of the first row with its cause, if any."""
+        offset = cause.generated_offset
+        row = f"The row kept of offset {offset}, place {cause.place},"
+        where = f"at {record.offset} of kept/{record.partition}"
+        if first is not None:
+            altered = f"{row} is repeated {where} with another content."
+            report_repeat(self._findings, record, digest(content(record)) == first, offset, altered)
+            return
+        what = f"{row} is {where}, after one that follows it; readers drop it."
+        self._findings.diverged("reordered", place_of(record), offset, what, id=record.id)

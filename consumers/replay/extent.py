@@ -1,4 +1,4 @@
-"""Which part of a run is decided again."""
+"""The part of a run that is decided again."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ from schemas.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class AuditExtent:
-    """What to decide again: generations from one place to another, both included; None for the run's ends.
+    """Generations to decide again, from one place to another, both included; None for the run's ends.
 
-    A place is an offset of `generated` or a timestamp in ms. What lies before is taken as it was recorded.
+    A place is an offset of `generated` or a timestamp in ms. Earlier generations are taken as recorded.
     """
 
     from_offset: int | None = None
@@ -23,13 +23,16 @@ class AuditExtent:
             raise ConfigurationError(f"The range from offset {self.from_offset} to {self.to_offset} is empty.")
 
     def begun(self, record: Record) -> bool:
+        """Whether a record of `generated` is in the range or after it."""
         return record.offset >= (self.from_offset or 0) and record.timestamp_ms >= (self.from_ms or 0)
 
     def ended(self, offset: int, timestamp_ms: int) -> bool:
+        """Whether a record of `generated` is after the range."""
         return (self.to_offset is not None and offset > self.to_offset) or (
             self.to_ms is not None and timestamp_ms > self.to_ms
         )
 
     @property
     def whole(self) -> bool:
+        """Whether the range reaches to the run's end."""
         return self.to_offset is None and self.to_ms is None

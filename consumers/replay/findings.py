@@ -1,14 +1,14 @@
 """What an audit finds: divergences, repeats and unreadable records, each with its place on the log.
 
-A *divergence* is a difference between what the log holds and what the core decides from the same log. A *repeat* is an
-event that stands on the log more than once with the same content, as a crash leaves it; readers drop it, so it changes
-nothing. An *unreadable* record is one that does not decode, or does not belong where it stands.
+A *divergence* is a difference between the log and what the core decides from it. A *repeat* is an event that is on the
+log again with the same content, as a crash leaves it; readers drop it, so it changes nothing. An *unreadable* record
+does not decode, or is on the wrong topic.
 """
 
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import msgspec
 
@@ -16,27 +16,27 @@ from infra.log.record import Record
 
 Kind = Literal[
     "removed",  # offsets are not on the log
-    "reordered",  # an event stands after one that follows it
-    "missing",  # an event that was decided is not on the log
+    "reordered",  # an event is after one that follows it
+    "missing",  # a decided event is not on the log
     "unexpected",  # an event on the log was not decided
-    "flipped",  # an instruction was kept that is to be rejected, or the other way round
+    "flipped",  # a kept instruction should be rejected, or the reverse
     "reason",  # an instruction was rejected for another reason
-    "similarity",  # the recorded similarity or nearest instruction is another one
-    "cluster",  # a kept instruction stands in another cluster
-    "counts",  # the filter's counts or totals are others
+    "similarity",  # the recorded similarity or nearest instruction differs
+    "cluster",  # a kept instruction is in another cluster
+    "counts",  # the filter's counts or totals differ
     "classifier",  # a classifier was fitted at another time or to other numbers
-    "lane",  # a lane's numbers do not follow one another
+    "lane",  # a lane's numbers have a gap
     "seeds_shown",  # another sample of seeds, or of kept instructions beside them, was shown
-    "read",  # an instruction, or a judge's score, is not what was read from its answer
-    "answer",  # an answer in a generation is not the one in the ledger of calls
-    "batch",  # a trained row is not the one that was next in its cluster
-    "steps",  # a window's steps do not follow the one before it
-    "unanswered",  # a window was passed over
+    "read",  # an instruction, or a judge's score, is not what its answer parses to
+    "answer",  # an answer in a generation is not the one on `calls`
+    "batch",  # a trained row is not the next one of its cluster
+    "steps",  # a window's steps do not follow the window before it
+    "unanswered",  # a window has no command
     "outcome",  # a command chose another step or had another outcome
-    "candidates",  # a command's verdicts on its candidates are others
+    "candidates",  # a command's verdicts on its candidates differ
     "victim",  # a command replaced another seed
-    "score",  # a victim's recorded score is another one
-    "altered",  # anything else about an event is another
+    "score",  # a victim's recorded score differs
+    "altered",  # anything else about an event differs
 ]
 
 SHOWN = 20
@@ -46,7 +46,7 @@ Place = tuple[str, int, int]
 
 
 class AuditState(msgspec.Struct, frozen=True, kw_only=True):
-    """The filter's and the pool's state just before a divergence; None where a process does not follow it."""
+    """The filter's and the pool's state before a divergence; None where a process does not follow the pool."""
 
     applied: int
     kept_total: int
@@ -59,8 +59,9 @@ class AuditState(msgspec.Struct, frozen=True, kw_only=True):
 class Divergence(msgspec.Struct, frozen=True, kw_only=True):
     """One difference.
 
-    topic, partition, offset   where it shows on the log; of an event that is missing, where it was looked for
-    generated_offset           the place in the run's total order that it is about
+    topic, partition, offset   its place on the log; of a missing event, where it should be
+    generated_offset           its place in the run's total order
+    what                       the difference in a sentence
     recorded, decided          both sides, as far as they differ
     """
 
@@ -69,20 +70,28 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
     partition: int
     offset: int
     generated_offset: int
-    id: str | None
+    id: str | None = None
     what: str
-    recorded: Any
-    decided: Any
+    recorded: Any = None
+    decided: Any = None
     state: AuditState
 
 
+class DivergenceDetails(TypedDict, total=False):
+    """Of a divergence, where it has them."""
+
+    id: str
+    recorded: Any
+    decided: Any
+
+
 def in_order(divergence: Divergence) -> tuple[int, bool]:
-    """Sorts divergences: at one place of the total order, what is wrong with the log before what follows from it."""
+    """Sort key of divergences: in total order, and at one place faults of the log before their consequences."""
     return divergence.generated_offset, divergence.kind not in ("removed", "reordered")
 
 
 class Repeat(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that stands on the log again at this place."""
+    """An event that is on the log again at this place."""
 
     topic: str
     partition: int
@@ -91,7 +100,7 @@ class Repeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that nothing can be read from, and why."""
+    """A record that cannot be read, and why."""
 
     topic: str
     partition: int
@@ -101,12 +110,12 @@ class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass
 class Findings:
-    """Collects what is found; keeps the first few of each sort, counts all.
+    """Collects what is found: counts all, and keeps the first few of each sort.
 
-    state        tells the state at the moment
-    conducting   whether what concerns the log as a whole is noted: order, completeness, repeats, feedback
-    deciding     whether what concerns the filter's decisions is noted
-    put_aside    where records stand that must be among the dead letters
+    state        returns the state at the moment
+    conducting   whether to record faults of the log as a whole: order, completeness, repeats, feedback
+    deciding     whether to record wrong decisions of the filter
+    put_aside    places of the records that must be among the dead letters
     """
 
     state: Callable[[], AuditState]
@@ -121,38 +130,20 @@ class Findings:
     put_aside: set[Place] = field(default_factory=set)
 
     def diverged(
-        self,
-        kind: Kind,
-        place: Place,
-        generated_offset: int,
-        what: str,
-        *,
-        id: str | None = None,
-        recorded: Any = None,
-        decided: Any = None,
+        self, kind: Kind, place: Place, generated_offset: int, what: str, **details: Unpack[DivergenceDetails]
     ) -> None:
-        """Note a divergence of the log as a whole that shows at (topic, partition, offset)."""
+        """Record a divergence of the log as a whole, at (topic, partition, offset)."""
         if self.conducting:
-            self._note(kind, place, generated_offset, what, id, recorded, decided)
+            self._record(kind, place, generated_offset, what, details)
 
     def misdecided(
-        self,
-        kind: Kind,
-        place: Place,
-        generated_offset: int,
-        what: str,
-        *,
-        id: str | None = None,
-        recorded: Any = None,
-        decided: Any = None,
+        self, kind: Kind, place: Place, generated_offset: int, what: str, **details: Unpack[DivergenceDetails]
     ) -> None:
-        """Note a decision of the filter that is another one."""
+        """Record a wrong decision of the filter."""
         if self.deciding:
-            self._note(kind, place, generated_offset, what, id, recorded, decided)
+            self._record(kind, place, generated_offset, what, details)
 
-    def _note(
-        self, kind: Kind, place: Place, generated_offset: int, what: str, id: str | None, recorded: Any, decided: Any
-    ) -> None:
+    def _record(self, kind: Kind, place: Place, generated_offset: int, what: str, details: DivergenceDetails) -> None:
         self.by_kind[kind] += 1
         if len(self.divergences) < SHOWN:
             topic, partition, offset = place
@@ -163,11 +154,9 @@ class Findings:
                     partition=partition,
                     offset=offset,
                     generated_offset=generated_offset,
-                    id=id,
                     what=what,
-                    recorded=recorded,
-                    decided=decided,
                     state=self.state(),
+                    **details,
                 )
             )
 
@@ -200,6 +189,6 @@ def place_of(record: Record) -> Place:
 
 
 def differences(recorded: msgspec.Struct, decided: msgspec.Struct) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fields in which two structs of one type differ, of each side."""
+    """The fields in which two structs of one type differ: those of each."""
     names = [name for name in recorded.__struct_fields__ if getattr(recorded, name) != getattr(decided, name)]
     return tuple({name: getattr(side, name) for name in names} for side in (recorded, decided))  # type: ignore[return-value]

@@ -1,15 +1,14 @@
-"""What judges made of the rows, read again: each score is the one that its answer says, of a row that was kept.
+"""Judges' scores in an audit: each is the one that its answer parses to, of a kept row.
 
-This is looked at when all generations have been gone through, because a judge may come long after the filter; the
-answers of its calls are held until then. Where a training window was answered with a judge's scores, those are read
-before, and held until then too. The scores that stand on the log are what counts there, also one that is wrong.
+They are checked after all generations, because a judge may come long after the filter; its answers are held until then.
+Scores that a command used are read before it, and held too. There the scores on the log count, even a wrong one.
 """
 
 from collections import deque
 from collections.abc import Mapping
 
 from consumers.replay.digests import Digests, judged_content
-from consumers.replay.effects import EffectStream, content
+from consumers.replay.effect_stream import EffectStream, content
 from consumers.replay.findings import Findings, Kind, place_of
 from consumers.replay.generations import GenerationAnswers
 from consumers.replay.repeats import RepeatCheck
@@ -27,66 +26,71 @@ class JudgementAudit:
         self._answers = answers
         self._findings = findings
         self._digests = digests
-        self._said = RepeatCheck(findings)
+        self._repeats = RepeatCheck(findings)
         self._ahead: deque[Record] = deque()
         self._first = FirstJudge()
         self.count = 0
 
     def judge(self, through: int) -> FirstJudge:
-        """What the run's first judge had made of the rows by the record at `through`, or by the last there is."""
+        """The first judge's scores up to the record at `through`, or up to the last."""
         while self._first.offset < through and (record := self._stream.take()) is not None:
             self._ahead.append(record)
             self._first.apply(record.event if isinstance(record.event, InstructionJudged) else None, record.offset)
         return self._first
 
     def check(self, kept: Mapping[str, InstructionKept]) -> None:
-        """Go through all of it; `kept` are the rows by id."""
+        """Check all of it; `kept` are the rows by id."""
         while (record := self._ahead.popleft() if self._ahead else self._stream.take()) is not None:
             event = record.event
             if not isinstance(event, InstructionJudged):
                 self._findings.cannot_read(record, str(record.error))
-            elif self._said.fresh(record, record.id, content(record)):
+            elif self._repeats.fresh(record, event, content(record)):
                 self.count += 1
                 self._digests.add("judged", judged_content(event))
-                self._row(record, event, kept.get(event.kept_id))
-                self._ledger(record, event)
-                self._score(record, event)
+                self._check_row(record, event, kept.get(event.kept_id))
+                self._check_answers(record, event)
+                self._check_score(record, event)
 
-    def _row(self, record: Record, event: InstructionJudged, row: InstructionKept | None) -> None:
+    def _check_row(self, record: Record, event: InstructionJudged, row: InstructionKept | None) -> None:
         if row is None:
-            self._tell("unexpected", record, event, "is of a row that was not kept", event.kept_id, None)
+            self._report("unexpected", record, event, "is of a row that was not kept", event.kept_id, None)
             return
-        told = event.generated_offset, event.place, event.cluster
-        there = row.generated_offset, row.place, row.cluster
-        if told != there:
-            self._tell("altered", record, event, "says that its row stands elsewhere", told, there)
+        recorded = event.generated_offset, event.place, event.cluster
+        actual = row.generated_offset, row.place, row.cluster
+        if recorded != actual:
+            self._report("altered", record, event, "names another place of its row", recorded, actual)
 
-    def _ledger(self, record: Record, event: InstructionJudged) -> None:
+    def _check_answers(self, record: Record, event: InstructionJudged) -> None:
         for step, answer in enumerate(event.answers):
             on_ledger = self._answers.take(answer.request_id, answer.attempt)
             if on_ledger != answer or answer.request_id != ids.request_id(record.id, step):
                 what = "holds an answer that is not the one on `calls`"
-                self._tell("answer", record, event, what, answer, on_ledger)
+                self._report("answer", record, event, what, answer, on_ledger)
 
-    def _score(self, record: Record, event: InstructionJudged) -> None:
-        said = [score_of(answer, event.scale, reading=event.reading) for answer in event.answers]
-        for score in said[:-1]:
+    def _check_score(self, record: Record, event: InstructionJudged) -> None:
+        parsed = [score_of(answer, event.scale, reading=event.reading) for answer in event.answers]
+        for score in parsed[:-1]:
             if score.value is not None:
-                self._tell("read", record, event, "asked again after a score", None, score.value)
-        if not said and event.score is not None:
-            self._tell("read", record, event, "has a score without an answer", event.score, None)
-        # why a request was refused stands in no answer
-        if said and (event.score != said[-1].value or (event.score is not None and event.reason != said[-1].reason)):
+                self._report("read", record, event, "has another request after a score", None, score.value)
+        if not parsed:
+            if event.score is not None:
+                self._report("read", record, event, "has a score without an answer", event.score, None)
+            return
+        last = parsed[-1]
+        # without a score the reason may be an endpoint's refusal, which is in no answer
+        if event.score != last.value or (event.score is not None and event.reason != last.reason):
             recorded = event.score, event.reason
-            self._tell("read", record, event, "is not what its answer says", recorded, tuple(said[-1]))
+            self._report("read", record, event, "is not what its answer parses to", recorded, tuple(last))
 
-    def _tell(self, kind: Kind, record: Record, event: InstructionJudged, what: str, told: object, is_: object) -> None:
+    def _report(
+        self, kind: Kind, record: Record, event: InstructionJudged, what: str, recorded: object, decided: object
+    ) -> None:
         self._findings.diverged(
             kind,
             place_of(record),
             event.generated_offset,
-            f"What {event.judge.name} made of row {event.kept_id}, at {record.offset} of judged, {what}.",
+            f"The judgement of row {event.kept_id} by {event.judge.name}, at {record.offset} of judged, {what}.",
             id=record.id,
-            recorded=told,
-            decided=is_,
+            recorded=recorded,
+            decided=decided,
         )

@@ -1,4 +1,4 @@
-"""An audit, shared out between processes (see `consumers.replay.auditor`), and put together again."""
+"""An audit in several processes (`consumers.replay.auditor`), and their results merged."""
 
 import gc
 import multiprocessing
@@ -24,7 +24,7 @@ from schemas.errors import RunError
 
 _DECIDING_TOPICS = ("run", "generated", "kept", "rejected")
 _WORTH_SHARING = 4_000  # generations; a process needs a second to start
-# What a generation costs, as a part of deciding it again: to take it as recorded, to decide it.
+# Cost of a generation, in units of deciding it again: taken as recorded, decided.
 _COSTS = 0.2, 1.0
 _CONDUCTORS_COSTS = 0.3, 1.2
 _START = 800.0  # generations that could be decided while a process starts
@@ -38,25 +38,25 @@ def audit(
     progress: Progress = lambda done, of: None,
     at_end: Callable[[Auditor], None] = lambda auditor: None,
 ) -> Audit:
-    """Decide a run again and compare, in `jobs` processes. `at_end` is shown the auditor in the state it ends in.
+    """Decide a run again and compare, in `jobs` processes. `at_end` is called with the auditor in its last state.
 
-    Raises RunError when the log does not begin with how the run was configured, ConfigurationError for an empty range.
+    Raises RunError when the run was never configured, ConfigurationError for an empty range.
     """
     started = time.monotonic()
     wanted = extent or AuditExtent()
     starts = _starts(source, jobs) if wanted == AuditExtent() else [0]
     with ExitStack() as stack:
         parts = [
-            stack.enter_context(_Part(source, AuditExtent(from_offset=first, to_offset=following - 1)))
-            for first, following in pairwise(starts)
+            stack.enter_context(_Part(source, AuditExtent(from_offset=start, to_offset=next_start - 1)))
+            for start, next_start in pairwise(starts)
         ]
-        mine = AuditExtent(from_offset=starts[-1]) if len(starts) > 1 else wanted
-        auditor = run(source, mine, True, progress)
+        last_part = AuditExtent(from_offset=starts[-1]) if len(starts) > 1 else wanted
+        auditor = run(source, last_part, True, progress)
         at_end(auditor)
         found = [*(part.result() for part in parts), auditor.audit(0.0)]
     left = auditor.findings.put_aside - _dead_letters(source) if auditor.findings.put_aside else set()
     return msgspec.structs.replace(
-        reduce(together, found), not_in_dead_letters=tuple(sorted(left)), seconds=time.monotonic() - started
+        reduce(merge, found), not_in_dead_letters=tuple(sorted(left)), seconds=time.monotonic() - started
     )
 
 
@@ -72,22 +72,22 @@ def run(source: Source, extent: AuditExtent, conducting: bool, progress: Progres
     return auditor
 
 
-def together(before: Audit, after: Audit) -> Audit:
-    """What two parts found, of which the second one was the conductor's or follows the first."""
+def merge(before: Audit, after: Audit) -> Audit:
+    """The results of two adjacent parts; the conductor's is the last."""
     checked = {name: count + before.checked.get(name, 0) for name, count in after.checked.items()}
-    both = with_divergences(after, before.found, before.by_kind)
-    return msgspec.structs.replace(both, from_offset=before.from_offset, checked=checked)
+    merged = with_divergences(after, before.found, before.by_kind)
+    return msgspec.structs.replace(merged, from_offset=before.from_offset, checked=checked)
 
 
 def _dead_letters(source: Source) -> set[Place]:
-    """Where the records came from that are among the dead letters."""
+    """The places that dead letters came from."""
     with source.open(dead_letter_topics()) as reading:
         letters = (parse(record) for record in reading.rest())
         return {(letter.topic, *letter.origin) for letter in letters if isinstance(letter, DeadLetter)}
 
 
 def _starts(source: Source, jobs: int) -> list[int]:
-    """Where each process begins to decide, so that all end at about the same time; the conductor is the last."""
+    """The offset where each process begins to decide, so that all end at about the same time; the conductor's last."""
     with source.open(["generated"]) as reading:
         end = reading.ends()["generated", 0]
     if jobs < 2 or end < _WORTH_SHARING:
@@ -105,24 +105,24 @@ def _starts(source: Source, jobs: int) -> list[int]:
 
 
 def _reached(start: float, time: float, skip: float, decide: float) -> float:
-    """How far a process gets that takes what lies before `start` as recorded and decides from there on."""
+    """How far a process gets in a time if it takes what is before `start` as recorded and decides from there on."""
     return start + max(0.0, time - skip * start) / decide
 
 
 class _Part:
-    """A part that a process of its own decides again."""
+    """A part of the audit in a process of its own."""
 
     def __init__(self, source: Source, extent: AuditExtent) -> None:
         context = multiprocessing.get_context("spawn")
-        self._mine, theirs = context.Pipe(duplex=False)
-        self._process = context.Process(target=_decide_part, args=(source, extent, theirs), daemon=True)
+        self._results, sender = context.Pipe(duplex=False)
+        self._process = context.Process(target=_audit_part, args=(source, extent, sender), daemon=True)
         self._process.start()
-        theirs.close()
+        sender.close()
 
     def result(self) -> Audit:
-        """Wait for it. Raises what it raised."""
+        """Wait for the result. Raises what the process raised."""
         try:
-            found: Any = self._mine.recv()
+            found: Any = self._results.recv()
         except EOFError:
             self._process.join()
             raise RunError(
@@ -139,12 +139,12 @@ class _Part:
         if self._process.is_alive():
             self._process.terminate()
         self._process.join()
-        self._mine.close()
+        self._results.close()
 
 
-def _decide_part(source: Source, extent: AuditExtent, results: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started this, who ends it
+def _audit_part(source: Source, extent: AuditExtent, results: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     try:
         results.send(msgspec.json.encode(run(source, extent, False).audit(0.0)))
-    except Exception as error:  # noqa: BLE001 - raised again by whoever waits for it
+    except Exception as error:  # noqa: BLE001 - the parent raises it again
         results.send(error)

@@ -1,4 +1,4 @@
-"""A what-if as a picture: kept over generated, rejections by reason, clusters, side by side."""
+"""A what-if as a plot: kept over generated, rejections by reason, clusters, side by side."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ _COLOURS = {"real": "#5b6b7a", "what if": "#d9792b"}
 
 
 def write_plot(found: WhatIf, file: Path) -> None:
-    """Write the picture; its format is the file's ending. Raises ConfigurationError when it cannot be written."""
+    """Write the plot in the format of the file's ending. Raises ConfigurationError when it cannot be written."""
     if file.suffix not in _FORMATS:
-        raise ConfigurationError(f"{file} cannot be plotted to: name a file that ends in {', '.join(_FORMATS)}.")
+        raise ConfigurationError(f"{file} cannot hold a plot. Name a file that ends in {', '.join(_FORMATS)}.")
     figure = matplotlib().figure.Figure(figsize=(12, 4), layout="constrained")
     curve, reasons, clusters = figure.subplots(1, 3)
     sides = {"real": found.real, "what if": found.what_if}
@@ -25,17 +25,17 @@ def write_plot(found: WhatIf, file: Path) -> None:
     _bars(reasons, names, {side: [outcome.rejected.get(name, 0) for name in names] for side, outcome in sides.items()})
     reasons.set(title="Rejected", ylabel="instructions")
     reasons.tick_params(axis="x", rotation=30)
-    _bars(clusters, *_sizes(sides))
+    _bars(clusters, *_shares(sides))
     clusters.set(title="Kept by cluster", xlabel="cluster, largest first", ylabel="share of kept")
-    figure.suptitle(", ".join(f"{name} {was} → {now}" for name, (was, now) in found.changed.items()), fontsize=9)
+    figure.suptitle(", ".join(f"{name} {old} → {new}" for name, (old, new) in found.changed.items()), fontsize=9)
     try:
         figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
     except OSError as error:
         raise ConfigurationError(f"The plot could not be written to {file}: {error}.") from error
 
 
-def _sizes(sides: dict[str, WhatIfOutcome]) -> tuple[list[str], dict[str, list[float]]]:
-    """Shares of the clusters; numbers of clusters mean nothing between two policies, so the largest comes first."""
+def _shares(sides: dict[str, WhatIfOutcome]) -> tuple[list[str], dict[str, list[float]]]:
+    """Shares of the clusters, largest first: two policies number their clusters independently."""
     most = max(len(side.clusters) for side in sides.values())
     shares = {
         name: [size / max(1, side.kept) for size in sorted(side.clusters, reverse=True)] for name, side in sides.items()

@@ -1,7 +1,7 @@
-"""What a run's state was at any time: how much was kept, which seeds were in the pool with which scores, what it cost.
+"""The state of a run at any time: kept rows, the seed pool with its scores, the cost.
 
-The state is decided again up to there, not looked up, so it comes with the audit of what led to it. Spending is the
-ledger's up to the moment at which the last generation of that state was written.
+The state is decided again up to there, so it comes with an audit. The cost is the ledger's up to the time at which the
+last generation of that state was written.
 """
 
 import msgspec
@@ -17,8 +17,12 @@ from streams.core.scores import SeedScore
 
 
 class SeedAt(msgspec.Struct, frozen=True, kw_only=True):
-    """A seed in the pool: the command that put it there (-1 at the start), decided generations that it was shown in,
-    SeedGen and SeedKept."""
+    """A seed in the pool.
+
+    since_offset      the command that put it there, -1 for the start
+    shown             decided generations that it was shown in
+    generated, kept   SeedGen and SeedKept
+    """
 
     id: str
     instruction: str
@@ -30,7 +34,7 @@ class SeedAt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallsUntil(msgspec.Struct, frozen=True, kw_only=True):
-    """LLM calls until then; `usd` is None when an answer does not say what it cost, `known_usd` of those that do."""
+    """LLM calls until then; `usd` is None when a call has no known cost, `known_usd` is the sum of the known ones."""
 
     started: int
     answered: int
@@ -68,15 +72,16 @@ def state_at(
 
     Raises RunError when the filter had decided nothing by then.
     """
-    then: list[Auditor] = []
-    found = audit(source, AuditExtent(to_offset=offset, to_ms=timestamp_ms), progress=progress, at_end=then.append)
-    (auditor,) = then
+    auditors: list[Auditor] = []
+    extent = AuditExtent(to_offset=offset, to_ms=timestamp_ms)
+    found = audit(source, extent, progress=progress, at_end=auditors.append)
+    (auditor,) = auditors
     state, pool = auditor.state, auditor.pool
     if state.applied < 0 or pool is None:
         raise RunError(f"In {source.name} nothing was decided by then. Name a later offset or time.")
     if offset is not None and state.applied < offset:
         raise RunError(
-            f"In {source.name} offset {offset} of generated is not decided; the last one that is, is {state.applied}."
+            f"In {source.name} offset {offset} of generated is not decided; the last decided one is {state.applied}."
         )
     clusters = [0] * auditor.configured.policy.clusters
     for row in state.kept.values():

@@ -1,11 +1,11 @@
-"""A sample of the verdicts, decided once more by `rouge_score` itself: no index, no shortcut, none of our arithmetic.
+"""A sample of the verdicts, decided by the `rouge_score` package: no index, no shortcut, none of our arithmetic.
 
-The audit decides with the code that decided first, so a fault in the similarity would be in both. Here each sampled
-instruction is scored against every instruction kept before it (and the seeds, where the policy compares with them) by
-the package that the papers used (`rouge_score`, `rougeL`, no stemmer), one pair after another, and the highest score
-decides. Of equal scores the earliest counts.
+The audit uses the code of the filter, so a fault in the similarity would be in both. Here each sampled instruction is
+scored against every instruction kept before it (and the seeds, where the policy compares with them) by the package that
+the papers used (`rouge_score`, `rougeL`, no stemmer), pair by pair; the highest score decides, of equal ones the
+earliest.
 
-Only verdicts that the similarity decided are sampled: kept, or rejected as similar. It takes about 0.1 ms a pair.
+Only verdicts that depend on similarity are sampled: kept, or rejected as similar. It takes about 0.1 ms a pair.
 """
 
 import random
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import msgspec
 from rouge_score.rouge_scorer import RougeScorer
 
+from consumers.folds.deduplicate import Deduplicator
 from consumers.replay.findings import AuditState, Divergence
 from consumers.replay.result import Audit, ReferenceCheck, with_divergences
 from infra.log.record import Record
@@ -29,7 +30,11 @@ from streams.core.similarity import tokenize
 
 @dataclass(frozen=True)
 class _Sampled:
-    """A recorded verdict: on which instruction, after how many kept ones, and `similar` unless it was kept."""
+    """A recorded verdict on an instruction.
+
+    earlier   texts before it that it was compared with
+    similar   the rejection; None when it was kept
+    """
 
     record: Record
     verdict: InstructionsRejected
@@ -44,7 +49,7 @@ class _Sampled:
 
 
 class _Tokenizer:
-    """A tokenizer of ours in the form that rouge_score takes; for a policy that does not use rouge_score's own."""
+    """A tokenizer of ours in the form that rouge_score takes, for policies that do not use its own."""
 
     def __init__(self, name: str) -> None:
         self.tokenize = tokenize.tokenizer(name)
@@ -53,10 +58,10 @@ class _Tokenizer:
 def with_reference(
     found: Audit, source: Source, size: int, progress: Callable[[int, int], None] = lambda done, of: None
 ) -> Audit:
-    """An audit with `size` of the verdicts in its range checked by rouge_score: all, where there are fewer.
+    """An audit with `size` of the verdicts in its range checked by rouge_score, or all where there are fewer.
 
-    The sample is uniform and the same each time. A difference is a divergence of the audit. `progress` is told
-    (verdicts done, of how many).
+    The sample is uniform and the same each time. A difference is a divergence of the audit. `progress` is called with
+    (verdicts done, verdicts in all).
     """
     started = time.monotonic()
     configured, classifiers = configuration(source)
@@ -92,9 +97,9 @@ def with_reference(
 def _divergence(
     one: _Sampled, similarity: float, nearest: str | None, rejected: bool, classifiers: Sequence[ClassifierFitted]
 ) -> Divergence:
-    """What rouge_score decides otherwise; the state is that which the log tells of."""
+    """A verdict that rouge_score decides differently, with the recorded state."""
     verdict, offset = one.verdict, one.verdict.generated_offset
-    was = "that it was kept" if one.similar is None else f"{one.similar.nearest_id} with {one.similar.similarity!r}"
+    recorded = "kept" if one.similar is None else f"{one.similar.nearest_id} with {one.similar.similarity!r}"
     return Divergence(
         kind="similarity" if rejected and one.similar is not None else "flipped",
         topic="rejected",
@@ -103,7 +108,7 @@ def _divergence(
         generated_offset=offset,
         id=one.id,
         what=f"rouge_score finds {nearest} nearest to instruction {one.id}, place {one.place} of offset {offset}, with "
-        f"{similarity!r}, so it is {'similar' if rejected else 'to be kept'}; recorded is {was}.",
+        f"{similarity!r}, so it is {'similar' if rejected else 'to be kept'}; recorded is {recorded}.",
         recorded="kept" if one.similar is None else one.similar,
         decided={"similarity": similarity, "nearest_id": nearest} if rejected else "kept",
         state=AuditState(
@@ -118,7 +123,7 @@ def _divergence(
 
 
 def _nearest(scorer: RougeScorer, text: str, earlier: Sequence[tuple[str, str]]) -> tuple[float, str | None]:
-    """The highest F of a text with any of these, and the id of the first that has it."""
+    """The highest F of a text with any of these, and the id of the first with it."""
     highest, nearest = 0.0, None
     for id, other in earlier:
         fmeasure: float = scorer.score(other, text)["rougeL"].fmeasure
@@ -128,8 +133,8 @@ def _nearest(scorer: RougeScorer, text: str, earlier: Sequence[tuple[str, str]])
 
 
 def _sample(source: Source, found: Audit, size: int, earlier: list[tuple[str, str]]) -> tuple[list[_Sampled], int]:
-    """`size` verdicts in log order, and of how many; every kept instruction is added to `earlier`."""
-    draw = random.Random(f"{found.run}/reference")
+    """`size` verdicts in log order, and how many they are drawn from; every kept instruction is added to `earlier`."""
+    rng = random.Random(f"{found.run}/reference")
     sampled: list[_Sampled] = []
     count = 0
     with source.open(["generated", "rejected"]) as reading:
@@ -143,7 +148,7 @@ def _sample(source: Source, found: Audit, size: int, earlier: list[tuple[str, st
                     continue
                 if verdict.generated_offset >= found.from_offset:
                     count += 1
-                    slot = len(sampled) if len(sampled) < size else draw.randrange(count)
+                    slot = len(sampled) if len(sampled) < size else rng.randrange(count)
                     if slot < size:
                         one = _Sampled(record, verdict, place, task.instruction, len(earlier), rejection)
                         sampled[slot : slot + 1] = [one]
@@ -153,16 +158,16 @@ def _sample(source: Source, found: Audit, size: int, earlier: list[tuple[str, st
 
 
 def _decided(reading: Reading) -> Iterator[tuple[Record, InstructionsRejected, InstructionsGenerated]]:
-    """Each verdict with the generation that it is on, in order; repeats and what decided nothing are passed over."""
-    last = -1
+    """Each verdict with its generation, in order; without repeats and verdicts on unreadable records."""
+    deduplicator = Deduplicator()
     generation = reading.next("generated", 0)
     while (record := reading.next("rejected", 0)) is not None:
         verdict = record.event
-        if not isinstance(verdict, InstructionsRejected) or verdict.generated_offset <= last:
+        if not isinstance(verdict, InstructionsRejected) or not deduplicator.rejected(verdict):
             continue
-        last = verdict.generated_offset
-        while generation is not None and generation.offset < last:
+        offset = verdict.generated_offset
+        while generation is not None and generation.offset < offset:
             generation = reading.next("generated", 0)
-        event = generation.event if generation is not None and generation.offset == last else None
+        event = generation.event if generation is not None and generation.offset == offset else None
         if isinstance(event, InstructionsGenerated) and verdict.generated == len(event.instructions):
             yield record, verdict, event

@@ -1,32 +1,37 @@
-"""What was said already: tells an event that stands on the log again from another one in its place."""
+"""Repeats in an audit: an event that is on the log again is harmless with the same content, and altered with another.
 
+Which events are the same one is the rule of `consumers.folds.deduplicate`; here a digest of each one's content is kept.
+"""
+
+from consumers.folds.deduplicate import identity
 from consumers.replay.digests import digest
 from consumers.replay.findings import Findings, place_of
 from infra.log.record import Record
+from schemas.events import Event
 
 
-def report_repeat(findings: Findings, record: Record, same: bool, generated_offset: int, what: str) -> None:
-    """Tell of an event that stands on the log again: a repeat, or, when it is not the `same`, `what` is wrong."""
+def report_repeat(findings: Findings, record: Record, same: bool, generated_offset: int, altered: str) -> None:
+    """Report an event that is on the log again: as a repeat, or, when its content is not the `same`, as `altered`."""
     if same:
         findings.repeated(record, record.id)
     else:
-        findings.diverged("altered", place_of(record), generated_offset, what, id=record.id)
+        findings.diverged("altered", place_of(record), generated_offset, altered, id=record.id)
 
 
 class RepeatCheck:
-    """Digests of what was said, each under the name of something that is said once."""
+    """Digests of the contents of one topic's events, by identity."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self._digests: dict[int, int] = {}
 
-    def fresh(self, record: Record, name: str, content: bytes | None) -> bool:
-        """Whether nothing was said under `name` before. If it was, that is told: a repeat, or something else."""
-        key, said = digest(name.encode()), digest(content)
+    def fresh(self, record: Record, event: Event, content: bytes | None) -> bool:
+        """Whether the event comes for the first time. A repeat is reported, as altered when its content differs."""
+        key, found = digest(repr(identity(event, record.id)).encode()), digest(content)
         if key not in self._digests:
-            self._digests[key] = said
+            self._digests[key] = found
             return True
-        what = f"What stands at {record.offset} of {record.topic} was there before, and said something else."
+        altered = f"The event at {record.offset} of {record.topic} is on the log before, with another content."
         at = self._findings.state().applied + 1
-        report_repeat(self._findings, record, self._digests[key] == said, at, what)
+        report_repeat(self._findings, record, self._digests[key] == found, at, altered)
         return False

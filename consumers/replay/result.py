@@ -1,4 +1,4 @@
-"""What an audit found, as it is printed."""
+"""The result of an audit."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -11,10 +11,10 @@ from consumers.replay.findings import SHOWN, Divergence, Place, Repeat, Unreadab
 class ReferenceCheck(msgspec.Struct, frozen=True, kw_only=True):
     """A sample of the verdicts, decided again by the `rouge_score` package.
 
-    sampled, of     verdicts that were checked, and that could have been: kept, or rejected as similar
-    compared_with   kept instructions on the log, each of which was compared with every sampled one after it
+    sampled, of     verdicts checked, and verdicts to sample from: kept, or rejected as similar
+    compared_with   kept instructions on the log, each compared with every sampled one after it
     pairs           comparisons made
-    differences     verdicts that rouge_score decides otherwise; they are among the audit's divergences
+    differences     verdicts that rouge_score decides differently; they are among the audit's divergences
     """
 
     sampled: int
@@ -26,19 +26,19 @@ class ReferenceCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
-    """What an audit found.
+    """The result of an audit.
 
-    from_offset, through_offset   offsets of `generated` whose decisions were made again
-    undecided      records of `generated` on which the filter has said nothing yet
-    pending        kept rows of generations that the filter is not done with
+    from_offset, through_offset   offsets of `generated` that were decided again
+    undecided      records of `generated` without a verdict yet
+    pending        kept rows of generations without a verdict yet
     checked        how many of each were compared
-    divergences    how many, by kind in `by_kind`; `first` and the first few in `found`
-    repeats        events that stand on the log more than once, by topic; the first few in `repeated`
-    unreadable     records that nothing can be read from, by topic; the first few in `not_read`
-    not_in_dead_letters   (topic, partition, offset) of those that no reader has put aside yet
-    digests        of what the log says, see `consumers.replay.digests`; they cover the log from its start
+    divergences    their count, by kind in `by_kind`; `first` and the first few in `found`
+    repeats        events that are on the log more than once, by topic; the first few in `repeated`
+    unreadable     records that cannot be read, by topic; the first few in `not_read`
+    not_in_dead_letters   (topic, partition, offset) of those that are not among the dead letters yet
+    digests        of the log from its start (`consumers.replay.digests`)
     records        records read
-    reference      what rouge_score says of a sample, where it was asked
+    reference      a sample of verdicts checked by rouge_score, on request
     """
 
     run: str
@@ -63,7 +63,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def with_divergences(audit: Audit, found: Iterable[Divergence], by_kind: Mapping[str, int]) -> Audit:
-    """An audit with further divergences: how many of each kind, and the first few of them."""
+    """An audit with further divergences: the first few of them, and their counts by kind."""
     listed = sorted((*audit.found, *found), key=in_order)
     kinds = Counter(audit.by_kind) + Counter(by_kind)
     return msgspec.structs.replace(

@@ -1,15 +1,16 @@
-"""The filter's recorded word on a generation, compared with what the core decides."""
+"""The filter's recorded verdict on a generation, compared with what the core decides."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from functools import partial
 
 import msgspec
 
-from consumers.replay.effects import says
-from consumers.replay.findings import Findings, differences, place_of
+from consumers.replay.effect_stream import holds
+from consumers.replay.effects import RecordedGeneration
+from consumers.replay.findings import Findings, Kind, differences, place_of
 from infra.log.record import Record
 from schemas import ids
-from schemas.events import InstructionKept, InstructionsRejected, Rejection
+from schemas.events import InstructionKept, InstructionsRejected
 from schemas.policy import Policy
 from streams.core.decider import Decision, Verdict
 from streams.core.scores import uncounted
@@ -17,42 +18,43 @@ from streams.core.scores import uncounted
 _encode = msgspec.json.Encoder().encode
 
 
-def check(
-    policy: Policy, verdict: Verdict, told: Record | None, rows: Sequence[Record], findings: Findings
-) -> Decision:
-    """Compare a verdict with what is recorded of it, and tell what differs.
+def check(policy: Policy, verdict: Verdict, found: RecordedGeneration, findings: Findings) -> Decision:
+    """Compare a verdict with the recorded one, and report what differs.
 
-    Returns the decision that the log goes on from: the verdict's when both agree, else as far as can be read the
-    recorded one, so that one fault is told once and not again in all that follows from it.
+    Returns the decision to go on from: the verdict's when both agree, else the recorded one as far as it can be read,
+    so that one fault is not reported again in all its consequences.
     """
-    decision, rejected = verdict.decision, verdict.rejected
-    if told is not None and len(rows) == len(decision.kept) and _same(verdict, told, rows):
+    decision = verdict.decision
+    if (
+        found.verdict is not None
+        and len(found.rows) == len(decision.kept)
+        and _same(verdict, found.verdict, found.rows)
+    ):
         return decision
-    recorded = told.event if told is not None else None
-    if told is not None and not isinstance(recorded, InstructionsRejected):
-        findings.cannot_read(told, str(told.error))
-        recorded = None
-    kept = _rows(rows, findings)
+    recorded = found.rejected
+    if found.verdict is not None and recorded is None:
+        findings.cannot_read(found.verdict, str(found.verdict.error))
+    kept = _rows(found.rows, findings)
     before = findings.count
-    if told is not None and isinstance(recorded, InstructionsRejected):
-        _compare_rejections(verdict, told, recorded, kept, findings)
+    if found.verdict is not None and recorded is not None:
+        _compare_rejections(verdict, found.verdict, recorded, kept, findings)
     _compare_rows(verdict, kept, recorded, findings)
-    if told is not None and isinstance(recorded, InstructionsRejected) and findings.count == before:
-        _compare_rest(rejected, told, recorded, findings)
-    by_place = sorted((row for _, row in kept.values()), key=lambda row: row.place)
-    if not isinstance(recorded, InstructionsRejected):
-        return msgspec.structs.replace(decision, kept=tuple(by_place))
+    if found.verdict is not None and recorded is not None and findings.count == before:
+        _compare_rest(verdict.rejected, found.verdict, recorded, findings)
+    by_place = tuple(sorted((row for _, row in kept.values()), key=lambda row: row.place))
+    if recorded is None:
+        return msgspec.structs.replace(decision, kept=by_place)
     not_counted = uncounted(policy, recorded.rejections)
-    return msgspec.structs.replace(decision, generated=recorded.generated, kept=tuple(by_place), uncounted=not_counted)
+    return msgspec.structs.replace(decision, generated=recorded.generated, kept=by_place, uncounted=not_counted)
 
 
-def _same(verdict: Verdict, told: Record, rows: Sequence[Record]) -> bool:
-    for row, record in zip(verdict.decision.kept, rows, strict=True):
-        if record.partition != row.cluster or not says(record, row, _encode(row), row.id, row.id):
+def _same(verdict: Verdict, record: Record, rows: Sequence[Record]) -> bool:
+    for row, kept in zip(verdict.decision.kept, rows, strict=True):
+        if kept.partition != row.cluster or not holds(kept, row, _encode(row), row.id, row.id):
             return False
     decision = verdict.decision
     key = decision.generation_id or f"offset-{decision.offset}"
-    return says(told, verdict.rejected, _encode(verdict.rejected), ids.verdict_id(decision.offset), key)
+    return holds(record, verdict.rejected, _encode(verdict.rejected), ids.verdict_id(decision.offset), key)
 
 
 def _rows(records: Sequence[Record], findings: Findings) -> dict[str, tuple[Record, InstructionKept]]:
@@ -68,138 +70,82 @@ def _rows(records: Sequence[Record], findings: Findings) -> dict[str, tuple[Reco
 
 def _compare_rejections(
     verdict: Verdict,
-    told: Record,
+    record: Record,
     recorded: InstructionsRejected,
     kept: dict[str, tuple[Record, InstructionKept]],
     findings: Findings,
 ) -> None:
-    offset = verdict.decision.offset
+    offset, place = verdict.decision.offset, place_of(record)
     on_log = {rejection.id: rejection for rejection in recorded.rejections}
     decided = {rejection.id: rejection for rejection in verdict.rejected.rejections}
     for id, rejection in decided.items():
         found = on_log.get(id)
+        name = f"The rejection of instruction {id}, place {rejection.place} of offset {offset},"
         if found is None and id not in kept:
-            findings.misdecided(
-                "missing",
-                place_of(told),
-                offset,
-                f"The rejection of instruction {id} ({rejection.reason}), place {rejection.place} of offset {offset}, "
-                f"is not in the InstructionsRejected at {told.offset}.",
-                id=id,
-                decided=rejection,
-            )
+            what = f"{name} ({rejection.reason}) is not in the InstructionsRejected at {record.offset}."
+            findings.misdecided("missing", place, offset, what, id=id, decided=rejection)
         elif found is not None and found != rejection:
-            _differs(found, rejection, told, offset, findings)
+            kind: Kind = "reason" if found.reason != rejection.reason else "similarity"
+            fields = [_listed(side) for side in differences(found, rejection)]
+            what = f"{name} at {record.offset} of rejected, has {fields[0]}, but it is {fields[1]}."
+            findings.misdecided(kind, place, offset, what, id=id, recorded=found, decided=rejection)
     for id, rejection in on_log.items():
         if id not in decided:
-            findings.misdecided(
-                "flipped",
-                place_of(told),
-                offset,
-                f"Instruction {id}, place {rejection.place} of offset {offset}, was rejected ({rejection.reason}) at "
-                f"{told.offset} of rejected, but is to be kept.",
-                id=id,
-                recorded=rejection,
-                decided="kept",
-            )
-
-
-def _differs(found: Rejection, decided: Rejection, told: Record, offset: int, findings: Findings) -> None:
-    kind: Literal["reason", "similarity"] = "reason" if found.reason != decided.reason else "similarity"
-    recorded_fields, decided_fields = differences(found, decided)
-    findings.misdecided(
-        kind,
-        place_of(told),
-        offset,
-        f"The rejection of instruction {found.id}, place {found.place} of offset {offset}, at {told.offset} of "
-        f"rejected, has {_listed(recorded_fields)}, but it is {_listed(decided_fields)}.",
-        id=found.id,
-        recorded=found,
-        decided=decided,
-    )
+            name = f"Instruction {id}, place {rejection.place} of offset {offset}, was rejected ({rejection.reason})"
+            what = f"{name} at {record.offset} of rejected, but is to be kept."
+            findings.misdecided("flipped", place, offset, what, id=id, recorded=rejection, decided="kept")
 
 
 def _compare_rows(
-    verdict: Verdict, kept: dict[str, tuple[Record, InstructionKept]], recorded: object, findings: Findings
+    verdict: Verdict,
+    kept: dict[str, tuple[Record, InstructionKept]],
+    recorded: InstructionsRejected | None,
+    findings: Findings,
 ) -> None:
     offset = verdict.decision.offset
     decided = {row.id: row for row in verdict.decision.kept}
     rejections = {rejection.id: rejection for rejection in verdict.rejected.rejections}
-    on_log = {r.id for r in recorded.rejections} if isinstance(recorded, InstructionsRejected) else set()
+    on_log = set() if recorded is None else {rejection.id for rejection in recorded.rejections}
     for id, row in decided.items():
         if id not in kept and id not in on_log:
-            findings.misdecided(
-                "missing",
-                ("kept", row.cluster, -1),
-                offset,
-                f"Instruction {id}, place {row.place} of offset {offset}, is to be kept in cluster {row.cluster}, but "
-                "there is no InstructionKept.",
-                id=id,
-                decided=row,
-            )
+            name = f"Instruction {id}, place {row.place} of offset {offset},"
+            what = f"{name} is to be kept in cluster {row.cluster}, but there is no InstructionKept."
+            findings.misdecided("missing", ("kept", row.cluster, -1), offset, what, id=id, decided=row)
     for id, (record, row) in kept.items():
         expected = decided.get(id)
+        where = f"The row {id} at {record.offset} of kept/{record.partition}"
+        report = partial(findings.misdecided, place=place_of(record), generated_offset=offset, id=id)
         if expected is None and id in rejections:
-            findings.misdecided(
-                "flipped",
-                place_of(record),
-                offset,
-                f"Instruction {id}, place {row.place} of offset {offset}, was kept at {record.offset} of kept/"
-                f"{record.partition}, but is to be rejected ({rejections[id].reason}).",
-                id=id,
-                recorded="kept",
-                decided=rejections[id],
-            )
+            what = f"{where}, place {row.place} of offset {offset}, is to be rejected ({rejections[id].reason})."
+            report("flipped", what=what, recorded="kept", decided=rejections[id])
         elif expected is None:
-            findings.misdecided(
-                "unexpected",
-                place_of(record),
-                offset,
-                f"The row {id} at {record.offset} of kept/{record.partition} is of no instruction at offset "
-                f"{row.generated_offset} of generated.",
-                id=id,
-                recorded=row,
-            )
+            what = f"{where} is of no instruction at offset {row.generated_offset} of generated."
+            report("unexpected", what=what, recorded=row)
         elif (row.cluster, record.partition) != (expected.cluster, expected.cluster):
-            findings.misdecided(
-                "cluster",
-                place_of(record),
-                offset,
-                f"The row {id} at {record.offset} of kept/{record.partition} is of cluster {row.cluster}, but belongs "
-                f"in {expected.cluster}.",
-                id=id,
-                recorded=row.cluster,
-                decided=expected.cluster,
-            )
-        elif not says(record, expected, b"", id, id):
+            what = f"{where} is of cluster {row.cluster}, but belongs in {expected.cluster}."
+            report("cluster", what=what, recorded=row.cluster, decided=expected.cluster)
+        elif not holds(record, expected, b"", id, id):
             recorded_fields, decided_fields = differences(row, expected)
-            findings.misdecided(
-                "altered",
-                place_of(record),
-                offset,
-                f"The row {id} at {record.offset} of kept/{record.partition} is not the instruction as generated: "
-                f"{', '.join(recorded_fields) or 'its id or key'} differ.",
-                id=id,
-                recorded=recorded_fields,
-                decided=decided_fields,
-            )
+            fields = ", ".join(recorded_fields) or "its id or key"
+            what = f"{where} is not the instruction as generated: {fields} differ."
+            report("altered", what=what, recorded=recorded_fields, decided=decided_fields)
 
 
 def _compare_rest(
-    decided: InstructionsRejected, told: Record, recorded: InstructionsRejected, findings: Findings
+    decided: InstructionsRejected, record: Record, recorded: InstructionsRejected, findings: Findings
 ) -> None:
     if decided == recorded:
-        fields: tuple[dict[str, object], ...] = {"id": told.id}, {"id": ids.verdict_id(decided.generated_offset)}
+        fields: tuple[dict[str, object], ...] = {"id": record.id}, {"id": ids.verdict_id(decided.generated_offset)}
     else:
         fields = differences(recorded, decided)
     counts = {"generated", "kept", "generated_total", "kept_total"}
     findings.misdecided(
         "counts" if set(fields[0]) <= counts else "altered",
-        place_of(told),
+        place_of(record),
         decided.generated_offset,
-        f"The InstructionsRejected at {told.offset} of rejected, on offset {decided.generated_offset}, has "
+        f"The InstructionsRejected at {record.offset} of rejected, on offset {decided.generated_offset}, has "
         f"{_listed(fields[0])}, but it is {_listed(fields[1])}.",
-        id=told.id,
+        id=record.id,
         recorded=fields[0],
         decided=fields[1],
     )

@@ -1,47 +1,37 @@
-"""What other settings would have made of the same answers: no call is made, nothing is written.
+"""What another policy would have made of the same answers: no call is made, nothing is written.
 
-The recorded generations are decided by another policy, from the first on: its rules, threshold, clusters, and what its
-feedback would have put into the seed pool. What that cannot tell: which answers the LLM would have given had it been
-shown other seeds, and what training on other batches would have measured. The windows are those that were recorded.
+The recorded generations are decided by the other policy from the first on: its rules, threshold, clusters, and what its
+feedback would have put into the seed pool. Unknown stay the answers of the LLM to other seeds, and the measurements of
+training on other batches: the windows are the recorded ones.
 
-A judge's scores are those that the recorded commands went by. Where the run itself asked for none, all that the log
-holds count, as if the judge had been there in time.
+A judge's scores are those that the recorded commands used. Where the run itself used none, all on the log count, as if
+the judge had been there in time.
 """
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
-from consumers.replay.effects import EffectStream, EndOfVerdicts, KeptEffects, RejectedEffects
+from consumers.replay.effect_stream import EffectStream
+from consumers.replay.effects import Effects, EndOfVerdicts, RecordedGeneration
 from consumers.replay.findings import AuditState, Findings
+from consumers.replay.other_feedback import OtherFeedback
 from infra.embeddings import embedder_for
 from infra.log.record import Record
 from infra.log.run import configuration
 from infra.log.source import Reading, Source
 from schemas.errors import MalformedEvent
-from schemas.events import (
-    InstructionJudged,
-    InstructionKept,
-    InstructionsGenerated,
-    InstructionsRejected,
-    ReplaceSeeds,
-    RunConfigured,
-    TrainingLogged,
-)
+from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected, ReplaceSeeds, RunConfigured
 from schemas.policy import Policy
 from streams.core import decider
-from streams.core.decider import FilterState
-from streams.core.feedback import answer
-from streams.core.judging import FirstJudge
-from streams.core.seeds import SeedPool
 
 Progress = Callable[[int, int], None]
 
-_TOPICS = ("run", "generated", "kept", "rejected", "judged", "training-log", "seed-commands")
 _POINTS = 200
+_TOPICS = ("run", "generated", "kept", "rejected", "judged", "training-log", "seed-commands")
 
 
 class WhatIfOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,11 +40,11 @@ class WhatIfOutcome(msgspec.Struct, frozen=True, kw_only=True):
     yield                 kept / generated
     clusters              kept instructions in each cluster
     balance               entropy of the clusters over that of equal ones: 1 when all are equally full
-    calls                 answered calls that the generations took
-    calls_per_1000_kept   what a thousand kept instructions take; None when nothing is kept
-    usd                   what the calls cost, None when one of them does not say
+    calls                 answered calls of the generations
+    calls_per_1000_kept   None when nothing is kept
+    usd                   cost of the calls, None when one of them has no known cost
     replacements          seeds that the recorded windows replace
-    curve                 (generated, kept) now and then
+    curve                 (generated, kept) at regular intervals
     """
 
     policy: Policy
@@ -91,6 +81,16 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     only_what_if: int
 
 
+def what_if(source: Source, policy: Policy, *, progress: Progress = lambda done, of: None) -> WhatIf:
+    """Decide a run's generations by another policy, beside the recorded decisions.
+
+    Raises RunError when there is no such run, ConfigurationError when the run's seeds cannot be clustered by it.
+    """
+    configured, _ = configuration(source)
+    with source.open(_TOPICS) as reading:
+        return _Comparison(configured, policy, reading).run(progress)
+
+
 @dataclass
 class _Tally:
     """Counts one side."""
@@ -101,23 +101,33 @@ class _Tally:
     generations: int = 0
     generated: int = 0
     kept: int = 0
+    calls: int = 0
+    usd: float | None = 0.0
     windows: int = 0
     replacements: int = 0
     curve: list[tuple[int, int]] = field(default_factory=list)
 
-    def add(self, event: InstructionsGenerated, kept: list[InstructionKept], told: InstructionsRejected) -> None:
+    def add(
+        self, event: InstructionsGenerated, kept: Sequence[InstructionKept], rejected: InstructionsRejected
+    ) -> None:
+        """Count a decided generation."""
         self.generations += 1
         self.generated += len(event.instructions)
         self.kept += len(kept)
         self.clusters.update(row.cluster for row in kept)
-        self.rejected.update(rejection.reason for rejection in told.rejections)
+        self.rejected.update(rejection.reason for rejection in rejected.rejections)
         self.curve.append((self.generated, self.kept))
+        self.calls += len(event.answers)
+        for answered in event.answers:
+            self.usd = None if self.usd is None or answered.cost_usd is None else self.usd + answered.cost_usd
 
-    def answered(self, command: ReplaceSeeds) -> None:
+    def add_command(self, command: ReplaceSeeds) -> None:
+        """Count an answered window."""
         self.windows += 1
         self.replacements += len(command.replacements)
 
-    def outcome(self, calls: int, usd: float | None) -> WhatIfOutcome:
+    def outcome(self) -> WhatIfOutcome:
+        """The numbers so far."""
         sizes = tuple(self.clusters[cluster] for cluster in range(self.policy.clusters))
         step = max(1, len(self.curve) // _POINTS)
         per_kept = 1000 / self.kept if self.kept else None
@@ -130,24 +140,14 @@ class _Tally:
             rejected=dict(self.rejected.most_common()),
             clusters=sizes,
             balance=_balance(sizes),
-            calls=calls,
-            calls_per_1000_kept=None if per_kept is None else calls * per_kept,
-            usd=usd,
-            usd_per_1000_kept=None if per_kept is None or usd is None else usd * per_kept,
+            calls=self.calls,
+            calls_per_1000_kept=None if per_kept is None else self.calls * per_kept,
+            usd=self.usd,
+            usd_per_1000_kept=None if per_kept is None or self.usd is None else self.usd * per_kept,
             windows=self.windows,
             replacements=self.replacements,
             curve=tuple(sorted({*self.curve[::step], *self.curve[-1:]})),
         )
-
-
-def what_if(source: Source, policy: Policy, *, progress: Progress = lambda done, of: None) -> WhatIf:
-    """Decide a run's generations by another policy, beside what was decided.
-
-    Raises RunError when there is no such run, ConfigurationError when the run's seeds cannot be clustered by it.
-    """
-    configured, _ = configuration(source)
-    with source.open(_TOPICS) as reading:
-        return _Comparison(configured, policy, reading).run(progress)
 
 
 class _Comparison:
@@ -156,126 +156,76 @@ class _Comparison:
     def __init__(self, configured: RunConfigured, policy: Policy, reading: Reading) -> None:
         self._configured = configured
         self._policy = policy
-        self._end = reading.ends()["generated", 0]
         findings = Findings(_nothing_known, conducting=False)
         streams = {place: EffectStream(reading, *place, findings) for place in reading.ends()}
-        self._generated = streams["generated", 0]
-        self._verdicts = RejectedEffects(streams["rejected", 0], findings)
-        self._rows = KeptEffects([s for (topic, _), s in sorted(streams.items()) if topic == "kept"], findings)
-        self._training = streams["training-log", 0]
-        self._commands = streams["seed-commands", 0]
-        self._judge = FirstJudge()
-        if policy.candidate_min_score is not None:
-            _read(streams["judged", 0], self._judge)
-        # a batch was borrowed for or not by the clusters that it was made of
-        own = configured.policy
-        self._feedback = msgspec.structs.replace(policy, clusters=own.clusters, batch_size=own.batch_size)
-        self._windows: dict[int, TrainingLogged] = {}
-        decided_otherwise = msgspec.structs.replace(configured, policy=policy)
-        self._state: FilterState = decider.initial_state(decided_otherwise, embedder_for(policy))
-        self._pool = SeedPool.of(configured.seeds)
-        self._real_pool = SeedPool.of(configured.seeds)
-        self._command = self._next_command()
-        self._real, self._other = _Tally(configured.policy), _Tally(policy)
+        kept = [stream for (topic, _), stream in sorted(streams.items()) if topic == "kept"]
+        self._effects = Effects(streams["generated", 0], streams["rejected", 0], kept, findings)
+        self._state = decider.initial_state(msgspec.structs.replace(configured, policy=policy), embedder_for(policy))
+        self._recorded, self._other = _Tally(configured.policy), _Tally(policy)
+        by_topic = {topic: stream for (topic, partition), stream in streams.items() if partition == 0}
+        self._feedback = OtherFeedback(configured, policy, by_topic)
         self._in_both = 0
-        self._calls = 0
-        self._usd: float | None = 0.0
 
     def run(self, progress: Progress) -> WhatIf:
-        state = self._state
+        state, end = self._state, self._effects.end
         decider.use_classifier(state, decider.first_classifier(self._policy, self._configured.seeds, state.embedder))
         offset = 0
-        while offset < self._end:
-            record = self._generated.take()
+        while offset < end:
             try:
-                told = self._verdicts.on(offset)
+                found = self._effects.take(offset)
             except EndOfVerdicts:
                 break
-            if record is not None and told is not None:
-                self._decide(record, told, self._rows.of(offset))
+            if found.record is not None and found.verdict is not None:
+                self._decide(found, found.record)
             offset += 1
-            self._answer_windows(offset)
-            progress(offset, self._end)
-        real, other = (tally.outcome(self._calls, self._usd) for tally in (self._real, self._other))
+            for command, other in self._feedback.before(offset, state):
+                self._recorded.add_command(command)
+                if other is not None:
+                    self._other.add_command(other)
+            progress(offset, end)
+        real, what_if, before = self._recorded.outcome(), self._other.outcome(), self._configured.policy
         return WhatIf(
             run=self._configured.run,
             through_offset=offset - 1,
             changed={
-                name: (getattr(self._configured.policy, name), getattr(self._policy, name))
+                name: (getattr(before, name), getattr(self._policy, name))
                 for name in Policy.__struct_fields__
-                if getattr(self._configured.policy, name) != getattr(self._policy, name)
+                if getattr(before, name) != getattr(self._policy, name)
             },
             real=real,
-            what_if=other,
+            what_if=what_if,
             in_both=self._in_both,
             only_real=real.kept - self._in_both,
-            only_what_if=other.kept - self._in_both,
+            only_what_if=what_if.kept - self._in_both,
         )
 
-    def _decide(self, record: Record, told: Record, rows: list[Record]) -> None:
-        state, event, word = self._state, record.event, told.event
-        verdict = decider.empty_verdict(state, record.offset)
-        if isinstance(event, InstructionsGenerated) and isinstance(word, InstructionsRejected) and word.generation_id:
+    def _decide(self, found: RecordedGeneration, record: Record) -> None:
+        state, event, rejected = self._state, found.event, found.rejected
+        verdict = decider.empty_verdict(state, found.offset)
+        if event is not None and rejected is not None:
             fresh = state.lanes.fresh(event.lane, event.number)
             try:
-                verdict = decider.decide(state, record.offset, record.id, event)
+                verdict = decider.decide(state, found.offset, record.id, event)
             except MalformedEvent:
                 fresh = False
             if fresh:
-                kept = [row.event for row in rows if isinstance(row.event, InstructionKept)]
-                self._real.add(event, kept, word)
-                self._other.add(event, list(verdict.decision.kept), verdict.rejected)
-                self._in_both += len({row.id for row in kept} & {row.id for row in verdict.decision.kept})
-                self._calls += len(event.answers)
-                for answered in event.answers:
-                    known = self._usd is not None and answered.cost_usd is not None
-                    self._usd = self._usd + answered.cost_usd if known else None  # type: ignore[operator]
+                self._compare(event, found, rejected, verdict)
         decider.evolve(state, verdict.decision)
         due = decider.due_classifier(state)
         if due is not None:
             decider.use_classifier(state, due)
 
-    def _answer_windows(self, offset: int) -> None:
-        """Answer the windows that were answered before the decision on an offset."""
-        while self._command is not None and self._command[1].as_of_offset < offset:
-            record, command = self._command
-            if self._real_pool.apply(command, record.offset):
-                self._real.answered(command)
-                window = self._window(command.training_offset)
-                if window is not None and self._policy.feedback:
-                    asked = self._configured.policy.candidate_min_score is not None
-                    made = answer(
-                        self._feedback,
-                        self._pool,
-                        self._state.scores,
-                        self._state.kept,
-                        window,
-                        command.training_offset,
-                        command.as_of_offset,
-                        self._judge,
-                        command.judged_offset if asked else self._judge.offset,
-                    )
-                    self._pool.apply(made, record.offset)
-                    self._other.answered(made)
-            self._command = self._next_command()
-
-    def _next_command(self) -> tuple[Record, ReplaceSeeds] | None:
-        while (record := self._commands.take()) is not None:
-            if isinstance(record.event, ReplaceSeeds):
-                return record, record.event
-        return None
-
-    def _window(self, offset: int) -> TrainingLogged | None:
-        while offset not in self._windows and (record := self._training.take()) is not None:
-            self._windows.clear()  # windows are answered in order
-            if isinstance(record.event, TrainingLogged):
-                self._windows[record.offset] = record.event
-        return self._windows.get(offset)
-
-
-def _read(judged: EffectStream, judge: FirstJudge) -> None:
-    while (record := judged.take()) is not None:
-        judge.apply(record.event if isinstance(record.event, InstructionJudged) else None, record.offset)
+    def _compare(
+        self,
+        event: InstructionsGenerated,
+        found: RecordedGeneration,
+        rejected: InstructionsRejected,
+        verdict: decider.Verdict,
+    ) -> None:
+        kept = [row.event for row in found.rows if isinstance(row.event, InstructionKept)]
+        self._recorded.add(event, kept, rejected)
+        self._other.add(event, verdict.decision.kept, verdict.rejected)
+        self._in_both += len({row.id for row in kept} & {row.id for row in verdict.decision.kept})
 
 
 def _nothing_known() -> AuditState:

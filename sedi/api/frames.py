@@ -80,7 +80,7 @@ def training_frame(source: Source) -> pl.DataFrame:
                     answers[command.epoch, command.window] = command
             for record in records(reading, "training-log"):
                 window = record.event
-                if isinstance(window, TrainingLogged) and deduplicator.trained(window):
+                if isinstance(window, TrainingLogged) and deduplicator.first(window, record.id):
                     answer = answers.get((window.epoch, window.window))
                     yield from _steps(window, answer, configured.policy.clusters, record.timestamp_ms)
 

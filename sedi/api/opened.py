@@ -22,7 +22,7 @@ from sedi.options import DEFAULT_RUN, cluster_of
 if TYPE_CHECKING:
     import polars as pl
 
-    from consumers.explain.schema import Explanation
+    from consumers.explain.schema.explanation import Explanation
     from consumers.export.manifest import ExportManifest
     from consumers.export.run import ExportOptions
     from consumers.replay import Audit, AuditExtent

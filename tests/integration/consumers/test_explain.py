@@ -42,7 +42,7 @@ def test_an_instruction_is_explained_as_json_and_on_one_screen(told: str, capsys
     assert main(["explain", LETTER_ID, "--run", told]) == 0
     text = capsys.readouterr().out
     assert f"⟦{LETTER}⟧" in text
-    assert "the batch that its window chose" in text
+    assert "the batch its window chose" in text
     assert f"Seed {LETTER_ID}" in text
     assert len(text.splitlines()) < 60
 

@@ -106,9 +106,9 @@ def test_a_wrong_call_says_what_is_wrong_and_leaves_nothing(
 ) -> None:
     target = str(tmp_path / "data")
     for wrong, code, said in [
-        (["--format", "csv"], 2, "--format 'csv' is not known. Choose of alpaca,"),
-        (["--license", "my own: terms"], 2, "is not a hub's name of one"),
-        (["--cluster", "2"], 2, "--cluster 2 is not there"),
+        (["--format", "csv"], 2, "--format 'csv' is not known. Choose from alpaca,"),
+        (["--license", "my own: terms"], 2, "is not a name that hubs use"),
+        (["--cluster", "2"], 2, "There is no --cluster 2"),
         (["--through", "3"], 1, "Offset 3 of generated is not decided"),
         (["--exclude", str(tmp_path / "none.txt")], 2, "cannot be read as a list of instruction ids"),
     ]:

@@ -45,7 +45,7 @@ def test_a_damaged_file_is_told(settings: Settings) -> None:
 
 
 def test_a_name_has_one_process_at_a_time(settings: Settings) -> None:
-    taken = pytest.raises(ConfigurationError, match="Another process reads run 'demo' as 'x'")
+    taken = pytest.raises(ConfigurationError, match="Another process is reading run 'demo' as 'x'")
     with Bookmark(settings, "demo", "x"), Bookmark(settings, "demo", "y"), taken:
         Bookmark(settings, "demo", "x")
     Bookmark(settings, "demo", "x").close()

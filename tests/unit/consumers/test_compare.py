@@ -168,7 +168,7 @@ def test_the_tables_say_what_was_saved() -> None:
     assert rows["calls per 1,000 kept"] == ("800.0 (× 1.000)", "400.0 (× 0.500)")
     assert rows["USD per 1,000 kept"] == ("$2.0000 (× 1.000)", "$0.6000 (× 0.300)")
     seeds = tables(found)[-2]
-    assert seeds.title.startswith("Run demo: the lowest")
+    assert seeds.title.startswith("Run demo: lowest and highest scores")
     assert [row[0] for row in seeds.rows] == sorted(row[0] for row in seeds.rows)
 
 

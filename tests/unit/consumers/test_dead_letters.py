@@ -111,7 +111,7 @@ def test_what_would_fail_again_is_refused_with_the_reason(forced: bool) -> None:
         assert [one.refused for one in found] == [None, None]
     else:
         assert "no ce_type header" in str(found[1].refused)
-        assert "only true where it stood" in str(found[0].refused)
+        assert "holds at its own place only" in str(found[0].refused)
 
 
 def test_one_that_is_only_named_is_read_from_where_it_came_from() -> None:
@@ -122,7 +122,7 @@ def test_one_that_is_only_named_is_read_from_where_it_came_from() -> None:
 
     found = content(log, "kept", 0)
 
-    assert found.left_out and found.still is not None
+    assert found.left_out and found.error is not None
     assert (found.record.value, found.record.headers) == (None, (("a", b"b"),))
 
 
@@ -134,7 +134,7 @@ def test_what_no_reader_of_ours_put_there_is_listed_and_never_put_back() -> None
     found = letters(log, ["calls"])
     assert [letter.from_offset for letter in found] == [None, None, None]
     assert all(one.refused for one in retry(log, Writer(log), found, force=True))  # type: ignore[arg-type]
-    with pytest.raises(RunError, match="No dead letter stands at offset 9"):
+    with pytest.raises(RunError, match="There is no dead letter at offset 9"):
         content(log, "calls", 9)
 
 

@@ -3,7 +3,9 @@
 import msgspec
 import pytest
 
-from consumers.explain.schema import Explanation, InstructionStory, SeedReplacement, SeedStory
+from consumers.explain.schema.explanation import Explanation
+from consumers.explain.schema.instruction import InstructionStory
+from consumers.explain.schema.seed import SeedReplacement, SeedStory
 from consumers.explain.story import explain
 from schemas import ids
 from schemas.errors import RunError
@@ -416,10 +418,10 @@ def test_a_run_without_configuration_is_told(story: ToldRun) -> None:
         explain(MemorySource(records), AGAIN_ID)
 
 
-def test_a_decided_instruction_whose_generation_is_not_there_is_told(story: ToldRun) -> None:
+def test_a_decided_instruction_whose_generation_is_missing_is_an_error(story: ToldRun) -> None:
     records = [record for record in source_of(story).records if record.topic != "generated"]
 
-    with pytest.raises(RunError, match="is not on `generated`: the log is not whole"):
+    with pytest.raises(RunError, match="is not on `generated`: the log is incomplete"):
         explain(MemorySource(records), AGAIN_ID)
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from consumers.explain.story import explain
 from schemas.events import InstructionsGenerated
-from sedi.explain_panels import show_explanation, sparkline
+from sedi.explain_panels import show_explanation
+from sedi.explain_texts import sparkline
 from sedi.rebuilt_prompts import with_prompts
 from tests.unit.consumers.recorded_run import LETTER, ToldRun, row_id, source_of, whole_run
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from consumers.explain.schema import RebuiltPrompt
+from consumers.explain.schema.explanation import RebuiltPrompt
 from consumers.explain.story import explain
 from infra.settings import Settings
 from producers.backends.base import Request, Sampling
@@ -90,12 +90,12 @@ def test_the_prompts_of_both_steps_are_those_that_were_asked() -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"parameters": {"total": 20, "safety": False}}, "parameters do not tell api"),
-        ({"parameters": {"api": "chat", "total": 20, "safety": False, "tone": 1}}, "tell tone, which this program"),
+        ({"parameters": {"total": 20, "safety": False}}, "parameters lack api"),
+        ({"parameters": {"api": "chat", "total": 20, "safety": False, "tone": 1}}, "hold tone, which this program"),
         ({"parameters": {"api": "fax", "total": 20, "safety": False}}, "Invalid enum value 'fax'"),
         ({"parameters": {"api": "chat", "total": 2, "safety": False}}, "none is left to write"),
         ({"style": "goliath"}, "no prompts of the style 'goliath'"),
-        ({"seed_ids": ("stranger", "seed_task_1")}, "the run knows no seed stranger"),
+        ({"seed_ids": ("stranger", "seed_task_1")}, "the run has no seed stranger"),
     ],
 )
 def test_a_prompt_that_cannot_be_rebuilt_faithfully_is_none_with_the_reason(

@@ -193,7 +193,7 @@ def test_a_candidate_over_the_limit_is_explained_with_the_limit(capsys: pytest.C
     over = next(c for command in commands(stream) for c in command.candidates if c.verdict == "over_limit")
     show_explanation(explain(stream.log, over.id))
     text = capsys.readouterr().out
-    assert "as a seed: over_limit: rows before it took all of the window's max_replacements, which is 1" in text
+    assert "as a seed: over_limit: rows before it used up the window's max_replacements, which is 1" in text
 
 
 def test_a_candidate_whose_score_was_too_low_is_explained_with_the_least_one(
@@ -203,7 +203,7 @@ def test_a_candidate_whose_score_was_too_low_is_explained_with_the_least_one(
     low = next(c for command in commands(stream) for c in command.candidates if c.verdict == "low_score")
     show_explanation(explain(stream.log, low.id))
     text = capsys.readouterr().out
-    assert "as a seed: low_score: the judge's score is none, or below candidate_min_score, which is 4.0" in text
+    assert "as a seed: low_score: the judge's score is missing or below candidate_min_score, which is 4.0" in text
     assert "accuracy/1/none: 3.5 of 0 to 5" in text
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from consumers.replay import Audit, AuditExtent, audit
 from consumers.replay.findings import Kind
-from consumers.replay.parallel import run, together
+from consumers.replay.parallel import merge, run
 from infra.log.archive import ArchiveSource
 from sedi.main import main
 from sedi.options import ExitCode
@@ -30,7 +30,7 @@ def in_two_parts(source: ArchiveSource, middle: int) -> Audit:
     """As two processes would do it: one decides the first half, the other the second half and what is left."""
     first = run(source, AuditExtent(to_offset=middle - 1), conducting=False)
     second = run(source, AuditExtent(from_offset=middle), conducting=True)
-    return together(first.audit(0.0), second.audit(0.0))
+    return merge(first.audit(0.0), second.audit(0.0))
 
 
 def told(found: Audit) -> dict[str, object]:

@@ -163,7 +163,7 @@ def test_the_same_offsets_of_judged_give_the_same_bytes_when_more_was_judged_sin
 
 
 def test_an_export_wants_one_judge(story: ToldRun, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="Nobody has judged"):
+    with pytest.raises(RunError, match="No judge has judged"):
         export(export_source(whole_run()), tmp_path / "a", ExportOptions(min_score=1))
     tell_judgement(story, ROWS[0], "1\nOf no help.", HELPFUL)
     with pytest.raises(ConfigurationError, match="Choose one with --judge"):

@@ -49,7 +49,7 @@ def divergences(event: InstructionsGenerated) -> list[str]:
     )
     findings = Findings(lambda: state)
     record = cast(Record, SimpleNamespace(topic="generated", partition=0, offset=OFFSET, id="g", timestamp_ms=0))
-    check_shown(findings, record, event, POLICY, PoolHistory(POOL), -1, ROWS)
+    check_shown(findings, record, event, POLICY, PoolHistory(POOL), ROWS)
     assert {found.kind for found in findings.divergences} <= {"seeds_shown"}
     return [found.what for found in findings.divergences]
 

@@ -133,7 +133,7 @@ def test_a_what_if_is_drawn_and_the_same_again(source: ArchiveSource, tmp_path: 
     assert "threshold" in (tmp_path / "a.svg").read_text(encoding="utf-8")
     write_plot(found, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(ConfigurationError, match="cannot be plotted"):
+    with pytest.raises(ConfigurationError, match="cannot hold a plot"):
         write_plot(found, tmp_path / "a.txt")
 
 

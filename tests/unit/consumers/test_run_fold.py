@@ -11,7 +11,7 @@ from consumers.status import BrokerHealth, RecentEvents, status_of
 from schemas.events import GenerationHalted, RunStarted, RunStopped
 from schemas.seeds import SeedTask
 from sedi.report import show_report
-from sedi.status import _shown
+from sedi.status import status_tables
 from tests.unit.consumers.story import START_MS, Story, record, short_run
 
 ANSWERS = BrokerHealth(healthy=True, bootstrap="127.0.0.1:1", brokers=1, detail="It answers.")
@@ -113,7 +113,7 @@ def test_a_generator_that_halted_itself_is_told_of_once_with_its_reason(capsys: 
     assert [(halt.lane, halt.reason) for halt in report.halts] == [("main", "too little is kept")]
     assert report.duplicates["run"] == 1
     show_report(report)
-    Console().print(_shown(status_of(fold, RecentEvents().rates(START_MS, START_MS), START_MS, ANSWERS)))
+    Console().print(status_tables(status_of(fold, RecentEvents().rates(START_MS, START_MS), START_MS, ANSWERS)))
     assert capsys.readouterr().out.count("too little is kept") == 2
 
 

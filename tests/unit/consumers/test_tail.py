@@ -134,7 +134,7 @@ def test_a_line_holds_place_envelope_and_event() -> None:
         ({"topics": ("kpet",)}, "There is no topic 'kpet'"),
         ({"types": frozenset({"Kept"})}, "There is no event type 'Kept'"),
         ({"where": (condition("clutser=1"),)}, "No event has a field 'clutser'"),
-        ({"topics": ("kept",), "types": frozenset({"RunStopped"})}, "There is RunStopped on run"),
+        ({"topics": ("kept",), "types": frozenset({"RunStopped"})}, "RunStopped is on run"),
         ({"where": (condition("cluster=1"),), "types": frozenset({"RunStopped"})}, "No event has a field 'cluster'"),
     ],
 )

@@ -176,7 +176,7 @@ def test_scores_read_from_the_log_are_the_filters_whatever_counts(count_rule_rej
     story = whole_run(policy=policy_with(POLICY, count_rule_rejections=count_rule_rejections))
     fold = folded(story)
     assert fold.verdicts.scores == story.state.scores
-    assert any(told.uncounted for told in fold.verdicts.told.values()) is not count_rule_rejections
+    assert any(totals.uncounted for totals in fold.verdicts.totals.values()) is not count_rule_rejections
 
 
 def unread_once(again: bool) -> Story:

@@ -7,8 +7,7 @@ import msgspec
 import pytest
 
 from consumers.explain.withdraw import withdraw
-from consumers.explain.withdrawal_schema import Path as Way
-from consumers.explain.withdrawal_schema import Withdrawal
+from consumers.explain.withdrawal_schema import DerivationPath, Withdrawal
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import InstructionsGenerated, RunConfigured
@@ -29,7 +28,7 @@ def found(story: ToldRun, id: str) -> Withdrawal:
     return withdraw(source_of(story), id=id)
 
 
-def way(path: Way) -> list[tuple[str, str]]:
+def way(path: DerivationPath) -> list[tuple[str, str]]:
     return [(link.kind, link.id) for link in path]
 
 
@@ -143,7 +142,7 @@ def test_the_whole_of_it_is_json(story: ToldRun) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["seed_task_0"], "Nothing is ever taken out of the log"),
+        (["seed_task_0"], "Nothing is ever removed from the log"),
         (["--dry-run"], "Give an ID or --model NAME"),
         (["x", "--model", "m", "--dry-run"], "Give an ID or --model NAME"),
         (["x", "--dry-run", "--ids", "--json"], "--ids and --json were both given"),

@@ -55,7 +55,7 @@ def scenes(folder: Path, *, no_files: bool) -> Iterator[tuple[str, Callable[[], 
     from infra.log.archive import ArchiveSource
     from schemas.events import InstructionKept, InstructionsRejected
     from sedi.main import main
-    from sedi.output import tell
+    from sedi.output import notify
 
     run, letters = archives(folder)
     with ArchiveSource(run).open(["kept", "rejected", "run", "calls", "generated"]) as reading:
@@ -96,7 +96,7 @@ def scenes(folder: Path, *, no_files: bool) -> Iterator[tuple[str, Callable[[], 
     yield "model card", _model_card
     yield "a file name", lambda: main(["seeds", "import", f"{folder}/{HOSTILE}", "--name", "x"])
     yield "a seed file", lambda: _seed_file(folder)
-    yield "progress", lambda: tell(f"Row 7 has no score: {HOSTILE}")
+    yield "progress", lambda: notify(f"Row 7 has no score: {HOSTILE}")
     yield "training", _training
     yield "a log record", _log
     yield "chat", _chat
@@ -156,7 +156,7 @@ def _dashboard() -> None:
     from consumers.seed_table import SeedRow
     from sedi.live import LiveView
     from sedi.output import console
-    from sedi.status import _shown
+    from sedi.status import status_tables
     from tests.unit.sedi.test_live import STATUS, progress
 
     seed = SeedRow(id="s", instruction=HOSTILE, shown=1, generated=1, kept=1, score=1.0, since_offset=-1)
@@ -165,7 +165,7 @@ def _dashboard() -> None:
     with LiveView(out) as view:
         view.say(f"Failed: {HOSTILE}")
         view.show(status, progress())
-    out.print(_shown(status))
+    out.print(status_tables(status))
 
 
 def _tail(how: str, records: list[Any]) -> None:

@@ -85,14 +85,14 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[Speeds | str]:
     """What the next trials find; a text is what a failing one says last."""
     found: list[Speeds | str] = []
 
-    def started(options: RunOptions, settings: Settings) -> subprocess.Popen[bytes]:
+    def start_trial(options: RunOptions, settings: Settings) -> subprocess.Popen[bytes]:
         now = found.pop(0)
         program = f"import sys; sys.exit('first line\\n{now}')"
         if isinstance(now, Speeds):
             program = f"print({msgspec.json.encode(now).decode()!r})"
         return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-    monkeypatch.setattr(sedi.fit, "started", started)
+    monkeypatch.setattr(sedi.fit, "start_trial", start_trial)
     return found
 
 
@@ -170,11 +170,11 @@ def test_a_trial_ends_with_whoever_wanted_it(settings: Settings, monkeypatch: py
     sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]
     processes: list[subprocess.Popen[bytes]] = []
 
-    def started(options: RunOptions, settings: Settings) -> subprocess.Popen[bytes]:
+    def start_trial(options: RunOptions, settings: Settings) -> subprocess.Popen[bytes]:
         processes.append(subprocess.Popen(sleeping, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
         return processes[0]
 
-    monkeypatch.setattr(sedi.fit, "started", started)
+    monkeypatch.setattr(sedi.fit, "start_trial", start_trial)
     with pytest.raises(KeyboardInterrupt), Fitting(DEMO, settings, "demo", lambda line: None):
         raise KeyboardInterrupt
     assert processes[0].returncode is not None

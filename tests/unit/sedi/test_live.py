@@ -8,7 +8,7 @@ from rich.console import Console
 
 from sedi.live import LiveView, dashboard, line
 from sedi.orchestrate import RunProgress
-from sedi.status import _shown
+from sedi.status import status_tables
 from tests.unit.sedi.test_stall import quiet_status
 
 STATUS = quiet_status()
@@ -31,7 +31,7 @@ def rendered(*, priced: bool) -> str:
     console = Console(width=160)
     with console.capture() as shown:
         console.print(dashboard(STATUS, progress(priced=priced)))
-        console.print(_shown(STATUS, priced=priced))
+        console.print(status_tables(STATUS, priced=priced))
     return shown.get()
 
 

@@ -123,7 +123,7 @@ def test_a_runs_generator_waits_for_its_trainer_when_there_is_one_that_trains_ev
     ("arguments", "sentence"),
     [
         (["tail", "--where", "clutser=1"], "No event has a field 'clutser'"),
-        (["tail", "--from", "yesterday"], "--from 'yesterday' is not a place"),
+        (["tail", "--from", "yesterday"], "--from 'yesterday' is invalid"),
         (["tail", "--since", "soon"], "--since 'soon' is not a time"),
         (["tail", "--raw", "--json"], "--raw and --json were both given"),
         (["tail", "--since", "1h", "--from", "start"], "--since and --from were both given"),

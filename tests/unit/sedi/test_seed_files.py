@@ -97,7 +97,7 @@ def test_seeds_come_in_any_form_that_rows_come_in(settings: Settings, tmp_path: 
 @pytest.mark.parametrize(
     ("second", "said"),
     [
-        (line("a"), r"line 2: seed id 'a' stands twice"),
+        (line("a"), r"line 2: seed id 'a' is a duplicate"),
         ('{"id": "b", "instruction": "Do"}', r"line 2: seed 'b' has no output. Fields found: `id`, `instruction`"),
         ('{"id": "b", "instruction": "Do", "instances": []}', "line 2: `instances` has no instance"),
         ('{"task": "Do", "result": "done"}', r"line 2: no instruction is found. Fields found: `task`, `result`"),
@@ -118,7 +118,7 @@ def test_a_name_that_is_no_file_name_is_refused(settings: Settings, tmp_path: Pa
     file = tmp_path / "mine.jsonl"
     file.write_text(line("a"), encoding="utf-8")
 
-    with pytest.raises(ConfigurationError, match="will not do"):
+    with pytest.raises(ConfigurationError, match="is invalid"):
         install(settings, file, name)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from consumers.folds.run_fold import RunFold
 from consumers.status import BrokerHealth, Lag, RecentEvents, Status, WindowStatus, status_of
-from sedi.stall import STILL_S, LastMoved, steps_told
+from sedi.stall import STILL_S, LastMoved, step_in
 from tests.unit.consumers.story import START_MS, Story
 
 LONG_S = STILL_S + 5
@@ -136,4 +136,4 @@ def test_without_a_trainer_the_generator_has_nobody_to_wait_for() -> None:
     ("news", "step"), [(STEP.format(31), 31), ("Stopping after step 31: saving.", None), ("", None)]
 )
 def test_the_step_is_read_from_the_trainers_own_lines(news: str, step: int | None) -> None:
-    assert steps_told(news) == step
+    assert step_in(news) == step

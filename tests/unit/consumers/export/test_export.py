@@ -28,7 +28,7 @@ def row_id(number: int, place: int) -> str:
     return ids.instruction_id(ids.generation_id("main", number), place)
 
 
-def told() -> Story:
+def short_story() -> Story:
     """Three decided generations over two clusters; of the second nothing was kept."""
     story = Story()
     story.configure()
@@ -72,7 +72,7 @@ def order(folder: Path) -> list[str]:
 
 
 def test_rows_stand_in_the_order_in_which_they_were_decided_in_every_file(tmp_path: Path) -> None:
-    folder = exported(told(), tmp_path / "data")
+    folder = exported(short_story(), tmp_path / "data")
 
     expected = [(0, 0), (0, 1), (0, 2), (2, 0), (2, 2)]
     assert order(folder) == [row_id(*at) for at in expected]
@@ -86,7 +86,7 @@ def test_rows_stand_in_the_order_in_which_they_were_decided_in_every_file(tmp_pa
 
 def test_each_format_is_as_it_is_published(tmp_path: Path) -> None:
     id = row_id(0, 0)
-    story = changed(told(), id, instruction="Übersetze:\n„a“", input="naïve \u2028", output="\t✓ ")
+    story = changed(short_story(), id, instruction="Übersetze:\n„a“", input="naïve \u2028", output="\t✓ ")
     folder = exported(story, tmp_path / "data")
     asked = "Übersetze:\n„a“\n\nnaïve \u2028"
 
@@ -108,7 +108,7 @@ def test_each_format_is_as_it_is_published(tmp_path: Path) -> None:
 
 
 def test_polars_reads_the_files_as_tables(tmp_path: Path) -> None:
-    folder = exported(told(), tmp_path / "data")
+    folder = exported(short_story(), tmp_path / "data")
 
     assert pl.read_json(folder / "alpaca.json").columns == ["instruction", "input", "output"]
     assert pl.read_ndjson(folder / "trl.jsonl").columns == ["prompt", "completion"]
@@ -123,7 +123,7 @@ def test_polars_reads_the_files_as_tables(tmp_path: Path) -> None:
 
 
 def test_every_row_says_where_it_comes_from(tmp_path: Path) -> None:
-    folder = exported(told(), tmp_path / "data", ExportOptions())
+    folder = exported(short_story(), tmp_path / "data", ExportOptions())
 
     generation = ids.generation_id("main", 2)
     assert lines(folder / "lineage.jsonl")[4] == {
@@ -145,8 +145,8 @@ def test_every_row_says_where_it_comes_from(tmp_path: Path) -> None:
 
 
 def test_an_export_of_the_same_offsets_is_the_same_bytes_whatever_happened_since(tmp_path: Path) -> None:
-    before = exported(told(), tmp_path / "before")
-    later = told()
+    before = exported(short_story(), tmp_path / "before")
+    later = short_story()
     rows_again = [entry for entry in later.written if entry.topic in ("kept", "rejected")][:4]
     for entry in rows_again:
         later.again(entry)
@@ -162,26 +162,26 @@ def test_an_export_of_the_same_offsets_is_the_same_bytes_whatever_happened_since
 
 
 def test_a_crash_that_wrote_half_of_a_decision_twice_changes_no_row(tmp_path: Path) -> None:
-    story = told()
+    story = short_story()
     kept = [place for place, entry in enumerate(story.written) if entry.topic == "kept"]
     story.written.insert(kept[-1], story.written[kept[-2]])  # a row, then all rows of its generation again
 
-    assert order(exported(story, tmp_path / "data")) == order(exported(told(), tmp_path / "other"))
+    assert order(exported(story, tmp_path / "data")) == order(exported(short_story(), tmp_path / "other"))
 
 
 def test_rows_that_the_filter_is_not_done_with_are_not_there(tmp_path: Path) -> None:
-    story = told()
+    story = short_story()
     story.generate(3)
     story.keep(3, 3, 0, 1)
 
-    assert order(exported(story, tmp_path / "data")) == order(exported(told(), tmp_path / "other"))
+    assert order(exported(story, tmp_path / "data")) == order(exported(short_story(), tmp_path / "other"))
     with pytest.raises(RunError, match=r"Offset 3 of generated is not decided .* the last decided up to there is 2"):
         exported(story, tmp_path / "more", ExportOptions(through=3))
     assert not (tmp_path / "more").exists()
 
 
 def test_records_that_give_nothing_to_decide_are_passed_over(tmp_path: Path) -> None:
-    story = told()
+    story = short_story()
     story.again(next(entry for entry in story.written if isinstance(entry.event, InstructionsGenerated)))
     story.reject(0, 3, {}, generated=0)
     story.generate(4)
@@ -197,7 +197,7 @@ def test_records_that_give_nothing_to_decide_are_passed_over(tmp_path: Path) -> 
     ("spoil", "what"),
     [
         (lambda e: e.topic == "kept" and e.id == row_id(2, 0), "the filter kept 2 of it, the log holds 1 rows"),
-        (lambda e: e.topic == "rejected" and e.key == ids.generation_id("main", 1), "after it the filter told of"),
+        (lambda e: e.topic == "rejected" and e.key == ids.generation_id("main", 1), "the filter's next verdict is on"),
         (lambda e: e.topic == "generated" and e.id == ids.generation_id("main", 2), "generated has no such record"),
     ],
     ids=["row", "verdict", "generation"],
@@ -205,7 +205,7 @@ def test_records_that_give_nothing_to_decide_are_passed_over(tmp_path: Path) -> 
 def test_a_log_that_lacks_something_is_an_error_and_not_a_shorter_data_set(
     tmp_path: Path, spoil: Callable[[Written], bool], what: str
 ) -> None:
-    story = told()
+    story = short_story()
     story.written = [entry for entry in story.written if not spoil(entry)]
 
     with pytest.raises(RunError, match=what):
@@ -217,14 +217,14 @@ def test_ids_in_the_list_are_left_out_and_the_manifest_says_so(tmp_path: Path) -
     withdrawn = tmp_path / "ids.txt"
     withdrawn.write_text(f"{row_id(0, 1)}\n\n {row_id(2, 2)} \n", encoding="utf-8")
 
-    folder = exported(told(), tmp_path / "data", ExportOptions(formats=("openai",), exclude=withdrawn))
+    folder = exported(short_story(), tmp_path / "data", ExportOptions(formats=("openai",), exclude=withdrawn))
 
     assert order(folder) == [row_id(0, 0), row_id(0, 2), row_id(2, 0)]
     assert len(lines(folder / "openai.jsonl")) == 3
     excluded = read_manifest(folder).excluded
     assert excluded is not None
     assert (excluded.ids, excluded.rows) == (2, 2)
-    narrow = exported(told(), tmp_path / "narrow", ExportOptions(exclude=withdrawn, clusters=(1,)))
+    narrow = exported(short_story(), tmp_path / "narrow", ExportOptions(exclude=withdrawn, clusters=(1,)))
     assert (read_manifest(narrow).excluded, order(narrow)) == (
         msgspec.structs.replace(excluded, rows=0),
         [row_id(0, 0), row_id(0, 2)],
@@ -236,17 +236,17 @@ def test_an_id_that_no_row_has_is_an_error_that_names_it(tmp_path: Path) -> None
     withdrawn.write_text(f"{row_id(0, 1)}\n{row_id(1, 0)}\nnobody\n", encoding="utf-8")
 
     with pytest.raises(ConfigurationError, match=f"up to offset 2 of generated has: {row_id(1, 0)}, nobody. "):
-        exported(told(), tmp_path / "data", ExportOptions(exclude=withdrawn))
+        exported(short_story(), tmp_path / "data", ExportOptions(exclude=withdrawn))
     assert [path.name for path in tmp_path.iterdir()] == ["ids.txt"]
 
 
 def test_only_the_clusters_that_were_asked_for_are_there(tmp_path: Path) -> None:
-    folder = exported(told(), tmp_path / "data", ExportOptions(formats=FORMATS, clusters=(1,)))
+    folder = exported(short_story(), tmp_path / "data", ExportOptions(formats=FORMATS, clusters=(1,)))
 
     assert order(folder) == [row_id(0, 0), row_id(0, 2)]
     assert pl.read_parquet(folder / "rows.parquet")["cluster"].to_list() == [1, 1]
-    with pytest.raises(ConfigurationError, match="--cluster 2 is not there: the run's clusters are 0 to 1"):
-        exported(told(), tmp_path / "none", ExportOptions(clusters=(2,)))
+    with pytest.raises(ConfigurationError, match="There is no --cluster 2: the run's clusters are 0 to 1"):
+        exported(short_story(), tmp_path / "none", ExportOptions(clusters=(2,)))
 
 
 def test_a_run_with_nothing_decided_gives_empty_files_that_still_load(tmp_path: Path) -> None:
@@ -269,13 +269,13 @@ def test_a_run_that_was_never_configured_is_an_error(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_there_is_never_changed(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    with pytest.raises(ConfigurationError, match="is there already"):
-        exported(told(), tmp_path / "data")
+    with pytest.raises(ConfigurationError, match="exists already"):
+        exported(short_story(), tmp_path / "data")
     assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_the_manifest_covers_what_was_used_and_finds_every_change(tmp_path: Path) -> None:
-    folder = exported(told(), tmp_path / "data", ExportOptions(formats=("parquet", "alpaca")))
+    folder = exported(short_story(), tmp_path / "data", ExportOptions(formats=("parquet", "alpaca")))
 
     manifest, found = differences(folder)
     assert found == ()
@@ -302,7 +302,9 @@ def test_the_manifest_covers_what_was_used_and_finds_every_change(tmp_path: Path
 def test_the_card_is_one_that_a_hub_reads(tmp_path: Path) -> None:
     from huggingface_hub import DatasetCard
 
-    folder = exported(told(), tmp_path / "data", ExportOptions(formats=("alpaca", "parquet"), license="cc-by-4.0"))
+    folder = exported(
+        short_story(), tmp_path / "data", ExportOptions(formats=("alpaca", "parquet"), license="cc-by-4.0")
+    )
 
     card = DatasetCard.load(folder / "README.md")
     assert card.data.to_dict()["size_categories"] == ["n<1K"]
@@ -339,7 +341,7 @@ def test_a_parquet_file_that_cannot_be_written_is_told_and_nothing_is_left(
     monkeypatch.setattr("consumers.export.run.PARQUET", "no-such-folder/rows.parquet")
 
     with pytest.raises(ConfigurationError, match=r"rows\.parquet cannot be written"):
-        exported(told(), tmp_path / "data")
+        exported(short_story(), tmp_path / "data")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -348,7 +350,7 @@ def test_an_interrupted_export_leaves_nothing_behind_and_no_thread(tmp_path: Pat
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export(source(told()), tmp_path / "data", ALL, interrupt)
+        export(source(short_story()), tmp_path / "data", ALL, interrupt)
     assert list(tmp_path.iterdir()) == []
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("parquet")]
 
@@ -365,7 +367,7 @@ def test_the_size_is_said_in_the_hubs_words(rows: int, category: str) -> None:
 
 def test_a_text_with_line_separators_is_one_line_for_every_reader_and_the_same_text(tmp_path: Path) -> None:
     hostile = "one\u2028two\u2029three\x85four"
-    folder = exported(changed(told(), row_id(0, 0), output=hostile), tmp_path / "data")
+    folder = exported(changed(short_story(), row_id(0, 0), output=hostile), tmp_path / "data")
 
     for name in ("alpaca.json", "sharegpt.json", "openai.jsonl", "trl.jsonl", "rows.parquet"):
         tasks = read_tasks(folder / name)

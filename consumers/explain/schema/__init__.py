@@ -1,0 +1,11 @@
+"""The schema of `sedi explain --json`.
+
+place         a record's place on the log
+generation    how a generation was requested
+seed          a seed's time in the pool
+instruction   an instruction from answer to training
+explanation   all of it
+
+`at` is a fact's place on the log. None means "not known" or "there is none", never zero. Facts that are not on the log
+but computed from it: `rules`, `recomputed`, `nearest`, `span`, `sampled_as_told`.
+"""

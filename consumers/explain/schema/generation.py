@@ -1,0 +1,87 @@
+"""A generation's story: the seeds it was shown, its requests, and their attempts."""
+
+from typing import Literal
+
+import msgspec
+
+from consumers.explain.schema.place import RecordPlace
+from schemas.events import Usage
+
+
+class SeedShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A seed as a generation was shown it; texts are None when the run has no such seed.
+
+    since   the command that put it in the pool, None for the run's start
+    """
+
+    id: str
+    instruction: str | None
+    input: str | None
+    output: str | None
+    since: RecordPlace | None
+
+
+class KeptRowShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A kept instruction that a generation was shown beside its seeds; the text is None when it is not on `kept`."""
+
+    id: str
+    instruction: str | None
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt at a request.
+
+    outcome        `none`: no outcome is on the log; an answer may have been paid for and lost
+    perhaps_paid   it failed, and the endpoint does not say whether it took tokens
+    """
+
+    attempt: int
+    outcome: Literal["answered", "failed", "none"]
+    started: RecordPlace | None
+    ended: RecordPlace | None
+    error: str | None = None
+    status: int | None = None
+    model: str | None = None
+    finish_reason: str | None = None
+    latency_s: float | None = None
+    usage: Usage | None = None
+    cost_usd: float | None = None
+    perhaps_paid: bool = False
+
+
+class RequestStory(msgspec.Struct, frozen=True, kw_only=True):
+    """The step-th LLM request of a generation, with its attempts in order."""
+
+    request_id: str
+    step: int
+    attempts: tuple[Attempt, ...]
+
+
+class GenerationStory(msgspec.Struct, frozen=True, kw_only=True):
+    """How a generation was requested.
+
+    parameters             as the generator recorded them
+    seed_commands_offset   the pool it sampled: the last command the generator had read, -1 for none
+    sampled_as_told        whether sampling that pool again gives these seeds
+    kept_shown             kept instructions shown beside them, in styles that show some
+    classification         by place, whether the LLM called the instruction a classification task, where asked
+    """
+
+    id: str
+    at: RecordPlace
+    lane: str
+    number: int
+    style: str
+    parser: str
+    backend: str
+    model: str
+    parameters: dict[str, str | int | float | bool | None]
+    seeds: tuple[SeedShown, ...]
+    seed_commands_offset: int
+    sampled_as_told: bool
+    requests: tuple[RequestStory, ...]
+    cost_usd: float | None
+    instructions: int
+    unparsed: dict[str, int]
+    kept_shown: tuple[KeptRowShown, ...] = ()
+    classification: dict[int, bool] = {}

@@ -1,0 +1,100 @@
+"""The log as a whole, beside the filter's decisions: lanes, answers, what was shown, windows, commands, judgements.
+
+One process of an audit checks this, the conductor (`consumers.replay.auditor`).
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from consumers.replay.commands import CommandAudit
+from consumers.replay.digests import Digests, generation_content, policy_content
+from consumers.replay.effect_stream import EffectStream, content
+from consumers.replay.effects import RecordedGeneration
+from consumers.replay.findings import Findings
+from consumers.replay.generations import GenerationAnswers, check_lane, check_shown
+from consumers.replay.judgements import JudgementAudit
+from consumers.replay.repeats import RepeatCheck
+from consumers.replay.windows import WindowAudit
+from infra.log.record import Record
+from schemas import ids
+from schemas.events import InstructionsGenerated, RunConfigured
+from streams.core.decider import FilterState
+from streams.core.lanes import LaneNumbers
+from streams.core.seeds import SeedPool
+
+_encode = msgspec.json.Encoder().encode
+
+
+class LogAudit:
+    """Follows the other topics in step with `generated`; `kept` are the ids of the kept rows so far, by cluster."""
+
+    def __init__(
+        self,
+        configured: RunConfigured,
+        streams: dict[str, list[EffectStream]],
+        kept: Sequence[Sequence[str]],
+        findings: Findings,
+        digests: Digests,
+    ) -> None:
+        self._policy = configured.policy
+        self._findings = findings
+        self._digests = digests
+        self._lanes = LaneNumbers()
+        self._repeats = RepeatCheck(findings)
+        self._answers = GenerationAnswers(streams["calls"][0], findings)
+        self._judged = JudgementAudit(streams["judged"][0], self._answers, findings, digests)
+        self._windows = WindowAudit(streams["training-log"][0], kept, findings, digests)
+        self._commands = CommandAudit(
+            configured, streams["seed-commands"][0], self._windows, self._judged, findings, digests
+        )
+        digests.add("run", _encode((policy_content(configured.policy), configured.seeds)))
+
+    @property
+    def pool(self) -> SeedPool:
+        """The seed pool after the commands so far."""
+        return self._commands.pool
+
+    @property
+    def checked(self) -> dict[str, int]:
+        """How many of each were checked."""
+        return {"answers": self._answers.count, "windows": self._windows.count, "commands": self._commands.count} | (
+            {"judged": self._judged.count} if self._judged.count else {}
+        )
+
+    def see(self, found: RecordedGeneration) -> None:
+        """Check the next offset of `generated` as far as no state is needed."""
+        if found.verdict is not None:
+            self._digests.add("rejected", content(found.verdict))
+        for row in found.rows:
+            self._digests.add("kept", content(row))
+        record, event = found.record, found.event
+        if record is None or event is None or record.id != ids.generation_id(event.lane, event.number):
+            return
+        if self.fresh(record, event):
+            check_lane(self._findings, record, event, self._lanes)
+            self._lanes.take(event.lane, event.number)
+            self._answers.check(record, event)
+
+    def fresh(self, record: Record, event: InstructionsGenerated) -> bool:
+        """Whether a generation is no repeat; the filter passes over repeats."""
+        content = generation_content(event)
+        fresh = self._repeats.fresh(record, event, content)
+        if fresh:
+            self._digests.add("generated", content)
+        return fresh
+
+    def before(self, found: RecordedGeneration, state: FilterState) -> None:
+        """Check the commands before a decision, and what its generation was shown."""
+        self._commands.before(found.offset, state)
+        record, event = found.record, found.event
+        if record is not None and event is not None and record.id == ids.generation_id(event.lane, event.number):
+            check_shown(self._findings, record, event, self._policy, self._commands.pools, state.kept.values())
+
+    def finish(self, offset: int, state: FilterState, whole: bool) -> None:
+        """Check what is left after the last decision; of a `whole` log, all of it."""
+        self._commands.before(offset, state)
+        self._commands.finish(whole)
+        if whole:
+            self._judged.check(state.kept)
+            self._answers.drain()
