@@ -8,8 +8,7 @@ import pytest
 
 from consumers.explain.story import explain
 from consumers.export.run import ExportOptions, export
-from consumers.replay import audit
-from consumers.replay import effects as streams
+from consumers.replay import audit, effect_stream
 from consumers.report import report
 from infra.log.archive import ArchiveSource
 from infra.log.source import TOPICS
@@ -60,8 +59,8 @@ def second_versions(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(registry.SPECS, name, spec)
         monkeypatch.setitem(registry._BY_CLASS, cls, spec)
         monkeypatch.setitem(upcasting.UPCASTERS, (name, 1), lift)
-        if cls in streams._TYPES:
-            monkeypatch.setitem(streams._TYPES, cls, ("ce_type", f"sedi.{name}.v2".encode()))
+        if cls in effect_stream._TYPES:
+            monkeypatch.setitem(effect_stream._TYPES, cls, ("ce_type", f"sedi.{name}.v2".encode()))
 
 
 def rewritten(folder: Path, old: Callable[[int], bool]) -> ArchiveSource:
