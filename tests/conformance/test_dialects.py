@@ -30,7 +30,7 @@ SILENCE_S = 0.2
 """Seconds after which the client gives up a server that says nothing."""
 
 ROUNDED_S = 1.0
-"""What may be missing from a wait that is told as a time of day."""
+"""What may be missing from a wait given as a time of day."""
 
 Ask = Callable[[Form], Answer | CallFailure]
 
