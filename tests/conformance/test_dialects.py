@@ -37,7 +37,7 @@ Ask = Callable[[Form], Answer | CallFailure]
 
 @pytest.fixture(scope="module")
 def ask() -> Iterator[Ask]:
-    """Have a form sent to the backend. One server and one loop serve all forms; the prompt names the form."""
+    """Send a form to the backend. One server and one loop serve all forms; the prompt names the form."""
     with served(_named) as (url, _), asyncio.Runner() as runner:
         backends = {seconds: _backend(url, seconds) for seconds in (PATIENCE_S, SILENCE_S)}
 

@@ -1,4 +1,4 @@
-"""Through every kind of fault after which a generator goes on, the ledger says what the server's own books say."""
+"""After every kind of fault that a generator survives, the ledger equals the server's own books."""
 
 import random
 from collections import Counter
