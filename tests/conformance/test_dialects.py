@@ -30,14 +30,14 @@ SILENCE_S = 0.2
 """Seconds after which the client gives up a server that says nothing."""
 
 ROUNDED_S = 1.0
-"""What may be missing from a wait that is told as a time of day."""
+"""What may be missing from a wait given as a time of day."""
 
 Ask = Callable[[Form], Answer | CallFailure]
 
 
 @pytest.fixture(scope="module")
 def ask() -> Iterator[Ask]:
-    """Have a form sent to the backend. One server and one loop serve all forms; the prompt names the form."""
+    """Send a form to the backend. One server and one loop serve all forms; the prompt names the form."""
     with served(_named) as (url, _), asyncio.Runner() as runner:
         backends = {seconds: _backend(url, seconds) for seconds in (PATIENCE_S, SILENCE_S)}
 

@@ -1,4 +1,4 @@
-"""Through every kind of fault after which a generator goes on, the ledger says what the server's own books say."""
+"""After every kind of fault that a generator survives, the ledger equals the server's own books."""
 
 import random
 from collections import Counter
@@ -33,10 +33,10 @@ def test_a_single_token_that_differs_is_told() -> None:
 def test_what_a_server_answers_depends_on_what_was_asked_and_how_often_and_not_on_when(api: Api) -> None:
     plan = Disturbed(seed=1)
     body = {"chat": b'{"messages": [{"content": "%d"}]}', "completion": b'{"prompt": "%d"}'}[api]
-    asked = [(body % number, before) for number in range(40) for before in range(2)]
-    first = {each: plan(*each, api) for each in asked}
-    random.Random(0).shuffle(asked)
-    assert {each: plan(*each, api) for each in asked} == first
+    requests = [(body % number, before) for number in range(40) for before in range(2)]
+    first = {each: plan(*each, api) for each in requests}
+    random.Random(0).shuffle(requests)
+    assert {each: plan(*each, api) for each in requests} == first
     assert len({form.kind for form, _ in first.values()}) > 5
     assert {form.api for form, _ in first.values() if isinstance(form.want, Answered)} == {api}
 

@@ -1,4 +1,4 @@
-"""Nobody who reads an answer raises, whatever it is; what was decided is decided so again, and no token is lost."""
+"""No reader of an answer raises; decisions are reproducible, and no token is lost."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""The page about endpoints says what is tried."""
+"""The page about endpoints is up to date."""
 
 from pathlib import Path
 

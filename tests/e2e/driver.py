@@ -81,7 +81,7 @@ class Terminal:
             process.terminate()
             out, err = process.communicate(timeout=30)
             raise AssertionError(
-                f"sedi {' '.join(arguments)} took over {timeout_s} s; it said:\n{err[-3000:]}"
+                f"sedi {' '.join(arguments)} took over {timeout_s} s; its output:\n{err[-3000:]}"
             ) from None
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 

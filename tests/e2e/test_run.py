@@ -198,15 +198,15 @@ def test_ctrl_c_ends_in_order_leaves_no_process_and_the_run_goes_on(
     assert len(children) >= 3
     first.send_signal(signal.SIGINT)
     began = time.monotonic()
-    _, told = first.communicate(timeout=120)
-    assert first.returncode in (0, 130), told[-3000:]
-    assert time.monotonic() - began < 45, told[-3000:]  # 30 s, and what reading the report takes
+    _, output = first.communicate(timeout=120)
+    assert first.returncode in (0, 130), output[-3000:]
+    assert time.monotonic() - began < 45, output[-3000:]  # 30 s, and what reading the report takes
     _, alive = psutil.wait_procs(children, timeout=30)
     assert not alive
     before = terminal.json("report", "--run", run)
     assert before["accounted"] and before["undecided"] == 0
 
-    # it goes on with its own policy and seeds, unless it is told others, which is refused
+    # it goes on with its own policy and seeds, unless given others, which is refused
     other = terminal.sedi("run", "--run", run, "--set", "batch_size=8")
     assert other.returncode == 2 and "batch_size is 4 there and 8 here" in other.stderr
     without = [word for word in arguments if word not in ("--set", "batch_size=4", "refit_from=32")]
@@ -238,11 +238,11 @@ def test_a_second_ctrl_c_ends_it_at_once_and_leaves_no_process(terminal: Termina
     assert started.poll() is None
     started.send_signal(signal.SIGTERM)
     began = time.monotonic()
-    _, told = started.communicate(timeout=60)
+    _, output = started.communicate(timeout=60)
 
-    assert time.monotonic() - began < 20, told[-3000:]
-    assert started.returncode == 130 and "Traceback" not in told, told[-3000:]
-    assert "once more to end at once" in told and "Ended at once" in told
+    assert time.monotonic() - began < 20, output[-3000:]
+    assert started.returncode == 130 and "Traceback" not in output, output[-3000:]
+    assert "once more to end at once" in output and "Ended at once" in output
     assert not psutil.wait_procs(children, timeout=30)[1]
 
 

@@ -91,8 +91,8 @@ def _place_of(log: Log, id: str) -> tuple[int, int]:
 def a_row_that_is_kept_is_told_as_rejected_too(log: Log) -> None:
     row = log.value("kept", 9)
     verdict = {"similarity": None, "nearest_id": None, "threshold": None}
-    told = {"id": row["id"], "place": row["place"], "reason": "too_short", **verdict}
-    log.change("rejected", 7, lambda value: value["rejections"].insert(0, told))
+    rejection = {"id": row["id"], "place": row["place"], "reason": "too_short", **verdict}
+    log.change("rejected", 7, lambda value: value["rejections"].insert(0, rejection))
 
 
 @_fault("missing", "rejected", 7)
@@ -451,17 +451,17 @@ def an_instruction_is_rejected_that_is_to_be_kept(log: Log) -> None:
     row = log.value("kept", 5, 1)
     log.remove("kept", 5, 1)
     verdict = {"similarity": None, "nearest_id": None, "threshold": None}
-    told = {"id": row["id"], "place": row["place"], "reason": "too_short", **verdict}
-    log.change("rejected", 8, lambda value: value["rejections"].insert(0, told))
+    rejection = {"id": row["id"], "place": row["place"], "reason": "too_short", **verdict}
+    log.change("rejected", 8, lambda value: value["rejections"].insert(0, rejection))
     _recount(log, 8, -1)
 
 
 @_fault("flipped", "kept", 5, 1, golden=_BAD)
 def an_instruction_is_kept_that_is_to_be_rejected(log: Log) -> None:
-    told = log.value("rejected", 7)["rejections"][1]
-    task = log.value("generated", 6)["instructions"][told["place"]]
+    rejection = log.value("rejected", 7)["rejections"][1]
+    task = log.value("generated", 6)["instructions"][rejection["place"]]
     log.copy("kept", 4, 5, 1)
-    log.change("kept", 5, lambda value: value.update(task, id=told["id"], place=told["place"]), 1)
+    log.change("kept", 5, lambda value: value.update(task, id=rejection["id"], place=rejection["place"]), 1)
     log.change("rejected", 7, lambda value: value["rejections"].pop())
     _recount(log, 7, 1)
 

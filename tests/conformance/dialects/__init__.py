@@ -1,4 +1,4 @@
-"""Every form that is known, by server."""
+"""All known forms, by server."""
 
 from tests.conformance.dialects import gateway, gemini, litellm, llama_cpp, mistral, ollama, openrouter, vllm
 from tests.conformance.forms import Api, Form
@@ -21,7 +21,7 @@ FORMS: dict[str, Form] = {form.id: form for table in TABLES.values() for form in
 
 
 def forms_of(kind: str, server: str, api: Api) -> tuple[Form, ...]:
-    """The forms of a kind that a server sends, or a gateway before it; those of other servers where it has none."""
+    """The forms of a kind of a server or its gateway; those of other servers if it has none."""
     known = [form for form in FORMS.values() if form.kind == kind and form.serves(api)]
     own = [form for form in known if form.server in (server, GATEWAY)]
     return tuple(own or known)

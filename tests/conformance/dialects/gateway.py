@@ -1,4 +1,4 @@
-"""What may stand before any server: proxies, load balancers, networks. Pages after nginx
+"""Gateways before a server: proxies, load balancers, networks. Pages after nginx
 (`src/http/ngx_http_special_response.c`), Envoy (`source/common/http`, local replies) and Cloudflare (its docs on 5xx
 errors).
 """

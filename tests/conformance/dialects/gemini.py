@@ -18,7 +18,7 @@ _SIGNED = {"google": {"thought_signature": "EjQKMgEMOdbHJChL"}}
 def _chat(
     payload: Payload, content: str | None, finish_reason: str = "stop", counted: Any = None, **message: Any
 ) -> Reply:
-    """Where there is no text, there is no content."""
+    """An answer without text has no content."""
     full = {} if content is None else {"content": content}
     body = openai.chat(payload, {**full, **message, "role": "assistant"}, finish_reason=finish_reason, counted=counted)
     return Reply({**body, "id": f"mYn{payload.serial:08x}"})
@@ -29,8 +29,8 @@ def _without_message(payload: Payload, finish_reason: str, counted: Any) -> Repl
     return Reply({**body, "choices": [{"index": 0, "finish_reason": finish_reason}]})
 
 
-def _beside(payload: Payload) -> dict[str, int]:
-    """Usage that counts thoughts in the total alone."""
+def _uncounted(payload: Payload) -> dict[str, int]:
+    """Usage that counts reasoning tokens only in the total."""
     return {
         "completion_tokens": payload.completion_tokens - payload.thought_tokens,
         "prompt_tokens": payload.prompt_tokens,
@@ -71,13 +71,13 @@ FORMS = (
     _form(
         "thoughts in the total",
         "thoughts not counted",
-        lambda payload: _chat(payload, payload.text, counted=_beside(payload)),
+        lambda payload: _chat(payload, payload.text, counted=_uncounted(payload)),
         Answered(),
     ),
     _form(
         "thoughts in the total, cut",
         "thoughts not counted",
-        lambda payload: _chat(payload, payload.text, "length", _beside(payload)),
+        lambda payload: _chat(payload, payload.text, "length", _uncounted(payload)),
         Answered("length"),
     ),
     _form(
@@ -134,7 +134,7 @@ FORMS = (
     _form(
         "safety",
         "filtered",
-        lambda payload: _chat(payload, None, "content_filter", _beside(payload)),
+        lambda payload: _chat(payload, None, "content_filter", _uncounted(payload)),
         Refused("content_filter", "flagged"),
     ),
     _failed(

@@ -1,4 +1,4 @@
-"""What the dialects share: the bodies of OpenAI's two APIs, to which each server adds its own, and its error."""
+"""Common to the dialects: the bodies of OpenAI's two APIs, which each server extends, and its error."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ CREATED = 1_790_000_000
 
 
 def usage(payload: Payload, **more: Any) -> dict[str, Any]:
-    """Tokens as OpenAI counts them: thoughts are part of the completion."""
+    """Token usage as OpenAI counts it: reasoning is part of the completion."""
     return {
         "prompt_tokens": payload.prompt_tokens,
         "completion_tokens": payload.completion_tokens,
@@ -28,7 +28,7 @@ def chat(
     counted: Any = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """A chat's answer. `message` has all of its fields, `choice` and `more` what the server adds."""
+    """A chat completion. `message` has all its fields, `choice` and `more` the server's additional ones."""
     return {
         "id": f"chatcmpl-{payload.serial:08x}",
         "object": "chat.completion",
@@ -56,10 +56,10 @@ def completion(
 
 
 def error(status: int, message: str, type: str | None = None, code: Any = None, **more: Any) -> Reply:
-    """An error in OpenAI's form; `more` beside its message."""
+    """An error in OpenAI's form, with `more` fields besides the message."""
     return Reply({"error": {"message": message, "type": type, "param": None, "code": code, **more}}, status)
 
 
 def as_json(body: Mapping[str, Any]) -> str:
-    """A body as text, for forms that send something around it or less of it."""
+    """A body as text, for forms that add something around it or truncate it."""
     return json.dumps(body)

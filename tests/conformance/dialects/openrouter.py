@@ -58,8 +58,8 @@ def _error(code: int, message: str, **metadata: Any) -> Reply:
     return Reply(_body(code, message, **metadata), code)
 
 
-def _told(code: int, message: str, **metadata: Any) -> Reply:
-    """The error with the status of an answer, as it comes once a provider has begun."""
+def _late_error(code: int, message: str, **metadata: Any) -> Reply:
+    """An error with the status of an answer, as sent once a provider has started."""
     return Reply(_body(code, message, **metadata))
 
 
@@ -72,7 +72,7 @@ def _details(payload: Payload) -> list[dict[str, Any]]:
 
 
 def _limits(payload: Payload) -> dict[str, str]:
-    """Headers that stand in the body; the reset is an epoch in milliseconds."""
+    """Headers inside the body; the reset is an epoch in milliseconds."""
     fresh = int((time.time() + payload.wait_s) * 1000)
     return {"X-RateLimit-Limit": "20", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(fresh)}
 
@@ -165,20 +165,20 @@ FORMS = (
     _failed(
         "limit in a 200",
         "overloaded in a 200",
-        lambda payload: _told(429, "Rate limit exceeded: free-models-per-min.", headers=_limits(payload)),
+        lambda payload: _late_error(429, "Rate limit exceeded: free-models-per-min.", headers=_limits(payload)),
         Waits("free-models-per-min", FailureKind.RATE_LIMITED, asks=True),
     ),
     _failed(
         "provider in a 200",
         "overloaded in a 200",
-        lambda _: _told(502, "Network connection lost.", error_type="provider_unavailable"),
+        lambda _: _late_error(502, "Network connection lost.", error_type="provider_unavailable"),
         Waits("Network connection lost", FailureKind.SERVER_ERROR),
     ),
     Form(
         "OpenRouter",
         "time-out in a 200",
         "overloaded in a 200",
-        lambda _: _told(504, "The operation was aborted"),
+        lambda _: _late_error(504, "The operation was aborted"),
         Waits("The operation was aborted", FailureKind.TIME_OUT),
         tells=False,
     ),
@@ -252,7 +252,7 @@ FORMS = (
     _failed(
         "moderation in a 200",
         "flagged",
-        lambda _: _told(403, "Your input was flagged", reasons=["violence"], provider_name="Someone"),
+        lambda _: _late_error(403, "Your input was flagged", reasons=["violence"], provider_name="Someone"),
         Refused("violence", "flagged"),
     ),
     _failed("context", "too long", lambda _: _error(400, _LENGTH), Refused("maximum context length", "too_long")),
@@ -267,7 +267,7 @@ FORMS = (
     ),
     _failed("key", "key", lambda _: _error(401, "User not found."), Ends("User not found")),
     _failed("no key", "key", lambda _: _error(401, "No auth credentials found"), Ends("No auth credentials")),
-    _failed("key in a 200", "key", lambda _: _told(401, "User not found."), Ends("User not found")),
+    _failed("key in a 200", "key", lambda _: _late_error(401, "User not found."), Ends("User not found")),
     _failed(
         "key limit", "account", lambda _: _error(403, "Key limit exceeded (total limit)."), Ends("Key limit exceeded")
     ),
@@ -286,5 +286,7 @@ FORMS = (
         lambda _: _error(402, "This request requires more credits, or fewer max_tokens."),
         Ends("requires more credits"),
     ),
-    _failed("credits in a 200", "account", lambda _: _told(402, "Insufficient credits"), Ends("Insufficient credits")),
+    _failed(
+        "credits in a 200", "account", lambda _: _late_error(402, "Insufficient credits"), Ends("Insufficient credits")
+    ),
 )

@@ -115,7 +115,7 @@ FORMS = (
         lambda payload: _chat(payload, f"{payload.thought}\n</think>\n{payload.text}"),
         Answered(text=lambda payload: f"{payload.thought}\n</think>\n{payload.text}"),
     ),
-    # where a server was told to keep special tokens
+    # a server configured to keep special tokens
     _form(
         "im_end",
         "marks in the text",

@@ -229,8 +229,8 @@ def test_an_archive_that_fails_leaves_nothing_and_the_commands_say_what_was_done
     folder = tmp_path / "archives" / "two"
     made = sedi("archive", folder, "--run", rig.run, "--gzip", "--json")
     assert made.returncode == 0, made.stderr
-    told = msgspec.json.decode(made.stdout)
-    assert told["records"] == 5
+    restored = msgspec.json.decode(made.stdout)
+    assert restored["records"] == 5
     assert {path.name for path in folder.iterdir()} == {
         "manifest.json",
         *(f"kept-{n}.jsonl.gz" for n in range(4)),

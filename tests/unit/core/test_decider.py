@@ -332,10 +332,10 @@ def test_restoring_many_decisions_is_evolving_by_each() -> None:
     texts = ["Name three kinds of sweet fruit", "List five rivers of Europe", "Explain why leaves turn red"]
     decisions = [decided(state, generation(n, [text, "Draw it"])).decision for n, text in enumerate(texts)]
     for known in range(4):
-        restored, told = fresh_state(), list[int]()
+        restored, reports = fresh_state(), list[int]()
         for decision in decisions[:known]:
             decider.evolve(restored, decision)
-        assert decider.restore(restored, decisions, told.append) is restored
+        assert decider.restore(restored, decisions, reports.append) is restored
         for name in ("kept", "scores", "applied", "lanes", "generated_total"):
             assert getattr(restored, name) == getattr(state, name)
         assert decided(restored, generation(9, texts)) == decider.decide(

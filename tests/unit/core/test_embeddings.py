@@ -113,10 +113,10 @@ class Counted:
     """Letters that record their calls."""
 
     model_sha256: str = "ab" * 32
-    asked: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
 
     def __call__(self, texts: list[str]) -> NDArray[np.float64]:
-        self.asked += texts
+        self.calls += texts
         return LETTER_COUNTS(texts)
 
 
@@ -126,12 +126,12 @@ def test_a_run_embeds_what_it_keeps_and_refits_on_it() -> None:
     run = configured(policy, own_seeds()[:12])
     state = decider.initial_state(run, embedder)
     decider.use_classifier(state, decider.first_classifier(policy, run.seeds, embedder))
-    embedder.asked.clear()
+    embedder.calls.clear()
     fold = Fold(state)
     fold.take(generation(0, [*TEXTS[12:24], TEXTS[12], "Draw it"]))
     kept = [row.instruction for row in state.kept.values()]
     assert len(kept) >= 8 and TEXTS[12] in kept
-    assert embedder.asked == kept * 2, "one by one for their clusters, then for the refit; none that is rejected"
+    assert embedder.calls == kept * 2, "one by one for their clusters, then for the refit; none that is rejected"
     (refit,) = fold.classifiers
     assert refit.classifier == fit(
         kept, policy, np.bincount([row.cluster for row in state.kept.values()]).tolist(), embedder

@@ -301,10 +301,10 @@ def as_before(found: Window) -> tuple[int | None, list[tuple[str, str]], list[tu
     best = max(usable, key=lambda step: (step.grad_norm or 0.0, -step.step))
     compared = {seed.task.id: seed.task.instruction for seed in found.pool.active}
     new: list[str] = []
-    told: list[tuple[str, str]] = []
+    expected: list[tuple[str, str]] = []
     for row in (row.id for row in best.rows):
         if row not in found.kept:
-            told.append((row, "unknown_row"))
+            expected.append((row, "unknown_row"))
             continue
         text = found.kept[row].instruction
         similarity, first = max(
@@ -312,14 +312,14 @@ def as_before(found: Window) -> tuple[int | None, list[tuple[str, str]], list[tu
         )
         if similarity <= 0.7:
             new.append(row)
-            told.append((row, "taken"))
+            expected.append((row, "taken"))
             compared[row] = text
         else:
-            told.append((row, "similar_to_candidate" if list(compared)[-first] in new else "similar_to_seed"))
+            expected.append((row, "similar_to_candidate" if list(compared)[-first] in new else "similar_to_seed"))
     scored = [(score.kept / score.generated, id) for id, score in found.scores.items() if score.generated]
     pairs = [(victim, row) for (_, victim), row in zip(sorted(scored), new, strict=False)]
     short = new[len(pairs) :]
-    return best.step, [(row, "no_victim" if row in short else verdict) for row, verdict in told], pairs
+    return best.step, [(row, "no_victim" if row in short else verdict) for row, verdict in expected], pairs
 
 
 @settings(max_examples=300, deadline=None)

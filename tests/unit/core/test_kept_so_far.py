@@ -14,7 +14,7 @@ from tests.unit.core.conftest import generation
 KEPT_BY = {0: 2, 1: 2, 2: 5, 3: 6}  # how many are kept by the verdict on each offset
 
 
-def told() -> list[tuple[str, int, InstructionsGenerated | InstructionsRejected]]:
+def history() -> list[tuple[str, int, InstructionsGenerated | InstructionsRejected]]:
     """Four generations, the second a duplicate of the first, and their verdicts."""
     texts = [["a", "b", "c"], ["a", "b", "c"], ["d", "e", "f"], ["g", "h"]]
     rejected: list[set[int]] = [{1}, set(), set(), {0}]
@@ -44,7 +44,7 @@ def take(kept: KeptSoFar, offset: int, event: InstructionsGenerated | Instructio
 
 @given(st.lists(st.booleans(), min_size=12, max_size=12))
 def test_the_two_topics_may_be_read_in_any_order_between_them_and_repeats_do_no_harm(turns: list[bool]) -> None:
-    queues = {name: [one for one in told() if one[0] == name] for name in ("generated", "rejected")}
+    queues = {name: [one for one in history() if one[0] == name] for name in ("generated", "rejected")}
     kept = KeptSoFar()
     for first in turns:
         queue = queues["generated" if first else "rejected"] or queues["rejected" if first else "generated"]
@@ -55,7 +55,7 @@ def test_the_two_topics_may_be_read_in_any_order_between_them_and_repeats_do_no_
 
     assert kept.as_of == 3
     straight = KeptSoFar()
-    for _, offset, event in told():
+    for _, offset, event in history():
         take(straight, offset, event)
     for as_of in range(-1, 4):
         assert kept.shown(40, 7, "main", 5, as_of) == straight.shown(40, 7, "main", 5, as_of)
@@ -64,7 +64,7 @@ def test_the_two_topics_may_be_read_in_any_order_between_them_and_repeats_do_no_
 @pytest.mark.parametrize("as_of", list(KEPT_BY))
 def test_a_draw_is_made_from_what_was_kept_by_then(as_of: int) -> None:
     kept = KeptSoFar()
-    for _, offset, event in told():
+    for _, offset, event in history():
         take(kept, offset, event)
     all_of_them = kept.shown(40, 42, "main", 9, as_of)
     assert sorted(one.instruction for one in all_of_them.kept) == list("acdefh")[: KEPT_BY[as_of]]
@@ -76,7 +76,7 @@ def test_a_draw_is_made_from_what_was_kept_by_then(as_of: int) -> None:
 
 def test_what_later_verdicts_keep_changes_no_draw_as_of_an_earlier_one() -> None:
     kept, seen = KeptSoFar(), {}
-    for _, offset, event in told():
+    for _, offset, event in history():
         take(kept, offset, event)
         seen[kept.as_of] = kept.shown(8, 42, "main", 3)
     assert all(kept.shown(8, 42, "main", 3, as_of) == draw for as_of, draw in seen.items())

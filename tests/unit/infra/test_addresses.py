@@ -27,7 +27,7 @@ def test_blanks_between_servers_go() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("127.0.0.1:abc", "port 'abc' is not a number from 1 to 65535"),
         ("127.0.0.1:99999", "port '99999' is not a number"),
@@ -49,8 +49,8 @@ def test_blanks_between_servers_go() -> None:
         ("user@a:9092", "cannot be a host"),
     ],
 )
-def test_servers_that_cannot_be_are_refused(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_servers_that_cannot_be_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         servers(text)
 
 
@@ -60,7 +60,7 @@ def test_urls_that_can_be_are_taken_as_they_are(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("127.0.0.1:8000/v1", "does not begin with http"),
         ("localhost/v1", "does not begin with http"),
@@ -75,8 +75,8 @@ def test_urls_that_can_be_are_taken_as_they_are(url: str) -> None:
         ("http://a b/v1", "has blanks"),
     ],
 )
-def test_urls_that_cannot_be_are_refused(url: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_urls_that_cannot_be_are_refused(url: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         endpoint(url)
 
 
@@ -119,11 +119,11 @@ def test_a_wrong_setting_ends_a_command_with_a_sentence_and_exit_code_2(
     monkeypatch.setenv(name, value)
     for command in ("doctor", "report"):
         assert main([command]) == ExitCode.USAGE
-        said = capsys.readouterr().err
-        assert said.startswith("sedi: Settings are wrong: ")
-        assert name.removeprefix("SEDI_").lower() in said
-        assert value in said
-        assert said.count("\n") == 1
+        message = capsys.readouterr().err
+        assert message.startswith("sedi: Settings are wrong: ")
+        assert name.removeprefix("SEDI_").lower() in message
+        assert value in message
+        assert message.count("\n") == 1
 
 
 def test_a_settings_file_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

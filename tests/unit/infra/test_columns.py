@@ -86,7 +86,7 @@ def test_id_and_classification_are_those_of_the_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({}, "no instruction is found. Fields found: none"),
         ({"text": "a", "label": 1}, "Fields found: `text`, `label`"),
@@ -106,8 +106,8 @@ def test_id_and_classification_are_those_of_the_row() -> None:
         ({"instruction": ASKED, "output": "x", "is_classification": "perhaps"}, "`is_classification` is a text"),
     ],
 )
-def test_what_cannot_be_mapped_is_refused_with_its_place(row: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said) as error:
+def test_what_cannot_be_mapped_is_refused_with_its_place(row: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as error:
         mapped(row)
     assert str(error.value).startswith("rows.jsonl, line 7: ")
 

@@ -66,10 +66,10 @@ class Forward(MiniLM):
 
     def __init__(self) -> None:
         super().__init__({})
-        self.asked: list[list[str]] = []
+        self.calls: list[list[str]] = []
 
     def unrounded(self, texts: Sequence[str], tokens_at_once: int = 0) -> NDArray[np.float64]:
-        self.asked.append(list(texts))
+        self.calls.append(list(texts))
         found = np.zeros((len(texts), DIMENSIONS))
         found[:, 0] = [len(text) / 1000 + 1e-15 for text in texts]
         return found
@@ -82,7 +82,7 @@ def test_a_text_is_embedded_once_and_in_whole_units() -> None:
     assert found[:, 0].tolist() == [33 * UNIT, 16 * UNIT, 33 * UNIT], "0.002 and 0.001, in units of 2**-14"
     assert embed(["a", "ccc"])[:, 0].tolist() == [16 * UNIT, 49 * UNIT]
     assert embed([]).shape == (0, DIMENSIONS)
-    assert [texts for texts in embed.asked if texts] == [["bb", "a"], ["ccc"]]
+    assert [texts for texts in embed.calls if texts] == [["bb", "a"], ["ccc"]]
 
 
 def test_the_oldest_embeddings_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_the_oldest_embeddings_are_forgotten_first(monkeypatch: pytest.MonkeyPat
     assert embed(["a", "bb", "ccc"])[:, 0].tolist() == [16 * UNIT, 33 * UNIT, 49 * UNIT], "more than are remembered"
     embed(["bb", "ccc"])
     embed(["a"])
-    assert embed.asked == [["a", "bb", "ccc"], [], ["a"]]
+    assert embed.calls == [["a", "bb", "ccc"], [], ["a"]]
 
 
 def test_batches_hold_each_text_once_and_no_more_tokens_than_allowed() -> None:

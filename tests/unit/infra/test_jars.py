@@ -58,12 +58,12 @@ def test_what_maven_delivers_is_put_in_place_whole(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     maven(tmp_path, monkeypatch, GOOD)
-    told: list[str] = []
+    reports: list[str] = []
 
-    lib = fetch(settings, told.append)
+    lib = fetch(settings, reports.append)
 
     assert {file.name: file.read_bytes() for file in lib.iterdir()} == JARS
-    assert len(told) == 1
+    assert len(reports) == 1
 
 
 @pytest.mark.usefixtures("expected")

