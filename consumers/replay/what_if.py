@@ -230,7 +230,7 @@ class _Comparison:
                 for answered in event.answers:
                     known = self._usd is not None and answered.cost_usd is not None
                     self._usd = self._usd + answered.cost_usd if known else None  # type: ignore[operator]
-        decider.evolve(state, verdict.decision)
+        decider.apply(state, verdict.decision)
         due = decider.due_classifier(state)
         if due is not None:
             decider.use_classifier(state, due)

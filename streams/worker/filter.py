@@ -4,7 +4,7 @@ In this order for the record at offset N, so that a crash anywhere changes nothi
 1. decide, purely, from the state of offsets below N;
 2. write the kept rows and the one `rejected` record, and wait until the cluster has them;
 3. put the decision into the kept table under N, the seeds' scores into the score table (changelogs follow);
-4. evolve the state; fit, write and use a new classifier if one is due.
+4. apply the decision to the state; fit, write and use a new classifier if one is due.
 After a crash the kept table says how far the filter surely is; what lies beyond is decided again, with the same outcome
 and the same ids, and readers drop the repeats.
 """
@@ -103,7 +103,7 @@ class FilterAgent:
 
     def _remember(self, decision: Decision) -> None:
         self._kept[str(decision.offset).encode()] = msgspec.json.encode(decision)
-        decider.evolve(self.state, decision)
+        decider.apply(self.state, decision)
         for seed_id in decision.seed_ids:
             self._scores[seed_id.encode()] = _encoded(self.state.scores[seed_id])
 

@@ -34,7 +34,7 @@ class Point:
 
 
 _OUTLET = "streams.worker.outlet:Outlet"
-_FILTER = "streams.worker.filter:Filter"
+_FILTER = "streams.worker.filter:FilterAgent"
 _CALLER = "producers.calls.caller:Caller.write"
 _SAVE = "consumers.trainer.result.checkpoint:save"
 _WINDOW = "infra.log:LogWriter.write"
@@ -64,13 +64,13 @@ POINTS = {
     "before recovering": Point("worker", f"{_FILTER}.recover", "before", "recovering leaves nothing behind"),
     "recovered": Point("worker", f"{_FILTER}.recover", "after", "recovering may be done any number of times"),
     "seeds read again": Point(
-        "worker", "streams.worker.feedback:Seeds.apply", "after", "a pool half read is read again from the start"
+        "worker", "streams.worker.feedback:SeedTable.apply", "after", "a pool half read is read again from the start"
     ),
     "starting": Point("worker", "streams.worker.cursor:Cursor.start", "before", "agents may start one without another"),
     "filling": Point("worker", "streams.worker.cursor:Cursor._fill", "before", "a gap that was seen is seen again"),
     "scores mended": Point("worker", f"{_FILTER}.mend_scores", "after", "mending the score table may be cut short"),
     "window seen": Point(
-        "worker", "streams.worker.feedback:Feedback.apply", "before", "a window nobody answered is answered"
+        "worker", "streams.worker.feedback:FeedbackAgent.apply", "before", "a window nobody answered is answered"
     ),
     "answered": Point(
         "worker", f"{_OUTLET}.write", "before", "an answer nobody heard of is made again", "ReplaceSeeds"

@@ -172,7 +172,7 @@ def undisturbed(rig: Rig, through: int | None = None) -> tuple[FilterState, dict
         for row in verdict.decision.kept:
             kept[row.id] = msgspec.json.encode(row)
         rejected[ids.verdict_id(record.offset)] = msgspec.json.encode(verdict.rejected)
-        decider.evolve(state, verdict.decision)
+        decider.apply(state, verdict.decision)
         due = decider.due_classifier(state)
         if due is not None:
             decider.use_classifier(state, due)

@@ -125,7 +125,7 @@ def decided_again(rig: Rig, commands: list[ReplaceSeeds]) -> list[ReplaceSeeds]:
         while state.applied < command.as_of_offset:
             record = generated[state.applied + 1]
             assert isinstance(record.event, InstructionsGenerated)
-            decider.evolve(state, decider.decide(state, record.offset, record.id, record.event).decision)
+            decider.apply(state, decider.decide(state, record.offset, record.id, record.event).decision)
             for classifier in classifiers:
                 if classifier.from_offset == state.applied + 1:
                     decider.use_classifier(state, classifier)
