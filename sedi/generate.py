@@ -153,7 +153,7 @@ def generate_command(
         transformers_batch=batch,
     )
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=call_max_tokens)
-    asking_fields = {
+    style_fields = {
         "style": style or default_style(settings),
         "parser": parser,
         "safety": safety,
@@ -163,7 +163,7 @@ def generate_command(
         **({} if asked is None else {"asked": asked}),
     }
     try:
-        asking = msgspec.convert(asking_fields, StyleInUse)
+        style_options = msgspec.convert(style_fields, StyleInUse)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"{error}. `sedi generate --help` lists what can be said.") from error
     answers = None
@@ -183,12 +183,12 @@ def generate_command(
     options = GenerateOptions(
         run,
         lane,
-        asking,
+        style_options,
         recorded=answers,
         limits=limits,
         in_flight=in_flight,
         concurrency=concurrency or _concurrency(settings, in_flight),
-        pace=RateOptions(
+        rate=RateOptions(
             start=in_flight_start,
             least=in_flight_least,
             step=in_flight_step,

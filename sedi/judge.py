@@ -81,13 +81,13 @@ def judge_command(
     options = JudgeOptions(
         run,
         rubric=cast(RubricName, rubric),  # looked at by the options
-        choice=RowSample(sample, limit),
+        sample=RowSample(sample, limit),
         recorded=None if recorded is None else RecordedOptions(recorded, loop=recorded_loop, per_generation=attempts),
         limits=Limits(max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd),
         retries=Retries(forever=forever),
-        pace=RateOptions(rpm=rpm, tpm=tpm),
+        rate=RateOptions(rpm=rpm, tpm=tpm),
         sampling=Sampling(temperature=temperature, max_tokens=call_max_tokens),
-        asks=attempts,
+        attempts=attempts,
         until_end=until_end,
         in_flight=in_flight,
     )

@@ -32,16 +32,16 @@ class TransformersBackend:
 
     name = "transformers"
 
-    def __init__(self, model: LocalModel, batch: int, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, model: LocalModel, batch: int, notify: Callable[[str], None] = lambda _: None) -> None:
         self.model = model.name
-        self._batcher = Batcher(model, batch, say)
+        self._batcher = Batcher(model, batch, notify)
 
     @classmethod
-    def of(cls, settings: Settings, say: Callable[[str], None]) -> "TransformersBackend":
+    def of(cls, settings: Settings, notify: Callable[[str], None]) -> "TransformersBackend":
         """The model that the settings name, loaded. Raises ConfigurationError when it or the form will not do."""
         if settings.api == "structured":
             raise ConfigurationError(_NO_SCHEMA)
-        return cls(load_model(settings, say), settings.transformers_batch, say)
+        return cls(load_model(settings, notify), settings.transformers_batch, notify)
 
     async def complete(self, request: Request, place: CallPlace) -> Answer:
         """Generate one answer. Raises CallFailure. When it is cancelled, the batch goes on without it."""

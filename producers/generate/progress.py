@@ -1,8 +1,8 @@
-"""What one generator lane has to know of its run, kept up to date from the log.
+"""What a generator lane knows of its run: a fold over five of the run's topics.
 
-`LaneProgress` is a fold over five topics of a run. Nothing in it lives anywhere else, so a generator that was killed
-and starts again knows what the dead one knew: which number comes next, which calls of the unfinished generations were
-already answered (and are not paid again), and which seeds these were shown.
+All state comes from the log, so a generator that was killed and starts again knows what it knew before: which number
+comes next, which calls of unfinished generations are already answered (and are not paid again), and which seeds those
+generations show.
 """
 
 from dataclasses import dataclass, field
@@ -31,9 +31,14 @@ TOPICS = ("generated", "calls", "seed-commands", "rejected", "training-log")
 
 YIELD_WINDOW = 200
 
+_SHARED = (  # fields that a snapshot holds as they are
+    *("ledger", "next_number", "style", "generations", "candidates", "generated_end", "decided_offset"),
+    *("kept_total", "trained", "trained_to", "answers"),
+)
+
 
 class ProgressState(msgspec.Struct, kw_only=True):
-    """The fold of all topics but `seed-commands`, as plain data, made by `LaneProgress.state` and taken by `.of`."""
+    """The fold of all topics but `seed-commands`, as plain data for a snapshot."""
 
     ledger: Ledger
     rolling: YieldWindow
@@ -65,13 +70,13 @@ class LaneProgress:
     style               of the lane's last generation, None before the first
     generations         on `generated`, of all lanes, each counted once
     candidates          instructions in them
-    generated_end       offset that the next record of `generated` will get
-    decided_offset      last record of `generated` that the filter is done with, -1 for none
+    generated_end       offset of the next record of `generated`
+    decided_offset      last record of `generated` that the filter has decided, -1 for none
     kept_total          instructions kept in the run up to there
     trained             rows of epoch 1 in the training log, by the cluster they came from
-    trained_to          the `generated` offset of the last of them, by the same
+    trained_to          the `generated` offset of the last of them, by cluster
     answers             answered calls of the lane's unfinished generations, by request id
-    rolling             what the last `yield_window` decided generations were worth
+    rolling             the yield of the last `yield_window` decided generations
     """
 
     lane: str
@@ -102,20 +107,10 @@ class LaneProgress:
         self.rolling = YieldWindow(self.yield_window)
 
     def state(self) -> ProgressState:
-        """What is known, but for the seeds. It shares what changes with this one: encode it before the next `apply`."""
+        """All but the seeds. It shares mutable values with this object: encode it before the next `apply`."""
         return ProgressState(
-            ledger=self.ledger,
+            **{name: getattr(self, name) for name in _SHARED},
             rolling=self.rolling,
-            next_number=self.next_number,
-            style=self.style,
-            generations=self.generations,
-            candidates=self.candidates,
-            generated_end=self.generated_end,
-            decided_offset=self.decided_offset,
-            kept_total=self.kept_total,
-            trained=self.trained,
-            trained_to=self.trained_to,
-            answers=self.answers,
             windows=sorted(self._windows),
             taken=self._lanes.last,
             missing=self._lanes.missing,
@@ -126,33 +121,23 @@ class LaneProgress:
 
     @classmethod
     def of(cls, lane: str, configured: RunConfigured, state: ProgressState) -> "LaneProgress":
-        """Go on from a state, which is taken over. `seed-commands` must be applied from its start."""
-        made = cls(
+        """Continue from a state, whose values are taken over. `seed-commands` must be applied from its start."""
+        progress = cls(
             lane,
             configured,
             state.rolling.window,
-            ledger=state.ledger,
-            next_number=state.next_number,
-            style=state.style,
-            generations=state.generations,
-            candidates=state.candidates,
-            generated_end=state.generated_end,
-            decided_offset=state.decided_offset,
-            kept_total=state.kept_total,
-            trained=state.trained,
-            trained_to=state.trained_to,
-            answers=state.answers,
+            **{name: getattr(state, name) for name in _SHARED},
             _windows=set(state.windows),
             _lanes=LaneNumbers(state.taken, state.missing),
             _numbers=state.numbers,
             _attempts=state.attempts,
             _causes=state.causes,
         )
-        made.rolling = state.rolling
-        return made
+        progress.rolling = state.rolling
+        return progress
 
     def apply(self, record: Record) -> None:
-        """Take one record into account. Records must come in log order within each topic; repeats do no harm."""
+        """Apply one record. Records must come in log order within each topic; repeats have no effect."""
         event = record.event
         match event:
             case CallStarted() | CallAnswered() | CallFailed():
@@ -179,7 +164,7 @@ class LaneProgress:
 
     @property
     def filter_lag(self) -> int:
-        """Generations on the log that the filter is not done with."""
+        """Generations on the log that the filter has not decided."""
         return self.generated_end - 1 - self.decided_offset
 
     @property
@@ -189,7 +174,7 @@ class LaneProgress:
 
     @property
     def untrained_at_most(self) -> int:
-        """Decided kept rows that are not in the training log; those that a trainer passed over count too."""
+        """Kept rows that are not in the training log; rows that a trainer skipped count too."""
         return max(0, self.kept_total - sum(self.trained.values()))
 
     def next_attempt(self, request_id: str) -> int:
@@ -201,11 +186,11 @@ class LaneProgress:
         return dict(self._attempts)
 
     def seeds_of(self, number: int) -> tuple[tuple[SeedTask, ...], int, str]:
-        """The seeds to show in a generation of this lane, the `seed-commands` offset they are from, and its event's id.
+        """The seeds that a generation of this lane shows, their `seed-commands` offset, and the id of that command.
 
-        A generation that a dead generator had begun is shown the seeds that it had been shown then.
+        A generation begun by a generator that died shows the same seeds again.
         """
-        # A repeat of a command, which two workers may write, changes no pool and is no cause.
+        # A duplicate of a command, which two workers may write, changes no pool and is no cause.
         latest = offset = self._commands[-1][0] if self._commands else -1
         if number in self._causes:
             offset = next((at for at, id, _ in self._commands if id == self._causes[number]), -1)
@@ -230,8 +215,10 @@ class LaneProgress:
         return max(self._causes, default=self.next_number - 1) + 1
 
     def begun_elsewhere(self) -> int:
-        """Generations of other lanes that were begun and are not on `generated`. A lane that has none there yet is not
-        looked at: it may be one that writes no generations."""
+        """Generations of other lanes that were begun and are not on `generated`.
+
+        Lanes without any generation there are left out: a judge's lane never writes one.
+        """
         lanes = self.ledger.lanes
         return sum(
             max(0, lanes[lane].newest - last)
@@ -245,7 +232,7 @@ class LaneProgress:
                 self._numbers[event.request_id] = event.number
                 self._attempts[event.request_id] = max(event.attempt, self._attempts.get(event.request_id, 0))
                 if event.step == 0:
-                    # The first call of a generation settles which seeds it is shown.
+                    # The first call of a generation fixes its seeds.
                     self._causes.setdefault(event.number, causation_id)
             case CallAnswered() if event.request_id in self._numbers:
                 self.answers.setdefault(event.request_id, event)
@@ -258,7 +245,7 @@ class LaneProgress:
         self.generations += 1
         self.candidates += len(event.instructions)
         self.rolling.generate(event, offset)
-        if event.lane != self.lane or event.number < self.next_number:  # one that was missing was left behind long ago
+        if event.lane != self.lane or event.number < self.next_number:  # one that fills a gap, long past
             return
         self.next_number = event.number + 1
         self.style = event.style

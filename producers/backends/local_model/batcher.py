@@ -53,12 +53,12 @@ class QueuedRequest:
 class Batcher:
     """The thread and what it works on. `rows` is the most at once; `say` is told when it must be lowered."""
 
-    def __init__(self, model: LocalModel, rows: int, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, model: LocalModel, rows: int, notify: Callable[[str], None] = lambda _: None) -> None:
         self._model = model
-        self._say = say
+        self._notify = notify
         self._batch = DecodingBatch(model)
         self._waiting: deque[QueuedRequest] = deque()
-        self._under_way: list[QueuedRequest] = []
+        self._in_flight: list[QueuedRequest] = []
         self._changed = threading.Condition()
         self._stopped = False
         self._thread: threading.Thread | None = None
@@ -95,15 +95,15 @@ class Batcher:
                 continue
             if out_of_memory:
                 self._halve()
-        for asked in (*self._under_way, *self._waiting):
+        for asked in (*self._in_flight, *self._waiting):
             asked.done(_STOPPED)
 
     def _gathered(self) -> bool:
         """Wait until there is something to do; False when it is to end."""
         with self._changed:
-            while not (self._stopped or self._waiting or self._under_way):
+            while not (self._stopped or self._waiting or self._in_flight):
                 self._changed.wait()
-            if not self._under_way:
+            if not self._in_flight:
                 until = time.monotonic() + _GATHERED_S
                 while not self._stopped and len(self._waiting) < self.most and (left := until - time.monotonic()) > 0:
                     self._changed.wait(left)
@@ -117,7 +117,7 @@ class Batcher:
                 self._batch.step()
                 self._tidy()
             if joining := self._admitted():
-                self._under_way.extend(joining)
+                self._in_flight.extend(joining)
                 self._batch.join([asked.row for asked in joining if asked.row is not None])
         except torch.OutOfMemoryError:
             return True
@@ -131,20 +131,20 @@ class Batcher:
     def _tidy(self) -> None:
         """Answer those that have ended, and take them out, with those that nobody waits for."""
         going = []
-        for asked in self._under_way:
+        for asked in self._in_flight:
             row = asked.row
             if row is not None and row.finish_reason is not None:
                 asked.done(BatchedAnswer(row.text, row.finish_reason, len(row.prompt), len(row.generated)))
             elif not asked.given_up:
                 going.append(asked)
-        self._under_way = going
+        self._in_flight = going
         self._batch.keep([asked.row for asked in going if asked.row is not None])
 
     def _admitted(self) -> list[QueuedRequest]:
         """Those that join now, in the order of their coming."""
         joining: list[QueuedRequest] = []
         longest = 0
-        while len(self._under_way) + len(joining) < self.most:
+        while len(self._in_flight) + len(joining) < self.most:
             with self._changed:
                 if not self._waiting:
                     break
@@ -194,7 +194,7 @@ class Batcher:
 
     def _halve(self) -> None:
         """Put the batch aside and let in half as many from now on."""
-        aside, self._under_way = self._under_way, []
+        aside, self._in_flight = self._in_flight, []
         self._batch.clear()
         if self._model.device == "cuda":
             torch.cuda.empty_cache()
@@ -208,12 +208,12 @@ class Batcher:
                 )
             )
             return
-        self._say(f"Memory has run out with {len(aside)} requests in a batch; from now on {self.most} are.")
+        self._notify(f"Memory has run out with {len(aside)} requests in a batch; from now on {self.most} are.")
         with self._changed:
             self._waiting.extendleft(reversed(aside))
 
     def _fail(self, failure: CallFailure) -> None:
-        failed, self._under_way = self._under_way, []
+        failed, self._in_flight = self._in_flight, []
         self._batch.clear()
         for asked in failed:
             asked.done(failure)

@@ -78,10 +78,10 @@ class LocalModel:
         return decoded(self.tokenizer, [*before, *generated])[len(decoded(self.tokenizer, before)) :]
 
 
-def load_model(settings: Settings, say: Callable[[str], None]) -> LocalModel:
+def load_model(settings: Settings, notify: Callable[[str], None]) -> LocalModel:
     """The model that the settings name. Raises ConfigurationError."""
-    source, name = _source(settings, say)
-    say(f"loading {name}")
+    source, name = _source(settings, notify)
+    notify(f"loading {name}")
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # heeded only if torch is not imported yet
 
     import torch
@@ -134,7 +134,7 @@ def local_model(name: str, model: Any, tokenizer: Any, device: str = "cpu") -> L
     )
 
 
-def _source(settings: Settings, say: Callable[[str], None]) -> tuple[str, str]:
+def _source(settings: Settings, notify: Callable[[str], None]) -> tuple[str, str]:
     """Where the model is loaded from, and the name that it goes by in events: of a folder, its last part."""
     if settings.model is None:
         raise ConfigurationError(
@@ -144,7 +144,7 @@ def _source(settings: Settings, say: Callable[[str], None]) -> tuple[str, str]:
     if settings.model == BUILTIN:
         from producers.backends.builtin.model import MODEL_NAME, safetensors_folder
 
-        return str(safetensors_folder(settings.cache_dir, say)), MODEL_NAME
+        return str(safetensors_folder(settings.cache_dir, notify)), MODEL_NAME
     path = Path(settings.model).expanduser()
     if not (path.exists() or settings.model.startswith((".", "/", "~")) or settings.model.count("/") > 1):
         return settings.model, settings.model

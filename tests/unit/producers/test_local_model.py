@@ -37,7 +37,9 @@ from producers.calls.cost import Prices
 from producers.calls.limits import Limits
 from producers.calls.rate_control import RateControl, RateOptions
 from producers.calls.retries import Retries
+from producers.generate.backpressure import Backpressure
 from producers.generate.lane import Lane
+from producers.generate.lane_parts import LaneOptions, LaneServices
 from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import StallGuard
 from producers.generate.style_factory import StyleInUse, style_of
@@ -438,7 +440,7 @@ def test_a_folder_is_served_under_its_own_name_with_as_many_calls_as_the_batch_h
     assert (backend.name, answer.model, in_flight_of(settings)) == ("transformers", "mine", 3)
 
 
-def lane(model: LocalModel, log: MemoryLog, most: int, told: Callable[[Any], None] | None) -> Lane:
+def lane(model: LocalModel, log: MemoryLog, most: int, on_generation: Callable[[Any], None] | None) -> Lane:
     """A lane that asks the model, four generations at once."""
     backend, limits, reader = TransformersBackend(model, 4), Limits(), Filtered(log, configured(), 0, lambda _: 1.0)
     caller = Caller(
@@ -448,13 +450,20 @@ def lane(model: LocalModel, log: MemoryLog, most: int, told: Callable[[Any], Non
         may_call=limits.may_call,
         prices=Prices(),
         retries=Retries(),
-        pace=RateControl(RateOptions(), 4),
+        rate=RateControl(RateOptions(), 4),
         known=reader.progress,
     )
     asking = StyleInUse(style="two-step", asked=1, sampling=Sampling(max_tokens=most))
     style = style_of(asking, Settings(backend="transformers", model="mine", api="completion"))
-    progress = cast(ProgressReader, reader)
-    return Lane("r", "main", lambda: 4, limits, StallGuard(), style, progress, caller, backend, told, None)
+    services = LaneServices(
+        style=style,
+        reader=cast(ProgressReader, reader),
+        caller=caller,
+        backend=backend,
+        backpressure=Backpressure(lambda _: None),
+        on_generation=on_generation,
+    )
+    return Lane(LaneOptions("r", "main", lambda: 4, limits, StallGuard()), services)
 
 
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread")
@@ -462,7 +471,7 @@ def test_a_signal_lets_the_answers_under_way_end(model: LocalModel) -> None:
     log = MemoryLog()
     drained = lane(model, log, 8, lambda event: signal.raise_signal(signal.SIGTERM) if event.number == 2 else None)
     asyncio.run(drained.run())
-    assert (drained.caller.halted, drained.at_once) == ("stopped by a signal", False)
+    assert (drained.services.caller.halted, drained.state.cancelled) == ("stopped by a signal", False)
     assert len(log.events(CallStarted)) == len(log.events(CallAnswered)) >= 3
 
 
@@ -475,7 +484,7 @@ def test_a_second_signal_gives_up_answers_that_would_never_end(model: LocalModel
         while len(log.events(CallStarted)) < 4:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
-        while stopped.caller.halted is None:
+        while stopped.services.caller.halted is None:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -483,5 +492,5 @@ def test_a_second_signal_gives_up_answers_that_would_never_end(model: LocalModel
     sending.start()
     asyncio.run(stopped.run())
     sending.join()
-    assert stopped.at_once
+    assert stopped.state.cancelled
     assert log.events(CallAnswered) == []
