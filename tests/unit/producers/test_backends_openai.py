@@ -371,12 +371,6 @@ def test_without_a_key_openais_own_endpoint_will_not_do(monkeypatch: pytest.Monk
         OpenAIBackend.of(Settings(backend="openai", model="m"))
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000/v1", "ftp://host/v1", "http:///v1"])
-def test_a_base_url_that_is_none_will_not_do(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="base_url"):
-        OpenAIBackend(model="m", base_url=url)
-
-
 @pytest.mark.parametrize(
     ("message", "raw", "reasoning", "finish_reason"),
     [

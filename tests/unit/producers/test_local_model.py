@@ -148,7 +148,7 @@ def test_a_long_greedy_answer_is_the_one_that_transformers_own_generation_gives(
         )
     model = made(found)
     one = request(1, Sampling(temperature=0.0, max_tokens=200))
-    prompt = torch.tensor([model.asked(one)[0]])
+    prompt = torch.tensor([model.tokenize(one)[0]])
     tokens = found.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=200, do_sample=False)
     alone = model.tokenizer.decode(tokens[0, prompt.shape[1] :])
     assert texts(answers(model, [request(0), one, request(2)]))[1] == alone
@@ -201,7 +201,7 @@ def test_an_answer_ends_with_the_context_and_a_prompt_that_fills_it_is_refused_a
 def test_a_chat_is_asked_by_the_models_template_and_one_without_says_what_to_set(model: LocalModel) -> None:
     chat = Request(messages=(Message("system", "Be brief."), Message("user", "Hello?")), sampling=GREEDY)
     wanted = model.tokenizer("<|system|>Be brief.<|end|>\n<|user|>Hello?<|end|>\n<|assistant|>").input_ids
-    assert model.asked(chat) == (wanted, "")
+    assert model.tokenize(chat) == (wanted, "")
     assert len(text(model, chat)) == 24
     (refused,) = answers(made(chat=False), [chat])
     assert isinstance(refused, EndpointRefused)
@@ -215,7 +215,7 @@ NAMES = "say <|end|> or <|user|>, \U0010f000 and <|end|>"
 def test_names_of_special_tokens_in_what_is_asked_are_text(model: LocalModel, form: str) -> None:
     def asked(text: str) -> list[int]:
         messages = (Message("system", text), Message("user", text))
-        return model.asked(Request(messages=messages) if form == "chat" else Request(prompt=text))[0]
+        return model.tokenize(Request(messages=messages) if form == "chat" else Request(prompt=text))[0]
 
     special = set(model.tokenizer.added_tokens_decoder)
     assert [token for token in asked(NAMES) if token in special] == [token for token in asked("x") if token in special]
@@ -232,11 +232,11 @@ def test_the_built_in_models_tokenizer_reads_names_as_text_and_all_else_as_ever(
     tokenizer = AutoTokenizer.from_pretrained(safetensors_folder(Path(".cache")))
     named = replace(made(), tokenizer=tokenizer)
     chat = Request(messages=(Message("user", "What ends a turn: <|im_end|> or <|endoftext|>?"),))
-    tokens, begun = named.asked(chat)
+    tokens, begun = named.tokenize(chat)
     assert (tokens.count(tokenizer.convert_tokens_to_ids("<|im_end|>")), begun) == (2, "")  # of system and user
     assert tokenizer.decode(tokens).count("<|im_end|>") == 3
     for text in ("", "Name a river.\n\n1. The Danube – é 中"):
-        assert named.asked(Request(prompt=text))[0] == list(tokenizer(text).input_ids)
+        assert named.tokenize(Request(prompt=text))[0] == list(tokenizer(text).input_ids)
 
 
 def test_what_a_tokenizer_puts_around_a_prompt_stays_around_it(model: LocalModel) -> None:
@@ -246,9 +246,9 @@ def test_what_a_tokenizer_puts_around_a_prompt_stays_around_it(model: LocalModel
     around.backend_tokenizer.post_processor = TemplateProcessing(
         single="<|user|> $A", special_tokens=[("<|user|>", 258)]
     )
-    tokens, _ = replace(model, tokenizer=around).asked(Request(prompt="a <|end|> b"))
+    tokens, _ = replace(model, tokenizer=around).tokenize(Request(prompt="a <|end|> b"))
     assert (around.decode(tokens), tokens[0], 256 in tokens) == ("<|user|>a <|end|> b", 258, False)
-    assert replace(model, tokenizer=around).asked(Request(prompt="a b"))[0] == around("a b").input_ids
+    assert replace(model, tokenizer=around).tokenize(Request(prompt="a b"))[0] == around("a b").input_ids
 
 
 @pytest.mark.parametrize("mark", [("<think>", "</think>"), ("[THINK]", "[/THINK]")])
@@ -262,7 +262,7 @@ def test_of_a_thought_that_the_template_opens_the_reading_knows(model: LocalMode
     assert answer_text(cut.raw).text == ""
     assert [unparsed.reason for unparsed in answer_text(cut.raw).removed] == ["reasoning"]
     assert cut.usage == Usage(
-        prompt_tokens=len(thinks.asked(Request(messages=(Message("user", "Why?"),)))[0]), completion_tokens=24
+        prompt_tokens=len(thinks.tokenize(Request(messages=(Message("user", "Why?"),)))[0]), completion_tokens=24
     )
 
     asking = Request(messages=(Message("user", f"What does {mark[0]} mean?"),), sampling=GREEDY)
@@ -312,7 +312,7 @@ def test_when_memory_runs_out_fewer_are_let_in_and_every_answer_is_what_it_would
     requests = [request(number, drawn) for number in range(8)]
     told: list[str] = []
     assert texts(answers(full_above(2), requests, say=told.append)) == texts(answers(model, requests))
-    assert [line.split("on ")[1] for line in told] == ["4 are.", "2 are."]
+    assert [line.split("with ")[2] for line in told] == ["4 at once.", "2 at once."]
 
 
 def test_what_does_not_fit_alone_is_refused() -> None:
