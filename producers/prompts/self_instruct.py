@@ -124,14 +124,10 @@ def classification_request(
         "Answer yes or no."
     )
     examples = "\n\n".join(f"Task: {text}\nAnswer: {'yes' if is_one else 'no'}" for text, is_one in _KINDS)
-    ending = f"Task: {shown_instruction(instruction)}\nAnswer:"
+    text = f"{question}\n\n{examples}\n\nTask: {shown_instruction(instruction)}\nAnswer:"
     if form == "completion":
-        return Request(
-            prompt=f"{preamble(safety)}{question}\n\n{examples}\n\n{ending}", sampling=drawn, stop=("\nTask:", "\n\n")
-        )
-    return Request(
-        messages=with_safety((Message("user", f"{question}\n\n{examples}\n\n{ending}"),), safety), sampling=drawn
-    )
+        return Request(prompt=preamble(safety) + text, sampling=drawn, stop=("\nTask:", "\n\n"))
+    return Request(messages=with_safety((Message("user", text),), safety), sampling=drawn)
 
 
 def instance_request(

@@ -364,10 +364,10 @@ def test_the_score_table_is_mended_where_it_lags_behind_the_kept_table() -> None
         rig.scores[b"s0"] = msgspec.json.encode(SeedScore(1, 1, 0))
         del rig.scores[b"s9"]
         rig.start(rig.recorded())
-        rig.filter.mend_scores()
+        rig.filter.repair_scores()
         assert dict(rig.scores) == right
         rig.fuse.steps = 0
-        rig.filter.mend_scores()  # writes nothing where nothing is wrong
+        rig.filter.repair_scores()  # writes nothing where nothing is wrong
 
     run(steps())
 
@@ -384,7 +384,7 @@ def test_a_run_whose_tables_were_written_before_scores_counted_showings_goes_on(
                 del fields[field_]
                 table[key] = msgspec.json.encode(fields)
         rig.start(rig.recorded())
-        rig.filter.mend_scores()
+        rig.filter.repair_scores()
         assert rig.table_of_scores() == rig.filter.state.scores
         assert rig.filter.state.scores["s9"] == SeedScore(7, 4, 2, shown=3)
         await rig.take(*generations(2, 1, 1, 1)[3:])
@@ -444,7 +444,7 @@ def test_a_crash_at_any_step_and_a_table_that_lags_change_nothing(
             try:
                 rig.start(rig.recorded())
                 await rig.filter.refit()
-                rig.filter.mend_scores()
+                rig.filter.repair_scores()
                 await rig.take(*log[rig.filter.state.applied + 1 :])
             except Crash:
                 for offset in sorted(rig.kept, key=int)[len(rig.kept) - lost :]:
