@@ -1,9 +1,8 @@
-"""The AsyncAPI 3.0 document: every topic with its dead letters, what lies on it, and who writes and reads it.
+"""The AsyncAPI 3.0 document: every topic with its dead letters, its messages, writers and readers.
 
-Made from `schemas.registry` and the topic files alone. Payloads are not repeated: a message refers to the JSON Schema
-of its event's version, and names its example. All versions that may lie on a log are messages, not only the current
-one.
-The cluster is a setting and no part of what is declared, so there are no servers.
+It is generated from `schemas.registry` and the topic files alone. Payloads are not repeated: a message refers to the
+JSON Schema of its event's version and to its example. All versions that may be on a log are messages, not only the
+current one. The cluster is a setting and not declared here, so there are no servers.
 """
 
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from schemas.json_schema import summary
 from schemas.registry import SPECS, EventSpec
 from schemas.topics import TopicSpec, topic_specs
 
-# Of what is declared here: the second number grows with new events, the first when old readers cannot go on.
+# Of this contract: the second number increases with new events, the first with changes that break old readers.
 CONTRACT_VERSION = "1.0.0"
 BINDING = "0.5.0"
 
@@ -74,14 +73,14 @@ def async_api() -> str:
 
 
 def versions() -> Iterator[tuple[EventSpec, int]]:
-    """Every event type in every version that may lie on a log, oldest first."""
+    """Every event type in every version that may be on a log, oldest first."""
     for spec in SPECS.values():
         for version in range(1, spec.version + 1):
             yield spec, version
 
 
 def message_name(spec: EventSpec, version: int) -> str:
-    """What a version of an event is called in file names and in this document."""
+    """The name of a version of an event, in file names and in this document."""
     return f"{spec.name}.v{version}"
 
 
@@ -128,7 +127,7 @@ def _channel(topic: TopicSpec, *, address: str, summary: str, messages: list[str
 
 
 def _setting(name: str, value: str) -> str | int | list[str]:
-    """A topic's configuration value in the type that the Kafka binding wants."""
+    """A topic's configuration value in the type that the Kafka binding requires."""
     if name == "cleanup.policy":
         return value.split(",")
     return int(value) if value.removeprefix("-").isdecimal() else value
@@ -191,12 +190,12 @@ def _dead_letter() -> Json:
 
 
 def _headers(described: dict[str, str], required: list[str]) -> Json:
-    properties = {name: {"type": "string", "description": told} for name, told in described.items()}
+    properties = {name: {"type": "string", "description": text} for name, text in described.items()}
     return {"type": "object", "properties": properties, "required": required}
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what stands in two places twice, instead of as an anchor and an alias."""
+    """Writes repeated values in full, instead of as anchor and alias."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -9,20 +9,20 @@
     │   ├── ClusterRefused      it answers, and refuses us: login, certificate, protocol, rights
     │   └── TopicMismatch       a topic on the cluster is not as declared
     ├── RunError                the run's log does not hold what the caller needs
-    ├── TooManyDeadLetters      so many records cannot be evaluated that the fault is not in single ones
+    ├── TooManyDeadLetters      the limit of dead letters is exceeded: the fault is not in single records
     ├── BackendError            an LLM endpoint failed
     └── TrainerError            the model, its data or its checkpoint cannot be used
-        ├── UntrustedCheckpoint not sealed by this installation, and loading one runs code that it holds
-        └── RankRefused         a rank ended for what lasts
+        ├── UntrustedCheckpoint not sealed by this installation; loading it would run code in it
+        └── RankRefused         a rank failed permanently
 
 Every message says what was wrong, with which value, and what to do about it.
 """
 
 
 class SediError(Exception):
-    """Base of all errors that the front door prints as one sentence instead of a traceback.
+    """Base of all errors that the command line prints as one sentence instead of a traceback.
 
-    permanent   the same command would end in the same way again: somebody has to change something first
+    permanent   the same command would fail in the same way again, until something is changed
     """
 
     permanent = False
@@ -51,40 +51,40 @@ class BrokerError(SediError):
 
 
 class ClusterRefused(BrokerError):
-    """The cluster answers and does not let us in: user or password, certificate, protocol, or a missing right."""
+    """The cluster refuses access: user or password, certificate, protocol, or a missing right."""
 
     permanent = True
 
 
 class TopicMismatch(BrokerError):
-    """A topic exists with other settings than were declared for the run."""
+    """A topic exists with settings other than those declared for the run."""
 
 
 class RunError(SediError):
-    """The run's log does not hold what is asked for."""
+    """The run's log does not hold what the caller needs."""
 
 
 class TooManyDeadLetters(SediError):
-    """So many records of a topic cannot be evaluated that the fault is in a program, and not in single records."""
+    """A topic's dead letters exceed their limit, so the fault is in a program and not in single records."""
 
     permanent = True
 
 
 class BackendError(SediError):
-    """An LLM endpoint failed for good, or answered what cannot be used."""
+    """An LLM endpoint failed for good, or gave an unusable answer."""
 
 
 class TrainerError(SediError):
-    """The trainee, its data or its checkpoint cannot be used."""
+    """The model, its data or its checkpoint cannot be used."""
 
 
 class UntrustedCheckpoint(TrainerError):
-    """A checkpoint was not sealed by this installation. Loading it would run whatever code it holds."""
+    """A checkpoint was not sealed by this installation. Loading it would run any code in it."""
 
     permanent = True
 
 
 class RankRefused(TrainerError):
-    """A rank of a training ended for what lasts: started again it would end in the same way."""
+    """A rank of a training failed permanently: a restart would fail in the same way."""
 
     permanent = True
