@@ -13,7 +13,7 @@ A backend makes exactly one attempt a call and never retries by itself, so that 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypedDict, Unpack
 
 from schemas.errors import BackendError
 from schemas.events import Usage
@@ -84,6 +84,15 @@ class Answer:
     reasoning: str | None = None
 
 
+class _Known(TypedDict, total=False):
+    """What is known of a failed attempt, see `CallFailure`."""
+
+    status: int | None
+    retry_after_s: float | None
+    usage: Usage | None
+    perhaps_paid: bool
+
+
 class CallFailure(BackendError):
     """An attempt ended without a usable answer; `status` is the HTTP status, if any.
 
@@ -95,20 +104,12 @@ class CallFailure(BackendError):
     retryable = False
     event_id: str | None = None
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None = None,
-        retry_after_s: float | None = None,
-        usage: Usage | None = None,
-        perhaps_paid: bool = False,
-    ) -> None:
+    def __init__(self, message: str, **known: Unpack[_Known]) -> None:
         super().__init__(message)
-        self.status = status
-        self.retry_after_s = retry_after_s
-        self.usage = usage
-        self.perhaps_paid = perhaps_paid and usage is None
+        self.status = known.get("status")
+        self.retry_after_s = known.get("retry_after_s")
+        self.usage = known.get("usage")
+        self.perhaps_paid = known.get("perhaps_paid", False) and self.usage is None
 
 
 class FailureKind(Enum):
@@ -138,18 +139,9 @@ class Transient(CallFailure):
 
     retryable = True
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None = None,
-        retry_after_s: float | None = None,
-        kind: FailureKind | None = None,
-        usage: Usage | None = None,
-        perhaps_paid: bool = False,
-    ) -> None:
-        super().__init__(message, status=status, retry_after_s=retry_after_s, usage=usage, perhaps_paid=perhaps_paid)
-        self.kind = kind or _kind_of(status)
+    def __init__(self, message: str, *, kind: FailureKind | None = None, **known: Unpack[_Known]) -> None:
+        super().__init__(message, **known)
+        self.kind = kind or _kind_of(self.status)
 
 
 def _kind_of(status: int | None) -> FailureKind:
@@ -171,16 +163,8 @@ Reason = Literal["refused", "flagged", "too_long", "too_large"]
 class RequestRefused(CallFailure):
     """The endpoint will not give this request a usable answer, however often it is sent."""
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None = None,
-        usage: Usage | None = None,
-        perhaps_paid: bool = False,
-        reason: Reason = "refused",
-    ) -> None:
-        super().__init__(message, status=status, usage=usage, perhaps_paid=perhaps_paid)
+    def __init__(self, message: str, *, reason: Reason = "refused", **known: Unpack[_Known]) -> None:
+        super().__init__(message, **known)
         self.reason = reason
 
 

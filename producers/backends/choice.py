@@ -72,16 +72,12 @@ def opened_backend(
     from producers.backends.builtin.model import MODEL_NAME
     from producers.backends.builtin.server import BuiltinServer, ServerSettings
 
+    def backend_at(base_url: str, model: str) -> Backend:
+        return BuiltinBackend(name="builtin", model=model, base_url=base_url, timeout_s=settings.request_timeout_s)
+
     if settings.base_url:
-        yield BuiltinBackend(
-            name="builtin",
-            model=settings.model or MODEL_NAME,
-            base_url=settings.base_url,
-            timeout_s=settings.request_timeout_s,
-        )
+        yield backend_at(settings.base_url, settings.model or MODEL_NAME)
         return
     serving = ServerSettings(state_dir=settings.state_dir, cache_dir=settings.cache_dir, slots=in_flight)
     with BuiltinServer(serving, progress) as server:
-        yield BuiltinBackend(
-            name="builtin", model=server.model, base_url=server.base_url, timeout_s=settings.request_timeout_s
-        )
+        yield backend_at(server.base_url, server.model)

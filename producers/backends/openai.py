@@ -231,35 +231,25 @@ class OpenAIBackend:
         text = self._clean(error.text).rstrip(". ") or "nothing that says why"
         inside = "" if status == http_status else f" with an error {status} in its body"
         text = f"{self._where} answered {http_status}{inside}: {text}"
+        known: dict[str, Any] = {"status": status, "usage": usage}
         match blame(status, error.codes, error.text):
             case Blame.FLAGGED:
-                return RequestRefused(
-                    f"{text}. Its content filter refused this prompt.", status=status, usage=usage, reason="flagged"
-                )
+                return RequestRefused(f"{text}. Its content filter refused this prompt.", reason="flagged", **known)
             case Blame.TOO_LONG:
-                return RequestRefused(
-                    f"{text}. The request is too long for it.", status=status, usage=usage, reason="too_long"
-                )
+                return RequestRefused(f"{text}. The request is too long for it.", reason="too_long", **known)
             case Blame.REQUEST:
-                return RequestRefused(f"{text}. Does the model take these parameters?", status=status, usage=usage)
+                return RequestRefused(f"{text}. Does the model take these parameters?", **known)
             case Blame.CREDIT:
-                return EndpointRefused(f"{text}. The account has no credit left.", status=status, usage=usage)
+                return EndpointRefused(f"{text}. The account has no credit left.", **known)
             case Blame.ENDPOINT:
-                return EndpointRefused(
-                    f"{text}. Check SEDI_API_KEY, SEDI_MODEL and SEDI_BASE_URL.", status=status, usage=usage
-                )
+                return EndpointRefused(f"{text}. Check SEDI_API_KEY, SEDI_MODEL and SEDI_BASE_URL.", **known)
             case Blame.PASSING | Blame.UNKNOWN:
                 wait = asked_wait({**error.headers, **headers}, time.time(), limited=status == 429)
                 wait = wait_in(error.text) if wait is None else wait
                 garbled = status < 300
                 text = f"{text} (a body that holds no answer)" if garbled else text
-                failure = Transient(
-                    f"{text}.",
-                    status=status,
-                    retry_after_s=wait,
-                    usage=usage,
-                    kind=FailureKind.GARBLED if garbled else None,
-                )
+                kind = FailureKind.GARBLED if garbled else None
+                failure = Transient(f"{text}.", retry_after_s=wait, kind=kind, **known)
                 failure.perhaps_paid = usage is None and (garbled or failure.kind is FailureKind.TIME_OUT)
                 return failure
 

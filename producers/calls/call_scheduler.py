@@ -168,10 +168,16 @@ class CallScheduler:
     def _resolve_answered(self, progress: LaneProgress) -> None:
         """Return the answers that the ledger has: they need no call."""
         for waiting in self._waiting:
-            answered = progress.answers.get(waiting.request_id)
-            if answered is not None and not waiting.result.done():
-                self.forget(waiting.request_id)
-                waiting.result.set_result(answered)
+            if not waiting.result.done():
+                self._resolve(waiting, progress)
+
+    def _resolve(self, waiting: _Waiting, progress: LaneProgress) -> bool:
+        """Return the request's answer, if the ledger has it."""
+        answered = progress.answers.get(waiting.request_id)
+        if answered is not None:
+            self.forget(waiting.request_id)
+            waiting.result.set_result(answered)
+        return answered is not None
 
     def _fail_all(self, error: Exception) -> None:
         while self._waiting:
@@ -233,10 +239,7 @@ class CallScheduler:
         except RunError as error:
             waiting.result.set_exception(error)
             return False
-        answered = progress.answers.get(waiting.request_id)
-        if answered is not None:
-            self.forget(waiting.request_id)
-            waiting.result.set_result(answered)
+        if self._resolve(waiting, progress):
             return False
         excluded = {waiting.request_id} if waiting.first_attempt else {waiting.request_id, *self._retrying}
         in_flight = [worst for id, worst in self._begun.items() if id not in excluded]

@@ -42,6 +42,43 @@ class CallStart:
 
 
 @dataclass
+class _CallClock:
+    """`call_seconds`: seconds of all calls so far, summed."""
+
+    in_flight: int = 0
+    now: float = 0.0
+    call_seconds: float = 0.0
+
+    def change(self, now: float | None, calls: int) -> None:
+        """So many calls begin (or end, if negative); without a time, at the time of the last change."""
+        if now is not None:
+            self.call_seconds += self.in_flight * max(0.0, now - self.now)
+            self.now = max(now, self.now)
+        self.in_flight += calls
+
+
+@dataclass
+class _Round:
+    """The calls of a round; `counted`: all of them report their tokens."""
+
+    calls: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+    counted: bool = True
+
+    def add(self, seconds: float, tokens: int | None) -> None:
+        self.calls += 1
+        self.seconds += seconds
+        self.tokens += tokens or 0
+        self.counted = self.counted and tokens is not None
+
+    @property
+    def work(self) -> int:
+        """Tokens, or calls where tokens are not reported."""
+        return self.tokens if self.counted and self.tokens else self.calls
+
+
+@dataclass
 class Explorer:
     """The state: `level` calls may be in flight, from 1 to `most`; `say` gets a sentence at each change.
 
@@ -63,13 +100,8 @@ class Explorer:
     _alone: float = 0.0  # throughput of the first answered call alone
     _epoch: int = 0
     _begun: int = 0  # calls in this epoch
-    _in_flight: int = 0
-    _now: float = 0.0
-    _call_seconds: float = 0.0  # of all calls until `_now`
-    _calls: int = 0
-    _work: float = 0.0
-    _seconds: float = 0.0
-    _counted: bool = True
+    _clock: _CallClock = field(default_factory=_CallClock)
+    _round: _Round = field(default_factory=_Round)
 
     def __post_init__(self) -> None:
         self.level = min(max(1, self.level), self.most)
@@ -78,15 +110,13 @@ class Explorer:
 
     def begun(self, now: float) -> CallStart:
         """A call begins. Pass the result to `answered`."""
-        self._pass(now)
-        self._in_flight += 1
+        self._clock.change(now, 1)
         self._begun += 1
-        return CallStart(now, self._epoch, self._begun, self._call_seconds)
+        return CallStart(now, self._epoch, self._begun, self._clock.call_seconds)
 
     def ended(self, now: float | None = None) -> None:
         """A call ended without an answer. Without a time it was not made at all."""
-        self._pass(self._now if now is None else now)
-        self._in_flight -= 1
+        self._clock.change(now, -1)
 
     def answered(self, start: CallStart, now: float, tokens: int | None) -> None:
         """A call ended with an answer of so many tokens; None: the answer does not report them."""
@@ -95,36 +125,29 @@ class Explorer:
         if seconds <= 0.0:
             return
         self._alone = self._alone or (tokens or 1) / seconds
-        in_flight = (self._call_seconds - start.call_seconds) / seconds
+        in_flight = (self._clock.call_seconds - start.call_seconds) / seconds
         if start.epoch != self._epoch or start.number <= self.level or in_flight < _FULL * self.level:
             return
-        self._calls += 1
-        self._seconds += seconds
-        self._counted = self._counted and tokens is not None
-        self._work += tokens or 0
-        work = self._work if self._counted and self._work else self._calls
-        rate = self.level * work / self._seconds
-        if self._calls >= self._round(rate):
-            self._decide(rate, self.level * self._calls / self._seconds)
+        this = self._round
+        this.add(seconds, tokens)
+        rate = self.level * this.work / this.seconds
+        if this.calls >= self._round_size(rate):
+            self._decide(rate, self.level * this.calls / this.seconds)
 
     def busy(self) -> None:
         """The endpoint had no capacity for a call: stop growing."""
         if self._direction > 0:
             self._settle(self.level if self._before is None else self._from)
 
-    def _pass(self, now: float) -> None:
-        self._call_seconds += self._in_flight * max(0.0, now - self._now)
-        self._now = max(now, self._now)
-
-    def _round(self, rate: float) -> int:
+    def _round_size(self, rate: float) -> int:
         """Calls of a round: more where tokens are not reported, unless the gain is clear."""
         if self._direction > 0 and self._before is None:
             return self.level
         clear = self._direction > 0 and self._before is not None and rate >= _CLEAR * self._before
-        return max(_ROUND if self._counted or clear else _ROUND_UNSIZED, self.level)
+        return max(_ROUND if self._round.counted or clear else _ROUND_UNSIZED, self.level)
 
     def _decide(self, rate: float, answers: float) -> None:
-        self._forget_round()
+        self._round = _Round()
         self.rates[self.level] = rate, answers
         before = self._before
         if self._direction > 0:
@@ -182,7 +205,4 @@ class Explorer:
         self.level = level
         self._epoch += 1
         self._begun = 0
-        self._forget_round()
-
-    def _forget_round(self) -> None:
-        self._calls, self._work, self._seconds, self._counted = 0, 0.0, 0.0, True
+        self._round = _Round()

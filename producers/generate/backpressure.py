@@ -31,8 +31,8 @@ class Backpressure:
         now = self._clock()
         if self._behind is not None:
             self.waited_s[self._behind] = self.waited_s.get(self._behind, 0.0) + now - self._updated_at
-        if progress.windows != self._windows:
-            self._windows, self._window_at = progress.windows, now
+        if progress.window_count != self._windows:
+            self._windows, self._window_at = progress.window_count, now
         if behind != self._behind:
             self._report_at = now + FIRST_S
         elif behind is not None and now >= self._report_at:

@@ -18,6 +18,7 @@ Give each generator its own lane.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 
 from infra.log import LogWriter
@@ -27,9 +28,8 @@ from producers.backends.choice import opened_backend
 from producers.calls.caller import Caller, CallOptions
 from producers.calls.cost import Prices
 from producers.calls.found_concurrency import keep_found, rate_control_for
-from producers.calls.limits import Limits
 from producers.generate.backpressure import Backpressure
-from producers.generate.kept_reader import opened_kept
+from producers.generate.kept_reader import KeptReader
 from producers.generate.lane import Lane
 from producers.generate.lane_parts import LaneOptions, LaneServices, OnGeneration
 from producers.generate.progress_reader import ProgressReader
@@ -108,7 +108,9 @@ def generate(
     to the lane, ConfigurationError for unusable options, BrokerError when the cluster does not answer.
     """
     configured, _ = read_run(settings, options.run)
-    limits = _limits(options, settings).with_training_limit(configured.policy, options.ahead_windows)
+    limits = options.limits.with_training_limit(configured.policy, options.ahead_windows)
+    if limits.max_filter_lag is None:
+        limits = replace(limits, max_filter_lag=settings.max_filter_lag)
     prices = Prices.of(settings)
     limits.check(configured.policy, priced=prices.known)
     style = style_of(options.style, settings)
@@ -119,12 +121,13 @@ def generate(
 
     reader = ProgressReader(settings, configured, options.lane, yield_window=options.guard.window, notify=progress)
     backlog = TrainerBacklogReader(settings, options.run, options.lane)
+    kept_reader = closing(KeptReader(settings, configured, options.lane)) if style.shows_kept else nullcontext()
     backpressure = Backpressure(progress)
     try:
         with (
             opened_backend(settings, options.recorded, rate.most, progress) as backend,
             LogWriter(settings, options.run, f"generator-{options.lane}") as writer,
-            opened_kept(settings, configured, options.lane, style) as kept,
+            kept_reader as kept,
         ):
             caller = Caller(
                 backend=backend,
@@ -171,8 +174,3 @@ def generate(
     finally:
         backlog.close()
         reader.close()
-
-
-def _limits(options: GenerateOptions, settings: Settings) -> Limits:
-    limits = options.limits
-    return limits if limits.max_filter_lag is not None else replace(limits, max_filter_lag=settings.max_filter_lag)

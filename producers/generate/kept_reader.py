@@ -5,13 +5,10 @@ of all kept instructions are held in memory. They are read at the start, and onl
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from infra.log import LogReader
 from infra.record import Record
 from infra.settings import Settings
-from producers.generate.styles import Style
 from schemas.events import CallStarted, InstructionsGenerated, InstructionsRejected, KeptShown, RunConfigured
 from streams.core.kept_so_far import KeptSoFar, ShownRows
 
@@ -72,16 +69,3 @@ class KeptReader:
 
     def close(self) -> None:
         self._reader.close()
-
-
-@contextmanager
-def opened_kept(settings: Settings, configured: RunConfigured, lane: str, style: Style) -> Iterator[KeptReader | None]:
-    """A reader for a style that shows kept instructions; None for one that does not."""
-    if not style.shows_kept:
-        yield None
-        return
-    reader = KeptReader(settings, configured, lane)
-    try:
-        yield reader
-    finally:
-        reader.close()

@@ -5,9 +5,7 @@ comes next, which calls of unfinished generations are already answered (and are 
 generations show.
 """
 
-from dataclasses import dataclass, field
-
-import msgspec
+from dataclasses import dataclass, field, fields
 
 from infra.record import Record
 from producers.generate.yield_window import YieldWindow
@@ -31,41 +29,13 @@ TOPICS = ("generated", "calls", "seed-commands", "rejected", "training-log")
 
 YIELD_WINDOW = 200
 
-_SHARED = (  # fields that a snapshot holds as they are
-    *("ledger", "next_number", "style", "generations", "candidates", "generated_end", "decided_offset"),
-    *("kept_total", "trained", "trained_to", "answers"),
-)
 
-
-class ProgressState(msgspec.Struct, kw_only=True):
-    """The fold of all topics but `seed-commands`, as plain data for a snapshot."""
-
-    ledger: Ledger
-    rolling: YieldWindow
-    next_number: int
-    style: str | None
-    generations: int
-    candidates: int
-    generated_end: int
-    decided_offset: int
-    kept_total: int
-    trained: dict[int, int]
-    trained_to: dict[int, int]
-    answers: dict[str, CallAnswered]
-    windows: list[tuple[int, int]]
-    taken: dict[str, int]
-    missing: dict[str, list[tuple[int, int]]]
-    numbers: dict[str, int]
-    attempts: dict[str, int]
-    causes: dict[int, str | None]
-
-
-@dataclass
-class LaneProgress:
-    """The state of the fold.
+@dataclass(kw_only=True)
+class ProgressState:
+    """The fold of all topics but `seed-commands`, as plain data for a snapshot.
 
     ledger              of the whole run
-    pool                the seeds in force
+    rolling             the yield of the last decided generations
     next_number         the number after the lane's last on `generated`
     style               of the lane's last generation, None before the first
     generations         on `generated`, of all lanes, each counted once
@@ -73,16 +43,17 @@ class LaneProgress:
     generated_end       offset of the next record of `generated`
     decided_offset      last record of `generated` that the filter has decided, -1 for none
     kept_total          instructions kept in the run up to there
-    trained             rows of epoch 1 in the training log, by the cluster they came from
+    windows             (epoch, window) of those of epoch 1 in the training log
+    trained             rows in them, by the cluster they came from
     trained_to          the `generated` offset of the last of them, by cluster
+    lanes               the generation numbers of all lanes
     answers             answered calls of the lane's unfinished generations, by request id
-    rolling             the yield of the last `yield_window` decided generations
+    request_numbers, request_attempts   of the same generations, by request id
+    causes              the event that fixed the seeds of each of these generations, by number
     """
 
-    lane: str
-    configured: RunConfigured
-    yield_window: int = YIELD_WINDOW
     ledger: Ledger = field(default_factory=Ledger)
+    rolling: YieldWindow = field(default_factory=lambda: YieldWindow(YIELD_WINDOW))
     next_number: int = 0
     style: str | None = None
     generations: int = 0
@@ -90,51 +61,36 @@ class LaneProgress:
     generated_end: int = 0
     decided_offset: int = -1
     kept_total: int = 0
+    windows: set[tuple[int, int]] = field(default_factory=set)
     trained: dict[int, int] = field(default_factory=dict)
     trained_to: dict[int, int] = field(default_factory=dict)
+    lanes: LaneNumbers = field(default_factory=LaneNumbers)
     answers: dict[str, CallAnswered] = field(default_factory=dict)
+    request_numbers: dict[str, int] = field(default_factory=dict)
+    request_attempts: dict[str, int] = field(default_factory=dict)
+    causes: dict[int, str | None] = field(default_factory=dict)
+
+
+@dataclass
+class LaneProgress(ProgressState):
+    """The state of the whole fold; `pool`: the seeds in force."""
+
+    lane: str
+    configured: RunConfigured
     pool: SeedPool = field(init=False)
-    rolling: YieldWindow = field(init=False)
     _commands: list[tuple[int, str, ReplaceSeeds]] = field(default_factory=list)
-    _windows: set[tuple[int, int]] = field(default_factory=set)
-    _lanes: LaneNumbers = field(default_factory=LaneNumbers)
-    _numbers: dict[str, int] = field(default_factory=dict)
-    _attempts: dict[str, int] = field(default_factory=dict)
-    _causes: dict[int, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.pool = SeedPool.of(self.configured.seeds)
-        self.rolling = YieldWindow(self.yield_window)
 
     def state(self) -> ProgressState:
         """All but the seeds. It shares mutable values with this object: encode it before the next `apply`."""
-        return ProgressState(
-            **{name: getattr(self, name) for name in _SHARED},
-            rolling=self.rolling,
-            windows=sorted(self._windows),
-            taken=self._lanes.last,
-            missing=self._lanes.missing,
-            numbers=self._numbers,
-            attempts=self._attempts,
-            causes=self._causes,
-        )
+        return ProgressState(**{each.name: getattr(self, each.name) for each in fields(ProgressState)})
 
     @classmethod
     def of(cls, lane: str, configured: RunConfigured, state: ProgressState) -> "LaneProgress":
         """Continue from a state, whose values are taken over. `seed-commands` must be applied from its start."""
-        progress = cls(
-            lane,
-            configured,
-            state.rolling.window,
-            **{name: getattr(state, name) for name in _SHARED},
-            _windows=set(state.windows),
-            _lanes=LaneNumbers(state.taken, state.missing),
-            _numbers=state.numbers,
-            _attempts=state.attempts,
-            _causes=state.causes,
-        )
-        progress.rolling = state.rolling
-        return progress
+        return cls(lane, configured, **vars(state))
 
     def apply(self, record: Record) -> None:
         """Apply one record. Records must come in log order within each topic; repeats have no effect."""
@@ -152,8 +108,8 @@ class LaneProgress:
                 self.rolling.decide(event)
             case ReplaceSeeds() if self.pool.apply(event, record.offset):
                 self._commands.append((record.offset, record.id, event))
-            case TrainingLogged() if event.epoch == 1 and (event.epoch, event.window) not in self._windows:
-                self._windows.add((event.epoch, event.window))
+            case TrainingLogged() if event.epoch == 1 and (event.epoch, event.window) not in self.windows:
+                self.windows.add((event.epoch, event.window))
                 for row in (row for step in event.steps for row in step.rows):
                     self.trained[row.cluster] = self.trained.get(row.cluster, 0) + 1
                     self.trained_to[row.cluster] = max(self.trained_to.get(row.cluster, -1), row.generated_offset)
@@ -168,9 +124,9 @@ class LaneProgress:
         return self.generated_end - 1 - self.decided_offset
 
     @property
-    def windows(self) -> int:
+    def window_count(self) -> int:
         """Windows of epoch 1 in the training log."""
-        return len(self._windows)
+        return len(self.windows)
 
     @property
     def untrained_at_most(self) -> int:
@@ -179,11 +135,11 @@ class LaneProgress:
 
     def next_attempt(self, request_id: str) -> int:
         """The number of the next attempt at a request of this lane; the first is 1."""
-        return self._attempts.get(request_id, 0) + 1
+        return self.request_attempts.get(request_id, 0) + 1
 
     def attempts(self) -> dict[str, int]:
         """Attempts on the ledger at each request of the lane's unfinished generations."""
-        return dict(self._attempts)
+        return dict(self.request_attempts)
 
     def seeds_of(self, number: int) -> tuple[tuple[SeedTask, ...], int, str]:
         """The seeds that a generation of this lane shows, their `seed-commands` offset, and the id of that command.
@@ -192,8 +148,8 @@ class LaneProgress:
         """
         # A duplicate of a command, which two workers may write, changes no pool and is no cause.
         latest = offset = self._commands[-1][0] if self._commands else -1
-        if number in self._causes:
-            offset = next((at for at, id, _ in self._commands if id == self._causes[number]), -1)
+        if number in self.causes:
+            offset = next((at for at, id, _ in self._commands if id == self.causes[number]), -1)
         pool = self.pool
         if offset != latest:
             pool = SeedPool.of(self.configured.seeds)
@@ -207,12 +163,12 @@ class LaneProgress:
 
     def unfinished(self) -> int:
         """Generations of this lane that were begun and are not on `generated`."""
-        return len(self._causes)
+        return len(self.causes)
 
     @property
     def begun_end(self) -> int:
         """The number after the last of this lane that was begun."""
-        return max(self._causes, default=self.next_number - 1) + 1
+        return max(self.causes, default=self.next_number - 1) + 1
 
     def begun_elsewhere(self) -> int:
         """Generations of other lanes that were begun and are not on `generated`.
@@ -222,25 +178,27 @@ class LaneProgress:
         lanes = self.ledger.lanes
         return sum(
             max(0, lanes[lane].newest - last)
-            for lane, last in self._lanes.last.items()
+            for lane, last in self.lanes.last.items()
             if lane != self.lane and lane in lanes
         )
 
     def _call(self, event: CallStarted | CallAnswered | CallFailed, causation_id: str | None) -> None:
         match event:
             case CallStarted() if event.lane == self.lane and event.number >= self.next_number:
-                self._numbers[event.request_id] = event.number
-                self._attempts[event.request_id] = max(event.attempt, self._attempts.get(event.request_id, 0))
+                self.request_numbers[event.request_id] = event.number
+                self.request_attempts[event.request_id] = max(
+                    event.attempt, self.request_attempts.get(event.request_id, 0)
+                )
                 if event.step == 0:
                     # The first call of a generation fixes its seeds.
-                    self._causes.setdefault(event.number, causation_id)
-            case CallAnswered() if event.request_id in self._numbers:
+                    self.causes.setdefault(event.number, causation_id)
+            case CallAnswered() if event.request_id in self.request_numbers:
                 self.answers.setdefault(event.request_id, event)
             case _:
                 pass
 
     def _generated(self, event: InstructionsGenerated, offset: int) -> None:
-        if not self._lanes.take(event.lane, event.number):
+        if not self.lanes.take(event.lane, event.number):
             return
         self.generations += 1
         self.candidates += len(event.instructions)
@@ -249,9 +207,9 @@ class LaneProgress:
             return
         self.next_number = event.number + 1
         self.style = event.style
-        for request_id in [id for id, number in self._numbers.items() if number <= event.number]:
-            del self._numbers[request_id]
-            self._attempts.pop(request_id, None)
+        for request_id in [id for id, number in self.request_numbers.items() if number <= event.number]:
+            del self.request_numbers[request_id]
+            self.request_attempts.pop(request_id, None)
             self.answers.pop(request_id, None)
-        for number in [number for number in self._causes if number <= event.number]:
-            del self._causes[number]
+        for number in [number for number in self.causes if number <= event.number]:
+            del self.causes[number]

@@ -13,6 +13,7 @@ from infra.record import Record
 from infra.settings import Settings
 from producers.generate.progress import TOPICS, YIELD_WINDOW, LaneProgress
 from producers.generate.snapshots import Covered, SnapshotFile, covered_by
+from producers.generate.yield_window import YieldWindow
 from schemas.events import RunConfigured
 
 _COVERED = tuple(topic for topic in TOPICS if topic != "seed-commands")
@@ -44,7 +45,9 @@ class ProgressReader:
         self._starting = True
         self._reader = LogReader(settings, self._run, TOPICS, f"generator-{lane}")
         try:
-            self.progress = self._from_snapshot() or self._from_start(LaneProgress(lane, configured, yield_window))
+            self.progress = self._from_snapshot() or self._from_start(
+                LaneProgress(lane, configured, rolling=YieldWindow(yield_window))
+            )
             self.refresh()
         except BaseException:
             self.close()

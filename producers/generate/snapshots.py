@@ -17,7 +17,7 @@ from infra.record import Record
 from producers.generate.progress import ProgressState
 from schemas.events import RunConfigured
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 class Covered(msgspec.Struct, frozen=True):

@@ -23,7 +23,6 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from producers.backends.builtin.model import MODEL_NAME, Progress, quiet, served_file
@@ -55,15 +54,11 @@ class ServerSettings:
     stop_timeout_s: float = 10.0
 
     def __post_init__(self) -> None:
-        invalid = {
-            name: value
-            for name, value in (("slots", self.slots), ("threads", self.threads), ("context", self.context_per_slot))
-            if value < 1
-        }
-        if invalid or not 0 <= self.port < 65536:
+        least = min(self.slots, self.threads, self.context_per_slot)
+        if least < 1 or not 0 <= self.port < 65536:
             raise ConfigurationError(
-                f"The built-in server cannot run with {invalid or {'port': self.port}}. Slots, threads and context "
-                "must be 1 or more, the port 0 to 65535."
+                f"The built-in server cannot run with {self.slots} slots, {self.threads} threads, a context of "
+                f"{self.context_per_slot} and port {self.port}: all must be 1 or more, the port 0 to 65535."
             )
 
 
@@ -80,9 +75,7 @@ class BuiltinServer:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -125,14 +118,10 @@ class BuiltinServer:
             "--context-per-slot": settings.context_per_slot,
             "--parent": os.getpid(),
         }
+        words = (str(word) for pair in arguments.items() for word in pair)
         with self.log_file.open("ab") as log:
             self._child = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "producers.backends.builtin.llama",
-                    *(str(part) for pair in arguments.items() for part in pair),
-                ],
+                [sys.executable, "-m", "producers.backends.builtin.llama", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -31,7 +30,7 @@ class LlmTrial(AbstractContextManager["LlmTrial"]):
         self._workers = [self._pool.submit(self._work, number) for number in range(BUILTIN_IN_FLIGHT)]
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._pool.shutdown()
 

@@ -245,7 +245,7 @@ def test_a_wait_that_ended_is_not_told_of_and_the_next_one_is_told_after_a_while
 
 def test_a_trainer_that_fell_silent_is_asked_for_with_the_seconds_since_its_last_window() -> None:
     progress = LaneProgress("main", configured())
-    progress._windows.add((1, 0))
+    progress.windows.add((1, 0))
     told = Limits(max_ahead=160).waiting_message("trainer", progress, 200, 75.0)
     assert told is not None and "No training window came for 75 s: is a trainer at work?" in told
     assert "--min-score" in told

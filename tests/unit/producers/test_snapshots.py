@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from infra.record import Record
 from producers.generate.progress import LaneProgress, ProgressState
 from producers.generate.snapshots import SnapshotFile, covered_by
+from producers.generate.yield_window import YieldWindow
 from schemas import ids
 from schemas.events import CallFailed, CallStarted
 from tests.unit.producers.memory_log import MemoryLog, configured
@@ -64,12 +65,12 @@ def folded(progress: LaneProgress, records: list[Record]) -> LaneProgress:
 @given(st.integers(0, 2**32).map(random.Random))
 def test_going_on_from_a_snapshot_is_as_if_there_had_been_none(rng: random.Random) -> None:
     records = history(rng).records
-    expected = folded(LaneProgress("main", configured(), 5), records)
+    expected = folded(LaneProgress("main", configured(), rolling=YieldWindow(5)), records)
     cut = {topic: rng.randrange(len(records) + 1) for topic in ("calls", "generated", "rejected", "training-log")}
     before = [record for at, record in enumerate(records) if at < cut.get(record.topic, 0)]
     after = [record for at, record in enumerate(records) if at >= cut.get(record.topic, 0)]
 
-    kept = msgspec.json.encode(folded(LaneProgress("main", configured(), 5), before).state())
+    kept = msgspec.json.encode(folded(LaneProgress("main", configured(), rolling=YieldWindow(5)), before).state())
     found = folded(LaneProgress.of("main", configured(), msgspec.json.decode(kept, type=ProgressState)), after)
 
     ledger = expected.ledger
