@@ -87,6 +87,8 @@ class _ListRequest:
 class LoadModel:
     """The backend. `pace`: share of the latency that a call really waits; ConfigurationError if below 0."""
 
+    name = model = MODEL_NAME
+
     def __init__(
         self, *, rng_seed: int = 0, pace: float = 0.0, rates: LoadRates | None = None, pool: Pool | None = None
     ):
@@ -96,14 +98,6 @@ class LoadModel:
         self._pace = pace
         self._rates = rates or LoadRates()
         self._pool = pool or Pool()
-
-    @property
-    def name(self) -> str:
-        return MODEL_NAME
-
-    @property
-    def model(self) -> str:
-        return MODEL_NAME
 
     async def complete(self, request: Request, place: CallPlace) -> Answer:
         """The answer to this request at this place."""

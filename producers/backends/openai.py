@@ -65,8 +65,8 @@ class OpenAIBackend:
         connections: int = 256,
         max_answer_bytes: int = 1024 * 1024,
     ) -> None:
-        self._name = name
-        self._model = model
+        self.name = name
+        self.model = model
         self._timeout_s = timeout_s
         self._max_tokens_field = max_tokens_field
         self._max_answer_bytes = max_answer_bytes
@@ -108,14 +108,6 @@ class OpenAIBackend:
             max_tokens_field=settings.max_tokens_field,
             max_answer_bytes=settings.max_answer_bytes,
         )
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def model(self) -> str:
-        return self._model
 
     async def complete(self, request: Request, place: CallPlace) -> Answer:
         """Send one HTTP request. Raises CallFailure."""
@@ -162,7 +154,7 @@ class OpenAIBackend:
         if request.stop:
             options["stop"] = list(request.stop)
         if request.prompt is not None:
-            return await self._client.completions.create(model=self._model, prompt=request.prompt, **options)
+            return await self._client.completions.create(model=self.model, prompt=request.prompt, **options)
         if "max_tokens" in options:
             options[self._max_tokens_field] = options.pop("max_tokens")
         if request.json_schema is not None:
@@ -171,7 +163,7 @@ class OpenAIBackend:
                 "json_schema": {"name": "tasks", "schema": dict(request.json_schema), "strict": True},
             }
         messages: Any = [{"role": message.role, "content": message.content} for message in request.messages]
-        return await self._client.chat.completions.create(model=self._model, messages=messages, **options)
+        return await self._client.chat.completions.create(model=self.model, messages=messages, **options)
 
     def _read(self, body: Any, latency_s: float) -> Answer:
         """The answer in a body, or its failure with the tokens it took."""
@@ -219,7 +211,7 @@ class OpenAIBackend:
             reasoning=content.reasoning,
             finish_reason=content.finish_reason,
             usage=None if content.text and usage is not None and not usage.completion_tokens else usage,
-            model=model if isinstance(model, str) and model else self._model,
+            model=model if isinstance(model, str) and model else self.model,
             latency_s=latency_s,
         )
 

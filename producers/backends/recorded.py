@@ -81,19 +81,14 @@ class RecordedOptions:
 class RecordedBackend:
     """Answers of one file. Raises ConfigurationError if the file cannot be read as answers."""
 
+    name = "recorded"
+
     def __init__(self, options: RecordedOptions) -> None:
+        self.model = options.file.name
         self._options = options
         self._answers = read_answers(options.file)
         if options.per_generation < 1:
             raise ConfigurationError(f"per_generation is {options.per_generation}; a generation takes 1 line or more.")
-
-    @property
-    def name(self) -> str:
-        return "recorded"
-
-    @property
-    def model(self) -> str:
-        return self._options.file.name
 
     async def complete(self, request: Request, place: CallPlace) -> Answer:
         """The recorded answer of this place. Raises Transient for an injected fault, EndpointRefused at the end."""

@@ -98,6 +98,11 @@ class Caller:
         """Attempts started by this process."""
         return self._scheduler.started
 
+    @property
+    def in_flight_limit(self) -> int:
+        """Calls that may be in flight now."""
+        return self._rate.concurrency.limit
+
     def halt(self, reason: str) -> None:
         """Make no further call. The first reason is kept."""
         self._scheduler.halt(reason)

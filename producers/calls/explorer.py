@@ -6,10 +6,9 @@ level follows from Little's law: the level, times the work of the round's calls,
 counted in completion tokens if every answer reports them, else in answers.
 
 From the first level on, the level doubles as long as throughput grows by the factor `PAYS`; where throughput nearly
-doubled, the level grows fourfold. Where it does not grow, the level before is enough, and half of that is tried: a
-server that serves one call at a time should have a short queue. If the first level is not clearly faster than a single
-call, the level shrinks at once. Then it settles, and the next higher level is tried now and then, since the load that
-others put on a server changes.
+doubled, the level grows fourfold. Where it does not grow, half of the level before is tried: a server that serves one
+call at a time should have a short queue. If the first level is not clearly faster than a single call, the level shrinks
+at once. Then it settles, and the next higher level is tried now and then, since a server's load changes.
 
 Pure: call times are arguments. Busy responses (429, 5xx, time-outs) are handled by `producers.calls.concurrency`, which
 takes the level as its maximum; here they only end the growth.

@@ -27,7 +27,8 @@ class Admission:
 
     async def next_numbers(self, in_progress: int) -> Sequence[int]:
         """The numbers of the generations that begin now; none when no more may begin, or there is no room."""
-        state, concurrency = self._state, self._options.concurrency()
+        state = self._state
+        concurrency = self._options.concurrency or 2 * self._caller.in_flight_limit
         # The others must not run far ahead of a slow one, nor further than the ledger remembers.
         ahead = min(_AHEAD * concurrency, WINDOW - 1) - (state.next_to_begin - state.next_to_write)
         room = min(concurrency - in_progress, ahead)

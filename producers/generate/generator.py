@@ -71,8 +71,7 @@ class GenerateSummary:
     waited_s      seconds spent waiting, by reason: the `filter` or `trainer` was behind, or the `target` may be reached
     at_once       a second signal ended it, and calls in flight were cancelled
     stalled       what the stall guard ended it for
-    lost_calls, repeated_calls   of the run: perhaps paid for without an answer, and paid twice
-    repeated_usd                 known cost of the repeated calls
+    lost_calls, repeated_calls   of the run: perhaps paid for without an answer, and paid twice for `repeated_usd`
     read_at_start                records read before the first call
     """
 
@@ -116,9 +115,6 @@ def generate(
     style = style_of(options.style, settings)
     rate = rate_control_for(settings, options.rate, options.in_flight, progress)
 
-    def concurrency() -> int:
-        return options.concurrency or 2 * rate.concurrency.limit
-
     reader = ProgressReader(settings, configured, options.lane, yield_window=options.guard.window, notify=progress)
     backlog = TrainerBacklogReader(settings, options.run, options.lane)
     kept_reader = closing(KeptReader(settings, configured, options.lane)) if style.shows_kept else nullcontext()
@@ -150,7 +146,7 @@ def generate(
                 backlog=backlog,
                 on_generation=on_generation,
             )
-            lane = Lane(LaneOptions(options.run, options.lane, concurrency, limits, options.guard), services)
+            lane = Lane(LaneOptions(options.run, options.lane, options.concurrency, limits, options.guard), services)
             asyncio.run(lane.run())
         keep_found(settings, rate)
         known = reader.refresh()

@@ -20,14 +20,11 @@ OnGeneration = Callable[[InstructionsGenerated], None]
 
 @dataclass(frozen=True)
 class LaneOptions:
-    """The configuration.
-
-    concurrency   generations in progress at once; read again before each, since the calls in flight adapt
-    """
+    """The configuration. `concurrency`: generations in progress at once; None: twice the calls in flight."""
 
     run: str
     name: str
-    concurrency: Callable[[], int]
+    concurrency: int | None
     limits: Limits
     guard: StallGuard
 

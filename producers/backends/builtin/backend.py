@@ -38,7 +38,7 @@ class BuiltinBackend(OpenAIBackend):
             options["stop"] = list(request.stop)
         if request.json_schema is not None:
             options["extra_body"] = {"json_schema": dict(request.json_schema)}
-        return await self._client.completions.create(model=self._model, prompt=tokens, **options)
+        return await self._client.completions.create(model=self.model, prompt=tokens, **options)
 
     async def _chat(self, request: Request) -> list[int]:
         """The tokens of a chat, by the server's template."""

@@ -122,7 +122,7 @@ def run_lane(
         backend=backend,
         backpressure=Backpressure(lambda _: None),
     )
-    lane = Lane(LaneOptions(run.run, "main", lambda: in_flight, limits, StallGuard()), services)
+    lane = Lane(LaneOptions(run.run, "main", in_flight, limits, StallGuard()), services)
     asyncio.run(lane.run())
     return lane, caller
 

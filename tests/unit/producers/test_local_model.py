@@ -463,7 +463,7 @@ def lane(model: LocalModel, log: MemoryLog, most: int, on_generation: Callable[[
         backpressure=Backpressure(lambda _: None),
         on_generation=on_generation,
     )
-    return Lane(LaneOptions("r", "main", lambda: 4, limits, StallGuard()), services)
+    return Lane(LaneOptions("r", "main", 4, limits, StallGuard()), services)
 
 
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread")
