@@ -25,21 +25,21 @@ _HEADERS = {
     "ce_id": "The event's id; the same cause at the same place always gives the same id.",
     "ce_type": "`sedi.<EventName>.v<version>`.",
     "ce_source": "`/sedi/<run>/<component>`: who wrote it.",
-    "ce_time": "When it was written, RFC 3339 in UTC. All else is the same when an event is made again.",
+    "ce_time": "When it was written, RFC 3339 in UTC. Everything else is the same when an event is written again.",
     "ce_subject": "The record's key.",
     "content-type": "`application/json`.",
-    "ce_causationid": "Id of the event that this one follows from.",
+    "ce_causationid": "Id of the event that caused this one.",
     "ce_correlationid": "The run's id; the same for all its events.",
     "traceparent": "W3C trace context.",
 }
 _OPTIONAL_HEADERS = ("ce_causationid", "ce_correlationid", "traceparent")
 
 _DEAD_LETTER_HEADERS = {
-    "dlq_topic": "Short name of the topic that the record could not be read from.",
+    "dlq_topic": "Short name of the topic of the record.",
     "dlq_partition": "Its partition there.",
     "dlq_offset": "Its offset there.",
     "dlq_error": "Why it could not be read.",
-    "dlq_time": "When it was found so, RFC 3339 in UTC.",
+    "dlq_time": "When the error was found, RFC 3339 in UTC.",
 }
 
 
@@ -101,7 +101,7 @@ def _channels(topic: TopicSpec) -> Iterator[tuple[str, Json]]:
             _channel(
                 topic,
                 address=f"sedi.{{run}}.{topic.name}.dlq",
-                summary=f"What could not be read from {topic.name}: bytes, key and headers as they were.",
+                summary=f"Unreadable records of {topic.name}: bytes, key and headers unchanged.",
                 messages=["DeadLetter"],
                 partitions=1,
             ),
@@ -141,7 +141,7 @@ def _operations(topic: TopicSpec) -> Iterator[tuple[str, Json]]:
         yield f"{who}.receives.{topic.name}", _operation("receive", topic.name, summary, _messages_of(topic))
     if topic.dead_letters:
         name = f"{topic.name}.dlq"
-        yield f"reader.sends.{name}", _operation("send", name, "Written by who cannot read a record.", ["DeadLetter"])
+        yield f"reader.sends.{name}", _operation("send", name, "Written by readers of the topic.", ["DeadLetter"])
         yield f"dlq.receives.{name}", _operation("receive", name, "Read by `sedi dlq`.", ["DeadLetter"])
 
 
@@ -182,7 +182,7 @@ def _dead_letter() -> Json:
     return {
         "name": "DeadLetter",
         "title": "Dead letter",
-        "summary": "A record as it was, whatever it is, with headers that tell where it lay and why it is here.",
+        "summary": "An unreadable record, unchanged, with headers that have its origin and the error.",
         "contentType": "application/octet-stream",
         "headers": {"$ref": "#/components/schemas/DeadLetterHeaders"},
         "payload": {"description": "Any bytes, or none."},

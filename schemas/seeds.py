@@ -56,7 +56,7 @@ def parse_seed_lines(lines: Iterable[str], origin: str) -> tuple[SeedTask, ...]:
                 f"{origin}, line {number}: seed {row.id!r} has no instruction or no instance. Give it both."
             )
         if row.id in seeds:
-            raise ConfigurationError(f"{origin}, line {number}: seed id {row.id!r} stands twice. Make ids unique.")
+            raise ConfigurationError(f"{origin}, line {number}: seed id {row.id!r} is a duplicate. Make ids unique.")
         first = row.instances[0]
         seeds[row.id] = SeedTask(
             id=row.id,

@@ -1,4 +1,4 @@
-"""A generator that is killed loses no answer, repeats no generation and pays for none twice."""
+"""A generator that is killed loses no answer, repeats no generation and pays for no answer twice."""
 
 import random
 import signal

@@ -1,4 +1,4 @@
-"""A generator for weeks: stopped and killed again and again, started quickly, held when it only spends."""
+"""A long-running generator: stopped and killed repeatedly, quick to start, halted when it spends without yield."""
 
 import random
 import signal

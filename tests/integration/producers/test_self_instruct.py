@@ -1,4 +1,4 @@
-"""Self-Instruct from end to end: recorded answers, faults among them, a real worker, and the audit of all of it."""
+"""Self-Instruct from end to end: recorded answers with faults, a real worker, and a replay of the whole run."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Training windows become commands, once each, and each can be decided again from the log alone, a judge's part too."""
+"""Each training window becomes one command, which can be decided again from the log alone, judge's scores included."""
 
 import time
 from collections.abc import Iterator

@@ -41,7 +41,7 @@ QUICK = Retries(attempts=3, first_pause_s=0.0, longest_pause_s=0.0)
 
 
 class Scripted:
-    """A backend that answers what it is told to, and says what was on the log when it was asked."""
+    """A backend with scripted outcomes, which notes what was on the log at each call."""
 
     name = "scripted"
     model = "tiny"
@@ -309,7 +309,7 @@ def test_the_last_call_of_a_budget_is_made_for_what_failed_though_an_older_gener
     log = MemoryLog()
     old, new = (CallCause("main", number, ids.generation_id("main", number), ids.run_id("r")) for number in (0, 5))
 
-    # The newer one goes alone at first: the older one is asked when it is under way.
+    # The newer one starts alone; the older one is requested while it is in flight.
     async def newer_first() -> list[CallAnswered | BaseException]:
         backend = Scripted(log, Transient("busy", status=503), HI)
         made = caller(log, backend, may_call=Limits(max_calls=2).may_call, rate=RateControl(RateOptions(), 1))
@@ -423,10 +423,10 @@ def test_an_answer_that_is_too_large_is_refused_with_its_usage_and_never_stored(
 
 def test_an_answer_that_the_cluster_does_not_take_is_refused_with_its_usage() -> None:
     class Small(MemoryLog):
-        def send(self, event: Event, **told: Any) -> Record:
+        def send(self, event: Event, **recorded: Any) -> Record:
             if isinstance(event, CallAnswered):
                 raise NotWritable("too large")
-            return super().send(event, **told)
+            return super().send(event, **recorded)
 
     log = Small()
     with pytest.raises(RequestRefused, match="SEDI_MAX_ANSWER_BYTES"):
@@ -442,8 +442,8 @@ def test_what_a_failed_attempt_took_is_on_the_ledger_and_what_it_may_have_taken_
         HI,
     )
     ask(caller(log, Scripted(log, *outcomes), prices=Prices(1.0, 2.0)))
-    told = [(event.usage, event.cost_usd, event.perhaps_paid) for event in log.events(CallFailed)]
-    assert told == [(HI.usage, 13e-6, False), (None, None, True)]
+    recorded = [(event.usage, event.cost_usd, event.perhaps_paid) for event in log.events(CallFailed)]
+    assert recorded == [(HI.usage, 13e-6, False), (None, None, True)]
     ledger = log.refresh(LaneProgress("main", configured())).ledger
     assert (ledger.tokens, ledger.known_cost_usd, ledger.cost_usd) == (20, 26e-6, None)
 

@@ -1,4 +1,4 @@
-"""A judge judges each row once, in the order of the rows, and goes on from the log alone."""
+"""A judge judges each row once, in the order of the rows, and continues from the log alone."""
 
 import asyncio
 import random
@@ -72,10 +72,10 @@ class Scripted:
         self.asked.append((place, request))
         for _ in range(random.Random(place.number).randrange(8)):  # they do not end in their order
             await asyncio.sleep(0)
-        said = self._says(place)
-        if isinstance(said, CallFailure):
-            raise said
-        return Answer(said, "stop", Usage(prompt_tokens=90, completion_tokens=10), "tiny-1", 0.1)
+        answer = self._says(place)
+        if isinstance(answer, CallFailure):
+            raise answer
+        return Answer(answer, "stop", Usage(prompt_tokens=90, completion_tokens=10), "tiny-1", 0.1)
 
     async def close(self) -> None:
         """Nothing is open."""

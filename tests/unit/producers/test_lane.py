@@ -1,4 +1,4 @@
-"""A lane comes close to the target and stops there; what a budget leaves behind is finished by a larger one."""
+"""A lane stops close to its target; generations left unfinished by a budget are finished by a larger one."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Limits are of the run and decided from its log; back-pressure never waits for one who waits for us."""
+"""Limits belong to the run and are decided from its log; backpressure never deadlocks."""
 
 import pytest
 

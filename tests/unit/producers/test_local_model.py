@@ -1,4 +1,4 @@
-"""A model in this process answers each request of a batch as if it were alone, and one that fails fails alone."""
+"""A local model answers each request as if it were alone in the batch, and a failing request fails alone."""
 
 import asyncio
 import os
@@ -91,10 +91,10 @@ def request(number: int, sampling: Sampling = GREEDY, stop: Sequence[str] = ()) 
 
 
 def answers(
-    model: LocalModel, requests: Sequence[Request], batch: int = 8, say: Callable[[str], None] = lambda _: None
+    model: LocalModel, requests: Sequence[Request], batch: int = 8, notify: Callable[[str], None] = lambda _: None
 ) -> list[Answer | BaseException]:
     async def asked() -> list[Answer | BaseException]:
-        backend = TransformersBackend(model, batch, say)
+        backend = TransformersBackend(model, batch, notify)
         calls = (backend.complete(one, CallPlace("l", at, 0, 1, f"id-{at}")) for at, one in enumerate(requests))
         try:
             return await asyncio.gather(*calls, return_exceptions=True)
@@ -276,9 +276,9 @@ def test_marks_of_a_thought_that_are_special_tokens_stay_in_the_answer(model: Lo
     tokenizer = tiny.tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": [AddedToken("[/THINK]", special=True)]})
     generated = tokenizer("so[/THINK]Yes<|end|>").input_ids
-    said = replace(model, tokenizer=tokenizer).text_of(tokenizer("<|user|>").input_ids, generated)
-    assert said == "so[/THINK]Yes"
-    assert answer_text(said).text == "Yes"
+    text = replace(model, tokenizer=tokenizer).text_of(tokenizer("<|user|>").input_ids, generated)
+    assert text == "so[/THINK]Yes"
+    assert answer_text(text).text == "Yes"
 
 
 def test_penalties_keep_tokens_from_being_repeated_and_a_narrow_nucleus_is_greedy(model: LocalModel) -> None:
@@ -297,10 +297,10 @@ def test_tokens_are_drawn_as_often_as_they_are_probable() -> None:
 def full_above(rows: int) -> LocalModel:
     """A model with memory for so many rows and no more."""
 
-    def limited(input_ids: torch.Tensor, **told: Any) -> Any:
+    def limited(input_ids: torch.Tensor, **options: Any) -> Any:
         if len(input_ids) > rows:
             raise torch.OutOfMemoryError("no more")
-        return forward(input_ids=input_ids, **told)
+        return forward(input_ids=input_ids, **options)
 
     limited_model = made()
     forward, limited_model.model.forward = limited_model.model.forward, limited
@@ -310,9 +310,9 @@ def full_above(rows: int) -> LocalModel:
 def test_when_memory_runs_out_fewer_are_let_in_and_every_answer_is_what_it_would_have_been(model: LocalModel) -> None:
     drawn = Sampling(temperature=1.0, max_tokens=12)
     requests = [request(number, drawn) for number in range(8)]
-    told: list[str] = []
-    assert texts(answers(full_above(2), requests, say=told.append)) == texts(answers(model, requests))
-    assert [line.split("with ")[2] for line in told] == ["4 at once.", "2 at once."]
+    messages: list[str] = []
+    assert texts(answers(full_above(2), requests, notify=messages.append)) == texts(answers(model, requests))
+    assert [line.split("with ")[2] for line in messages] == ["4 at once.", "2 at once."]
 
 
 def test_what_does_not_fit_alone_is_refused() -> None:
@@ -325,10 +325,10 @@ def test_a_model_that_fails_tells_all_of_the_batch_and_lives_on(model: LocalMode
     failing = made()
     forward, errors = failing.model.forward, [RuntimeError("a kernel is missing")]
 
-    def once(**told: Any) -> Any:
+    def once(**options: Any) -> Any:
         if errors:
             raise errors.pop()
-        return forward(**told)
+        return forward(**options)
 
     failing.model.forward = once
 
@@ -378,13 +378,13 @@ def test_requests_wait_in_the_order_of_their_coming(model: LocalModel) -> None:
         done = asyncio.Event()
         loop = asyncio.get_running_loop()
 
-        def told(at: int) -> None:
+        def answered(at: int) -> None:
             order.append(at)
             if len(order) == 4:
                 loop.call_soon_threadsafe(done.set)
 
         for at in range(4):
-            batcher.submit(request(at), "s", lambda _, at=at: told(at))
+            batcher.submit(request(at), "s", lambda _, at=at: answered(at))
         await done.wait()
 
     asyncio.run(asked())

@@ -1,4 +1,4 @@
-"""What a generator knows of its run is a fold of the log, in any order between topics, repeats dropped."""
+"""A generator's knowledge of its run is a fold of the log, in any order between topics, deduplicated."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""How fast a lane asks: what is let in at once, how often a minute, and what a failing endpoint does to it."""
+"""Rate control: calls in flight, calls a minute, and the reaction to a failing endpoint."""
 
 import pytest
 
@@ -69,12 +69,12 @@ def test_what_takes_more_than_a_bucket_holds_is_paid_for_by_the_next() -> None:
 
 
 def test_the_breaker_opens_once_probes_ever_more_rarely_and_says_so_once() -> None:
-    said: list[str] = []
-    breaker = CircuitBreaker(failures=3, first_s=5.0, longest_s=15.0, notify=said.append)
+    messages: list[str] = []
+    breaker = CircuitBreaker(failures=3, first_s=5.0, longest_s=15.0, notify=messages.append)
     for _ in range(3):
         assert breaker.wait_s(0.0) == 0.0
         breaker.failed(0.0, probe=breaker.begin(), error="down")
-    breaker.failed(0.0, probe=False, error="down")  # it was under way when the breaker opened
+    breaker.failed(0.0, probe=False, error="down")  # it was in flight when the breaker opened
     now = 0.0
     for pause in (5.0, 10.0, 15.0, 15.0):
         assert breaker.wait_s(now) == pytest.approx(pause)
@@ -82,11 +82,11 @@ def test_the_breaker_opens_once_probes_ever_more_rarely_and_says_so_once() -> No
         assert breaker.begin(), "half open: one probe goes through"
         assert breaker.wait_s(now) is None, "and nothing beside it"
         breaker.failed(now, probe=True, error="down")
-    assert (breaker.failed_probes, len(said)) == (4, 1)
+    assert (breaker.failed_probes, len(messages)) == (4, 1)
     breaker.begin()
     breaker.answered()
-    assert (breaker.wait_s(now), breaker.open, len(said)) == (0.0, False, 2)
-    assert "3 times in a row" in said[0]
+    assert (breaker.wait_s(now), breaker.open, len(messages)) == (0.0, False, 2)
+    assert "3 times in a row" in messages[0]
 
 
 def test_an_answer_in_between_keeps_the_breaker_closed() -> None:
@@ -141,14 +141,14 @@ def test_only_what_tells_of_a_full_endpoint_shrinks_and_only_what_tells_of_a_bro
 
 
 def test_a_wait_that_the_endpoint_asks_for_is_said_once() -> None:
-    said: list[str] = []
-    rate = RateControl(RateOptions(), 4, said.append)
+    messages: list[str] = []
+    rate = RateControl(RateOptions(), 4, messages.append)
     tickets = [rate.begin(1, 0.0) for _ in range(3)]
     for ticket in tickets:
         rate.end(ticket, Transient("slow down", status=429, retry_after_s=40.0), 1.0)
-    assert said == ["The endpoint asks to wait 40 s; no call begins until then (slow down)"]
+    assert messages == ["The endpoint asks to wait 40 s; no call begins until then (slow down)"]
     assert rate.wait_s(1, 11.0) == pytest.approx(30.0)
     rate.end(rate.begin(1, 60.0), Transient("slow down", status=429, retry_after_s=1.0), 60.0)
-    assert len(said) == 1, "a short one is not worth a line"
+    assert len(messages) == 1, "a short one is not worth a line"
     rate.end(rate.begin(1, 90.0), Transient("slow down", status=429, retry_after_s=20.0), 90.0)
-    assert len(said) == 2
+    assert len(messages) == 2

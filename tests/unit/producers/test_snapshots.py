@@ -1,4 +1,4 @@
-"""A fold that goes on from a snapshot is the fold from the start; one that does not fit is as if there were none."""
+"""A fold continued from a snapshot equals the fold from the start; a snapshot that does not match is ignored."""
 
 import random
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.unit.producers.test_progress import answered, generated, rejected, re
 def history(rng: random.Random) -> MemoryLog:
     """What two lanes, a filter and a trainer may write: calls that fail, are lost or repeated, records twice."""
     log, number = MemoryLog(), {"main": 0, "other": 0}
-    ends: dict[str, int] = {}  # how each call ends, should it be told again
+    ends: dict[str, int] = {}  # the outcome of each call, should it be written again
     for turn in range(rng.randrange(1, 25)):
         lane = rng.choice(["main", "other"])
         calls = [
@@ -130,6 +130,6 @@ def test_the_ledger_holds_what_is_under_way_and_not_what_was_ever_asked() -> Non
     assert len(ledger.requests) < 1_100
     assert held < 500_000
 
-    assert not ledger.apply(started(3), "again"), "a start from before what is remembered stands twice"
+    assert not ledger.apply(started(3), "again"), "a start from before the ledger's window is a duplicate"
     assert isinstance(started(3), CallStarted)
     assert ledger.duplicates == 1

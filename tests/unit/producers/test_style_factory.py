@@ -1,4 +1,4 @@
-"""A style is bound to its prompts, and its event tells all that was asked."""
+"""A style is bound to its prompts, and its event has all their parameters."""
 
 import asyncio
 
