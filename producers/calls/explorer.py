@@ -79,7 +79,7 @@ class _Round:
 
 @dataclass
 class Explorer:
-    """The state: `level` calls may be in flight, from 1 to `most`; `say` gets a sentence at each change.
+    """The state: `level` calls may be in flight, from 1 to `most`; `notify` gets a message at each change.
 
     known     the level was found by an earlier start: it is settled at once
     settled   the level that was found; None before that
@@ -127,11 +127,11 @@ class Explorer:
         in_flight = (self._clock.call_seconds - start.call_seconds) / seconds
         if start.epoch != self._epoch or start.number <= self.level or in_flight < _FULL * self.level:
             return
-        this = self._round
-        this.add(seconds, tokens)
-        rate = self.level * this.work / this.seconds
-        if this.calls >= self._round_size(rate):
-            self._decide(rate, self.level * this.calls / this.seconds)
+        current = self._round
+        current.add(seconds, tokens)
+        rate = self.level * current.work / current.seconds
+        if current.calls >= self._round_size(rate):
+            self._decide(rate, self.level * current.calls / current.seconds)
 
     def busy(self) -> None:
         """The endpoint had no capacity for a call: stop growing."""

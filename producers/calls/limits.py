@@ -226,11 +226,11 @@ class Limits:
                     "(`sedi worker`) at work?"
                 )
             case "trainer":
-                held = f"Waiting for training: {ahead} kept rows ahead of it, at most {self.max_ahead}."
+                message = f"Waiting for training: {ahead} kept rows ahead of it, at most {self.max_ahead}."
                 if silent_s < _SILENT_S:
-                    return held
+                    return message
                 window = f"came for {silent_s:.0f} s" if progress.windows else "was ever logged"
-                return f"{held} No training window {window}: is a trainer at work? {_WITHOUT}"
+                return f"{message} No training window {window}: is a trainer at work? {_WITHOUT}"
             case "target":
                 return None
 

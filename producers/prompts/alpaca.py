@@ -95,13 +95,13 @@ def request(
             f"{total} tasks are asked for in all and {len(seeds)} are shown: none is left to write. "
             f"Ask for at least {len(seeds) + 1}."
         )
-    drawn = overlaid(SAMPLING, sampling)
+    effective = overlaid(SAMPLING, sampling)
     stop = stop_texts(form, parser, total)
     if form == "completion":
-        return Request(prompt=preamble(safety) + _list_prompt(seeds, total), sampling=drawn, stop=stop)
+        return Request(prompt=preamble(safety) + _list_prompt(seeds, total), sampling=effective, stop=stop)
     if form == "chat":
-        return Request(messages=with_safety(_chat(seeds, total), safety), sampling=drawn, stop=stop)
-    return Request(messages=with_safety(_structured(seeds, total), safety), sampling=drawn, json_schema=SCHEMA)
+        return Request(messages=with_safety(_chat(seeds, total), safety), sampling=effective, stop=stop)
+    return Request(messages=with_safety(_structured(seeds, total), safety), sampling=effective, json_schema=SCHEMA)
 
 
 def _rules(total: int, no_input: str) -> str:

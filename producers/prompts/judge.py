@@ -67,7 +67,7 @@ def request(
     again      the answer before this one could not be read
     sampling   parameters that differ from `SAMPLING`
     """
-    drawn = overlaid(overlaid(SAMPLING, AGAIN if again else None), sampling)
+    effective = overlaid(overlaid(SAMPLING, AGAIN if again else None), sampling)
     prompt = (
         f"{rubric.about} {_FORM}\n\n"
         f"=== Instruction\n{row.instruction.strip()}\n"
@@ -76,5 +76,5 @@ def request(
         "=== End\n\n"
     )
     if completion:
-        return Request(prompt=f"{_SYSTEM} {prompt}Score, a number alone, and then why:\n", sampling=drawn)
-    return Request(messages=(Message("system", _SYSTEM), Message("user", prompt + _ANSWER)), sampling=drawn)
+        return Request(prompt=f"{_SYSTEM} {prompt}Score, a number alone, and then why:\n", sampling=effective)
+    return Request(messages=(Message("system", _SYSTEM), Message("user", prompt + _ANSWER)), sampling=effective)

@@ -100,25 +100,25 @@ def bootstrap_request(
         )
     lines = [f"{number}. {shown_instruction(text)}" for number, text in enumerate(shuffled(instructions), start=1)]
     shown, first, total = "\n".join(lines), len(lines) + 1, len(lines) + asked
-    drawn = overlaid(BOOTSTRAP_SAMPLING, sampling)
+    effective = overlaid(BOOTSTRAP_SAMPLING, sampling)
     stop = (f"\n{total + 1}.",)
     if form == "completion":
         prompt = f"{preamble(safety)}A series of {total} different tasks:\n\n{shown}\n{first}."
-        return Request(prompt=prompt, sampling=drawn, stop=("\n\n", *stop))
+        return Request(prompt=prompt, sampling=effective, stop=("\n\n", *stop))
     asking = Message(
         "user",
         f"This is the beginning of a series of {total} different tasks:\n\n{shown}\n\n"
         f"Go on with the series from {first} to {total}: one task after each number, none like another. "
         "Write nothing but the list.",
     )
-    return Request(messages=with_safety((asking,), safety), sampling=drawn, stop=stop)
+    return Request(messages=with_safety((asking,), safety), sampling=effective, stop=stop)
 
 
 def classification_request(
     instruction: str, form: Form, *, sampling: Sampling | None = None, safety: bool = False
 ) -> Request:
     """The request that asks whether an instruction is a classification task: yes or no."""
-    drawn = overlaid(CLASSIFICATION_SAMPLING, sampling)
+    effective = overlaid(CLASSIFICATION_SAMPLING, sampling)
     question = (
         "Is the task a classification task? It is when every possible answer is one of a small, fixed set of labels. "
         "Answer yes or no."
@@ -126,15 +126,15 @@ def classification_request(
     examples = "\n\n".join(f"Task: {text}\nAnswer: {'yes' if is_one else 'no'}" for text, is_one in _KINDS)
     text = f"{question}\n\n{examples}\n\nTask: {shown_instruction(instruction)}\nAnswer:"
     if form == "completion":
-        return Request(prompt=preamble(safety) + text, sampling=drawn, stop=("\nTask:", "\n\n"))
-    return Request(messages=with_safety((Message("user", text),), safety), sampling=drawn)
+        return Request(prompt=preamble(safety) + text, sampling=effective, stop=("\nTask:", "\n\n"))
+    return Request(messages=with_safety((Message("user", text),), safety), sampling=effective)
 
 
 def instance_request(
     instruction: str, is_classification: bool, form: Form, *, sampling: Sampling | None = None, safety: bool = False
 ) -> Request:
     """The request for instances of an instruction."""
-    drawn = overlaid(INSTANCE_SAMPLING, sampling)
+    effective = overlaid(INSTANCE_SAMPLING, sampling)
     if is_classification:
         task = (
             "For each classification task, list the class labels that an answer can be, and after each label an input "
@@ -149,6 +149,6 @@ def instance_request(
         examples = _INPUT_FIRST
     text = f"{task}\n\n{examples}\nTask: {shown_instruction(instruction)}\n"
     if form == "completion":
-        return Request(prompt=f"{preamble(safety)}{text}", sampling=drawn, stop=("\nTask:",))
+        return Request(prompt=f"{preamble(safety)}{text}", sampling=effective, stop=("\nTask:",))
     asking = Message("user", f"{text}\nWrite what comes after this last task, in the same form and nothing else.")
-    return Request(messages=with_safety((asking,), safety), sampling=drawn, stop=("\nTask:",))
+    return Request(messages=with_safety((asking,), safety), sampling=effective, stop=("\nTask:",))

@@ -52,13 +52,13 @@ def list_request(
         )
     shown = "\n".join(f"{number}. {shown_instruction(seed.instruction)}" for number, seed in enumerate(seeds, start=1))
     first, total = len(seeds) + 1, len(seeds) + asked
-    drawn = overlaid(LIST_SAMPLING, sampling)
+    effective = overlaid(LIST_SAMPLING, sampling)
     if form == "completion":
         return Request(
             prompt=f"{preamble(safety)}Below are {total} different tasks, each one sentence long, that someone could "
             "give to a writing assistant. Every task has its own topic and its own verb:\n\n"
             f"{shown}\n{first}.",
-            sampling=drawn,
+            sampling=effective,
             stop=("\n\n", f"\n{total + 1}."),
         )
     asking = Message(
@@ -68,7 +68,7 @@ def list_request(
         "differs from all the others in topic, in verb and in kind. "
         f"Answer with the list alone, numbered from {first} to {total}.",
     )
-    return Request(messages=with_safety((asking,), safety), sampling=drawn, stop=(f"\n{total + 1}.",))
+    return Request(messages=with_safety((asking,), safety), sampling=effective, stop=(f"\n{total + 1}.",))
 
 
 def answer_request(
@@ -85,14 +85,14 @@ def answer_request(
     sampling   parameters that differ from `ANSWER_SAMPLING`
     The completion form shows one example; without it base models leave the answer empty.
     """
-    drawn = overlaid(ANSWER_SAMPLING, sampling)
+    effective = overlaid(ANSWER_SAMPLING, sampling)
     if form == "completion":
         manner = "correctly and briefly" if brief else "correctly and completely"
         return Request(
             prompt=f"{preamble(safety)}Each task below is answered {manner}.\n\nTask: Name the largest planet.\n"
             f"Answer: The largest planet of our solar system is Jupiter.\n\nTask: {instruction}\nAnswer:",
-            sampling=drawn,
+            sampling=effective,
             stop=("\nTask:", "\n\n") if brief else ("\nTask:",),
         )
     prompt = f"{instruction}\nAnswer briefly, in one or two sentences." if brief else instruction
-    return Request(messages=with_safety((Message("user", prompt),), safety), sampling=drawn)
+    return Request(messages=with_safety((Message("user", prompt),), safety), sampling=effective)

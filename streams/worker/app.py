@@ -164,7 +164,7 @@ def _agents(app: faust.App, run: str, cursors: dict[str, Cursor]) -> None:
 def _recovery(worker: Worker, settings: Settings, configured: RunConfigured, kept: Any, log: "LogFetcher") -> None:
     """Register recovery after a rebalance, periodic catch-up and shutdown with the app."""
     app, cursors, run = worker.app, worker.cursors, configured.run
-    seen: dict[str, int] = {}
+    applied_before: dict[str, int] = {}
     dead: dict[str, set[int]] = {}
 
     async def start(topic: str, applied: int) -> None:
@@ -213,9 +213,9 @@ def _recovery(worker: Worker, settings: Settings, configured: RunConfigured, kep
     async def catch_up() -> None:
         try:
             for cursor in cursors.values():
-                if cursor.active and seen.get(cursor.topic) == cursor.applied:
+                if cursor.active and applied_before.get(cursor.topic) == cursor.applied:
                     await cursor.catch_up()
-                seen[cursor.topic] = cursor.applied
+                applied_before[cursor.topic] = cursor.applied
             worker.repair()
         except Exception as error:  # noqa: BLE001 - as in the agents
             logger.error("catching up failed: %r", error)

@@ -76,9 +76,9 @@ class BatchCache(Cache):
 
 def _with_room(states: torch.Tensor, length: int = 0) -> torch.Tensor:
     """A buffer that starts with these states, for `length` positions and some spare ones."""
-    rows, heads, held, size = states.shape
-    buffer = states.new_zeros(rows, heads, max(held, length) + _ROOM, size)
-    buffer[:, :, :held] = states
+    rows, heads, length_before, size = states.shape
+    buffer = states.new_zeros(rows, heads, max(length_before, length) + _ROOM, size)
+    buffer[:, :, :length_before] = states
     return buffer
 
 
