@@ -223,7 +223,8 @@ def _decide(
     for row in verdict.decision.kept:
         log.send(row, key=row.id, id=row.id, causation_id=id, partition=row.cluster)
     log.send(verdict.rejected, key=id, id=ids.verdict_id(offset), causation_id=id)
-    return decider.evolve(state, verdict.decision)
+    decider.apply(state, verdict.decision)
+    return state
 
 
 def _child(jobs: int, bootstrap: str) -> Reading:

@@ -1,1 +1,1 @@
-"""What is written on the log: events, commands, their envelope, versions and topics. Imports nothing of ours."""
+"""What is on the log: events, commands, their envelope, versions and topics. Imports nothing of ours."""

@@ -1,9 +1,8 @@
-"""The AsyncAPI 3.0 document: every topic with its dead letters, what lies on it, and who writes and reads it.
+"""The AsyncAPI 3.0 document: every topic with its dead letters, its messages, writers and readers.
 
-Made from `schemas.registry` and the topic files alone. Payloads are not repeated: a message refers to the JSON Schema
-of its event's version, and names its example. All versions that may lie on a log are messages, not only the current
-one.
-The cluster is a setting and no part of what is declared, so there are no servers.
+It is generated from `schemas.registry` and the topic files alone. Payloads are not repeated: a message refers to the
+JSON Schema of its event's version and to its example. All versions that may be on a log are messages, not only the
+current one. The cluster is a setting and not declared here, so there are no servers.
 """
 
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from schemas.json_schema import summary
 from schemas.registry import SPECS, EventSpec
 from schemas.topics import TopicSpec, topic_specs
 
-# Of what is declared here: the second number grows with new events, the first when old readers cannot go on.
+# Of this contract: the second number increases with new events, the first with changes that break old readers.
 CONTRACT_VERSION = "1.0.0"
 BINDING = "0.5.0"
 
@@ -26,21 +25,21 @@ _HEADERS = {
     "ce_id": "The event's id; the same cause at the same place always gives the same id.",
     "ce_type": "`sedi.<EventName>.v<version>`.",
     "ce_source": "`/sedi/<run>/<component>`: who wrote it.",
-    "ce_time": "When it was written, RFC 3339 in UTC. All else is the same when an event is made again.",
+    "ce_time": "When it was written, RFC 3339 in UTC. Everything else is the same when an event is written again.",
     "ce_subject": "The record's key.",
     "content-type": "`application/json`.",
-    "ce_causationid": "Id of the event that this one follows from.",
+    "ce_causationid": "Id of the event that caused this one.",
     "ce_correlationid": "The run's id; the same for all its events.",
     "traceparent": "W3C trace context.",
 }
 _OPTIONAL_HEADERS = ("ce_causationid", "ce_correlationid", "traceparent")
 
 _DEAD_LETTER_HEADERS = {
-    "dlq_topic": "Short name of the topic that the record could not be read from.",
+    "dlq_topic": "Short name of the topic of the record.",
     "dlq_partition": "Its partition there.",
     "dlq_offset": "Its offset there.",
     "dlq_error": "Why it could not be read.",
-    "dlq_time": "When it was found so, RFC 3339 in UTC.",
+    "dlq_time": "When the error was found, RFC 3339 in UTC.",
 }
 
 
@@ -74,14 +73,14 @@ def async_api() -> str:
 
 
 def versions() -> Iterator[tuple[EventSpec, int]]:
-    """Every event type in every version that may lie on a log, oldest first."""
+    """Every event type in every version that may be on a log, oldest first."""
     for spec in SPECS.values():
         for version in range(1, spec.version + 1):
             yield spec, version
 
 
 def message_name(spec: EventSpec, version: int) -> str:
-    """What a version of an event is called in file names and in this document."""
+    """The name of a version of an event, in file names and in this document."""
     return f"{spec.name}.v{version}"
 
 
@@ -102,7 +101,7 @@ def _channels(topic: TopicSpec) -> Iterator[tuple[str, Json]]:
             _channel(
                 topic,
                 address=f"sedi.{{run}}.{topic.name}.dlq",
-                summary=f"What could not be read from {topic.name}: bytes, key and headers as they were.",
+                summary=f"Unreadable records of {topic.name}: bytes, key and headers unchanged.",
                 messages=["DeadLetter"],
                 partitions=1,
             ),
@@ -128,7 +127,7 @@ def _channel(topic: TopicSpec, *, address: str, summary: str, messages: list[str
 
 
 def _setting(name: str, value: str) -> str | int | list[str]:
-    """A topic's configuration value in the type that the Kafka binding wants."""
+    """A topic's configuration value in the type that the Kafka binding requires."""
     if name == "cleanup.policy":
         return value.split(",")
     return int(value) if value.removeprefix("-").isdecimal() else value
@@ -142,7 +141,7 @@ def _operations(topic: TopicSpec) -> Iterator[tuple[str, Json]]:
         yield f"{who}.receives.{topic.name}", _operation("receive", topic.name, summary, _messages_of(topic))
     if topic.dead_letters:
         name = f"{topic.name}.dlq"
-        yield f"reader.sends.{name}", _operation("send", name, "Written by who cannot read a record.", ["DeadLetter"])
+        yield f"reader.sends.{name}", _operation("send", name, "Written by readers of the topic.", ["DeadLetter"])
         yield f"dlq.receives.{name}", _operation("receive", name, "Read by `sedi dlq`.", ["DeadLetter"])
 
 
@@ -183,7 +182,7 @@ def _dead_letter() -> Json:
     return {
         "name": "DeadLetter",
         "title": "Dead letter",
-        "summary": "A record as it was, whatever it is, with headers that tell where it lay and why it is here.",
+        "summary": "An unreadable record, unchanged, with headers that have its origin and the error.",
         "contentType": "application/octet-stream",
         "headers": {"$ref": "#/components/schemas/DeadLetterHeaders"},
         "payload": {"description": "Any bytes, or none."},
@@ -191,12 +190,12 @@ def _dead_letter() -> Json:
 
 
 def _headers(described: dict[str, str], required: list[str]) -> Json:
-    properties = {name: {"type": "string", "description": told} for name, told in described.items()}
+    properties = {name: {"type": "string", "description": text} for name, text in described.items()}
     return {"type": "object", "properties": properties, "required": required}
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what stands in two places twice, instead of as an anchor and an alias."""
+    """Writes repeated values in full, instead of as anchor and alias."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

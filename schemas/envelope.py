@@ -3,9 +3,9 @@
 `encode` turns an event into key, value and headers; `decode` turns a record back, upcasting older versions.
 The type header is `sedi.<EventName>.v<version>`. Header values are UTF-8.
 
-Guaranteed: what `encode` gives, `decode` reads as the very same event and envelope, because `encode` looks; a NaN, a
-number out of its range or half a surrogate pair never gets onto the log. And `decode` raises nothing but SchemaError,
-whatever the bytes and headers are. Not known here: whether key, id and time are those that the event ought to have.
+Guarantees: `decode` reads the result of `encode` as the same event and envelope, because `encode` checks that; a NaN, a
+number out of range or half a surrogate pair never gets onto the log. `decode` raises only SchemaError, whatever the
+bytes and headers are. Not checked here: whether key, id and time are the right ones for the event.
 """
 
 import re
@@ -37,8 +37,8 @@ _READ = (
 )
 _encoder = msgspec.json.Encoder()
 
-# Everything that reading foreign bytes as a known type can raise: the decoder's own errors, a policy that refuses
-# itself, JSON nested too deep, and what an upcaster runs into when its input is not what an old version was.
+# Everything that reading arbitrary bytes as a known type can raise: the decoder's errors, a policy's own checks, JSON
+# nested too deep, and errors of an upcaster whose input is not of that old version.
 _UNREADABLE = (
     msgspec.MsgspecError,
     ConfigurationError,
@@ -53,12 +53,12 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class Meta:
-    """Who wrote an event, when, and because of what.
+    """Who wrote an event, when, and what caused it.
 
     id             deterministic, see `schemas.ids`
     source         `/sedi/<run>/<component>`
-    time           RFC 3339, UTC; the only part that differs when an event is made again
-    causation_id   the event that this one follows from
+    time           RFC 3339, UTC; the only part that differs when an event is written again
+    causation_id   id of the event that caused this one
     correlation_id the run's id
     traceparent    W3C trace context
     """
@@ -82,16 +82,16 @@ class Decoded:
 
 
 def encode(event: Event, key: str, meta: Meta) -> tuple[bytes, bytes, Headers]:
-    """Key, value and headers of the record that carries `event`.
+    """Key, value and headers of the record of `event`.
 
-    Raises MalformedEvent when the record would not read back as the same event, key and `meta`.
+    Raises MalformedEvent if the record would not decode to the same event, key and `meta`.
     """
     spec = spec_of(type(event))
     try:
         raw_key, value, headers = key.encode(), _encoder.encode(event), _headers(spec, key, meta)
         back = decode(raw_key, value, headers)
     except (MalformedEvent, UnicodeEncodeError, TypeError, ValueError, RecursionError) as error:
-        raise MalformedEvent(f"This {spec.name} cannot be written: {error} Mend the program that made it.") from error
+        raise MalformedEvent(f"This {spec.name} cannot be written: {error} Fix the program that made it.") from error
     if back.event != event:
         fields = [name for name in event.__struct_fields__ if getattr(event, name) != getattr(back.event, name)]
         raise MalformedEvent(
@@ -106,8 +106,8 @@ def decode(
 ) -> Decoded:
     """Read a record.
 
-    Raises UnknownEvent for a type or version this program does not know, MalformedEvent for everything else that
-    keeps the record from being what it says it is.
+    Raises UnknownEvent for a type or version that this program does not know, MalformedEvent for any other record that
+    cannot be decoded.
     """
     fields = _fields(headers)
     spec, version = _type_of(fields)
@@ -117,7 +117,7 @@ def decode(
             "It was not written by this project."
         )
     if value is None:
-        raise MalformedEvent(f"A {spec.name} record has no value. Events are never deleted; look who wrote it.")
+        raise MalformedEvent(f"A {spec.name} record has no value. Events are never deleted; check what wrote it.")
     try:
         if version == spec.version:
             event = spec.decoder.decode(value)
@@ -135,7 +135,7 @@ def decode(
         return Decoded(event, meta, (key or b"").decode(), version)
     except _UNREADABLE as error:
         raise MalformedEvent(
-            f"A record says it is {spec.name} v{version} but does not read as one: {error}. Look who wrote it."
+            f"A record says it is {spec.name} v{version} but does not read as one: {error}. Check what wrote it."
         ) from error
 
 
@@ -160,13 +160,13 @@ def _headers(spec: EventSpec, key: str, meta: Meta) -> Headers:
 
 
 def _fields(headers: Mapping[str, bytes] | Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
-    """The headers that are read here, each given once; all others may be whatever they are."""
+    """The headers that are read here, each at most once; others are ignored."""
     fields: dict[str, bytes] = {}
     for name, value in headers.items() if isinstance(headers, Mapping) else headers:
         if name not in _READ:
             continue
         if name in fields:
-            raise MalformedEvent(f"A record has the header {name} twice, so that what it is cannot be told.")
+            raise MalformedEvent(f"A record has the header {name} twice. It was not written by this project.")
         if not isinstance(value, bytes):
             raise MalformedEvent(
                 f"A record's header {name} is {value!r}, not bytes. It was not written by this project."

@@ -1,10 +1,10 @@
-"""Every event type that the log holds, in its current version.
+"""Every event type of the log, in its current version.
 
-Events are facts in the past tense. A field that is None says "not known", never zero. No event holds a secret,
-and only CloudEvents headers hold the time of writing, so that equal decisions are equal bytes.
+Events are facts in the past tense. None means "not known", never zero. No event holds a secret, and the time of writing
+is only in the CloudEvents headers, so that equal decisions are equal bytes.
 
-Limits that a type states (a count is not negative, a number is finite) are checked when an event is written and when
-it is read (`schemas.envelope`), not when it is made.
+The limits of a type (a count is not negative, a number is finite) are checked when an event is written and when it is
+read (`schemas.envelope`), not when the object is created.
 """
 
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ import msgspec
 from schemas.policy import Metric, Policy
 from schemas.seeds import SeedTask
 
-_MOST = 2**63 - 1  # what Kafka's offsets and the tables that events are read into can hold
+_MOST = 2**63 - 1  # the range of Kafka's offsets and of the tables that events are read into
 
 Offset = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
 LastOffset = Annotated[int, msgspec.Meta(ge=-1, le=_MOST)]
@@ -34,7 +34,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunConfigured(Event, frozen=True, kw_only=True):
-    """The first event of a run: what it decides by, and the seeds it starts with."""
+    """The first event of a run: its policy, and the seeds it starts with."""
 
     run: str
     policy: Policy
@@ -43,15 +43,15 @@ class RunConfigured(Event, frozen=True, kw_only=True):
 
 
 class Classifier(msgspec.Struct, frozen=True, kw_only=True):
-    """A fitted classifier, as numbers; `streams.core.clusters` says how it maps a text to a cluster.
+    """A fitted classifier, as numbers; `streams.core.clusters` maps a text to a cluster with it.
 
-    vocabulary     n-gram of each column; of `embeddings` none, their dimensions are the columns
-    idf            weight of each column, [columns]; of `embeddings` none
+    vocabulary     n-gram of each column; empty for `embeddings`, whose dimensions are the columns
+    idf            weight of each column, [columns]; empty for `embeddings`
     components     axes of the PCA over the columns, [axes][columns]
-    means          what is subtracted on each axis, [axes]
-    cuts           where each node of the tree is cut, level by level: [1], [2], [4], ... values
-    vectorizer     what the columns are: `tfidf` of character n-grams, or sentence `embeddings`
-    model_sha256   of the weights of the model that makes the embeddings; None: `tfidf`
+    means          subtracted on each axis, [axes]
+    cuts           threshold of each node of the tree, level by level: [1], [2], [4], ... values
+    vectorizer     of the columns: `tfidf` of character n-grams, or sentence `embeddings`
+    model_sha256   of the weights of the embedding model; None for `tfidf`
     """
 
     ngrams: tuple[int, int]
@@ -87,24 +87,24 @@ class ClassifierFitted(Event, frozen=True, kw_only=True):
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
-    """The run goes on from here: generators, filter and trainer are being started, with these program versions."""
+    """The run starts or continues: generators, filter and trainer are being started, with these program versions."""
 
     versions: dict[str, str]
 
 
 class RunStopped(Event, frozen=True, kw_only=True):
-    """The run was ended on purpose; it may be continued later, after which events follow this one."""
+    """The run was stopped on purpose. It may be continued later, with further events after this one."""
 
     reason: str
 
 
 class GenerationHalted(Event, frozen=True, kw_only=True):
-    """A generator stopped because going on would only spend; another start, with another `floor`, goes on.
+    """A generator stopped because its yield was too low for its cost. A start with another `floor` continues.
 
-    rule                          what it is that the last decided generations broke
-    value                         what was measured of them; None: no row was kept, so there is no such number
-    floor                         what it was held against: the least yield, the most tokens a kept row
-    generated_total, kept_total   of the run, up to the last generation that was looked at
+    rule                          the rule that the last decided generations broke
+    value                         the measured value; None: no row was kept, so there is none
+    floor                         the limit: the least yield, or the most tokens per kept row
+    generated_total, kept_total   of the run, up to the last generation measured
     """
 
     lane: str
@@ -120,17 +120,17 @@ class GenerationHalted(Event, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens that the endpoint says it counted."""
+    """Tokens as reported by the endpoint."""
 
     prompt_tokens: Count
     completion_tokens: Count
 
 
 class KeptShown(msgspec.Struct, frozen=True, kw_only=True):
-    """Kept instructions that a generation is shown beside its seeds, as in Self-Instruct.
+    """Kept instructions that a generation's prompt shows beside the seeds, as in Self-Instruct.
 
-    as_of   the last record of `generated` whose verdict the generator had seen: they are drawn from what was kept by
-            then; -1 for none
+    as_of   the last record of `generated` whose verdict the generator had read: the instructions are drawn from those
+            kept by then; -1 for none
     ids     of the instructions, in the order drawn
     """
 
@@ -141,7 +141,7 @@ class KeptShown(msgspec.Struct, frozen=True, kw_only=True):
 class CallStarted(Event, frozen=True, kw_only=True):
     """An LLM call is about to be made. Without an outcome after it, its answer may have been paid for and lost.
 
-    kept_shown   what its generation is shown beside its seeds; None in styles that show seeds only
+    kept_shown   what its generation's prompt shows beside the seeds; None in styles that show only seeds
     """
 
     request_id: str
@@ -156,10 +156,10 @@ class CallStarted(Event, frozen=True, kw_only=True):
 
 
 class CallAnswered(Event, frozen=True, kw_only=True):
-    """An LLM answered: stored before anything else is done with it.
+    """An LLM answered. Stored before the answer is used in any way.
 
-    raw         the answer's text as it came
-    reasoning   the model's reasoning, where the endpoint gives it apart from the answer; None: it gave none
+    raw         the answer's text, unchanged
+    reasoning   the model's reasoning, if the endpoint gives it apart from the answer; None: it gave none
     """
 
     request_id: str
@@ -174,12 +174,12 @@ class CallAnswered(Event, frozen=True, kw_only=True):
 
 
 class CallFailed(Event, frozen=True, kw_only=True):
-    """An attempt at an LLM call ended without an answer that can be used.
+    """An attempt at an LLM call ended without a usable answer.
 
-    usage          what the endpoint counted for it all the same; None: it says nothing
+    usage          tokens that the endpoint reports for it; None: not reported
     cost_usd       of that usage; None: not known
-    perhaps_paid   it says nothing, and may have been paid for none the less: it took too long, was cut off, or came in
-                   a form that nothing can be read from
+    perhaps_paid   usage is not reported, and the attempt may have been paid for: it timed out, was cut off, or its
+                   response was unreadable
     """
 
     request_id: str
@@ -204,20 +204,20 @@ class Instruction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unparsed(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of an answer that no instruction could be read from."""
+    """A part of an answer that no instruction could be parsed from."""
 
     reason: str
     text: str
 
 
 class InstructionsGenerated(Event, frozen=True, kw_only=True):
-    """One generation: what was asked with which seeds, every answer raw, and what was read from it.
+    """One generation: its request and seeds, every raw answer, and the parsed instructions.
 
-    seed_commands_offset   the last record of `seed-commands` the generator had seen, -1 for none: the pool it sampled
-    answers                the calls it took, in the order asked; one in the `alpaca` style
-    kept_shown             what was shown beside the seeds; None in styles that show seeds only
-    reading                version of the reading that the instructions come from (`streams.core.parse.answers`)
-    cut                    places of the instructions whose output ended before the LLM had ended it
+    seed_commands_offset   the last record of `seed-commands` the generator had read, -1 for none: the pool it sampled
+    answers                of its calls, in the order asked; one in the `alpaca` style
+    kept_shown             what its prompt showed beside the seeds; None in styles that show only seeds
+    reading                version of the parser that the instructions come from (`streams.core.parse.answers`)
+    cut                    places of the instructions whose output was cut off before its end
     """
 
     lane: str
@@ -244,8 +244,8 @@ class InstructionsGenerated(Event, frozen=True, kw_only=True):
 class InstructionKept(Event, frozen=True, kw_only=True):
     """An instruction joined the data set, in the partition that is its cluster.
 
-    generated_offset, place   where on `generated` it was written: its position in the run's total order
-    classifier_offset         `from_offset` of the classifier that chose the cluster
+    generated_offset, place   its place on `generated`, and its position in the run's total order
+    classifier_offset         `from_offset` of the classifier that assigned the cluster
     """
 
     id: str
@@ -260,7 +260,7 @@ class InstructionKept(Event, frozen=True, kw_only=True):
 
 
 class Rejection(msgspec.Struct, frozen=True, kw_only=True):
-    """Why one instruction was not kept; similarity fields are set when `reason` is `similar`."""
+    """Why one instruction was not kept; the similarity fields are set if `reason` is `similar`."""
 
     id: str
     place: Place
@@ -271,7 +271,7 @@ class Rejection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InstructionsRejected(Event, frozen=True, kw_only=True):
-    """The filter is done with a generation: the verdict on each instruction that was not kept, maybe none.
+    """The filter has decided a generation: the rejections of all instructions that were not kept, maybe none.
 
     generated, kept               of this generation
     generated_total, kept_total   of the run up to and with this generation
@@ -290,7 +290,7 @@ class InstructionsRejected(Event, frozen=True, kw_only=True):
 
 
 class Judge(msgspec.Struct, frozen=True, kw_only=True):
-    """Who judges: a model, asked by a version of a rubric. `backend` says how it was reached."""
+    """A judge: a model with a version of a rubric. `backend` is how the model was reached."""
 
     backend: str
     model: str
@@ -299,12 +299,12 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """What makes a judge one of its own; another backend with the same model is the same judge."""
+        """The judge's identity; another backend with the same model is the same judge."""
         return f"{self.rubric}/{self.version}/{self.model}"
 
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True):
-    """The scores there are: from the least to the most, a step apart."""
+    """The scale of scores: from `least` to `most`, a `step` apart."""
 
     least: float
     most: float
@@ -312,13 +312,13 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InstructionJudged(Event, frozen=True, kw_only=True):
-    """An LLM scored a kept row. It changes nothing that the filter decided.
+    """An LLM scored a kept row. The filter's decision does not change.
 
     kept_id, generated_offset, place, cluster   of the row
-    score     None when it could not be read from an answer, or the request was refused
-    reason    of the score as the judge gave it; without one, why there is none
-    answers   every answer, in the order asked; the last one was read, or none could be
-    reading   version of the reading that the score comes from (`streams.core.parse.answers`)
+    score     None if no answer had a readable score, or the request was refused
+    reason    the judge's reason for the score; without a score, why there is none
+    answers   every answer, in the order asked; the score is from the last one, if there is one
+    reading   version of the parser that the score comes from (`streams.core.parse.answers`)
     """
 
     kept_id: str
@@ -338,8 +338,8 @@ class InstructionJudged(Event, frozen=True, kw_only=True):
 
 
 class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of a batch: it fills the place `slot`, which belongs to cluster `slot` modulo the run's clusters, and comes
-    from `cluster`; they differ when it is borrowed."""
+    """A row of a batch. Its `slot` belongs to the cluster `slot` modulo the run's clusters, and the row comes from
+    `cluster`; they differ if the row is borrowed."""
 
     id: str
     slot: Count
@@ -347,20 +347,20 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
     generated_offset: Offset
 
     def is_borrowed(self, clusters: int) -> bool:
-        """Whether it stands in another cluster's place, in a run with so many clusters."""
+        """Whether it is in a slot of another cluster, in a run with so many clusters."""
         return self.slot % clusters != self.cluster
 
 
 class StepLogged(msgspec.Struct, frozen=True, kw_only=True):
-    """One optimizer step. A number that is not finite is None.
+    """One optimizer step. A value that is not finite is None.
 
     loss            mean over the response tokens of the batch
     loss_variance   population variance of the rows' mean losses
     grad_norm       L2 norm of the whole gradient, before clipping
-    tokens          response tokens that took part in the loss
-    all_tokens      tokens that the model was shown, prompts and responses, without padding
-    padding         share of padding in what the model was fed
-    memory_bytes    the most that the device, or on the CPU the process, has used so far; of all processes the largest
+    tokens          response tokens that count in the loss
+    all_tokens      tokens of prompts and responses, without padding
+    padding         share of padding in the model's input
+    memory_bytes    peak memory of the device, or on the CPU of the process, so far; of all processes the largest
     """
 
     step: Ordinal
@@ -377,7 +377,7 @@ class StepLogged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrainingLogged(Event, frozen=True, kw_only=True):
-    """A window of steps was trained; `window` counts from 0, `epoch` from 1, steps from 1."""
+    """A window of steps was trained. `window` counts from 0; `epoch` and steps count from 1."""
 
     window: Count
     epoch: Ordinal
@@ -409,7 +409,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replacement(msgspec.Struct, frozen=True, kw_only=True):
-    """One seed leaves the pool and another takes its place there."""
+    """One seed of the pool is replaced by another."""
 
     victim_id: str
     victim_generated: Count
@@ -418,12 +418,12 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplaceSeeds(Event, frozen=True, kw_only=True):
-    """Command to the seed pool: what a training window changes in it, maybe nothing, and why.
+    """Command to the seed pool: the replacements that follow from a training window, maybe none, and why.
 
     training_offset    of the window on `training-log`
-    as_of_offset       the last record of `generated` that the seed scores used here reflect, -1 for none
-    judged_offset      the last record of `judged` that the judge's scores used here reflect; -1 for none, and always
-                       where the policy has no `candidate_min_score`
+    as_of_offset       the last record of `generated` included in the seed scores used here, -1 for none
+    judged_offset      the last record of `judged` included in the judge's scores used here; -1 for none, and always if
+                       the policy has no `candidate_min_score`
     """
 
     window: Count

@@ -1,11 +1,11 @@
-"""Writes what others need to read the log without this program: JSON Schemas and an AsyncAPI document.
+"""Generates JSON Schemas and an AsyncAPI document, for other programs that read the log.
 
     python -m schemas.generate           write schemas/jsonschema/*.json and schemas/asyncapi.yaml
-    python -m schemas.generate --check   write nothing; exit 1 and name the files that are not what would be written
+    python -m schemas.generate --check   write nothing; exit 1 and name the files that differ
 
-Both come from the registry, the event classes and the topic files, and from nothing else: the same source gives the
-same bytes. Only an event's current version has a class, so the schema of an older one is kept as it was written when it
-was current; that it is there is checked, what is in it cannot be.
+Both depend only on the registry, the event classes and the topic files: the same source gives the same bytes. Only the
+current version of an event has a class, so the schema of an older version is the file generated while it was current;
+its existence is checked, its content cannot be.
 """
 
 import argparse
@@ -23,13 +23,13 @@ ASYNC_API = "asyncapi.yaml"
 
 
 def documents() -> dict[str, str]:
-    """What is to be written: text by path under `schemas/`."""
+    """The files: text by path under `schemas/`."""
     made = {f"{SCHEMAS}/{message_name(spec, spec.version)}.json": text(json_schema(spec)) for spec in SPECS.values()}
     return {**made, ASYNC_API: async_api()}
 
 
 def drift(folder: Path = HERE) -> list[str]:
-    """The files under `folder` that are not as they would be written, each with what is wrong."""
+    """The files under `folder` that differ from what would be written, each with the reason."""
     made = documents()
     found = []
     for name, wanted in made.items():
@@ -47,7 +47,7 @@ def drift(folder: Path = HERE) -> list[str]:
 
 
 def write(folder: Path = HERE) -> None:
-    """Write every document under `folder`; removes nothing."""
+    """Write every document under `folder`; nothing is removed."""
     for name, wanted in documents().items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def write(folder: Path = HERE) -> None:
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = HERE) -> int:
-    """The command; its exit status."""
+    """The command. Returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m schemas.generate", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name the files that drift")
     if not parser.parse_args(arguments).check:

@@ -1,8 +1,8 @@
 """Deterministic identities: the same cause at the same place always gets the same id.
 
-Every id is a UUIDv5 of its cause's id and its place under it, so that making an event twice makes the same event.
-Ids are unique within a run; across runs, the pair of CloudEvents source (which names the run) and id is unique.
-The same decisions in two runs therefore carry the same ids, which lets runs be compared record by record.
+Every id is a UUIDv5 of its cause's id and its place under it, so an event that is made twice has the same id. Ids are
+unique within a run; across runs, the pair of CloudEvents source (which names the run) and id is unique. The same
+decisions in two runs have the same ids, so runs can be compared record by record.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ _ROOT = uuid5(NAMESPACE_URL, "urn:sedi").bytes
 
 
 def child(cause: str, place: str | int) -> str:
-    """The id of what `cause` makes at `place`; `cause` is an id that this module made."""
+    """The id of what `cause` produces at `place`; `cause` is an id from this module."""
     digits = cause.replace("-", "")
     namespace = bytes.fromhex(digits) if len(digits) == 32 and digits.isalnum() else b""
     if not namespace:
@@ -21,52 +21,52 @@ def child(cause: str, place: str | int) -> str:
 
 
 def run_id(run: str) -> str:
-    """The id that correlates all events of a run."""
+    """The id that all events of a run share as correlation id."""
     return _uuid5(_ROOT, f"run/{run}")
 
 
 def generation_id(lane: str, number: int) -> str:
-    """The number-th generation (from 0) of a generator lane."""
+    """Of the number-th generation (from 0) of a generator lane."""
     return _uuid5(_ROOT, f"generation/{lane}/{number}")
 
 
 def request_id(generation: str, step: int) -> str:
-    """The step-th LLM call (from 0) made for a generation."""
+    """Of the step-th LLM call (from 0) for a generation."""
     return child(generation, f"request/{step}")
 
 
 def instruction_id(generation: str, place: int) -> str:
-    """The place-th instruction (from 0) that was parsed from a generation."""
+    """Of the place-th instruction (from 0) parsed from a generation."""
     return child(generation, place)
 
 
 def judgement_id(kept: str, judge: str) -> str:
-    """What the judge of that name makes of a kept row."""
+    """Of the judgement of a kept row by the judge of that name."""
     return child(kept, f"judged/{judge}")
 
 
 def classifier_id(from_offset: int) -> str:
-    """The classifier in force from an offset of `generated` on."""
+    """Of the classifier in force from an offset of `generated` on."""
     return _uuid5(_ROOT, f"classifier/{from_offset}")
 
 
 def window_id(epoch: int, window: int) -> str:
-    """The window-th training window (from 0) of an epoch (from 1)."""
+    """Of the window-th training window (from 0) of an epoch (from 1)."""
     return _uuid5(_ROOT, f"window/{epoch}/{window}")
 
 
 def verdict_id(generated_offset: int) -> str:
-    """The filter's word on the record at an offset of `generated`."""
+    """Of the filter's verdict on the record at an offset of `generated`."""
     return _uuid5(_ROOT, f"verdict/{generated_offset}")
 
 
 def command_id(training_offset: int) -> str:
-    """The answer to the window at an offset of `training-log`."""
+    """Of the command that answers the window at an offset of `training-log`."""
     return _uuid5(_ROOT, f"command/{training_offset}")
 
 
 def _uuid5(namespace: bytes, name: str) -> str:
-    """`str(uuid.uuid5(...))` by RFC 9562 without the object: an audit makes one for every instruction."""
+    """`str(uuid.uuid5(...))` by RFC 9562, without the object for speed: a replay computes one for every instruction."""
     raw = bytearray(hashlib.sha1(namespace + name.encode(), usedforsecurity=False).digest()[:16])
     raw[6] = raw[6] & 0x0F | 0x50
     raw[8] = raw[8] & 0x3F | 0x80

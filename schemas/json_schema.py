@@ -1,10 +1,10 @@
-"""The JSON Schema of an event type, made from its class.
+"""The JSON Schema of an event type, generated from its class.
 
 Types and limits come from the annotations, descriptions from the docstrings: a docstring's table of fields (a name, two
-blanks or more, a text that may go on in lines set further in) becomes the descriptions of those fields.
+or more blanks, a text that may continue in further indented lines) becomes the descriptions of those fields.
 
-What a class checks beyond its annotations (a batch size is a power of two, a classifier's rows fit one another) is
-said in its description at most: a value may be valid here and still be refused on reading.
+Checks of a class beyond its annotations (clusters are a power of two, a classifier's arrays have matching lengths) are
+at most mentioned in its description: a value may be valid by the schema and still be refused when it is read.
 """
 
 import inspect
@@ -22,7 +22,7 @@ _FIELD = re.compile(r"(?P<names>[a-z_]+(?:, [a-z_]+)*) {2,}(?P<text>\S.*)")
 
 
 def json_schema(spec: EventSpec) -> dict[str, Any]:
-    """The schema of the event's current version, with all that it refers to under `$defs`."""
+    """The schema of the event's current version, with its referenced types under `$defs`."""
     _, parts = msgspec.json.schema_components([spec.cls], ref_template="#/$defs/{name}")
     for part in parts.values():
         _describe(part)
@@ -53,25 +53,25 @@ def documented_fields(cls: type) -> dict[str, str]:
 
 def _describe(part: dict[str, Any]) -> None:
     """Move the docstring's table of fields to the fields."""
-    prose, told = _split(part.get("description", ""))
+    prose, texts = _split(part.get("description", ""))
     part["description"] = prose
     fields = part.get("properties", {})
-    for name, description in told.items():
+    for name, description in texts.items():
         fields[name]["description"] = description
 
 
 def _split(docstring: str) -> tuple[str, dict[str, str]]:
     prose: list[str] = []
-    told: dict[str, str] = {}
+    texts: dict[str, str] = {}
     names: list[str] = []
     for line in inspect.cleandoc(docstring).splitlines():
         found = _FIELD.fullmatch(line)
         if found is not None:
             names = found["names"].split(", ")
-            told.update(dict.fromkeys(names, found["text"]))
+            texts.update(dict.fromkeys(names, found["text"]))
         elif names and line.startswith("  "):
-            told.update(dict.fromkeys(names, f"{told[names[0]]} {line.strip()}"))
+            texts.update(dict.fromkeys(names, f"{texts[names[0]]} {line.strip()}"))
         else:
             names = []
             prose.append(line)
-    return "\n".join(prose).strip(), told
+    return "\n".join(prose).strip(), texts

@@ -1,7 +1,7 @@
-"""A run's policy: every setting that takes part in a decision.
+"""A run's policy: every setting that affects a decision.
 
-The policy is written once, in the run's first event, and never changes: whoever reads the log can decide
-everything again with it. What only affects how fast or by which machine things are done is a setting, not policy.
+The policy is written once, in the run's first event, and never changes, so every decision can be repeated from the log.
+Settings that only affect how fast or on which machine something is done are not part of it (`infra.settings`).
 """
 
 from collections.abc import Mapping
@@ -40,31 +40,31 @@ Growth = Annotated[float, msgspec.Meta(gt=1.0)]
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Settings of a run's decisions; see `papers` in the README for where each comes from.
+    """Settings of a run's decisions; the section "Papers" of the README has the origin of each.
 
     mode                      `sedi`, or the baseline `self-instruct`, which has other defaults for four fields
-    threshold                 keep when ROUGE-L F to all kept is <= this (paper: 0.85; Self-Instruct: 0.7)
+    threshold                 keep if ROUGE-L F to all kept rows is <= this (paper: 0.85; Self-Instruct: 0.7)
     compare_with_seeds        compare candidates with the run's initial seeds too, as Alpaca does
-    tokenizer                 `rouge` sees ASCII letters and digits only; `unicode` all scripts
-    rules                     the heuristic rules that are on, by rejection reason
-    rule_scripts              `ascii`: as Alpaca's rules, words are what white space parts, and a text must begin with
-                              an ASCII character; `all`: words and first characters of every script. Where it is not
-                              given it is `all` with the `unicode` tokenizer
-    reject_cut                reject an instruction whose output ended before the LLM had ended it, as `cut_output`
-    min_words, max_words      fewest and most words of an instruction that the length rules let pass
+    tokenizer                 `rouge` uses only ASCII letters and digits; `unicode` all scripts
+    rules                     the active heuristic rules, by rejection reason
+    rule_scripts              `ascii`: as in Alpaca's rules, words are separated by white space, and a text must start
+                              with an ASCII character; `all`: words and first characters of every script. The default
+                              with the `unicode` tokenizer is `all`
+    reject_cut                reject an instruction whose output was cut off, as `cut_output`
+    min_words, max_words      fewest and most words of an instruction that the length rules accept
     clusters                  of the classifier, and partitions of `kept`; a power of two
     batch_size                rows of a training step, as many from each cluster: a multiple of `clusters`
-    classifier                `balanced` cuts so that clusters even out, `nested` at medians; both are refitted.
+    classifier                `balanced` cuts so that cluster sizes even out, `nested` at medians; both are refitted.
                               `literal` cuts at zero, fitted once on the seeds
     vectorizer                `tfidf` of character n-grams, or sentence `embeddings`
     refit_from                kept instructions at the first refit; then whenever their number has grown
-    refit_growth              by this factor, and in longer steps, up to doublings, once there are many
-    seeds_per_request         seeds shown to the LLM, sampled without replacement
+    refit_growth              by this factor; in longer steps, up to doublings, once there are many
+    seeds_per_request         seeds that a prompt shows, sampled without replacement
     feedback                  whether training windows replace seeds
-    metric                    what a window's batch is chosen by
-    window_steps              steps a window
+    metric                    that a window's batch is chosen by
+    window_steps              steps of a window
     warm_up_steps             steps whose windows never choose a batch
-    candidate_threshold       a candidate seed must be at most this similar to every seed and taken candidate
+    candidate_threshold       a candidate seed must be at most this similar to every seed and accepted candidate
     candidate_min_score       a candidate seed must have at least this score from the run's first judge; None: no judge
     max_replacements          seeds that a window may replace; None: as many as there are candidates
     min_showings              decided generations that must have shown a seed before it can be a victim
@@ -143,7 +143,7 @@ _MODE_DEFAULTS: dict[str, dict[str, object]] = {
 
 
 def policy_with(policy: Policy, **changes: object) -> Policy:
-    """A policy with some fields changed; changing its mode takes that mode's defaults for what modes differ in.
+    """A policy with some fields changed. A changed mode brings its defaults for the fields in which modes differ.
 
     Raises ConfigurationError for an unknown mode, field or a value out of range.
     """
@@ -158,8 +158,8 @@ def policy_with(policy: Policy, **changes: object) -> Policy:
 def policy_for(mode: str = "sedi", **changes: object) -> Policy:
     """The policy of a mode with some fields changed.
 
-    `self-instruct` is the baseline: threshold 0.7 against seeds and kept, one cluster, no feedback. Of `clusters` and
-    `batch_size` one may be given alone: the other is the mode's, or what is nearest to it and goes together with it.
+    `self-instruct` is the baseline: threshold 0.7 against seeds and kept, one cluster, no feedback. If only one of
+    `clusters` and `batch_size` is given, the other is the mode's, or the nearest value that fits.
     Raises ConfigurationError for an unknown mode, field or a value out of range.
     """
     if mode not in _MODE_DEFAULTS:
@@ -174,7 +174,7 @@ def policy_for(mode: str = "sedi", **changes: object) -> Policy:
 
 
 def _fitting(fields: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
-    """The one of `clusters` and `batch_size` that was not given, when the other was, as a whole number."""
+    """The one of `clusters` and `batch_size` that was not given, if the other was."""
     given = changes.keys() & {"clusters", "batch_size"}
     if len(given) != 1:
         return {}
@@ -182,7 +182,7 @@ def _fitting(fields: Mapping[str, object], changes: Mapping[str, object]) -> dic
     try:
         value = msgspec.convert(changes[name], int, strict=False)
     except msgspec.ValidationError:
-        return {}  # refused by the name of the field, with all others
+        return {}  # refused later, with the name of the field
     if name == "batch_size":
         return {"clusters": gcd(value, int(str(fields.get("clusters", Policy().clusters)))) or 1}
     return {"batch_size": max(value, Policy().batch_size)}

@@ -1,4 +1,4 @@
-"""Which event types there are, in which version, on which topic."""
+"""The event types, with their current versions and topics."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from schemas.events import Event
 
 @dataclass(frozen=True)
 class EventSpec:
-    """One event type: its name, the version that is written, and the topic it belongs on."""
+    """One event type: its name, the version that is written, its class and its topic."""
 
     name: str
     version: int

@@ -1,4 +1,4 @@
-"""A seed task, and the classic JSON Lines file format that holds them.
+"""A seed task, and the classic JSON Lines file format of seed tasks.
 
 The file format is Self-Instruct's `seed_tasks.jsonl`: one object a line with `id`, `name`, `instruction`,
 `instances: [{input, output}, ...]` and `is_classification`. The first instance is used.
@@ -12,7 +12,7 @@ from schemas.errors import ConfigurationError
 
 
 class SeedTask(msgspec.Struct, frozen=True, kw_only=True):
-    """One task that can be shown to the LLM: written by people, or a kept instruction that took a seed's place."""
+    """One task that prompts can show: written by people, or a kept instruction that replaced a seed."""
 
     id: str
     instruction: str
@@ -36,9 +36,9 @@ class _SeedLine(msgspec.Struct, frozen=True):
 def parse_seed_lines(lines: Iterable[str], origin: str) -> tuple[SeedTask, ...]:
     """Read seed tasks from the lines of a classic seed file.
 
-    `origin` names the file in errors. Blank lines are passed over.
-    Raises ConfigurationError with the line's number for anything else that is not a seed task, for an id
-    given twice, and for a file without any task.
+    `origin` names the file in errors. Blank lines are skipped.
+    Raises ConfigurationError with the line's number for any other line that is not a seed task and for a duplicate id,
+    and for a file without any task.
     """
     seeds: dict[str, SeedTask] = {}
     for number, line in enumerate(lines, start=1):
@@ -56,7 +56,7 @@ def parse_seed_lines(lines: Iterable[str], origin: str) -> tuple[SeedTask, ...]:
                 f"{origin}, line {number}: seed {row.id!r} has no instruction or no instance. Give it both."
             )
         if row.id in seeds:
-            raise ConfigurationError(f"{origin}, line {number}: seed id {row.id!r} stands twice. Make ids unique.")
+            raise ConfigurationError(f"{origin}, line {number}: seed id {row.id!r} is a duplicate. Make ids unique.")
         first = row.instances[0]
         seeds[row.id] = SeedTask(
             id=row.id,
@@ -71,7 +71,7 @@ def parse_seed_lines(lines: Iterable[str], origin: str) -> tuple[SeedTask, ...]:
 
 
 def seed_line(seed: SeedTask) -> bytes:
-    """The seed as a line of a classic seed file, without its end."""
+    """The seed as a line of a classic seed file, without the line end."""
     return msgspec.json.encode(
         {
             "id": seed.id,

@@ -17,9 +17,9 @@ _RUN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 class TopicSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One topic as declared. `partitions` is a number, or `clusters` for one partition a cluster.
+    """One declared topic. `partitions` is a number, or `clusters` for one partition a cluster.
 
-    A run may lack a topic that is `optional`: readers take it as empty, and whoever writes to it makes it.
+    A run may lack a topic that is `optional`: readers treat it as empty, and its writer creates it.
     """
 
     name: str
@@ -53,18 +53,18 @@ def topic_specs() -> tuple[TopicSpec, ...]:
 
 
 def is_optional(topic: str) -> bool:
-    """Whether a run may lack this topic, or topic of dead letters (a short name)."""
+    """Whether a run may lack this topic or dead-letter topic (a short name)."""
     return any(spec.optional and topic in (spec.name, dead_letter_name(spec.name)) for spec in topic_specs())
 
 
 def lacking(wanted: Iterable[str], there: Iterable[str]) -> tuple[str, ...]:
-    """Those of the topics wanted that a run may lack and this one does; they are read as empty."""
+    """The optional topics of `wanted` that are not in `there`; they are read as empty."""
     known = set(there)
     return tuple(topic for topic in wanted if topic not in known and is_optional(topic))
 
 
 def check_run_name(run: str) -> str:
-    """The name itself, or ConfigurationError when topics cannot be named by it."""
+    """Returns the name. Raises ConfigurationError if topics cannot be named by it."""
     if not _RUN_NAME.fullmatch(run):
         raise ConfigurationError(
             f"Run name {run!r} will not do. Use 1 to 63 lower-case letters, digits, '-' and '_', "
@@ -79,5 +79,5 @@ def topic_name(run: str, topic: str) -> str:
 
 
 def dead_letter_name(topic: str) -> str:
-    """The topic that takes what could not be read from `topic` (a full name)."""
+    """The dead-letter topic of `topic` (a full name)."""
     return f"{topic}.dlq"

@@ -1,8 +1,8 @@
-"""Old versions of events, lifted to the current one when they are read.
+"""Upcasts old versions of events to the current one when they are read.
 
 An upcaster takes the JSON object of version n and returns that of version n + 1. To make a new version of an event:
 change its class, raise its version in `schemas.registry`, register an upcaster here, and add an example file. Old
-example files stay for ever.
+example files are never removed.
 """
 
 from collections.abc import Callable
@@ -15,38 +15,38 @@ Upcaster = Callable[[Json], Json]
 
 
 def _without_kept_shown(data: Json) -> Json:
-    """Version 2 tells which kept instructions were shown beside the seeds; before, none ever were."""
+    """Version 2 has the kept instructions that were shown beside the seeds; before, none were shown."""
     return data | {"kept_shown": None}
 
 
 def _without_reasoning(data: Json) -> Json:
-    """Version 2 holds the reasoning that an endpoint gives apart from the answer; before, nobody kept it."""
+    """Version 2 has the reasoning that an endpoint gives apart from the answer; before, it was not stored."""
     return data | {"reasoning": None}
 
 
-def _read_as_at_first(data: Json) -> Json:
-    """Version 2 of InstructionJudged, and 3 of InstructionsGenerated, name the version of the reading."""
+def _first_reading(data: Json) -> Json:
+    """Version 2 of InstructionJudged, and 3 of InstructionsGenerated, have the version of the parser."""
     return data | {"reading": 1}
 
 
-def _read_as_at_first_and_whole(data: Json) -> Json:
-    return _read_as_at_first(data) | {"cut": []}
+def _first_reading_without_cut(data: Json) -> Json:
+    return _first_reading(data) | {"cut": []}
 
 
-def _without_what_was_fed(data: Json) -> Json:
-    """Version 2 tells of each step what the model was fed and how much memory that took; before, nobody counted."""
+def _without_tokens_and_memory(data: Json) -> Json:
+    """Version 2 has the tokens, padding and memory of each step; before, they were not measured."""
     unknown = {"all_tokens": None, "padding": None, "memory_bytes": None}
     return data | {"steps": [step | unknown for step in data["steps"]]}
 
 
 def _without_judge(data: Json) -> Json:
-    """Version 2 tells which judge's scores the candidates had to have; before, none was asked for."""
+    """Version 2 has the offset of the judge's scores that were used; before, there were none."""
     return data | {"judged_offset": -1}
 
 
 def policy_from_v1(policy: Json) -> Json:
-    """Version 2 of RunConfigured names the policy's clusters apart from the batch size, and what version 1 did
-    without a choice."""
+    """Version 2 of RunConfigured has the policy's clusters apart from the batch size, and fields for what version 1
+    fixed."""
     before = {
         "clusters": policy.get("batch_size", 16),
         "classifier": "nested",
@@ -57,38 +57,38 @@ def policy_from_v1(policy: Json) -> Json:
     return before | policy
 
 
-def _one_row_a_cluster(data: Json) -> Json:
+def _with_policy_from_v1(data: Json) -> Json:
     return data | {"policy": policy_from_v1(data["policy"])}
 
 
-def _of_ngrams(data: Json) -> Json:
-    """Version 2 names the vectorizer; before, there was one."""
+def _tfidf_vectorizer(data: Json) -> Json:
+    """Version 2 has the vectorizer; before, there was only one."""
     return data | {"classifier": data["classifier"] | {"vectorizer": "tfidf", "model_sha256": None}}
 
 
-def _without_what_was_paid(data: Json) -> Json:
-    """Version 2 tells what a failed attempt took; before, nobody asked, and it counts for nothing."""
+def _without_usage(data: Json) -> Json:
+    """Version 2 has the usage and cost of a failed attempt; before, they were not recorded and count as nothing."""
     return data | {"usage": None, "cost_usd": None, "perhaps_paid": False}
 
 
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("CallAnswered", 1): _without_reasoning,
-    ("CallFailed", 1): _without_what_was_paid,
+    ("CallFailed", 1): _without_usage,
     ("CallStarted", 1): _without_kept_shown,
-    ("ClassifierFitted", 1): _of_ngrams,
-    ("InstructionJudged", 1): _read_as_at_first,
+    ("ClassifierFitted", 1): _tfidf_vectorizer,
+    ("InstructionJudged", 1): _first_reading,
     ("InstructionsGenerated", 1): _without_kept_shown,
-    ("InstructionsGenerated", 2): _read_as_at_first_and_whole,
+    ("InstructionsGenerated", 2): _first_reading_without_cut,
     ("ReplaceSeeds", 1): _without_judge,
-    ("RunConfigured", 1): _one_row_a_cluster,
-    ("TrainingLogged", 1): _without_what_was_fed,
+    ("RunConfigured", 1): _with_policy_from_v1,
+    ("TrainingLogged", 1): _without_tokens_and_memory,
 }
 
 
 def upcast(name: str, version: int, current: int, data: Json) -> Json:
-    """Lift `data` from `version` to `current`, one version at a time.
+    """Upcast `data` from `version` to `current`, one version at a time.
 
-    Raises UnknownEvent when a step has no upcaster.
+    Raises UnknownEvent if a step has no upcaster.
     """
     for step in range(version, current):
         upcaster = UPCASTERS.get((name, step))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog, number_or_none
+from sedi import llm_options as llm
+from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, epilog, number_or_none
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -52,12 +52,7 @@ def generate_command(
             help="Generations under way at once; 4 (builtin), --batch (transformers), or twice what is in flight.",
         ),
     ] = None,
-    in_flight: Annotated[
-        int | None,
-        typer.Option(
-            "--in-flight", min=1, max=256, help="Calls under way at once, at most. Default: found out, from 8 up to 64."
-        ),
-    ] = None,
+    in_flight: llm.InFlight = None,
     in_flight_start: Annotated[
         int | None,
         typer.Option("--in-flight-start", min=1, help="At first. Default: --in-flight, or what was found last."),
@@ -66,11 +61,9 @@ def generate_command(
     in_flight_step: Annotated[
         float | None, typer.Option("--in-flight-step", help="More a round without faults. Default: --in-flight / 16.")
     ] = None,
-    rpm: Annotated[float | None, typer.Option("--rpm", help="Calls a minute, at most.")] = None,
-    tpm: Annotated[float | None, typer.Option("--tpm", help="Tokens a minute, at most.")] = None,
-    forever: Annotated[
-        bool, typer.Option("--forever", help="Wait for an endpoint that is down, instead of ending.")
-    ] = False,
+    rpm: llm.Rpm = None,
+    tpm: llm.Tpm = None,
+    forever: llm.Forever = False,
     attempts: Annotated[int, typer.Option("--attempts", min=1, help="At a call that fails.")] = 8,
     breaker_failures: Annotated[
         int, typer.Option("--breaker-failures", min=1, help="In a row, after which calls wait for a probe to succeed.")
@@ -79,11 +72,9 @@ def generate_command(
     max_candidates: Annotated[
         int | None, typer.Option("--max-candidates", help="Let the run generate no more, kept or not.")
     ] = None,
-    max_calls: Annotated[int | None, typer.Option("--max-calls", help="End after so many calls of the run.")] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", help="End before the run's answers took more, prompts included.")
-    ] = None,
-    max_usd: Annotated[float | None, typer.Option("--max-usd", help="End when the run has spent so much.")] = None,
+    max_calls: llm.MaxCalls = None,
+    max_tokens: llm.MaxTokens = None,
+    max_usd: llm.MaxUsd = None,
     max_generations: Annotated[int | None, typer.Option("--max-generations", help="End after so many.")] = None,
     max_ahead: Annotated[
         str | None,
@@ -101,20 +92,16 @@ def generate_command(
     yield_window: Annotated[
         int, typer.Option("--yield-window", min=1, help="Generations over which these two are measured.")
     ] = 200,
-    backend: Annotated[
-        str | None, typer.Option("--backend", help="`builtin`, `openai`, `transformers`, `recorded`, `load-model`.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="At the endpoint; for transformers a folder, hub name or `builtin`.")
-    ] = None,
+    backend: llm.Backend = None,
+    model: llm.Model = None,
     batch: Annotated[
         int | None, typer.Option("--batch", min=1, help="Calls that transformers answers at once. Default: 8.")
     ] = None,
     load_model_seed: Annotated[
         int | None, typer.Option("--load-model-seed", help="Of the load model's answers.")
     ] = None,
-    recorded: Annotated[Path | None, typer.Option("--recorded", help="JSON Lines of answers, for `recorded`.")] = None,
-    recorded_loop: Annotated[bool, typer.Option("--recorded-loop", help="Begin the file again at its end.")] = False,
+    recorded: llm.Recorded = None,
+    recorded_loop: llm.RecordedLoop = False,
     per_generation: Annotated[int, typer.Option("--per-generation", min=1, help="Its lines a generation takes.")] = 1,
     inject: Annotated[
         list[str] | None,
@@ -124,12 +111,12 @@ def generate_command(
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Ask the LLM for instructions and write each generation to the log, until a limit is reached or Ctrl-C.
+    """Generate instructions with the LLM and write each generation to the log, until a limit is reached or Ctrl-C.
 
     Limits hold for the whole run, over restarts and over several generators; a call is made when its worst case fits.
-    Ctrl-C or SIGTERM once writes what is in flight and ends; twice ends at once. Nothing that was answered is asked
-    again. It waits while the filter is behind and, where training replaces seeds, while the trainer is: --max-ahead
-    none for who only wants data. Calls in flight adapt to the endpoint, up to --in-flight.
+    Ctrl-C or SIGTERM once completes the calls in flight and ends; twice ends at once. No answered request is asked
+    again. It waits while the filter is behind and, where training replaces seeds, while the trainer is; --max-ahead
+    none switches that off, for data alone. Calls in flight adapt to the endpoint, up to --in-flight.
     """
     import msgspec
 
@@ -144,16 +131,17 @@ def generate_command(
     from schemas.errors import ConfigurationError
     from sedi.output import notify, print_json
 
-    settings = cluster_of(
+    settings = llm.llm_settings(
         bootstrap_servers,
         state_dir,
-        backend="recorded" if recorded else backend,
+        backend=backend,
+        recorded=recorded,
         load_model_seed=load_model_seed,
         model=model,
         transformers_batch=batch,
     )
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=call_max_tokens)
-    asking_fields = {
+    style_fields = {
         "style": style or default_style(settings),
         "parser": parser,
         "safety": safety,
@@ -163,9 +151,9 @@ def generate_command(
         **({} if asked is None else {"asked": asked}),
     }
     try:
-        asking = msgspec.convert(asking_fields, StyleInUse)
+        style_options = msgspec.convert(style_fields, StyleInUse)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{error}. `sedi generate --help` lists what can be said.") from error
+        raise ConfigurationError(f"{error}. `sedi generate --help` lists the options.") from error
     answers = None
     if recorded is not None:
         answers = RecordedOptions(
@@ -183,12 +171,12 @@ def generate_command(
     options = GenerateOptions(
         run,
         lane,
-        asking,
+        style_options,
         recorded=answers,
         limits=limits,
         in_flight=in_flight,
         concurrency=concurrency or _concurrency(settings, in_flight),
-        pace=RateOptions(
+        rate=RateOptions(
             start=in_flight_start,
             least=in_flight_least,
             step=in_flight_step,
@@ -201,12 +189,12 @@ def generate_command(
         ahead_windows=AHEAD_WINDOWS if max_ahead is None else None,
     )
 
-    def told(event: InstructionsGenerated) -> None:
+    def report(event: InstructionsGenerated) -> None:
         notify(
             f"generation {event.number}: {len(event.instructions)} instructions, {len(event.unparsed)} unparsed parts"
         )
 
-    summary = generate(options, settings, on_generation=told, progress=notify)
+    summary = generate(options, settings, on_generation=report, progress=notify)
     if as_json:
         print_json(summary)
     else:
@@ -217,16 +205,16 @@ def generate_command(
             )
         notify(f"{summary.generations} generations, {summary.instructions} instructions; ended: {summary.ended}")
         if summary.waited_s:
-            notify("Waited " + ", ".join(f"{s:,.0f} s for the {who}" for who, s in summary.waited_s.items()))
+            notify("Waited " + ", ".join(f"{s:,.0f} s for the {reason}" for reason, s in summary.waited_s.items()))
         if summary.unfinished:
             notify(
-                f"{summary.unfinished} generations of the lane are begun and not written. What was answered of them "
-                "is on the log: the next start of this lane, with a larger budget if that ended it, finishes them first"
+                f"{summary.unfinished} generations of the lane are begun and not written. Their answers are on the "
+                "log: the next start of this lane, with a larger budget if that ended it, completes them first"
             )
 
 
 def _concurrency(settings: Settings, in_flight: int | None) -> int | None:
-    """Enough generations that calls are in flight while some wait to be attempted again; None: by what is in flight."""
+    """Generations in progress, so that calls are in flight while others wait for a retry; None: twice the calls."""
     if settings.backend == "builtin":
         return 4 if in_flight is None else max(4, in_flight // 2)
     if settings.backend == "transformers":
@@ -237,7 +225,7 @@ def _concurrency(settings: Settings, in_flight: int | None) -> int | None:
 
 
 def _faults(pairs: Sequence[str]) -> Faults:
-    """The faults that `FAULT=SHARE` pairs name."""
+    """The faults named by `FAULT=SHARE` pairs."""
     import msgspec
 
     from producers.backends.recorded import Faults

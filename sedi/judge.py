@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
+from sedi import llm_options as llm
+from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, epilog
 
 if TYPE_CHECKING:
     from schemas.events import InstructionJudged
@@ -29,40 +29,36 @@ def judge_command(
     until_end: Annotated[bool, typer.Option("--until-end", help="End when the rows there are now are judged.")] = False,
     sample: Annotated[float | None, typer.Option("--sample", help="Only this share of the rows, above 0 to 1.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many rows (of these).")] = None,
-    attempts: Annotated[int, typer.Option("--attempts", min=1, help="Times a row is asked about, at most.")] = 2,
-    max_usd: Annotated[float | None, typer.Option("--max-usd", help="Money of the run, its generators' too.")] = None,
-    max_calls: Annotated[int | None, typer.Option("--max-calls", help="LLM calls of the run, failed too.")] = None,
-    max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="Tokens of the run, prompts too.")] = None,
+    attempts: Annotated[
+        int, typer.Option("--attempts", min=1, help="Times a row is asked about, at most; its lines of --recorded.")
+    ] = 2,
+    max_usd: llm.MaxUsd = None,
+    max_calls: llm.MaxCalls = None,
+    max_tokens: llm.MaxTokens = None,
     call_max_tokens: Annotated[
         int | None, typer.Option("--call-max-tokens", help="Of one answer; the default is 256.")
     ] = None,
     temperature: Annotated[
         float | None, typer.Option("--temperature", help="Default: 0, and 0.7 when asked again.")
     ] = None,
-    in_flight: Annotated[
-        int | None, typer.Option("--in-flight", min=1, max=256, help="Calls at once, at most. It adapts.")
-    ] = None,
-    rpm: Annotated[float | None, typer.Option("--rpm", help="Calls a minute.")] = None,
-    tpm: Annotated[float | None, typer.Option("--tpm", help="Tokens a minute.")] = None,
-    forever: Annotated[bool, typer.Option("--forever", help="Wait for an endpoint that is down.")] = False,
-    model: Annotated[str | None, typer.Option("--model", help="At the endpoint. Default: setting model.")] = None,
-    backend: Annotated[
-        str | None, typer.Option("--backend", help="`builtin`, `openai`, `transformers`, `recorded`, `load-model`.")
-    ] = None,
-    recorded: Annotated[
-        Path | None, typer.Option("--recorded", help="JSON Lines of answers, for `recorded`; --attempts a row.")
-    ] = None,
-    recorded_loop: Annotated[bool, typer.Option("--recorded-loop", help="Begin the file again at its end.")] = False,
+    in_flight: llm.InFlight = None,
+    rpm: llm.Rpm = None,
+    tpm: llm.Tpm = None,
+    forever: llm.Forever = False,
+    model: llm.Model = None,
+    backend: llm.Backend = None,
+    recorded: llm.Recorded = None,
+    recorded_loop: llm.RecordedLoop = False,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Ask an LLM how good each kept row is: a score from 0 to 5, in steps of 0.5, and why. Ends with Ctrl-C, a limit or
+    """Score each kept row with an LLM: from 0 to 5, in steps of 0.5, with a reason. Ends with Ctrl-C, a limit or
     --until-end.
 
-    Nothing that the filter decided changes; `sedi export --min-score` and `sedi train --min-score` withhold rows.
-    Limits hold for the whole run. Nothing that was judged is judged again, and no answer is paid for twice, over
-    restarts too. Another model or rubric is another judge and begins anew.
+    The filter's decisions do not change; `sedi export --min-score` and `sedi train --min-score` leave rows out. Limits
+    hold for the whole run, its generators' calls included. No row is judged twice and no answer is paid for twice, over
+    restarts too. Another model or rubric is another judge and starts from the first row.
     """
     from typing import cast
 
@@ -77,29 +73,29 @@ def judge_command(
     from sedi.output import notify, print_json
     from sedi.reading_progress import counting_progress
 
-    settings = cluster_of(bootstrap_servers, state_dir, backend="recorded" if recorded else backend, model=model)
+    settings = llm.llm_settings(bootstrap_servers, state_dir, backend=backend, recorded=recorded, model=model)
     options = JudgeOptions(
         run,
-        rubric=cast(RubricName, rubric),  # looked at by the options
-        choice=RowSample(sample, limit),
+        rubric=cast(RubricName, rubric),  # checked by the options
+        sample=RowSample(sample, limit),
         recorded=None if recorded is None else RecordedOptions(recorded, loop=recorded_loop, per_generation=attempts),
         limits=Limits(max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd),
         retries=Retries(forever=forever),
-        pace=RateOptions(rpm=rpm, tpm=tpm),
+        rate=RateOptions(rpm=rpm, tpm=tpm),
         sampling=Sampling(temperature=temperature, max_tokens=call_max_tokens),
-        asks=attempts,
+        attempts=attempts,
         until_end=until_end,
         in_flight=in_flight,
     )
     without: list[InstructionJudged] = []
 
-    def told(event: InstructionJudged) -> None:
+    def report(event: InstructionJudged) -> None:
         if event.score is None and not without:
             without.append(event)
-            notify(f"Row {event.kept_id} has no score: {event.reason}. Others like it are counted and not told.")
+            notify(f"Row {event.kept_id} has no score: {event.reason}. Further ones are only counted.")
 
     with counting_progress("judging", "rows") as on_rows:
-        summary = judge(options, settings, on_judged=told, on_rows=on_rows, progress=notify)
+        summary = judge(options, settings, on_judged=report, on_rows=on_rows, progress=notify)
     if as_json:
         print_json(summary)
         return

@@ -1,6 +1,6 @@
-"""What the commands have in common: options, exit codes, how help ends, settings out of flags.
+"""What all commands share: options, exit codes, the end of the help, settings from flags.
 
-Nothing heavy is imported here; what a command needs it imports when it runs, so that `sedi --help` comes at once.
+No large module is imported here. A command imports what it needs when it runs, so that `sedi --help` is fast.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Number = TypeVar("Number", int, float)
 
 
 class ExitCode(IntEnum):
-    """How every command ends."""
+    """The exit code of every command."""
 
     OK = 0
     FAILED = 1
@@ -57,15 +57,15 @@ StateDir = Annotated[
 
 
 def epilog(*examples: str) -> str:
-    """How a command's help ends: examples, and the exit codes."""
+    """The end of a command's help: examples and exit codes."""
     shown = "\n\n".join(f"  {example}" for example in examples)
     return f"Example:\n\n{shown}\n\n{EXIT_CODES}"
 
 
 def cluster_of(bootstrap_servers: str | None = None, state_dir: Path | None = None, **flags: object) -> Settings:
-    """The settings of a command that only looks at the cluster.
+    """The settings of a command that needs the cluster.
 
-    Raises BrokerError at once, and not after many tries, when nothing listens there.
+    Raises BrokerError at once, without retries, if nothing listens there.
     """
     settings = settings_of(bootstrap_servers, state_dir, **flags)
     from infra.cluster.listener import require_listener
@@ -77,7 +77,7 @@ def cluster_of(bootstrap_servers: str | None = None, state_dir: Path | None = No
 def opened(
     run: str, from_files: Path | None, bootstrap_servers: str | None = None, state_dir: Path | None = None
 ) -> OpenRun:
-    """What a command reads a run from: the archive in `from_files`, or the run on the cluster."""
+    """The run that a command reads: the archive in `from_files`, or the one on the cluster."""
     from sedi.api.opened import open
 
     if from_files is not None:
@@ -86,7 +86,7 @@ def opened(
 
 
 def number_or_none(flag: str, text: str, kind: type[Number]) -> Number | None:
-    """The value of a flag that takes a number, or `none`. Raises ConfigurationError for anything else."""
+    """The value of a flag that takes a number or `none`. Raises ConfigurationError for anything else."""
     if text == "none":
         return None
     try:
@@ -96,7 +96,7 @@ def number_or_none(flag: str, text: str, kind: type[Number]) -> Number | None:
 
 
 def settings_of(bootstrap_servers: str | None = None, state_dir: Path | None = None, **flags: object) -> Settings:
-    """The settings with these flags; None means not given. Raises ConfigurationError."""
+    """The settings with these flags; None: not given. Raises ConfigurationError."""
     from infra.settings import load
 
     return load(bootstrap_servers=bootstrap_servers, state_dir=state_dir, **flags)

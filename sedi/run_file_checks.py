@@ -194,7 +194,7 @@ def _judge(options: RunOptions, settings: Settings, checks: _Checks) -> None:
 
     all_of, _ = parsed("judge", options.judge)
     checks.attempt(
-        "judge", lambda: JudgeOptions("run", choice=RowSample(all_of["sample"], all_of["limit"])), ["sample", "limit"]
+        "judge", lambda: JudgeOptions("run", sample=RowSample(all_of["sample"], all_of["limit"])), ["sample", "limit"]
     )
     used = _overridden(settings, all_of)
     _backend("judge", used, all_of, checks)

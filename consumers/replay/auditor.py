@@ -168,7 +168,7 @@ class Auditor:
             if row.cluster < len(self._tally.kept):
                 self._tally.kept[row.cluster].append(row.id)
         if self.findings.deciding:
-            decider.evolve(self.state, decision)
+            decider.apply(self.state, decision)
             return
         decider.note(self.state, decision)
         self._skipped.append(decision)

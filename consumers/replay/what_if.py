@@ -210,7 +210,7 @@ class _Comparison:
                 fresh = False
             if fresh:
                 self._compare(event, found, rejected, verdict)
-        decider.evolve(state, verdict.decision)
+        decider.apply(state, verdict.decision)
         due = decider.due_classifier(state)
         if due is not None:
             decider.use_classifier(state, due)

@@ -1,19 +1,19 @@
-"""What every backend offers: one request in, one answer out, and failures that say whether asking again may help.
+"""The interface of all backends: one request in, one answer out, and errors that say whether a retry may help.
 
     BackendError
-    └── CallFailure             one attempt ended without an answer that can be used
-        ├── Transient           asking again may help: time-out, connection, 408, 409, 429, 5xx, a garbled body
+    └── CallFailure             one attempt ended without a usable answer
+        ├── Transient           a retry may help: time-out, connection, 408, 409, 429, 5xx, a garbled body
         ├── RequestRefused      this request will never be answered: a content filter, too long, 400, 413, 422
-        └── EndpointRefused     no request will be: key, model, credit, however told; 401, 402, 403, 404, 405
+        └── EndpointRefused     no request will be answered: key, model or credit; 401, 402, 403, 404, 405
 
-What an endpoint's error is about, `producers.backends.blame` decides.
+`producers.backends.blame` decides which of these an endpoint's error is.
 A backend makes exactly one attempt a call and never retries by itself, so that each attempt is on the ledger.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypedDict, Unpack
 
 from schemas.errors import BackendError
 from schemas.events import Usage
@@ -29,7 +29,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How an answer is drawn. None leaves a parameter to the endpoint, and out of the request."""
+    """Sampling parameters. None leaves a parameter out of the request, so that the endpoint's default holds."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -45,7 +45,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked: `messages` of a chat, or the `prompt` of a plain completion, exactly one of them.
+    """A prompt: the `messages` of a chat, or the `prompt` of a plain completion, exactly one of them.
 
     json_schema   the answer must be JSON of this schema; chat only
     """
@@ -63,7 +63,7 @@ class Request:
 
 @dataclass(frozen=True)
 class CallPlace:
-    """Which call this is: the step-th of a lane's number-th generation, on its attempt-th try (from 1)."""
+    """Which call this is: the step-th of a lane's number-th generation; `attempt` counts from 1."""
 
     lane: str
     number: int
@@ -74,7 +74,7 @@ class CallPlace:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. `usage`, `finish_reason` and `reasoning` are None when the endpoint does not say."""
+    """An answer. `usage`, `finish_reason` and `reasoning` are None if the endpoint does not report them."""
 
     raw: str
     finish_reason: str | None
@@ -84,39 +84,39 @@ class Answer:
     reasoning: str | None = None
 
 
-class CallFailure(BackendError):
-    """An attempt ended without an answer that can be used; `status` is the HTTP status if there was one.
+class _Known(TypedDict, total=False):
+    """What is known of a failed attempt, see `CallFailure`."""
 
-    usage          what the endpoint counted for it all the same, None where it says nothing
-    perhaps_paid   it says nothing, and may have been paid for none the less
-    event_id       of the `CallFailed` which tells of it, once it is on the log
+    status: int | None
+    retry_after_s: float | None
+    usage: Usage | None
+    perhaps_paid: bool
+
+
+class CallFailure(BackendError):
+    """An attempt ended without a usable answer; `status` is the HTTP status, if any.
+
+    usage          tokens that the endpoint reports for it; None: not reported
+    perhaps_paid   usage is not reported, and the attempt may have been paid for
+    event_id       of its `CallFailed`, once that is on the log
     """
 
     retryable = False
     event_id: str | None = None
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None = None,
-        retry_after_s: float | None = None,
-        usage: Usage | None = None,
-        perhaps_paid: bool = False,
-    ) -> None:
+    def __init__(self, message: str, **known: Unpack[_Known]) -> None:
         super().__init__(message)
-        self.status = status
-        self.retry_after_s = retry_after_s
-        self.usage = usage
-        self.perhaps_paid = perhaps_paid and usage is None
+        self.status = known.get("status")
+        self.retry_after_s = known.get("retry_after_s")
+        self.usage = known.get("usage")
+        self.perhaps_paid = known.get("perhaps_paid", False) and self.usage is None
 
 
 class FailureKind(Enum):
-    """What kept an attempt from being answered; asking again is paced by it (`producers.calls.retries`,
-    `producers.calls.rate_control`).
+    """Why an attempt failed; `producers.calls.retries` and `producers.calls.rate_control` depend on it.
 
-    busy     the endpoint has no room: fewer calls at once
-    broken   the endpoint does not do what it is there for: after many in a row it is left alone for a while
+    busy     the endpoint has no capacity: make fewer calls at once
+    broken   the endpoint does not work: after many in a row the circuit breaker opens
     """
 
     RATE_LIMITED = "rate_limited"
@@ -135,22 +135,13 @@ class FailureKind(Enum):
 
 
 class Transient(CallFailure):
-    """Asking again may help, not before `retry_after_s` if that is set. Without a `kind` the status tells it."""
+    """A retry may help, after `retry_after_s` if set. Without a `kind` the status decides it."""
 
     retryable = True
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None = None,
-        retry_after_s: float | None = None,
-        kind: FailureKind | None = None,
-        usage: Usage | None = None,
-        perhaps_paid: bool = False,
-    ) -> None:
-        super().__init__(message, status=status, retry_after_s=retry_after_s, usage=usage, perhaps_paid=perhaps_paid)
-        self.kind = kind or _kind_of(status)
+    def __init__(self, message: str, *, kind: FailureKind | None = None, **known: Unpack[_Known]) -> None:
+        super().__init__(message, **known)
+        self.kind = kind or _kind_of(self.status)
 
 
 def _kind_of(status: int | None) -> FailureKind:
@@ -166,32 +157,23 @@ def _kind_of(status: int | None) -> FailureKind:
 
 
 Reason = Literal["refused", "flagged", "too_long", "too_large"]
-"""Why a request is refused: the endpoint does not say more; it does not like what the prompt is about; the prompt, or
-the answer, is longer than can be taken."""
+"""Why a request is refused: no reason given; its content; the prompt is too long; the answer is too large."""
 
 
 class RequestRefused(CallFailure):
-    """The endpoint will not answer this request, or not so that it can be used, however often it is asked."""
+    """The endpoint will not give this request a usable answer, however often it is sent."""
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None = None,
-        usage: Usage | None = None,
-        perhaps_paid: bool = False,
-        reason: Reason = "refused",
-    ) -> None:
-        super().__init__(message, status=status, usage=usage, perhaps_paid=perhaps_paid)
+    def __init__(self, message: str, *, reason: Reason = "refused", **known: Unpack[_Known]) -> None:
+        super().__init__(message, **known)
         self.reason = reason
 
 
 def too_large(limit: int, size: int | None, usage: Usage | None) -> RequestRefused:
-    """The failure that an answer of more than `limit` bytes is; `size`: so many, if they were counted."""
+    """The failure for an answer of more than `limit` bytes; `size`: its bytes, if they were counted."""
     has = "more bytes than are read" if size is None else f"{size:,} bytes"
     return RequestRefused(
-        f"The answer has {has}, and {limit:,} may be stored. If so long a one is wanted, raise SEDI_MAX_ANSWER_BYTES; "
-        "else ask for fewer tokens.",
+        f"The answer has {has}, and {limit:,} may be stored. Raise SEDI_MAX_ANSWER_BYTES, or lower the tokens of an "
+        "answer.",
         usage=usage,
         perhaps_paid=usage is None,
         reason="too_large",
@@ -199,13 +181,13 @@ def too_large(limit: int, size: int | None, usage: Usage | None) -> RequestRefus
 
 
 class EndpointRefused(CallFailure):
-    """The endpoint answers no request as it is set up: key, model or URL are wrong."""
+    """The endpoint answers no request: the key, model or URL is wrong, or the account has no credit."""
 
     permanent = True
 
 
 class Backend(Protocol):
-    """`name` and `model` go into the events; `model` is what is asked for, an answer says which one answered."""
+    """`name` and `model` go into the events. `model` is the requested one; an answer names the one that answered."""
 
     @property
     def name(self) -> str: ...
@@ -218,5 +200,5 @@ class Backend(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give connections back."""
+        """Close connections."""
         ...

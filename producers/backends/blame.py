@@ -1,9 +1,9 @@
-"""Whose fault an endpoint's refusal is: one function of its status, its codes and what it says.
+"""What an endpoint's error is about: one function of its status, its codes and its message.
 
-Statuses are not enough. A wrong key comes as 400 (Gemini), an account without money as 400 (Anthropic) or 429 (OpenAI),
-a prompt that was flagged as 403 (OpenRouter), one that is too long as 429 (OpenAI, Groq) or 500, and all of them inside
-a 200. So codes are asked first, then words, then the status. Words are only looked for where a status leaves it open:
-an endpoint that is overloaded is that, whatever its page says.
+The status is not enough. A wrong key may come as 400 (Gemini), an account without credit as 400 (Anthropic) or 429
+(OpenAI), a flagged prompt as 403 (OpenRouter), one that is too long as 429 (OpenAI, Groq) or 500, and all of them with
+status 200. So codes decide first, then the message, then the status. The message counts only where the status leaves it
+open: an overloaded endpoint is overloaded, whatever its error page says.
 """
 
 import re
@@ -14,13 +14,13 @@ from enum import Enum
 class Blame(Enum):
     """What an error is about.
 
-    FLAGGED      this prompt, or the answer to it: a content filter
-    TOO_LONG     this prompt: it does not fit into the model's context or what the endpoint takes
-    REQUEST      this request, as far as the endpoint says; it may be all like it
-    CREDIT       the account: it has no money left
+    FLAGGED      the content of this prompt, or of its answer: a content filter
+    TOO_LONG     the length of this prompt: more than the model's context or the endpoint's limit
+    REQUEST      this request, as far as the endpoint says; similar ones may fail too
+    CREDIT       the account: it has no credit left
     ENDPOINT     the key, the model or the URL: no request will be answered
-    PASSING      the moment: there are too many, it is overloaded, it took too long
-    UNKNOWN      nothing says
+    PASSING      the moment: too many requests, overload, a time-out
+    UNKNOWN      not known
     """
 
     FLAGGED = "flagged"
@@ -32,61 +32,55 @@ class Blame(Enum):
     UNKNOWN = "unknown"
 
 
+def _codes(kind: Blame, codes: str) -> dict[str, Blame]:
+    return dict.fromkeys(codes.split(), kind)
+
+
 _MOST_READ = 4000  # characters of a message
 _CODES: dict[str, Blame] = (
-    dict.fromkeys(
-        tuple(
-            """
-            content_filter content_filtered content_policy_violation contentpolicyviolationerror moderation
-            moderation_blocked moderation_error responsibleaipolicyviolation invalid_prompt safety
-            prohibited_content data_inspection_failed datainspectionfailed sensitive_content input_flagged
-            """.split()
-        ),
+    _codes(
         Blame.FLAGGED,
+        """
+        content_filter content_filtered content_policy_violation contentpolicyviolationerror moderation
+        moderation_blocked moderation_error responsibleaipolicyviolation invalid_prompt safety
+        prohibited_content data_inspection_failed datainspectionfailed sensitive_content input_flagged
+        """,
     )
-    | dict.fromkeys(
-        tuple(
-            """
-            context_length_exceeded contextwindowexceedederror exceed_context_size_error request_too_large
-            string_above_max_length max_tokens_exceeded
-            """.split()
-        ),
+    | _codes(
         Blame.TOO_LONG,
+        """
+        context_length_exceeded contextwindowexceedederror exceed_context_size_error request_too_large
+        string_above_max_length max_tokens_exceeded
+        """,
     )
-    | dict.fromkeys(
-        tuple(
-            """
-            insufficient_quota insufficient_credits insufficient_balance insufficient_funds
-            billing_hard_limit_reached billing_not_active billing_error budget_exceeded arrearage
-            payment_required credit_exhausted
-            """.split()
-        ),
+    | _codes(
         Blame.CREDIT,
+        """
+        insufficient_quota insufficient_credits insufficient_balance insufficient_funds
+        billing_hard_limit_reached billing_not_active billing_error budget_exceeded arrearage
+        payment_required credit_exhausted
+        """,
     )
-    | dict.fromkeys(
-        tuple(
-            """
-            invalid_api_key incorrect_api_key api_key_invalid missing_api_key authentication_error
-            authenticationerror invalid_authentication unauthenticated unauthorized auth_error permission_error
-            permissiondeniederror permission_denied access_denied key_model_access_denied token_not_found_in_db
-            expired_key account_deactivated access_terminated model_not_found notfounderror not_found_error
-            deploymentnotfound model_not_supported unsupported_country_region_territory invalid_organization
-            not_supported_error no_db_connection
-            """.split()
-        ),
+    | _codes(
         Blame.ENDPOINT,
+        """
+        invalid_api_key incorrect_api_key api_key_invalid missing_api_key authentication_error
+        authenticationerror invalid_authentication unauthenticated unauthorized auth_error permission_error
+        permissiondeniederror permission_denied access_denied key_model_access_denied token_not_found_in_db
+        expired_key account_deactivated access_terminated model_not_found notfounderror not_found_error
+        deploymentnotfound model_not_supported unsupported_country_region_territory invalid_organization
+        not_supported_error no_db_connection
+        """,
     )
-    | dict.fromkeys(
-        tuple(
-            """
-            overloaded_error engine_overloaded engine_overloaded_error rate_limit_exceeded rate_limit_error
-            ratelimiterror rate_limit_reached tokens_exceeded requests tokens server_error api_error
-            internal_server_error internal_error internalservererror service_unavailable serviceunavailableerror
-            unavailable unavailable_error timeout timeout_error apitimeouterror deadline_exceeded
-            resource_exhausted capacity_exceeded in_flight_budget_exhausted openrouter_in_flight_budget
-            """.split()
-        ),
+    | _codes(
         Blame.PASSING,
+        """
+        overloaded_error engine_overloaded engine_overloaded_error rate_limit_exceeded rate_limit_error
+        ratelimiterror rate_limit_reached tokens_exceeded requests tokens server_error api_error
+        internal_server_error internal_error internalservererror service_unavailable serviceunavailableerror
+        unavailable unavailable_error timeout timeout_error apitimeouterror deadline_exceeded
+        resource_exhausted capacity_exceeded in_flight_budget_exhausted openrouter_in_flight_budget
+        """,
     )
 )
 
@@ -152,9 +146,9 @@ _VAGUE = tuple(
 def blame(status: int | None, codes: Sequence[str], message: str) -> Blame:
     """What an error is about.
 
-    status    the HTTP status, that of a 200 included; None: there was none
-    codes     what the endpoint names it by: its `code`, `type`, `status` (`producers.backends.error_bodies`)
-    message   what it says
+    status    the HTTP status, which may be 200; None: there was none
+    codes     the error's `code`, `type` and `status` (`producers.backends.error_bodies`)
+    message   the error's message
     """
     message = message[:_MOST_READ]
     failed = status if status is not None and status >= 300 else None
@@ -162,7 +156,7 @@ def blame(status: int | None, codes: Sequence[str], message: str) -> Blame:
     named = {_CODES[code] for code in lowered if code in _CODES}
     sure = {_CODES[code] for code in lowered if code in _CODES and code not in _VAGUE}
     moment = failed is not None and (failed in _PASSES or failed >= 500)
-    # The same words mean a day's quota at one endpoint and a minute's at another, which then says when to come back.
+    # The same words mean a daily quota at one endpoint and a rate limit at another, which then says when to retry.
     spent = bool(_CREDIT.search(message)) and (not moment or (failed == 429 and not _RETRY.search(message)))
     depleted = bool(_DEPLETED.search(message)) and not _RETRY.search(message) and (failed or 0) < 500
     rules = (

@@ -1,7 +1,7 @@
-"""An HTTP client that reads no more of a response than a limit, so that an endpoint cannot fill the memory.
+"""An HTTP client that limits the bytes read of a response, so that an endpoint cannot fill the memory.
 
-Counted is what a body has when it is decompressed. An error's body is cut at a few thousand characters' worth; any
-other that is too long is given up, and its connection closed. What it would have said of its usage is not known then.
+Decompressed bytes count. The body of an error is truncated. Any other body that is too long is abandoned and its
+connection closed; its usage is not known then.
 """
 
 from typing import Any
@@ -10,14 +10,14 @@ import httpx2
 import openai
 
 MOST_BYTES = 16 * 1024 * 1024
-"""Of a response that is read: some times what an answer may have, so that what it says of its usage is read too."""
+"""The most bytes of a response: several times those of an answer, so that the usage of a too large one is read."""
 
 _MOST_ERROR_BYTES = 64 * 1024
 _OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
 
 
 class BodyTooLarge(openai.OpenAIError):
-    """A response was longer than `limit` bytes, and was given up. The client lets errors of this kind through."""
+    """A response was longer than `limit` bytes and was abandoned. The client passes errors of this class on."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"more than {limit} bytes")
@@ -25,14 +25,14 @@ class BodyTooLarge(openai.OpenAIError):
 
 
 class BoundedClient(openai.DefaultAsyncHttpxClient):
-    """Reads each response whole before it hands it out, up to `most_bytes`."""
+    """Reads each response completely, up to `most_bytes`, before it returns it."""
 
     def __init__(self, *, most_bytes: int = MOST_BYTES, **options: Any) -> None:
         super().__init__(**options)
         self._most_bytes = most_bytes
 
     async def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
-        """Send a request. Raises BodyTooLarge, and what the client raises."""
+        """Send a request. Raises BodyTooLarge, and the client's own errors."""
         response = await super().send(request, stream=True, **options)
         if stream:
             return response

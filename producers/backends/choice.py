@@ -1,4 +1,4 @@
-"""The backend that the settings name, open for as long as it is needed."""
+"""Opens the backend that the settings name."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,18 +11,18 @@ from producers.backends.recorded import RecordedBackend, RecordedOptions
 from schemas.errors import ConfigurationError
 
 BUILTIN_IN_FLIGHT = 8
-"""Calls at once that the built-in model is asked: more are answered hardly faster, and each slot takes 47 MB."""
+"""Calls in flight at the built-in model: more are hardly faster, and each slot takes 47 MB."""
 
 _IN_FLIGHT = 16
 
 
 def asks_builtin(settings: Settings) -> bool:
-    """Whether the built-in model answers, in whatever way it is run: it has forms and a style that suit it."""
+    """Whether the built-in model answers, by whichever backend; it has a style and forms of its own."""
     return settings.backend == "builtin" or (settings.backend == "transformers" and settings.model == "builtin")
 
 
 def in_flight_of(settings: Settings) -> int:
-    """Calls at once that suit the backend."""
+    """Calls in flight that suit the backend."""
     match settings.backend:
         case "builtin":
             return BUILTIN_IN_FLIGHT
@@ -32,18 +32,17 @@ def in_flight_of(settings: Settings) -> int:
             return _IN_FLIGHT
 
 
-def _quiet(_: str) -> None:
-    pass
-
-
 @contextmanager
 def opened_backend(
-    settings: Settings, recorded: RecordedOptions | None, in_flight: int, progress: Callable[[str], None] = _quiet
+    settings: Settings,
+    recorded: RecordedOptions | None,
+    in_flight: int,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Backend]:
-    """The backend; a built-in model is served by a process that ends with the context, and so does a model in this one.
+    """The backend. A server process of the built-in model, or a model in this process, ends with the context.
 
-    With a base URL in the settings the built-in model is asked there, where somebody else serves it.
-    Raises ConfigurationError for what is missing, BackendError when the built-in server does not start.
+    With a base URL in the settings, the built-in model of that server is used, and none is started.
+    Raises ConfigurationError for missing settings, BackendError when the built-in server does not start.
     """
     if (settings.backend == "recorded") != (recorded is not None):
         raise ConfigurationError(
@@ -77,16 +76,12 @@ def opened_backend(
     from producers.backends.builtin.model import MODEL_NAME
     from producers.backends.builtin.server import BuiltinServer, ServerSettings
 
+    def backend_at(base_url: str, model: str) -> Backend:
+        return BuiltinBackend(name="builtin", model=model, base_url=base_url, timeout_s=settings.request_timeout_s)
+
     if settings.base_url:
-        yield BuiltinBackend(
-            name="builtin",
-            model=settings.model or MODEL_NAME,
-            base_url=settings.base_url,
-            timeout_s=settings.request_timeout_s,
-        )
+        yield backend_at(settings.base_url, settings.model or MODEL_NAME)
         return
     serving = ServerSettings(state_dir=settings.state_dir, cache_dir=settings.cache_dir, slots=in_flight)
     with BuiltinServer(serving, progress) as server:
-        yield BuiltinBackend(
-            name="builtin", model=server.model, base_url=server.base_url, timeout_s=settings.request_timeout_s
-        )
+        yield backend_at(server.base_url, server.model)

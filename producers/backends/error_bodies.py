@@ -1,4 +1,4 @@
-"""What an endpoint says went wrong, read from the body of its answer, whatever form that has.
+"""Reads an endpoint's error from the body of its response, in any of the forms in use.
 
     {"error": {"message": …, "type": …, "code": …}}     OpenAI, Azure, OpenRouter, LiteLLM, vLLM, llama.cpp, Anthropic
     {"error": "…"}                                      Ollama
@@ -7,8 +7,8 @@
     [{"error": {…}}]                                    Gemini
     plain text, HTML, nothing
 
-`read_error` is for a response that is an error by its status; `error_in` looks for one in an answer that is none by its
-status. What is read is one line without control characters; secrets are not looked for here (`infra.masking`).
+`read_error` is for a response with an error status; `error_in` looks for an error in a response with status 200. The
+text is one line without control characters. Secrets are masked elsewhere (`infra.masking`).
 """
 
 import html
@@ -21,10 +21,10 @@ from typing import Any
 _TEXTS = ("message", "msg", "detail", "description", "error_description", "title", "reason", "errors", "error")
 _CODES = ("code", "type", "status", "param_code")
 _INNER = ("innererror", "inner_error", "content_filter_result")
-_MOST_PARTS = 5  # of a list that are told
-_DEEP = 6
+_MOST_PARTS = 5  # of a list
+_MOST_DEPTH = 6  # of nested JSON
 _MOST_READ = 100_000  # characters of a body that are read as JSON
-_MOST_PLAIN = 10_000  # and of one that is none
+_MOST_PLAIN = 10_000  # characters of any other body
 _DROPPED = re.compile(r"<(script|style|head)\b.*?(</\1\s*>|$)|<!--.*?(-->|$)", re.IGNORECASE | re.DOTALL)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title\s*>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[a-zA-Z/!][^>]*>")
@@ -32,11 +32,11 @@ _TAG = re.compile(r"<[a-zA-Z/!][^>]*>")
 
 @dataclass(frozen=True)
 class ErrorBody:
-    """What was read.
+    """The error that was read.
 
-    text      for people; empty when nothing is said
-    codes     the names and numbers that are given for it, in lower case, the outermost first
-    headers   what the body says in the manner of headers: how long to wait
+    text      its message; empty if there is none
+    codes     its names and numbers, in lower case, the outermost first
+    headers   headers that the body quotes: how long to wait
     """
 
     text: str = ""
@@ -51,7 +51,7 @@ class ErrorBody:
 
 
 def read_error(raw: str) -> ErrorBody:
-    """What the body of a response says that is an error by its status."""
+    """The error in the body of a response with an error status."""
     if len(raw) > _MOST_READ:
         return ErrorBody(_plain(raw))
     try:
@@ -62,9 +62,9 @@ def read_error(raw: str) -> ErrorBody:
 
 
 def error_in(body: Any) -> ErrorBody | None:
-    """The error that a body tells of although its status is that of an answer; None when it tells of none.
+    """The error in the body of a response with status 200; None if there is none.
 
-    body   the JSON value, or what else it was
+    body   the JSON value, or whatever the body was
     """
     if isinstance(body, list):
         return next((found for found in map(error_in, body) if found is not None), None)
@@ -82,69 +82,69 @@ def error_in(body: Any) -> ErrorBody | None:
 
 
 def _of(body: Any) -> ErrorBody:
-    codes = tuple(dict.fromkeys(_codes(body, _DEEP)))
-    return ErrorBody(_line(_text(body, _DEEP)), codes, dict(_headers(body, _DEEP)))
+    codes = tuple(dict.fromkeys(_codes(body, _MOST_DEPTH)))
+    return ErrorBody(_line(_text(body, _MOST_DEPTH)), codes, dict(_headers(body, _MOST_DEPTH)))
 
 
-def _text(value: Any, deep: int) -> str:
-    """What a JSON value says, in a phrase."""
-    if deep == 0 or value is None or isinstance(value, bool):
+def _text(value: Any, depth: int) -> str:
+    """The message in a JSON value."""
+    if depth == 0 or value is None or isinstance(value, bool):
         return ""
     if isinstance(value, str):
-        return _unpacked(value, deep)
+        return _unpacked(value, depth)
     if isinstance(value, list):
-        parts = [_text(part, deep - 1) for part in value[:_MOST_PARTS]]
+        parts = [_text(part, depth - 1) for part in value[:_MOST_PARTS]]
         return "; ".join(part for part in parts if part)
     if not isinstance(value, Mapping):
         return str(value)
     found = value.get("error")
-    text = _text(found, deep - 1) if found and not isinstance(found, bool) else ""
-    text = text or next((text for name in _TEXTS if (text := _text(value.get(name), deep - 1))), "")
+    text = _text(found, depth - 1) if found and not isinstance(found, bool) else ""
+    text = text or next((text for name in _TEXTS if (text := _text(value.get(name), depth - 1))), "")
     place = value.get("loc")
     if text and isinstance(place, list):
         text = f"{'.'.join(map(str, place))}: {text}"
     metadata = value.get("metadata")
-    if isinstance(metadata, Mapping):  # what a router says of the provider behind it
-        more = [_text(metadata.get(name), deep - 1) for name in ("reasons", "raw")]
+    if isinstance(metadata, Mapping):  # a router's words about the provider behind it
+        more = [_text(metadata.get(name), depth - 1) for name in ("reasons", "raw")]
         text = "; ".join(part for part in (text, *more) if part)
     return text
 
 
-def _unpacked(text: str, deep: int) -> str:
-    """A text, or what it says where it is JSON in a string."""
+def _unpacked(text: str, depth: int) -> str:
+    """A text, or the message in it if it is JSON in a string."""
     if text.lstrip()[:1] in ("{", "["):
         try:
             inner = json.loads(text)
         except (ValueError, RecursionError):
             return text
-        return _text(inner, deep - 1) or text
+        return _text(inner, depth - 1) or text
     return _plain(text)
 
 
-def _codes(value: Any, deep: int) -> Iterator[str]:
-    """Codes of an error and of those that it holds."""
-    if deep == 0:
+def _codes(value: Any, depth: int) -> Iterator[str]:
+    """Codes of an error and of the errors nested in it."""
+    if depth == 0:
         return
     if isinstance(value, list):
         for part in value[:_MOST_PARTS]:
-            yield from _codes(part, deep - 1)
+            yield from _codes(part, depth - 1)
     if not isinstance(value, Mapping):
         return
     if isinstance(value.get("error"), Mapping | list):
-        yield from _codes(value["error"], deep - 1)
+        yield from _codes(value["error"], depth - 1)
     for name in _CODES:
         code = value.get(name)
         if isinstance(code, str | int) and not isinstance(code, bool) and str(code).strip():
             yield str(code).strip().lower()
     for name in (*_INNER, "details"):
-        yield from _codes(value.get(name), deep - 1)
+        yield from _codes(value.get(name), depth - 1)
     if isinstance(value.get("reason"), str):  # of Gemini's details, such as API_KEY_INVALID
         yield value["reason"].lower()
     yield from _codes_of_a_router(value.get("metadata"))
 
 
 def _codes_of_a_router(metadata: Any) -> Iterator[str]:
-    """What OpenRouter says beside its codes: a moderation's reasons; that a 402 is only for the calls under way."""
+    """OpenRouter's further codes: that a moderation refused, or that a 402 is only about the calls in flight."""
     if not isinstance(metadata, Mapping):
         return
     if metadata.get("reasons") or metadata.get("flagged_input"):
@@ -154,13 +154,13 @@ def _codes_of_a_router(metadata: Any) -> Iterator[str]:
             yield metadata[name].lower()
 
 
-def _headers(value: Any, deep: int) -> Iterator[tuple[str, str]]:
-    """Waits that a body tells of: headers that a router passes on, and Gemini's `retryDelay`."""
-    if deep == 0:
+def _headers(value: Any, depth: int) -> Iterator[tuple[str, str]]:
+    """Waits in a body: headers that a router passes on, and Gemini's `retryDelay`."""
+    if depth == 0:
         return
     if isinstance(value, list):
         for part in value[:_MOST_PARTS]:
-            yield from _headers(part, deep - 1)
+            yield from _headers(part, depth - 1)
     if not isinstance(value, Mapping):
         return
     delay = value.get("retryDelay")
@@ -170,11 +170,11 @@ def _headers(value: Any, deep: int) -> Iterator[tuple[str, str]]:
     if isinstance(headers, Mapping):
         yield from ((str(name), str(text)) for name, text in headers.items())
     for name in ("error", "details", "metadata"):
-        yield from _headers(value.get(name), deep - 1)
+        yield from _headers(value.get(name), depth - 1)
 
 
 def _plain(text: str) -> str:
-    """A text without the marks of HTML; of a page without words its title."""
+    """A text without HTML tags, with a page's title first."""
     text = text[:_MOST_PLAIN]
     if not _TAG.search(text):
         return _line(text)
@@ -186,5 +186,5 @@ def _plain(text: str) -> str:
 
 def _line(text: str) -> str:
     """The text on one line, without control characters and half surrogate pairs."""
-    seen = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(seen.split())
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(printable.split())

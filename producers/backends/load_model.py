@@ -1,19 +1,18 @@
-"""A load model: a stand-in for an LLM whose answers repeat themselves as a real one's do, for tests without one.
+"""A load model: it simulates an LLM whose answers repeat themselves as a real one's do, for tests without an LLM.
 
-It knows the requests of both styles in all their forms (`producers.prompts`) and answers in the form asked for:
-  - instructions come from a finite pool of ideas, frequent and rare (`load_pool`), so that the more is generated the
-    more is a repeat or a near-repeat of something before: the yield falls as the run goes on;
-  - some answers are chatter that nothing can be read from, some are cut, some get stuck and repeat their last item to
-    the end, some items are near-copies of the one before them, some break a rule.
-Its rates are those that were measured; docs/decisions/load-model.md says of what.
+It recognises the requests of the styles in all their forms (`producers.prompts`) and answers in the requested form:
+  - instructions come from a finite pool of ideas, frequent and rare (`load_pool`): (near-)duplicates become more
+    frequent, and the yield falls as the run goes on;
+  - some answers are unparsable chatter, some are cut, some repeat one item to the end; some items are near-copies of
+    the one before them, some break a rule.
+Its rates were measured (docs/decisions/load-model.md).
 
-An answer is a function of `rng_seed`, the lane, the number, the step and the request, and of nothing else: not of the
-attempt, of the order in which answers are asked for, or of which process asks. A judge's request is answered with a
-score; another that it does not know as a list is taken for a question, and answered with some words. It does not react
-to which seeds it is shown, other than by answering something else.
+An answer depends only on `rng_seed`, the lane, the number, the step and the request; not on the attempt, the order of
+the requests, or the process. A judge's request is answered with a score. A request that is neither that nor a list is
+answered with some words, as a question would be. Which seeds it is shown changes its answers, but not their rates.
 
-Its tokens are characters divided by `CHARACTERS_A_TOKEN`, as many as the API's `max_tokens` lets through. Its latency
-is what those tokens would take the built-in model; that long it really waits only with `pace` 1.
+Tokens are characters divided by `CHARACTERS_A_TOKEN`, limited by `max_tokens`. The latency is what the built-in model
+would take for those tokens; `pace` 1 really waits that long.
 """
 
 import asyncio
@@ -48,19 +47,19 @@ _LIST_CHAT = re.compile(r"numbered from (\d+) to (\d+)\.\Z")
 
 @dataclass(frozen=True)
 class LoadRates:
-    """How often what happens.
+    """Rates of what an answer contains.
 
-    written       shares of what was asked for that a list holds: each as often as it stands here, when it is no chatter
-    chatter       lists that are no list
-    cut           answers to a list that break off
+    written       share of the requested items that a list has, drawn uniformly from these; chatter has none
+    chatter       lists that are chatter instead
+    cut           lists that are cut off
     stuck         lists that repeat one item to their end
     near_copy     items that differ from the one before in a word or two
-    unsuitable    items with a word that the rules refuse
+    unsuitable    items with a word that the rules reject
     short         items too short for the rules
     with_input    whole tasks that have an input
-    output_words  words of an output, each as often as it stands here
-    scores, without_score   of a judge's answers, each as often as it stands here; those that hold none. Nobody has
-                  measured these
+    output_words  words of an output, drawn uniformly from these
+    scores        of a judge's answers, drawn uniformly from these; not measured
+    without_score judge's answers without a score; not measured
     """
 
     written: tuple[float, ...] = (1.0,) * 21 + (6 / 7,) + (5 / 7,) * 3 + (4 / 7,) * 2 + (3 / 7,) * 2 + (2 / 7,) * 6
@@ -77,8 +76,8 @@ class LoadRates:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What a request wants: items numbered from `first` on, `count` of them."""
+class _ListRequest:
+    """A request for `count` items, numbered from `first` on."""
 
     form: str
     first: int
@@ -86,7 +85,9 @@ class _Asked:
 
 
 class LoadModel:
-    """The backend. `pace` is the share of the latency that a call really waits; below 0 is a ConfigurationError."""
+    """The backend. `pace`: share of the latency that a call really waits; ConfigurationError if below 0."""
+
+    name = model = MODEL_NAME
 
     def __init__(
         self, *, rng_seed: int = 0, pace: float = 0.0, rates: LoadRates | None = None, pool: Pool | None = None
@@ -98,25 +99,17 @@ class LoadModel:
         self._rates = rates or LoadRates()
         self._pool = pool or Pool()
 
-    @property
-    def name(self) -> str:
-        return MODEL_NAME
-
-    @property
-    def model(self) -> str:
-        return MODEL_NAME
-
     async def complete(self, request: Request, place: CallPlace) -> Answer:
-        """The answer of this place to this request."""
+        """The answer to this request at this place."""
         text = _text(request)
         draws = self._draws(text, place)
-        asked = _asked(text, structured=request.json_schema is not None)
+        listed = _list_request(text, structured=request.json_schema is not None)
         if _JUDGE.search(text):
             raw, cut = self._judged(draws), False
-        elif asked is None:
+        elif listed is None:
             raw, cut = self._output(draws), False
         else:
-            raw, cut = self._list(asked, draws)
+            raw, cut = self._list(listed, draws)
         most = request.sampling.max_tokens
         if most is not None and _tokens(raw) > most:
             raw, cut = raw[: int(most * CHARACTERS_A_TOKEN)], True
@@ -127,32 +120,33 @@ class LoadModel:
         return Answer(raw, "length" if cut else "stop", usage, MODEL_NAME, latency_s)
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """There is nothing to close."""
 
     def _draws(self, text: str, place: CallPlace) -> random.Random:
-        told = json.dumps([self._rng_seed, place.lane, place.number, place.step, text])
-        return random.Random(int.from_bytes(hashlib.sha256(told.encode()).digest()))
+        key = json.dumps([self._rng_seed, place.lane, place.number, place.step, text])
+        return random.Random(int.from_bytes(hashlib.sha256(key.encode()).digest()))
 
     def _judged(self, draws: random.Random) -> str:
-        """A score and why, or, now and then, only why."""
-        why = self._output(draws)
-        return why if draws.random() < self._rates.without_score else f"{_one_of(self._rates.scores, draws):g}\n{why}"
+        """A score and its reason; sometimes only the reason."""
+        reason = self._output(draws)
+        without_score = draws.random() < self._rates.without_score
+        return reason if without_score else f"{_choice(self._rates.scores, draws):g}\n{reason}"
 
-    def _list(self, asked: _Asked, draws: random.Random) -> tuple[str, bool]:
-        """A list in the form asked for, and whether it breaks off."""
+    def _list(self, listed: _ListRequest, draws: random.Random) -> tuple[str, bool]:
+        """A list in the requested form, and whether it is cut off."""
         rates = self._rates
         if draws.random() < rates.chatter:
-            return " ".join(_one_of(CHATTER, draws) for _ in range(2)), False
-        items = self._items(max(1, round(asked.count * _one_of(rates.written, draws))), draws)
-        if asked.form == "list":
-            raw = "\n".join(f"{number}. {item}" for number, item in enumerate(items, start=asked.first))
-            raw = raw.removeprefix(f"{asked.first}.")
+            return " ".join(_choice(CHATTER, draws) for _ in range(2)), False
+        items = self._items(max(1, round(listed.count * _choice(rates.written, draws))), draws)
+        if listed.form == "list":
+            raw = "\n".join(f"{number}. {item}" for number, item in enumerate(items, start=listed.first))
+            raw = raw.removeprefix(f"{listed.first}.")
         else:
             tasks = [(item, self._input(draws), self._output(draws)) for item in items]
-            raw = _json(tasks) if asked.form == "structured" else _labelled(tasks, asked)
+            raw = _json(tasks) if listed.form == "structured" else _labelled(tasks, listed)
         if draws.random() >= rates.cut:
             return raw, False
-        # Inside the last item, so that what was written before it is whole.
+        # Inside the last item, so that the items before it are complete.
         last = raw.rfind(items[-1])
         return raw[: last + len(items[-1]) // 2], True
 
@@ -171,33 +165,33 @@ class LoadModel:
     def _item(self, draws: random.Random) -> str:
         at = draws.random()
         if at < self._rates.short:
-            return _one_of(SHORT, draws)
+            return _choice(SHORT, draws)
         item = text_of(*self._pool.draw(draws))
         if at < self._rates.short + self._rates.unsuitable:
-            return f"{item[:-1]} and add a {_one_of(UNSUITABLE, draws)}{item[-1]}"
+            return f"{item[:-1]} and add a {_choice(UNSUITABLE, draws)}{item[-1]}"
         return item
 
     def _input(self, draws: random.Random) -> str:
         if draws.random() >= self._rates.with_input:
             return ""
-        return f"The {_one_of(QUALITIES, draws)} {_one_of(THINGS, draws)} was seen {_one_of(PLACES, draws)}."
+        return f"The {_choice(QUALITIES, draws)} {_choice(THINGS, draws)} was seen {_choice(PLACES, draws)}."
 
     def _output(self, draws: random.Random) -> str:
         words: list[str] = []
-        wanted = _one_of(self._rates.output_words, draws)
+        wanted = _choice(self._rates.output_words, draws)
         while len(words) < wanted:
             sentence = (
-                f"A {_one_of(QUALITIES, draws)} {_one_of(THINGS, draws)} is often found {_one_of(PLACES, draws)}."
+                f"A {_choice(QUALITIES, draws)} {_choice(THINGS, draws)} is often found {_choice(PLACES, draws)}."
             )
             words += sentence.split()
         return " ".join(words)
 
 
 def _near(item: str, draws: random.Random) -> str:
-    """The item with two other words in it: about 0.83 in ROUGE-L F for one of usual length."""
+    """The item with two words replaced: about 0.83 in ROUGE-L F for an item of usual length."""
     words = item.split()
     for place in (-2, -4):
-        words[max(place, -len(words))] = _one_of(QUALITIES, draws)
+        words[max(place, -len(words))] = _choice(QUALITIES, draws)
     return " ".join(words)
 
 
@@ -207,30 +201,30 @@ def _text(request: Request) -> str:
     return "\n".join(message.content for message in request.messages)
 
 
-def _asked(text: str, *, structured: bool) -> _Asked | None:
-    """What list the request asks for, None for a question."""
+def _list_request(text: str, *, structured: bool) -> _ListRequest | None:
+    """The list that the request asks for; None for a question."""
     if structured and (found := _STRUCTURED.search(text)):
-        return _Asked("structured", 1, int(found[1]))
+        return _ListRequest("structured", 1, int(found[1]))
     if found := _ALPACA_CHAT.search(text):
-        return _Asked("chat", int(found[1]), int(found[2]) - int(found[1]) + 1)
+        return _ListRequest("chat", int(found[1]), int(found[2]) - int(found[1]) + 1)
     if found := _LIST_CHAT.search(text):
-        return _Asked("list", int(found[1]), int(found[2]) - int(found[1]) + 1)
+        return _ListRequest("list", int(found[1]), int(found[2]) - int(found[1]) + 1)
     if found := _LIST.search(text):
-        return _Asked("list", int(found[2]), int(found[1]) - int(found[2]) + 1)
+        return _ListRequest("list", int(found[2]), int(found[1]) - int(found[2]) + 1)
     total = _ALPACA_TOTAL.search(text)
     if total and (found := _ALPACA.search(text)):
-        return _Asked("completion", int(found[1]), int(total[1]) - int(found[1]) + 1)
+        return _ListRequest("completion", int(found[1]), int(total[1]) - int(found[1]) + 1)
     return None
 
 
-def _labelled(tasks: Sequence[tuple[str, str, str]], asked: _Asked) -> str:
+def _labelled(tasks: Sequence[tuple[str, str, str]], listed: _ListRequest) -> str:
     raw = "".join(
         f"###\n{number}. Instruction: {instruction}\n{number}. Input:\n{given or '<noinput>'}\n"
         f"{number}. Output:\n{output}\n"
-        for number, (instruction, given, output) in enumerate(tasks, start=asked.first)
+        for number, (instruction, given, output) in enumerate(tasks, start=listed.first)
     )
-    # A completion goes on from the label that the prompt ends with.
-    return raw.removeprefix(f"###\n{asked.first}. Instruction:") if asked.form == "completion" else raw
+    # A completion continues after the label that the prompt ends with.
+    return raw.removeprefix(f"###\n{listed.first}. Instruction:") if listed.form == "completion" else raw
 
 
 def _json(tasks: Sequence[tuple[str, str, str]]) -> str:
@@ -242,5 +236,5 @@ def _tokens(text: str) -> int:
     return int(len(text) / CHARACTERS_A_TOKEN)
 
 
-def _one_of(of: Sequence[T], draws: random.Random) -> T:
+def _choice(of: Sequence[T], draws: random.Random) -> T:
     return of[int(draws.random() * len(of))]

@@ -1,11 +1,11 @@
-"""What the load model can think of: a finite pool of ideas, frequent and rare, each with a few wordings.
+"""The load model's instructions: a finite pool of ideas, frequent and rare, each with a few wordings.
 
-`Pool.draw` takes an idea from a Zipf-Mandelbrot distribution over `ideas` numbers: p(k) ∝ 1 / (k + flat)^exponent. So
-the chance that a draw was drawn before grows with the number of draws, and nobody has to remember them: the drift of
-a real model without a state. Two wordings of an idea differ in their verb and one adjective, which makes about 0.8
-in ROUGE-L F: a near-repeat, that a filter with threshold 0.7 drops and one with 0.85 keeps.
+`Pool.draw` draws an idea from a Zipf-Mandelbrot distribution over `ideas` numbers: p(k) ∝ 1 / (k + flat)^exponent. So
+duplicates become more likely with the number of draws, as with a real model, but without any state. Two wordings of an
+idea differ in their verb and one adjective, about 0.8 in ROUGE-L F: a near-duplicate, which a filter with threshold 0.7
+rejects and one with 0.85 keeps.
 
-All is a function of the numbers drawn. Only `random.Random.random` is used, whose values Python promises not to change.
+Everything depends only on the numbers drawn. Only `random.Random.random` is used, whose values Python guarantees.
 """
 
 import random
@@ -19,9 +19,9 @@ _SPREAD = 0.6  # exponent of the words' frequencies
 
 @dataclass(frozen=True)
 class Pool:
-    """How many ideas there are, how uneven they are (`exponent` is not 1), and how many wordings each comes in.
+    """The number of ideas, how uneven they are (`exponent` is not 1), and the wordings of each.
 
-    The defaults are fitted to how many a real run generates for 10,000 kept (docs/decisions/load-model.md).
+    The defaults are fitted to the generated instructions per 10,000 kept of a real run (docs/decisions/load-model.md).
     """
 
     ideas: int = 45_000
@@ -34,7 +34,7 @@ class Pool:
         a = 1.0 - self.exponent
         low, high = self.flat**a, (self.ideas + self.flat) ** a
         idea = (low + draws.random() * (high - low)) ** (1.0 / a) - self.flat
-        # Wordings halve in frequency, one after the other.
+        # Each wording is half as frequent as the one before.
         wording = 0
         while wording < self.wordings - 1 and draws.random() < 0.5:
             wording += 1
@@ -43,7 +43,7 @@ class Pool:
 
 @lru_cache(maxsize=65_536)
 def text_of(idea: int, wording: int) -> str:
-    """The instruction that a wording of an idea is."""
+    """The instruction of a wording of an idea."""
     draws = random.Random(idea)
     verbs, form = FORMS[_zipf(draws, len(FORMS))]
     kind, quality, thing, owner, place = (
@@ -51,12 +51,12 @@ def text_of(idea: int, wording: int) -> str:
     )
     described = QUALITIES[(quality + 7 * wording) % len(QUALITIES)]
     article = "an" if described[0] in "aeiou" else "a"
-    begun = form.format(verb=verbs[wording % len(verbs)], kind=KINDS[kind])
-    end = "?" if begun.startswith(("What", "How")) else "."
-    return " ".join(f"{begun} {article} {described} {THINGS[thing]} {OWNERS[owner]} {PLACES[place]}".split()) + end
+    opening = form.format(verb=verbs[wording % len(verbs)], kind=KINDS[kind])
+    end = "?" if opening.startswith(("What", "How")) else "."
+    return " ".join(f"{opening} {article} {described} {THINGS[thing]} {OWNERS[owner]} {PLACES[place]}".split()) + end
 
 
 def _zipf(draws: random.Random, size: int) -> int:
-    """A place below `size`, the first ones more often."""
+    """An index below `size`, low ones more often."""
     a = 1.0 - _SPREAD
     return min(int((1.0 + draws.random() * ((size + 1.0) ** a - 1.0)) ** (1.0 / a)) - 1, size - 1)

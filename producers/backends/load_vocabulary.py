@@ -1,9 +1,9 @@
-"""The words that the load model's instructions are made of, the frequent ones first.
+"""The words of the load model's instructions, frequent ones first.
 
-A form is how a sentence begins: `{verb}` is one of the form's own verbs, which stand for each other, `{kind}` a kind of
-text. What follows it is a quality and a thing, whose it is, and where. The order of the forms' first verbs is that of
-the first words in 26,000 published Alpaca instructions (docs/decisions/load-model.md). No word here breaks a rule of
-`streams.core.rules`; those that do are in `UNSUITABLE`.
+A form is the beginning of a sentence: `{verb}` is one of the form's interchangeable verbs, `{kind}` a kind of text.
+After it come a quality, a thing, an owner and a place. The forms' first verbs are in the order of the first words of
+26,000 published Alpaca instructions (docs/decisions/load-model.md). No word here breaks a rule of `streams.core.rules`,
+except those in `UNSUITABLE`.
 """
 
 

@@ -1,14 +1,14 @@
 """Answers from any OpenAI-compatible endpoint: chat, plain completion, or chat with structured output.
 
-One `complete` is one HTTP request: the client's own retries are off. No more of a response is read than a limit
-(`producers.backends.bounded`). An error is read in whatever shape it comes (`error_bodies`), also inside a 200, and one
-function decides what it is about (`blame`). What an answer that cannot be used has taken is told with its failure.
+One `complete` is one HTTP request: the client's own retries are off. The bytes read of a response are limited
+(`producers.backends.bounded`). An error is read in any form (`error_bodies`), also with status 200, and one function
+decides what it is about (`blame`). The failure for an unusable answer has the tokens that the answer took.
 
-The key is sent to the endpoint and goes nowhere else; should the endpoint repeat it in an error, it is blotted out. A
-base URL of one's own never gets the key that OPENAI_API_KEY holds, only the one in the settings; an endpoint on this
-machine is reached past any proxy.
+The key is sent to the endpoint and nowhere else; if the endpoint repeats it in an error, it is masked. An endpoint with
+a base URL never gets the key in OPENAI_API_KEY, only the one in the settings. An endpoint on this machine is reached
+without a proxy.
 
-Not known here: whether an attempt that timed out was answered, and paid for, at the other end.
+Not known here: whether an attempt that timed out was answered and paid for.
 """
 
 import asyncio
@@ -44,14 +44,14 @@ from producers.backends.waits import asked_wait, wait_in
 from schemas.errors import ConfigurationError
 from schemas.events import Usage
 
-_SHOWN = 400  # characters of an endpoint's message that are kept
-_MOST_TOKENS = 10_000_000  # of a call; what counts more has not counted
-_STREAMED = ("data:", "event:", ":")  # server-sent events, which were not asked for
+_SHOWN = 400  # characters of an endpoint's message
+_MOST_TOKENS = 10_000_000  # of a call; a higher count is wrong
+_STREAMED = ("data:", "event:", ":")  # server-sent events, which were not requested
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
 
 class OpenAIBackend:
-    """One endpoint and model. `name` is `openai`, or `builtin` when the endpoint is the built-in server."""
+    """One endpoint and model; the settings have checked `base_url`. `name` is `openai`, or `builtin` for the server."""
 
     def __init__(
         self,
@@ -65,25 +65,23 @@ class OpenAIBackend:
         connections: int = 256,
         max_answer_bytes: int = 1024 * 1024,
     ) -> None:
-        self._name = name
-        self._model = model
+        self.name = name
+        self.model = model
         self._timeout_s = timeout_s
         self._max_tokens_field = max_tokens_field
         self._max_answer_bytes = max_answer_bytes
         host = urlsplit(base_url).hostname if base_url else None
-        if base_url and (not host or urlsplit(base_url).scheme not in ("http", "https")):
-            raise ConfigurationError(f"base_url is {masked(base_url)!r}; give one like http://127.0.0.1:8000/v1.")
         try:
             self._client = openai.AsyncOpenAI(
                 base_url=base_url,
-                # Servers of one's own mostly want no key, but the client insists on having one.
+                # Most local servers need no key, but the client requires one.
                 api_key=api_key or ("none" if base_url else None),
                 timeout=timeout_s,
                 max_retries=0,
                 http_client=client_of(
                     host or "api.openai.com",
                     timeout=timeout_s,
-                    # As many are kept as there are calls at once: a new one for each call would cost more than it.
+                    # As many are kept open as there are calls at once: opening one may take longer than a call.
                     limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
                 ),
             )
@@ -97,10 +95,10 @@ class OpenAIBackend:
 
     @classmethod
     def of(cls, settings: Settings) -> "OpenAIBackend":
-        """The endpoint that the settings name. Raises ConfigurationError when they name no model."""
+        """The endpoint that the settings name. Raises ConfigurationError if they name no model."""
         if not settings.model:
             raise ConfigurationError(
-                "No model is named, and none is taken by default. Set SEDI_MODEL or --model to one the endpoint has."
+                "No model is named, and there is no default. Set SEDI_MODEL or --model to one that the endpoint has."
             )
         return cls(
             model=settings.model,
@@ -111,19 +109,11 @@ class OpenAIBackend:
             max_answer_bytes=settings.max_answer_bytes,
         )
 
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def model(self) -> str:
-        return self._model
-
     async def complete(self, request: Request, place: CallPlace) -> Answer:
-        """Send one HTTP request, whatever becomes of it. Raises CallFailure."""
+        """Send one HTTP request. Raises CallFailure."""
         started = time.monotonic()
         try:
-            # The client's time-out is one of silence; this one is of the whole attempt.
+            # The client's time-out is for each read; this one is for the whole attempt.
             async with asyncio.timeout(self._timeout_s):
                 body = await self._send(request)
         except (openai.APITimeoutError, TimeoutError) as error:
@@ -136,7 +126,7 @@ class OpenAIBackend:
         except BodyTooLarge:
             raise too_large(self._max_answer_bytes, None, None) from None
         except openai.APIStatusError as error:
-            # The client's own error holds the request with its headers: it must not travel on.
+            # The client's own error holds the request with its headers, so it is not chained.
             response = error.response
             raise self._failure(error.status_code, read_error(response.text), response.headers) from None
         except openai.APIConnectionError as error:
@@ -164,7 +154,7 @@ class OpenAIBackend:
         if request.stop:
             options["stop"] = list(request.stop)
         if request.prompt is not None:
-            return await self._client.completions.create(model=self._model, prompt=request.prompt, **options)
+            return await self._client.completions.create(model=self.model, prompt=request.prompt, **options)
         if "max_tokens" in options:
             options[self._max_tokens_field] = options.pop("max_tokens")
         if request.json_schema is not None:
@@ -173,16 +163,16 @@ class OpenAIBackend:
                 "json_schema": {"name": "tasks", "schema": dict(request.json_schema), "strict": True},
             }
         messages: Any = [{"role": message.role, "content": message.content} for message in request.messages]
-        return await self._client.chat.completions.create(model=self._model, messages=messages, **options)
+        return await self._client.chat.completions.create(model=self.model, messages=messages, **options)
 
     def _read(self, body: Any, latency_s: float) -> Answer:
-        """The answer that a body holds, or the failure that it tells of, with what it has taken."""
+        """The answer in a body, or its failure with the tokens it took."""
         usage = _usage(getattr(body, "usage", None))
-        said = error_in(_json(body))
+        found = error_in(_json(body))
         if isinstance(body, str) and body.strip() and not body.lstrip().startswith(_STREAMED):
-            said = read_error(body)
-        if said is not None:
-            raise self._failure(200, said, {}, usage)
+            found = read_error(body)
+        if found is not None:
+            raise self._failure(200, found, {}, usage)
         try:
             return self._answer(body, usage, latency_s)
         except (Transient, RequestRefused) as failure:
@@ -190,78 +180,68 @@ class OpenAIBackend:
             raise
 
     def _answer(self, body: Any, usage: Usage | None, latency_s: float) -> Answer:
-        """The client checks nothing of a body: what it hands out may lack any field, or be plain text."""
+        """The client does not validate a body: it may lack any field, or be plain text."""
         choices = getattr(body, "choices", None) if isinstance(body, ChatCompletion | Completion) else None
         choice = choices[0] if isinstance(choices, list) and choices else None
         reason = getattr(choice, "finish_reason", None)
         reason = reason if isinstance(reason, str) else None
         if isinstance(body, Completion):
             text = getattr(choice, "text", None)
-            said = MessageText(text if isinstance(text, str) else None, None, reason)
+            content = MessageText(text if isinstance(text, str) else None, None, reason)
         else:
             message = getattr(choice, "message", None)
-            # Gemini leaves the message out where a filter took it, or where thoughts took all tokens.
-            nothing = MessageText(None if reason is None else "", None, reason)
-            said = nothing if message is None else message_text(message, reason)
-        if not said.text and was_filtered(reason):
+            # Gemini leaves the message out if a filter removed it, or if reasoning took all tokens.
+            empty = MessageText(None if reason is None else "", None, reason)
+            content = empty if message is None else message_text(message, reason)
+        if not content.text and was_filtered(reason):
             raise RequestRefused(
-                f"{self._where} gave no answer but `{self._clean(str(reason))}`. It does not like this prompt.",
+                f"{self._where} gave no answer but `{self._clean(str(reason))}`. Its content filter refused it.",
                 status=200,
                 reason="flagged",
             )
-        if said.text is None:
+        if content.text is None:
             raise Transient(f"{self._where} sent a body that holds no answer.", kind=FailureKind.GARBLED)
-        if not said.text and reason is not None and reason.lower() == "error":
+        if not content.text and reason is not None and reason.lower() == "error":
             raise Transient(
                 f"{self._where} broke the answer off with an error before its first word.", kind=FailureKind.GARBLED
             )
         model = getattr(body, "model", None)
         return Answer(
-            raw=said.text.encode("utf-8", "replace").decode(),  # half a surrogate pair could not be stored
-            reasoning=said.reasoning,
-            finish_reason=said.finish_reason,
-            usage=None if said.text and usage is not None and not usage.completion_tokens else usage,
-            model=model if isinstance(model, str) and model else self._model,
+            raw=content.text.encode("utf-8", "replace").decode(),  # half a surrogate pair could not be stored
+            reasoning=content.reasoning,
+            finish_reason=content.finish_reason,
+            usage=None if content.text and usage is not None and not usage.completion_tokens else usage,
+            model=model if isinstance(model, str) and model else self.model,
             latency_s=latency_s,
         )
 
     def _failure(
-        self, status: int, said: ErrorBody, headers: Mapping[str, str], usage: Usage | None = None
+        self, http_status: int, error: ErrorBody, headers: Mapping[str, str], usage: Usage | None = None
     ) -> CallFailure:
-        """The failure that an error is; one inside a 200 has the status that it tells of itself, if it does."""
-        told = (said.status or status) if status < 300 else status
-        text = self._clean(said.text).rstrip(". ") or "nothing that says why"
-        inside = "" if told == status else f" with an error {told} in its body"
-        text = f"{self._where} answered {status}{inside}: {text}"
-        match blame(told, said.codes, said.text):
+        """The failure for an error. With HTTP status 200 the status in the body counts, if there is one."""
+        status = (error.status or http_status) if http_status < 300 else http_status
+        text = self._clean(error.text).rstrip(". ") or "nothing that says why"
+        inside = "" if status == http_status else f" with an error {status} in its body"
+        text = f"{self._where} answered {http_status}{inside}: {text}"
+        known: dict[str, Any] = {"status": status, "usage": usage}
+        match blame(status, error.codes, error.text):
             case Blame.FLAGGED:
-                return RequestRefused(
-                    f"{text}. It does not like this prompt.", status=told, usage=usage, reason="flagged"
-                )
+                return RequestRefused(f"{text}. Its content filter refused this prompt.", reason="flagged", **known)
             case Blame.TOO_LONG:
-                return RequestRefused(
-                    f"{text}. The request is too long for it.", status=told, usage=usage, reason="too_long"
-                )
+                return RequestRefused(f"{text}. The request is too long for it.", reason="too_long", **known)
             case Blame.REQUEST:
-                return RequestRefused(f"{text}. Does the model take these parameters?", status=told, usage=usage)
+                return RequestRefused(f"{text}. Does the model take these parameters?", **known)
             case Blame.CREDIT:
-                return EndpointRefused(f"{text}. The account has no money left.", status=told, usage=usage)
+                return EndpointRefused(f"{text}. The account has no credit left.", **known)
             case Blame.ENDPOINT:
-                return EndpointRefused(
-                    f"{text}. Check SEDI_API_KEY, SEDI_MODEL and SEDI_BASE_URL.", status=told, usage=usage
-                )
+                return EndpointRefused(f"{text}. Check SEDI_API_KEY, SEDI_MODEL and SEDI_BASE_URL.", **known)
             case Blame.PASSING | Blame.UNKNOWN:
-                wait = asked_wait({**said.headers, **headers}, time.time(), limited=told == 429)
-                wait = wait_in(said.text) if wait is None else wait
-                garbled = told < 300
+                wait = asked_wait({**error.headers, **headers}, time.time(), limited=status == 429)
+                wait = wait_in(error.text) if wait is None else wait
+                garbled = status < 300
                 text = f"{text} (a body that holds no answer)" if garbled else text
-                failure = Transient(
-                    f"{text}.",
-                    status=told,
-                    retry_after_s=wait,
-                    usage=usage,
-                    kind=FailureKind.GARBLED if garbled else None,
-                )
+                kind = FailureKind.GARBLED if garbled else None
+                failure = Transient(f"{text}.", retry_after_s=wait, kind=kind, **known)
                 failure.perhaps_paid = usage is None and (garbled or failure.kind is FailureKind.TIME_OUT)
                 return failure
 
@@ -271,17 +251,17 @@ class OpenAIBackend:
 
 
 def _json(body: Any) -> Any:
-    """A body as the JSON value that it came as; the client makes objects of any."""
+    """A body as a JSON value again; the client turns any into an object."""
     if isinstance(body, list):
         return [_json(part) for part in body]
     return body.to_dict(warnings=False) if isinstance(body, openai.BaseModel) else body
 
 
 def _usage(usage: Any) -> Usage | None:
-    """What the endpoint counted; None when it does not say, or what no call can have taken.
+    """The tokens that the endpoint reports; None if it reports none, or an impossible number.
 
-    What `total_tokens` holds beyond both counts are thoughts, which Gemini leaves out of `completion_tokens`, or all of
-    these where an answer has nothing else; they are paid for as tokens of the answer.
+    Gemini leaves reasoning tokens out of `completion_tokens`, or leaves that field out if there are no others. They are
+    what `total_tokens` has beyond both counts, and are paid for as tokens of the answer.
     """
     prompt, completion, total = (
         count if type(count) is int and 0 <= count <= _MOST_TOKENS else None
@@ -291,5 +271,5 @@ def _usage(usage: Any) -> Usage | None:
         completion = None if total is None or total < prompt else 0
     if prompt is None or completion is None:
         return None
-    thoughts = max(0, (total or 0) - prompt - completion)
-    return Usage(prompt_tokens=prompt, completion_tokens=completion + thoughts)
+    reasoning = max(0, (total or 0) - prompt - completion)
+    return Usage(prompt_tokens=prompt, completion_tokens=completion + reasoning)

@@ -1,8 +1,8 @@
 """The text of an answer in the OpenAI forms, wherever a server puts it.
 
-Content is a text, or a list of parts of which the text parts are the answer. Reasoning stands in `reasoning_content`
-(vLLM, DeepSeek, llama.cpp), in `reasoning` (OpenRouter, Ollama, newer vLLM), or in parts of the type `thinking` or
-`reasoning` (Mistral, Anthropic's form). A refusal stands in `refusal`.
+Content is a text, or a list of parts whose text parts are the answer. Reasoning is in `reasoning_content` (vLLM,
+DeepSeek, llama.cpp), in `reasoning` (OpenRouter, Ollama, newer vLLM), or in parts of the type `thinking` or `reasoning`
+(Mistral, Anthropic's form). A refusal is in `refusal`.
 """
 
 import re
@@ -21,7 +21,7 @@ _REASONING_PARTS = ("thinking", "reasoning", "reasoning_text", "redacted_thinkin
 
 @dataclass(frozen=True)
 class MessageText:
-    """`text` is None where a message holds none. `finish_reason` is a refusal's own, where the endpoint says `stop`."""
+    """`text` is None if the message has none. A refusal has its own `finish_reason` where the endpoint says `stop`."""
 
     text: str | None
     reasoning: str | None
@@ -29,7 +29,7 @@ class MessageText:
 
 
 def message_text(message: Any, finish_reason: str | None) -> MessageText:
-    """Read a message that an endpoint sent; nothing about it is taken for granted."""
+    """Read an endpoint's message. Any field may be missing or of another type."""
     content = getattr(message, "content", None)
     text = content if isinstance(content, str) else None
     reasoning = [part for name in _REASONING_FIELDS if isinstance(part := getattr(message, name, None), str)][:1]
@@ -41,17 +41,17 @@ def message_text(message: Any, finish_reason: str | None) -> MessageText:
     if not text and isinstance(refusal, str) and refusal:
         return MessageText(refusal, _joined(reasoning), REFUSED)
     if text is None and (reasoning or content is None):
-        text = ""  # all there is, is reasoning, or a call of a tool
+        text = ""  # there is only reasoning, or a tool call
     return MessageText(text, _joined(reasoning), finish_reason)
 
 
 def was_filtered(finish_reason: str | None) -> bool:
-    """Whether an answer ended because of what it, or its prompt, is about: `content_filter`, `SAFETY`, and so on."""
+    """Whether a content filter ended the answer: `content_filter`, `SAFETY`, and so on."""
     return finish_reason is not None and _FILTERED.search(finish_reason) is not None
 
 
 def _parts(content: list[Any]) -> Iterator[tuple[bool, str]]:
-    """(whether it is reasoning, text) of each part that holds text."""
+    """(whether it is reasoning, text) of each part with text."""
     for part in content:
         if isinstance(part, str):
             yield False, part
@@ -64,7 +64,7 @@ def _parts(content: list[Any]) -> Iterator[tuple[bool, str]]:
 
 
 def _inside(value: Any) -> str:
-    """The text of a part of reasoning, which may hold parts itself."""
+    """The text of a reasoning part, which may have parts itself."""
     if isinstance(value, list):
         return "".join(text for _, text in _parts(value))
     return value if isinstance(value, str) else ""

@@ -1,7 +1,7 @@
-"""The HTTP client of an endpoint, as the proxies that the environment names allow.
+"""The HTTP client of an endpoint, with the proxies that the environment names.
 
-HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are heeded as everywhere. An endpoint on this machine is never asked
-through a proxy: it would not be this machine's loopback that the proxy asks.
+HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are used as usual. An endpoint on this machine is never reached through
+a proxy, whose loopback address is another machine's.
 """
 
 import os
@@ -19,7 +19,7 @@ _NAMES = ("http_proxy", "https_proxy", "all_proxy")
 def client_of(host: str, **options: Any) -> BoundedClient:
     """A client for an endpoint on `host`; `options` are httpx's.
 
-    Raises ConfigurationError for a proxy that cannot be used: of an unknown kind, or SOCKS without its package.
+    Raises ConfigurationError for an unusable proxy: of an unknown kind, or SOCKS without its package.
     """
     try:
         return BoundedClient(trust_env=not is_loopback(host), **options)

@@ -1,12 +1,12 @@
-"""Answers from a file, for tests and what-ifs, with faults injected on demand.
+"""Answers from a file, for tests and what-if runs, with optional injected faults.
 
 The file is JSON Lines, one answer a line: `{"raw": ..., "finish_reason": "stop", "usage": {...}}`, the last two
 optional.
 
-Which answer a call gets depends on the call's place alone: a generator that starts again gets the same answers, and
-several lanes at once get the answers that each would get alone. In the `alpaca` style the number-th generation gets the
-number-th line. In `two-step` a generation takes `per_generation` lines: line number × per_generation + step.
-Faults, too, are a function of the request id, the attempt and `seed`: a retry may fare better, a repeat fares the same.
+A call's answer depends only on its place: a generator that restarts gets the same answers, and each of several lanes
+gets the answers that it would get alone. In the `alpaca` style the number-th generation gets the number-th line. In
+`two-step` a generation takes `per_generation` lines: line number × per_generation + step. A fault depends only on the
+request id, the attempt and `seed`: a retry may succeed, a repeated run has the same faults.
 """
 
 import asyncio
@@ -31,9 +31,9 @@ class RecordedAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 @dataclass(frozen=True)
 class Faults:
-    """Shares of attempts that fail, or whose answer is spoiled; together at most 1.
+    """Shares of attempts that fail, or whose answer is damaged; together at most 1.
 
-    time_out, rate_limited (429), server_error (500)   the attempt fails; a retry may not
+    time_out, rate_limited (429), server_error (500)   the attempt fails; a retry may succeed
     cut       the answer ends half-way with finish reason `length`
     garbled   a third of the answer's characters are replaced
     """
@@ -51,7 +51,7 @@ class Faults:
             raise ConfigurationError(f"Fault shares are {shares}; each must be 0 or more, and their sum at most 1.")
 
     def drawn(self, request_id: str, attempt: int) -> str | None:
-        """The fault that befalls an attempt, or None."""
+        """The fault of an attempt, or None."""
         digest = hashlib.sha256(f"{self.seed}/{request_id}/{attempt}".encode()).digest()
         at = int.from_bytes(digest[:8]) / 2**64
         for name in ("time_out", "rate_limited", "server_error", "cut", "garbled"):
@@ -64,11 +64,11 @@ class Faults:
 
 @dataclass(frozen=True)
 class RecordedOptions:
-    """Which file, and how it is read.
+    """Which file, and how it is used.
 
-    loop             begin again at its end; otherwise a call beyond it is refused
-    per_generation   lines that a generation takes, 1 for one call a generation
-    latency_s        how long an answer takes
+    loop             start again at its end; otherwise a call beyond it is refused
+    per_generation   lines of a generation: 1 for one call a generation
+    latency_s        of each answer
     """
 
     file: Path
@@ -79,21 +79,16 @@ class RecordedOptions:
 
 
 class RecordedBackend:
-    """Answers of one file. Raises ConfigurationError for a file that cannot be read as answers."""
+    """Answers of one file. Raises ConfigurationError if the file cannot be read as answers."""
+
+    name = "recorded"
 
     def __init__(self, options: RecordedOptions) -> None:
+        self.model = options.file.name
         self._options = options
         self._answers = read_answers(options.file)
         if options.per_generation < 1:
             raise ConfigurationError(f"per_generation is {options.per_generation}; a generation takes 1 line or more.")
-
-    @property
-    def name(self) -> str:
-        return "recorded"
-
-    @property
-    def model(self) -> str:
-        return self._options.file.name
 
     async def complete(self, request: Request, place: CallPlace) -> Answer:
         """The recorded answer of this place. Raises Transient for an injected fault, EndpointRefused at the end."""
@@ -114,7 +109,7 @@ class RecordedBackend:
         return Answer(raw, reason, answer.usage, self.model, self._options.latency_s)
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """There is nothing to close."""
 
     def _answer(self, place: CallPlace) -> RecordedAnswer:
         line = place.number * self._options.per_generation + place.step
@@ -127,9 +122,9 @@ class RecordedBackend:
 
 
 def read_answers(file: Path) -> list[RecordedAnswer]:
-    """The answers of a JSON Lines file, blank lines passed over. Raises ConfigurationError naming the line."""
+    """The answers of a JSON Lines file; blank lines are skipped. Raises ConfigurationError with the line's number."""
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")  # not splitlines: U+2028 may stand inside a JSON text
+        lines = file.read_text(encoding="utf-8").split("\n")  # not splitlines: a JSON text may contain U+2028
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"Recorded answers cannot be read from {file}: {error}.") from error
     answers = []

@@ -1,13 +1,12 @@
-"""Answers from a causal LM that transformers runs in this process: no server, no port, no other process.
+"""Answers from a causal LM that transformers runs in this process, without a server.
 
-Requests that are in flight are answered as one batch, which they join and leave one by one
-(`producers.backends.local_model.batcher`), in a thread, so that the event loop stays free. An answer follows from the
-request and from the seed, that of `Sampling` or else the request's id, and not from what else is in the batch, up to
-the rounding of the logits. Tokens are counted exactly: those of the prompt without padding, and those generated, the
-one that ended the answer and those of a stop text included.
+Requests in flight are answered by continuous batching (`producers.backends.local_model.batcher`) in a thread, so that
+the event loop stays free. An answer depends on the request and on the seed (`Sampling.seed`, or else the request's id),
+and not on the rest of the batch, up to the rounding of the logits. Token counts are exact: the prompt's without
+padding, and all generated ones, including the end token and those of a stop text.
 
 A parameter that is not given is 1 (temperature, top_p) or 0 (penalties), whatever the model's own configuration says.
-An answer that comes to the end of the context ends there with `length`. It has no structured output.
+An answer that reaches the end of the context ends with `length`. Structured output is not supported.
 """
 
 import asyncio
@@ -28,63 +27,57 @@ _NO_SCHEMA = (
 
 
 class TransformersBackend:
-    """One model; `batch` requests are answered at once, at most."""
+    """One model; at most `batch` requests are answered at once."""
 
     name = "transformers"
 
-    def __init__(self, model: LocalModel, batch: int, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, model: LocalModel, batch: int, notify: Callable[[str], None] = lambda _: None) -> None:
         self.model = model.name
-        self._batcher = Batcher(model, batch, say)
+        self._batcher = Batcher(model, batch, notify)
 
     @classmethod
-    def of(cls, settings: Settings, say: Callable[[str], None]) -> "TransformersBackend":
-        """The model that the settings name, loaded. Raises ConfigurationError when it or the form will not do."""
+    def of(cls, settings: Settings, notify: Callable[[str], None]) -> "TransformersBackend":
+        """The model that the settings name, loaded. Raises ConfigurationError if it cannot be used, or the API form."""
         if settings.api == "structured":
             raise ConfigurationError(_NO_SCHEMA)
-        return cls(load_model(settings, say), settings.transformers_batch, say)
+        return cls(load_model(settings, notify), settings.transformers_batch, notify)
 
     async def complete(self, request: Request, place: CallPlace) -> Answer:
-        """Generate one answer. Raises CallFailure. When it is cancelled, the batch goes on without it."""
+        """Generate one answer. Raises CallFailure. If cancelled, the request leaves the batch."""
         if request.json_schema is not None:
             raise EndpointRefused(_NO_SCHEMA)
         started = time.monotonic()
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[BatchedAnswer | CallFailure] = loop.create_future()
 
-        def settle(made: BatchedAnswer | CallFailure) -> None:
+        def set_outcome(result: BatchedAnswer | CallFailure) -> None:
             if not outcome.done():
-                outcome.set_result(made)
+                outcome.set_result(result)
+
+        def done(result: BatchedAnswer | CallFailure) -> None:
+            if not loop.is_closed():  # a closed loop has no waiters
+                loop.call_soon_threadsafe(set_outcome, result)
 
         seed = place.request_id if request.sampling.seed is None else str(request.sampling.seed)
-        asked = self._batcher.submit(request, seed, lambda made: _told(loop, settle, made))
+        queued = self._batcher.submit(request, seed, done)
         try:
-            made = await outcome
+            result = await outcome
         finally:
-            asked.given_up = True
-        if isinstance(made, CallFailure):
-            raise made
+            queued.abandoned = True
+        if isinstance(result, CallFailure):
+            raise result
         return Answer(
-            raw=made.text,
-            finish_reason=made.finish_reason,
-            usage=Usage(prompt_tokens=made.prompt_tokens, completion_tokens=made.completion_tokens),
+            raw=result.text,
+            finish_reason=result.finish_reason,
+            usage=Usage(prompt_tokens=result.prompt_tokens, completion_tokens=result.completion_tokens),
             model=self.model,
             latency_s=time.monotonic() - started,
         )
 
     async def close(self) -> None:
-        """End the thread, after the step that is under way; what waits is given up."""
+        """End the thread after its current step; waiting requests fail."""
         await asyncio.to_thread(self._batcher.stop)
 
     def stop(self) -> None:
         """As `close`, without an event loop."""
         self._batcher.stop()
-
-
-def _told(
-    loop: asyncio.AbstractEventLoop,
-    settle: Callable[[BatchedAnswer | CallFailure], None],
-    made: BatchedAnswer | CallFailure,
-) -> None:
-    """Settle in the loop; one that has been closed has nobody who waits."""
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(settle, made)

@@ -1,12 +1,12 @@
-"""How long an endpoint asks to wait, from the headers of its answer, in all the forms that are in use.
+"""How long an endpoint asks to wait, from the headers of its response, in all forms in use.
 
-`Retry-After` holds seconds or an HTTP date, `Retry-After-Ms` milliseconds; both say when to ask again. The
-`RateLimit-Reset` family says when a limit is fresh, as seconds, as a duration ("6m0s", "20ms"), as a date, or as the
-epoch in seconds or milliseconds; of several limits those count of which nothing is left.
+`Retry-After` has seconds or an HTTP date, `Retry-After-Ms` milliseconds. The `RateLimit-Reset` family has the time at
+which a limit resets, as seconds, as a duration ("6m0s", "20ms"), as a date, or as the epoch in seconds or milliseconds;
+of several limits the used-up ones count.
 
-Where no header says it, the message may (`wait_in`): "Try again in 60 seconds", "Please retry in 1m26.4s".
+Without such a header the message may have it (`wait_in`): "Try again in 60 seconds", "Please retry in 1m26.4s".
 
-A number too large for a wait is taken as an epoch. What cannot be read is as if it were not there; what is over is 0.
+A number too large for a wait is read as an epoch. Unreadable values are ignored; a time in the past is 0.
 """
 
 import math
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 MOST_S = 3600.0
-"""The longest wait that is taken from an endpoint, in seconds; after it it is asked again, whatever it said."""
+"""The longest wait that is granted to an endpoint, in seconds."""
 
 _RESET = re.compile(r"(?:x-)?ratelimit-reset(?:-[\w-]+)?|(?:anthropic|x)-ratelimit-[\w-]+-reset")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|μs|ns|s|m|h|d)")
@@ -31,32 +31,32 @@ _EPOCH_MS = 1e11
 
 
 def asked_wait(headers: Mapping[str, str], now: float, *, limited: bool = True) -> float | None:
-    """Seconds that an endpoint asks to wait, from 0 to MOST_S; None when it does not say.
+    """Seconds that an endpoint asks to wait, from 0 to MOST_S; None: it does not ask.
 
     headers   of the response; names in any case
     now       seconds since the epoch
-    limited   it has refused for a rate limit: only then do the times of the limits say anything
+    limited   it refused because of a rate limit; only then do the limits' reset times count
     """
-    said = {name.lower(): value for name, value in headers.items()}
+    fields = {name.lower(): value for name, value in headers.items()}
     for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        wait = seconds_of(said.get(name, ""), now, unit)
+        wait = seconds_of(fields.get(name, ""), now, unit)
         if wait is not None:
             return wait
     if not limited:
         return None
-    waits = {name: seconds_of(value, now) for name, value in said.items() if _RESET.fullmatch(name)}
+    waits = {name: seconds_of(value, now) for name, value in fields.items() if _RESET.fullmatch(name)}
     known = {name: wait for name, wait in waits.items() if wait is not None}
-    used_up = [wait for name, wait in known.items() if _left(said, name) == 0]
-    untold = [wait for name, wait in known.items() if _left(said, name) is None]
-    if used_up or untold:
-        return max(used_up or untold)
+    used_up = [wait for name, wait in known.items() if _remaining(fields, name) == 0]
+    unknown = [wait for name, wait in known.items() if _remaining(fields, name) is None]
+    if used_up or unknown:
+        return max(used_up or unknown)
     return min(known.values(), default=None)
 
 
 def seconds_of(text: str, now: float, unit: float = 1.0) -> float | None:
-    """Seconds from `now` that a header's value means, from 0 to MOST_S; None when it means none.
+    """A header's value as seconds from `now`, from 0 to MOST_S; None if it is not readable.
 
-    unit   seconds that a plain number counts in
+    unit   of a plain number, in seconds
     """
     text = text.strip()
     parts = _PART.findall(text.lstrip("+-"))
@@ -78,7 +78,7 @@ def seconds_of(text: str, now: float, unit: float = 1.0) -> float | None:
 
 
 def wait_in(text: str) -> float | None:
-    """Seconds that a message asks to wait, from 0 to MOST_S; None when it does not say."""
+    """Seconds that a message asks to wait, from 0 to MOST_S; None: it does not ask."""
     found = _SPOKEN.search(text)
     if found is None:
         return None
@@ -91,7 +91,7 @@ def _bounded(seconds: float) -> float:
 
 
 def _date(text: str) -> float | None:
-    """Seconds since the epoch of an HTTP date or one of ISO 8601; without a zone it is taken as UTC."""
+    """An HTTP or ISO 8601 date in seconds since the epoch; without a zone it is UTC."""
     for read in (parsedate_to_datetime, datetime.fromisoformat):
         try:
             at = read(text)
@@ -101,9 +101,9 @@ def _date(text: str) -> float | None:
     return None
 
 
-def _left(said: Mapping[str, str], reset: str) -> float | None:
-    """What is left of the limit that a header tells the reset of; None when that is not told."""
+def _remaining(fields: Mapping[str, str], reset: str) -> float | None:
+    """What remains of the limit of a reset header; None if not reported."""
     try:
-        return float(said[reset.replace("reset", "remaining")])
+        return float(fields[reset.replace("reset", "remaining")])
     except (KeyError, ValueError):
         return None

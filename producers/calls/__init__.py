@@ -1,10 +1,10 @@
-"""Calls to an LLM, for generators and judges alike: on the ledger before they are made, paced, limited and paid for.
+"""LLM calls for generators and judges: on the ledger before they are made, rate-controlled, and held to a budget.
 
 caller              one request to its answer; `retries`, `refusals`: when it fails
-call_scheduler      when the next attempt may begin, and its start on the log before
-rate_control        calls under way, rates and pauses: `concurrency`, `token_bucket`, `circuit_breaker`
-explorer            how many calls in flight pay; `found_concurrency`: kept for the next start
-limits              when to stop and when to wait; `cost`: what calls cost, known and at worst
-ledger_events       what an attempt leaves on the log; `confirming_writer`: writing it without holding up others
-stop_signals        how a signal ends a lane
+call_scheduler      when the next attempt begins, with its start on the log first
+rate_control        calls in flight, rates and pauses: `concurrency`, `token_bucket`, `circuit_breaker`
+explorer            finds how many calls in flight pay off; `found_concurrency`: kept for the next start
+limits              when to stop and when to wait; `cost`: known cost and worst case of calls
+ledger_events       the events of an attempt; `confirming_writer`: writes them without blocking the event loop
+stop_signals        how a signal ends a generator or judge
 """

@@ -1,37 +1,63 @@
-"""Asking an LLM with the ledger in between: every attempt is on the log before it is made, every outcome right after.
+"""Makes LLM calls with the ledger around them: each attempt is on the log before it is made, each outcome right after.
 
-`Caller.ask` gives a request's answer: from the ledger if it was answered before, else by attempts, each in its turn
-(`producers.calls.call_scheduler`), with pauses between them (`producers.calls.retries`). An answer is on the log before
-the caller sees it (`producers.calls.ledger_events`). A crash between an attempt's start and its outcome leaves a start
-without outcome, which the ledger counts as lost. An answer that is larger than `max_answer_bytes`, or than the cluster
-takes, is a failed attempt with its usage, and never on the log.
+`Caller.ask` returns a request's answer: from the ledger if it was answered before, else by attempts. The scheduler
+decides when each begins (`producers.calls.call_scheduler`), the retry policy how long to pause between two
+(`producers.calls.retries`). The answer is on the log before the caller gets it (`producers.calls.ledger_events`).
+After a crash between an attempt's start and its outcome, the ledger counts the attempt as lost. An answer larger than
+`max_answer_bytes`, or than the cluster accepts, is a failed attempt with its usage, and is not written to the log.
 """
 
 import asyncio
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from infra.log.writer import LogWriter, NotWritable
 from producers.backends.base import Answer, Backend, CallFailure, CallPlace, Request, too_large
+from producers.backends.recorded import RecordedOptions
 from producers.calls.call_scheduler import CallScheduler, CallsHalted
 from producers.calls.confirming_writer import ConfirmingWriter
 from producers.calls.cost import PlannedCall, Prices, worst_case
 from producers.calls.ledger_events import CallCause, LedgerEvents
-from producers.calls.rate_control import RateControl, Ticket
+from producers.calls.limits import MOST_IN_FLIGHT, Limits
+from producers.calls.rate_control import RateControl, RateOptions, Ticket
 from producers.calls.retries import Retries
 from producers.generate.progress import LaneProgress
 from schemas import ids
+from schemas.errors import ConfigurationError
 from schemas.events import CallAnswered, Event
 
-__all__ = ["CallCause", "Caller", "CallsHalted"]
+__all__ = ["CallCause", "CallOptions", "Caller", "CallsHalted"]
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, kw_only=True)
+class CallOptions:
+    """How calls are made: what the options of generators and judges have in common.
+
+    recorded    the file of answers, when the settings' backend is `recorded`
+    in_flight   calls in flight at once, at most; None: what suits the backend, or found by trying
+    """
+
+    recorded: RecordedOptions | None = None
+    limits: Limits = field(default_factory=Limits)
+    retries: Retries = field(default_factory=Retries)
+    rate: RateOptions = field(default_factory=RateOptions)
+    in_flight: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= (self.in_flight or 1) <= MOST_IN_FLIGHT:
+            raise ConfigurationError(
+                f"in_flight is {self.in_flight}; it must be from 1 to {MOST_IN_FLIGHT}. For more calls at once start "
+                "another generator with its own --lane."
+            )
+
+
 class Caller:
-    """Makes a lane's calls, as fast as `pace` lets them."""
+    """Makes a lane's calls, as fast as `rate` admits them."""
 
     def __init__(
         self,
@@ -42,7 +68,7 @@ class Caller:
         may_call: Callable[[LaneProgress, PlannedCall], str | None],
         prices: Prices,
         retries: Retries,
-        pace: RateControl,
+        rate: RateControl,
         known: LaneProgress,
         max_answer_bytes: int = 1024 * 1024,
         rng: random.Random | None = None,
@@ -52,94 +78,99 @@ class Caller:
         self._log = ConfirmingWriter(writer)
         self._prices = prices
         self._retries = retries
-        self._pace = pace
+        self._rate = rate
         self._max_answer_bytes = max_answer_bytes
         self._rng = rng or random.Random()
         self._clock = clock
-        self._answers = 0
+        self._answered = 0
         self._events = LedgerEvents(backend, prices, self.write)
-        self._turns = CallScheduler(
-            events=self._events, refresh=refresh, may_call=may_call, pace=pace, known=known, clock=clock
+        self._scheduler = CallScheduler(
+            events=self._events, refresh=refresh, may_call=may_call, rate=rate, known=known, clock=clock
         )
 
     @property
     def halted(self) -> str | None:
-        """Why no further call is made, None while they are."""
-        return self._turns.halted
+        """Why no further call is made; None while calls are made."""
+        return self._scheduler.halted
 
     @property
     def started(self) -> int:
-        """Attempts that were started here."""
-        return self._turns.started
+        """Attempts started by this process."""
+        return self._scheduler.started
+
+    @property
+    def in_flight_limit(self) -> int:
+        """Calls that may be in flight now."""
+        return self._rate.concurrency.limit
 
     def halt(self, reason: str) -> None:
-        """Make no further call. The first reason counts."""
-        self._turns.halt(reason)
+        """Make no further call. The first reason is kept."""
+        self._scheduler.halt(reason)
 
-    async def progress(self) -> LaneProgress:
-        """What is on the log now."""
-        return await self._turns.progress()
+    async def refresh(self) -> LaneProgress:
+        """The progress as of the end of the log now."""
+        return await self._scheduler.refresh()
 
-    async def look(self, at: Callable[[LaneProgress], T]) -> T:
-        """Something of what was last read, while no other thread is reading."""
-        return await self._turns.look(at)
+    async def query(self, select: Callable[[LaneProgress], T]) -> T:
+        """Evaluate `select` on the progress as last read, while no thread refreshes it."""
+        return await self._scheduler.query(select)
 
-    async def rest(self, seconds: float) -> None:
-        """Wait, but not past `halt`."""
+    async def pause(self, seconds: float) -> None:
+        """Wait, at most until `halt`."""
         try:
             async with asyncio.timeout(seconds):
-                await self._turns.stopped.wait()
+                await self._scheduler.stopped.wait()
         except TimeoutError:
             pass
 
     async def ask(self, cause: CallCause, step: int, request: Request) -> CallAnswered:
         """The answer to the step-th request of a generation, paid for once.
 
-        Raises Halted when no call may be made, the last CallFailure when the request fails for good.
+        Raises CallsHalted when no call may be made, the last CallFailure when the request fails for good.
         """
         request_id = ids.request_id(cause.generation_id, step)
         worst = worst_case(request, self._prices)
-        turns, failures, answers = self._turns, 0, self._answers
+        scheduler, failures, answered_before = self._scheduler, 0, self._answered
         try:
             while True:
-                begun = await turns.of(cause, step, request_id, worst)
+                begun = await scheduler.acquire(cause, step, request_id, worst)
                 if isinstance(begun, CallAnswered):
                     return begun
                 place = CallPlace(cause.lane, cause.number, step, begun.attempt, request_id)
                 try:
-                    outcome = await self._make(place, request, begun.ticket)
+                    outcome = await self._attempt(place, request, begun.ticket)
                     if isinstance(outcome, Answer):
                         try:
                             answered = await self._events.answered(place, outcome)
                         except NotWritable:
                             outcome = too_large(self._max_answer_bytes, _size(outcome), outcome.usage)
                         else:
-                            turns.forget(request_id)
-                            self._answers += 1
+                            scheduler.forget(request_id)
+                            self._answered += 1
                             return answered
-                    # A probe is made to learn of the endpoint, and tells little of the request.
+                    # A failed probe is the endpoint's fault rather than the request's.
                     failures += not (begun.ticket.probe and self._retries.forever)
-                    breaker, others = self._pace.breaker, self._answers > answers
-                    again = self._retries.again(outcome, failures, breaker, others=others)
-                    event_id = await self._events.failed(place, outcome, again)
-                    if not again:
-                        turns.forget(request_id)
-                        final = self._retries.final(outcome, failures, others=others and not breaker.open)
+                    breaker, others = self._rate.breaker, self._answered > answered_before
+                    retry = self._retries.should_retry(outcome, failures, breaker, others_answered=others)
+                    event_id = await self._events.failed(place, outcome, retry)
+                    if not retry:
+                        scheduler.forget(request_id)
+                        final = self._retries.final(outcome, failures, others_answered=others and not breaker.open)
                         final.event_id = event_id
                         raise final from outcome
-                    turns.failed(request_id)
-                    await self.rest(self._retries.pause(max(1, failures), outcome, self._rng))
+                    scheduler.will_retry(request_id)
+                    await self.pause(self._retries.pause(max(1, failures), outcome, self._rng))
                 finally:
-                    turns.ended()
+                    scheduler.attempt_ended()
         finally:
-            turns.settled(request_id)
+            scheduler.release(request_id)
 
     async def write(self, event: Event, *, key: str, id: str, causation_id: str) -> None:
-        """Write an event; returns when the cluster has it. Cancelled, it is written none the less."""
+        """Write an event; returns when the cluster has confirmed it. If cancelled, it is written all the same."""
         await self._log.write(event, key=key, id=id, causation_id=causation_id)
 
-    async def _make(self, place: CallPlace, request: Request, ticket: Ticket) -> Answer | CallFailure:
-        """Make the attempt; the next may begin when it has ended, before its outcome is on the log."""
+    async def _attempt(self, place: CallPlace, request: Request, ticket: Ticket) -> Answer | CallFailure:
+        """Make the attempt. The next one may begin when it has ended, before its outcome is on the log."""
         outcome: Answer | CallFailure | None = None
         try:
             outcome = await self._backend.complete(request, place)
@@ -148,8 +179,8 @@ class Caller:
         except CallFailure as failure:
             outcome = failure
         finally:
-            self._pace.end(ticket, outcome, self._clock())
-            self._turns.stir()
+            self._rate.end(ticket, outcome, self._clock())
+            self._scheduler.wake()
         return outcome
 
 

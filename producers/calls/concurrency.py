@@ -1,9 +1,8 @@
-"""How many calls may be under way at once: additive increase, multiplicative decrease (AIMD).
+"""How many calls may be in flight: additive increase, multiplicative decrease (AIMD).
 
-Outcomes are taken in rounds of as many as may be under way. After a round in which all went well `step` more are let
-in. After one in which some met a busy endpoint (429, 5xx, time-out) the number shrinks by half of their share: a round
-in which all were refused halves it, one in which a tenth were takes a twentieth. So overload is answered at once, and
-faults that come at random, at an endpoint that has room, cost little.
+Outcomes are counted in rounds of `limit` calls. After a round without busy responses (429, 5xx, time-out) the limit
+grows by `step`. Otherwise it shrinks by half of their share: if all were busy it halves, if a tenth were it loses a
+twentieth. So the limit reacts to overload at once, while random faults of an endpoint with free capacity cost little.
 """
 
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from schemas.errors import ConfigurationError
 
 @dataclass
 class Concurrency:
-    """The state: `limit` calls may be under way, between `least` and `most`; it begins at `start`, `most` by default.
+    """The state: `limit` calls may be in flight, between `least` and `most`; it begins at `start`, by default `most`.
 
-    step   more a round; by default a sixteenth of `most`, at least 1
+    step   growth a round; by default a sixteenth of `most`, at least 1
     """
 
     most: int
@@ -30,23 +29,23 @@ class Concurrency:
         self._step = max(1.0, self.most / 16) if self.step is None else self.step
         if not 1 <= self.least <= start <= self.most or self._step <= 0:
             raise ConfigurationError(
-                f"Calls under way are to be at least {self.least}, {start} at first and at most {self.most}, and "
-                f"{self._step:g} more a round; give 1 <= least <= start <= most, and more than 0."
+                f"Calls in flight: at least {self.least}, {start} at first, at most {self.most}, {self._step:g} more a "
+                "round. Set 1 <= least <= start <= most, and a step above 0."
             )
         self._limit = float(start)
 
     @property
     def limit(self) -> int:
-        """Calls that may be under way now."""
+        """Calls that may be in flight now."""
         return int(self._limit)
 
     def allow(self, level: int) -> None:
-        """Let so many be under way from now on, and at most."""
+        """Set the limit, and the most it may grow to."""
         self.most, self._limit = level, float(level)
         self._busy = self._ended = 0
 
     def ended(self, *, busy: bool) -> None:
-        """A call has ended; `busy` when the endpoint had no room for it."""
+        """A call ended; `busy`: the endpoint had no capacity for it."""
         self._ended += 1
         self._busy += busy
         if self._ended < self.limit:

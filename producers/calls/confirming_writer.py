@@ -1,4 +1,4 @@
-"""Writing to the log without holding up the event loop: one thread waits for all that is not confirmed yet."""
+"""Writes to the log without blocking the event loop: one thread waits for all confirmations."""
 
 import asyncio
 from typing import Any
@@ -9,7 +9,7 @@ from schemas.events import Event
 
 
 class ConfirmingWriter:
-    """Writes of one event loop. An event is handed to the client in `write`, in the order of the calls."""
+    """The writes of one event loop. `write` hands events to the client in the order it is called."""
 
     def __init__(self, writer: LogWriter) -> None:
         self._writer = writer
@@ -17,9 +17,9 @@ class ConfirmingWriter:
         self._waiter: asyncio.Task[None] | None = None
 
     async def write(self, event: Event, *, key: str, id: str, causation_id: str) -> None:
-        """Write an event; returns when the cluster has it. Cancelled, it is written none the less.
+        """Write an event; returns when the cluster has confirmed it. If cancelled, it is written all the same.
 
-        Raises BrokerError when the cluster does not take it.
+        Raises BrokerError when the cluster does not accept it.
         """
         pending = self._writer.send(event, key=key, id=id, causation_id=causation_id)
         confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -42,9 +42,9 @@ class ConfirmingWriter:
 
     def _wait_for(self, pending: list[Any]) -> list[BrokerError | None]:
         errors: list[BrokerError | None] = []
-        for one in pending:
+        for write in pending:
             try:
-                self._writer.wait(one)
+                self._writer.wait(write)
                 errors.append(None)
             except BrokerError as error:
                 errors.append(error)

@@ -1,15 +1,16 @@
-"""What calls cost: by what the endpoint counted, and at worst, before it was asked.
+"""What calls cost: by the endpoint's token counts, and at worst, before the call is made.
 
-The worst case of a call is its prompt, by an estimate that is seldom too low, and as many tokens as its answer may
-have.
+The worst case of a call is an estimate of its prompt's tokens that is rarely too low, plus the most tokens its answer
+may have.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from infra.settings import Settings
 from producers.backends.base import Request
-from schemas.events import Usage
+from schemas.events import CallAnswered, Usage
 
 _BYTES_A_TOKEN = 3.0  # English has over four; other scripts fewer, down to about two
 _TOKENS_A_MESSAGE = 8
@@ -17,17 +18,22 @@ _TOKENS_A_MESSAGE = 8
 
 @dataclass(frozen=True)
 class Prices:
-    """USD for a million tokens; None is unknown, and then so is the cost."""
+    """USD per million tokens. None is unknown, and so is the cost then."""
 
     prompt: float | None = None
     completion: float | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Prices":
+        """The prices in the settings."""
+        return cls(settings.usd_per_1m_prompt_tokens, settings.usd_per_1m_completion_tokens)
 
     @property
     def known(self) -> bool:
         return self.prompt is not None and self.completion is not None
 
     def cost(self, usage: Usage | None) -> float | None:
-        """What an answer cost."""
+        """The cost in USD; None: not known."""
         if usage is None or self.prompt is None or self.completion is None:
             return None
         return (usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion) / 1_000_000
@@ -35,7 +41,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class WorstCase:
-    """What a call may take: None is not known, because its answer has no limit or its tokens no price."""
+    """The most a call may take. None is not known: its answer has no token limit, or tokens have no price."""
 
     tokens: int | None
     usd: float | None
@@ -43,25 +49,31 @@ class WorstCase:
 
 @dataclass(frozen=True)
 class PlannedCall:
-    """A call that is to be made, with what else is.
+    """A call to be made, with the worst cases of the calls around it.
 
-    call        its worst case
-    again       whether it was attempted before: then it goes before those for which something is only kept
-    under_way   of this process's other requests that were begun and are not answered yet; those that are to be
-                attempted again are among them when this is the first attempt at its own
-    together    of those that are to start in the same moment and are not on the log yet
-    largest     the worst that this process has seen; for calls of which it knows nothing else
+    call        its own
+    retry       whether it was attempted before; a retry may use the budget reserved for retries
+    in_flight   this process's other unanswered requests; those due for a retry are among them when this call is a first
+                attempt
+    starting    calls of the same round, whose starts are not on the log yet
+    largest     the largest so far in this process; assumed for calls of other processes
     """
 
     call: WorstCase
-    again: bool
-    under_way: Sequence[WorstCase]
-    together: Sequence[WorstCase]
+    retry: bool
+    in_flight: Sequence[WorstCase]
+    starting: Sequence[WorstCase]
     largest: WorstCase
 
 
+def total_cost(answers: Sequence[CallAnswered]) -> float | None:
+    """The cost of all answers in USD; None if one is not known."""
+    costs = [answer.cost_usd for answer in answers]
+    return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+
 def worst_case(request: Request, prices: Prices) -> WorstCase:
-    """What a request may take."""
+    """The worst case of a request."""
     text = request.prompt if request.prompt is not None else "".join(message.content for message in request.messages)
     prompt = math.ceil(len(text.encode()) / _BYTES_A_TOKEN) + _TOKENS_A_MESSAGE * max(1, len(request.messages))
     most = request.sampling.max_tokens
@@ -71,6 +83,6 @@ def worst_case(request: Request, prices: Prices) -> WorstCase:
 
 
 def larger(first: WorstCase, second: WorstCase) -> WorstCase:
-    """The larger of two in each respect; unknown is larger than all."""
+    """The larger of both in each field; unknown counts as largest."""
     tokens = None if first.tokens is None or second.tokens is None else max(first.tokens, second.tokens)
     return WorstCase(tokens, None if first.usd is None or second.usd is None else max(first.usd, second.usd))

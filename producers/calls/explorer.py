@@ -1,34 +1,38 @@
-"""How many calls in flight pay: found out by trying, not given.
+"""Finds by trial how many calls in flight pay off.
 
-Calls are taken in rounds, of those that were begun at one level, with as many under way all their time. The first as
-many are left out: a queue is shorter when they come than it will be. What a round gives is the work done a second at
-that level, by Little's law: the level times the work of its calls over the seconds they took. Work is counted in
-completion tokens, where every answer says them, else in answers.
+A level is a number of calls in flight. Calls are measured in rounds: those that began at one level and had that many in
+flight all along. The first `level` calls are left out, because the server's queue is still filling. The throughput of a
+level follows from Little's law: the level, times the work of the round's calls, over the seconds they took. Work is
+counted in completion tokens if every answer reports them, else in answers.
 
-From the first level the number doubles as long as the work a second grows by `PAYS`; where it nearly doubled, it grows
-fourfold. Where it does not grow, the level before is enough, and it is tried whether half of that is too: so a server
-that serves one at a time is left with a short queue. If the first level does not do plainly more than its first call
-alone, it shrinks at once. Then the level stays; now and then the next one is tried again, since the load that others
-put on a server changes.
+From the first level on, the level doubles as long as throughput grows by the factor `PAYS`; where throughput nearly
+doubled, the level grows fourfold. Where it does not grow, half of the level before is tried: a server that serves one
+call at a time should have a short queue. If the first level is not clearly faster than a single call, the level shrinks
+at once. Then it settles, and the next higher level is tried now and then, since a server's load changes.
 
-Pure: the times of all calls are given. That an endpoint is too busy (429, 5xx, time-outs) is handled by
-`producers.calls.concurrency`, which takes the level as the most there may be; here it only ends the growing.
+Pure: call times are arguments. Busy responses (429, 5xx, time-outs) are handled by `producers.calls.concurrency`, which
+takes the level as its maximum; here they only end the growth.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 PAYS = 1.15
-_ENOUGH = 0.93  # of the work a second: a level that does this much is as good
-_ROUND, _ROUND_UNSIZED = 12, 48  # calls at least, and where nobody says how much work each of them was
-_TRIED_AGAIN = 24  # rounds
-_FULL = 0.9  # of the level, on average while a call was under way
-_PLAIN, _DOUBLED = 1.5, 1.7  # times the work a second
+_ENOUGH = 0.93  # share of another level's throughput that counts as equal to it
+_ROUND, _ROUND_UNSIZED = 12, 48  # least calls of a round; the second where answers report no tokens
+_TRIED_AGAIN = 24  # rounds until a settled level is tried against the next
+_FULL = 0.9  # share of the level that must be in flight, on average over a call, for it to count
+_CLEAR, _DOUBLED = 1.5, 1.7  # factors of throughput
 
 
 @dataclass(frozen=True)
 class CallStart:
-    """When a call was begun: in which level's time, as which since then, and the call seconds of all until then."""
+    """When a call began.
+
+    epoch          counts the changes of the level
+    number         of the call within the epoch
+    call_seconds   seconds of all calls until then, summed
+    """
 
     at: float
     epoch: int
@@ -37,34 +41,66 @@ class CallStart:
 
 
 @dataclass
-class Explorer:
-    """The state: `level` calls may be in flight, from 1 to `most`; `say` gets a sentence at each change.
+class _CallClock:
+    """`call_seconds`: seconds of all calls so far, summed."""
 
-    known     the level was found before: it stays, until it is time to try the next
-    settled   the level that was found; None before any was
+    in_flight: int = 0
+    now: float = 0.0
+    call_seconds: float = 0.0
+
+    def change(self, now: float | None, calls: int) -> None:
+        """So many calls begin (or end, if negative); without a time, at the time of the last change."""
+        if now is not None:
+            self.call_seconds += self.in_flight * max(0.0, now - self.now)
+            self.now = max(now, self.now)
+        self.in_flight += calls
+
+
+@dataclass
+class _Round:
+    """The calls of a round; `counted`: all of them report their tokens."""
+
+    calls: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+    counted: bool = True
+
+    def add(self, seconds: float, tokens: int | None) -> None:
+        self.calls += 1
+        self.seconds += seconds
+        self.tokens += tokens or 0
+        self.counted = self.counted and tokens is not None
+
+    @property
+    def work(self) -> int:
+        """Tokens, or calls where tokens are not reported."""
+        return self.tokens if self.counted and self.tokens else self.calls
+
+
+@dataclass
+class Explorer:
+    """The state: `level` calls may be in flight, from 1 to `most`; `notify` gets a message at each change.
+
+    known     the level was found by an earlier start: it is settled at once
+    settled   the level that was found; None before that
     rates     work and answers a second, as last measured at each level
     """
 
     most: int
     level: int = 8
-    say: Callable[[str], None] = lambda _: None
+    notify: Callable[[str], None] = lambda _: None
     known: bool = False
     settled: int | None = None
     rates: dict[int, tuple[float, float]] = field(default_factory=dict)
     _direction: int = 1  # 1: growing, -1: shrinking, 0: settled
-    _before: float | None = None  # work a second at the level that a try started from
+    _before: float | None = None  # throughput of the level that a trial started from
     _from: int = 0  # that level
     _quiet: int = 0  # rounds since it settled
-    _alone: float = 0.0  # work a second of the first call that was answered
+    _alone: float = 0.0  # throughput of the first answered call alone
     _epoch: int = 0
     _begun: int = 0  # calls in this epoch
-    _under_way: int = 0
-    _now: float = 0.0
-    _call_seconds: float = 0.0  # of all calls until `_now`
-    _calls: int = 0
-    _work: float = 0.0
-    _seconds: float = 0.0
-    _counted: bool = True
+    _clock: _CallClock = field(default_factory=_CallClock)
+    _round: _Round = field(default_factory=_Round)
 
     def __post_init__(self) -> None:
         self.level = min(max(1, self.level), self.most)
@@ -72,58 +108,49 @@ class Explorer:
             self._direction, self.settled = 0, self.level
 
     def begun(self, now: float) -> CallStart:
-        """A call begins; hand its start back when it ends."""
-        self._pass(now)
-        self._under_way += 1
+        """A call begins. Pass the result to `answered`."""
+        self._clock.change(now, 1)
         self._begun += 1
-        return CallStart(now, self._epoch, self._begun, self._call_seconds)
+        return CallStart(now, self._epoch, self._begun, self._clock.call_seconds)
 
     def ended(self, now: float | None = None) -> None:
-        """A call ended without an answer; without a time: it was not made after all."""
-        self._pass(self._now if now is None else now)
-        self._under_way -= 1
+        """A call ended without an answer. Without a time it was not made at all."""
+        self._clock.change(now, -1)
 
     def answered(self, start: CallStart, now: float, tokens: int | None) -> None:
-        """A call ended with an answer of so many tokens; None when the answer does not say."""
+        """A call ended with an answer of so many tokens; None: the answer does not report them."""
         self.ended(now)
         seconds = now - start.at
         if seconds <= 0.0:
             return
         self._alone = self._alone or (tokens or 1) / seconds
-        in_flight = (self._call_seconds - start.call_seconds) / seconds
+        in_flight = (self._clock.call_seconds - start.call_seconds) / seconds
         if start.epoch != self._epoch or start.number <= self.level or in_flight < _FULL * self.level:
             return
-        self._calls += 1
-        self._seconds += seconds
-        self._counted = self._counted and tokens is not None
-        self._work += tokens or 0
-        work = self._work if self._counted and self._work else self._calls
-        rate = self.level * work / self._seconds
-        if self._calls >= self._round(rate):
-            self._decide(rate, self.level * self._calls / self._seconds)
+        current = self._round
+        current.add(seconds, tokens)
+        rate = self.level * current.work / current.seconds
+        if current.calls >= self._round_size(rate):
+            self._decide(rate, self.level * current.calls / current.seconds)
 
     def busy(self) -> None:
-        """The endpoint had no room for a call: the level before was enough."""
+        """The endpoint had no capacity for a call: stop growing."""
         if self._direction > 0:
             self._settle(self.level if self._before is None else self._from)
 
-    def _pass(self, now: float) -> None:
-        self._call_seconds += self._under_way * max(0.0, now - self._now)
-        self._now = max(now, self._now)
-
-    def _round(self, rate: float) -> int:
-        """How many calls tell enough: more where only their number is known, unless what they tell is plain."""
+    def _round_size(self, rate: float) -> int:
+        """Calls of a round: more where tokens are not reported, unless the gain is clear."""
         if self._direction > 0 and self._before is None:
             return self.level
-        plain = self._direction > 0 and self._before is not None and rate >= _PLAIN * self._before
-        return max(_ROUND if self._counted or plain else _ROUND_UNSIZED, self.level)
+        clear = self._direction > 0 and self._before is not None and rate >= _CLEAR * self._before
+        return max(_ROUND if self._round.counted or clear else _ROUND_UNSIZED, self.level)
 
     def _decide(self, rate: float, answers: float) -> None:
-        self._forget_round()
+        self._round = _Round()
         self.rates[self.level] = rate, answers
         before = self._before
         if self._direction > 0:
-            if before is None and rate < _PLAIN * self._alone:
+            if before is None and rate < _CLEAR * self._alone:
                 self._back(self.level, rate)
             elif before is None or rate >= PAYS * before:
                 if self.level < self.most:
@@ -147,7 +174,7 @@ class Explorer:
                 self._try_from_here(min(2 * self.level, self.most), rate)
 
     def _back(self, level: int, rate: float) -> None:
-        """More did not pay; see whether less does as well, as far as that was not seen already."""
+        """More did not pay off: try whether half does as well, unless that was measured."""
         while level // 2 in self.rates and self.rates[level // 2][0] >= _ENOUGH * rate:
             level //= 2
         if level > 1 and level // 2 not in self.rates:
@@ -157,9 +184,9 @@ class Explorer:
             self._settle(level)
 
     def _try_from_here(self, level: int, rate: float) -> None:
-        """Try a level beside the one that is in force, at which so much work a second was done."""
+        """Try another level against the current one and its throughput."""
         answers = self.rates[self.level][1]
-        self.say(f"{self.level} calls in flight give {60 * answers:,.0f} answers a minute; trying {level}")
+        self.notify(f"{self.level} calls in flight give {60 * answers:,.0f} answers a minute; trying {level}")
         self._try(level, self.level, rate)
 
     def _try(self, level: int, origin: int, rate: float) -> None:
@@ -169,15 +196,12 @@ class Explorer:
     def _settle(self, level: int) -> None:
         self._direction, self._before, self._quiet, self.settled = 0, None, 0, level
         known = self.rates.get(level)
-        told = "" if known is None else f", which gave {60 * known[1]:,.0f} answers a minute"
-        self.say(f"Keeping {level} calls in flight{told}")
+        measured = "" if known is None else f", which gave {60 * known[1]:,.0f} answers a minute"
+        self.notify(f"Keeping {level} calls in flight{measured}")
         self._set(level)
 
     def _set(self, level: int) -> None:
         self.level = level
         self._epoch += 1
         self._begun = 0
-        self._forget_round()
-
-    def _forget_round(self) -> None:
-        self._calls, self._work, self._seconds, self._counted = 0, 0.0, 0.0, True
+        self._round = _Round()

@@ -1,7 +1,7 @@
-"""How many calls in flight an endpoint was found to be good for, kept from one start to the next.
+"""The number of calls in flight that was found for an endpoint, kept from one start to the next.
 
-It stands in `pace.json` of the state folder, by model and endpoint, since it belongs to these and to this machine's way
-there, and to no run. A file that cannot be read or written is done without: it is found out again.
+It is in `pace.json` of the state folder, by model and endpoint, since it depends on these and on this machine, not on a
+run. If the file cannot be read or written, the number is found again.
 """
 
 from collections.abc import Callable
@@ -21,27 +21,27 @@ _FILE = "pace.json"
 
 
 def explores(settings: Settings, in_flight: int | None) -> bool:
-    """Whether the number of calls in flight is to be found out: at an endpoint, when none was given."""
+    """Whether the number of calls in flight is found by trial: for an endpoint, when none was given."""
     return in_flight is None and settings.backend == "openai"
 
 
 def rate_control_for(
-    settings: Settings, options: RateOptions, in_flight: int | None, say: Callable[[str], None]
+    settings: Settings, options: RateOptions, in_flight: int | None, notify: Callable[[str], None]
 ) -> RateControl:
-    """The pace of a lane: up to `in_flight` calls at once, or, without a number, what suits the backend or is found."""
+    """Rate control with up to `in_flight` calls; None: what suits the backend, or found by trial."""
     if not explores(settings, in_flight):
-        return RateControl(options, in_flight or in_flight_of(settings), say)
+        return RateControl(options, in_flight or in_flight_of(settings), notify)
     found = _read(settings).get(_key(settings))
     known = found is not None and options.start is None
-    explorer = Explorer(MOST, options.start or found or Explorer.level, say, known=known)
+    explorer = Explorer(MOST, options.start or found or Explorer.level, notify, known=known)
     if known:
-        say(f"Beginning with {found} calls in flight, as was found before")
-    return RateControl(options, MOST, say, explorer)
+        notify(f"Beginning with {found} calls in flight, as was found before")
+    return RateControl(options, MOST, notify, explorer)
 
 
-def keep_found(settings: Settings, pace: RateControl) -> None:
-    """Keep what was found, for the next start; nothing when nothing was."""
-    level = None if pace.explorer is None else pace.explorer.settled
+def keep_found(settings: Settings, rate: RateControl) -> None:
+    """Keep the number that was found, if any, for the next start."""
+    level = None if rate.explorer is None else rate.explorer.settled
     if level is None:
         return
     with suppress(OSError):

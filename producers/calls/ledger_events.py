@@ -1,4 +1,4 @@
-"""What an attempt at a call leaves on the ledger: its start, and its answer or its failure, with ids made of both."""
+"""The ledger's events of an attempt at a call: its start, then its answer or failure, with deterministic ids."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from schemas.events import CallAnswered, CallFailed, CallStarted, Event, KeptSho
 
 @dataclass(frozen=True)
 class CallCause:
-    """The generation that calls are made for, and the event that settled which seeds it shows."""
+    """The generation or judgement that calls are made for, and the event that caused it."""
 
     lane: str
     number: int
@@ -22,14 +22,14 @@ class CallCause:
 
 
 class Write(Protocol):
-    """Writes an event, and returns when the cluster has it."""
+    """Writes an event; returns when the cluster has confirmed it."""
 
     def __call__(self, event: Event, *, key: str, id: str, causation_id: str) -> Awaitable[None]: ...
 
 
 @dataclass(frozen=True)
 class LedgerEvents:
-    """Makes and writes them; each returns when its event is on the log."""
+    """Builds and writes them; each method returns when its event is on the log."""
 
     backend: Backend
     prices: Prices
@@ -67,14 +67,14 @@ class LedgerEvents:
         await self._outcome(place, event, "answered")
         return event
 
-    async def failed(self, place: CallPlace, failure: CallFailure, again: bool) -> str:
-        """An attempt failed, and is made `again` or not. Returns the event's id."""
+    async def failed(self, place: CallPlace, failure: CallFailure, retry: bool) -> str:
+        """An attempt failed; `retry`: another follows. Returns the event's id."""
         event = CallFailed(
             request_id=place.request_id,
             attempt=place.attempt,
             error=str(failure),
             status=failure.status,
-            retry=again,
+            retry=retry,
             usage=failure.usage,
             cost_usd=self.prices.cost(failure.usage),
             perhaps_paid=failure.perhaps_paid,

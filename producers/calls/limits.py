@@ -1,11 +1,11 @@
-"""When a generator must stop, and when it must wait: decided from the run's log alone.
+"""When a generator must stop and when it must wait, decided from the run's log alone.
 
-Limits are of the run, not of the process: they hold across restarts and over several generators. A call is made when
-its worst case fits beside everything that the log tells of: what was answered, what is under way here and elsewhere,
-what failed and will be attempted again, and what was lost or failed after it may have been paid for, which is taken at
-its worst. Two generators may decide in
-the same moment without seeing each other: so near a limit each begins one call at a time, which is how far it can be
-exceeded. An endpoint that counts more tokens than it was allowed exceeds it too.
+Limits belong to the run, not to the process: they hold across restarts and over several generators. A call is made when
+its worst case fits beside all others on the log: answered calls, calls in flight here and elsewhere, failed calls due
+for a retry, and, at their worst case, calls that were lost or failed and may have been paid for.
+
+Two generators may decide at the same moment without seeing each other. So near a limit each starts one call at a time,
+and the limit can be exceeded by that much. An endpoint that counts more tokens than it was allowed exceeds it too.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,33 +19,32 @@ from schemas.policy import Policy
 from streams.core.judging import LANE as JUDGES
 
 MOST_IN_FLIGHT = 256
-"""Calls of one generator at once."""
+"""The most calls in flight of one generator."""
 
 AHEAD_WINDOWS = 2
-"""Training windows of rows that a generator may be ahead of the trainer by when nobody says otherwise: one to train on
-while the next one is made."""
+"""By default a generator may be so many training windows of rows ahead of the trainer: one to train on, one to make."""
 
 _WITHOUT = "`--max-ahead none` goes on without, and is needed with `sedi train --min-score`."
 
-_SILENT_S = 60.0  # without a training window, after which it is asked whether there is a trainer
+_SILENT_S = 60.0  # without a training window, after which the message asks whether a trainer is at work
 
 Behind = Literal["filter", "trainer", "target"]
-"""Whom a generator waits for: the one that is behind, or, near `max_kept`, the verdicts on what is written."""
+"""What a generator waits for: the filter, the trainer, or, near the target `max_kept`, verdicts on what is written."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """None is no limit.
 
-    max_kept          instructions kept: a target, which is exceeded by about one generation (`enough`)
+    max_kept          instructions kept: a target, exceeded by about one generation (`target_expected`)
     max_candidates    instructions generated
-    max_calls         attempts started, whatever became of them
-    max_tokens        what the answers took together, prompts included
-    max_usd           what the answers cost together
+    max_calls         attempts started, whatever their outcome
+    max_tokens        tokens of all answers, prompts included
+    max_usd           cost of all answers
     max_generations   generations written
     max_filter_lag    generations written and not yet decided, above which generators wait
-    max_ahead         kept rows that training has not reached, above which generators wait; what is begun by then comes
-                      on top (`producers.generate.trainer_backlog`)
+    max_ahead         kept rows not trained yet, above which generators wait; generations already begun come on top
+                      (`producers.generate.trainer_backlog`)
     """
 
     max_kept: int | None = None
@@ -58,10 +57,10 @@ class Limits:
     max_ahead: int | None = None
 
     def check(self, policy: Policy, *, priced: bool) -> None:
-        """Raise ConfigurationError for limits that could not be held or would hold for ever."""
+        """Raise ConfigurationError for limits that cannot be enforced or would block for ever."""
         if self.max_usd is not None and not priced:
             raise ConfigurationError(
-                f"--max-usd is {self.max_usd}, but what a call costs is not known. Set SEDI_USD_PER_1M_PROMPT_TOKENS "
+                f"--max-usd is {self.max_usd}, but the price of a call is not known. Set SEDI_USD_PER_1M_PROMPT_TOKENS "
                 "and SEDI_USD_PER_1M_COMPLETION_TOKENS, or limit by --max-calls."
             )
         window = window_rows(policy)
@@ -71,14 +70,14 @@ class Limits:
                 f"({policy.window_steps} steps of {policy.batch_size}). Give {window} or more, or `none`."
             )
 
-    def closing_the_loop(self, policy: Policy, windows: int | None) -> "Limits":
+    def with_training_limit(self, policy: Policy, windows: int | None) -> "Limits":
         """The same with `max_ahead` at so many training windows of rows, if it is not set and training feeds back."""
         if self.max_ahead is not None or windows is None or not policy.feedback:
             return self
         return replace(self, max_ahead=windows * window_rows(policy))
 
     def reached(self, progress: LaneProgress) -> str | None:
-        """The limit that no further call may be made under, as a sentence, or None."""
+        """The limit that has been reached, as a sentence, or None."""
         ledger = progress.ledger
         for flag, limit, used, what in (
             ("--max-kept", self.max_kept, progress.kept_total, f"{progress.kept_total} instructions are kept"),
@@ -100,56 +99,57 @@ class Limits:
             )
         return None
 
-    def may_call(self, progress: LaneProgress, asked: PlannedCall) -> str | None:
-        """Why this call may not be made now, as a sentence, or None. It may later, if a call that is under way ends."""
+    def may_call(self, progress: LaneProgress, planned: PlannedCall) -> str | None:
+        """Why this call may not be made now, as a sentence, or None. It may be when a call in flight has ended."""
         reached = self.reached(progress)
         if reached is not None:
             return reached
         ledger = progress.ledger
-        for flag, limit, used, before, together, call in self._held(progress, asked):
+        for flag, limit, used, before, starting, call in self._enforced(progress, planned):
             room = limit - used - before
             others = len(ledger.lanes.keys() - {progress.lane})
-            if asked.together and progress.lane not in ledger.lanes:
+            if planned.starting and progress.lane not in ledger.lanes:
                 return f"the first call of a lane goes alone, so that others see it ({flag} {limit})"
-            if asked.together and others and room < (others + 1) * MOST_IN_FLIGHT * call:
+            if planned.starting and others and room < (others + 1) * MOST_IN_FLIGHT * call:
                 return f"near {flag} {limit} calls begin one by one, since other lanes may begin one in this moment"
-            if together + call > room:
-                return f"the next call could exceed {flag} {limit}: {used:g} are used, {before:g} may be under way"
+            if starting + call > room:
+                return f"the next call could exceed {flag} {limit}: {used:g} are used, {before:g} may be in flight"
         return None
 
-    def _held(
-        self, progress: LaneProgress, asked: PlannedCall
+    def _enforced(
+        self, progress: LaneProgress, planned: PlannedCall
     ) -> Iterator[tuple[str, float, float, float, float, float]]:
-        """Each limit with what is used, may be under way, goes together with this call, and this call's worst case."""
+        """Each limit: its flag and value, what is used, may be in flight, and starts in this round; the call's own."""
         ledger = progress.ledger
-        kept = 0 if asked.again else ledger.retrying  # whatever was begun is to be finished, here and elsewhere
+        reserved = 0 if planned.retry else ledger.retrying  # so that begun requests can be finished, here and elsewhere
         unknown = ledger.lost + ledger.perhaps_paid
-        elsewhere = max(0, unknown + ledger.open + kept - len(asked.under_way))  # and what a dead generator left
+        # calls of other processes, and of those that died
+        elsewhere = max(0, unknown + ledger.open + reserved - len(planned.in_flight))
         if self.max_calls is not None:
-            yield "--max-calls", self.max_calls, ledger.started, kept, len(asked.together), 1
+            yield "--max-calls", self.max_calls, ledger.started, reserved, len(planned.starting), 1
         if self.max_tokens is not None:
             yield (
                 "--max-tokens",
                 self.max_tokens,
                 ledger.tokens,
-                _sum(worst.tokens for worst in asked.under_way) + _sum([asked.largest.tokens] * elsewhere),
-                _sum(worst.tokens for worst in asked.together),
-                _sum([asked.call.tokens]),
+                _sum(worst.tokens for worst in planned.in_flight) + _sum([planned.largest.tokens] * elsewhere),
+                _sum(worst.tokens for worst in planned.starting),
+                _sum([planned.call.tokens]),
             )
         if self.max_usd is not None:
             yield (
                 "--max-usd",
                 self.max_usd,
                 ledger.known_cost_usd,
-                _sum(worst.usd for worst in asked.under_way) + _sum([asked.largest.usd] * elsewhere),
-                _sum(worst.usd for worst in asked.together),
-                _sum([asked.call.usd]),
+                _sum(worst.usd for worst in planned.in_flight) + _sum([planned.largest.usd] * elsewhere),
+                _sum(worst.usd for worst in planned.starting),
+                _sum([planned.call.usd]),
             )
 
-    def complete(self, progress: LaneProgress, begun: int, candidates: int = 0) -> str | None:
-        """Why no further generation may begin once the lane has begun the numbers below `begun`, or None.
+    def generation_limit(self, progress: LaneProgress, begun: int, candidates: int = 0) -> str | None:
+        """Why no further generation may begin after those numbered below `begun`, as a sentence, or None.
 
-        candidates   that a generation is asked for
+        candidates   the most instructions that a generation asks for
         """
         others = progress.generations - progress.next_number
         if self.max_generations is not None and others + begun >= self.max_generations:
@@ -169,12 +169,12 @@ class Limits:
                 )
         return None
 
-    def enough(self, progress: LaneProgress, begun: int, candidates: int) -> bool:
-        """Whether `max_kept` is to be expected of what is begun, so that the next generation waits for verdicts.
+    def target_expected(self, progress: LaneProgress, begun: int, candidates: int) -> bool:
+        """Whether the generations begun so far are expected to reach `max_kept`: then the next one waits for verdicts.
 
-        A generation that is begun or undecided is taken to keep as many as those of the window did on average, or all
-        that it is asked for while few were decided. With none of them in this lane one begins in any case: those of
-        another lane may never be written.
+        A generation that is begun or undecided is expected to keep the window's average, or, while few were decided,
+        all that it asks for. If this lane has none of those, one begins in any case: another lane's may never be
+        written.
         """
         if self.max_kept is None:
             return False
@@ -192,17 +192,17 @@ class Limits:
 
     @property
     def without_spending(self) -> "Limits":
-        """The same without these."""
+        """The same without limits on calls, tokens and money."""
         return replace(self, max_calls=None, max_tokens=None, max_usd=None)
 
-    def wait(self, progress: LaneProgress, ahead: int | None, candidates: int) -> Behind | None:
-        """Who is behind, so that no further generation may begin yet, or None.
+    def waits_for(self, progress: LaneProgress, ahead: int | None, candidates: int) -> Behind | None:
+        """What the next generation has to wait for, or None.
 
-        ahead        kept rows that training has not reached; None: not known, and not limited
-        candidates   that a generation is asked for
+        ahead        kept rows not trained yet; None: not known, and not limited
+        candidates   the most instructions that a generation asks for
 
-        Generations that are written and not decided are taken to keep as many as those of the window did on average:
-        else a filter that is behind would let a fast generator run as far ahead of training as it may of the filter.
+        Undecided generations are expected to keep the window's average. Otherwise, while the filter is behind, a fast
+        generator could run as far ahead of training as of the filter.
         """
         if self.max_filter_lag is not None and progress.filter_lag > self.max_filter_lag:
             return "filter"
@@ -214,10 +214,10 @@ class Limits:
         expected = progress.filter_lag * (candidates if average is None else average)
         return "filter" if progress.filter_lag and ahead + expected > self.max_ahead else None
 
-    def waiting(self, behind: Behind, progress: LaneProgress, ahead: int | None, silent_s: float) -> str | None:
-        """Why a generator has waited for a while, for people; None where there is nothing to be done about it.
+    def waiting_message(self, behind: Behind, progress: LaneProgress, ahead: int | None, silent_s: float) -> str | None:
+        """Why a generator has been waiting, for people; None where nothing can be done about it.
 
-        silent_s   seconds since a training window came, or since the generator began to look
+        silent_s   seconds since the last training window, or since the generator started
         """
         match behind:
             case "filter":
@@ -226,11 +226,11 @@ class Limits:
                     "(`sedi worker`) at work?"
                 )
             case "trainer":
-                held = f"Waiting for training: {ahead} kept rows ahead of it, at most {self.max_ahead}."
+                message = f"Waiting for training: {ahead} kept rows ahead of it, at most {self.max_ahead}."
                 if silent_s < _SILENT_S:
-                    return held
+                    return message
                 window = f"came for {silent_s:.0f} s" if progress.windows else "was ever logged"
-                return f"{held} No training window {window}: is a trainer at work? {_WITHOUT}"
+                return f"{message} No training window {window}: is a trainer at work? {_WITHOUT}"
             case "target":
                 return None
 
@@ -241,5 +241,5 @@ def window_rows(policy: Policy) -> int:
 
 
 def _sum(amounts: Iterable[float | None]) -> float:
-    """Worst cases together; one that is not known fits nowhere."""
+    """The sum of worst cases; infinite if one is not known."""
     return sum(float("inf") if amount is None else amount for amount in amounts)

@@ -1,7 +1,6 @@
-"""When the next call of a lane may be made: concurrency, rates, a pause that the endpoint asked for, the breaker.
+"""When the next call of a lane may begin: concurrency, rates, pauses that the endpoint asks for, circuit breaker.
 
-Pure but for what it is told: every question and every outcome comes with the time. A call is begun with `begin` once
-`wait_s` is 0, and ended with `end`, or with `abandon` when it was not made after all.
+Times are arguments; no clock is read. Use `begin` once `wait_s` is 0; then `end`, or `abandon` if no call was made.
 """
 
 from collections.abc import Callable
@@ -14,15 +13,15 @@ from producers.calls.explorer import CallStart, Explorer
 from producers.calls.token_bucket import TokenBucket
 from schemas.events import Usage
 
-_SAID_S = 2.0
+_REPORTED_S = 2.0  # shorter pauses are not reported
 
 
 @dataclass(frozen=True)
 class RateOptions:
-    """How fast a lane asks.
+    """How fast a lane makes calls.
 
-    start, least, step                        of the calls under way (`producers.calls.concurrency`)
-    rpm, tpm                                  calls and tokens a minute, at most; None: as many as there is room for
+    start, least, step                        of the calls in flight (`producers.calls.concurrency`)
+    rpm, tpm                                  calls and tokens a minute, at most; None: no limit
     breaker_failures, _first_s, _longest_s    see `producers.calls.circuit_breaker`
     """
 
@@ -38,9 +37,9 @@ class RateOptions:
 
 @dataclass(frozen=True)
 class Ticket:
-    """A call that was begun: what it may take in tokens, and whether it is the breaker's probe.
+    """A call that has begun: the tokens it may take, and whether it is the circuit breaker's probe.
 
-    start   for the explorer, where there is one
+    start   for the explorer, if there is one
     """
 
     tokens: int
@@ -49,13 +48,13 @@ class Ticket:
 
 
 class RateControl:
-    """The state of one lane's calls; at most `most` are under way."""
+    """The state of one lane's calls; at most `most` are in flight."""
 
     def __init__(
         self,
         options: RateOptions,
         most: int,
-        say: Callable[[str], None] = lambda _: None,
+        notify: Callable[[str], None] = lambda _: None,
         explorer: Explorer | None = None,
     ) -> None:
         self.most = most
@@ -64,16 +63,18 @@ class RateControl:
         self.concurrency = Concurrency(most, start, options.least, options.step)
         if explorer is not None:
             self.concurrency.allow(explorer.level)
-        self.breaker = CircuitBreaker(options.breaker_failures, options.breaker_first_s, options.breaker_longest_s, say)
-        self.under_way = 0
+        self.breaker = CircuitBreaker(
+            options.breaker_failures, options.breaker_first_s, options.breaker_longest_s, notify
+        )
+        self.in_flight = 0
         self._calls = None if options.rpm is None else TokenBucket(options.rpm)
         self._tokens = None if options.tpm is None else TokenBucket(options.tpm)
         self._not_before = 0.0
-        self._say = say
+        self._notify = notify
 
     def wait_s(self, tokens: int, now: float) -> float | None:
-        """Seconds until a call that may take so many tokens may begin; None: not before one under way has ended."""
-        if self.under_way >= self.concurrency.limit:
+        """Seconds until a call of so many tokens may begin; None: not before one in flight has ended."""
+        if self.in_flight >= self.concurrency.limit:
             return None
         broken = self.breaker.wait_s(now)
         if broken is None:
@@ -83,8 +84,8 @@ class RateControl:
         return max(0.0, self._not_before - now, broken, calls, spent)
 
     def begin(self, tokens: int, now: float) -> Ticket:
-        """A call is made."""
-        self.under_way += 1
+        """A call begins."""
+        self.in_flight += 1
         if self._calls is not None:
             self._calls.take(1, now)
         if self._tokens is not None:
@@ -93,8 +94,8 @@ class RateControl:
         return Ticket(tokens, self.breaker.begin(), start)
 
     def abandon(self, ticket: Ticket) -> None:
-        """The call was not made after all."""
-        self.under_way -= 1
+        """The call was not made."""
+        self.in_flight -= 1
         if self.explorer is not None:
             self.explorer.ended()
         self.breaker.abandon(probe=ticket.probe)
@@ -104,8 +105,8 @@ class RateControl:
             self._tokens.give_back(ticket.tokens)
 
     def end(self, ticket: Ticket, outcome: Answer | CallFailure | None, now: float) -> None:
-        """The call has ended; None: it was given up."""
-        self.under_way -= 1
+        """The call has ended; None: it was cancelled."""
+        self.in_flight -= 1
         self._explore(ticket, outcome, now)
         match outcome:
             case None:
@@ -119,7 +120,7 @@ class RateControl:
                 self._failed(ticket, outcome, now)
 
     def _explore(self, ticket: Ticket, outcome: Answer | CallFailure | None, now: float) -> None:
-        """Let the explorer see an outcome, and let in as many as it says."""
+        """Pass an outcome to the explorer, and take over its level."""
         if self.explorer is None or ticket.start is None:
             return
         level = self.explorer.level
@@ -136,7 +137,7 @@ class RateControl:
             self.concurrency.allow(self.explorer.level)
 
     def _used(self, ticket: Ticket, usage: Usage | None) -> None:
-        """Give back what was taken and is known not to have been used."""
+        """Return the tokens that were taken and, by the answer's usage, not used."""
         if self._tokens is not None and usage is not None:
             self._tokens.give_back(ticket.tokens - usage.prompt_tokens - usage.completion_tokens)
 
@@ -151,8 +152,8 @@ class RateControl:
             self.breaker.answered()
 
     def _hold(self, now: float, seconds: float, failure: CallFailure) -> None:
-        """Begin no call for so long. It is said when that is a while, and longer than was said before."""
+        """Begin no call for so long. A pause is reported if it is not short, and longer than the last reported one."""
         until = now + seconds
-        if seconds >= _SAID_S and until > max(now, self._not_before) + _SAID_S:
-            self._say(f"The endpoint asks to wait {seconds:.0f} s; no call begins until then ({failure})")
+        if seconds >= _REPORTED_S and until > max(now, self._not_before) + _REPORTED_S:
+            self._notify(f"The endpoint asks to wait {seconds:.0f} s; no call begins until then ({failure})")
         self._not_before = max(self._not_before, until)

@@ -1,8 +1,8 @@
-"""Refused requests in a row, and how many of them are too many.
+"""Counts refused requests in a row, and decides when they are too many.
 
-A request that is refused costs its generation, and those after it may be answered. If they are not either, it is not
-these requests but all that are like them, and going on would write nothing but empty generations. Where the endpoint
-says that it is about one prompt's content, that needs many more of them.
+A refused request costs its generation, and later ones may be answered. If those are refused too, the fault is in all of
+them, and going on would write only empty generations. Where the endpoint blames the content of a prompt, the limit is
+higher.
 """
 
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class Refusals:
     flagged: int = 0
 
     def answered(self) -> None:
-        """A request was answered."""
+        """A request was answered: count from zero again."""
         self.in_a_row = self.flagged = 0
 
     def too_many(self, refusal: RequestRefused) -> bool:
-        """Take a refusal into account; whether there were too many in a row, this one included."""
+        """Count a refusal. Returns whether there were too many in a row, this one included."""
         if refusal.reason == "flagged":
             self.flagged += 1
         else:

@@ -1,7 +1,7 @@
-"""Whether a failed request is attempted again, and after how long: by what kept it from being answered, with jitter.
+"""Whether and when a failed request is retried: by the kind of failure, with exponential backoff and jitter.
 
-A request whose attempts are used up ends the generator, unless it is to go on for ever, or it is this request that is
-at fault: others were answered meanwhile, or each of its answers was paid for and none could be read.
+A request whose attempts are used up ends the generator, unless retries are unlimited (`forever`) or the request itself
+is at fault: others were answered meanwhile, or each of its answers was paid for and none could be read.
 """
 
 import random
@@ -10,24 +10,24 @@ from dataclasses import dataclass
 from producers.backends.base import CallFailure, EndpointRefused, FailureKind, RequestRefused, Transient
 from producers.calls.circuit_breaker import CircuitBreaker
 
-_TIMES = {
-    FailureKind.RATE_LIMITED: 2.0,  # there are too many of us: come back later than one who met a fault
+_BACKOFF = {  # factors of the first pause
+    FailureKind.RATE_LIMITED: 2.0,  # too many calls: back off longer than after a fault
     FailureKind.SERVER_ERROR: 1.0,
     FailureKind.TIME_OUT: 1.0,
     FailureKind.UNREACHABLE: 1.0,
-    FailureKind.GARBLED: 0.25,  # this answer was spoiled; nothing says that the next will be
+    FailureKind.GARBLED: 0.25,  # one bad answer says little about the next
 }
 
 
 @dataclass(frozen=True)
 class Retries:
-    """How often a request is attempted, and how long to wait in between.
+    """How often a request is attempted, and the pauses in between.
 
     The k-th pause is drawn between 0 and `first_pause_s` × 2^(k-1) (more after a 429, less after a garbled body), at
-    most `longest_pause_s`; an endpoint that asks for a longer one gets it, up to `longest_asked_s`.
+    most `longest_pause_s`. A longer pause that the endpoint asks for is granted up to `longest_asked_s`.
 
-    forever   an endpoint that is down is waited for, whatever it asks; a request whose attempts are used up while
-              others are answered is taken as refused
+    forever   wait for an endpoint that is down, however long it asks for; a request whose attempts are used up while
+              others are answered counts as refused
     """
 
     attempts: int = 8
@@ -37,25 +37,30 @@ class Retries:
     forever: bool = False
 
     def pause(self, failures: int, failure: CallFailure, rng: random.Random) -> float:
-        """Seconds to wait after this many failures of a request, the last of which this was."""
-        times = _TIMES[failure.kind] if isinstance(failure, Transient) else 1.0
-        longest = min(self.first_pause_s * times * 2.0 ** min(failures - 1, 30), self.longest_pause_s)
+        """Seconds to wait after a request's `failures`-th failure, which this is."""
+        factor = _BACKOFF[failure.kind] if isinstance(failure, Transient) else 1.0
+        longest = min(self.first_pause_s * factor * 2.0 ** min(failures - 1, 30), self.longest_pause_s)
         return max(rng.uniform(0.0, longest), failure.retry_after_s or 0.0)
 
-    def again(self, failure: CallFailure, failures: int, breaker: CircuitBreaker, *, others: bool) -> bool:
-        """Whether another attempt is made; `others`: requests that were answered since this one was first asked."""
+    def should_retry(
+        self, failure: CallFailure, failures: int, breaker: CircuitBreaker, *, others_answered: bool
+    ) -> bool:
+        """Whether another attempt is made.
+
+        others_answered   whether other requests were answered since this one was first asked
+        """
         if not failure.retryable:
             return False
         if self.forever:
-            return failures < self.attempts or not others or breaker.open
+            return failures < self.attempts or not others_answered or breaker.open
         used_up = max(failures, breaker.failed_probes) >= self.attempts
         return not used_up and (failure.retry_after_s or 0.0) <= self.longest_asked_s
 
-    def final(self, failure: CallFailure, failures: int, *, others: bool = False) -> CallFailure:
-        """What is raised for a failure that is not attempted again: it says why not; `others` as in `again`."""
+    def final(self, failure: CallFailure, failures: int, *, others_answered: bool = False) -> CallFailure:
+        """The error to raise for a failure that is not retried; it says why not."""
         if not isinstance(failure, Transient):
             return failure
-        if (self.forever or others) and (self.forever or failure.kind is not FailureKind.RATE_LIMITED):
+        if (self.forever or others_answered) and (self.forever or failure.kind is not FailureKind.RATE_LIMITED):
             text = f"{failure} This was attempt {failures}, and other requests were answered meanwhile."
             return RequestRefused(text, status=failure.status)
         if failure.kind is FailureKind.GARBLED and failure.usage is not None:
@@ -64,5 +69,5 @@ class Retries:
         if (failure.retry_after_s or 0.0) > self.longest_asked_s:
             text = f"{failure} It asks to wait {failure.retry_after_s:.0f} s: start again then."
             return EndpointRefused(text, status=failure.status)
-        text = f"{failure} This was attempt {failures} in a row, the last that is made. Start again to go on."
+        text = f"{failure} This was attempt {failures} in a row, the last one. Start again to continue."
         return Transient(text, status=failure.status, kind=failure.kind)

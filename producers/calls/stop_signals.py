@@ -1,19 +1,22 @@
-"""How a signal ends a lane at work: the first one lets what is under way end, the second one ends it at once."""
+"""How signals end a generator or judge: the first lets the calls in flight end, the second cancels them."""
 
 import asyncio
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from producers.backends.base import Backend
 
 
 class StopSignals:
-    """While this context is open in the main thread, the first SIGTERM or SIGINT calls `halt` with the reason, and each
-    further one cancels the task that opened it; in other threads nothing happens. `received` counts them."""
+    """While this context is open in the main thread, the first SIGTERM or SIGINT calls `halt` with a reason, and each
+    further one cancels the task that opened it. In other threads it does nothing. `received` counts the signals."""
 
     def __init__(self, halt: Callable[[str], None]) -> None:
         self._halt = halt
         self._task: asyncio.Task[object] | None = None
-        self._on: list[signal.Signals] = []
+        self._handled: list[signal.Signals] = []
         self.received = 0
 
     def __enter__(self) -> "StopSignals":
@@ -22,11 +25,11 @@ class StopSignals:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._receive)
-                self._on.append(number)
+                self._handled.append(number)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number in self._on:
+        for number in self._handled:
             asyncio.get_running_loop().remove_signal_handler(number)
 
     def _receive(self) -> None:
@@ -35,3 +38,18 @@ class StopSignals:
             self._halt("stopped by a signal")
         elif self._task is not None:
             self._task.cancel()
+
+
+async def run_until_stopped(work: Callable[[], Awaitable[None]], halt: Callable[[str], None], backend: Backend) -> bool:
+    """Run the work under `StopSignals`, then close the backend. Returns whether a second signal cancelled it."""
+    with StopSignals(halt) as signals:
+        try:
+            await work()
+        except asyncio.CancelledError:
+            if not signals.received:
+                raise
+            return True
+        finally:
+            with suppress(asyncio.CancelledError):
+                await backend.close()
+    return False

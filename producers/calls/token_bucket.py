@@ -1,7 +1,7 @@
-"""A rate that is held: a token bucket that fills by so many a minute.
+"""A token bucket that fills at a rate a minute.
 
-It holds one second's worth, so that in no minute more than that is taken above the rate. What one call takes may be
-more than the bucket holds: then it runs into debt, and the next waits until that is paid.
+Its capacity is one second's worth, so no minute exceeds the rate by more than that. One call may take more than the
+capacity: the level then goes below zero, and the next call waits until it has filled again.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from schemas.errors import ConfigurationError
 
 @dataclass
 class TokenBucket:
-    """The state: `level` at the time `at` (seconds of any clock that does not go back)."""
+    """The state: `level` at the time `at`, in seconds of any monotonic clock."""
 
     per_minute: float
     level: float = 0.0
@@ -19,29 +19,29 @@ class TokenBucket:
 
     def __post_init__(self) -> None:
         if not self.per_minute > 0:
-            raise ConfigurationError(f"A rate is {self.per_minute:g} a minute; it must be more than 0.")
-        self.level = self._holds
+            raise ConfigurationError(f"A rate is {self.per_minute:g} a minute; it must be above 0.")
+        self.level = self._capacity
 
     def wait_s(self, amount: float, now: float) -> float:
-        """Seconds until so much can be taken; 0 when it can be now."""
+        """Seconds until this amount can be taken; 0: now."""
         self._fill(now)
-        missing = min(amount, self._holds) - self.level
+        missing = min(amount, self._capacity) - self.level
         return max(0.0, missing * 60.0 / self.per_minute)
 
     def take(self, amount: float, now: float) -> None:
-        """Take it, into debt if need be."""
+        """Take an amount, below zero if need be."""
         self._fill(now)
         self.level -= amount
 
     def give_back(self, amount: float) -> None:
-        """What was taken and not used."""
-        self.level = min(self.level + amount, self._holds)
+        """Return what was taken and not used."""
+        self.level = min(self.level + amount, self._capacity)
 
     @property
-    def _holds(self) -> float:
+    def _capacity(self) -> float:
         return max(1.0, self.per_minute / 60.0)
 
     def _fill(self, now: float) -> None:
         if self.at is not None:
-            self.level = min(self.level + max(0.0, now - self.at) * self.per_minute / 60.0, self._holds)
+            self.level = min(self.level + max(0.0, now - self.at) * self.per_minute / 60.0, self._capacity)
         self.at = now

@@ -1,9 +1,10 @@
-"""The first producer: generators, each one lane of a run that writes generations.
+"""Generators: each is one lane of a run and writes generations.
 
-generator         a lane, put together; `lane`: at work
-styles            what is asked, in how many calls (`self_instruct`: the third style); `style_factory`: a style by name
-progress          what a lane knows of its run; `progress_reader`, `snapshots`: kept up to date
-kept_reader       kept rows that a generation is shown
+generator         builds a lane; `lane`: its main loop; `lane_parts`: its options, services and state
+admission         which generations begin now
+styles            the prompts and calls of a generation (`self_instruct`: the third style); `style_factory`: by name
+progress          what a lane knows of its run; `progress_reader`, `snapshots`: keep it up to date
+kept_reader       kept rows that a prompt shows
 backpressure      waits for the filter and the trainer (`trainer_backlog`)
-yield_window      what the last generations brought; `stall_guard`: when to give up
+yield_window      the yield of the last generations; `stall_guard`: when to stop because of it
 """

@@ -1,39 +1,37 @@
-"""A generator: one lane of a run, asking an LLM and writing a generation for each number, one after the other.
+"""A generator: one lane of a run that asks an LLM and writes one event for each generation.
 
-How it works: `concurrency` generations are under way at once. Each samples its seeds, asks its calls
-(`producers.calls.caller` puts every one on the ledger) and becomes one `InstructionsGenerated`; they are written in the
-order of their numbers, so the lane's numbers on the log have no gap. Before each call the log is read up to its end,
-and limits and back-pressure are decided from it (`producers.calls.limits`).
+How it works: `concurrency` generations are in progress at once. Each samples its seeds, makes its calls (the ledger
+records every one, `producers.calls.caller`) and becomes one `InstructionsGenerated`. These are written in the order of
+their numbers, so a lane's numbers on the log have no gap. Before a call the log is read to its end, and limits and
+backpressure are decided from it (`producers.calls.limits`).
 
-How fast it asks adapts to the endpoint (`producers.calls.rate_control`). With `retries.forever` an endpoint that is
-down is waited for, so that only a limit, a signal, the stall guard or an endpoint that refuses us ends it.
+Its rate adapts to the endpoint (`producers.calls.rate_control`). With `retries.forever` it waits for an endpoint that
+is down; then only a limit, a signal, the stall guard or an endpoint that refuses all requests ends it.
 
-What it guarantees: all that it knows is on the log, so that a generator that was killed anywhere goes on where it was:
-nothing is written twice, nothing that was answered is asked again, and a generation begun is finished with the seeds
-it was begun with. Whether calls that were under way were paid for is not known; the ledger counts them as lost.
+What it guarantees: all its state is on the log. A generator that was killed anywhere continues where it was: nothing is
+written twice, no answered request is asked again, and a generation keeps the seeds that it was begun with. Whether
+calls in flight were paid for is not known; the ledger counts them as lost.
 
-It does not know whether another process writes to the same lane at this moment, until it sees that one's calls: then it
-stops. Lanes are for that: give each generator its own.
+It does not know whether another process writes to the same lane, until it sees that process's calls; then it stops.
+Give each generator its own lane.
 """
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 
 from infra.log.run import read_run
 from infra.log.writer import LogWriter
 from infra.settings import Settings
 from producers.backends.choice import opened_backend
-from producers.backends.recorded import RecordedOptions
-from producers.calls.caller import Caller
+from producers.calls.caller import Caller, CallOptions
 from producers.calls.cost import Prices
 from producers.calls.found_concurrency import keep_found, rate_control_for
-from producers.calls.limits import MOST_IN_FLIGHT, Limits
-from producers.calls.rate_control import RateOptions
-from producers.calls.retries import Retries
 from producers.generate.backpressure import Backpressure
-from producers.generate.kept_reader import opened_kept
-from producers.generate.lane import Lane, OnGeneration
+from producers.generate.kept_reader import KeptReader
+from producers.generate.lane import Lane
+from producers.generate.lane_parts import LaneOptions, LaneServices, OnGeneration
 from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import Stalled, StallGuard
 from producers.generate.style_factory import StyleInUse, style_of
@@ -42,34 +40,25 @@ from schemas.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
-class GenerateOptions:
+class GenerateOptions(CallOptions):
     """What a generator does, beside its settings.
 
-    recorded      the file of answers, when the settings' backend is `recorded`
-    concurrency   generations under way at once; None: twice as many as calls may be
-    in_flight     calls under way at once, at most; None: what suits the backend, or is found out
-    ahead_windows training windows of rows that it may be ahead of the trainer by, where `limits.max_ahead` does not
-                  say it in rows and training feeds back; None: any number
+    concurrency     generations in progress at once; None: twice the calls in flight
+    ahead_windows   training windows of rows that it may be ahead of the trainer, where `limits.max_ahead` does not set
+                    a number of rows and training feeds back; None: no limit
     """
 
     run: str
     lane: str = "main"
-    asking: StyleInUse = field(default_factory=StyleInUse)
-    recorded: RecordedOptions | None = None
-    limits: Limits = field(default_factory=Limits)
-    retries: Retries = field(default_factory=Retries)
-    pace: RateOptions = field(default_factory=RateOptions)
+    style: StyleInUse = field(default_factory=StyleInUse)
     guard: StallGuard = field(default_factory=StallGuard)
     concurrency: int | None = 1
-    in_flight: int | None = None
     ahead_windows: int | None = None
 
     def __post_init__(self) -> None:
-        if (self.concurrency is not None and self.concurrency < 1) or not 1 <= (self.in_flight or 1) <= MOST_IN_FLIGHT:
-            raise ConfigurationError(
-                f"concurrency is {self.concurrency} and in_flight {self.in_flight}; concurrency must be 1 or more, and "
-                f"in_flight from 1 to {MOST_IN_FLIGHT}. For more calls at once start another generator with its --lane."
-            )
+        super().__post_init__()
+        if self.concurrency is not None and self.concurrency < 1:
+            raise ConfigurationError(f"concurrency is {self.concurrency}; it must be 1 or more.")
 
 
 @dataclass(frozen=True)
@@ -77,13 +66,13 @@ class GenerateSummary:
     """What this process did, and why it ended.
 
     calls         attempts started
-    run_cost_usd  what the run's answers cost so far, of all generators; None when one of them is of unknown cost
-    unfinished    generations of the lane begun and not written; their answers are on the ledger for the next start
-    waited_s      seconds held back, by what for: `filter` or `trainer` was behind, or the `target` may be reached
-    at_once       a second signal ended it, calls under way were given up
+    run_cost_usd  cost of the run's answers so far, of all generators; None if one is not known
+    unfinished    generations of the lane begun and not written; the next start continues from their answers
+    waited_s      seconds spent waiting, by reason: the `filter` or `trainer` was behind, or the `target` may be reached
+    at_once       a second signal ended it, and calls in flight were cancelled
     stalled       what the stall guard ended it for
-    lost_calls, repeated_calls   of the run: perhaps paid for nothing, and paid twice; `repeated_usd` is known of these
-    read_at_start                records that were read before the first call
+    lost_calls, repeated_calls   of the run: perhaps paid for without an answer, and paid twice for `repeated_usd`
+    read_at_start                records read before the first call
     """
 
     lane: str
@@ -111,30 +100,30 @@ def generate(
 ) -> GenerateSummary:
     """Generate until a limit is reached or a signal comes, with the backend that the settings name.
 
-    SIGTERM or SIGINT lets the calls under way end, writes what is whole, and returns; a second one returns at once.
-    Signals are only heeded in the main thread. `progress` is told what takes long before the first call, and now and
-    then whom it waits for.
-    Raises BackendError when the endpoint fails for good, RunError when the run is not there or somebody else writes to
-    the lane, ConfigurationError for options that will not do, BrokerError when the cluster is away.
+    On SIGTERM or SIGINT the calls in flight end, complete generations are written, and it returns; on a second one it
+    returns at once. Signals are handled only in the main thread. `progress` gets a message about slow steps before the
+    first call, and now and then about what it waits for.
+    Raises BackendError when the endpoint fails for good, RunError when the run does not exist or another process writes
+    to the lane, ConfigurationError for unusable options, BrokerError when the cluster does not answer.
     """
     configured, _ = read_run(settings, options.run)
-    prices = Prices(settings.usd_per_1m_prompt_tokens, settings.usd_per_1m_completion_tokens)
-    limits = _limits(options.limits, settings).closing_the_loop(configured.policy, options.ahead_windows)
+    limits = options.limits.with_training_limit(configured.policy, options.ahead_windows)
+    if limits.max_filter_lag is None:
+        limits = replace(limits, max_filter_lag=settings.max_filter_lag)
+    prices = Prices.of(settings)
     limits.check(configured.policy, priced=prices.known)
-    style = style_of(options.asking, settings)
-    pace = rate_control_for(settings, options.pace, options.in_flight, progress)
+    style = style_of(options.style, settings)
+    rate = rate_control_for(settings, options.rate, options.in_flight, progress)
 
-    def concurrency() -> int:
-        return options.concurrency or 2 * pace.concurrency.limit
-
-    reader = ProgressReader(settings, configured, options.lane, yield_window=options.guard.window, say=progress)
-    untrained = TrainerBacklogReader(settings, options.run, options.lane)
-    holding = Backpressure(progress)
+    reader = ProgressReader(settings, configured, options.lane, yield_window=options.guard.window, notify=progress)
+    backlog = TrainerBacklogReader(settings, options.run, options.lane)
+    kept_reader = closing(KeptReader(settings, configured, options.lane)) if style.shows_kept else nullcontext()
+    backpressure = Backpressure(progress)
     try:
         with (
-            opened_backend(settings, options.recorded, pace.most, progress) as backend,
+            opened_backend(settings, options.recorded, rate.most, progress) as backend,
             LogWriter(settings, options.run, f"generator-{options.lane}") as writer,
-            opened_kept(settings, configured, options.lane, style) as kept,
+            kept_reader as kept,
         ):
             caller = Caller(
                 backend=backend,
@@ -143,49 +132,41 @@ def generate(
                 may_call=limits.may_call,
                 prices=prices,
                 retries=options.retries,
-                pace=pace,
+                rate=rate,
                 known=reader.progress,
                 max_answer_bytes=settings.max_answer_bytes,
             )
-            lane = Lane(
-                options.run,
-                options.lane,
-                concurrency,
-                limits,
-                options.guard,
-                style,
-                reader,
-                caller,
-                backend,
-                on_generation,
-                kept,
-                untrained,
-                holding,
+            services = LaneServices(
+                style=style,
+                reader=reader,
+                caller=caller,
+                backend=backend,
+                backpressure=backpressure,
+                kept=kept,
+                backlog=backlog,
+                on_generation=on_generation,
             )
+            lane = Lane(LaneOptions(options.run, options.lane, options.concurrency, limits, options.guard), services)
             asyncio.run(lane.run())
-        keep_found(settings, pace)
+        keep_found(settings, rate)
         known = reader.refresh()
         reader.keep()
         return GenerateSummary(
             lane=options.lane,
             ended=caller.halted or "stopped",
-            generations=lane.written,
-            instructions=lane.instructions,
+            generations=lane.state.written,
+            instructions=lane.state.instructions,
             calls=caller.started,
             unfinished=known.unfinished(),
             run_cost_usd=known.ledger.cost_usd,
-            waited_s={who: round(seconds, 3) for who, seconds in holding.waited_s.items()},
-            at_once=lane.at_once,
-            stalled=lane.halted,
+            waited_s={reason: round(seconds, 3) for reason, seconds in backpressure.waited_s.items()},
+            at_once=lane.state.cancelled,
+            stalled=lane.state.stalled,
             lost_calls=known.ledger.lost,
             repeated_calls=known.ledger.repeated,
             repeated_usd=known.ledger.repeated_cost_usd,
-            read_at_start=reader.from_start,
+            read_at_start=reader.read_at_start,
         )
     finally:
-        untrained.close()
+        backlog.close()
         reader.close()
-
-
-def _limits(limits: Limits, settings: Settings) -> Limits:
-    return limits if limits.max_filter_lag is not None else replace(limits, max_filter_lag=settings.max_filter_lag)

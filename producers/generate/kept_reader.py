@@ -1,17 +1,14 @@
-"""Which kept instructions a generation is shown, for a style that shows some: read from the log, as everything else is.
+"""Which kept instructions a generation's prompt shows, for a style that shows some; read from the log.
 
-A generation begun by a generator that died is shown what it was shown then: its first call's `CallStarted` tells of
-it. The texts of all kept instructions are held in memory; they are read at the start, and only for such a style.
+A generation begun by a generator that died shows the same ones again: its first `CallStarted` records them. The texts
+of all kept instructions are held in memory. They are read at the start, and only for such a style.
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from infra.log.reader import LogReader
 from infra.log.record import Record
 from infra.settings import Settings
-from producers.generate.styles import Style
 from schemas.events import CallStarted, InstructionsGenerated, InstructionsRejected, KeptShown, RunConfigured
 from streams.core.kept_so_far import KeptSoFar, ShownRows
 
@@ -19,7 +16,7 @@ TOPICS = ("generated", "rejected", "calls")
 
 
 class KeptChoice:
-    """What each generation of a lane is shown beside its seeds: a fold of three topics, in any order among them."""
+    """The kept instructions of each generation of a lane: a fold of three topics, which may interleave in any order."""
 
     def __init__(self, configured: RunConfigured, lane: str) -> None:
         self._policy = configured.policy
@@ -29,7 +26,7 @@ class KeptChoice:
         self._next_number = 0
 
     def apply(self, record: Record) -> None:
-        """Take one record into account."""
+        """Apply one record."""
         match record.event:
             case InstructionsGenerated() as event:
                 self._kept.generated(record.offset, record.id, event)
@@ -44,19 +41,19 @@ class KeptChoice:
                 pass
 
     def shown(self, number: int) -> ShownRows:
-        """What the number-th generation is shown: what it was shown when it was begun, else drawn from all kept now."""
+        """Those of the number-th generation: as recorded when it began, else drawn from all kept now."""
         if number in self._begun:
-            told = self._begun[number]
-            return ShownRows() if told is None else self._drawn(number, told.as_of)
-        return self._drawn(number, None)
+            recorded = self._begun[number]
+            return ShownRows() if recorded is None else self._sample(number, recorded.as_of)
+        return self._sample(number, None)
 
-    def _drawn(self, number: int, as_of: int | None) -> ShownRows:
+    def _sample(self, number: int, as_of: int | None) -> ShownRows:
         policy = self._policy
         return self._kept.shown(policy.seeds_per_request, policy.rng_seed, self._lane, number, as_of)
 
 
 class KeptReader:
-    """Keeps a `KeptChoice` up to date; may be asked by several threads."""
+    """Keeps a `KeptChoice` up to date. Thread-safe."""
 
     def __init__(self, settings: Settings, configured: RunConfigured, lane: str) -> None:
         self._choice = KeptChoice(configured, lane)
@@ -64,7 +61,7 @@ class KeptReader:
         self._lock = threading.Lock()
 
     def shown(self, number: int) -> ShownRows:
-        """What the number-th generation of the lane is shown, as of all that is on the log now."""
+        """The kept instructions that the number-th generation of the lane shows, as of the end of the log now."""
         with self._lock:
             for record in self._reader.read_to_end():
                 self._choice.apply(record)
@@ -72,16 +69,3 @@ class KeptReader:
 
     def close(self) -> None:
         self._reader.close()
-
-
-@contextmanager
-def opened_kept(settings: Settings, configured: RunConfigured, lane: str, style: Style) -> Iterator[KeptReader | None]:
-    """A reader for a style that shows kept instructions; None for one that does not."""
-    if not style.shows_kept:
-        yield None
-        return
-    reader = KeptReader(settings, configured, lane)
-    try:
-        yield reader
-    finally:
-        reader.close()

@@ -1,13 +1,11 @@
-"""What one generator lane has to know of its run, kept up to date from the log.
+"""What a generator lane knows of its run: a fold over five of the run's topics.
 
-`LaneProgress` is a fold over five topics of a run. Nothing in it lives anywhere else, so a generator that was killed
-and starts again knows what the dead one knew: which number comes next, which calls of the unfinished generations were
-already answered (and are not paid again), and which seeds these were shown.
+All state comes from the log, so a generator that was killed and starts again knows what it knew before: which number
+comes next, which calls of unfinished generations are already answered (and are not paid again), and which seeds those
+generations show.
 """
 
-from dataclasses import dataclass, field
-
-import msgspec
+from dataclasses import dataclass, field, fields
 
 from infra.log.record import Record
 from producers.generate.yield_window import YieldWindow
@@ -32,52 +30,30 @@ TOPICS = ("generated", "calls", "seed-commands", "rejected", "training-log")
 YIELD_WINDOW = 200
 
 
-class ProgressState(msgspec.Struct, kw_only=True):
-    """The fold of all topics but `seed-commands`, as plain data, made by `LaneProgress.state` and taken by `.of`."""
-
-    ledger: Ledger
-    rolling: YieldWindow
-    next_number: int
-    style: str | None
-    generations: int
-    candidates: int
-    generated_end: int
-    decided_offset: int
-    kept_total: int
-    trained: dict[int, int]
-    trained_to: dict[int, int]
-    answers: dict[str, CallAnswered]
-    windows: list[tuple[int, int]]
-    taken: dict[str, int]
-    missing: dict[str, list[tuple[int, int]]]
-    numbers: dict[str, int]
-    attempts: dict[str, int]
-    causes: dict[int, str | None]
-
-
-@dataclass
-class LaneProgress:
-    """The state of the fold.
+@dataclass(kw_only=True)
+class ProgressState:
+    """The fold of all topics but `seed-commands`, as plain data for a snapshot.
 
     ledger              of the whole run
-    pool                the seeds in force
+    rolling             the yield of the last decided generations
     next_number         the number after the lane's last on `generated`
     style               of the lane's last generation, None before the first
     generations         on `generated`, of all lanes, each counted once
     candidates          instructions in them
-    generated_end       offset that the next record of `generated` will get
-    decided_offset      last record of `generated` that the filter is done with, -1 for none
+    generated_end       offset of the next record of `generated`
+    decided_offset      last record of `generated` that the filter has decided, -1 for none
     kept_total          instructions kept in the run up to there
-    trained             rows of epoch 1 in the training log, by the cluster they came from
-    trained_to          the `generated` offset of the last of them, by the same
+    windows             (epoch, window) of those of epoch 1 in the training log
+    trained             rows in them, by the cluster they came from
+    trained_to          the `generated` offset of the last of them, by cluster
+    lanes               the generation numbers of all lanes
     answers             answered calls of the lane's unfinished generations, by request id
-    rolling             what the last `yield_window` decided generations were worth
+    request_numbers, request_attempts   of the same generations, by request id
+    causes              the event that fixed the seeds of each of these generations, by number
     """
 
-    lane: str
-    configured: RunConfigured
-    yield_window: int = YIELD_WINDOW
     ledger: Ledger = field(default_factory=Ledger)
+    rolling: YieldWindow = field(default_factory=lambda: YieldWindow(YIELD_WINDOW))
     next_number: int = 0
     style: str | None = None
     generations: int = 0
@@ -85,74 +61,39 @@ class LaneProgress:
     generated_end: int = 0
     decided_offset: int = -1
     kept_total: int = 0
+    windows: set[tuple[int, int]] = field(default_factory=set)
     trained: dict[int, int] = field(default_factory=dict)
     trained_to: dict[int, int] = field(default_factory=dict)
+    lanes: LaneNumbers = field(default_factory=LaneNumbers)
     answers: dict[str, CallAnswered] = field(default_factory=dict)
+    request_numbers: dict[str, int] = field(default_factory=dict)
+    request_attempts: dict[str, int] = field(default_factory=dict)
+    causes: dict[int, str | None] = field(default_factory=dict)
+
+
+@dataclass
+class LaneProgress(ProgressState):
+    """The state of the whole fold; `pool`: the seeds in force."""
+
+    lane: str
+    configured: RunConfigured
     pool: SeedPool = field(init=False)
-    rolling: YieldWindow = field(init=False)
     _commands: list[tuple[int, str, ReplaceSeeds]] = field(default_factory=list)
-    _windows: set[tuple[int, int]] = field(default_factory=set)
-    _lanes: LaneNumbers = field(default_factory=LaneNumbers)
-    _numbers: dict[str, int] = field(default_factory=dict)
-    _attempts: dict[str, int] = field(default_factory=dict)
-    _causes: dict[int, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.pool = SeedPool.of(self.configured.seeds)
-        self.rolling = YieldWindow(self.yield_window)
 
     def state(self) -> ProgressState:
-        """What is known, but for the seeds. It shares what changes with this one: encode it before the next `apply`."""
-        return ProgressState(
-            ledger=self.ledger,
-            rolling=self.rolling,
-            next_number=self.next_number,
-            style=self.style,
-            generations=self.generations,
-            candidates=self.candidates,
-            generated_end=self.generated_end,
-            decided_offset=self.decided_offset,
-            kept_total=self.kept_total,
-            trained=self.trained,
-            trained_to=self.trained_to,
-            answers=self.answers,
-            windows=sorted(self._windows),
-            taken=self._lanes.last,
-            missing=self._lanes.missing,
-            numbers=self._numbers,
-            attempts=self._attempts,
-            causes=self._causes,
-        )
+        """All but the seeds. It shares mutable values with this object: encode it before the next `apply`."""
+        return ProgressState(**{each.name: getattr(self, each.name) for each in fields(ProgressState)})
 
     @classmethod
     def of(cls, lane: str, configured: RunConfigured, state: ProgressState) -> "LaneProgress":
-        """Go on from a state, which is taken over. `seed-commands` must be applied from its start."""
-        made = cls(
-            lane,
-            configured,
-            state.rolling.window,
-            ledger=state.ledger,
-            next_number=state.next_number,
-            style=state.style,
-            generations=state.generations,
-            candidates=state.candidates,
-            generated_end=state.generated_end,
-            decided_offset=state.decided_offset,
-            kept_total=state.kept_total,
-            trained=state.trained,
-            trained_to=state.trained_to,
-            answers=state.answers,
-            _windows=set(state.windows),
-            _lanes=LaneNumbers(state.taken, state.missing),
-            _numbers=state.numbers,
-            _attempts=state.attempts,
-            _causes=state.causes,
-        )
-        made.rolling = state.rolling
-        return made
+        """Continue from a state, whose values are taken over. `seed-commands` must be applied from its start."""
+        return cls(lane, configured, **vars(state))
 
     def apply(self, record: Record) -> None:
-        """Take one record into account. Records must come in log order within each topic; repeats do no harm."""
+        """Apply one record. Records must come in log order within each topic; repeats have no effect."""
         event = record.event
         match event:
             case CallStarted() | CallAnswered() | CallFailed():
@@ -167,8 +108,8 @@ class LaneProgress:
                 self.rolling.decide(event)
             case ReplaceSeeds() if self.pool.apply(event, record.offset):
                 self._commands.append((record.offset, record.id, event))
-            case TrainingLogged() if event.epoch == 1 and (event.epoch, event.window) not in self._windows:
-                self._windows.add((event.epoch, event.window))
+            case TrainingLogged() if event.epoch == 1 and (event.epoch, event.window) not in self.windows:
+                self.windows.add((event.epoch, event.window))
                 for row in (row for step in event.steps for row in step.rows):
                     self.trained[row.cluster] = self.trained.get(row.cluster, 0) + 1
                     self.trained_to[row.cluster] = max(self.trained_to.get(row.cluster, -1), row.generated_offset)
@@ -179,36 +120,36 @@ class LaneProgress:
 
     @property
     def filter_lag(self) -> int:
-        """Generations on the log that the filter is not done with."""
+        """Generations on the log that the filter has not decided."""
         return self.generated_end - 1 - self.decided_offset
 
     @property
-    def windows(self) -> int:
+    def window_count(self) -> int:
         """Windows of epoch 1 in the training log."""
-        return len(self._windows)
+        return len(self.windows)
 
     @property
     def untrained_at_most(self) -> int:
-        """Decided kept rows that are not in the training log; those that a trainer passed over count too."""
+        """Kept rows that are not in the training log; rows that a trainer skipped count too."""
         return max(0, self.kept_total - sum(self.trained.values()))
 
     def next_attempt(self, request_id: str) -> int:
         """The number of the next attempt at a request of this lane; the first is 1."""
-        return self._attempts.get(request_id, 0) + 1
+        return self.request_attempts.get(request_id, 0) + 1
 
     def attempts(self) -> dict[str, int]:
         """Attempts on the ledger at each request of the lane's unfinished generations."""
-        return dict(self._attempts)
+        return dict(self.request_attempts)
 
     def seeds_of(self, number: int) -> tuple[tuple[SeedTask, ...], int, str]:
-        """The seeds to show in a generation of this lane, the `seed-commands` offset they are from, and its event's id.
+        """The seeds that a generation of this lane shows, their `seed-commands` offset, and the id of that command.
 
-        A generation that a dead generator had begun is shown the seeds that it had been shown then.
+        A generation begun by a generator that died shows the same seeds again.
         """
-        # A repeat of a command, which two workers may write, changes no pool and is no cause.
+        # A duplicate of a command, which two workers may write, changes no pool and is no cause.
         latest = offset = self._commands[-1][0] if self._commands else -1
-        if number in self._causes:
-            offset = next((at for at, id, _ in self._commands if id == self._causes[number]), -1)
+        if number in self.causes:
+            offset = next((at for at, id, _ in self._commands if id == self.causes[number]), -1)
         pool = self.pool
         if offset != latest:
             pool = SeedPool.of(self.configured.seeds)
@@ -222,49 +163,53 @@ class LaneProgress:
 
     def unfinished(self) -> int:
         """Generations of this lane that were begun and are not on `generated`."""
-        return len(self._causes)
+        return len(self.causes)
 
     @property
     def begun_end(self) -> int:
         """The number after the last of this lane that was begun."""
-        return max(self._causes, default=self.next_number - 1) + 1
+        return max(self.causes, default=self.next_number - 1) + 1
 
     def begun_elsewhere(self) -> int:
-        """Generations of other lanes that were begun and are not on `generated`. A lane that has none there yet is not
-        looked at: it may be one that writes no generations."""
+        """Generations of other lanes that were begun and are not on `generated`.
+
+        Lanes without any generation there are left out: a judge's lane never writes one.
+        """
         lanes = self.ledger.lanes
         return sum(
             max(0, lanes[lane].newest - last)
-            for lane, last in self._lanes.last.items()
+            for lane, last in self.lanes.last.items()
             if lane != self.lane and lane in lanes
         )
 
     def _call(self, event: CallStarted | CallAnswered | CallFailed, causation_id: str | None) -> None:
         match event:
             case CallStarted() if event.lane == self.lane and event.number >= self.next_number:
-                self._numbers[event.request_id] = event.number
-                self._attempts[event.request_id] = max(event.attempt, self._attempts.get(event.request_id, 0))
+                self.request_numbers[event.request_id] = event.number
+                self.request_attempts[event.request_id] = max(
+                    event.attempt, self.request_attempts.get(event.request_id, 0)
+                )
                 if event.step == 0:
-                    # The first call of a generation settles which seeds it is shown.
-                    self._causes.setdefault(event.number, causation_id)
-            case CallAnswered() if event.request_id in self._numbers:
+                    # The first call of a generation fixes its seeds.
+                    self.causes.setdefault(event.number, causation_id)
+            case CallAnswered() if event.request_id in self.request_numbers:
                 self.answers.setdefault(event.request_id, event)
             case _:
                 pass
 
     def _generated(self, event: InstructionsGenerated, offset: int) -> None:
-        if not self._lanes.take(event.lane, event.number):
+        if not self.lanes.take(event.lane, event.number):
             return
         self.generations += 1
         self.candidates += len(event.instructions)
         self.rolling.generate(event, offset)
-        if event.lane != self.lane or event.number < self.next_number:  # one that was missing was left behind long ago
+        if event.lane != self.lane or event.number < self.next_number:  # one that fills a gap, long past
             return
         self.next_number = event.number + 1
         self.style = event.style
-        for request_id in [id for id, number in self._numbers.items() if number <= event.number]:
-            del self._numbers[request_id]
-            self._attempts.pop(request_id, None)
+        for request_id in [id for id, number in self.request_numbers.items() if number <= event.number]:
+            del self.request_numbers[request_id]
+            self.request_attempts.pop(request_id, None)
             self.answers.pop(request_id, None)
-        for number in [number for number in self._causes if number <= event.number]:
-            del self._causes[number]
+        for number in [number for number in self.causes if number <= event.number]:
+            del self.causes[number]

@@ -1,12 +1,11 @@
 """The `self-instruct` style: instructions, then for each whether it is a classification task, then its instances.
 
-Step 0 asks for a list of instructions; of the k-th of them (from 0), step 1 + 2k asks whether it is a classification
-task and step 2 + 2k for instances, input first or output first (`streams.core.steps`). The instructions are gone
-through all at once. What is asked is built by `producers.prompts.self_instruct`; what is read, by
-`streams.core.parse.answers`.
+Step 0 asks for a list of instructions. For the k-th of them (from 0), step 1 + 2k asks whether it is a classification
+task, and step 2 + 2k asks for instances, input first or output first (`streams.core.steps`). The instructions are
+handled concurrently. `producers.prompts.self_instruct` builds the requests, `streams.core.parse.answers` parses the
+answers.
 
-One instance of an instruction goes on the log as the instruction's (docs/decisions/self-instruct.md); the others go on
-record as unparsed.
+One instance of each instruction is used (docs/decisions/self-instruct.md); the others are recorded as unparsed.
 """
 
 import asyncio
@@ -24,7 +23,7 @@ from streams.core.steps import steps_of
 
 @dataclass(frozen=True)
 class _Task:
-    """The answers about one instruction, by their steps; `failure` when one that it needs failed for good."""
+    """The answers about one instruction, by step; `failure` if a call that it needs failed for good."""
 
     answers: dict[int, CallAnswered]
     failure: CallFailure | None = None
@@ -34,16 +33,16 @@ class _Task:
 class SelfInstructStyle:
     """One list call, then two calls for each of its instructions, at most `most` of them.
 
-    An instruction whose answers failed for good, or of whose answer no instance could be read, has an empty output. An
-    answer that is neither yes nor no counts as no. When every instruction failed, the endpoint is at fault and not the
-    instructions, so the failure is raised.
+    An instruction whose calls failed for good, or whose answer has no readable instance, has an empty output. An answer
+    that is neither yes nor no counts as no. If all instructions failed, the fault is the endpoint's, and the failure is
+    raised.
     """
 
     build_bootstrap: Callable[[Sequence[str]], Request]
     build_classification: Callable[[str], Request]
     build_instance: Callable[[str, bool], Request]
     most: int
-    told: Parameters
+    parameters: Parameters
     parser: Parser = "strict"
     name: str = "self-instruct"
     shows_kept: bool = True
@@ -52,11 +51,8 @@ class SelfInstructStyle:
     def candidates(self) -> int:
         return self.most
 
-    def parameters(self) -> Parameters:
-        return self.told
-
     async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[KeptText] = ()) -> StyleResult:
-        shown = [seed.instruction for seed in seeds] + [one.instruction for one in kept]
+        shown = [seed.instruction for seed in seeds] + [row.instruction for row in kept]
         form = AnswerForm(self.name, self.parser, shown=len(shown), most=self.most)
         listed = await ask(0, self.build_bootstrap(shown))
         items, _ = items_of(form, listed)
@@ -65,7 +61,7 @@ class SelfInstructStyle:
             *(self._task(place, item, ask) for place, item in enumerate(items)), return_exceptions=True
         )
         tasks = [outcome for outcome in outcomes if isinstance(outcome, _Task)]
-        failures = [one for one in outcomes if isinstance(one, BaseException)]
+        failures = [each for each in outcomes if isinstance(each, BaseException)]
         failures += [task.failure for task in tasks if task.failure is not None]
         raise_unless_partial(failures, any(task.failure is None for task in tasks))
         answers = {0: listed}

@@ -1,8 +1,8 @@
-"""The fold of a run's log in a file, with what of the log it covers: one for each lane, `<state_dir>/<run>/`.
+"""Snapshots of the fold of a run's log, one file a lane in `<state_dir>/<run>/`, with the offsets they cover.
 
-A file is only used by whom it was made for (the same run, configuration, lane, window and format), whole (a digest of
-it stands in it), and on the log it was made from (the last record covered of each topic is checked by the reader).
-Anything else is as if there were none.
+A snapshot is used only if it was made for the same run, configuration, lane, window and format; if it is complete, by
+the digest in it; and with the log it was made from (the reader checks the last covered record of each topic). Otherwise
+it is ignored.
 """
 
 import hashlib
@@ -17,18 +17,18 @@ from infra.log.record import Record
 from producers.generate.progress import ProgressState
 from schemas.events import RunConfigured
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 class Covered(msgspec.Struct, frozen=True):
-    """The last record of a topic that a snapshot covers, and the digest of its bytes."""
+    """The last record of a topic that a snapshot covers, with the digest of its bytes."""
 
     offset: int
     digest: str
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in the file. `made_for` is a digest of all that must be the same for it to be used."""
+    """The content of the file. `made_for` is a digest of all that must be the same for it to be used."""
 
     made_for: str
     covered: dict[str, Covered]
@@ -41,7 +41,7 @@ class _Sealed(msgspec.Struct, frozen=True):
 
 
 def covered_by(record: Record) -> Covered:
-    """Everything up to this record of its topic."""
+    """Coverage of a topic up to this record."""
     digest = hashlib.sha256(record.key or b"")
     digest.update(record.value or b"")
     return Covered(record.offset, digest.hexdigest())
@@ -58,7 +58,7 @@ class SnapshotFile:
         self._made_for = hashlib.sha256(same).hexdigest()
 
     def read(self) -> Snapshot | None:
-        """What is in the file, if it is whole and made for this lane of this run."""
+        """The content, if it is complete and made for this lane of this run."""
         try:
             sealed = msgspec.json.decode(self.path.read_bytes(), type=_Sealed)
             if hashlib.sha256(sealed.snapshot).hexdigest() != sealed.sha256:
@@ -69,7 +69,7 @@ class SnapshotFile:
         return found if found.made_for == self._made_for else None
 
     def write(self, state: ProgressState, covered: Mapping[str, Covered]) -> None:
-        """Put a snapshot in the place of the one before, at once. Raises OSError."""
+        """Replace the snapshot atomically. Raises OSError."""
         snapshot = Snapshot(made_for=self._made_for, covered=dict(covered), state=state)
         raw = msgspec.json.encode(snapshot)
         self.path.parent.mkdir(parents=True, exist_ok=True)

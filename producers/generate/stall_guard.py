@@ -1,4 +1,4 @@
-"""When a lane that goes on would only spend: too little of what is generated is kept, or a kept row takes too much."""
+"""Stops a lane that spends without result: too few rows are kept, or a kept row takes too many tokens."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ from schemas.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class Stalled:
-    """The rule that was broken, what was measured (None: no row was kept at all), and what it is held against."""
+    """The rule that was broken, the measured value (None: no row was kept), and the limit."""
 
     rule: Literal["min_yield", "max_tokens_per_kept"]
     value: float | None
@@ -20,10 +20,10 @@ class Stalled:
 
 @dataclass(frozen=True)
 class StallGuard:
-    """What a window of decided generations must be worth; None is no rule.
+    """Limits on the yield of a window of decided generations; None is no limit.
 
-    min_yield             kept of those generated
-    max_tokens_per_kept   prompts included; not looked at while an answer of the window does not say
+    min_yield             share of the generated instructions that must be kept
+    max_tokens_per_kept   prompts included; not checked while an answer of the window has no usage
     """
 
     min_yield: float | None = None
@@ -33,8 +33,8 @@ class StallGuard:
     def __post_init__(self) -> None:
         if self.window < 1 or not 0 <= (self.min_yield or 0) <= 1 or (self.max_tokens_per_kept or 1) <= 0:
             raise ConfigurationError(
-                f"The yield is held above {self.min_yield} and tokens a kept row below {self.max_tokens_per_kept}, "
-                f"over {self.window} generations. A yield is from 0 to 1, tokens more than 0, generations 1 or more."
+                f"min_yield is {self.min_yield}, max_tokens_per_kept {self.max_tokens_per_kept} and the window "
+                f"{self.window} generations. Give a yield from 0 to 1, tokens above 0, and 1 generation or more."
             )
 
     def stalled(self, rolling: YieldWindow) -> Stalled | None:

@@ -1,4 +1,4 @@
-"""How a generator asks: a style with its settings, bound to the prompts that go with it."""
+"""Makes a prompt style from its name and settings, bound to its prompts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,19 +19,20 @@ StyleName = Literal["alpaca", "two-step", "self-instruct"]
 
 
 def default_style(settings: Settings) -> StyleName:
-    """What suits the backend: the built-in model is too small to keep the form of whole tasks."""
+    """The style that suits the backend: the built-in model is too small to keep to the form of whole tasks."""
     return "two-step" if asks_builtin(settings) else "alpaca"
 
 
 @dataclass(frozen=True)
 class StyleInUse:
-    """What is asked for, and how.
+    """A style and its settings.
 
     parser            of the `alpaca` style, and of the list in `self-instruct`
     total             tasks in a list of the `alpaca` style, the seeds among them
-    asked             instructions that a list of `two-step` or `self-instruct` is to have; None: the style's number
-    most              instructions taken from such a list, None: as many as asked; more go on record, unanswered
-    safety            put the safety prompt first
+    asked             instructions that a list of `two-step` or `self-instruct` asks for; None: the style's number
+    most              instructions used of such a list; None: as many as asked for. Further ones are recorded as
+                      unparsed
+    safety            whether the safety prompt comes first
     sampling          parameters that differ from the style's own; where it asks for a list, those of the list
     answer_sampling   in `two-step` those of the answers, in `self-instruct` those of the instances
     """
@@ -47,104 +48,110 @@ class StyleInUse:
 
     def __post_init__(self) -> None:
         if self.most is not None and self.most < 1:
-            raise ConfigurationError(f"At most {self.most} instructions of a list are taken; take 1 or more.")
+            raise ConfigurationError(f"most is {self.most}; use 1 instruction of a list or more.")
 
 
-def style_of(asking: StyleInUse, settings: Settings) -> Style:
-    """The style, bound to its prompts. Raises ConfigurationError for a form that the style does not have."""
-    match asking.style:
+def style_of(options: StyleInUse, settings: Settings) -> Style:
+    """The style, bound to its prompts. Raises ConfigurationError if the style does not support the API form."""
+    match options.style:
         case "alpaca":
-            return _alpaca(asking, settings)
+            return _alpaca(options, settings)
         case "two-step":
-            return _two_step(asking, settings)
+            return _two_step(options, settings)
         case "self-instruct":
-            return _self_instruct(asking, settings)
+            return _self_instruct(options, settings)
 
 
-def _alpaca(asking: StyleInUse, settings: Settings) -> Style:
+def _alpaca(options: StyleInUse, settings: Settings) -> Style:
     def build(seeds: Sequence[SeedTask]) -> Request:
         return alpaca.request(
             seeds,
             settings.api,
-            parser=asking.parser,
-            total=asking.total,
-            sampling=asking.sampling,
-            safety=asking.safety,
+            parser=options.parser,
+            total=options.total,
+            sampling=options.sampling,
+            safety=options.safety,
         )
 
-    told: Parameters = {
+    parameters: Parameters = {
         "api": settings.api,
-        "total": asking.total,
-        "safety": asking.safety,
-        **sampling_parameters(overlaid(alpaca.SAMPLING, asking.sampling)),
+        "total": options.total,
+        "safety": options.safety,
+        **sampling_parameters(overlaid(alpaca.SAMPLING, options.sampling)),
     }
     return AlpacaStyle(
-        build=build, parser=asking.parser, structured=settings.api == "structured", told=told, total=asking.total
+        build=build,
+        parser=options.parser,
+        structured=settings.api == "structured",
+        parameters=parameters,
+        total=options.total,
     )
 
 
-def _two_step(asking: StyleInUse, settings: Settings) -> Style:
+def _two_step(options: StyleInUse, settings: Settings) -> Style:
     list_form, answer_form = _forms(settings)
-    wanted = two_step.ASKED if asking.asked is None else asking.asked
-    most = wanted if asking.most is None else asking.most
+    asked = two_step.ASKED if options.asked is None else options.asked
+    most = asked if options.most is None else options.most
 
     def build_list(seeds: Sequence[SeedTask]) -> Request:
-        return two_step.list_request(seeds, list_form, asked=wanted, sampling=asking.sampling, safety=asking.safety)
+        return two_step.list_request(seeds, list_form, asked=asked, sampling=options.sampling, safety=options.safety)
 
     def build_answer(instruction: str) -> Request:
-        return two_step.answer_request(instruction, answer_form, sampling=asking.answer_sampling, safety=asking.safety)
+        return two_step.answer_request(
+            instruction, answer_form, sampling=options.answer_sampling, safety=options.safety
+        )
 
-    told: Parameters = {
+    parameters: Parameters = {
         "list_api": list_form,
         "answer_api": answer_form,
-        "asked": wanted,
+        "asked": asked,
         "most": most,
-        "safety": asking.safety,
-        **sampling_parameters(overlaid(two_step.LIST_SAMPLING, asking.sampling), "list_"),
-        **sampling_parameters(overlaid(two_step.ANSWER_SAMPLING, asking.answer_sampling), "answer_"),
+        "safety": options.safety,
+        **sampling_parameters(overlaid(two_step.LIST_SAMPLING, options.sampling), "list_"),
+        **sampling_parameters(overlaid(two_step.ANSWER_SAMPLING, options.answer_sampling), "answer_"),
     }
-    return TwoStepStyle(build_list=build_list, build_answer=build_answer, most=most, told=told)
+    return TwoStepStyle(build_list=build_list, build_answer=build_answer, most=most, parameters=parameters)
 
 
-def _self_instruct(asking: StyleInUse, settings: Settings) -> Style:
-    form: self_instruct.Form = "completion" if asks_builtin(settings) else _plain(asking.style, settings)
-    wanted = self_instruct.ASKED if asking.asked is None else asking.asked
-    most = wanted if asking.most is None else asking.most
+def _self_instruct(options: StyleInUse, settings: Settings) -> Style:
+    form: self_instruct.Form = "completion" if asks_builtin(settings) else _plain(options.style, settings)
+    asked = self_instruct.ASKED if options.asked is None else options.asked
+    most = asked if options.most is None else options.most
 
     def build_bootstrap(instructions: Sequence[str]) -> Request:
         return self_instruct.bootstrap_request(
-            instructions, form, asked=wanted, sampling=asking.sampling, safety=asking.safety
+            instructions, form, asked=asked, sampling=options.sampling, safety=options.safety
         )
 
     def build_classification(instruction: str) -> Request:
-        return self_instruct.classification_request(instruction, form, safety=asking.safety)
+        return self_instruct.classification_request(instruction, form, safety=options.safety)
 
     def build_instance(instruction: str, is_classification: bool) -> Request:
         return self_instruct.instance_request(
-            instruction, is_classification, form, sampling=asking.answer_sampling, safety=asking.safety
+            instruction, is_classification, form, sampling=options.answer_sampling, safety=options.safety
         )
 
-    told: Parameters = {
+    parameters: Parameters = {
         "api": form,
-        "asked": wanted,
+        "asked": asked,
         "most": most,
-        "safety": asking.safety,
-        **sampling_parameters(overlaid(self_instruct.BOOTSTRAP_SAMPLING, asking.sampling), "bootstrap_"),
+        "safety": options.safety,
+        **sampling_parameters(overlaid(self_instruct.BOOTSTRAP_SAMPLING, options.sampling), "bootstrap_"),
         **sampling_parameters(self_instruct.CLASSIFICATION_SAMPLING, "classification_"),
-        **sampling_parameters(overlaid(self_instruct.INSTANCE_SAMPLING, asking.answer_sampling), "instance_"),
+        **sampling_parameters(overlaid(self_instruct.INSTANCE_SAMPLING, options.answer_sampling), "instance_"),
     }
     return SelfInstructStyle(
         build_bootstrap=build_bootstrap,
         build_classification=build_classification,
         build_instance=build_instance,
         most=most,
-        told=told,
-        parser=asking.parser,
+        parameters=parameters,
+        parser=options.parser,
     )
 
 
 def _forms(settings: Settings) -> tuple[two_step.Form, two_step.Form]:
-    """Forms of the list and of the answers: those that suit the built-in model, else the endpoint's one."""
+    """API forms of the list and of the answers: those that suit the built-in model, else the endpoint's."""
     if asks_builtin(settings):
         return two_step.LIST_FORM, two_step.ANSWER_FORM
     form = _plain("two-step", settings)

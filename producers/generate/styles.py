@@ -1,9 +1,9 @@
-"""The ways a generation is made: what is asked, in how many calls, and how the answers are read.
+"""Prompt styles: which requests make a generation, in how many calls, and how the answers are parsed.
 
-`AlpacaStyle` asks once and reads whole tasks from the answer. `TwoStepStyle` asks for a list of instructions (step 0),
-then for an answer to each (step 1 and on, all at once); it is what a small model can do.
-`producers.generate.self_instruct` has a third. What is asked is built by `producers.prompts`; what is read, by
-`streams.core.parse.answers`.
+`AlpacaStyle` makes one call and parses whole tasks from its answer. `TwoStepStyle` asks for a list of instructions
+(step 0), then for an answer to each (from step 1 on, concurrently); a small model can do that.
+`producers.generate.self_instruct` has the third style. `producers.prompts` builds the requests and
+`streams.core.parse.answers` parses the answers.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ Parameters = dict[str, str | int | float | bool | None]
 
 @dataclass(frozen=True)
 class StyleResult:
-    """What came of a generation: every answer in the order asked, and what was read from them."""
+    """The result of a generation: every answer in the order asked, and what was parsed from them."""
 
     answers: tuple[CallAnswered, ...]
     instructions: tuple[Instruction, ...]
@@ -33,9 +33,11 @@ class StyleResult:
 
 
 class Style(Protocol):
-    """How a generation is made. `parameters` go into its event; `candidates` instructions are asked for at most.
+    """How a generation is made.
 
-    A style that `shows_kept` shows instructions that the run has kept, beside the seeds.
+    parameters   go into its event
+    candidates   the most instructions it asks for
+    shows_kept   whether prompts show instructions that the run has kept, beside the seeds
     """
 
     @property
@@ -50,21 +52,22 @@ class Style(Protocol):
     @property
     def shows_kept(self) -> bool: ...
 
+    @property
     def parameters(self) -> Parameters: ...
 
     async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[KeptText] = ()) -> StyleResult:
-        """Make a generation. Raises what `ask` raises: Halted, or the CallFailure that it cannot do without."""
+        """Make a generation. Raises CallsHalted, or the CallFailure of a call that it cannot do without."""
         ...
 
 
 @dataclass(frozen=True)
 class AlpacaStyle:
-    """One call. `structured` when the request asks for JSON; `total` tasks are in the list, with the seeds."""
+    """One call. `structured`: it asks for JSON. `total`: tasks in the list, the seeds among them."""
 
     build: Callable[[Sequence[SeedTask]], Request]
     parser: Parser
     structured: bool
-    told: Parameters
+    parameters: Parameters
     total: int = TOTAL
     name: str = "alpaca"
     shows_kept: bool = False
@@ -72,9 +75,6 @@ class AlpacaStyle:
     @property
     def candidates(self) -> int:
         return self.total - 1  # at least one seed is shown
-
-    def parameters(self) -> Parameters:
-        return self.told
 
     async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[KeptText] = ()) -> StyleResult:
         form = AnswerForm(self.name, self.parser, shown=len(seeds), structured=self.structured)
@@ -86,14 +86,14 @@ class AlpacaStyle:
 class TwoStepStyle:
     """A list call, then a call for each of its instructions, at most `most` of them.
 
-    An instruction whose answer failed for good has an empty output. When every answer failed, the endpoint is at fault
-    and not the instructions, so the failure is raised.
+    An instruction whose answer failed for good has an empty output. If all failed, the fault is the endpoint's, and the
+    failure is raised.
     """
 
     build_list: Callable[[Sequence[SeedTask]], Request]
     build_answer: Callable[[str], Request]
     most: int
-    told: Parameters
+    parameters: Parameters
     parser: Parser = "strict"
     name: str = "two-step"
     shows_kept: bool = False
@@ -102,28 +102,25 @@ class TwoStepStyle:
     def candidates(self) -> int:
         return self.most
 
-    def parameters(self) -> Parameters:
-        return self.told
-
     async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[KeptText] = ()) -> StyleResult:
         form = AnswerForm(self.name, self.parser, shown=len(seeds), most=self.most)
         listed = await ask(0, self.build_list(seeds))
         items, _ = items_of(form, listed)
-        asked = [ask(step, self.build_answer(item)) for step, item in enumerate(items, start=1)]
+        calls = [ask(step, self.build_answer(item)) for step, item in enumerate(items, start=1)]
         # All of them end before anything is raised: each answer is paid for and goes on the ledger.
-        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
         answers = {0: listed}
-        answers |= {step: one for step, one in enumerate(outcomes, start=1) if isinstance(one, CallAnswered)}
-        raise_unless_partial([one for one in outcomes if isinstance(one, BaseException)], len(answers) > 1)
+        answers |= {step: each for step, each in enumerate(outcomes, start=1) if isinstance(each, CallAnswered)}
+        raise_unless_partial([each for each in outcomes if isinstance(each, BaseException)], len(answers) > 1)
         return StyleResult(tuple(answers.values()), *read(form, answers))
 
 
-def raise_unless_partial(errors: Sequence[BaseException], some: bool) -> None:
-    """Raise the error that a generation cannot be made with; `some`: a part of it has all its answers."""
+def raise_unless_partial(errors: Sequence[BaseException], some_complete: bool) -> None:
+    """Raise the error that prevents a generation. Transient ones do not if `some_complete`: a part has its answers."""
     for error in errors:
         if not isinstance(error, CallFailure) or isinstance(error, EndpointRefused):
             raise error
-    if not some:
+    if not some_complete:
         for error in errors:
             if isinstance(error, Transient):
                 raise error

@@ -1,17 +1,17 @@
-"""What the last generations were worth: yield and tokens per kept row over a window of generations, from the log.
+"""Yield and tokens per kept row over a window of the last generations, from the log.
 
-The filter's word on a generation holds the run's totals up to it, so the difference between the newest and the one
-`window` generations before is the window's. Tokens are those of the generations' answers, up to the same places.
-Verdicts and generations may be read in any order among themselves. It holds one entry a generation of the window, and
-of those that are not decided yet; of a log whose generations are read first, at most `_WAITING` more.
+A verdict has the run's totals up to its generation, so the difference between the newest verdict and the one `window`
+generations before belongs to the window. Tokens are those of the same generations' answers. Verdicts and generations
+may interleave in any order. Memory: one entry for each generation of the window and each undecided one, of the latter
+at most `_WAITING` when all generations are read first.
 """
 
 import msgspec
 
 from schemas.events import InstructionsGenerated, InstructionsRejected
 
-_WAITING = 4096  # generations that are written and not decided, above which the oldest are not looked at
-_FEW = 20  # generations whose average is worth little
+_WAITING = 4096  # undecided generations, beyond which the tokens of the oldest are dropped
+_FEW = 20  # generations, below which no average is given
 
 
 class RunningTotals(msgspec.Struct, frozen=True, array_like=True):
@@ -23,14 +23,14 @@ class RunningTotals(msgspec.Struct, frozen=True, array_like=True):
 
 
 class YieldWindow(msgspec.Struct):
-    """The state. `tokens` by offset of `generated` are of that generation alone; None: its answers do not say."""
+    """The state. `tokens`: those of each generation, by its offset on `generated`; None: not reported."""
 
     window: int
     verdicts: list[RunningTotals] = []
     tokens: dict[int, int | None] = {}
 
     def generate(self, event: InstructionsGenerated, offset: int) -> None:
-        """Take a generation into account, in log order."""
+        """Add a generation, in log order."""
         known = [answer.usage for answer in event.answers]
         spent = None if None in known else sum(u.prompt_tokens + u.completion_tokens for u in known if u is not None)
         if not self.verdicts or offset > self.verdicts[0].offset:
@@ -39,7 +39,7 @@ class YieldWindow(msgspec.Struct):
             del self.tokens[next(iter(self.tokens))]
 
     def decide(self, event: InstructionsRejected) -> None:
-        """Take a verdict into account; they come in the order of their offsets, repeats dropped."""
+        """Add a verdict. They must come deduplicated, in the order of their offsets."""
         self.verdicts.append(RunningTotals(event.generated_offset, event.generated_total, event.kept_total))
         if len(self.verdicts) > self.window + 1:
             del self.verdicts[0]
@@ -49,7 +49,7 @@ class YieldWindow(msgspec.Struct):
 
     @property
     def full(self) -> bool:
-        """Whether a whole window was decided."""
+        """Whether a whole window is decided."""
         return len(self.verdicts) > self.window
 
     @property
@@ -58,19 +58,19 @@ class YieldWindow(msgspec.Struct):
         return self.verdicts[-1].kept_total - self.verdicts[0].kept_total
 
     def share_kept(self) -> float | None:
-        """Kept of those generated, in the window; 0 when nothing was generated, None before the window is full."""
+        """Share of the window's instructions that were kept; 0 if none were generated, None before it is full."""
         if not self.full:
             return None
         generated = self.verdicts[-1].generated_total - self.verdicts[0].generated_total
         return self.kept / generated if generated else 0.0
 
     def kept_per_generation(self) -> float | None:
-        """Instructions kept of a generation, in the window or in as much of it as was decided; None of too few."""
+        """Instructions kept per generation, in the decided part of the window; None for too few generations."""
         decided = len(self.verdicts) - 1
         return self.kept / decided if decided >= _FEW else None
 
     def tokens_per_kept(self) -> float | None:
-        """Tokens for each kept row of the window; infinite when none was kept, None when it is not known."""
+        """Tokens per kept row of the window; infinite if none was kept, None if not known."""
         if not self.full:
             return None
         last = self.verdicts[-1].offset

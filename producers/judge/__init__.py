@@ -1,6 +1,6 @@
 """Judges: an LLM scores kept rows, each judgement an event on `judged`.
 
-judge       a judge, put together; `scoring`: at work
+judge       builds a judge; `scoring`: its main loop
 progress    what a judge knows of its run
-kept_rows   the rows in their order
+kept_rows   the rows in order
 """

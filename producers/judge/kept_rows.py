@@ -1,8 +1,8 @@
-"""The kept rows of a run in its total order, as they are decided: read from the log, in memory that does not grow.
+"""The kept rows of a run in its total order, as they are decided; read from the log in constant memory.
 
-Rows lie in as many partitions as there are clusters, each in order. `rejected` tells of each generation when the filter
-is done with it, after all its rows; so rows up to the last one told of can be merged. What is not told of yet is read
-by a later look. Rows that stand twice are dropped.
+There is one partition a cluster, each in order. The filter writes one record a generation to `rejected`, after all its
+kept rows; so rows up to the generation of the last such record can be merged. Later rows are read by a later pass. Rows
+are deduplicated.
 """
 
 import heapq
@@ -16,9 +16,9 @@ _Placed = tuple[int, int, int, int, InstructionKept]  # generated_offset, place,
 
 
 class KeptRows:
-    """Goes through the rows once; not safe for several threads at once.
+    """Reads the rows once. Not thread-safe.
 
-    total   rows kept up to the last generation that the filter is known to be done with
+    total   rows kept up to the last generation known to be decided
     """
 
     def __init__(self, source: Source) -> None:
@@ -28,27 +28,27 @@ class KeptRows:
         self._rejected_offset = 0
         self._offsets: dict[int, int] = {}
         self._last: dict[int, tuple[int, int]] = {}
-        self._looking: Generator[InstructionKept, None, None] | None = None
+        self._pass: Generator[InstructionKept, None, None] | None = None
 
     def take(self, most: int) -> list[InstructionKept]:
-        """The next rows, at most so many; fewer, or none, when no more are decided at this moment."""
-        if self._looking is None:
-            self._looking = self._look()
+        """The next rows, at most `most`; fewer, or none, if no more are decided now."""
+        if self._pass is None:
+            self._pass = self._new_pass()
         rows: list[InstructionKept] = []
         while len(rows) < most:
-            row = next(self._looking, None)
+            row = next(self._pass, None)
             if row is None:
-                self._looking = None
+                self._pass = None
                 break
             rows.append(row)
         return rows
 
     def close(self) -> None:
-        if self._looking is not None:
-            self._looking.close()
+        if self._pass is not None:
+            self._pass.close()
 
-    def _look(self) -> Generator[InstructionKept, None, None]:
-        """All rows that are decided when this begins and were not given before."""
+    def _new_pass(self) -> Generator[InstructionKept, None, None]:
+        """All rows that are decided when this begins and were not returned before."""
         with ExitStack() as stack:
             reading = stack.enter_context(self._source.open(["kept", "rejected"]))
             self._read_rejected(reading)

@@ -1,10 +1,10 @@
-"""What a judge has to know of its run, kept up to date from the log: its ledger, and which rows it has judged.
+"""What a judge knows of its run, kept up to date from the log: the ledger, and which rows it has judged.
 
-A judge that was killed and starts again knows what the dead one knew: which rows are done, which calls of the others
-were answered (and are not paid again), and which numbers they have in its lane of the ledger.
+A judge that was killed and starts again knows what it knew before: which rows are judged, which calls of the others
+were answered (and are not paid again), and their numbers in its lane of the ledger.
 
-The whole of `judged` and `calls` is read at every start; `judged` first, so that only what rows that are not done took
-is held.
+All of `judged` and `calls` is read at every start; `judged` first, so that only calls of rows not judged are held in
+memory.
 """
 
 from dataclasses import dataclass, field
@@ -19,10 +19,10 @@ from schemas.events import CallAnswered, CallFailed, CallStarted, InstructionJud
 
 @dataclass
 class JudgeProgress(LaneProgress):
-    """The state of the fold. A lane that judges has no place on `generated`; its calls are held by judgement.
+    """The state of the fold. A judge's lane writes no generations; its calls are held by judgement.
 
-    judge   its name
-    done    ids of the judgements that are on the log
+    judge   the judge's name
+    done    ids of the judgements on the log
     """
 
     judge: str = ""
@@ -31,7 +31,7 @@ class JudgeProgress(LaneProgress):
     _requests: dict[str, int] = field(default_factory=dict)  # the last attempt, by request id
 
     def apply(self, record: Record) -> None:
-        """Take one record into account. Records must come in log order within each topic; repeats do no harm."""
+        """Apply one record. Records must come in log order within each topic; repeats have no effect."""
         match record.event:
             case CallStarted() | CallAnswered() | CallFailed() as event if self.ledger.apply(event, record.id):
                 self._take(event)
@@ -50,7 +50,7 @@ class JudgeProgress(LaneProgress):
         return dict(self._requests)
 
     def number_of(self, judgement_id: str) -> int | None:
-        """The number that a judgement was begun with, as far as the ledger remembers it."""
+        """The number that a judgement was begun with, if the ledger still has it."""
         state = self.ledger.requests.get(ids.request_id(judgement_id, 0))
         return None if state is None or not state.lane else state.number
 

@@ -1,1 +1,1 @@
-"""Requests to an LLM, built from seeds: pure functions, one module a style."""
+"""Builds the requests to an LLM: pure functions, one module a style, and one for judges."""

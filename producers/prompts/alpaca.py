@@ -1,11 +1,11 @@
 """The `alpaca` style: one call writes instruction, input and output of many tasks.
 
-The prompt states nine requirements, then shows a list of tasks that ends inside the first task to be written. The
-seeds are its first tasks; the LLM goes on up to `total` and decides itself how many it writes.
-Three forms: `completion` (the list is continued as text), `chat` (the same, asked of a chat model) and
-`structured` (JSON). The requirements' sense and the list's shape are Stanford Alpaca's; the words are our own.
+The prompt states nine requirements, then shows a list of tasks that ends inside the first task to be written. The seeds
+are its first tasks; the LLM continues up to `total` and decides itself how many it writes. There are three forms:
+`completion` (the list is continued as text), `chat` (the same for a chat model) and `structured` (JSON). The content of
+the requirements and the form of the list are Stanford Alpaca's; the wording is our own.
 
-Read the answers with `streams.core.parse`: `parse_alpaca(..., first_number=first_number(seeds))`, `parse_structured`.
+Parse the answers with `streams.core.parse`: `parse_alpaca(..., first_number=first_number(seeds))`, `parse_structured`.
 """
 
 import json
@@ -60,11 +60,10 @@ SCHEMA: dict[str, Any] = {
 
 
 def stop_texts(form: Form, parser: Literal["strict", "faithful"], total: int = TOTAL) -> tuple[str, ...]:
-    """What ends the answer.
+    """The texts that end the answer.
 
-    For the `strict` parser the start of a task after the last. For the `faithful` one the last task's own number,
-    wherever it stands, as in Alpaca: so that task is never written, and "2020." ends an answer too. JSON ends by
-    itself.
+    For the `strict` parser: the start of a task after the last one. For the `faithful` one: the last task's number
+    anywhere, as in Alpaca; so that task is never written, and "2020." ends an answer too. JSON needs none.
     """
     if form == "structured":
         return ()
@@ -72,7 +71,7 @@ def stop_texts(form: Form, parser: Literal["strict", "faithful"], total: int = T
 
 
 def first_number(seeds: Sequence[SeedTask]) -> int:
-    """Number of the first task that the LLM writes."""
+    """The number of the first task that the LLM writes."""
     return len(seeds) + 1
 
 
@@ -85,9 +84,9 @@ def request(
     sampling: Sampling | None = None,
     safety: bool = False,
 ) -> Request:
-    """The request for `total` tasks of which the seeds are the first.
+    """The request for `total` tasks, the first of which are the seeds.
 
-    parser     that will read the answer: it decides what ends it
+    parser     of the answer; it decides the stop texts
     sampling   parameters that differ from `SAMPLING`
     Raises ConfigurationError if `total` leaves none to write.
     """
@@ -96,13 +95,13 @@ def request(
             f"{total} tasks are asked for in all and {len(seeds)} are shown: none is left to write. "
             f"Ask for at least {len(seeds) + 1}."
         )
-    drawn = overlaid(SAMPLING, sampling)
+    effective = overlaid(SAMPLING, sampling)
     stop = stop_texts(form, parser, total)
     if form == "completion":
-        return Request(prompt=preamble(safety) + _list_prompt(seeds, total), sampling=drawn, stop=stop)
+        return Request(prompt=preamble(safety) + _list_prompt(seeds, total), sampling=effective, stop=stop)
     if form == "chat":
-        return Request(messages=with_safety(_chat(seeds, total), safety), sampling=drawn, stop=stop)
-    return Request(messages=with_safety(_structured(seeds, total), safety), sampling=drawn, json_schema=SCHEMA)
+        return Request(messages=with_safety(_chat(seeds, total), safety), sampling=effective, stop=stop)
+    return Request(messages=with_safety(_structured(seeds, total), safety), sampling=effective, json_schema=SCHEMA)
 
 
 def _rules(total: int, no_input: str) -> str:

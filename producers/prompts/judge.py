@@ -1,8 +1,8 @@
-"""What a judge is asked: how good the response to an instruction is, as a score on the first line and then why.
+"""A judge's request: how good the response to an instruction is, as a score on the first line and then the reason.
 
-The form is AlpaGasus's (instruction, input, response; a score of 0 to 5, then an explanation); the words are our own.
-`streams.core.judging.read` reads the answer. A rubric is what the score is to be about. Its version counts up whenever
-a word of the prompt changes, because then it is another judge: scores of the two are not to be mixed.
+The form is AlpaGasus's (instruction, input, response; a score from 0 to 5, then an explanation); the wording is our
+own. `streams.core.judging` parses the answer. A rubric says what the score is about. Its version increases whenever a
+word of the prompt changes, because that makes another judge: scores of the two must not be mixed.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ RUBRICS: tuple[RubricName, ...] = get_args(RubricName)
 
 SAMPLING = Sampling(temperature=0.0, max_tokens=256)
 AGAIN = Sampling(temperature=0.7)
-"""When an answer could not be read: at temperature 0 the next one would be the same."""
+"""After an unreadable answer: at temperature 0 the next one would be the same."""
 
 
 @dataclass(frozen=True)
 class Rubric:
-    """What a score is about, and the version of the prompt that asks for it."""
+    """What a score is about, and the version of its prompt."""
 
     name: RubricName
     version: int
@@ -55,24 +55,26 @@ _ANSWER = "Answer with the score alone on the first line. From the second line o
 
 
 def rubric(name: RubricName) -> Rubric:
-    """The rubric of that name in its current version."""
+    """The rubric of that name, in its current version."""
     return _RUBRICS[name]
 
 
-def request(row: InstructionKept, by: Rubric, *, completion: bool, again: bool = False, sampling: Sampling) -> Request:
+def request(
+    row: InstructionKept, rubric: Rubric, *, completion: bool, again: bool = False, sampling: Sampling
+) -> Request:
     """The request for a score of a kept row.
 
-    again      an answer before this one could not be read
+    again      the answer before this one could not be read
     sampling   parameters that differ from `SAMPLING`
     """
-    drawn = overlaid(overlaid(SAMPLING, AGAIN if again else None), sampling)
-    asked = (
-        f"{by.about} {_FORM}\n\n"
+    effective = overlaid(overlaid(SAMPLING, AGAIN if again else None), sampling)
+    prompt = (
+        f"{rubric.about} {_FORM}\n\n"
         f"=== Instruction\n{row.instruction.strip()}\n"
         f"=== Input\n{row.input.strip() or NO_INPUT}\n"
         f"=== Response\n{row.output.strip()}\n"
         "=== End\n\n"
     )
     if completion:
-        return Request(prompt=f"{_SYSTEM} {asked}Score, a number alone, and then why:\n", sampling=drawn)
-    return Request(messages=(Message("system", _SYSTEM), Message("user", asked + _ANSWER)), sampling=drawn)
+        return Request(prompt=f"{_SYSTEM} {prompt}Score, a number alone, and then why:\n", sampling=effective)
+    return Request(messages=(Message("system", _SYSTEM), Message("user", prompt + _ANSWER)), sampling=effective)

@@ -1,4 +1,4 @@
-"""A style's sampling with the user's changes laid over it."""
+"""A style's sampling parameters with the user's changes."""
 
 from dataclasses import replace
 
@@ -6,5 +6,5 @@ from producers.backends.base import Sampling
 
 
 def overlaid(defaults: Sampling, changes: Sampling | None) -> Sampling:
-    """The defaults, with every parameter that `changes` sets."""
+    """The defaults, overridden by every parameter that `changes` sets."""
     return defaults if changes is None else replace(defaults, **changes.given())

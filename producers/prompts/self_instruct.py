@@ -1,12 +1,12 @@
 """The `self-instruct` style: instructions from a list, then whether each is a classification task, then an instance.
 
-Three requests. `bootstrap_request` shows eight tasks, seeds and some that the LLM wrote itself, and the LLM goes on
-with the list. `classification_request` asks of one instruction whether its answer is one of a few fixed labels.
-`instance_request` asks for an input and an output: input first, or for classification the label first, which keeps the
-LLM from writing inputs of one class only. The procedure is Self-Instruct's; the words and the examples are our own.
-Each has two forms: `completion` (the text is gone on with) and `chat`.
+There are three requests. `bootstrap_request` shows eight tasks, seeds and some that the LLM wrote itself, and the LLM
+continues the list. `classification_request` asks whether the answer to an instruction is one of a few fixed labels.
+`instance_request` asks for an input and an output: the input first, or for classification the label first, so that the
+LLM does not write inputs of one class only. The procedure is Self-Instruct's; the wording and the examples are our own.
+Each request has two forms: `completion` (the text is continued) and `chat`.
 
-Read the answers with `streams.core.parse.self_instruct`.
+Parse the answers with `streams.core.parse.self_instruct`.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ BOOTSTRAP_SAMPLING = Sampling(temperature=0.7, top_p=0.5, max_tokens=1024, prese
 
 CLASSIFICATION_SAMPLING = Sampling(temperature=0.0, max_tokens=5)
 INSTANCE_SAMPLING = Sampling(temperature=0.0, max_tokens=350, presence_penalty=1.5)
-"""Greedy, as in Self-Instruct; its `top_p` of 0 is left out: it changes nothing then, and some endpoints refuse it."""
+"""Greedy, as in Self-Instruct. Its `top_p` of 0 is omitted: it has no effect then, and some endpoints refuse it."""
 
 _KINDS = (
     ("Say whether the review praises the hotel or complains about it.", True),
@@ -75,7 +75,7 @@ Input: Please accept my apologies: I shall arrive ten minutes after the appointe
 
 
 def shuffled(instructions: Sequence[str]) -> tuple[str, ...]:
-    """The instructions in an order that looks random and is the same for the same instructions."""
+    """The instructions in a pseudo-random order that depends only on them."""
     together = "\n".join(instructions).encode("utf-8", "surrogatepass")
     order = sorted(range(len(instructions)), key=lambda place: hashlib.sha256(f"{place}/".encode() + together).digest())
     return tuple(instructions[place] for place in order)
@@ -89,10 +89,10 @@ def bootstrap_request(
     sampling: Sampling | None = None,
     safety: bool = False,
 ) -> Request:
-    """The request for `asked` new instructions after these, which are shown in an order of their own.
+    """The request for `asked` new instructions after these, which are shuffled.
 
     sampling   parameters that differ from `BOOTSTRAP_SAMPLING`
-    Raises ConfigurationError when there is nothing to show or nothing is asked for.
+    Raises ConfigurationError if there is nothing to show or nothing to ask for.
     """
     if not instructions or asked < 1:
         raise ConfigurationError(
@@ -100,57 +100,55 @@ def bootstrap_request(
         )
     lines = [f"{number}. {shown_instruction(text)}" for number, text in enumerate(shuffled(instructions), start=1)]
     shown, first, total = "\n".join(lines), len(lines) + 1, len(lines) + asked
-    drawn = overlaid(BOOTSTRAP_SAMPLING, sampling)
+    effective = overlaid(BOOTSTRAP_SAMPLING, sampling)
     stop = (f"\n{total + 1}.",)
     if form == "completion":
         prompt = f"{preamble(safety)}A series of {total} different tasks:\n\n{shown}\n{first}."
-        return Request(prompt=prompt, sampling=drawn, stop=("\n\n", *stop))
+        return Request(prompt=prompt, sampling=effective, stop=("\n\n", *stop))
     asking = Message(
         "user",
         f"This is the beginning of a series of {total} different tasks:\n\n{shown}\n\n"
         f"Go on with the series from {first} to {total}: one task after each number, none like another. "
         "Write nothing but the list.",
     )
-    return Request(messages=with_safety((asking,), safety), sampling=drawn, stop=stop)
+    return Request(messages=with_safety((asking,), safety), sampling=effective, stop=stop)
 
 
 def classification_request(
     instruction: str, form: Form, *, sampling: Sampling | None = None, safety: bool = False
 ) -> Request:
-    """The request whether an instruction is a classification task: yes or no."""
-    drawn = overlaid(CLASSIFICATION_SAMPLING, sampling)
-    asked = (
+    """The request that asks whether an instruction is a classification task: yes or no."""
+    effective = overlaid(CLASSIFICATION_SAMPLING, sampling)
+    question = (
         "Is the task a classification task? It is when every possible answer is one of a small, fixed set of labels. "
         "Answer yes or no."
     )
-    worked = "\n\n".join(f"Task: {text}\nAnswer: {'yes' if is_one else 'no'}" for text, is_one in _KINDS)
-    ending = f"Task: {shown_instruction(instruction)}\nAnswer:"
+    examples = "\n\n".join(f"Task: {text}\nAnswer: {'yes' if is_one else 'no'}" for text, is_one in _KINDS)
+    text = f"{question}\n\n{examples}\n\nTask: {shown_instruction(instruction)}\nAnswer:"
     if form == "completion":
-        return Request(
-            prompt=f"{preamble(safety)}{asked}\n\n{worked}\n\n{ending}", sampling=drawn, stop=("\nTask:", "\n\n")
-        )
-    return Request(messages=with_safety((Message("user", f"{asked}\n\n{worked}\n\n{ending}"),), safety), sampling=drawn)
+        return Request(prompt=preamble(safety) + text, sampling=effective, stop=("\nTask:", "\n\n"))
+    return Request(messages=with_safety((Message("user", text),), safety), sampling=effective)
 
 
 def instance_request(
     instruction: str, is_classification: bool, form: Form, *, sampling: Sampling | None = None, safety: bool = False
 ) -> Request:
     """The request for instances of an instruction."""
-    drawn = overlaid(INSTANCE_SAMPLING, sampling)
+    effective = overlaid(INSTANCE_SAMPLING, sampling)
     if is_classification:
-        asked = (
+        task = (
             "For each classification task, list the class labels that an answer can be, and after each label an input "
             "that deserves it."
         )
-        worked = _OUTPUT_FIRST
+        examples = _OUTPUT_FIRST
     else:
-        asked = (
+        task = (
             "For each task, write one or more examples: an input that the task could be given, and the right output. "
             "A task that needs no input has only an output."
         )
-        worked = _INPUT_FIRST
-    text = f"{asked}\n\n{worked}\nTask: {shown_instruction(instruction)}\n"
+        examples = _INPUT_FIRST
+    text = f"{task}\n\n{examples}\nTask: {shown_instruction(instruction)}\n"
     if form == "completion":
-        return Request(prompt=f"{preamble(safety)}{text}", sampling=drawn, stop=("\nTask:",))
+        return Request(prompt=f"{preamble(safety)}{text}", sampling=effective, stop=("\nTask:",))
     asking = Message("user", f"{text}\nWrite what comes after this last task, in the same form and nothing else.")
-    return Request(messages=with_safety((asking,), safety), sampling=drawn, stop=("\nTask:",))
+    return Request(messages=with_safety((asking,), safety), sampling=effective, stop=("\nTask:",))

@@ -1,14 +1,14 @@
 """The `two-step` style, for small models: a list of instructions first, then an answer to each.
 
-It asks less of a model at once than the `alpaca` style does: go on with a list of one-line instructions, and answer
-one. Such an instruction stands by itself; its input is empty.
+It asks for less at once than the `alpaca` style: to continue a list of one-line instructions, and to answer one. Such
+an instruction is self-contained; its input is empty.
 
-`list_request` shows the seeds' instructions. As a completion the prompt ends at the number of the first new one, so the
-model goes on with a list it believes it has begun; as a chat it is asked for one. `answer_request` asks one of them.
-The defaults are those that cost the built-in model the fewest tokens a kept instruction
-(docs/decisions/built-in-model.md). They were tried with no other model.
+`list_request` shows the seeds' instructions. As a completion the prompt ends at the number of the first new one, and
+the model continues the list; as a chat it is asked for a list. `answer_request` asks for the answer to one of them.
+With the defaults the built-in model takes the fewest tokens per kept instruction (docs/decisions/built-in-model.md).
+They were not tuned for other models.
 
-Read a list with `streams.core.parse.parse_list`; an answer is the output as it is.
+Parse a list with `streams.core.parse.parse_list`; an answer is the output unchanged.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def list_request(
     """The request for `asked` new instructions, numbered on from the seeds'.
 
     sampling   parameters that differ from `LIST_SAMPLING`
-    Raises ConfigurationError when there is no seed to show or nothing is asked for.
+    Raises ConfigurationError if there is no seed to show or nothing to ask for.
     """
     if not seeds or asked < 1:
         raise ConfigurationError(
@@ -52,13 +52,13 @@ def list_request(
         )
     shown = "\n".join(f"{number}. {shown_instruction(seed.instruction)}" for number, seed in enumerate(seeds, start=1))
     first, total = len(seeds) + 1, len(seeds) + asked
-    drawn = overlaid(LIST_SAMPLING, sampling)
+    effective = overlaid(LIST_SAMPLING, sampling)
     if form == "completion":
         return Request(
             prompt=f"{preamble(safety)}Below are {total} different tasks, each one sentence long, that someone could "
             "give to a writing assistant. Every task has its own topic and its own verb:\n\n"
             f"{shown}\n{first}.",
-            sampling=drawn,
+            sampling=effective,
             stop=("\n\n", f"\n{total + 1}."),
         )
     asking = Message(
@@ -68,7 +68,7 @@ def list_request(
         "differs from all the others in topic, in verb and in kind. "
         f"Answer with the list alone, numbered from {first} to {total}.",
     )
-    return Request(messages=with_safety((asking,), safety), sampling=drawn, stop=(f"\n{total + 1}.",))
+    return Request(messages=with_safety((asking,), safety), sampling=effective, stop=(f"\n{total + 1}.",))
 
 
 def answer_request(
@@ -81,18 +81,18 @@ def answer_request(
 ) -> Request:
     """The request for the answer to one instruction.
 
-    brief      ask for one or two sentences: without that, most of the built-in model's answers are cut by their limit
+    brief      ask for one or two sentences; without that, most of the built-in model's answers are cut
     sampling   parameters that differ from `ANSWER_SAMPLING`
-    The completion form shows one worked task, without which base models leave the answer empty.
+    The completion form shows one example; without it base models leave the answer empty.
     """
-    drawn = overlaid(ANSWER_SAMPLING, sampling)
+    effective = overlaid(ANSWER_SAMPLING, sampling)
     if form == "completion":
         manner = "correctly and briefly" if brief else "correctly and completely"
         return Request(
             prompt=f"{preamble(safety)}Each task below is answered {manner}.\n\nTask: Name the largest planet.\n"
             f"Answer: The largest planet of our solar system is Jupiter.\n\nTask: {instruction}\nAnswer:",
-            sampling=drawn,
+            sampling=effective,
             stop=("\nTask:", "\n\n") if brief else ("\nTask:",),
         )
-    asked = f"{instruction}\nAnswer briefly, in one or two sentences." if brief else instruction
-    return Request(messages=with_safety((Message("user", asked),), safety), sampling=drawn)
+    prompt = f"{instruction}\nAnswer briefly, in one or two sentences." if brief else instruction
+    return Request(messages=with_safety((Message("user", prompt),), safety), sampling=effective)

@@ -18,7 +18,7 @@ def shown_instruction(instruction: str) -> str:
 
 
 def with_safety(messages: tuple[Message, ...], safety: bool) -> tuple[Message, ...]:
-    """The messages with the safety prompt in the system message, which is made if there is none."""
+    """The messages with the safety prompt in the system message, which is added if there is none."""
     if not safety:
         return messages
     first, *rest = messages
@@ -28,5 +28,5 @@ def with_safety(messages: tuple[Message, ...], safety: bool) -> tuple[Message, .
 
 
 def preamble(safety: bool) -> str:
-    """What a completion prompt starts with: the safety prompt as a paragraph of its own, or nothing."""
+    """The start of a completion prompt: the safety prompt as a paragraph, or nothing."""
     return f"{SAFETY}\n\n" if safety else ""

@@ -1,4 +1,4 @@
-"""The filter as a decider: `decide(state, offset, generation) -> verdict`, `evolve(state, decision) -> state`.
+"""The filter as a decider: `decide(state, offset, generation) -> verdict`, then `apply(state, decision)`.
 
 The worker, a replay and the tests call the same functions, so a decision is a pure function of the log up to its cause:
 `generated` in offset order, and the classifiers on `run`. The instructions of a generation are decided in order, each
@@ -72,7 +72,7 @@ class Verdict:
 
 @dataclass
 class FilterState:
-    """The filter's state: a fold of the log, changed only by `evolve` and `use_classifier`.
+    """The filter's state: a fold of the log, changed only by `apply` and `use_classifier`.
 
     kept       rows by id, in the order they were kept
     applied    offset of the last record of `generated` in this state
@@ -172,20 +172,19 @@ def empty_verdict(state: FilterState, offset: int, generation_id: str = "") -> V
     return Verdict(decision, _rejected(state, decision, ()))
 
 
-def evolve(state: FilterState, decision: Decision) -> FilterState:
-    """The state after a decision (the same object). One that is not newer than the state changes nothing."""
+def apply(state: FilterState, decision: Decision) -> None:
+    """Change the state by a decision. One that is not newer than the state changes nothing."""
     if decision.offset <= state.applied:
-        return state
+        return
     for id, text, position in _indexed(decision):
         state.index.add(id, text, position)
     _count(state, decision)
-    return state
 
 
 def restore(
     state: FilterState, decisions: Iterable[Decision], progress: Callable[[int], None] | None = None
 ) -> FilterState:
-    """The state after many decisions in order (the same object), as by `evolve`, but faster.
+    """The state after many decisions in order (the same object), as `apply` makes it but faster.
 
     `progress` is called now and then with the number of indexed rows.
     """

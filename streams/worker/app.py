@@ -1,4 +1,4 @@
-"""The Faust app of a run: three sources, three agents, three tables, and how they come back after a rebalance.
+"""The Faust app of a run: three sources, three agents, three tables, and their recovery after a rebalance.
 
     generated ──> filter agent ──> kept, rejected, (run: ClassifierFitted)
                    │ kept table, score table
@@ -7,10 +7,10 @@
     seed-commands ─> seeds agent
                       seeds table
 
-Everything has one partition, so one worker is active and the others stand by. Each source is read through a `Cursor`,
-which holds the guarantees; Faust delivers, recovers the tables and moves them between workers. `judged` is read only
-where the policy has a `candidate_min_score`, and straight from the log: a run may lack that topic, and Faust could not
-subscribe to it then.
+Every topic has one partition, so one worker is active and the others are on standby. Each source is read through a
+`Cursor`, which gives the guarantees; Faust delivers records, recovers the tables and moves them between workers.
+`judged` is read only if the policy has a `candidate_min_score`, and directly from the log: a run may lack that topic,
+and then Faust could not subscribe to it.
 """
 
 import asyncio
@@ -44,10 +44,10 @@ FETCH_RECORDS = 500
 
 
 class OnePartitionTable(faust.Table):  # type: ignore[type-arg]
-    """A table whose changelog has one partition, which is known without asking the cluster: on a new cluster the
-    changelog may be too young for the producer to have heard of it, and Faust's own look-up would fail."""
+    """A table whose changelog has one partition. Faust would look the number up, which fails on a new cluster until the
+    producer has the changelog's metadata."""
 
-    logger = logging.getLogger("faust.tables")  # else what it says comes under this module's name
+    logger = logging.getLogger("faust.tables")  # by default it would be this module's
 
     def partition_for_key(self, key: Any) -> int:
         return 0
@@ -55,33 +55,36 @@ class OnePartitionTable(faust.Table):  # type: ignore[type-arg]
 
 @dataclass
 class Worker:
-    """The app with what its agents hold. `mended` is whether the tables were looked through since the last recovery."""
+    """The app and its agents. `repaired`: whether the tables were completed since the last recovery."""
 
     app: faust.App
+    outlet: Outlet
     filter: FilterAgent
     seeds: SeedTable
     cursors: dict[str, Cursor]
-    mended: bool = False
+    repaired: bool = False
 
-    def mend(self) -> None:
-        """Once after a recovery: write what the score and seeds tables lack. Afterwards each event keeps them so."""
-        if not self.mended and all(cursor.active for cursor in self.cursors.values()):
-            self.filter.mend_scores()
-            self.seeds.show()
-            self.mended = True
+    def repair(self) -> None:
+        """Once after a recovery: write the missing entries of the score and seeds tables. Events keep them complete."""
+        if not self.repaired and all(cursor.active for cursor in self.cursors.values()):
+            self.filter.repair_scores()
+            self.seeds.write()
+            self.repaired = True
 
 
 def build(settings: Settings, run: str, configured: RunConfigured) -> Worker:
-    """Wire the app of a run. Nothing is started."""
+    """Wire the app of a run, without starting it."""
     app = _app(settings, run)
     outlet = Outlet(app, run, "worker", DeadLetterLimit(settings.dead_letters_in_a_row, settings.dead_letter_share))
     kept, scores, seeds_table = (_table(app, name) for name in ("kept", "scores", "seeds"))
-    log = _Log(settings, run)
+    log = LogFetcher(settings, run)
     filter_ = FilterAgent(configured, outlet, kept, scores)
     seeds = SeedTable(configured, outlet, seeds_table)
     generated = Cursor("generated", log.fetch, filter_.apply)
     commands = Cursor("seed-commands", log.fetch, seeds.apply)
-    feedback = FeedbackAgent(configured, outlet, filter_, seeds, generated, commands)
+    feedback = FeedbackAgent(
+        configured, outlet, filter=filter_, seeds=seeds, filter_cursor=generated, seeds_cursor=commands
+    )
     training = Cursor("training-log", log.fetch, feedback.apply)
     cursors = {cursor.topic: cursor for cursor in (generated, training, commands)}
     _agents(app, run, cursors)
@@ -89,8 +92,8 @@ def build(settings: Settings, run: str, configured: RunConfigured) -> Worker:
         judged = JudgedRows(outlet)
         cursors["judged"] = Cursor("judged", log.fetch, judged.apply)
         feedback.judged = judged, cursors["judged"]
-    worker = Worker(app, filter_, seeds, cursors)
-    _recovery(worker, settings, run, log, kept, outlet)
+    worker = Worker(app, outlet, filter_, seeds, cursors)
+    _recovery(worker, settings, configured, kept, log)
     return worker
 
 
@@ -137,7 +140,7 @@ def _credentials(settings: Settings) -> Any:
 
 
 def _table(app: faust.App, name: str) -> Any:
-    """A table of bytes to bytes, so that what is written is exactly what the core encodes."""
+    """A table of bytes to bytes, so that its values are exactly what the core encodes."""
     return app.Table(name, key_type=bytes, value_type=bytes, partitions=1, use_partitioner=True)
 
 
@@ -149,7 +152,7 @@ def _agents(app: faust.App, run: str, cursors: dict[str, Cursor]) -> None:
             async for event in stream.noack().events():
                 try:
                     await cursor.offer(_record(cursor.topic, event.message))
-                except Exception as error:  # noqa: BLE001 - the world is wrong, not the record: stop, having acked nothing
+                except Exception as error:  # noqa: BLE001 - not the record's fault: stop without an ack
                     logger.error("%s stopped at offset %d: %r", cursor.topic, event.message.offset, error)
                     await app.crash(error)
                     return
@@ -158,13 +161,14 @@ def _agents(app: faust.App, run: str, cursors: dict[str, Cursor]) -> None:
         app.agent(topic, name=f"sedi.{short}", concurrency=1)(deliver)
 
 
-def _recovery(worker: Worker, settings: Settings, run: str, log: "_Log", kept: Any, outlet: Outlet) -> None:
-    app, cursors = worker.app, worker.cursors
-    seen: dict[str, int] = {}
+def _recovery(worker: Worker, settings: Settings, configured: RunConfigured, kept: Any, log: "LogFetcher") -> None:
+    """Register recovery after a rebalance, periodic catch-up and shutdown with the app."""
+    app, cursors, run = worker.app, worker.cursors, configured.run
+    applied_before: dict[str, int] = {}
     dead: dict[str, set[int]] = {}
 
     async def start(topic: str, applied: int) -> None:
-        outlet.dead_letters(topic).recover(dead[topic], applied)
+        worker.outlet.dead_letters(topic).recover(dead[topic], applied)
         await cursors[topic].start(applied)
 
     @app.on_partitions_revoked.connect  # type: ignore[arg-type]
@@ -179,10 +183,10 @@ def _recovery(worker: Worker, settings: Settings, run: str, log: "_Log", kept: A
             return
         for cursor in cursors.values():
             cursor.stop()
-        worker.mended = False
+        worker.repaired = False
         try:
             _, classifiers = await asyncio.to_thread(read_run, settings, run)
-            # off the event loop: a big table must not keep the heartbeats from going out
+            # off the event loop: a large table must not block the heartbeats
             await asyncio.to_thread(worker.filter.recover, classifiers)
             await worker.filter.refit()
             for topic in cursors:
@@ -209,17 +213,17 @@ def _recovery(worker: Worker, settings: Settings, run: str, log: "_Log", kept: A
     async def catch_up() -> None:
         try:
             for cursor in cursors.values():
-                if cursor.active and seen.get(cursor.topic) == cursor.applied:
+                if cursor.active and applied_before.get(cursor.topic) == cursor.applied:
                     await cursor.catch_up()
-                seen[cursor.topic] = cursor.applied
-            worker.mend()
+                applied_before[cursor.topic] = cursor.applied
+            worker.repair()
         except Exception as error:  # noqa: BLE001 - as in the agents
             logger.error("catching up failed: %r", error)
             await app.crash(error)
 
 
 async def _dead_letters(fetch: Fetch, topic: str) -> set[int]:
-    """The offsets of a topic's records that are among the dead letters and were not put back."""
+    """The offsets of a topic's dead letters that were not put back."""
     found: list[Record] = []
     while records := await fetch(dead_letter_name(topic), found[-1].offset + 1 if found else 0, None):
         found += records
@@ -233,13 +237,13 @@ def _record(topic: str, message: Any) -> Record:
         message.partition,
         message.offset,
         int((message.timestamp or 0) * 1000),
-        message.key,
-        message.value,
-        headers,
+        key=message.key,
+        value=message.value,
+        headers=headers,
     )
 
 
-class _Log:
+class LogFetcher:
     """Direct reads of the log for the cursors, one at a time, off the event loop."""
 
     def __init__(self, settings: Settings, run: str) -> None:
@@ -257,7 +261,7 @@ class _Log:
         reader = self._readers.get(topic)
         if reader is None:
             reader = LogReader(self._settings, self._run, [topic], f"worker-{topic}")
-            if not reader.partitions(topic):  # a run may lack it, and get it later
+            if not reader.partitions(topic):  # a run may lack the topic, and get it later
                 reader.close()
                 return []
             self._readers[topic] = reader

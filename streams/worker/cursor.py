@@ -1,13 +1,13 @@
-"""What Faust delivers, put back into the log's own order.
+"""Restores the log's order in what Faust delivers.
 
-Faust loses, repeats and reorders records around rebalances, and its committed offset may pass records that no agent
-has seen. So no agent here trusts delivery: a `Cursor` knows the last offset that was applied, takes a record at or
-below it for a repeat, the next one for work, and a later one as proof of a gap, which it fills by reading the log
-directly. A periodic `catch_up` does the same where delivery has stopped altogether.
+Faust loses, repeats and reorders records around rebalances, and its committed offset may pass records that no agent has
+seen. So no agent relies on delivery. A `Cursor` knows the last applied offset: a record at or below it is a repeat, the
+next one is applied, and a later one proves a gap, which is filled by reading the log directly. A periodic `catch_up`
+does the same when delivery has stopped.
 
-Guarantees: `apply` sees every record of the partition from the start offset on, once each, in offset order, one at a
-time, while the cursor is active. If `apply` raises, the record counts as not applied and the next call sees it again.
-Records that are gone from the log are never passed over: RunError.
+Guarantees: while the cursor is active, `apply` gets every record of the partition from the start offset on, once each,
+in offset order, one at a time. If `apply` raises, the record counts as not applied, and the next call gets it again.
+Records that are missing on the log are never skipped: RunError.
 """
 
 import asyncio
@@ -21,10 +21,13 @@ Apply = Callable[[Record], Awaitable[None]]
 
 
 class Cursor:
-    """One partition's position.
+    """The position in one partition.
 
-    fetch(topic, start, end) reads records [start, end) from the log, up to its end for None, maybe only the first of
-    them; none means that there are none.
+    applied            the last applied offset
+    repeats, filled    records that were dropped as repeats, and read to fill gaps
+
+    `fetch(topic, start, end)` reads records [start, end) from the log (None: to its end), or only the first of them; an
+    empty result means that there are none.
     """
 
     def __init__(self, topic: str, fetch: Fetch, apply: Apply) -> None:
@@ -42,17 +45,17 @@ class Cursor:
         return self._active
 
     def stop(self) -> None:
-        """Apply nothing more until `start`: the partition is being taken away."""
+        """Apply nothing more until `start`: the partition is being revoked."""
         self._active = False
 
     async def start(self, applied: int) -> None:
-        """Go on after `applied`, once what is being applied now has ended."""
+        """Continue after the offset `applied`, once the record being applied now is done."""
         async with self._lock:
             self.applied = applied
             self._active = True
 
     async def offer(self, record: Record) -> None:
-        """Apply a delivered record, and before it whatever delivery left out."""
+        """Apply a delivered record, after any records that were not delivered before it."""
         async with self._lock:
             if not self._active:
                 return
@@ -65,7 +68,7 @@ class Cursor:
                 await self._take(record)
 
     async def catch_up(self, through: int | None = None) -> None:
-        """Apply what lies on the log up to and with `through`, by default up to its end."""
+        """Apply the log's records up to the offset `through`, by default to the end."""
         async with self._lock:
             if self._active and (through is None or through > self.applied):
                 await self._fill(None if through is None else through + 1)
@@ -78,7 +81,7 @@ class Cursor:
                 if record.offset > self.applied + 1:
                     raise RunError(
                         f"Offsets {self.applied + 1} to {record.offset - 1} of {self.topic} are not on the log any "
-                        "more, and nothing may be decided without them. Restore the run's topics, or start another run."
+                        "more, and are needed for every later decision. Restore the run's topics, or start another run."
                     )
                 if record.offset == self.applied + 1:
                     await self._take(record)

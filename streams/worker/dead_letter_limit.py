@@ -1,8 +1,8 @@
-"""How many dead letters of a topic are too many: then the fault is not in single records, and the worker stops.
+"""A limit on dead letters, above which the worker stops, because the fault is not in single records.
 
-A record that is wrong in itself goes to the dead letters, and the agent goes on. A fault in our own code, or in whoever
-writes there, would send every record that way, politely, one after the other. So each topic has a limit of dead letters
-in a row and of their share of all records so far.
+A single bad record goes to the dead letters, and the agent goes on. But a fault in this program, or in the one that
+writes the records, would reroute every record. So each topic has a limit on dead letters in a row and on their share of
+all records so far.
 """
 
 from collections.abc import Collection
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from schemas.errors import TooManyDeadLetters
 
 SHARE_AFTER = 100
-"""Of fewer records than these a share says nothing."""
+"""With fewer records the share is not checked."""
 
-_ERROR_SHOWN = 500
+_SHOWN = 500  # characters of an error
 
 
 @dataclass(frozen=True)
 class DeadLetterLimit:
-    """The numbers up to which a topic's dead letters are tolerated; a share of 1 tolerates any."""
+    """The most dead letters of a topic, in a row and as a share of all records; a share of 1 allows any."""
 
     in_a_row: int
     share: float
@@ -27,7 +27,7 @@ class DeadLetterLimit:
 class DeadLetterCount:
     """The dead letters of a topic's one partition, by offset.
 
-    All offsets are there, so the offset of a record also tells how many records there were up to it.
+    Offsets have no gaps, so a record's offset is also the number of records before it.
     """
 
     def __init__(self, run: str, topic: str, limit: DeadLetterLimit) -> None:
@@ -39,9 +39,9 @@ class DeadLetterCount:
         self._total = 0
 
     def recover(self, dead: Collection[int], applied: int) -> None:
-        """Begin behind the offset `applied`, with the dead letters of these offsets on the log; later ones come again.
+        """Continue after the offset `applied`; `dead`: offsets of the dead letters on the log.
 
-        So neither a restart nor a crash loop begins at nothing, and no letter that stands twice counts twice.
+        So a restart or a crash loop does not reset the count, and a duplicate counts once. Later offsets come again.
         """
         before = {offset for offset in dead if offset <= applied}
         self._last, self._in_a_row, self._total = applied, 0, len(before)
@@ -49,9 +49,9 @@ class DeadLetterCount:
             self._in_a_row += 1
 
     def add(self, offset: int, error: Exception) -> None:
-        """Count the record at this offset, once however often it comes.
+        """Count the record at this offset; repeats count once.
 
-        Raises TooManyDeadLetters, and counts nothing, when it is one too many: it is then not to be dead-lettered.
+        Raises TooManyDeadLetters, without counting it, if it exceeds the limit: then it must not be dead-lettered.
         """
         if self._in_a_row and offset == self._last:
             return
@@ -64,11 +64,11 @@ class DeadLetterCount:
         self._last, self._in_a_row, self._total = offset, in_a_row, total
 
     def _stop(self, offset: int, error: Exception, found: str, setting: str) -> None:
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:_ERROR_SHOWN].removesuffix(".")
+        shown = " ".join(f"{type(error).__name__}: {error}".split())[:_SHOWN].removesuffix(".")
         raise TooManyDeadLetters(
             f"Too many dead letters: with offset {offset} of {self._topic} they would be {found}, and {setting}. The "
-            f"last error: {said}. Nothing is lost, and that record is the next to be read. Mend the cause, in this "
-            "program or in what wrote the records, and start the worker again; `sedi dlq retry --all "
-            f"--run {self._run}` then puts the dead letters back, which count no more. If so many records are wrong in "
-            "themselves, raise that setting."
+            f"last error: {shown}. Nothing is lost, and that record is the next to be read. Fix the cause, in this "
+            "program or in the one that wrote the records, and start the worker again; `sedi dlq retry --all "
+            f"--run {self._run}` then puts the dead letters back, and they do not count any more. If so many records "
+            "are bad in themselves, raise that setting."
         )

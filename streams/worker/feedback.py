@@ -1,8 +1,8 @@
-"""The feedback agent and the seeds agent: a training window in, one command out, and the pool as the log says.
+"""The feedback agent and the seeds agent: one command for each training window, and the seed pool.
 
-The pool changes only by what lies on `seed-commands`. The feedback agent writes a window's command and then lets the
-seeds agent read the log up to it before it looks at the next window. So whoever reads the commands has the same pool,
-and of two commands for one window, should two workers ever write them, all take the first.
+The pool changes only by commands on `seed-commands`. The feedback agent writes a window's command, and lets the seeds
+agent apply the log up to it before the next window. So every reader of the commands has the same pool. Should two
+workers ever write a command for the same window, all readers use the first.
 """
 
 import logging
@@ -28,7 +28,7 @@ Table = Any  # faust.Table has no types
 
 
 class SeedEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A seed in the seeds table: the task, since when and until when (offsets of `seed-commands`) it is in the pool."""
+    """A seed in the seeds table: its task, and from when to when it is in the pool (offsets of `seed-commands`)."""
 
     task: SeedTask
     since_offset: int
@@ -37,26 +37,26 @@ class SeedEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SeedTable:
-    """The pool, and the seeds table that shows it: seed id -> SeedEntry, as JSON."""
+    """The pool, and the seeds table that mirrors it: seed id -> SeedEntry, as JSON."""
 
     def __init__(self, configured: RunConfigured, outlet: Outlet, table: Table) -> None:
         self.pool = SeedPool.of(configured.seeds)
-        self.as_of_offset = -1  # last record of `generated` that the scores of any command so far reflect
+        self.as_of_offset = -1  # the newest `as_of_offset` of all commands so far
         self._outlet = outlet
         self._table = table
 
     async def apply(self, record: Record) -> None:
-        """Apply one record of `seed-commands`. After a start the whole topic comes again, unreadable ones too."""
+        """Apply one record of `seed-commands`. After a start all records come again, unreadable ones too."""
         if await self._outlet.evaluate_or_dead_letter(record, ReplaceSeeds, self._apply):
-            self.show()
+            self.write()
         self.pool.commands_offset = record.offset
 
     def _apply(self, record: Record, command: ReplaceSeeds) -> bool:
         self.as_of_offset = max(self.as_of_offset, command.as_of_offset)
         return self.pool.apply(command, record.offset)
 
-    def show(self) -> None:
-        """Write the seeds that the table does not hold as the pool has them."""
+    def write(self) -> None:
+        """Write the table's entries that differ from the pool."""
         entries = [
             SeedEntry(task=s.task, since_offset=s.since_offset, until_offset=None, offset=s.since_offset)
             for s in self.pool.active
@@ -72,15 +72,14 @@ class SeedTable:
 
 
 class JudgedRows:
-    """What the run's first judge made of the rows, as far as `judged` was read. It has no table: a new worker reads it
-    all."""
+    """The scores of the run's first judge. They have no table: a new worker reads all of `judged`."""
 
     def __init__(self, outlet: Outlet) -> None:
         self.judge = FirstJudge()
         self._outlet = outlet
 
     async def apply(self, record: Record) -> None:
-        """Take in one record of `judged`."""
+        """Apply one record of `judged`."""
         event = await self._outlet.evaluate_or_dead_letter(record, InstructionJudged, lambda _, event: event)
         self.judge.apply(event, record.offset)
 
@@ -89,7 +88,7 @@ class JudgedRows:
 class FeedbackAgent:
     """Answers training windows, each once, in the order of `training-log`.
 
-    judged   where the policy has a `candidate_min_score`: the judge's scores, and the cursor that reads them
+    judged   the judge's scores and their cursor, if the policy has a `candidate_min_score`
     """
 
     configured: RunConfigured
@@ -103,11 +102,11 @@ class FeedbackAgent:
     async def apply(self, record: Record) -> None:
         """Answer one record of `training-log`, unless its window was answered before."""
         if isinstance(record.event, TrainingLogged):
-            # a row is trained only after it was kept, but this worker may have to decide on it again first; and scores
-            # never go back behind those that an earlier command reflects
+            # After a restart this worker may have to decide again on rows that are trained already; and scores must
+            # not be older than those of an earlier command.
             await self.filter_cursor.catch_up(max(needed_offset(record.event), self.seeds.as_of_offset))
             if self.judged is not None:
-                await self.judged[1].catch_up()  # the scores there are by now; nothing waits for more
+                await self.judged[1].catch_up()  # it uses the scores there are now, and waits for no more
         command = await self.outlet.evaluate_or_dead_letter(record, TrainingLogged, self._answer)
         if command is None:
             return
@@ -124,5 +123,13 @@ class FeedbackAgent:
             return None
         state, judge = self.filter.state, self.judged[0].judge if self.judged else FirstJudge()
         return answer(
-            policy, self.seeds.pool, state.scores, state.kept, window, record.offset, state.applied, judge, judge.offset
+            policy,
+            self.seeds.pool,
+            state.scores,
+            state.kept,
+            window,
+            training_offset=record.offset,
+            as_of_offset=state.applied,
+            judge=judge,
+            judged_offset=judge.offset,
         )

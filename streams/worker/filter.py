@@ -1,12 +1,12 @@
-"""The filter agent: decides on each record of `generated`, tells the log, then remembers.
+"""The filter agent: decides on each record of `generated`, writes the verdict, then stores the decision.
 
-In this order for the record at offset N, so that a crash anywhere changes nothing:
+The steps for the record at offset N are in this order, so that a crash at any point changes no outcome:
 1. decide, purely, from the state of offsets below N;
-2. write the kept rows and the one `rejected` record, and wait until the cluster has them;
-3. put the decision into the kept table under N, the seeds' scores into the score table (changelogs follow);
-4. evolve the state; fit, write and use a new classifier if one is due.
-After a crash the kept table says how far the filter surely is; what lies beyond is decided again, with the same outcome
-and the same ids, and readers drop the repeats.
+2. write the kept rows and the one `rejected` record, and wait for the cluster's confirmation;
+3. put the decision into the kept table under N, and the seeds' scores into the score table (changelogs follow);
+4. apply the decision to the state; fit, write and use a new classifier if one is due.
+After a crash the kept table shows up to where all steps are done. Later records are decided again, with the same
+outcome and the same ids, and readers deduplicate.
 """
 
 import asyncio
@@ -49,24 +49,24 @@ class FilterAgent:
     async def apply(self, record: Record) -> None:
         """Decide on one record of `generated`; its offset is the state's next.
 
-        Called again after an error, it goes on where it was: what is remembered already is not decided again.
+        Called again after an error, it continues: a stored decision is not made again.
         """
         if record.offset > self.state.applied:
             verdict = await self._outlet.evaluate_or_dead_letter(record, InstructionsGenerated, self._decide)
             if verdict is None:
                 verdict = decider.empty_verdict(self.state, record.offset)
-            await self._tell(verdict)
-            self._remember(verdict.decision)
+            await self._write(verdict)
+            self._store(verdict.decision)
         await self.refit()
 
     def _decide(self, record: Record, event: InstructionsGenerated) -> Verdict:
         return decider.decide(self.state, record.offset, record.id, event)
 
     def recover(self, classifiers: Iterable[ClassifierFitted]) -> int:
-        """Bring the state up to the recovered kept table; returns the last offset that is surely applied.
+        """Restore the state from the recovered kept table. Returns the last applied offset.
 
-        Only the unbroken row of offsets counts: what lies behind a gap is decided again. The score table is mended
-        where it lags behind the kept table. Raises RunError when no classifier is in force then.
+        Only offsets without a gap count; records after a gap are decided again. Raises RunError if no classifier is in
+        force then.
         """
         values = {int(offset): value for offset, value in self._kept.items()}
         decisions: list[Decision] = []
@@ -78,21 +78,21 @@ class FilterAgent:
             in_force = classifier.from_offset <= self.state.applied + 1
             if in_force and (self.state.model is None or classifier.from_offset > self.state.classifier_offset):
                 decider.use_classifier(self.state, classifier)
-        if self.state.model is None:  # without one every record would look as if it were wrong in itself
+        if self.state.model is None:  # without one every record would become a dead letter
             raise RunError(
-                f"Run {self._run!r} has no classifier for offset {self.state.applied + 1} of generated: it was "
-                f"configured only half. Complete it with `sedi run --run {self._run}`."
+                f"Run {self._run!r} has no classifier for offset {self.state.applied + 1} of generated: its "
+                f"configuration was interrupted. Complete it with `sedi run --run {self._run}`."
             )
         return self.state.applied
 
-    def mend_scores(self) -> None:
-        """Write the scores that the score table does not hold as the kept table has them."""
+    def repair_scores(self) -> None:
+        """Write the entries of the score table that lag behind the kept table."""
         for seed_id, score in self.state.scores.items():
             value = _encoded(score)
             if self._scores.get(seed_id.encode()) != value:
                 self._scores[seed_id.encode()] = value
 
-    async def _tell(self, verdict: Verdict) -> None:
+    async def _write(self, verdict: Verdict) -> None:
         decision, rejected = verdict.decision, verdict.rejected
         cause = decision.generation_id or None
         outgoing = [Outgoing(row, row.id, row.id, causation_id=cause, partition=row.cluster) for row in decision.kept]
@@ -101,14 +101,14 @@ class FilterAgent:
             [*outgoing, Outgoing(rejected, key, ids.verdict_id(decision.offset), causation_id=cause)]
         )
 
-    def _remember(self, decision: Decision) -> None:
+    def _store(self, decision: Decision) -> None:
         self._kept[str(decision.offset).encode()] = msgspec.json.encode(decision)
-        decider.evolve(self.state, decision)
+        decider.apply(self.state, decision)
         for seed_id in decision.seed_ids:
             self._scores[seed_id.encode()] = _encoded(self.state.scores[seed_id])
 
     async def refit(self) -> None:
-        """Make and use the classifier that is due, unless the log has it already."""
+        """Fit, write and use the classifier that is due; one that is on the log already is only used."""
         recorded = self._recorded.get(self.state.applied + 1)
         event = recorded or await asyncio.to_thread(decider.due_classifier, self.state)
         if event is None or event.from_offset == self.state.classifier_offset:

@@ -1,14 +1,13 @@
-"""The inspector: looks at the topics that no agent reads, and puts what cannot be read there to the dead letters.
+"""The inspector: checks the topics that no agent reads, and puts unreadable records on the dead-letter topics.
 
-The agents do that for what they read: `generated`, `training-log` and `seed-commands`. Here `run`, `calls`, `kept`,
-`rejected` and, if it was there when this began, `judged` are read from where the last inspector was, which is
-remembered as committed offsets of a group of its own, after the dead letters of what lies below are confirmed. So every
-record there is looked at at least once as long as some worker runs, whoever else reads those topics; after a crash, or
-by two workers at once, a dead letter may be written twice. Should the cluster forget the group (it may after a week
-without a worker), all is looked at again.
+The agents do that for `generated`, `training-log` and `seed-commands`. The inspector reads `run`, `calls`, `kept`,
+`rejected` and, if it exists when this starts, `judged`. It continues from the committed offsets of its own consumer
+group, which are committed after the dead letters before them are confirmed. So every record is checked at least once as
+long as some worker runs. After a crash, or by two workers at once, a dead letter may be written twice. If the cluster
+drops the group's offsets (it may after a week without a worker), everything is checked again.
 
-It works in threads, with clients of its own, while the filter is active, and rests twice as long as it worked, so that
-the filter keeps its share of the processor: it may be behind for a while, and never holds anything up.
+It works in threads, with clients of its own, while the filter is active, and pauses twice as long as it worked, so that
+the filter keeps its share of the CPU. It may lag behind, and nothing waits for it.
 """
 
 import asyncio
@@ -33,12 +32,12 @@ logger = logging.getLogger(__name__)
 
 
 def inspector_group(run: str) -> str:
-    """The group whose committed offsets say how far a run was looked at."""
+    """The consumer group whose committed offsets are the inspector's position."""
     return f"sedi.{run}.inspector"
 
 
 class Inspector:
-    """`step` and `leave` may be called from any thread."""
+    """`step` and `close` may be called from any thread."""
 
     def __init__(self, settings: Settings, run: str) -> None:
         self._settings = settings
@@ -48,7 +47,7 @@ class Inspector:
         self._writer: LogWriter | None = None
 
     def step(self) -> int:
-        """Look at what has come, at most some hundred records; how many there were.
+        """Check the next records, at most some hundred. Returns how many there were.
 
         Raises BrokerError when the cluster does not answer.
         """
@@ -64,8 +63,8 @@ class Inspector:
                 self._reader.commit()
             return len(records)
 
-    def leave(self) -> None:
-        """Hold nothing open; the next step begins at what is committed then, which another worker may have moved."""
+    def close(self) -> None:
+        """Close the clients. The next step starts from the committed offsets, which another worker may have moved."""
         with self._lock:
             if self._reader is not None:
                 self._reader.close()
@@ -80,7 +79,7 @@ class Inspector:
 
 
 def inspect_beside(app: faust.App, inspector: Inspector, active: Callable[[], bool]) -> None:
-    """Let the inspector work beside the app's agents, while `active` says that this worker is the one."""
+    """Run the inspector beside the app's agents, while `active` says that this worker is the active one."""
 
     @app.task  # type: ignore[untyped-decorator]
     async def inspect() -> None:
@@ -93,8 +92,8 @@ def inspect_beside(app: faust.App, inspector: Inspector, active: Callable[[], bo
                 if active():
                     found = await asyncio.to_thread(inspector.step)
                 else:
-                    await asyncio.to_thread(inspector.leave)
-            except Exception as error:  # noqa: BLE001 - the world is wrong: stop, having committed nothing
+                    await asyncio.to_thread(inspector.close)
+            except Exception as error:  # noqa: BLE001 - not a record's fault: stop without a commit
                 logger.error("inspecting failed: %r", error)
                 await app.crash(error)
                 return
@@ -102,4 +101,4 @@ def inspect_beside(app: faust.App, inspector: Inspector, active: Callable[[], bo
 
     @app.on_before_shutdown.connect  # type: ignore[arg-type]
     async def close(app: faust.App, **_: object) -> None:
-        await asyncio.to_thread(inspector.leave)
+        await asyncio.to_thread(inspector.close)

@@ -1,4 +1,4 @@
-"""Running a run's worker until it is told to stop."""
+"""Runs a run's worker until a signal stops it."""
 
 import logging
 import re
@@ -17,13 +17,13 @@ from streams.worker.recovery_watch import watch_recovery
 
 
 def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
-    """Run the filter and feedback agents of a run, and the inspector beside them; returns the exit code.
+    """Run the filter and feedback agents of a run, and the inspector beside them. Returns the exit code.
 
     SIGINT and SIGTERM end it cleanly.
 
     Raises RunError when the run is not configured, TopicMismatch when its topics are not as declared, ClusterRefused
     when the user lacks a right that a worker needs, BrokerError when the cluster does not answer, TooManyDeadLetters
-    when it has stopped at those.
+    when their limit is exceeded.
     """
     configured, _ = read_run(settings, run)
     check(settings, run, configured.policy.clusters)
@@ -48,7 +48,7 @@ def run_worker(settings: Settings, run: str, loglevel: str = "INFO") -> int:
 
 
 def _raise_permanent(settings: Settings, reason: BaseException | None) -> None:
-    """Raise ClusterRefused or TooManyDeadLetters if that ended the worker: started again, it would end so again."""
+    """Raise ClusterRefused or TooManyDeadLetters if that ended the worker: a restart would not help."""
     if reason is None:
         return
     for cause in causes(reason):

@@ -1,4 +1,4 @@
-"""How the worker writes: through Faust's producer, confirmed before anything else happens."""
+"""Writes the worker's events through Faust's producer, and waits for their confirmation."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Outgoing:
-    """An event on its way out: its key, its deterministic id, what caused it, and where it belongs."""
+    """An event to write, with its key, deterministic id, cause and partition."""
 
     event: Event
     key: str
@@ -38,7 +38,7 @@ class Outgoing:
 
 
 class Outlet:
-    """Writes events of one run; `write` returns their offsets once the cluster has confirmed all of them."""
+    """Writes the events and dead letters of one run."""
 
     def __init__(self, app: faust.App, run: str, component: str, limit: DeadLetterLimit) -> None:
         self._app = app
@@ -50,7 +50,10 @@ class Outlet:
         self._counts: dict[str, DeadLetterCount] = {}
 
     async def write(self, outgoing: Iterable[Outgoing]) -> list[int]:
-        """Write events in order; records of one partition keep that order. Raises when one is not confirmed."""
+        """Write events; each partition keeps their order. Returns their offsets once the cluster has confirmed all.
+
+        Raises when one is not confirmed.
+        """
         pending = []
         for item in outgoing:
             meta = Meta(item.id, self._source, now(), item.causation_id, self._correlation)
@@ -60,11 +63,11 @@ class Outlet:
         return [int(message.offset) for message in await asyncio.gather(*pending)]
 
     async def evaluate_or_dead_letter(self, record: Record, kind: type[E], rule: Callable[[Record, E], R]) -> R | None:
-        """What `rule` makes of a record that should hold a `kind`; None after it went to the dead letters.
+        """The result of `rule` for a record that should hold a `kind`; None if it became a dead letter.
 
-        A record that does not decode, holds something else, or that the rule fails on is wrong in itself: it would
-        fail again every time, so it must not stop the agent. Raises TooManyDeadLetters, and leaves the record where it
-        is, when there are more of those on its topic than the limit allows.
+        A record that cannot be decoded, holds another event, or makes the rule fail would fail every time, so it must
+        not stop the agent. Raises TooManyDeadLetters, without moving the record, if its topic has more dead letters
+        than the limit allows.
         """
         if record.error is not None:
             await self._dead_letter(record, record.error)
@@ -76,7 +79,7 @@ class Outlet:
             return rule(record, record.event)
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - rules are pure: whatever they raise is about this record
+        except Exception as error:  # noqa: BLE001 - rules are pure, so the error is about this record
             await self._dead_letter(record, error)
             return None
 
@@ -85,7 +88,7 @@ class Outlet:
         return self._counts.setdefault(topic, DeadLetterCount(self._run, topic, self._limit))
 
     async def _dead_letter(self, record: Record, error: Exception) -> None:
-        """Put an unreadable record on its dead-letter topic as it was; one that cannot be written so is only named."""
+        """Put a record on its dead-letter topic unchanged; one that is too large to write is only referred to."""
         self.dead_letters(record.topic).add(record.offset, error)
         headers = dead_letter_headers(record.topic, record.partition, record.offset, f"{type(error).__name__}: {error}")
         name = dead_letter_name(topic_name(self._run, record.topic))

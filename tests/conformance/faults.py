@@ -81,7 +81,7 @@ def play(
         run=run,
         limits=Limits(max_generations=generations),
         retries=Retries(first_pause_s=0.05, longest_pause_s=1.0),
-        pace=RateOptions(start=16, breaker_first_s=0.2, breaker_longest_s=1.0),
+        rate=RateOptions(start=16, breaker_first_s=0.2, breaker_longest_s=1.0),
         concurrency=32,
         in_flight=16,
     )

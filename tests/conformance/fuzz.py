@@ -137,7 +137,7 @@ class Run:
             parser=self._style.parser,
             backend=self._backend.name,
             model=made.answers[0].model if made.answers else self._backend.model,
-            parameters=self._style.parameters(),
+            parameters=self._style.parameters,
             seed_ids=tuple(seed.id for seed in seeds),
             seed_commands_offset=offset,
             answers=made.answers,

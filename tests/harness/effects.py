@@ -120,7 +120,7 @@ def undisturbed(source: Source) -> Undisturbed:
                 effects.kept[row.id] = row.cluster, msgspec.json.encode(row)
             effects.rejected[ids.verdict_id(record.offset)] = msgspec.json.encode(verdict.rejected)
             found.decisions[record.offset] = msgspec.json.encode(verdict.decision)
-            decider.evolve(state, verdict.decision)
+            decider.apply(state, verdict.decision)
             due = decider.due_classifier(state)
             if due is not None:
                 due = recorded.get(due.from_offset, due)

@@ -269,7 +269,7 @@ class Process:
         """Replace the worker's external dependencies."""
         with (
             patch.object(worker_app, "_app", lambda *_: self.app),
-            patch.object(worker_app, "_Log", lambda *_: SimpleNamespace(fetch=self._fetch, close=lambda: None)),
+            patch.object(worker_app, "LogFetcher", lambda *_: SimpleNamespace(fetch=self._fetch, close=lambda: None)),
             patch.object(worker_app, "read_run", self._read_run),
         ):
             yield

@@ -54,7 +54,7 @@ POINTS = {
         "what was told and not remembered is told again, the same",
         "InstructionsRejected",
     ),
-    "remembered": Point("worker", f"{_FILTER}._remember", "after", "a table whose changelog lags is made up for"),
+    "remembered": Point("worker", f"{_FILTER}._store", "after", "a table whose changelog lags is made up for"),
     "classifier fitted": Point(
         "worker", f"{_OUTLET}.write", "before", "a fit nobody heard of is made again", "ClassifierFitted"
     ),
@@ -68,7 +68,7 @@ POINTS = {
     ),
     "starting": Point("worker", "streams.worker.cursor:Cursor.start", "before", "agents may start one without another"),
     "filling": Point("worker", "streams.worker.cursor:Cursor._fill", "before", "a gap that was seen is seen again"),
-    "scores mended": Point("worker", f"{_FILTER}.mend_scores", "after", "mending the score table may be cut short"),
+    "scores mended": Point("worker", f"{_FILTER}.repair_scores", "after", "mending the score table may be cut short"),
     "window seen": Point(
         "worker", "streams.worker.feedback:FeedbackAgent.apply", "before", "a window nobody answered is answered"
     ),

@@ -1,8 +1,8 @@
-"""The server process: llama.cpp's HTTP server, run until a signal comes or the parent is gone.
+"""The server process: llama.cpp's HTTP server, run until a signal comes or the parent process has ended.
 
-It writes one line to its standard output, the address it listens at; llama.cpp's own lines go to standard error.
-`--parent PID` ends it when that process is no longer its parent. That is watched by asking, not by a signal tied to the
-parent's death (PR_SET_PDEATHSIG), which would also come when only the thread ends that started this process.
+It writes one line to its standard output, its address; llama.cpp's own output goes to standard error. With
+`--parent PID` it ends when that process is no longer its parent. It polls for that, because PR_SET_PDEATHSIG would also
+fire when only the thread that started this process ends.
 """
 
 import argparse
@@ -25,7 +25,7 @@ _WARNINGS = 2  # verbosity: errors and warnings, a line or two a start
 
 @dataclass(frozen=True)
 class LlamaOptions:
-    """What is served, and how; see `producers.backends.builtin.server.ServerSettings`."""
+    """What is served and how; see `producers.backends.builtin.server.ServerSettings`."""
 
     model: Path
     name: str
@@ -36,16 +36,16 @@ class LlamaOptions:
 
 
 def serve(options: LlamaOptions, parent: int | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, or until `parent` is not this process's parent any more.
+    """Serve until SIGTERM or SIGINT, or until `parent` is no longer this process's parent.
 
-    Raises RuntimeError when llama.cpp cannot start; why is in its log.
+    Raises RuntimeError when llama.cpp cannot start; its log has the reason.
     """
-    # Blocked before any thread exists, so that all of llama.cpp's inherit it and `sigwait` gets the signal.
+    # Blocked before any thread starts, so that llama.cpp's threads inherit it and `sigwait` gets the signal.
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     if parent is not None:
         threading.Thread(target=_watch, args=(parent,), name="parent watch", daemon=True).start()
-    announcing = os.fdopen(os.dup(1), "w")
+    address_pipe = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
     import xllamacpp
@@ -59,19 +59,19 @@ def serve(options: LlamaOptions, parent: int | None = None) -> None:
     params.n_ctx = options.slots * options.context_per_slot
     params.cpuparams.n_threads = options.threads
     params.cpuparams_batch.n_threads = options.threads
-    # A thread waits with every request, and one more answers /health while all do.
+    # Each request holds a thread; spare ones answer /health meanwhile.
     params.n_threads_http = 2 * options.slots + 2
-    params.cache_ram_mib = 0  # prompts differ from their third line on: keeping them would only take memory
+    params.cache_ram_mib = 0  # prompts differ from their third line on, so a prompt cache would not help
     params.ui = False
     params.endpoint_slots = False
     params.offline = True
     params.verbosity = _WARNINGS
     server = xllamacpp.Server(params)
 
-    announcing.write(f"{server.listening_address}\n")
-    announcing.close()
+    address_pipe.write(f"{server.listening_address}\n")
+    address_pipe.close()
     signal.sigwait(signals)
-    # Not `del server`: it waits for every answer under way, and nobody is left who wants one.
+    # Not `del server`, which waits for every answer in flight.
     sys.stderr.flush()
     os._exit(0)
 
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--context-per-slot", type=int, default=2048, help="tokens of prompt and answer")
     parser.add_argument("--model", type=Path, help="another GGUF than the built-in one")
-    parser.add_argument("--name", help="what the model is called")
+    parser.add_argument("--name", help="the model's name")
     parser.add_argument("--parent", type=int, help="end when this process does")
     given = parser.parse_args()
     try:
@@ -107,7 +107,7 @@ def main() -> None:
     try:
         serve(options, given.parent)
     except RuntimeError as error:
-        # llama.cpp writes its log in a thread, whose last lines may be lost.
+        # llama.cpp writes its log in a thread; its last lines may be lost.
         sys.exit(f"llama.cpp could not serve {options.model} at port {options.port or 'any'}: {error}")
 
 

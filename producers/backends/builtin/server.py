@@ -1,15 +1,15 @@
-"""Serves the built-in model, OpenAI-compatible, on this machine, in a process of its own.
+"""Serves the built-in model, OpenAI-compatible, on this machine, in a child process.
 
     with BuiltinServer(settings) as server:
         ...  # server.base_url, server.model
 
 The child runs llama.cpp's own server (from `xllamacpp`) on 127.0.0.1: `/v1/completions`, `/v1/chat/completions`, both
-with usage, the latter also with `response_format` of type `json_schema`; `/health`. It says on its standard output
-where it listens; everything else it says is appended to `builtin-server.log` under `state_dir`.
+with usage, the latter also with `response_format` of type `json_schema`; `/health`. Its standard output has its
+address; all other output is appended to `builtin-server.log` under `state_dir`.
 
-Guarantees: `start` returns when the server answers; the child ends within a second or two of its parent, however that
-one ends; a Ctrl-C in the terminal reaches only the parent, which may still want answers while it drains.
-Not guaranteed: secrecy. There is no key, so whoever can reach this machine's loopback can ask it.
+Guarantees: `start` returns when the server answers; the child ends within a second or two of its parent, however the
+parent ends; a Ctrl-C in the terminal reaches only the parent, which may still need answers while it drains.
+Not guaranteed: access control. There is no key, so any process that reaches this machine's loopback can use it.
 
 By hand: `python -m producers.backends.builtin.server --port 8080`.
 """
@@ -22,7 +22,6 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from infra.distribution import python_module
@@ -37,9 +36,9 @@ _PROJECT = Path(__file__).resolve().parents[3]
 class ServerSettings:
     """How the model is served.
 
-    port               0 takes a free one
+    port               0: any free one
     slots              requests answered at once; further ones wait
-    threads            processor threads; a second one brought 6 % more for half a core more
+    threads            CPU threads; a second one gave 6 % more speed for half a core more
     context_per_slot   tokens of prompt and answer together; 23 kB of memory each
     model              another GGUF than the built-in one
     """
@@ -55,15 +54,11 @@ class ServerSettings:
     stop_timeout_s: float = 10.0
 
     def __post_init__(self) -> None:
-        wrong = {
-            name: value
-            for name, value in (("slots", self.slots), ("threads", self.threads), ("context", self.context_per_slot))
-            if value < 1
-        }
-        if wrong or not 0 <= self.port < 65536:
+        least = min(self.slots, self.threads, self.context_per_slot)
+        if least < 1 or not 0 <= self.port < 65536:
             raise ConfigurationError(
-                f"The built-in server cannot run with {wrong or {'port': self.port}}. Slots, threads and context "
-                "must be 1 or more, the port 0 to 65535."
+                f"The built-in server cannot run with {self.slots} slots, {self.threads} threads, a context of "
+                f"{self.context_per_slot} and port {self.port}: all must be 1 or more, the port 0 to 65535."
             )
 
 
@@ -80,24 +75,22 @@ class BuiltinServer:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
     def base_url(self) -> str:
-        """What an OpenAI client takes as its base URL."""
+        """The base URL for an OpenAI client."""
         return f"{self._address}/v1"
 
     @property
     def model(self) -> str:
-        """The name it serves its model by."""
+        """The name of the served model."""
         return MODEL_NAME if self._settings.model is None else self._settings.model.stem
 
     @property
     def pid(self) -> int | None:
-        """Of the running child, None when there is none."""
+        """Of the running child; None if there is none."""
         return self._child.pid if self._child is not None and self._child.poll() is None else None
 
     @property
@@ -107,8 +100,8 @@ class BuiltinServer:
     def start(self) -> None:
         """Start the child and wait until it answers.
 
-        Raises BackendError when the port is taken, and with the end of the log when the child fails; ConfigurationError
-        when the model is missing.
+        Raises BackendError when the port is taken or the child fails (with the end of its log), ConfigurationError when
+        the model is missing.
         """
         if self.pid is not None:
             return
@@ -125,11 +118,10 @@ class BuiltinServer:
             "--context-per-slot": settings.context_per_slot,
             "--parent": os.getpid(),
         }
+        words = (str(word) for pair in arguments.items() for word in pair)
         with self.log_file.open("ab") as log:
             self._child = subprocess.Popen(
-                python_module(
-                    "producers.backends.builtin.llama", *(str(word) for pair in arguments.items() for word in pair)
-                ),
+                python_module("producers.backends.builtin.llama", *words),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -137,14 +129,14 @@ class BuiltinServer:
                 start_new_session=True,
             )
         try:
-            self._address = self._announced(self._child)
-            self._healthy()
+            self._address = self._read_address(self._child)
+            self._wait_until_healthy()
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """End the child, by force if it does not end by itself. Does nothing when there is none."""
+        """Terminate the child, and kill it if it does not end. Does nothing if there is none."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -157,18 +149,18 @@ class BuiltinServer:
         if child.stdout is not None:
             child.stdout.close()
 
-    def _announced(self, child: subprocess.Popen[bytes]) -> str:
+    def _read_address(self, child: subprocess.Popen[bytes]) -> str:
         assert child.stdout is not None
         line = _first_line(child.stdout, self._settings.start_timeout_s)
         if line is None:
             raise self._failed(f"did not start within {self._settings.start_timeout_s:g} s")
         if not line.startswith("http://"):
             with suppress(subprocess.TimeoutExpired):
-                child.wait(self._settings.stop_timeout_s)  # it closes the pipe before its last words
+                child.wait(self._settings.stop_timeout_s)  # it closes the pipe before its last log lines
             raise self._failed("ended while it was starting")
         return line
 
-    def _healthy(self) -> None:
+    def _wait_until_healthy(self) -> None:
         host, _, port = self._address.removeprefix("http://").partition(":")
         deadline = time.monotonic() + self._settings.start_timeout_s
         while time.monotonic() < deadline:
@@ -194,12 +186,12 @@ class BuiltinServer:
 
 
 def _path() -> str:
-    """The child finds this package wherever the parent was started."""
+    """A PYTHONPATH with which the child finds this package from any folder."""
     return os.pathsep.join([str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _first_line(pipe: IO[bytes], timeout_s: float) -> str | None:
-    """The first line that comes through a pipe, empty at its end; None when none came in time."""
+    """The first line of a pipe, empty if the pipe ends; None if none came in time."""
     read = b""
     deadline = time.monotonic() + timeout_s
     with selectors.DefaultSelector() as selector:

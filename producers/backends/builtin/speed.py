@@ -1,4 +1,4 @@
-"""How fast the built-in model answers on this machine, while something else is at work on it too."""
+"""Measures how fast the built-in model answers on this machine, while other work runs on it too."""
 
 import http.client
 import json
@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -17,37 +16,37 @@ from producers.prompts.two_step import answer_request
 
 
 class LlmTrial(AbstractContextManager["LlmTrial"]):
-    """Asks a running server for answers to these instructions, as many at once as a generator does, over and over until
-    the context ends. They are the two-step style's, so that reading prompts takes its share of the time."""
+    """Requests answers to these instructions from a running server, over and over until the context ends, with as many
+    calls in flight as a generator has. The prompts are the two-step style's, so that prefill takes its usual share."""
 
     def __init__(self, server: BuiltinServer, instructions: Sequence[str]) -> None:
         self._address = urlsplit(server.base_url).netloc
         self._instructions = instructions
-        self._over = threading.Event()
-        self._came: list[float] = []  # when each token was written
+        self._stopped = threading.Event()
+        self._token_times: list[float] = []
         self._pool = ThreadPoolExecutor(BUILTIN_IN_FLIGHT)
 
     def __enter__(self) -> Self:
-        self._asking = [self._pool.submit(self._ask_on, number) for number in range(BUILTIN_IN_FLIGHT)]
+        self._workers = [self._pool.submit(self._work, number) for number in range(BUILTIN_IN_FLIGHT)]
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._over.set()
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
         self._pool.shutdown()
 
     def tokens_per_s(self, since: float) -> float:
-        """Tokens a second that were written since a time of `time.monotonic`.
+        """Tokens a second since a time of `time.monotonic`.
 
-        Raises OSError or http.client.HTTPException when the server does not answer.
+        Raises OSError or http.client.HTTPException if the server does not answer.
         """
-        for asking in self._asking:
-            if asking.done():
-                asking.result()
+        for worker in self._workers:
+            if worker.done():
+                worker.result()
         now = time.monotonic()
-        return sum(1 for at in tuple(self._came) if at >= since) / (now - since)
+        return sum(1 for at in tuple(self._token_times) if at >= since) / (now - since)
 
-    def _ask_on(self, number: int) -> None:
-        while not self._over.is_set():
+    def _work(self, number: int) -> None:
+        while not self._stopped.is_set():
             self._ask(self._instructions[number % len(self._instructions)])
             number += BUILTIN_IN_FLIGHT
 
@@ -60,6 +59,6 @@ class LlmTrial(AbstractContextManager["LlmTrial"]):
             connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
             for line in connection.getresponse():
                 if b'"content":"' in line:
-                    self._came.append(time.monotonic())
-                if self._over.is_set():
+                    self._token_times.append(time.monotonic())
+                if self._stopped.is_set():
                     return

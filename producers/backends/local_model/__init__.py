@@ -1,1 +1,1 @@
-"""A causal LM in this process, which answers many requests as one batch."""
+"""A causal LM in this process, with continuous batching."""

@@ -1,8 +1,8 @@
-"""Rows that generate together: continuous batching, in which a row joins and leaves between any two steps.
+"""Continuous batching: rows generate together, and join and leave the batch between any two steps.
 
-A step is one forward of the model, which gives every row its next token. New rows are read in a forward of their own
-and then joined to those under way. Rows that ended are taken out, so that nobody waits for the longest, and nothing is
-spent on one that has ended. A row that is read again, after it had to be put aside, goes on where it was.
+A step is one forward pass, which gives every row its next token. New rows are prefilled in a forward pass of their own
+and then join. Finished rows are removed, so that no row waits for the longest one and no computation is spent on a
+finished one. A row that had been preempted is prefilled with its prompt and generated tokens, and continues.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from producers.backends.local_model.sampling import draw
 
 
 class DecodingBatch:
-    """The state. `rows` are those under way, in the order of the cache's."""
+    """The state. `rows` are in the order of the cache's rows."""
 
     def __init__(self, model: LocalModel) -> None:
         self._model = model
@@ -27,15 +27,15 @@ class DecodingBatch:
 
     @torch.inference_mode()
     def join(self, rows: Sequence[DecodingRow]) -> None:
-        """Read rows, give each its next token, and let them take part in the steps from now on."""
+        """Prefill rows, give each its next token, and add them to the batch."""
         known = [[*row.prompt, *row.generated] for row in rows]
         longest = max(map(len, known))
-        # Hidden by the mask, what pads is of no importance.
-        tokens = torch.tensor([[0] * (longest - len(one)) + one for one in known])
-        mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in known])
+        # The mask hides the padding token.
+        tokens = torch.tensor([[0] * (longest - len(row)) + row for row in known])
+        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in known])
         cache = BatchCache()
         positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
-        self._forward(rows, tokens, mask, positions, cache)
+        self._forward(rows, cache, tokens=tokens, mask=mask, positions=positions)
         if self.rows:
             self._cache.join(cache)
             self._mask = _joined(self._mask, mask)
@@ -49,11 +49,11 @@ class DecodingBatch:
         self._mask = torch.cat([self._mask, self._mask.new_ones(len(self.rows), 1)], dim=-1)
         tokens = torch.tensor([[row.generated[-1]] for row in self.rows])
         positions = self._mask.sum(dim=-1, keepdim=True) - 1
-        self._forward(self.rows, tokens, self._mask, positions, self._cache)
+        self._forward(self.rows, self._cache, tokens=tokens, mask=self._mask, positions=positions)
 
     @torch.inference_mode()
     def keep(self, rows: Sequence[DecodingRow]) -> None:
-        """Take out all but these, and the padding that none of them needs."""
+        """Remove all but these rows, and the padding that none of them needs."""
         staying = set(map(id, rows))
         kept = [place for place, row in enumerate(self.rows) if id(row) in staying]
         if len(kept) == len(self.rows):
@@ -62,35 +62,36 @@ class DecodingBatch:
             self.clear()
             return
         mask = self._mask[kept]
-        first = int(mask.argmax(dim=-1).min())  # where the longest begins
+        first = int(mask.argmax(dim=-1).min())  # start of the longest row
         self._cache.select(kept, first)
         self._mask = mask[:, first:]
         self.rows = [self.rows[place] for place in kept]
 
     def clear(self) -> None:
-        """Take out all."""
+        """Remove all rows."""
         self._cache, self._mask, self.rows = BatchCache(), torch.zeros(0, 0, dtype=torch.long), []
 
     def _forward(
         self,
         rows: Sequence[DecodingRow],
+        cache: BatchCache,
+        *,
         tokens: torch.Tensor,
         mask: torch.Tensor,
         positions: torch.Tensor,
-        cache: BatchCache,
     ) -> None:
         model = self._model
-        told: dict[str, Any] = {"position_ids": positions.to(model.device)} if model.takes_positions else {}
+        options: dict[str, Any] = {"position_ids": positions.to(model.device)} if model.takes_positions else {}
         if model.keeps_logits:
-            told["logits_to_keep"] = 1
-        made = model.model(
+            options["logits_to_keep"] = 1
+        output = model.model(
             input_ids=tokens.to(model.device),
             attention_mask=mask.to(model.device),
             past_key_values=cache,
             use_cache=True,
-            **told,
+            **options,
         )
-        for row, token in zip(rows, draw(made.logits[:, -1], rows), strict=True):
+        for row, token in zip(rows, draw(output.logits[:, -1], rows), strict=True):
             row.take(token)
 
 

@@ -1,11 +1,10 @@
-"""Answers requests as they come, as many at once as fit, in a thread of its own.
+"""Answers requests with continuous batching, in a thread of its own.
 
-Requests wait in the order of their coming until there is room in the batch (`producers.backends.local_model.batch`). An
-empty batch waits a few milliseconds for others to come with the first. When memory runs out, the batch is put aside,
-half as many rows are let in from then on, and what was put aside goes on where it was; a request that does not fit
-alone is refused.
+Requests wait in a FIFO queue until there is room in the batch (`producers.backends.local_model.batch`). An empty batch
+waits a few milliseconds for further requests to join the first. On out-of-memory all rows are preempted and queued
+again, the batch size is halved, and the rows continue where they were. A request that does not fit alone is refused.
 
-`stop` ends the thread after the step that is under way, and gives up what waits.
+`stop` ends the thread after its current step; waiting requests fail.
 """
 
 import threading
@@ -21,14 +20,14 @@ from producers.backends.local_model.batch import DecodingBatch
 from producers.backends.local_model.loading import LocalModel
 from producers.backends.local_model.row import DecodingRow
 
-_GATHERED_S = 0.005
-_READ_TOGETHER = 4096  # tokens of prompts, padding too, in one forward; others wait for the next step
-_STOPPED = Transient("The model was stopped before it had answered.", kind=FailureKind.UNREACHABLE)
+_GATHER_S = 0.005
+_MOST_PREFILL = 4096  # tokens, padding included, of one prefill; further requests wait for the next step
+_STOPPED = Transient("The model was stopped before it answered.", kind=FailureKind.UNREACHABLE)
 
 
 @dataclass(frozen=True)
 class BatchedAnswer:
-    """What became of a request."""
+    """The answer to a request."""
 
     text: str
     finish_reason: str | None
@@ -41,45 +40,45 @@ Done = Callable[[BatchedAnswer | CallFailure], None]
 
 @dataclass(eq=False)
 class QueuedRequest:
-    """A request that waits, or is under way as `row`. Nobody wants an answer to one that is `given_up`."""
+    """A request that waits, or is in the batch as `row`. `abandoned`: nobody waits for its answer."""
 
     request: Request
     seed: str
     done: Done
     row: DecodingRow | None = None
-    given_up: bool = False
+    abandoned: bool = False
 
 
 class Batcher:
-    """The thread and what it works on. `rows` is the most at once; `say` is told when it must be lowered."""
+    """The thread and its queue. `rows`: the largest batch; `notify` gets a message when it is lowered."""
 
-    def __init__(self, model: LocalModel, rows: int, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, model: LocalModel, rows: int, notify: Callable[[str], None] = lambda _: None) -> None:
         self._model = model
-        self._say = say
+        self._notify = notify
         self._batch = DecodingBatch(model)
         self._waiting: deque[QueuedRequest] = deque()
-        self._under_way: list[QueuedRequest] = []
+        self._in_flight: list[QueuedRequest] = []
         self._changed = threading.Condition()
         self._stopped = False
         self._thread: threading.Thread | None = None
         self.most = rows
 
     def submit(self, request: Request, seed: str, done: Done) -> QueuedRequest:
-        """Let a request be answered; `done` is called in the thread, once. Randomness follows from `seed` alone."""
-        asked = QueuedRequest(request, seed, done)
+        """Queue a request; `done` is called once, in the thread. Randomness depends on `seed` alone."""
+        queued = QueuedRequest(request, seed, done)
         with self._changed:
             if self._stopped:
                 done(_STOPPED)
-                return asked
-            self._waiting.append(asked)
+                return queued
+            self._waiting.append(queued)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="transformers", daemon=True)
                 self._thread.start()
             self._changed.notify()
-        return asked
+        return queued
 
     def stop(self) -> None:
-        """End the thread; returns when it has ended."""
+        """End the thread, and wait for its end."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
@@ -87,87 +86,87 @@ class Batcher:
             self._thread.join()
 
     def _run(self) -> None:
-        while self._gathered():
+        while self._gather():
             try:
                 out_of_memory = self._advance()
-            except Exception as error:  # noqa: BLE001 - whoever asked is told, and the thread lives on
+            except Exception as error:  # noqa: BLE001 - the requests fail, and the thread lives on
                 self._fail(EndpointRefused(f"{self._model.name} failed: {type(error).__name__}: {error}"))
                 continue
             if out_of_memory:
                 self._halve()
-        for asked in (*self._under_way, *self._waiting):
-            asked.done(_STOPPED)
+        for queued in (*self._in_flight, *self._waiting):
+            queued.done(_STOPPED)
 
-    def _gathered(self) -> bool:
-        """Wait until there is something to do; False when it is to end."""
+    def _gather(self) -> bool:
+        """Wait until there is work; False when the thread must end."""
         with self._changed:
-            while not (self._stopped or self._waiting or self._under_way):
+            while not (self._stopped or self._waiting or self._in_flight):
                 self._changed.wait()
-            if not self._under_way:
-                until = time.monotonic() + _GATHERED_S
+            if not self._in_flight:
+                until = time.monotonic() + _GATHER_S
                 while not self._stopped and len(self._waiting) < self.most and (left := until - time.monotonic()) > 0:
                     self._changed.wait(left)
             return not self._stopped
 
     def _advance(self) -> bool:
-        """One step for all that is under way, after letting in what there is room for. True: memory has run out."""
-        self._tidy()
+        """One step for all rows, then prefill new ones as far as there is room. Returns True on out-of-memory."""
+        self._remove_finished()
         try:
             if self._batch.rows:
                 self._batch.step()
-                self._tidy()
-            if joining := self._admitted():
-                self._under_way.extend(joining)
-                self._batch.join([asked.row for asked in joining if asked.row is not None])
+                self._remove_finished()
+            if joining := self._admit():
+                self._in_flight.extend(joining)
+                self._batch.join([queued.row for queued in joining if queued.row is not None])
         except torch.OutOfMemoryError:
             return True
         except RuntimeError as error:
             if "allocate memory" not in str(error) and "not enough memory" not in str(error):
                 raise
             return True
-        self._tidy()
+        self._remove_finished()
         return False
 
-    def _tidy(self) -> None:
-        """Answer those that have ended, and take them out, with those that nobody waits for."""
-        going = []
-        for asked in self._under_way:
-            row = asked.row
+    def _remove_finished(self) -> None:
+        """Answer the finished requests, and remove them and the abandoned ones from the batch."""
+        remaining = []
+        for queued in self._in_flight:
+            row = queued.row
             if row is not None and row.finish_reason is not None:
-                asked.done(BatchedAnswer(row.text, row.finish_reason, len(row.prompt), len(row.generated)))
-            elif not asked.given_up:
-                going.append(asked)
-        self._under_way = going
-        self._batch.keep([asked.row for asked in going if asked.row is not None])
+                queued.done(BatchedAnswer(row.text, row.finish_reason, len(row.prompt), len(row.generated)))
+            elif not queued.abandoned:
+                remaining.append(queued)
+        self._in_flight = remaining
+        self._batch.keep([queued.row for queued in remaining if queued.row is not None])
 
-    def _admitted(self) -> list[QueuedRequest]:
-        """Those that join now, in the order of their coming."""
+    def _admit(self) -> list[QueuedRequest]:
+        """The requests that join now, in the order of the queue."""
         joining: list[QueuedRequest] = []
         longest = 0
-        while len(self._under_way) + len(joining) < self.most:
+        while len(self._in_flight) + len(joining) < self.most:
             with self._changed:
                 if not self._waiting:
                     break
-                asked = self._waiting[0]
-            row = self._row_of(asked)
+                queued = self._waiting[0]
+            row = self._row_of(queued)
             if row is not None:
                 longest = max(longest, len(row.prompt) + len(row.generated))
-                if joining and longest * (len(joining) + 1) > _READ_TOGETHER:
+                if joining and longest * (len(joining) + 1) > _MOST_PREFILL:
                     break
-                joining.append(asked)
+                joining.append(queued)
             with self._changed:
                 self._waiting.popleft()
         return joining
 
-    def _row_of(self, asked: QueuedRequest) -> DecodingRow | None:
-        """The request in tokens; None, and whoever asked is told, when it cannot be answered."""
-        if asked.given_up:
+    def _row_of(self, queued: QueuedRequest) -> DecodingRow | None:
+        """The request in tokens; None if it is abandoned, or fails because it cannot be answered."""
+        if queued.abandoned:
             return None
-        if asked.row is not None:
-            return asked.row
-        model, sampling = self._model, asked.request.sampling
+        if queued.row is not None:
+            return queued.row
+        model, sampling = self._model, queued.request.sampling
         try:
-            prompt, begun = model.asked(asked.request)
+            prompt, opening = model.tokenize(queued.request)
             room = model.context - len(prompt)
             if not prompt or room < 1:
                 raise RequestRefused(
@@ -175,45 +174,45 @@ class Batcher:
                     "of the answer at least. Show fewer seeds, or use a model with a longer context."
                 )
         except CallFailure as failure:
-            asked.done(failure)
+            queued.done(failure)
             return None
         except Exception as error:  # noqa: BLE001 - a tokenizer may raise anything
-            asked.done(RequestRefused(f"The tokenizer of {model.name} does not take the request: {error}"))
+            queued.done(RequestRefused(f"The tokenizer of {model.name} does not take the request: {error}"))
             return None
-        asked.row = DecodingRow(
+        queued.row = DecodingRow(
             prompt=prompt,
-            begun=begun,
+            opening=opening,
             most=room if sampling.max_tokens is None else min(room, sampling.max_tokens),
             sampling=sampling,
-            stop=asked.request.stop,
+            stop=queued.request.stop,
             ends=model.ends,
             text_of=model.text_of,
-            seed=asked.seed,
+            seed=queued.seed,
         )
-        return asked.row
+        return queued.row
 
     def _halve(self) -> None:
-        """Put the batch aside and let in half as many from now on."""
-        aside, self._under_way = self._under_way, []
+        """Preempt all rows, and halve the batch size."""
+        preempted, self._in_flight = self._in_flight, []
         self._batch.clear()
         if self._model.device == "cuda":
             torch.cuda.empty_cache()
-        self.most = max(1, len(aside) // 2)
-        if len(aside) == 1:
-            tokens = 0 if aside[0].row is None else len(aside[0].row.prompt)
-            aside[0].done(
+        self.most = max(1, len(preempted) // 2)
+        if len(preempted) == 1:
+            tokens = 0 if preempted[0].row is None else len(preempted[0].row.prompt)
+            preempted[0].done(
                 RequestRefused(
                     f"A request of {tokens} tokens does not fit in memory, not even alone. Lower --call-max-tokens, "
                     "show fewer seeds, or use a smaller model."
                 )
             )
             return
-        self._say(f"Memory has run out with {len(aside)} requests in a batch; from now on {self.most} are.")
+        self._notify(f"Out of memory with {len(preempted)} requests in a batch; going on with {self.most} at once.")
         with self._changed:
-            self._waiting.extendleft(reversed(aside))
+            self._waiting.extendleft(reversed(preempted))
 
     def _fail(self, failure: CallFailure) -> None:
-        failed, self._under_way = self._under_way, []
+        failed, self._in_flight = self._in_flight, []
         self._batch.clear()
-        for asked in failed:
-            asked.done(failure)
+        for queued in failed:
+            queued.done(failure)

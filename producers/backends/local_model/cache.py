@@ -1,10 +1,10 @@
-"""Keys and values of a batch whose rows come and go.
+"""The key-value cache of a batch whose rows join and leave.
 
-Like transformers' own dynamic cache, but with room to grow, so that a step writes one position instead of copying all
-that went before; and two of them can be joined, and rows taken out. Rows end at the same position and begin at
-different ones: what is before a row's beginning is padding, which the attention mask hides.
+Like transformers' dynamic cache, but its buffers have spare room, so that a step writes one position instead of copying
+all. Two caches can be joined, and rows removed. Rows end at the same position and start at different ones; padding
+before a row's start is hidden by the attention mask.
 
-Layers with a sliding window are held whole here, and the model's mask cuts them.
+Layers with a sliding window are kept in full here; the model's mask applies the window.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
-_ROOM = 128  # positions more than needed, when a buffer is made
+_ROOM = 128  # spare positions of a new buffer
 
 
 class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
-    """One layer's `keys` and `values`, [rows, heads, length, size]: views of buffers that have room for more."""
+    """One layer's `keys` and `values`, [rows, heads, length, size]: views of buffers with spare room."""
 
     keys: torch.Tensor
     values: torch.Tensor
@@ -25,7 +25,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append positions, and return all."""
+        """Append positions. Returns all keys and values."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
             self._hold(_with_room(key_states), _with_room(value_states), key_states.shape[-2])
@@ -40,12 +40,12 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         return self.keys, self.values
 
     def join(self, other: "GrowingLayer") -> None:
-        """Put the rows of another under these, with padding before the shorter ones."""
+        """Append the rows of another layer, with padding before the shorter ones."""
         length = max(self.keys.shape[-2], other.keys.shape[-2])
         self._hold(_joined(self.keys, other.keys, length), _joined(self.values, other.values, length), length)
 
     def select(self, rows: torch.Tensor, first: int) -> None:
-        """Keep some rows, from position `first` on."""
+        """Keep only some rows, from position `first` on."""
         keys, values = self.keys[rows, :, first:], self.values[rows, :, first:]
         self._hold(_with_room(keys), _with_room(values), keys.shape[-2])
 
@@ -55,7 +55,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
 
 
 class BatchCache(Cache):
-    """The layers of one batch. Made empty; the model's first forward fills it."""
+    """The layers of one batch. The model's first forward pass fills it."""
 
     layers: list[GrowingLayer]  # type: ignore[assignment]
 
@@ -63,29 +63,29 @@ class BatchCache(Cache):
         super().__init__(layer_class_to_replicate=GrowingLayer)
 
     def join(self, other: "BatchCache") -> None:
-        """Put another batch's rows under these."""
-        for mine, theirs in zip(self.layers, other.layers, strict=True):
-            mine.join(theirs)
+        """Append another batch's rows."""
+        for layer, other_layer in zip(self.layers, other.layers, strict=True):
+            layer.join(other_layer)
 
     def select(self, rows: Sequence[int], first: int) -> None:
-        """Keep some rows, from position `first` on."""
+        """Keep only some rows, from position `first` on."""
         chosen = torch.tensor(rows)
         for layer in self.layers:
             layer.select(chosen.to(layer.keys.device), first)
 
 
 def _with_room(states: torch.Tensor, length: int = 0) -> torch.Tensor:
-    """A buffer that begins with these, for so many positions and some more."""
-    rows, heads, held, size = states.shape
-    buffer = states.new_zeros(rows, heads, max(held, length) + _ROOM, size)
-    buffer[:, :, :held] = states
+    """A buffer that starts with these states, for `length` positions and some spare ones."""
+    rows, heads, length_before, size = states.shape
+    buffer = states.new_zeros(rows, heads, max(length_before, length) + _ROOM, size)
+    buffer[:, :, :length_before] = states
     return buffer
 
 
 def _joined(upper: torch.Tensor, lower: torch.Tensor, length: int) -> torch.Tensor:
     rows = upper.shape[0]
     buffer = upper.new_zeros(rows + lower.shape[0], upper.shape[1], length + _ROOM, upper.shape[-1])
-    # Padding holds zeros and not what happened to be there: a masked position counts 0 times its value.
+    # Padding is zero rather than uninitialised memory: a masked position counts 0 times its value.
     buffer[:rows, :, length - upper.shape[-2] : length] = upper
     buffer[rows:, :, length - lower.shape[-2] : length] = lower
     return buffer

@@ -1,7 +1,7 @@
-"""A causal LM with its tokenizer, loaded to generate: from a folder, a hub's name, or the built-in model.
+"""Loads a causal LM and its tokenizer for generation: from a folder, by a hub name, or the built-in model.
 
-What cannot be loaded, or cannot be used here, is a ConfigurationError that says what to do. What looks like a path is
-never looked for on a hub, and no code that comes with a model is run: weights are read from safetensors only, and never
+A model that cannot be loaded or used is a ConfigurationError that says what to do. A name that looks like a path is
+never looked up on a hub. No code that comes with a model is run: weights are read from safetensors only, never
 unpickled.
 """
 
@@ -21,21 +21,21 @@ from producers.backends.base import EndpointRefused, Request, RequestRefused
 from schemas.errors import ConfigurationError
 
 BUILTIN = "builtin"
-"""The name that the settings call the built-in model by."""
+"""The built-in model's name in the settings."""
 
-_SHOWN_BEFORE = 8  # tokens of a prompt that the first generated ones are decoded behind
+_CONTEXT_TOKENS = 8  # last tokens of a prompt that generated ones are decoded after
 _ENDLESS = 2**31
 _DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
 @dataclass(frozen=True)
 class LocalModel:
-    """What generates.
+    """A loaded model.
 
     ends             tokens that end an answer
-    context          tokens of prompt and answer together
-    keeps_logits     whether its forward makes logits of the last position alone
-    takes_positions  whether its forward is told positions
+    context          most tokens of prompt and answer together
+    keeps_logits     whether its forward pass can compute logits of the last position only
+    takes_positions  whether its forward pass takes position ids
     """
 
     name: str
@@ -47,18 +47,19 @@ class LocalModel:
     keeps_logits: bool
     takes_positions: bool
 
-    def asked(self, request: Request) -> tuple[list[int], str]:
-        """The tokens of a prompt, or of a chat by the model's own template; and what the answer's text begins with.
+    def tokenize(self, request: Request) -> tuple[list[int], str]:
+        """The tokens of a prompt, or of a chat by the model's template; and the opening of the answer's text.
 
-        That is the thought, if any, that the template opens. Names of special tokens in what is asked are text.
+        The opening is the reasoning block that the template opens, if any. Names of special tokens in the request are
+        plain text.
 
-        Raises RequestRefused for a chat that the template does not take, EndpointRefused when there is no template.
+        Raises RequestRefused for a chat that the template does not accept, EndpointRefused without a template.
         """
         if request.prompt is not None:
             return plain_ids(self.tokenizer, request.prompt), ""
         if not self.tokenizer.chat_template:
             raise EndpointRefused(
-                f"{self.name} has no chat template, so it cannot be asked in chat. Set SEDI_API=completion."
+                f"{self.name} has no chat template, so it cannot be used in chat. Set SEDI_API=completion."
             )
         from jinja2 import TemplateError
 
@@ -72,17 +73,17 @@ class LocalModel:
         return token_ids(self.tokenizer, text), thought_begun(self.tokenizer, text)
 
     def text_of(self, prompt: Sequence[int], generated: Sequence[int]) -> str:
-        """The text of generated tokens. They are decoded behind the prompt's last, since what a token begins with
-        may depend on what is before it."""
-        before = list(prompt[-_SHOWN_BEFORE:])
+        """The text of generated tokens. They are decoded after the prompt's last ones, on which the first character
+        may depend."""
+        before = list(prompt[-_CONTEXT_TOKENS:])
         return decoded(self.tokenizer, [*before, *generated])[len(decoded(self.tokenizer, before)) :]
 
 
-def load_model(settings: Settings, say: Callable[[str], None]) -> LocalModel:
+def load_model(settings: Settings, notify: Callable[[str], None]) -> LocalModel:
     """The model that the settings name. Raises ConfigurationError."""
-    source, name = _source(settings, say)
-    say(f"loading {name}")
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # heeded only if torch is not imported yet
+    source, name = _source(settings, notify)
+    notify(f"loading {name}")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # has an effect only if torch is not imported yet
 
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -105,15 +106,15 @@ def load_model(settings: Settings, say: Callable[[str], None]) -> LocalModel:
 
 
 def local_model(name: str, model: Any, tokenizer: Any, device: str = "cpu") -> LocalModel:
-    """What is needed of a model to generate with it. Raises ConfigurationError for a kind that cannot be batched."""
+    """A model that is in memory. Raises ConfigurationError for a kind of model that cannot be batched."""
     from transformers import DynamicCache
 
     config = model.config.get_text_config()
     kinds = {type(layer).__name__ for layer in DynamicCache(config=model.config).layers}
     if model.config.is_encoder_decoder or not kinds <= {"DynamicLayer", "DynamicSlidingWindowLayer"}:
         raise ConfigurationError(
-            f"{name} ({type(model).__name__}) remembers more than keys and values of a text ({', '.join(sorted(kinds))}"
-            "), which the transformers backend cannot batch. Serve it with vLLM or llama.cpp and set "
+            f"{name} ({type(model).__name__}) has a state beyond a key-value cache ({', '.join(sorted(kinds))}), which "
+            "the transformers backend cannot batch. Serve it with vLLM or llama.cpp and set "
             "SEDI_BACKEND=openai (docs/local-models.md)."
         )
     ends = model.generation_config.eos_token_id
@@ -134,8 +135,8 @@ def local_model(name: str, model: Any, tokenizer: Any, device: str = "cpu") -> L
     )
 
 
-def _source(settings: Settings, say: Callable[[str], None]) -> tuple[str, str]:
-    """Where the model is loaded from, and the name that it goes by in events: of a folder, its last part."""
+def _source(settings: Settings, notify: Callable[[str], None]) -> tuple[str, str]:
+    """Where the model is loaded from, and its name in events: of a folder, the last part."""
     if settings.model is None:
         raise ConfigurationError(
             "No model is named for the transformers backend. Set SEDI_MODEL to a folder, to a hub's name, or to "
@@ -144,7 +145,7 @@ def _source(settings: Settings, say: Callable[[str], None]) -> tuple[str, str]:
     if settings.model == BUILTIN:
         from producers.backends.builtin.model import MODEL_NAME, safetensors_folder
 
-        return str(safetensors_folder(settings.cache_dir, say)), MODEL_NAME
+        return str(safetensors_folder(settings.cache_dir, notify)), MODEL_NAME
     path = Path(settings.model).expanduser()
     if not (path.exists() or settings.model.startswith((".", "/", "~")) or settings.model.count("/") > 1):
         return settings.model, settings.model

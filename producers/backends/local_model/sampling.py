@@ -1,10 +1,10 @@
-"""Draws the next token of each row of a batch, each with its own temperature, top-p, penalties and randomness.
+"""Samples the next token of each row of a batch, each with its own temperature, top-p, penalties and seed.
 
-The token is the one whose logit, over the temperature, is largest after independent Gumbel noise was added to each,
-which is a draw from the softmax. Noise is a hash of the row's seed, the place in its answer and the token. So an answer
-follows from its own seed; who else is in the batch moves it by the rounding of the logits alone, which tells only where
-two sums are equal up to that. Looking up one random number in cumulative probabilities would be cheaper, and every
-rounding would move all of some ten thousand borders.
+It uses the Gumbel-max trick: independent Gumbel noise is added to each logit divided by the temperature, and the
+largest sum wins, which is a draw from the softmax. The noise is a hash of the row's seed, the place in its answer and
+the token. So an answer depends on its own seed. The rest of the batch changes only the rounding of the logits, which
+matters only where two sums are almost equal. Inverse transform sampling would be cheaper, but there every rounding
+error shifts the borders of all tokens.
 """
 
 from collections import Counter
@@ -14,11 +14,11 @@ import torch
 
 from producers.backends.local_model.row import DecodingRow
 
-_NUCLEUS = 1024  # tokens among which the nucleus mostly is; else all are sorted, which takes ten times as long
+_NUCLEUS = 1024  # tokens that mostly contain the nucleus; otherwise all are sorted, which takes ten times as long
 
 
 def draw(logits: torch.Tensor, rows: Sequence[DecodingRow]) -> list[int]:
-    """The next token of each row; `logits` is [rows, vocabulary]. Temperature 0 is greedy, none given is 1."""
+    """The next token of each row; `logits` is [rows, vocabulary]. Temperature 0 is greedy; the default is 1."""
     logits = logits.float()
     for place, row in enumerate(rows):
         _penalise(logits[place], row)
@@ -37,12 +37,12 @@ def _drawn(logits: torch.Tensor, rows: Sequence[DecodingRow]) -> torch.Tensor:
     for place, row in enumerate(rows):
         if row.sampling.top_p is not None and row.sampling.top_p < 1:
             logits[place, logits[place] < _least(logits[place], row.sampling.top_p)] = float("-inf")
-    seeds = torch.tensor([row.seed_here() for row in rows], device=device)
+    seeds = torch.tensor([row.next_seed() for row in rows], device=device)
     return (logits + _gumbel(seeds, logits.shape[-1])).argmax(dim=-1)
 
 
 def _least(logits: torch.Tensor, top_p: float) -> torch.Tensor:
-    """The least logit of the nucleus: of the most probable tokens that make up `top_p` together, one at least."""
+    """The least logit of the nucleus: the most probable tokens that together reach `top_p`, at least one."""
     size = logits.shape[-1]
     normal = logits.logsumexp(dim=-1)
     for number in (min(_NUCLEUS, size), size):
@@ -54,16 +54,16 @@ def _least(logits: torch.Tensor, top_p: float) -> torch.Tensor:
 
 
 def _gumbel(seeds: torch.Tensor, size: int) -> torch.Tensor:
-    """Gumbel noise, [rows, size], that is a function of seed and column: -log(-log(1 - u)) with u a hash of both."""
+    """Gumbel noise, [rows, size], as a function of seed and column: -log(-log(1 - u)), where u is a hash of both."""
     columns = torch.arange(1, size + 1, device=seeds.device)
     bits = _mixed(seeds[:, None] + columns[None, :] * _signed(0x9E3779B97F4A7C15))
-    # 53 bits, never 0; as a float the small ones, which make the large noise, keep their precision.
+    # 53 bits, never 0. As floats the small ones, which make the large noise, keep their precision.
     uniform = (((bits >> 11) & ((1 << 53) - 1)) + 1).float() * 2.0**-53
     return -(-torch.log1p(-uniform)).log()
 
 
 def _mixed(state: torch.Tensor) -> torch.Tensor:
-    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014), on 64-bit integers that wrap around."""
+    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014), in wrapping 64-bit arithmetic."""
     for shift, times in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         state = (state ^ ((state >> shift) & ((1 << (64 - shift)) - 1))) * _signed(times)
     return state ^ ((state >> 31) & ((1 << 33) - 1))
@@ -75,7 +75,7 @@ def _signed(value: int) -> int:
 
 
 def _penalise(logits: torch.Tensor, row: DecodingRow) -> None:
-    """Lower, in place, what the row has generated already, as the OpenAI API defines its two penalties."""
+    """Lower, in place, the logits of tokens already generated, as the OpenAI API defines its two penalties."""
     presence, frequency = row.sampling.presence_penalty or 0.0, row.sampling.frequency_penalty or 0.0
     if not row.generated or not (presence or frequency):
         return

@@ -1,4 +1,4 @@
-"""Makes runs, drives generators over them in this process or in one of their own, and reads what they wrote."""
+"""Makes runs, drives generators over them in this process or another, and reads their output."""
 
 import pickle
 import time

@@ -1,4 +1,4 @@
-"""Makes runs with kept rows and drives judges over them, here or each in a process of its own."""
+"""Makes runs with kept rows, and drives judges over them in this process or others."""
 
 import pickle
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The built-in model is served by a real process, which answers as an OpenAI endpoint and outlives nobody."""
+"""The built-in model is served by a real process, which answers as an OpenAI endpoint and ends with its parent."""
 
 import asyncio
 import json

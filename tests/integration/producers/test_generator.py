@@ -109,10 +109,10 @@ def test_a_second_start_goes_on_where_the_first_ended_and_limits_are_of_the_run(
 
 def test_spending_is_limited_over_restarts(rig: Rig) -> None:
     recorded = RecordedOptions(rig.answers(50))
-    asking = StyleInUse(sampling=Sampling(max_tokens=50))
+    style = StyleInUse(sampling=Sampling(max_tokens=50))
     worst = (1500 + 2 * 50) * 1e-6  # of one call; the estimate of the prompt is below that
     for budget in (worst + 2 * COST, worst + 5 * COST):
-        summary = rig.generate(options(rig, recorded, Limits(max_usd=budget), asking=asking, concurrency=8), **PRICES)
+        summary = rig.generate(options(rig, recorded, Limits(max_usd=budget), style=style, concurrency=8), **PRICES)
         assert "--max-usd" in summary.ended
         assert summary.run_cost_usd is not None
         assert budget - worst < summary.run_cost_usd <= budget, "the next call might have exceeded it"
@@ -233,8 +233,8 @@ def test_two_steps_make_a_list_and_an_answer_to_each(rig: Rig) -> None:
     for number in range(20):
         raws += [f"1. Name thing {number}.\n2. Praise thing {number}.\n3. Never asked {number}.", "A", "B"]
     recorded = RecordedOptions(rig.file(raws), per_generation=3)
-    asking = StyleInUse(style="two-step", most=2)
-    rig.generate(options(rig, recorded, Limits(max_generations=20), asking=asking, concurrency=3))
+    style = StyleInUse(style="two-step", most=2)
+    rig.generate(options(rig, recorded, Limits(max_generations=20), style=style, concurrency=3))
     for number, generation in enumerate(rig.generations()):
         assert (generation.number, generation.style) == (number, "two-step")
         assert [task.instruction for task in generation.instructions] == [
@@ -330,9 +330,9 @@ def test_what_unusable_answers_took_counts_for_the_limit_on_money(rig: Rig) -> N
     nothing = chat(None)
     nothing.body["choices"] = []
     with endpoint(nothing) as served:
-        asking, pace = StyleInUse(sampling=Sampling(max_tokens=50)), RateOptions(breaker_failures=1000)
+        style, rate = StyleInUse(sampling=Sampling(max_tokens=50)), RateOptions(breaker_failures=1000)
         summary = rig.generate(
-            options(rig, None, Limits(max_usd=1.7e-3), asking=asking, retries=Retries(200, 0.0, 0.0), pace=pace),
+            options(rig, None, Limits(max_usd=1.7e-3), style=style, retries=Retries(200, 0.0, 0.0), rate=rate),
             backend="openai",
             base_url=served.url,
             model="tiny",

@@ -1,4 +1,4 @@
-"""A generator that is killed loses no answer, repeats no generation and pays for none twice."""
+"""A generator that is killed loses no answer, repeats no generation and pays for no answer twice."""
 
 import random
 import signal
@@ -44,7 +44,7 @@ def test_ten_kills_lose_and_repeat_nothing(rig: Rig, style: str) -> None:
     rng = random.Random(style)
     if style == "alpaca":
         recorded = RecordedOptions(rig.answers(GENERATIONS), latency_s=0.01)
-        asking, generations, calls_each = StyleInUse(), GENERATIONS, 1
+        style, generations, calls_each = StyleInUse(), GENERATIONS, 1
     else:
         generations, calls_each = GENERATIONS // 4, 4
         raws = [
@@ -53,9 +53,9 @@ def test_ten_kills_lose_and_repeat_nothing(rig: Rig, style: str) -> None:
             for text in (f"1. Name {number} things.\n2. Praise {number}.\n3. Sing {number} songs.", "A", "B", "C")
         ]
         recorded = RecordedOptions(rig.file(raws), per_generation=4, latency_s=0.01)
-        asking = StyleInUse(style="two-step", most=3)
+        style = StyleInUse(style="two-step", most=3)
     options = GenerateOptions(
-        run=rig.run, asking=asking, recorded=recorded, limits=Limits(max_generations=generations), concurrency=4
+        run=rig.run, style=style, recorded=recorded, limits=Limits(max_generations=generations), concurrency=4
     )
     for _ in range(KILLS):
         kill_while_it_works(rig, options, rng)
@@ -67,7 +67,7 @@ def test_ten_kills_lose_and_repeat_nothing(rig: Rig, style: str) -> None:
     undisturbed = Rig(rig.settings, f"{rig.run}-u", rig.folder)
     undisturbed.configure()
     undisturbed.generate(
-        GenerateOptions(run=undisturbed.run, asking=asking, recorded=recorded, limits=options.limits, concurrency=4)
+        GenerateOptions(run=undisturbed.run, style=style, recorded=recorded, limits=options.limits, concurrency=4)
     )
     for generation, expected in zip(found, undisturbed.generations(), strict=True):
         assert generation.instructions == expected.instructions

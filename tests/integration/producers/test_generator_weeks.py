@@ -1,4 +1,4 @@
-"""A generator for weeks: stopped and killed again and again, started quickly, held when it only spends."""
+"""A long-running generator: stopped and killed repeatedly, quick to start, halted when it spends without yield."""
 
 import random
 import signal
@@ -109,11 +109,11 @@ def test_two_generators_share_one_budget(rig: Rig) -> None:
         settings = rig.settings.model_copy(update={"backend": "openai", "base_url": served.url})
         rig = Rig(type(settings)(**settings.model_dump()), rig.run, rig.folder)
         limits = Limits(max_calls=60)
-        pace = RateOptions(start=4, step=4.0)
+        rate = RateOptions(start=4, step=4.0)
         other = Rig(rig.settings, rig.run, rig.folder / "other")
         other.folder.mkdir()
         processes = [
-            each.start(GenerateOptions(run=rig.run, lane=lane, concurrency=32, in_flight=16, limits=limits, pace=pace))
+            each.start(GenerateOptions(run=rig.run, lane=lane, concurrency=32, in_flight=16, limits=limits, rate=rate))
             for each, lane in ((rig, "one"), (other, "two"))
         ]
         assert [process.wait(60) for process in processes] == [0, 0]

@@ -1,4 +1,4 @@
-"""A judge judges every kept row once, whatever becomes of it, and its calls are on the run's ledger and budgets."""
+"""A judge judges every kept row once, over crashes too, and its calls count in the run's ledger and budgets."""
 
 import pickle
 import random

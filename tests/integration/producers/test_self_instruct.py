@@ -1,4 +1,4 @@
-"""Self-Instruct from end to end: recorded answers, faults among them, a real worker, and the audit of all of it."""
+"""Self-Instruct from end to end: recorded answers with faults, a real worker, and a replay of the whole run."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,7 +82,7 @@ def test_a_run_of_self_instruct_stands_the_audit_with_what_it_showed_and_what_it
     rig.start_worker()
     options = GenerateOptions(
         run=rig.run,
-        asking=StyleInUse(style="self-instruct", asked=ASKED),
+        style=StyleInUse(style="self-instruct", asked=ASKED),
         recorded=RecordedOptions(file, per_generation=each, faults=Faults(server_error=0.1, seed=3)),
         limits=Limits(max_generations=GENERATIONS, max_filter_lag=0),
         retries=Retries(first_pause_s=0.0, longest_pause_s=0.0),

@@ -1,4 +1,4 @@
-"""Drives a real worker process over a real log, and says what an undisturbed run would have decided."""
+"""Drives a real worker process over a real log, and computes the decisions of an undisturbed run."""
 
 import signal
 import subprocess
@@ -102,7 +102,7 @@ class Rig:
         return worker
 
     def log_of(self, worker: int) -> str:
-        """What the worker of that number has said so far."""
+        """The output of the worker of that number so far."""
         return (self.logs / f"worker-{worker}.log").read_text(errors="replace")
 
     def wait_standing_by(self, timeout_s: float = 150.0) -> int:
@@ -110,8 +110,8 @@ class Rig:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             for worker in range(len(self.workers)):
-                said = self.log_of(worker)
-                if said.rfind("standing by") > said.rfind("active from"):
+                output = self.log_of(worker)
+                if output.rfind("standing by") > output.rfind("active from"):
                     return worker
             time.sleep(0.2)
         raise AssertionError(f"no worker stood by within {timeout_s} s; the first one said:\n{self.log_of(0)[-2000:]}")
@@ -173,7 +173,7 @@ def undisturbed(rig: Rig, through: int | None = None) -> tuple[FilterState, dict
         for row in verdict.decision.kept:
             kept[row.id] = msgspec.json.encode(row)
         rejected[ids.verdict_id(record.offset)] = msgspec.json.encode(verdict.rejected)
-        decider.evolve(state, verdict.decision)
+        decider.apply(state, verdict.decision)
         due = decider.due_classifier(state)
         if due is not None:
             decider.use_classifier(state, due)

@@ -1,4 +1,4 @@
-"""A filter that is killed, or whose partition moves back and forth, decides what an undisturbed one decides."""
+"""A filter that is killed, or whose partition is reassigned, makes the same decisions as an undisturbed one."""
 
 import signal
 import time

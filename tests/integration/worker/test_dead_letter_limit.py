@@ -1,4 +1,4 @@
-"""A fault in a program does not reject a run record by record: the worker stops, and goes on once it is mended."""
+"""A fault in a program does not reroute a whole run: the worker stops, and continues once it is fixed."""
 
 import json
 import time
@@ -78,9 +78,9 @@ def test_a_worker_with_broken_code_stops_and_once_mended_decides_everything(
     last = write_generations(rig, *range(GENERATIONS))
     for worker in range(2):  # started again, it comes no further
         assert start_command(rig, break_decider).wait(90) == ExitCode.DEAD_LETTERS
-        said = last_line(rig, worker)
-        assert said.startswith("sedi: Too many dead letters: with offset 5 of generated they would be 6 in a row")
-        assert "The last error: ValueError: the rule is broken. Nothing is lost" in said
+        message = last_line(rig, worker)
+        assert message.startswith("sedi: Too many dead letters: with offset 5 of generated they would be 6 in a row")
+        assert "The last error: ValueError: the rule is broken. Nothing is lost" in message
         assert not_put_back(rig.records("generated.dlq")) == {(0, offset) for offset in range(IN_A_ROW)}
         assert [r.event.generated_offset for r in rig.records("rejected")] == list(range(IN_A_ROW))  # type: ignore[union-attr]
 

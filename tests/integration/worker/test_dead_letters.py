@@ -1,4 +1,4 @@
-"""What cannot be read is put aside as it was, and the agents go on."""
+"""Unreadable records become dead letters, unchanged, and the agents go on."""
 
 import time
 from collections.abc import Iterator
@@ -53,8 +53,8 @@ def test_unreadable_records_go_to_the_dead_letters_and_the_next_ones_are_decided
     for record, (key, value, headers) in zip(dead, BAD, strict=False):
         assert (record.key, record.value) == (key, value)
         assert list(record.headers[: len(headers)]) == headers
-        told = dict(record.headers[len(headers) :])
-        assert (told["dlq_topic"], told["dlq_partition"]) == (topic.encode(), b"0")
-        assert told["dlq_error"] and told["dlq_time"]
+        dlq = dict(record.headers[len(headers) :])
+        assert (dlq["dlq_topic"], dlq["dlq_partition"]) == (topic.encode(), b"0")
+        assert dlq["dlq_error"] and dlq["dlq_time"]
     assert [int(dict(r.headers)["dlq_offset"]) for r in dead[: len(BAD)]] == list(range(len(BAD)))
     assert len({r.id for r in rig.records("rejected")}) == last + 1

@@ -1,4 +1,4 @@
-"""Training windows become commands, once each, and each can be decided again from the log alone, a judge's part too."""
+"""Each training window becomes one command, which can be decided again from the log alone, judge's scores included."""
 
 import time
 from collections.abc import Iterator
@@ -125,7 +125,7 @@ def decided_again(rig: Rig, commands: list[ReplaceSeeds]) -> list[ReplaceSeeds]:
         while state.applied < command.as_of_offset:
             record = generated[state.applied + 1]
             assert isinstance(record.event, InstructionsGenerated)
-            decider.evolve(state, decider.decide(state, record.offset, record.id, record.event).decision)
+            decider.apply(state, decider.decide(state, record.offset, record.id, record.event).decision)
             for classifier in classifiers:
                 if classifier.from_offset == state.applied + 1:
                     decider.use_classifier(state, classifier)

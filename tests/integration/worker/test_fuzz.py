@@ -1,4 +1,4 @@
-"""Five thousand records that nobody ought to have written, between the good ones of a run at work: it goes on."""
+"""Five thousand invalid records between the valid ones of a working run: it goes on."""
 
 import os
 import signal

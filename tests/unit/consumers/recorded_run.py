@@ -164,7 +164,7 @@ class ToldRun(Story):
             self.tell(row, id=row.id, key=row.id, partition=row.cluster)
             self.kept[row.id] = row
         self.tell(verdict.rejected, id=ids.verdict_id(self.offset), key=id)
-        decider.evolve(self.state, verdict.decision)
+        decider.apply(self.state, verdict.decision)
         self.offset += 1
 
     def window(self, *batches: Sequence[str], epoch: int = 1) -> TrainingLogged:

@@ -62,7 +62,7 @@ def test_the_prompt_of_the_alpaca_style_is_the_one_that_was_asked(api: str, pars
     asking = StyleInUse(style="alpaca", parser=parser, total=12, safety=True, sampling=Sampling(temperature=0.3))  # type: ignore[arg-type]
     style = style_of(asking, Settings(api=api, backend="openai"))  # type: ignore[arg-type]
     story = whole_run()
-    story.change(InstructionsGenerated, 0, parser=parser, parameters=style.parameters())
+    story.change(InstructionsGenerated, 0, parser=parser, parameters=style.parameters)
 
     (prompt,) = prompts(story, row_id(0, 0))
 
@@ -79,7 +79,7 @@ def test_the_prompts_of_both_steps_are_those_that_were_asked() -> None:
         msgspec.structs.replace(t, instruction=text)
         for t, text in zip(story.generations_written()[0].instructions, texts, strict=True)
     ]
-    story.change(InstructionsGenerated, 0, style="two-step", parameters=style.parameters(), instructions=tuple(tasks))
+    story.change(InstructionsGenerated, 0, style="two-step", parameters=style.parameters, instructions=tuple(tasks))
     generation = ids.generation_id("main", 0)
 
     assert [as_asked(p) for p in prompts(story, row_id(0, 1))] == [as_request(listed), as_request(second)]

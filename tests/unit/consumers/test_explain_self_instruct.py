@@ -41,7 +41,7 @@ def story() -> ToldRun:
         InstructionsGenerated,
         NUMBER,
         style="self-instruct",
-        parameters=STYLE.parameters(),
+        parameters=STYLE.parameters,
         seed_ids=before.seed_ids[:1],
         kept_shown=KeptShown(as_of=0, ids=(SHOWN,)),
         instructions=tuple(

@@ -42,7 +42,7 @@ class Everybody:
         match record.event:
             case InstructionsGenerated() as event:
                 verdict = decider.decide(self.state, self.state.applied + 1, record.id, event)
-                decider.evolve(self.state, verdict.decision)
+                decider.apply(self.state, verdict.decision)
             case ReplaceSeeds() as command:
                 self.pool.apply(command, offset)
             case TrainingLogged() as window:

@@ -76,7 +76,7 @@ def decided(state: FilterState, event: InstructionsGenerated, offset: int | None
     """Decide on a generation, by default at the next offset, and evolve the state."""
     at = state.applied + 1 if offset is None else offset
     verdict = decider.decide(state, at, ids.generation_id(event.lane, event.number), event)
-    decider.evolve(state, verdict.decision)
+    decider.apply(state, verdict.decision)
     return verdict
 
 
@@ -91,7 +91,7 @@ class Fold:
     def take(self, event: InstructionsGenerated | None) -> None:
         if event is None:
             verdict = decider.empty_verdict(self.state, self.state.applied + 1)
-            decider.evolve(self.state, verdict.decision)
+            decider.apply(self.state, verdict.decision)
         else:
             verdict = decided(self.state, event)
         self.verdicts.append(verdict)

@@ -217,7 +217,7 @@ def test_self_instruct_mode_compares_at_0_7_with_seeds_too_and_has_one_cluster()
 def test_kept_rows_carry_their_text_their_place_on_the_log_and_their_classifier() -> None:
     state = fresh_state(policy_for(batch_size=4))
     task = Instruction(instruction="Translate this sentence to French", input="Good day", output="Bonjour")
-    decider.evolve(state, decider.empty_verdict(state, 0).decision)
+    decider.apply(state, decider.empty_verdict(state, 0).decision)
     (row,) = decided(state, generation(5, ["Draw it", task])).decision.kept
     assert (row.instruction, row.input, row.output) == (task.instruction, task.input, task.output)
     assert (row.id, row.generation_id) == (row_id(5, 1), ids.generation_id("g0", 5))
@@ -265,7 +265,7 @@ def test_lanes_number_their_generations_by_themselves() -> None:
 def test_a_generation_that_could_not_be_read_in_its_turn_is_decided_when_it_comes_again_once() -> None:
     state = fresh_state()
     decided(state, generation(0, ["Name three kinds of sweet fruit"]))
-    decider.evolve(state, decider.empty_verdict(state, 1).decision)  # number 1, unreadable
+    decider.apply(state, decider.empty_verdict(state, 1).decision)  # number 1, unreadable
     decided(state, generation(2, ["List five rivers of Europe"]))
 
     again = generation(1, ["Explain why leaves turn red in autumn"])
@@ -281,7 +281,7 @@ def test_an_unreadable_record_gets_a_decision_that_generates_nothing() -> None:
     assert verdict.decision == Decision(offset=1)
     assert (verdict.rejected.generation_id, verdict.rejected.generated_offset) == ("", 1)
     assert (verdict.rejected.generated_total, verdict.rejected.kept_total) == (1, 1)
-    decider.evolve(state, verdict.decision)
+    decider.apply(state, verdict.decision)
     assert (state.applied, state.generated_total, state.numbers) == (1, 1, {"g0": 0})
 
 
@@ -312,7 +312,7 @@ def test_deciding_changes_nothing_and_decides_the_same_again() -> None:
     verdicts = [decider.decide(state, 1, ids.generation_id("g0", 1), event) for _ in range(3)]
     assert everything(state) == before
     assert len({msgspec.json.encode((v.decision, v.rejected)) for v in verdicts}) == 1
-    decider.evolve(state, verdicts[0].decision)
+    decider.apply(state, verdicts[0].decision)
     assert everything(state) != before
 
 
@@ -322,11 +322,11 @@ def test_a_decision_that_is_not_newer_than_the_state_changes_nothing() -> None:
     decisions = [decided(state, generation(number, [text])).decision for number, text in enumerate(texts)]
     before = everything(state)
     for decision in decisions:
-        assert decider.evolve(state, decision) is state
+        decider.apply(state, decision)
     assert everything(state) == before
 
 
-def test_restoring_many_decisions_is_evolving_by_each() -> None:
+def test_restoring_many_decisions_is_applying_each() -> None:
     """Also when the state has some of them already."""
     state = fresh_state()
     texts = ["Name three kinds of sweet fruit", "List five rivers of Europe", "Explain why leaves turn red"]
@@ -334,7 +334,7 @@ def test_restoring_many_decisions_is_evolving_by_each() -> None:
     for known in range(4):
         restored, reports = fresh_state(), list[int]()
         for decision in decisions[:known]:
-            decider.evolve(restored, decision)
+            decider.apply(restored, decision)
         assert decider.restore(restored, decisions, reports.append) is restored
         for name in ("kept", "scores", "applied", "lanes", "generated_total"):
             assert getattr(restored, name) == getattr(state, name)
@@ -474,7 +474,7 @@ def test_a_log_decided_with_crashes_is_decided_as_in_one_go(
                 verdict = decider.decide(state, offset, ids.generation_id(event.lane, event.number), event)
             assert verdict == whole.verdicts[offset]
             table.append(msgspec.json.encode(verdict.decision))
-            decider.evolve(state, verdict.decision)
+            decider.apply(state, verdict.decision)
             if offset + 1 in known:
                 decider.use_classifier(state, known[offset + 1])
                 due = None
@@ -647,6 +647,6 @@ def test_a_seed_with_the_id_of_an_instruction_of_this_run_does_no_harm() -> None
     decider.use_classifier(state, decider.first_classifier(policy, [twin]))
     first = generation(0, ["Plan a walk along the river.", "Describe how the bees make honey."])
     verdict = decider.decide(state, 0, ids.generation_id("g0", 0), first)
-    decider.evolve(state, verdict.decision)
+    decider.apply(state, verdict.decision)
     assert [row.place for row in verdict.decision.kept] == [0]
     assert verdict.rejected.rejections[0].nearest_id == twin.id

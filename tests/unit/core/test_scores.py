@@ -65,5 +65,5 @@ def test_a_decision_that_comes_again_credits_nobody_again() -> None:
     state = fresh_state()
     verdict = decided(state, generation(0, ["Name three red fruits."]))
     before = dict(state.scores)
-    decider.evolve(state, verdict.decision)
+    decider.apply(state, verdict.decision)
     assert state.scores == before

@@ -155,5 +155,5 @@ def _verdicts(language: str) -> Counter[str]:
         verdict = decider.decide(state, number, ids.generation_id("main", number), event)
         found["kept"] += len(verdict.decision.kept)
         found.update(rejection.reason for rejection in verdict.rejected.rejections)
-        decider.evolve(state, verdict.decision)
+        decider.apply(state, verdict.decision)
     return found

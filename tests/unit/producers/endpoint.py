@@ -1,4 +1,4 @@
-"""A small OpenAI-compatible endpoint on loopback: it answers what it is told to, and keeps what it was sent."""
+"""A small OpenAI-compatible endpoint on loopback, with scripted responses and a record of the requests."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""A run's log in memory: what is written through it comes back as records, encoded and decoded as on the cluster."""
+"""A run's log in memory: written events come back as records, encoded and decoded as on the cluster."""
 
 from collections import defaultdict
 from typing import Any

@@ -1,4 +1,4 @@
-"""The load model answers from place and request alone, at the rates it is given, and repeats itself more and more."""
+"""The load model's answers depend on place and request alone, follow its rates, and repeat themselves increasingly."""
 
 import asyncio
 import random

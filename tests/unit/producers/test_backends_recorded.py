@@ -1,4 +1,4 @@
-"""Recorded answers depend on the call's place alone, and so do the faults that are injected."""
+"""Recorded answers and injected faults depend on the call's place alone."""
 
 import asyncio
 import json

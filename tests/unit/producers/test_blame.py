@@ -1,4 +1,4 @@
-"""Whose fault a refusal is, by what real endpoints send; and what they say is read, whatever form it has."""
+"""Errors of real endpoints are classified by what they are about, and their messages are read in any form."""
 
 import json
 from typing import Any
@@ -160,7 +160,7 @@ SENT: list[tuple[str, int, Any, Blame]] = [
         Blame.REQUEST,
     ),
     ("xai flagged", 403, {"code": "no", "error": "Content violates usage guidelines."}, Blame.FLAGGED),
-    ("header, told as 400", 400, {"message": "Missing Authentication header"}, Blame.ENDPOINT),
+    ("header, as 400", 400, {"message": "Missing Authentication header"}, Blame.ENDPOINT),
     (
         "zhipu flagged",
         400,
@@ -181,17 +181,17 @@ SENT: list[tuple[str, int, Any, Blame]] = [
     ("bare 402", 402, "", Blame.CREDIT),
     ("bare 413", 413, "", Blame.TOO_LONG),
     ("page about a key, of a busy endpoint", 503, "<p>Overloaded. Is your API key invalid?</p>", Blame.PASSING),
-    ("busy, told as 400", 400, "upstream timed out", Blame.PASSING),
-    ("key, told in a 200", 200, {"error": {"message": "Incorrect API key provided"}}, Blame.ENDPOINT),
-    ("nothing, told in a 200", 200, {"error": {"message": "something"}}, Blame.UNKNOWN),
+    ("busy, as 400", 400, "upstream timed out", Blame.PASSING),
+    ("key, in a 200", 200, {"error": {"message": "Incorrect API key provided"}}, Blame.ENDPOINT),
+    ("nothing, in a 200", 200, {"error": {"message": "something"}}, Blame.UNKNOWN),
 ]
 
 
 @pytest.mark.parametrize(("status", "body", "wanted"), [one[1:] for one in SENT], ids=[one[0] for one in SENT])
-def test_whose_fault_it_is(status: int, body: Any, wanted: Blame) -> None:
-    said = read_error(body if isinstance(body, str) else json.dumps(body))
-    told = said.status if status == 200 else status
-    assert blame(told or status, said.codes, said.text) is wanted
+def test_an_error_is_classified(status: int, body: Any, wanted: Blame) -> None:
+    error = read_error(body if isinstance(body, str) else json.dumps(body))
+    inner = error.status if status == 200 else status
+    assert blame(inner or status, error.codes, error.text) is wanted
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ QUICK = Retries(attempts=3, first_pause_s=0.0, longest_pause_s=0.0)
 
 
 class Scripted:
-    """A backend that answers what it is told to, and says what was on the log when it was asked."""
+    """A backend with scripted outcomes, which notes what was on the log at each call."""
 
     name = "scripted"
     model = "tiny"
@@ -69,7 +69,7 @@ def caller(
     retries: Retries = QUICK,
     may_call: Callable[[LaneProgress, PlannedCall], str | None] = lambda _, __: None,
     prices: Prices | None = None,
-    pace: RateControl | None = None,
+    rate: RateControl | None = None,
 ) -> Caller:
     progress = log.refresh(LaneProgress("main", configured()))
     return Caller(
@@ -79,7 +79,7 @@ def caller(
         may_call=may_call,
         prices=prices or Prices(),
         retries=retries,
-        pace=pace or RateControl(RateOptions(), 4),
+        rate=rate or RateControl(RateOptions(), 4),
         known=progress,
         rng=random.Random(1),
     )
@@ -260,13 +260,13 @@ def test_no_more_calls_are_in_flight_than_allowed() -> None:
     assert len(log.events(CallAnswered)) == 12
 
 
-def test_those_that_may_begin_in_one_moment_take_one_turn_and_the_oldest_generation_goes_first() -> None:
+def test_those_that_may_begin_in_one_moment_start_in_one_round_and_the_oldest_generation_goes_first() -> None:
     log = MemoryLog()
-    turns = 0
+    checks = 0
 
     def may_call(_: LaneProgress, __: PlannedCall) -> None:
-        nonlocal turns
-        turns += 1
+        nonlocal checks
+        checks += 1
 
     backend = Scripted(log, *[HI] * 8)
 
@@ -278,15 +278,19 @@ def test_those_that_may_begin_in_one_moment_take_one_turn_and_the_oldest_generat
     asyncio.run(many())
     assert [event.number for event in log.events(CallStarted)] == list(range(8))
     assert backend.seen[0] == ["CallStarted"] * 4, "four starts were written before the first call was made"
-    assert turns == 8
+    assert checks == 8
 
 
 def test_a_call_that_does_not_fit_waits_for_those_under_way_and_then_ends_it() -> None:
     log = MemoryLog()
 
-    def may_call(_: LaneProgress, asked: PlannedCall) -> str | None:
+    def may_call(_: LaneProgress, planned: PlannedCall) -> str | None:
         return (
-            "no room" if asked.under_way or asked.together else None if len(log.events(CallAnswered)) < 2 else "spent"
+            "no room"
+            if planned.in_flight or planned.starting
+            else None
+            if len(log.events(CallAnswered)) < 2
+            else "spent"
         )
 
     async def many() -> list[CallAnswered | BaseException]:
@@ -305,10 +309,10 @@ def test_the_last_call_of_a_budget_is_made_for_what_failed_though_an_older_gener
     log = MemoryLog()
     old, new = (CallCause("main", number, ids.generation_id("main", number), ids.run_id("r")) for number in (0, 5))
 
-    # The newer one goes alone at first: the older one is asked when it is under way.
+    # The newer one starts alone; the older one is requested while it is in flight.
     async def newer_first() -> list[CallAnswered | BaseException]:
         backend = Scripted(log, Transient("busy", status=503), HI)
-        made = caller(log, backend, may_call=Limits(max_calls=2).may_call, pace=RateControl(RateOptions(), 1))
+        made = caller(log, backend, may_call=Limits(max_calls=2).may_call, rate=RateControl(RateOptions(), 1))
         first = asyncio.create_task(made.ask(new, 0, REQUEST))
         while not log.events(CallStarted):
             await asyncio.sleep(0)
@@ -347,9 +351,9 @@ def test_what_is_paid_for_is_given_even_when_no_call_is_made_any_more() -> None:
 def test_for_ever_an_endpoint_that_is_down_is_waited_for() -> None:
     log = MemoryLog()
     down = [Transient("down", status=503, retry_after_s=0.001)] * 40
-    pace = RateControl(RateOptions(breaker_failures=3, breaker_first_s=0.0001, breaker_longest_s=0.001), 4)
+    rate = RateControl(RateOptions(breaker_failures=3, breaker_first_s=0.0001, breaker_longest_s=0.001), 4)
     retries = Retries(attempts=3, first_pause_s=0.0, longest_pause_s=0.0, longest_asked_s=0.0, forever=True)
-    answered = ask(caller(log, Scripted(log, *down, HI), retries=retries, pace=pace))
+    answered = ask(caller(log, Scripted(log, *down, HI), retries=retries, rate=rate))
     assert answered.attempt == 41
 
 
@@ -378,9 +382,9 @@ def test_an_endpoint_that_stays_down_ends_it_although_many_requests_share_the_fa
     log = MemoryLog()
 
     async def many() -> list[CallAnswered | BaseException]:
-        pace = RateControl(RateOptions(breaker_failures=4, breaker_first_s=0.0001, breaker_longest_s=0.001), 4)
+        rate = RateControl(RateOptions(breaker_failures=4, breaker_first_s=0.0001, breaker_longest_s=0.001), 4)
         retries = Retries(attempts=5, first_pause_s=0.0, longest_pause_s=0.0)
-        made = caller(log, Scripted(log, *[Transient("down", status=503)] * 100), retries=retries, pace=pace)
+        made = caller(log, Scripted(log, *[Transient("down", status=503)] * 100), retries=retries, rate=rate)
         asked = [asyncio.create_task(made.ask(CAUSE, step, REQUEST)) for step in range(8)]
         done, left = await asyncio.wait(asked, return_when=asyncio.FIRST_EXCEPTION)
         made.halt("an error")
@@ -398,7 +402,7 @@ def test_a_broken_cluster_is_told_to_all_who_wait() -> None:
     def broken() -> LaneProgress:
         raise RunError("the cluster is gone")
 
-    made._turns._refresh = broken
+    made._scheduler._refresh = broken
 
     async def many() -> list[CallAnswered | BaseException]:
         return await asyncio.gather(*(made.ask(CAUSE, step, REQUEST) for step in range(9)), return_exceptions=True)
@@ -419,10 +423,10 @@ def test_an_answer_that_is_too_large_is_refused_with_its_usage_and_never_stored(
 
 def test_an_answer_that_the_cluster_does_not_take_is_refused_with_its_usage() -> None:
     class Small(MemoryLog):
-        def send(self, event: Event, **told: Any) -> Record:
+        def send(self, event: Event, **recorded: Any) -> Record:
             if isinstance(event, CallAnswered):
                 raise NotWritable("too large")
-            return super().send(event, **told)
+            return super().send(event, **recorded)
 
     log = Small()
     with pytest.raises(RequestRefused, match="SEDI_MAX_ANSWER_BYTES"):
@@ -438,8 +442,8 @@ def test_what_a_failed_attempt_took_is_on_the_ledger_and_what_it_may_have_taken_
         HI,
     )
     ask(caller(log, Scripted(log, *outcomes), prices=Prices(1.0, 2.0)))
-    told = [(event.usage, event.cost_usd, event.perhaps_paid) for event in log.events(CallFailed)]
-    assert told == [(HI.usage, 13e-6, False), (None, None, True)]
+    recorded = [(event.usage, event.cost_usd, event.perhaps_paid) for event in log.events(CallFailed)]
+    assert recorded == [(HI.usage, 13e-6, False), (None, None, True)]
     ledger = log.refresh(LaneProgress("main", configured())).ledger
     assert (ledger.tokens, ledger.known_cost_usd, ledger.cost_usd) == (20, 26e-6, None)
 
@@ -456,6 +460,6 @@ def test_a_request_that_keeps_failing_while_others_are_answered_is_given_up_alon
     status: int, kind: type[CallFailure]
 ) -> None:
     failure = Transient("no", status=status)
-    final = QUICK.final(failure, 3, others=True)
+    final = QUICK.final(failure, 3, others_answered=True)
     assert type(final) is kind
     assert type(QUICK.final(failure, 3)) is Transient

@@ -1,4 +1,4 @@
-"""A generator that waits for training, and a trainer that waits for rows, never wait for each other."""
+"""A generator that waits for training and a trainer that waits for rows never deadlock."""
 
 import random
 from collections import Counter
@@ -44,14 +44,14 @@ class Loop:
     passes: Callable[[int], bool] = lambda _: True
     policy: Policy = POLICY
     now: float = 0.0
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     rows: list[InstructionKept] = field(default_factory=list)
     most_ahead: int = 0
 
     def __post_init__(self) -> None:
-        self.log, self.untrained = MemoryLog(), TrainerBacklog()
+        self.log, self.backlog = MemoryLog(), TrainerBacklog()
         self.progress = LaneProgress("main", configured(self.policy))
-        self.holding = Backpressure(self.said.append, lambda: self.now)
+        self.backpressure = Backpressure(self.messages.append, lambda: self.now)
         self._new: list[KeptRow] = []
         self._offsets: Counter[int] = Counter()
 
@@ -62,9 +62,9 @@ class Loop:
         self.log.refresh(self.progress)
         ahead = self.progress.untrained_at_most
         if self.limits.max_ahead is not None and ahead > self.limits.max_ahead:
-            ahead = self.untrained.count(self.progress.trained_to)
-        behind = self.limits.wait(self.progress, ahead, OF_EACH)
-        self.holding.look(behind, self.limits, self.progress, ahead)
+            ahead = self.backlog.count(self.progress.trained_to)
+        behind = self.limits.waits_for(self.progress, ahead, OF_EACH)
+        self.backpressure.update(behind, self.limits, self.progress, ahead)
         if behind is not None:
             return
         self.most_ahead = max(self.most_ahead, len(self.rows) - sum(self.progress.trained.values()))
@@ -83,7 +83,7 @@ class Loop:
                 cluster=cluster,
                 classifier_offset=0,
             )
-            self.untrained.keep(kept)
+            self.backlog.keep(kept)
             if self.passes(len(self.rows)):
                 self._new.append(KeptRow(self._offsets[cluster], kept))
                 self._offsets[cluster] += 1
@@ -181,7 +181,7 @@ DEALT = (evenly, never_the_last, always_one, in_bursts, by_chance, mostly_one)
 def test_by_default_generator_and_trainer_go_on_whatever_clusters_the_rows_fall_into(
     dealt: Callable[[int], int],
 ) -> None:
-    loop = Loop(Limits().closing_the_loop(POLICY, AHEAD_WINDOWS), dealt)
+    loop = Loop(Limits().with_training_limit(POLICY, AHEAD_WINDOWS), dealt)
     steps = 300
     shares = loop.train(steps, within_s=2 * steps)
     assert len(shares) == steps
@@ -205,13 +205,13 @@ def test_a_bound_of_one_window_is_the_least_that_goes_on_and_then_patience_is_ne
 def test_who_trains_strictly_and_holds_the_generator_is_told_what_it_waits_for() -> None:
     loop = Loop(Limits(max_ahead=320), never_the_last, borrow_after_s=None)
     assert loop.train(1, within_s=200) == []
-    assert loop.said[0] == "Waiting for training: 324 kept rows ahead of it, at most 320."
+    assert loop.messages[0] == "Waiting for training: 324 kept rows ahead of it, at most 320."
     assert all(
         "No training window was ever logged: is a trainer at work? `--max-ahead none` goes on" in sentence
-        for sentence in loop.said[1:]
+        for sentence in loop.messages[1:]
     )
-    assert len(loop.said) == 1 + (200 - FIRST_S) // EVERY_S
-    assert loop.holding.waited_s["trainer"] == pytest.approx(200, abs=20)
+    assert len(loop.messages) == 1 + (200 - FIRST_S) // EVERY_S
+    assert loop.backpressure.waited_s["trainer"] == pytest.approx(200, abs=20)
 
 
 def test_rows_that_the_trainer_passes_over_hold_nobody_once_it_has_passed_them() -> None:
@@ -228,24 +228,26 @@ def test_one_empty_cluster_does_not_open_the_loop() -> None:
 
 
 def test_a_wait_that_ended_is_not_told_of_and_the_next_one_is_told_after_a_while() -> None:
-    said: list[str] = []
+    messages: list[str] = []
     clock = iter([0.0, 9.0, 9.5, 20.0, 29.0, 30.0, 31.0, 91.0, 200.0])
-    holding = Backpressure(said.append, lambda: next(clock))
+    backpressure = Backpressure(messages.append, lambda: next(clock))
     limits, progress = Limits(max_ahead=160), LaneProgress("main", configured())
     for behind in ("trainer", "trainer", None, "filter", "filter"):
-        holding.look(behind, limits, progress, 200)  # type: ignore[arg-type]
-    assert said == []
-    holding.look("filter", limits, progress, 200)
-    assert said == ["Waiting for the filter: 0 generations are not decided yet; is a worker (`sedi worker`) at work?"]
+        backpressure.update(behind, limits, progress, 200)  # type: ignore[arg-type]
+    assert messages == []
+    backpressure.update("filter", limits, progress, 200)
+    assert messages == [
+        "Waiting for the filter: 0 generations are not decided yet; is a worker (`sedi worker`) at work?"
+    ]
     for _ in range(2):
-        holding.look("filter", limits, progress, 200)
-    assert len(said) == 2
-    assert holding.waited_s == {"trainer": 9.5, "filter": 71.0}
+        backpressure.update("filter", limits, progress, 200)
+    assert len(messages) == 2
+    assert backpressure.waited_s == {"trainer": 9.5, "filter": 71.0}
 
 
 def test_a_trainer_that_fell_silent_is_asked_for_with_the_seconds_since_its_last_window() -> None:
     progress = LaneProgress("main", configured())
-    progress._windows.add((1, 0))
-    told = Limits(max_ahead=160).waiting("trainer", progress, 200, 75.0)
-    assert told is not None and "No training window came for 75 s: is a trainer at work?" in told
-    assert "--min-score" in told
+    progress.windows.add((1, 0))
+    message = Limits(max_ahead=160).waiting_message("trainer", progress, 200, 75.0)
+    assert message is not None and "No training window came for 75 s: is a trainer at work?" in message
+    assert "--min-score" in message

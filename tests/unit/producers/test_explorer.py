@@ -1,4 +1,4 @@
-"""How many calls in flight pay is found out: within a tenth of the best number, whatever room a server has."""
+"""The explorer finds the number of calls in flight that pays off, within a tenth of the best throughput."""
 
 import heapq
 import random
@@ -66,8 +66,8 @@ def test_a_server_that_serves_one_at_a_time_never_has_a_longer_queue_than_at_fir
 
 
 def test_the_growing_ends_where_the_endpoint_is_busy_and_is_tried_again_later() -> None:
-    said: list[str] = []
-    explorer = Explorer(most=64, say=said.append)
+    messages: list[str] = []
+    explorer = Explorer(most=64, notify=messages.append)
     served(64, 24, explorer)
     assert explorer.level == 16
     explorer.busy()
@@ -76,7 +76,7 @@ def test_the_growing_ends_where_the_endpoint_is_busy_and_is_tried_again_later() 
     assert explorer.level == 8
     served(64, 12 * 24 + 40, explorer, at=1000.0)
     assert explorer.level > 8, "others may have left room meanwhile"
-    assert said[0].startswith("8 calls in flight give ") and said[1].startswith("Keeping 8 calls in flight")
+    assert messages[0].startswith("8 calls in flight give ") and messages[1].startswith("Keeping 8 calls in flight")
 
 
 def test_a_number_that_was_given_is_no_matter_of_finding_out(tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -88,34 +88,34 @@ def test_a_number_that_was_given_is_no_matter_of_finding_out(tmp_path) -> None: 
 
 def test_what_was_found_is_kept_for_the_next_start_of_the_same_model_and_endpoint(tmp_path) -> None:  # type: ignore[no-untyped-def]
     settings = Settings(backend="openai", model="m", base_url="http://user:secret@127.0.0.1:1/v1", state_dir=tmp_path)
-    pace = rate_control_for(settings, RateOptions(), None, lambda _: None)
-    keep_found(settings, pace)
+    rate = rate_control_for(settings, RateOptions(), None, lambda _: None)
+    keep_found(settings, rate)
     assert not (tmp_path / "pace.json").exists(), "nothing was found yet"
-    assert pace.explorer is not None
-    served(2, 400, pace.explorer)
-    keep_found(settings, pace)
-    said: list[str] = []
-    again = rate_control_for(settings, RateOptions(), None, said.append)
-    assert again.concurrency.limit == pace.explorer.settled and "as was found before" in said[0]
+    assert rate.explorer is not None
+    served(2, 400, rate.explorer)
+    keep_found(settings, rate)
+    messages: list[str] = []
+    again = rate_control_for(settings, RateOptions(), None, messages.append)
+    assert again.concurrency.limit == rate.explorer.settled and "as was found before" in messages[0]
     assert "secret" not in (tmp_path / "pace.json").read_text()
     other = settings.model_copy(update={"model": "other"})
-    assert rate_control_for(other, RateOptions(), None, said.append).concurrency.limit == 8
+    assert rate_control_for(other, RateOptions(), None, messages.append).concurrency.limit == 8
     (tmp_path / "pace.json").write_text("no JSON")
-    assert rate_control_for(settings, RateOptions(), None, said.append).concurrency.limit == 8
+    assert rate_control_for(settings, RateOptions(), None, messages.append).concurrency.limit == 8
 
 
 def test_the_pace_lets_in_what_the_explorer_says(tmp_path) -> None:  # type: ignore[no-untyped-def]
     settings = Settings(backend="openai", model="m", base_url="http://127.0.0.1:1/v1", state_dir=tmp_path)
-    pace = rate_control_for(settings, RateOptions(), None, lambda _: None)
+    rate = rate_control_for(settings, RateOptions(), None, lambda _: None)
     answer = Answer("Hi.", "stop", Usage(prompt_tokens=7, completion_tokens=3), "m", 0.1)
     now = 0.0
     for _ in range(40):
-        while pace.wait_s(1, now) == 0.0:
-            ticket = pace.begin(1, now)
+        while rate.wait_s(1, now) == 0.0:
+            ticket = rate.begin(1, now)
             last = ticket
         now += 1.0
-        pace.end(last, answer, now)
-    assert pace.concurrency.limit > 8
-    limit = pace.concurrency.limit
-    pace.end(last, Transient("busy", status=429), now)
-    assert pace.concurrency.limit < limit
+        rate.end(last, answer, now)
+    assert rate.concurrency.limit > 8
+    limit = rate.concurrency.limit
+    rate.end(last, Transient("busy", status=429), now)
+    assert rate.concurrency.limit < limit

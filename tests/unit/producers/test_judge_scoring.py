@@ -1,4 +1,4 @@
-"""A judge judges each row once, in the order of the rows, and goes on from the log alone."""
+"""A judge judges each row once, in the order of the rows, and continues from the log alone."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ from producers.calls.retries import Retries
 from producers.generate.progress import LaneProgress
 from producers.judge.kept_rows import KeptRows
 from producers.judge.progress import JudgeProgress
-from producers.judge.scoring import JudgeWorker, RowSample
+from producers.judge.scoring import JudgeWorker, RowJudge, RowQueue, RowSample
 from producers.prompts.judge import rubric
 from schemas import ids
 from schemas.events import CallAnswered, CallStarted, InstructionJudged, InstructionKept, Judge, Usage
@@ -72,10 +72,10 @@ class Scripted:
         self.asked.append((place, request))
         for _ in range(random.Random(place.number).randrange(8)):  # they do not end in their order
             await asyncio.sleep(0)
-        said = self._says(place)
-        if isinstance(said, CallFailure):
-            raise said
-        return Answer(said, "stop", Usage(prompt_tokens=90, completion_tokens=10), "tiny-1", 0.1)
+        answer = self._says(place)
+        if isinstance(answer, CallFailure):
+            raise answer
+        return Answer(answer, "stop", Usage(prompt_tokens=90, completion_tokens=10), "tiny-1", 0.1)
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -86,8 +86,8 @@ def judging(
     backend: Scripted,
     rows: int,
     *,
-    asks: int = 2,
-    choice: RowSample | None = None,
+    attempts: int = 2,
+    sample: RowSample | None = None,
     may_call: Callable[[LaneProgress, PlannedCall], str | None] = lambda _, __: None,
 ) -> JudgeWorker:
     """A judge that goes through so many rows and ends."""
@@ -100,27 +100,20 @@ def judging(
         may_call=may_call,
         prices=Prices(1.0, 2.0),
         retries=Retries(attempts=2, first_pause_s=0.0),
-        pace=RateControl(RateOptions(), 4),
+        rate=RateControl(RateOptions(), 4),
         known=progress,
     )
-    return JudgeWorker(
-        WHO,
-        rubric("accuracy"),
-        False,
-        Sampling(),
-        asks,
-        choice or RowSample(),
-        True,
-        4,
-        cast(KeptRows, Rows(rows)),
-        progress,
-        caller,
-        backend,
-    )
+    row_judge = RowJudge(WHO, rubric("accuracy"), False, Sampling(), attempts)
+    queue = RowQueue(cast(KeptRows, Rows(rows)), sample or RowSample(), until_end=True)
+    return JudgeWorker(row_judge, queue, caller, progress, in_flight=4)
+
+
+def judge(log: MemoryLog, backend: Scripted, rows: int, sample: RowSample | None = None) -> None:
+    asyncio.run(judging(log, backend, rows, sample=sample).run(backend))
 
 
 def judged_by(log: MemoryLog, backend: Scripted, rows: int) -> list[InstructionJudged]:
-    asyncio.run(judging(log, backend, rows).run())
+    judge(log, backend, rows)
     return log.events(InstructionJudged)
 
 
@@ -216,8 +209,8 @@ def test_an_answer_without_a_score_is_asked_for_again_and_both_are_in_the_judgem
 
 def test_a_row_that_gets_no_readable_answer_is_judged_without_a_score() -> None:
     log = MemoryLog()
-    work = judging(log, Scripted(lambda place: "No idea."), 3, asks=3)
-    asyncio.run(work.run())
+    work = judging(log, Scripted(lambda place: "No idea."), 3, attempts=3)
+    asyncio.run(work.run(Scripted()))
     found = log.events(InstructionJudged)
     assert [event.score for event in found] == [None] * 3
     assert all(len(event.answers) == 3 and "not a score" in event.reason for event in found)
@@ -243,7 +236,7 @@ def test_an_endpoint_that_refuses_everybody_ends_it_with_what_is_whole_written()
 def test_a_limit_ends_it_and_a_later_start_goes_on() -> None:
     log = MemoryLog()
     work = judging(log, Scripted(), 20, may_call=lambda known, _: "enough" if known.ledger.started >= 7 else None)
-    asyncio.run(work.run())
+    asyncio.run(work.run(Scripted()))
     assert work.caller.halted == "enough"
     assert 7 <= len(log.events(InstructionJudged)) == ledger(log).answered < 20
     found = judged_by(log, Scripted(), 20)
@@ -253,25 +246,25 @@ def test_a_limit_ends_it_and_a_later_start_goes_on() -> None:
 
 def test_a_sample_is_drawn_by_the_rows_ids_and_is_part_of_a_larger_one() -> None:
     rows = [kept(number) for number in range(2_000)]
-    tenth = {row.id for row in rows if RowSample(sample=0.1).draws(row)}
-    half = {row.id for row in rows if RowSample(sample=0.5).draws(row)}
+    tenth = {row.id for row in rows if RowSample(sample=0.1).includes(row)}
+    half = {row.id for row in rows if RowSample(sample=0.5).includes(row)}
     assert tenth < half
     assert 130 < len(tenth) < 270
-    assert all(RowSample(sample=1.0).draws(row) for row in rows)
+    assert all(RowSample(sample=1.0).includes(row) for row in rows)
 
 
 def test_a_limit_on_rows_counts_those_that_were_judged_before() -> None:
     log, second = MemoryLog(), Scripted()
-    asyncio.run(judging(log, Scripted(), 20, choice=RowSample(limit=6)).run())
+    judge(log, Scripted(), 20, RowSample(limit=6))
     assert len(log.events(InstructionJudged)) == 6
-    asyncio.run(judging(log, second, 20, choice=RowSample(limit=8)).run())
+    judge(log, second, 20, RowSample(limit=8))
     assert [event.kept_id for event in log.events(InstructionJudged)] == [kept(number).id for number in range(8)]
     assert len(second.asked) == 2
 
 
 def test_rows_of_a_sample_first_and_the_rest_later_are_all_counted_by_the_ledger() -> None:
     log = MemoryLog()
-    asyncio.run(judging(log, Scripted(lambda at: FOUR), 2_600, choice=RowSample(sample=0.6)).run())
+    judge(log, Scripted(lambda at: FOUR), 2_600, RowSample(sample=0.6))
     judged_by(log, Scripted(lambda at: FOUR), 2_600)
     numbers = [event.number for event in log.events(CallStarted)]
     assert numbers == list(range(2_600)), "numbers that went back would be behind what the ledger remembers"

@@ -1,4 +1,4 @@
-"""A lane comes close to the target and stops there; what a budget leaves behind is finished by a larger one."""
+"""A lane stops close to its target; generations left unfinished by a budget are finished by a larger one."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,9 @@ from producers.calls.cost import Prices
 from producers.calls.limits import Limits
 from producers.calls.rate_control import RateControl, RateOptions
 from producers.calls.retries import Retries
+from producers.generate.backpressure import Backpressure
 from producers.generate.lane import Lane
+from producers.generate.lane_parts import LaneOptions, LaneServices
 from producers.generate.progress import LaneProgress
 from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import StallGuard
@@ -108,24 +110,19 @@ def run_lane(
         may_call=limits.may_call,
         prices=Prices(),
         retries=Retries(first_pause_s=0.0, longest_pause_s=0.0),
-        pace=RateControl(RateOptions(), in_flight),
+        rate=RateControl(RateOptions(), in_flight),
         known=reader.progress,
         max_answer_bytes=max_answer_bytes,
     )
     style = style_of(StyleInUse(), Settings(backend="openai", model="tiny", api="chat"))
-    lane = Lane(
-        run.run,
-        "main",
-        lambda: in_flight,
-        limits,
-        StallGuard(),
-        style,
-        cast(ProgressReader, reader),
-        caller,
-        backend,
-        None,
-        None,
+    services = LaneServices(
+        style=style,
+        reader=cast(ProgressReader, reader),
+        caller=caller,
+        backend=backend,
+        backpressure=Backpressure(lambda _: None),
     )
+    lane = Lane(LaneOptions(run.run, "main", in_flight, limits, StallGuard()), services)
     asyncio.run(lane.run())
     return lane, caller
 
@@ -202,7 +199,7 @@ def test_a_budget_that_ends_while_a_retry_is_due_makes_the_retry_before_anything
 def test_a_budget_that_ends_leaves_generations_that_a_larger_one_finishes_first_and_no_budget_is_exceeded() -> None:
     log = MemoryLog()
     first, _ = run_lane(log, Faulty(lambda place: place.number == 0), Limits(max_calls=10), in_flight=4)
-    unfinished = log.refresh(first.reader.progress).unfinished()
+    unfinished = log.refresh(first.services.reader.progress).unfinished()
     assert numbers(log) == []
     paid = len(log.events(CallAnswered))
     assert len(log.events(CallStarted)) == 10

@@ -1,4 +1,4 @@
-"""Limits are of the run and decided from its log; back-pressure never waits for one who waits for us."""
+"""Limits belong to the run and are decided from its log; backpressure never deadlocks."""
 
 import pytest
 
@@ -27,8 +27,8 @@ def spent(usd: float, unknown: int = 0) -> LaneProgress:
 
 def test_without_limits_nothing_is_reached() -> None:
     assert Limits().reached(spent(1e9)) is None
-    assert Limits().complete(progress(generations=10**9), 10**9) is None
-    assert Limits().wait(progress(generated_end=10**9), None, 17) is None
+    assert Limits().generation_limit(progress(generations=10**9), 10**9) is None
+    assert Limits().waits_for(progress(generated_end=10**9), None, 17) is None
 
 
 def test_kept_instructions_are_limited() -> None:
@@ -56,10 +56,10 @@ def test_a_call_that_was_perhaps_paid_for_counts_at_its_worst_and_does_not_end_g
     made = spent(0.5)
     made.ledger.perhaps_paid = 2
     call = WorstCase(100, 0.125)
-    asked = PlannedCall(call, again=False, under_way=(), together=(), largest=WorstCase(100, 0.25))
+    lost = PlannedCall(call, retry=False, in_flight=(), starting=(), largest=WorstCase(100, 0.25))
     assert Limits(max_usd=1.125).reached(made) is None
-    assert Limits(max_usd=1.125).may_call(made, asked) is None
-    assert "0.5 may be under way" in str(Limits(max_usd=1.1).may_call(made, asked))
+    assert Limits(max_usd=1.125).may_call(made, lost) is None
+    assert "0.5 may be in flight" in str(Limits(max_usd=1.1).may_call(made, lost))
 
 
 def test_a_limit_on_spending_needs_prices() -> None:
@@ -71,29 +71,29 @@ def test_a_limit_on_spending_needs_prices() -> None:
 def test_generations_are_limited_over_all_lanes() -> None:
     # Of ten generations on the log four are this lane's; it has begun six.
     made = progress(generations=10, next_number=4)
-    assert Limits(max_generations=13).complete(made, 6) is None
-    assert "--max-generations 12" in str(Limits(max_generations=12).complete(made, 6))
+    assert Limits(max_generations=13).generation_limit(made, 6) is None
+    assert "--max-generations 12" in str(Limits(max_generations=12).generation_limit(made, 6))
 
 
 def test_a_filter_that_is_behind_is_waited_for() -> None:
-    assert Limits(max_filter_lag=2).wait(progress(generated_end=3, decided_offset=0), None, 17) is None
-    assert Limits(max_filter_lag=2).wait(progress(generated_end=4, decided_offset=0), None, 17) == "filter"
+    assert Limits(max_filter_lag=2).waits_for(progress(generated_end=3, decided_offset=0), None, 17) is None
+    assert Limits(max_filter_lag=2).waits_for(progress(generated_end=4, decided_offset=0), None, 17) == "filter"
 
 
 def test_a_trainer_that_is_behind_is_waited_for() -> None:
-    assert Limits(max_ahead=6).wait(progress(), 6, 17) is None
-    assert Limits(max_ahead=5).wait(progress(), 6, 17) == "trainer"
-    assert Limits().wait(progress(), 10**9, 17) is None
+    assert Limits(max_ahead=6).waits_for(progress(), 6, 17) is None
+    assert Limits(max_ahead=5).waits_for(progress(), 6, 17) == "trainer"
+    assert Limits().waits_for(progress(), 10**9, 17) is None
 
 
 def test_what_is_written_and_not_decided_counts_as_ahead_of_the_trainer_at_what_is_kept_on_average() -> None:
     made = progress(generated_end=2)
-    assert Limits(max_ahead=74).wait(made, 40, 17) is None
-    assert Limits(max_ahead=73).wait(made, 40, 17) == "filter", "two times 17 may be kept"
+    assert Limits(max_ahead=74).waits_for(made, 40, 17) is None
+    assert Limits(max_ahead=73).waits_for(made, 40, 17) == "filter", "two times 17 may be kept"
     for offset in range(21):
         made.rolling.decide(rejected(offset, kept_total=5 * offset))
-    assert Limits(max_ahead=50).wait(made, 40, 17) is None
-    assert Limits(max_ahead=49).wait(made, 40, 17) == "filter"
+    assert Limits(max_ahead=50).waits_for(made, 40, 17) is None
+    assert Limits(max_ahead=49).waits_for(made, 40, 17) == "filter"
 
 
 def test_a_trainer_must_be_able_to_log_its_progress() -> None:
@@ -103,18 +103,18 @@ def test_a_trainer_must_be_able_to_log_its_progress() -> None:
 
 
 def test_the_loop_is_closed_at_two_windows_where_training_feeds_back_and_nobody_says_otherwise() -> None:
-    assert Limits().closing_the_loop(Policy(), AHEAD_WINDOWS).max_ahead == 320
-    assert Limits().closing_the_loop(policy_for(clusters=4, batch_size=8, window_steps=5), 2).max_ahead == 80
-    assert Limits(max_ahead=160).closing_the_loop(Policy(), AHEAD_WINDOWS).max_ahead == 160
-    assert Limits().closing_the_loop(Policy(), None).max_ahead is None
-    assert Limits().closing_the_loop(policy_for("self-instruct"), AHEAD_WINDOWS).max_ahead is None
+    assert Limits().with_training_limit(Policy(), AHEAD_WINDOWS).max_ahead == 320
+    assert Limits().with_training_limit(policy_for(clusters=4, batch_size=8, window_steps=5), 2).max_ahead == 80
+    assert Limits(max_ahead=160).with_training_limit(Policy(), AHEAD_WINDOWS).max_ahead == 160
+    assert Limits().with_training_limit(Policy(), None).max_ahead is None
+    assert Limits().with_training_limit(policy_for("self-instruct"), AHEAD_WINDOWS).max_ahead is None
 
 
 CALL = WorstCase(100, 0.01)
 
 
-def asked(under_way: int = 0, together: int = 0, *, again: bool = False) -> PlannedCall:
-    return PlannedCall(CALL, again, [CALL] * under_way, [CALL] * together, CALL)
+def planned(in_flight: int = 0, starting: int = 0, *, retry: bool = False) -> PlannedCall:
+    return PlannedCall(CALL, retry, [CALL] * in_flight, [CALL] * starting, CALL)
 
 
 def seen(*lanes: str) -> LaneProgress:
@@ -127,44 +127,44 @@ def seen(*lanes: str) -> LaneProgress:
 
 def test_a_call_is_made_when_its_worst_case_fits_beside_what_was_spent_and_what_is_under_way() -> None:
     limits, made = Limits(max_usd=1.0), spent(0.97)
-    assert limits.may_call(made, asked()) is None
+    assert limits.may_call(made, planned()) is None
     made.ledger.lanes, made.ledger.open = seen("main").ledger.lanes, 2
-    assert limits.may_call(made, asked(under_way=2)) is None
-    assert "0.97 are used, 0.03 may be under way" in str(limits.may_call(made, asked(under_way=3)))
+    assert limits.may_call(made, planned(in_flight=2)) is None
+    assert "0.97 are used, 0.03 may be in flight" in str(limits.may_call(made, planned(in_flight=3)))
     made.ledger.open = 1
-    assert limits.may_call(made, asked(under_way=1, together=1)) is None
+    assert limits.may_call(made, planned(in_flight=1, starting=1)) is None
     made.ledger.open = 2
-    assert limits.may_call(made, asked(under_way=2, together=1)) is not None
-    assert Limits(max_usd=1.02).may_call(made, asked(under_way=2, together=1)) is None
+    assert limits.may_call(made, planned(in_flight=2, starting=1)) is not None
+    assert Limits(max_usd=1.02).may_call(made, planned(in_flight=2, starting=1)) is None
 
 
 def test_what_was_lost_or_is_under_way_elsewhere_is_taken_at_its_worst() -> None:
     made = progress()
     made.ledger.prompt_tokens, made.ledger.lost, made.ledger.open = 700, 1, 1
-    assert Limits(max_tokens=1_000).may_call(made, asked()) is None
-    assert Limits(max_tokens=999).may_call(made, asked()) is not None
-    assert Limits(max_tokens=999).may_call(made, asked(under_way=1)) is not None, "one of them is ours"
+    assert Limits(max_tokens=1_000).may_call(made, planned()) is None
+    assert Limits(max_tokens=999).may_call(made, planned()) is not None
+    assert Limits(max_tokens=999).may_call(made, planned(in_flight=1)) is not None, "one of them is ours"
 
 
 def test_what_failed_and_will_be_attempted_again_is_kept_for_it() -> None:
     made = progress()
     made.ledger.started, made.ledger.retrying = 8, 2
-    assert Limits(max_calls=10).may_call(made, asked()) is not None
-    assert Limits(max_calls=10).may_call(made, asked(again=True)) is None
-    assert Limits(max_calls=11).may_call(made, asked()) is None
+    assert Limits(max_calls=10).may_call(made, planned()) is not None
+    assert Limits(max_calls=10).may_call(made, planned(retry=True)) is None
+    assert Limits(max_calls=11).may_call(made, planned()) is None
 
 
 def test_the_first_call_of_a_lane_goes_alone_and_near_a_limit_each_does_while_there_are_others() -> None:
     limits = Limits(max_calls=100)
-    assert limits.may_call(seen("other"), asked()) is None
-    assert "goes alone" in str(limits.may_call(seen("other"), asked(together=1)))
-    assert limits.may_call(seen("main"), asked(under_way=1, together=90)) is None
-    assert "one by one" in str(limits.may_call(seen("main", "other"), asked(under_way=1, together=1)))
-    assert Limits(max_calls=1_000).may_call(seen("main", "other"), asked(under_way=1, together=1)) is None
+    assert limits.may_call(seen("other"), planned()) is None
+    assert "goes alone" in str(limits.may_call(seen("other"), planned(starting=1)))
+    assert limits.may_call(seen("main"), planned(in_flight=1, starting=90)) is None
+    assert "one by one" in str(limits.may_call(seen("main", "other"), planned(in_flight=1, starting=1)))
+    assert Limits(max_calls=1_000).may_call(seen("main", "other"), planned(in_flight=1, starting=1)) is None
 
 
 def test_without_limits_any_number_of_calls_goes_together() -> None:
-    assert Limits().may_call(seen("other"), asked(together=200)) is None
+    assert Limits().may_call(seen("other"), planned(starting=200)) is None
 
 
 def test_a_call_of_which_the_worst_case_is_not_known_fits_no_budget() -> None:
@@ -193,11 +193,11 @@ def test_tokens_are_limited_and_unknown_ones_end_generation() -> None:
 def test_no_generation_begins_that_could_bring_more_candidates_than_are_wanted() -> None:
     made = progress(candidates=80, next_number=4)
     limits = Limits(max_candidates=100)
-    assert limits.complete(made, 4, 20) is None
-    assert "--max-candidates 100" in str(limits.complete(made, 4, 21))
-    assert limits.complete(made, 5, 20) is not None, "one is under way"
-    assert limits.complete(made, 5, 10) is None
-    assert limits.complete(seen("other"), 0, 60) is not None, "and one elsewhere"
+    assert limits.generation_limit(made, 4, 20) is None
+    assert "--max-candidates 100" in str(limits.generation_limit(made, 4, 21))
+    assert limits.generation_limit(made, 5, 20) is not None, "one is under way"
+    assert limits.generation_limit(made, 5, 10) is None
+    assert limits.generation_limit(seen("other"), 0, 60) is not None, "and one elsewhere"
 
 
 def test_a_judges_open_calls_are_no_candidates_under_way() -> None:
@@ -205,4 +205,4 @@ def test_a_judges_open_calls_are_no_candidates_under_way() -> None:
     write(log, started(0, lane="judge/quality/1/m"))
     made = log.refresh(LaneProgress("main", configured()))
     assert made.ledger.open == 1
-    assert Limits(max_candidates=17).complete(made, 0, 17) is None
+    assert Limits(max_candidates=17).generation_limit(made, 0, 17) is None

@@ -1,4 +1,4 @@
-"""A model in this process answers each request of a batch as if it were alone, and one that fails fails alone."""
+"""A local model answers each request as if it were alone in the batch, and a failing request fails alone."""
 
 import asyncio
 import os
@@ -37,7 +37,9 @@ from producers.calls.cost import Prices
 from producers.calls.limits import Limits
 from producers.calls.rate_control import RateControl, RateOptions
 from producers.calls.retries import Retries
+from producers.generate.backpressure import Backpressure
 from producers.generate.lane import Lane
+from producers.generate.lane_parts import LaneOptions, LaneServices
 from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import StallGuard
 from producers.generate.style_factory import StyleInUse, style_of
@@ -89,10 +91,10 @@ def request(number: int, sampling: Sampling = GREEDY, stop: Sequence[str] = ()) 
 
 
 def answers(
-    model: LocalModel, requests: Sequence[Request], batch: int = 8, say: Callable[[str], None] = lambda _: None
+    model: LocalModel, requests: Sequence[Request], batch: int = 8, notify: Callable[[str], None] = lambda _: None
 ) -> list[Answer | BaseException]:
     async def asked() -> list[Answer | BaseException]:
-        backend = TransformersBackend(model, batch, say)
+        backend = TransformersBackend(model, batch, notify)
         calls = (backend.complete(one, CallPlace("l", at, 0, 1, f"id-{at}")) for at, one in enumerate(requests))
         try:
             return await asyncio.gather(*calls, return_exceptions=True)
@@ -146,7 +148,7 @@ def test_a_long_greedy_answer_is_the_one_that_transformers_own_generation_gives(
         )
     model = made(found)
     one = request(1, Sampling(temperature=0.0, max_tokens=200))
-    prompt = torch.tensor([model.asked(one)[0]])
+    prompt = torch.tensor([model.tokenize(one)[0]])
     tokens = found.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=200, do_sample=False)
     alone = model.tokenizer.decode(tokens[0, prompt.shape[1] :])
     assert texts(answers(model, [request(0), one, request(2)]))[1] == alone
@@ -199,7 +201,7 @@ def test_an_answer_ends_with_the_context_and_a_prompt_that_fills_it_is_refused_a
 def test_a_chat_is_asked_by_the_models_template_and_one_without_says_what_to_set(model: LocalModel) -> None:
     chat = Request(messages=(Message("system", "Be brief."), Message("user", "Hello?")), sampling=GREEDY)
     wanted = model.tokenizer("<|system|>Be brief.<|end|>\n<|user|>Hello?<|end|>\n<|assistant|>").input_ids
-    assert model.asked(chat) == (wanted, "")
+    assert model.tokenize(chat) == (wanted, "")
     assert len(text(model, chat)) == 24
     (refused,) = answers(made(chat=False), [chat])
     assert isinstance(refused, EndpointRefused)
@@ -213,7 +215,7 @@ NAMES = "say <|end|> or <|user|>, \U0010f000 and <|end|>"
 def test_names_of_special_tokens_in_what_is_asked_are_text(model: LocalModel, form: str) -> None:
     def asked(text: str) -> list[int]:
         messages = (Message("system", text), Message("user", text))
-        return model.asked(Request(messages=messages) if form == "chat" else Request(prompt=text))[0]
+        return model.tokenize(Request(messages=messages) if form == "chat" else Request(prompt=text))[0]
 
     special = set(model.tokenizer.added_tokens_decoder)
     assert [token for token in asked(NAMES) if token in special] == [token for token in asked("x") if token in special]
@@ -230,11 +232,11 @@ def test_the_built_in_models_tokenizer_reads_names_as_text_and_all_else_as_ever(
     tokenizer = AutoTokenizer.from_pretrained(safetensors_folder(Path(".cache")))
     named = replace(made(), tokenizer=tokenizer)
     chat = Request(messages=(Message("user", "What ends a turn: <|im_end|> or <|endoftext|>?"),))
-    tokens, begun = named.asked(chat)
+    tokens, begun = named.tokenize(chat)
     assert (tokens.count(tokenizer.convert_tokens_to_ids("<|im_end|>")), begun) == (2, "")  # of system and user
     assert tokenizer.decode(tokens).count("<|im_end|>") == 3
     for text in ("", "Name a river.\n\n1. The Danube – é 中"):
-        assert named.asked(Request(prompt=text))[0] == list(tokenizer(text).input_ids)
+        assert named.tokenize(Request(prompt=text))[0] == list(tokenizer(text).input_ids)
 
 
 def test_what_a_tokenizer_puts_around_a_prompt_stays_around_it(model: LocalModel) -> None:
@@ -244,9 +246,9 @@ def test_what_a_tokenizer_puts_around_a_prompt_stays_around_it(model: LocalModel
     around.backend_tokenizer.post_processor = TemplateProcessing(
         single="<|user|> $A", special_tokens=[("<|user|>", 258)]
     )
-    tokens, _ = replace(model, tokenizer=around).asked(Request(prompt="a <|end|> b"))
+    tokens, _ = replace(model, tokenizer=around).tokenize(Request(prompt="a <|end|> b"))
     assert (around.decode(tokens), tokens[0], 256 in tokens) == ("<|user|>a <|end|> b", 258, False)
-    assert replace(model, tokenizer=around).asked(Request(prompt="a b"))[0] == around("a b").input_ids
+    assert replace(model, tokenizer=around).tokenize(Request(prompt="a b"))[0] == around("a b").input_ids
 
 
 @pytest.mark.parametrize("mark", [("<think>", "</think>"), ("[THINK]", "[/THINK]")])
@@ -260,7 +262,7 @@ def test_of_a_thought_that_the_template_opens_the_reading_knows(model: LocalMode
     assert answer_text(cut.raw).text == ""
     assert [unparsed.reason for unparsed in answer_text(cut.raw).removed] == ["reasoning"]
     assert cut.usage == Usage(
-        prompt_tokens=len(thinks.asked(Request(messages=(Message("user", "Why?"),)))[0]), completion_tokens=24
+        prompt_tokens=len(thinks.tokenize(Request(messages=(Message("user", "Why?"),)))[0]), completion_tokens=24
     )
 
     asking = Request(messages=(Message("user", f"What does {mark[0]} mean?"),), sampling=GREEDY)
@@ -274,9 +276,9 @@ def test_marks_of_a_thought_that_are_special_tokens_stay_in_the_answer(model: Lo
     tokenizer = tiny.tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": [AddedToken("[/THINK]", special=True)]})
     generated = tokenizer("so[/THINK]Yes<|end|>").input_ids
-    said = replace(model, tokenizer=tokenizer).text_of(tokenizer("<|user|>").input_ids, generated)
-    assert said == "so[/THINK]Yes"
-    assert answer_text(said).text == "Yes"
+    text = replace(model, tokenizer=tokenizer).text_of(tokenizer("<|user|>").input_ids, generated)
+    assert text == "so[/THINK]Yes"
+    assert answer_text(text).text == "Yes"
 
 
 def test_penalties_keep_tokens_from_being_repeated_and_a_narrow_nucleus_is_greedy(model: LocalModel) -> None:
@@ -295,10 +297,10 @@ def test_tokens_are_drawn_as_often_as_they_are_probable() -> None:
 def full_above(rows: int) -> LocalModel:
     """A model with memory for so many rows and no more."""
 
-    def limited(input_ids: torch.Tensor, **told: Any) -> Any:
+    def limited(input_ids: torch.Tensor, **options: Any) -> Any:
         if len(input_ids) > rows:
             raise torch.OutOfMemoryError("no more")
-        return forward(input_ids=input_ids, **told)
+        return forward(input_ids=input_ids, **options)
 
     limited_model = made()
     forward, limited_model.model.forward = limited_model.model.forward, limited
@@ -308,9 +310,9 @@ def full_above(rows: int) -> LocalModel:
 def test_when_memory_runs_out_fewer_are_let_in_and_every_answer_is_what_it_would_have_been(model: LocalModel) -> None:
     drawn = Sampling(temperature=1.0, max_tokens=12)
     requests = [request(number, drawn) for number in range(8)]
-    told: list[str] = []
-    assert texts(answers(full_above(2), requests, say=told.append)) == texts(answers(model, requests))
-    assert [line.split("on ")[1] for line in told] == ["4 are.", "2 are."]
+    messages: list[str] = []
+    assert texts(answers(full_above(2), requests, notify=messages.append)) == texts(answers(model, requests))
+    assert [line.split("with ")[2] for line in messages] == ["4 at once.", "2 at once."]
 
 
 def test_what_does_not_fit_alone_is_refused() -> None:
@@ -323,10 +325,10 @@ def test_a_model_that_fails_tells_all_of_the_batch_and_lives_on(model: LocalMode
     failing = made()
     forward, errors = failing.model.forward, [RuntimeError("a kernel is missing")]
 
-    def once(**told: Any) -> Any:
+    def once(**options: Any) -> Any:
         if errors:
             raise errors.pop()
-        return forward(**told)
+        return forward(**options)
 
     failing.model.forward = once
 
@@ -376,13 +378,13 @@ def test_requests_wait_in_the_order_of_their_coming(model: LocalModel) -> None:
         done = asyncio.Event()
         loop = asyncio.get_running_loop()
 
-        def told(at: int) -> None:
+        def answered(at: int) -> None:
             order.append(at)
             if len(order) == 4:
                 loop.call_soon_threadsafe(done.set)
 
         for at in range(4):
-            batcher.submit(request(at), "s", lambda _, at=at: told(at))
+            batcher.submit(request(at), "s", lambda _, at=at: answered(at))
         await done.wait()
 
     asyncio.run(asked())
@@ -438,7 +440,7 @@ def test_a_folder_is_served_under_its_own_name_with_as_many_calls_as_the_batch_h
     assert (backend.name, answer.model, in_flight_of(settings)) == ("transformers", "mine", 3)
 
 
-def lane(model: LocalModel, log: MemoryLog, most: int, told: Callable[[Any], None] | None) -> Lane:
+def lane(model: LocalModel, log: MemoryLog, most: int, on_generation: Callable[[Any], None] | None) -> Lane:
     """A lane that asks the model, four generations at once."""
     backend, limits, reader = TransformersBackend(model, 4), Limits(), Filtered(log, configured(), 0, lambda _: 1.0)
     caller = Caller(
@@ -448,13 +450,20 @@ def lane(model: LocalModel, log: MemoryLog, most: int, told: Callable[[Any], Non
         may_call=limits.may_call,
         prices=Prices(),
         retries=Retries(),
-        pace=RateControl(RateOptions(), 4),
+        rate=RateControl(RateOptions(), 4),
         known=reader.progress,
     )
     asking = StyleInUse(style="two-step", asked=1, sampling=Sampling(max_tokens=most))
     style = style_of(asking, Settings(backend="transformers", model="mine", api="completion"))
-    progress = cast(ProgressReader, reader)
-    return Lane("r", "main", lambda: 4, limits, StallGuard(), style, progress, caller, backend, told, None)
+    services = LaneServices(
+        style=style,
+        reader=cast(ProgressReader, reader),
+        caller=caller,
+        backend=backend,
+        backpressure=Backpressure(lambda _: None),
+        on_generation=on_generation,
+    )
+    return Lane(LaneOptions("r", "main", 4, limits, StallGuard()), services)
 
 
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread")
@@ -462,7 +471,7 @@ def test_a_signal_lets_the_answers_under_way_end(model: LocalModel) -> None:
     log = MemoryLog()
     drained = lane(model, log, 8, lambda event: signal.raise_signal(signal.SIGTERM) if event.number == 2 else None)
     asyncio.run(drained.run())
-    assert (drained.caller.halted, drained.at_once) == ("stopped by a signal", False)
+    assert (drained.services.caller.halted, drained.state.cancelled) == ("stopped by a signal", False)
     assert len(log.events(CallStarted)) == len(log.events(CallAnswered)) >= 3
 
 
@@ -475,7 +484,7 @@ def test_a_second_signal_gives_up_answers_that_would_never_end(model: LocalModel
         while len(log.events(CallStarted)) < 4:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
-        while stopped.caller.halted is None:
+        while stopped.services.caller.halted is None:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -483,5 +492,5 @@ def test_a_second_signal_gives_up_answers_that_would_never_end(model: LocalModel
     sending.start()
     asyncio.run(stopped.run())
     sending.join()
-    assert stopped.at_once
+    assert stopped.state.cancelled
     assert log.events(CallAnswered) == []

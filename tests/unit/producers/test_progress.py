@@ -1,4 +1,4 @@
-"""What a generator knows of its run is a fold of the log, in any order between topics, repeats dropped."""
+"""A generator's knowledge of its run is a fold of the log, in any order between topics, deduplicated."""
 
 import random
 
@@ -161,7 +161,7 @@ def test_rows_of_the_first_epoch_are_counted_by_cluster_once() -> None:
     progress = progress_of(trained(0, (0, 1)), trained(1, (1, 1)), trained(1, (1, 1)), trained(0, (0, 0), epoch=2))
     assert progress.trained == {0: 1, 1: 3}
     assert progress.trained_to == {0: 0, 1: 7}
-    assert progress.windows == 2
+    assert progress.window_count == 2
     progress.kept_total = 9
     assert progress.untrained_at_most == 5
 

@@ -1,4 +1,4 @@
-"""Requests are pure functions of the seeds, in the shape that the parsers read."""
+"""Requests are pure functions of the seeds, in the form that the parsers expect."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""How fast a lane asks: what is let in at once, how often a minute, and what a failing endpoint does to it."""
+"""Rate control: calls in flight, calls a minute, and the reaction to a failing endpoint."""
 
 import pytest
 
@@ -69,12 +69,12 @@ def test_what_takes_more_than_a_bucket_holds_is_paid_for_by_the_next() -> None:
 
 
 def test_the_breaker_opens_once_probes_ever_more_rarely_and_says_so_once() -> None:
-    said: list[str] = []
-    breaker = CircuitBreaker(failures=3, first_s=5.0, longest_s=15.0, say=said.append)
+    messages: list[str] = []
+    breaker = CircuitBreaker(failures=3, first_s=5.0, longest_s=15.0, notify=messages.append)
     for _ in range(3):
         assert breaker.wait_s(0.0) == 0.0
         breaker.failed(0.0, probe=breaker.begin(), error="down")
-    breaker.failed(0.0, probe=False, error="down")  # it was under way when the breaker opened
+    breaker.failed(0.0, probe=False, error="down")  # it was in flight when the breaker opened
     now = 0.0
     for pause in (5.0, 10.0, 15.0, 15.0):
         assert breaker.wait_s(now) == pytest.approx(pause)
@@ -82,11 +82,11 @@ def test_the_breaker_opens_once_probes_ever_more_rarely_and_says_so_once() -> No
         assert breaker.begin(), "half open: one probe goes through"
         assert breaker.wait_s(now) is None, "and nothing beside it"
         breaker.failed(now, probe=True, error="down")
-    assert (breaker.failed_probes, len(said)) == (4, 1)
+    assert (breaker.failed_probes, len(messages)) == (4, 1)
     breaker.begin()
     breaker.answered()
-    assert (breaker.wait_s(now), breaker.open, len(said)) == (0.0, False, 2)
-    assert "3 times in a row" in said[0]
+    assert (breaker.wait_s(now), breaker.open, len(messages)) == (0.0, False, 2)
+    assert "3 times in a row" in messages[0]
 
 
 def test_an_answer_in_between_keeps_the_breaker_closed() -> None:
@@ -98,39 +98,39 @@ def test_an_answer_in_between_keeps_the_breaker_closed() -> None:
 
 
 def test_retry_after_holds_the_whole_lane() -> None:
-    pace = RateControl(RateOptions(), 4)
-    ticket = pace.begin(10, 0.0)
-    pace.end(ticket, Transient("busy", status=429, retry_after_s=7.0), 1.0)
-    assert pace.wait_s(10, 1.0) == pytest.approx(7.0)
-    assert pace.wait_s(10, 8.0) == 0.0
+    rate = RateControl(RateOptions(), 4)
+    ticket = rate.begin(10, 0.0)
+    rate.end(ticket, Transient("busy", status=429, retry_after_s=7.0), 1.0)
+    assert rate.wait_s(10, 1.0) == pytest.approx(7.0)
+    assert rate.wait_s(10, 8.0) == 0.0
 
 
 def test_as_many_are_under_way_as_the_limit_says_and_a_turn_given_back_is_free_again() -> None:
-    pace = RateControl(RateOptions(rpm=60.0), 2)
-    first = pace.begin(10, 0.0)
-    assert pace.wait_s(10, 0.0) == pytest.approx(1.0), "one a second"
-    pace.abandon(first)
-    assert pace.wait_s(10, 0.0) == 0.0
-    tickets = [pace.begin(10, 0.0), pace.begin(10, 10.0)]
-    assert pace.wait_s(10, 20.0) is None
-    pace.end(tickets[0], ANSWER, 20.0)
-    assert pace.wait_s(10, 20.0) == 0.0
+    rate = RateControl(RateOptions(rpm=60.0), 2)
+    first = rate.begin(10, 0.0)
+    assert rate.wait_s(10, 0.0) == pytest.approx(1.0), "one a second"
+    rate.abandon(first)
+    assert rate.wait_s(10, 0.0) == 0.0
+    tickets = [rate.begin(10, 0.0), rate.begin(10, 10.0)]
+    assert rate.wait_s(10, 20.0) is None
+    rate.end(tickets[0], ANSWER, 20.0)
+    assert rate.wait_s(10, 20.0) == 0.0
 
 
 def test_tokens_that_an_answer_did_not_take_are_given_back() -> None:
-    pace = RateControl(RateOptions(tpm=6_000.0), 4)
-    ticket = pace.begin(1_000, 0.0)
-    assert pace.wait_s(100, 0.0) == pytest.approx(10.0)
-    pace.end(ticket, ANSWER, 0.0)
-    assert pace.wait_s(100, 0.0) == pytest.approx(0.1), "ten were taken"
+    rate = RateControl(RateOptions(tpm=6_000.0), 4)
+    ticket = rate.begin(1_000, 0.0)
+    assert rate.wait_s(100, 0.0) == pytest.approx(10.0)
+    rate.end(ticket, ANSWER, 0.0)
+    assert rate.wait_s(100, 0.0) == pytest.approx(0.1), "ten were taken"
 
 
 def test_only_what_tells_of_a_full_endpoint_shrinks_and_only_what_tells_of_a_broken_one_opens_the_breaker() -> None:
     def after(failure: Transient | EndpointRefused) -> tuple[int, bool]:
-        pace = RateControl(RateOptions(breaker_failures=4), 4)
+        rate = RateControl(RateOptions(breaker_failures=4), 4)
         for _ in range(4):
-            pace.end(pace.begin(0, 0.0), failure, 0.0)
-        return pace.concurrency.limit, pace.breaker.open
+            rate.end(rate.begin(0, 0.0), failure, 0.0)
+        return rate.concurrency.limit, rate.breaker.open
 
     assert after(FAULT) == (2, True)
     assert after(Transient("busy", status=429)) == (2, False)
@@ -141,14 +141,14 @@ def test_only_what_tells_of_a_full_endpoint_shrinks_and_only_what_tells_of_a_bro
 
 
 def test_a_wait_that_the_endpoint_asks_for_is_said_once() -> None:
-    said: list[str] = []
-    pace = RateControl(RateOptions(), 4, said.append)
-    tickets = [pace.begin(1, 0.0) for _ in range(3)]
+    messages: list[str] = []
+    rate = RateControl(RateOptions(), 4, messages.append)
+    tickets = [rate.begin(1, 0.0) for _ in range(3)]
     for ticket in tickets:
-        pace.end(ticket, Transient("slow down", status=429, retry_after_s=40.0), 1.0)
-    assert said == ["The endpoint asks to wait 40 s; no call begins until then (slow down)"]
-    assert pace.wait_s(1, 11.0) == pytest.approx(30.0)
-    pace.end(pace.begin(1, 60.0), Transient("slow down", status=429, retry_after_s=1.0), 60.0)
-    assert len(said) == 1, "a short one is not worth a line"
-    pace.end(pace.begin(1, 90.0), Transient("slow down", status=429, retry_after_s=20.0), 90.0)
-    assert len(said) == 2
+        rate.end(ticket, Transient("slow down", status=429, retry_after_s=40.0), 1.0)
+    assert messages == ["The endpoint asks to wait 40 s; no call begins until then (slow down)"]
+    assert rate.wait_s(1, 11.0) == pytest.approx(30.0)
+    rate.end(rate.begin(1, 60.0), Transient("slow down", status=429, retry_after_s=1.0), 60.0)
+    assert len(messages) == 1, "a short one is not worth a line"
+    rate.end(rate.begin(1, 90.0), Transient("slow down", status=429, retry_after_s=20.0), 90.0)
+    assert len(messages) == 2

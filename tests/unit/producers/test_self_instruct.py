@@ -208,10 +208,10 @@ def test_a_list_of_nothing_is_refused(shown: list[str], asked: int) -> None:
 
 
 def test_the_style_tells_all_that_was_asked_and_has_no_structured_form() -> None:
-    told = style_of(StyleInUse(style="self-instruct", asked=5, safety=True), CHAT).parameters()
-    assert (told["api"], told["asked"], told["most"], told["safety"]) == ("chat", 5, 5, True)
-    assert {name.split("_")[0] for name in told} >= {"bootstrap", "classification", "instance"}
-    assert style_of(ASKING, Settings(backend="builtin")).parameters()["api"] == "completion"
+    parameters = style_of(StyleInUse(style="self-instruct", asked=5, safety=True), CHAT).parameters
+    assert (parameters["api"], parameters["asked"], parameters["most"], parameters["safety"]) == ("chat", 5, 5, True)
+    assert {name.split("_")[0] for name in parameters} >= {"bootstrap", "classification", "instance"}
+    assert style_of(ASKING, Settings(backend="builtin")).parameters["api"] == "completion"
     with pytest.raises(ConfigurationError, match="self-instruct style asks for plain text"):
         style_of(ASKING, Settings(backend="openai", api="structured"))
 

@@ -1,4 +1,4 @@
-"""A fold that goes on from a snapshot is the fold from the start; one that does not fit is as if there were none."""
+"""A fold continued from a snapshot equals the fold from the start; a snapshot that does not match is ignored."""
 
 import random
 from pathlib import Path
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from infra.log.record import Record
 from producers.generate.progress import LaneProgress, ProgressState
 from producers.generate.snapshots import SnapshotFile, covered_by
+from producers.generate.yield_window import YieldWindow
 from schemas import ids
 from schemas.events import CallFailed, CallStarted
 from tests.unit.producers.memory_log import MemoryLog, configured
@@ -20,7 +21,7 @@ from tests.unit.producers.test_progress import answered, generated, rejected, re
 def history(rng: random.Random) -> MemoryLog:
     """What two lanes, a filter and a trainer may write: calls that fail, are lost or repeated, records twice."""
     log, number = MemoryLog(), {"main": 0, "other": 0}
-    ends: dict[str, int] = {}  # how each call ends, should it be told again
+    ends: dict[str, int] = {}  # the outcome of each call, should it be written again
     for turn in range(rng.randrange(1, 25)):
         lane = rng.choice(["main", "other"])
         calls = [
@@ -64,12 +65,12 @@ def folded(progress: LaneProgress, records: list[Record]) -> LaneProgress:
 @given(st.integers(0, 2**32).map(random.Random))
 def test_going_on_from_a_snapshot_is_as_if_there_had_been_none(rng: random.Random) -> None:
     records = history(rng).records
-    expected = folded(LaneProgress("main", configured(), 5), records)
+    expected = folded(LaneProgress("main", configured(), rolling=YieldWindow(5)), records)
     cut = {topic: rng.randrange(len(records) + 1) for topic in ("calls", "generated", "rejected", "training-log")}
     before = [record for at, record in enumerate(records) if at < cut.get(record.topic, 0)]
     after = [record for at, record in enumerate(records) if at >= cut.get(record.topic, 0)]
 
-    kept = msgspec.json.encode(folded(LaneProgress("main", configured(), 5), before).state())
+    kept = msgspec.json.encode(folded(LaneProgress("main", configured(), rolling=YieldWindow(5)), before).state())
     found = folded(LaneProgress.of("main", configured(), msgspec.json.decode(kept, type=ProgressState)), after)
 
     ledger = expected.ledger
@@ -129,6 +130,6 @@ def test_the_ledger_holds_what_is_under_way_and_not_what_was_ever_asked() -> Non
     assert len(ledger.requests) < 1_100
     assert held < 500_000
 
-    assert not ledger.apply(started(3), "again"), "a start from before what is remembered stands twice"
+    assert not ledger.apply(started(3), "again"), "a start from before the ledger's window is a duplicate"
     assert isinstance(started(3), CallStarted)
     assert ledger.duplicates == 1

@@ -1,4 +1,4 @@
-"""A lane that only spends is stopped: by the last decided generations, whatever came before them."""
+"""A lane that spends without yield is stopped, by its last decided generations alone."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A style is bound to its prompts, and its event tells all that was asked."""
+"""A style is bound to its prompts, and its event has all their parameters."""
 
 import asyncio
 
@@ -35,7 +35,7 @@ def requests_of(asking: StyleInUse, settings: Settings, *raws: str) -> list[Requ
 def test_alpaca_tells_its_sampling_and_form() -> None:
     asking = StyleInUse(sampling=Sampling(temperature=0.5))
     style = style_of(asking, Settings(api="completion"))
-    assert style.parameters() == {
+    assert style.parameters == {
         "api": "completion",
         "total": 20,
         "safety": False,
@@ -73,7 +73,7 @@ def test_two_step_asks_an_endpoint_in_its_one_form() -> None:
     settings = Settings(backend="openai", api="chat")
     listed, _ = requests_of(StyleInUse(style="two-step"), settings, "4. Name a city.", "Paris.")
     assert listed.messages
-    assert style_of(StyleInUse(style="two-step"), settings).parameters()["list_api"] == "chat"
+    assert style_of(StyleInUse(style="two-step"), settings).parameters["list_api"] == "chat"
 
 
 def test_two_step_has_no_structured_form() -> None:
@@ -81,6 +81,6 @@ def test_two_step_has_no_structured_form() -> None:
         style_of(StyleInUse(style="two-step"), Settings(backend="openai", api="structured"))
 
 
-def test_taking_no_instruction_will_not_do() -> None:
-    with pytest.raises(ConfigurationError, match="take 1 or more"):
+def test_a_style_that_uses_no_instruction_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="most is 0; use 1"):
         StyleInUse(most=0)

@@ -43,11 +43,11 @@ def made(style: Style, *outcomes: str | Exception, finish_reason: str = "stop") 
 
 
 def two_step(most: int = 8) -> TwoStepStyle:
-    return TwoStepStyle(build_list=lambda _: request("list"), build_answer=request, most=most, told={})
+    return TwoStepStyle(build_list=lambda _: request("list"), build_answer=request, most=most, parameters={})
 
 
 def alpaca(structured: bool = False) -> AlpacaStyle:
-    return AlpacaStyle(build=lambda _: request("tasks"), parser="strict", structured=structured, told={})
+    return AlpacaStyle(build=lambda _: request("tasks"), parser="strict", structured=structured, parameters={})
 
 
 def test_alpaca_reads_the_tasks_of_one_answer_numbered_after_the_seeds() -> None:

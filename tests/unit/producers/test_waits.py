@@ -1,4 +1,4 @@
-"""What an endpoint says of when to ask again is read in every form in use, and never believed beyond a limit."""
+"""Waits that an endpoint asks for are read in every form in use, and limited."""
 
 from email.utils import formatdate
 

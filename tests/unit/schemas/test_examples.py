@@ -171,7 +171,7 @@ def test_the_core_answers_the_example_window_with_the_example_command(told):
     configured = told(RunConfigured)
     state = decider.use_classifier(decider.initial_state(configured), told(ClassifierFitted))
     generated = told(InstructionsGenerated)
-    decider.evolve(state, decider.decide(state, 0, ids.generation_id("default", 0), generated).decision)
+    decider.apply(state, decider.decide(state, 0, ids.generation_id("default", 0), generated).decision)
     command = feedback.answer(
         configured.policy,
         SeedPool.of(configured.seeds),

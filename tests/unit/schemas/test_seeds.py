@@ -47,7 +47,7 @@ def test_the_first_instance_of_each_line_is_the_seed():
         ('{"id": "x", "instances": []}', "missing required field `instruction`"),
         (line(id="b", instances=[]), "seed 'b' has no instruction or no instance"),
         (line(id="b", instruction=" \n"), "seed 'b' has no instruction or no instance"),
-        (GOOD, "seed id 'seed_task_0' stands twice"),
+        (GOOD, "seed id 'seed_task_0' is a duplicate"),
     ],
 )
 def test_what_is_wrong_is_told_with_the_file_and_the_line_blank_ones_counted(broken, told):

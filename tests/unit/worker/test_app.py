@@ -1,4 +1,4 @@
-"""The tables are looked through once after a recovery, and can be written before the cluster knows them."""
+"""The tables are completed once after a recovery, and can be written before the cluster knows them."""
 
 import asyncio
 from types import SimpleNamespace
@@ -9,25 +9,25 @@ import faust
 from streams.worker.app import OnePartitionTable, Worker
 
 
-def test_tables_are_mended_once_after_each_recovery_and_only_when_all_is_recovered() -> None:
+def test_tables_are_repaired_once_after_each_recovery_and_only_when_all_is_recovered() -> None:
     written: list[str] = []
     cursors: dict[str, Any] = {name: SimpleNamespace(active=False) for name in ("generated", "training-log")}
     tables: Any = SimpleNamespace(
-        mend_scores=lambda: written.append("scores"), show=lambda: written.append("seeds")
+        repair_scores=lambda: written.append("scores"), write=lambda: written.append("seeds")
     )  # both the filter and the seeds
-    worker = Worker(None, tables, tables, cursors)  # type: ignore[arg-type]
+    worker = Worker(None, None, tables, tables, cursors)  # type: ignore[arg-type]
 
     cursors["generated"].active = True
-    worker.mend()
+    worker.repair()
     assert written == []
 
     cursors["training-log"].active = True
-    worker.mend()
-    worker.mend()
+    worker.repair()
+    worker.repair()
     assert written == ["scores", "seeds"]
 
-    worker.mended = False  # as a recovery leaves it
-    worker.mend()
+    worker.repaired = False  # as a recovery leaves it
+    worker.repair()
     assert written == ["scores", "seeds"] * 2
 
 

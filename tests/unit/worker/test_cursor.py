@@ -1,4 +1,4 @@
-"""A cursor puts what is delivered back into the log's own order: each record once, none left out."""
+"""A cursor restores the log's order in what is delivered: each record once, without gaps."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence

@@ -1,4 +1,4 @@
-"""Scattered dead letters are tolerated; too many in a row, or of all records, end the worker."""
+"""Scattered dead letters are allowed; too many in a row, or as a share of all records, stop the worker."""
 
 from collections.abc import Iterable
 
@@ -71,7 +71,7 @@ def test_the_sentence_names_the_place_the_numbers_the_setting_the_last_error_and
     assert stops_at(counting, [0, 1, 2]) is None
     with pytest.raises(TooManyDeadLetters) as stopped:
         counting.add(3, ERROR)
-    said = str(stopped.value)
+    message = str(stopped.value)
     for part in (
         "offset 3 of generated",
         "4 in a row",
@@ -79,14 +79,14 @@ def test_the_sentence_names_the_place_the_numbers_the_setting_the_last_error_and
         "The last error: ValueError: no such thing. ",
         "`sedi dlq retry --all --run demo`",
     ):
-        assert part in said
-    assert "\n" not in said and stopped.value.permanent
+        assert part in message
+    assert "\n" not in message and stopped.value.permanent
 
 
 def test_the_one_that_is_too_many_is_too_many_again_and_is_not_counted() -> None:
     counting = count(IN_A_ROW)
     assert stops_at(counting, [0, 1, 2, 3]) == stops_at(counting, [3]) == 3
-    assert stops_at(counting, [5, 6, 7]) is None  # the program was mended, and offset 3 was good
+    assert stops_at(counting, [5, 6, 7]) is None  # the program was fixed, and offset 3 was good
 
 
 @pytest.mark.parametrize(

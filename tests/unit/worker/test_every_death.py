@@ -1,4 +1,4 @@
-"""A worker that dies anywhere, or is given things late and twice, writes the same log as one that nothing happens to.
+"""A worker that dies anywhere, or gets records late and twice, writes the same log as an undisturbed one.
 
 The scripts are read from top to bottom: records, and what happens between them. What is compared is what readers have
 once they dropped repeats, and the tables.
@@ -134,7 +134,7 @@ def test_a_death_at_every_time_that_a_point_is_reached_leaves_the_same_output(at
     """Each output is there exactly once for readers, the tables say the same, and so does the digest.
 
     lost    last writes of each table whose changelog never got them
-    spare   of the records under way at the death, the partitions whose records came to the log
+    spare   of the records in flight at the death, the partitions whose records came to the log
     """
     reached, expected = undisturbed()
     for hit in range(1, reached.count(at) + 1):

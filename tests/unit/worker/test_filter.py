@@ -1,4 +1,4 @@
-"""The filter agent tells the log before it remembers, so that a crash at any moment changes nothing."""
+"""The filter agent writes to the log before it stores its state, so that a crash at any moment changes no outcome."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -162,7 +162,7 @@ def generations(*sizes: int) -> list[InstructionsGenerated]:
     return found
 
 
-# -- what it tells -------------------------------------------------------------------------------------------------
+# -- what it writes ------------------------------------------------------------------------------------------------
 
 
 def test_kept_rows_go_to_the_partition_of_their_cluster_and_then_the_rest_is_told() -> None:
@@ -180,10 +180,15 @@ def test_kept_rows_go_to_the_partition_of_their_cluster_and_then_the_rest_is_tol
             assert sent.partition == row.cluster == rig.filter.state.model.cluster(row.instruction)  # type: ignore[union-attr]
             assert sent.key == row.id.encode() == meta.id.encode() == ids.instruction_id(generation_id, place).encode()
             assert (meta.causation_id, meta.correlation_id) == (generation_id, ids.run_id("t"))
-        told = last.decoded()
-        assert (last.topic, last.partition, told.key, told.meta.id) == ("rejected", 0, generation_id, ids.verdict_id(0))
-        assert isinstance(told.event, InstructionsRejected)
-        assert [rejection.reason for rejection in told.event.rejections] == ["too_short"]
+        verdict = last.decoded()
+        assert (last.topic, last.partition, verdict.key, verdict.meta.id) == (
+            "rejected",
+            0,
+            generation_id,
+            ids.verdict_id(0),
+        )
+        assert isinstance(verdict.event, InstructionsRejected)
+        assert [rejection.reason for rejection in verdict.event.rejections] == ["too_short"]
 
     run(steps())
 
@@ -192,9 +197,9 @@ def test_a_generation_of_which_everything_is_kept_is_told_of_too() -> None:
     async def steps() -> None:
         rig = Rig()
         await rig.take(generation(0, TEXTS[:2]))
-        (told,) = rig.outlet.events("rejected")
-        assert isinstance(told, InstructionsRejected)
-        assert (told.rejections, told.generated, told.kept) == ((), 2, 2)
+        (verdict,) = rig.outlet.events("rejected")
+        assert isinstance(verdict, InstructionsRejected)
+        assert (verdict.rejections, verdict.generated, verdict.kept) == ((), 2, 2)
 
     run(steps())
 
@@ -219,12 +224,12 @@ def test_an_unreadable_record_goes_to_the_dead_letters_as_it_was_and_the_filter_
     async def steps() -> None:
         rig = Rig()
         await rig.take(None, generation(0, TEXTS[:1]))
-        dead, told, *_ = rig.outlet.sent
+        dead, verdict, *_ = rig.outlet.sent
         assert (dead.topic, dead.key, dead.value) == ("generated.dlq", b"some key", b"not an event")
         assert dead.headers[0] == ("from", b"elsewhere") and ("dlq_offset", b"0") in dead.headers
-        nothing = told.decoded()
+        nothing = verdict.decoded()
         assert isinstance(nothing.event, InstructionsRejected)
-        assert (told.topic, told.key, nothing.meta.id) == ("rejected", b"offset-0", ids.verdict_id(0))
+        assert (verdict.topic, verdict.key, nothing.meta.id) == ("rejected", b"offset-0", ids.verdict_id(0))
         assert (nothing.event.generated, nothing.event.generated_offset) == (0, 0)
         assert (rig.filter.state.applied, len(rig.filter.state.kept)) == (1, 1)
 
@@ -242,9 +247,9 @@ def test_a_record_that_does_not_belong_there_goes_to_the_dead_letters(event: Eve
     async def steps() -> None:
         rig = Rig()
         await rig.filter.apply(record(0, event, id=id))
-        dead, told = rig.outlet.sent
+        dead, verdict = rig.outlet.sent
         assert dead.topic == "generated.dlq" and error in dict(dead.headers)["dlq_error"]
-        assert told.topic == "rejected"
+        assert verdict.topic == "rejected"
         assert rig.filter.state.kept == {} and rig.decisions() == {0: Decision(offset=0)}
 
     run(steps())
@@ -364,10 +369,10 @@ def test_the_score_table_is_mended_where_it_lags_behind_the_kept_table() -> None
         rig.scores[b"s0"] = msgspec.json.encode(SeedScore(1, 1, 0))
         del rig.scores[b"s9"]
         rig.start(rig.recorded())
-        rig.filter.mend_scores()
+        rig.filter.repair_scores()
         assert dict(rig.scores) == right
         rig.fuse.steps = 0
-        rig.filter.mend_scores()  # writes nothing where nothing is wrong
+        rig.filter.repair_scores()  # writes nothing where nothing is wrong
 
     run(steps())
 
@@ -384,7 +389,7 @@ def test_a_run_whose_tables_were_written_before_scores_counted_showings_goes_on(
                 del fields[field_]
                 table[key] = msgspec.json.encode(fields)
         rig.start(rig.recorded())
-        rig.filter.mend_scores()
+        rig.filter.repair_scores()
         assert rig.table_of_scores() == rig.filter.state.scores
         assert rig.filter.state.scores["s9"] == SeedScore(7, 4, 2, shown=3)
         await rig.take(*generations(2, 1, 1, 1)[3:])
@@ -444,7 +449,7 @@ def test_a_crash_at_any_step_and_a_table_that_lags_change_nothing(
             try:
                 rig.start(rig.recorded())
                 await rig.filter.refit()
-                rig.filter.mend_scores()
+                rig.filter.repair_scores()
                 await rig.take(*log[rig.filter.state.applied + 1 :])
             except Crash:
                 for offset in sorted(rig.kept, key=int)[len(rig.kept) - lost :]:

@@ -1,4 +1,4 @@
-"""Whatever happens to the worker, what it wrote is what one undisturbed pass over the log decides."""
+"""Whatever happens to the worker, its output is that of one undisturbed pass over the log."""
 
 import msgspec
 import pytest
@@ -310,8 +310,8 @@ def test_a_worker_stops_at_one_dead_letter_too_many_however_often_it_died_before
     first = min(offset for _, offset in letters)
     assert letters == {(0, first), (0, first + 1), (0, first + 2)}
     if topic == "generated":
-        told = [r.event for r in played.log.records("rejected") if isinstance(r.event, InstructionsRejected)]
-        assert {event.generated_offset for event in told} == set(range(first + 3))
+        verdicts = [r.event for r in played.log.records("rejected") if isinstance(r.event, InstructionsRejected)]
+        assert {event.generated_offset for event in verdicts} == set(range(first + 3))
 
 
 def test_good_records_in_between_begin_the_row_anew() -> None:
