@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from infra.settings import Settings
 from schemas.policy import Policy
+from schemas.topics import topic_specs
 from sedi.main import build
 from tests.unit.docs.pages import AWAITED, DOCS, ROOT, command_lines, inline_code, name_of, pages
 
@@ -71,6 +72,18 @@ def test_the_index_of_decisions_names_every_decision() -> None:
     index = (DOCS / "decisions" / "index.md").read_text(encoding="utf-8")
     decisions = sorted((DOCS / "decisions").glob("*.md"))
     assert [page.name for page in decisions if page.name != "index.md" and f"({page.name})" not in index] == []
+
+
+def test_the_architecture_page_names_every_topic() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \|", (DOCS / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(rows) == sorted(topic.name for topic in topic_specs())
+
+
+def test_each_answer_of_the_readers_questions_names_code() -> None:
+    _, _, table = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("## Where is ...?")
+    answers = [row.split("|")[2] for row in table.splitlines() if row.startswith("| Wh")]
+    assert len(answers) >= 10
+    assert [answer for answer in answers if not PATH.search(answer) and not DOTTED.search(answer)] == []
 
 
 def test_pages_that_the_code_refers_to_exist() -> None:
