@@ -3,16 +3,16 @@
 PYTHON ?= $(or $(shell command -v python3.11 || command -v python3.12 || command -v python3.13),python3.11)
 BIN := .venv/bin
 
-.PHONY: run test embeddings browser platforms check unit integration e2e crashes conformance bench docs lock schemas setup clean
+.PHONY: run test embeddings browser platforms check unit integration e2e crashes conformance bench lock schemas setup clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run    a whole run on this machine: Kafka, a small LLM, the filter, the trainer (about 5 minutes)"
 	@echo "make test   everything that is checked: lint, types, imports, schemas, tests"
 	@echo "make bench  measurements, side by side"
-	@echo "make docs   the pages, into build/docs"
 	@echo "make crashes  a long run with deaths in it, beside an undisturbed one (40 minutes)"
 	@echo "make conformance  1,000 generations with every fault of an endpoint, 20,000 made answers (5 minutes)"
+	@echo "make docs   the pages, into build/docs"
 
 setup: .venv/.ready
 
@@ -62,6 +62,7 @@ conformance: setup
 	$(BIN)/python -m tests.conformance.fuzz --answers 20000 --seed 1
 
 # The pages, into build/docs. mkdocs lies beside the environment, and fails on a link that leads nowhere.
+.PHONY: docs
 docs: setup .cache/docs-packages/.ready
 	@$(BIN)/python -m tests.unit.docs.commands_page
 	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=.cache/docs-packages $(BIN)/python -m mkdocs build --strict
