@@ -21,6 +21,7 @@ DOTTED = re.compile(rf"(?<![\w./-])((?:{'|'.join(FOLDERS[:-2])})(?:\.\w+)+)")
 OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z-]+)")
 # Variables that are read apart from the settings.
 OTHER_VARIABLES = {"SEDI_CONFIG", "SEDI_RUN"}
+PLACEHOLDERS = {"SEDI_X"}
 
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)
@@ -39,7 +40,7 @@ def test_modules_and_functions_that_a_page_names_exist(page: Path) -> None:
 def test_make_targets_that_a_page_names_exist(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     lines = command_lines(page.read_text(encoding="utf-8"))
-    named = {target for line in lines for target in re.findall(r"\bmake ([a-z]+)\b", line)}
+    named = {target for line in lines for target in re.findall(r"^(?:\$ )?make ([a-z-]+)", line)}
     assert [target for target in sorted(named) if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
 
 
@@ -56,7 +57,7 @@ def test_commands_and_options_that_a_page_names_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)
 def test_settings_that_a_page_names_exist(page: Path) -> None:
-    known = {f"SEDI_{name.upper()}" for name in Settings.model_fields} | OTHER_VARIABLES
+    known = {f"SEDI_{name.upper()}" for name in Settings.model_fields} | OTHER_VARIABLES | PLACEHOLDERS
     named = set(re.findall(r"\bSEDI_[A-Z0-9_]*[A-Z0-9]\b(?![A-Z0-9_…]|_?…)", page.read_text(encoding="utf-8")))
     assert sorted(named - known) == []
 
@@ -94,14 +95,16 @@ def test_pages_that_the_code_refers_to_exist() -> None:
 
 
 def _is_defined(name: str) -> bool:
-    """Whether a dotted name is a package, a module, or something that a module defines."""
+    """Whether a dotted name is a package, a module, or something that either of them defines or hands on."""
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         stem = ROOT.joinpath(*parts[:length])
-        if stem.is_dir() and length == len(parts):
+        package, module = stem / "__init__.py", stem.with_suffix(".py")
+        if length == len(parts) and (package.is_file() or module.is_file()):
             return True
-        if stem.with_suffix(".py").is_file():
-            return all(part in _defined(stem.with_suffix(".py")) for part in parts[length : length + 1])
+        for file in (package, module):
+            if file.is_file() and parts[length] in _defined(file):
+                return True
     return False
 
 
@@ -115,6 +118,11 @@ def _defined(module: Path) -> frozenset[str]:
             names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             names.add(node.target.id)
+        elif isinstance(node, ast.ImportFrom) and module.name == "__init__.py":
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.If) and module.name == "__init__.py":  # names that are imported when they are used
+            imports = (each for each in node.body if isinstance(each, ast.ImportFrom))
+            names |= {alias.asname or alias.name for each in imports for alias in each.names}
     return frozenset(names)
 
 
