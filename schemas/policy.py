@@ -40,7 +40,7 @@ Growth = Annotated[float, msgspec.Meta(gt=1.0)]
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Settings of a run's decisions; see `docs/papers.md` for where each comes from.
+    """Settings of a run's decisions; see `papers` in the README for where each comes from.
 
     threshold                 keep when ROUGE-L F to all kept is <= this (paper: 0.85; Self-Instruct: 0.7)
     compare_with_seeds        compare candidates with the run's initial seeds too, as Alpaca does

@@ -1,4 +1,4 @@
-"""Batches: equally many rows of each cluster, in slot order (paper, section on the classifier; `docs/papers.md`).
+"""Batches: equally many rows of each cluster, in slot order (paper, section on the classifier; `papers` in the README).
 
 A queue per cluster, fed in log order. Slot s of a batch is filled from cluster s modulo the number of clusters: where
 there are as many as slots one row each, as in the paper; where there is one cluster simply its next rows. When a
