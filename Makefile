@@ -13,6 +13,7 @@ help:
 	@echo "make bench  measurements, side by side"
 	@echo "make crashes  a long run with deaths in it, beside an undisturbed one (40 minutes)"
 	@echo "make conformance  1,000 generations with every fault of an endpoint, 20,000 made answers (5 minutes)"
+	@echo "make docs   the pages, into build/docs"
 
 setup: .venv/.ready
 
@@ -60,6 +61,17 @@ crashes: setup
 conformance: setup
 	$(BIN)/python -m tests.conformance.faults --generations 1000 --seed 1
 	$(BIN)/python -m tests.conformance.fuzz --answers 20000 --seed 1
+
+# The pages, into build/docs. mkdocs lies beside the environment, and fails on a link that leads nowhere.
+.PHONY: docs
+docs: setup .cache/docs-packages/.ready
+	@$(BIN)/python -m tests.unit.docs.commands_page
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=.cache/docs-packages $(BIN)/python -m mkdocs build --strict
+	@$(BIN)/python -m tests.unit.docs.built_pages build/docs
+
+.cache/docs-packages/.ready: requirements-docs.txt | .venv/.ready
+	$(BIN)/pip install --quiet --no-deps --require-hashes --upgrade --target $(@D) -r requirements-docs.txt
+	@touch $@
 
 bench: setup .cache/bench-packages/.ready
 	$(BIN)/python -m benchmarks

@@ -9,20 +9,22 @@ from tests.conformance.forms import KINDS, Answered, Ends, Form, Refused, Waits
 _HEAD = """\
 # Endpoints
 
-A generator asks any endpoint that speaks OpenAI's form; they differ in what they add, leave out and call an error. Each
-form below is sent over HTTP to the backend that generators use, which must give the text, the reasoning, the reason to
-end and the tokens that the server meant, or know whose fault the error is (`tests/conformance/test_dialects.py`). The
-forms are after each server's public source or documentation, which its table names (`tests/conformance/dialects`);
-none was recorded from a running server. `python -m tests.conformance.table > docs/endpoints.md` writes this page.
+A generator asks any endpoint that speaks OpenAI's form. Servers differ in what they add, leave out and call an error.
+Each form below is sent over HTTP to the backend that generators use. The backend must return the text, the reasoning,
+the finish reason and the tokens that the server meant, or know whose fault the error is
+(`tests/conformance/test_dialects.py`). The forms follow each server's public source or documentation, which its table
+names (`tests/conformance/dialects`); none was recorded from a running server. This page is written by `python -m
+tests.conformance.table > docs/endpoints.md`.
 
 What becomes of an error:
 
-- **waits**: the moment is at fault, and the request is made again, not before the wait that the server asks for;
-- **refused**: this request is at fault; its generation is written empty with the reason, and the next one goes on;
-- **ends**: the key, the model, the account or the URL is at fault; the generator ends and says what to check.
+- **waits**: the fault will pass. The request is made again, not before the wait that the server asks for.
+- **refused**: this request is at fault. Its generation is written empty with the reason, and the next one goes on.
+- **ends**: the key, the model, the account or the URL is at fault. The generator ends and prints what to check.
 
-Usage that a server does not tell, or that cannot be, is unknown, never zero. A failure whose tokens nobody tells,
-though the server may have worked, counts as perhaps paid (`docs/decisions/generator-and-ledger.md`).
+Usage that a server does not report, or that cannot be right, is unknown, never zero. A failure whose tokens nobody
+reports, although the server may have worked, counts as perhaps paid ([generator and
+ledger](decisions/generator-and-ledger.md)).
 """
 
 
@@ -34,7 +36,7 @@ def page() -> str:
 def _servers() -> Iterable[str]:
     """The number of forms of each kind, by server."""
     yield "## Forms, by server and kind\n"
-    yield "How many were tried, all with success. In an empty cell no form of that server is known here.\n"
+    yield "Forms that were tried, all with success. An empty cell: no such form of that server is known here.\n"
     yield _row(("kind", *TABLES))
     yield _row(("---", *("--:" for _ in TABLES)))
     for kind in KINDS:
