@@ -8,7 +8,7 @@
     ├── BrokerError                 3
     │   ├── ClusterRefused          4
     │   ├── TopicMismatch           1
-    │   └── NotWritable             3   infra.log
+    │   └── NotWritable             3   infra.log.writer
     ├── RunError                    1
     ├── TooManyDeadLetters          5
     ├── BackendError                1

@@ -66,7 +66,8 @@ def run(
         printed.seek(0)
         text = printed.read()
     if not text:
-        raise _ERRORS.get(ExitCode(code), RunError)(last.removeprefix("sedi: "))
+        kind = _ERRORS.get(ExitCode(code), RunError)
+        raise kind(last.removeprefix("sedi: "))
     outcome = msgspec.json.decode(text, type=RunOutcome)
     if code == ExitCode.FAILED:
         raise RunError(f"The run failed: {outcome.reason}")

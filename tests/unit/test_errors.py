@@ -23,7 +23,7 @@ LINE = re.compile(r"^    ([ │├└─]*)(\w+Error|\w+) {2,}(\d+)(?: {2,}([\w.
 DRAWN = LINE.findall(schemas.errors.__doc__ or "")
 
 # Errors of Python, and how a command ends: they are faults of the program, or no errors.
-PYTHONS = {"NotImplementedError", "KeyboardInterrupt", "SystemExit", "typer.Exit"}
+PYTHONS = {"NotImplementedError", "KeyboardInterrupt", "SystemExit", "typer.Exit", "AttributeError", "ImportError"}
 # Exceptions that steer a function's own caller, and never leave the package that they are defined in.
 CONTROL_FLOW = {"BodyTooLarge", "CallsHalted", "EndOfVerdicts", "_NotFaithful", "_Refused"}
 # Modules that may raise ValueError, OSError or BrokenPipeError, and who catches it.

@@ -6,9 +6,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 
-# Pages that are written elsewhere at this moment. One that is there must be taken off this list.
-AWAITED = {"docs/python.md", "docs/run-file.md", "docs/decisions/run-file.md", "docs/decisions/packaging.md"}
-
 FENCE = re.compile(r"^(```|~~~).*?^\1\s*$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^(?: {4}|\t).*\n?)+", re.MULTILINE)
 INLINE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.docs.pages import AWAITED, DOCS, ROOT, anchors, links, name_of, pages
+from tests.unit.docs.pages import DOCS, ROOT, anchors, links, name_of, pages
 
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)
@@ -15,8 +15,6 @@ def test_relative_links_lead_to_a_file_and_a_heading_in_it(page: Path) -> None:
             continue
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        if str(target.relative_to(ROOT)) in AWAITED:
-            continue
         known = target.exists() and (not anchor or anchor in anchors(target.read_text(encoding="utf-8")))
         if not known:
             broken.append(link)
@@ -29,11 +27,6 @@ def test_pages_in_docs_link_to_nothing_outside_of_it(page: Path) -> None:
     relative = [link for link in links(page.read_text(encoding="utf-8")) if "://" not in link]
     outside = [link for link in relative if not (page.parent / link.partition("#")[0]).resolve().is_relative_to(DOCS)]
     assert outside == []
-
-
-def test_pages_that_are_awaited_are_not_there_yet() -> None:
-    there = {name for name in AWAITED if (ROOT / name).exists()}
-    assert there == set(), "take these off AWAITED: their links are checked like all others"
 
 
 def test_every_page_can_be_reached_from_the_readme() -> None:
