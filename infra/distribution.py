@@ -45,7 +45,7 @@ def part_of(module: str) -> str | None:
 
 def require(part: str, what: str) -> None:
     """Raise ConfigurationError, saying how to install the part, when `what` needs one that is not there."""
-    missing = [module for module in PARTS[part] if find_spec(module) is None]
+    missing = [module for module in PARTS[part] if module not in sys.modules and find_spec(module) is None]
     if missing:
         raise ConfigurationError(not_installed(part, what, missing[0]))
 

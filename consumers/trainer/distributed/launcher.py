@@ -31,7 +31,7 @@ from infra.settings import Settings, environment_of
 from schemas.errors import ConfigurationError, RankRefused, TrainerError
 from schemas.events import StepLogged
 
-_RANK_COMMAND = python_module(rank_process.__name__)
+_RANK_COMMAND = tuple(python_module(rank_process.__name__))
 _POLL_S = 0.2
 _LOG_TAIL = 15  # lines of a dead rank's log that are shown
 _PORTS = range(20_000, 32_000)  # below those that the system gives to outgoing connections

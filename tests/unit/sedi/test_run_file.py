@@ -226,7 +226,7 @@ MISTAKES = [
     ("max_usd = 5", "mine.toml:1:1: max_usd is 5, but what a call costs is not known. Set usd_per_1m_prompt_tokens"),
     (
         "[train]\nlora_alpha = 3",
-        "mine.toml:2:1: lora_alpha, lora_dropout and lora_targets are about LoRA. Give lora_rank",
+        "mine.toml:2:1: lora_alpha, lora_dropout and lora_targets are for LoRA. Give lora_rank",
     ),
     ("[train]\n\nlr = -1", "mine.toml:3:1: learning_rate is -1.0; it must be greater than 0."),
     ("[train]\nschedule = 'linear'", "mine.toml:2:1: schedule 'linear' falls to 0 at the last step"),
@@ -236,11 +236,8 @@ MISTAKES = [
     ("[generate]\nbackend = 'openai'", "mine.toml:2:1: The backend `openai` needs the name of a model"),
     ("[settings]\nbackend = 'openai'", "mine.toml:2:1: The backend `openai` needs the name of a model"),
     ("[generate]\nmax_ahead = 5", "mine.toml:2:1: --max-ahead is 5, but the trainer logs its progress only every 160"),
-    (
-        "[generate]\nmax_tokens_per_kept = -1",
-        "mine.toml:2:1: The yield is held above None and tokens a kept row below -1",
-    ),
-    ("judging = true\n[judge]\nsample = 2", "mine.toml:3:1: A share of 2.0 of the rows"),
+    ("[generate]\nmax_tokens_per_kept = -1", "mine.toml:2:1: min_yield is None, max_tokens_per_kept -1.0"),
+    ("judging = true\n[judge]\nsample = 2", "mine.toml:3:1: sample is 2.0 and limit None"),
     ("judging = true\n[judge]\nmax_usd = 2", "mine.toml:3:1: max_usd is 2, but what a call costs is not known."),
     ('generate = ["--stle", "x"]', "--generate: `sedi generate --stle x` will not do: No such option: --stle"),
     ('generate = ["--style", "x"]', '--generate: generate.style is "x"; it takes one of "alpaca", "two-step"'),
