@@ -40,7 +40,7 @@ Growth = Annotated[float, msgspec.Meta(gt=1.0)]
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Settings of a run's decisions; the section "Papers" of the README has the origin of each.
+    """Settings of a run's decisions; docs/papers.md has the origin of each.
 
     mode                      `sedi`, or the baseline `self-instruct`, which has other defaults for four fields
     threshold                 keep if ROUGE-L F to all kept rows is <= this (paper: 0.85; Self-Instruct: 0.7)

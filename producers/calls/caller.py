@@ -130,12 +130,13 @@ class Caller:
         """
         request_id = ids.request_id(cause.generation_id, step)
         worst = worst_case(request, self._prices)
-        scheduler, failures, answered_before = self._scheduler, 0, self._answered
+        scheduler, failures, answered_before, first_attempt = self._scheduler, 0, self._answered, 0
         try:
             while True:
                 begun = await scheduler.acquire(cause, step, request_id, worst)
                 if isinstance(begun, CallAnswered):
                     return begun
+                first_attempt = first_attempt or begun.attempt
                 place = CallPlace(cause.lane, cause.number, step, begun.attempt, request_id)
                 try:
                     outcome = await self._attempt(place, request, begun.ticket)
@@ -155,7 +156,12 @@ class Caller:
                     event_id = await self._events.failed(place, outcome, retry)
                     if not retry:
                         scheduler.forget(request_id)
-                        final = self._retries.final(outcome, failures, others_answered=others and not breaker.open)
+                        final = self._retries.final(
+                            outcome,
+                            failures,
+                            others_answered=others and not breaker.open,
+                            attempts_before=first_attempt - 1,
+                        )
                         final.event_id = event_id
                         raise final from outcome
                     scheduler.will_retry(request_id)

@@ -18,6 +18,9 @@ _BACKOFF = {  # factors of the first pause
     FailureKind.GARBLED: 0.25,  # one bad answer says little about the next
 }
 
+# Failures that may lie in the request: the endpoint is there, and does not say that it is busy.
+_ANSWERED = {FailureKind.SERVER_ERROR, FailureKind.TIME_OUT, FailureKind.GARBLED}
+
 
 @dataclass(frozen=True)
 class Retries:
@@ -28,6 +31,9 @@ class Retries:
 
     forever   wait for an endpoint that is down, however long it asks for; a request whose attempts are used up while
               others are answered counts as refused
+
+    A request that used up its attempts in an earlier start, and does so again while the endpoint answers, counts as
+    refused: else every start of a lane that asks one call at a time would end at it.
     """
 
     attempts: int = 8
@@ -56,8 +62,13 @@ class Retries:
         used_up = max(failures, breaker.failed_probes) >= self.attempts
         return not used_up and (failure.retry_after_s or 0.0) <= self.longest_asked_s
 
-    def final(self, failure: CallFailure, failures: int, *, others_answered: bool = False) -> CallFailure:
-        """The error to raise for a failure that is not retried; it says why not."""
+    def final(
+        self, failure: CallFailure, failures: int, *, others_answered: bool = False, attempts_before: int = 0
+    ) -> CallFailure:
+        """The error to raise for a failure that is not retried; it says why not.
+
+        attempts_before   attempts at the same request by earlier starts of the generator
+        """
         if not isinstance(failure, Transient):
             return failure
         if (self.forever or others_answered) and (self.forever or failure.kind is not FailureKind.RATE_LIMITED):
@@ -65,6 +76,9 @@ class Retries:
             return RequestRefused(text, status=failure.status)
         if failure.kind is FailureKind.GARBLED and failure.usage is not None:
             text = f"{failure} This was attempt {failures}; each was paid for, and nothing could be read from any."
+            return RequestRefused(text, status=failure.status)
+        if failure.kind in _ANSWERED and attempts_before >= self.attempts:
+            text = f"{failure} This was attempt {failures}, after {attempts_before} in earlier starts of the generator."
             return RequestRefused(text, status=failure.status)
         if (failure.retry_after_s or 0.0) > self.longest_asked_s:
             text = f"{failure} It asks to wait {failure.retry_after_s:.0f} s: start again then."

@@ -463,3 +463,18 @@ def test_a_request_that_keeps_failing_while_others_are_answered_is_given_up_alon
     final = QUICK.final(failure, 3, others_answered=True)
     assert type(final) is kind
     assert type(QUICK.final(failure, 3)) is Transient
+
+
+@pytest.mark.parametrize(("status", "kind"), [(500, RequestRefused), (429, Transient), (None, Transient)])
+def test_a_request_that_used_up_its_attempts_in_two_starts_is_given_up_alone(
+    status: int | None, kind: type[CallFailure]
+) -> None:
+    """Else a lane that asks one call at a time would end at it, however often it is started again."""
+    log, failure = MemoryLog(), Transient("no", status=status)
+    with pytest.raises(Transient):
+        ask(caller(log, Scripted(log, *[failure] * 3)))
+    with pytest.raises(kind) as second:
+        ask(caller(log, Scripted(log, *[failure] * 3)))
+    assert type(second.value) is kind
+    if kind is RequestRefused:
+        assert "after 3 in earlier starts of the generator" in str(second.value)
