@@ -181,7 +181,7 @@ def test_what_cannot_be_read_or_is_out_of_place_in_any_topic_is_put_aside_once_a
     # seed commands are read again at every start; everything else was looked at once
     assert {x["topic"] for x in listed if x["copies"] > 1} <= {"seed-commands", "training-log"}
     by_origin = {(x["topic"], x["from_partition"], x["from_offset"]): x for x in listed}
-    assert "its cluster is the partition" in by_origin["kept", 1, 0]["error"]
+    assert "belongs in the partition of its cluster" in by_origin["kept", 1, 0]["error"]
     code, shown = dlq(rig, capsys, "show", "calls", str(by_origin["calls", 0, 1]["offset"]))
     assert (shown["key"], shown["value"].encode()) == ("row", value)
     assert "belongs on `kept`" in shown["unreadable"]
