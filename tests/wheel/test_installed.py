@@ -143,6 +143,6 @@ def test_its_types_hold_for_another_program(environment: Path, empty: Path) -> N
     )
     mypy = [str(BIN / "mypy"), "--strict", "--python-executable", str(environment / "bin" / "python"), "theirs.py"]
     found = subprocess.run(mypy, cwd=empty, capture_output=True, text=True, timeout=300, check=False).stdout
-    assert 'Revealed type is "consumers.explain.schema.InstructionStory | None"' in found
+    assert 'Revealed type is "consumers.explain.schema.instruction.InstructionStory | None"' in found
     assert "theirs.py:12: error: Incompatible types in assignment" in found
     assert "Found 1 error in 1 file" in found

@@ -36,8 +36,8 @@ POLICY = Policy(clusters=4, batch_size=4)
 
 @pytest.fixture(scope="module")
 def cluster(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
-    """With a run on it. `owner` has exactly the rights in docs/operations.md, `loner` those without groups; `reader` may read,
-    `watcher` only describe, `nobody` nothing."""
+    """With a run on it. `owner` has exactly the rights in docs/operations.md, `loner` those without groups; `reader`
+    may read, `watcher` only describe, `nobody` nothing."""
     with secured_broker(settings, tmp_path_factory.mktemp("tls")) as made:
         made.add_users("owner", "reader", "watcher", "nobody", "loner")
         made.allow("owner", "READ", "WRITE", "CREATE", "DESCRIBE_CONFIGS", topics=TOPICS)
