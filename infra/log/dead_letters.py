@@ -113,8 +113,8 @@ def parse(record: Record) -> DeadLetter | Mark | None:
         return None
 
 
-def not_put_back(records: Iterable[Record]) -> set[tuple[int, int]]:
-    """The origins, (partition, offset), of the dead letters among these records that have no mark among them."""
+def origins(records: Iterable[Record]) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
+    """The origins, (partition, offset), of the dead letters among records: those waiting, and those put back."""
     letters, marked = set(), set()
     for record in records:
         match parse(record):
@@ -124,7 +124,7 @@ def not_put_back(records: Iterable[Record]) -> set[tuple[int, int]]:
                 marked.add(origin)
             case None:
                 pass
-    return letters - marked
+    return letters - marked, letters & marked
 
 
 def own_headers(record: Record) -> Headers:

@@ -160,7 +160,7 @@ class Caller:
                             outcome,
                             failures,
                             others_answered=others and not breaker.open,
-                            attempts_before=first_attempt - 1,
+                            attempts_before=0 if breaker.open else first_attempt - 1,
                         )
                         final.event_id = event_id
                         raise final from outcome

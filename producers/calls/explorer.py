@@ -58,23 +58,16 @@ class _CallClock:
 
 @dataclass
 class _Round:
-    """The calls of a round; `counted`: all of them report their tokens."""
+    """The calls of a round."""
 
     calls: int = 0
     seconds: float = 0.0
     tokens: int = 0
-    counted: bool = True
 
     def add(self, seconds: float, tokens: int | None) -> None:
         self.calls += 1
         self.seconds += seconds
         self.tokens += tokens or 0
-        self.counted = self.counted and tokens is not None
-
-    @property
-    def work(self) -> int:
-        """Tokens, or calls where tokens are not reported."""
-        return self.tokens if self.counted and self.tokens else self.calls
 
 
 @dataclass
@@ -97,6 +90,7 @@ class Explorer:
     _from: int = 0  # that level
     _quiet: int = 0  # rounds since it settled
     _alone: float = 0.0  # throughput of the first answered call alone
+    _counted: bool = True  # throughput is in tokens, which all answers so far reported; else in answers
     _epoch: int = 0
     _begun: int = 0  # calls in this epoch
     _clock: _CallClock = field(default_factory=_CallClock)
@@ -123,13 +117,15 @@ class Explorer:
         seconds = now - start.at
         if seconds <= 0.0:
             return
-        self._alone = self._alone or (tokens or 1) / seconds
+        if self._counted and not tokens:
+            self._count_answers()
+        self._alone = self._alone or ((tokens or 1) if self._counted else 1) / seconds
         in_flight = (self._clock.call_seconds - start.call_seconds) / seconds
         if start.epoch != self._epoch or start.number <= self.level or in_flight < _FULL * self.level:
             return
         current = self._round
         current.add(seconds, tokens)
-        rate = self.level * current.work / current.seconds
+        rate = self.level * (current.tokens if self._counted else current.calls) / current.seconds
         if current.calls >= self._round_size(rate):
             self._decide(rate, self.level * current.calls / current.seconds)
 
@@ -143,7 +139,14 @@ class Explorer:
         if self._direction > 0 and self._before is None:
             return self.level
         clear = self._direction > 0 and self._before is not None and rate >= _CLEAR * self._before
-        return max(_ROUND if self._round.counted or clear else _ROUND_UNSIZED, self.level)
+        return max(_ROUND if self._counted or clear else _ROUND_UNSIZED, self.level)
+
+    def _count_answers(self) -> None:
+        """An answer does not report its tokens: from now on compare answers a second, of what was measured too."""
+        self._counted, self._alone = False, 0.0
+        self.rates = {level: (answers, answers) for level, (_, answers) in self.rates.items()}
+        if self._before is not None:
+            self._before = self.rates[self._from][0]
 
     def _decide(self, rate: float, answers: float) -> None:
         self._round = _Round()

@@ -23,7 +23,7 @@ from typing import Any
 import faust
 
 from infra.cluster.connection import MAX_RECORD_BYTES, ssl_context
-from infra.log.dead_letters import not_put_back
+from infra.log.dead_letters import origins
 from infra.log.reader import LogReader
 from infra.log.record import Record
 from infra.log.run import read_run
@@ -165,10 +165,10 @@ def _recovery(worker: Worker, settings: Settings, configured: RunConfigured, kep
     """Register recovery after a rebalance, periodic catch-up and shutdown with the app."""
     app, cursors, run = worker.app, worker.cursors, configured.run
     applied_before: dict[str, int] = {}
-    dead: dict[str, set[int]] = {}
+    letters: dict[str, tuple[set[int], set[int]]] = {}
 
     async def start(topic: str, applied: int) -> None:
-        worker.outlet.dead_letters(topic).recover(dead[topic], applied)
+        worker.outlet.dead_letters(topic).recover(*letters[topic], applied)
         await cursors[topic].start(applied)
 
     @app.on_partitions_revoked.connect  # type: ignore[arg-type]
@@ -190,7 +190,7 @@ def _recovery(worker: Worker, settings: Settings, configured: RunConfigured, kep
             await asyncio.to_thread(worker.filter.recover, classifiers)
             await worker.filter.refit()
             for topic in cursors:
-                dead[topic] = await _dead_letters(log.fetch, topic)
+                letters[topic] = await _dead_letters(log.fetch, topic)
             await start("seed-commands", worker.seeds.pool.commands_offset)
             await cursors["seed-commands"].catch_up()
             if "judged" in cursors:
@@ -222,12 +222,13 @@ def _recovery(worker: Worker, settings: Settings, configured: RunConfigured, kep
             await app.crash(error)
 
 
-async def _dead_letters(fetch: Fetch, topic: str) -> set[int]:
-    """The offsets of a topic's dead letters that were not put back."""
+async def _dead_letters(fetch: Fetch, topic: str) -> tuple[set[int], set[int]]:
+    """The offsets of a topic's dead letters: those that wait, and those that were put back."""
     found: list[Record] = []
     while records := await fetch(dead_letter_name(topic), found[-1].offset + 1 if found else 0, None):
         found += records
-    return {offset for _, offset in not_put_back(found)}
+    waiting, put_back = origins(found)
+    return {offset for _, offset in waiting}, {offset for _, offset in put_back}
 
 
 def _record(topic: str, message: Any) -> Record:

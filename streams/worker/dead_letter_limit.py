@@ -37,13 +37,16 @@ class DeadLetterCount:
         self._last = -1
         self._in_a_row = 0
         self._total = 0
+        self._put_back: Collection[int] = ()
 
-    def recover(self, dead: Collection[int], applied: int) -> None:
-        """Continue after the offset `applied`; `dead`: offsets of the dead letters on the log.
+    def recover(self, waiting: Collection[int], put_back: Collection[int], applied: int) -> None:
+        """Continue after the offset `applied`; `waiting`, `put_back`: offsets of the dead letters on the log.
 
-        So a restart or a crash loop does not reset the count, and a duplicate counts once. Later offsets come again.
+        So a restart or a crash loop does not reset the count, and a duplicate counts once. Later offsets come again;
+        those put back do not count, however often they are read.
         """
-        before = {offset for offset in dead if offset <= applied}
+        self._put_back = put_back
+        before = {offset for offset in waiting if offset <= applied}
         self._last, self._in_a_row, self._total = applied, 0, len(before)
         while applied - self._in_a_row in before:
             self._in_a_row += 1
@@ -53,7 +56,7 @@ class DeadLetterCount:
 
         Raises TooManyDeadLetters, without counting it, if it exceeds the limit: then it must not be dead-lettered.
         """
-        if self._in_a_row and offset == self._last:
+        if offset in self._put_back or (self._in_a_row and offset == self._last):
             return
         in_a_row = self._in_a_row + 1 if offset == self._last + 1 else 1
         total, seen = self._total + 1, offset + 1

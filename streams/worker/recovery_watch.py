@@ -16,23 +16,27 @@ import faust
 
 logger = logging.getLogger(__name__)
 
-STILL_S = 20.0
+STILL_S = 30.0
 _LOOK_S = 2.0
 
 
 @dataclass
 class RecoveryWatch:
-    """Watches Faust's recovery service. `look` begins the recovery again after `still_s` without a record applied."""
+    """Watches Faust's recovery service. `look` begins the recovery again after `still_s` without a record applied.
+
+    fetching   whether records are fetched now; before that the offsets are looked up, which has time-outs of its own
+    """
 
     recovery: Any
     still_s: float
+    fetching: Callable[[], bool]
     clock: Callable[[], float] = time.monotonic
     _remaining: int | None = None
     _since: float = 0.0
 
     def look(self) -> None:
         """To be called now and then."""
-        if not self.recovery.in_recovery:
+        if not (self.recovery.in_recovery and self.fetching()):
             self._remaining = None
             return
         remaining, now = self.recovery.active_remaining_total(), self.clock()
@@ -57,7 +61,8 @@ def watch_recovery(app: faust.App) -> None:
 
 
 async def _watch(app: faust.App) -> None:
-    watch = RecoveryWatch(app.tables.recovery, STILL_S)  # type: ignore[attr-defined]
+    consumer: Any = app.consumer
+    watch = RecoveryWatch(app.tables.recovery, STILL_S, lambda: bool(consumer.flow_active))  # type: ignore[attr-defined]
     while not app.should_stop:
         await asyncio.sleep(_LOOK_S)
         watch.look()

@@ -22,16 +22,11 @@ class BuiltinBackend(OpenAIBackend):
     """llama.cpp's server at `base_url`. Requests to another kind of server are sent unchanged."""
 
     async def _send(self, request: Request) -> Any:
-        texts = [request.prompt] if request.prompt is not None else [message.content for message in request.messages]
         try:
-            whole = "\n".join(texts)
-            if await self._tokens(whole, special=True) == await self._tokens(whole, special=False):
-                return await super()._send(request)
-            if request.prompt is not None:
-                tokens = await self._tokens(request.prompt, special=False, start=True)
-            else:
-                tokens = await self._chat(request)
-        except openai.NotFoundError:
+            tokens = await self._prompt(request)
+        except (openai.NotFoundError, openai.BadRequestError, openai.UnprocessableEntityError, KeyError, TypeError):
+            tokens = None  # no server of llama.cpp's
+        if tokens is None:
             return await super()._send(request)
         options: dict[str, Any] = dict(request.sampling.given())
         if request.stop:
@@ -39,6 +34,16 @@ class BuiltinBackend(OpenAIBackend):
         if request.json_schema is not None:
             options["extra_body"] = {"json_schema": dict(request.json_schema)}
         return await self._client.completions.create(model=self.model, prompt=tokens, **options)
+
+    async def _prompt(self, request: Request) -> list[int] | None:
+        """The tokens of a request whose texts hold names of special tokens; None for any other."""
+        texts = [request.prompt] if request.prompt is not None else [message.content for message in request.messages]
+        whole = "\n".join(texts)
+        if await self._tokens(whole, special=True) == await self._tokens(whole, special=False):
+            return None
+        if request.prompt is not None:
+            return await self._tokens(request.prompt, special=False, start=True)
+        return await self._chat(request)
 
     async def _chat(self, request: Request) -> list[int]:
         """The tokens of a chat, by the server's template."""

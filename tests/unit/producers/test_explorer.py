@@ -22,6 +22,7 @@ def served(
     tokens: bool = True,
     spread: float = 0.5,
     at: float = 0.0,
+    silent: float = 0.0,
 ) -> float:
     """Answers a second of a made-up server that works on so many calls at once, each for about two seconds."""
     draw = random.Random(slots)
@@ -38,7 +39,8 @@ def served(
         now, _, work, start = heapq.heappop(flying)
         done += 1
         if explorer and start:
-            explorer.answered(start, now, int(100 * work) if tokens else None)
+            reported = tokens and draw.random() >= silent
+            explorer.answered(start, now, int(100 * work) if reported else None)
     return done / (now - at)
 
 
@@ -57,6 +59,13 @@ def test_what_takes_all_calls_the_same_time_is_found_out_within_a_minute(slots: 
     minute = 30 * slots
     best = max(served(slots, minute, fixed=fixed, spread=0.0) for fixed in (1, 8, 64))
     assert served(slots, minute, Explorer(most=64), spread=0.0) > 0.85 * best
+
+
+@pytest.mark.parametrize("silent", [0.02, 0.2])
+def test_answers_that_now_and_then_do_not_report_their_tokens_do_not_mislead_it(silent: float) -> None:
+    explorer = Explorer(most=64)
+    served(64, 4000, explorer, silent=silent)
+    assert explorer.settled in (32, 64)
 
 
 def test_a_server_that_serves_one_at_a_time_never_has_a_longer_queue_than_at_first() -> None:

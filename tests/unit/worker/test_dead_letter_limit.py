@@ -14,10 +14,12 @@ SHARE = DeadLetterLimit(in_a_row=1000, share=0.1)
 ERROR = ValueError("no such\n  thing.")
 
 
-def count(limit: DeadLetterLimit, dead: Iterable[int] = (), applied: int = -1) -> DeadLetterCount:
+def count(
+    limit: DeadLetterLimit, dead: Iterable[int] = (), applied: int = -1, put_back: Iterable[int] = ()
+) -> DeadLetterCount:
     """A count that begins behind `applied`."""
     made = DeadLetterCount("demo", "generated", limit)
-    made.recover(list(dead), applied)
+    made.recover(list(dead), list(put_back), applied)
     return made
 
 
@@ -118,3 +120,9 @@ def test_restarts_anywhere_change_nothing(bad: set[int], limit: DeadLetterLimit,
             counting = count(limit, letters, offset - 1)
             assert stops_at(counting, [offset]) is None
     assert found == stops_at(count(limit), offsets)
+
+
+def test_those_put_back_do_not_count_when_their_topic_is_read_from_its_start_again() -> None:
+    """As `judged` is, which has no table."""
+    assert stops_at(count(IN_A_ROW, put_back=range(10)), range(10)) is None
+    assert stops_at(count(IN_A_ROW, put_back=range(10)), range(20)) == 13
