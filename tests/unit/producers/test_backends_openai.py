@@ -23,6 +23,7 @@ from producers.backends.base import (
     Sampling,
     Transient,
 )
+from producers.backends.builtin.backend import BuiltinBackend
 from producers.backends.openai import OpenAIBackend
 from schemas.errors import ConfigurationError
 from schemas.events import Usage
@@ -394,3 +395,16 @@ def test_a_total_that_cannot_be_tells_of_no_thoughts(total: int) -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": total}
     with endpoint(Reply({**ANSWER, "usage": usage})) as served:
         assert ask(served).usage == Usage(prompt_tokens=10, completion_tokens=20)
+
+
+@pytest.mark.parametrize(
+    "tokenize", [error(404), error(400, "prompt: field required"), Reply({"error": "Unexpected endpoint"})]
+)
+def test_the_built_in_models_backend_asks_a_server_without_llama_cpps_paths_as_any_other(tokenize: Reply) -> None:
+    async def call(url: str) -> Answer:
+        backend = BuiltinBackend(name="builtin", model="tiny-1", base_url=url, timeout_s=5.0)
+        return await backend.complete(HELLO, CallPlace("main", 0, 0, 1, "id"))
+
+    with endpoint(tokenize, chat("Hi.")) as served:
+        assert asyncio.run(call(served.url)).raw == "Hi."
+        assert [request.path for request in served.received] == ["/tokenize", "/v1/chat/completions"]
