@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -225,14 +226,25 @@ def test_ctrl_c_ends_in_order_leaves_no_process_and_the_run_goes_on(
 
 
 @pytest.mark.timeout(600)
+def command_of(process: psutil.Process) -> list[str]:
+    """Its command line; empty when it has gone."""
+    with suppress(psutil.Error):
+        return process.cmdline()
+    return []
+
+
 def test_a_second_ctrl_c_ends_it_at_once_and_leaves_no_process(terminal: Terminal, run: str, trainee: Path) -> None:
     answers = write_answers(terminal.folder / "answers.jsonl", 400)
     started = terminal.start(*run_arguments(run, answers, trainee, "--no-trainer"))
     deadline = time.monotonic() + 200
-    while len(children := psutil.Process(started.pid).children(recursive=True)) < 2 and started.poll() is None:
-        assert time.monotonic() < deadline
+    children: list[psutil.Process] = []
+    generators: list[psutil.Process] = []
+    while not generators:
+        assert time.monotonic() < deadline and started.poll() is None
         time.sleep(0.1)
-    children[-1].suspend()  # the generator, so that ending in order would take long
+        children = psutil.Process(started.pid).children(recursive=True)
+        generators = [child for child in children if "generate" in command_of(child)]
+    generators[0].suspend()  # so that ending in order would take long
     started.send_signal(signal.SIGHUP)  # as by a closed terminal
     time.sleep(1)
     assert started.poll() is None
