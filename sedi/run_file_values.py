@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 import msgspec
 from typer.exceptions import TyperException
 
+from infra.masking import masked
 from schemas.errors import ConfigurationError
 from sedi.run_file_checks import Given, Mistake
 from sedi.run_file_fields import COMMANDS, NOT_HERE, SECTIONS, TOP, RunFileField, command_of, fields, secrets
@@ -28,7 +28,7 @@ class FileValues:
     """What a run file holds.
 
     given       its good values
-    sections    the place of each section
+    sections    the place of each section, and of each list of arguments
     arguments   of a part, where the file still lists them: `generate = ["--style", "alpaca"]`
     """
 
@@ -68,6 +68,7 @@ class _FileReader:
                 for inner, one in value.items():
                     self._take(name, inner, one, self._at(one, name, inner))
             elif name in COMMANDS and isinstance(value, list) and all(isinstance(word, str) for word in value):
+                self._sections[name] = self._at(None, name)
                 self._arguments[name] = value
             elif name in SECTIONS:
                 self._wrong(self._at(None, name), f"{name} is a section: write [{name}], and its fields below it.")
@@ -156,9 +157,11 @@ def parsed(section: str, words: Sequence[str]) -> tuple[dict[str, Any], dict[str
     Raises ConfigurationError for arguments that the command would refuse.
     """
     try:
-        context = command_of(section).make_context(section, list(words))
+        context = command_of(section).make_context(section, list(words), help_option_names=[])
     except TyperException as error:
-        raise ConfigurationError(f"`sedi {section} {shlex.join(words)}` will not do: {_sentence(error)}") from error
+        name = (getattr(error, "option_name", None) or "").removeprefix("--").replace("-", "_")
+        why = unknown_field(section, name) if name in secrets() else _sentence(error)
+        raise ConfigurationError(f"`sedi {section}` does not take these arguments: {why}") from None
     named = {
         name: value
         for name, value in context.params.items()
@@ -231,5 +234,7 @@ def _refusal(one: RunFileField, value: Any) -> str:
 
 
 def _sentence(error: TyperException) -> str:
+    """What is wrong, without the words that belong to no option: one of them may be a secret."""
     text = error.format_message() if hasattr(error, "format_message") else error.message
+    text = masked(re.sub(r"(unexpected extra argument)\S* \(.*\)", r"\1", text, flags=re.DOTALL))
     return text if text.endswith((".", "?")) else f"{text}."

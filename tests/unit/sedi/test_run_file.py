@@ -239,9 +239,23 @@ MISTAKES = [
     ("[generate]\nmax_tokens_per_kept = -1", "mine.toml:2:1: min_yield is None, max_tokens_per_kept -1.0"),
     ("judging = true\n[judge]\nsample = 2", "mine.toml:3:1: sample is 2.0 and limit None"),
     ("judging = true\n[judge]\nmax_usd = 2", "mine.toml:3:1: max_usd is 2, but what a call costs is not known."),
-    ('generate = ["--stle", "x"]', "--generate: `sedi generate --stle x` will not do: No such option: --stle"),
-    ('generate = ["--style", "x"]', '--generate: generate.style is "x"; it takes one of "alpaca", "two-step"'),
-    ('train = ["--precision=fp23"]', '--train: train.precision is "fp23"; it takes one of "auto", "bf16", "fp32".'),
+    (
+        'generate = ["--stle", "x"]',
+        "mine.toml:1:1: `sedi generate` does not take these arguments: No such option: --st",
+    ),
+    (
+        'generate = ["x y"]',
+        "mine.toml:1:1: `sedi generate` does not take these arguments: Got unexpected extra argument.",
+    ),
+    ('\ngenerate = ["--style", "x"]', 'mine.toml:2:1: generate.style is "x"; it takes one of "alpaca", "two-step"'),
+    (
+        'train = ["--precision=fp23"]',
+        'mine.toml:1:1: train.precision is "fp23"; it takes one of "auto", "bf16", "fp32".',
+    ),
+    ('train = ["--help"]', "mine.toml:1:1: `sedi train` does not take these arguments: No such option: --help"),
+    ('train = ["--offline"]', "mine.toml:1:1: --offline does not belong here: a run trains its own rows"),
+    ('judge = ["--until-end"]', "mine.toml:1:1: --until-end does not belong here: the run ends its judge itself"),
+    ('generate = ["--run", "x"]', "mine.toml:1:1: --run does not belong here: it is the run's: write `run` at the top"),
 ]
 
 
@@ -287,6 +301,24 @@ def test_a_secret_in_the_file_is_refused_and_not_shown(section: str) -> None:
         message = told(f'{section}{name} = "hush-hush"')
         assert f"{name} is a secret, and a run file is kept and shared" in message
         assert f"export SEDI_{name.upper()}=" in message and "hush-hush" not in message
+
+
+@pytest.mark.parametrize("url", ["http://u:hush-9@h/v1", "https://hush-9@h/v1", "http://h/v1?api_key=hush-9"])
+def test_a_base_url_with_a_secret_is_refused_and_not_shown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for message in (told(f'[settings]\nbase_url = "{url}"'), told("", f"settings.base_url={url}")):
+        assert "export SEDI_BASE_URL=..." in message and "hush" not in message
+    monkeypatch.setenv("SEDI_BASE_URL", "http://other/v1")
+    assert "export SEDI_BASE_URL=..." in told(f'[settings]\nbase_url = "{url}"')
+    assert plan('[settings]\nbase_url = "http://h/v1?api-version=2"', "settings.backend=builtin").run == "demo"
+
+
+@pytest.mark.parametrize("words", [["--api-key=hush-9"], ["--api-key", "hush-9"], ["--safety", "hush-9"]])
+def test_a_secret_among_arguments_is_refused_and_not_shown(words: list[str]) -> None:
+    of_file = told(f"windows = 3\ngenerate = {words!r}".replace("'", '"'))
+    of_flag = told("", arguments={"generate": words})
+    assert of_file.startswith("mine.toml:2:1: `sedi generate`") and of_flag.startswith("--generate: `sedi generate`")
+    for message in (of_file, of_flag):
+        assert "hush" not in message and ("export SEDI_API_KEY=..." in message) == words[0].startswith("--api-key")
 
 
 def test_a_file_that_is_not_there_and_one_beside_a_preset_are_refused() -> None:
