@@ -130,6 +130,8 @@ def test_wrong_places_are_refused_with_what_to_do(tmp_path: Path) -> None:
         sedi.open(str(tmp_path))
     with pytest.raises(ConfigurationError, match="Open one of them"):
         sedi.open("demo", archive=tmp_path)
+    with pytest.raises(ConfigurationError, match="5 is not the name of a run"):
+        sedi.open(5)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="Run name 'No Name' will not do"):
         sedi.open("No Name")
 
