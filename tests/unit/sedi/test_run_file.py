@@ -179,7 +179,27 @@ def test_a_file_that_lists_arguments_as_presets_once_did_goes_on() -> None:
 
 
 MISTAKES = [
-    ("windows = \n", "mine.toml:1:11: this is not TOML: Invalid value."),
+    (
+        "[generate]\nin_flight = 4\nin_flight_least = 5",
+        "mine.toml:2:1: Calls in flight: at least 5, 4 at first, at most 4",
+    ),
+    ("[generate]\nin_flight_step = 0", "mine.toml:2:1: Calls in flight: at least 1, "),
+    ("[generate]\ninject = ['cut=0.1', 'late']", "mine.toml:2:1: --inject takes FAULT=SHARE"),
+    ("[generate]\ninject = ['cut=0.7', 'garbled=0.7']", "mine.toml:2:1: Fault shares are"),
+    ("[generate]\nrpm = 0", "mine.toml:2:1: A rate is 0 a minute; it must be above 0."),
+    ("judging = true\n[judge]\ntpm = -1", "mine.toml:3:1: A rate is -1 a minute; it must be above 0."),
+    ("[generate]\ntemperature = -1", "mine.toml:2:1: generate.temperature is -1; it takes a number, at least 0."),
+    ("[generate]\ntop_p = 2", "mine.toml:2:1: generate.top_p is 2; it takes a number, at least 0, at most 1."),
+    *(
+        (f"[generate]\n{name} = 0", f"mine.toml:2:1: generate.{name} is 0; it takes a whole number, at least 1.")
+        for name in ("call_max_tokens", "answer_max_tokens", "max_generations", "concurrency")
+    ),
+    ("judging = true\n[judge]\nmax_calls = 0", "mine.toml:3:1: judge.max_calls is 0; it takes a whole"),
+    ("[train]\nprocesses = 3", "mine.toml:2:1: 3 processes cannot share 16 clusters evenly"),
+    (
+        "windows = 3\nfit_s = 3\ntrainer = false",
+        "mine.toml:3:1: trainer is false, but windows, fit_s cannot be without one",
+    ),
     ("windows = 3\nwindows = 4\n", "mine.toml:2:12: this is not TOML: Cannot overwrite a value."),
     ("[trian]\nlr = 1", "mine.toml:1:2: [trian] is no section. The nearest is [train]. There are [policy], "),
     ("\n\n  windwos = 3", "mine.toml:3:3: the top of the file has no field windwos. The nearest is windows; "),
