@@ -1,5 +1,7 @@
 """What a run that was only configured is to be started with."""
 
+from pathlib import Path
+
 from sedi.configure import commands_to_start
 from sedi.run_file import RunRequest, plan_run
 from sedi.run_options import RunOptions
@@ -7,10 +9,11 @@ from sedi.run_options import RunOptions
 
 def test_each_part_is_named_with_what_the_preset_says_of_it() -> None:
     options = RunOptions(run="mine", max_kept=500, generate=("--style", "two-step"), train=("--model", "./my model"))
-    assert commands_to_start(options, "host:9092") == [
-        "sedi worker --run mine --bootstrap-servers host:9092",
-        "sedi generate --run mine --bootstrap-servers host:9092 --max-kept 500 --style two-step",
-        "sedi train --run mine --bootstrap-servers host:9092 --model './my model'",
+    where = "--run mine --bootstrap-servers host:9092 --state-dir 'the state'"
+    assert commands_to_start(options, "host:9092", Path("the state")) == [
+        f"sedi worker {where}",
+        f"sedi generate {where} --max-kept 500 --style two-step",
+        f"sedi train {where} --model './my model'",
     ]
 
 
