@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from infra.settings import Settings
     from schemas.policy import Policy
 
-TRAIN_NAMES = {"lr": "learning_rate", "warmup": "warmup_ratio", "borrow_after": "borrow_after_s"}
+TRAIN_NAMES = {"lr": "learning_rate", "warmup": "warmup_ratio", "borrow_after": "borrow_after_s", "eval": "eval_file"}
 """Flags of `sedi train` that have another name in its options."""
 
 _FROM_FILE = 0
@@ -73,18 +73,26 @@ class _Checks:
         try:
             check()
         except ConfigurationError as error:
-            self.add(section, self.named_in(section, str(error)) or about, str(error))
+            text = _as_flags(str(error)) if section == "train" else str(error)
+            self.add(section, self.named_in(section, text) or about, text)
 
     def named_in(self, section: str, text: str) -> list[str]:
         """The given fields of a section that a message names, by their own name, their flag's or their variable's."""
         found = []
         for part, name in self._given:
-            names = {name, name.replace("_", "-"), f"SEDI_{name.upper()}", TRAIN_NAMES.get(name, name)}
+            names = {name, name.replace("_", "-"), f"SEDI_{name.upper()}"}
             if part == section and any(
                 re.search(rf"(?<![\w-]){each}(?![\w-])", text.replace("--", " ")) for each in names
             ):
                 found.append(name)
         return found
+
+
+def _as_flags(text: str) -> str:
+    """A message of the trainer's options, with the names that a run file has for them."""
+    for name, option in TRAIN_NAMES.items():
+        text = re.sub(rf"\b{option}\b", name, text)
+    return text
 
 
 def combinations(

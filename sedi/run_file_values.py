@@ -20,6 +20,7 @@ from sedi.run_file_checks import Given, Mistake
 from sedi.run_file_fields import COMMANDS, NOT_HERE, SECTIONS, TOP, RunFileField, command_of, fields, secrets
 from sedi.run_file_places import TextPlace, key_places, syntax_place
 
+_NAMED = frozenset(SECTIONS) - {TOP}
 _ALL = "`sedi init -` prints every field"
 
 
@@ -63,14 +64,14 @@ class _FileReader:
 
     def read(self, data: Mapping[str, Any]) -> FileValues:
         for name, value in data.items():
-            if name in SECTIONS and isinstance(value, dict):
+            if name in _NAMED and isinstance(value, dict):
                 self._sections[name] = self._at(None, name)
                 for inner, one in value.items():
                     self._take(name, inner, one, self._at(one, name, inner))
             elif name in COMMANDS and isinstance(value, list) and all(isinstance(word, str) for word in value):
                 self._sections[name] = self._at(None, name)
                 self._arguments[name] = value
-            elif name in SECTIONS:
+            elif name in _NAMED:
                 self._wrong(self._at(None, name), f"{name} is a section: write [{name}], and its fields below it.")
             elif isinstance(value, dict):
                 self._wrong(self._at(None, name), _unknown_section(name))
@@ -105,6 +106,9 @@ def read_pair(pair: str, order: tuple[int, int, int]) -> tuple[RunFileField, Giv
         return Mistake(place, "it takes KEY=VALUE, such as --set policy.threshold=0.8 or --set train.lr=1e-5.", order)
     section, _, name = path.rpartition(".")
     if not section:
+        if name in _NAMED:
+            first = next(one.path for one in fields().values() if one.section == name)
+            return Mistake(place, f"{name} is a section: name one of its fields, such as --set {first}=...", order)
         section = "policy" if ("policy", name) in fields() else TOP
     if section not in SECTIONS:
         return Mistake(place, _unknown_section(section), order)
@@ -202,7 +206,8 @@ def unknown_field(section: str, name: str) -> str:
         return f"{name} is no field of {where}: {NOT_HERE[section, name]}."
     elsewhere = [part for part, key in fields() if key == name]
     if elsewhere:
-        there = f"[{elsewhere[0]}]" if elsewhere[0] else "the top of the file, before the first [section]"
+        places = [f"[{part}]" if part else "the top of the file, before the first [section]" for part in elsewhere]
+        there = " or ".join(places)
         return f"{where} has no field {name}; it belongs to {there}."
     own = [key for part, key in fields() if part == section]
     close = get_close_matches(name, own, 1, 0.7)

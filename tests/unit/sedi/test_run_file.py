@@ -179,6 +179,9 @@ def test_a_file_that_lists_arguments_as_presets_once_did_goes_on() -> None:
 
 
 MISTAKES = [
+    ('[""]\nwindows = 3', "mine.toml:1:2: [] is no section. There are [policy], "),
+    ("[train]\nborrow_after = -1", "mine.toml:2:1: borrow_after is -1.0; it must be at least 0."),
+    ("[train]\neval_every = 5", "mine.toml:2:1: eval_every and eval_rows are for held-out rows. Give eval too."),
     (
         "[generate]\nin_flight = 4\nin_flight_least = 5",
         "mine.toml:2:1: Calls in flight: at least 5, 4 at first, at most 4",
@@ -248,7 +251,7 @@ MISTAKES = [
         "[train]\nlora_alpha = 3",
         "mine.toml:2:1: lora_alpha, lora_dropout and lora_targets are for LoRA. Give lora_rank",
     ),
-    ("[train]\n\nlr = -1", "mine.toml:3:1: learning_rate is -1.0; it must be greater than 0."),
+    ("[train]\n\nlr = -1", "mine.toml:3:1: lr is -1.0; it must be greater than 0."),
     ("[train]\nschedule = 'linear'", "mine.toml:2:1: schedule 'linear' falls to 0 at the last step"),
     ("[train]\neval = 'held.json'", "mine.toml:2:1: eval is held.json, and there is no such file here."),
     ("[generate]\nrecorded = 'a.jsonl'", "mine.toml:2:1: recorded is a.jsonl, and there is no such file here."),
@@ -289,6 +292,14 @@ def test_a_mistake_is_told_with_its_line_and_what_to_do(text: str, sentence: str
 @pytest.mark.parametrize(
     ("pair", "sentence"),
     [
+        (
+            "model=x",
+            "the top of the file has no field model; it belongs to [generate] or [train] or [judge] or [settings].",
+        ),
+        (
+            "generate=--style",
+            "--set generate: generate is a section: name one of its fields, such as --set generate.lane=",
+        ),
         ("threshold", "--set threshold: it takes KEY=VALUE, such as"),
         ("treshold=1", "--set treshold: the top of the file has no field treshold. The nearest is policy.threshold"),
         ("trian.lr=1", "--set trian.lr: [trian] is no section. The nearest is [train]."),
