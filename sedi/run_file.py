@@ -131,6 +131,11 @@ def _read(request: RunRequest) -> _Found:
         except ConfigurationError as error:
             mistakes.append(Mistake(flag, str(error), (2, at, 0)))
     given = {key: each for key, each in given.items() if each.value is not None}
+    url = ("settings", "base_url")
+    for each in (values[url] for values in (source.given, given) if url in values):
+        if masked(each.value) != each.value:
+            mistakes.append(Mistake(each.place, _SECRET_IN_URL, each.order))
+            given.pop(url, None)
     return _Found(source, given, {section: list(words) for section, words in source.arguments.items()}, mistakes)
 
 
@@ -194,9 +199,6 @@ def _settings(found: _Found) -> dict[str, Any]:
     chosen = {}
     for (section, name), each in found.given.items():
         if section != "settings":
-            continue
-        if name == "base_url" and masked(each.value) != each.value:
-            found.mistakes.append(Mistake(each.place, _SECRET_IN_URL, each.order))
             continue
         if each.is_of_file and f"SEDI_{name.upper()}" in os.environ:
             continue

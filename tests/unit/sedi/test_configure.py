@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from sedi.configure import commands_to_start
+from sedi.main import main
 from sedi.run_file import RunRequest, plan_run
 from sedi.run_options import RunOptions
 
@@ -32,3 +35,25 @@ def test_a_judge_is_started_with_the_runs_budgets_and_no_trainer_where_none_is_w
             "judge --run demo --max-usd 5.0 --max-calls 3",
         )
     ]
+
+
+def test_a_check_passes_on_where_the_cluster_and_the_state_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "--check", "--run", "mine", "--bootstrap-servers", "h:1", "--state-dir", "q"]) == 0
+    assert "  sedi worker --run mine --bootstrap-servers h:1 --state-dir q\n" in capsys.readouterr().out
+
+
+def test_the_command_after_init_can_be_pasted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "we ird.toml"]) == 0
+    assert capsys.readouterr().out.endswith("then: sedi run 'we ird.toml'\n")
+
+
+def test_the_older_name_of_a_flag_is_not_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["topics", "plan", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "--clusters" in shown and "--batch-size" not in shown

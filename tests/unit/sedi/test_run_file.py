@@ -10,7 +10,7 @@ import pytest
 from infra.settings import Settings
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy, policy_for
-from sedi.run_file import RunPlan, RunRequest, plan_run
+from sedi.run_file import RunPlan, RunRequest, plan_run, values_of
 from sedi.run_file_fields import COMMANDS, SECTIONS, fields, secrets
 from sedi.run_file_values import parsed
 from sedi.run_options import RunOptions, policy_of
@@ -338,6 +338,9 @@ def test_a_secret_in_the_file_is_refused_and_not_shown(section: str) -> None:
 def test_a_base_url_with_a_secret_is_refused_and_not_shown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for message in (told(f'[settings]\nbase_url = "{url}"'), told("", f"settings.base_url={url}")):
         assert "export SEDI_BASE_URL=..." in message and "hush" not in message
+    with pytest.raises(ConfigurationError, match="export SEDI_BASE_URL"):  # as `sedi init --preset` reads it
+        values_of(RunRequest(preset="mine.toml", pairs=[f"settings.base_url={url}"]))
+    assert "mine.toml:2:1" in told(f'[settings]\nbase_url = "{url}"', "settings.base_url=http://h/v1")
     monkeypatch.setenv("SEDI_BASE_URL", "http://other/v1")
     assert "export SEDI_BASE_URL=..." in told(f'[settings]\nbase_url = "{url}"')
     assert plan('[settings]\nbase_url = "http://h/v1?api-version=2"', "settings.backend=builtin").run == "demo"
