@@ -8,7 +8,7 @@ BIN := .venv/bin
 
 help:
 	@echo "make run    a whole run on this machine: Kafka, a small LLM, the filter, the trainer (about 5 minutes)"
-	@echo "make test   everything that is checked: lint, types, imports, schemas, tests"
+	@echo "make test   lint, types, imports, schemas and all tests but those of the wheel (wheel-test) and the pages (docs)"
 	@echo "make wheel-test  the wheel with the core's packages alone, in an empty environment (a minute)"
 	@echo "make bench  measurements, side by side"
 	@echo "make crashes  a long run with deaths in it, beside an undisturbed one (40 minutes)"

@@ -7,12 +7,14 @@ ever removed from a dead-letter topic.
 Several dead letters of one record, as crashes may leave them, count as one, named by the first.
 """
 
+import shlex
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 from msgspec.structs import replace
 
+from infra.log.archive import ArchiveSource
 from infra.log.dead_letters import NO_VALUE, RETRY_OF, SUFFIX, DeadLetter, Mark, as_it_was, mark_headers, parse
 from infra.log.record import Partition, Record
 from infra.log.source import TOPICS, Source, dead_letter_topics
@@ -78,10 +80,17 @@ def content(source: Source, topic: str, offset: int) -> LetterContent:
     if letter is None:
         raise RunError(
             f"There is no dead letter at offset {offset} of {dead_letter_name(topic)} of {source.name}. "
-            f"List them: `sedi dlq list --run {source.run} --topic {topic}`."
+            f"List them: `sedi dlq list {_place(source)} --topic {topic}`."
         )
     (found,) = _contents(source, topic, {offset: letter})
     return found
+
+
+def _place(source: Source) -> str:
+    """The options of a command that reads this source."""
+    return shlex.join(
+        ["--from-files", str(source.folder)] if isinstance(source, ArchiveSource) else ["--run", source.run]
+    )
 
 
 def retry(

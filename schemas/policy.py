@@ -170,7 +170,7 @@ def policy_for(mode: str = "sedi", **changes: object) -> Policy:
     try:
         return msgspec.convert(fields | _fitting(fields, changes) | changes, Policy, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(f"The policy is wrong: {error}. `sedi run --help` lists the fields.") from error
+        raise ConfigurationError(f"The policy is wrong: {error}. `sedi init -` prints them.") from error
 
 
 def _fitting(fields: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -67,7 +68,7 @@ def configure_command(
         notify(hint)
     require_listener(plan.settings)
     configured = configure(plan.settings, plan.run, plan.options, notify)
-    following = commands_to_start(plan.options, bootstrap_servers, plan.variables)
+    following = commands_to_start(plan.options, bootstrap_servers, state_dir, plan.variables)
     if as_json:
         found = {"run": plan.run, "new": configured.is_new, "seeds": configured.seeds, "policy": configured.policy}
         print_json(found | {"next": following})
@@ -78,10 +79,14 @@ def configure_command(
 
 
 def commands_to_start(
-    options: RunOptions, bootstrap_servers: str | None = None, variables: Mapping[str, str] | None = None
+    options: RunOptions,
+    bootstrap_servers: str | None = None,
+    state_dir: Path | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> list[str]:
     """The commands that start a run's parts, after the variables that the file's [settings] come to."""
     where = ["--run", options.run] + (["--bootstrap-servers", bootstrap_servers] if bootstrap_servers else [])
+    where += ["--state-dir", str(state_dir)] if state_dir else []
     parts = [["worker"], ["generate", *options.generate_arguments()]]
     if options.trainer:
         parts.append(["train", *options.train])

@@ -45,7 +45,8 @@ def list_command(
     from consumers.dead_letters import letters
     from sedi.output import clock, console, print_json, table
 
-    found = letters(opened(run, from_files, bootstrap_servers, state_dir).source, topic)
+    source = opened(run, from_files, bootstrap_servers, state_dir).source
+    found = letters(source, topic)
     if as_json:
         print_json(found)
         return
@@ -61,7 +62,7 @@ def list_command(
         for letter in found
     ]
     columns = ("topic", "#offset", "from", "when", "error", "put back")
-    console().print(table(f"{len(found)} dead letters of run {run}", columns, rows))
+    console().print(table(f"{len(found)} dead letters of run {source.run}", columns, rows))
 
 
 def show(

@@ -39,16 +39,17 @@ def generate_command(
     total: Annotated[int | None, typer.Option("--total", help="Tasks in all, seeds too (alpaca).")] = None,
     asked: Annotated[int | None, typer.Option("--asked", help="Instructions asked for in a list (not alpaca).")] = None,
     safety: Annotated[bool, typer.Option("--safety", help="Add the safety system prompt.")] = False,
-    temperature: Annotated[float | None, typer.Option("--temperature", help="Default: the style's.")] = None,
-    top_p: Annotated[float | None, typer.Option("--top-p", help="Default: the style's.")] = None,
+    temperature: Annotated[float | None, typer.Option("--temperature", min=0, help="Default: the style's.")] = None,
+    top_p: Annotated[float | None, typer.Option("--top-p", min=0, max=1, help="Default: the style's.")] = None,
     call_max_tokens: Annotated[
-        int | None, typer.Option("--call-max-tokens", help="Of one answer. Default: the style's.")
+        int | None, typer.Option("--call-max-tokens", min=1, help="Of one answer. Default: the style's.")
     ] = None,
-    answer_max_tokens: Annotated[int | None, typer.Option("--answer-max-tokens", help="Not in alpaca.")] = None,
+    answer_max_tokens: Annotated[int | None, typer.Option("--answer-max-tokens", min=1, help="Not in alpaca.")] = None,
     concurrency: Annotated[
         int | None,
         typer.Option(
             "--concurrency",
+            min=1,
             help="Generations under way at once; 4 (builtin), --batch (transformers), or twice what is in flight.",
         ),
     ] = None,
@@ -68,14 +69,16 @@ def generate_command(
     breaker_failures: Annotated[
         int, typer.Option("--breaker-failures", min=1, help="In a row, after which calls wait for a probe to succeed.")
     ] = 10,
-    max_kept: Annotated[int | None, typer.Option("--max-kept", help="End when the run has kept so many.")] = None,
+    max_kept: Annotated[
+        int | None, typer.Option("--max-kept", min=1, help="End when the run has kept so many.")
+    ] = None,
     max_candidates: Annotated[
-        int | None, typer.Option("--max-candidates", help="Let the run generate no more, kept or not.")
+        int | None, typer.Option("--max-candidates", min=1, help="Let the run generate no more, kept or not.")
     ] = None,
     max_calls: llm.MaxCalls = None,
     max_tokens: llm.MaxTokens = None,
     max_usd: llm.MaxUsd = None,
-    max_generations: Annotated[int | None, typer.Option("--max-generations", help="End after so many.")] = None,
+    max_generations: Annotated[int | None, typer.Option("--max-generations", min=1, help="End after so many.")] = None,
     max_ahead: Annotated[
         str | None,
         typer.Option(
@@ -157,7 +160,7 @@ def generate_command(
     answers = None
     if recorded is not None:
         answers = RecordedOptions(
-            recorded, loop=recorded_loop, per_generation=per_generation, faults=_faults(inject or ())
+            recorded, loop=recorded_loop, per_generation=per_generation, faults=faults_of(inject or ())
         )
     limits = Limits(
         max_kept=max_kept,
@@ -224,7 +227,7 @@ def _concurrency(settings: Settings, in_flight: int | None) -> int | None:
     return 2 * in_flight
 
 
-def _faults(pairs: Sequence[str]) -> Faults:
+def faults_of(pairs: Sequence[str]) -> Faults:
     """The faults named by `FAULT=SHARE` pairs."""
     import msgspec
 

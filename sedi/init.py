@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -51,7 +52,7 @@ def init_command(
     elif file == _STDOUT:
         sys.stdout.write(text)
     else:
-        typer.echo(f"{file} describes run {run}. Edit it, then: sedi run {file}")
+        typer.echo(f"{file} describes run {run}. Edit it, then: sedi run {shlex.quote(file)}")
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:

@@ -36,10 +36,10 @@ def judge_command(
     max_calls: llm.MaxCalls = None,
     max_tokens: llm.MaxTokens = None,
     call_max_tokens: Annotated[
-        int | None, typer.Option("--call-max-tokens", help="Of one answer; the default is 256.")
+        int | None, typer.Option("--call-max-tokens", min=1, help="Of one answer; the default is 256.")
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option("--temperature", help="Default: 0, and 0.7 when asked again.")
+        float | None, typer.Option("--temperature", min=0, help="Default: 0, and 0.7 when asked again.")
     ] = None,
     in_flight: llm.InFlight = None,
     rpm: llm.Rpm = None,

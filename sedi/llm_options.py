@@ -31,11 +31,11 @@ Rpm = Annotated[float | None, typer.Option("--rpm", help="Calls a minute, at mos
 Tpm = Annotated[float | None, typer.Option("--tpm", help="Tokens a minute, at most.")]
 Forever = Annotated[bool, typer.Option("--forever", help="Wait for an endpoint that is down, instead of ending.")]
 
-MaxCalls = Annotated[int | None, typer.Option("--max-calls", help="End after so many calls of the run.")]
+MaxCalls = Annotated[int | None, typer.Option("--max-calls", min=1, help="End after so many calls of the run.")]
 MaxTokens = Annotated[
-    int | None, typer.Option("--max-tokens", help="End before the run's answers took more, prompts included.")
+    int | None, typer.Option("--max-tokens", min=1, help="End before the run's answers took more, prompts included.")
 ]
-MaxUsd = Annotated[float | None, typer.Option("--max-usd", help="End when the run has spent so much.")]
+MaxUsd = Annotated[float | None, typer.Option("--max-usd", min=0, help="End when the run has spent so much.")]
 
 
 def llm_settings(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -61,7 +62,7 @@ def run_command(
     """Start the broker, a worker, a trainer and a generator; show how it goes; end it in order.
 
     FILE describes the run (`sedi init FILE` writes one); --set and the other flags win over it. It is checked whole
-    before anything starts: each mistake is told with its line.
+    before anything starts: each mistake is reported with its line.
 
     A run of the same name goes on where it was. Ctrl-C once ends it in order: calls in flight are written, what is
     written is decided, the trainer saves its checkpoint; twice ends it at once. Nothing is lost either way. SIGTERM and
@@ -106,7 +107,7 @@ def run_command(
     for hint in plan.hints:
         notify(hint)
     if check:
-        _show_checked(plan, as_json=as_json)
+        _show_checked(plan, bootstrap_servers, state_dir, as_json=as_json)
         return
     options, settings, run = plan.options, plan.settings, plan.run
     out = console()
@@ -124,12 +125,12 @@ def run_command(
     raise typer.Exit(exit_code_of(ended))
 
 
-def _show_checked(plan: RunPlan, *, as_json: bool) -> None:
+def _show_checked(plan: RunPlan, bootstrap_servers: str | None, state_dir: Path | None, *, as_json: bool) -> None:
     from sedi.configure import commands_to_start
     from sedi.output import print_json
     from sedi.run_options import policy_of
 
-    commands = commands_to_start(plan.options, variables=plan.variables)
+    commands = commands_to_start(plan.options, bootstrap_servers, state_dir, plan.variables)
     if as_json:
         print_json({"run": plan.run, "policy": policy_of(plan.options), "parts": commands})
     else:

@@ -1,7 +1,8 @@
 """Reads what describes a run, a TOML file with `--set` and flags over it, and checks all of it before anything starts.
 
 The file holds fields of the run at its top and the sections [policy], [generate], [train], [judge] and [settings];
-`sedi.run_file_fields` knows every field. Whatever is wrong is collected, each mistake with its place, and told at once.
+`sedi.run_file_fields` knows every field. Every mistake is collected
+with its place, and all are reported at once.
 """
 
 import os
@@ -14,13 +15,19 @@ from typing import Any
 import msgspec
 from pydantic import ValidationError
 
+from infra.masking import masked
 from infra.settings import Settings, load
 from schemas.errors import ConfigurationError
 from sedi.run_file_checks import Given, Mistake, combinations
-from sedi.run_file_fields import COMMANDS, NOT_HERE, TOP, RunFileField, command_of, fields
+from sedi.run_file_fields import BUDGET, COMMANDS, NOT_HERE, TOP, RunFileField, command_of, fields
 from sedi.run_file_text import shipped_presets
 from sedi.run_file_values import FileValues, arguments_of, as_text, as_toml, converted, from_text, parsed, read_pair
 from sedi.run_options import RunOptions
+
+_SECRET_IN_URL = (
+    "base_url holds a secret, and a run file is kept and shared. Take it out, and export SEDI_BASE_URL=... in the "
+    "environment; a key of its own is SEDI_API_KEY."
+)
 
 
 @dataclass(frozen=True)
@@ -81,17 +88,13 @@ def plan_run(request: RunRequest) -> RunPlan:
     flags: dict[str, Any] = {"bootstrap_servers": request.bootstrap_servers, "state_dir": request.state_dir}
     load(**flags)  # what is wrong in the environment or in sedi.toml is not the file's
     found = _read(request)
-    hints = [hint for section, words in found.arguments.items() for hint in _hint(section, words, found.source.label)]
-    for section, words in request.arguments.items():
-        hints += _hint(section, words)
-        found.arguments[section] = [*found.arguments.get(section, ()), *words]
+    hints, wrong = _lists(found, request)
     chosen = _settings(found)
     given_flags = {name: value for name, value in flags.items() if value is not None}
     settings = load(**{**chosen, **given_flags})
     options = _options(found)
-    wrong = [_wrong_arguments(section, getattr(options, section)) for section in COMMANDS]
-    mistakes = [*found.mistakes, *(mistake for mistake in wrong if mistake is not None)]
-    if not any(wrong):
+    mistakes = [*found.mistakes, *wrong]
+    if not wrong:
         mistakes += combinations(options, settings, found.given, found.source.sections, here=request.here)
     if mistakes:
         raise ConfigurationError(_listed(mistakes))
@@ -128,6 +131,11 @@ def _read(request: RunRequest) -> _Found:
         except ConfigurationError as error:
             mistakes.append(Mistake(flag, str(error), (2, at, 0)))
     given = {key: each for key, each in given.items() if each.value is not None}
+    url = ("settings", "base_url")
+    for each in (values[url] for values in (source.given, given) if url in values):
+        if masked(each.value) != each.value:
+            mistakes.append(Mistake(each.place, _SECRET_IN_URL, each.order))
+            given.pop(url, None)
     return _Found(source, given, {section: list(words) for section, words in source.arguments.items()}, mistakes)
 
 
@@ -150,7 +158,7 @@ def _source(request: RunRequest) -> FileValues:
     try:
         return FileValues.of(Path(name).read_text(encoding="utf-8-sig"), name)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{name} cannot be read as text in UTF-8: {error}. Mend it.") from error
+        raise ConfigurationError(f"{name} cannot be read as text in UTF-8: {error}. Correct it.") from error
 
 
 def _options(found: _Found) -> RunOptions:
@@ -165,19 +173,34 @@ def _words(section: str, found: _Found) -> list[str]:
     return [word for one in named for word in arguments_of(one, found.given[section, one.name].value)]
 
 
-def _wrong_arguments(section: str, words: Sequence[str]) -> Mistake | None:
-    try:
-        _fields_of(section, words)
-    except ConfigurationError as error:
-        return Mistake(f"--{section}", str(error), (3, 0, 0))
-    return None
+def _lists(found: _Found, request: RunRequest) -> tuple[list[str], list[Mistake]]:
+    """Hints and mistakes of the arguments that are given one by one; those of flags come after those of the file."""
+    hints: list[str] = []
+    wrong = []
+    of_file = [(section, words, found.source.sections[section]) for section, words in found.arguments.items()]
+    of_flags = [
+        (section, words, Given(words, f"--{section}", (3, 0, 0))) for section, words in request.arguments.items()
+    ]
+    for section, words, at in (*of_file, *of_flags):
+        try:
+            named = _fields_of(section, words)
+        except ConfigurationError as error:
+            wrong.append(Mistake(at.place, str(error), at.order))
+            continue
+        if named:
+            hints.append(_hint(section, named, found.source.label if at.is_of_file else ""))
+    for section, words, _ in of_flags:
+        found.arguments[section] = [*found.arguments.get(section, ()), *words]
+    return hints, wrong
 
 
 def _settings(found: _Found) -> dict[str, Any]:
     """The good settings of the file that no variable of the environment wins over, and those of `--set`."""
     chosen = {}
     for (section, name), each in found.given.items():
-        if section != "settings" or (each.is_of_file and f"SEDI_{name.upper()}" in os.environ):
+        if section != "settings":
+            continue
+        if each.is_of_file and f"SEDI_{name.upper()}" in os.environ:
             continue
         try:
             Settings(**{name: each.value})
@@ -188,15 +211,12 @@ def _settings(found: _Found) -> dict[str, Any]:
     return chosen
 
 
-def _hint(section: str, words: Sequence[str], label: str = "") -> list[str]:
-    """The better form of arguments that were given one by one; nothing for wrong ones."""
-    if not words or _wrong_arguments(section, words) is not None:
-        return []
-    named = _fields_of(section, words)
+def _hint(section: str, named: Sequence[tuple[RunFileField, Any]], label: str) -> str:
+    """The better form of arguments that were given one by one."""
     pairs = shlex.join(part for one, value in named for part in ("--set", f"{one.path}={as_text(value)}"))
     lines = ", ".join(f"{one.path} = {as_toml(value)}" for one, value in named)
     old = f"{label}: {section} = [...]" if label else f"--{section}"
-    return [f"{old} goes on working. The same: {pairs}; in a run file (`sedi init FILE`): {lines}"]
+    return f"{old} goes on working. The same: {pairs}; in a run file (`sedi init FILE`): {lines}"
 
 
 def _fields_of(section: str, words: Sequence[str]) -> list[tuple[RunFileField, Any]]:
@@ -206,6 +226,8 @@ def _fields_of(section: str, words: Sequence[str]) -> list[tuple[RunFileField, A
     found = []
     for parameter, value in named.items():
         name = flags[parameter].removeprefix("--").replace("-", "_")
+        if NOT_HERE.get((section, name), BUDGET) != BUDGET:
+            raise ConfigurationError(f"--{name.replace('_', '-')} does not belong here: {NOT_HERE[section, name]}.")
         place = TOP if (section, name) in NOT_HERE else section
         if (place, name) in fields():
             one = fields()[place, name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from infra.settings import Settings
     from schemas.policy import Policy
 
-TRAIN_NAMES = {"lr": "learning_rate", "warmup": "warmup_ratio", "borrow_after": "borrow_after_s"}
+TRAIN_NAMES = {"lr": "learning_rate", "warmup": "warmup_ratio", "borrow_after": "borrow_after_s", "eval": "eval_file"}
 """Flags of `sedi train` that have another name in its options."""
 
 _FROM_FILE = 0
@@ -72,18 +73,26 @@ class _Checks:
         try:
             check()
         except ConfigurationError as error:
-            self.add(section, self.named_in(section, str(error)) or about, str(error))
+            text = _as_flags(str(error)) if section == "train" else str(error)
+            self.add(section, self.named_in(section, text) or about, text)
 
     def named_in(self, section: str, text: str) -> list[str]:
         """The given fields of a section that a message names, by their own name, their flag's or their variable's."""
         found = []
         for part, name in self._given:
-            names = {name, name.replace("_", "-"), f"SEDI_{name.upper()}", TRAIN_NAMES.get(name, name)}
+            names = {name, name.replace("_", "-"), f"SEDI_{name.upper()}"}
             if part == section and any(
                 re.search(rf"(?<![\w-]){each}(?![\w-])", text.replace("--", " ")) for each in names
             ):
                 found.append(name)
         return found
+
+
+def _as_flags(text: str) -> str:
+    """A message of the trainer's options, with the names that a run file has for them."""
+    for name, option in TRAIN_NAMES.items():
+        text = re.sub(rf"\b{option}\b", name, text)
+    return text
 
 
 def combinations(
@@ -130,6 +139,11 @@ def _ends(options: RunOptions, policy: Policy | None, checks: _Checks) -> None:
     for name in ("show_replacement", "fit_s"):
         if getattr(options, name) and options.windows is None:
             checks.add("", [name], f"{name} is about a run that ends by windows. Set windows too, or take it out.")
+    of_training = [name for name in ("windows", "show_replacement", "fit_s") if getattr(options, name)]
+    if of_training and not options.trainer:
+        checks.add(
+            "", ["trainer"], f"trainer is false, but {', '.join(of_training)} cannot be without one. Take one side out."
+        )
     if options.show_replacement and policy is not None and not policy.feedback:
         checks.add(
             "",
@@ -144,6 +158,7 @@ def _generate(options: RunOptions, settings: Settings, policy: Policy | None, ch
     from producers.calls.limits import Limits
     from producers.generate.stall_guard import StallGuard
     from producers.generate.style_factory import StyleInUse, default_style, style_of
+    from sedi.generate import faults_of
     from sedi.run_file_values import parsed
 
     all_of, _ = parsed("generate", options.generate)
@@ -163,6 +178,9 @@ def _generate(options: RunOptions, settings: Settings, policy: Policy | None, ch
 
     checks.attempt("generate", asking)
     guard = ("min_yield", "max_tokens_per_kept", "yield_window")
+    _pace("generate", used, all_of, checks)
+    if all_of["inject"]:
+        checks.attempt("generate", lambda: faults_of(all_of["inject"]), ["inject"])
     checks.attempt("generate", lambda: StallGuard(*(all_of[name] for name in guard)), guard)
     if options.max_usd is not None:
         _priced("", options.max_usd, used, checks)
@@ -171,11 +189,31 @@ def _generate(options: RunOptions, settings: Settings, policy: Policy | None, ch
         checks.attempt("generate", lambda: Limits(max_ahead=int(ahead)).check(policy, priced=True))
 
 
+def _pace(section: str, used: Settings, all_of: Mapping[str, Any], checks: _Checks) -> None:
+    """Calls in flight, as a lane begins with them, and the rates."""
+    from producers.backends.choice import in_flight_of
+    from producers.calls.concurrency import Concurrency
+    from producers.calls.found_concurrency import MOST, explores
+    from producers.calls.token_bucket import TokenBucket
+
+    if section == "generate":
+        in_flight = all_of["in_flight"]
+        most = MOST if explores(used, in_flight) else in_flight or in_flight_of(used)
+        names = ("in_flight_start", "in_flight_least", "in_flight_step")
+        start, least, step = (all_of[name] for name in names)
+        checks.attempt(section, lambda: Concurrency(most, start, least, step), ["in_flight", *names])
+    for name in ("rpm", "tpm"):
+        if all_of[name] is not None:
+            checks.attempt(section, partial(TokenBucket, all_of[name]), [name])
+
+
 def _train(options: RunOptions, policy: Policy | None, checks: _Checks) -> None:
     from dataclasses import fields
 
     from consumers.trainer.options import TrainOptions
+    from schemas.errors import TrainerError
     from sedi.run_file_values import parsed
+    from streams.core.batches import clusters_of_rank
 
     planned = planned_steps(options, policy) if policy is not None else []
     all_of, _ = parsed("train", [*planned, *options.train])
@@ -185,6 +223,11 @@ def _train(options: RunOptions, policy: Policy | None, checks: _Checks) -> None:
     named["epochs"] = named["epochs"] or 1
     checks.attempt("train", lambda: TrainOptions(**{name: value for name, value in named.items() if name in known}))
     _there("train", "eval", all_of["eval_file"], checks)
+    if policy is not None:
+        try:
+            clusters_of_rank(0, all_of["processes"], policy.clusters)
+        except TrainerError as error:
+            checks.add("train", ["processes"], str(error))
 
 
 def _judge(options: RunOptions, settings: Settings, checks: _Checks) -> None:
@@ -198,6 +241,7 @@ def _judge(options: RunOptions, settings: Settings, checks: _Checks) -> None:
     )
     used = _overridden(settings, all_of)
     _backend("judge", used, all_of, checks)
+    _pace("judge", used, all_of, checks)
     if all_of["max_usd"] is not None:
         _priced("judge", all_of["max_usd"], used, checks)
 

@@ -35,11 +35,11 @@ SECTIONS = {
     "sedi.toml. Secrets do not belong here: export SEDI_API_KEY=...",
 }
 
-_BUDGET = "it is a budget of the run: write it at the top of the file, before the first [section]"
+BUDGET = "it is a budget of the run: write it at the top of the file, before the first [section]"
 _LIVE = "a run trains its own rows while they are made; for others there is `sedi train --offline`"
 _FILE_IS = "it is the run's: write `run` at the top of the file"
 NOT_HERE: dict[tuple[str, str], str] = {
-    **{("generate", name): _BUDGET for name in ("max_kept", "max_candidates", "max_calls", "max_tokens", "max_usd")},
+    **{("generate", name): BUDGET for name in ("max_kept", "max_candidates", "max_calls", "max_tokens", "max_usd")},
     **{("train", name): _LIVE for name in ("offline", "from_files", "data")},
     ("train", "batch_size"): "write it in [policy]: a live training has the run's own batch_size",
     ("judge", "until_end"): "the run ends its judge itself, once every kept row is judged",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +14,13 @@ from typing import Any
 import msgspec
 from typer.exceptions import TyperException
 
+from infra.masking import masked
 from schemas.errors import ConfigurationError
 from sedi.run_file_checks import Given, Mistake
 from sedi.run_file_fields import COMMANDS, NOT_HERE, SECTIONS, TOP, RunFileField, command_of, fields, secrets
 from sedi.run_file_places import TextPlace, key_places, syntax_place
 
+_NAMED = frozenset(SECTIONS) - {TOP}
 _ALL = "`sedi init -` prints every field"
 
 
@@ -28,7 +29,7 @@ class FileValues:
     """What a run file holds.
 
     given       its good values
-    sections    the place of each section
+    sections    the place of each section, and of each list of arguments
     arguments   of a part, where the file still lists them: `generate = ["--style", "alpaca"]`
     """
 
@@ -63,13 +64,14 @@ class _FileReader:
 
     def read(self, data: Mapping[str, Any]) -> FileValues:
         for name, value in data.items():
-            if name in SECTIONS and isinstance(value, dict):
+            if name in _NAMED and isinstance(value, dict):
                 self._sections[name] = self._at(None, name)
                 for inner, one in value.items():
                     self._take(name, inner, one, self._at(one, name, inner))
             elif name in COMMANDS and isinstance(value, list) and all(isinstance(word, str) for word in value):
+                self._sections[name] = self._at(None, name)
                 self._arguments[name] = value
-            elif name in SECTIONS:
+            elif name in _NAMED:
                 self._wrong(self._at(None, name), f"{name} is a section: write [{name}], and its fields below it.")
             elif isinstance(value, dict):
                 self._wrong(self._at(None, name), _unknown_section(name))
@@ -104,6 +106,9 @@ def read_pair(pair: str, order: tuple[int, int, int]) -> tuple[RunFileField, Giv
         return Mistake(place, "it takes KEY=VALUE, such as --set policy.threshold=0.8 or --set train.lr=1e-5.", order)
     section, _, name = path.rpartition(".")
     if not section:
+        if name in _NAMED:
+            first = next(one.path for one in fields().values() if one.section == name)
+            return Mistake(place, f"{name} is a section: name one of its fields, such as --set {first}=...", order)
         section = "policy" if ("policy", name) in fields() else TOP
     if section not in SECTIONS:
         return Mistake(place, _unknown_section(section), order)
@@ -156,9 +161,11 @@ def parsed(section: str, words: Sequence[str]) -> tuple[dict[str, Any], dict[str
     Raises ConfigurationError for arguments that the command would refuse.
     """
     try:
-        context = command_of(section).make_context(section, list(words))
+        context = command_of(section).make_context(section, list(words), help_option_names=[])
     except TyperException as error:
-        raise ConfigurationError(f"`sedi {section} {shlex.join(words)}` will not do: {_sentence(error)}") from error
+        name = (getattr(error, "option_name", None) or "").removeprefix("--").replace("-", "_")
+        why = unknown_field(section, name) if name in secrets() else _sentence(error)
+        raise ConfigurationError(f"`sedi {section}` does not take these arguments: {why}") from None
     named = {
         name: value
         for name, value in context.params.items()
@@ -199,7 +206,8 @@ def unknown_field(section: str, name: str) -> str:
         return f"{name} is no field of {where}: {NOT_HERE[section, name]}."
     elsewhere = [part for part, key in fields() if key == name]
     if elsewhere:
-        there = f"[{elsewhere[0]}]" if elsewhere[0] else "the top of the file, before the first [section]"
+        places = [f"[{part}]" if part else "the top of the file, before the first [section]" for part in elsewhere]
+        there = " or ".join(places)
         return f"{where} has no field {name}; it belongs to {there}."
     own = [key for part, key in fields() if part == section]
     close = get_close_matches(name, own, 1, 0.7)
@@ -231,5 +239,7 @@ def _refusal(one: RunFileField, value: Any) -> str:
 
 
 def _sentence(error: TyperException) -> str:
+    """What is wrong, without the words that belong to no option: one of them may be a secret."""
     text = error.format_message() if hasattr(error, "format_message") else error.message
+    text = masked(re.sub(r"(unexpected extra argument)\S* \(.*\)", r"\1", text, flags=re.DOTALL))
     return text if text.endswith((".", "?")) else f"{text}."

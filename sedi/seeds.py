@@ -35,13 +35,14 @@ def list_seeds(
     from sedi.output import console, print_json
     from sedi.seed_tables import seed_table
 
-    rows = seed_rows(read_fold(opened(run, from_files, bootstrap_servers, state_dir).source, dead_letters=False))
+    source = opened(run, from_files, bootstrap_servers, state_dir).source
+    rows = seed_rows(read_fold(source, dead_letters=False))
     if lowest:
         rows = (*by_score(rows), *(row for row in rows if row.score is None))
     if as_json:
         print_json(rows)
     else:
-        console().print(seed_table(f"Seeds of run {run}", rows))
+        console().print(seed_table(f"Seeds of run {source.run}", rows))
 
 
 def history(
@@ -62,12 +63,13 @@ def history(
     from sedi.output import console, print_json
     from sedi.seed_tables import history_table, outcome_table, verdict_table
 
-    fold = read_fold(opened(run, from_files, bootstrap_servers, state_dir).source, dead_letters=False)
+    source = opened(run, from_files, bootstrap_servers, state_dir).source
+    fold = read_fold(source, dead_letters=False)
     rows = replacement_rows(fold)
     if as_json:
         print_json(rows)
     else:
-        console().print(history_table(f"Seed replacements of run {run}", rows))
+        console().print(history_table(f"Seed replacements of run {source.run}", rows))
         console().print(outcome_table(window_outcomes(fold)))
         console().print(verdict_table(candidate_verdicts(fold)))
 

@@ -27,12 +27,13 @@ Clusters = Annotated[
     int | None,
     typer.Option(
         "--clusters",
-        "--batch-size",
         callback=_checked,
         min=1,
         help=f"Clusters. Default: those of the run, or {_DEFAULT_CLUSTERS} if it is new.",
     ),
 ]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", callback=_checked, min=1, hidden=True)]
+"""The older name of `--clusters`."""
 
 
 def register(app: typer.Typer) -> None:
@@ -46,6 +47,7 @@ def plan(
     *,
     run: Run = DEFAULT_RUN,
     clusters: Clusters = None,
+    batch_size: BatchSize = None,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
@@ -57,7 +59,7 @@ def plan(
     from infra.cluster import topics
 
     settings = cluster_of(bootstrap_servers, state_dir)
-    found = topics.plan(settings, run, _size(settings, run, clusters))
+    found = topics.plan(settings, run, _size(settings, run, clusters or batch_size))
     _print(run, found, as_json, done=False)
     if found.differences:
         raise typer.Exit(ExitCode.FAILED)
@@ -67,6 +69,7 @@ def apply(
     *,
     run: Run = DEFAULT_RUN,
     clusters: Clusters = None,
+    batch_size: BatchSize = None,
     as_json: AsJson = False,
     bootstrap_servers: Servers = None,
     state_dir: StateDir = None,
@@ -78,7 +81,7 @@ def apply(
     from infra.cluster import topics
 
     settings = cluster_of(bootstrap_servers, state_dir)
-    _print(run, topics.apply(settings, run, _size(settings, run, clusters)), as_json, done=True)
+    _print(run, topics.apply(settings, run, _size(settings, run, clusters or batch_size)), as_json, done=True)
 
 
 def _size(settings: Settings, run: str, given: int | None) -> int:

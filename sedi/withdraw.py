@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
         "withdraw",
         epilog=epilog(
             "sedi withdraw seed_task_7 --dry-run",
-            "sedi withdraw --model m-1 --dry-run -o withdrawn.txt; sedi export --exclude withdrawn.txt",
+            "sedi withdraw --model m-1 --dry-run -o withdrawn.txt; sedi export ./clean --exclude withdrawn.txt",
         ),
     )(withdraw_command)
 
@@ -50,13 +50,13 @@ def withdraw_command(
     """Everything that came from an id: generations shown a seed, their instructions, seeds these became, and so on.
 
     Shows the kept rows with the path to each, the training steps they were in, the seeds they became. The log is never
-    changed: leave the rows out of a data set with `sedi export --exclude FILE`.
+    changed: leave the rows out of a data set with `sedi export FOLDER --exclude FILE`.
     """
     if not dry_run:
         raise ConfigurationError(
             "Nothing is ever removed from the log, which records what was trained on. Use --dry-run to see what came "
-            "from it; write the rows' ids into a file with -o FILE, and leave them out with `sedi export --exclude "
-            "FILE`."
+            "from it; write the rows' ids into a file with -o FILE, and leave them out with `sedi export FOLDER "
+            "--exclude FILE`."
         )
     if (id is None) == (model is None):
         raise ConfigurationError("Give an ID or --model NAME, one of the two.")

@@ -57,6 +57,8 @@ def open(
 
         return OpenRun(ArchiveSource(Path(archive)))
     name = DEFAULT_RUN if run is None else run
+    if not isinstance(name, str):
+        raise ConfigurationError(f"{name!r} is not the name of a run. Give a text, or sedi.open(archive=FOLDER).")
     if os.sep in name:
         raise ConfigurationError(f"{name!r} is a path, not the name of a run. For an archive: sedi.open(archive=...).")
     check_run_name(name)

@@ -6,6 +6,7 @@ called: at an interrupt (Ctrl-C, a notebook's stop button) in order, as in a ter
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,13 +21,16 @@ import msgspec
 from consumers.report import Report
 from infra.distribution import python_module
 from infra.machine.supervisor import PARENT
-from schemas.errors import BrokerError, ConfigurationError, RunError
+from schemas.errors import BrokerError, ConfigurationError, RunError, SediError
 from sedi.options import ExitCode
 
 _COMMAND = ("run", "--json", "--preset")
 """What the file's name follows on the command line."""
 
-_ERRORS = {ExitCode.USAGE: ConfigurationError, ExitCode.UNREACHABLE: BrokerError}
+_ERROR = "sedi: "
+"""What the command's error begins with; it may go on over further lines."""
+
+_ERRORS: Mapping[int, type[SediError]] = {ExitCode.USAGE: ConfigurationError, ExitCode.UNREACHABLE: BrokerError}
 
 
 class RunOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +57,7 @@ def run(
     """Run `sedi run` with this configuration until it ends.
 
     config   a file, the name of one that comes with the program (`demo`), or what such a file holds as a mapping
-    run      the run's name, `demo` without one; a run that is there goes on where it was
+    run      the run's name; default: the configuration's `run`, else `demo`. A run that is there goes on where it was
     say      is given each line of progress; default: they are printed to standard error
 
     Raises what the command would end with: ConfigurationError for a wrong configuration, BrokerError when no cluster
@@ -62,12 +66,12 @@ def run(
     settings = {"--run": run, "--bootstrap-servers": bootstrap_servers, "--state-dir": state_dir}
     flags = [word for flag, value in settings.items() if value is not None for word in (flag, os.fspath(value))]
     with _file_of(config) as file, tempfile.TemporaryFile() as printed:
-        code, last = _watched([*_COMMAND, file, *flags], printed, say or _print)
+        shown = re.compile(rf"{re.escape(file)}(:\d+:\d+)?") if isinstance(config, Mapping) else None
+        code, last = _watched([*_COMMAND, file, *flags], printed, say or _print, shown)
         printed.seek(0)
         text = printed.read()
     if not text:
-        kind = _ERRORS.get(ExitCode(code), RunError)
-        raise kind(last.removeprefix("sedi: "))
+        raise _ERRORS.get(code, RunError)(_ending(code, last))
     outcome = msgspec.json.decode(text, type=RunOutcome)
     if code == ExitCode.FAILED:
         raise RunError(f"The run failed: {outcome.reason}")
@@ -81,7 +85,13 @@ def _file_of(config: str | os.PathLike[str] | Mapping[str, Any]) -> Iterator[str
         return
     with tempfile.TemporaryDirectory(prefix="sedi-run-") as folder:
         file = Path(folder) / "run.toml"
-        file.write_text("".join(f"{json.dumps(key)} = {toml(value)}\n" for key, value in given(config)), "utf-8")
+        text = "".join(f"{json.dumps(key)} = {toml(value)}\n" for key, value in given(config))
+        try:
+            file.write_text(text, "utf-8")
+        except UnicodeEncodeError as error:
+            raise ConfigurationError(
+                f"A text of the configuration holds {error.object[error.start]!r}, half a character. Take it out."
+            ) from None
         yield str(file)
 
 
@@ -96,19 +106,32 @@ def toml(value: object) -> str:
         case bool() | int():
             return str(value).lower()
         case float():
-            return repr(value)
+            return float.__repr__(value)
         case str() | os.PathLike():
             return json.dumps(os.fspath(value), ensure_ascii=False).replace("\x7f", "\\u007f")
         case Mapping():
             return "{" + ", ".join(f"{json.dumps(key)} = {toml(one)}" for key, one in given(value)) + "}"
-        case Sequence():
+        case Sequence() if not isinstance(value, bytes | bytearray | memoryview):
             return "[" + ", ".join(map(toml, value)) + "]"
         case _:
             raise ConfigurationError(f"A run's configuration cannot hold {value!r}. Give texts, numbers and lists.")
 
 
-def _watched(arguments: Sequence[str], printed: IO[bytes], say: Callable[[str], None]) -> tuple[int, str]:
-    """Runs the command to its end; its exit code and its last line."""
+def _ending(code: int, last: str) -> str:
+    """The error that the command printed; how it ended where that was not by itself."""
+    if last.startswith(_ERROR) and code > 0:
+        return last.removeprefix(_ERROR)
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return f"`sedi run` {how} and printed no error{f'; its last line: {last}' if last else ''}."
+
+
+def _watched(
+    arguments: Sequence[str], printed: IO[bytes], say: Callable[[str], None], file: re.Pattern[str] | None
+) -> tuple[int, str]:
+    """Run the command to its end; its exit code and its last error with all its lines, or its last line.
+
+    file   what names the temporary file of a configuration that was given as a mapping
+    """
     process = subprocess.Popen(
         python_module("sedi", *arguments),
         env={**os.environ, PARENT: str(os.getpid())},
@@ -120,15 +143,17 @@ def _watched(arguments: Sequence[str], printed: IO[bytes], say: Callable[[str], 
         errors="replace",
         start_new_session=True,
     )
-    last = ""
+    last: list[str] = []
     assert process.stderr is not None
     with process:
         while True:
             try:
                 for line in process.stderr:
-                    last = line.rstrip("\n")
-                    say(last)
-                return process.wait(), last
+                    shown = line.rstrip("\n") if file is None else file.sub("the configuration", line.rstrip("\n"))
+                    goes_on = last and last[0].startswith(_ERROR) and not shown.startswith(_ERROR)
+                    last = [*last, shown] if goes_on else [shown]
+                    say(shown)
+                return process.wait(), "\n".join(last)
             except KeyboardInterrupt:
                 process.send_signal(signal.SIGINT)
             except BaseException:  # of `say`: nobody watches any more

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+import sedi
 from infra.settings import Settings
 from schemas.policy import Policy
 from schemas.topics import topic_specs
@@ -67,6 +68,13 @@ def test_the_configuration_page_names_every_setting_and_every_field_of_the_polic
     missing = [name for name in Settings.model_fields if f"SEDI_{name.upper()}" not in code]
     missing += [name for name in Policy.__struct_fields__ if name not in code]
     assert missing == []
+
+
+def test_what_the_python_page_calls_is_public() -> None:
+    text = (DOCS / "python.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<![\w.])sedi\.(\w+)\(", text))
+    assert {"open", "run"} <= named
+    assert sorted(named - set(sedi.__all__)) == []
 
 
 def test_the_index_of_decisions_names_every_decision() -> None:

@@ -1,16 +1,22 @@
 """What a run that was only configured is to be started with."""
 
+from pathlib import Path
+
+import pytest
+
 from sedi.configure import commands_to_start
+from sedi.main import main
 from sedi.run_file import RunRequest, plan_run
 from sedi.run_options import RunOptions
 
 
 def test_each_part_is_named_with_what_the_preset_says_of_it() -> None:
     options = RunOptions(run="mine", max_kept=500, generate=("--style", "two-step"), train=("--model", "./my model"))
-    assert commands_to_start(options, "host:9092") == [
-        "sedi worker --run mine --bootstrap-servers host:9092",
-        "sedi generate --run mine --bootstrap-servers host:9092 --max-kept 500 --style two-step",
-        "sedi train --run mine --bootstrap-servers host:9092 --model './my model'",
+    where = "--run mine --bootstrap-servers host:9092 --state-dir 'the state'"
+    assert commands_to_start(options, "host:9092", Path("the state")) == [
+        f"sedi worker {where}",
+        f"sedi generate {where} --max-kept 500 --style two-step",
+        f"sedi train {where} --model './my model'",
     ]
 
 
@@ -29,3 +35,25 @@ def test_a_judge_is_started_with_the_runs_budgets_and_no_trainer_where_none_is_w
             "judge --run demo --max-usd 5.0 --max-calls 3",
         )
     ]
+
+
+def test_a_check_passes_on_where_the_cluster_and_the_state_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "--check", "--run", "mine", "--bootstrap-servers", "h:1", "--state-dir", "q"]) == 0
+    assert "  sedi worker --run mine --bootstrap-servers h:1 --state-dir q\n" in capsys.readouterr().out
+
+
+def test_the_command_after_init_can_be_pasted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "we ird.toml"]) == 0
+    assert capsys.readouterr().out.endswith("then: sedi run 'we ird.toml'\n")
+
+
+def test_the_older_name_of_a_flag_is_not_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["topics", "plan", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "--clusters" in shown and "--batch-size" not in shown

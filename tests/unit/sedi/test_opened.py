@@ -130,8 +130,31 @@ def test_wrong_places_are_refused_with_what_to_do(tmp_path: Path) -> None:
         sedi.open(str(tmp_path))
     with pytest.raises(ConfigurationError, match="Open one of them"):
         sedi.open("demo", archive=tmp_path)
+    with pytest.raises(ConfigurationError, match="5 is not the name of a run"):
+        sedi.open(5)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="Run name 'No Name' will not do"):
         sedi.open("No Name")
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (["seeds", "list"], "Seeds of run dead-letters"),
+        (["seeds", "history"], "Seed replacements of run dead-letters"),
+        (["dlq", "list"], "dead letters of run dead-letters"),
+    ],
+)
+def test_a_command_names_the_archives_own_run(
+    command: list[str], shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--from-files", str(HERE / "dead-letters")]) == 0
+    assert shown in capsys.readouterr().out
+
+
+def test_a_dead_letter_that_an_archive_lacks_is_looked_for_in_the_archive(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(HERE / "dead-letters")
+    assert main(["dlq", "show", "kept", "9999", "--from-files", folder]) == 1
+    assert f"sedi dlq list --from-files {folder} --topic kept" in capsys.readouterr().err
 
 
 def test_the_package_names_what_it_offers_and_nothing_else() -> None:

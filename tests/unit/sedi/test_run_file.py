@@ -10,7 +10,7 @@ import pytest
 from infra.settings import Settings
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy, policy_for
-from sedi.run_file import RunPlan, RunRequest, plan_run
+from sedi.run_file import RunPlan, RunRequest, plan_run, values_of
 from sedi.run_file_fields import COMMANDS, SECTIONS, fields, secrets
 from sedi.run_file_values import parsed
 from sedi.run_options import RunOptions, policy_of
@@ -179,7 +179,30 @@ def test_a_file_that_lists_arguments_as_presets_once_did_goes_on() -> None:
 
 
 MISTAKES = [
-    ("windows = \n", "mine.toml:1:11: this is not TOML: Invalid value."),
+    ('[""]\nwindows = 3', "mine.toml:1:2: [] is no section. There are [policy], "),
+    ("[train]\nborrow_after = -1", "mine.toml:2:1: borrow_after is -1.0; it must be at least 0."),
+    ("[train]\neval_every = 5", "mine.toml:2:1: eval_every and eval_rows are for held-out rows. Give eval too."),
+    (
+        "[generate]\nin_flight = 4\nin_flight_least = 5",
+        "mine.toml:2:1: Calls in flight: at least 5, 4 at first, at most 4",
+    ),
+    ("[generate]\nin_flight_step = 0", "mine.toml:2:1: Calls in flight: at least 1, "),
+    ("[generate]\ninject = ['cut=0.1', 'late']", "mine.toml:2:1: --inject takes FAULT=SHARE"),
+    ("[generate]\ninject = ['cut=0.7', 'garbled=0.7']", "mine.toml:2:1: Fault shares are"),
+    ("[generate]\nrpm = 0", "mine.toml:2:1: A rate is 0 a minute; it must be above 0."),
+    ("judging = true\n[judge]\ntpm = -1", "mine.toml:3:1: A rate is -1 a minute; it must be above 0."),
+    ("[generate]\ntemperature = -1", "mine.toml:2:1: generate.temperature is -1; it takes a number, at least 0."),
+    ("[generate]\ntop_p = 2", "mine.toml:2:1: generate.top_p is 2; it takes a number, at least 0, at most 1."),
+    *(
+        (f"[generate]\n{name} = 0", f"mine.toml:2:1: generate.{name} is 0; it takes a whole number, at least 1.")
+        for name in ("call_max_tokens", "answer_max_tokens", "max_generations", "concurrency")
+    ),
+    ("judging = true\n[judge]\nmax_calls = 0", "mine.toml:3:1: judge.max_calls is 0; it takes a whole"),
+    ("[train]\nprocesses = 3", "mine.toml:2:1: 3 processes cannot share 16 clusters evenly"),
+    (
+        "windows = 3\nfit_s = 3\ntrainer = false",
+        "mine.toml:3:1: trainer is false, but windows, fit_s cannot be without one",
+    ),
     ("windows = 3\nwindows = 4\n", "mine.toml:2:12: this is not TOML: Cannot overwrite a value."),
     ("[trian]\nlr = 1", "mine.toml:1:2: [trian] is no section. The nearest is [train]. There are [policy], "),
     ("\n\n  windwos = 3", "mine.toml:3:3: the top of the file has no field windwos. The nearest is windows; "),
@@ -228,7 +251,7 @@ MISTAKES = [
         "[train]\nlora_alpha = 3",
         "mine.toml:2:1: lora_alpha, lora_dropout and lora_targets are for LoRA. Give lora_rank",
     ),
-    ("[train]\n\nlr = -1", "mine.toml:3:1: learning_rate is -1.0; it must be greater than 0."),
+    ("[train]\n\nlr = -1", "mine.toml:3:1: lr is -1.0; it must be greater than 0."),
     ("[train]\nschedule = 'linear'", "mine.toml:2:1: schedule 'linear' falls to 0 at the last step"),
     ("[train]\neval = 'held.json'", "mine.toml:2:1: eval is held.json, and there is no such file here."),
     ("[generate]\nrecorded = 'a.jsonl'", "mine.toml:2:1: recorded is a.jsonl, and there is no such file here."),
@@ -239,9 +262,23 @@ MISTAKES = [
     ("[generate]\nmax_tokens_per_kept = -1", "mine.toml:2:1: min_yield is None, max_tokens_per_kept -1.0"),
     ("judging = true\n[judge]\nsample = 2", "mine.toml:3:1: sample is 2.0 and limit None"),
     ("judging = true\n[judge]\nmax_usd = 2", "mine.toml:3:1: max_usd is 2, but what a call costs is not known."),
-    ('generate = ["--stle", "x"]', "--generate: `sedi generate --stle x` will not do: No such option: --stle"),
-    ('generate = ["--style", "x"]', '--generate: generate.style is "x"; it takes one of "alpaca", "two-step"'),
-    ('train = ["--precision=fp23"]', '--train: train.precision is "fp23"; it takes one of "auto", "bf16", "fp32".'),
+    (
+        'generate = ["--stle", "x"]',
+        "mine.toml:1:1: `sedi generate` does not take these arguments: No such option: --st",
+    ),
+    (
+        'generate = ["x y"]',
+        "mine.toml:1:1: `sedi generate` does not take these arguments: Got unexpected extra argument.",
+    ),
+    ('\ngenerate = ["--style", "x"]', 'mine.toml:2:1: generate.style is "x"; it takes one of "alpaca", "two-step"'),
+    (
+        'train = ["--precision=fp23"]',
+        'mine.toml:1:1: train.precision is "fp23"; it takes one of "auto", "bf16", "fp32".',
+    ),
+    ('train = ["--help"]', "mine.toml:1:1: `sedi train` does not take these arguments: No such option: --help"),
+    ('train = ["--offline"]', "mine.toml:1:1: --offline does not belong here: a run trains its own rows"),
+    ('judge = ["--until-end"]', "mine.toml:1:1: --until-end does not belong here: the run ends its judge itself"),
+    ('generate = ["--run", "x"]', "mine.toml:1:1: --run does not belong here: it is the run's: write `run` at the top"),
 ]
 
 
@@ -255,6 +292,14 @@ def test_a_mistake_is_told_with_its_line_and_what_to_do(text: str, sentence: str
 @pytest.mark.parametrize(
     ("pair", "sentence"),
     [
+        (
+            "model=x",
+            "the top of the file has no field model; it belongs to [generate] or [train] or [judge] or [settings].",
+        ),
+        (
+            "generate=--style",
+            "--set generate: generate is a section: name one of its fields, such as --set generate.lane=",
+        ),
         ("threshold", "--set threshold: it takes KEY=VALUE, such as"),
         ("treshold=1", "--set treshold: the top of the file has no field treshold. The nearest is policy.threshold"),
         ("trian.lr=1", "--set trian.lr: [trian] is no section. The nearest is [train]."),
@@ -287,6 +332,27 @@ def test_a_secret_in_the_file_is_refused_and_not_shown(section: str) -> None:
         message = told(f'{section}{name} = "hush-hush"')
         assert f"{name} is a secret, and a run file is kept and shared" in message
         assert f"export SEDI_{name.upper()}=" in message and "hush-hush" not in message
+
+
+@pytest.mark.parametrize("url", ["http://u:hush-9@h/v1", "https://hush-9@h/v1", "http://h/v1?api_key=hush-9"])
+def test_a_base_url_with_a_secret_is_refused_and_not_shown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for message in (told(f'[settings]\nbase_url = "{url}"'), told("", f"settings.base_url={url}")):
+        assert "export SEDI_BASE_URL=..." in message and "hush" not in message
+    with pytest.raises(ConfigurationError, match="export SEDI_BASE_URL"):  # as `sedi init --preset` reads it
+        values_of(RunRequest(preset="mine.toml", pairs=[f"settings.base_url={url}"]))
+    assert "mine.toml:2:1" in told(f'[settings]\nbase_url = "{url}"', "settings.base_url=http://h/v1")
+    monkeypatch.setenv("SEDI_BASE_URL", "http://other/v1")
+    assert "export SEDI_BASE_URL=..." in told(f'[settings]\nbase_url = "{url}"')
+    assert plan('[settings]\nbase_url = "http://h/v1?api-version=2"', "settings.backend=builtin").run == "demo"
+
+
+@pytest.mark.parametrize("words", [["--api-key=hush-9"], ["--api-key", "hush-9"], ["--safety", "hush-9"]])
+def test_a_secret_among_arguments_is_refused_and_not_shown(words: list[str]) -> None:
+    of_file = told(f"windows = 3\ngenerate = {words!r}".replace("'", '"'))
+    of_flag = told("", arguments={"generate": words})
+    assert of_file.startswith("mine.toml:2:1: `sedi generate`") and of_flag.startswith("--generate: `sedi generate`")
+    for message in (of_file, of_flag):
+        assert "hush" not in message and ("export SEDI_API_KEY=..." in message) == words[0].startswith("--api-key")
 
 
 def test_a_file_that_is_not_there_and_one_beside_a_preset_are_refused() -> None:

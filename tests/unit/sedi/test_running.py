@@ -1,12 +1,15 @@
 """A run started from Python: its configuration as a file, and how its end comes back."""
 
+import os
+import signal
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sedi
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, RunError
 from sedi.api.running import given, toml
 
 
@@ -33,6 +36,37 @@ def test_a_mapping_becomes_the_file_that_says_the_same() -> None:
 def test_what_no_file_can_hold_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="cannot hold"):
         sedi.run({"max_kept": object()})
+    with pytest.raises(ConfigurationError, match="cannot hold b'demo'"):
+        sedi.run({"run": b"demo"})
+    with pytest.raises(ConfigurationError, match="half a character"):
+        sedi.run({"seeds": "\ud800"})
+
+
+def test_a_float_of_numpy_is_a_number() -> None:
+    assert toml(np.float64(0.5)) == "0.5"
+
+
+def test_every_line_of_an_error_is_in_the_exception_and_no_temporary_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        sedi.run({"max_keept": 5, "windows": 0}, state_dir=tmp_path, say=lambda _: None)
+    first, *lines = str(raised.value).split("\n")
+    assert first == "2 mistakes, and nothing was started:"
+    assert [line.partition(": ")[0] for line in lines] == ["  the configuration"] * 2
+
+
+def test_a_run_that_a_signal_ended_fails_with_its_name(tmp_path: Path) -> None:
+    def kill_it(_: str) -> None:
+        for pid in children() - before:
+            os.kill(pid, signal.SIGKILL)
+
+    def children() -> set[int]:
+        own = Path(f"/proc/{os.getpid()}/task")
+        return {int(pid) for task in own.iterdir() for pid in (task / "children").read_text().split()}
+
+    before = children()
+
+    with pytest.raises(RunError, match="`sedi run` was ended by SIGKILL"):
+        sedi.run({"generate": ["--style", "alpaca"]}, state_dir=tmp_path, bootstrap_servers="127.0.0.1:1", say=kill_it)
 
 
 def test_a_wrong_configuration_raises_what_the_command_says(tmp_path: Path) -> None:
