@@ -139,11 +139,6 @@ def _ends(options: RunOptions, policy: Policy | None, checks: _Checks) -> None:
     for name in ("show_replacement", "fit_s"):
         if getattr(options, name) and options.windows is None:
             checks.add("", [name], f"{name} is about a run that ends by windows. Set windows too, or take it out.")
-    of_training = [name for name in ("windows", "show_replacement", "fit_s") if getattr(options, name)]
-    if of_training and not options.trainer:
-        checks.add(
-            "", ["trainer"], f"trainer is false, but {', '.join(of_training)} cannot be without one. Take one side out."
-        )
     if options.show_replacement and policy is not None and not policy.feedback:
         checks.add(
             "",

@@ -199,10 +199,6 @@ MISTAKES = [
     ),
     ("judging = true\n[judge]\nmax_calls = 0", "mine.toml:3:1: judge.max_calls is 0; it takes a whole"),
     ("[train]\nprocesses = 3", "mine.toml:2:1: 3 processes cannot share 16 clusters evenly"),
-    (
-        "windows = 3\nfit_s = 3\ntrainer = false",
-        "mine.toml:3:1: trainer is false, but windows, fit_s cannot be without one",
-    ),
     ("windows = 3\nwindows = 4\n", "mine.toml:2:12: this is not TOML: Cannot overwrite a value."),
     ("[trian]\nlr = 1", "mine.toml:1:2: [trian] is no section. The nearest is [train]. There are [policy], "),
     ("\n\n  windwos = 3", "mine.toml:3:3: the top of the file has no field windwos. The nearest is windows; "),
