@@ -71,7 +71,8 @@ def run(
         printed.seek(0)
         text = printed.read()
     if not text:
-        raise _ERRORS.get(code, RunError)(_ending(code, last))
+        kind = _ERRORS.get(code, RunError)
+        raise kind(_ending(code, last))
     outcome = msgspec.json.decode(text, type=RunOutcome)
     if code == ExitCode.FAILED:
         raise RunError(f"The run failed: {outcome.reason}")

@@ -159,4 +159,4 @@ def test_wrong_usage_is_told_before_anything_is_read(
 def test_without_a_dry_run_the_way_to_leave_rows_out_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["withdraw", "seed_task_0"]) == ExitCode.USAGE
 
-    assert "sedi export --exclude FILE" in capsys.readouterr().err
+    assert "sedi export FOLDER --exclude FILE" in capsys.readouterr().err

@@ -403,7 +403,10 @@ def test_a_total_that_cannot_be_tells_of_no_thoughts(total: int) -> None:
 def test_the_built_in_models_backend_asks_a_server_without_llama_cpps_paths_as_any_other(tokenize: Reply) -> None:
     async def call(url: str) -> Answer:
         backend = BuiltinBackend(name="builtin", model="tiny-1", base_url=url, timeout_s=5.0)
-        return await backend.complete(HELLO, CallPlace("main", 0, 0, 1, "id"))
+        try:
+            return await backend.complete(HELLO, PLACE)
+        finally:
+            await backend.close()
 
     with endpoint(tokenize, chat("Hi.")) as served:
         assert asyncio.run(call(served.url)).raw == "Hi."

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from infra import embeddings
-from infra.log.dead_letters import not_put_back
+from infra.log.dead_letters import origins
 from infra.settings import Settings
 from schemas.errors import TooManyDeadLetters
 from schemas.events import ClassifierFitted, InstructionsRejected, ReplaceSeeds, RunConfigured
@@ -306,7 +306,7 @@ def test_a_worker_stops_at_one_dead_letter_too_many_however_often_it_died_before
     with pytest.raises(TooManyDeadLetters, match=rf"of {topic} they would be 4 in a row"):
         played.play(*TRAINED, *deaths, tasks(14), *bad(topic) * 2, between, *bad(topic), *bad(topic), PAUSE())
     assert len(played.died) == 3
-    letters = not_put_back(played.log.records(f"{topic}.dlq"))
+    letters = origins(played.log.records(f"{topic}.dlq"))[0]
     first = min(offset for _, offset in letters)
     assert letters == {(0, first), (0, first + 1), (0, first + 2)}
     if topic == "generated":
@@ -318,7 +318,7 @@ def test_good_records_in_between_begin_the_row_anew() -> None:
     garbage = (Garbage(),) * 3
     script = (*BEGINNING, *garbage, tasks(14), CRASH("after rejected"), *garbage, tasks(18), *garbage)
     played = Stream(RUN, STRICT).play(*script).as_undisturbed()
-    assert len(not_put_back(played.log.records("generated.dlq"))) == 9
+    assert len(origins(played.log.records("generated.dlq"))[0]) == 9
 
 
 # -- any script ----------------------------------------------------------------------------------------------------
