@@ -14,6 +14,7 @@ from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, epilog, nu
 if TYPE_CHECKING:
     from infra.settings import Settings
     from producers.backends.recorded import Faults
+    from producers.generate.style_factory import StyleInUse
     from schemas.events import InstructionsGenerated
 
 
@@ -121,17 +122,12 @@ def generate_command(
     again. It waits while the filter is behind and, where training replaces seeds, while the trainer is; --max-ahead
     none switches that off, for data alone. Calls in flight adapt to the endpoint, up to --in-flight.
     """
-    import msgspec
-
-    from producers.backends.base import Sampling
     from producers.backends.recorded import RecordedOptions
     from producers.calls.limits import AHEAD_WINDOWS, Limits
     from producers.calls.rate_control import RateOptions
     from producers.calls.retries import Retries
     from producers.generate.generator import GenerateOptions, generate
     from producers.generate.stall_guard import StallGuard
-    from producers.generate.style_factory import StyleInUse, default_style
-    from schemas.errors import ConfigurationError
     from sedi.output import notify, print_json
 
     settings = llm.llm_settings(
@@ -143,20 +139,18 @@ def generate_command(
         model=model,
         transformers_batch=batch,
     )
-    sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=call_max_tokens)
-    style_fields = {
-        "style": style or default_style(settings),
-        "parser": parser,
-        "safety": safety,
-        "sampling": sampling,
-        "answer_sampling": replace(sampling, max_tokens=answer_max_tokens),
-        **({} if total is None else {"total": total}),
-        **({} if asked is None else {"asked": asked}),
-    }
-    try:
-        style_options = msgspec.convert(style_fields, StyleInUse)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{error}. `sedi generate --help` lists the options.") from error
+    style_options = style_in_use(
+        settings,
+        style=style,
+        parser=parser,
+        safety=safety,
+        total=total,
+        asked=asked,
+        temperature=temperature,
+        top_p=top_p,
+        call_max_tokens=call_max_tokens,
+        answer_max_tokens=answer_max_tokens,
+    )
     answers = None
     if recorded is not None:
         answers = RecordedOptions(
@@ -214,6 +208,42 @@ def generate_command(
                 f"{summary.unfinished} generations of the lane are begun and not written. Their answers are on the "
                 "log: the next start of this lane, with a larger budget if that ended it, completes them first"
             )
+
+
+def style_in_use(
+    settings: Settings,
+    *,
+    style: str | None,
+    parser: str,
+    safety: bool,
+    total: int | None,
+    asked: int | None,
+    temperature: float | None,
+    top_p: float | None,
+    call_max_tokens: int | None,
+    answer_max_tokens: int | None,
+) -> StyleInUse:
+    """The style that these options describe, and what it leaves to the settings. Raises ConfigurationError."""
+    import msgspec
+
+    from producers.backends.base import Sampling
+    from producers.generate.style_factory import StyleInUse, default_style
+    from schemas.errors import ConfigurationError
+
+    sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=call_max_tokens)
+    fields = {
+        "style": style or default_style(settings),
+        "parser": parser,
+        "safety": safety,
+        "sampling": sampling,
+        "answer_sampling": replace(sampling, max_tokens=answer_max_tokens),
+        **({} if total is None else {"total": total}),
+        **({} if asked is None else {"asked": asked}),
+    }
+    try:
+        return msgspec.convert(fields, StyleInUse)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{error}. `sedi generate --help` lists the options.") from error
 
 
 def _concurrency(settings: Settings, in_flight: int | None) -> int | None:

@@ -18,8 +18,9 @@ from pydantic import ValidationError
 from infra.masking import masked
 from infra.settings import Settings, load
 from schemas.errors import ConfigurationError
-from sedi.run_file_checks import Given, Mistake, combinations
+from sedi.run_file_checks import combinations
 from sedi.run_file_fields import BUDGET, COMMANDS, NOT_HERE, TOP, RunFileField, command_of, fields
+from sedi.run_file_given import Given, Mistake
 from sedi.run_file_text import shipped_presets
 from sedi.run_file_values import FileValues, arguments_of, as_text, as_toml, converted, from_text, parsed, read_pair
 from sedi.run_options import RunOptions

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from schemas.errors import ConfigurationError
+from sedi.run_file_given import Given, Mistake
+from sedi.run_file_values import parsed
 from sedi.run_options import RunOptions, planned_steps, policy_of, seeds_of
 
 if TYPE_CHECKING:
@@ -21,29 +22,10 @@ if TYPE_CHECKING:
 TRAIN_NAMES = {"lr": "learning_rate", "warmup": "warmup_ratio", "borrow_after": "borrow_after_s", "eval": "eval_file"}
 """Flags of `sedi train` that have another name in its options."""
 
-_FROM_FILE = 0
-
-
-@dataclass(frozen=True)
-class Given:
-    """A value that was given, where (`mine.toml:12:1`, `--set train.lr`), and where that stands among others."""
-
-    value: Any
-    place: str
-    order: tuple[int, int, int]
-
-    @property
-    def is_of_file(self) -> bool:
-        return self.order[0] == _FROM_FILE
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """What is wrong, where, and what to do."""
-
-    place: str
-    text: str
-    order: tuple[int, int, int]
+_STYLE = (
+    *("style", "parser", "safety", "total", "asked"),
+    *("temperature", "top_p", "call_max_tokens", "answer_max_tokens"),
+)
 
 
 class _Checks:
@@ -149,29 +131,16 @@ def _ends(options: RunOptions, policy: Policy | None, checks: _Checks) -> None:
 
 
 def _generate(options: RunOptions, settings: Settings, policy: Policy | None, checks: _Checks) -> None:
-    from producers.backends.base import Sampling
     from producers.calls.limits import Limits
     from producers.generate.stall_guard import StallGuard
-    from producers.generate.style_factory import StyleInUse, default_style, style_of
-    from sedi.generate import faults_of
-    from sedi.run_file_values import parsed
+    from producers.generate.style_factory import style_of
+    from sedi.generate import faults_of, style_in_use
 
     all_of, _ = parsed("generate", options.generate)
     used = _overridden(settings, all_of)
     _backend("generate", used, all_of, checks)
-    optional = {name: all_of[name] for name in ("total", "asked") if all_of[name] is not None}
-
-    def asking() -> None:
-        style = StyleInUse(
-            style=all_of["style"] or default_style(used),
-            parser=all_of["parser"],
-            safety=all_of["safety"],
-            sampling=Sampling(temperature=all_of["temperature"], top_p=all_of["top_p"]),
-            **optional,
-        )
-        style_of(style, used)
-
-    checks.attempt("generate", asking)
+    of_style = {name: all_of[name] for name in _STYLE}
+    checks.attempt("generate", lambda: style_of(style_in_use(used, **of_style), used))
     guard = ("min_yield", "max_tokens_per_kept", "yield_window")
     _pace("generate", used, all_of, checks)
     if all_of["inject"]:
@@ -207,7 +176,6 @@ def _train(options: RunOptions, policy: Policy | None, checks: _Checks) -> None:
 
     from consumers.trainer.options import TrainOptions
     from schemas.errors import TrainerError
-    from sedi.run_file_values import parsed
     from streams.core.batches import clusters_of_rank
 
     planned = planned_steps(options, policy) if policy is not None else []
@@ -228,7 +196,6 @@ def _train(options: RunOptions, policy: Policy | None, checks: _Checks) -> None:
 def _judge(options: RunOptions, settings: Settings, checks: _Checks) -> None:
     from producers.judge.judge import JudgeOptions
     from producers.judge.scoring import RowSample
-    from sedi.run_file_values import parsed
 
     all_of, _ = parsed("judge", options.judge)
     checks.attempt(

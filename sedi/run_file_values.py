@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import tomllib
@@ -16,9 +15,10 @@ from typer.exceptions import TyperException
 
 from infra.masking import masked
 from schemas.errors import ConfigurationError
-from sedi.run_file_checks import Given, Mistake
 from sedi.run_file_fields import COMMANDS, NOT_HERE, SECTIONS, TOP, RunFileField, command_of, fields, secrets
+from sedi.run_file_given import Given, Mistake
 from sedi.run_file_places import TextPlace, key_places, syntax_place
+from sedi.toml_text import toml
 
 _NAMED = frozenset(SECTIONS) - {TOP}
 _ALL = "`sedi init -` prints every field"
@@ -182,16 +182,12 @@ def as_text(value: Any) -> str:
 
 
 def as_toml(value: Any) -> str:
-    """A value as TOML writes it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    """A value as people write it in TOML: a whole number without a fraction."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
-    if isinstance(value, int | float):
-        return repr(value)
     if isinstance(value, list | tuple):
         return f"[{', '.join(as_toml(part) for part in value)}]"
-    return json.dumps(str(value), ensure_ascii=False)
+    return toml(value if isinstance(value, bool | int | float) else str(value))
 
 
 def unknown_field(section: str, name: str) -> str:

@@ -23,6 +23,7 @@ from infra.distribution import python_module
 from infra.machine.supervisor import PARENT
 from schemas.errors import BrokerError, ConfigurationError, RunError, SediError
 from sedi.options import ExitCode
+from sedi.toml_text import given, toml
 
 _COMMAND = ("run", "--json", "--preset")
 """What the file's name follows on the command line."""
@@ -94,28 +95,6 @@ def _file_of(config: str | os.PathLike[str] | Mapping[str, Any]) -> Iterator[str
                 f"A text of the configuration holds {error.object[error.start]!r}, half a character. Take it out."
             ) from None
         yield str(file)
-
-
-def given(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The fields that say something: None stands for one that is left out."""
-    return ((str(key), value) for key, value in config.items() if value is not None)
-
-
-def toml(value: object) -> str:
-    """A value as TOML; a mapping as an inline table. Raises ConfigurationError for what TOML does not have."""
-    match value:
-        case bool() | int():
-            return str(value).lower()
-        case float():
-            return float.__repr__(value)
-        case str() | os.PathLike():
-            return json.dumps(os.fspath(value), ensure_ascii=False).replace("\x7f", "\\u007f")
-        case Mapping():
-            return "{" + ", ".join(f"{json.dumps(key)} = {toml(one)}" for key, one in given(value)) + "}"
-        case Sequence() if not isinstance(value, bytes | bytearray | memoryview):
-            return "[" + ", ".join(map(toml, value)) + "]"
-        case _:
-            raise ConfigurationError(f"A run's configuration cannot hold {value!r}. Give texts, numbers and lists.")
 
 
 def _ending(code: int, last: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -89,6 +90,7 @@ def test_an_interrupt_ends_it_in_order(cluster: Settings, run: str, tmp_path: Pa
     timers: list[threading.Timer] = []
 
     def say(line: str) -> None:
+        sys.stdout.write(f"{line}\n")  # shown when this does not end
         if "kept" in line and not timers:
             timers.append(threading.Timer(0.5, interrupt))
             timers[0].start()
