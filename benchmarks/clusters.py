@@ -17,7 +17,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from infra.embeddings import embedder_for
+from infra.models.embeddings import embedder_for
 from schemas.policy import Policy, policy_for
 from schemas.seeds import parse_seed_lines
 from streams.core.cluster_fit import fit, marks_passed, refit_due

@@ -12,12 +12,12 @@ import time
 
 from consumers.trainer.data.batches import RowStream, StreamEnds
 from consumers.trainer.data.log_feed import LogFeed
-from consumers.trainer.data.templates import EncodedRow
 from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.options import BORROW_AFTER_S
 from consumers.trainer.record.window_log import LoggedTraining, WindowLog
 from infra.log.run import read_run
 from infra.log.writer import LogWriter
+from infra.models.templates import EncodedRow
 from infra.settings import Settings, load
 from schemas.events import StepLogged
 

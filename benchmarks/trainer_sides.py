@@ -169,7 +169,7 @@ def trl_trainer(job: Job) -> Seen:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    from consumers.trainer.data.templates import texts
+    from infra.models.templates import texts
 
     # datasets hashes its input by pickling it, and would pickle modules outside the prefixes as a whole.
     sys.real_prefix = str(Path(datasets.__file__).parents[1])  # type: ignore[attr-defined]
@@ -240,7 +240,7 @@ def _loaded(job: Job) -> tuple[Any, Sequence[Any], Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from consumers.trainer.data.templates import encode
+    from infra.models.templates import encode
 
     torch.set_num_threads(1)
     torch.manual_seed(42)

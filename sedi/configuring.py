@@ -52,7 +52,7 @@ def configure(settings: Settings, run: str, options: RunOptions, say: Callable[[
 
     A run that is there goes on with its own policy and seeds, unless the options name some; these must be the same.
     """
-    from infra.embeddings import embedder_for
+    from infra.models.embeddings import embedder_for
     from streams.core.decider import first_classifier
     from streams.core.scripts import share_of_other_letters
 

@@ -28,8 +28,8 @@ from consumers.replay.findings import AuditState, Findings, in_order
 from consumers.replay.generations import check_read
 from consumers.replay.log_audit import LogAudit
 from consumers.replay.result import Audit
-from infra.embeddings import embedder_for
 from infra.log.source import Reading
+from infra.models.embeddings import embedder_for
 from schemas.errors import MalformedEvent
 from schemas.events import ClassifierFitted, RunConfigured
 from streams.core import decider

@@ -19,10 +19,10 @@ from consumers.replay.effect_stream import EffectStream
 from consumers.replay.effects import Effects, EndOfVerdicts, RecordedGeneration
 from consumers.replay.findings import AuditState, Findings
 from consumers.replay.other_feedback import OtherFeedback
-from infra.embeddings import embedder_for
 from infra.log.record import Record
 from infra.log.run import configuration
 from infra.log.source import Reading, Source
+from infra.models.embeddings import embedder_for
 from schemas.errors import MalformedEvent
 from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected, ReplaceSeeds, RunConfigured
 from schemas.policy import Policy

@@ -7,9 +7,9 @@ from typing import Literal
 from consumers.trainer.engine.learning_rate import Schedule
 from consumers.trainer.engine.lora import Lora
 from consumers.trainer.record.metrics import HeldOutLine
+from infra.models.templates import Template
 from schemas.errors import ConfigurationError
 
-Template = Literal["chat", "alpaca"]
 Precision = Literal["bf16", "fp32"]
 PrecisionChoice = Literal["auto", "bf16", "fp32"]
 Device = Literal["auto", "cpu", "cuda"]

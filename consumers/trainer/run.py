@@ -16,7 +16,6 @@ from consumers.trainer.data.log_feed import LogFeed
 from consumers.trainer.data.offline import RowSource, from_archive, from_file, with_batch_size
 from consumers.trainer.data.row_file import Say, read_rows
 from consumers.trainer.data.score_threshold import ScoreThreshold
-from consumers.trainer.data.templates import choose_template, encode
 from consumers.trainer.distributed.process_group import ProcessGroup, join_process_group, rank_from_environment
 from consumers.trainer.engine import cpu
 from consumers.trainer.engine.deepspeed_setup import EngineConfig
@@ -34,10 +33,11 @@ from consumers.trainer.result.seal import Seal
 from consumers.trainer.session import Session, SessionParts
 from consumers.trainer.session_state import SessionConfig
 from consumers.trainer.stop_signals import sole_user, stop_signals
-from infra import precision
 from infra.log.record import Record
 from infra.log.run import read_run
 from infra.log.writer import LogWriter
+from infra.models import precision
+from infra.models.templates import choose_template, encode
 from infra.settings import Settings
 from infra.visible import visible
 from schemas.events import StepLogged

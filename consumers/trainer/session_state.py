@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from consumers.trainer.options import Template, TrainOptions
+from consumers.trainer.options import TrainOptions
 from consumers.trainer.result.checkpoint import Settings, TrainerState, unpack
+from infra.models.templates import Template
 from schemas.errors import TrainerError
 from schemas.policy import Policy
 from streams.core.batches import PartitionPosition

@@ -26,7 +26,7 @@ from infra.local_broker import broker
 from infra.local_broker.jars import KAFKA_VERSION, find_maven, is_fetched, lib_dir
 from infra.local_broker.java import find_java
 from infra.masking import masked
-from infra.precision import PrecisionChoice
+from infra.models.precision import PrecisionChoice
 from infra.settings import Settings, origins
 from schemas.errors import SediError
 
@@ -48,7 +48,7 @@ _NEEDED_WHEELS = (
     "gguf",
     "xllamacpp",
 )
-_MEASURE = python_module("infra.precision")
+_MEASURE = python_module("infra.models.precision")
 _ROOM_GB = 8
 _MEMORY_GB = 6
 

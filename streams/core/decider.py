@@ -103,7 +103,7 @@ class FilterState:
 def initial_state(configured: RunConfigured, embedder: Embedder | None = None) -> FilterState:
     """The state before the first generation. It needs a classifier (`use_classifier`) before it can decide.
 
-    `embedder`: the one that the policy needs, if any, from `infra.embeddings`.
+    `embedder`: the one that the policy needs, if any, from `infra.models.embeddings`.
     """
     policy = configured.policy
     split = tokenizer(policy.tokenizer)

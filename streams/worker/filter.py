@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
-from infra.embeddings import embedder_for
 from infra.log.record import Record
+from infra.models.embeddings import embedder_for
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import ClassifierFitted, InstructionsGenerated, RunConfigured

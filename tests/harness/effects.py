@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from infra.embeddings import embedder_for
 from infra.log.record import Record
 from infra.log.run import configuration
 from infra.log.source import Source
+from infra.models.embeddings import embedder_for
 from schemas import ids
 from schemas.events import (
     InstructionJudged,

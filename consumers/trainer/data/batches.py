@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from consumers.trainer.data.log_feed import FedRows, Feed
-from consumers.trainer.data.templates import EncodedRow
 from consumers.trainer.data.tokenize_ahead import DEPTH, TokenPrefetcher
 from consumers.trainer.distributed.plan import RankOffer, decide, decide_logged, waiting_of
 from consumers.trainer.distributed.process_group import ProcessGroup
+from infra.models.templates import EncodedRow
 from schemas.errors import TrainerError
 from schemas.events import BatchRow, InstructionKept, StepLogged
 from streams.core.batches import BatchQueues, PartitionPosition, Plan, clusters_of_rank

@@ -6,7 +6,7 @@ A row that was not prefetched, because a cluster borrowed it, is tokenized when 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from consumers.trainer.data.templates import EncodedRow
+from infra.models.templates import EncodedRow
 from schemas.events import InstructionKept
 from streams.core.batches import KeptRow
 

@@ -9,9 +9,9 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from consumers.trainer.data.templates import EncodedRow
 from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.record.metrics import HeldOutLine
+from infra.models.templates import EncodedRow
 
 Measure = Callable[[Sequence[EncodedRow]], tuple[float, int]]
 """Gives the summed response loss and the number of response tokens of this rank's rows."""

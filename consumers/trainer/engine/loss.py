@@ -8,7 +8,7 @@ attention mask: under causal attention no token sees the padding behind it, and 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from consumers.trainer.data.templates import EncodedRow
+from infra.models.templates import EncodedRow
 
 
 class ResponseLoss:

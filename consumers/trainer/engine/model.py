@@ -7,8 +7,8 @@ looked up on a hub. Weights are read from safetensors only.
 from pathlib import Path
 from typing import Any
 
-from infra.precision import Precision
-from infra.weights import SAFE
+from infra.models.precision import Precision
+from infra.models.weights import SAFE
 from schemas.errors import TrainerError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from consumers.trainer.engine import cpu
 from consumers.trainer.engine.model import load_model
 from consumers.trainer.options import Device, PrecisionChoice
-from infra import precision
+from infra.models import precision
 
 _ROWS, _TOKENS = 2, 48
 _ROUNDS, _BUDGET_S = 3, 2.0  # no further round once this time is spent: one slow round is measured well enough

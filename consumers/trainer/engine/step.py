@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from consumers.trainer.data.templates import EncodedRow
 from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.engine import deepspeed_setup, lora, memory
 from consumers.trainer.engine.cpu import HeapTrimmer
@@ -21,6 +20,7 @@ from consumers.trainer.engine.gradient_accumulation import GradientAccumulator, 
 from consumers.trainer.engine.loss import ResponseLoss
 from consumers.trainer.options import Device
 from consumers.trainer.record.output_capture import capture_output
+from infra.models.templates import EncodedRow
 from schemas.errors import ConfigurationError, TrainerError
 
 _RNG_STATES = "rng"

@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from consumers.trainer.data.templates import choose_template, encode
 from consumers.trainer.engine import cpu
 from consumers.trainer.engine.model import load_model, load_tokenizer
 from consumers.trainer.engine.step import pick_device
-from consumers.trainer.options import Device, PrecisionChoice, Template
-from consumers.trainer.result.model_export import MODEL, end_tokens, read_model_info
-from infra.precision import Precision, choose
-from infra.special_tokens import hide, token_ids
-from infra.turns import prompt_of
+from consumers.trainer.options import Device, PrecisionChoice
+from consumers.trainer.result.model_export import MODEL
+from infra.models.model_info import read_model_info
+from infra.models.precision import Precision, choose
+from infra.models.special_tokens import hide, token_ids
+from infra.models.templates import Template, choose_template, encode, end_tokens
+from infra.models.turns import prompt_of
 from schemas.errors import TrainerError
 from schemas.events import Instruction
 

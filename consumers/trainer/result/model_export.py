@@ -14,25 +14,16 @@ from typing import Any
 
 import msgspec
 
-from consumers.trainer.data.templates import encode
 from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.engine.step import Engine
-from consumers.trainer.options import Template
 from consumers.trainer.record.curves import CURVES, curves
 from consumers.trainer.record.metrics import METRICS, Metrics, read_metrics
 from consumers.trainer.result.model_card import CARD, TrainedModel, card
+from infra.models.model_info import MODEL_INFO, ModelInfo
+from infra.models.templates import Template, end_tokens
 from schemas.errors import TrainerError
-from schemas.events import Instruction
 
-MODEL, ADAPTER, MODEL_INFO = "model", "adapter", "sedi.json"
-
-
-class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """`sedi.json`: what a program needs to prompt the model."""
-
-    run: str
-    template: Template
-    steps: int
+MODEL, ADAPTER = "model", "adapter"
 
 
 def write_model(
@@ -61,25 +52,6 @@ def write_model(
             "start again to write the model."
         ) from error
     return output / MODEL
-
-
-def read_model_info(folder: Path) -> ModelInfo | None:
-    """`sedi.json` of a model's folder; None without one. Raises TrainerError when it cannot be read."""
-    path = folder / MODEL_INFO
-    if not path.is_file():
-        return None
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=ModelInfo)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise TrainerError(f"{path} cannot be read: {error}. Run `sedi train` again to write the model.") from error
-
-
-def end_tokens(tokenizer: Any, template: Template) -> list[int]:
-    """The tokens that end an answer: end of text, and the special token that ends a response in this template."""
-    whole = encode(Instruction(instruction="Say so.", output="So."), tokenizer, template, 512).tokens
-    last = tokenizer.added_tokens_decoder.get(whole[-1])
-    ends = (tokenizer.eos_token_id, whole[-1] if last is not None and last.special else None)
-    return list(dict.fromkeys(token for token in ends if token is not None))
 
 
 def _write_generation_config(folder: Path, tokenizer: Any, template: Template) -> None:

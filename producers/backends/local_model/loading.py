@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from infra.precision import choose
+from infra.models.precision import choose
+from infra.models.special_tokens import decoded, hide, plain_ids, token_ids
+from infra.models.turns import thought_begun
+from infra.models.weights import SAFE
 from infra.settings import Settings
-from infra.special_tokens import decoded, hide, plain_ids, token_ids
-from infra.turns import thought_begun
-from infra.weights import SAFE
 from producers.backends.base import EndpointRefused, Request, RequestRefused
 from schemas.errors import ConfigurationError
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from consumers.trainer.data.templates import encode
+from infra.models.templates import encode
 from tests.unit.trainer import tiny
 
 KINDS: list[dict[str, Any]] = [

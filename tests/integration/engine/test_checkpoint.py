@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from consumers.trainer.data.templates import encode
 from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.engine.step import Engine
 from consumers.trainer.result import checkpoint
 from consumers.trainer.result.checkpoint import Checkpoints, TrainerState
 from consumers.trainer.result.seal import KEY, Seal
+from infra.models.templates import encode
 from schemas.errors import TrainerError, UntrustedCheckpoint
 from schemas.events import BatchRow, StepLogged
 from streams.core.batches import PartitionPosition

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from consumers.trainer.data.templates import encode
 from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.options import Template
 from consumers.trainer.record.metrics import METRICS, HeldOutLine, MetricsFile, StepLine, TrainingLine
@@ -13,7 +12,9 @@ from consumers.trainer.record.output_capture import capture_output
 from consumers.trainer.record.tensorboard import TensorBoardWriter
 from consumers.trainer.result.chat import ChatTurn, Conversation, load
 from consumers.trainer.result.model_card import TrainedModel
-from consumers.trainer.result.model_export import read_model_info, write_model
+from consumers.trainer.result.model_export import write_model
+from infra.models.model_info import read_model_info
+from infra.models.templates import encode
 from schemas.errors import TrainerError
 from schemas.events import Instruction
 from schemas.policy import policy_for

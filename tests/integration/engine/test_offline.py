@@ -124,8 +124,8 @@ def test_the_held_out_loss_is_the_mean_over_the_response_tokens_of_the_model_as_
     import torch
     from transformers import AutoModelForCausalLM
 
-    from consumers.trainer.data.templates import encode
     from consumers.trainer.record.output_capture import capture_output
+    from infra.models.templates import encode
     from schemas.events import Instruction
     from tests.unit.trainer.tiny import tokenizer
 

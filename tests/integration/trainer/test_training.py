@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from consumers.trainer.run import TrainSummary
-from infra import precision
 from infra.log.reader import LogReader
+from infra.models import precision
 from schemas import ids
 from schemas.errors import TopicMismatch, TrainerError
 from schemas.events import StepLogged

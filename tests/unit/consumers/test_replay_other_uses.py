@@ -15,10 +15,10 @@ from consumers.replay.digests import classifier_content
 from consumers.replay.plot import write_plot
 from consumers.replay.point_in_time import state_at
 from consumers.replay.what_if import what_if
-from infra import embeddings
 from infra.log.archive import ArchiveSource
 from infra.log.record import Record
 from infra.log.run import configuration
+from infra.models import embeddings
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, InstructionsRejected, ReplaceSeeds
 from schemas.policy import Policy, policy_for, policy_with

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.embeddings import embedder_for
+from infra.models.embeddings import embedder_for
 from schemas import ids
 from schemas.events import ClassifierFitted, Instruction, InstructionsGenerated, InstructionsRejected, RunConfigured
 from schemas.policy import Policy, policy_for

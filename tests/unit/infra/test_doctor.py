@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from infra.local_broker.temporary_broker import free_port
 from infra.machine import doctor
 from infra.machine.doctor import DoctorCheck, check
-from infra.precision import PrecisionChoice
+from infra.models.precision import PrecisionChoice
 from infra.settings import Settings
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from infra import embeddings
-from infra.embeddings import DIMENSIONS, PACKAGE, SHA256, MiniLM, embedder_for
+from infra.models import embeddings
+from infra.models.embeddings import DIMENSIONS, PACKAGE, SHA256, MiniLM, embedder_for
 from schemas.errors import ConfigurationError
 from schemas.policy import policy_for
 from streams.core.embeddings import UNIT

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from infra import precision
-from infra.precision import choose, compared, for_cpu
+from infra.models import precision
+from infra.models.precision import choose, compared, for_cpu
 
 ROOT = Path(__file__).parents[3]
 
@@ -111,7 +111,7 @@ def test_masked_to_avx2_a_processor_takes_fp32() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     assert subprocess.check_output(command, text=True, timeout=120, env=environment).strip() in ("AVX2", "DEFAULT")
     found = json.loads(
-        subprocess.check_output([*masked, "-m", "infra.precision"], timeout=120, env=environment, cwd=ROOT)
+        subprocess.check_output([*masked, "-m", "infra.models.precision"], timeout=120, env=environment, cwd=ROOT)
     )
     assert found["precision"] == "fp32", found
     assert found["milliseconds"]["bf16"] > 1.5 * found["milliseconds"]["fp32"], found

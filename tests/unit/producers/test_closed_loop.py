@@ -9,9 +9,9 @@ import pytest
 
 from consumers.trainer.data.batches import RankBatch, RowStream, StreamEnds
 from consumers.trainer.data.log_feed import FedRows
-from consumers.trainer.data.templates import EncodedRow
 from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.options import BORROW_AFTER_S
+from infra.models.templates import EncodedRow
 from producers.calls.limits import AHEAD_WINDOWS, Limits
 from producers.generate.backpressure import EVERY_S, FIRST_S, Backpressure
 from producers.generate.progress import LaneProgress

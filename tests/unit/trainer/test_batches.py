@@ -10,8 +10,8 @@ import pytest
 from consumers.trainer.data.archive_feed import MemoryFeed
 from consumers.trainer.data.batches import RowStream, StreamEnds
 from consumers.trainer.data.log_feed import FedRows
-from consumers.trainer.data.templates import EncodedRow
 from consumers.trainer.distributed.process_group import ProcessGroup
+from infra.models.templates import EncodedRow
 from schemas.errors import TrainerError
 from schemas.events import BatchRow, InstructionKept, StepLogged
 from streams.core.batches import PartitionPosition

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from consumers.trainer.data.templates import EncodedRow
 from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.engine.held_out import HeldOut
 from consumers.trainer.record.metrics import METRICS, TrainingLine, read_metrics
 from consumers.trainer.record.reporting import Reporting
+from infra.models.templates import EncodedRow
 from schemas.events import StepLogged
 
 ROWS = [EncodedRow((1, 2, 3), 2, False), EncodedRow((1, 2, 3, 4), 2, False), EncodedRow((1,), 1, False)]

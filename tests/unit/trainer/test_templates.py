@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from consumers.trainer.data.templates import choose_template, encode, texts
 from consumers.trainer.options import Template
 from consumers.trainer.result.chat import ChatTurn, Conversation
+from infra.models.templates import choose_template, encode, texts
 from schemas.errors import TrainerError
 from schemas.events import InstructionKept
 from tests.unit.trainer.tiny import kept, tokenizer

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from infra import embeddings
 from infra.log.dead_letters import origins
+from infra.models import embeddings
 from infra.settings import Settings
 from schemas.errors import TooManyDeadLetters
 from schemas.events import ClassifierFitted, InstructionsRejected, ReplaceSeeds, RunConfigured

@@ -1,9 +1,9 @@
 """A kept row as tokens: the prompt that the model reads and the response that it learns.
 
 Prompt and response are tokenized separately, as at inference, so the boundary between them is exact. `chat` uses the
-tokenizer's chat template (`infra.turns`), and the response ends with its end-of-turn token; `alpaca` is plain text in
-sections, and the response ends with the end-of-text token. Special tokens come from the template alone: their names in
-a row are text (`infra.special_tokens`).
+tokenizer's chat template (`infra.models.turns`), and the response ends with its end-of-turn token; `alpaca` is plain
+text in sections, and the response ends with the end-of-text token. Special tokens come from the template alone: their
+names in a row are text (`infra.models.special_tokens`).
 
 A row that is too long loses tokens from the middle of its prompt first, so that the beginning of the instruction and
 the marker before the response stay. Only when the prompt is down to a quarter of the limit does the response lose its
@@ -11,15 +11,15 @@ end. A row with a blank output has no response: it stays in its batch, with no w
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from consumers.trainer.options import Template
-from infra.special_tokens import hide, token_ids
-from infra.turns import exchange
+from infra.models.special_tokens import hide, token_ids
+from infra.models.turns import exchange
 from schemas.errors import TrainerError
 from schemas.events import Instruction, InstructionKept
 
 AnyRow = InstructionKept | Instruction
+Template = Literal["chat", "alpaca"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,14 @@ def encode(row: AnyRow, tokenizer: Any, template: Template, max_length: int) -> 
         prompt = [tokenizer.bos_token_id, *prompt]
     response = token_ids(tokenizer, response_text) if row.output.strip() else []
     return _fit(prompt, response, max_length)
+
+
+def end_tokens(tokenizer: Any, template: Template) -> list[int]:
+    """The tokens that end an answer: end of text, and the special token that ends a response in this template."""
+    whole = encode(Instruction(instruction="Say so.", output="So."), tokenizer, template, 512).tokens
+    last = tokenizer.added_tokens_decoder.get(whole[-1])
+    ends = (tokenizer.eos_token_id, whole[-1] if last is not None and last.special else None)
+    return list(dict.fromkeys(token for token in ends if token is not None))
 
 
 def _fit(prompt: list[int], response: list[int], max_length: int) -> EncodedRow:

@@ -6,7 +6,7 @@ times slower; with them it may be twice as fast or no faster at all. CPU time is
 run start meanwhile and distort wall time. bf16 must be faster by a tenth, since fp32 is more exact. A GPU computes in
 bf16 where it supports it natively.
 
-    python -m infra.precision       this machine's precision and the reason, as JSON
+    python -m infra.models.precision       this machine's precision and the reason, as JSON
 """
 
 import sys

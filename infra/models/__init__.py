@@ -1,0 +1,9 @@
+"""Language models on this machine: what trainers, backends and evaluations share.
+
+identity         which model it is: name, digest of its files, and the run and step that made it
+model_info       `sedi.json` beside a trained model
+templates        prompt and response as text and tokens, in the template a model is trained in
+turns            the same in a tokenizer's chat template; `special_tokens`: names of special tokens in texts are text
+precision        what this processor computes fast; `weights`: how weights are loaded
+embeddings       sentence embeddings
+"""
