@@ -3,7 +3,7 @@
 from functools import singledispatch
 
 from consumers.feedback_terms import OUTCOMES, verdict_counts
-from schemas import events
+from schemas import evaluation, events
 
 
 @singledispatch
@@ -79,6 +79,27 @@ def _(event: events.InstructionsRejected) -> str:
 def _(event: events.InstructionJudged) -> str:
     score = "no score" if event.score is None else f"{event.score:g} of {event.scale.most:g}"
     return f"{score} by {event.judge.name}, cluster {event.cluster}: {' '.join(event.reason.split())}"
+
+
+@summary.register
+def _(event: evaluation.QuestionMeasured) -> str:
+    right = "" if event.gold is None else ", right" if event.chosen == event.gold else ", wrong"
+    return (
+        f"{event.benchmark.name} {event.question_id} by {event.model.name}{right}: {' '.join(event.question.split())}"
+    )
+
+
+@summary.register
+def _(event: evaluation.AnswerGiven) -> str:
+    shown = event.text if event.outcome == "answered" else f"{event.outcome}, {event.reason}"
+    return f"{event.asked.prompts} {event.prompt_id} by {event.model.name}: {' '.join(shown.split())}"
+
+
+@summary.register
+def _(event: evaluation.AnswersJudged) -> str:
+    scores = "no score" if event.scores is None else " to ".join(f"{score:g}" for score in event.scores)
+    models = " and ".join(event.models)
+    return f"{event.prompts} {event.prompt_id}, {models}: {scores} by {event.judge.name}"
 
 
 @summary.register

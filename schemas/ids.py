@@ -6,6 +6,7 @@ decisions in two runs have the same ids, so runs can be compared record by recor
 """
 
 import hashlib
+from collections.abc import Sequence
 from uuid import NAMESPACE_URL, uuid5
 
 _ROOT = uuid5(NAMESPACE_URL, "urn:sedi").bytes
@@ -43,6 +44,21 @@ def instruction_id(generation: str, place: int) -> str:
 def judgement_id(kept: str, judge: str) -> str:
     """Of the judgement of a kept row by the judge of that name."""
     return child(kept, f"judged/{judge}")
+
+
+def measured_id(model: str, benchmark: str, question: str) -> str:
+    """Of a benchmark's question, measured with a model; `model` and `benchmark` are their keys."""
+    return _uuid5(_ROOT, f"measured/{model}/{benchmark}/{question}")
+
+
+def answer_id(model: str, asked: str, prompt: str) -> str:
+    """Of a model's answer to a prompt; `model` is its key, `asked` the key of the conditions."""
+    return _uuid5(_ROOT, f"answer/{model}/{asked}/{prompt}")
+
+
+def answers_judged_id(judge: str, answers: Sequence[str]) -> str:
+    """Of a judge's reading of answers, shown in this order."""
+    return _uuid5(_ROOT, f"answers-judged/{judge}/{'/'.join(answers)}")
 
 
 def classifier_id(from_offset: int) -> str:

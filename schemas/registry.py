@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from schemas import events
+from schemas import evaluation, events
 from schemas.events import Event
 
 
@@ -36,6 +36,9 @@ _ALL = (
     _spec(events.InstructionKept, "kept"),
     _spec(events.InstructionsRejected, "rejected"),
     _spec(events.InstructionJudged, "judged", 2),
+    _spec(evaluation.AnswerGiven, "answers"),
+    _spec(evaluation.AnswersJudged, "judgements"),
+    _spec(evaluation.QuestionMeasured, "measured"),
     _spec(events.TrainingLogged, "training-log", 2),
     _spec(events.ReplaceSeeds, "seed-commands", 2),
 )

@@ -25,7 +25,19 @@ from infra.settings import Settings
 from schemas.errors import BrokerError
 from schemas.topics import dead_letter_name, lacking, topic_name, topic_specs
 
-TOPICS = ("run", "calls", "generated", "kept", "rejected", "judged", "training-log", "seed-commands")
+TOPICS = (
+    "run",
+    "calls",
+    "generated",
+    "kept",
+    "rejected",
+    "judged",
+    "training-log",
+    "seed-commands",
+    "measured",
+    "answers",
+    "judgements",
+)
 """A run's topics, causes before effects."""
 
 _AT_ONCE = 1_000  # records of a partition that are taken from the client at a time

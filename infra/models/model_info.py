@@ -11,11 +11,15 @@ MODEL_INFO = "sedi.json"
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """`sedi.json`: what a program needs to prompt the model."""
+    """`sedi.json`: what a program needs to prompt the model, and what it was trained on.
+
+    offsets   of each partition of `kept`, the offset after the last row trained; None: not known
+    """
 
     run: str
     template: Template
     steps: int
+    offsets: tuple[int, ...] | None = None
 
 
 def read_model_info(folder: Path) -> ModelInfo | None:

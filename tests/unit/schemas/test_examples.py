@@ -11,6 +11,7 @@ from schemas import ids
 from schemas.async_api import message_name, versions
 from schemas.envelope import decode, encode
 from schemas.errors import MalformedEvent
+from schemas.evaluation import AnswerGiven, AnswersJudged, QuestionMeasured
 from schemas.events import (
     CallAnswered,
     ClassifierFitted,
@@ -101,7 +102,7 @@ def told(examples):
     return lambda cls: examples[message_name(spec_of(cls), spec_of(cls).version)].decoded().event
 
 
-def test_the_examples_bear_the_ids_of_their_causes_and_places(examples):
+def test_the_examples_bear_the_ids_of_their_causes_and_places(examples, told):
     run = ids.run_id("demo")
     generation = ids.generation_id("default", 0)
     request = ids.request_id(generation, 0)
@@ -141,6 +142,16 @@ def test_the_examples_bear_the_ids_of_their_causes_and_places(examples):
     )
     expected |= {name.replace("v1", "v2"): expected[name] for name in twice}
     expected["InstructionsGenerated.v3"] = expected["InstructionsGenerated.v1"]
+    measured, answer, judgement = told(QuestionMeasured), told(AnswerGiven), told(AnswersJudged)
+    evaluated = {
+        "QuestionMeasured.v1": ids.measured_id(measured.model.key, measured.benchmark.key, measured.question_id),
+        "AnswerGiven.v1": ids.answer_id(answer.model.key, answer.asked.key, answer.prompt_id),
+        "AnswersJudged.v1": ids.answers_judged_id(judgement.judge.name, judgement.answer_ids),
+    }
+    for name, id in evaluated.items():
+        asked = name != "QuestionMeasured.v1"
+        expected[name] = id, id, ids.child(ids.request_id(id, 0), "answered/1") if asked else None
+    assert judgement.answer_ids[0] == evaluated["AnswerGiven.v1"]
     found = {name: example.decoded() for name, example in examples.items()}
     assert {name: (one.key, one.meta.id, one.meta.causation_id) for name, one in found.items()} == expected
     assert {one.meta.correlation_id for one in found.values()} == {run}

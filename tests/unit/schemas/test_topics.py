@@ -8,10 +8,13 @@ from schemas.topics import check_run_name, dead_letter_name, is_optional, lackin
 
 def test_a_run_has_these_topics():
     assert [topic.name for topic in topic_specs()] == [
+        "answers",
         "calls",
         "generated",
         "judged",
+        "judgements",
         "kept",
+        "measured",
         "rejected",
         "run",
         "seed-commands",
@@ -27,10 +30,13 @@ def test_topics_are_named_by_run_and_their_dead_letters_by_topic():
 
 def test_a_partition_of_kept_is_a_cluster_and_every_other_topic_has_one_order():
     assert {topic.name: topic.partition_count(16) for topic in topic_specs()} == {
+        "answers": 1,
         "calls": 1,
         "generated": 1,
         "judged": 1,
+        "judgements": 1,
         "kept": 16,
+        "measured": 1,
         "rejected": 1,
         "run": 1,
         "seed-commands": 1,
@@ -44,8 +50,8 @@ def test_nothing_is_ever_dropped_from_a_topic():
         assert topic.config["retention.ms"] == topic.config["retention.bytes"] == "-1", topic.name
 
 
-def test_a_run_may_lack_what_judges_write_and_nothing_else():
-    assert [topic.name for topic in topic_specs() if topic.optional] == ["judged"]
+def test_a_run_may_lack_what_judges_and_evaluations_write_and_nothing_else():
+    assert [topic.name for topic in topic_specs() if topic.optional] == ["answers", "judged", "judgements", "measured"]
     assert is_optional("judged")
     assert is_optional("judged.dlq")
     assert not is_optional("kept.dlq")

@@ -1,0 +1,171 @@
+"""The results of an evaluation, as folds of its events give them and reports show them.
+
+Models are named by their keys (`EvaluatedModel.key`). Shares and rates are from 0 to 1. Nothing is left out in silence:
+what could not be scored is counted beside what was.
+"""
+
+import msgspec
+
+from schemas.evaluation import EvaluatedModel
+
+
+class Interval(msgspec.Struct, frozen=True, kw_only=True):
+    """An estimate with the bounds of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class GroupScore(msgspec.Struct, frozen=True, kw_only=True):
+    """A subject, or a group of subjects. `of`: questions in the data; `accuracy`: share of right answers."""
+
+    name: str
+    questions: int
+    of: int
+    accuracy: Interval
+    accuracy_per_character: Interval
+
+
+class BenchmarkScore(msgspec.Struct, frozen=True, kw_only=True):
+    """A model's score on a benchmark, over the questions measured.
+
+    title     the benchmark's name for people
+    metric    `accuracy` or `accuracy_per_character`: which of the two is the benchmark's usual one
+    groups    of subjects (MMLU: the groups of Table 5, then the subjects); empty without subjects
+    precision, engine   what computed it; several are joined by commas
+    """
+
+    model: str
+    benchmark: str
+    name: str
+    title: str
+    shots: int
+    form: str
+    sample: str
+    questions: int
+    of: int
+    metric: str
+    accuracy: Interval
+    accuracy_per_character: Interval
+    groups: tuple[GroupScore, ...]
+    precision: str
+    engine: str
+
+
+class HeldOutScore(msgspec.Struct, frozen=True, kw_only=True):
+    """A model's mean loss (negative log-likelihood) per token of held-out responses; the interval is over texts."""
+
+    model: str
+    benchmark: str
+    name: str
+    texts: int
+    tokens: int
+    loss: Interval
+
+
+class AnswerCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a set's prompts with one model under one set of conditions.
+
+    prompts     prompts asked
+    outcomes    how many ended so (`AnswerOutcome`)
+    characters  mean length of the answers, in characters
+    refusals_by_list    share of answers that the list of phrases takes for refusals
+    refusals_by_judge   share by a judge, over the answers it could read; None: not judged
+    unread      answers whose judgement could not be read
+    """
+
+    model: str
+    set: str
+    asked: str
+    system: str
+    shots: int
+    prompts: int
+    outcomes: dict[str, int]
+    characters: float
+    refusals_by_list: Interval | None
+    refusals_by_judge: Interval | None
+    unread: int
+
+
+class GenerationScore(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers compared with references: the best over a prompt's references, averaged over prompts, times 1 (0 to 1).
+
+    scored          prompts in the averages: with a reference; an empty answer scores 0 and is counted in `outcomes`
+    without_reference, outcomes   what else there is
+    by_group        name to (prompts, ROUGE-L)
+    """
+
+    model: str
+    set: str
+    asked: str
+    shots: int
+    scored: int
+    without_reference: int
+    outcomes: dict[str, int]
+    rouge_l: Interval
+    meteor: Interval
+    by_group: dict[str, tuple[int, float]]
+
+
+class ComparisonScore(msgspec.Struct, frozen=True, kw_only=True):
+    """Two models compared on one set of prompts, or on all sets together (`set` is then `all`).
+
+    A prompt is scored when both orders were read. Twice better is a win, once each a tie, twice worse a loss. Equal
+    scores count as `equal` says.
+
+    win_rate           ties count as half; bootstrapped over prompts
+    length_controlled  the same with the answers' lengths held equal, without a difficulty term; None: too few prompts
+    prompts            of the set that both models were asked
+    unread             prompts with at least one judgement that could not be read
+    unjudged           prompts with a judgement missing
+    unanswered         prompts that a model, or both, gave no answer to, by model key
+    cut                prompts whose answer was cut off before its end, by model key; they are scored all the same
+    orders_disagree    share of scored prompts whose two orders prefer different answers
+    first_place_wins   share of readings that prefer the answer shown first, of those that prefer one
+    """
+
+    first: str
+    second: str
+    judge: str
+    set: str
+    equal: str
+    prompts: int
+    scored: int
+    win: int
+    tie: int
+    lose: int
+    win_rate: Interval | None
+    length_controlled: Interval | None
+    unread: int
+    unjudged: int
+    unanswered: dict[str, int]
+    cut: dict[str, int]
+    orders_disagree: float | None
+    first_place_wins: float | None
+
+
+class Strength(msgspec.Struct, frozen=True, kw_only=True):
+    """A model's Bradley-Terry strength: the log-odds against an average model, bootstrapped over prompts."""
+
+    model: str
+    strength: Interval
+
+
+class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything on a run's log about evaluations.
+
+    models      by key
+    strengths   of three models or more; empty otherwise
+    notes       sentences for people: forms that differ from the published, samples, arithmetic
+    """
+
+    run: str
+    models: dict[str, EvaluatedModel]
+    benchmarks: tuple[BenchmarkScore, ...]
+    held_out: tuple[HeldOutScore, ...]
+    answers: tuple[AnswerCounts, ...]
+    generation: tuple[GenerationScore, ...]
+    comparisons: tuple[ComparisonScore, ...]
+    strengths: tuple[Strength, ...]
+    notes: tuple[str, ...]

@@ -1,0 +1,1 @@
+"""Evaluation calls: models answer sets of prompts, and judges read the answers."""

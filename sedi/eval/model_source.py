@@ -1,0 +1,140 @@
+"""The models that `sedi eval` is about, from the words on the command line.
+
+    ./model, /path/to/model     a folder that transformers loads
+    owner/name                  a model on the hub
+    builtin                     SmolLM2-135M-Instruct
+    run:NAME, run:NAME@STEP     the model that was trained on a run, or its checkpoint at a step
+    endpoint:MODEL              a model at the endpoint of the settings (SEDI_BASE_URL)
+    answers.jsonl               a file of answers, also .json, .gz
+
+A name for reports may come before: `mine=run:demo@300`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infra.settings import Settings
+from schemas.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from infra.models.templates import Template
+    from schemas.evaluation import EvaluatedModel
+
+FORMS = "a folder, a hub name (owner/name), `builtin`, run:NAME[@STEP], endpoint:MODEL, or a file of answers"
+
+_NAMED = re.compile(r"([^=/\\]+)=(.+)", re.DOTALL)
+_ANSWERS = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model, and where it is.
+
+    folder     of its weights; None at an endpoint and for a file of answers
+    template   that it was trained with; None: its tokenizer's chat template if it has one
+    answers    a file of answers
+    """
+
+    model: EvaluatedModel
+    folder: Path | None = None
+    template: Template | None = None
+    answers: Path | None = None
+
+
+def model_source(text: str, settings: Settings, say: Callable[[str], None], **checkpoint: Any) -> ModelSource:
+    """The model that a text names; the forms are those above. `checkpoint`: options for reading one (`trust`).
+
+    Raises ConfigurationError for a text that names no model, TrainerError when there is no such model or checkpoint.
+    """
+    named = _NAMED.fullmatch(text)
+    if named is not None:
+        found = model_source(named[2], settings, say, **checkpoint)
+        from msgspec.structs import replace as with_fields
+
+        return replace(found, model=with_fields(found.model, name=named[1]))
+    path = Path(text).expanduser()
+    if text.startswith("endpoint:"):
+        return _of_endpoint(text.removeprefix("endpoint:"))
+    if text.startswith("run:"):
+        return _of_run(text.removeprefix("run:"), settings, say, **checkpoint)
+    if path.is_dir():
+        return _of_folder(path, path.resolve().name)
+    if text.endswith(_ANSWERS):
+        return _of_file(path)
+    return _of_name(text, settings, say)
+
+
+def _of_endpoint(name: str) -> ModelSource:
+    from schemas.evaluation import EvaluatedModel
+
+    return ModelSource(EvaluatedModel(name=name, kind="endpoint", source=name))
+
+
+def _of_file(path: Path) -> ModelSource:
+    from infra.digest import sha256_of
+    from schemas.evaluation import EvaluatedModel
+
+    if not path.is_file():
+        raise ConfigurationError(f"There is no file of answers {path}. Give {FORMS}.")
+    name = path.name.split(".")[0]
+    return ModelSource(EvaluatedModel(name=name, kind="file", source=path.name, sha256=sha256_of(path)), answers=path)
+
+
+def _of_folder(folder: Path, name: str) -> ModelSource:
+    from infra.models.identity import identify
+    from infra.models.model_info import read_model_info
+
+    info = read_model_info(folder)
+    return ModelSource(identify(folder, name), folder, None if info is None else info.template)
+
+
+def _of_run(text: str, settings: Settings, say: Callable[[str], None], **checkpoint: Any) -> ModelSource:
+    run, _, step = text.partition("@")
+    if step and not step.isdecimal():
+        raise ConfigurationError(f"run:{text} names no step: write run:{run}@300, or run:{run} for its last model.")
+    from consumers.trainer.result.chat import model_of_run
+
+    if not step:
+        source = _of_folder(model_of_run(settings.state_dir, run), run)
+        steps = None if source.model.trained is None else source.model.trained.step
+        return _renamed(source, run if steps is None else f"{run}@{steps}")
+    from consumers.trainer.result.checkpoint_model import model_of_checkpoint
+
+    folder = model_of_checkpoint(settings.state_dir / run, int(step), settings.cache_dir, say, **checkpoint)
+    return _renamed(_of_folder(folder, run), f"{run}@{step}")
+
+
+def _of_name(name: str, settings: Settings, say: Callable[[str], None]) -> ModelSource:
+    """The built-in model, or one on the hub."""
+    from infra.models.identity import identify
+
+    if name == "builtin":
+        from producers.backends.builtin.model import MODEL_NAME, safetensors_folder
+
+        folder = safetensors_folder(settings.cache_dir, say)
+        return ModelSource(identify(folder, MODEL_NAME, kind="hub", source=MODEL_NAME), folder)
+    if not re.fullmatch(r"[\w.\-]+/[\w.\-]+", name):
+        raise ConfigurationError(f"{name!r} names no model. Give {FORMS}.")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    patterns = ["*.safetensors", "*.json", "*.model", "*.jinja", "*.txt"]
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=patterns))
+    except (OSError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigurationError(
+            f"The model {name} cannot be fetched from the hub: {first} Give a folder that holds it, or another name."
+        ) from error
+    return ModelSource(identify(folder, name, kind="hub", source=name), folder)
+
+
+def _renamed(source: ModelSource, name: str) -> ModelSource:
+    from msgspec.structs import replace as with_fields
+
+    return replace(source, model=with_fields(source.model, name=name))
