@@ -45,7 +45,7 @@ def configure_command(
     from infra.cluster.listener import require_listener
     from sedi.configuring import configure
     from sedi.output import notify, print_json
-    from sedi.run_file import RunRequest, plan_run
+    from sedi.run_file.plan import RunRequest, plan_run
 
     flags = {
         ("--run", "run"): run,

@@ -35,8 +35,8 @@ def init_command(
     Each field has a sentence, what it takes and its default. `sedi run FILE` and `sedi configure FILE` take it.
     """
     from sedi.output import print_json
-    from sedi.run_file import RunRequest, values_of
-    from sedi.run_file_text import run_file_text
+    from sedi.run_file.plan import RunRequest, values_of
+    from sedi.run_file.text import run_file_text
 
     given = values_of(RunRequest(preset=preset))
     path = Path(file)

@@ -14,7 +14,7 @@ from sedi.run_flags import File, Mode, Pairs, Preset, RunOfFile, SeedCount, Seed
 
 if TYPE_CHECKING:
     from sedi.orchestrate import RunEnding
-    from sedi.run_file import RunPlan
+    from sedi.run_file.plan import RunPlan
 
 
 def register(app: typer.Typer) -> None:
@@ -77,7 +77,7 @@ def run_command(
     from sedi.orchestrate import Orchestrator
     from sedi.output import console, notify, priced, print_json
     from sedi.report import show_report
-    from sedi.run_file import RunRequest, plan_run
+    from sedi.run_file.plan import RunRequest, plan_run
 
     flags = {
         ("--run", "run"): run,

@@ -6,7 +6,7 @@ import pytest
 
 from sedi.configure import commands_to_start
 from sedi.main import main
-from sedi.run_file import RunRequest, plan_run
+from sedi.run_file.plan import RunRequest, plan_run
 from sedi.run_options import RunOptions
 
 

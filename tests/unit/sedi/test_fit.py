@@ -13,7 +13,7 @@ from infra.settings import Settings
 from schemas.errors import RunError
 from schemas.policy import Policy
 from sedi.fit import ANSWERS, Fitting, lay_out
-from sedi.run_file import RunRequest, plan_run
+from sedi.run_file.plan import RunRequest, plan_run
 from sedi.run_options import RunOptions
 from sedi.trial import Speeds
 

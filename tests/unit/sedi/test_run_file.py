@@ -10,9 +10,9 @@ import pytest
 from infra.settings import Settings
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy, policy_for
-from sedi.run_file import RunPlan, RunRequest, plan_run, values_of
-from sedi.run_file_fields import COMMANDS, SECTIONS, fields, secrets
-from sedi.run_file_values import parsed
+from sedi.run_file.fields import COMMANDS, SECTIONS, fields, secrets
+from sedi.run_file.plan import RunPlan, RunRequest, plan_run, values_of
+from sedi.run_file.values import parsed
 from sedi.run_options import RunOptions, policy_of
 
 
@@ -384,7 +384,7 @@ def test_a_file_with_a_byte_order_mark_is_read() -> None:
 
 def test_reading_and_checking_loads_nothing_heavy() -> None:
     program = (
-        "import sys; from sedi.run_file import RunRequest, plan_run; plan_run(RunRequest(preset='demo')); "
+        "import sys; from sedi.run_file.plan import RunRequest, plan_run; plan_run(RunRequest(preset='demo')); "
         "print([name for name in ('torch', 'transformers', 'faust', 'sklearn', 'openai') if name in sys.modules])"
     )
     here = Path(__file__).parents[3]

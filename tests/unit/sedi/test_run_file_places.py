@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sedi.run_file_places import TextPlace, key_places, syntax_place
+from sedi.run_file.places import TextPlace, key_places, syntax_place
 
 
 @pytest.mark.parametrize(

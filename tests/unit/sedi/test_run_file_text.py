@@ -15,11 +15,11 @@ from infra.settings import Settings
 from schemas.policy import Policy
 from sedi.main import main
 from sedi.options import ExitCode
-from sedi.run_file import RunPlan, RunRequest, plan_run, values_of
-from sedi.run_file_checks import TRAIN_NAMES
-from sedi.run_file_fields import COMMANDS, NOT_HERE, SECTIONS, command_of, fields, secrets
-from sedi.run_file_text import run_file_text, shipped_presets
-from sedi.run_file_values import parsed
+from sedi.run_file.checks import TRAIN_NAMES
+from sedi.run_file.fields import COMMANDS, NOT_HERE, SECTIONS, command_of, fields, secrets
+from sedi.run_file.plan import RunPlan, RunRequest, plan_run, values_of
+from sedi.run_file.text import run_file_text, shipped_presets
+from sedi.run_file.values import parsed
 from sedi.run_options import RunOptions, policy_of
 
 PRESETS = [None, *shipped_presets()]

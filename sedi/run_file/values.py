@@ -15,9 +15,9 @@ from typer.exceptions import TyperException
 
 from infra.masking import masked
 from schemas.errors import ConfigurationError
-from sedi.run_file_fields import COMMANDS, NOT_HERE, SECTIONS, TOP, RunFileField, command_of, fields, secrets
-from sedi.run_file_given import Given, Mistake
-from sedi.run_file_places import TextPlace, key_places, syntax_place
+from sedi.run_file.fields import COMMANDS, NOT_HERE, SECTIONS, TOP, RunFileField, command_of, fields, secrets
+from sedi.run_file.given import Given, Mistake
+from sedi.run_file.places import TextPlace, key_places, syntax_place
 from sedi.toml_text import toml
 
 _NAMED = frozenset(SECTIONS) - {TOP}

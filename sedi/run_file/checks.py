@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from schemas.errors import ConfigurationError
-from sedi.run_file_given import Given, Mistake
-from sedi.run_file_values import parsed
+from sedi.run_file.given import Given, Mistake
+from sedi.run_file.values import parsed
 from sedi.run_options import RunOptions, planned_steps, policy_of, seeds_of
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Writes a run file: every field with a sentence, what it takes and its default, generated from `sedi.run_file_fields`.
+"""Writes a run file: every field with a sentence, what it takes and its default, generated from `sedi.run_file.fields`.
 
 A field at its default is a comment line; a field that a preset sets is not. A field without a default is a comment line
 without a value.
@@ -12,8 +12,8 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 from schemas.policy import policy_for
-from sedi.run_file_fields import SECTIONS, TOP, RunFileField, fields
-from sedi.run_file_values import as_toml
+from sedi.run_file.fields import SECTIONS, TOP, RunFileField, fields
+from sedi.run_file.values import as_toml
 
 _WIDTH = 118
 _HEAD = """\

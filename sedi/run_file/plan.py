@@ -1,7 +1,7 @@
 """Reads what describes a run, a TOML file with `--set` and flags over it, and checks all of it before anything starts.
 
 The file holds fields of the run at its top and the sections [policy], [generate], [train], [judge] and [settings];
-`sedi.run_file_fields` knows every field. Every mistake is collected
+`sedi.run_file.fields` knows every field. Every mistake is collected
 with its place, and all are reported at once.
 """
 
@@ -18,11 +18,11 @@ from pydantic import ValidationError
 from infra.masking import masked
 from infra.settings import Settings, load
 from schemas.errors import ConfigurationError
-from sedi.run_file_checks import combinations
-from sedi.run_file_fields import BUDGET, COMMANDS, NOT_HERE, TOP, RunFileField, command_of, fields
-from sedi.run_file_given import Given, Mistake
-from sedi.run_file_text import shipped_presets
-from sedi.run_file_values import FileValues, arguments_of, as_text, as_toml, converted, from_text, parsed, read_pair
+from sedi.run_file.checks import combinations
+from sedi.run_file.fields import BUDGET, COMMANDS, NOT_HERE, TOP, RunFileField, command_of, fields
+from sedi.run_file.given import Given, Mistake
+from sedi.run_file.text import shipped_presets
+from sedi.run_file.values import FileValues, arguments_of, as_text, as_toml, converted, from_text, parsed, read_pair
 from sedi.run_options import RunOptions
 
 _SECRET_IN_URL = (
