@@ -155,17 +155,15 @@ def _generate(options: RunOptions, settings: Settings, policy: Policy | None, ch
 
 def _pace(section: str, used: Settings, all_of: Mapping[str, Any], checks: _Checks) -> None:
     """Calls in flight, as a lane begins with them, and the rates."""
-    from producers.backends.choice import in_flight_of
-    from producers.calls.concurrency import Concurrency
-    from producers.calls.found_concurrency import MOST, explores
+    from producers.calls.found_concurrency import rate_control_for
+    from producers.calls.rate_control import RateOptions
     from producers.calls.token_bucket import TokenBucket
 
     if section == "generate":
-        in_flight = all_of["in_flight"]
-        most = MOST if explores(used, in_flight) else in_flight or in_flight_of(used)
         names = ("in_flight_start", "in_flight_least", "in_flight_step")
-        start, least, step = (all_of[name] for name in names)
-        checks.attempt(section, lambda: Concurrency(most, start, least, step), ["in_flight", *names])
+        rate = RateOptions(**{name.removeprefix("in_flight_"): all_of[name] for name in names})
+        begun = partial(rate_control_for, used, rate, all_of["in_flight"], lambda _: None)
+        checks.attempt(section, begun, ["in_flight", *names])
     for name in ("rpm", "tpm"):
         if all_of[name] is not None:
             checks.attempt(section, partial(TokenBucket, all_of[name]), [name])
