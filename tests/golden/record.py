@@ -105,7 +105,11 @@ def interrupted(settings: Settings, folder: Path) -> None:
     """Each process is killed several times, at points where others have seen part of its work."""
     crew = _crew(settings, "interrupted", folder, 17)
     try:
-        crew.add("worker", "worker", deaths=[("told", 4), ("half told", 3), ("answer told", 1), ("half told", 2)])
+        crew.add(
+            "worker",
+            "worker",
+            deaths=[("emitted", 4), ("half emitted", 3), ("command emitted", 1), ("half emitted", 2)],
+        )
         crew.add("trainer", "train", *TRAIN, deaths=[("step done", 3), ("window written", 1)])
         crew.add(
             "generator",

@@ -44,21 +44,21 @@ POINTS = {
     "decided": Point(
         "worker", f"{_OUTLET}.write", "before", "a decision nobody heard of is made again", "InstructionsRejected"
     ),
-    "half told": Point(
-        "worker", f"{_OUTLET}._send", "confirmed", "rows that stand without their `rejected` are told again", "kept"
+    "half emitted": Point(
+        "worker", f"{_OUTLET}._send", "confirmed", "rows emitted without their `rejected` are emitted again", "kept"
     ),
-    "told": Point(
+    "emitted": Point(
         "worker",
         f"{_OUTLET}.write",
         "after",
-        "what was told and not remembered is told again, the same",
+        "what was emitted and not stored is emitted again, the same",
         "InstructionsRejected",
     ),
     "remembered": Point("worker", f"{_FILTER}._store", "after", "a table whose changelog lags is made up for"),
     "classifier fitted": Point(
         "worker", f"{_OUTLET}.write", "before", "a fit nobody heard of is made again", "ClassifierFitted"
     ),
-    "classifier told": Point(
+    "classifier emitted": Point(
         "worker", f"{_OUTLET}.write", "after", "a fit on the log is used and not made again", "ClassifierFitted"
     ),
     "before recovering": Point("worker", f"{_FILTER}.recover", "before", "recovering leaves nothing behind"),
@@ -75,7 +75,7 @@ POINTS = {
     "answered": Point(
         "worker", f"{_OUTLET}.write", "before", "an answer nobody heard of is made again", "ReplaceSeeds"
     ),
-    "answer told": Point(
+    "command emitted": Point(
         "worker", f"{_OUTLET}.write", "after", "an answer on the log is not given twice", "ReplaceSeeds"
     ),
     "revoked": Point(

@@ -7,11 +7,11 @@ from tests.integration.crashes.rig import CrashRig
 
 WORKER = [
     ("decided", 15),
-    ("half told", 15),
-    ("told", 15),
+    ("half emitted", 15),
+    ("emitted", 15),
     ("remembered", 15),
     ("classifier fitted", 1),
-    ("classifier told", 1),
+    ("classifier emitted", 1),
     ("before recovering", 1),
     ("recovered", 1),
     ("starting", 2),
@@ -20,7 +20,7 @@ WORKER = [
     ("window seen", 1),
     ("answered", 1),
     ("seeds read again", 3),
-    ("answer told", 1),
+    ("command emitted", 1),
 ]
 GENERATOR = [
     ("call announced", 20),
