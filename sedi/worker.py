@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from infra.distribution import require
+from schemas.errors import SediError
 from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, epilog, settings_of
 
 
@@ -40,7 +43,17 @@ def worker(
     from sedi.output import print_json
     from streams.worker.main import run_worker
 
-    code = run_worker(settings_of(bootstrap_servers, state_dir), run, log_level.value)
+    code = run_worker(settings_of(bootstrap_servers, state_dir), run, log_level.value, _end_process)
     if as_json:
         print_json({"run": run, "exit_code": code})
     raise typer.Exit(code)
+
+
+def _end_process(error: SediError) -> None:
+    """End this process at once as an error does; threads that hang would keep it."""
+    from sedi.main import exit_code_of
+    from sedi.output import print_error
+
+    print_error(str(error))
+    sys.stderr.flush()
+    os._exit(exit_code_of(error))

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from tests.harness.browser import Tab
 
 if threading.current_thread() is threading.main_thread():
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # what is started here must see it, though the tests run under nohup
+    # What is started here must see these signals, though the tests run under nohup or in the background of a shell.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("SEDI_DATA", ROOT.parent / "shared" / "data"))

@@ -11,9 +11,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any
 
 import msgspec
@@ -32,6 +34,10 @@ _ERROR = "sedi: "
 """What the command's error begins with; it may go on over further lines."""
 
 _ERRORS: Mapping[int, type[SediError]] = {ExitCode.USAGE: ConfigurationError, ExitCode.UNREACHABLE: BrokerError}
+
+
+_FORWARDED = 2
+"""The first interrupt ends the run in order, the second at once."""
 
 
 class RunOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,33 +118,70 @@ def _watched(
 
     file   what names the temporary file of a configuration that was given as a mapping
     """
-    process = subprocess.Popen(
-        python_module("sedi", *arguments),
-        env={**os.environ, PARENT: str(os.getpid())},
-        stdin=subprocess.DEVNULL,
-        stdout=printed,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    )
     last: list[str] = []
-    assert process.stderr is not None
-    with process:
-        while True:
-            try:
-                for line in process.stderr:
-                    shown = line.rstrip("\n") if file is None else file.sub("the configuration", line.rstrip("\n"))
-                    goes_on = last and last[0].startswith(_ERROR) and not shown.startswith(_ERROR)
-                    last = [*last, shown] if goes_on else [shown]
-                    say(shown)
-                return process.wait(), "\n".join(last)
-            except KeyboardInterrupt:
-                process.send_signal(signal.SIGINT)
-            except BaseException:  # of `say`: nobody watches any more
-                process.terminate()
-                raise
+    with _forwarded_interrupts() as forward_to:
+        process = subprocess.Popen(
+            python_module("sedi", *arguments),
+            env={**os.environ, PARENT: str(os.getpid())},
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+        forward_to(process)
+        assert process.stderr is not None
+        with process:
+            while True:
+                try:
+                    for line in process.stderr:
+                        shown = line.rstrip("\n") if file is None else file.sub("the configuration", line.rstrip("\n"))
+                        goes_on = last and last[0].startswith(_ERROR) and not shown.startswith(_ERROR)
+                        last = [*last, shown] if goes_on else [shown]
+                        say(shown)
+                    return process.wait(), "\n".join(last)
+                except KeyboardInterrupt:
+                    process.send_signal(signal.SIGINT)
+                except BaseException:  # of `say`: nobody watches any more
+                    process.terminate()
+                    raise
+
+
+@contextmanager
+def _forwarded_interrupts() -> Iterator[Callable[[subprocess.Popen[str]], None]]:
+    """Within the block SIGINT is sent on to the process that is given to the function, also an earlier one.
+
+    A KeyboardInterrupt could surface where it is lost: in a `say` that keeps exceptions to itself, in the decoding of a
+    line, before the process is watched. So it is raised only from the third SIGINT on, in case `say` hangs. Changes
+    nothing where the program handles SIGINT in its own way, or ignores it, or in another thread, which gets none.
+    """
+    received: list[int] = []
+    processes: list[subprocess.Popen[str]] = []
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > _FORWARDED:
+            raise KeyboardInterrupt
+        for process in processes:
+            process.send_signal(number)
+
+    def forward_to(process: subprocess.Popen[str]) -> None:
+        early = list(received)
+        processes.append(process)
+        for number in early:
+            process.send_signal(number)
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not (in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
+        yield forward_to
+        return
+    signal.signal(signal.SIGINT, receive)
+    try:
+        yield forward_to
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _print(line: str) -> None:

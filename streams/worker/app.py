@@ -35,6 +35,7 @@ from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.feedback import FeedbackAgent, JudgedRows, SeedTable
 from streams.worker.filter import FilterAgent
 from streams.worker.outlet import Outlet
+from streams.worker.shutdown import WorkerApp
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class OnePartitionTable(faust.Table):  # type: ignore[type-arg]
 class Worker:
     """The app and its agents. `repaired`: whether the tables were completed since the last recovery."""
 
-    app: faust.App
+    app: WorkerApp
     outlet: Outlet
     filter: FilterAgent
     seeds: SeedTable
@@ -97,9 +98,9 @@ def build(settings: Settings, run: str, configured: RunConfigured) -> Worker:
     return worker
 
 
-def _app(settings: Settings, run: str) -> faust.App:
+def _app(settings: Settings, run: str) -> WorkerApp:
     broker = ";".join(f"kafka://{server}" for server in settings.bootstrap_servers.split(","))
-    return faust.App(
+    return WorkerApp(
         f"sedi.{run}.worker",
         broker=broker,
         broker_credentials=_credentials(settings),

@@ -5,6 +5,7 @@ only the imports are shared. `tests.e2e` tests processes as a user starts them.
 """
 
 import ctypes
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -18,6 +19,8 @@ from infra.settings import Settings, environment_of
 from tests.conftest import ROOT
 
 _PR_SET_PDEATHSIG = 1
+_ABORT_S = 5.0
+_SHOWN_LINES = 200
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.harness.loaded", __name__])
 
@@ -25,8 +28,9 @@ _CONTEXT.set_forkserver_preload(["tests.harness.loaded", __name__])
 class Forked:
     """A process, with the interface of `subprocess.Popen`."""
 
-    def __init__(self, process: Any) -> None:
+    def __init__(self, process: Any, output: Path) -> None:
         self._process = process
+        self._output = output
         self.pid: int = process.pid
 
     @property
@@ -38,11 +42,20 @@ class Forked:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit code. Raises subprocess.TimeoutExpired after `timeout` seconds."""
+        """The exit code.
+
+        Raises subprocess.TimeoutExpired after `timeout` seconds, with the end of the output. The process is aborted
+        then, and its output ends with the stacks of its threads.
+        """
         self._process.join(timeout)
         code = self.returncode
         if code is None:
-            raise subprocess.TimeoutExpired(self._process.name, timeout or 0.0)
+            self.send_signal(signal.SIGABRT)
+            self._process.join(_ABORT_S)
+            expired = subprocess.TimeoutExpired(self._process.name, timeout or 0.0)
+            written = self._output.read_text(errors="replace").splitlines()[-_SHOWN_LINES:]
+            expired.add_note("\n".join([f"The end of {self._output}:", *written]))
+            raise expired
         return code
 
     def send_signal(self, number: int) -> None:
@@ -74,7 +87,7 @@ def fork(
     begin = (work, arguments, {**os.environ, **environment_of(settings), **(further or {})}, folder, output)
     process = _CONTEXT.Process(target=_begin, args=begin, name=f"{work.__module__}.{work.__qualname__}")
     process.start()
-    return Forked(process)
+    return Forked(process, output)
 
 
 def _begin(
@@ -88,4 +101,5 @@ def _begin(
     with output.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    faulthandler.enable()  # for `Forked.wait`
     raise SystemExit(work(*arguments) or 0)

@@ -1,11 +1,14 @@
 """A fault in a program does not reroute a whole run: the worker stops, and continues once it is fixed."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer
+from faust.transport.drivers.aiokafka import Consumer
 
 from consumers.report import report
 from infra.local_broker.temporary_broker import TemporaryBroker
@@ -16,6 +19,7 @@ from schemas.policy import policy_for
 from sedi.main import main
 from sedi.options import ExitCode
 from streams.core import decider
+from streams.worker import shutdown
 from tests.e2e.driver import Terminal, write_answers
 from tests.harness.forked import Forked, fork
 from tests.integration.raw_records import RawRecord, write_raw
@@ -51,6 +55,29 @@ def break_decider() -> None:
         raise ValueError("the rule is broken")
 
     decider.decide = decide  # type: ignore[assignment]
+
+
+def let_the_consumers_thread_end_first() -> None:
+    """It takes longer to say goodbye, and the services before it take longer to stop."""
+    stop, on_stop = AIOKafkaConsumer.stop, Consumer.on_stop
+
+    async def slow_stop(consumer: AIOKafkaConsumer) -> None:
+        await asyncio.sleep(3)
+        await stop(consumer)
+
+    async def late_on_stop(consumer: Consumer) -> None:
+        await asyncio.sleep(1.5)
+        await on_stop(consumer)
+
+    AIOKafkaConsumer.stop, Consumer.on_stop = slow_stop, late_on_stop
+
+
+def let_its_shutdown_hang() -> None:
+    async def on_stop(consumer: Consumer) -> None:
+        await asyncio.Future()
+
+    Consumer.on_stop = on_stop
+    shutdown.LIMIT_S = 2.0
 
 
 def command(run: str, prepare: Callable[[], None] | None) -> int:
@@ -97,14 +124,25 @@ def test_a_worker_with_broken_code_stops_and_once_mended_decides_everything(
     assert (found.generations, found.generated) == (GENERATIONS, 3 * GENERATIONS)
 
 
-@pytest.mark.parametrize("topic", ["training-log", "seed-commands"])
-def test_a_worker_stops_so_in_every_agent_also_while_it_recovers(rig: Rig, topic: str) -> None:
-    """The seed commands are read when it starts."""
+@pytest.mark.parametrize(
+    ("topic", "prepare"),
+    [
+        ("training-log", None),
+        ("training-log", let_the_consumers_thread_end_first),
+        ("training-log", let_its_shutdown_hang),
+        ("seed-commands", None),  # they are read when it starts
+    ],
+)
+def test_a_worker_stops_so_in_every_agent_also_while_it_recovers_and_whatever_holds_its_shutdown(
+    rig: Rig, topic: str, prepare: Callable[[], None] | None
+) -> None:
     write_garbage(rig, IN_A_ROW + 1, topic)
-    assert start_command(rig).wait(90) == ExitCode.DEAD_LETTERS
+    assert start_command(rig, prepare).wait(90) == ExitCode.DEAD_LETTERS
     assert last_line(rig, 0).startswith(
         f"sedi: Too many dead letters: with offset 5 of {topic} they would be 6 in a row"
     )
+    says_where_it_hangs = "in on_stop" in (rig.logs / "command-0.log").read_text()
+    assert says_where_it_hangs == (prepare is let_its_shutdown_hang)
 
 
 def test_bad_records_under_the_limit_stop_nobody(rig: Rig) -> None:

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,20 @@ import pytest
 
 import sedi
 from schemas.errors import ConfigurationError, RunError
+from sedi.api import running
 from sedi.api.running import given, toml
+
+# A command that ends at the second SIGINT.
+ENDS_AT_THE_SECOND = """
+import signal, sys, time
+received = []
+signal.signal(signal.SIGINT, lambda *_: received.append(1))
+while True:
+    if len(received) >= 2:
+        sys.exit(7)
+    print("received", len(received), file=sys.stderr, flush=True)
+    time.sleep(0.01)
+"""
 
 
 def test_a_mapping_becomes_the_file_that_says_the_same() -> None:
@@ -76,3 +91,47 @@ def test_a_wrong_configuration_raises_what_the_command_says(tmp_path: Path) -> N
     assert lines[-1] == f"sedi: {raised.value}"
     with pytest.raises(ConfigurationError, match="Run name"):
         sedi.run("demo", run="No Name", state_dir=tmp_path, say=lines.append)
+
+
+@pytest.mark.timeout(60)
+def test_an_interrupt_reaches_the_run_though_the_callback_keeps_exceptions_to_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if said.count(line) == 1:  # the second once the first has arrived: two at once may arrive as one
+            with suppress(BaseException):
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(running, "python_module", lambda *_: [sys.executable, "-c", ENDS_AT_THE_SECOND])
+    with pytest.raises(RunError, match=r"exit code 7 .* its last line: received \d"):
+        sedi.run("demo", say=say)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.timeout(60)
+def test_an_interrupt_before_there_is_a_process_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command(*_: str) -> list[str]:
+        signal.raise_signal(signal.SIGINT)
+        return ["sleep", "50"]
+
+    monkeypatch.setattr(running, "python_module", command)
+    with pytest.raises(RunError, match="was ended by SIGINT"):
+        sedi.run("demo", say=lambda _: None)
+
+
+@pytest.mark.timeout(60)
+def test_a_third_interrupt_ends_a_callback_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        signal.raise_signal(signal.SIGINT)
+        while len(said) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(running, "python_module", lambda *_: [sys.executable, "-c", ENDS_AT_THE_SECOND])
+    with pytest.raises(RunError, match="exit code 7"):
+        sedi.run("demo", say=say)

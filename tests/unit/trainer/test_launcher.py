@@ -23,6 +23,7 @@ _SCRIPT = """
 import os, psutil, signal, sys, time
 sys.path.insert(0, {root!r})
 rank = int(os.environ["RANK"])
+open("{folder}/rank-" + str(rank) + ".pid", "w").write(str(os.getpid()))
 stopped = []
 signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
 from consumers.trainer.distributed.rank_process import RankStep, RankEnded, RankFailed, RankLine, encode_message
@@ -84,6 +85,10 @@ class Ranks:
         )
         return launcher.launch(options, Settings(), processes)
 
+    def pids(self) -> list[int]:
+        """The process ids of all ranks that were started."""
+        return [int(file.read_text(encoding="utf-8")) for file in self._folder.glob("rank-*.pid")]
+
 
 @pytest.fixture
 def ranks(tmp_path: Path) -> Ranks:
@@ -127,7 +132,8 @@ def test_the_rank_that_was_killed_is_named_and_no_process_is_left(ranks: Ranks) 
             processes=3,
         )
     assert str(raised.value).endswith("my last words")
-    assert not [child for child in psutil.Process().children() if "rank.py" in " ".join(child.cmdline())]
+    assert len(ranks.pids()) == 3
+    assert not [pid for pid in ranks.pids() if psutil.pid_exists(pid)]  # also not as a zombie
 
 
 def test_a_rank_that_says_why_it_failed_is_quoted_and_not_those_that_lost_it(ranks: Ranks) -> None:
