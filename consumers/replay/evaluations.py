@@ -1,0 +1,179 @@
+"""Evaluations in an audit: verdicts on questions, answers to prompts and judges' scores, decided again.
+
+They are checked after everything else: an evaluation comes long after the rows it is about. First the questions, then
+the answers, then the judgements of these; a judge's answers on `calls` are held until then. Of an answer memory holds
+its id, its model's key and a digest of its prompt.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from consumers.replay.digests import Digests, answer_content, answers_judged_content, digest, measured_content
+from consumers.replay.effect_stream import EffectStream, content
+from consumers.replay.findings import Findings, Kind, differences, place_of
+from consumers.replay.generations import GenerationAnswers
+from consumers.replay.redecided import redecided, scores_of
+from consumers.replay.repeats import RepeatCheck
+from infra.log.record import Record
+from schemas import ids
+from schemas.evaluation import AnswerGiven, AnswersJudged, QuestionMeasured
+from schemas.events import CallAnswered, Event
+
+TOPICS = ("measured", "answers", "judgements")
+EVALUATED = ("measured", "answers_given", "answers_judged")
+"""What an audit counts these topics' events as."""
+
+
+class _Given(NamedTuple):
+    """What is remembered of an answer."""
+
+    model: str
+    prompt: int
+
+
+class EvaluationAudit:
+    """The topics of evaluations, checked from their start to their end.
+
+    count   events by what they are counted as, without repeats
+    """
+
+    def __init__(
+        self, streams: dict[str, list[EffectStream]], calls: GenerationAnswers, findings: Findings, digests: Digests
+    ) -> None:
+        self._streams = {topic: streams[topic][0] for topic in TOPICS}
+        self._calls = calls
+        self._findings = findings
+        self._digests = digests
+        self._given: dict[str, _Given] = {}
+        self._models: dict[str, str] = {}
+        self._ended: dict[str, tuple[Record, str]] = {}
+        self.count = dict.fromkeys(EVALUATED, 0)
+
+    def check(self) -> None:
+        """Check all of them, and `calls` to its end."""
+        for record, event in self._fresh("measured"):
+            if isinstance(event, QuestionMeasured):
+                self.count["measured"] += 1
+                self._digests.add("measured", measured_content(event))
+                self._check_question(record, event)
+        for record, event in self._fresh("answers"):
+            if isinstance(event, AnswerGiven):
+                self.count["answers_given"] += 1
+                self._digests.add("answers", answer_content(event))
+                self._check_given(record, event)
+        for record, event in self._fresh("judgements"):
+            if isinstance(event, AnswersJudged):
+                self.count["answers_judged"] += 1
+                self._digests.add("judgements", answers_judged_content(event))
+                self._check_judged(record, event)
+        for answer in self._calls.drain(self._ended):
+            record, name = self._ended[answer.request_id]
+            self._report("answer", record, f"{name} leaves out an answer that is on `calls`", None, answer)
+
+    def _fresh(self, topic: str) -> Iterator[tuple[Record, Event]]:
+        """The topic's events that are no repeats."""
+        repeats = RepeatCheck(self._findings)
+        while (record := self._streams[topic].take()) is not None:
+            event = record.event
+            if event is None:
+                self._findings.cannot_read(record, str(record.error))
+            elif repeats.fresh(record, event, content(record)):
+                yield record, event
+
+    # -- each event ----------------------------------------------------------------------------------------------
+
+    def _check_question(self, record: Record, event: QuestionMeasured) -> None:
+        name = f"Question {event.question_id} of {event.benchmark.name}, measured with {event.model.key},"
+        self._check_id(record, name, ids.measured_id(event.model.key, event.benchmark.key, event.question_id))
+        sizes = len(event.choices), len(event.loglikelihoods), len(event.tokens)
+        if len(set(sizes)) > 1 or not sizes[0]:
+            what = f"{name} has {sizes[0]} choices, {sizes[1]} log-likelihoods and {sizes[2]} numbers of tokens"
+            self._report("altered", record, what, sizes, None)
+            return
+        if event.gold is not None and event.gold >= sizes[0]:
+            self._report("altered", record, f"{name} has no choice at its right place", event.gold, None)
+        self._check_verdict(record, event, f"{name} has another verdict than its log-likelihoods give")
+
+    def _check_given(self, record: Record, event: AnswerGiven) -> None:
+        name = f"The answer of {event.model.key} to {event.prompt_id} of {event.asked.prompts}"
+        self._check_id(record, name, ids.answer_id(event.model.key, event.asked.key, event.prompt_id))
+        model = self._models.setdefault(event.model.key, event.model.key)
+        self._given.setdefault(record.id, _Given(model, _prompt(event.asked.prompts, event.prompt_id, event.group)))
+        self._check_calls(record, name, event.answers)
+        if event.answers:
+            self._check_verdict(record, event, f"{name} is not what its call's answer is read as")
+        elif event.model.kind != "file":
+            if event.text or event.outcome not in ("refused", "failed"):
+                recorded = event.outcome, event.text
+                self._report(
+                    "read", record, f"{name} has a text, or none for no reason, without a call", recorded, None
+                )
+            self._ended[ids.request_id(record.id, 0)] = record, name
+
+    def _check_judged(self, record: Record, event: AnswersJudged) -> None:
+        name = f"The judgement of {event.prompt_id} of {event.prompts} by {event.judge.name}"
+        self._check_id(record, name, ids.answers_judged_id(event.judge.name, event.answer_ids))
+        given = [self._given.get(id) for id in event.answer_ids]
+        missing = [id for id, found in zip(event.answer_ids, given, strict=True) if found is None]
+        if missing:
+            self._report("unexpected", record, f"{name} is of answers that are not on `answers`", missing, None)
+        models = tuple("" if found is None else found.model for found in given)
+        if not missing and models != event.models:
+            self._report("altered", record, f"{name} names other models than gave its answers", event.models, models)
+        prompt = _prompt(event.prompts, event.prompt_id, event.group)
+        if any(found is not None and found.prompt != prompt for found in given):
+            recorded = event.prompts, event.prompt_id, event.group
+            self._report("altered", record, f"{name} names another prompt than its answers'", recorded, None)
+        self._check_calls(record, name, event.answers)
+        self._check_scores(record, event, name)
+        if event.scores is None:
+            self._ended[ids.request_id(record.id, len(event.answers))] = record, name
+
+    def _check_scores(self, record: Record, event: AnswersJudged, name: str) -> None:
+        parsed = [scores_of(answer, event) for answer in event.answers]
+        for found in parsed[:-1]:
+            if found.scores is not None:
+                self._report("read", record, f"{name} has another request after its scores", None, found.scores)
+        if not parsed:
+            if event.scores is not None:
+                self._report("read", record, f"{name} has scores without an answer", event.scores, None)
+            return
+        last = parsed[-1]
+        # without scores the reason may be an endpoint's refusal, which is in no answer
+        if event.scores != last.scores or (event.scores is not None and event.reason != last.reason):
+            recorded = event.scores, event.reason
+            self._report("read", record, f"{name} is not what its answer parses to", recorded, tuple(last))
+
+    # -- what they have in common --------------------------------------------------------------------------------
+
+    def _check_id(self, record: Record, name: str, own: str) -> None:
+        if record.id != own:
+            self._report("altered", record, f"{name} has an id that is not its own", record.id, own)
+
+    def _check_calls(self, record: Record, name: str, answers: tuple[CallAnswered, ...]) -> None:
+        for step, answer in enumerate(answers):
+            on_ledger = self._calls.take(answer.request_id, answer.attempt)
+            if on_ledger != answer or answer.request_id != ids.request_id(record.id, step):
+                self._report(
+                    "answer", record, f"{name} holds an answer that is not its own on `calls`", answer, on_ledger
+                )
+
+    def _check_verdict(self, record: Record, event: QuestionMeasured | AnswerGiven, what: str) -> None:
+        recorded, decided = differences(event, redecided(event))
+        if recorded:
+            self._report("read", record, what, recorded, decided)
+
+    def _report(self, kind: Kind, record: Record, what: str, recorded: object, decided: object) -> None:
+        self._findings.diverged(
+            kind,
+            place_of(record),
+            self._findings.state().applied + 1,
+            f"{what} (at {record.offset} of {record.topic}).",
+            id=record.id,
+            recorded=recorded,
+            decided=decided,
+        )
+
+
+def _prompt(*names: str) -> int:
+    return digest("\0".join(names).encode())
