@@ -139,6 +139,8 @@ class OpenRun:
     def explain(self, id: str, *, progress: Callable[[int], None] | None = None) -> Explanation:
         """The story of the instruction, seed, generation or request with this id, or with an id that begins so.
 
+        Also of a question, answer or judgement of an evaluation, and of a model by its name or key.
+
         `progress` is called with how many more records were read. Raises RunError when nothing, or several, fit.
         """
         from consumers.explain.story import explain
