@@ -88,11 +88,20 @@ def answer_of(model: EvaluatedModel, asked: Asked, prompt: int) -> str:
     return ids.answer_id(model.key, asked.key, f"p{prompt}")
 
 
-def given(story: ToldRun, prompt: int, model: EvaluatedModel = MINE, in_file: str = "", **said: Any) -> Written:
+def given(
+    story: ToldRun,
+    prompt: int,
+    model: EvaluatedModel = MINE,
+    in_file: str = "",
+    *,
+    asked: Asked | None = None,
+    **said: Any,
+) -> Written:
     """An answer to a prompt: by a call, or from a file."""
-    asked = ASKED if model is MINE else FROM_FILE
+    of_file = model.kind == "file"
+    asked = asked or (FROM_FILE if of_file else ASKED)
     id = answer_of(model, asked, prompt)
-    answers = (called(story, id, 0, RAWS[prompt], ENDS[prompt]),) if model is MINE else ()
+    answers = () if of_file else (called(story, id, 0, RAWS[prompt], ENDS[prompt]),)
     outcome, read, reason = read_answer(answers, 2) if answers else ("answered", in_file, "")
     event = AnswerGiven(
         model=model,
