@@ -12,7 +12,7 @@ from consumers.replay.digests import Digests, answer_content, answers_judged_con
 from consumers.replay.effect_stream import EffectStream, content
 from consumers.replay.findings import Findings, Kind, differences, place_of
 from consumers.replay.generations import GenerationAnswers
-from consumers.replay.redecided import redecided, scores_of
+from consumers.replay.redecided import redecided, scores_in
 from consumers.replay.repeats import RepeatCheck
 from infra.log.record import Record
 from schemas import ids
@@ -130,17 +130,17 @@ class EvaluationAudit:
             self._ended[ids.request_id(record.id, len(event.answers))] = record, name
 
     def _check_scores(self, record: Record, event: AnswersJudged, name: str) -> None:
-        parsed = [scores_of(answer, event) for answer in event.answers]
+        parsed = [scores_in(answer, event) for answer in event.answers]
         for found in parsed[:-1]:
-            if found.scores is not None:
-                self._report("read", record, f"{name} has another request after its scores", None, found.scores)
+            if found.values is not None:
+                self._report("read", record, f"{name} has another request after its scores", None, found.values)
         if not parsed:
             if event.scores is not None:
                 self._report("read", record, f"{name} has scores without an answer", event.scores, None)
             return
         last = parsed[-1]
         # without scores the reason may be an endpoint's refusal, which is in no answer
-        if event.scores != last.scores or (event.scores is not None and event.reason != last.reason):
+        if event.scores != last.values or (event.scores is not None and event.reason != last.reason):
             recorded = event.scores, event.reason
             self._report("read", record, f"{name} is not what its answer parses to", recorded, tuple(last))
 

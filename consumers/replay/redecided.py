@@ -7,7 +7,7 @@ computed from `RedecidedSource` rest on nothing that was decided before.
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import NamedTuple, Self, TypeVar
+from typing import Self, TypeVar
 
 from msgspec.structs import replace
 
@@ -18,7 +18,7 @@ from schemas.evaluation import AnswerGiven, AnswersJudged, QuestionMeasured
 from schemas.events import CallAnswered, Event
 from streams.core.evaluation.given import read_answer
 from streams.core.evaluation.likelihood import chosen
-from streams.core.parse.answer_text import read_text
+from streams.core.evaluation.pair_scores import ReadScores, scores_of
 
 Found = TypeVar("Found", bound=Event)
 
@@ -36,30 +36,15 @@ def redecided(event: Found) -> Found:
             outcome, text, reason = read_answer(answers, event.reading)
             return replace(event, outcome=outcome, text=text, reason=reason)
         case AnswersJudged(answers=answers) if answers:
-            scores, reason = scores_of(answers[-1], event)
+            scores, reason = scores_in(answers[-1], event)
             return event if scores is None is event.scores else replace(event, scores=scores, reason=reason)
         case _:
             return event
 
 
-class ReadScores(NamedTuple):
-    """A judge's answer as parsed: a score for each answer it was shown, or None and why there are none."""
-
-    scores: tuple[float, ...] | None
-    reason: str
-
-
-def scores_of(answer: CallAnswered, event: AnswersJudged) -> ReadScores:
+def scores_in(answer: CallAnswered, event: AnswersJudged) -> ReadScores:
     """The scores in an answer of the judge."""
-    seen, cut = read_text(answer, event.reading)
-    first, newline, rest = seen.text.strip().partition("\n")
-    try:
-        scores = tuple(map(float, first.split()))
-    except ValueError:
-        scores = ()
-    if len(scores) != len(event.answer_ids) or (cut and not newline):
-        return ReadScores(None, "the first line is not scores")
-    return ReadScores(scores, rest.strip())
+    return scores_of(answer, event.scale, len(event.answer_ids), reading=event.reading)
 
 
 class RedecidedSource:

@@ -14,9 +14,10 @@ from infra.log.record import Record
 from infra.log.source import TOPICS, dead_letter_topics
 from schemas import ids
 from schemas.evaluation import AnswerGiven, AnswersJudged, Asked, Benchmark, EvaluatedModel, QuestionMeasured, TrainedBy
-from schemas.events import CallAnswered, CallStarted, Judge, Scale
+from schemas.events import CallAnswered, CallStarted, Judge
 from streams.core.evaluation.given import read_answer
 from streams.core.evaluation.likelihood import chosen
+from streams.core.evaluation.pair_scores import PAIR_SCALE, scores_of
 from tests.unit.consumers.recorded_run import ToldRun, whole_run
 from tests.unit.consumers.story import Written
 
@@ -129,11 +130,10 @@ def judged(story: ToldRun, prompt: int, raws: Sequence[str], *, turned: bool = F
     answer_ids = tuple(id for id, _ in shown)
     id = ids.answers_judged_id(JUDGE.name, answer_ids)
     answers = tuple(called(story, id, step, raw) for step, raw in enumerate(raws))
-    first, _, reason = raws[-1].partition("\n")
-    scores = tuple(map(float, first.split())) if first[0].isdigit() else None
+    scores, reason = scores_of(answers[-1], PAIR_SCALE, 2, reading=2)
     event = AnswersJudged(
         judge=JUDGE,
-        scale=Scale(least=1.0, most=10.0, step=0.5),
+        scale=PAIR_SCALE,
         prompts="vicuna",
         prompt_id=f"p{prompt}",
         group="generic",
