@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from consumers.replay import Audit, audit
 from consumers.replay.recomputed import recomputed
@@ -68,10 +69,9 @@ def altered(kind: type[Event], nth: int = 0, **fields: Any) -> Callable[[ToldRun
     return lambda story: story.change(kind, nth, **fields)
 
 
-def renamed(kind: type[Event], nth: int = 0) -> Callable[[ToldRun], None]:
+def renamed(kind: type[Event], nth: int = 0, id: str = "no-id") -> Callable[[ToldRun], None]:
     def rename(story: ToldRun) -> None:
         place, entry = list(story.events(kind))[nth]
-        id = ids.run_id("another")
         story.written[place] = Written(entry.topic, entry.partition, entry.event, id, id)
 
     return rename
@@ -98,6 +98,11 @@ def raw_altered(kind: type[AnswerGiven | AnswersJudged], **fields: Any) -> Calla
 
 def without_calls(kind: type[Event], nth: int, **fields: Any) -> Callable[[ToldRun], None]:
     return altered(kind, nth, answers=(), **fields)
+
+
+def made_a_files(story: ToldRun) -> None:
+    """An answer that a call gave is said to be of a file, with another text; its model's key stays the same."""
+    story.change(AnswerGiven, 0, model=replace(MINE, kind="file"), answers=(), text="Eat it.")
 
 
 def judged_unknown(story: ToldRun) -> None:
@@ -138,7 +143,9 @@ FAULTS: dict[str, tuple[Callable[[ToldRun], None], str, int, dict[str, int]]] = 
         {"answer": 1},
     ),
     "a text without a call": (without_calls(AnswerGiven, 0), "answers", 0, {"read": 1, "answer": 1}),
-    "an id of an answer": (renamed(AnswerGiven, 6), "answers", 6, {"altered": 1, "answer": 1}),
+    "an answer that is said to be of a file": (made_a_files, "answers", 0, {"answer": 1}),
+    "an id of an answer": (renamed(AnswerGiven), "answers", 0, {"altered": 1}),
+    "another id of an answer": (renamed(AnswerGiven, 0, ids.run_id("x")), "answers", 0, {"altered": 1}),
     "another model's answer": (altered(AnswerGiven, 7, model=MINE), "answers", 7, {"altered": 1, "read": 1}),
     "a judge's score": (altered(AnswersJudged, scores=(9.0, 6.5)), "judgements", 0, {"read": 1}),
     "a judge's reason": (altered(AnswersJudged, reason="It is kinder."), "judgements", 0, {"read": 1}),
@@ -154,7 +161,7 @@ FAULTS: dict[str, tuple[Callable[[ToldRun], None], str, int, dict[str, int]]] = 
     "the order of the answers": (turned, "judgements", 0, {"altered": 1}),
     "a judgement's models": (altered(AnswersJudged, models=(FILED.key, MINE.key)), "judgements", 0, {"altered": 1}),
     "a judgement's prompt": (altered(AnswersJudged, prompt_id="p1"), "judgements", 0, {"altered": 1}),
-    "an id of a judgement": (renamed(AnswersJudged), "judgements", 0, {"altered": 1, "answer": 1}),
+    "an id of a judgement": (renamed(AnswersJudged), "judgements", 0, {"altered": 1}),
     "answers that are not there": (judged_unknown, "judgements", 3, {"unexpected": 1}),
     "a request after scores": (asked_again, "judgements", 3, {"read": 1}),
 }
