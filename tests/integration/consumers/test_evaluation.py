@@ -13,6 +13,7 @@ from infra.cluster.topics import apply
 from infra.log.archive import ArchiveSource
 from infra.log.archiving import write_archive
 from infra.log.dead_letters import DeadLetter, parse
+from infra.log.restoring import restore_archive
 from infra.log.source import KafkaSource
 from infra.log.writer import LogWriter
 from infra.settings import Settings
@@ -82,6 +83,8 @@ def test_an_archive_of_it_is_the_same_evaluation(
     assert {*TOPICS, *(f"{topic}.dlq" for topic in TOPICS)} <= {
         file.topic for file in ArchiveSource(tmp_path / "log").manifest.files
     }
+
+    assert restore_archive(cluster, tmp_path / "log").written == 0, "all of it is on the cluster"
 
     shown = []
     for where in (["--run", story.run], ["--from-files", str(tmp_path / "log")]):
