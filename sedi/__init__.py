@@ -4,7 +4,8 @@
 
     with sedi.open("demo") as run:                  # on the cluster; sedi.open(archive="backup") for an archive
         run.kept().group_by("cluster").len()        # polars data frames: kept, rejected, seeds, calls, training
-        run.explain("3f2c91")                       # the story of an instruction, seed, generation or request
+        run.measured(), run.answers()               # and of an evaluation: measured, answers, judgements
+        run.explain("3f2c91")                       # the story of an instruction, seed, generation, request or model
         run.replay().divergences                    # the audit
     sedi.run("mine.toml").report.kept
 

@@ -1,4 +1,4 @@
-"""`sedi explain`: the whole story of an instruction, a seed, a generation or a request."""
+"""`sedi explain`: the whole story of an instruction, a seed, a generation, a request, or a part of an evaluation."""
 
 from __future__ import annotations
 
@@ -12,13 +12,22 @@ from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir,
 def register(app: typer.Typer) -> None:
     app.command(
         "explain",
-        epilog=epilog("sedi explain 3f2c91 --run demo", "sedi explain seed_task_7 --from-files archive --json"),
+        epilog=epilog(
+            "sedi explain 3f2c91 --run demo",
+            "sedi explain seed_task_7 --from-files archive --json",
+            "sedi explain demo@300",
+        ),
     )(explain_command)
 
 
 def explain_command(
     id: Annotated[
-        str, typer.Argument(metavar="ID", help="Of an instruction, seed, generation or request; or its start (from 6).")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="Of an instruction, seed, generation or request, or of a question, answer, judgement or model of an "
+            "evaluation; or its start (from 6).",
+        ),
     ],
     *,
     run: Run = DEFAULT_RUN,
@@ -32,6 +41,10 @@ def explain_command(
     Of an instruction: seeds, requests, raw answers, rules, verdict, nearest row, training, candidacies for a seed.
     Of a seed: its time in the pool, its generations, its score over time. The prompt is not on the log; this version of
     the program rebuilds it.
+
+    Of an evaluated model, by its name (demo@300): its scores down to the questions, the wrong ones first, its answers,
+    and the rows it was trained on; --json lists them all. Of a question, an answer or a judgement: all that is on the
+    log, a judgement with the answers and calls behind it.
     """
     from sedi.output import print_json
     from sedi.reading_progress import reading_progress

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
-from rich.panel import Panel
+from rich.console import Console
 from rich.text import Text
 
 from consumers.feedback_terms import VERDICTS
-from infra.visible import visible
+from sedi.explain_evaluation_panels import show_evaluation
+from sedi.explain_parts import LINES, SHORT, Line, at_text, panel, request_line
 from sedi.explain_texts import TEXT, around, cut, marked, sparkline
 from sedi.output import clock, console, dollars, shown
 
 if TYPE_CHECKING:
     from consumers.explain.schema.explanation import Explanation, RebuiltPrompt, RequestOutcome
-    from consumers.explain.schema.generation import GenerationStory, RequestStory
+    from consumers.explain.schema.generation import GenerationStory
     from consumers.explain.schema.instruction import AnswerStory, Candidacy, InstructionStory, Judgement, TrainedStep
-    from consumers.explain.schema.place import RecordPlace
     from consumers.explain.schema.seed import SeedGeneration, SeedReplacement, SeedStory
-
-_SHORT = 70  # characters of a text in a list
-_LINES = 6  # of a list
-
-Line = str | Text
 
 
 def show_explanation(found: Explanation) -> None:
@@ -33,19 +27,10 @@ def show_explanation(found: Explanation) -> None:
     if found.instruction is not None:
         _instruction(out, found.instruction, found.prompts)
     if found.seed is not None:
-        _panel(out, f"Seed {found.seed.id}", _seed(found.seed))
+        panel(out, f"Seed {found.seed.id}", _seed(found.seed))
+    show_evaluation(out, found)
     if found.made is not None:
         _generation(out, found.made, found.prompts)
-
-
-def _panel(out: Console, title: str, lines: Iterable[Line]) -> None:
-    texts = [line if isinstance(line, Text) else Text(visible(line)) for line in lines]
-    if out.is_terminal:
-        out.print(Panel(Group(*texts), title=Text(visible(title)), title_align="left"))
-        return
-    out.print(f"{title}:", soft_wrap=True)
-    for text in texts:
-        out.print(Text("  ").append_text(text), soft_wrap=True)
 
 
 # -- an instruction ------------------------------------------------------------------------------------------------
@@ -57,15 +42,15 @@ def _instruction(out: Console, story: InstructionStory, prompts: Sequence[Rebuil
     reason = "" if verdict.reason is None else f": {verdict.reason}"
     parts = (("input", story.input), ("output", story.output))
     texts = [f"{name}: {cut(text)}" for name, text in parts if text.strip()]
-    _panel(out, f"Instruction {story.id}, {verdict.outcome}{where}{reason}", [cut(story.instruction), *texts])
-    _panel(out, "Where it came from", [*_requested(story.generation), *map(_prompt, prompts)])
+    panel(out, f"Instruction {story.id}, {verdict.outcome}{where}{reason}", [cut(story.instruction), *texts])
+    panel(out, "Where it came from", [*_requested(story.generation), *map(_prompt, prompts)])
     for answer in story.answers:
         holds = "" if answer.holds == "both" else f" with the {answer.holds}"
-        _panel(out, f"Raw answer{holds}", [_answer(answer, terminal=terminal)])
-    _panel(out, "Verdict of the filter", _verdict(story, terminal=terminal))
+        panel(out, f"Raw answer{holds}", [_answer(answer, terminal=terminal)])
+    panel(out, "Verdict of the filter", _verdict(story, terminal=terminal))
     if story.judged:
-        _panel(out, "Judges", map(_judgement, story.judged))
-    _panel(out, "Training", [*_steps(story.training), *map(_candidacy, story.candidacies)])
+        panel(out, "Judges", map(_judgement, story.judged))
+    panel(out, "Training", [*_steps(story.training), *map(_candidacy, story.candidacies)])
 
 
 def _answer(answer: AnswerStory, *, terminal: bool) -> Text:
@@ -88,7 +73,7 @@ def _verdict(story: InstructionStory, *, terminal: bool) -> list[Line]:
         reason = "" if verdict.reason is None else f", {verdict.reason}"
         similar = "" if verdict.similarity is None else f" {verdict.similarity:.4f} to {verdict.nearest_id}"
         recomputed = f"threshold {verdict.threshold} (decided again: {again})"
-        lines.append(f"verdict: {verdict.outcome}{reason}{similar}, {recomputed}{_at(verdict.at)}")
+        lines.append(f"verdict: {verdict.outcome}{reason}{similar}, {recomputed}{at_text(verdict.at)}")
     if nearest is None:
         lines.append("nearest: no text before it shares a word with it")
     else:
@@ -108,20 +93,20 @@ def _verdict(story: InstructionStory, *, terminal: bool) -> list[Line]:
 def _judgement(found: Judgement) -> str:
     score = "no score" if found.score is None else f"{found.score:g} of {found.least:g} to {found.most:g}"
     cost = "" if found.cost_usd is None else f", {dollars(found.cost_usd)}"
-    return f"{found.judge}: {score}{cost}{_at(found.at)}: {cut(found.reason)}"
+    return f"{found.judge}: {score}{cost}{at_text(found.at)}: {cut(found.reason)}"
 
 
 def _steps(steps: Sequence[TrainedStep]) -> list[Line]:
     lines: list[Line] = []
-    for step in steps[:_LINES]:
+    for step in steps[:LINES]:
         borrowed = f", borrowed from cluster {step.cluster}" if step.borrowed else ""
         chosen = ", the batch its window chose" if step.chosen else ""
         lines.append(
             f"epoch {step.epoch} window {step.window} step {step.step}: slot {step.slot}{borrowed}, "
             f"loss {shown(step.loss)}, gradient norm {shown(step.grad_norm)}{chosen}"
         )
-    if len(steps) > _LINES:
-        lines.append(f"… and {len(steps) - _LINES} more steps")
+    if len(steps) > LINES:
+        lines.append(f"… and {len(steps) - LINES} more steps")
     return lines or ["in no logged batch"]
 
 
@@ -147,8 +132,8 @@ def _seed(story: SeedStory) -> list[Line]:
         score = _score(story.until.victim_generated, story.until.victim_kept)
         until = f"{_because(story.until)}, replaced by {story.until.new_id} when its score was {score}"
     scores = [generation.score for generation in story.generations if generation.score is not None]
-    last = [f"{g.generation_id[:8]} ({_yield(g)})" for g in story.generations[-_LINES:]]
-    more = "… " if len(story.generations) > _LINES else ""
+    last = [f"{g.generation_id[:8]} ({_yield(g)})" for g in story.generations[-LINES:]]
+    more = "… " if len(story.generations) > LINES else ""
     return [
         cut(story.instruction),
         f"in the pool since {since}",
@@ -183,26 +168,26 @@ def _score(generated: int, kept: int) -> str:
 def _generation(out: Console, found: RequestOutcome, prompts: Sequence[RebuiltPrompt]) -> None:
     title = f"Generation {found.generation_id}" + ("" if found.step is None else f", request {found.step} of it")
     if found.generation is None:
-        _panel(out, title, ["not (yet) on the log; its calls:", *map(_request, found.requests)])
+        panel(out, title, ["not (yet) on the log; its calls:", *map(request_line, found.requests)])
         return
-    _panel(out, title, [*_requested(found.generation), *map(_prompt, prompts[:1])])
+    panel(out, title, [*_requested(found.generation), *map(_prompt, prompts[:1])])
     lines = []
     for task in found.instructions:
-        trained = _listed(", steps ", [f"{epoch}/{step}" for epoch, step in task.steps[:_LINES]])
+        trained = _listed(", steps ", [f"{epoch}/{step}" for epoch, step in task.steps[:LINES]])
         cluster = "" if task.cluster is None else f" in cluster {task.cluster}"
         reason = "" if task.reason is None else f": {task.reason}"
         near = "" if task.similarity is None else f" {task.similarity:.4f} to {(task.nearest_id or '?')[:8]}"
         seed = ", became a seed" if task.became_seed else ""
-        text = cut(task.instruction, _SHORT)
+        text = cut(task.instruction, SHORT)
         lines.append(f"{task.id[:8]} {task.outcome}{cluster}{reason}{near}{trained}{seed}: {text}")
-    _panel(out, "Its instructions", lines or ["none"])
+    panel(out, "Its instructions", lines or ["none"])
 
 
 def _requested(story: GenerationStory) -> list[Line]:
     lines: list[Line] = []
     for seed in story.seeds:
         since = "the start" if seed.since is None else f"command {seed.since.offset}"
-        lines.append(f"seed {seed.id} (since {since}): {cut(seed.instruction or 'unknown', _SHORT)}")
+        lines.append(f"seed {seed.id} (since {since}): {cut(seed.instruction or 'unknown', SHORT)}")
     if not story.sampled_as_told:
         lines.append("NOTE: sampling the pool again gives other seeds")
     settings = ", ".join(f"{name} {shown(value)}" for name, value in story.parameters.items())
@@ -210,27 +195,11 @@ def _requested(story: GenerationStory) -> list[Line]:
     return [
         *lines,
         f"lane {story.lane} number {story.number}: {story.instructions} instructions, "
-        f"{unparsed} unparsed parts{_at(story.at)}",
+        f"{unparsed} unparsed parts{at_text(story.at)}",
         f"style {story.style}, model {story.model} of {story.backend}, cost {dollars(story.cost_usd)}"
         f"{f'; {settings}' if settings else ''}",
-        *map(_request, story.requests[:_LINES]),
+        *map(request_line, story.requests[:LINES]),
     ]
-
-
-def _request(request: RequestStory) -> str:
-    attempts = []
-    for attempt in request.attempts:
-        usage = attempt.usage
-        tokens = "" if usage is None else f", {usage.prompt_tokens}+{usage.completion_tokens} tokens"
-        cost = "" if attempt.cost_usd is None else f", {dollars(attempt.cost_usd)}"
-        cost += ", perhaps paid for" if attempt.perhaps_paid else ""
-        outcome = {
-            "answered": f"answered in {shown(attempt.latency_s)} s{tokens}{cost}",
-            "failed": f"failed: {cut(attempt.error or '', _SHORT)}{tokens}{cost}",
-            "none": "no outcome",
-        }[attempt.outcome]
-        attempts.append(f"attempt {attempt.attempt} {outcome}")
-    return f"request {request.request_id}: {'; '.join(attempts)}"
 
 
 def _prompt(prompt: RebuiltPrompt) -> str:
@@ -242,7 +211,3 @@ def _prompt(prompt: RebuiltPrompt) -> str:
 
 def _listed(before: str, names: Sequence[str]) -> str:
     return f"{before}{', '.join(names)}" if names else ""
-
-
-def _at(at: RecordPlace | None) -> str:
-    return "" if at is None else f" [{at.topic}/{at.partition}@{at.offset}, {clock(at.timestamp_ms)}]"

@@ -1,11 +1,12 @@
-"""`sedi export`: a run's kept rows as data sets, and a check of an export's files."""
+"""`sedi export`: a run's kept rows, or models' answers, as data sets, and a check of an export's files."""
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,8 +14,10 @@ from schemas.errors import ConfigurationError
 from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, epilog, opened
 
 if TYPE_CHECKING:
-    from consumers.export.manifest import ExportManifest
+    from consumers.export.answers import AnswerExportOptions
+    from consumers.export.manifest import ExportFile, ExportManifest
     from consumers.export.run import Format
+    from sedi.api.opened import OpenRun
 
 _LICENSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,62}")
 
@@ -26,6 +29,7 @@ def register(app: typer.Typer) -> None:
             "sedi export ./demo-data --run demo --format alpaca --format parquet",
             "sedi export ./good --min-score 4.5",
             "sedi export ./clean --exclude withdrawn.txt --through 1999",
+            "sedi export ./answers --what answers --format alpaca-eval --model demo@300",
             "sedi export ./demo-data --verify",
         ),
     )(export)
@@ -39,8 +43,15 @@ def export(
     run: Run = DEFAULT_RUN,
     format: Annotated[
         list[str] | None,
-        typer.Option("--format", help="alpaca (the default), sharegpt, openai, trl or parquet; may be repeated."),
+        typer.Option(
+            "--format",
+            help="alpaca (the default), sharegpt, openai, trl or parquet; of answers alpaca-eval (the default), "
+            "predictions or jsonl; may be repeated.",
+        ),
     ] = None,
+    what: Annotated[
+        Literal["rows", "answers"], typer.Option("--what", help="Kept rows, or the answers of `sedi eval`.")
+    ] = "rows",
     through: Annotated[
         int | None,
         typer.Option("--through", min=0, help="The last offset of `generated` to cover. Default: the last decided."),
@@ -58,6 +69,12 @@ def export(
     judged_through: Annotated[
         int | None, typer.Option("--judged-through", min=0, help="The last offset of `judged` that counts.")
     ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Only answers of this model, by name or key; may be repeated.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Only answers to this set of prompts; may be repeated.")
+    ] = None,
     license: Annotated[
         str, typer.Option("--license", help="For the data card, as hubs name it, such as apache-2.0.")
     ] = "unknown",
@@ -73,9 +90,26 @@ def export(
 
     Covers the decided generations; the run may go on meanwhile. The same offsets give the same bytes. With --verify it
     ends with 1 when a file has changed.
+
+    With --what answers it writes the answers that models gave to sets of prompts: as AlpacaEval's model outputs, as
+    predictions that `sedi eval` reads as a model's answers, or with all that is on the log.
     """
     if verify:
         _verify(folder, as_json=as_json)
+        return
+    of_rows = {
+        "--through": through,
+        "--exclude": exclude,
+        "--cluster": cluster,
+        "--min-score": min_score,
+        "--judge": judge,
+        "--judged-through": judged_through,
+    }
+    _require_fitting(what, of_rows, {"--model": model, "--set": set_})
+    if what == "answers":
+        answers = _answer_options(format, model, set_, license)
+        reading = opened(run, from_files, bootstrap_servers, state_dir)
+        _export_answers(reading, folder, answers, as_json=as_json)
         return
     from consumers.export.run import ExportOptions
     from sedi.output import print_json
@@ -101,6 +135,47 @@ def export(
         print_json(manifest)
     else:
         _show(manifest, folder, time.monotonic() - began)
+
+
+def _require_fitting(what: str, of_rows: Mapping[str, object], of_answers: Mapping[str, object]) -> None:
+    """Raise ConfigurationError for an option of rows with answers, or the other way round."""
+    wrong = of_rows if what == "answers" else of_answers
+    given = [name for name, value in wrong.items() if value is not None]
+    if given:
+        other = "rows" if what == "answers" else "answers"
+        raise ConfigurationError(f"{given[0]} is for an export of {other}. Leave it out, or give --what {other}.")
+
+
+def _answer_options(
+    formats: list[str] | None, models: list[str] | None, sets: list[str] | None, license: str
+) -> AnswerExportOptions:
+    from consumers.export.answers import AnswerExportOptions, answer_formats
+
+    return AnswerExportOptions(
+        formats=answer_formats(formats or []),
+        models=tuple(models or ()),
+        sets=tuple(sets or ()),
+        license=_license(license),
+    )
+
+
+def _export_answers(reading: OpenRun, folder: Path, options: AnswerExportOptions, *, as_json: bool) -> None:
+    from sedi.output import print_json
+    from sedi.reading_progress import counting_progress
+
+    began = time.monotonic()
+    with reading, counting_progress("exporting", "answers") as progress:
+        manifest = reading.export_answers(folder, options, progress=progress)
+    if as_json:
+        print_json(manifest)
+        return
+    title = f"{folder}: run {manifest.run}, answers"
+    _show_files(title, manifest.files)
+    from sedi.output import console
+
+    left = sum(series.outcomes.get(name, 0) for series in manifest.series for name in ("refused", "failed"))
+    without = f", {left:,} of them refused or failed (without a text: in jsonl only)" if left else ""
+    console().print(f"{manifest.answers:,} answers{without}, in {time.monotonic() - began:.1f} s")
 
 
 def _formats(names: list[str]) -> tuple[Format, ...]:
@@ -137,20 +212,9 @@ def _verify(folder: Path, *, as_json: bool) -> None:
 def _show(manifest: ExportManifest, folder: Path, seconds: float) -> None:
     import msgspec
 
-    from sedi.output import console, table
+    from sedi.output import console
 
-    rows = [
-        (file.name, "" if file.rows is None else f"{file.rows:,}", f"{file.bytes:,}", file.sha256)
-        for file in manifest.files
-    ]
-    out = console()
-    out.print(
-        table(
-            f"{folder}: run {manifest.run}, generated up to offset {manifest.through}",
-            ("file", "#rows", "#bytes", "SHA-256"),
-            rows,
-        )
-    )
+    _show_files(f"{folder}: run {manifest.run}, generated up to offset {manifest.through}", manifest.files)
     left_out = "" if manifest.excluded is None else f", {manifest.excluded.rows:,} left out by id"
     withheld = manifest.withheld
     if not isinstance(withheld, msgspec.UnsetType):
@@ -158,4 +222,13 @@ def _show(manifest: ExportManifest, folder: Path, seconds: float) -> None:
             f", {withheld.below:,} withheld for their score, {withheld.unreadable:,} without one, "
             f"{withheld.unjudged:,} not judged"
         )
-    out.print(f"{manifest.rows:,} rows{left_out}, in {seconds:.1f} s")
+    console().print(f"{manifest.rows:,} rows{left_out}, in {seconds:.1f} s")
+
+
+def _show_files(title: str, files: Sequence[ExportFile]) -> None:
+    from sedi.output import console, table
+
+    rows = [
+        (file.name, "" if file.rows is None else f"{file.rows:,}", f"{file.bytes:,}", file.sha256) for file in files
+    ]
+    console().print(table(title, ("file", "#rows", "#bytes", "SHA-256"), rows))

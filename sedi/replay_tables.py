@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from consumers.replay import Audit
     from consumers.replay.findings import Divergence
     from consumers.replay.point_in_time import RunStateAt
+    from consumers.replay.recomputed import RecomputedEvaluation
     from consumers.replay.result import ReferenceCheck
     from consumers.replay.what_if import WhatIf, WhatIfOutcome
 
@@ -37,6 +38,8 @@ def show_audit(found: Audit) -> None:
     ]
     out.print(table(f"Audit of run {found.run}", ("", ""), lines))
     out.print(table("Digests", ("topic", "SHA-256"), found.digests.items()))
+    if not isinstance(found.evaluation, msgspec.UnsetType):
+        _show_evaluation(found.evaluation)
     if found.repeated:
         rows = [(repeat.topic, repeat.partition, repeat.offset, repeat.id) for repeat in found.repeated]
         out.print(table("The first repeats", ("topic", "#partition", "#offset", "id"), rows))
@@ -45,6 +48,16 @@ def show_audit(found: Audit) -> None:
         out.print(table("The first divergences", ("kind", "place", "#generated", "difference"), faults))
     if found.first is not None:
         _show_first(found.first)
+
+
+def _show_evaluation(found: RecomputedEvaluation) -> None:
+    rows = [
+        (one.model, one.benchmark, one.questions, one.right, percent(one.right / one.questions))
+        for one in found.accuracies
+    ]
+    if rows:
+        columns = ("model", "benchmark", "#questions", "#right", "#accuracy")
+        console().print(table("Evaluation, computed again from log-likelihoods and raw answers", columns, rows))
 
 
 def _reference(found: ReferenceCheck) -> str:

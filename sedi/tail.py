@@ -19,7 +19,16 @@ from sedi.times import timestamp_ms
 if TYPE_CHECKING:
     from infra.log.record import Record
 
-_STYLES = {"kept": "green", "rejected": "yellow", "judged": "cyan", "training-log": "magenta", "seed-commands": "blue"}
+_STYLES = {
+    "kept": "green",
+    "rejected": "yellow",
+    "judged": "cyan",
+    "training-log": "magenta",
+    "seed-commands": "blue",
+    "measured": "cyan",
+    "answers": "green",
+    "judgements": "cyan",
+}
 
 
 def register(app: typer.Typer) -> None:

@@ -19,6 +19,8 @@ from streams.core.ledger import Ledger
 from streams.core.scores import uncounted
 from streams.core.similarity.tokenize import tokenizer
 
+PlacedCall = tuple[RecordPlace, events.CallStarted | events.CallAnswered | events.CallFailed]
+
 
 @dataclass
 class Evidence:
@@ -46,9 +48,7 @@ class Evidence:
     training: dict[str, list[tuple[RecordPlace, events.TrainingLogged, events.StepLogged, events.BatchRow]]] = field(
         default_factory=dict
     )
-    calls: list[tuple[RecordPlace, events.CallStarted | events.CallAnswered | events.CallFailed]] = field(
-        default_factory=list
-    )
+    calls: list[PlacedCall] = field(default_factory=list)
 
 
 def gather(source: Source, subject: Subject, progress: ReadProgress = no_progress) -> Evidence:
@@ -64,7 +64,7 @@ def gather(source: Source, subject: Subject, progress: ReadProgress = no_progres
             _trained(found, read, deduplicator)
             _judged(found, read, deduplicator)
         if subject.generation_id is not None:
-            _calls(found, read)
+            found.calls = calls_of(subject.generation_id, read)
     return found
 
 
@@ -143,11 +143,12 @@ def _trained(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) ->
                     found.training.setdefault(row.id, []).append((place_of(record), event, step, row))
 
 
-def _calls(found: Evidence, read: TopicRecords) -> None:
-    """The generation's calls."""
-    wanted = (found.subject.generation_id or "").encode()
+def calls_of(cause: str, read: TopicRecords) -> list[PlacedCall]:
+    """The calls for a generation, an answer or a judgement, from `calls`."""
+    wanted = cause.encode()
     requests: set[str] = set()
     ledger = Ledger()
+    calls: list[PlacedCall] = []
     for record in read("calls"):
         if wanted not in (record.value or b"") and (record.key or b"").decode(errors="replace") not in requests:
             continue
@@ -160,4 +161,5 @@ def _calls(found: Evidence, read: TopicRecords) -> None:
         ):
             continue
         if ledger.apply(event, record.id):
-            found.calls.append((place_of(record), event))
+            calls.append((place_of(record), event))
+    return calls

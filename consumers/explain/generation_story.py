@@ -1,9 +1,10 @@
 """The story of a generation: its seeds, its requests and their attempts."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
-from consumers.explain.evidence import Evidence
+from consumers.explain.evidence import Evidence, PlacedCall
 from consumers.explain.history import RunHistory
 from consumers.explain.schema.generation import Attempt, GenerationStory, KeptRowShown, RequestStory, SeedShown
 from consumers.explain.schema.place import RecordPlace
@@ -39,18 +40,18 @@ def generation_of(found: Evidence) -> GenerationStory | None:
         sampled_as_told=tuple(seed.id for seed in sampled) == event.seed_ids,
         kept_shown=tuple(KeptRowShown(id=id, instruction=found.kept_shown.get(id)) for id in shown),
         classification=_classification(event),
-        requests=requests_of(found),
+        requests=requests_from(found.calls),
         cost_usd=event.cost_usd,
         instructions=len(event.instructions),
         unparsed=dict(Counter(part.reason for part in event.unparsed)),
     )
 
 
-def requests_of(found: Evidence) -> tuple[RequestStory, ...]:
-    """The requests made for the generation, by step, each with its attempts."""
+def requests_from(calls: Sequence[PlacedCall]) -> tuple[RequestStory, ...]:
+    """The requests of these calls, by step, each with its attempts."""
     steps: dict[str, int] = {}
     attempts: dict[str, dict[int, Attempt]] = {}
-    for at, event in found.calls:
+    for at, event in calls:
         of_request = attempts.setdefault(event.request_id, {})
         if isinstance(event, CallStarted):
             steps[event.request_id] = event.step

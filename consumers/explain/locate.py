@@ -1,16 +1,19 @@
 """The thing that an id names; the start of an id is enough.
 
 The run is read once, and a record is decoded only when it holds the bytes of the id. An id may name two things: a
-promoted seed has the id of the instruction it was. A whole id names itself, even if another id starts with it.
+promoted seed has the id of the instruction it was. A whole id names itself, even if another id starts with it. The
+calls of an evaluation are its answer's or judgement's, which their ids name too.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 from consumers.explain.history import TopicRecords, read_history
+from consumers.explain.locate_evaluation import TOPICS as EVALUATION_TOPICS
+from consumers.explain.locate_evaluation import EvaluationKind, offer_events
 from consumers.folds.deduplicate import ReadProgress, no_progress, records
 from infra.log.record import Record
 from infra.log.source import Source
@@ -18,18 +21,19 @@ from schemas import ids
 from schemas.errors import RunError
 from schemas.events import CallStarted, InstructionKept, InstructionsGenerated, InstructionsRejected
 
-Kind = Literal["seed", "instruction", "generation", "request"]
+Kind = Literal["seed", "instruction", "generation", "request"] | EvaluationKind
 
 SHORTEST_PREFIX = 6
-TOPICS = ("run", "calls", "generated", "kept", "rejected", "seed-commands")
+TOPICS = ("run", "calls", "generated", "kept", "rejected", "seed-commands", *EVALUATION_TOPICS)
 
 _UUID_PART = re.compile(r"[0-9a-f-]{6,36}")
 _SHOWN = 5
+_OF_CALLS = {"generation", "request"}
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The thing to explain.
+    """The thing to explain. `id`: of a model its key.
 
     generation_id   of an instruction, a generation or a request
     place           of an instruction in its generation
@@ -45,19 +49,29 @@ class Subject:
 
 @dataclass
 class _Search:
-    """Things found so far, by id."""
+    """Things found so far, by id; `exact`: those that the whole text names, not only the start of a name."""
 
     text: str
     found: dict[str, dict[Kind, Subject]] = field(default_factory=dict)
+    exact: set[str] = field(default_factory=set)
 
-    def matches(self, id: str) -> bool:
-        return id == self.text or (len(self.text) >= SHORTEST_PREFIX and id.startswith(self.text))
+    def matches(self, name: str) -> bool:
+        return name == self.text or (len(self.text) >= SHORTEST_PREFIX and name.startswith(self.text))
+
+    def offer_named(self, kind: EvaluationKind, name: str, id: str) -> None:
+        """Offer a thing that has other names than its id."""
+        if self.matches(name):
+            self.found.setdefault(id, {}).setdefault(kind, Subject(id, (kind,)))
+            if name == self.text:
+                self.exact.add(id)
 
     def offer(
         self, kind: Kind, id: str, generation_id: str | None = None, place: int | None = None, step: int | None = None
     ) -> None:
         if self.matches(id):
             self.found.setdefault(id, {}).setdefault(kind, Subject(id, (kind,), generation_id, place, step))
+            if id == self.text:
+                self.exact.add(id)
 
 
 def locate(source: Source, text: str, progress: ReadProgress = no_progress) -> Subject:
@@ -71,7 +85,9 @@ def locate(source: Source, text: str, progress: ReadProgress = no_progress) -> S
         pool = read_history(source, read).pool
         for id in [seed.task.id for seed in pool.active] + list(pool.evicted):
             search.offer("seed", id)
-        if _UUID_PART.fullmatch(text):
+        is_id = _UUID_PART.fullmatch(text) is not None
+        offer_events(read, lambda record: is_id and _holds(record, search), search.offer_named)
+        if is_id:
             decided = _decided(search, read)
             _generated(search, read, decided)
             _calls(search, read)
@@ -118,20 +134,35 @@ def _holds(record: Record, search: _Search) -> bool:
 
 
 def _choose(search: _Search, source: Source) -> Subject:
-    found = search.found
-    if search.text in found:
-        return _merge(found[search.text])
+    found = _without_their_calls(search.found)
+    found = {id: kinds for id, kinds in found.items() if id in search.exact} or found
     if not found:
         short = len(search.text) < SHORTEST_PREFIX
         hint = f" The start of an id is enough from {SHORTEST_PREFIX} characters on." if short else ""
         raise RunError(
-            f"Nothing in {source.name} has the id {search.text!r}: no seed, instruction, generation or request.{hint} "
-            "Ids are on the log: `sedi tail --until-end --json`, `sedi seeds list`."
+            f"Nothing in {source.name} has the id {search.text!r}: no seed, instruction, generation or request, and no "
+            f"model, question, answer or judgement of an evaluation.{hint} Ids are on the log: `sedi tail --until-end "
+            "--json`, `sedi seeds list`."
         )
     if len(found) > 1:
         some = ", ".join(_listed(found))
-        raise RunError(f"{search.text!r} is the start of {len(found)} ids: {some}. Give more of the one you mean.")
+        fits = "names" if search.exact else "is the start of"
+        raise RunError(f"{search.text!r} {fits} {len(found)} ids: {some}. Give more of the one you mean.")
     return _merge(next(iter(found.values())))
+
+
+def _without_their_calls(found: dict[str, dict[Kind, Subject]]) -> dict[str, dict[Kind, Subject]]:
+    """What was found, without calls whose answer or judgement was found too."""
+    evaluated = {id for id, kinds in found.items() if kinds.keys() & get_args(EvaluationKind)}
+    left = {
+        id: {
+            kind: subject
+            for kind, subject in kinds.items()
+            if kind not in _OF_CALLS or subject.generation_id not in evaluated
+        }
+        for id, kinds in found.items()
+    }
+    return {id: kinds for id, kinds in left.items() if kinds}
 
 
 def _listed(found: dict[str, dict[Kind, Subject]]) -> Iterator[str]:

@@ -1,9 +1,13 @@
-"""The explanation of an id: the story of an instruction, a seed, a generation or a request."""
+"""The explanation of an id: the story of an instruction, a seed, a generation, a request or a part of an evaluation."""
 
+from functools import partial
+
+from consumers.explain.evaluation_story import answer_of, judgement_of, question_of
 from consumers.explain.evidence import Evidence, gather
-from consumers.explain.generation_story import generation_of, requests_of
+from consumers.explain.generation_story import generation_of, requests_from
 from consumers.explain.history import RunHistory
 from consumers.explain.locate import Subject, locate
+from consumers.explain.model_story import model_of
 from consumers.explain.schema.explanation import Explanation, RequestOutcome
 from consumers.explain.schema.instruction import (
     AnswerStory,
@@ -35,8 +39,10 @@ def explain(source: Source, id: str, progress: ReadProgress = no_progress) -> Ex
     The run is read twice, in memory that does not grow with it. `progress` is called with how many more records were
     read. Raises RunError when there is no such run, when nothing has the id, or when several ids start so.
     """
-    found = gather(source, locate(source, id, progress), progress)
-    subject = found.subject
+    subject = locate(source, id, progress)
+    if (evaluated := _of_evaluation(source, subject, progress)) is not None:
+        return evaluated
+    found = gather(source, subject, progress)
     generated = "generation" in subject.kinds or "request" in subject.kinds
     return Explanation(
         run=source.run,
@@ -46,6 +52,22 @@ def explain(source: Source, id: str, progress: ReadProgress = no_progress) -> Ex
         seed=seed_of(found) if "seed" in subject.kinds else None,
         made=_request_outcome(found) if generated else None,
     )
+
+
+def _of_evaluation(source: Source, subject: Subject, progress: ReadProgress) -> Explanation | None:
+    """The story of a part of an evaluation; None for anything else."""
+    told = partial(Explanation, run=source.run, id=subject.id, kinds=subject.kinds)
+    match subject.kinds:
+        case ("question",):
+            return told(question=question_of(source, subject.id, progress))
+        case ("answer",):
+            return told(answer=answer_of(source, subject.id, progress))
+        case ("judgement",):
+            return told(judgement=judgement_of(source, subject.id, progress))
+        case ("model",):
+            return told(model=model_of(source, subject.id, progress))
+        case _:
+            return None
 
 
 # -- an instruction ------------------------------------------------------------------------------------------------
@@ -169,7 +191,7 @@ def _request_outcome(found: Evidence) -> RequestOutcome:
         generation_id=found.subject.generation_id,
         step=found.subject.step,
         generation=generation_of(found),
-        requests=requests_of(found),
+        requests=requests_from(found.calls),
         instructions=tuple(_summary(found, id, place) for place, id in enumerate(found.focus)),
     )
 

@@ -1,5 +1,7 @@
 """`README.md` of an export: the data card of data hubs, with their YAML front matter."""
 
+from pathlib import PurePath
+
 import msgspec
 import yaml
 
@@ -84,13 +86,14 @@ def _front_matter(manifest: ExportManifest) -> str:
         "task_categories": ["text-generation"],
         "tags": ["instruction-tuning", "synthetic"],
         "size_categories": [size_category(manifest.rows)],
-        "configs": [_config(file, default=place == 0) for place, file in enumerate(manifest.files)],
+        "configs": [file_config(file, default=place == 0) for place, file in enumerate(manifest.files)],
     }
     return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
 
 
-def _config(file: ExportFile, *, default: bool) -> dict[str, object]:
-    name = file.name.partition(".")[0]
+def file_config(file: ExportFile, *, default: bool) -> dict[str, object]:
+    """How hubs find a file's rows."""
+    name = PurePath(file.name).stem
     config: dict[str, object] = {"config_name": name, "data_files": [{"split": "train", "path": file.name}]}
     return {**config, "default": True} if default else config
 

@@ -15,7 +15,7 @@ readers of lines split (U+2028, U+2029, U+0085). Files are UTF-8 and end with a 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 
@@ -88,13 +88,16 @@ def _one_line(encoded: bytes) -> bytes:
     return encoded
 
 
+Item = TypeVar("Item")
+
+
 @dataclass(frozen=True)
-class TextFormat:
+class TextFormat(Generic[Item]):
     """A file of rows: its name, whether it is one JSON array or JSON Lines, and its form of a row."""
 
     file: str
     array: bool
-    convert: Callable[[ExportRow], msgspec.Struct]
+    convert: Callable[[Item], object]
 
 
 TEXT_FORMATS = {
@@ -106,17 +109,17 @@ TEXT_FORMATS = {
 }
 
 
-class TextFile:
+class TextFile(Generic[Item]):
     """Writes rows in a text format."""
 
-    def __init__(self, folder: Path, format: TextFormat) -> None:
+    def __init__(self, folder: Path, format: TextFormat[Item]) -> None:
         self._format = format
         self._file = (folder / format.file).open("wb")
         self._rows = 0
         if format.array:
             self._file.write(b"[")
 
-    def write(self, rows: Sequence[ExportRow]) -> None:
+    def write(self, rows: Sequence[Item]) -> None:
         lines = [_one_line(_encoder.encode(self._format.convert(row))) for row in rows]
         if self._format.array:
             self._file.write((b",\n" if self._rows else b"\n") + b",\n".join(lines))

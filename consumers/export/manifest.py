@@ -86,6 +86,46 @@ class ExportManifest(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy
 
 
+class AnswersRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of an export of answers; `models` and `sets` are None for all."""
+
+    formats: tuple[str, ...]
+    models: tuple[str, ...] | None
+    sets: tuple[str, ...] | None
+    license: str
+
+
+class AnswerSeries(msgspec.Struct, frozen=True, kw_only=True):
+    """A model's answers under one set of conditions; a file of each format holds them.
+
+    name       what its files are named by
+    model      its key (`EvaluatedModel.key`)
+    sets       how many answers to each set of prompts
+    outcomes   how many ended so; those that were refused or failed are in the format `jsonl` only
+    """
+
+    name: str
+    model: str
+    system: str
+    shots: int
+    template: str | None
+    parameters: dict[str, str | int | float | bool | None]
+    sets: dict[str, int]
+    outcomes: dict[str, int]
+
+
+class AnswersManifest(msgspec.Struct, frozen=True, kw_only=True, tag_field="what", tag="answers"):
+    """An export of answers of evaluated models."""
+
+    format: int = FORMAT
+    run: str
+    answers: int
+    options: AnswersRequest
+    series: tuple[AnswerSeries, ...]
+    offsets: tuple[CoveredOffsets, ...]
+    files: tuple[ExportFile, ...]
+
+
 @dataclass(frozen=True)
 class FileDifference:
     """A file that differs from the manifest."""
@@ -101,14 +141,16 @@ def file_of(path: Path, rows: int | None) -> ExportFile:
     return ExportFile(name=path.name, rows=rows, bytes=path.stat().st_size, sha256=digest)
 
 
-def write_manifest(folder: Path, manifest: ExportManifest) -> None:
+def write_manifest(folder: Path, manifest: ExportManifest | AnswersManifest) -> None:
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     (folder / MANIFEST).write_bytes(text + b"\n")
 
 
-def _decoded(raw: bytes) -> ExportManifest:
+def _decoded(raw: bytes) -> ExportManifest | AnswersManifest:
     """The manifest; a policy from before policies had clusters is upcast."""
     data = msgspec.json.decode(raw, type=dict[str, Any])
+    if "what" in data:
+        return msgspec.convert(data, AnswersManifest)
     policy = data.get("policy")
     if isinstance(policy, dict) and "clusters" not in policy:
         data["policy"] = policy_from_v1(policy)
@@ -116,6 +158,14 @@ def _decoded(raw: bytes) -> ExportManifest:
 
 
 def read_manifest(folder: Path) -> ExportManifest:
+    """The manifest of the export of rows in `folder`. Raises ConfigurationError when it cannot be read, or has none."""
+    manifest = read_any_manifest(folder)
+    if isinstance(manifest, AnswersManifest):
+        raise ConfigurationError(f"{folder} is an export of answers, not of rows. Export rows with `sedi export`.")
+    return manifest
+
+
+def read_any_manifest(folder: Path) -> ExportManifest | AnswersManifest:
     """The manifest of the export in `folder`. Raises ConfigurationError when it cannot be read."""
     path = folder / MANIFEST
     try:
@@ -136,9 +186,9 @@ def read_manifest(folder: Path) -> ExportManifest:
     return manifest
 
 
-def differences(folder: Path) -> tuple[ExportManifest, tuple[FileDifference, ...]]:
+def differences(folder: Path) -> tuple[ExportManifest | AnswersManifest, tuple[FileDifference, ...]]:
     """The manifest, and every file of it that is missing or differs. Other files are ignored."""
-    manifest = read_manifest(folder)
+    manifest = read_any_manifest(folder)
     found = []
     for file in manifest.files:
         try:

@@ -1,12 +1,9 @@
-"""An export from beginning to end: into a temporary folder beside, renamed when it is complete.
+"""An export of kept rows from beginning to end.
 
 All formats are written in one pass over the log. Memory holds a batch of rows for each format and what the reading
-fetched ahead. The folder is never seen incomplete; a process that is killed leaves `.<name>.<random>.partial`, which
-may be deleted.
+fetched ahead.
 """
 
-import secrets
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,6 +16,7 @@ import msgspec
 from consumers.export.card import CARD, card
 from consumers.export.decided import DecidedExtent, DecidedReading, configured, extent
 from consumers.export.exclusion import Exclusion
+from consumers.export.folder import complete_folder, require_new
 from consumers.export.formats import TEXT_FORMATS, TextFile
 from consumers.export.manifest import (
     CoveredOffsets,
@@ -88,16 +86,13 @@ def export(
     Raises ConfigurationError for wrong options and a folder that cannot be written, RunError when the run is not
     configured, is not decided up to `through` or its books are not in order. Then nothing is left behind.
     """
-    if folder.exists() or folder.is_symlink():
-        raise ConfigurationError(f"{folder} exists already, and an export never changes one. Give another folder.")
+    require_new(folder)
     excluded = None if options.exclude is None else Exclusion.read(options.exclude)
     settings, run_offset = configured(source)
     _check_clusters(options.clusters, settings.policy.clusters)
     reach = extent(source, options.through)
     used = {("run", 0): (run_offset, run_offset + 1)}
-    work = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
-    try:
-        work.mkdir(parents=True)
+    with complete_folder(folder) as work:
         scores = None
         if options.min_score is not None:
             scores, end = judgements(source, options.judge, options.judged_through)
@@ -128,15 +123,6 @@ def export(
         files = (*manifest.files, file_of(work / CARD, None))
         manifest = msgspec.structs.replace(manifest, files=files)
         write_manifest(work, manifest)
-        if folder.exists():
-            raise ConfigurationError(f"{folder} was created by another process meanwhile. Give another folder.")
-        work.rename(folder)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{folder} cannot be written: {error}. Clear the way, or give another folder."
-        ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return manifest
 
 

@@ -9,12 +9,24 @@ from typing import Any
 
 import msgspec
 
+from schemas.evaluation import AnswerGiven, AnswersJudged, QuestionMeasured
 from schemas.events import ClassifierFitted, InstructionJudged, InstructionsGenerated, ReplaceSeeds, TrainingLogged
 from schemas.policy import Policy
 from schemas.topics import is_optional
 from schemas.upcasting import policy_from_v1
 
-TOPICS = ("run", "generated", "kept", "rejected", "judged", "training-log", "seed-commands")
+TOPICS = (
+    "run",
+    "generated",
+    "kept",
+    "rejected",
+    "judged",
+    "training-log",
+    "seed-commands",
+    "measured",
+    "answers",
+    "judgements",
+)
 
 _FIRST_FIELDS = {
     "mode",
@@ -102,6 +114,25 @@ def judged_content(event: InstructionJudged) -> bytes:
     """The judgement without latency and cost."""
     raws = [answer.raw for answer in event.answers]
     return _encode((event.kept_id, event.judge, event.scale, event.score, event.reason, raws))
+
+
+def measured_content(event: QuestionMeasured) -> bytes:
+    """The question's log-likelihoods and verdict; what computed them is not in it."""
+    asked = event.model.key, event.benchmark.key, event.question_id, event.group, event.prompt_sha256
+    return _encode((*asked, event.choices, event.loglikelihoods, event.gold, event.chosen, event.chosen_per_character))
+
+
+def answer_content(event: AnswerGiven) -> bytes:
+    """The answer without latency and cost."""
+    raws = [answer.raw for answer in event.answers]
+    asked = event.model.key, event.asked.key, event.prompt_id, event.group, event.instruction, event.input
+    return _encode((*asked, event.references, event.outcome, event.text, event.reason, raws))
+
+
+def answers_judged_content(event: AnswersJudged) -> bytes:
+    """The judgement without latency and cost."""
+    raws = [answer.raw for answer in event.answers]
+    return _encode((event.judge, event.scale, event.answer_ids, event.models, event.scores, event.reason, raws))
 
 
 def digest(value: bytes | None) -> int:

@@ -27,8 +27,8 @@ Kind = Literal[
     "classifier",  # a classifier was fitted at another time or to other numbers
     "lane",  # a lane's numbers have a gap
     "seeds_shown",  # another sample of seeds, or of kept instructions beside them, was shown
-    "read",  # an instruction, or a judge's score, is not what its answer parses to
-    "answer",  # an answer in a generation is not the one on `calls`
+    "read",  # an instruction, score, answer or choice is not what its raw answer or its log-likelihoods give
+    "answer",  # a raw answer in an event is not the one on `calls`
     "batch",  # a trained row is not the next one of its cluster
     "steps",  # a window's steps do not follow the window before it
     "unanswered",  # a window has no command

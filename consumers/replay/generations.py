@@ -6,7 +6,7 @@ offset of `seed-commands`, and kept instructions beside them are drawn from the 
 """
 
 from bisect import bisect_right
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from itertools import chain, zip_longest
 
 from consumers.replay.effect_stream import EffectStream, content
@@ -54,10 +54,14 @@ class GenerationAnswers:
                 self._waiting[event.request_id, event.attempt] = event
         return self._waiting.pop(wanted)
 
-    def drain(self) -> None:
-        """Read to the end of `calls`, for repeats and unreadable records."""
+    def drain(self, watched: Container[str] = ()) -> list[CallAnswered]:
+        """Read to the end of `calls`, for repeats and unreadable records. Returns untaken answers to these requests."""
+        untaken = [answer for answer in self._waiting.values() if answer.request_id in watched]
         while (record := self._stream.take()) is not None:
-            self._first_answer(record)
+            answer = self._first_answer(record)
+            if answer is not None and answer.request_id in watched:
+                untaken.append(answer)
+        return untaken
 
     def _first_answer(self, record: Record) -> CallAnswered | None:
         """The answer that a record holds, unless it is a repeat."""

@@ -1,4 +1,5 @@
-"""The log as a whole, beside the filter's decisions: lanes, answers, what was shown, windows, commands, judgements.
+"""The log as a whole, beside the filter's decisions: lanes, answers, what was shown, windows, commands, judgements,
+evaluations.
 
 One process of an audit checks this, the conductor (`consumers.replay.auditor`).
 """
@@ -11,6 +12,7 @@ from consumers.replay.commands import CommandAudit
 from consumers.replay.digests import Digests, generation_content, policy_content
 from consumers.replay.effect_stream import EffectStream, content
 from consumers.replay.effects import RecordedGeneration
+from consumers.replay.evaluations import EvaluationAudit
 from consumers.replay.findings import Findings
 from consumers.replay.generations import GenerationAnswers, check_lane, check_shown
 from consumers.replay.judgements import JudgementAudit
@@ -48,6 +50,7 @@ class LogAudit:
         self._commands = CommandAudit(
             configured, streams["seed-commands"][0], self._windows, self._judged, findings, digests
         )
+        self._evaluations = EvaluationAudit(streams, self._answers, findings, digests)
         digests.add("run", _encode((policy_content(configured.policy), configured.seeds)))
 
     @property
@@ -58,9 +61,13 @@ class LogAudit:
     @property
     def checked(self) -> dict[str, int]:
         """How many of each were checked."""
-        return {"answers": self._answers.count, "windows": self._windows.count, "commands": self._commands.count} | (
-            {"judged": self._judged.count} if self._judged.count else {}
-        )
+        of_judges = {"judged": self._judged.count} | self._evaluations.count
+        return {
+            "answers": self._answers.count,
+            "windows": self._windows.count,
+            "commands": self._commands.count,
+            **{name: count for name, count in of_judges.items() if count},
+        }
 
     def see(self, found: RecordedGeneration) -> None:
         """Check the next offset of `generated` as far as no state is needed."""
@@ -97,4 +104,4 @@ class LogAudit:
         self._commands.finish(whole)
         if whole:
             self._judged.check(state.kept)
-            self._answers.drain()
+            self._evaluations.check()

@@ -14,8 +14,10 @@ from typing import Any
 import msgspec
 
 from consumers.replay.auditor import Auditor, Progress
+from consumers.replay.evaluations import EVALUATED
 from consumers.replay.extent import AuditExtent
 from consumers.replay.findings import Place
+from consumers.replay.recomputed import recomputed
 from consumers.replay.result import Audit, with_divergences
 from infra.log.dead_letters import DeadLetter, parse
 from infra.log.run import configuration
@@ -55,8 +57,12 @@ def audit(
         at_end(auditor)
         found = [*(part.result() for part in parts), auditor.audit(0.0)]
     left = auditor.findings.put_aside - _dead_letters(source) if auditor.findings.put_aside else set()
+    merged = reduce(merge, found)
     return msgspec.structs.replace(
-        reduce(merge, found), not_in_dead_letters=tuple(sorted(left)), seconds=time.monotonic() - started
+        merged,
+        not_in_dead_letters=tuple(sorted(left)),
+        evaluation=recomputed(source) if any(name in merged.checked for name in EVALUATED) else msgspec.UNSET,
+        seconds=time.monotonic() - started,
     )
 
 

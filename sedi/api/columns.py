@@ -1,6 +1,10 @@
 """The columns of each data frame and their types, in order. What they mean is in `docs/python.md`."""
 
+from typing import get_args
+
 import polars as pl
+
+from schemas.evaluation import AnswerOutcome
 
 _TIME = pl.Datetime("ms", "UTC")
 
@@ -92,6 +96,72 @@ TRAINING = _schema(
         "chosen": pl.Boolean,
         "replaced": pl.Int64,
         "model": pl.String,
+        "time": _TIME,
+    }
+)
+
+_EVALUATED: _Columns = {
+    "id": pl.String,
+    "model": pl.String,
+    "model_key": pl.String,
+    "trained_run": pl.String,
+    "trained_step": pl.Int64,
+}
+MEASURED = _schema(
+    {
+        **_EVALUATED,
+        "benchmark": pl.String,
+        "version": pl.Int64,
+        "shots": pl.Int64,
+        "question_id": pl.String,
+        "group": pl.String,
+        "question": pl.String,
+        "choices": pl.List(pl.String),
+        "loglikelihoods": pl.List(pl.Float64),
+        "tokens": pl.List(pl.Int64),
+        "gold": pl.Int64,
+        "chosen": pl.Int64,
+        "chosen_per_character": pl.Int64,
+        "right": pl.Boolean,
+        "right_per_character": pl.Boolean,
+        "engine": pl.String,
+        "precision": pl.String,
+        "time": _TIME,
+    }
+)
+ANSWERS = _schema(
+    {
+        **_EVALUATED,
+        "set": pl.String,
+        "asked": pl.String,
+        "system": pl.String,
+        "shots": pl.Int64,
+        "template": pl.String,
+        "prompt_id": pl.String,
+        "group": pl.String,
+        "instruction": pl.String,
+        "input": pl.String,
+        "references": pl.List(pl.String),
+        "outcome": pl.Enum(get_args(AnswerOutcome)),
+        "text": pl.String,
+        "reason": pl.String,
+        "cost_usd": pl.Float64,
+        "time": _TIME,
+    }
+)
+JUDGEMENTS = _schema(
+    {
+        "id": pl.String,
+        "judge": pl.String,
+        "set": pl.String,
+        "prompt_id": pl.String,
+        "group": pl.String,
+        "answer_ids": pl.List(pl.String),
+        "models": pl.List(pl.String),
+        "scores": pl.List(pl.Float64),
+        "reason": pl.String,
+        "requests": pl.Int64,
+        "cost_usd": pl.Float64,
         "time": _TIME,
     }
 )

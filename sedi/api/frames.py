@@ -31,12 +31,12 @@ Row = tuple[Any, ...]
 
 def kept_frame(source: Source) -> pl.DataFrame:
     """A row for each kept instruction, in the run's order."""
-    return _framed(KEPT, (row for decided in _decided(source) for row in _kept(decided)))
+    return framed(KEPT, (row for decided in _decided(source) for row in _kept(decided)))
 
 
 def rejected_frame(source: Source) -> pl.DataFrame:
     """A row for each rejected instruction, in the run's order."""
-    return _framed(REJECTED, (row for decided in _decided(source) for row in _rejected(decided)))
+    return framed(REJECTED, (row for decided in _decided(source) for row in _rejected(decided)))
 
 
 def seeds_frame(source: Source) -> pl.DataFrame:
@@ -58,12 +58,12 @@ def seeds_frame(source: Source) -> pl.DataFrame:
             texts = task.id, task.instruction, task.input, task.output
             yield (*texts, at is None, seed.since_offset, at, successor, *numbers)
 
-    return _framed(SEEDS, rows())
+    return framed(SEEDS, rows())
 
 
 def calls_frame(source: Source) -> pl.DataFrame:
     """A row for each attempt at an LLM call, by lane, generation, step and attempt."""
-    return _framed(CALLS, _calls(source)).sort("lane", "number", "step", "request_id", "attempt", nulls_last=True)
+    return framed(CALLS, _calls(source)).sort("lane", "number", "step", "request_id", "attempt", nulls_last=True)
 
 
 def training_frame(source: Source) -> pl.DataFrame:
@@ -84,10 +84,11 @@ def training_frame(source: Source) -> pl.DataFrame:
                     answer = answers.get((window.epoch, window.window))
                     yield from _steps(window, answer, configured.policy.clusters, record.timestamp_ms)
 
-    return _framed(TRAINING, rows()).sort("epoch", "window", "step")
+    return framed(TRAINING, rows()).sort("epoch", "window", "step")
 
 
-def _framed(schema: pl.Schema, rows: Iterable[Row]) -> pl.DataFrame:
+def framed(schema: pl.Schema, rows: Iterable[Row]) -> pl.DataFrame:
+    """The rows as a frame, built in parts."""
     part: list[Row] = []
     parts = [pl.DataFrame(schema=schema)]
     for row in rows:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from consumers.explain.schema.explanation import Explanation
-    from consumers.export.manifest import ExportManifest
+    from consumers.export.answers import AnswerExportOptions
+    from consumers.export.manifest import AnswersManifest, ExportManifest
     from consumers.export.run import ExportOptions
     from consumers.replay import Audit, AuditExtent
     from consumers.report import Report
@@ -130,6 +131,24 @@ class OpenRun:
 
         return self._read(training_frame)
 
+    def measured(self) -> pl.DataFrame:
+        """A row for each benchmark question that a model was measured on, with its log-likelihoods."""
+        from sedi.api.evaluation_frames import measured_frame
+
+        return self._read(measured_frame)
+
+    def answers(self) -> pl.DataFrame:
+        """A row for each answer of an evaluated model to a prompt."""
+        from sedi.api.evaluation_frames import answers_frame
+
+        return self._read(answers_frame)
+
+    def judgements(self) -> pl.DataFrame:
+        """A row for each reading of such answers by a judge: of two in one order, or of one."""
+        from sedi.api.evaluation_frames import judgements_frame
+
+        return self._read(judgements_frame)
+
     def report(self, *, seeds: bool = False) -> Report:
         """What the run made and what it cost, with a row for each seed in the pool if `seeds`."""
         from consumers.report import report
@@ -138,6 +157,8 @@ class OpenRun:
 
     def explain(self, id: str, *, progress: Callable[[int], None] | None = None) -> Explanation:
         """The story of the instruction, seed, generation or request with this id, or with an id that begins so.
+
+        Also of a question, answer or judgement of an evaluation, and of a model by its name or key.
 
         `progress` is called with how many more records were read. Raises RunError when nothing, or several, fit.
         """
@@ -184,6 +205,19 @@ class OpenRun:
         from consumers.export.run import ExportOptions, export
 
         return self._read(lambda source: export(source, Path(folder), options or ExportOptions(), progress or _nobody))
+
+    def export_answers(
+        self,
+        folder: str | os.PathLike[str],
+        options: AnswerExportOptions | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> AnswersManifest:
+        """Write models' answers into a folder that is not there yet, as `sedi export --what answers` does."""
+        from consumers.export.answers import AnswerExportOptions, export_answers
+
+        chosen = options or AnswerExportOptions()
+        return self._read(lambda source: export_answers(source, Path(folder), chosen, progress or _nobody))
 
     def close(self) -> None:
         """Read no more."""

@@ -4,6 +4,7 @@ place         a record's place on the log
 generation    how a generation was requested
 seed          a seed's time in the pool
 instruction   an instruction from answer to training
+evaluation    a question, an answer, a judgement, and a model down to the rows it was trained on
 explanation   all of it
 
 `at` is a fact's place on the log. None means "not known" or "there is none", never zero. Facts that are not on the log

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from consumers.explain.locate import Kind
+from consumers.explain.schema.evaluation import AnswersJudgedStory, ModelStory, PromptAnswerStory, QuestionStory
 from consumers.explain.schema.generation import GenerationStory, RequestStory
 from consumers.explain.schema.instruction import InstructionStory, InstructionSummary
 from consumers.explain.schema.seed import SeedStory
@@ -47,12 +48,16 @@ class RebuiltPrompt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything on the log about one id; a promoted seed has both stories."""
+    """Everything on the log about one id; a promoted seed has two stories, everything else has one."""
 
     run: str
     id: str
     kinds: tuple[Kind, ...]
-    instruction: InstructionStory | None
-    seed: SeedStory | None
-    made: RequestOutcome | None
+    instruction: InstructionStory | None = None
+    seed: SeedStory | None = None
+    made: RequestOutcome | None = None
     prompts: tuple[RebuiltPrompt, ...] = ()
+    question: QuestionStory | None = None
+    answer: PromptAnswerStory | None = None
+    judgement: AnswersJudgedStory | None = None
+    model: ModelStory | None = None

@@ -21,6 +21,9 @@ FRAMES = {
     "seeds": columns.SEEDS,
     "calls": columns.CALLS,
     "training": columns.TRAINING,
+    "measured": columns.MEASURED,
+    "answers": columns.ANSWERS,
+    "judgements": columns.JUDGEMENTS,
 }
 
 
