@@ -7,9 +7,9 @@ from types import ModuleType
 
 import typer
 
-from sedi.eval import alpaca_eval
+from sedi.eval import alpaca_eval, report
 
-_COMMANDS: tuple[ModuleType, ...] = (alpaca_eval,)
+_COMMANDS: tuple[ModuleType, ...] = (alpaca_eval, report)
 
 
 def register(app: typer.Typer) -> None:
