@@ -11,7 +11,7 @@ import numpy as np
 from consumers.evaluation.judged_pairs import Contender, JudgedPairs, PairedPrompt, SetOfPrompts, judged_pairs, names_of
 from consumers.evaluation.length_control import length_controlled
 from consumers.evaluation.results import ComparisonScore
-from consumers.evaluation.statistics import mean_interval
+from consumers.evaluation.statistics import RESAMPLES, mean_interval
 from consumers.folds.deduplicate import ReadProgress, no_progress
 from infra.log.source import Source
 from streams.core.evaluation.outcomes import POINTS, Equal, PairOutcome, orders_disagree, outcome, preference
@@ -30,7 +30,9 @@ def comparisons(
     return comparisons_of(judged_pairs(source, progress), equal=equal, rng_seed=rng_seed)
 
 
-def comparisons_of(found: JudgedPairs, *, equal: Equal = "tie", rng_seed: int = 0) -> tuple[ComparisonScore, ...]:
+def comparisons_of(
+    found: JudgedPairs, *, equal: Equal = "tie", rng_seed: int = 0, resamples: int = RESAMPLES
+) -> tuple[ComparisonScore, ...]:
     """The same of answers and judgements that were read before."""
     sets = names_of({of for answers in found.answers.values() for of, _ in answers})
     scores = []
@@ -43,7 +45,7 @@ def comparisons_of(found: JudgedPairs, *, equal: Equal = "tie", rng_seed: int = 
             if len(parts) > 1:
                 parts.append((ALL_SETS, [prompt for _, prompts in parts for prompt in prompts]))
             for name, prompts in parts:
-                scores.append(_score(judge, first, second, name, prompts, equal, rng_seed))
+                scores.append(_score(judge, first, second, name, prompts, equal, rng_seed, resamples))
     return tuple(scores)
 
 
@@ -62,6 +64,7 @@ def _score(
     prompts: Sequence[PairedPrompt],
     equal: Equal,
     rng_seed: int,
+    resamples: int,
 ) -> ComparisonScore:
     models = first.model, second.model
     scored = [(prompt, found) for prompt in prompts if (found := outcome_of(prompt, equal)) is not None]
@@ -91,8 +94,8 @@ def _score(
         win=outcomes.count("win"),
         tie=outcomes.count("tie"),
         lose=outcomes.count("lose"),
-        win_rate=mean_interval(points, rng_seed=rng_seed) if scored else None,
-        length_controlled=length_controlled(points, longer, rng_seed=rng_seed),
+        win_rate=mean_interval(points, rng_seed=rng_seed, resamples=resamples) if scored else None,
+        length_controlled=length_controlled(points, longer, rng_seed=rng_seed, resamples=resamples),
         unread=len(unscored) - unjudged,
         unjudged=unjudged,
         unanswered=_by_model(models, [[not answer.there for answer in prompt.answers] for prompt in prompts]),
