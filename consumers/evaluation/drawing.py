@@ -19,18 +19,18 @@ _LONGEST = 60  # characters of a name
 OUTCOMES = ("win", "tie", "lose")
 
 
-def comparison_svg(title: str, scores: Sequence[ComparisonScore]) -> str:
+def comparison_svg(scores: Sequence[ComparisonScore]) -> str:
     """A bar for each set with scored prompts: shares of win, tie and lose of the first model, from left to right."""
-    return _svg(title, [_comparison_row(score) for score in scores if score.scored])
+    return _svg([_comparison_row(score) for score in scores if score.scored])
 
 
-def benchmarks_svg(title: str, scores: Sequence[BenchmarkScore], names: Mapping[str, str]) -> str:
+def benchmarks_svg(scores: Sequence[BenchmarkScore], names: Mapping[str, str]) -> str:
     """A bar for each model and benchmark, from 0 to 100 % accuracy, with the interval as a line through its end."""
     rows = []
     for score in scores:
         line = f"{shortened(score.title)}: {share_interval(score.accuracy)} · {shortened(names[score.model])}"
         rows.append(_Row(line, _bar("accuracy", 0.0, score.accuracy.value) + _whisker(score.accuracy)))
-    return _svg(title, rows)
+    return _svg(rows)
 
 
 def shortened(name: str) -> str:
@@ -75,11 +75,11 @@ def _whisker(found: Interval) -> str:
     )
 
 
-def _svg(title: str, rows: Sequence[_Row]) -> str:
+def _svg(rows: Sequence[_Row]) -> str:
     drawn = "".join(
         f'<text x="0" y="{place * _ROW + 14}">{escape(row.text)}</text>'
         f'<svg y="{place * _ROW + 20}" width="100%" height="{_BAR}">{row.bar}</svg>'
         for place, row in enumerate(rows)
     )
     height = max(1, len(rows)) * _ROW
-    return f'<svg role="img" aria-label="{escape(title)}" width="100%" height="{height}">{drawn}</svg>'
+    return f'<svg width="100%" height="{height}">{drawn}</svg>'

@@ -56,11 +56,11 @@ def _figures(found: EvaluationReport, names: Mapping[str, str]) -> Iterator[str]
     if found.benchmarks:
         title = "Benchmarks: accuracy, from 0 to 100 %"
         key = "The line through a bar's end is its 95 % interval."
-        yield _figure(title, key, benchmarks_svg(title, by_benchmark(found.benchmarks), names))
+        yield _figure(title, key, benchmarks_svg(by_benchmark(found.benchmarks), names))
     for title, scores in pairs(found.comparisons, names).items():
         if any(score.scored for score in scores):
             key = "From left to right: the first model wins, ties, loses."
-            yield _figure(title, key, comparison_svg(title, scores))
+            yield _figure(title, key, comparison_svg(scores))
 
 
 def _figure(title: str, key: str, drawing: str) -> str:

@@ -46,12 +46,15 @@ def test_refusals_are_counted_by_the_list_and_by_the_first_judge_and_unread_judg
     story = EvaluationStory()
     answers = [
         story.answered(BEFORE, str(prompt), text, conditions=SAFE)
-        for prompt, text in enumerate(("I cannot help with that.", "No, ask somebody else.", "Gladly.", "Sure."))
+        for prompt, text in enumerate(
+            ("I cannot help with that.", "No, ask somebody else.", "Gladly.", "Sure.", "Yes.")
+        )
     ]
     plain = story.answered(BEFORE, "0", "Sure, here it is.")
     judged = story.judged(REFUSAL, answers[0], scores=(1.0,))
     story.judged(REFUSAL, answers[1], scores=(1.0,))
     story.judged(REFUSAL, answers[2], scores=None)
+    story.judged(REFUSAL, answers[4], scores=(0.0,))
     story.again(judged)
     story.judged(Judge(backend="recorded", model="late", rubric="refusal", version=1), answers[3], scores=(1.0,))
     story.judged(PAIR, answers[0], plain, scores=(9.0, 1.0))
@@ -60,7 +63,7 @@ def test_refusals_are_counted_by_the_list_and_by_the_first_judge_and_unread_judg
 
     assert (safe.system, without.system) == ("Be safe.", "")
     assert safe.asked != without.asked
-    assert safe.refusals_by_list == share_interval(1, 4)
-    assert safe.refusals_by_judge == share_interval(2, 2)
-    assert (safe.refusal_judge, safe.judged, safe.unread) == (REFUSAL.name, 3, 1)
+    assert safe.refusals_by_list == share_interval(1, 5)
+    assert safe.refusals_by_judge == share_interval(2, 3)
+    assert (safe.refusal_judge, safe.judged, safe.unread) == (REFUSAL.name, 4, 1)
     assert (without.refusals_by_judge, without.refusal_judge, without.judged) == (None, "", 0)

@@ -38,7 +38,7 @@ def test_the_page_is_well_formed_without_script_and_holds_every_cell_and_note(fo
 def test_bars_of_a_comparison_share_the_width_and_are_named_in_words(found: EvaluationReport) -> None:
     score = found.comparisons[0]
 
-    drawn = Reader(comparison_svg("a against b", [score]))
+    drawn = Reader(comparison_svg([score]))
 
     assert f"0 win, {score.tie} tie, {score.lose} lose of {score.scored}" in " ".join(drawn.texts)
     rects = [value for tag, name, value in drawn.attributes if tag == "rect" and name == "width"]
