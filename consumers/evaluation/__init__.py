@@ -9,4 +9,6 @@ comparisons       two models by a judge: win, tie, lose
 strengths         three models or more by a judge
 length_control    the win rate with the lengths of the answers held equal
 alpaca_eval       published annotation files of AlpacaEval
+generation        answers compared with their references
+meteor            METEOR by nltk
 """
