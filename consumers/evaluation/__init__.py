@@ -15,4 +15,6 @@ answer_counts     what became of the prompts of each set
 report            all of them together, with notes
 tables, drawing, plots, page   the report for people
 alpaca_eval       published annotation files of AlpacaEval
+generation        answers compared with their references
+meteor            METEOR by nltk
 """

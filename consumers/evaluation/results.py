@@ -124,11 +124,17 @@ class AnswerCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GenerationScore(msgspec.Struct, frozen=True, kw_only=True):
-    """Answers compared with references: the best over a prompt's references, averaged over prompts, times 1 (0 to 1).
+    """Answers compared with references: the best over a prompt's references, averaged over prompts (0 to 1).
 
-    scored          prompts in the averages: with a reference; an empty answer scores 0 and is counted in `outcomes`
-    without_reference, outcomes   what else there is
-    by_group        name to (prompts, ROUGE-L)
+    scored              prompts in the averages: with a reference, and a call that did not fail; an empty or refused
+                        answer scores 0
+    without_reference   prompts that have none, and are not scored
+    without_tokens      scored prompts whose references hold no ASCII letters or digits: their ROUGE-L is 0 for any
+                        answer
+    outcomes            how many of all answers ended so (`AnswerOutcome`)
+    rouge_l, meteor     bootstrapped over prompts; None: nothing is scored
+    meteor_matching     how METEOR matched words: `exact, stem`, and `synonym` where WordNet was found
+    by_group            name to (prompts, ROUGE-L)
     """
 
     model: str
@@ -137,9 +143,11 @@ class GenerationScore(msgspec.Struct, frozen=True, kw_only=True):
     shots: int
     scored: int
     without_reference: int
+    without_tokens: int = 0
     outcomes: dict[str, int]
-    rouge_l: Interval
-    meteor: Interval
+    rouge_l: Interval | None
+    meteor: Interval | None
+    meteor_matching: str = ""
     by_group: dict[str, tuple[int, float]]
 
 

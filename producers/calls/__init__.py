@@ -6,5 +6,6 @@ rate_control        calls in flight, rates and pauses: `concurrency`, `token_buc
 explorer            finds how many calls in flight pay off; `found_concurrency`: kept for the next start
 limits              when to stop and when to wait; `cost`: known cost and worst case of calls
 ledger_events       the events of an attempt; `confirming_writer`: writes them without blocking the event loop
+ordered_work        several items at once, their events in order; `ordered_progress`: which of them are done
 stop_signals        how a signal ends a generator or judge
 """
