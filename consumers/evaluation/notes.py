@@ -26,8 +26,10 @@ def labels(models: Mapping[str, EvaluatedModel]) -> dict[str, str]:
 
 def notes_of(report: EvaluationReport, names: Mapping[str, str]) -> tuple[str, ...]:
     """The notes of a report. `names`: the models' labels."""
-    parts = _unreadable(report), _trained(report, names), _benchmarks(report, names), _held_out(report, names)
-    return tuple(note for part in (*parts, _answers(report), _comparisons(report, names)) for note in part)
+    measured = _benchmarks(report, names), _held_out(report, names)
+    answered = _answers(report), _generation(report, names), _comparisons(report, names)
+    parts = _unreadable(report), _trained(report, names), *measured, *answered
+    return tuple(note for part in parts for note in part)
 
 
 def _unreadable(report: EvaluationReport) -> Iterator[str]:
@@ -129,6 +131,25 @@ def _answers(report: EvaluationReport) -> Iterator[str]:
         )
     if judges:
         yield f"Refusals by judge: by {', '.join(sorted(judges))}, over the answers whose judgement could be read."
+
+
+def _generation(report: EvaluationReport, names: Mapping[str, str]) -> Iterator[str]:
+    if not report.generation:
+        return
+    yield (
+        "ROUGE-L and METEOR compare an answer with the most similar of its references, averaged over prompts and "
+        "bootstrapped over them. An empty or refused answer scores 0, one whose call failed is not scored."
+    )
+    if any(score.meteor_matching and "synonym" not in score.meteor_matching for score in report.generation):
+        yield (
+            "METEOR matched words exactly and by stem, without WordNet's synonyms: it is lower than a published METEOR."
+        )
+    for score in report.generation:
+        if score.without_tokens:
+            yield (
+                f"{score.set}, {names[score.model]}: of {score.scored:,} prompts, {score.without_tokens:,} have only "
+                "references without ASCII letters or digits. Their ROUGE-L is 0 for any answer."
+            )
 
 
 def _comparisons(report: EvaluationReport, names: Mapping[str, str]) -> Iterator[str]:

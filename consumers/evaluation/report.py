@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from consumers.evaluation.answer_counts import counts_of, read_answers
 from consumers.evaluation.comparisons import comparisons_of
 from consumers.evaluation.differences import differences_of
+from consumers.evaluation.generation import generation_scores
 from consumers.evaluation.judged_pairs import judged_pairs
 from consumers.evaluation.measured import read_measured
 from consumers.evaluation.measures import losses_of, scores_of
@@ -44,6 +45,7 @@ def evaluation_report(
     answers = read_answers(source, progress)
     known = measured.models | answers.models
     judged = judged_pairs(source, progress)
+    generated = generation_scores(source, progress, rng_seed=rng_seed)
     chosen = _chosen(known, models)
     measured.folds = {place: fold for model in chosen for place, fold in measured.folds.items() if fold.model == model}
     unreadable = {"measured": measured.unreadable, **answers.unreadable}
@@ -54,7 +56,7 @@ def evaluation_report(
         held_out=losses_of(measured, rng_seed=rng_seed),
         differences=differences_of(measured, chosen, rng_seed=rng_seed),
         answers=tuple(found for found in counts_of(answers) if found.model in chosen),
-        generation=(),
+        generation=tuple(score for score in generated if score.model in chosen),
         comparisons=tuple(
             found for found in comparisons_of(judged, equal=equal, rng_seed=rng_seed) if _both_in(chosen, found)
         ),

@@ -222,12 +222,13 @@ def _generation(found: EvaluationReport, names: Mapping[str, str]) -> Iterator[T
             f"{score.scored:,}",
             share_interval(score.rouge_l),
             share_interval(score.meteor),
+            score.meteor_matching or "–",
             f"{score.without_reference:,}",
             _outcomes(score.outcomes),
         )
         for score in found.generation
     )
-    columns = ("set", "#shots", "model", "#scored", "#ROUGE-L", "#METEOR", "#without reference", "answers")
+    columns = ("set", "#shots", "model", "#scored", "#ROUGE-L", "#METEOR", "METEOR matches", "#no reference", "answers")
     yield Table("Generation, compared with references", columns, rows)
     for score in found.generation:
         groups = tuple((name, f"{n:,}", share(value)) for name, (n, value) in sorted(score.by_group.items()))

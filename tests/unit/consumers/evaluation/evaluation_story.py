@@ -148,6 +148,7 @@ def whole_evaluation(run: str = "demo") -> EvaluationStory:
     HellaSwag     in a form of our own
     held-out      three texts
     answers       to two sets, one of them empty, one cut, one refused; a judge of refusals
+    superni       two answers with a reference
     comparisons   of all three models, one reading unread
     """
     story = EvaluationStory(run)
@@ -167,6 +168,8 @@ def whole_evaluation(run: str = "demo") -> EvaluationStory:
         for number, loss in enumerate((20.0, 30.0, 10.0)):
             story.text(model, benchmark("held-out"), str(number), loss=loss - shift * number, tokens=10)
     _compared(story)
+    for prompt, text in (("1", "A cat sat there."), ("2", "No idea.")):
+        story.answered(AFTER, prompt, text, conditions=asked("superni"), references=("A cat sat.",))
     return story
 
 

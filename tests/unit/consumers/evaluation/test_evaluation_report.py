@@ -34,11 +34,12 @@ def test_it_holds_every_fold_of_every_model(found: EvaluationReport) -> None:
     assert [score.name for score in found.benchmarks] == ["mmlu", "arc_easy", "arc_challenge", "arc", "hellaswag"] * 2
     assert [score.model for score in found.held_out] == keys[:2]
     assert {(difference.first, difference.second) for difference in found.differences} == {(keys[0], keys[1])}
-    assert [(counts.model, counts.set) for counts in found.answers[-2:]] == [(THIRD.key, "vicuna")] * 2
+    assert [(counts.model, counts.set) for counts in found.answers[-3:-1]] == [(THIRD.key, "vicuna")] * 2
     compared = [(score.first, score.second, score.set) for score in found.comparisons]
     pairs = [(keys[0], keys[1]), (keys[0], keys[2]), (keys[1], keys[2])]
     assert compared == [(*pair, name) for pair in pairs for name in ("koala", "vicuna", "all")]
     assert {strength.model for strength in found.strengths} == set(keys)
+    assert [(score.model, score.set, score.scored) for score in found.generation] == [(keys[1], "superni", 2)]
 
 
 def test_models_are_shown_by_name_or_key_and_the_first_is_the_one_compared_with(found: EvaluationReport) -> None:
@@ -68,6 +69,7 @@ def test_models_are_shown_by_name_or_key_and_the_first_is_the_one_compared_with(
         "answer). None counts as a loss.",
         "before against after by pair/1/judge: not scored are 2 of 8 prompts (0 unread, 0 not judged, 2 without an ",
         "Refusals by judge: by refusal/1/judge",
+        "METEOR matched words exactly and by stem",
     ],
 )
 def test_the_notes_say_what_the_numbers_are_of(found: EvaluationReport, said: str) -> None:
