@@ -1,6 +1,9 @@
 """A run's log with evaluations on it, made up by hand: questions, answers, judgements."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
 
 from schemas import ids
 from schemas.evaluation import AnswerGiven, AnswersJudged, Asked, Benchmark, EvaluatedModel, QuestionMeasured, TrainedBy
@@ -200,3 +203,24 @@ def _compared(story: EvaluationStory) -> None:
     helped = story.answered(THIRD, "p1", "Of course.", conditions=asked("vicuna", "Be safe."))
     story.judged(REFUSAL, refused, scores=(1.0,))
     story.judged(REFUSAL, helped, scores=None)
+
+
+_TEXTS = {"name", "source", "form", "group", "sample", "engine", "precision", "prompts", "system", "text", "model"}
+
+
+def with_texts(story: EvaluationStory, text: str) -> EvaluationStory:
+    """The story with every text that people, models or data bring made longer by another one."""
+
+    def longer(value: Any, key: str = "") -> Any:
+        match value:
+            case dict():
+                return {name: longer(inner, name) for name, inner in value.items()}
+            case str() if key in _TEXTS:
+                return f"{value}{text}"
+            case _:
+                return value
+
+    for place, entry in enumerate(story.written[1:], start=1):
+        event = msgspec.convert(longer(msgspec.to_builtins(entry.event)), type(entry.event))
+        story.written[place] = replace(entry, event=event)
+    return story
