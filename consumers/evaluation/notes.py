@@ -5,11 +5,18 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from consumers.evaluation.measured import ARC, ARC_PARTS
 from consumers.evaluation.measures import title_of
-from consumers.evaluation.mmlu_groups import MMLU_GROUPS
+from consumers.evaluation.mmlu_groups import MMLU_GROUPS, MMLU_QUESTIONS
 from consumers.evaluation.results import ComparisonScore, EvaluationReport
 from schemas.evaluation import EvaluatedModel
 
 PUBLISHED = "published"
+PUBLISHED_QUESTIONS: Mapping[str, int] = {
+    "arc_easy": 2376,
+    "arc_challenge": 1172,
+    "hellaswag": 10042,
+    "mmlu": sum(MMLU_QUESTIONS.values()),
+}
+"""In the parts that are asked: the tests, and of HellaSwag the validation."""
 
 _EQUAL: Mapping[str, str] = {
     "tie": "Equal scores in an order count as an order that neither wins.",
@@ -52,6 +59,7 @@ def _benchmarks(report: EvaluationReport, names: Mapping[str, str]) -> Iterator[
             f"{title} was asked in a form that differs from the published one ({form}): its numbers compare with one "
             "another, not with published ones."
         )
+    yield from _parts_of_published(report)
     yield from _samples(report, names)
     yield from _versions(report)
     precisions = {score.precision for score in asked}
@@ -67,6 +75,22 @@ def _benchmarks(report: EvaluationReport, names: Mapping[str, str]) -> Iterator[
             f"Differences are to {names[report.differences[0].first]}, on the questions that both models were "
             "measured on, with a paired bootstrap over questions. An interval that holds zero is no evidence of one."
         )
+
+
+def _parts_of_published(report: EvaluationReport) -> Iterator[str]:
+    """Files that hold another number of questions than the published ones."""
+    sizes: dict[str, dict[int, None]] = defaultdict(dict)
+    for score in report.benchmarks:
+        subjects = sum(group.name not in MMLU_GROUPS for group in score.groups)
+        if score.name != "mmlu" or subjects == _SUBJECTS:
+            sizes[score.name][score.of] = None
+    for name, found in sizes.items():
+        for of in found:
+            if of != PUBLISHED_QUESTIONS.get(name, of):
+                yield (
+                    f"{title_of(name)}: the file holds {of:,} questions, the published one "
+                    f"{PUBLISHED_QUESTIONS[name]:,}."
+                )
 
 
 def _samples(report: EvaluationReport, names: Mapping[str, str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from consumers.evaluation.mmlu_groups import MMLU_GROUPS
 from consumers.evaluation.notes import labels
 from consumers.evaluation.results import (
     AnswerCounts,
@@ -16,8 +17,8 @@ from consumers.html_page import Table
 _DIGITS = 12  # of a digest
 
 
-def tables(found: EvaluationReport) -> list[Table]:
-    """All tables that have rows, the most important first."""
+def tables(found: EvaluationReport, *, details: bool = True) -> list[Table]:
+    """All tables that have rows, the most important first; `details`: with every subject and category."""
     names = labels(found.models)
     made = [
         _models(found, names),
@@ -27,10 +28,11 @@ def tables(found: EvaluationReport) -> list[Table]:
         _differences(found, names),
         *_comparisons(found, names),
         _strengths(found, names),
-        *_generation(found, names),
+        _generation(found, names),
         _answers(found, names),
         _refusals(found, names),
-        *_groups(found, names),
+        *(_groups(found, names, details=details)),
+        *(_categories(found, names) if details else ()),
     ]
     return [table for table in made if table.rows]
 
@@ -80,11 +82,12 @@ def _benchmarks(found: EvaluationReport, names: Mapping[str, str]) -> Table:
     """Models side by side."""
     scores = {(score.benchmark, score.model): score for score in found.benchmarks}
     titles = {score.benchmark: _with_shots(score) for score in found.benchmarks}
+    models = dict.fromkeys(score.model for score in found.benchmarks)
     rows = tuple(
-        (title, *_side_by_side([scores.get((benchmark, model)) for model in found.models]))
+        (title, *_side_by_side([scores.get((benchmark, model)) for model in models]))
         for benchmark, title in titles.items()
     )
-    return Table("Benchmarks, accuracy", ("benchmark", *(f"#{names[model]}" for model in found.models)), rows)
+    return Table("Benchmarks, accuracy", ("benchmark", *(f"#{names[model]}" for model in models)), rows)
 
 
 def _side_by_side(scores: Sequence[BenchmarkScore | None]) -> Iterator[str]:
@@ -213,7 +216,7 @@ def _strengths(found: EvaluationReport, names: Mapping[str, str]) -> Table:
     return Table("Strengths (Bradley–Terry, log-odds)", ("model", "#strength", "#comparisons", "judge"), rows)
 
 
-def _generation(found: EvaluationReport, names: Mapping[str, str]) -> Iterator[Table]:
+def _generation(found: EvaluationReport, names: Mapping[str, str]) -> Table:
     rows = tuple(
         (
             score.set,
@@ -229,7 +232,10 @@ def _generation(found: EvaluationReport, names: Mapping[str, str]) -> Iterator[T
         for score in found.generation
     )
     columns = ("set", "#shots", "model", "#scored", "#ROUGE-L", "#METEOR", "METEOR matches", "#no reference", "answers")
-    yield Table("Generation, compared with references", columns, rows)
+    return Table("Generation, compared with references", columns, rows)
+
+
+def _categories(found: EvaluationReport, names: Mapping[str, str]) -> Iterator[Table]:
     for score in found.generation:
         groups = tuple((name, f"{n:,}", share(value)) for name, (n, value) in sorted(score.by_group.items()))
         title = f"{score.set}, {score.shots}-shot, {names[score.model]}: by category"
@@ -283,14 +289,16 @@ def _outcomes(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{counts[name]:,} {name}" for name in _OUTCOMES if counts.get(name)) or "none"
 
 
-def _groups(found: EvaluationReport, names: Mapping[str, str]) -> Iterator[Table]:
-    """Of each benchmark with groups, models side by side."""
+def _groups(found: EvaluationReport, names: Mapping[str, str], *, details: bool) -> Iterator[Table]:
+    """Of each benchmark with groups, models side by side; without `details` only MMLU's groups of subjects."""
     by_benchmark: dict[str, list[BenchmarkScore]] = {}
     for score in found.benchmarks:
         if score.groups:
             by_benchmark.setdefault(score.benchmark, []).append(score)
     for scores in by_benchmark.values():
-        groups = [{group.name: group for group in score.groups} for score in scores]
+        groups = [
+            {group.name: group for group in score.groups if details or group.name in MMLU_GROUPS} for score in scores
+        ]
         rows = []
         for name in dict.fromkeys(name for group in groups for name in group):
             given = [group.get(name) for group in groups]
@@ -298,5 +306,6 @@ def _groups(found: EvaluationReport, names: Mapping[str, str]) -> Iterator[Table
             asked = ", ".join(dict.fromkeys("–" if group is None else f"{group.questions:,}" for group in given))
             cells = (share_interval(None if group is None else group.accuracy) for group in given)
             rows.append((name.replace("_", " "), f"{asked}", f"{of:,}", *cells))
-        columns = ("group or subject", "#questions", "#of", *(f"#{names[score.model]}" for score in scores))
-        yield Table(f"{_with_shots(scores[0])}, accuracy by group and subject", columns, tuple(rows))
+        what = "group and subject" if details else "group"
+        columns = (what.replace("and", "or"), "#questions", "#of", *(f"#{names[score.model]}" for score in scores))
+        yield Table(f"{_with_shots(scores[0])}, accuracy by {what}", columns, tuple(rows))

@@ -52,6 +52,9 @@ def report(
         ),
     ] = "tie",
     rng_seed: Annotated[int, typer.Option("--rng-seed", min=0, help="Of the bootstraps.")] = 0,
+    details: Annotated[bool, typer.Option("--details", help="Print every subject and category; the page has them.")] = (
+        False
+    ),
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page without script.")] = None,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FOLDER", help="Write the figures as PNG.")] = None,
     as_json: AsJson = False,
@@ -94,16 +97,16 @@ def report(
         commands = "".join(f"\n  {command}{_run_option(run, from_files)}" for command in _COMMANDS)
         console().print(f"There is no evaluation on the log of {reading.name}. These commands make one:\n{commands}")
     else:
-        show_evaluation(found)
+        show_evaluation(found, details=details)
 
 
-def show_evaluation(found: EvaluationReport) -> None:
+def show_evaluation(found: EvaluationReport, *, details: bool = True) -> None:
     """Print the tables and notes on standard output."""
     from consumers.evaluation.tables import tables
     from sedi.output import console, table
 
     out = console()
-    for shown in tables(found):
+    for shown in tables(found, details=details):
         rows = [[cell if len(cell) <= _TEXT else f"{cell[: _TEXT - 1]}…" for cell in row] for row in shown.rows]
         out.print(table(shown.title, shown.columns, rows))
     for note in found.notes:

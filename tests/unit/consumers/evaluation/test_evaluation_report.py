@@ -63,6 +63,7 @@ def test_models_are_shown_by_name_or_key_and_the_first_is_the_one_compared_with(
         "HellaSwag was asked in a form that differs from the published one (joined context)",
         "MMLU: 4 of 40 questions of 2 of the 57 subjects (before, after), 2 a subject, seed 0.",
         "ARC easy: 4 of 2,376 questions (before, after), 4.",
+        "HellaSwag: the file holds 1 questions, the published one 10,042.",
         "The intervals are Wilson's",
         "Differences are to before",
         "after against third by pair/1/judge: not scored are 1 of 8 prompts (1 unread, 0 not judged, 0 without an "
@@ -99,6 +100,14 @@ def test_notes_name_united_samples_several_files_precisions_tokens_and_unread_re
     assert "different precisions: bf16, fp32" in notes
     assert "before, after split the held-out texts into tokens differently" in notes
     assert all(difference.metric != "loss" for difference in found.differences)
+
+
+def test_subjects_and_categories_are_details(found: EvaluationReport) -> None:
+    whole, short = tables(found), tables(found, details=False)
+    names = {row[0] for table in short for row in table.rows}
+    assert {"STEM", "Humanities"} < names
+    assert "astronomy" not in names
+    assert "astronomy" in {row[0] for table in whole for row in table.rows}
 
 
 def test_two_models_of_one_name_are_shown_by_their_keys() -> None:
