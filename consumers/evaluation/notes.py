@@ -166,7 +166,8 @@ def _generation(report: EvaluationReport, names: Mapping[str, str]) -> Iterator[
     )
     if any(score.meteor_matching and "synonym" not in score.meteor_matching for score in report.generation):
         yield (
-            "METEOR matched words exactly and by stem, without WordNet's synonyms: it is lower than a published METEOR."
+            "METEOR matched words exactly and by stem, without WordNet's synonyms: it does not compare with a "
+            "published METEOR."
         )
     for score in report.generation:
         if score.without_tokens:
