@@ -112,17 +112,19 @@ class ComparisonScore(msgspec.Struct, frozen=True, kw_only=True):
     """Two models compared on one set of prompts, or on all sets together (`set` is then `all`).
 
     A prompt is scored when both orders were read. Twice better is a win, once each a tie, twice worse a loss. Equal
-    scores count as `equal` says.
+    scores count as `equal` says. Each prompt is scored, unanswered, unread or unjudged, and only one of them.
 
+    first_system, second_system   system prompts that the answers were given under; empty: none
     win_rate           ties count as half; bootstrapped over prompts
     length_controlled  the same with the answers' lengths held equal, without a difficulty term; None: too few prompts
     prompts            of the set that both models were asked
-    unread             prompts with at least one judgement that could not be read
-    unjudged           prompts with a judgement missing
-    unanswered         prompts that a model, or both, gave no answer to, by model key
+    unread             answered prompts with at least one judgement that could not be read
+    unjudged           answered prompts with a judgement missing
+    unanswered         prompts that a model gave no answer to, by model key
+    neither_answered   of them, prompts that both gave no answer to, and are in both numbers
     cut                prompts whose answer was cut off before its end, by model key; they are scored all the same
     orders_disagree    share of scored prompts whose two orders prefer different answers
-    first_place_wins   share of readings that prefer the answer shown first, of those that prefer one
+    first_place_wins   share of the scored prompts' readings with a preference that prefer the answer shown first
     """
 
     first: str
@@ -143,13 +145,23 @@ class ComparisonScore(msgspec.Struct, frozen=True, kw_only=True):
     cut: dict[str, int]
     orders_disagree: float | None
     first_place_wins: float | None
+    neither_answered: int = 0
+    first_system: str = ""
+    second_system: str = ""
 
 
 class Strength(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's Bradley-Terry strength: the log-odds against an average model, bootstrapped over prompts."""
+    """A model's Bradley-Terry strength by a judge: the log-odds against an average model, bootstrapped over prompts.
+
+    system    system prompt that its answers were given under; empty: none
+    prompts   scored comparisons with another model
+    """
 
     model: str
     strength: Interval
+    judge: str = ""
+    system: str = ""
+    prompts: int = 0
 
 
 class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,9 @@ from types import ModuleType
 
 import typer
 
-_COMMANDS: tuple[ModuleType, ...] = ()
+from sedi.eval import alpaca_eval
+
+_COMMANDS: tuple[ModuleType, ...] = (alpaca_eval,)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,0 +1,144 @@
+"""Judges' readings of pairs of answers, joined with the answers: what comparisons and strengths are computed of.
+
+Of equal events, by id, the first on the log counts. A contender is a model under one set of conditions (system prompt,
+examples, sampling), so a model with and without a system prompt is two. Contenders are in the order of their first
+answers on the log. A prompt belongs to a set, which is a name together with the digest of its prompts.
+
+A judgement of answers that are not on the log cannot be joined and does not count here; `sedi replay` reports it.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import msgspec
+
+from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
+from infra.log.source import Source
+from schemas.evaluation import AnswerGiven, AnswerOutcome, AnswersJudged, Asked
+from streams.core.evaluation.outcomes import BothOrders, Scores
+
+_NO_SHA256 = "0" * 64
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model under one set of conditions, which are the same for all sets of prompts.
+
+    model       its key
+    conditions  key of the conditions without the set
+    system      the system prompt
+    """
+
+    model: str
+    conditions: str
+    system: str = field(compare=False)
+
+
+@dataclass(frozen=True, order=True)
+class SetOfPrompts:
+    """A set of prompts, by name and digest."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class GivenAnswer:
+    """An answer without its text: id, outcome and length in characters."""
+
+    id: str
+    outcome: AnswerOutcome
+    characters: int
+
+    @property
+    def there(self) -> bool:
+        """Whether there is a text to judge."""
+        return self.outcome in ("answered", "cut")
+
+
+@dataclass(frozen=True)
+class PairedPrompt:
+    """A prompt that two contenders were asked, with a judge's readings.
+
+    judged     the scores in both orders, as far as there are some
+    missing    judgements that are not on the log
+    """
+
+    set: SetOfPrompts
+    id: str
+    answers: tuple[GivenAnswer, GivenAnswer]
+    judged: BothOrders
+    missing: int
+
+
+@dataclass
+class JudgedPairs:
+    """All answers and judgements of pairs on a log.
+
+    answers   by contender, set and prompt
+    scores    by judge and by ids of the two answers in the order they were shown; None: not readable
+    """
+
+    answers: dict[Contender, dict[tuple[SetOfPrompts, str], GivenAnswer]] = field(default_factory=dict)
+    scores: dict[str, dict[tuple[str, str], Scores | None]] = field(default_factory=dict)
+
+    def pairs(self, judge: str) -> list[tuple[Contender, Contender]]:
+        """Pairs that a judge has read something of, in the order of the contenders."""
+        by_answer = {answer.id: contender for contender, answers in self.answers.items() for answer in answers.values()}
+        place = {contender: number for number, contender in enumerate(self.answers)}
+        found = set()
+        for shown in self.scores[judge]:
+            sides = [by_answer[id] for id in shown if id in by_answer]
+            if len(set(sides)) == 2:
+                first, second = sorted(sides, key=place.__getitem__)
+                found.add((first, second))
+        return sorted(found, key=lambda pair: (place[pair[0]], place[pair[1]]))
+
+    def prompts(self, judge: str, first: Contender, second: Contender) -> list[PairedPrompt]:
+        """All prompts that both were asked, in the order of the sets' names and of the prompts' ids."""
+        scores, ours, theirs = self.scores[judge], self.answers[first], self.answers[second]
+        found = []
+        for of, id in sorted(ours.keys() & theirs.keys()):
+            answers = ours[of, id], theirs[of, id]
+            forward, backward = (answers[0].id, answers[1].id), (answers[1].id, answers[0].id)
+            orders = BothOrders(scores.get(forward), scores.get(backward))
+            missing = sum(order not in scores for order in (forward, backward))
+            found.append(PairedPrompt(of, id, answers, orders, missing))
+        return found
+
+
+def judged_pairs(source: Source, progress: ReadProgress = no_progress) -> JudgedPairs:
+    """Read the answers and the judgements of a log. `progress`: called with how many more records were read."""
+    found, seen = JudgedPairs(), Deduplicator()
+    with source.open(["answers", "judgements"]) as reading:
+        for record in records(reading, "answers", progress):
+            event = record.event
+            if isinstance(event, AnswerGiven) and seen.first(event, record.id):
+                _add_answer(found, event, record.id)
+        for record in records(reading, "judgements", progress):
+            event = record.event
+            if isinstance(event, AnswersJudged) and len(event.answer_ids) == 2 and seen.first(event, record.id):
+                first, second = event.answer_ids
+                readable = event.scores is not None and len(event.scores) == 2
+                scores = (event.scores[0], event.scores[1]) if event.scores and readable else None
+                found.scores.setdefault(event.judge.name, {})[first, second] = scores
+    return found
+
+
+def _add_answer(found: JudgedPairs, event: AnswerGiven, id: str) -> None:
+    contender = Contender(event.model.key, _conditions(event.asked), event.asked.system)
+    answers = found.answers.setdefault(contender, {})
+    place = SetOfPrompts(event.asked.prompts, event.asked.sha256), event.prompt_id
+    answers[place] = GivenAnswer(id, event.outcome, len(event.text))
+
+
+def _conditions(asked: Asked) -> str:
+    return msgspec.structs.replace(asked, prompts="", sha256=_NO_SHA256).key
+
+
+def names_of(sets: set[SetOfPrompts]) -> dict[SetOfPrompts, str]:
+    """A name for each set; of sets with one name, the beginning of the digest tells them apart."""
+    by_name = defaultdict(list)
+    for of in sets:
+        by_name[of.name].append(of)
+    return {of: name if len(same) == 1 else f"{name}@{of.sha256[:8]}" for name, same in by_name.items() for of in same}
