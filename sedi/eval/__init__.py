@@ -1,15 +1,18 @@
 """`sedi eval`: benchmarks, answers, comparisons, and their report.
 
-model_source   which model is meant; one module for each sub-command
+model_source   which model is meant; `options`: words that commands share; `ensure_run`: the run is made
+answering      models answer sets; `judging`: and a judge reads the answers
+
+Beside these, there is one module for each sub-command.
 """
 
 from types import ModuleType
 
 import typer
 
-from sedi.eval import alpaca_eval, report
+from sedi.eval import alpaca_eval, answers, compare, refusals, report
 
-_COMMANDS: tuple[ModuleType, ...] = (alpaca_eval, report)
+_COMMANDS: tuple[ModuleType, ...] = (answers, compare, refusals, alpaca_eval, report)
 
 
 def register(app: typer.Typer) -> None:
