@@ -46,6 +46,7 @@ from sedi import (
     withdraw,
     worker,
 )
+from sedi import eval as evaluation
 from sedi.options import EXIT_CODES, ExitCode
 from sedi.output import escape_unencodable, print_error
 
@@ -64,6 +65,7 @@ _COMMANDS = (
     replay,
     explain,
     export,
+    evaluation,
     withdraw,
     seeds,
     archive,

@@ -7,7 +7,9 @@ from types import ModuleType
 
 import typer
 
-_COMMANDS: tuple[ModuleType, ...] = ()
+from sedi.eval import benchmarks
+
+_COMMANDS: tuple[ModuleType, ...] = (benchmarks,)
 
 
 def register(app: typer.Typer) -> None:
