@@ -10,9 +10,9 @@ from types import ModuleType
 
 import typer
 
-from sedi.eval import alpaca_eval, answers, compare, refusals, report
+from sedi.eval import alpaca_eval, answers, benchmarks, compare, refusals, report
 
-_COMMANDS: tuple[ModuleType, ...] = (answers, compare, refusals, alpaca_eval, report)
+_COMMANDS: tuple[ModuleType, ...] = (benchmarks, answers, compare, refusals, alpaca_eval, report)
 
 
 def register(app: typer.Typer) -> None:
