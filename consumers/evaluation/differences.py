@@ -39,6 +39,7 @@ def _of_questions(before: BenchmarkFold, after: BenchmarkFold, rng_seed: int) ->
     return _difference(
         before,
         after,
+        title_of(before.name),
         METRIC,
         len(common),
         (weighted_mean(zip(weights, first, strict=True)), weighted_mean(zip(weights, second, strict=True))),
@@ -58,6 +59,7 @@ def _of_texts(before: BenchmarkFold, after: BenchmarkFold, rng_seed: int) -> Ben
     return _difference(
         before,
         after,
+        f"{title_of(before.name)}, {before.benchmark.form}",
         "loss",
         len(common),
         (sum(first) / sum(tokens), sum(second) / sum(tokens)),
@@ -69,6 +71,7 @@ def _of_texts(before: BenchmarkFold, after: BenchmarkFold, rng_seed: int) -> Ben
 def _difference(
     before: BenchmarkFold,
     after: BenchmarkFold,
+    title: str,
     metric: str,
     questions: int,
     scores: tuple[float, float],
@@ -80,7 +83,7 @@ def _difference(
         second=after.model,
         benchmark=before.key,
         name=before.name,
-        title=title_of(before.name),
+        title=title,
         metric=metric,
         questions=questions,
         first_score=scores[0],

@@ -50,6 +50,7 @@ def losses_of(measured: Measured, *, rng_seed: int = 0) -> tuple[HeldOutScore, .
             model=fold.model,
             benchmark=fold.key,
             name=fold.name,
+            form=_joined(fold.forms),
             texts=len(fold.texts),
             tokens=sum(text.tokens for text in fold.texts.values()),
             loss=ratio_interval(*text_columns(fold, fold.texts), rng_seed=rng_seed),

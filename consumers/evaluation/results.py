@@ -56,11 +56,15 @@ class BenchmarkScore(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeldOutScore(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's mean loss (negative log-likelihood) per token of held-out responses; the interval is over texts."""
+    """A model's mean loss (negative log-likelihood) per token of held-out responses; the interval is over texts.
+
+    form    name of the file
+    """
 
     model: str
     benchmark: str
     name: str
+    form: str
     texts: int
     tokens: int
     loss: Interval

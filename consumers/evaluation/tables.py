@@ -121,10 +121,10 @@ def _measured(found: EvaluationReport, names: Mapping[str, str]) -> Table:
 
 def _held_out(found: EvaluationReport, names: Mapping[str, str]) -> Table:
     rows = tuple(
-        (score.name, names[score.model], f"{score.texts:,}", f"{score.tokens:,}", number_interval(score.loss))
+        (score.form, names[score.model], f"{score.texts:,}", f"{score.tokens:,}", number_interval(score.loss))
         for score in found.held_out
     )
-    return Table("Held-out loss per token", ("texts", "model", "#number", "#tokens", "#loss"), rows)
+    return Table("Held-out loss per token", ("file", "model", "#texts", "#tokens", "#loss"), rows)
 
 
 def _differences(found: EvaluationReport, names: Mapping[str, str]) -> Table:

@@ -147,7 +147,7 @@ FIELDS = {
     "BenchmarkScore": "model benchmark name title shots form sample questions of metric accuracy "
     "accuracy_per_character groups precision engine",
     "GroupScore": "name questions of accuracy accuracy_per_character",
-    "HeldOutScore": "model benchmark name texts tokens loss",
+    "HeldOutScore": "model benchmark name form texts tokens loss",
     "BenchmarkDifference": "first second benchmark name title metric questions first_score second_score better worse "
     "difference clear",
     "AnswerCounts": "model set asked system shots prompts outcomes characters refusals_by_list refusals_by_judge "
