@@ -21,7 +21,7 @@ TITLES: Mapping[str, str] = {
     "hellaswag": "HellaSwag",
     "arc_easy": "ARC easy",
     "arc_challenge": "ARC challenge",
-    ARC: "ARC (both, weighted by size)",
+    ARC: "ARC (both)",
     "held-out": "Held-out loss",
 }
 METRIC = "accuracy"

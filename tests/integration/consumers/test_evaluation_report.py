@@ -49,7 +49,7 @@ def test_a_run_with_everything_twice_and_its_archive_give_the_report_of_the_even
 
     assert main(["eval", "report", "--run", run, "--model", "after", "--equal", "decided"]) == 0
     shown = capsys.readouterr().out
-    assert "ARC (both, weighted by size)" in shown
+    assert "ARC (both)" in shown
     assert "owner/base" not in shown
     assert main(["eval", "report", "--run", run, "--model", "nobody"]) == 2
     assert "There is before@aaaaaaaaaaaa, after@bbbbbbbbbbbb, third@endpoint/big" in capsys.readouterr().err
