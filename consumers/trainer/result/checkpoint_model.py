@@ -83,6 +83,8 @@ def _write(draft: Path, path: Path, state: TrainerState, origin: TrainedFrom) ->
     if origin.lora_rank is not None:
         lora = Lora(origin.lora_rank, origin.lora_alpha or 0.0, origin.lora_dropout, origin.lora_targets)
         model = with_adapters(model, lora)
+    if state.settings.get("zero_stage") == 0:
+        model.float()  # as the engine trains it
     _load(model, path, partly=origin.lora_rank is not None)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     save_merged(model, {name: weight.to(dtype) for name, weight in model.state_dict().items()}, draft)

@@ -44,13 +44,6 @@ def trained(state_dir: Path, model: Path, **changes: Any) -> Path:
     return state_dir / RUN
 
 
-def _weights(folder: Path) -> dict[str, Any]:
-    from transformers import AutoModelForCausalLM
-
-    found: dict[str, Any] = AutoModelForCausalLM.from_pretrained(folder, dtype="auto").state_dict()
-    return found
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -62,15 +55,9 @@ def _weights(folder: Path) -> dict[str, Any]:
     ids=str,
 )
 def test_it_is_the_model_that_the_training_writes(tmp_path: Path, tiny_folder: Path, changes: dict[str, Any]) -> None:
-    import torch
-
     output = trained(tmp_path / "state", tiny_folder, **changes)
     folder = model_of_checkpoint(output, STEP, tmp_path / "cache")
-    of_training, of_checkpoint = (_weights(each) for each in (output / "model", folder))
-    assert of_training.keys() == of_checkpoint.keys()
-    assert all(torch.equal(of_training[name], of_checkpoint[name]) for name in of_training)
-    assert {weight.dtype for weight in of_checkpoint.values()} == {weight.dtype for weight in of_training.values()}
-    for name in ("config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja"):
+    for name in ("model.safetensors", "config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja"):
         assert (folder / name).read_bytes() == (output / "model" / name).read_bytes(), name
     info = read_model_info(folder)
     assert info == read_model_info(output / "model")
