@@ -1,15 +1,18 @@
 """`sedi eval`: benchmarks, answers, comparisons, and their report.
 
-model_source   which model is meant; one module for each sub-command
+model_source      which model is meant
+generation_sets   which sets are compared with their references
+
+One module for each sub-command.
 """
 
 from types import ModuleType
 
 import typer
 
-from sedi.eval import alpaca_eval
+from sedi.eval import alpaca_eval, generation
 
-_COMMANDS: tuple[ModuleType, ...] = (alpaca_eval,)
+_COMMANDS: tuple[ModuleType, ...] = (generation, alpaca_eval)
 
 
 def register(app: typer.Typer) -> None:
