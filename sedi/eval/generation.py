@@ -84,7 +84,7 @@ def generation(
     goes, one whose call failed is not scored; all are counted. Intervals of 95 % are bootstrapped over prompts.
 
     A folder of Super-NaturalInstructions holds task files (task*.json, task*.json.gz). LongForm rows have `input` and
-    `output`. Any other set has instructions with outputs in a form that `sedi fit` reads.
+    `output`. Any other set has instructions with outputs, like the files of `sedi train --data`.
     """
     from consumers.evaluation.generation import generation_scores
     from infra.log.source import KafkaSource
