@@ -1,18 +1,14 @@
 """`sedi eval`: benchmarks, answers, comparisons, and their report.
 
-model_source   which model is meant; `options`: words that commands share; `ensure_run`: the run is made
-answering      models answer sets; `judging`: and a judge reads the answers
+from sedi.eval import alpaca_eval, answers, benchmarks, compare, generation, refusals, report
 
-Beside these, there is one module for each sub-command.
+_COMMANDS: tuple[ModuleType, ...] = (benchmarks, answers, compare, generation, refusals, alpaca_eval, report)
 """
 
 from types import ModuleType
 
 import typer
 
-from sedi.eval import alpaca_eval, answers, benchmarks, compare, refusals, report
-
-_COMMANDS: tuple[ModuleType, ...] = (benchmarks, answers, compare, refusals, alpaca_eval, report)
 
 
 def register(app: typer.Typer) -> None:

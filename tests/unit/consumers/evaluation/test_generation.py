@@ -92,7 +92,7 @@ def test_each_outcome_is_counted_and_scored_as_it_deserves() -> None:
 
 def test_models_sets_and_conditions_have_scores_of_their_own_whatever_the_order_on_the_log() -> None:
     story = AnsweredSets()
-    texts = {"a": ANSWER, "b": "to the port", "c": "no"}
+    texts = {f"p{n:02d}": f"{ANSWER} once more, and " * (n % 5) + "to the port " * n for n in range(1, 24)}
     for prompt, text in texts.items():
         story.answered(prompt, text)
     for prompt, text in reversed(texts.items()):
