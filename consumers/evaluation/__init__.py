@@ -13,7 +13,7 @@ measures          scores of benchmarks, and losses of held-out texts
 differences       models against the first one, on common questions
 answer_counts     what became of the prompts of each set
 report            all of them together, with notes
-tables, drawing, plots, page   the report for people
+cells, tables, drawing, plots, page   the report for people
 alpaca_eval       published annotation files of AlpacaEval
 generation        answers compared with their references
 meteor            METEOR by nltk

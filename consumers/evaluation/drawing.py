@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
+from consumers.evaluation.cells import share_interval
 from consumers.evaluation.results import BenchmarkScore, ComparisonScore, Interval
-from consumers.evaluation.tables import share_interval
 
 _BAR = 18  # height of a bar, in pixels
 _ROW = 46  # of a bar with the line above it

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from consumers.evaluation.cells import contender, number_interval, share, share_interval, shortened_text
 from consumers.evaluation.mmlu_groups import MMLU_GROUPS
 from consumers.evaluation.notes import labels
 from consumers.evaluation.results import (
@@ -10,7 +11,6 @@ from consumers.evaluation.results import (
     BenchmarkScore,
     ComparisonScore,
     EvaluationReport,
-    Interval,
 )
 from consumers.html_page import Table
 
@@ -41,32 +41,6 @@ def by_benchmark(scores: Sequence[BenchmarkScore]) -> list[BenchmarkScore]:
     """Scores of one benchmark next to one another, in the order in which benchmarks and models first occur."""
     places = {benchmark: place for place, benchmark in enumerate(dict.fromkeys(score.benchmark for score in scores))}
     return sorted(scores, key=lambda score: places[score.benchmark])
-
-
-def share(part: float | None) -> str:
-    """A share as a percentage; None as a dash."""
-    return "–" if part is None else f"{100 * part:.1f} %"
-
-
-def share_interval(found: Interval | None) -> str:
-    """A share with its bounds."""
-    return "–" if found is None else f"{100 * found.value:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})"
-
-
-def number_interval(found: Interval) -> str:
-    """A number with its bounds."""
-    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
-
-
-def contender(names: Mapping[str, str], model: str, system: str) -> str:
-    """A model's label, with its system prompt if it has one."""
-    label = names.get(model, model)
-    return f"{label}, system prompt {_short(system)!r}" if system else label
-
-
-def _short(text: str) -> str:
-    words = " ".join(text.split())
-    return words if len(words) <= 40 else f"{words[:39]}…"
 
 
 def _models(found: EvaluationReport, names: Mapping[str, str]) -> Table:
@@ -247,7 +221,7 @@ def _answers(found: EvaluationReport, names: Mapping[str, str]) -> Table:
         (
             counts.set,
             names[counts.model],
-            _short(counts.system) or "–",
+            shortened_text(counts.system) or "–",
             f"{counts.prompts:,}",
             *(f"{counts.outcomes.get(name, 0):,}" for name in _OUTCOMES),
             f"{counts.characters:,.0f}",
@@ -273,7 +247,7 @@ def _refusal(names: Mapping[str, str], counts: AnswerCounts) -> tuple[str, ...]:
     return (
         counts.set,
         names[counts.model],
-        _short(counts.system) or "–",
+        shortened_text(counts.system) or "–",
         share_interval(counts.refusals_by_list),
         share_interval(counts.refusals_by_judge),
         f"{counts.judged:,}",
