@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from consumers.evaluation.results import Interval
 
 
-def share(part: float | None) -> str:
+def percent(part: float | None) -> str:
     """A share as a percentage; None as a dash."""
     return "–" if part is None else f"{100 * part:.1f} %"
 
 
-def share_interval(found: Interval | None) -> str:
+def percent_interval(found: Interval | None) -> str:
     """A share with its bounds."""
     return "–" if found is None else f"{100 * found.value:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
@@ -27,5 +27,6 @@ def contender(names: Mapping[str, str], model: str, system: str) -> str:
 
 
 def shortened_text(text: str) -> str:
+    """The text in one line of at most 40 characters."""
     words = " ".join(text.split())
     return words if len(words) <= 40 else f"{words[:39]}…"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
-from consumers.evaluation.cells import share_interval
+from consumers.evaluation.cells import percent_interval
 from consumers.evaluation.results import BenchmarkScore, ComparisonScore, Interval
 
 _BAR = 18  # height of a bar, in pixels
@@ -28,7 +28,7 @@ def benchmarks_svg(scores: Sequence[BenchmarkScore], names: Mapping[str, str]) -
     """A bar for each model and benchmark, from 0 to 100 % accuracy, with the interval as a line through its end."""
     rows = []
     for score in scores:
-        line = f"{shortened(score.title)}: {share_interval(score.accuracy)} · {shortened(names[score.model])}"
+        line = f"{shortened(score.title)}: {percent_interval(score.accuracy)} · {shortened(names[score.model])}"
         rows.append(_Row(line, _bar("accuracy", 0.0, score.accuracy.value) + _whisker(score.accuracy)))
     return _svg(rows)
 
@@ -49,7 +49,7 @@ class _Row(NamedTuple):
 def _comparison_row(score: ComparisonScore) -> _Row:
     counts = score.win, score.tie, score.lose
     words = ", ".join(f"{count:,} {name}" for name, count in zip(OUTCOMES, counts, strict=True))
-    rate = f"; win rate {share_interval(score.win_rate)}" if score.win_rate is not None else ""
+    rate = f"; win rate {percent_interval(score.win_rate)}" if score.win_rate is not None else ""
     bar, done = "", 0
     for name, count in zip(OUTCOMES, counts, strict=True):
         bar += _bar(name, done / score.scored, count / score.scored, f"{count:,}")

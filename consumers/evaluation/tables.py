@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from consumers.evaluation.cells import contender, number_interval, share, share_interval, shortened_text
+from consumers.evaluation.cells import contender, number_interval, percent, percent_interval, shortened_text
 from consumers.evaluation.mmlu_groups import MMLU_GROUPS
 from consumers.evaluation.notes import labels
 from consumers.evaluation.results import (
@@ -66,7 +66,7 @@ def _benchmarks(found: EvaluationReport, names: Mapping[str, str]) -> Table:
 
 def _side_by_side(scores: Sequence[BenchmarkScore | None]) -> Iterator[str]:
     for score in scores:
-        yield share_interval(None if score is None else score.accuracy)
+        yield percent_interval(None if score is None else score.accuracy)
 
 
 def _with_shots(score: BenchmarkScore) -> str:
@@ -80,8 +80,8 @@ def _measured(found: EvaluationReport, names: Mapping[str, str]) -> Table:
             names[score.model],
             f"{score.questions:,}",
             f"{score.of:,}",
-            share_interval(score.accuracy),
-            share_interval(score.accuracy_per_character),
+            percent_interval(score.accuracy),
+            percent_interval(score.accuracy_per_character),
             score.sample or ("all" if score.questions >= score.of else "–"),
             score.form,
             score.precision,
@@ -121,7 +121,7 @@ def _differences(found: EvaluationReport, names: Mapping[str, str]) -> Table:
 
 
 def _score(difference: BenchmarkDifference, score: float) -> str:
-    return f"{score:.3f}" if difference.metric == "loss" else share(score)
+    return f"{score:.3f}" if difference.metric == "loss" else percent(score)
 
 
 def _points(difference: BenchmarkDifference) -> str:
@@ -162,10 +162,10 @@ def _comparison(names: Mapping[str, str], score: ComparisonScore) -> tuple[str, 
         f"{score.win:,}",
         f"{score.tie:,}",
         f"{score.lose:,}",
-        share_interval(score.win_rate),
-        share_interval(score.length_controlled),
-        share(score.orders_disagree),
-        share(score.first_place_wins),
+        percent_interval(score.win_rate),
+        percent_interval(score.length_controlled),
+        percent(score.orders_disagree),
+        percent(score.first_place_wins),
         f"{score.unread:,}",
         f"{score.unjudged:,}",
         _by_model(names, score.unanswered),
@@ -197,8 +197,8 @@ def _generation(found: EvaluationReport, names: Mapping[str, str]) -> Table:
             f"{score.shots}",
             names[score.model],
             f"{score.scored:,}",
-            share_interval(score.rouge_l),
-            share_interval(score.meteor),
+            percent_interval(score.rouge_l),
+            percent_interval(score.meteor),
             score.meteor_matching or "–",
             f"{score.without_reference:,}",
             _outcomes(score.outcomes),
@@ -211,7 +211,7 @@ def _generation(found: EvaluationReport, names: Mapping[str, str]) -> Table:
 
 def _categories(found: EvaluationReport, names: Mapping[str, str]) -> Iterator[Table]:
     for score in found.generation:
-        groups = tuple((name, f"{n:,}", share(value)) for name, (n, value) in sorted(score.by_group.items()))
+        groups = tuple((name, f"{n:,}", percent(value)) for name, (n, value) in sorted(score.by_group.items()))
         title = f"{score.set}, {score.shots}-shot, {names[score.model]}: by category"
         yield Table(title, ("category", "#prompts", "#ROUGE-L"), groups if len(groups) > 1 else ())
 
@@ -248,8 +248,8 @@ def _refusal(names: Mapping[str, str], counts: AnswerCounts) -> tuple[str, ...]:
         counts.set,
         names[counts.model],
         shortened_text(counts.system) or "–",
-        share_interval(counts.refusals_by_list),
-        share_interval(counts.refusals_by_judge),
+        percent_interval(counts.refusals_by_list),
+        percent_interval(counts.refusals_by_judge),
         f"{counts.judged:,}",
         f"{counts.unread:,}",
         counts.refusal_judge or "–",
@@ -278,7 +278,7 @@ def _groups(found: EvaluationReport, names: Mapping[str, str], *, details: bool)
             given = [group.get(name) for group in groups]
             of = max(group.of for group in given if group is not None)
             asked = ", ".join(dict.fromkeys("–" if group is None else f"{group.questions:,}" for group in given))
-            cells = (share_interval(None if group is None else group.accuracy) for group in given)
+            cells = (percent_interval(None if group is None else group.accuracy) for group in given)
             rows.append((name.replace("_", " "), f"{asked}", f"{of:,}", *cells))
         what = "group and subject" if details else "group"
         columns = (what.replace("and", "or"), "#questions", "#of", *(f"#{names[score.model]}" for score in scores))
