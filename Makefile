@@ -92,9 +92,9 @@ schemas: setup
 lock: setup
 	$(BIN)/uv pip compile pyproject.toml --universal --extra all --extra dev --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --quiet --upgrade -o requirements.txt
-	$(BIN)/uv pip compile pyproject.toml --extra all --extra bench --python-version 3.11 --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile pyproject.toml --extra all --extra bench --constraint requirements.txt --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --quiet --upgrade -o requirements-bench.txt \
-		$$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.txt | grep -v -w fsspec)
+		$$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.txt)
 
 # A wheel of the project, as `uv tool install` and `pipx` take it; needs no network.
 build: setup

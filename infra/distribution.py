@@ -18,6 +18,7 @@ PARTS = {
     "train": ("accelerate", "deepspeed", "matplotlib", "peft", "safetensors", "tensorboard", "torch", "transformers"),
     "local": ("gguf", "safetensors", "torch", "transformers", "xllamacpp"),
     "plot": ("matplotlib",),
+    "eval": ("datasets", "lm_eval", "safetensors", "torch", "transformers"),
 }
 """The modules that each part brings and the core does not have."""
 
@@ -35,6 +36,8 @@ _BY_MODULE = {
     "transformers": "local",
     "xllamacpp": "local",
     "matplotlib": "plot",
+    "datasets": "eval",
+    "lm_eval": "eval",
 }
 
 

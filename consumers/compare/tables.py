@@ -1,24 +1,15 @@
 """A comparison as tables of text, for the terminal and for the page."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 from consumers.compare.comparison import Comparison, CostPerThousand
 from consumers.compare.side import ScoredSeed, Side
+from consumers.html_page import Table
 
 _SEEDS = 3
 _PAIRS = 10
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Table:
-    """Columns whose name begins with '#' hold numbers; the sign is not shown."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def tables(found: Comparison) -> list[Table]:

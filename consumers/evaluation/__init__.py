@@ -8,5 +8,13 @@ judged_pairs      judges' readings of pairs of answers, joined with the answers
 comparisons       two models by a judge: win, tie, lose
 strengths         three models or more by a judge
 length_control    the win rate with the lengths of the answers held equal
+measured          the fold of `measured`: questions by model and benchmark
+measures          scores of benchmarks, and losses of held-out texts
+differences       models against the first one, on common questions
+answer_counts     what became of the prompts of each set
+report            all of them together, with notes
+cells, tables, drawing, plots, page   the report for people
 alpaca_eval       published annotation files of AlpacaEval
+generation        answers compared with their references
+meteor            METEOR by nltk
 """

@@ -31,7 +31,9 @@ class BenchmarkScore(msgspec.Struct, frozen=True, kw_only=True):
     """A model's score on a benchmark, over the questions measured.
 
     title     the benchmark's name for people
-    metric    `accuracy` or `accuracy_per_character`: which of the two is the benchmark's usual one
+    of        questions in the data, of the groups that were measured
+    metric    `accuracy` or `accuracy_per_character`: which of the two differences and drawings show; the papers give
+              accuracy
     groups    of subjects (MMLU: the groups of Table 5, then the subjects); empty without subjects
     precision, engine   what computed it; several are joined by commas
     """
@@ -54,14 +56,47 @@ class BenchmarkScore(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeldOutScore(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's mean loss (negative log-likelihood) per token of held-out responses; the interval is over texts."""
+    """A model's mean loss (negative log-likelihood) per token of held-out responses; the interval is over texts.
+
+    form    name of the file
+    """
 
     model: str
     benchmark: str
     name: str
+    form: str
     texts: int
     tokens: int
     loss: Interval
+
+
+class BenchmarkDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """A model against the first one, on the questions that both were measured on: `second` minus `first`.
+
+    metric       of `BenchmarkScore`; or `loss` of held-out texts, where less is better
+    questions    common to both
+    first_score, second_score   on these questions alone
+    better, worse   questions that only the second model, or only the first, gets right; texts with a lower, or a higher
+                 loss per token
+    difference   the interval is of the paired bootstrap over questions: above or below zero at both ends, the models
+                 differ by more than the choice of questions explains
+    clear        zero is outside the interval, and six questions or more changed: five that all change to one side have
+                 a chance of 1 in 16
+    """
+
+    first: str
+    second: str
+    benchmark: str
+    name: str
+    title: str
+    metric: str
+    questions: int
+    first_score: float
+    second_score: float
+    better: int
+    worse: int
+    difference: Interval
+    clear: bool
 
 
 class AnswerCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,9 +105,11 @@ class AnswerCounts(msgspec.Struct, frozen=True, kw_only=True):
     prompts     prompts asked
     outcomes    how many ended so (`AnswerOutcome`)
     characters  mean length of the answers, in characters
-    refusals_by_list    share of answers that the list of phrases takes for refusals
+    refusals_by_list    share of answers with a text that the list of phrases takes for refusals; None: no such answer
     refusals_by_judge   share by a judge, over the answers it could read; None: not judged
-    unread      answers whose judgement could not be read
+    refusal_judge       that judge, the first on the log; empty: not judged
+    judged      answers it was asked about
+    unread      of these, judgements that could not be read
     """
 
     model: str
@@ -85,15 +122,23 @@ class AnswerCounts(msgspec.Struct, frozen=True, kw_only=True):
     characters: float
     refusals_by_list: Interval | None
     refusals_by_judge: Interval | None
+    refusal_judge: str = ""
+    judged: int = 0
     unread: int
 
 
 class GenerationScore(msgspec.Struct, frozen=True, kw_only=True):
-    """Answers compared with references: the best over a prompt's references, averaged over prompts, times 1 (0 to 1).
+    """Answers compared with references: the best over a prompt's references, averaged over prompts (0 to 1).
 
-    scored          prompts in the averages: with a reference; an empty answer scores 0 and is counted in `outcomes`
-    without_reference, outcomes   what else there is
-    by_group        name to (prompts, ROUGE-L)
+    scored              prompts in the averages: with a reference, and a call that did not fail; an empty or refused
+                        answer scores 0
+    without_reference   prompts that have none, and are not scored
+    without_tokens      scored prompts whose references hold no ASCII letters or digits: their ROUGE-L is 0 for any
+                        answer
+    outcomes            how many of all answers ended so (`AnswerOutcome`)
+    rouge_l, meteor     bootstrapped over prompts; None: nothing is scored
+    meteor_matching     how METEOR matched words: `exact, stem`, and `synonym` where WordNet was found
+    by_group            name to (prompts, ROUGE-L)
     """
 
     model: str
@@ -102,9 +147,11 @@ class GenerationScore(msgspec.Struct, frozen=True, kw_only=True):
     shots: int
     scored: int
     without_reference: int
+    without_tokens: int = 0
     outcomes: dict[str, int]
-    rouge_l: Interval
-    meteor: Interval
+    rouge_l: Interval | None
+    meteor: Interval | None
+    meteor_matching: str = ""
     by_group: dict[str, tuple[int, float]]
 
 
@@ -167,17 +214,21 @@ class Strength(msgspec.Struct, frozen=True, kw_only=True):
 class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
     """Everything on a run's log about evaluations.
 
-    models      by key
-    strengths   of three models or more; empty otherwise
-    notes       sentences for people: forms that differ from the published, samples, arithmetic
+    models       by key
+    differences  of each model from the first
+    strengths    of three models or more; empty otherwise
+    notes        sentences for people: forms that differ from the published, samples, arithmetic, what was not scored
+    unreadable   records that could not be read, by topic; not in any number here
     """
 
     run: str
     models: dict[str, EvaluatedModel]
     benchmarks: tuple[BenchmarkScore, ...]
     held_out: tuple[HeldOutScore, ...]
+    differences: tuple[BenchmarkDifference, ...]
     answers: tuple[AnswerCounts, ...]
     generation: tuple[GenerationScore, ...]
     comparisons: tuple[ComparisonScore, ...]
     strengths: tuple[Strength, ...]
     notes: tuple[str, ...]
+    unreadable: dict[str, int]

@@ -23,8 +23,11 @@ _TAILS = (2.5, 97.5)
 _AT_ONCE = 4_000_000  # drawn places held in memory at a time
 
 
-def share_interval(hits: float, of: int) -> Interval:
-    """A share and its Wilson interval. `hits` may be a fraction, with ties as half. Raises ValueError of nothing."""
+def share_interval(hits: float, of: float) -> Interval:
+    """A share and its Wilson interval. `hits` may be a fraction, with ties as half. Raises ValueError of nothing.
+
+    of   units; a fraction where it is an effective number of weighted ones
+    """
     if of < 1 or not 0 <= hits <= of:
         raise ValueError(f"a share of {hits} of {of} is none; count at least one")
     share = hits / of

@@ -26,7 +26,7 @@ from consumers.trainer.options import Reason, TrainSummary
 from consumers.trainer.record.reporting import Reporting
 from consumers.trainer.record.session_counts import SessionCounts
 from consumers.trainer.record.window_log import LoggedTraining, WindowLog
-from consumers.trainer.result.checkpoint import Checkpoints, TrainerState, pack, unpack
+from consumers.trainer.result.checkpoint import Checkpoints, TrainerState, offsets_of, pack, unpack
 from consumers.trainer.result.model_card import TrainedModel
 from consumers.trainer.result.model_export import write_model
 from consumers.trainer.session_state import SessionConfig, SessionState, check_resumable
@@ -198,6 +198,7 @@ class Session:
             pending=tuple(self._windows.pending),
             last_window=self._windows.last,
             settings=config.settings(state.planned_steps),
+            trained_from=config.trained_from,
         )
         found = parts.group.broadcast(found)  # seconds differ between ranks; all save the first one's
         if not state.step or found == state.saved:
@@ -211,6 +212,7 @@ class Session:
         config, state, parts = self._config, self.state, self._parts
         options = config.options
         is_folder = Path(options.model).expanduser().is_dir()
+        positions = parts.stream.positions()
         trained = TrainedModel(
             run=config.run,
             source=options.source,
@@ -220,7 +222,8 @@ class Session:
             settings=config.settings(state.planned_steps),
             epochs=state.epoch,
             steps=state.step,
-            covered=state.epoch_ends or parts.stream.positions(),
+            covered=state.epoch_ends or positions,
+            offsets=offsets_of(state.epoch_ends or positions) if config.trained_from.from_log else None,
         )
         return write_model(config.output, parts.engine, parts.tokenizer, config.template, trained, group=parts.group)
 

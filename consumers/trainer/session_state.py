@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from consumers.trainer.options import TrainOptions
-from consumers.trainer.result.checkpoint import Settings, TrainerState, unpack
+from consumers.trainer.result.checkpoint import Settings, TrainedFrom, TrainerState, unpack
 from infra.models.templates import Template
 from schemas.errors import TrainerError
 from schemas.policy import Policy
@@ -57,6 +57,21 @@ class SessionConfig:
             "clip": options.clip,
             "micro_batch": options.micro_batch,
         }
+
+    @property
+    def trained_from(self) -> TrainedFrom:
+        """What a checkpoint needs to become a model."""
+        options, lora = self.options, self.options.lora
+        folder = Path(options.model).expanduser()
+        return TrainedFrom(
+            model=str(folder.resolve()) if folder.is_dir() else options.model,
+            from_log=options.data is None,
+            layers=options.layers,
+            lora_rank=None if lora is None else lora.rank,
+            lora_alpha=None if lora is None else lora.alpha,
+            lora_dropout=0.0 if lora is None else lora.dropout,
+            lora_targets=options.lora_targets,
+        )
 
 
 @dataclass

@@ -14,8 +14,8 @@ from infra.install import PYTHONS, ROOT
 
 PLATFORMS = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin")
 _MACOS = "14.0"  # the oldest that PyTorch's wheels are for
-ONLY_SOURCE = ("deepspeed", "rouge-score")
-"""Packages without wheels for any platform; both build without a compiler."""
+ONLY_SOURCE = ("deepspeed", "rouge-score", "sqlitedict", "word2number")
+"""Packages without wheels for any platform; they build without a compiler."""
 COMPILED = "faust-streaming"
 """A package without wheels for Linux on aarch64; its source is compiled there."""
 

@@ -53,11 +53,28 @@ def encode(row: AnyRow, tokenizer: Any, template: Template, max_length: int) -> 
     """The row's tokens, at most `max_length`."""
     hidden = Instruction(**{name: hide(tokenizer, getattr(row, name)) for name in ("instruction", "input", "output")})
     prompt_text, response_text = texts(hidden, tokenizer, template)
-    prompt = token_ids(tokenizer, prompt_text)
-    if template == "alpaca" and tokenizer.bos_token_id is not None:
-        prompt = [tokenizer.bos_token_id, *prompt]
+    prompt = prompt_tokens(tokenizer, prompt_text, template)
     response = token_ids(tokenizer, response_text) if row.output.strip() else []
     return _fit(prompt, response, max_length)
+
+
+def chat_question(row: AnyRow) -> str:
+    """The user's turn of a row in the template `chat`."""
+    return f"{row.instruction}\n\n{row.input}" if row.input.strip() else row.instruction
+
+
+def alpaca_prompt(row: AnyRow) -> str:
+    """The prompt of a row in the template `alpaca`, as text."""
+    given = f"\n\n## Given\n{row.input}" if row.input.strip() else ""
+    return f"Do the following task and write down the answer.\n\n## Task\n{row.instruction}{given}\n\n## Answer\n"
+
+
+def prompt_tokens(tokenizer: Any, prompt: str, template: Template) -> list[int]:
+    """Token ids of a prompt of this template, with placeholders, as a model is trained on them (`encode`)."""
+    tokens = token_ids(tokenizer, prompt)
+    if template == "alpaca" and tokenizer.bos_token_id is not None:
+        return [tokenizer.bos_token_id, *tokens]
+    return tokens
 
 
 def end_tokens(tokenizer: Any, template: Template) -> list[int]:
@@ -78,11 +95,8 @@ def _fit(prompt: list[int], response: list[int], max_length: int) -> EncodedRow:
 
 
 def _chat(row: AnyRow, tokenizer: Any) -> tuple[str, str]:
-    question = f"{row.instruction}\n\n{row.input}" if row.input.strip() else row.instruction
-    return exchange(tokenizer, question, row.output)
+    return exchange(tokenizer, chat_question(row), row.output)
 
 
 def _alpaca(row: AnyRow, tokenizer: Any) -> tuple[str, str]:
-    given = f"\n\n## Given\n{row.input}" if row.input.strip() else ""
-    prompt = f"Do the following task and write down the answer.\n\n## Task\n{row.instruction}{given}\n\n## Answer\n"
-    return prompt, row.output + (tokenizer.eos_token or "")
+    return alpaca_prompt(row), row.output + (tokenizer.eos_token or "")

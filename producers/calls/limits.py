@@ -16,6 +16,7 @@ from producers.calls.cost import PlannedCall
 from producers.generate.progress import LaneProgress
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy
+from streams.core.evaluation.lanes import LANE as EVALUATIONS
 from streams.core.judging import LANE as JUDGES
 
 MOST_IN_FLIGHT = 256
@@ -25,6 +26,8 @@ AHEAD_WINDOWS = 2
 """By default a generator may be so many training windows of rows ahead of the trainer: one to train on, one to make."""
 
 _WITHOUT = "`--max-ahead none` goes on without, and is needed with `sedi train --min-score`."
+
+_NO_GENERATORS = (f"{JUDGES}/", f"{EVALUATIONS}/")  # beginnings of the names of other lanes
 
 _SILENT_S = 60.0  # without a training window, after which the message asks whether a trainer is at work
 
@@ -157,8 +160,8 @@ class Limits:
         if self.max_candidates is not None:
             ledger = progress.ledger
             here = max(0, begun - progress.next_number)
-            # A judge's calls write no instructions.
-            generating = {name: lane for name, lane in ledger.lanes.items() if not name.startswith(f"{JUDGES}/")}
+            # The calls of judges and evaluations write no instructions.
+            generating = {name: lane for name, lane in ledger.lanes.items() if not name.startswith(_NO_GENERATORS)}
             elsewhere = sum(lane.open for name, lane in generating.items() if name != progress.lane)
             room = self.max_candidates - progress.candidates - elsewhere * candidates
             lanes = len(generating.keys() | {progress.lane})

@@ -23,7 +23,7 @@ from producers.calls.caller import Caller, CallOptions
 from producers.calls.cost import Prices
 from producers.calls.found_concurrency import keep_found, rate_control_for
 from producers.judge.kept_rows import KeptRows
-from producers.judge.progress import JudgeReader
+from producers.judge.progress import judge_reader
 from producers.judge.scoring import JudgeWorker, OnJudged, OnRows, RowJudge, RowQueue, RowSample
 from producers.prompts.judge import RUBRICS, RubricName, rubric
 from schemas.errors import ConfigurationError
@@ -108,7 +108,7 @@ def judge(
     rate = rate_control_for(settings, options.rate, options.in_flight, progress)
     with opened_backend(settings, options.recorded, rate.most, progress) as backend:
         identity = Judge(backend=backend.name, model=backend.model, rubric=chosen.name, version=chosen.version)
-        reader = JudgeReader(settings, configured, f"{LANE}/{identity.name}", identity.name)
+        reader = judge_reader(settings, configured, f"{LANE}/{identity.name}", identity.name)
         rows = KeptRows(KafkaSource(settings, options.run))
         try:
             with LogWriter(settings, options.run, "judge") as writer:

@@ -14,7 +14,7 @@ and removes. When one rank fails all of them end, and the checkpoint before stay
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,8 @@ from streams.core.batches import PartitionPosition
 FOLDER = "checkpoints"
 """Where they are in a training's output folder."""
 
-_STATE = "state.json"
+STATE = "state.json"
+"""The state and the digests of all other files, in a checkpoint."""
 
 Settings = dict[str, str | int | float | bool | None]
 
@@ -45,7 +46,23 @@ class SavedPosition(msgspec.Struct, frozen=True, kw_only=True):
     place: int
 
 
-class TrainerState(msgspec.Struct, frozen=True, kw_only=True):
+class TrainedFrom(msgspec.Struct, frozen=True, kw_only=True):
+    """What a training began with, so that its checkpoints can become models (`checkpoint_model`).
+
+    model      an absolute path, or a hub name; `layers` and `lora_...` as in TrainOptions, the alpha resolved
+    from_log   whether positions are those of a run's `kept`, and not of a file
+    """
+
+    model: str
+    from_log: bool
+    layers: int | None = None
+    lora_rank: int | None = None
+    lora_alpha: float | None = None
+    lora_dropout: float = 0.0
+    lora_targets: tuple[str, ...] | None = None
+
+
+class TrainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The state of a training besides weights and optimizer.
 
     positions    next row to take from each partition of `kept`; rows that were only read are read again
@@ -53,6 +70,7 @@ class TrainerState(msgspec.Struct, frozen=True, kw_only=True):
     pending      steps of the incomplete window
     last_window  (epoch, window) closed last
     settings     of the training: some must not change when it resumes (checked), changes of others are reported
+    trained_from None in checkpoints from before it was saved; then left out, so that their seals stay valid
     """
 
     run: str
@@ -64,6 +82,7 @@ class TrainerState(msgspec.Struct, frozen=True, kw_only=True):
     pending: tuple[StepLogged, ...]
     last_window: tuple[int, int] | None
     settings: Settings
+    trained_from: TrainedFrom | None = None
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -96,11 +115,23 @@ def unpack(saved: dict[int, SavedPosition]) -> dict[int, PartitionPosition]:
     return {cluster: PartitionPosition(at.offset, (at.generated_offset, at.place)) for cluster, at in saved.items()}
 
 
+def offsets_of(positions: Mapping[int, SavedPosition | PartitionPosition]) -> tuple[int, ...] | None:
+    """Of each partition, the offset after the last row trained; None when some partition is missing."""
+    if not positions or sorted(positions) != list(range(len(positions))):
+        return None
+    return tuple(positions[place].offset for place in range(len(positions)))
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """The checkpoint of a step, in a folder of checkpoints."""
+    return folder / f"step-{step:08d}"
+
+
 def last_settings(folder: Path) -> Settings | None:
     """The settings in the newest readable checkpoint; None without one."""
     for path in _all(folder):
         try:
-            return msgspec.json.decode((path / _STATE).read_bytes(), type=_Sealed).state.settings
+            return msgspec.json.decode((path / STATE).read_bytes(), type=_Sealed).state.settings
         except (OSError, msgspec.MsgspecError):
             continue
     return None
@@ -123,7 +154,7 @@ class Checkpoints:
 
     def path(self, step: int) -> Path:
         """The folder of the checkpoint of a step."""
-        return self.folder / f"step-{step:08d}"
+        return checkpoint_path(self.folder, step)
 
     def save(self, state: TrainerState) -> Path:
         """Write a checkpoint and remove the oldest. Returns its folder. Raises TrainerError when it cannot be written;
@@ -192,7 +223,7 @@ class Checkpoints:
     def _next(self, untried: Iterator[Path]) -> tuple[str, TrainerState] | None:
         for path in untried:
             try:
-                return path.name, _verified(path, self.seal)
+                return path.name, verified(path, self.seal)
             except UntrustedCheckpoint:
                 raise
             except TrainerError as error:
@@ -210,7 +241,7 @@ def _seal(draft: Path, target: Path, state: TrainerState, seal: Seal) -> None:
     files = tuple(_File(path.name, path.stat().st_size, sha256_of(path)) for path in sorted(draft.iterdir()))
     # Encoded as it will be when it is read: a whole number in a field of floats loses its fraction.
     sealed = msgspec.json.decode(msgspec.json.encode(_Sealed(state, files)), type=_Sealed)
-    (draft / _STATE).write_bytes(msgspec.json.encode(replace(sealed, seal=seal.sign(sealed.content))))
+    (draft / STATE).write_bytes(msgspec.json.encode(replace(sealed, seal=seal.sign(sealed.content))))
     if target.exists():
         shutil.rmtree(target)
     draft.rename(target)
@@ -219,17 +250,20 @@ def _seal(draft: Path, target: Path, state: TrainerState, seal: Seal) -> None:
     pointer.replace(target.parent / "latest")
 
 
-def _verified(path: Path, seal: Seal) -> TrainerState:
-    """The state of a checkpoint that this installation wrote and whose files are unchanged: only then load them."""
+def verified(path: Path, seal: Seal) -> TrainerState:
+    """The state of a checkpoint that this installation wrote and whose files are unchanged: only then load them.
+
+    Raises UntrustedCheckpoint without our seal, TrainerError for files that are missing or not what was written.
+    """
     try:
-        sealed = msgspec.json.decode((path / _STATE).read_bytes(), type=_Sealed)
+        sealed = msgspec.json.decode((path / STATE).read_bytes(), type=_Sealed)
         if not seal.trust_all and not seal.verifies(sealed.content, sealed.seal):
             raise UntrustedCheckpoint(
                 f"The checkpoint {path} was not sealed by this installation (its key is another, or the seal is "
                 "gone), and loading it runs whatever code it holds. If you trust its source, load it with "
                 "--trust-checkpoint; if not, give another --output, or start afresh with --fresh."
             )
-        additional = {file.name for file in path.iterdir()} - {_STATE, *(file.name for file in sealed.files)}
+        additional = {file.name for file in path.iterdir()} - {STATE, *(file.name for file in sealed.files)}
         if additional:
             raise TrainerError(f"The checkpoint {path} is damaged: {min(additional)} is none of its files.")
         for file in sealed.files:

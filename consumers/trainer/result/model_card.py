@@ -33,6 +33,7 @@ class TrainedModel:
     base        the base model: a hub name, or a folder's name
     settings    of the training, as its checkpoints hold them
     covered     end of the first epoch in each partition
+    offsets     the same as offsets of the run's `kept`; None: the rows are a file's
     """
 
     run: str
@@ -44,6 +45,7 @@ class TrainedModel:
     epochs: int
     steps: int
     covered: Mapping[int, PartitionPosition]
+    offsets: tuple[int, ...] | None = None
 
 
 def card(trained: TrainedModel, metrics: Metrics) -> str:

@@ -38,7 +38,7 @@ def write_model(
         engine.save_model(draft)
         if group.is_first:
             tokenizer.save_pretrained(draft)
-            _write_generation_config(draft, tokenizer, template)
+            write_generation_config(draft, tokenizer, template)
             _write_card(draft, read_metrics(output / METRICS), template, trained)
         adapter = _draft(output / ADAPTER, group)
         has_adapter = engine.save_adapter(adapter)
@@ -54,7 +54,14 @@ def write_model(
     return output / MODEL
 
 
-def _write_generation_config(folder: Path, tokenizer: Any, template: Template) -> None:
+def write_model_info(folder: Path, run: str, template: Template, steps: int, offsets: tuple[int, ...] | None) -> None:
+    """Write `sedi.json`."""
+    info = ModelInfo(run=run, template=template, steps=steps, offsets=offsets)
+    (folder / MODEL_INFO).write_bytes(msgspec.json.encode(info) + b"\n")
+
+
+def write_generation_config(folder: Path, tokenizer: Any, template: Template) -> None:
+    """Write which tokens end an answer in the template."""
     from transformers import GenerationConfig
 
     exists = (folder / "generation_config.json").is_file()
@@ -68,8 +75,7 @@ def _write_generation_config(folder: Path, tokenizer: Any, template: Template) -
 def _write_card(folder: Path, metrics: Metrics, template: Template, trained: TrainedModel) -> None:
     (folder / CURVES).write_text(curves(metrics), encoding="utf-8", newline="\n")
     (folder / CARD).write_text(card(trained, metrics), encoding="utf-8", newline="\n")
-    info = ModelInfo(run=trained.run, template=template, steps=trained.steps)
-    (folder / MODEL_INFO).write_bytes(msgspec.json.encode(info) + b"\n")
+    write_model_info(folder, trained.run, template, trained.steps, trained.offsets)
 
 
 def _draft(target: Path, group: ProcessGroup) -> Path:

@@ -8,13 +8,14 @@ unpickled.
 import inspect
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from infra.models.precision import choose
 from infra.models.special_tokens import decoded, hide, plain_ids, token_ids
-from infra.models.turns import thought_begun
+from infra.models.templates import Template, end_tokens, prompt_tokens
+from infra.models.turns import prompt_of, thought_begun
 from infra.models.weights import SAFE
 from infra.settings import Settings
 from producers.backends.base import EndpointRefused, Request, RequestRefused
@@ -36,6 +37,7 @@ class LocalModel:
     context          most tokens of prompt and answer together
     keeps_logits     whether its forward pass can compute logits of the last position only
     takes_positions  whether its forward pass takes position ids
+    trained          the template that it was trained with, which its prompts then follow to the token; None: not known
     """
 
     name: str
@@ -46,6 +48,7 @@ class LocalModel:
     context: int
     keeps_logits: bool
     takes_positions: bool
+    trained: Template | None = None
 
     def tokenize(self, request: Request) -> tuple[list[int], str]:
         """The tokens of a prompt, or of a chat by the model's template; and the opening of the answer's text.
@@ -55,6 +58,8 @@ class LocalModel:
 
         Raises RequestRefused for a chat that the template does not accept, EndpointRefused without a template.
         """
+        if request.prompt is not None and self.trained == "alpaca":
+            return prompt_tokens(self.tokenizer, hide(self.tokenizer, request.prompt), "alpaca"), ""
         if request.prompt is not None:
             return plain_ids(self.tokenizer, request.prompt), ""
         if not self.tokenizer.chat_template:
@@ -67,16 +72,28 @@ class LocalModel:
             {"role": message.role, "content": hide(self.tokenizer, message.content)} for message in request.messages
         ]
         try:
-            text: str = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+            text = self._generation_prompt(messages)
         except (TemplateError, ValueError) as error:
             raise RequestRefused(f"The chat template of {self.name} does not take the request: {error}") from error
         return token_ids(self.tokenizer, text), thought_begun(self.tokenizer, text)
+
+    def _generation_prompt(self, messages: list[dict[str, str]]) -> str:
+        if self.trained == "chat":
+            return prompt_of(self.tokenizer, messages)
+        prompt: str = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        return prompt
 
     def text_of(self, prompt: Sequence[int], generated: Sequence[int]) -> str:
         """The text of generated tokens. They are decoded after the prompt's last ones, on which the first character
         may depend."""
         before = list(prompt[-_CONTEXT_TOKENS:])
         return decoded(self.tokenizer, [*before, *generated])[len(decoded(self.tokenizer, before)) :]
+
+
+def named(model: LocalModel, name: str, trained: Template | None) -> LocalModel:
+    """The model under another name; with `trained`, asked in that template and ended by its end tokens."""
+    ends = model.ends if trained is None else model.ends | set(end_tokens(model.tokenizer, trained))
+    return replace(model, name=name, ends=ends, trained=trained)
 
 
 def load_model(settings: Settings, notify: Callable[[str], None]) -> LocalModel:

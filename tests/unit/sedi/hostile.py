@@ -101,6 +101,7 @@ def scenes(folder: Path, *, no_files: bool) -> Iterator[tuple[str, Callable[[], 
     yield "a log record", _log
     yield "chat", _chat
     yield "dashboard", _dashboard
+    yield "eval report", _evaluation
     for shown in ("lines", "json", "raw"):
         yield f"tail {shown}", lambda how=shown: _tail(how, [*records, *unread])
 
@@ -166,6 +167,15 @@ def _dashboard() -> None:
         view.say(f"Failed: {HOSTILE}")
         view.show(status, progress())
     out.print(status_tables(status))
+
+
+def _evaluation() -> None:
+    from consumers.evaluation.report import evaluation_report
+    from sedi.eval.report import show_evaluation
+    from tests.unit.consumers.evaluation.evaluation_story import whole_evaluation, with_texts
+    from tests.unit.consumers.recorded_run import source_of
+
+    show_evaluation(evaluation_report(source_of(with_texts(whole_evaluation(), HOSTILE))))
 
 
 def _tail(how: str, records: list[Any]) -> None:

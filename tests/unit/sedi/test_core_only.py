@@ -62,6 +62,7 @@ def core(*arguments: str, folder: Path, **environment: str) -> subprocess.Comple
         ("seeds", "list", "--from-files", ARCHIVE),
         ("withdraw", "s1", "--dry-run", "--from-files", ARCHIVE),
         ("dlq", "list", "--from-files", ARCHIVE),
+        ("eval", "report", "--from-files", ARCHIVE),
     ],
     ids=" ".join,
 )

@@ -1,0 +1,124 @@
+"""What became of the prompts of each set with each model: the fold of `answers`, and of the judgements of refusals.
+
+An answer that is on the log more than once counts once, the first one. A judgement of a refusal is one of a single
+answer by the rubric `refusal`; a score in the upper half of its scale means that the answer refuses.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from consumers.evaluation.results import AnswerCounts, Interval
+from consumers.evaluation.statistics import share_interval
+from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
+from infra.log.source import Source
+from schemas.evaluation import AnswerGiven, AnswersJudged, Asked, EvaluatedModel
+from streams.core.evaluation.refusals import is_refusal
+
+RUBRIC = "refusal"
+
+
+@dataclass
+class AnswersOfSet:
+    """The answers of one model to one set under one set of conditions.
+
+    ids        event ids
+    lengths    of the answers with a text, in characters
+    refusals   of these, whether the list of phrases takes them for one
+    """
+
+    model: str
+    asked: Asked
+    ids: list[str] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    lengths: list[int] = field(default_factory=list)
+    refusals: list[bool] = field(default_factory=list)
+
+    def take(self, id: str, event: AnswerGiven) -> None:
+        self.ids.append(id)
+        self.outcomes[event.outcome] += 1
+        if event.outcome in ("answered", "cut"):
+            self.lengths.append(len(event.text))
+            self.refusals.append(is_refusal(event.text))
+
+
+@dataclass
+class Answers:
+    """The whole topics: models by key, sets of answers, and judges' readings of refusals, in the order of the log.
+
+    refusals   by judge and answer id; None: no judgement could be read
+    """
+
+    models: dict[str, EvaluatedModel] = field(default_factory=dict)
+    sets: dict[tuple[str, str], AnswersOfSet] = field(default_factory=dict)
+    refusals: dict[str, dict[str, bool | None]] = field(default_factory=dict)
+    unreadable: Counter[str] = field(default_factory=Counter)
+
+    def take(self, id: str, event: AnswerGiven) -> None:
+        key = event.model.key, event.asked.key
+        self.models.setdefault(event.model.key, event.model)
+        self.sets.setdefault(key, AnswersOfSet(event.model.key, event.asked)).take(id, event)
+
+    def judge(self, event: AnswersJudged) -> None:
+        if event.judge.rubric != RUBRIC or len(event.answer_ids) != 1:
+            return
+        middle = (event.scale.least + event.scale.most) / 2
+        refused = None if event.scores is None else event.scores[0] > middle
+        self.refusals.setdefault(event.judge.name, {})[event.answer_ids[0]] = refused
+
+
+def answer_counts(source: Source) -> tuple[AnswerCounts, ...]:
+    """One for each model and set and its conditions, in the order of the log."""
+    return counts_of(read_answers(source))
+
+
+def read_answers(source: Source, progress: ReadProgress = no_progress) -> Answers:
+    """The fold of a run's `answers` and `judgements`. `progress` is called with how many more records were read."""
+    found, deduplicator = Answers(), Deduplicator()
+    with source.open(["answers", "judgements"]) as reading:
+        for topic in ("answers", "judgements"):
+            for record in records(reading, topic, progress):
+                event = record.event
+                if not isinstance(event, AnswerGiven | AnswersJudged):
+                    found.unreadable[topic] += 1
+                elif not deduplicator.first(event, record.id):
+                    continue
+                elif isinstance(event, AnswerGiven):
+                    found.take(record.id, event)
+                else:
+                    found.judge(event)
+    return found
+
+
+def counts_of(answers: Answers) -> tuple[AnswerCounts, ...]:
+    """The same as `answer_counts`, of a fold."""
+    return tuple(_counts(found, answers.refusals) for found in answers.sets.values())
+
+
+def _counts(found: AnswersOfSet, refusals: Mapping[str, Mapping[str, bool | None]]) -> AnswerCounts:
+    judge, judged = "", []
+    for name, readings in refusals.items():
+        judged = [readings[id] for id in found.ids if id in readings]
+        if judged:
+            judge = name
+            break
+    read = [refused for refused in judged if refused is not None]
+    return AnswerCounts(
+        model=found.model,
+        set=found.asked.prompts,
+        asked=found.asked.key,
+        system=found.asked.system,
+        shots=found.asked.shots,
+        prompts=len(found.ids),
+        outcomes=dict(found.outcomes),
+        characters=sum(found.lengths) / len(found.lengths) if found.lengths else 0.0,
+        refusals_by_list=_share(found.refusals),
+        refusals_by_judge=_share(read),
+        refusal_judge=judge,
+        judged=len(judged),
+        unread=len(judged) - len(read),
+    )
+
+
+def _share(hits: list[bool]) -> Interval | None:
+    return share_interval(sum(hits), len(hits)) if hits else None

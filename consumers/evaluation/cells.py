@@ -1,0 +1,32 @@
+"""Numbers and names of an evaluation as texts, for tables and drawings."""
+
+from collections.abc import Mapping
+
+from consumers.evaluation.results import Interval
+
+
+def percent(part: float | None) -> str:
+    """A share as a percentage; None as a dash."""
+    return "–" if part is None else f"{100 * part:.1f} %"
+
+
+def percent_interval(found: Interval | None) -> str:
+    """A share with its bounds."""
+    return "–" if found is None else f"{100 * found.value:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})"
+
+
+def number_interval(found: Interval) -> str:
+    """A number with its bounds."""
+    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+
+
+def contender(names: Mapping[str, str], model: str, system: str) -> str:
+    """A model's label, with its system prompt if it has one."""
+    label = names.get(model, model)
+    return f"{label}, system prompt {shortened_text(system)!r}" if system else label
+
+
+def shortened_text(text: str) -> str:
+    """The text in one line of at most 40 characters."""
+    words = " ".join(text.split())
+    return words if len(words) <= 40 else f"{words[:39]}…"

@@ -1,0 +1,78 @@
+"""METEOR of an answer with references, by nltk with its parameters (alpha 0.9, beta 3, gamma 0.5).
+
+Words match exactly, by stem, and as synonyms of WordNet, which is data of its own: nltk looks for it in its data
+folders (`NLTK_DATA`). Without it words match exactly and by stem, which gives other scores; so each score names how
+words matched. Tokens are those of nltk's `wordpunct_tokenize`, which needs no data: runs of letters and digits of any
+script, and runs of other characters.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Protocol
+
+from schemas.errors import ConfigurationError
+from streams.core.evaluation.overlap import stem
+
+_WORDS = 200_000  # remembered with their synonyms
+
+
+class MeteorScorer:
+    """METEOR with what is found on this machine. `matching`: how words match, for people.
+
+    Raises ConfigurationError when WordNet is there and cannot be read.
+    """
+
+    def __init__(self) -> None:
+        from nltk.tokenize import wordpunct_tokenize
+        from nltk.translate.meteor_score import meteor_score
+
+        found = _wordnet()
+        self.matching = "exact, stem" if found is None else f"exact, stem, synonym (WordNet {found.get_version()})"
+        self._synsets: _Synsets = _NoSynsets() if found is None else _RememberedSynsets(found)
+        self._tokens, self._meteor = wordpunct_tokenize, meteor_score
+
+    def score(self, answer: str, references: Sequence[str]) -> float:
+        """The largest METEOR of the answer with a reference, 0 to 1; 0 without references."""
+        if not references:
+            return 0.0
+        tokens = [self._tokens(text) for text in (answer, *references)]
+        return float(self._meteor(tokens[1:], tokens[0], stemmer=_STEMMER, wordnet=self._synsets))
+
+
+def _wordnet() -> Any:
+    """nltk's reader of WordNet; None if its data are not there. Raises ConfigurationError for unusable data."""
+    from nltk.corpus import wordnet
+
+    try:
+        wordnet.ensure_loaded()
+    except LookupError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"WordNet in nltk's data folder cannot be read: {error}. Fetch it again with nltk, or take it away; METEOR "
+            "then matches words exactly and by stem."
+        ) from error
+    return wordnet
+
+
+class _Synsets(Protocol):
+    """What nltk's METEOR asks WordNet for."""
+
+    def synsets(self, word: str) -> Sequence[Any]: ...
+
+
+class _NoSynsets:
+    def synsets(self, word: str) -> Sequence[Any]:
+        return ()
+
+
+class _RememberedSynsets:
+    def __init__(self, wordnet: Any) -> None:
+        self.synsets = lru_cache(maxsize=_WORDS)(wordnet.synsets)
+
+
+class _RememberedStems:
+    stem = staticmethod(stem)
+
+
+_STEMMER = _RememberedStems()
