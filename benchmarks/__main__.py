@@ -11,6 +11,8 @@ trainer      tokens per second of the trainer, a plain torch loop, transformers'
              billion parameter model on a CUDA device, and the share of its peak
 loop         the generations that see seeds from training, when the generator waits for training and when it does not;
              some minutes
+likelihood   questions per second of `sedi eval benchmarks` beside lm-evaluation-harness on the same model, and how far
+             the log-likelihoods differ; needs the public data and half an hour, so it runs only when it is named
 export       data sets written from a large run on a real broker: rows per second, peak memory
 """
 
@@ -29,6 +31,7 @@ from benchmarks import (
     clusters,
     export,
     generator,
+    likelihood,
     loop,
     pace,
     replay,
@@ -137,6 +140,16 @@ def _saving(options: argparse.Namespace, console: Console) -> int:
     return _told(options, console, "saving", saving.show, saving.write_json, found)
 
 
+def _likelihood(options: argparse.Namespace, console: Console) -> int:
+    folder: Path = options.likelihood_data
+    if not folder.is_dir():
+        console.print(f"`likelihood` needs question files, and there is no {folder}: give --likelihood-data FOLDER.")
+        return 2
+    with _progress() as step:
+        found = likelihood.measure(options.likelihood_questions, folder, step)
+    return _told(options, console, "likelihood", likelihood.show, likelihood.write_json, found)
+
+
 def _clusters(options: argparse.Namespace, console: Console) -> int:
     if options.clusters_texts is None:
         console.print("`clusters` needs --clusters-texts FILE: a JSON list of instructions, or of rows.")
@@ -172,8 +185,9 @@ _BENCHMARKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "pace": _pace,
     "clusters": _clusters,
     "saving": _saving,
+    "likelihood": _likelihood,
 }
-_ASKED_FOR = ("saving", "clusters", "pace")  # hours, texts that are not ours, and another twenty minutes
+_ASKED_FOR = ("saving", "clusters", "pace", "likelihood")  # hours, texts that are not ours, another twenty minutes
 _UNASKED = [name for name in _BENCHMARKS if name not in _ASKED_FOR]
 
 
@@ -228,6 +242,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--loop-kept", type=int, default=loop.KEPT, help="that each run of `loop` is to keep")
     parser.add_argument(
         "--loop-steps", type=float, default=loop.STEPS_A_SECOND, help="training steps a second of `loop`, of 16 rows"
+    )
+    parser.add_argument(
+        "--likelihood-questions", type=int, default=likelihood.QUESTIONS, help="of ARC easy, and of ARC challenge"
+    )
+    parser.add_argument(
+        "--likelihood-data", type=Path, default=likelihood.data_folder(), help="folder of question files"
     )
     parser.add_argument("--clusters-texts", type=Path, help="JSON of instructions for `clusters`: strings, or rows")
     parser.add_argument("--clusters-rows", type=int, default=10_000, help="only the first so many of them")
