@@ -9,10 +9,10 @@ import msgspec
 from sedi.output import clock, console, dollars, percent, table
 
 if TYPE_CHECKING:
+    from consumers.evaluation.results import EvaluationReport
     from consumers.replay import Audit
     from consumers.replay.findings import Divergence
     from consumers.replay.point_in_time import RunStateAt
-    from consumers.replay.recomputed import RecomputedEvaluation
     from consumers.replay.result import ReferenceCheck
     from consumers.replay.what_if import WhatIf, WhatIfOutcome
 
@@ -50,14 +50,18 @@ def show_audit(found: Audit) -> None:
         _show_first(found.first)
 
 
-def _show_evaluation(found: RecomputedEvaluation) -> None:
-    rows = [
-        (one.model, one.benchmark, one.questions, one.right, percent(one.right / one.questions))
-        for one in found.accuracies
+def _show_evaluation(found: EvaluationReport) -> None:
+    out = console()
+    scores = [(one.model, one.benchmark, one.questions, percent(one.accuracy.value)) for one in found.benchmarks]
+    if scores:
+        columns = ("model", "benchmark", "#questions", "#accuracy")
+        out.print(table("Benchmarks, computed again from log-likelihoods", columns, scores))
+    pairs = [
+        (one.first, one.second, one.set, one.judge, one.scored, one.win, one.tie, one.lose) for one in found.comparisons
     ]
-    if rows:
-        columns = ("model", "benchmark", "#questions", "#right", "#accuracy")
-        console().print(table("Evaluation, computed again from log-likelihoods and raw answers", columns, rows))
+    if pairs:
+        sides = ("model", "against", "set", "judge", "#scored", "#win", "#tie", "#lose")
+        out.print(table("Comparisons, computed again from raw answers", sides, pairs))
 
 
 def _reference(found: ReferenceCheck) -> str:

@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
+from consumers.evaluation.results import EvaluationReport
 from consumers.replay.auditor import Auditor, Progress
 from consumers.replay.evaluations import EVALUATED
 from consumers.replay.extent import AuditExtent
 from consumers.replay.findings import Place
-from consumers.replay.recomputed import recomputed
 from consumers.replay.result import Audit, with_divergences
 from infra.log.dead_letters import DeadLetter, parse
 from infra.log.run import configuration
@@ -61,7 +61,7 @@ def audit(
     return msgspec.structs.replace(
         merged,
         not_in_dead_letters=tuple(sorted(left)),
-        evaluation=recomputed(source) if any(name in merged.checked for name in EVALUATED) else msgspec.UNSET,
+        evaluation=_evaluation(source) if any(name in merged.checked for name in EVALUATED) else msgspec.UNSET,
         seconds=time.monotonic() - started,
     )
 
@@ -83,6 +83,13 @@ def merge(before: Audit, after: Audit) -> Audit:
     checked = {name: count + before.checked.get(name, 0) for name, count in after.checked.items()}
     merged = with_divergences(after, before.found, before.by_kind)
     return msgspec.structs.replace(merged, from_offset=before.from_offset, checked=checked)
+
+
+def _evaluation(source: Source) -> EvaluationReport:
+    """The report of evaluations, from verdicts decided again. Imported here only: most logs have none."""
+    from consumers.replay.recomputed import recomputed
+
+    return recomputed(source)
 
 
 def _dead_letters(source: Source) -> set[Place]:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from consumers.evaluation.results import EvaluationReport
 from consumers.replay.findings import SHOWN, Divergence, Place, Repeat, Unreadable, in_order
-from consumers.replay.recomputed import RecomputedEvaluation
 
 
 class ReferenceCheck(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     digests        of the log from its start (`consumers.replay.digests`)
     records        records read
     reference      a sample of verdicts checked by rouge_score, on request
-    evaluation     aggregates of evaluations, computed again; absent without an evaluation
+    evaluation     report of evaluations, computed again; absent without an evaluation
     """
 
     run: str
@@ -62,7 +62,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     records: int
     seconds: float
     reference: ReferenceCheck | None = None
-    evaluation: RecomputedEvaluation | msgspec.UnsetType = msgspec.UNSET
+    evaluation: EvaluationReport | msgspec.UnsetType = msgspec.UNSET
 
 
 def with_divergences(audit: Audit, found: Iterable[Divergence], by_kind: Mapping[str, int]) -> Audit:

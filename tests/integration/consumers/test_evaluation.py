@@ -69,7 +69,8 @@ def test_what_cannot_be_read_becomes_a_dead_letter_and_changes_no_number(cluster
     after = audit(source)
     assert (after.unreadable, after.not_in_dead_letters) == (dict.fromkeys(sorted(TOPICS), 1), ())
     assert (after.checked, after.by_kind, after.digests) == (before.checked, before.by_kind, before.digests)
-    assert after.evaluation == before.evaluation
+    for name in ("benchmarks", "answers", "comparisons"):
+        assert getattr(after.evaluation, name) == getattr(before.evaluation, name)
     with sedi.open(story.run) as opened:
         assert [opened.measured().height, opened.answers().height, opened.judgements().height] == [3, 8, 3]
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from consumers.evaluation.report import evaluation_report
 from consumers.replay import Audit, audit
 from consumers.replay.recomputed import recomputed
 from infra.log.archive import ArchiveSource
@@ -201,26 +202,30 @@ def test_a_failed_call_and_a_refusal_need_no_answer_and_a_file_no_call(tmp_path:
     assert audit(archived(story, tmp_path / "late", after=SOUND)).by_kind == {"answer": 1}
 
 
-def test_accuracies_are_computed_from_what_was_decided_again_and_shown(
+def test_aggregates_are_computed_from_what_was_decided_again_and_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     story = evaluated_run()
     sound = recomputed(source_of(story))
-    (accuracy,) = sound.accuracies
-    assert (accuracy.model, accuracy.benchmark) == (MINE.key, ARC.key)
-    assert (accuracy.questions, accuracy.right, accuracy.right_per_character) == (3, 2, 3)
-    story.change(QuestionMeasured, 1, chosen=0, chosen_per_character=0)
-    assert recomputed(source_of(story)) == sound, "the log says that all were right"
+    (accuracy,) = sound.benchmarks
+    assert (accuracy.model, accuracy.benchmark, accuracy.questions) == (MINE.key, ARC.key, 3)
+    assert (accuracy.accuracy.value, accuracy.accuracy_per_character.value) == (pytest.approx(2 / 3), 1.0)
+    (pair,) = sound.comparisons
+    assert {pair.first, pair.second} == {MINE.key, FILED.key}
+    assert (pair.scored, pair.win, pair.tie, pair.lose, pair.unread) == (1, 0, 1, 0, 1)
+    for change in (altered(QuestionMeasured, 1, chosen=0), altered(AnswersJudged, scores=(1.0, 9.0))):
+        change(story)
+    assert recomputed(source_of(story)) == sound != evaluation_report(source_of(story))
 
     lie = evaluation()
     lie.change(QuestionMeasured, 1, chosen=0)
     folder = archived(lie, tmp_path / "log", after=SOUND).folder
     assert main(["replay", "--from-files", str(folder)]) == ExitCode.FAILED
     out = capsys.readouterr().out
-    assert "66.7 %" in out and "Question q1 of arc_easy" in out
+    assert "66.7 %" in out and "Question q1 of arc_easy" in out and "pair/1/big" in out
     assert main(["replay", "--from-files", str(folder), "--json"]) == ExitCode.FAILED
     told = json.loads(capsys.readouterr().out)
-    assert told["evaluation"]["accuracies"][0]["right"] == 2
+    assert told["evaluation"]["benchmarks"][0]["accuracy"]["value"] == pytest.approx(2 / 3)
     assert told["first"]["recorded"] == {"chosen": 0} and told["first"]["decided"] == {"chosen": 1}
 
 
