@@ -46,6 +46,7 @@ from sedi import (
     withdraw,
     worker,
 )
+from sedi import eval as evaluation
 from sedi.options import EXIT_CODES, ExitCode
 from sedi.output import escape_unencodable, print_error
 
@@ -57,6 +58,7 @@ _COMMANDS = (
     init,
     judge,
     train,
+    evaluation,
     chat,
     status,
     tail,

@@ -7,7 +7,9 @@ from types import ModuleType
 
 import typer
 
-_COMMANDS: tuple[ModuleType, ...] = ()
+from sedi.eval import study
+
+_COMMANDS: tuple[ModuleType, ...] = (study,)
 
 
 def register(app: typer.Typer) -> None:
