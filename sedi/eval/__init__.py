@@ -3,6 +3,7 @@
 model_source     which model is meant; `options`: words that commands share; `ensure_run`: the run is made
 answering        models answer sets; `judging`: and a judge reads the answers
 generation_sets  the sets of generation benchmarks
+studies          the paper's tables and figures, as lists of commands
 
 Beside these, there is one module for each sub-command.
 """
@@ -11,9 +12,9 @@ from types import ModuleType
 
 import typer
 
-from sedi.eval import alpaca_eval, answers, benchmarks, compare, generation, refusals, report
+from sedi.eval import alpaca_eval, answers, benchmarks, compare, generation, refusals, report, study
 
-_COMMANDS: tuple[ModuleType, ...] = (benchmarks, answers, compare, generation, refusals, alpaca_eval, report)
+_COMMANDS: tuple[ModuleType, ...] = (benchmarks, answers, compare, generation, refusals, alpaca_eval, report, study)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,0 +1,123 @@
+"""`sedi eval study`: one of the paper's tables or figures, from generation to the drawing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sedi import llm_options as llm
+from sedi.eval import judging as judge_options
+from sedi.options import AsJson, Servers, StateDir, epilog
+
+
+def register(app: typer.Typer) -> None:
+    examples = epilog(
+        "sedi eval study table1 --data ../shared/data",
+        "sedi eval study fig7 --data ./data --side mine=mine.toml --side baseline=self-instruct",
+        "sedi eval study table2 --large gpt-4.1-mini --kept 2000 --dry-run",
+    )
+    app.command("study", epilog=examples)(study)
+
+
+def study(
+    name: Annotated[str, typer.Argument(help="table1, table5, fig7, table2, fig9 or fig10.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="A folder with eval_mc and eval_open; docs/evaluation.md.")
+    ] = None,
+    side: Annotated[
+        list[str] | None,
+        typer.Option("--side", metavar="NAME=FILE", help="A run file, or sedi or self-instruct; the baseline first."),
+    ] = None,
+    size: Annotated[str, typer.Option("--size", help="`demo` or `paper`: how much of everything.")] = "demo",
+    kept: Annotated[int | None, typer.Option("--kept", min=1, help="Rows that each side keeps and trains.")] = None,
+    questions: Annotated[int | None, typer.Option("--questions", min=1, help="Of each benchmark but MMLU.")] = None,
+    per_subject: Annotated[int | None, typer.Option("--per-subject", min=1, help="Of each MMLU subject.")] = None,
+    prompts: Annotated[int | None, typer.Option("--prompts", min=1, help="Of each set of prompts.")] = None,
+    tokens: Annotated[int | None, typer.Option("--call-max-tokens", min=1, help="Of an answer, at most.")] = None,
+    large: Annotated[
+        str | None, typer.Option("--large", metavar="MODEL", help="table2: the large generator, at the endpoint.")
+    ] = None,
+    judge_model: judge_options.JudgeModel = None,
+    judge_backend: judge_options.JudgeBackend = None,
+    max_usd: llm.MaxUsd = None,
+    prefix: Annotated[str | None, typer.Option("--prefix", help="Of its runs' names. Default: study-NAME.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Default: <state_dir>/<prefix>.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands, and run none.")] = False,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Make one of the paper's tables or figures: generate and train each side, evaluate, and draw it from the log.
+
+    Every step is a command that you could type; it is printed. Started again, a study continues where it was. At the
+    demo's size it shows that all of it works, and nothing about which side is better.
+    """
+    from dataclasses import replace
+
+    from schemas.errors import ConfigurationError
+    from schemas.topics import check_run_name
+    from sedi.eval.studies import options as asked
+    from sedi.eval.studies.plans import plan
+    from sedi.options import settings_of
+
+    chosen = asked.study_name(name)
+    if size not in asked.SIZES:
+        raise ConfigurationError(f"There is no size {size!r}. Take one of {', '.join(asked.SIZES)}.")
+    given = {"kept": kept, "questions": questions, "per_subject": per_subject, "prompts": prompts, "tokens": tokens}
+    settings = settings_of(bootstrap_servers, state_dir)
+    named = check_run_name(prefix or f"study-{chosen}")
+    options = asked.StudyOptions(
+        name=chosen,
+        size=replace(asked.SIZES[size], **{field: value for field, value in given.items() if value is not None}),
+        sides=tuple(asked.side(text) for text in side) if side else asked.default_sides(),
+        data=data,
+        output=output or settings.state_dir / named,
+        prefix=named,
+        large=large,
+        judge=tuple(
+            word
+            for flag, value in (
+                ("--judge-model", judge_model),
+                ("--judge-backend", judge_backend),
+                ("--max-usd", max_usd),
+            )
+            if value is not None
+            for word in (flag, str(value))
+        ),
+    )
+    steps = plan(options)
+    if dry_run:
+        import shlex
+
+        for step in steps:
+            typer.echo(f"sedi {shlex.join(step.arguments)}")
+        return
+    from sedi.eval.studies.result import StudyResult, as_table, study_tables, write
+    from sedi.eval.studies.runner import run_steps
+    from sedi.output import console, notify, print_json, table
+
+    options.output.mkdir(parents=True, exist_ok=True)
+    seconds = run_steps(steps, settings, notify)
+    tables, report = study_tables(options, settings)
+    runs = [] if report is None else [named]
+    page = options.output / "report.html"
+    result = StudyResult(
+        study=chosen,
+        runs=(*runs, *(options.run_of(each.name) for each in options.sides)),
+        tables=tables,
+        report=report,
+        files=tuple(str(options.output / f"{chosen}.{end}") for end in ("json", "md")) + ((str(page),) if runs else ()),
+        seconds=seconds,
+    )
+    write(result, options.output)
+    if as_json:
+        print_json(result)
+        return
+    for shown in tables:
+        rows = as_table(shown)
+        console().print(table(rows.title, rows.columns, rows.rows))
+        for note in shown.notes:
+            console().print(note)
+    notify(f"Written: {', '.join(result.files)}. The runs stay on the log: {', '.join(result.runs)}.")
