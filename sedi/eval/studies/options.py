@@ -22,15 +22,6 @@ TITLES: dict[StudyName, str] = {
     "fig10": "seed tasks with the lowest and the highest scores",
 }
 
-PROMPT_SETS = {
-    "vicuna": "vicuna_80.jsonl",
-    "koala": "koala_180_part.jsonl",
-    "self-instruct": "self_instruct_user_oriented_252.jsonl",
-    "oasst": "oasst_prompt_lottery_250_part.jsonl",
-    "helpful": "helpful.jsonl",
-}
-"""The five sets, by name, and their files' names in the folder `eval_open` of the data."""
-
 
 @dataclass(frozen=True)
 class StudySize:

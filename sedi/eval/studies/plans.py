@@ -8,13 +8,13 @@ from pathlib import Path
 
 from consumers.evaluation.study_tables import ALPACA_EVAL, REFERENCE
 from schemas.errors import ConfigurationError
-from sedi.eval.studies.options import PROMPT_SETS, Side, StudyOptions
+from sedi.eval.studies.options import Side, StudyOptions
 
 BASE = "base"
 """The name of the model that every side trains, before training."""
 
 _TASKS = ("arc_easy", "arc_challenge", "hellaswag", "mmlu")
-_ALPACA_EVAL = "alpaca_eval_part.json"
+_ALPACA_EVAL = "alpaca_eval_part.json"  # its rows name the five sets of Fig. 7
 
 
 @dataclass(frozen=True)
@@ -123,16 +123,12 @@ def _against_reference(options: StudyOptions, sides: Sequence[Side] | None = Non
 def _compared(options: StudyOptions) -> StudyStep:
     if len(options.sides) < 2:
         raise ConfigurationError("fig7 compares two sides; give a second --side.")
-    folder = _folder(options, "eval_open")
-    there = {name: folder / file for name, file in PROMPT_SETS.items() if (folder / file).is_file()}
-    if not there:
-        raise ConfigurationError(f"{folder} holds none of the sets {', '.join(PROMPT_SETS.values())}.")
+    file = str(_folder(options, "eval_open") / _ALPACA_EVAL)
     arguments = (
         *("eval", "compare", *(model_of(options, side.name) for side in reversed(options.sides[:2]))),
-        *(word for name, file in there.items() for word in ("--set", f"{name}={file}")),
-        *(*_answers(options), *options.judge, "--run", options.prefix),
+        *("--set", f"*={file}", *_answers(options), *options.judge, "--run", options.prefix),
     )
-    return StudyStep(f"answers of both models to {len(there)} sets, and the judge's readings", arguments)
+    return StudyStep("answers of both models to the five sets, and the judge's readings", arguments)
 
 
 def _harmful(options: StudyOptions) -> list[StudyStep]:
