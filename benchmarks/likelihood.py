@@ -83,15 +83,12 @@ def measure(questions: int, folder: Path, step: Step) -> list[Compared]:
 
 
 def _sets(questions: int, folder: Path) -> Iterator[tuple[str, list[BenchmarkQuestion]]]:
-    for name, task, limit in (
-        ("ARC easy", "arc_easy", questions),
-        ("ARC challenge", "arc_challenge", questions),
-        ("HellaSwag", "hellaswag", max(1, questions // 5)),
-    ):
-        yield name, _asked(task, folder, limit=limit)
+    yield "ARC easy", _asked("arc_easy", folder, limit=questions)
+    yield "ARC challenge", _asked("arc_challenge", folder, limit=questions)
     yield "MMLU, 1 a subject", _asked("mmlu", folder, per_subject=1)
     five = _asked("mmlu", folder, per_subject=5)
     yield f"MMLU, 5 a subject, {SUBJECTS_OF_FIVE} subjects", five[: 5 * SUBJECTS_OF_FIVE]
+    yield "HellaSwag", _asked("hellaswag", folder, limit=max(1, questions // 5))
 
 
 def _asked(task: str, folder: Path, **sample: int) -> list[BenchmarkQuestion]:
@@ -113,6 +110,10 @@ def _compare(
             difference = max(abs(a - b) for a, b in zip(one, other, strict=True))
             found.largest_difference = max(found.largest_difference, difference)
             found.other_choices += chosen(one, question.choices) != chosen(other, question.choices)
+    step(
+        f"{name}: {found.ratio:.2f} times as fast, {found.cpu_ratio:.2f} by CPU time, values within "
+        f"{found.largest_difference:.1e}, {found.other_choices} other choices"
+    )
     return found
 
 

@@ -33,8 +33,8 @@ def benchmarks(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL]...",
-            help="A folder, a hub name, `builtin`, run:NAME[@STEP]; NAME=MODEL names it. Default: the run's own model.",
+            metavar="MODEL",
+            help="Folder, hub name, `builtin`, run:NAME or run:NAME@STEP; NAME=MODEL names it. Default: the run's own.",
         ),
     ] = None,
     task: Annotated[

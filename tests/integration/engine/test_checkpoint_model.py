@@ -112,6 +112,16 @@ def test_a_foreign_or_damaged_checkpoint_is_refused(tmp_path: Path, tiny_folder:
         model_of_checkpoint(output, STEP, tmp_path / "cache", trust=True)
 
 
+def test_rows_of_a_file_have_no_offsets_of_a_run(tmp_path: Path, tiny_folder: Path) -> None:
+    rows = [{"instruction": f"Say {n}", "output": f"{n}"} for n in range(12)]
+    (tmp_path / f"{RUN}.json").write_text(json.dumps(rows))
+    changes = {"from_files": None, "data": tmp_path / f"{RUN}.json", "batch_size": 2}
+    output = trained(tmp_path / "state", tiny_folder, **changes)
+    for folder in (output / "model", model_of_checkpoint(output, STEP, tmp_path / "cache")):
+        info = read_model_info(folder)
+        assert (info and info.steps, info and info.offsets) == (STEP, None)
+
+
 def test_a_base_model_that_is_gone_is_named(tmp_path: Path, tiny_folder: Path) -> None:
     base = shutil.copytree(tiny_folder, tmp_path / "base")
     output = trained(tmp_path / "state", base)

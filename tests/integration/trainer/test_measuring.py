@@ -4,6 +4,7 @@ import json
 import signal
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,18 @@ def test_what_is_on_the_log_is_the_question_and_its_verdict(
     assert len(measured_before(KafkaSource(rig.settings, rig.run))) == 16
 
 
+def test_the_harness_measures_the_same_questions(
+    rig: TrainerRig, questions: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("lm_eval", reason="the part [eval] is not installed")
+    arguments = words(rig, questions, "--task", "arc_easy", "--limit", "3")
+    (summary,) = called(rig, [*arguments, "--engine", "lm-eval"], monkeypatch, capsys)
+    (again,) = called(rig, arguments, monkeypatch, capsys)
+    assert (summary["engine"], summary["benchmarks"][0]["measured"]) == (f"lm-eval {version('lm-eval')}", 3)
+    assert again["benchmarks"][0]["known"] == 3
+    assert {event.engine for _, event in on_log(rig)} == {summary["engine"]}
+
+
 @pytest.mark.parametrize(
     ("more", "code", "message"),
     [
@@ -138,6 +151,7 @@ def test_what_is_on_the_log_is_the_question_and_its_verdict(
         (("--task", "held-out"), 2, "needs a file of rows"),
         (("--step", "3"), 2, "--step is for the run's own model"),
         (("--precision", "int8"), 2, "precision"),
+        (("--engine", "lm-eval", "--task", "held-out=rows.json"), 2, "by our own engine only"),
         (("endpoint:big", "--task", "arc_easy"), 2, "big has no weights here"),
     ],
 )
