@@ -121,7 +121,7 @@ def judged_pairs(source: Source, progress: ReadProgress = no_progress) -> Judged
                 first, second = event.answer_ids
                 readable = event.scores is not None and len(event.scores) == 2
                 scores = (event.scores[0], event.scores[1]) if event.scores and readable else None
-                found.scores.setdefault(event.judge.name, {}).setdefault((first, second), scores)
+                found.scores.setdefault(event.judge.name, {})[first, second] = scores
     return found
 
 
@@ -129,7 +129,7 @@ def _add_answer(found: JudgedPairs, event: AnswerGiven, id: str) -> None:
     contender = Contender(event.model.key, _conditions(event.asked), event.asked.system)
     answers = found.answers.setdefault(contender, {})
     place = SetOfPrompts(event.asked.prompts, event.asked.sha256), event.prompt_id
-    answers.setdefault(place, GivenAnswer(id, event.outcome, len(event.text)))
+    answers[place] = GivenAnswer(id, event.outcome, len(event.text))
 
 
 def _conditions(asked: Asked) -> str:

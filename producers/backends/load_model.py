@@ -42,6 +42,7 @@ _ALPACA_CHAT = re.compile(r"Go on with the list from task (\d+) to task (\d+)")
 _STRUCTURED = re.compile(r"Write the other (\d+) as JSON")
 _LIST = re.compile(r"Below are (\d+) different tasks.*\n(\d+)\.\Z", re.DOTALL)
 _JUDGE = re.compile(r"Give a score on a scale from .*=== Instruction\n.*=== End\n", re.DOTALL)
+_ANSWERS = re.compile(r"=== Question\n.*=== Answer( 1\n.*=== Answer 2)?\n.*=== End\n", re.DOTALL)
 _LIST_CHAT = re.compile(r"numbered from (\d+) to (\d+)\.\Z")
 
 
@@ -58,7 +59,8 @@ class LoadRates:
     short         items too short for the rules
     with_input    whole tasks that have an input
     output_words  words of an output, drawn uniformly from these
-    scores        of a judge's answers, drawn uniformly from these; not measured
+    scores        of a judge's answers, drawn uniformly from these; not measured. Of compared answers, twice as much
+    refusing      answers that a judge takes for refusals; not measured
     without_score judge's answers without a score; not measured
     """
 
@@ -71,6 +73,7 @@ class LoadRates:
     short: float = 2 / 194
     with_input: float = 0.41
     scores: tuple[float, ...] = (1.0, 2.0, 2.5, 3.0, 3.5, 3.5, 4.0, 4.0, 4.0, 4.5, 4.5, 4.5, 5.0)
+    refusing: float = 1 / 10
     without_score: float = 1 / 50
     output_words: tuple[int, ...] = (5, 8, 11, 15, 17, 22, 25, 29, 38, 48, 56)
 
@@ -105,7 +108,9 @@ class LoadModel:
         draws = self._draws(text, place)
         listed = _list_request(text, structured=request.json_schema is not None)
         if _JUDGE.search(text):
-            raw, cut = self._judged(draws), False
+            raw, cut = self._judged(draws, 0), False
+        elif (answers := _ANSWERS.search(text)) is not None:
+            raw, cut = self._judged(draws, 2 if answers[1] else 1), False
         elif listed is None:
             raw, cut = self._output(draws), False
         else:
@@ -126,11 +131,15 @@ class LoadModel:
         key = json.dumps([self._rng_seed, place.lane, place.number, place.step, text])
         return random.Random(int.from_bytes(hashlib.sha256(key.encode()).digest()))
 
-    def _judged(self, draws: random.Random) -> str:
-        """A score and its reason; sometimes only the reason."""
+    def _judged(self, draws: random.Random, answers: int) -> str:
+        """Scores and their reason; sometimes only the reason. `answers` of models that are judged; 0: a row."""
         reason = self._output(draws)
-        without_score = draws.random() < self._rates.without_score
-        return reason if without_score else f"{_choice(self._rates.scores, draws):g}\n{reason}"
+        if draws.random() < self._rates.without_score:
+            return reason
+        if answers == 1:
+            return f"{int(draws.random() < self._rates.refusing)}\n{reason}"
+        scores = [_choice(self._rates.scores, draws) * max(1, answers) for _ in range(max(1, answers))]
+        return f"{' '.join(f'{score:g}' for score in scores)}\n{reason}"
 
     def _list(self, listed: _ListRequest, draws: random.Random) -> tuple[str, bool]:
         """A list in the requested form, and whether it is cut off."""

@@ -1,6 +1,6 @@
 """LLM calls for generators and judges: on the ledger before they are made, rate-controlled, and held to a budget.
 
-caller              one request to its answer; `retries`, `refusals`: when it fails
+caller              one request to its answer; `retries`, `refusals`: when it fails; `ask_again`: until it can be read
 call_scheduler      when the next attempt begins, with its start on the log first
 rate_control        calls in flight, rates and pauses: `concurrency`, `token_bucket`, `circuit_breaker`
 explorer            finds how many calls in flight pay off; `found_concurrency`: kept for the next start

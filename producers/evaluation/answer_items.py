@@ -12,7 +12,7 @@ from producers.evaluation.prompt_sets import EvaluationPrompt
 from schemas import ids
 from schemas.evaluation import AnswerGiven, AnswerOutcome, Asked, EvaluatedModel
 from schemas.events import CallAnswered
-from streams.core.evaluation.given import GivenAnswer, read_answer
+from streams.core.evaluation.given import ReadOutcome, read_answer
 from streams.core.parse.answers import READING
 
 
@@ -39,7 +39,7 @@ class AnswerItem:
             # This prompt will never be answered, but the next ones may be.
             if self.refusals.too_many(refusal):
                 raise
-            given = GivenAnswer(_outcome_of(refusal), "", str(refusal))
+            given = ReadOutcome(_outcome_of(refusal), "", str(refusal))
             causation_id = refusal.event_id or causation_id
         else:
             self.refusals.answered()
@@ -48,7 +48,7 @@ class AnswerItem:
             causation_id = ids.child(answer.request_id, f"answered/{answer.attempt}")
         return FinishedItem(self.event(given, answers), self.id, self.id, causation_id)
 
-    def event(self, given: GivenAnswer, answers: tuple[CallAnswered, ...]) -> AnswerGiven:
+    def event(self, given: ReadOutcome, answers: tuple[CallAnswered, ...]) -> AnswerGiven:
         """The event of an answer."""
         return AnswerGiven(
             model=self.model,

@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from producers.backends.base import RequestRefused, Sampling
+from producers.backends.base import Sampling
+from producers.calls.ask_again import ask_until_read
 from producers.calls.caller import CallCause, Caller
 from producers.calls.cost import total_cost
 from producers.calls.ordered_progress import OrderedProgress
@@ -18,7 +19,7 @@ from producers.calls.refusals import Refusals
 from producers.judge.kept_rows import KeptRows
 from producers.prompts import judge as prompts
 from schemas import ids
-from schemas.events import CallAnswered, Event, InstructionJudged, InstructionKept, Judge
+from schemas.events import Event, InstructionJudged, InstructionKept, Judge
 from streams.core.judging import SCALE, score_of
 from streams.core.parse.answers import READING
 
@@ -58,25 +59,16 @@ class RowJudge:
 
     async def evaluate(self, row: InstructionKept, cause: CallCause, caller: Caller) -> tuple[InstructionJudged, str]:
         """The judgement of a row, and the id of the event that caused it."""
-        answers: list[CallAnswered] = []
-        score, reason = None, ""
-        causation_id = row.id
-        try:
-            while score is None and len(answers) < self.attempts:
-                step = len(answers)
-                request = prompts.request(
-                    row, self.rubric, completion=self.completion, again=step > 0, sampling=self.sampling
-                )
-                answer = await caller.ask(cause, step, request)
-                answers.append(answer)
-                causation_id = ids.child(answer.request_id, f"answered/{answer.attempt}")
-                score, reason = score_of(answer, SCALE, reading=READING)
-            self.refusals.answered()
-        except RequestRefused as refusal:
-            # This row will never be judged, but the next ones may be.
-            if self.refusals.too_many(refusal):
-                raise
-            reason, causation_id = f"refused: {refusal}", refusal.event_id or causation_id
+        read = await ask_until_read(
+            cause,
+            caller,
+            lambda step: prompts.request(
+                row, self.rubric, completion=self.completion, again=step > 0, sampling=self.sampling
+            ),
+            lambda answer: score_of(answer, SCALE, reading=READING),
+            attempts=self.attempts,
+            refusals=self.refusals,
+        )
         event = InstructionJudged(
             kept_id=row.id,
             generated_offset=row.generated_offset,
@@ -84,13 +76,13 @@ class RowJudge:
             cluster=row.cluster,
             judge=self.judge,
             scale=SCALE,
-            score=score,
-            reason=reason,
-            answers=tuple(answers),
+            score=read.value,
+            reason=read.reason,
+            answers=read.answers,
             reading=READING,
-            cost_usd=total_cost(answers),
+            cost_usd=total_cost(read.answers),
         )
-        return event, causation_id
+        return event, read.causation_id
 
 
 @dataclass

@@ -1,18 +1,19 @@
 """`sedi eval`: benchmarks, answers, comparisons, and their report.
 
-model_source      which model is meant
-generation_sets   which sets are compared with their references
+model_source   which model is meant; `options`: words that commands share; `ensure_run`: the run is made
+answering      models answer sets; `judging`: and a judge reads the answers
+generation_sets   sets with references
 
-One module for each sub-command.
+Beside these, there is one module for each sub-command.
 """
 
 from types import ModuleType
 
 import typer
 
-from sedi.eval import alpaca_eval, generation
+from sedi.eval import alpaca_eval, answers, compare, generation, refusals
 
-_COMMANDS: tuple[ModuleType, ...] = (generation, alpaca_eval)
+_COMMANDS: tuple[ModuleType, ...] = (answers, compare, refusals, generation, alpaca_eval)
 
 
 def register(app: typer.Typer) -> None:

@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.settings import Settings
 from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from infra.models.templates import Template
+    from infra.settings import Settings
     from schemas.evaluation import EvaluatedModel
 
 FORMS = "a folder, a hub name (owner/name), `builtin`, run:NAME[@STEP], endpoint:MODEL, or a file of answers"

@@ -12,7 +12,7 @@ from schemas.events import CallAnswered
 from streams.core.parse.answer_text import REFUSED, read_text
 
 
-class GivenAnswer(NamedTuple):
+class ReadOutcome(NamedTuple):
     """An answer as read. `text` is empty unless `answered` or `cut`; `reason`: why there is no whole answer."""
 
     outcome: AnswerOutcome
@@ -20,7 +20,7 @@ class GivenAnswer(NamedTuple):
     reason: str
 
 
-def read_answer(answers: Sequence[CallAnswered], reading: int) -> GivenAnswer:
+def read_answer(answers: Sequence[CallAnswered], reading: int) -> ReadOutcome:
     """The last answer, read with a version of the parser (`streams.core.parse.answers`).
 
     Raises ValueError without an answer: why there is none, the answers do not say.
@@ -29,21 +29,21 @@ def read_answer(answers: Sequence[CallAnswered], reading: int) -> GivenAnswer:
         raise ValueError("There is no answer to read.")
     last = answers[-1]
     if reading > 1 and last.finish_reason == REFUSED:
-        return GivenAnswer("refused", "", "the endpoint marks the answer as a refusal")
+        return ReadOutcome("refused", "", "the endpoint marks the answer as a refusal")
     seen, cut = read_text(last, reading)
     text = seen.text.strip()
     if not text:
         thought = any(part.reason == "reasoning" for part in seen.removed)
         what = "the answer holds nothing but reasoning" if thought else "the answer is empty"
-        return GivenAnswer("empty", "", f"{what}{_cut_off(last) if cut else ''}")
+        return ReadOutcome("empty", "", f"{what}{_cut_off(last) if cut else ''}")
     if cut:
-        return GivenAnswer("cut", text, f"the answer was cut off ({last.finish_reason})")
-    return GivenAnswer("answered", text, "")
+        return ReadOutcome("cut", text, f"the answer was cut off ({last.finish_reason})")
+    return ReadOutcome("answered", text, "")
 
 
-def read_text_of_file(text: str) -> GivenAnswer:
+def read_text_of_file(text: str) -> ReadOutcome:
     """An answer that was read from a file, which says nothing of how it ended."""
-    return GivenAnswer("answered", text, "") if text.strip() else GivenAnswer("empty", "", "the answer is empty")
+    return ReadOutcome("answered", text, "") if text.strip() else ReadOutcome("empty", "", "the answer is empty")
 
 
 def _cut_off(answer: CallAnswered) -> str:

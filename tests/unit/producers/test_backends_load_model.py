@@ -14,12 +14,13 @@ from producers.backends.load_model import LoadModel, LoadRates
 from producers.backends.load_pool import Pool, text_of
 from producers.generate.style_factory import StyleInUse, style_of
 from producers.generate.styles import StyleResult
-from producers.prompts import alpaca, judge, two_step
+from producers.prompts import alpaca, judge, pair, two_step
 from schemas import ids
 from schemas.errors import ConfigurationError
 from schemas.events import CallAnswered, Instruction, InstructionKept
 from schemas.policy import Policy
 from schemas.seeds import SeedTask
+from streams.core.evaluation.pair_scores import read_scores
 from streams.core.judging import read
 from streams.core.parse.alpaca import parse_alpaca
 from streams.core.parse.lists import parse_list
@@ -136,6 +137,18 @@ def test_a_judge_gets_a_score_from_it_and_now_and_then_none(completion: bool) ->
     scores = [read(asyncio.run(model.complete(request, place(number))).raw).value for number in range(300)]
     assert 0 < scores.count(None) < 30
     assert {1.0, 2.5, 4.5, 5.0} <= set(scores)
+
+
+@pytest.mark.parametrize("completion", [True, False])
+@pytest.mark.parametrize("rubric", pair.ANSWER_RUBRICS)
+def test_a_judge_of_answers_gets_a_score_for_each(rubric: pair.AnswerRubricName, completion: bool) -> None:
+    asked = pair.answer_rubric(rubric)
+    request = pair.judging_request(asked, "Why?", ["So."] * asked.shown, completion=completion, sampling=Sampling())
+    model = LoadModel()
+    raws = [asyncio.run(model.complete(request, place(number))).raw for number in range(100)]
+    scores = [read_scores(raw, asked.scale, asked.shown).values for raw in raws]
+    assert 0 < scores.count(None) < 20
+    assert len(set(scores)) > 2
 
 
 def test_a_whole_generation_of_each_style_comes_out_of_it() -> None:

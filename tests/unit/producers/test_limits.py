@@ -8,6 +8,7 @@ from producers.calls.limits import AHEAD_WINDOWS, Limits
 from producers.generate.progress import LaneProgress
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy, policy_for
+from streams.core.evaluation.lanes import evaluation_lane
 from tests.unit.producers.memory_log import MemoryLog, configured
 from tests.unit.producers.test_progress import rejected, started, write
 
@@ -200,9 +201,10 @@ def test_no_generation_begins_that_could_bring_more_candidates_than_are_wanted()
     assert limits.generation_limit(seen("other"), 0, 60) is not None, "and one elsewhere"
 
 
-def test_a_judges_open_calls_are_no_candidates_under_way() -> None:
+@pytest.mark.parametrize("lane", ["judge/quality/1/m", evaluation_lane("answers", ("m", "s"))])
+def test_open_calls_of_judges_and_evaluations_are_no_candidates_under_way(lane: str) -> None:
     log = MemoryLog()
-    write(log, started(0, lane="judge/quality/1/m"))
+    write(log, started(0, lane=lane))
     made = log.refresh(LaneProgress("main", configured()))
     assert made.ledger.open == 1
     assert Limits(max_candidates=17).generation_limit(made, 0, 17) is None

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from infra.log.writer import LogWriter
+from infra.models.templates import Template, encode
 from infra.settings import Settings
 from producers.backends.base import (
     Answer,
@@ -29,7 +30,7 @@ from producers.backends.base import (
 from producers.backends.builtin.model import safetensors_folder
 from producers.backends.choice import in_flight_of, opened_backend
 from producers.backends.local_model.batcher import Batcher
-from producers.backends.local_model.loading import LocalModel, local_model
+from producers.backends.local_model.loading import LocalModel, local_model, named
 from producers.backends.local_model.sampling import _gumbel
 from producers.backends.transformers import TransformersBackend
 from producers.calls.caller import Caller
@@ -37,6 +38,8 @@ from producers.calls.cost import Prices
 from producers.calls.limits import Limits
 from producers.calls.rate_control import RateControl, RateOptions
 from producers.calls.retries import Retries
+from producers.evaluation.answering import answer_request
+from producers.evaluation.prompt_sets import EvaluationPrompt
 from producers.generate.backpressure import Backpressure
 from producers.generate.lane import Lane
 from producers.generate.lane_parts import LaneOptions, LaneServices
@@ -44,7 +47,7 @@ from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import StallGuard
 from producers.generate.style_factory import StyleInUse, style_of
 from schemas.errors import ConfigurationError
-from schemas.events import CallAnswered, CallStarted, Usage
+from schemas.events import CallAnswered, CallStarted, Instruction, Usage
 from streams.core.parse.answer_text import answer_text
 from tests.unit.producers.memory_log import MemoryLog, configured
 from tests.unit.producers.test_lane import Filtered
@@ -268,6 +271,24 @@ def test_of_a_thought_that_the_template_opens_the_reading_knows(model: LocalMode
     asking = Request(messages=(Message("user", f"What does {mark[0]} mean?"),), sampling=GREEDY)
     (plain,) = answers(model, [asking])
     assert isinstance(plain, Answer) and not plain.raw.startswith(mark[0]), "it was the question's, not the template's"
+
+
+@pytest.mark.parametrize("template", ["chat", "alpaca"])
+def test_a_trained_model_is_asked_with_the_tokens_it_was_trained_with_and_ended_by_its_end(
+    model: LocalModel, template: Template
+) -> None:
+    tokenizer = tiny.tokenizer()
+    tokenizer.chat_template = tiny.CHAT.replace("<|assistant|>{% endif", "<|assistant|><think>\n{% endif")
+    tokenizer.bos_token = "<|user|>"
+    trained = named(replace(model, tokenizer=tokenizer, ends=frozenset()), "mine", template)
+    prompt = EvaluationPrompt("q", "Say <|end|>.", "This.")
+    request = answer_request(prompt, "", template, GREEDY)
+    row = encode(
+        Instruction(instruction=prompt.instruction, input=prompt.input, output="So."), tokenizer, template, 512
+    )
+    assert trained.tokenize(request) == (list(row.tokens[: row.prompt]), "")
+    assert row.tokens[-1] in trained.ends
+    assert trained.name == "mine"
 
 
 def test_marks_of_a_thought_that_are_special_tokens_stay_in_the_answer(model: LocalModel) -> None:

@@ -1,0 +1,103 @@
+"""Has models answer sets of prompts, one after the other, and shows what became of the prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+    from producers.evaluation.answers import AnswerOptions, AnswerSummary
+    from producers.evaluation.prompt_sets import PromptSet
+    from sedi.eval.model_source import ModelSource
+
+_OUTCOMES = ("answered", "empty", "cut", "refused", "failed")
+
+
+@dataclass(frozen=True)
+class AnswerConditions:
+    """The flags that say under which conditions models answer."""
+
+    system: str
+    temperature: float | None
+    call_max_tokens: int | None
+    limit: int | None
+
+
+def answer_options(
+    run: str, sources: Sequence[ModelSource], sets: Sequence[PromptSet], conditions: AnswerConditions, **calls: Any
+) -> list[AnswerOptions]:
+    """What each model is asked, set after set; `calls`: fields of `CallOptions`. Raises ConfigurationError."""
+    from producers.backends.base import Sampling
+    from producers.evaluation.answering import system_prompt
+    from producers.evaluation.answers import AnswerOptions
+
+    return [
+        AnswerOptions(
+            run=run,
+            model=source.model,
+            prompts=prompts,
+            folder=source.folder,
+            template=source.template,
+            answers=source.answers,
+            system=system_prompt(conditions.system),
+            sampling=Sampling(temperature=conditions.temperature, max_tokens=conditions.call_max_tokens),
+            limit=conditions.limit,
+            **calls,
+        )
+        for source in sources
+        for prompts in sets
+    ]
+
+
+def give_all(options: Iterable[AnswerOptions], settings: Settings) -> list[AnswerSummary]:
+    """Have each model answer each set; ends with the first one that is not answered completely.
+
+    A model on this machine stays loaded while options in a row name it. Raises what `give_answers` raises.
+    """
+    from producers.evaluation.answers import give_answers
+    from producers.evaluation.local_models import LocalModels
+    from sedi.output import notify
+    from sedi.reading_progress import counting_progress
+
+    summaries: list[AnswerSummary] = []
+    with LocalModels() as models:
+        for each in options:
+            with counting_progress(f"{each.model.name} on {each.prompts.name}", "answers") as on_done:
+                summary = give_answers(each, settings, models=models, on_done=on_done, notify=notify)
+            summaries.append(summary)
+            if not summary.complete:
+                break
+    return summaries
+
+
+def show_answers(summaries: Sequence[AnswerSummary]) -> None:
+    """A table of the outcomes."""
+    from sedi.output import console, table
+
+    columns = ("model", "set", "#prompts", *(f"#{outcome}" for outcome in _OUTCOMES), "#missing", "#calls")
+    rows = (
+        (
+            each.model,
+            each.set,
+            each.prompts,
+            *(each.outcomes.get(outcome, 0) for outcome in _OUTCOMES),
+            each.missing,
+            each.calls,
+        )
+        for each in summaries
+    )
+    console().print(table("Answers", columns, rows))
+
+
+def explain_missing(summaries: Sequence[AnswerSummary], say: Callable[[str], None]) -> bool:
+    """Say what is left, and why; returns whether all prompts were asked."""
+    for each in summaries:
+        if each.complete and each.missing:
+            say(f"{each.model} on {each.set}: the file has no answer to {each.missing} prompts.")
+    last = summaries[-1]
+    if not last.complete:
+        say(f"{last.model} on {last.set}: {last.missing} prompts are not answered; ended: {last.ended}.")
+        say("Start the same command again to go on from there.")
+    return last.complete

@@ -1,0 +1,89 @@
+"""`sedi eval compare`: a judge compares the answers of models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from sedi import llm_options as llm
+from sedi.eval import judging as judge_options
+from sedi.eval import options as given
+from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
+
+
+def register(group: typer.Typer) -> None:
+    examples = epilog(
+        "sedi eval compare run:demo builtin --set vicuna=vicuna.jsonl --judge-model <name> --max-usd 5",
+        "sedi eval compare a.jsonl b.jsonl c.jsonl --set '*=alpaca_eval.json' --judge-model <name>",
+    )
+    group.command("compare", epilog=examples)(compare_command)
+
+
+def compare_command(
+    *,
+    models: given.Models = None,
+    set_: given.Sets,
+    judge_model: judge_options.JudgeModel = None,
+    judge_backend: judge_options.JudgeBackend = None,
+    judge_max_tokens: judge_options.JudgeTokens = None,
+    recorded: judge_options.JudgeRecorded = None,
+    recorded_loop: llm.RecordedLoop = False,
+    attempts: judge_options.Attempts = 2,
+    system: given.System = "",
+    limit: given.Limit = None,
+    run: Run = DEFAULT_RUN,
+    max_usd: llm.MaxUsd = None,
+    max_calls: llm.MaxCalls = None,
+    max_tokens: llm.MaxTokens = None,
+    call_max_tokens: given.AnswerTokens = None,
+    temperature: given.Temperature = None,
+    in_flight: llm.InFlight = None,
+    rpm: llm.Rpm = None,
+    tpm: llm.Tpm = None,
+    forever: llm.Forever = False,
+    trust_checkpoint: given.TrustCheckpoint = False,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Have a judge compare the answers of two models or more: each pair, each prompt, in both orders.
+
+    Answers that are missing are given first, as by `sedi eval answers`. Then the judge scores both answers from 1 to
+    10; each reading is an event on the run's log. What was read is not read again, and no answer is paid for twice,
+    over restarts too. Prompts that a model gave no answer to are counted and not judged. A reading without scores is
+    counted too.
+
+    The judge is the LLM of the settings, or --judge-model. A model and a judge at different endpoints: give the answers
+    first, with `sedi eval answers` and the settings of its endpoint. `sedi eval report` shows who won.
+    """
+    from producers.calls.limits import Limits
+    from producers.calls.rate_control import RateOptions
+    from producers.calls.retries import Retries
+    from schemas.errors import ConfigurationError
+    from sedi.eval.answering import AnswerConditions, answer_options, show_answers
+    from sedi.eval.ensure_run import ensure_run
+    from sedi.output import notify, print_json
+
+    if len(models or ()) < 2:
+        raise ConfigurationError("Two models or more are compared. Give each as a MODEL, such as run:demo and builtin.")
+    judge = judge_options.JudgeChoice(judge_model, judge_backend, recorded, recorded_loop, attempts, judge_max_tokens)
+    calls: dict[str, Any] = {
+        "limits": Limits(max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd),
+        "retries": Retries(forever=forever),
+        "rate": RateOptions(rpm=rpm, tpm=tpm),
+        "in_flight": in_flight,
+    }
+    settings = cluster_of(bootstrap_servers, state_dir)
+    sets = given.prompt_sets(set_, notify)
+    sources = given.model_sources(models, run=run, step=None, settings=settings, say=notify, trust=trust_checkpoint)
+    asked = AnswerConditions(system, temperature, call_max_tokens, limit)
+    options = answer_options(run, sources, sets, asked, **calls)
+    ensure_run(settings, run, notify)
+    summaries, judged = judge_options.answer_and_judge("pair", options, sets, judge, settings, limit=limit, **calls)
+    if as_json:
+        print_json({"answers": summaries, "judged": judged})
+        return
+    show_answers(summaries)
+    if judged is not None:
+        notify(judge_options.explain_judged(judged))
