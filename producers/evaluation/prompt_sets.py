@@ -42,11 +42,23 @@ class EvaluationPrompt:
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Prompts in order. `shots`: solved examples that each instruction begins with."""
+    """Prompts in order. `shots`: solved examples that each instruction begins with.
+
+    Raises ConfigurationError for an id that two prompts have.
+    """
 
     name: str
     prompts: tuple[EvaluationPrompt, ...]
     shots: int = 0
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for prompt in self.prompts:
+            if prompt.id in seen:
+                raise ConfigurationError(
+                    f"Two prompts of the set {self.name!r} have the id {prompt.id!r}. Make ids unique in a set."
+                )
+            seen.add(prompt.id)
 
     @cached_property
     def sha256(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -10,6 +11,11 @@ from sedi import llm_options as llm
 from sedi.eval import judging as judge_options
 from sedi.eval import options as given
 from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
+
+if TYPE_CHECKING:
+    from consumers.evaluation.results import ComparisonScore
+    from infra.settings import Settings
+    from producers.evaluation.answers import AnswerSummary
 
 
 def register(group: typer.Typer) -> None:
@@ -55,7 +61,7 @@ def compare_command(
     counted too.
 
     The judge is the LLM of the settings, or --judge-model. A model and a judge at different endpoints: give the answers
-    first, with `sedi eval answers` and the settings of its endpoint. `sedi eval report` shows who won.
+    first, with `sedi eval answers` and the settings of its endpoint. Shown is who won; `sedi eval report` shows more.
     """
     from producers.calls.limits import Limits
     from producers.calls.rate_control import RateOptions
@@ -81,9 +87,46 @@ def compare_command(
     options = answer_options(run, sources, sets, asked, **calls)
     ensure_run(settings, run, notify)
     summaries, judged = judge_options.answer_and_judge("pair", options, sets, judge, settings, limit=limit, **calls)
+    scores = [] if judged is None else _comparisons(settings, run, judged.judge, summaries)
     if as_json:
-        print_json({"answers": summaries, "judged": judged})
+        print_json({"answers": summaries, "judged": judged, "comparisons": scores})
         return
     show_answers(summaries)
     if judged is not None:
         notify(judge_options.explain_judged(judged))
+        _show(scores)
+
+
+def _comparisons(settings: Settings, run: str, judge: str, summaries: Sequence[AnswerSummary]) -> list[ComparisonScore]:
+    """What this judge's readings of these models come to: on each of these sets, and on all sets on the log."""
+    from consumers.evaluation.comparisons import ALL_SETS, comparisons
+    from infra.log.source import KafkaSource
+    from sedi.reading_progress import reading_progress
+
+    models, sets = {each.model for each in summaries}, {each.set for each in summaries} | {ALL_SETS}
+    with reading_progress("comparing") as on_records:
+        found = comparisons(KafkaSource(settings, run), progress=on_records)
+    return [
+        score for score in found if score.judge == judge and {score.first, score.second} <= models and score.set in sets
+    ]
+
+
+def _show(scores: Sequence[ComparisonScore]) -> None:
+    from sedi.output import console, table
+
+    columns = ("first", "second", "set", "#prompts", "#scored", "#win", "#tie", "#lose", "#win rate")
+    rows = (
+        (
+            score.first,
+            score.second,
+            score.set,
+            score.prompts,
+            score.scored,
+            score.win,
+            score.tie,
+            score.lose,
+            None if (rate := score.win_rate) is None else f"{rate.value:.3f} ({rate.low:.3f} to {rate.high:.3f})",
+        )
+        for score in scores
+    )
+    console().print(table("Prompts won, tied and lost by the first model", columns, rows))

@@ -50,7 +50,7 @@ class JudgeChoice:
     def settings(self, settings: Settings) -> Settings:
         """The settings with this judge as the LLM; a model that is named is at an endpoint unless a backend is."""
         backend = "recorded" if self.recorded else self.backend
-        if backend is None and self.model is not None and settings.backend == "builtin" and settings.base_url is None:
+        if backend is None and self.model is not None and settings.backend == "builtin":
             backend = "openai"
         from infra.settings import load
 
@@ -120,8 +120,9 @@ def answer_and_judge(
 
 def explain_judged(judged: JudgingSummary) -> str:
     """What the judge did, as a sentence for people."""
+    more = " Start the same command again to go on from there." if judged.unfinished else ""
     return (
         f"{judged.read} of {judged.readings} readings have scores by {judged.judge}; {judged.unread} could not be "
         f"read, {judged.unanswered} were not asked for because an answer is missing, {judged.unfinished} are still to "
-        f"be made; {judged.written} are new, with {judged.calls} calls; ended: {judged.ended}."
+        f"be made; {judged.written} are new, with {judged.calls} calls; ended: {judged.ended}.{more}"
     )

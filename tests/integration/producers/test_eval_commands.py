@@ -69,6 +69,9 @@ def test_a_comparison_makes_its_run_gives_the_answers_and_judges_them_once(sedi:
     judged = found["judged"]
     assert (judged["readings"], judged["read"], judged["unread"], judged["unanswered"]) == (6, 3, 1, 2)
     assert [event.scores for event in sedi.rig.judgements()] == [(8, 7), (7, 7), None, (6, 7)]
+    (score,) = found["comparisons"]
+    assert (score["prompts"], score["scored"], score["unread"], score["win"]) == (2, 1, 1, 0)
+    assert score["tie"] == 1, "better in one order, and equal in the other"
     assert read_run(sedi.rig.settings, sedi.rig.run)[0].seeds, "the run was made"
     again = sedi(*words)
     assert (again["judged"]["calls"], again["judged"]["written"], again["judged"]["read"]) == (0, 0, 3)

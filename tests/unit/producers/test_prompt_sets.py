@@ -75,12 +75,14 @@ def test_a_sets_digest_follows_its_prompts_and_not_its_name() -> None:
     one = EvaluationPrompt("a", "x")
     assert PromptSet("n", (one,)).sha256 == PromptSet("m", (one,)).sha256
     others = [
-        (one, one),
+        (one, EvaluationPrompt("b", "x")),
         (EvaluationPrompt("b", "x"),),
         (EvaluationPrompt("a", "x", "y"),),
         (EvaluationPrompt("a", "x", "", "", ("y",)),),
     ]
     assert len({PromptSet("n", prompts).sha256 for prompts in [(one,), *others]}) == 5
+    with pytest.raises(ConfigurationError, match="the id 'a'"):
+        PromptSet("n", (one, one))
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason="the public data is not here")
