@@ -120,7 +120,7 @@ def test_a_model_on_this_machine_answers_each_set_and_other_models_are_left_out(
         (["--task", "superni"], "names no task"),
         (["--task", "rows={rows}"], "has an output"),
         (["--task", "superni={empty}"], "holds no task files"),
-        (["--task", "rows={rows}", "--step", "3"], "--step is for the run's own model"),
+        (["--task", "longform={long}", "--task", "longform={long}"], "named 'longform'"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_before_anything_is_asked(
@@ -128,7 +128,8 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_asked(
 ) -> None:
     rows = rig.lines([{"instruction": "Say it."}], "rows.jsonl")
     (tmp_path / "empty").mkdir()
-    given = [each.format(rows=rows, empty=tmp_path / "empty") for each in arguments]
+    long = rig.lines([{"input": "Say it.", "output": "It."}], "long.jsonl")
+    given = [each.format(rows=rows, long=long, empty=tmp_path / "empty") for each in arguments]
     assert main(called(rig, "endpoint:some-model", *given)) == 2
     assert message in capsys.readouterr().err
     assert rig.given() == []
