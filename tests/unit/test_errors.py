@@ -28,6 +28,8 @@ PYTHONS = {"NotImplementedError", "KeyboardInterrupt", "SystemExit", "typer.Exit
 CONTROL_FLOW = {"BodyTooLarge", "CallsHalted", "EndOfVerdicts", "_NotFaithful", "_Refused"}
 # Modules that may raise ValueError, OSError or BrokenPipeError, and who catches it.
 CAUGHT = {
+    "consumers/evaluation/statistics.py": "a programming error",
+    "streams/core/evaluation/given.py": "a programming error",
     "infra/cluster/addresses.py": "the settings make a ConfigurationError of it",
     "infra/local_broker/broker.py": "`start` makes a BrokerError of it",
     "infra/cluster/listener.py": "a server that does not answer as Kafka does is reported as such",

@@ -45,7 +45,7 @@ SIZES = {"demo": StudySize(48, 30, 1, 8, 96), "paper": StudySize(30_164, 10_000,
 
 
 @dataclass(frozen=True)
-class Side:
+class StudySide:
     """A run of the study: its name, and the run file that it follows."""
 
     name: str
@@ -66,7 +66,7 @@ class StudyOptions:
 
     name: StudyName
     size: StudySize
-    sides: tuple[Side, ...]
+    sides: tuple[StudySide, ...]
     data: Path | None
     output: Path
     prefix: str
@@ -78,12 +78,12 @@ class StudyOptions:
         return check_run_name(f"{self.prefix}-{side}")
 
 
-def default_sides() -> tuple[Side, ...]:
+def default_sides() -> tuple[StudySide, ...]:
     """The baseline and SEDI-Instruct."""
-    return tuple(Side(name, _preset(name)) for name in ("self-instruct", "sedi"))
+    return tuple(StudySide(name, _preset(name)) for name in ("self-instruct", "sedi"))
 
 
-def side(text: str) -> Side:
+def side(text: str) -> StudySide:
     """The side that NAME=FILE names. Raises ConfigurationError."""
     name, equals, file = text.partition("=")
     if not equals:
@@ -92,7 +92,7 @@ def side(text: str) -> Side:
     path = _preset(file) if file in ("sedi", "self-instruct") else Path(file)
     if not path.is_file():
         raise ConfigurationError(f"There is no run file {file}. `sedi init {file}` writes one.")
-    return Side(name, path)
+    return StudySide(name, path)
 
 
 def study_name(text: str) -> StudyName:

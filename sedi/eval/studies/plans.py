@@ -8,7 +8,7 @@ from pathlib import Path
 
 from consumers.evaluation.study_tables import ALPACA_EVAL, REFERENCE
 from schemas.errors import ConfigurationError
-from sedi.eval.studies.options import Side, StudyOptions
+from sedi.eval.studies.options import StudyOptions, StudySide
 
 BASE = "base"
 """The name of the model that every side trains, before training."""
@@ -51,10 +51,10 @@ def plan(options: StudyOptions) -> tuple[StudyStep, ...]:
             return tuple(step for side in options.sides for step in _generate_side(options, side))
 
 
-def generators(options: StudyOptions) -> list[tuple[Side, str | None]]:
+def generators(options: StudyOptions) -> list[tuple[StudySide, str | None]]:
     """The sides of table2: each with the small generator, the built-in model, and with the large one."""
     return [
-        (Side(f"{side.name}-{size}", side.file), model)
+        (StudySide(f"{side.name}-{size}", side.file), model)
         for side in options.sides
         for size, model in (("small", None), ("large", options.large))
     ]
@@ -69,13 +69,13 @@ def _trained(options: StudyOptions) -> list[StudyStep]:
     return [step for side in options.sides for step in _train_side(options, side)]
 
 
-def _generate_side(options: StudyOptions, side: Side, generator: Sequence[str] = ()) -> list[StudyStep]:
+def _generate_side(options: StudyOptions, side: StudySide, generator: Sequence[str] = ()) -> list[StudyStep]:
     run = options.run_of(side.name)
     arguments = ("run", str(side.file), "--run", run, "--max-kept", str(options.size.kept), *generator)
     return [StudyStep(f"{side.name}: generate, filter and train", arguments)]
 
 
-def _train_side(options: StudyOptions, side: Side, generator: Sequence[str] = ()) -> list[StudyStep]:
+def _train_side(options: StudyOptions, side: StudySide, generator: Sequence[str] = ()) -> list[StudyStep]:
     from sedi.run_file.plan import RunRequest, plan_run
 
     run = options.run_of(side.name)
@@ -91,12 +91,12 @@ def _generator(model: str | None) -> tuple[str, ...]:
     return "--set", "settings.backend=openai", "--set", f"settings.model={model}"
 
 
-def _models(options: StudyOptions, sides: Sequence[Side] | None = None) -> list[str]:
+def _models(options: StudyOptions, sides: Sequence[StudySide] | None = None) -> list[str]:
     chosen = options.sides if sides is None else sides
     return [f"{BASE}=builtin", *(model_of(options, side.name) for side in chosen)]
 
 
-def _benchmarks(options: StudyOptions, tasks: Sequence[str], sides: Sequence[Side] | None = None) -> StudyStep:
+def _benchmarks(options: StudyOptions, tasks: Sequence[str], sides: Sequence[StudySide] | None = None) -> StudyStep:
     size = options.size
     arguments = (
         *("eval", "benchmarks", *_models(options, sides)),
@@ -107,7 +107,7 @@ def _benchmarks(options: StudyOptions, tasks: Sequence[str], sides: Sequence[Sid
     return StudyStep("benchmarks", arguments)
 
 
-def _against_reference(options: StudyOptions, sides: Sequence[Side] | None = None) -> list[StudyStep]:
+def _against_reference(options: StudyOptions, sides: Sequence[StudySide] | None = None) -> list[StudyStep]:
     """AlpacaEval: each model against the reference answers."""
     file = str(_folder(options, "eval_open") / _ALPACA_EVAL)
     common = ("--set", f"{ALPACA_EVAL}={file}", *_answers(options), *options.judge, "--run", options.prefix)

@@ -72,6 +72,8 @@ def report(*models: str, benchmarks=(), comparisons=()) -> EvaluationReport:
         models=known,
         benchmarks=tuple(benchmarks),
         held_out=(),
+        differences=(),
+        unreadable={},
         answers=(),
         generation=(),
         comparisons=tuple(comparisons),
