@@ -73,7 +73,7 @@ def benchmarks(
 
     Each question is an event on the run's log, with the log-likelihood of every choice. Questions that are there are
     not measured again: the command continues after Ctrl-C or a crash, and a larger sample adds to a smaller one of the
-    same seed. `eval report` shows the scores with their intervals.
+    same seed. `sedi eval report` shows the scores with their intervals.
 
     Files in FOLDER are arc_easy_test*, arc_challenge_test*, hellaswag_val*, mmlu_test* and mmlu_dev*, with the fields
     of the hub's data sets, or `choices` as texts and `answer` as a place from 0.
@@ -83,17 +83,16 @@ def benchmarks(
     require("eval", "sedi eval benchmarks")
     from consumers.evaluation.benchmarks.run import MeasureOptions, measure
     from schemas.errors import ConfigurationError
-    from sedi.eval.model_source import model_source
+    from sedi.eval.ensure_run import ensure_run
+    from sedi.eval.options import model_sources
     from sedi.output import notify, print_json
     from sedi.reading_progress import counting_progress
 
-    if models and step is not None:
-        raise ConfigurationError("--step is for the run's own model: write run:NAME@STEP, or leave the MODEL out.")
     how = _engine_options(engine, device, precision, threads, batch)
     settings = cluster_of(bootstrap_servers, state_dir)
     found = _data(task or _DEFAULT_TASKS, data, per_subject, limit, seed, engine, notify)
-    own = f"run:{run}" if step is None else f"run:{run}@{step}"
-    sources = [model_source(each, settings, notify, trust=trust_checkpoint) for each in models or (own,)]
+    sources = model_sources(models, run=run, step=step, settings=settings, say=notify, trust=trust_checkpoint)
+    ensure_run(settings, run, notify)
     summaries: list[MeasureSummary] = []
     for source in sources:
         if source.folder is None:
