@@ -55,7 +55,7 @@ def benchmarks(
         str, typer.Option("--engine", help="`direct`, or `lm-eval`: by lm-evaluation-harness, slower.")
     ] = "direct",
     batch: Annotated[
-        int | None, typer.Option("--batch", min=1, help="Tokens computed at once. Default: 2048, on a GPU 32768.")
+        int | None, typer.Option("--batch", min=1, help="Tokens computed at once. Default: 512, on a GPU 32768.")
     ] = None,
     device: Annotated[str, typer.Option("--device", help="`auto`, `cpu` or `cuda`.")] = "auto",
     precision: Annotated[str, typer.Option("--precision", help="`auto`, `bf16`, `fp16` or `fp32`.")] = "auto",

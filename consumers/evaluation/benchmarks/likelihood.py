@@ -24,8 +24,8 @@ from consumers.trainer.options import Device
 from infra.models.precision import Precision, choose
 from schemas.errors import TrainerError
 
-BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}
-"""Tokens computed at once, with padding, by device."""
+BATCH_TOKENS = {"cpu": 512, "cuda": 32768}
+"""Tokens computed at once, with padding, by device. On a CPU more only add padding."""
 
 _TRIAL = EncodedQuestion(tuple(range(5, 25)), ((7, 9, 11), (13, 6), (8,)))
 _CLOSE = {"fp32": 1e-3, "bf16": 0.2, "fp16": 0.05}  # nats over three tokens
