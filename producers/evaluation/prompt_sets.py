@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from infra.columns import EXPECTED, named, task_of
+from infra.columns import EXPECTED, named, task_of, text_of
 from infra.tables import TableRow, read_table
 from schemas.errors import ConfigurationError
 
@@ -124,11 +124,10 @@ def _prompt(row: TableRow, fields: Mapping[str, Any], file: str, number: int) ->
 def _references(fields: Mapping[str, Any], output: str) -> tuple[str, ...]:
     """The right answers: `references`, the outputs of all instances, or the output."""
     given = fields.get("references")
-    if isinstance(given, list):
-        texts = [text for text in given if isinstance(text, str)]
+    if _is_given(given):
+        texts = list(map(text_of, given if isinstance(given, list) else [given]))
     elif isinstance(instances := fields.get("instances"), list):
-        outputs = [each.get("output") for each in instances if isinstance(each, dict)]
-        texts = [text for text in outputs if isinstance(text, str)]
+        texts = [text_of(each.get("output")) for each in instances if isinstance(each, dict)]
     else:
         texts = [output]
     return tuple(dict.fromkeys(text for text in texts if text.strip()))
