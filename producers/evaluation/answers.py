@@ -128,7 +128,7 @@ def give_answers(
     options.limits.check(configured.policy, priced=Prices.of(settings).known)
     apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were evaluations
     asked = conditions(options, settings)
-    cause, refusals, sampling = ids.run_id(options.run), Refusals(), overlaid(GREEDY, options.sampling)
+    cause, refusals, sampling = ids.run_id(options.run), Refusals(most_flagged=None), overlaid(GREEDY, options.sampling)
     items = tuple(
         AnswerItem(
             id=ids.answer_id(options.model.key, asked.key, prompt.id),

@@ -120,7 +120,7 @@ def judge_answers(
             completion=settings.api == "completion",
             sampling=options.sampling,
             attempts=options.attempts,
-            refusals=Refusals(),
+            refusals=Refusals(most_flagged=None),
         )
         items, unanswered = judgement_items(options.sets, judge, given)
         lane = evaluation_lane(rubric.name, [judge.judge.name, *(part for each in options.sets for part in each.key())])

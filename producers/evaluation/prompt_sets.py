@@ -25,6 +25,9 @@ _GROUPS = ("group", "category", "dataset", "skill", "motivation_app")
 _PROMPTS = ("instruction", "prompt", "question", "messages", "conversations")
 _NAMES = {"helpful_base": "helpful"}  # AlpacaEval's part as papers call it
 _SUFFIXES = (".gz", ".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet")
+LARGEST_PROMPT = 4 * 1024 * 1024
+"""Bytes of a prompt with its references, at most: its answer's event holds them, and must fit into a record."""
+
 EVERY_PART = "*"
 """The name of a set that is split by its rows' `dataset`."""
 
@@ -44,7 +47,7 @@ class EvaluationPrompt:
 class PromptSet:
     """Prompts in order. `shots`: solved examples that each instruction begins with.
 
-    Raises ConfigurationError for an id that two prompts have.
+    Raises ConfigurationError for an id that two prompts have, and for a prompt larger than `LARGEST_PROMPT`.
     """
 
     name: str
@@ -59,6 +62,11 @@ class PromptSet:
                     f"Two prompts of the set {self.name!r} have the id {prompt.id!r}. Make ids unique in a set."
                 )
             seen.add(prompt.id)
+            if (size := len(msgspec.json.encode(prompt))) > LARGEST_PROMPT:
+                raise ConfigurationError(
+                    f"The prompt {prompt.id[:60]!r} of the set {self.name!r} has {size:,} bytes with its references, "
+                    f"and at most {LARGEST_PROMPT:,} can be asked. Shorten it, or leave it out."
+                )
 
     @cached_property
     def sha256(self) -> str:
