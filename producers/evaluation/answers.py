@@ -44,6 +44,9 @@ from streams.core.evaluation.lanes import evaluation_lane
 OnDone = Callable[[int, int], None]
 """Called with the number of items that are done, and of all."""
 
+LARGEST_ANSWER = 2 * 1024 * 1024
+"""Bytes of an answer, at most: its event holds it twice, raw and read, beside the prompt."""
+
 _WRITTEN_AT_ONCE = 200
 
 
@@ -199,7 +202,7 @@ def _given(
             retries=options.retries,
             rate=rate,
             known=reader.progress,
-            max_answer_bytes=settings.max_answer_bytes,
+            max_answer_bytes=min(settings.max_answer_bytes, LARGEST_ANSWER),
         )
         queue = ItemList(items, reader.progress.done, on_done)
         work = OrderedWork(queue, caller, reader.progress, in_flight=rate.most, on_written=queue.written)

@@ -25,7 +25,7 @@ _GROUPS = ("group", "category", "dataset", "skill", "motivation_app")
 _PROMPTS = ("instruction", "prompt", "question", "messages", "conversations")
 _NAMES = {"helpful_base": "helpful"}  # AlpacaEval's part as papers call it
 _SUFFIXES = (".gz", ".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet")
-LARGEST_PROMPT = 4 * 1024 * 1024
+LARGEST_PROMPT = 3 * 1024 * 1024
 """Bytes of a prompt with its references, at most: its answer's event holds them, and must fit into a record."""
 
 EVERY_PART = "*"
