@@ -51,12 +51,9 @@ def model_source(text: str, settings: Settings, say: Callable[[str], None], **ch
 
     Raises ConfigurationError for a text that names no model, TrainerError when there is no such model or checkpoint.
     """
-    named = _NAMED.fullmatch(text)
-    if named is not None:
-        found = model_source(named[2], settings, say, **checkpoint)
-        from msgspec.structs import replace as with_fields
-
-        return replace(found, model=with_fields(found.model, name=named[1]))
+    name, rest = name_and_place(text)
+    if name:
+        return _renamed(model_source(rest, settings, say, **checkpoint), name)
     path = Path(text).expanduser()
     if text.startswith("endpoint:"):
         return _of_endpoint(text.removeprefix("endpoint:"))
@@ -67,6 +64,14 @@ def model_source(text: str, settings: Settings, say: Callable[[str], None], **ch
     if answers := _ANSWERS.fullmatch(path.name):
         return _of_file(path, answers[1])
     return _of_name(text, settings, say)
+
+
+def name_and_place(word: str) -> tuple[str, str]:
+    """The parts of NAME=PLACE; the name is empty without one, and where the whole is a path that there is."""
+    named = _NAMED.fullmatch(word)
+    if named is None or Path(word).expanduser().exists():
+        return "", word
+    return named[1], named[2]
 
 
 def _of_endpoint(name: str) -> ModelSource:

@@ -10,11 +10,21 @@ from sedi.eval.model_source import model_source
 
 
 @pytest.mark.parametrize(
-    ("file", "name"), [("gpt-4.1.jsonl", "gpt-4.1"), ("a.b.JSON.gz", "a.b"), ("c.csv", "c"), (".jsonl", ".jsonl")]
+    ("file", "name"),
+    [
+        ("gpt-4.1.jsonl", "gpt-4.1"),
+        ("a.b.JSON.gz", "a.b"),
+        ("c.csv", "c"),
+        (".jsonl", ".jsonl"),
+        ("lr=1e-4.jsonl", "lr=1e-4"),
+    ],
 )
-def test_a_file_of_answers_is_named_by_all_of_its_name_but_the_format(tmp_path: Path, file: str, name: str) -> None:
+def test_a_file_of_answers_is_named_by_all_of_its_name_but_the_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, name: str
+) -> None:
     (tmp_path / file).write_text("{}")
-    found = model_source(str(tmp_path / file), Settings(state_dir=tmp_path), print)
+    monkeypatch.chdir(tmp_path)
+    found = model_source(file, Settings(state_dir=tmp_path), print)
     assert (found.model.name, found.model.kind, found.model.source) == (name, "file", file)
 
 
