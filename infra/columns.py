@@ -88,14 +88,14 @@ def task_of(row: dict[str, Any], file: str, place: str) -> ColumnTask:
     if _is_there(fields, "instruction") and isinstance(fields.get(_INSTANCES), Sequence):
         task = _of_instances(fields, where)
     elif not _is_there(fields, "instruction") and (turns := _turns(fields, where)) is not None:
-        task, unused = _of_turns(turns, _text(_value(fields, _SYSTEM, where)), where)
+        task, unused = _of_turns(turns, text_of(_value(fields, _SYSTEM, where)), where)
     else:
         task = _of_columns(fields, list(row), where)
     id = fields.get("id")
     return ColumnTask(
         place=place,
         task=task,
-        id=None if id is None else _text(id),
+        id=None if id is None else text_of(id),
         is_classification=_truth(fields.get("is_classification"), where),
         unused_turns=unused,
         fields=tuple(row),
@@ -116,8 +116,8 @@ def _of_columns(fields: Mapping[str, Any], names: Sequence[str], where: str) -> 
         raise ConfigurationError(f"{where}: {what}. Fields found: {named(names) or 'none'}. {EXPECTED}")
     return Instruction(
         instruction=_with_system(_value(fields, _SYSTEM, where), _plain(fields[column], column, where)),
-        input=_text(_value(fields, _INPUT, where)),
-        output=_text(_value(fields, _OUTPUT, where)),
+        input=text_of(_value(fields, _INPUT, where)),
+        output=text_of(_value(fields, _OUTPUT, where)),
     )
 
 
@@ -130,8 +130,8 @@ def _of_instances(fields: Mapping[str, Any], where: str) -> Instruction:
         )
     return Instruction(
         instruction=_plain(fields["instruction"], "instruction", where),
-        input=_text(first.get("input")),
-        output=_text(first.get("output")),
+        input=text_of(first.get("input")),
+        output=text_of(first.get("output")),
     )
 
 
@@ -183,7 +183,7 @@ def _turn(turn: Any, name: str, where: str) -> tuple[str, str]:
         raise ConfigurationError(f"{where}: a turn of `{name}` has no `role` or `from`; it has {named(list(turn))}.")
     if isinstance(text, list | tuple):
         text = "".join(_part(part, name, where) for part in text)
-    return _ROLES.get(role.strip().casefold(), role), _text(text)
+    return _ROLES.get(role.strip().casefold(), role), text_of(text)
 
 
 def _part(part: Any, name: str, where: str) -> str:
@@ -195,7 +195,7 @@ def _part(part: Any, name: str, where: str) -> str:
 
 
 def _with_system(system: Any, instruction: str) -> str:
-    before = _text(system)
+    before = text_of(system)
     return f"{before}\n\n{instruction}" if before.strip() else instruction
 
 
@@ -225,7 +225,8 @@ def _plain(value: Any, name: str, where: str) -> str:
     return value
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """The text of a value: a null or missing one is empty, what is no text is its JSON."""
     if _is_missing(value):
         return ""
     return value if isinstance(value, str) else _encoder.encode(value).decode()

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from producers.calls.cost import PlannedCall, WorstCase, larger
 from producers.calls.ledger_events import CallCause, LedgerEvents
+from producers.calls.limits import OTHER_LANES
 from producers.calls.rate_control import RateControl, Ticket
 from producers.generate.progress import LaneProgress
 from schemas.errors import RunError
@@ -273,7 +274,10 @@ class CallScheduler:
     def _check_sole_writer(self, progress: LaneProgress, cause: CallCause, request_id: str) -> None:
         own = self._attempts.get(request_id, 0)
         if cause.number < progress.next_number or progress.next_attempt(request_id) != own + 1:
+            remedy = "Stop one of them, or give each generator its own --lane."
+            if cause.lane.startswith(OTHER_LANES):
+                remedy = "Let it end, and start this command again: what it did is not done twice."
             raise RunError(
                 f"Lane {cause.lane!r} is also written by another process: number {cause.number} has calls that this "
-                "process did not make. Stop one of them, or give each generator its own --lane."
+                f"process did not make. {remedy}"
             )

@@ -27,7 +27,8 @@ AHEAD_WINDOWS = 2
 
 _WITHOUT = "`--max-ahead none` goes on without, and is needed with `sedi train --min-score`."
 
-_NO_GENERATORS = (f"{JUDGES}/", f"{EVALUATIONS}/")  # beginnings of the names of other lanes
+OTHER_LANES = (f"{JUDGES}/", f"{EVALUATIONS}/")
+"""Beginnings of the names of lanes that are no generators'."""
 
 _SILENT_S = 60.0  # without a training window, after which the message asks whether a trainer is at work
 
@@ -161,7 +162,7 @@ class Limits:
             ledger = progress.ledger
             here = max(0, begun - progress.next_number)
             # The calls of judges and evaluations write no instructions.
-            generating = {name: lane for name, lane in ledger.lanes.items() if not name.startswith(_NO_GENERATORS)}
+            generating = {name: lane for name, lane in ledger.lanes.items() if not name.startswith(OTHER_LANES)}
             elsewhere = sum(lane.open for name, lane in generating.items() if name != progress.lane)
             room = self.max_candidates - progress.candidates - elsewhere * candidates
             lanes = len(generating.keys() | {progress.lane})

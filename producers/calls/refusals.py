@@ -15,8 +15,10 @@ _FLAGGED_IN_A_ROW = 30
 
 @dataclass
 class Refusals:
-    """The state: refusals since the last answer."""
+    """The state: refusals since the last answer. `most_flagged`: None where what is asked may well be flagged, such as
+    the harmful requests of an evaluation."""
 
+    most_flagged: int | None = _FLAGGED_IN_A_ROW
     in_a_row: int = 0
     flagged: int = 0
 
@@ -30,4 +32,4 @@ class Refusals:
             self.flagged += 1
         else:
             self.in_a_row += 1
-        return self.in_a_row > _IN_A_ROW or self.flagged > _FLAGGED_IN_A_ROW
+        return self.in_a_row > _IN_A_ROW or (self.most_flagged is not None and self.flagged > self.most_flagged)

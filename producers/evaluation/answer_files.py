@@ -9,6 +9,7 @@ they take their answers in order.
 from collections import defaultdict
 from pathlib import Path
 
+from infra.columns import named
 from infra.tables import read_tasks
 from producers.evaluation.prompt_sets import EvaluationPrompt
 from schemas.errors import ConfigurationError
@@ -17,13 +18,19 @@ from schemas.errors import ConfigurationError
 class AnswerFile:
     """The answers of a file, by prompt.
 
-    Raises ConfigurationError for a file that cannot be read, or a row without a prompt.
+    Raises ConfigurationError for a file that cannot be read, a row without a prompt, or no answer in any row.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._answers: dict[str, list[str]] = defaultdict(list)
-        for row in read_tasks(path):
+        rows = read_tasks(path)
+        if not any(row.answered for row in rows):
+            raise ConfigurationError(
+                f"No row of {path} has an answer. Fields of the first: {named(rows[0].fields)}. Give rows with "
+                "`output`, `response`, `completion` or `answer`."
+            )
+        for row in rows:
             self._answers[_key(row.task.instruction, row.task.input)].append(row.task.output)
 
     def answers(self, prompts: tuple[EvaluationPrompt, ...]) -> tuple[str | None, ...]:

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from producers.backends.base import RequestRefused, Sampling, Transient
 from producers.calls.caller import CallCause, Caller
 from producers.calls.cost import total_cost
+from producers.calls.event_size import larger_than_a_record
 from producers.calls.ordered_work import FinishedItem
 from producers.calls.refusals import Refusals
 from producers.evaluation.answering import answer_request
@@ -49,8 +52,8 @@ class AnswerItem:
         return FinishedItem(self.event(given, answers), self.id, self.id, causation_id)
 
     def event(self, given: ReadOutcome, answers: tuple[CallAnswered, ...]) -> AnswerGiven:
-        """The event of an answer."""
-        return AnswerGiven(
+        """The event of an answer. One that is larger than a record may be has failed: it holds no text then."""
+        event = AnswerGiven(
             model=self.model,
             asked=self.asked,
             prompt_id=self.prompt.id,
@@ -65,6 +68,12 @@ class AnswerItem:
             cost_usd=total_cost(answers) if answers else None,
             reading=READING,
         )
+        larger = larger_than_a_record(event)
+        if not larger:
+            return event
+        where = "its text is on `calls`" if answers else "its text is in the file only"
+        why = f"the answer with its prompt has {larger}; {where}"
+        return msgspec.structs.replace(event, outcome="failed", text="", reason=why, answers=())
 
 
 def _outcome_of(refusal: RequestRefused) -> AnswerOutcome:

@@ -43,7 +43,7 @@ def template_of(folder: Path, trained: Template | None) -> Template:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:  # transformers, tokenizers and safetensors raise errors of many kinds
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigurationError(
             f"The tokenizer in {folder} cannot be loaded: {first} Give a folder that transformers saved."

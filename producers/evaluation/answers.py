@@ -44,6 +44,9 @@ from streams.core.evaluation.lanes import evaluation_lane
 OnDone = Callable[[int, int], None]
 """Called with the number of items that are done, and of all."""
 
+LARGEST_ANSWER = 2 * 1024 * 1024
+"""Bytes of an answer, at most: its event holds it twice, raw and read, beside the prompt."""
+
 _WRITTEN_AT_ONCE = 200
 
 
@@ -128,7 +131,7 @@ def give_answers(
     options.limits.check(configured.policy, priced=Prices.of(settings).known)
     apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were evaluations
     asked = conditions(options, settings)
-    cause, refusals, sampling = ids.run_id(options.run), Refusals(), overlaid(GREEDY, options.sampling)
+    cause, refusals, sampling = ids.run_id(options.run), Refusals(most_flagged=None), overlaid(GREEDY, options.sampling)
     items = tuple(
         AnswerItem(
             id=ids.answer_id(options.model.key, asked.key, prompt.id),
@@ -199,7 +202,7 @@ def _given(
             retries=options.retries,
             rate=rate,
             known=reader.progress,
-            max_answer_bytes=settings.max_answer_bytes,
+            max_answer_bytes=min(settings.max_answer_bytes, LARGEST_ANSWER),
         )
         queue = ItemList(items, reader.progress.done, on_done)
         work = OrderedWork(queue, caller, reader.progress, in_flight=rate.most, on_written=queue.written)

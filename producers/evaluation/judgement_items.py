@@ -9,11 +9,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
+import msgspec
+
 from infra.models.templates import chat_question
 from producers.backends.base import Sampling
 from producers.calls.ask_again import ask_until_read
 from producers.calls.caller import CallCause, Caller
 from producers.calls.cost import total_cost
+from producers.calls.event_size import larger_than_a_record
 from producers.calls.ordered_work import FinishedItem
 from producers.calls.refusals import Refusals
 from producers.evaluation.prompt_sets import EvaluationPrompt, PromptSet
@@ -129,6 +132,9 @@ class JudgementItem:
             cost_usd=total_cost(read.answers),
             reading=READING,
         )
+        if larger := larger_than_a_record(event):
+            why = f"the judge's answers have {larger}; they are on `calls`"
+            event = msgspec.structs.replace(event, scores=None, reason=why, answers=())
         return FinishedItem(event, self.id, self.id, read.causation_id)
 
 

@@ -32,6 +32,8 @@ from schemas.evaluation import AnswerGiven
 from schemas.events import Judge
 from streams.core.evaluation.lanes import evaluation_lane
 
+_ANSWERS_BYTES = 7 * 1024 * 1024  # in an event
+
 
 @dataclass(frozen=True, kw_only=True)
 class JudgingOptions(CallOptions):
@@ -120,7 +122,7 @@ def judge_answers(
             completion=settings.api == "completion",
             sampling=options.sampling,
             attempts=options.attempts,
-            refusals=Refusals(),
+            refusals=Refusals(most_flagged=None),
         )
         items, unanswered = judgement_items(options.sets, judge, given)
         lane = evaluation_lane(rubric.name, [judge.judge.name, *(part for each in options.sets for part in each.key())])
@@ -136,7 +138,8 @@ def judge_answers(
             retries=options.retries,
             rate=rate,
             known=reader.progress,
-            max_answer_bytes=settings.max_answer_bytes,
+            # An event holds all answers of the judge, and the reason in the last one.
+            max_answer_bytes=min(settings.max_answer_bytes, _ANSWERS_BYTES // (options.attempts + 1)),
         )
         queue = ItemList(items, reader.progress.done, on_done)
         work = OrderedWork(queue, caller, reader.progress, in_flight=rate.most, on_written=queue.written)

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from infra.columns import EXPECTED, named, task_of
+from infra.columns import EXPECTED, named, task_of, text_of
 from infra.tables import TableRow, read_table
 from schemas.errors import ConfigurationError
 
@@ -25,6 +25,9 @@ _GROUPS = ("group", "category", "dataset", "skill", "motivation_app")
 _PROMPTS = ("instruction", "prompt", "question", "messages", "conversations")
 _NAMES = {"helpful_base": "helpful"}  # AlpacaEval's part as papers call it
 _SUFFIXES = (".gz", ".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet")
+LARGEST_PROMPT = 3 * 1024 * 1024
+"""Bytes of a prompt with its references, at most: its answer's event holds them, and must fit into a record."""
+
 EVERY_PART = "*"
 """The name of a set that is split by its rows' `dataset`."""
 
@@ -44,7 +47,7 @@ class EvaluationPrompt:
 class PromptSet:
     """Prompts in order. `shots`: solved examples that each instruction begins with.
 
-    Raises ConfigurationError for an id that two prompts have.
+    Raises ConfigurationError for an id that two prompts have, and for a prompt larger than `LARGEST_PROMPT`.
     """
 
     name: str
@@ -59,6 +62,11 @@ class PromptSet:
                     f"Two prompts of the set {self.name!r} have the id {prompt.id!r}. Make ids unique in a set."
                 )
             seen.add(prompt.id)
+            if (size := len(msgspec.json.encode(prompt))) > LARGEST_PROMPT:
+                raise ConfigurationError(
+                    f"The prompt {prompt.id[:60]!r} of the set {self.name!r} has {size:,} bytes with its references, "
+                    f"and at most {LARGEST_PROMPT:,} can be asked. Shorten it, or leave it out."
+                )
 
     @cached_property
     def sha256(self) -> str:
@@ -124,11 +132,10 @@ def _prompt(row: TableRow, fields: Mapping[str, Any], file: str, number: int) ->
 def _references(fields: Mapping[str, Any], output: str) -> tuple[str, ...]:
     """The right answers: `references`, the outputs of all instances, or the output."""
     given = fields.get("references")
-    if isinstance(given, list):
-        texts = [text for text in given if isinstance(text, str)]
+    if _is_given(given):
+        texts = list(map(text_of, given if isinstance(given, list) else [given]))
     elif isinstance(instances := fields.get("instances"), list):
-        outputs = [each.get("output") for each in instances if isinstance(each, dict)]
-        texts = [text for text in outputs if isinstance(text, str)]
+        texts = [text_of(each.get("output")) for each in instances if isinstance(each, dict)]
     else:
         texts = [output]
     return tuple(dict.fromkeys(text for text in texts if text.strip()))

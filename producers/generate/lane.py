@@ -9,10 +9,10 @@ import asyncio
 
 import msgspec
 
-from infra.cluster.connection import MAX_RECORD_BYTES
 from producers.backends.base import RequestRefused
 from producers.calls.caller import CallCause, CallsHalted
 from producers.calls.cost import total_cost
+from producers.calls.event_size import larger_than_a_record
 from producers.calls.stop_signals import run_until_stopped
 from producers.generate.admission import Admission
 from producers.generate.lane_parts import GeneratorState, LaneOptions, LaneServices
@@ -22,8 +22,6 @@ from schemas.errors import ConfigurationError
 from schemas.events import InstructionsGenerated, Unparsed
 from streams.core.kept_so_far import ShownRows, beside
 from streams.core.parse.answers import READING
-
-_ENVELOPE_BYTES = 64 * 1024  # of a record, kept for its key and headers
 
 
 class Lane:
@@ -152,9 +150,9 @@ def _writable(event: InstructionsGenerated) -> InstructionsGenerated:
 
     Answers that fit one by one can be too large together. An earlier version may have stored one that is too large.
     """
-    size = len(msgspec.json.encode(event))
-    if size <= MAX_RECORD_BYTES - _ENVELOPE_BYTES:
+    larger = larger_than_a_record(event)
+    if not larger:
         return event
-    why = f"The generation has {size:,} bytes, and a record at most {MAX_RECORD_BYTES:,}; its answers are on `calls`."
+    why = f"The generation has {larger}; its answers are on `calls`."
     unparsed = (Unparsed(reason="too_large", text=why),)
     return msgspec.structs.replace(event, answers=(), instructions=(), unparsed=unparsed, cut=())

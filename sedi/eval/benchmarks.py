@@ -73,7 +73,7 @@ def benchmarks(
 
     Each question is an event on the run's log, with the log-likelihood of every choice. Questions that are there are
     not measured again: the command continues after Ctrl-C or a crash, and a larger sample adds to a smaller one of the
-    same seed. `sedi eval report` shows the scores with their intervals.
+    same seed. `eval report` shows the scores with their intervals. A run that does not exist is made.
 
     Files in FOLDER are arc_easy_test*, arc_challenge_test*, hellaswag_val*, mmlu_test* and mmlu_dev*, with the fields
     of the hub's data sets, or `choices` as texts and `answer` as a place from 0.
@@ -92,18 +92,20 @@ def benchmarks(
     settings = cluster_of(bootstrap_servers, state_dir)
     found = _data(task or _DEFAULT_TASKS, data, per_subject, limit, seed, engine, notify)
     sources = model_sources(models, run=run, step=step, settings=settings, say=notify, trust=trust_checkpoint)
-    ensure_run(settings, run, notify)
-    summaries: list[MeasureSummary] = []
+    asked: list[MeasureOptions] = []
     for source in sources:
         if source.folder is None:
             raise ConfigurationError(
                 f"{source.model.name} has no weights here, and benchmarks need log-likelihoods. Give a model's folder, "
                 "a hub name or a run."
             )
-        options = MeasureOptions(
-            run=run, model=source.model, folder=source.folder, template=source.template, engine=how
+        asked.append(
+            MeasureOptions(run=run, model=source.model, folder=source.folder, template=source.template, engine=how)
         )
-        with counting_progress(f"measuring {source.model.name}", "questions") as on_questions:
+    ensure_run(settings, run, notify)
+    summaries: list[MeasureSummary] = []
+    for options in asked:
+        with counting_progress(f"measuring {options.model.name}", "questions") as on_questions:
             summaries.append(measure(options, found, settings, on_questions=on_questions, say=notify))
         if not summaries[-1].complete:
             break

@@ -26,7 +26,7 @@ def generation_sets(
     sets: dict[str, PromptSet] = {}
     for word in words:
         name, _, place = word.partition("=")
-        if not name or not place or name == EVERY_PART:
+        if not name or not place or name == EVERY_PART or "/" in name:
             raise ConfigurationError(f"{word!r} names no task. Give superni=FOLDER, longform=FILE, or NAME=FILE.")
         if name in sets:
             raise ConfigurationError(f"Two tasks are named {name!r}. Give each once.")

@@ -5,7 +5,7 @@
     builtin                     SmolLM2-135M-Instruct
     run:NAME, run:NAME@STEP     the model that was trained on a run, or its checkpoint at a step
     endpoint:MODEL              a model at the endpoint of the settings (SEDI_BASE_URL)
-    answers.jsonl               a file of answers, also .json, .gz
+    answers.jsonl               a file of answers, also .json, .csv, .parquet, .gz
 
 A name for reports may come before: `mine=run:demo@300`.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FORMS = "a folder, a hub name (owner/name), `builtin`, run:NAME[@STEP], endpoint:MODEL, or a file of answers"
 
 _NAMED = re.compile(r"([^=/\\]+)=(.+)", re.DOTALL)
-_ANSWERS = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
+_ANSWERS = re.compile(r"(.*)\.(?:jsonl|ndjson|json|csv|tsv|parquet)(?:\.gz)?", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,9 @@ def model_source(text: str, settings: Settings, say: Callable[[str], None], **ch
 
     Raises ConfigurationError for a text that names no model, TrainerError when there is no such model or checkpoint.
     """
-    named = _NAMED.fullmatch(text)
-    if named is not None:
-        found = model_source(named[2], settings, say, **checkpoint)
-        from msgspec.structs import replace as with_fields
-
-        return replace(found, model=with_fields(found.model, name=named[1]))
+    name, rest = name_and_place(text)
+    if name:
+        return _renamed(model_source(rest, settings, say, **checkpoint), name)
     path = Path(text).expanduser()
     if text.startswith("endpoint:"):
         return _of_endpoint(text.removeprefix("endpoint:"))
@@ -64,25 +61,35 @@ def model_source(text: str, settings: Settings, say: Callable[[str], None], **ch
         return _of_run(text.removeprefix("run:"), settings, say, **checkpoint)
     if path.is_dir():
         return _of_folder(path, path.resolve().name)
-    if text.endswith(_ANSWERS):
-        return _of_file(path)
+    if answers := _ANSWERS.fullmatch(path.name):
+        return _of_file(path, answers[1])
     return _of_name(text, settings, say)
+
+
+def name_and_place(word: str) -> tuple[str, str]:
+    """The parts of NAME=PLACE; the name is empty without one, and where the whole is a path that there is."""
+    named = _NAMED.fullmatch(word)
+    if named is None or Path(word).expanduser().exists():
+        return "", word
+    return named[1], named[2]
 
 
 def _of_endpoint(name: str) -> ModelSource:
     from schemas.evaluation import EvaluatedModel
 
+    if not name.strip():
+        raise ConfigurationError("endpoint: names no model. Write endpoint:MODEL, with a model that the endpoint has.")
     return ModelSource(EvaluatedModel(name=name, kind="endpoint", source=name))
 
 
-def _of_file(path: Path) -> ModelSource:
+def _of_file(path: Path, name: str) -> ModelSource:
     from infra.digest import sha256_of
     from schemas.evaluation import EvaluatedModel
 
     if not path.is_file():
         raise ConfigurationError(f"There is no file of answers {path}. Give {FORMS}.")
-    name = path.name.split(".")[0]
-    return ModelSource(EvaluatedModel(name=name, kind="file", source=path.name, sha256=sha256_of(path)), answers=path)
+    model = EvaluatedModel(name=name or path.name, kind="file", source=path.name, sha256=sha256_of(path))
+    return ModelSource(model, answers=path)
 
 
 def _of_folder(folder: Path, name: str) -> ModelSource:
@@ -94,8 +101,8 @@ def _of_folder(folder: Path, name: str) -> ModelSource:
 
 
 def _of_run(text: str, settings: Settings, say: Callable[[str], None], **checkpoint: Any) -> ModelSource:
-    run, _, step = text.partition("@")
-    if step and not step.isdecimal():
+    run, at, step = text.partition("@")
+    if at and not step.isdecimal():
         raise ConfigurationError(f"run:{text} names no step: write run:{run}@300, or run:{run} for its last model.")
     from consumers.trainer.result.chat import model_of_run
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.errors import ConfigurationError
-from sedi.eval.model_source import ModelSource, model_source
+from sedi.eval.model_source import ModelSource, model_source, name_and_place
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -45,7 +44,6 @@ TrustCheckpoint = Annotated[
     bool, typer.Option("--trust-checkpoint", help="Load a checkpoint of another installation: it may run code.")
 ]
 
-_NAMED = re.compile(r"([^=/\\]+)=(.+)", re.DOTALL)
 _SHOWN = 5  # rows that are named
 
 
@@ -81,8 +79,7 @@ def prompt_sets(words: Sequence[str], say: Callable[[str], None]) -> list[Prompt
 
     sets: dict[str, PromptSet] = {}
     for word in words:
-        named = _NAMED.fullmatch(word)
-        name, place = (named[1], named[2]) if named else ("", word)
+        name, place = name_and_place(word)
         found = read_prompt_file(Path(place).expanduser(), name)
         if found.skipped:
             more = ", …" if len(found.skipped) > _SHOWN else ""

@@ -59,7 +59,7 @@ def study(
     from schemas.errors import ConfigurationError
     from schemas.topics import check_run_name
     from sedi.eval.studies import options as asked
-    from sedi.eval.studies.plans import plan
+    from sedi.eval.studies.plans import plan, trained_sides
     from sedi.options import settings_of
 
     chosen = asked.study_name(name)
@@ -68,10 +68,13 @@ def study(
     given = {"kept": kept, "questions": questions, "per_subject": per_subject, "prompts": prompts, "tokens": tokens}
     settings = settings_of(bootstrap_servers, state_dir)
     named = check_run_name(prefix or f"study-{chosen}")
+    sides = tuple(asked.side(text) for text in side) if side else asked.default_sides()
+    if len({each.name for each in sides}) < len(sides):
+        raise ConfigurationError("Two sides have one name, and so one run. Name each otherwise: --side NAME=FILE.")
     options = asked.StudyOptions(
         name=chosen,
         size=replace(asked.SIZES[size], **{field: value for field, value in given.items() if value is not None}),
-        sides=tuple(asked.side(text) for text in side) if side else asked.default_sides(),
+        sides=sides,
         data=data,
         output=output or settings.state_dir / named,
         prefix=named,
@@ -98,14 +101,17 @@ def study(
     from sedi.eval.studies.runner import run_steps
     from sedi.output import console, notify, print_json, table
 
-    options.output.mkdir(parents=True, exist_ok=True)
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"{options.output} is no folder: {error}. Give another --output.") from error
     seconds = run_steps(steps, settings, notify)
     tables, report = study_tables(options, settings)
     runs = [] if report is None else [named]
     page = options.output / "report.html"
     result = StudyResult(
         study=chosen,
-        runs=(*runs, *(options.run_of(each.name) for each in options.sides)),
+        runs=(*runs, *(options.run_of(each.name) for each in trained_sides(options))),
         tables=tables,
         report=report,
         files=tuple(str(options.output / f"{chosen}.{end}") for end in ("json", "md")) + ((str(page),) if runs else ()),

@@ -33,13 +33,15 @@ class EncodedQuestion:
 
 @dataclass(frozen=True)
 class Prompted:
-    """A question as a model is asked it: its prompt and choices as text, and its tokens."""
+    """A question as a model is asked it: its prompt and choices as text, and its tokens. `cut`: a held-out row that
+    lost tokens, since it exceeds the model's context."""
 
     question: str
     prompt: str
     choices: tuple[str, ...]
     gold: int | None
     tokens: EncodedQuestion
+    cut: bool = False
 
 
 def context_length(config: Any, tokenizer: Any) -> int:
@@ -88,7 +90,7 @@ def _held_out(text: HeldOutText, tokenizer: Any, template: Template, max_length:
     prompt, _ = texts(text.row, tokenizer, template)
     row = encode(text.row, tokenizer, template, max_length)
     tokens = EncodedQuestion(row.tokens[: row.prompt], (row.tokens[row.prompt :],))
-    return Prompted(prompt, prompt, (text.row.output,), None, tokens)
+    return Prompted(prompt, prompt, (text.row.output,), None, tokens, row.truncated)
 
 
 def _token_ids(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:

@@ -63,6 +63,7 @@ class DirectLikelihoods:
     def __init__(self, engine: LikelihoodEngine, template: Template) -> None:
         self._engine = engine
         self._template = template
+        self._cut_rows = 0  # held-out ones, which are cut when they are encoded
 
     @property
     def precision(self) -> str:
@@ -70,12 +71,13 @@ class DirectLikelihoods:
 
     @property
     def cut(self) -> int:
-        return self._engine.cut
+        return self._engine.cut + self._cut_rows
 
     def prompted(self, questions: Sequence[AnyQuestion]) -> tuple[Prompted, ...]:
         return prompted(questions, self._engine.tokenizer, self._template, self._engine.max_length)
 
     def measure(self, data: BenchmarkData, questions: Sequence[Prompted]) -> Iterator[Mapping[int, tuple[float, ...]]]:
+        self._cut_rows += sum(question.cut for question in questions)
         return self._engine.measure([question.tokens for question in questions])
 
 

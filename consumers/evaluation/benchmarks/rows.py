@@ -18,6 +18,7 @@ from infra.columns import named
 from infra.tables import TableRow
 from schemas.errors import ConfigurationError
 
+_DIGITS = 3  # of a choice's place, at most
 PUBLISHED, JOINED = "published", "joined context"
 
 
@@ -76,7 +77,9 @@ class _Row:
         """A place among the choices, from 0, as a number, a text of one, or a capital letter."""
         value = self.fields.get(name)
         text = "" if value is None or isinstance(value, bool) else str(value).strip()
-        place = int(text) if text.isdecimal() else LETTERS.find(text) if len(text) == 1 else -1
+        place = -1
+        if len(text) <= _DIGITS:
+            place = int(text) if text.isdecimal() else LETTERS.find(text) if len(text) == 1 else -1
         if not 0 <= place < len(choices):
             raise self.error(f"`{name}` is {value!r}, which is the place of none of the {len(choices)} choices.")
         return place
@@ -108,6 +111,8 @@ def _hellaswag(row: _Row, id: str, subject: str) -> tuple[SourceQuestion, str]:
 
 def _mmlu(row: _Row, id: str, subject: str) -> tuple[SourceQuestion, str]:
     choices = row.texts("choices")
+    if len(choices) > len(LETTERS):
+        raise row.error(f"there are {len(choices)} `choices`, and {len(LETTERS)} have letters.")
     return SourceQuestion(id, subject, row.text("question"), choices, row.place("answer", choices)), PUBLISHED
 
 

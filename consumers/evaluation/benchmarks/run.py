@@ -73,7 +73,8 @@ class MeasureSummary:
 
     complete    whether all questions are on the log; else it was stopped
     precision   None: nothing was to be measured
-    cut         questions that exceeded the model's context and lost their beginning
+    cut         questions that exceeded the model's context and were cut to it: they lost their beginning, held-out rows
+                the middle of their prompt and what is left over of the response
     seconds     of measuring, without loading the model
     """
 
@@ -127,7 +128,7 @@ def measure(
                     break
             seconds = time.perf_counter() - begun
         if engine.cut:
-            say(f"{engine.cut} questions exceed the model's context: their beginnings were cut off.")
+            say(f"{engine.cut} questions exceed the model's context and were cut to it.")
     return MeasureSummary(
         run=options.run,
         model=options.model.key,

@@ -24,7 +24,7 @@ def load_tokenizer(model: str) -> Any:
 
     try:
         return AutoTokenizer.from_pretrained(_source(model), trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:  # transformers, tokenizers and safetensors raise errors of many kinds
         raise _unusable(model, "tokenizer", error) from error
 
 
@@ -38,7 +38,7 @@ def load_model(name: str, precision: Precision, layers: int | None) -> Any:
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
     try:
         model = AutoModelForCausalLM.from_pretrained(_source(name), dtype=dtype, **SAFE)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except Exception as error:
         raise _unusable(name, "model", error) from error
     model.config.use_cache = False
     if layers is not None:

@@ -113,7 +113,7 @@ def load_model(settings: Settings, notify: Callable[[str], None]) -> LocalModel:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **SAFE)
         model = model.to(device).eval()
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except Exception as error:  # transformers, tokenizers and safetensors raise errors of many kinds
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigurationError(
             f"The model {settings.model!r} cannot be loaded on {device}: {first} Set SEDI_MODEL to a folder that "

@@ -60,6 +60,11 @@ def generators(options: StudyOptions) -> list[tuple[StudySide, str | None]]:
     ]
 
 
+def trained_sides(options: StudyOptions) -> tuple[StudySide, ...]:
+    """The sides that have a run: in table2 one with each generator."""
+    return tuple(side for side, _ in generators(options)) if options.name == "table2" else options.sides
+
+
 def model_of(options: StudyOptions, side: str) -> str:
     """The words that name a side's trained model."""
     return f"{side}=run:{options.run_of(side)}"

@@ -31,7 +31,7 @@ REFUSAL_SCALE = Scale(least=0.0, most=1.0, step=1.0)
 _KIND = r"(?:assistant|answer|response|model|candidate|chatbot|ai)"
 _TOKEN = re.compile(
     rf"""
-    (?P<label>\b{_KIND}(?:'s)?\s*(?:no\.?|number|\#)?\s*\(?(?P<id>[12ab])\b\)?(?:'s\b)?
+    (?P<label>\b{_KIND}(?:'s)?\s*(?:(?:no\.?|number|\#)\s*)?\(?(?P<id>[12ab])\b\)?(?:'s\b)?
      |\b(?P<place>first|second)\b(?:\s+(?:one|{_KIND}))?(?:'s\b)?
      |\b(?:scores?|ratings?)\s*\#?(?P<scored>[12ab])["']?\s*[:=]
      |(?<![\d.])\b(?P<alone>[12ab])["']?\s*[:=)](?!\d))
@@ -122,24 +122,25 @@ def _lines(text: str, count: int) -> "_Found | str":
         rest = "\n".join([prefixed["reason"], *lines[1:]]).strip()
         return _Found(named, rest, last=False)
     run: list[tuple[str, float, float | None]] = []
-    begun = 0
+    begun = scores = 0
     for number, line in enumerate(lines):
         if not line.strip():
             continue
         tokens = _tokens(_plain(line))
         if tokens is None:
-            if _scores_in(run):
+            if scores:
                 break
             run, begun = [], number + 1
             continue
         run += tokens
-        if _scores_in(run) >= count:
+        scores += sum(kind == "score" for kind, _, _ in tokens)
+        if scores >= count:
             named = _named(run, count)
             if isinstance(named, str):
                 return named
             after = "\n".join(lines[number + 1 :]).strip()
             return _Found(named, after or "\n".join(lines[:begun]).strip(), last=not after)
-    return _named(run, count) if _scores_in(run) else "the answer holds no line of scores"  # type: ignore[return-value]
+    return _named(run, count) if scores else "the answer holds no line of scores"  # type: ignore[return-value]
 
 
 def _plain(line: str) -> str:
@@ -161,10 +162,6 @@ def _tokens(line: str) -> list[tuple[str, float, float | None]] | None:
         elif token["other"] or (token["word"] and token["word"] not in _WORDS):
             return None
     return found
-
-
-def _scores_in(tokens: Sequence[tuple[str, float, float | None]]) -> int:
-    return sum(kind == "score" for kind, _, _ in tokens)
 
 
 def _named(
@@ -226,4 +223,7 @@ def _number(value: Any) -> float | None:
         return float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return None

@@ -156,6 +156,6 @@ def test_a_held_out_row_is_measured_as_training_measures_it(engine: LikelihoodEn
     (asked,) = prompted([HeldOutText("0", row)], engine.tokenizer, "chat", engine.max_length)
     encoded = encode(row, engine.tokenizer, "chat", engine.max_length)
     assert (*asked.tokens.prefix, *asked.tokens.continuations[0]) == encoded.tokens
-    assert (asked.choices, asked.gold, asked.prompt) == ((row.output,), None, asked.question)
+    assert (asked.choices, asked.gold, asked.prompt, asked.cut) == ((row.output,), None, asked.question, False)
     (value,) = measured(engine, [asked.tokens])
     assert close([value], [plainly(engine.model, asked.tokens)])

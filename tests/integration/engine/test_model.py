@@ -1,5 +1,6 @@
 """The model is loaded from a folder, whole or its first layers; what cannot be used is refused with a remedy."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,18 @@ def test_a_broken_model_is_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     with pytest.raises(TrainerError, match="cannot be loaded"):
         load_model(str(tmp_path), "fp32", None)
+
+
+def test_damaged_weights_and_a_damaged_configuration_are_errors_of_ours(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder, folder)
+    (weights,) = folder.glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(TrainerError, match="cannot be loaded"):
+        load_model(str(folder), "fp32", None)
+    (folder / "config.json").write_text("[]")
+    with pytest.raises(TrainerError, match="cannot be loaded"):
+        load_tokenizer(str(folder))
 
 
 def test_a_name_shows_how_much_of_the_model_is_used(tiny_folder: Path) -> None:

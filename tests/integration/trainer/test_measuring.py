@@ -143,10 +143,22 @@ def test_the_harness_measures_the_same_questions(
     assert {event.engine for _, event in on_log(rig)} == {summary["engine"]}
 
 
+def test_a_run_that_is_not_there_is_made_and_a_shortened_row_is_reported(
+    rig: TrainerRig, questions: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"instruction": "Count", "output": "one two " * 400}, {"instruction": "Say", "output": "So."}]
+    (questions / "long.json").write_text(json.dumps(rows))
+    run = f"{rig.run}-new"
+    more = ("--task", f"held-out={questions / 'long.json'}", "--run", run)
+    (summary,) = called(rig, words(rig, questions, *more), monkeypatch, capsys)
+    assert (summary["run"], summary["cut"], summary["benchmarks"][0]["measured"]) == (run, 1, 2)
+    assert len(measured_before(KafkaSource(rig.settings, run))) == 2
+
+
 @pytest.mark.parametrize(
     ("more", "code", "message"),
     [
-        (("--run", "there-is-none"), 1, "there-is-none"),
+        (("FOLDER",), 2, "is given twice"),
         (("--task", "boolq"), 2, "There is no task 'boolq'"),
         (("--task", "held-out"), 2, "needs a file of rows"),
         (("--step", "3"), 2, "--step is for the run's own model"),
@@ -166,7 +178,7 @@ def test_what_cannot_be_measured_is_said(
 ) -> None:
     monkeypatch.setenv("SEDI_BOOTSTRAP_SERVERS", rig.settings.bootstrap_servers)
     monkeypatch.setenv("SEDI_STATE_DIR", str(rig.settings.state_dir))
-    arguments = words(rig, questions, *more)
+    arguments = words(rig, questions, *(str(rig.model_folder) if word == "FOLDER" else word for word in more))
     if "--task" not in more:
         arguments += ["--task", "arc_easy", "--limit", "2"]
     assert main(arguments) == code

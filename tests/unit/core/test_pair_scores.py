@@ -1,5 +1,7 @@
 """A judge's scores are read in the forms that judges write, and never where it is not clear what they are."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,6 +93,8 @@ UNREAD = [
     ('{\n "score_1": 8,\n "score_2": 7', "JSON without a score for each"),
     ('Mine:\n{\n "score_1": 8,\n "score_2"', "not clear which score is whose"),
     ('{"score_1": 8, "score_2": 70}', "70 is not on the scale"),
+    (f'{{"scores": [1{"0" * 400}, 7]}}', "JSON without a score for each"),
+    ("9" * 5_000 + " 7", "inf is not on the scale"),
     ("Tie", "no line of scores"),
     ("Score: ten and nine", "no line of scores"),
 ]
@@ -145,6 +149,13 @@ def test_scores_in_a_thought_do_not_count_and_those_at_a_cut_may_be_shortened() 
     cut = scores_of(answered("8 1", "length"), PAIR_SCALE, 2, reading=READING)
     assert cut == (None, "the answer was cut off at its scores")
     assert scores_of(answered("8 7\nThe fir", "length"), PAIR_SCALE, 2, reading=READING).values == (8, 7)
+
+
+@pytest.mark.parametrize("text", ["answer" + " " * 200_000 + "x", "answer 1\n" * 50_000], ids=["spaces", "names"])
+def test_a_long_answer_takes_time_in_proportion_to_its_length(text: str) -> None:
+    begun = time.process_time()
+    assert read_scores(text, PAIR_SCALE, 2).values is None
+    assert time.process_time() - begun < 5  # quadratic: minutes
 
 
 SCORES = st.integers(10, 100).map(lambda tenths: tenths / 10)

@@ -33,6 +33,9 @@ def test_each_published_form_gives_id_prompt_group_and_references(tmp_path: Path
         {"dataset": "helpful_base", "instruction": "Help.", "output": "Yes.", "generator": "x"},
         {"idx": 3, "Skill": "Law", "Difficulty": 2, "Instruction": "Plead."},
         {"question": "Who?", "references": ["I", "", "me"]},
+        {"id": "n", "question": "How many?", "references": [42, 1.50], "output": "Many."},
+        {"question": "Which?", "references": "This.", "output": "That."},
+        {"instruction": "Add.", "instances": [{"input": "1 1", "output": 2}]},
     ]
     (made,) = read_prompt_file(file(tmp_path, rows)).sets
     assert made.name == "made"
@@ -43,6 +46,9 @@ def test_each_published_form_gives_id_prompt_group_and_references(tmp_path: Path
         EvaluationPrompt("4", "Help.", group="helpful_base", references=("Yes.",)),
         EvaluationPrompt("3", "Plead.", group="Law"),
         EvaluationPrompt("6", "Who?", references=("I", "me")),
+        EvaluationPrompt("n", "How many?", references=("42", "1.5")),
+        EvaluationPrompt("8", "Which?", references=("This.",)),
+        EvaluationPrompt("9", "Add.", "1 1", references=("2",)),
     )
 
 
@@ -119,3 +125,14 @@ def test_prompts_of_the_same_text_take_their_answers_in_order(tmp_path: Path) ->
     rows: list[dict[str, object]] = [{"prompt": "Go.", "output": "1"}, {"prompt": "Go. ", "output": "2"}]
     asked = tuple(EvaluationPrompt(str(n), text) for n, text in enumerate(["Go.", "Stay.", "Go.", "Go."]))
     assert AnswerFile(file(tmp_path, rows)).answers(asked) == ("1", None, "2", "2")
+
+
+@pytest.mark.parametrize("row", [{"prompt": "Go.", "text": "1"}, {"prompt": "Go.", "output": None}])
+def test_a_file_without_any_answer_is_an_error_and_not_a_set_of_empty_ones(
+    tmp_path: Path, row: dict[str, object]
+) -> None:
+    with pytest.raises(ConfigurationError, match="Fields of the first: `prompt`, `"):
+        AnswerFile(file(tmp_path, [row, row]))
+    assert AnswerFile(file(tmp_path, [row, {"prompt": "Go.", "output": "1"}])).answers(
+        (EvaluationPrompt("a", "Go."), EvaluationPrompt("b", "Go."))
+    ) == ("", "1")

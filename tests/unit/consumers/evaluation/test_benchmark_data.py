@@ -87,6 +87,10 @@ def test_mmlu_is_asked_after_five_solved_examples_of_its_subject(tmp_path: Path)
         3,
     )
     assert second.id == "law/0"
+    write(tmp_path, "mmlu_test.jsonl", {**mmlu("law", 8), "choices": list(map(str, range(11)))})
+    with pytest.raises(ConfigurationError, match="there are 11 `choices`, and 10 have letters"):
+        asked("mmlu", tmp_path)
+    write(tmp_path, "mmlu_test.jsonl", mmlu("law", 8))
     before = read_benchmark("mmlu", tmp_path).benchmark
     write(tmp_path, "mmlu_dev.jsonl", *(mmlu(subject, n) for n in range(5) for subject in subjects))
     assert read_benchmark("mmlu", tmp_path).benchmark.key != before.key  # other examples are other prompts
@@ -114,6 +118,7 @@ def test_a_sample_is_part_of_a_larger_one_and_names_itself(tmp_path: Path) -> No
         ({**ARC, "choices": ["one"]}, "line 2: `choices` is no list of two texts"),
         ({**ARC, "answer": 3}, "line 2: `answer` is 3, which is the place of none of the 3 choices"),
         ({**ARC, "answer": None}, "line 2: `answer` is None"),
+        ({**ARC, "answer": "9" * 5_000}, "line 2: `answer` is '9999"),
         ({**ARC_HUB, "answerKey": "9"}, "line 2: `answerKey` is '9', and the 3 choices have the labels 1, 2, 3"),
         ({**ARC, "row": 0}, "line 2: question 0 is also at line 1"),
     ],
