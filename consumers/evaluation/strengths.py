@@ -94,7 +94,14 @@ def _strengths(
         low, high = ends(resampled[:, number])
         strength = Interval(value=value, low=min(low, value), high=max(high, value))
         result.append(
-            Strength(model=model.model, strength=strength, judge=judge, system=model.system, prompts=compared[model])
+            Strength(
+                model=model.model,
+                strength=strength,
+                judge=judge,
+                system=model.system,
+                conditions=model.others,
+                prompts=compared[model],
+            )
         )
     return result
 
