@@ -203,3 +203,24 @@ def test_what_cannot_be_fitted_has_a_plain_rate_or_none() -> None:
     parted = length_controlled([0.0] * FEWEST + [1.0] * FEWEST, range(-FEWEST, FEWEST), resamples=20)
     assert parted is not None
     assert 0 < parted.value < 1
+
+
+@pytest.mark.parametrize("kind", ["probabilities", "draws", "the longer wins", "hardly a win"])
+def test_the_rate_is_that_of_scikit_learn(kind: str) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(7)
+    longer = rng.normal(100, 300, 90)
+    wins = {
+        "probabilities": rng.random(90),
+        "draws": rng.integers(0, 3, 90) / 2,
+        "the longer wins": (longer > 0).astype(float),
+        "hardly a win": (np.arange(90) == 4).astype(float),
+    }[kind]
+    found = length_controlled(wins, longer, resamples=2)
+    terms = np.column_stack([np.tanh(longer / longer.std(ddof=1)), np.ones(90)])
+    weights, labels = np.concatenate([wins, 1 - wins]), np.repeat([1, 0], 90)
+    fit = LogisticRegression(C=100.0, l1_ratio=1.0, solver="liblinear", fit_intercept=False, tol=1e-8, max_iter=20_000)
+    fit.fit(np.vstack([terms, terms])[weights > 0], labels[weights > 0], sample_weight=weights[weights > 0])
+    assert found is not None
+    assert found.value == pytest.approx(1 / (1 + math.exp(-fit.coef_[0][1])), abs=1e-6)
