@@ -30,13 +30,17 @@ ALL_DATASETS = "all"
 
 _GZIP = b"\x1f\x8b"
 _TEXTS = ("instruction", "output_1", "output_2", "generator_1", "generator_2")
+_OR_NULL = ("output_1", "output_2")
 _DRAW, _NO_PREFERENCE = 1.5, -1.0
 _ROUNDING = 1e-6  # a probability may be rounded to a little beyond 0 or 1; the published code drops such a row
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """A row of an annotation file. `preference` is as in the file; None for null. `annotator`, `dataset`: or empty."""
+    """A row of an annotation file. `preference` is as in the file; None for null. `annotator`, `dataset`: or empty.
+
+    output_1, output_2   empty for null, which some published files have where a model gave nothing
+    """
 
     output_1: str
     output_2: str
@@ -70,7 +74,8 @@ class WinRate(msgspec.Struct, frozen=True, kw_only=True):
 class AlpacaEvalScore(WinRate, frozen=True, kw_only=True):
     """A model against a reference by an annotator, on one of the data sets or on `all`.
 
-    avg_length   mean length of the model's outputs in characters, cut to a whole number as published
+    avg_length   mean length of the model's outputs in characters, cut to a whole number as published. Leaderboards
+                 take it of all the model's outputs: where some are not in the file, or were changed since, it differs
     length_controlled_without_difficulty   in percent, bootstrapped; None: too few rows. Not the published number
     """
 
@@ -112,10 +117,9 @@ def alpaca_eval(
         groups.setdefault((row.generator_2, row.generator_1, row.annotator), []).append(row)
     scores = []
     for (model, reference, annotator), found in groups.items():
-        parts = {ALL_DATASETS: found}
-        for dataset in sorted({row.dataset for row in found} - {""}):
-            parts[dataset] = [row for row in found if row.dataset == dataset]
-        for name, part in parts.items():
+        datasets = sorted({row.dataset for row in found} - {""})
+        parts = [(dataset, [row for row in found if row.dataset == dataset]) for dataset in datasets]
+        for name, part in [(ALL_DATASETS, found), *parts]:
             say(f"{model} against {reference}, {name}: {len(part):,} rows")
             scores.append(_score(part, model, reference, annotator, name, rng_seed))
     return tuple(scores)
@@ -191,28 +195,32 @@ def _annotation(row: Any, where: str) -> Annotation:
             f"{where}: {', '.join(missing)} missing. An annotation has {', '.join(_TEXTS)} and preference."
         )
     for name in _TEXTS:
-        if not isinstance(row[name], str):
+        if not isinstance(row[name], str) and not (row[name] is None and name in _OR_NULL):
             raise ConfigurationError(f"{where}: {name} must be a text, and is {row[name]!r}. Correct it.")
     return Annotation(
-        output_1=row["output_1"],
-        output_2=row["output_2"],
-        generator_1=row["generator_1"],
-        generator_2=row["generator_2"],
-        annotator=str(row.get("annotator") or ""),
-        dataset=str(row.get("dataset") or ""),
+        output_1=row["output_1"] or "",
+        output_2=row["output_2"] or "",
+        generator_1=_name(row["generator_1"]),
+        generator_2=_name(row["generator_2"]),
+        annotator=_name(row.get("annotator")),
+        dataset=_name(row.get("dataset")),
         preference=_preference(row["preference"], where),
     )
+
+
+def _name(value: Any) -> str:
+    """A name as a text that can be written; half a surrogate pair is escaped."""
+    return str(value or "").encode("utf-8", "backslashreplace").decode()
 
 
 def _preference(value: Any, where: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value)
-        if math.isnan(number):
+        if isinstance(value, float) and math.isnan(value):
             return None
-        if number in (0.0, _NO_PREFERENCE) or 1 - _ROUNDING <= number <= 2 + _ROUNDING:
-            return number
+        if value in (0.0, _NO_PREFERENCE) or 1 - _ROUNDING <= value <= 2 + _ROUNDING:
+            return float(value)
     raise ConfigurationError(
         f"{where}: preference must be 1 to 2, 0 for a draw, or null for none, and is {value!r}. Correct it."
     )

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from consumers.evaluation.results import AnswerCounts, Interval
+from consumers.evaluation.results import AnswerCounts, Interval, JudgedRefusals
 from consumers.evaluation.statistics import share_interval
 from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
 from infra.log.source import Source
@@ -63,7 +63,7 @@ class Answers:
         if event.judge.rubric != RUBRIC or len(event.answer_ids) != 1:
             return
         middle = (event.scale.least + event.scale.most) / 2
-        refused = None if event.scores is None else event.scores[0] > middle
+        refused = event.scores[0] > middle if event.scores else None
         self.refusals.setdefault(event.judge.name, {})[event.answer_ids[0]] = refused
 
 
@@ -96,13 +96,7 @@ def counts_of(answers: Answers) -> tuple[AnswerCounts, ...]:
 
 
 def _counts(found: AnswersOfSet, refusals: Mapping[str, Mapping[str, bool | None]]) -> AnswerCounts:
-    judge, judged = "", []
-    for name, readings in refusals.items():
-        judged = [readings[id] for id in found.ids if id in readings]
-        if judged:
-            judge = name
-            break
-    read = [refused for refused in judged if refused is not None]
+    first, *more = _judged_refusals(found, refusals) or [JudgedRefusals(judge="", refusals=None, judged=0, unread=0)]
     return AnswerCounts(
         model=found.model,
         set=found.asked.prompts,
@@ -113,11 +107,24 @@ def _counts(found: AnswersOfSet, refusals: Mapping[str, Mapping[str, bool | None
         outcomes=dict(found.outcomes),
         characters=sum(found.lengths) / len(found.lengths) if found.lengths else 0.0,
         refusals_by_list=_share(found.refusals),
-        refusals_by_judge=_share(read),
-        refusal_judge=judge,
-        judged=len(judged),
-        unread=len(judged) - len(read),
+        refusals_by_judge=first.refusals,
+        refusal_judge=first.judge,
+        judged=first.judged,
+        unread=first.unread,
+        more_judges=tuple(more),
     )
+
+
+def _judged_refusals(found: AnswersOfSet, refusals: Mapping[str, Mapping[str, bool | None]]) -> list[JudgedRefusals]:
+    """One for each judge of these answers."""
+    judges = []
+    for judge, readings in refusals.items():
+        judged = [readings[id] for id in found.ids if id in readings]
+        read = [refused for refused in judged if refused is not None]
+        if judged:
+            unread = len(judged) - len(read)
+            judges.append(JudgedRefusals(judge=judge, refusals=_share(read), judged=len(judged), unread=unread))
+    return judges
 
 
 def _share(hits: list[bool]) -> Interval | None:

@@ -20,10 +20,11 @@ def number_interval(found: Interval) -> str:
     return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
-def contender(names: Mapping[str, str], model: str, system: str) -> str:
-    """A model's label, with its system prompt if it has one."""
+def contender(names: Mapping[str, str], model: str, system: str, conditions: str = "") -> str:
+    """A model's label, with its system prompt if it has one, and with the other conditions if they are given."""
     label = names.get(model, model)
-    return f"{label}, system prompt {shortened_text(system)!r}" if system else label
+    label = f"{label}, system prompt {shortened_text(system)!r}" if system else label
+    return f"{label}, {conditions}" if conditions else label
 
 
 def shortened_text(text: str) -> str:

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from consumers.evaluation.judged_pairs import Contender, JudgedPairs, PairedPrompt, SetOfPrompts, judged_pairs, names_of
+from consumers.evaluation.judged_pairs import (
+    ALL,
+    Contender,
+    JudgedPairs,
+    PairedPrompt,
+    SetOfPrompts,
+    judged_pairs,
+    names_of,
+)
 from consumers.evaluation.length_control import length_controlled
 from consumers.evaluation.results import ComparisonScore
 from consumers.evaluation.statistics import RESAMPLES, mean_interval
@@ -16,7 +24,7 @@ from consumers.folds.deduplicate import ReadProgress, no_progress
 from infra.log.source import Source
 from streams.core.evaluation.outcomes import POINTS, Equal, PairOutcome, orders_disagree, outcome, preference
 
-ALL_SETS = "all"
+ALL_SETS = ALL
 
 
 def comparisons(
@@ -86,6 +94,8 @@ def _score(
         second=second.model,
         first_system=first.system,
         second_system=second.system,
+        first_conditions=first.others,
+        second_conditions=second.others,
         judge=judge,
         set=name,
         equal=equal,

@@ -7,8 +7,8 @@ answers on the log. A prompt belongs to a set, which is a name together with the
 A judgement of answers that are not on the log cannot be joined and does not count here; `sedi replay` reports it.
 """
 
-from collections import defaultdict
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -16,6 +16,9 @@ from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress,
 from infra.log.source import Source
 from schemas.evaluation import AnswerGiven, AnswerOutcome, AnswersJudged, Asked
 from streams.core.evaluation.outcomes import BothOrders, Scores
+
+ALL = "all"
+"""The name of all sets together."""
 
 _NO_SHA256 = "0" * 64
 
@@ -27,11 +30,13 @@ class Contender:
     model       its key
     conditions  key of the conditions without the set
     system      the system prompt
+    others      the other conditions in words, where the same model and system prompt are there under several; or empty
     """
 
     model: str
     conditions: str
     system: str = field(compare=False)
+    others: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, order=True)
@@ -110,11 +115,12 @@ class JudgedPairs:
 def judged_pairs(source: Source, progress: ReadProgress = no_progress) -> JudgedPairs:
     """Read the answers and the judgements of a log. `progress`: called with how many more records were read."""
     found, seen = JudgedPairs(), Deduplicator()
+    asked: dict[Contender, Asked] = {}
     with source.open(["answers", "judgements"]) as reading:
         for record in records(reading, "answers", progress):
             event = record.event
             if isinstance(event, AnswerGiven) and seen.first(event, record.id):
-                _add_answer(found, event, record.id)
+                _add_answer(found, asked, event, record.id)
         for record in records(reading, "judgements", progress):
             event = record.event
             if isinstance(event, AnswersJudged) and len(event.answer_ids) == 2 and seen.first(event, record.id):
@@ -122,14 +128,34 @@ def judged_pairs(source: Source, progress: ReadProgress = no_progress) -> Judged
                 readable = event.scores is not None and len(event.scores) == 2
                 scores = (event.scores[0], event.scores[1]) if event.scores and readable else None
                 found.scores.setdefault(event.judge.name, {})[first, second] = scores
+    found.answers = _told_apart(found.answers, asked)
     return found
 
 
-def _add_answer(found: JudgedPairs, event: AnswerGiven, id: str) -> None:
+def _add_answer(found: JudgedPairs, asked: dict[Contender, Asked], event: AnswerGiven, id: str) -> None:
     contender = Contender(event.model.key, _conditions(event.asked), event.asked.system)
+    asked.setdefault(contender, event.asked)
     answers = found.answers.setdefault(contender, {})
     place = SetOfPrompts(event.asked.prompts, event.asked.sha256), event.prompt_id
     answers[place] = GivenAnswer(id, event.outcome, len(event.text))
+
+
+def _told_apart(
+    answers: dict[Contender, dict[tuple[SetOfPrompts, str], GivenAnswer]], asked: dict[Contender, Asked]
+) -> dict[Contender, dict[tuple[SetOfPrompts, str], GivenAnswer]]:
+    """The same in the same order; contenders of one model and system prompt say in what else they differ."""
+    alike = Counter((contender.model, contender.system) for contender in answers)
+    return {
+        replace(contender, others=_words(asked[contender]))
+        if alike[contender.model, contender.system] > 1
+        else contender: given
+        for contender, given in answers.items()
+    }
+
+
+def _words(asked: Asked) -> str:
+    parameters = (f"{name} {value}" for name, value in sorted(asked.parameters.items()))
+    return ", ".join((f"{asked.shots} shots", f"template {asked.template or 'unknown'}", *parameters))
 
 
 def _conditions(asked: Asked) -> str:
@@ -137,8 +163,12 @@ def _conditions(asked: Asked) -> str:
 
 
 def names_of(sets: set[SetOfPrompts]) -> dict[SetOfPrompts, str]:
-    """A name for each set; of sets with one name, the beginning of the digest tells them apart."""
+    """A name for each set; the beginning of the digest tells sets of one name apart, and a set `all` from all sets."""
     by_name = defaultdict(list)
     for of in sets:
         by_name[of.name].append(of)
-    return {of: name if len(same) == 1 else f"{name}@{of.sha256[:8]}" for name, same in by_name.items() for of in same}
+    return {
+        of: name if len(same) == 1 and name != ALL else f"{name}@{of.sha256[:8]}"
+        for name, same in by_name.items()
+        for of in same
+    }

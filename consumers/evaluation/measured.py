@@ -90,6 +90,9 @@ class Measured:
     unreadable: int = 0
 
     def take(self, event: QuestionMeasured) -> None:
+        if event.gold is None and not (event.loglikelihoods and event.tokens):
+            self.unreadable += 1  # a text without its likelihood, which an audit reports
+            return
         model, benchmark = event.model.key, event.benchmark.key
         self.models.setdefault(model, event.model)
         fold = self.folds.get((model, benchmark))

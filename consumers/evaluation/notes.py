@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
+from consumers.evaluation.cells import contender
 from consumers.evaluation.measured import ARC, ARC_PARTS
 from consumers.evaluation.measures import title_of
 from consumers.evaluation.mmlu_groups import MMLU_GROUPS, MMLU_QUESTIONS
@@ -148,6 +149,7 @@ def _held_out(report: EvaluationReport, names: Mapping[str, str]) -> Iterator[st
 
 def _answers(report: EvaluationReport) -> Iterator[str]:
     judges = {found.refusal_judge for found in report.answers} - {""}
+    judges |= {more.judge for found in report.answers for more in found.more_judges}
     if any(found.refusals_by_list is not None for found in report.answers):
         yield (
             "Refusals by list: answers that begin with one of our own English phrases. The list misses refusals in "
@@ -190,13 +192,19 @@ def _comparisons(report: EvaluationReport, names: Mapping[str, str]) -> Iterator
             "The length-controlled rate is our own: a logistic regression on the difference of lengths, without the "
             "published one's difficulty of each prompt."
         )
+    if any(rate is not None and rate.low == rate.high for rate in (score.win_rate for score in report.comparisons)):
+        yield (
+            "A win rate whose interval has no width is of one prompt, or of prompts that all ended alike. Drawing "
+            "these again shows nothing else: it is no certainty."
+        )
     for score in _overall(report.comparisons):
         left = score.prompts - score.scored
         if left:
             unanswered = left - score.unread - score.unjudged
             reasons = f"{score.unread:,} unread, {score.unjudged:,} not judged, {unanswered:,} without an answer"
             yield (
-                f"{names.get(score.first, score.first)} against {names.get(score.second, score.second)} by "
+                f"{contender(names, score.first, score.first_system, score.first_conditions)} against "
+                f"{contender(names, score.second, score.second_system, score.second_conditions)} by "
                 f"{score.judge}: not scored are {left:,} of {score.prompts:,} prompts ({reasons}). "
                 "None counts as a loss."
             )
@@ -204,5 +212,9 @@ def _comparisons(report: EvaluationReport, names: Mapping[str, str]) -> Iterator
 
 def _overall(scores: Iterable[ComparisonScore]) -> list[ComparisonScore]:
     """Of each pair and judge the row of all sets, which comes last."""
-    last = {(s.first, s.first_system, s.second, s.second_system, s.judge): s for s in scores}
+    last: dict[tuple[str, ...], ComparisonScore] = {}
+    for score in scores:
+        first = score.first, score.first_system, score.first_conditions
+        second = score.second, score.second_system, score.second_conditions
+        last[*first, *second, score.judge] = score
     return list(last.values())

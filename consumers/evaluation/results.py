@@ -99,6 +99,15 @@ class BenchmarkDifference(msgspec.Struct, frozen=True, kw_only=True):
     clear: bool
 
 
+class JudgedRefusals(msgspec.Struct, frozen=True, kw_only=True):
+    """A further judge's reading of the same answers, with the meaning of the fields of `AnswerCounts`."""
+
+    judge: str
+    refusals: Interval | None
+    judged: int
+    unread: int
+
+
 class AnswerCounts(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a set's prompts with one model under one set of conditions.
 
@@ -110,6 +119,7 @@ class AnswerCounts(msgspec.Struct, frozen=True, kw_only=True):
     refusal_judge       that judge, the first on the log; empty: not judged
     judged      answers it was asked about
     unread      of these, judgements that could not be read
+    more_judges of the same answers' refusals, in the order of the log
     """
 
     model: str
@@ -125,6 +135,7 @@ class AnswerCounts(msgspec.Struct, frozen=True, kw_only=True):
     refusal_judge: str = ""
     judged: int = 0
     unread: int
+    more_judges: tuple[JudgedRefusals, ...] = ()
 
 
 class GenerationScore(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +173,7 @@ class ComparisonScore(msgspec.Struct, frozen=True, kw_only=True):
     scores count as `equal` says. Each prompt is scored, unanswered, unread or unjudged, and only one of them.
 
     first_system, second_system   system prompts that the answers were given under; empty: none
+    first_conditions, second_conditions   the other conditions in words, where the model was also asked under others
     win_rate           ties count as half; bootstrapped over prompts
     length_controlled  the same with the answers' lengths held equal, without a difficulty term; None: too few prompts
     prompts            of the set that both models were asked
@@ -195,12 +207,15 @@ class ComparisonScore(msgspec.Struct, frozen=True, kw_only=True):
     neither_answered: int = 0
     first_system: str = ""
     second_system: str = ""
+    first_conditions: str = ""
+    second_conditions: str = ""
 
 
 class Strength(msgspec.Struct, frozen=True, kw_only=True):
     """A model's Bradley-Terry strength by a judge: the log-odds against an average model, bootstrapped over prompts.
 
     system    system prompt that its answers were given under; empty: none
+    conditions   the other conditions in words, where the model was also asked under others
     prompts   scored comparisons with another model
     """
 
@@ -208,6 +223,7 @@ class Strength(msgspec.Struct, frozen=True, kw_only=True):
     strength: Interval
     judge: str = ""
     system: str = ""
+    conditions: str = ""
     prompts: int = 0
 
 

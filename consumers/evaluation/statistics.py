@@ -89,6 +89,11 @@ def ends(resampled: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def logistic(odds: Floats) -> Floats:
+    """The probability of log-odds."""
+    return 0.5 * (1 + np.tanh(odds / 2))
+
+
 def standard_error(values: Sequence[float] | Floats) -> float | None:
     """Of the mean: the sample's standard deviation over the square root of its size; None of fewer than two values."""
     found = np.asarray(values, np.float64)

@@ -12,12 +12,11 @@ comparisons joins have no common scale; each such part with three models or more
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from consumers.evaluation.comparisons import outcome_of
 from consumers.evaluation.judged_pairs import Contender, JudgedPairs, SetOfPrompts, judged_pairs
 from consumers.evaluation.results import Interval, Strength
-from consumers.evaluation.statistics import RESAMPLES, Floats, ends
+from consumers.evaluation.statistics import RESAMPLES, Floats, ends, logistic
 from consumers.folds.deduplicate import ReadProgress, no_progress
 from infra.log.source import Source
 from streams.core.evaluation.outcomes import POINTS, Equal
@@ -94,7 +93,14 @@ def _strengths(
         low, high = ends(resampled[:, number])
         strength = Interval(value=value, low=min(low, value), high=max(high, value))
         result.append(
-            Strength(model=model.model, strength=strength, judge=judge, system=model.system, prompts=compared[model])
+            Strength(
+                model=model.model,
+                strength=strength,
+                judge=judge,
+                system=model.system,
+                conditions=model.others,
+                prompts=compared[model],
+            )
         )
     return result
 
@@ -107,8 +113,8 @@ def bradley_terry(wins: Floats) -> Floats:
     found = np.zeros(of_row.shape)
     eye = np.eye(models)
     for _ in range(_STEPS):
-        beats = _logistic(found[..., :, None] - found[..., None, :])
-        average = _logistic(found)
+        beats = logistic(found[..., :, None] - found[..., None, :])
+        average = logistic(found)
         slope = of_row - (together * beats).sum(axis=-1) + _ADDED * (0.5 - average)
         bend = together * beats * (1 - beats)
         curvature = eye * (bend.sum(axis=-1) + _ADDED * average * (1 - average))[..., :, None] - bend
@@ -133,10 +139,6 @@ def _resampled(wins: Floats, rng_seed: int, resamples: int) -> Floats:
         drawn = rng.multinomial(prompts, each, size=min(at_once, resamples - done)).astype(np.float64)
         parts.append(bradley_terry((drawn @ flat).reshape(-1, models, models)))
     return np.concatenate(parts)
-
-
-def _logistic(of: npt.NDArray[np.float64]) -> Floats:
-    return 0.5 * (1 + np.tanh(of / 2))
 
 
 def _joined(pairs: Mapping[tuple[Contender, Contender], object]) -> list[list[Contender]]:

@@ -148,8 +148,8 @@ def pairs(scores: Sequence[ComparisonScore], names: Mapping[str, str]) -> dict[s
     """The scores of each pair of models and judge, with a title for it."""
     by_title: dict[str, list[ComparisonScore]] = {}
     for score in scores:
-        first = contender(names, score.first, score.first_system)
-        second = contender(names, score.second, score.second_system)
+        first = contender(names, score.first, score.first_system, score.first_conditions)
+        second = contender(names, score.second, score.second_system, score.second_conditions)
         by_title.setdefault(f"{first} against {second}, judged by {score.judge}", []).append(score)
     return by_title
 
@@ -180,7 +180,7 @@ def _by_model(names: Mapping[str, str], counts: Mapping[str, int]) -> str:
 def _strengths(found: EvaluationReport, names: Mapping[str, str]) -> Table:
     rows = tuple(
         (
-            contender(names, strength.model, strength.system),
+            contender(names, strength.model, strength.system, strength.conditions),
             number_interval(strength.strength),
             f"{strength.prompts:,}",
             strength.judge,
@@ -234,7 +234,8 @@ def _answers(found: EvaluationReport, names: Mapping[str, str]) -> Table:
 
 def _refusals(found: EvaluationReport, names: Mapping[str, str]) -> Table:
     """Only where a judge looked for refusals, or the list found some."""
-    rows = tuple(_refusal(names, counts) for counts in found.answers if counts.judged or _found_refusals(counts))
+    shown = [counts for counts in found.answers if counts.judged or _found_refusals(counts)]
+    rows = tuple(row for counts in shown for row in _refusal(names, counts))
     columns = ("set", "model", "system prompt", "#by list", "#by judge", "#judged", "#unread", "judge")
     return Table("Refusals, of answers with a text", columns, rows)
 
@@ -243,17 +244,14 @@ def _found_refusals(counts: AnswerCounts) -> bool:
     return counts.refusals_by_list is not None and counts.refusals_by_list.value > 0
 
 
-def _refusal(names: Mapping[str, str], counts: AnswerCounts) -> tuple[str, ...]:
-    return (
-        counts.set,
-        names[counts.model],
-        shortened_text(counts.system) or "–",
-        percent_interval(counts.refusals_by_list),
-        percent_interval(counts.refusals_by_judge),
-        f"{counts.judged:,}",
-        f"{counts.unread:,}",
-        counts.refusal_judge or "–",
-    )
+def _refusal(names: Mapping[str, str], counts: AnswerCounts) -> Iterator[tuple[str, ...]]:
+    """A row for each judge; one without any."""
+    about = counts.set, names[counts.model], shortened_text(counts.system) or "–"
+    of_list = percent_interval(counts.refusals_by_list)
+    first = counts.refusals_by_judge, counts.judged, counts.unread, counts.refusal_judge
+    more = [(one.refusals, one.judged, one.unread, one.judge) for one in counts.more_judges]
+    for refusals, judged, unread, judge in (first, *more):
+        yield *about, of_list, percent_interval(refusals), f"{judged:,}", f"{unread:,}", judge or "–"
 
 
 _OUTCOMES = ("answered", "cut", "empty", "refused", "failed")

@@ -67,7 +67,8 @@ def judgement_of(source: Source, id: str, progress: ReadProgress = no_progress) 
                 given.setdefault(other.id, (place_of(other), other.event))
         others = [
             summary_of(found, judged)
-            for found, judged in _judgements(event.answer_ids[0], read)
+            for answer_id in event.answer_ids[:1]
+            for found, judged in _judgements(answer_id, read)
             if found.id != id and set(judged.answer_ids) == set(event.answer_ids)
         ]
         requests = requests_from(calls_of(id, read))

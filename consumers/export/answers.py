@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -170,7 +171,7 @@ class _Job:
     series: dict[tuple[str, str], _Series] = field(default_factory=dict)
     rows: Counter[str] = field(default_factory=Counter)
     files: ExitStack = field(default_factory=ExitStack)
-    _names: Counter[str] = field(default_factory=Counter)
+    _names: set[str] = field(default_factory=set)
     _open: dict[str, TextFile[_Line]] = field(default_factory=dict)
 
     def write(self, reading: Reading, on_answers: OnAnswers) -> None:
@@ -218,9 +219,10 @@ class _Job:
     def _name(self, model: EvaluatedModel) -> str:
         """A file name's part for a model: its name, with a number where another series has that."""
         stem = _STEM.sub("-", model.name).strip(".-")[:_LONGEST_STEM] or "model"
-        self._names[stem.casefold()] += 1
-        number = self._names[stem.casefold()]
-        return stem if number == 1 else f"{stem}+{number}"
+        names = chain((stem,), (f"{stem}+{number}" for number in count(2)))
+        name = next(name for name in names if name.casefold() not in self._names)
+        self._names.add(name.casefold())
+        return name
 
 
 def _lines(reading: Reading) -> Iterator[_Line]:

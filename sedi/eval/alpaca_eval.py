@@ -32,7 +32,8 @@ def alpaca_eval_command(
 
     A row has instruction, output_1 and generator_1 (the reference), output_2 and generator_2 (the model), and the
     preference: 2 the model, 1 the reference, 0 a draw, or a number from 1 to 2. Rows without a preference are dropped
-    and counted. All numbers but the last column are the published ones, on all rows and on each data set.
+    and counted. All numbers but the last two columns are the published ones, on all rows and on each data set. The
+    length is the mean of the outputs in the file; a leaderboard takes it over all outputs of the model.
 
     The last column is the win rate with the outputs' lengths held equal. It is not the leaderboard's length-controlled
     win rate, since it has no term for the difficulty of an instruction. Its 95 % interval is bootstrapped.

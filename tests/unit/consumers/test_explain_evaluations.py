@@ -138,6 +138,13 @@ def test_a_judgement_leads_to_both_answers_its_calls_and_the_other_order(
     assert "8 demo@4@aaaaaaaaaaaa" in out and "The first one says why." in out and SCORES[0].split("\n")[0] in out
 
 
+def test_a_judgement_that_names_no_answers_is_told_as_one(story: ToldRun, capsys: pytest.CaptureFixture[str]) -> None:
+    story.change(AnswersJudged, 0, answer_ids=(), models=())
+    found = told(story, JUDGED)
+    assert found.judgement is not None and (found.judgement.answers, found.judgement.others) == ((), ())
+    assert "Judgement" in printed(found, capsys)
+
+
 def test_an_answer_leads_to_its_calls_and_judgements_and_its_call_to_it(
     story: ToldRun, capsys: pytest.CaptureFixture[str]
 ) -> None:

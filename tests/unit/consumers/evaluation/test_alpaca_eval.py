@@ -72,6 +72,24 @@ def test_rows_without_a_preference_are_dropped_and_counted(tmp_path: Path) -> No
     assert (nothing.n_total, nothing.dropped) == (0, 2)
 
 
+def test_a_model_that_gave_nothing_is_an_empty_output_and_its_preference_counts(tmp_path: Path) -> None:
+    rows = [annotation(2), annotation(1, output_2=None), annotation(2, output_1=None)]
+    (found,) = alpaca_eval(read_annotations(written(tmp_path, rows)))
+    assert (found.n_wins, found.n_wins_base, found.avg_length) == (2, 1, 5)
+
+
+def test_a_data_set_with_the_name_of_all_rows_does_not_take_their_place(tmp_path: Path) -> None:
+    rows = [annotation(2, dataset="all"), annotation(1, dataset="koala"), annotation(1, dataset="koala")]
+    found = alpaca_eval(read_annotations(written(tmp_path, rows)))
+    assert [(score.dataset, score.n_total) for score in found] == [("all", 3), ("all", 1), ("koala", 2)]
+
+
+def test_half_a_surrogate_pair_in_a_name_is_escaped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, [annotation(generator_2="ours\ud800")])
+    assert main(["eval", "alpaca-eval", "--json", str(path)]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["model"] == "ours\\ud800"
+
+
 def test_a_probability_counts_as_that_much_of_a_win(tmp_path: Path) -> None:
     found = of(tmp_path, 1.9, 1.51, 1.5, 1.2, 1.0, 2)
     assert found.win_rate == pytest.approx(100 * (0.9 + 0.51 + 0.5 + 0.2 + 0 + 1) / 6)
@@ -133,7 +151,9 @@ def test_files_of_several_models_annotators_and_data_sets_are_parted(
         ([annotation(-2)], "and is -2"),
         ([annotation("2")], "and is '2'"),
         ([annotation(True)], "and is True"),
-        ([annotation(output_2=None)], "row 1: output_2 must be a text, and is None"),
+        ([annotation(output_2=7)], "row 1: output_2 must be a text, and is 7"),
+        ([annotation(generator_2=None)], "row 1: generator_2 must be a text, and is None"),
+        ([annotation(10**400)], "row 1: preference must be 1 to 2"),
         (["text"], "row 1: a row must be a JSON object"),
         ([], "not a JSON array with rows"),
         ({"rows": []}, "not a JSON array with rows"),
@@ -183,3 +203,24 @@ def test_what_cannot_be_fitted_has_a_plain_rate_or_none() -> None:
     parted = length_controlled([0.0] * FEWEST + [1.0] * FEWEST, range(-FEWEST, FEWEST), resamples=20)
     assert parted is not None
     assert 0 < parted.value < 1
+
+
+@pytest.mark.parametrize("kind", ["probabilities", "draws", "the longer wins", "hardly a win"])
+def test_the_rate_is_that_of_scikit_learn(kind: str) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(7)
+    longer = rng.normal(100, 300, 90)
+    wins = {
+        "probabilities": rng.random(90),
+        "draws": rng.integers(0, 3, 90) / 2,
+        "the longer wins": (longer > 0).astype(float),
+        "hardly a win": (np.arange(90) == 4).astype(float),
+    }[kind]
+    found = length_controlled(wins, longer, resamples=2)
+    terms = np.column_stack([np.tanh(longer / longer.std(ddof=1)), np.ones(90)])
+    weights, labels = np.concatenate([wins, 1 - wins]), np.repeat([1, 0], 90)
+    fit = LogisticRegression(C=100.0, l1_ratio=1.0, solver="liblinear", fit_intercept=False, tol=1e-8, max_iter=20_000)
+    fit.fit(np.vstack([terms, terms])[weights > 0], labels[weights > 0], sample_weight=weights[weights > 0])
+    assert found is not None
+    assert found.value == pytest.approx(1 / (1 + math.exp(-fit.coef_[0][1])), abs=1e-6)

@@ -1,8 +1,10 @@
 """What became of a set's prompts: every outcome is counted apart, and refusals by the list and by a judge."""
 
 from consumers.evaluation.answer_counts import answer_counts
+from consumers.evaluation.report import evaluation_report
 from consumers.evaluation.results import AnswerCounts
 from consumers.evaluation.statistics import share_interval
+from consumers.evaluation.tables import tables
 from schemas.events import Judge
 from tests.unit.consumers.evaluation.evaluation_story import AFTER, BEFORE, PAIR, REFUSAL, EvaluationStory, asked
 from tests.unit.consumers.recorded_run import source_of
@@ -42,8 +44,9 @@ def test_a_set_without_an_answer_has_no_share_of_refusals() -> None:
     assert (found.characters, found.refusals_by_list, found.refusals_by_judge) == (0.0, None, None)
 
 
-def test_refusals_are_counted_by_the_list_and_by_the_first_judge_and_unread_judgements_beside_them() -> None:
+def test_refusals_are_counted_by_the_list_and_by_every_judge_and_unread_judgements_beside_them() -> None:
     story = EvaluationStory()
+    story.configure()
     answers = [
         story.answered(BEFORE, str(prompt), text, conditions=SAFE)
         for prompt, text in enumerate(
@@ -56,7 +59,8 @@ def test_refusals_are_counted_by_the_list_and_by_the_first_judge_and_unread_judg
     story.judged(REFUSAL, answers[2], scores=None)
     story.judged(REFUSAL, answers[4], scores=(0.0,))
     story.again(judged)
-    story.judged(Judge(backend="recorded", model="late", rubric="refusal", version=1), answers[3], scores=(1.0,))
+    late = Judge(backend="recorded", model="late", rubric="refusal", version=1)
+    story.judged(late, answers[3], scores=(1.0,))
     story.judged(PAIR, answers[0], plain, scores=(9.0, 1.0))
 
     safe, without = counted(story)
@@ -66,4 +70,11 @@ def test_refusals_are_counted_by_the_list_and_by_the_first_judge_and_unread_judg
     assert safe.refusals_by_list == share_interval(1, 5)
     assert safe.refusals_by_judge == share_interval(2, 3)
     assert (safe.refusal_judge, safe.judged, safe.unread) == (REFUSAL.name, 4, 1)
+    assert [(more.judge, more.refusals, more.judged) for more in safe.more_judges] == [
+        (late.name, share_interval(1, 1), 1)
+    ]
+    shown = evaluation_report(source_of(story))
+    rows = next(table.rows for table in tables(shown) if table.title.startswith("Refusals"))
+    assert [row[-1] for row in rows if row[2] == "Be safe."] == [REFUSAL.name, late.name]
+    assert any(late.name in note for note in shown.notes)
     assert (without.refusals_by_judge, without.refusal_judge, without.judged) == (None, "", 0)

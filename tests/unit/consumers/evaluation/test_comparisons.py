@@ -1,5 +1,7 @@
 """A comparison counts each prompt once: scored in both orders, or not scored and why. Nothing unread is a loss."""
 
+import hashlib
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -109,6 +111,17 @@ def test_a_model_with_another_system_prompt_is_another_contender() -> None:
     score = only(story)
     assert (score.first, score.second) == (OURS, OURS)
     assert (score.first_system, score.second_system, score.win) == ("", "Be safe.", 1)
+
+
+def test_a_set_with_the_name_of_all_sets_has_another_one_in_the_result() -> None:
+    story = contest(["ours", "theirs"], 1, of="all")
+    for number in range(2):
+        for name in ("ours", "theirs"):
+            story.answered(name, f"p{number}", of="vicuna")
+    story.compared("ours", "theirs", {"p0": WON}, of="all")
+    story.compared("ours", "theirs", {"p0": LOST, "p1": LOST}, of="vicuna")
+    found = [(score.set, score.win, score.lose) for score in comparisons(story.source)]
+    assert found == [(f"all@{hashlib.sha256(b'all').hexdigest()[:8]}", 1, 0), ("vicuna", 0, 2), ("all", 1, 2)]
 
 
 def test_judgements_of_one_answer_or_of_answers_that_are_not_there_compare_nothing() -> None:

@@ -11,12 +11,16 @@ from consumers.evaluation.plots import write_evaluation_plots
 from consumers.evaluation.report import evaluation_report, is_empty
 from consumers.evaluation.results import EvaluationReport
 from consumers.evaluation.tables import tables
+from consumers.replay.recomputed import recomputed
 from schemas.errors import ConfigurationError, RunError
 from tests.unit.consumers.evaluation.evaluation_story import (
     AFTER,
     BEFORE,
+    PAIR,
+    REFUSAL,
     THIRD,
     EvaluationStory,
+    asked,
     benchmark,
     whole_evaluation,
 )
@@ -102,6 +106,38 @@ def test_notes_name_united_samples_several_files_precisions_tokens_and_unread_re
     assert all(difference.metric != "loss" for difference in found.differences)
 
 
+def test_events_that_lack_what_is_counted_are_unread_and_end_no_report() -> None:
+    story = EvaluationStory()
+    story.configure()
+    story.text(BEFORE, benchmark("held-out"), "1", loss=1.0, tokens=2)
+    empty = replace(story.written[-1].event, question_id="2", choices=(), loglikelihoods=(), tokens=())
+    story.tell(empty, id="00000000-0000-5000-8000-000000000002", key="k")
+    story.judged(REFUSAL, story.answered(BEFORE, "1"), scores=())
+
+    for found in (evaluation_report(source_of(story)), recomputed(source_of(story))):
+        assert found.unreadable == {"measured": 1}
+        assert [score.texts for score in found.held_out] == [1]
+        assert [(counts.judged, counts.unread) for counts in found.answers] == [(1, 1)]
+
+
+def test_one_model_under_two_kinds_of_sampling_has_two_comparisons_that_are_told_apart() -> None:
+    story = EvaluationStory()
+    story.configure()
+    other = story.answered(AFTER, "p")
+    for temperature in (0.0, 1.0):
+        under = replace(asked(), parameters={"temperature": temperature})
+        story.judged(PAIR, story.answered(BEFORE, "p", conditions=under), other, scores=(8.0, 7.0))
+
+    found = evaluation_report(source_of(story))
+
+    titles = [table.title for table in tables(found) if "judged by" in table.title]
+    assert titles == [
+        f"after against before, 0 shots, template chat, temperature {value}, judged by pair/1/judge"
+        for value in (0.0, 1.0)
+    ]
+    assert sum("not scored are 1 of 1 prompts" in note for note in found.notes) == 2
+
+
 def test_subjects_and_categories_are_details(found: EvaluationReport) -> None:
     whole, short = tables(found), tables(found, details=False)
     names = {row[0] for table in short for row in table.rows}
@@ -151,7 +187,7 @@ FIELDS = {
     "BenchmarkDifference": "first second benchmark name title metric questions first_score second_score better worse "
     "difference clear",
     "AnswerCounts": "model set asked system shots prompts outcomes characters refusals_by_list refusals_by_judge "
-    "refusal_judge judged unread",
+    "refusal_judge judged unread more_judges",
     "Interval": "value low high",
 }
 """What programs read. A field may be added; none goes or changes its name."""

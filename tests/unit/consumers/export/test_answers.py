@@ -133,3 +133,13 @@ def test_the_command_exports_answers_of_an_archive(tmp_path: Path, capsys: pytes
         assert main([*arguments, str(tmp_path / "no"), *wrong]) == ExitCode.USAGE
     assert main(["export", "--from-files", archive, str(tmp_path / "no"), "--set", "vicuna"]) == ExitCode.USAGE
     assert "--set is for an export of answers" in capsys.readouterr().err
+
+
+def test_a_model_named_as_another_ones_numbered_file_has_a_file_of_its_own(tmp_path: Path) -> None:
+    story = whole_run()
+    given(story, 0, FILED, "one")
+    given(story, 0, replace(FILED, sha256="e" * 64), "two")
+    given(story, 0, replace(FILED, name="Reference+2", sha256="f" * 64), "three")
+    manifest = exported(story, tmp_path / "out")
+    assert [one.name for one in manifest.series] == ["reference", "reference+2", "Reference+2+2"]
+    assert {file.rows for file in manifest.files if file.name.startswith("predictions-")} == {1}
