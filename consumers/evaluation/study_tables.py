@@ -31,6 +31,7 @@ def table1(report: EvaluationReport, models: Sequence[str]) -> StudyTable:
     notes = [f"{model}: {reason}" for model, cells in rows if (reason := _missing(cells)) is not None]
     if len(rows) > 1 and not notes:
         notes += _gains(rows[0], rows[1])
+    notes += _judged(report, models)
     shown = tuple((model, (*cells, _mean(cells))) for model, cells in rows)
     return StudyTable(
         title="Summary of model accuracies over various benchmarks (Table 1)",
@@ -178,7 +179,7 @@ def _mean(cells: Sequence[Interval | None]) -> Interval | str | None:
 
 def _missing(cells: Sequence[Interval | None]) -> str | None:
     names = [name for name, cell in zip(("AlpacaEval", "MMLU", "HellaSwag", "ARC"), cells, strict=True) if cell is None]
-    return f"{', '.join(names)} not measured, so there is no average." if names else None
+    return f"there is no average without {', '.join(names)}." if names else None
 
 
 def _against_reference(report: EvaluationReport, model: str) -> Interval | None:
@@ -186,6 +187,17 @@ def _against_reference(report: EvaluationReport, model: str) -> Interval | None:
         if score.set == ALPACA_EVAL and (turned := _turned(report, score, model, REFERENCE)):
             return turned[2]
     return None
+
+
+def _judged(report: EvaluationReport, models: Sequence[str]) -> list[str]:
+    """How many prompts each model's win rate rests on, where it is not all of them."""
+    return [
+        f"{model}: AlpacaEval rests on {score.scored} of {score.prompts} prompts; the judge's answers to {score.unread} "
+        f"could not be read, and {score.unjudged} were not judged. None of these counts as a loss."
+        for model in models
+        for score in report.comparisons
+        if score.set == ALPACA_EVAL and _turned(report, score, model, REFERENCE) and score.scored < score.prompts
+    ]
 
 
 def _turned(

@@ -109,7 +109,14 @@ def test_what_was_not_measured_is_named_and_no_average_is_made_of_the_rest():
     found = paper_report()
     table = table1(report("baseline", "sedi", benchmarks=found.benchmarks), ["baseline", "sedi"])
     assert dict(table.rows)["sedi"][0] is None and dict(table.rows)["sedi"][4] is None
-    assert "sedi: AlpacaEval not measured, so there is no average." in table.notes
+    assert "sedi: there is no average without AlpacaEval." in table.notes
+
+
+def test_prompts_that_the_judge_could_not_be_read_on_are_counted_under_the_table():
+    table = table1(report("reference", "sedi", comparisons=[comparison("sedi", "reference", 0.5)]), ["sedi"])
+    assert any(
+        "AlpacaEval rests on 9 of 10 prompts; the judge's answers to 1 could not" in note for note in table.notes
+    )
 
 
 def test_of_two_models_with_one_name_the_newest_counts():
