@@ -192,8 +192,8 @@ def _against_reference(report: EvaluationReport, model: str) -> Interval | None:
 def _judged(report: EvaluationReport, models: Sequence[str]) -> list[str]:
     """How many prompts each model's win rate rests on, where it is not all of them."""
     return [
-        f"{model}: AlpacaEval rests on {score.scored} of {score.prompts} prompts; the judge's answers to {score.unread} "
-        f"could not be read, and {score.unjudged} were not judged. None of these counts as a loss."
+        f"{model}: AlpacaEval rests on {score.scored} of {score.prompts} prompts; the judge could not be read on "
+        f"{score.unread}, and {score.unjudged} were not judged. None of these counts as a loss."
         for model in models
         for score in report.comparisons
         if score.set == ALPACA_EVAL and _turned(report, score, model, REFERENCE) and score.scored < score.prompts
