@@ -110,8 +110,10 @@ def read_scores(raw: str, scale: Scale, count: int, *, cut: bool = False) -> Rea
 
 
 def _on(scale: Scale, value: float) -> bool:
-    steps = (value - scale.least) / scale.step
-    return scale.least <= value <= scale.most and math.isclose(steps, round(steps), abs_tol=1e-6)
+    if not scale.least <= value <= scale.most:
+        return False
+    steps = (value - scale.least) / scale.step  # infinite for a tiny step: then no score is on the scale
+    return math.isfinite(steps) and math.isclose(steps, round(steps), abs_tol=1e-6)
 
 
 def _lines(text: str, count: int) -> "_Found | str":

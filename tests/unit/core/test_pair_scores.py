@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.events import CallAnswered
+from schemas.events import CallAnswered, Scale
 from streams.core.evaluation.pair_scores import PAIR_SCALE, REFUSAL_SCALE, read_scores, scores_of
 from streams.core.parse.answers import READING
 
@@ -179,3 +179,7 @@ def test_any_text_gives_scores_on_the_scale_or_a_reason_why_not(text: str) -> No
         else:
             assert len(found.values) == count
             assert all(scale.least <= value <= scale.most for value in found.values)
+
+
+def test_a_recorded_scale_with_a_tiny_step_has_no_score_and_ends_nothing() -> None:
+    assert read_scores("8 7", Scale(least=1, most=10, step=1e-320), 2).values is None
