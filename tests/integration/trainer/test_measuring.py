@@ -12,6 +12,7 @@ import pytest
 
 from consumers.evaluation.benchmarks.run import measured_before
 from infra.log.source import KafkaSource
+from infra.log.writer import LogWriter
 from infra.models.identity import identify
 from schemas.evaluation import QuestionMeasured
 from sedi.main import main
@@ -42,8 +43,20 @@ def words(rig: TrainerRig, questions: Path, *more: str) -> list[str]:
     return ["eval", "benchmarks", str(rig.model_folder), *common, "--json", *more]
 
 
+def slowly(arguments: Sequence[str]) -> int:
+    """`sedi`, where a question takes its time on any machine, so that a kill comes in the middle."""
+    wait = LogWriter.wait
+
+    def late(self: LogWriter, future: Any) -> int:
+        time.sleep(0.02)
+        return wait(self, future)
+
+    LogWriter.wait = late  # type: ignore[method-assign,assignment]
+    return main(arguments)
+
+
 def started(rig: TrainerRig, arguments: Sequence[str]) -> Forked:
-    return fork(main, list(arguments), settings=rig.settings, output=rig.folder / "eval.log")
+    return fork(slowly, list(arguments), settings=rig.settings, output=rig.folder / "eval.log")
 
 
 def called(
