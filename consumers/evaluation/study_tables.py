@@ -11,8 +11,8 @@ import msgspec
 from consumers.evaluation.results import BenchmarkScore, ComparisonScore, EvaluationReport, Interval
 from consumers.seed_table import SeedRow
 
-ALPACA_EVAL, REFERENCE = "alpaca-eval", "reference"
-"""Names that the set of prompts and the answers to compare with have in a study."""
+ALPACA_EVAL, REFERENCE, HARMFUL = "alpaca-eval", "reference", "harmful"
+"""Names that sets of prompts, and the answers to compare with, have in a study."""
 
 
 class StudyTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +107,7 @@ def figure9(report: EvaluationReport) -> StudyTable:
             ),
         )
         for count in report.answers
-        if _current(report, count.model) is not None
+        if count.set == HARMFUL and _current(report, count.model) is not None
     ]
     return StudyTable(
         title="Answers to harmful requests (Fig. 9)",

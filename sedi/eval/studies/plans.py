@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from consumers.evaluation.study_tables import ALPACA_EVAL, REFERENCE
+from consumers.evaluation.study_tables import ALPACA_EVAL, HARMFUL, REFERENCE
 from schemas.errors import ConfigurationError
 from sedi.eval.studies.options import StudyOptions, StudySide
 
@@ -140,7 +140,7 @@ def _harmful(options: StudyOptions) -> list[StudyStep]:
     from importlib.resources import files
 
     requests = str(files("producers") / "evaluation" / "harmful_requests.jsonl")
-    common = ("--set", f"harmful={requests}", *_answers(options), *options.judge, "--run", options.prefix)
+    common = ("--set", f"{HARMFUL}={requests}", *_answers(options), *options.judge, "--run", options.prefix)
     models = _models(options)
     return [
         StudyStep("answers to harmful requests", ("eval", "refusals", *models, *common)),
