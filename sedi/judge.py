@@ -64,9 +64,6 @@ def judge_command(
 
     from producers.backends.base import Sampling
     from producers.backends.recorded import RecordedOptions
-    from producers.calls.limits import Limits
-    from producers.calls.rate_control import RateOptions
-    from producers.calls.retries import Retries
     from producers.judge.judge import JudgeOptions, judge
     from producers.judge.scoring import RowSample
     from producers.prompts.judge import RubricName
@@ -79,13 +76,18 @@ def judge_command(
         rubric=cast(RubricName, rubric),  # checked by the options
         sample=RowSample(sample, limit),
         recorded=None if recorded is None else RecordedOptions(recorded, loop=recorded_loop, per_generation=attempts),
-        limits=Limits(max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd),
-        retries=Retries(forever=forever),
-        rate=RateOptions(rpm=rpm, tpm=tpm),
         sampling=Sampling(temperature=temperature, max_tokens=call_max_tokens),
         attempts=attempts,
         until_end=until_end,
-        in_flight=in_flight,
+        **llm.call_fields(
+            max_calls=max_calls,
+            max_tokens=max_tokens,
+            max_usd=max_usd,
+            forever=forever,
+            rpm=rpm,
+            tpm=tpm,
+            in_flight=in_flight,
+        ),
     )
     without: list[InstructionJudged] = []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,6 +36,29 @@ MaxTokens = Annotated[
     int | None, typer.Option("--max-tokens", min=1, help="End before the run's answers took more, prompts included.")
 ]
 MaxUsd = Annotated[float | None, typer.Option("--max-usd", min=0, help="End when the run has spent so much.")]
+
+
+def call_fields(
+    *,
+    max_calls: int | None,
+    max_tokens: int | None,
+    max_usd: float | None,
+    forever: bool,
+    rpm: float | None,
+    tpm: float | None,
+    in_flight: int | None,
+) -> dict[str, Any]:
+    """Fields of `CallOptions`, from the flags for how much and how fast."""
+    from producers.calls.limits import Limits
+    from producers.calls.rate_control import RateOptions
+    from producers.calls.retries import Retries
+
+    return {
+        "limits": Limits(max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd),
+        "retries": Retries(forever=forever),
+        "rate": RateOptions(rpm=rpm, tpm=tpm),
+        "in_flight": in_flight,
+    }
 
 
 def llm_settings(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,40 @@ class AnswerConditions:
     limit: int | None
 
 
-def answer_options(
-    run: str, sources: Sequence[ModelSource], sets: Sequence[PromptSet], conditions: AnswerConditions, **calls: Any
+def prepare_answers(
+    models: Sequence[str] | None,
+    sets: Sequence[PromptSet],
+    conditions: AnswerConditions,
+    *,
+    run: str,
+    step: int | None,
+    trust: bool,
+    settings: Settings,
+    calls: Mapping[str, Any],
 ) -> list[AnswerOptions]:
-    """What each model is asked, set after set; `calls`: fields of `CallOptions`. Raises ConfigurationError."""
+    """What each model that the words name is asked, set after set. Makes the run unless it is there.
+
+    calls   fields of `CallOptions`
+
+    Raises what `model_sources` and `ensure_run` raise, ConfigurationError for options that cannot be.
+    """
+    from sedi.eval.ensure_run import ensure_run
+    from sedi.eval.options import model_sources
+    from sedi.output import notify
+
+    sources = model_sources(models, run=run, step=step, settings=settings, say=notify, trust=trust)
+    options = _options(run, sources, sets, conditions, calls)
+    ensure_run(settings, run, notify)
+    return options
+
+
+def _options(
+    run: str,
+    sources: Sequence[ModelSource],
+    sets: Sequence[PromptSet],
+    conditions: AnswerConditions,
+    calls: Mapping[str, Any],
+) -> list[AnswerOptions]:
     from producers.backends.base import Sampling
     from producers.evaluation.answering import system_prompt
     from producers.evaluation.answers import AnswerOptions

@@ -52,28 +52,25 @@ def answers_command(
     whole run, its generators' calls included. A run that does not exist is made.
     """
     from producers.backends.recorded import RecordedOptions
-    from producers.calls.limits import Limits
-    from producers.calls.rate_control import RateOptions
-    from producers.calls.retries import Retries
-    from sedi.eval.answering import AnswerConditions, answer_options, explain_missing, give_all, show_answers
-    from sedi.eval.ensure_run import ensure_run
+    from sedi.eval.answering import AnswerConditions, explain_missing, give_all, prepare_answers, show_answers
     from sedi.output import notify, print_json
 
     settings = cluster_of(bootstrap_servers, state_dir)
     sets = given.prompt_sets(set_, notify)
-    sources = given.model_sources(models, run=run, step=step, settings=settings, say=notify, trust=trust_checkpoint)
-    options = answer_options(
-        run,
-        sources,
-        sets,
-        AnswerConditions(system, temperature, call_max_tokens, limit),
-        recorded=None if recorded is None else RecordedOptions(recorded, loop=recorded_loop),
-        limits=Limits(max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd),
-        retries=Retries(forever=forever),
-        rate=RateOptions(rpm=rpm, tpm=tpm),
+    calls = llm.call_fields(
+        max_calls=max_calls,
+        max_tokens=max_tokens,
+        max_usd=max_usd,
+        forever=forever,
+        rpm=rpm,
+        tpm=tpm,
         in_flight=in_flight,
     )
-    ensure_run(settings, run, notify)
+    calls["recorded"] = None if recorded is None else RecordedOptions(recorded, loop=recorded_loop)
+    asked = AnswerConditions(system, temperature, call_max_tokens, limit)
+    options = prepare_answers(
+        models, sets, asked, run=run, step=step, trust=trust_checkpoint, settings=settings, calls=calls
+    )
     summaries = give_all(options, settings)
     if as_json:
         print_json(summaries)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -63,29 +63,28 @@ def compare_command(
     The judge is the LLM of the settings, or --judge-model. A model and a judge at different endpoints: give the answers
     first, with `sedi eval answers` and the settings of its endpoint. Shown is who won; `sedi eval report` shows more.
     """
-    from producers.calls.limits import Limits
-    from producers.calls.rate_control import RateOptions
-    from producers.calls.retries import Retries
     from schemas.errors import ConfigurationError
-    from sedi.eval.answering import AnswerConditions, answer_options, show_answers
-    from sedi.eval.ensure_run import ensure_run
+    from sedi.eval.answering import AnswerConditions, prepare_answers, show_answers
     from sedi.output import notify, print_json
 
     if len(models or ()) < 2:
         raise ConfigurationError("Two models or more are compared. Give each as a MODEL, such as run:demo and builtin.")
     judge = judge_options.JudgeChoice(judge_model, judge_backend, recorded, recorded_loop, attempts, judge_max_tokens)
-    calls: dict[str, Any] = {
-        "limits": Limits(max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd),
-        "retries": Retries(forever=forever),
-        "rate": RateOptions(rpm=rpm, tpm=tpm),
-        "in_flight": in_flight,
-    }
+    calls = llm.call_fields(
+        max_calls=max_calls,
+        max_tokens=max_tokens,
+        max_usd=max_usd,
+        forever=forever,
+        rpm=rpm,
+        tpm=tpm,
+        in_flight=in_flight,
+    )
     settings = cluster_of(bootstrap_servers, state_dir)
     sets = given.prompt_sets(set_, notify)
-    sources = given.model_sources(models, run=run, step=None, settings=settings, say=notify, trust=trust_checkpoint)
     asked = AnswerConditions(system, temperature, call_max_tokens, limit)
-    options = answer_options(run, sources, sets, asked, **calls)
-    ensure_run(settings, run, notify)
+    options = prepare_answers(
+        models, sets, asked, run=run, step=None, trust=trust_checkpoint, settings=settings, calls=calls
+    )
     summaries, judged = judge_options.answer_and_judge("pair", options, sets, judge, settings, limit=limit, **calls)
     scores = [] if judged is None else _comparisons(settings, run, judged.judge, summaries)
     if as_json:

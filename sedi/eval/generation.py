@@ -73,35 +73,32 @@ def generation(
     from consumers.evaluation.generation import generation_scores
     from infra.log.source import KafkaSource
     from producers.backends.recorded import RecordedOptions
-    from producers.calls.limits import Limits
-    from producers.calls.rate_control import RateOptions
-    from producers.calls.retries import Retries
-    from sedi.eval.answering import AnswerConditions, answer_options, explain_missing, give_all
-    from sedi.eval.ensure_run import ensure_run
+    from sedi.eval.answering import AnswerConditions, explain_missing, give_all, prepare_answers
     from sedi.eval.generation_sets import generation_sets
     from sedi.output import notify, print_json
     from sedi.reading_progress import reading_progress
 
     settings = cluster_of(bootstrap_servers, state_dir)
     sets = generation_sets(task, shots=shots, per_task=per_task, say=notify)
-    sources = given.model_sources(models, run=run, step=step, settings=settings, say=notify, trust=trust_checkpoint)
-    options = answer_options(
-        run,
-        sources,
-        sets,
-        AnswerConditions(system, temperature, call_max_tokens, limit),
-        recorded=None if recorded is None else RecordedOptions(recorded, loop=recorded_loop),
-        limits=Limits(max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd),
-        retries=Retries(forever=forever),
-        rate=RateOptions(rpm=rpm, tpm=tpm),
+    calls = llm.call_fields(
+        max_calls=max_calls,
+        max_tokens=max_tokens,
+        max_usd=max_usd,
+        forever=forever,
+        rpm=rpm,
+        tpm=tpm,
         in_flight=in_flight,
     )
-    ensure_run(settings, run, notify)
+    calls["recorded"] = None if recorded is None else RecordedOptions(recorded, loop=recorded_loop)
+    asked = AnswerConditions(system, temperature, call_max_tokens, limit)
+    options = prepare_answers(
+        models, sets, asked, run=run, step=step, trust=trust_checkpoint, settings=settings, calls=calls
+    )
     summaries = give_all(options, settings)
-    asked = {(summary.model, summary.asked) for summary in summaries}
+    keys = {(summary.model, summary.asked) for summary in summaries}
     with reading_progress("comparing answers with references") as on_records:
         found = generation_scores(KafkaSource(settings, run), on_records)
-    scores = [score for score in found if (score.model, score.asked) in asked]
+    scores = [score for score in found if (score.model, score.asked) in keys]
     if as_json:
         print_json({"answers": summaries, "scores": scores})
     else:

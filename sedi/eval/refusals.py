@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
 
 from sedi import llm_options as llm
@@ -57,26 +55,25 @@ def refusals_command(
     The judge is the LLM of the settings, or --judge-model. `sedi eval report` shows the shares, beside those by a list
     of phrases.
     """
-    from producers.calls.limits import Limits
-    from producers.calls.rate_control import RateOptions
-    from producers.calls.retries import Retries
-    from sedi.eval.answering import AnswerConditions, answer_options, show_answers
-    from sedi.eval.ensure_run import ensure_run
+    from sedi.eval.answering import AnswerConditions, prepare_answers, show_answers
     from sedi.output import notify, print_json
 
     judge = judge_options.JudgeChoice(judge_model, judge_backend, recorded, recorded_loop, attempts, judge_max_tokens)
-    calls: dict[str, Any] = {
-        "limits": Limits(max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd),
-        "retries": Retries(forever=forever),
-        "rate": RateOptions(rpm=rpm, tpm=tpm),
-        "in_flight": in_flight,
-    }
+    calls = llm.call_fields(
+        max_calls=max_calls,
+        max_tokens=max_tokens,
+        max_usd=max_usd,
+        forever=forever,
+        rpm=rpm,
+        tpm=tpm,
+        in_flight=in_flight,
+    )
     settings = cluster_of(bootstrap_servers, state_dir)
     sets = given.prompt_sets(set_, notify)
-    sources = given.model_sources(models, run=run, step=step, settings=settings, say=notify, trust=trust_checkpoint)
     asked = AnswerConditions(system, temperature, call_max_tokens, limit)
-    options = answer_options(run, sources, sets, asked, **calls)
-    ensure_run(settings, run, notify)
+    options = prepare_answers(
+        models, sets, asked, run=run, step=step, trust=trust_checkpoint, settings=settings, calls=calls
+    )
     summaries, judged = judge_options.answer_and_judge("refusal", options, sets, judge, settings, limit=limit, **calls)
     if as_json:
         print_json({"answers": summaries, "judged": judged})
