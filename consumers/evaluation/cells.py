@@ -10,6 +10,11 @@ def percent(part: float | None) -> str:
     return "–" if part is None else f"{100 * part:.1f} %"
 
 
+def interval_in_percent(found: Interval) -> str:
+    """A share with its bounds, in per cent without the sign."""
+    return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
+
+
 def percent_interval(found: Interval | None) -> str:
     """A share with its bounds."""
     return "–" if found is None else f"{100 * found.value:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})"

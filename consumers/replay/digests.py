@@ -9,24 +9,14 @@ from typing import Any
 
 import msgspec
 
+from infra.log.source import TOPICS as log_topics
 from schemas.evaluation import AnswerGiven, AnswersJudged, QuestionMeasured
 from schemas.events import ClassifierFitted, InstructionJudged, InstructionsGenerated, ReplaceSeeds, TrainingLogged
 from schemas.policy import Policy
 from schemas.topics import is_optional
 from schemas.upcasting import policy_from_v1
 
-TOPICS = (
-    "run",
-    "generated",
-    "kept",
-    "rejected",
-    "judged",
-    "training-log",
-    "seed-commands",
-    "measured",
-    "answers",
-    "judgements",
-)
+TOPICS = tuple(topic for topic in log_topics if topic != "calls")
 
 _FIRST_FIELDS = {
     "mode",

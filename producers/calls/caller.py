@@ -12,9 +12,10 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from infra.log.writer import LogWriter, NotWritable
+from infra.settings import Settings
 from producers.backends.base import Answer, Backend, CallFailure, CallPlace, Request, too_large
 from producers.backends.recorded import RecordedOptions
 from producers.calls.call_scheduler import CallScheduler, CallsHalted
@@ -56,6 +57,17 @@ class CallOptions:
             )
 
 
+class LaneReader(Protocol):
+    """Keeps a lane's progress up to date from the log."""
+
+    @property
+    def progress(self) -> LaneProgress: ...
+
+    def refresh(self) -> LaneProgress:
+        """Apply everything that is on the log now."""
+        ...
+
+
 class Caller:
     """Makes a lane's calls, as fast as `rate` admits them."""
 
@@ -86,6 +98,36 @@ class Caller:
         self._events = LedgerEvents(backend, prices, self.write)
         self._scheduler = CallScheduler(
             events=self._events, refresh=refresh, may_call=may_call, rate=rate, known=known, clock=clock
+        )
+
+    @classmethod
+    def of(
+        cls,
+        options: CallOptions,
+        settings: Settings,
+        *,
+        backend: Backend,
+        writer: LogWriter,
+        reader: LaneReader,
+        rate: RateControl,
+        limits: Limits | None = None,
+        most_bytes: int | None = None,
+    ) -> "Caller":
+        """The caller of a lane.
+
+        limits      those in force; None: those of the options
+        most_bytes  of an answer, if fewer than the settings allow
+        """
+        return cls(
+            backend=backend,
+            writer=writer,
+            refresh=reader.refresh,
+            may_call=(limits or options.limits).may_call,
+            prices=Prices.of(settings),
+            retries=options.retries,
+            rate=rate,
+            known=reader.progress,
+            max_answer_bytes=min(settings.max_answer_bytes, most_bytes or settings.max_answer_bytes),
         )
 
     @property

@@ -193,16 +193,8 @@ def _given(
         else:
             backend = stack.enter_context(opened_backend(of_model, options.recorded, rate.most, notify))
         writer = stack.enter_context(LogWriter(settings, options.run, CLIENT))
-        caller = Caller(
-            backend=backend,
-            writer=writer,
-            refresh=reader.refresh,
-            may_call=options.limits.may_call,
-            prices=Prices.of(settings),
-            retries=options.retries,
-            rate=rate,
-            known=reader.progress,
-            max_answer_bytes=min(settings.max_answer_bytes, LARGEST_ANSWER),
+        caller = Caller.of(
+            options, settings, backend=backend, writer=writer, reader=reader, rate=rate, most_bytes=LARGEST_ANSWER
         )
         queue = ItemList(items, reader.progress.done, on_done)
         work = OrderedWork(queue, caller, reader.progress, in_flight=rate.most, on_written=queue.written)

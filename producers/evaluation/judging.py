@@ -106,8 +106,7 @@ def judge_answers(
     the same comparison, ConfigurationError for unusable options, BrokerError when the cluster does not answer.
     """
     configured, _ = read_run(settings, options.run)
-    prices = Prices.of(settings)
-    options.limits.check(configured.policy, priced=prices.known)
+    options.limits.check(configured.policy, priced=Prices.of(settings).known)
     apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were evaluations
     given = read_given(
         KafkaSource(settings, options.run), frozenset(id for judged in options.sets for id in judged.answer_ids())
@@ -129,17 +128,15 @@ def judge_answers(
         wanted = frozenset(item.id for item in items)
         reader = stack.enter_context(evaluation_reader(settings, configured, lane, "judgements", wanted))
         writer = stack.enter_context(LogWriter(settings, options.run, CLIENT))
-        caller = Caller(
+        caller = Caller.of(
+            options,
+            settings,
             backend=backend,
             writer=writer,
-            refresh=reader.refresh,
-            may_call=options.limits.may_call,
-            prices=prices,
-            retries=options.retries,
+            reader=reader,
             rate=rate,
-            known=reader.progress,
             # An event holds all answers of the judge, and the reason in the last one.
-            max_answer_bytes=min(settings.max_answer_bytes, _ANSWERS_BYTES // (options.attempts + 1)),
+            most_bytes=_ANSWERS_BYTES // (options.attempts + 1),
         )
         queue = ItemList(items, reader.progress.done, on_done)
         work = OrderedWork(queue, caller, reader.progress, in_flight=rate.most, on_written=queue.written)

@@ -110,8 +110,7 @@ def generate(
     limits = options.limits.with_training_limit(configured.policy, options.ahead_windows)
     if limits.max_filter_lag is None:
         limits = replace(limits, max_filter_lag=settings.max_filter_lag)
-    prices = Prices.of(settings)
-    limits.check(configured.policy, priced=prices.known)
+    limits.check(configured.policy, priced=Prices.of(settings).known)
     style = style_of(options.style, settings)
     rate = rate_control_for(settings, options.rate, options.in_flight, progress)
 
@@ -125,16 +124,8 @@ def generate(
             LogWriter(settings, options.run, f"generator-{options.lane}") as writer,
             kept_reader as kept,
         ):
-            caller = Caller(
-                backend=backend,
-                writer=writer,
-                refresh=reader.refresh,
-                may_call=limits.may_call,
-                prices=prices,
-                retries=options.retries,
-                rate=rate,
-                known=reader.progress,
-                max_answer_bytes=settings.max_answer_bytes,
+            caller = Caller.of(
+                options, settings, backend=backend, writer=writer, reader=reader, rate=rate, limits=limits
             )
             services = LaneServices(
                 style=style,

@@ -101,8 +101,7 @@ def judge(
     the same judge, ConfigurationError for unusable options, BrokerError when the cluster does not answer.
     """
     configured, _ = read_run(settings, options.run)
-    prices = Prices.of(settings)
-    options.limits.check(configured.policy, priced=prices.known)
+    options.limits.check(configured.policy, priced=Prices.of(settings).known)
     apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were judges
     chosen = rubric(options.rubric)
     rate = rate_control_for(settings, options.rate, options.in_flight, progress)
@@ -112,17 +111,7 @@ def judge(
         rows = KeptRows(KafkaSource(settings, options.run))
         try:
             with LogWriter(settings, options.run, "judge") as writer:
-                caller = Caller(
-                    backend=backend,
-                    writer=writer,
-                    refresh=reader.refresh,
-                    may_call=options.limits.may_call,
-                    prices=prices,
-                    retries=options.retries,
-                    rate=rate,
-                    known=reader.progress,
-                    max_answer_bytes=settings.max_answer_bytes,
-                )
+                caller = Caller.of(options, settings, backend=backend, writer=writer, reader=reader, rate=rate)
                 row_judge = RowJudge(
                     judge=identity,
                     rubric=chosen,

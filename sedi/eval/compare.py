@@ -111,6 +111,7 @@ def _comparisons(settings: Settings, run: str, judge: str, summaries: Sequence[A
 
 
 def _show(scores: Sequence[ComparisonScore]) -> None:
+    from consumers.evaluation.cells import number_interval
     from sedi.output import console, table
 
     columns = ("first", "second", "set", "#prompts", "#scored", "#win", "#tie", "#lose", "#win rate")
@@ -124,7 +125,7 @@ def _show(scores: Sequence[ComparisonScore]) -> None:
             score.win,
             score.tie,
             score.lose,
-            None if (rate := score.win_rate) is None else f"{rate.value:.3f} ({rate.low:.3f} to {rate.high:.3f})",
+            None if score.win_rate is None else number_interval(score.win_rate),
         )
         for score in scores
     )

@@ -144,4 +144,6 @@ def _tables(scores: Sequence[GenerationScore]) -> Iterator[Table]:
 
 
 def _interval(found: Interval | None) -> str | None:
-    return None if found is None else f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
+    from consumers.evaluation.cells import interval_in_percent
+
+    return None if found is None else interval_in_percent(found)

@@ -12,7 +12,7 @@ from schemas.errors import ConfigurationError
 from sedi.eval.studies.options import SIZES, STUDIES, StudyOptions, StudySide, default_sides
 from sedi.eval.studies.plans import plan
 from tests.e2e.driver import Terminal
-from tests.unit.docs.test_names_in_pages import _faults
+from tests.unit.docs.test_names_in_pages import faults_of
 
 SIDE = """
 trainer = false
@@ -51,7 +51,7 @@ def options(name: str, folder: Path, *names: str) -> StudyOptions:
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_commands_of_a_study_exist_and_it_says_what_it_lacks(name: str, tmp_path: Path) -> None:
     steps = plan(options(name, tmp_path))
-    assert [fault for step in steps for fault in _faults(" ".join(step.arguments))] == []
+    assert [fault for step in steps for fault in faults_of(" ".join(step.arguments))] == []
     assert len({step.arguments for step in steps}) == len(steps)
     without = StudyOptions(**{**vars(options(name, tmp_path)), "data": None})
     if name in ("fig9", "fig10"):

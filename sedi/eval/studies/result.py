@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from consumers.evaluation.cells import interval_in_percent
 from consumers.evaluation.results import EvaluationReport, Interval
 from consumers.evaluation.study_tables import StudyTable, figure7, figure9, figure10, table1, table2, table5
 from consumers.html_page import Table
@@ -100,4 +101,4 @@ def _cell(cell: Interval | str | None) -> str:
         return "not measured"
     if isinstance(cell, str):
         return cell
-    return f"{100 * cell.value:.1f} ({100 * cell.low:.1f} to {100 * cell.high:.1f})"
+    return interval_in_percent(cell)

@@ -51,7 +51,7 @@ def test_commands_and_options_that_a_page_names_exist(page: Path) -> None:
         f"{line}: {fault}"
         for line in command_lines(page.read_text(encoding="utf-8"))
         for use in re.findall(r"(?:(?<=^)|(?<=[ /]))sedi ([a-z][^|;#]*)", line)
-        for fault in _faults(use)
+        for fault in faults_of(use)
     ]
     assert wrong == []
 
@@ -134,7 +134,7 @@ def _defined(module: Path) -> frozenset[str]:
     return frozenset(names)
 
 
-def _faults(use: str) -> list[str]:
+def faults_of(use: str) -> list[str]:
     """What is wrong with `use`, the words of a command line after `sedi`."""
     words = use.split()
     command: Any = get_command(build())
