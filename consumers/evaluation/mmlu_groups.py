@@ -79,10 +79,3 @@ MMLU_GROUPS: Mapping[str, tuple[str, ...]] = {
 
 MMLU_QUESTIONS: Mapping[str, int] = {"STEM": 3153, "Humanities": 4705, "Social sciences": 3077, "Other": 3107}
 """Questions of each group in the published test set of 14,042: the weights of its accuracy in MMLU's."""
-
-_GROUP = {subject: group for group, subjects in MMLU_GROUPS.items() for subject in subjects}
-
-
-def mmlu_group(subject: str) -> str | None:
-    """The group of a subject, as the data names it (`high_school_physics`); None for another name."""
-    return _GROUP.get(subject)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from consumers.evaluation.results import BenchmarkScore, ComparisonScore, EvaluationReport, Interval
+from consumers.evaluation.statistics import mean_relative_gain, relative_gain
 from consumers.seed_table import SeedRow
 
 ALPACA_EVAL, REFERENCE, HARMFUL = "alpaca-eval", "reference", "harmful"
@@ -144,22 +145,13 @@ def figure10(run: str, seeds: Sequence[SeedRow], shown: int = 5) -> StudyTable:
     )
 
 
-def average_gain(baseline: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
-    """The two readings of "higher on average": the mean of the relative gains, and the gain of the means.
-
-    Table 1 of the paper gives 5.2 % and 1.6 %: its four numbers go from a mean of 46.1 to one of 46.9.
-    """
-    relative = sum((new - old) / old for old, new in zip(baseline, other, strict=True)) / len(baseline)
-    return relative, sum(other) / sum(baseline) - 1
-
-
 def _gains(
     baseline: tuple[str, tuple[Interval | None, ...]], other: tuple[str, tuple[Interval | None, ...]]
 ) -> list[str]:
     olds, news = ([cell.value for cell in cells if cell is not None] for _, cells in (baseline, other))
     if not all(olds):
         return [f"{baseline[0]} scored 0 in one of them, so relative gains mean nothing."]
-    relative, absolute = average_gain(olds, news)
+    relative, absolute = mean_relative_gain(olds, news), relative_gain(sum(olds), sum(news))
     return [
         f"{other[0]} against {baseline[0]}: the mean of the four relative gains is {relative:+.1%}; the mean of the "
         f"four scores goes from {sum(olds) / len(olds):.1%} to {sum(news) / len(news):.1%}, which is {absolute:+.1%}. "

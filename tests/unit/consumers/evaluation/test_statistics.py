@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.evaluation.mmlu_groups import MMLU_GROUPS, MMLU_QUESTIONS, mmlu_group
+from consumers.evaluation.mmlu_groups import MMLU_GROUPS, MMLU_QUESTIONS
 from consumers.evaluation.statistics import (
     mean_interval,
     mean_relative_gain,
@@ -95,6 +95,10 @@ def test_mmlu_is_the_mean_of_its_groups_by_size_with_anatomy_among_stem() -> Non
     )
     assert fits == ["instruct", "self-instruct", "sedi", "falcon"], "Gemma's Other repeats its Humanities"
     assert other == ["falcon"]
+
+
+def mmlu_group(subject: str) -> str | None:
+    return next((group for group, subjects in MMLU_GROUPS.items() if subject in subjects), None)
 
 
 def test_every_subject_is_in_one_group(data: Path) -> None:
