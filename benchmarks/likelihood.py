@@ -19,8 +19,8 @@ from rich.table import Table
 
 from consumers.evaluation.benchmarks.data import read_benchmark
 from consumers.evaluation.benchmarks.encoding import prompted
-from consumers.evaluation.benchmarks.likelihood import LikelihoodEngine
 from consumers.evaluation.benchmarks.tasks import BenchmarkQuestion
+from infra.models.likelihood.engine import LikelihoodEngine
 from infra.settings import load
 from producers.backends.builtin.model import safetensors_folder
 from streams.core.evaluation.likelihood import chosen

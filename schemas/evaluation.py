@@ -5,13 +5,12 @@ One event is one question. Each names the model it is about in full, so that it 
 """
 
 import hashlib
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
-from schemas.events import Amount, CallAnswered, Count, Event, Judge, Offset, Ordinal, Place, Scale
-
-Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+from schemas.events import CallAnswered, Event, Judge, Scale
+from schemas.scalars import Amount, Count, Offset, Ordinal, Place, Sha256
 
 
 class TrainedBy(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,18 +12,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from schemas.policy import Metric, Policy
+from schemas.scalars import Amount, Count, LastOffset, Offset, Ordinal, Place, Share, Similarity
 from schemas.seeds import SeedTask
-
-_MOST = 2**63 - 1  # the range of Kafka's offsets and of the tables that events are read into
-
-Offset = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
-LastOffset = Annotated[int, msgspec.Meta(ge=-1, le=_MOST)]
-Count = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
-Place = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
-Ordinal = Annotated[int, msgspec.Meta(ge=1, le=_MOST)]
-Amount = Annotated[float, msgspec.Meta(ge=0.0)]
-Similarity = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+from schemas.segments import Segment, SegmentScores
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,6 +209,8 @@ class InstructionsGenerated(Event, frozen=True, kw_only=True):
     kept_shown             what its prompt showed beside the seeds; None in styles that show only seeds
     reading                version of the parser that the instructions come from (`streams.core.parse.answers`)
     cut                    places of the instructions whose output was cut off before its end
+    segment                that the instructions are candidates for; None: they come from seeds
+    scores                 of the candidates; None: there are none
     """
 
     lane: str
@@ -236,6 +229,8 @@ class InstructionsGenerated(Event, frozen=True, kw_only=True):
     kept_shown: KeptShown | None = None
     reading: Ordinal = 1
     cut: tuple[Place, ...] = ()
+    segment: Segment | None = None
+    scores: SegmentScores | None = None
 
 
 # -- kept, rejected ------------------------------------------------------------------------------------------------
@@ -377,12 +372,17 @@ class StepLogged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrainingLogged(Event, frozen=True, kw_only=True):
-    """A window of steps was trained. `window` counts from 0; `epoch` and steps count from 1."""
+    """A window of steps was trained. `window` counts from 0; `epoch` and steps count from 1.
+
+    documents_offset   the last record of `documents` that the trainer had read before the window's first step, -1 for
+                       none: rows from documents withdrawn by then are in no step
+    """
 
     window: Count
     epoch: Ordinal
     model: str
     steps: tuple[StepLogged, ...]
+    documents_offset: LastOffset = -1
 
 
 CandidateVerdict = Literal[

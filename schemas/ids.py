@@ -61,6 +61,21 @@ def answers_judged_id(judge: str, answers: Sequence[str]) -> str:
     return _uuid5(_ROOT, f"answers-judged/{judge}/{'/'.join(answers)}")
 
 
+def document_id(source: str, place: int, start: int, sha256: str) -> str:
+    """Of a document that was read; the arguments are fields of its event."""
+    return _uuid5(_ROOT, f"document/{sha256}/{place}/{start}/{source}")
+
+
+def segment_id(document: str, strategy: str, spans: Sequence[tuple[int, int]]) -> str:
+    """Of a segment of a document."""
+    return child(document, f"segment/{strategy}/{','.join(f'{start}-{end}' for start, end in spans)}")
+
+
+def withdrawn_id(document: str) -> str:
+    """Of a document's withdrawal."""
+    return child(document, "withdrawn")
+
+
 def classifier_id(from_offset: int) -> str:
     """Of the classifier in force from an offset of `generated` on."""
     return _uuid5(_ROOT, f"classifier/{from_offset}")

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from schemas.errors import ConfigurationError
+from schemas.segments import Strategy
 
 Mode = Literal["sedi", "self-instruct"]
 Metric = Literal["grad_norm", "loss_variance", "sum", "random"]
@@ -33,6 +34,8 @@ ALL_RULES: tuple[RuleName, ...] = (
     "starts_non_ascii",
     "empty_output",
 )
+
+ALL_STRATEGIES: tuple[Strategy, ...] = ("random", "salient", "structural", "whole")
 
 Threshold = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -71,7 +74,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     victim_max_score          a seed with a higher score cannot be a victim
     count_rule_rejections     whether instructions that the rules reject count against the seeds they came from
     feedback_borrowed         whether a batch with borrowed rows may be chosen
-    rng_seed                  of the seed sampling
+    rng_seed                  of the seed sampling, and of the cutting of documents
+    strategies                of the segments whose candidates may be kept
+    candidates                of a segment that are considered, the first of them; None: all
+    max_copied_run            a candidate with more words in a row from its segment is a copy; a shorter one if the
+                              run is more than max_copied of its words
+    max_copied                share of a candidate's words, in one run from its segment
+    gain_at_least             a candidate must make its segment likelier by so much, in nats a token; None: any
     """
 
     mode: Mode = "sedi"
@@ -102,6 +111,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     count_rule_rejections: bool = False
     feedback_borrowed: bool = True
     rng_seed: int = 42
+    strategies: tuple[Strategy, ...] = ALL_STRATEGIES
+    candidates: Positive | None = None
+    max_copied_run: Positive = 8
+    max_copied: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.5
+    gain_at_least: float | None = 0.0
 
     def __post_init__(self) -> None:
         for name in ("threshold", "candidate_threshold"):
@@ -120,6 +134,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             )
         if not self.refit_growth > 1.0:
             raise ConfigurationError(f"refit_growth is {self.refit_growth}; it must be greater than 1.")
+        if self.gain_at_least is not None and not isfinite(self.gain_at_least):
+            raise ConfigurationError(
+                f"gain_at_least is {self.gain_at_least}; it must be a number of nats, such as 0.1, or null for any."
+            )
+        if not self.strategies:
+            raise ConfigurationError(f"strategies is empty; name one or more of {', '.join(ALL_STRATEGIES)}.")
         if self.candidate_min_score is not None and not isfinite(self.candidate_min_score):
             raise ConfigurationError(
                 f"candidate_min_score is {self.candidate_min_score}; it must be a number of the judge's scale, such as "

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from schemas import evaluation, events
+from schemas import documents, evaluation, events
 from schemas.events import Event
 
 
@@ -24,7 +24,7 @@ def _spec(cls: type[Event], topic: str, version: int = 1) -> EventSpec:
 
 
 _ALL = (
-    _spec(events.RunConfigured, "run", 2),
+    _spec(events.RunConfigured, "run", 3),
     _spec(events.ClassifierFitted, "run", 2),
     _spec(events.RunStarted, "run"),
     _spec(events.RunStopped, "run"),
@@ -32,14 +32,16 @@ _ALL = (
     _spec(events.CallStarted, "calls", 2),
     _spec(events.CallAnswered, "calls", 2),
     _spec(events.CallFailed, "calls", 2),
-    _spec(events.InstructionsGenerated, "generated", 3),
+    _spec(documents.DocumentRead, "documents"),
+    _spec(documents.DocumentWithdrawn, "documents"),
+    _spec(events.InstructionsGenerated, "generated", 4),
     _spec(events.InstructionKept, "kept"),
     _spec(events.InstructionsRejected, "rejected"),
     _spec(events.InstructionJudged, "judged", 2),
     _spec(evaluation.AnswerGiven, "answers"),
     _spec(evaluation.AnswersJudged, "judgements"),
     _spec(evaluation.QuestionMeasured, "measured"),
-    _spec(events.TrainingLogged, "training-log", 2),
+    _spec(events.TrainingLogged, "training-log", 3),
     _spec(events.ReplaceSeeds, "seed-commands", 2),
 )
 

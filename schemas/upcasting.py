@@ -61,6 +61,28 @@ def _with_policy_from_v1(data: Json) -> Json:
     return data | {"policy": policy_from_v1(data["policy"])}
 
 
+def _without_segments(data: Json) -> Json:
+    """Version 3 has the choice among candidates for a segment; before, no instruction came from a document."""
+    fields = {
+        "strategies": ["random", "salient", "structural", "whole"],
+        "candidates": None,
+        "max_copied_run": 8,
+        "max_copied": 0.5,
+        "gain_at_least": 0.0,
+    }
+    return data | {"policy": fields | data["policy"]}
+
+
+def _without_segment(data: Json) -> Json:
+    """Version 4 has the segment that instructions are candidates for; before, all came from seeds."""
+    return data | {"segment": None, "scores": None}
+
+
+def _without_documents(data: Json) -> Json:
+    """Version 3 has the offset of the documents' withdrawals; before, there were none."""
+    return data | {"documents_offset": -1}
+
+
 def _tfidf_vectorizer(data: Json) -> Json:
     """Version 2 has the vectorizer; before, there was only one."""
     return data | {"classifier": data["classifier"] | {"vectorizer": "tfidf", "model_sha256": None}}
@@ -79,9 +101,12 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("InstructionJudged", 1): _first_reading,
     ("InstructionsGenerated", 1): _without_kept_shown,
     ("InstructionsGenerated", 2): _first_reading_without_cut,
+    ("InstructionsGenerated", 3): _without_segment,
     ("ReplaceSeeds", 1): _without_judge,
     ("RunConfigured", 1): _with_policy_from_v1,
+    ("RunConfigured", 2): _without_segments,
     ("TrainingLogged", 1): _without_tokens_and_memory,
+    ("TrainingLogged", 2): _without_documents,
 }
 
 

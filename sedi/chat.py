@@ -42,8 +42,9 @@ def chat(
     answer, `/new` begins a new conversation, and `/quit` or Ctrl-D ends.
     """
     require("train", "sedi chat")
-    from consumers.trainer.options import Device, PrecisionChoice
+    from consumers.trainer.options import PrecisionChoice
     from consumers.trainer.result.chat import load, model_of_run
+    from infra.models.device import Device
     from infra.models.templates import Template
     from schemas.errors import ConfigurationError
     from sedi.output import notify

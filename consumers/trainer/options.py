@@ -7,12 +7,12 @@ from typing import Literal
 from consumers.trainer.engine.learning_rate import Schedule
 from consumers.trainer.engine.lora import Lora
 from consumers.trainer.record.metrics import HeldOutLine
+from infra.models.device import Device
 from infra.models.templates import Template
 from schemas.errors import ConfigurationError
 
 Precision = Literal["bf16", "fp32"]
 PrecisionChoice = Literal["auto", "bf16", "fp32"]
-Device = Literal["auto", "cpu", "cuda"]
 BORROW_AFTER_S = 30.0
 """Default of a live training: seconds without a whole batch after which empty clusters borrow."""
 

@@ -17,12 +17,10 @@ from consumers.trainer.data.offline import RowSource, from_archive, from_file, w
 from consumers.trainer.data.row_file import Say, read_rows
 from consumers.trainer.data.score_threshold import ScoreThreshold
 from consumers.trainer.distributed.process_group import ProcessGroup, join_process_group, rank_from_environment
-from consumers.trainer.engine import cpu
 from consumers.trainer.engine.deepspeed_setup import EngineConfig
 from consumers.trainer.engine.held_out import HeldOut
 from consumers.trainer.engine.lora import with_adapters
-from consumers.trainer.engine.model import load_model, load_tokenizer, model_name
-from consumers.trainer.engine.step import Engine, pick_device
+from consumers.trainer.engine.step import Engine
 from consumers.trainer.options import Precision, TrainOptions, TrainSummary
 from consumers.trainer.record.metrics import StepLine, TrainingLine
 from consumers.trainer.record.output_capture import capture_output
@@ -36,7 +34,9 @@ from consumers.trainer.stop_signals import sole_user, stop_signals
 from infra.log.record import Record
 from infra.log.run import read_run
 from infra.log.writer import LogWriter
-from infra.models import precision
+from infra.models import cpu, precision
+from infra.models.device import pick_device
+from infra.models.loading import load_model, load_tokenizer, model_name
 from infra.models.templates import choose_template, encode
 from infra.settings import Settings
 from infra.visible import visible

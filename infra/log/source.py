@@ -27,6 +27,7 @@ from schemas.topics import dead_letter_name, lacking, topic_name, topic_specs
 
 TOPICS = (
     "run",
+    "documents",
     "calls",
     "generated",
     "kept",

@@ -8,8 +8,8 @@ import importlib
 import os
 from pathlib import Path
 
-from consumers.trainer.engine import cpu
 from consumers.trainer.record.output_capture import capture_output
+from infra.models import cpu
 
 _MODULES = (
     "consumers.trainer.run",

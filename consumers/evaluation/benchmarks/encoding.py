@@ -12,23 +12,9 @@ from typing import Any
 
 from consumers.evaluation.benchmarks.data import AnyQuestion, HeldOutText
 from consumers.evaluation.benchmarks.tasks import BenchmarkQuestion
+from infra.models.likelihood.encoded import EncodedQuestion
 from infra.models.templates import Template, encode, texts
 from schemas.errors import ConfigurationError
-
-_UNKNOWN_CONTEXT = 2048
-_UNSET = 10**9  # tokenizers without a limit name a larger one
-
-
-@dataclass(frozen=True)
-class EncodedQuestion:
-    """A question's tokens.
-
-    prefix          that all choices follow
-    continuations   each choice's own tokens, at least one
-    """
-
-    prefix: tuple[int, ...]
-    continuations: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -42,16 +28,6 @@ class Prompted:
     gold: int | None
     tokens: EncodedQuestion
     cut: bool = False
-
-
-def context_length(config: Any, tokenizer: Any) -> int:
-    """The longest input of a model, in tokens."""
-    for found in (config.get_text_config(), config):
-        for name in ("n_positions", "max_position_embeddings", "n_ctx"):
-            if isinstance(length := getattr(found, name, None), int):
-                return length
-    length = getattr(tokenizer, "model_max_length", None)
-    return int(length) if length is not None and length < _UNSET else _UNKNOWN_CONTEXT
 
 
 def prompted(

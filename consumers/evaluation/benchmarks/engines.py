@@ -7,8 +7,8 @@ from typing import Literal, Protocol
 
 from consumers.evaluation.benchmarks.data import AnyQuestion, BenchmarkData
 from consumers.evaluation.benchmarks.encoding import Prompted, prompted
-from consumers.evaluation.benchmarks.likelihood import LikelihoodEngine
-from consumers.trainer.options import Device
+from infra.models.device import Device
+from infra.models.likelihood.engine import LikelihoodEngine
 from infra.models.precision import Precision
 from infra.models.templates import Template, choose_template
 

@@ -23,8 +23,8 @@ import yaml
 from consumers.evaluation.benchmarks import harness
 from consumers.evaluation.benchmarks.data import AnyQuestion, BenchmarkData
 from consumers.evaluation.benchmarks.encoding import Prompted, prompted
-from consumers.evaluation.benchmarks.likelihood import LikelihoodEngine
 from consumers.evaluation.benchmarks.tasks import BenchmarkQuestion
+from infra.models.likelihood.engine import LikelihoodEngine
 from infra.models.templates import Template
 from schemas.errors import ConfigurationError, TrainerError
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from consumers.trainer.distributed.process_group import ProcessGroup
-from consumers.trainer.engine import memory
 from consumers.trainer.engine.deepspeed_setup import EngineConfig, discard_gradient
 from consumers.trainer.engine.loss import ResponseLoss
 from consumers.trainer.engine.microbatches import MICRO_BATCH_COST, MicroBatch, split
+from infra.models import memory
 from infra.models.templates import EncodedRow
 from schemas.errors import TrainerError
 

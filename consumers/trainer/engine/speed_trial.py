@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from consumers.trainer.engine import cpu
-from consumers.trainer.engine.model import load_model
-from consumers.trainer.options import Device, PrecisionChoice
-from infra.models import precision
+from consumers.trainer.options import PrecisionChoice
+from infra.models import cpu, precision
+from infra.models.device import Device
+from infra.models.loading import load_model
 
 _ROWS, _TOKENS = 2, 48
 _ROUNDS, _BUDGET_S = 3, 2.0  # no further round once this time is spent: one slow round is measured well enough
@@ -40,7 +40,7 @@ def measure_training_speed(
     cpu.passive_threads()
     import torch
 
-    from consumers.trainer.engine.step import pick_device
+    from infra.models.device import pick_device
 
     if threads is not None:
         torch.set_num_threads(threads)

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from consumers.trainer.distributed.process_group import ProcessGroup
-from consumers.trainer.engine import deepspeed_setup, lora, memory
-from consumers.trainer.engine.cpu import HeapTrimmer
+from consumers.trainer.engine import deepspeed_setup, lora
 from consumers.trainer.engine.deepspeed_setup import EngineConfig
 from consumers.trainer.engine.gradient_accumulation import GradientAccumulator, first_line
 from consumers.trainer.engine.loss import ResponseLoss
-from consumers.trainer.options import Device
 from consumers.trainer.record.output_capture import capture_output
+from infra.models import memory
+from infra.models.cpu import HeapTrimmer
 from infra.models.templates import EncodedRow
-from schemas.errors import ConfigurationError, TrainerError
+from schemas.errors import TrainerError
 
 _RNG_STATES = "rng"
 _SINGLE_RANK = ProcessGroup()
@@ -51,15 +51,6 @@ class StepNumbers:
     all_tokens: int = 0
     padding: float = 0.0
     memory_bytes: int = 0
-
-
-def pick_device(device: Device) -> str:
-    """`cuda` or `cpu`. Raises ConfigurationError when CUDA is asked for and not available."""
-    import torch
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigurationError("device is 'cuda', but torch finds no CUDA device. Take `cpu` or `auto`.")
-    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 class Engine:

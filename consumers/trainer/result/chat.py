@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from consumers.trainer.engine import cpu
-from consumers.trainer.engine.model import load_model, load_tokenizer
-from consumers.trainer.engine.step import pick_device
-from consumers.trainer.options import Device, PrecisionChoice
+from consumers.trainer.options import PrecisionChoice
 from consumers.trainer.result.model_export import MODEL
+from infra.models import cpu
+from infra.models.device import Device, pick_device
+from infra.models.loading import load_model, load_tokenizer
 from infra.models.model_info import read_model_info
 from infra.models.precision import Precision, choose
 from infra.models.special_tokens import hide, token_ids

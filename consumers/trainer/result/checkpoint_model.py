@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from consumers.trainer.engine.lora import Lora, save_merged, with_adapters
-from consumers.trainer.engine.model import load_model, load_tokenizer
 from consumers.trainer.options import Precision
 from consumers.trainer.record.output_capture import capture_output
 from consumers.trainer.result.checkpoint import (
@@ -29,6 +28,7 @@ from consumers.trainer.result.checkpoint import (
 from consumers.trainer.result.model_export import write_generation_config, write_model_info
 from consumers.trainer.result.seal import Seal
 from infra.digest import sha256_of
+from infra.models.loading import load_model, load_tokenizer
 from infra.models.templates import Template, choose_template
 from schemas.errors import TrainerError
 

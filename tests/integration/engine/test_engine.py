@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from consumers.trainer.engine.model import load_model
 from consumers.trainer.record.output_capture import capture_output
+from infra.models.loading import load_model
 from infra.models.templates import EncodedRow, encode
 from tests.integration.engine.conftest import MakeEngine
 from tests.unit.trainer import tiny

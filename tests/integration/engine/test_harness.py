@@ -9,8 +9,8 @@ import pytest
 from consumers.evaluation.benchmarks.data import BenchmarkData, read_benchmark
 from consumers.evaluation.benchmarks.engines import DirectLikelihoods
 from consumers.evaluation.benchmarks.harness_engine import HarnessLikelihoods
-from consumers.evaluation.benchmarks.likelihood import LikelihoodEngine
 from consumers.evaluation.benchmarks.tasks import BenchmarkQuestion
+from infra.models.likelihood.engine import LikelihoodEngine
 from schemas.errors import ConfigurationError
 from streams.core.evaluation.likelihood import chosen
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from consumers.evaluation.benchmarks.data import HeldOutText
-from consumers.evaluation.benchmarks.encoding import EncodedQuestion, encode_choices, prompted
-from consumers.evaluation.benchmarks.likelihood import LikelihoodEngine
-from consumers.evaluation.benchmarks.packing import LEAST_SHARED
-from consumers.trainer.engine.memory import is_exhausted
+from consumers.evaluation.benchmarks.encoding import encode_choices, prompted
+from infra.models.likelihood.encoded import EncodedQuestion
+from infra.models.likelihood.engine import LikelihoodEngine
+from infra.models.likelihood.packing import LEAST_SHARED
+from infra.models.memory import is_exhausted
 from infra.models.templates import encode
 from schemas.errors import ConfigurationError, TrainerError
 from schemas.events import Instruction

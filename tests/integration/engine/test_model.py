@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.trainer.engine.model import keep_first_layers, load_model, load_tokenizer, model_name
+from infra.models.loading import keep_first_layers, load_model, load_tokenizer, model_name
 from schemas.errors import TrainerError
 from tests.unit.trainer import tiny
 

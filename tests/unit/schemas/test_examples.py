@@ -9,6 +9,7 @@ import pytest
 
 from schemas import ids
 from schemas.async_api import message_name, versions
+from schemas.documents import DocumentRead
 from schemas.envelope import decode, encode
 from schemas.errors import MalformedEvent
 from schemas.evaluation import AnswerGiven, AnswersJudged, QuestionMeasured
@@ -141,7 +142,13 @@ def test_the_examples_bear_the_ids_of_their_causes_and_places(examples, told):
         "TrainingLogged.v1",
     )
     expected |= {name.replace("v1", "v2"): expected[name] for name in twice}
-    expected["InstructionsGenerated.v3"] = expected["InstructionsGenerated.v1"]
+    for name in ("InstructionsGenerated", "RunConfigured", "TrainingLogged"):
+        expected[f"{name}.v3"] = expected[f"{name}.v1"]
+    expected["InstructionsGenerated.v4"] = expected["InstructionsGenerated.v1"]
+    document = told(DocumentRead)
+    read_id = ids.document_id(document.source, document.place, document.start, document.sha256)
+    expected["DocumentRead.v1"] = read_id, read_id, run
+    expected["DocumentWithdrawn.v1"] = read_id, ids.withdrawn_id(read_id), read_id
     measured, answer, judgement = told(QuestionMeasured), told(AnswerGiven), told(AnswersJudged)
     evaluated = {
         "QuestionMeasured.v1": ids.measured_id(measured.model.key, measured.benchmark.key, measured.question_id),

@@ -1,6 +1,6 @@
 """A heap that has grown by half is trimmed, and then measured anew."""
 
-from consumers.trainer.engine.cpu import HeapTrimmer
+from infra.models.cpu import HeapTrimmer
 
 
 class Trims:

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.evaluation.benchmarks.encoding import EncodedQuestion
-from consumers.evaluation.benchmarks.packing import LEAST_SHARED, PackedRow, batches, pack
+from infra.models.likelihood.encoded import EncodedQuestion
+from infra.models.likelihood.packing import LEAST_SHARED, PackedRow, batches, pack
 
 TOKENS = st.lists(st.integers(0, 3), min_size=1, max_size=6).map(tuple)
 SHARED = tuple(range(LEAST_SHARED + 6))

@@ -15,12 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from consumers.evaluation.benchmarks.encoding import EncodedQuestion, context_length
-from consumers.evaluation.benchmarks.packing import PackedRow, batches, pack
-from consumers.trainer.engine import cpu, memory
-from consumers.trainer.engine.model import load_model, load_tokenizer
-from consumers.trainer.engine.step import pick_device
-from consumers.trainer.options import Device
+from infra.models import cpu, memory
+from infra.models.device import Device, pick_device
+from infra.models.likelihood.encoded import EncodedQuestion, context_length
+from infra.models.likelihood.packing import PackedRow, batches, pack
+from infra.models.loading import load_model, load_tokenizer
 from infra.models.precision import Precision, choose
 from schemas.errors import TrainerError
 

@@ -12,7 +12,7 @@ Without sharing, a row is one prefix with one continuation; those that differ in
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from consumers.evaluation.benchmarks.encoding import EncodedQuestion
+from infra.models.likelihood.encoded import EncodedQuestion
 
 LEAST_SHARED = 64
 """Tokens that questions must have in common to be in one row; it must also be half of each prompt."""

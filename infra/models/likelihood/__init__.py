@@ -1,0 +1,1 @@
+"""Log-likelihoods of texts under a causal language model, on this machine."""

@@ -1,0 +1,4 @@
+"""What is decided about instructions for segments of documents; pure.
+
+spans    the text of a segment, from its document
+"""
