@@ -127,17 +127,9 @@ def _of_name(name: str, settings: Settings, say: Callable[[str], None]) -> Model
         return ModelSource(identify(folder, MODEL_NAME, kind="hub", source=MODEL_NAME), folder)
     if not re.fullmatch(r"[\w.\-]+/[\w.\-]+", name):
         raise ConfigurationError(f"{name!r} names no model. Give {FORMS}.")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from producers.backends.model_folder import hub_folder
 
-    patterns = ["*.safetensors", "*.json", "*.model", "*.jinja", "*.txt"]
-    try:
-        folder = Path(snapshot_download(name, allow_patterns=patterns))
-    except (OSError, HfHubHTTPError, LocalEntryNotFoundError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ConfigurationError(
-            f"The model {name} cannot be fetched from the hub: {first} Give a folder that holds it, or another name."
-        ) from error
+    folder = hub_folder(name)
     return ModelSource(identify(folder, name, kind="hub", source=name), folder)
 
 
