@@ -54,9 +54,10 @@ def request(
 ) -> Request:
     """The request for one instruction that the segment answers.
 
-    trained    the model was trained by `--task instruct`. As a chat, the segment is one message; as a completion, the
-               prompt is in the template `alpaca`. Ask a model in the form that its template names; `safety` is left
-               out, since the model was not trained with it
+    trained    the model was trained by `--task instruct`. As a chat, the question is the only message: the transformers
+               backend puts it into the template that the model was trained in, a server into its chat template. As a
+               completion, the prompt is in the template `alpaca`. `safety` is left out, since the model was not trained
+               with it
     sampling   parameters that differ from `SAMPLING`
     """
     effective = overlaid(SAMPLING, sampling)
