@@ -1,8 +1,8 @@
 """The request for one candidate: an instruction that a segment of a document answers.
 
 A model that `sedi train --task instruct` trained is asked in exactly the words it was trained with
-(`infra.models.turned_rows`). Any other model is told what such an instruction is; as a completion it is shown three
-examples, since small models copy the text's beginning without them.
+(`infra.models.turned_rows`). Any other model is told what such an instruction is and shown three examples: without them
+small models write about the task, or copy the text's beginning.
 
 `streams.core.parse.candidates` parses the answer. A generation asks several times for the same segment, so the answers
 must differ: temperature 0 would give the same candidate each time.
@@ -29,6 +29,12 @@ _FURTHER = "If the task cannot be done without some material, add a line that be
 
 _EXAMPLES = (
     (
+        "Dear Ms Okoro, the lamp you ordered is out of stock until the ninth. We are sorry for the delay and will send "
+        "it without charge as soon as it is here.",
+        "Answer this customer politely.",
+        "Where is the lamp I ordered two weeks ago?",
+    ),
+    (
         "Fill the kettle and bring the water to a boil. Warm the pot, put in one spoonful of leaves for each cup, and "
         "pour the water over them. Wait four minutes before you serve it.",
         "Explain how to make a pot of black tea.",
@@ -39,12 +45,6 @@ _EXAMPLES = (
         "to pedestrians by the end of the summer.",
         "Write a short news report about a bridge that had to be closed for safety reasons.",
         "",
-    ),
-    (
-        "Dear Ms Okoro, the lamp you ordered is out of stock until the ninth. We are sorry for the delay and will send "
-        "it without charge as soon as it is here.",
-        "Answer this customer politely.",
-        "Where is the lamp I ordered two weeks ago?",
     ),
 )
 
@@ -72,15 +72,20 @@ def request(
             prompt=f"{preamble(safety)}For each text below somebody wrote the instruction that it answers: {_WHAT}.\n\n"
             f"{shown}{_shown(segment)}",
             sampling=effective,
-            stop=("\n\n", "\nText:"),
+            stop=("\n\n", "\nText:", "\nOutput:"),
         )
-    asking = Message(
-        "user",
-        f"=== Text\n{segment.strip()}\n=== End\n\n"
-        "Somebody gave an assistant a task, and the text above is the whole answer. Write that task, as an instruction "
-        f"of one or two sentences: {_WHAT}. {_FURTHER} Answer with the instruction alone.",
+    system = Message(
+        "system",
+        "You get a text that is the answer to an instruction, and write that instruction, in one or two sentences: "
+        f"{_WHAT}. {_FURTHER} Write the instruction alone.",
     )
-    return Request(messages=with_safety((asking,), safety), sampling=effective)
+    turns = [
+        Message(role, content)
+        for text, *asked in _EXAMPLES
+        for role, content in (("user", question(text)), ("assistant", answer(*asked)))
+    ]
+    messages = (system, *turns, Message("user", question(segment)))
+    return Request(messages=with_safety(messages, safety), sampling=effective)
 
 
 def _shown(text: str) -> str:

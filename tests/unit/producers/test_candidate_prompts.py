@@ -3,7 +3,7 @@
 import pytest
 
 from infra.models.templates import texts
-from infra.models.turned_rows import turned
+from infra.models.turned_rows import question, turned
 from producers.backends.base import Sampling
 from producers.prompts import candidates
 from producers.prompts.wording import SAFETY
@@ -27,9 +27,10 @@ def test_a_trained_generator_is_asked_in_exactly_the_prompt_it_was_trained_with(
 
 def test_any_other_model_gets_the_text_once_and_the_task_in_words() -> None:
     chat = candidates.request(SEGMENT, "structured", trained=False, safety=True)
-    assert [message.role for message in chat.messages] == ["system", "user"]
-    assert chat.messages[0].content == SAFETY
-    assert chat.messages[1].content.count(SEGMENT) == 1
+    assert [message.role for message in chat.messages] == ["system", *["user", "assistant"] * 3, "user"]
+    assert chat.messages[0].content.startswith(SAFETY)
+    assert chat.messages[-1].content == question(SEGMENT)
+    assert chat.messages[2].content.splitlines()[1].startswith("Input: ")
     completion = candidates.request(SEGMENT, "completion", trained=False)
     assert completion.prompt is not None
     assert completion.prompt.endswith(f"Text: {SEGMENT}\nInstruction:")
