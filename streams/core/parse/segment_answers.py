@@ -12,10 +12,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from schemas.events import CallAnswered, Instruction, Unparsed
+from schemas.events import CallAnswered, Instruction, InstructionsGenerated, Unparsed
 from schemas.segments import SegmentScores
 from streams.core.parse.candidates import parse_candidate
 from streams.core.steps import rewrite_step, scoring_step
+
+WITHDRAWN = "withdrawn"
+"""The reason for which a generation is empty: its document was withdrawn after the generation began."""
 
 
 class AnswerSeen(NamedTuple):
@@ -93,6 +96,12 @@ def read_segment(form: SegmentForm, answers: Mapping[int, CallAnswered], see: Se
         else:
             unparsed.append(Unparsed(reason="empty_rewrite", text=""))
     return SegmentAnswers(tuple(found), tuple(unparsed), tuple(sorted(cut)), tuple(steps), scores)
+
+
+def is_withdrawn(event: InstructionsGenerated) -> bool:
+    """Whether a generation is empty because its document was withdrawn; it may have answers all the same."""
+    empty = not event.instructions and event.scores is None
+    return empty and any(part.reason == WITHDRAWN for part in event.unparsed)
 
 
 def _scores(answer: CallAnswered | None, instructions: int) -> tuple[SegmentScores | None, tuple[Unparsed, ...]]:
