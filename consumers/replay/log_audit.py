@@ -1,5 +1,5 @@
-"""The log as a whole, beside the filter's decisions: lanes, answers, what was shown, windows, commands, judgements,
-evaluations.
+"""The log as a whole, beside the filter's decisions: lanes, answers, what was shown, documents, windows, commands,
+judgements, evaluations.
 
 One process of an audit checks this, the conductor (`consumers.replay.auditor`).
 """
@@ -10,6 +10,7 @@ import msgspec
 
 from consumers.replay.commands import CommandAudit
 from consumers.replay.digests import Digests, generation_content, policy_content
+from consumers.replay.documents import DocumentAudit
 from consumers.replay.effect_stream import EffectStream, content
 from consumers.replay.effects import RecordedGeneration
 from consumers.replay.evaluations import EvaluationAudit
@@ -46,7 +47,8 @@ class LogAudit:
         self._repeats = RepeatCheck(findings)
         self._answers = GenerationAnswers(streams["calls"][0], findings)
         self._judged = JudgementAudit(streams["judged"][0], self._answers, findings, digests)
-        self._windows = WindowAudit(streams["training-log"][0], kept, findings, digests)
+        self._documents = DocumentAudit(streams["documents"][0], findings, digests)
+        self._windows = WindowAudit(streams["training-log"][0], kept, self._documents, findings, digests)
         self._commands = CommandAudit(
             configured, streams["seed-commands"][0], self._windows, self._judged, findings, digests
         )
@@ -61,12 +63,12 @@ class LogAudit:
     @property
     def checked(self) -> dict[str, int]:
         """How many of each were checked."""
-        of_judges = {"judged": self._judged.count} | self._evaluations.count
+        optional = {"documents": self._documents.count, "judged": self._judged.count} | self._evaluations.count
         return {
             "answers": self._answers.count,
             "windows": self._windows.count,
             "commands": self._commands.count,
-            **{name: count for name, count in of_judges.items() if count},
+            **{name: count for name, count in optional.items() if count},
         }
 
     def see(self, found: RecordedGeneration) -> None:
@@ -76,6 +78,7 @@ class LogAudit:
         for row in found.rows:
             self._digests.add("kept", content(row))
         record, event = found.record, found.event
+        self._documents.see(event, found.rows)
         if record is None or event is None or record.id != ids.generation_id(event.lane, event.number):
             return
         if self.fresh(record, event):
