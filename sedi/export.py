@@ -69,6 +69,10 @@ def export(
     judged_through: Annotated[
         int | None, typer.Option("--judged-through", min=0, help="The last offset of `judged` that counts.")
     ] = None,
+    documents_through: Annotated[
+        int | None,
+        typer.Option("--documents-through", min=0, help="The last offset of `documents` whose withdrawals count."),
+    ] = None,
     model: Annotated[
         list[str] | None, typer.Option("--model", help="Only answers of this model, by name or key; may be repeated.")
     ] = None,
@@ -88,8 +92,9 @@ def export(
 ) -> None:
     """Write a run's kept rows as data sets, with the lineage of every row, a data card and a manifest.
 
-    Covers the decided generations; the run may go on meanwhile. The same offsets give the same bytes. With --verify it
-    ends with 1 when a file has changed.
+    Covers the decided generations; the run may go on meanwhile. The same offsets give the same bytes. Rows made from a
+    document that is withdrawn (`sedi corpus withdraw`) are left out. With --verify it ends with 1 when a file has
+    changed.
 
     With --what answers it writes the answers that models gave to sets of prompts: as AlpacaEval's model outputs, as
     predictions that `sedi eval` reads as a model's answers, or with all that is on the log.
@@ -104,6 +109,7 @@ def export(
         "--min-score": min_score,
         "--judge": judge,
         "--judged-through": judged_through,
+        "--documents-through": documents_through,
     }
     _require_fitting(what, of_rows, {"--model": model, "--set": set_})
     if what == "answers":
@@ -126,6 +132,7 @@ def export(
         min_score=min_score,
         judge=judge,
         judged_through=judged_through,
+        documents_through=documents_through,
     )
     reading = opened(run, from_files, bootstrap_servers, state_dir)
     began = time.monotonic()
@@ -216,7 +223,9 @@ def _show(manifest: ExportManifest, folder: Path, seconds: float) -> None:
 
     _show_files(f"{folder}: run {manifest.run}, generated up to offset {manifest.through}", manifest.files)
     left_out = "" if manifest.excluded is None else f", {manifest.excluded.rows:,} left out by id"
-    withheld = manifest.withheld
+    withdrawn, withheld = manifest.withdrawn, manifest.withheld
+    if not isinstance(withdrawn, msgspec.UnsetType) and withdrawn.documents:
+        left_out += f", {withdrawn.rows:,} left out with {withdrawn.documents:,} withdrawn documents"
     if not isinstance(withheld, msgspec.UnsetType):
         left_out += (
             f", {withheld.below:,} withheld for their score, {withheld.unreadable:,} without one, "

@@ -48,6 +48,12 @@ def card(manifest: ExportManifest, configured: RunConfigured, totals: ExportTota
         facts.append(("clusters here", ", ".join(map(str, manifest.options.clusters))))
     if manifest.excluded is not None:
         facts.append(("left out by id", f"{manifest.excluded.rows:,} rows"))
+    withdrawn = manifest.withdrawn
+    if not isinstance(withdrawn, msgspec.UnsetType):
+        facts += [
+            ("withdrawn documents", f"{withdrawn.documents:,}, up to offset {withdrawn.through} of `documents`"),
+            ("left out with their document", f"{withdrawn.rows:,} rows"),
+        ]
     withheld = manifest.withheld
     if not isinstance(withheld, msgspec.UnsetType):
         facts += [

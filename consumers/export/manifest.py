@@ -45,6 +45,19 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
+class LeftOutWithDocuments(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows left out because the document that they were made from is withdrawn.
+
+    through     the last offset of `documents` that counts
+    documents   that are withdrawn as of there
+    rows        of the files they would have been
+    """
+
+    through: int
+    documents: int
+    rows: int
+
+
 class Withheld(msgspec.Struct, frozen=True, kw_only=True):
     """Rows left out because of a judge's score: below the minimum, without one, or not judged."""
 
@@ -70,6 +83,7 @@ class ExportManifest(msgspec.Struct, frozen=True, kw_only=True):
     first_time, last_time   of the first generation and the last verdict covered
     rows                    in each data file
     withheld                where a judge's minimum score was set
+    withdrawn               of a run with documents
     """
 
     format: int = FORMAT
@@ -81,6 +95,7 @@ class ExportManifest(msgspec.Struct, frozen=True, kw_only=True):
     options: ExportRequest
     excluded: Excluded | None
     withheld: Withheld | msgspec.UnsetType = msgspec.UNSET
+    withdrawn: LeftOutWithDocuments | msgspec.UnsetType = msgspec.UNSET
     offsets: tuple[CoveredOffsets, ...]
     files: tuple[ExportFile, ...]
     policy: Policy

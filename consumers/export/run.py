@@ -1,7 +1,10 @@
 """An export of kept rows from beginning to end.
 
-All formats are written in one pass over the log. Memory holds a batch of rows for each format and what the reading
-fetched ahead.
+All formats are written in one pass over the log. Memory holds a batch of rows for each format, what the reading
+fetched ahead, and the ids of withdrawn documents.
+
+Rows that were made from a withdrawn document are left out. Rows that came from such a row as a seed are not: `sedi
+withdraw` lists them for `exclude`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +26,7 @@ from consumers.export.manifest import (
     Excluded,
     ExportManifest,
     ExportRequest,
+    LeftOutWithDocuments,
     Withheld,
     file_of,
     write_manifest,
@@ -30,10 +34,12 @@ from consumers.export.manifest import (
 from consumers.export.parquet import ROWS_A_GROUP, ParquetFile
 from consumers.export.rows import ExportRow, row
 from consumers.export.totals import ExportTotals
+from consumers.folds.documents import TOPIC as DOCUMENTS
+from consumers.folds.documents import Withdrawals, read_withdrawals
 from consumers.folds.judgements import judgements
 from infra.log.source import Source
 from schemas.errors import ConfigurationError
-from schemas.events import InstructionKept
+from schemas.events import InstructionKept, InstructionsGenerated
 from streams.core.judging import Judgements
 
 Format = Literal["alpaca", "sharegpt", "openai", "trl", "parquet"]
@@ -55,6 +61,7 @@ class ExportOptions:
     min_score  only rows that a judge gave at least this; None for all
     judge      the judge's name; None for the only one
     judged_through   the last offset of `judged` that counts; None for the last
+    documents_through   the last offset of `documents` whose withdrawals count; None for the last
     """
 
     formats: tuple[Format, ...] = ("alpaca",)
@@ -65,6 +72,7 @@ class ExportOptions:
     min_score: float | None = None
     judge: str | None = None
     judged_through: int | None = None
+    documents_through: int | None = None
 
     def __post_init__(self) -> None:
         # in one order, so that equal options give equal files
@@ -92,12 +100,15 @@ def export(
     _check_clusters(options.clusters, settings.policy.clusters)
     reach = extent(source, options.through)
     used = {("run", 0): (run_offset, run_offset + 1)}
+    documents = read_withdrawals(source, options.documents_through)
+    if documents.end > documents.start:
+        used[DOCUMENTS, 0] = documents.start, documents.end
     with complete_folder(folder) as work:
         scores = None
         if options.min_score is not None:
             scores, end = judgements(source, options.judge, options.judged_through)
             used["judged", 0] = 0, end
-        selection = _Selection(options, excluded, scores, ExportTotals())
+        selection = _Selection(options, excluded, documents, scores, ExportTotals())
         with source.open(DecidedReading.topics) as reading:
             starts = reading.starts()
             log = DecidedReading(reading, reach.through)
@@ -112,6 +123,7 @@ def export(
             options=ExportRequest(formats=options.formats, clusters=options.clusters or None, license=options.license),
             excluded=selection.excluded_rows(),
             withheld=selection.withheld_rows(),
+            withdrawn=selection.withdrawn_rows(),
             offsets=tuple(
                 CoveredOffsets(topic=topic, partition=partition, start=start, end=end)
                 for (topic, partition), (start, end) in sorted(used.items())
@@ -132,13 +144,17 @@ class _Selection:
 
     options: ExportOptions
     excluded: Exclusion | None
+    documents: Withdrawals
     judgements: Judgements | None
     totals: ExportTotals
 
-    def has(self, kept: InstructionKept) -> bool:
+    def has(self, kept: InstructionKept, generation: InstructionsGenerated) -> bool:
         in_cluster = not self.options.clusters or kept.cluster in self.options.clusters
         if self.excluded is not None and self.excluded.has(kept.id):
             self.totals.excluded += in_cluster
+            return False
+        if generation.segment is not None and generation.segment.document_id in self.documents.offsets:
+            self.totals.withdrawn += in_cluster
             return False
         return in_cluster and self._admits(kept)
 
@@ -161,6 +177,14 @@ class _Selection:
             below=self.totals.below,
             unreadable=self.totals.unreadable,
             unjudged=self.totals.unjudged,
+        )
+
+    def withdrawn_rows(self) -> LeftOutWithDocuments | msgspec.UnsetType:
+        documents = self.documents
+        if documents.end == documents.start:
+            return msgspec.UNSET
+        return LeftOutWithDocuments(
+            through=documents.end - 1, documents=len(documents.offsets), rows=self.totals.withdrawn
         )
 
     def _admits(self, kept: InstructionKept) -> bool:
@@ -212,7 +236,7 @@ class _Job:
         for decided in log:
             selection.totals.add(decided)
             for kept in decided.rows:
-                if decided.generation is not None and selection.has(kept):
+                if decided.generation is not None and selection.has(kept, decided.generation):
                     selection.totals.exported[kept.cluster] += 1
                     yield row(kept, decided.generation, selection.score(kept))
             read += len(decided.rows)

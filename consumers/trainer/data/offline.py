@@ -20,6 +20,7 @@ from consumers.export.rows import Lineage
 from consumers.trainer.data.archive_feed import MemoryFeed, SourceFeed
 from consumers.trainer.data.log_feed import Feed
 from consumers.trainer.data.row_file import Say, check_outputs, teaching
+from consumers.trainer.data.withdrawn_rows import SourceRanges, TopicRanges
 from infra.log.archive import ArchiveSource
 from infra.log.run import configuration
 from infra.models.turned_rows import Task
@@ -38,12 +39,14 @@ class RowSource:
 
     run      the run's name; for a file of no known run the file's
     rows     how many there are, for an archive with duplicates; None: unknown
+    log      where withdrawals of documents are read from; None: the rows come from no log
     """
 
     run: str
     policy: Policy
     rows: int | None
     feed: Feed
+    log: TopicRanges | None = None
 
     def steps(self, epochs: int) -> int | None:
         """About how many steps the rows make."""
@@ -71,7 +74,8 @@ def from_archive(folder: Path, batch_size: int | None = None) -> RowSource:
             f"{source.name} has {len(ends)} partitions of `kept`, but the run has {policy.clusters} clusters. Archive "
             "the run again."
         )
-    return RowSource(source.run, policy, sum(ends[place] - starts[place] for place in ends), SourceFeed(source))
+    rows = sum(ends[place] - starts[place] for place in ends)
+    return RowSource(source.run, policy, rows, SourceFeed(source), SourceRanges(source))
 
 
 def from_file(path: Path, batch_size: int | None, say: Say = lambda line: None, task: Task = "follow") -> RowSource:
