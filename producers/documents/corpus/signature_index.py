@@ -65,12 +65,16 @@ class SignatureIndex:
             columns, at = columns[there], at[there]
             found.append(at)
             at = self._next[at - 1, columns]
-        return np.unique(np.concatenate(found)).astype(np.int64) - 1 if found else np.empty(0, dtype=np.int64)
+        if not found:
+            return np.empty(0, dtype=np.int64)
+        numbers: NDArray[np.int64] = np.unique(np.concatenate(found)).astype(np.int64)
+        return numbers - 1
 
     def _slots(self, bands: Signature) -> NDArray[np.int64]:
         """Slots of bands, [..., _VALUES] to [...]."""
         mixed = (bands.astype(np.uint64) * _FACTORS).sum(axis=-1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        return (mixed >> np.uint64(64 - self._bits)).astype(np.int64)
+        slots: NDArray[np.int64] = (mixed >> np.uint64(64 - self._bits)).astype(np.int64)
+        return slots
 
     def _grow(self) -> None:
         """Twice the space. Chains stay in their order: latest first."""
