@@ -35,6 +35,7 @@ from producers.generate.lane_parts import LaneOptions, LaneServices, OnGeneratio
 from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import Stalled, StallGuard
 from producers.generate.style_factory import StyleInUse, style_of
+from producers.generate.subjects import SeedSubjects
 from producers.generate.trainer_backlog import TrainerBacklogReader
 from schemas.errors import ConfigurationError
 
@@ -128,12 +129,11 @@ def generate(
                 options, settings, backend=backend, writer=writer, reader=reader, rate=rate, limits=limits
             )
             services = LaneServices(
-                style=style,
+                subjects=SeedSubjects(style, caller, kept),
                 reader=reader,
                 caller=caller,
                 backend=backend,
                 backpressure=backpressure,
-                kept=kept,
                 backlog=backlog,
                 on_generation=on_generation,
             )
