@@ -3,7 +3,7 @@
 from functools import singledispatch
 
 from consumers.feedback_terms import OUTCOMES, verdict_counts
-from schemas import evaluation, events
+from schemas import documents, evaluation, events
 
 
 @singledispatch
@@ -37,6 +37,22 @@ def _(event: events.RunStopped) -> str:
 @summary.register
 def _(event: events.GenerationHalted) -> str:
     return f"lane {event.lane}: {event.reason}"
+
+
+@summary.register
+def _(event: documents.DocumentRead) -> str:
+    where = f"{event.source}, place {event.place}{f', from character {event.start}' if event.start else ''}"
+    if event.dropped is not None:
+        limits = "" if event.value is None or event.limit is None else f" ({event.value:.4g}, limit {event.limit:.4g})"
+        nearest = "" if event.nearest_id is None else f", as {event.nearest_id}"
+        return f"{where}: dropped, {event.dropped}{limits}{nearest}"
+    language = "" if event.language is None else f" in {event.language}"
+    return f"{where}: {event.characters:,} characters{language}: {' '.join(event.text[:200].split())}"
+
+
+@summary.register
+def _(event: documents.DocumentWithdrawn) -> str:
+    return f"{event.document_id}: {' '.join(event.reason.split())}"
 
 
 @summary.register

@@ -19,6 +19,7 @@ PARTS = {
     "local": ("gguf", "safetensors", "torch", "transformers", "xllamacpp"),
     "plot": ("matplotlib",),
     "eval": ("datasets", "lm_eval", "safetensors", "torch", "transformers"),
+    "documents": ("lxml_html_clean", "nupunkt", "py3langid", "pypdf", "rensa", "trafilatura"),
 }
 """The modules that each part brings and the core does not have."""
 
@@ -36,6 +37,12 @@ _BY_MODULE = {
     "transformers": "local",
     "xllamacpp": "local",
     "matplotlib": "plot",
+    "lxml_html_clean": "documents",
+    "nupunkt": "documents",
+    "py3langid": "documents",
+    "pypdf": "documents",
+    "rensa": "documents",
+    "trafilatura": "documents",
     "datasets": "eval",
     "lm_eval": "eval",
 }

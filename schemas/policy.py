@@ -77,9 +77,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rng_seed                  of the seed sampling, and of the cutting of documents
     strategies                of the segments whose candidates may be kept
     candidates                of a segment that are considered, the first of them; None: all
-    max_copied_run            a candidate with more words in a row from its segment is a copy; a shorter one if the
-                              run is more than max_copied of its words
-    max_copied                share of a candidate's words, in one run from its segment
+    max_copied_run            a candidate with more words in a row from its segment is a copy
+    max_copied                so is one with a sentence or quotation that begins as in the segment, and has a larger
+                              share of its words from it, in their order; 1: none
     gain_at_least             a candidate must make its segment likelier by so much, in nats a token; None: any
     """
 
@@ -113,8 +113,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rng_seed: int = 42
     strategies: tuple[Strategy, ...] = ALL_STRATEGIES
     candidates: Positive | None = None
-    max_copied_run: Positive = 8
-    max_copied: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.5
+    max_copied_run: Positive = 12
+    max_copied: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.75
     gain_at_least: float | None = 0.0
 
     def __post_init__(self) -> None:

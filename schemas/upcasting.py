@@ -66,8 +66,8 @@ def _without_segments(data: Json) -> Json:
     fields = {
         "strategies": ["random", "salient", "structural", "whole"],
         "candidates": None,
-        "max_copied_run": 8,
-        "max_copied": 0.5,
+        "max_copied_run": 12,
+        "max_copied": 0.75,
         "gain_at_least": 0.0,
     }
     return data | {"policy": fields | data["policy"]}

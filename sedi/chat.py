@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
@@ -45,6 +46,7 @@ def chat(
     from consumers.trainer.options import PrecisionChoice
     from consumers.trainer.result.chat import load, model_of_run
     from infra.models.device import Device
+    from infra.models.model_info import warning_of_task
     from infra.models.templates import Template
     from schemas.errors import ConfigurationError
     from sedi.output import notify
@@ -54,6 +56,8 @@ def chat(
         message = _read_stdin()
     if message is not None and not message.strip():
         raise ConfigurationError("There is nothing to answer. Give --message TEXT, or write to standard input.")
+    if (warning := warning_of_task(Path(model))) is not None:
+        notify(warning)
     conversation = load(
         model,
         device=one_of("device", device, Device),

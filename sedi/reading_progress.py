@@ -11,8 +11,8 @@ _SHOWN_EVERY_S = 0.1
 
 
 @contextmanager
-def reading_progress(title: str) -> Iterator[Callable[[int], None]]:
-    """Shows how many records were read; gives a function to call with how many more were read."""
+def reading_progress(title: str, unit: str = "records") -> Iterator[Callable[[int], None]]:
+    """Shows how many records or other units were read; gives a function to call with how many more were read."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -20,7 +20,7 @@ def reading_progress(title: str) -> Iterator[Callable[[int], None]]:
 
     from sedi.console import TextConsole
 
-    columns = SpinnerColumn(), TextColumn("{task.description}: {task.completed:,.0f} records", markup=False)
+    columns = SpinnerColumn(), TextColumn(f"{{task.description}}: {{task.completed:,.0f}} {unit}", markup=False)
     with Progress(*columns, console=TextConsole(stderr=True), transient=True) as progress:
         task = progress.add_task(title, total=None)
         yield lambda more: progress.advance(task, more)

@@ -139,5 +139,7 @@ def seeds_of(options: RunOptions, settings: Settings) -> tuple[SeedTask, ...]:
 
 
 def _value(name: str, text: str) -> Any:
-    """Lists are given with commas; numbers and booleans are converted by the policy itself."""
-    return [part for part in text.split(",") if part] if name == "rules" else text
+    """Lists are given with commas, and no value as `none`; the policy itself converts numbers and booleans."""
+    if name in ("rules", "strategies"):
+        return [part for part in text.split(",") if part]
+    return None if text.lower() == "none" else text

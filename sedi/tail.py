@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from infra.log.record import Record
 
 _STYLES = {
+    "documents": "blue",
     "kept": "green",
     "rejected": "yellow",
     "judged": "cyan",

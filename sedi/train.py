@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
         "sedi train --model ./llama --epochs 3 --until-end",
         "sedi train --processes 4 --epochs 3",
         "sedi train --offline --data rows.json --eval held-out.json --eval-every 50",
+        "sedi train --task instruct --offline --data rows.json --output ./generator",
     )
     app.command("train", epilog=examples)(train_command)
 
@@ -30,6 +31,12 @@ def train_command(
     *,
     run: Run = DEFAULT_RUN,
     model: Annotated[str, typer.Option("--model", help="A folder or hub name; `builtin` is SmolLM2-135M.")] = BUILTIN,
+    task: Annotated[
+        str,
+        typer.Option(
+            "--task", help="`follow` instructions; `instruct`: write the instruction to a text; offline only."
+        ),
+    ] = "follow",
     output: Annotated[Path | None, typer.Option("--output", help="For checkpoints and the model.")] = None,
     epochs: Annotated[
         int | None,
@@ -131,6 +138,7 @@ def train_command(
     fields = {
         "run": run,
         "model": model,
+        "task": task,
         "output": output,
         "epochs": epochs or (3 if offline else 1),
         "max_steps": max_steps,
@@ -190,8 +198,18 @@ def train_command(
         print_json(summary)
     else:
         notify(f"{summary.steps_now} steps, {summary.steps} in all; ended: {summary.reason}")
+        if summary.rows_left_out:
+            notify(
+                f"{summary.rows_left_out:,} rows were left out: their output says too little about their instruction."
+            )
         if summary.model_folder is not None:
-            notify(f"The model: {summary.model_folder}. Try it: sedi chat {summary.model_folder}")
+            follows = options.task == "follow"
+            use = (
+                "Try it: sedi chat"
+                if follows
+                else "Use it: sedi generate --producer goliath --backend transformers --model"
+            )
+            notify(f"The model: {summary.model_folder}. {use} {summary.model_folder}")
 
 
 def _borrow_after(text: str | None, *, live: bool) -> float | None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from consumers.evaluation.judged_pairs import conditions
 from consumers.evaluation.results import AnswerCounts, Interval, JudgedRefusals
 from consumers.evaluation.statistics import share_interval
 from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
@@ -92,10 +93,15 @@ def read_answers(source: Source, progress: ReadProgress = no_progress) -> Answer
 
 def counts_of(answers: Answers) -> tuple[AnswerCounts, ...]:
     """The same as `answer_counts`, of a fold."""
-    return tuple(_counts(found, answers.refusals) for found in answers.sets.values())
+    sets = list(answers.sets.values())
+    alike = Counter((found.model, found.asked.prompts, found.asked.system) for found in sets)
+    return tuple(
+        _counts(found, answers.refusals, several=alike[found.model, found.asked.prompts, found.asked.system] > 1)
+        for found in sets
+    )
 
 
-def _counts(found: AnswersOfSet, refusals: Mapping[str, Mapping[str, bool | None]]) -> AnswerCounts:
+def _counts(found: AnswersOfSet, refusals: Mapping[str, Mapping[str, bool | None]], *, several: bool) -> AnswerCounts:
     first, *more = _judged_refusals(found, refusals) or [JudgedRefusals(judge="", refusals=None, judged=0, unread=0)]
     return AnswerCounts(
         model=found.model,
@@ -112,6 +118,7 @@ def _counts(found: AnswersOfSet, refusals: Mapping[str, Mapping[str, bool | None
         judged=first.judged,
         unread=first.unread,
         more_judges=tuple(more),
+        conditions=conditions(found.asked) if several else "",
     )
 
 

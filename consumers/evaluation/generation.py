@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from consumers.evaluation.judged_pairs import conditions
 from consumers.evaluation.meteor import MeteorScorer
 from consumers.evaluation.results import GenerationScore
 from consumers.evaluation.statistics import mean_interval
@@ -68,14 +69,15 @@ def generation_scores(
             meteor = meteor or MeteorScorer()
             key = event.model.key, event.asked.prompts, event.asked.key
             found.setdefault(key, _ComparedSet(event)).add(event, meteor)
+    alike = Counter((model, prompts) for model, prompts, _ in found)
     return tuple(
-        _score(compared, meteor.matching, rng_seed)
-        for compared in found.values()
+        _score(compared, meteor.matching, rng_seed, several=alike[model, prompts] > 1)
+        for (model, prompts, _), compared in found.items()
         if meteor is not None and compared.without_reference < compared.outcomes.total()
     )
 
 
-def _score(compared: _ComparedSet, matching: str, rng_seed: int) -> GenerationScore:
+def _score(compared: _ComparedSet, matching: str, rng_seed: int, *, several: bool) -> GenerationScore:
     overlaps = sorted(compared.overlaps)  # the same interval, whatever the order on the log
     groups: dict[str, list[float]] = defaultdict(list)
     for overlap in overlaps:
@@ -95,6 +97,7 @@ def _score(compared: _ComparedSet, matching: str, rng_seed: int) -> GenerationSc
         meteor=mean_interval([overlap.meteor for overlap in overlaps], rng_seed=rng_seed) if overlaps else None,
         meteor_matching=matching,
         by_group={name: (len(values), _mean(values)) for name, values in sorted(groups.items())},
+        conditions=conditions(asked) if several else "",
     )
 
 

@@ -146,14 +146,15 @@ def _told_apart(
     """The same in the same order; contenders of one model and system prompt say in what else they differ."""
     alike = Counter((contender.model, contender.system) for contender in answers)
     return {
-        replace(contender, others=_words(asked[contender]))
+        replace(contender, others=conditions(asked[contender]))
         if alike[contender.model, contender.system] > 1
         else contender: given
         for contender, given in answers.items()
     }
 
 
-def _words(asked: Asked) -> str:
+def conditions(asked: Asked) -> str:
+    """The conditions but set and system prompt, in words."""
     parameters = (f"{name} {value}" for name, value in sorted(asked.parameters.items()))
     return ", ".join((f"{asked.shots} shots", f"template {asked.template or 'unknown'}", *parameters))
 

@@ -1,33 +1,28 @@
 """METEOR of an answer with references, by nltk with its parameters (alpha 0.9, beta 3, gamma 0.5).
 
 Words match exactly, by stem, and as synonyms of WordNet, which is data of its own: nltk looks for it in its data
-folders (`NLTK_DATA`). Without it words match exactly and by stem, which gives other scores; so each score names how
-words matched. Tokens are those of nltk's `wordpunct_tokenize`, which needs no data: runs of letters and digits of any
-script, and runs of other characters.
+folders (`NLTK_DATA`). Without it, or where it is damaged, words match exactly and by stem, which gives other scores; so
+each score names how words matched. Tokens are those of nltk's `wordpunct_tokenize`, which needs no data: runs of
+letters and digits of any script, and runs of other characters.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
-from schemas.errors import ConfigurationError
 from streams.core.evaluation.overlap import stem
 
 _WORDS = 200_000  # remembered with their synonyms
 
 
 class MeteorScorer:
-    """METEOR with what is found on this machine. `matching`: how words match, for people.
-
-    Raises ConfigurationError when WordNet is there and cannot be read.
-    """
+    """METEOR with what is found on this machine. `matching`: how words match, for people."""
 
     def __init__(self) -> None:
         from nltk.tokenize import wordpunct_tokenize
         from nltk.translate.meteor_score import meteor_score
 
-        found = _wordnet()
-        self.matching = "exact, stem" if found is None else f"exact, stem, synonym (WordNet {found.get_version()})"
+        found, self.matching = _wordnet()
         self._synsets: _Synsets = _NoSynsets() if found is None else _RememberedSynsets(found)
         self._tokens, self._meteor = wordpunct_tokenize, meteor_score
 
@@ -39,20 +34,17 @@ class MeteorScorer:
         return float(self._meteor(tokens[1:], tokens[0], stemmer=_STEMMER, wordnet=self._synsets))
 
 
-def _wordnet() -> Any:
-    """nltk's reader of WordNet; None if its data are not there. Raises ConfigurationError for unusable data."""
+def _wordnet() -> tuple[Any, str]:
+    """nltk's reader of WordNet, None if its data are not there or damaged; and how words match."""
     from nltk.corpus import wordnet
 
     try:
         wordnet.ensure_loaded()
     except LookupError:
-        return None
+        return None, "exact, stem"
     except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"WordNet in nltk's data folder cannot be read: {error}. Fetch it again with nltk, or take it away; METEOR "
-            "then matches words exactly and by stem."
-        ) from error
-    return wordnet
+        return None, f"exact, stem (WordNet in nltk's data folder cannot be read: {error})"
+    return wordnet, f"exact, stem, synonym (WordNet {wordnet.get_version()})"
 
 
 class _Synsets(Protocol):

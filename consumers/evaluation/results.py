@@ -120,6 +120,7 @@ class AnswerCounts(msgspec.Struct, frozen=True, kw_only=True):
     judged      answers it was asked about
     unread      of these, judgements that could not be read
     more_judges of the same answers' refusals, in the order of the log
+    conditions  the other conditions in words, where the model was asked the set under others too
     """
 
     model: str
@@ -136,6 +137,7 @@ class AnswerCounts(msgspec.Struct, frozen=True, kw_only=True):
     judged: int = 0
     unread: int
     more_judges: tuple[JudgedRefusals, ...] = ()
+    conditions: str = ""
 
 
 class GenerationScore(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +152,7 @@ class GenerationScore(msgspec.Struct, frozen=True, kw_only=True):
     rouge_l, meteor     bootstrapped over prompts; None: nothing is scored
     meteor_matching     how METEOR matched words: `exact, stem`, and `synonym` where WordNet was found
     by_group            name to (prompts, ROUGE-L)
+    conditions          the other conditions in words, where the model was asked the set under others too
     """
 
     model: str
@@ -164,6 +167,7 @@ class GenerationScore(msgspec.Struct, frozen=True, kw_only=True):
     meteor: Interval | None
     meteor_matching: str = ""
     by_group: dict[str, tuple[int, float]]
+    conditions: str = ""
 
 
 class ComparisonScore(msgspec.Struct, frozen=True, kw_only=True):

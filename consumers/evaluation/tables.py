@@ -195,7 +195,7 @@ def _generation(found: EvaluationReport, names: Mapping[str, str]) -> Table:
         (
             score.set,
             f"{score.shots}",
-            names[score.model],
+            contender(names, score.model, "", score.conditions),
             f"{score.scored:,}",
             percent_interval(score.rouge_l),
             percent_interval(score.meteor),
@@ -212,7 +212,7 @@ def _generation(found: EvaluationReport, names: Mapping[str, str]) -> Table:
 def _categories(found: EvaluationReport, names: Mapping[str, str]) -> Iterator[Table]:
     for score in found.generation:
         groups = tuple((name, f"{n:,}", percent(value)) for name, (n, value) in sorted(score.by_group.items()))
-        title = f"{score.set}, {score.shots}-shot, {names[score.model]}: by category"
+        title = f"{score.set}, {score.shots}-shot, {contender(names, score.model, '', score.conditions)}: by category"
         yield Table(title, ("category", "#prompts", "#ROUGE-L"), groups if len(groups) > 1 else ())
 
 
@@ -220,7 +220,7 @@ def _answers(found: EvaluationReport, names: Mapping[str, str]) -> Table:
     rows = tuple(
         (
             counts.set,
-            names[counts.model],
+            contender(names, counts.model, "", counts.conditions),
             shortened_text(counts.system) or "–",
             f"{counts.prompts:,}",
             *(f"{counts.outcomes.get(name, 0):,}" for name in _OUTCOMES),
@@ -246,7 +246,7 @@ def _found_refusals(counts: AnswerCounts) -> bool:
 
 def _refusal(names: Mapping[str, str], counts: AnswerCounts) -> Iterator[tuple[str, ...]]:
     """A row for each judge; one without any."""
-    about = counts.set, names[counts.model], shortened_text(counts.system) or "–"
+    about = counts.set, contender(names, counts.model, "", counts.conditions), shortened_text(counts.system) or "–"
     of_list = percent_interval(counts.refusals_by_list)
     first = counts.refusals_by_judge, counts.judged, counts.unread, counts.refusal_judge
     more = [(one.refusals, one.judged, one.unread, one.judge) for one in counts.more_judges]

@@ -65,6 +65,8 @@ class Digests:
 def generation_content(event: InstructionsGenerated) -> bytes:
     """The generation without latencies and the offset of its pool."""
     fields = (event.lane, event.number, event.model, event.parser, event.instructions, event.unparsed)
+    if event.segment is not None:
+        return _encode((*fields, event.reading, event.cut, event.segment, event.scores))
     return _encode(fields if event.reading == 1 else (*fields, event.reading, event.cut))
 
 

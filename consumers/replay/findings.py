@@ -29,6 +29,7 @@ Kind = Literal[
     "seeds_shown",  # another sample of seeds, or of kept instructions beside them, was shown
     "read",  # an instruction, score, answer or choice is not what its raw answer or its log-likelihoods give
     "answer",  # a raw answer in an event is not the one on `calls`
+    "segment",  # a segment is not the text of its document's spans, or has no document
     "batch",  # a trained row is not the next one of its cluster
     "steps",  # a window's steps do not follow the window before it
     "unanswered",  # a window has no command

@@ -2,11 +2,12 @@
 
 The numbers of a lane have no gap. The seeds are the sample that the run's rng draws from the pool after the recorded
 offset of `seed-commands`, and kept instructions beside them are drawn from the rows kept by the recorded offset of
-`generated`. Each answer is the one on `calls`, and parses to the instructions.
+`generated`; a generation from a segment is shown none of both. Each answer is the one on `calls`, and parses to the
+instructions and scores.
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Mapping
 from itertools import chain, zip_longest
 
 from consumers.replay.effect_stream import EffectStream, content
@@ -17,8 +18,10 @@ from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated,
 from schemas.policy import Policy
 from streams.core.kept_so_far import beside, drawn
 from streams.core.lanes import LaneNumbers
-from streams.core.parse.answers import ParsedAnswers, by_step, form_of, read
+from streams.core.parse.answers import ParsedAnswers, by_step, form_of, read, read_candidates
+from streams.core.parse.segment_answers import is_withdrawn
 from streams.core.seeds import SeedPool, sampled
+from streams.core.steps import DOCUMENTS
 
 
 class GenerationAnswers:
@@ -110,12 +113,31 @@ def check_lane(findings: Findings, record: Record, event: InstructionsGenerated,
 
 
 def check_read(findings: Findings, record: Record, event: InstructionsGenerated) -> None:
-    """Check that parsing the answers again gives the instructions and unparsed parts. A generation without answers is
-    passed over: its endpoint refused it, or its instructions are imported."""
-    if not event.answers:
-        return
+    """Check that parsing the answers again gives the instructions, unparsed parts and scores. A generation from seeds
+    without answers is passed over: its endpoint refused it, or its instructions are imported."""
     answers = by_step(event)
-    parsed = read(form_of(event), answers) if 0 in answers else ParsedAnswers((), ())
+    if event.style == DOCUMENTS:
+        _check_candidates(findings, record, event, answers)
+    elif event.answers:
+        parsed = read(form_of(event), answers) if 0 in answers else ParsedAnswers((), ())
+        _compare_read(findings, record, event, parsed)
+
+
+def _check_candidates(
+    findings: Findings, record: Record, event: InstructionsGenerated, answers: Mapping[int, CallAnswered]
+) -> None:
+    if is_withdrawn(event):
+        return
+    found = read_candidates(form_of(event), answers)
+    if event.answers or event.instructions:  # else all its requests were refused
+        _compare_read(findings, record, event, ParsedAnswers(found.instructions, found.unparsed, found.cut))
+    if event.scores != found.scores:
+        what = f"{_name(event)} holds other scores than its answers parse to."
+        sides = DivergenceDetails(id=record.id, recorded=event.scores, decided=found.scores)
+        findings.misdecided("read", place_of(record), record.offset, what, **sides)
+
+
+def _compare_read(findings: Findings, record: Record, event: InstructionsGenerated, parsed: ParsedAnswers) -> None:
     recorded = ParsedAnswers(event.instructions, event.unparsed, event.cut)
     if parsed == recorded:
         return
@@ -137,7 +159,12 @@ def check_shown(
     kept: Collection[InstructionKept],
 ) -> None:
     """Check that the generation was shown what its lane and number draw: seeds of the pool, and in some styles
-    instructions kept by then beside them. `kept` is in total order."""
+    instructions kept by then beside them; one from a segment, neither. `kept` is in total order."""
+    if event.style == DOCUMENTS or event.segment is not None:
+        if event.seed_ids or event.kept_shown is not None:
+            recorded = event.seed_ids, event.kept_shown
+            _report_shown(findings, record, event, "seeds or kept instructions, though it has a segment", recorded, ())
+        return
     shown_kept = 0
     if event.kept_shown is not None:
         shown_kept = len(event.kept_shown.ids)

@@ -1,5 +1,5 @@
-"""The log as a whole, beside the filter's decisions: lanes, answers, what was shown, windows, commands, judgements,
-evaluations.
+"""The log as a whole, beside the filter's decisions: lanes, answers, what was shown, segments, windows, commands,
+judgements, evaluations.
 
 One process of an audit checks this, the conductor (`consumers.replay.auditor`).
 """
@@ -17,6 +17,7 @@ from consumers.replay.findings import Findings
 from consumers.replay.generations import GenerationAnswers, check_lane, check_shown
 from consumers.replay.judgements import JudgementAudit
 from consumers.replay.repeats import RepeatCheck
+from consumers.replay.segments import SegmentAudit
 from consumers.replay.windows import WindowAudit
 from infra.log.record import Record
 from schemas import ids
@@ -51,6 +52,7 @@ class LogAudit:
             configured, streams["seed-commands"][0], self._windows, self._judged, findings, digests
         )
         self._evaluations = EvaluationAudit(streams, self._answers, findings, digests)
+        self._segments = SegmentAudit(streams["documents"][0], findings, digests)
         digests.add("run", _encode((policy_content(configured.policy), configured.seeds)))
 
     @property
@@ -61,12 +63,12 @@ class LogAudit:
     @property
     def checked(self) -> dict[str, int]:
         """How many of each were checked."""
-        of_judges = {"judged": self._judged.count} | self._evaluations.count
+        optional = {"judged": self._judged.count} | self._segments.count | self._evaluations.count
         return {
             "answers": self._answers.count,
             "windows": self._windows.count,
             "commands": self._commands.count,
-            **{name: count for name, count in of_judges.items() if count},
+            **{name: count for name, count in optional.items() if count},
         }
 
     def see(self, found: RecordedGeneration) -> None:
@@ -82,6 +84,7 @@ class LogAudit:
             check_lane(self._findings, record, event, self._lanes)
             self._lanes.take(event.lane, event.number)
             self._answers.check(record, event)
+            self._segments.note(record, event)
 
     def fresh(self, record: Record, event: InstructionsGenerated) -> bool:
         """Whether a generation is no repeat; the filter passes over repeats."""
@@ -102,6 +105,7 @@ class LogAudit:
         """Check what is left after the last decision; of a `whole` log, all of it."""
         self._commands.before(offset, state)
         self._commands.finish(whole)
+        self._segments.check(whole)
         if whole:
             self._judged.check(state.kept)
             self._evaluations.check()

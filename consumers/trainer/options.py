@@ -9,6 +9,7 @@ from consumers.trainer.engine.lora import Lora
 from consumers.trainer.record.metrics import HeldOutLine
 from infra.models.device import Device
 from infra.models.templates import Template
+from infra.models.turned_rows import Task
 from schemas.errors import ConfigurationError
 
 Precision = Literal["bf16", "fp32"]
@@ -24,7 +25,10 @@ class TrainOptions:
     """One training.
 
     run, model             the run's name; a folder that transformers loads, or a hub name
-    output                 where checkpoints and the model go; default: `<state_dir>/<run>`
+    task                   follow: learn outputs; instruct: rows turned round, for an instruction generator. It is
+                           trained offline, and never writes windows, since it says nothing about the run's feedback
+    output                 where checkpoints and the model go; default: `<state_dir>/<run>`, or `generator` in it for an
+                           instruction generator
 
     epochs                 the first is live, the others read the same rows again
     max_steps, max_windows steps and windows of the whole training, earlier sessions included, after which it ends
@@ -77,6 +81,7 @@ class TrainOptions:
 
     run: str
     model: str
+    task: Task = "follow"
     output: Path | None = None
     epochs: int = 1
     max_steps: int | None = None
@@ -145,6 +150,11 @@ class TrainOptions:
             )
 
     def _check_source(self) -> None:
+        if self.task == "instruct" and not self.offline:
+            raise ConfigurationError(
+                "An instruction generator is trained on rows that exist, and not while they are generated: the run's "
+                "feedback would take its gradients for those of the run's model. Add --offline."
+            )
         if (self.from_files or self.data) and not self.offline:
             raise ConfigurationError("Rows from an archive or a file are trained offline. Add --offline.")
         if self.min_score is not None and not self.from_log:
@@ -166,6 +176,11 @@ class TrainOptions:
         return self.from_files is None and self.data is None
 
     @property
+    def writes_windows(self) -> bool:
+        """Whether windows are written to the run's training log."""
+        return self.write_log and self.from_log and self.task == "follow"
+
+    @property
     def source(self) -> str:
         """Where the rows are read from, in words."""
         if self.data is not None:
@@ -185,6 +200,11 @@ class TrainOptions:
         return self.planned_steps or self.max_steps
 
 
+def default_output(task: Task, state_dir: Path, run: str) -> Path:
+    """Where a training of a run puts its checkpoints and model, unless an output folder is given."""
+    return state_dir / run if task == "follow" else state_dir / run / "generator"
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainSummary:
     """How a training ended.
@@ -197,6 +217,7 @@ class TrainSummary:
     waiting_s            waiting for rows
     skipped_steps        steps without an update: loss or gradient not finite, or no response token
     rows_without_response  trained with no weight; `rows_truncated` lost tokens to max_length
+    rows_left_out        that an instruction generator learns nothing from; those of a file are reported at the start
     held_out             all held-out losses so far, those of earlier sessions too
     checkpoint, model_folder   where they are; model_folder is None for a training that was stopped
     """
@@ -217,6 +238,7 @@ class TrainSummary:
     rows_without_response: int
     rows_truncated: int
     rows_unreadable: int
+    rows_left_out: int
     first_loss: float | None
     last_loss: float | None
     held_out: tuple[HeldOutLine, ...]

@@ -16,12 +16,13 @@ from consumers.trainer.data.log_feed import LogFeed
 from consumers.trainer.data.offline import RowSource, from_archive, from_file, with_batch_size
 from consumers.trainer.data.row_file import Say, read_rows
 from consumers.trainer.data.score_threshold import ScoreThreshold
+from consumers.trainer.data.turned_feed import TurnedFeed
 from consumers.trainer.distributed.process_group import ProcessGroup, join_process_group, rank_from_environment
 from consumers.trainer.engine.deepspeed_setup import EngineConfig
 from consumers.trainer.engine.held_out import HeldOut
 from consumers.trainer.engine.lora import with_adapters
 from consumers.trainer.engine.step import Engine
-from consumers.trainer.options import Precision, TrainOptions, TrainSummary
+from consumers.trainer.options import Precision, TrainOptions, TrainSummary, default_output
 from consumers.trainer.record.metrics import StepLine, TrainingLine
 from consumers.trainer.record.output_capture import capture_output
 from consumers.trainer.record.reporting import Reporting
@@ -67,13 +68,13 @@ def train(
     say = (say or _to_stderr) if rank == 0 else _discard
     with ExitStack() as stack:
         stop = stack.enter_context(stop_signals())
-        writer = LogWriter(settings, options.run, "trainer") if options.write_log and options.from_log else None
+        writer = LogWriter(settings, options.run, "trainer") if options.writes_windows else None
         if writer is not None:
             stack.enter_context(writer)
         source = _open_source(options, settings, writer, say)
         stack.callback(source.feed.close)
         policy = source.policy
-        output = options.output or settings.state_dir / source.run
+        output = options.output or default_output(options.task, settings.state_dir, source.run)
         if rank == 0:
             stack.enter_context(sole_user(output))
         clusters_of_rank(rank, size, policy.clusters)  # fails before anything is loaded if it does not divide
@@ -127,12 +128,12 @@ def train(
         stack.callback(stream.close)
         held_out = None
         if options.eval_file is not None:
-            rows = read_rows(options.eval_file, options.eval_rows, say)
+            rows = read_rows(options.eval_file, options.eval_rows, say, options.task)
             held_out = HeldOut(options.eval_file.name, [encode_row(row) for row in rows], group)
         reporting = Reporting(
             output=output,
             clusters=policy.clusters,
-            training=TrainingLine(run=source.run, model=name),
+            training=TrainingLine(run=source.run, model=name, task=options.task),
             group=group,
             fresh=options.fresh,
             tensorboard=options.tensorboard,
@@ -170,9 +171,14 @@ def train(
 
 
 def _open_source(options: TrainOptions, settings: Settings, writer: LogWriter | None, say: Say) -> RowSource:
-    """The rows to train on."""
+    """The rows to train on, turned round for an instruction generator."""
+    source = _stored_rows(options, settings, writer, say)
+    return source if options.task == "follow" else replace(source, feed=TurnedFeed(source.feed))
+
+
+def _stored_rows(options: TrainOptions, settings: Settings, writer: LogWriter | None, say: Say) -> RowSource:
     if options.data is not None:
-        return from_file(options.data, options.batch_size, say)
+        return from_file(options.data, options.batch_size, say, options.task)
     if options.from_files is not None:
         return from_archive(options.from_files, options.batch_size)
     policy = with_batch_size(read_run(settings, options.run)[0].policy, options.batch_size)

@@ -215,6 +215,7 @@ class Session:
         positions = parts.stream.positions()
         trained = TrainedModel(
             run=config.run,
+            task=options.task,
             source=options.source,
             base=config.model if is_folder else options.model,
             base_is_hub_name=not is_folder,
@@ -238,6 +239,7 @@ class Session:
             steps=state.step,
             windows_written=self._windows.written,
             rows_unreadable=self._parts.stream.unreadable,
+            rows_left_out=self._parts.stream.left_out,
             held_out=tuple(measured[step] for step in sorted(measured)),
             resumed_from=state.resumed_from,
             checkpoint=None if state.saved is None else self._parts.checkpoints.path(state.step),

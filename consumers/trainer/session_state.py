@@ -12,7 +12,7 @@ from schemas.policy import Policy
 from streams.core.batches import PartitionPosition
 
 _PLANNED_STEPS = 1000
-_FIXED = ("model", "precision", "zero_stage", "batch_size", "lora", "processes", "min_score", "judge")
+_FIXED = ("task", "model", "precision", "zero_stage", "batch_size", "lora", "processes", "min_score", "judge")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,7 @@ class SessionConfig:
         """The training's settings, as a checkpoint and the model card hold them."""
         options = self.options
         return {
+            "task": options.task,
             "model": self.model,
             "precision": options.precision,
             "zero_stage": options.zero_stage,
@@ -108,7 +109,7 @@ def check_resumable(config: SessionConfig, saved: TrainerState, say: Callable[[s
         raise TrainerError(
             f"{config.output} holds a training of run {saved.run!r}, not {config.run!r}. Give another output folder."
         )
-    now, then = config.settings(_planned_steps(config, saved)), {"processes": 1, **saved.settings}
+    now, then = config.settings(_planned_steps(config, saved)), {"processes": 1, "task": "follow", **saved.settings}
     for key in _FIXED:
         if now[key] != then.get(key):
             raise TrainerError(

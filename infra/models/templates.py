@@ -10,6 +10,7 @@ the marker before the response stay. Only when the prompt is down to a quarter o
 end. A row with a blank output has no response: it stays in its batch, with no weight in the loss.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -85,13 +86,19 @@ def end_tokens(tokenizer: Any, template: Template) -> list[int]:
     return list(dict.fromkeys(token for token in ends if token is not None))
 
 
+def shortened(prompt: Sequence[int], room: int) -> tuple[int, ...]:
+    """A prompt's tokens, at most `room`: beginning and end stay, in equal parts."""
+    if len(prompt) <= room:
+        return tuple(prompt)
+    head = (room + 1) // 2
+    return (*prompt[:head], *prompt[len(prompt) - (room - head) :])
+
+
 def _fit(prompt: list[int], response: list[int], max_length: int) -> EncodedRow:
     if len(prompt) + len(response) <= max_length:
         return EncodedRow((*prompt, *response), len(prompt), False)
     room = min(len(prompt), max(max_length - len(response), max_length // 4))
-    head = (room + 1) // 2
-    shorter = (*prompt[:head], *prompt[len(prompt) - (room - head) :])
-    return EncodedRow((*shorter, *response[: max_length - room]), room, True)
+    return EncodedRow((*shortened(prompt, room), *response[: max_length - room]), room, True)
 
 
 def _chat(row: AnyRow, tokenizer: Any) -> tuple[str, str]:

@@ -13,10 +13,10 @@ A backend makes exactly one attempt a call and never retries by itself, so that 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, Protocol, TypedDict, Unpack
+from typing import Any, Literal, Protocol, TypedDict, Unpack, runtime_checkable
 
 from schemas.errors import BackendError
-from schemas.events import Usage
+from schemas.events import Instruction, Usage
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,22 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Scoring:
+    """A segment, and the instructions whose effect on its likelihood is asked.
+
+    instructions   the candidates, by place; None: not to be scored. Their outputs do not count
+    """
+
+    segment: str
+    instructions: tuple[Instruction | None, ...]
+
+
+@dataclass(frozen=True)
 class Request:
-    """A prompt: the `messages` of a chat, or the `prompt` of a plain completion, exactly one of them.
+    """A prompt: the `messages` of a chat, the `prompt` of a plain completion, or a `scoring`, exactly one of them.
 
     json_schema   the answer must be JSON of this schema; chat only
+    scoring       for the scorers (`producers.documents.scoring`), which answer with `schemas.segments.SegmentScores`
     """
 
     messages: tuple[Message, ...] = ()
@@ -55,10 +67,11 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
     json_schema: Mapping[str, Any] | None = None
+    scoring: Scoring | None = None
 
     def __post_init__(self) -> None:
-        if bool(self.messages) == (self.prompt is not None):
-            raise ValueError("a request has either messages or a prompt")
+        if bool(self.messages) + (self.prompt is not None) + (self.scoring is not None) != 1:
+            raise ValueError("a request has messages, a prompt, or a scoring, and only one of them")
 
 
 @dataclass(frozen=True)
@@ -186,6 +199,15 @@ class EndpointRefused(CallFailure):
     permanent = True
 
 
+def generates_only(backend: str, request: Request) -> None:
+    """Raises EndpointRefused for a scoring: this backend answers prompts only."""
+    if request.scoring is not None:
+        raise EndpointRefused(
+            f"The backend `{backend}` answers prompts and scores no segments. Name a scorer: --scorer builtin, a model "
+            "folder, or an endpoint that returns log-probabilities of prompts (--scorer-backend endpoint)."
+        )
+
+
 class Backend(Protocol):
     """`name` and `model` go into the events. `model` is the requested one; an answer names the one that answered."""
 
@@ -202,3 +224,12 @@ class Backend(Protocol):
     async def close(self) -> None:
         """Close connections."""
         ...
+
+
+@runtime_checkable
+class ScorerBackend(Backend, Protocol):
+    """A backend that answers scorings, beside the one that generates. `local`: it computes in this process, so its
+    tokens cost nothing and no endpoint limits their rate."""
+
+    @property
+    def local(self) -> bool: ...

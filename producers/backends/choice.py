@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from infra.distribution import require
+from infra.models.model_info import warning_of_task
 from infra.settings import Settings
 from producers.backends.base import Backend
 from producers.backends.load_model import LoadModel
@@ -19,6 +21,14 @@ _IN_FLIGHT = 16
 def asks_builtin(settings: Settings) -> bool:
     """Whether the built-in model answers, by whichever backend; it has a style and forms of its own."""
     return settings.backend == "builtin" or (settings.backend == "transformers" and settings.model == "builtin")
+
+
+def warn_of_task(settings: Settings, progress: Callable[[str], None]) -> None:
+    """Report that the local model is an instruction generator, to callers who need one that follows instructions."""
+    if settings.backend == "transformers" and settings.model is not None:
+        warning = warning_of_task(Path(settings.model).expanduser())
+        if warning is not None:
+            progress(warning)
 
 
 def in_flight_of(settings: Settings) -> int:

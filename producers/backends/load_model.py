@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from producers.backends.base import Answer, CallPlace, Request
+from producers.backends.base import Answer, CallPlace, Request, generates_only
 from producers.backends.load_pool import Pool, text_of
 from producers.backends.load_vocabulary import CHATTER, PLACES, QUALITIES, SHORT, THINGS, UNSUITABLE
 from schemas.errors import ConfigurationError
@@ -103,7 +103,8 @@ class LoadModel:
         self._pool = pool or Pool()
 
     async def complete(self, request: Request, place: CallPlace) -> Answer:
-        """The answer to this request at this place."""
+        """The answer to this request at this place. Raises EndpointRefused for a scoring."""
+        generates_only(self.name, request)
         text = _text(request)
         draws = self._draws(text, place)
         listed = _list_request(text, structured=request.json_schema is not None)

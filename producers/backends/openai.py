@@ -33,6 +33,7 @@ from producers.backends.base import (
     Request,
     RequestRefused,
     Transient,
+    generates_only,
     too_large,
 )
 from producers.backends.blame import Blame, blame
@@ -111,6 +112,7 @@ class OpenAIBackend:
 
     async def complete(self, request: Request, place: CallPlace) -> Answer:
         """Send one HTTP request. Raises CallFailure."""
+        self._accept(request)
         started = time.monotonic()
         try:
             # The client's time-out is for each read; this one is for the whole attempt.
@@ -144,10 +146,14 @@ class OpenAIBackend:
                 kind=FailureKind.GARBLED,
                 perhaps_paid=True,
             ) from None
-        return self._read(body, time.monotonic() - started)
+        return self._read(request, body, time.monotonic() - started)
 
     async def close(self) -> None:
         await self._client.close()
+
+    def _accept(self, request: Request) -> None:
+        """Raises EndpointRefused for a request that is not for this backend."""
+        generates_only(self.name, request)
 
     async def _send(self, request: Request) -> Any:
         options: dict[str, Any] = dict(request.sampling.given())
@@ -165,7 +171,7 @@ class OpenAIBackend:
         messages: Any = [{"role": message.role, "content": message.content} for message in request.messages]
         return await self._client.chat.completions.create(model=self.model, messages=messages, **options)
 
-    def _read(self, body: Any, latency_s: float) -> Answer:
+    def _read(self, request: Request, body: Any, latency_s: float) -> Answer:
         """The answer in a body, or its failure with the tokens it took."""
         usage = _usage(getattr(body, "usage", None))
         found = error_in(_json(body))
@@ -174,12 +180,12 @@ class OpenAIBackend:
         if found is not None:
             raise self._failure(200, found, {}, usage)
         try:
-            return self._answer(body, usage, latency_s)
+            return self._answer(request, body, usage, latency_s)
         except (Transient, RequestRefused) as failure:
             failure.usage, failure.perhaps_paid = usage, usage is None
             raise
 
-    def _answer(self, body: Any, usage: Usage | None, latency_s: float) -> Answer:
+    def _answer(self, request: Request, body: Any, usage: Usage | None, latency_s: float) -> Answer:
         """The client does not validate a body: it may lack any field, or be plain text."""
         choices = getattr(body, "choices", None) if isinstance(body, ChatCompletion | Completion) else None
         choice = choices[0] if isinstance(choices, list) and choices else None

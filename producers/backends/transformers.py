@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from infra.settings import Settings
-from producers.backends.base import Answer, CallFailure, CallPlace, EndpointRefused, Request
+from producers.backends.base import Answer, CallFailure, CallPlace, EndpointRefused, Request, generates_only
 from producers.backends.local_model.batcher import BatchedAnswer, Batcher
 from producers.backends.local_model.loading import LocalModel, load_model
 from schemas.errors import ConfigurationError
@@ -44,6 +44,7 @@ class TransformersBackend:
 
     async def complete(self, request: Request, place: CallPlace) -> Answer:
         """Generate one answer. Raises CallFailure. If cancelled, the request leaves the batch."""
+        generates_only(self.name, request)
         if request.json_schema is not None:
             raise EndpointRefused(_NO_SCHEMA)
         started = time.monotonic()

@@ -15,8 +15,9 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import TypeVar
 
+from producers.calls.channel import Channel
 from producers.calls.cost import PlannedCall, WorstCase, larger
-from producers.calls.ledger_events import CallCause, LedgerEvents
+from producers.calls.ledger_events import CallCause
 from producers.calls.limits import OTHER_LANES
 from producers.calls.rate_control import RateControl, Ticket
 from producers.generate.progress import LaneProgress
@@ -49,6 +50,7 @@ class _Waiting:
     cause: CallCause = field(compare=False)
     request_id: str = field(compare=False)
     worst: WorstCase = field(compare=False)
+    channel: Channel = field(compare=False)
     result: "asyncio.Future[BegunCall | CallAnswered]" = field(compare=False)
 
 
@@ -62,17 +64,13 @@ class CallScheduler:
     def __init__(
         self,
         *,
-        events: LedgerEvents,
         refresh: Callable[[], LaneProgress],
         may_call: Callable[[LaneProgress, PlannedCall], str | None],
-        rate: RateControl,
         known: LaneProgress,
         clock: Callable[[], float],
     ) -> None:
-        self._events = events
         self._refresh = refresh
         self._may_call = may_call
-        self._rate = rate
         self._known = known
         self._clock = clock
         self._attempts = known.attempts()
@@ -80,6 +78,7 @@ class CallScheduler:
         self._changed = asyncio.Event()
         self._waiting: list[_Waiting] = []
         self._arrivals = count()
+        self._rates: set[RateControl] = set()  # of all requests so far
         self._dispatcher: asyncio.Task[None] | None = None
         self._begun: dict[str, WorstCase] = {}  # requests that were begun and are not released
         self._retrying: set[str] = set()  # of these, those due for another attempt
@@ -110,16 +109,19 @@ class CallScheduler:
         async with self._reading:
             return select(self._known)
 
-    async def acquire(self, cause: CallCause, step: int, request_id: str, worst: WorstCase) -> BegunCall | CallAnswered:
+    async def acquire(
+        self, cause: CallCause, step: int, request_id: str, worst: WorstCase, channel: Channel
+    ) -> BegunCall | CallAnswered:
         """Wait until an attempt may be made and its start is on the log; or the answer, if the ledger has it.
 
         Raises CallsHalted when no call may be made any more.
         """
         self._largest = larger(self._largest, worst)
+        self._rates.add(channel.rate)
         result: asyncio.Future[BegunCall | CallAnswered] = asyncio.get_running_loop().create_future()
         first = request_id not in self._attempts
         place = first, cause.number, step, next(self._arrivals)
-        heappush(self._waiting, _Waiting(*place, cause, request_id, worst, result))
+        heappush(self._waiting, _Waiting(*place, cause, request_id, worst, channel, result))
         self.wake()
         if self._dispatcher is None or self._dispatcher.done():
             self._dispatcher = asyncio.create_task(self._dispatch())
@@ -187,20 +189,25 @@ class CallScheduler:
                 result.set_exception(error)
 
     def _admit(self) -> tuple[list[tuple[_Waiting, Ticket]], float | None]:
-        """Requests that rate control lets begin now, and the seconds until the next (None: until a change)."""
-        admitted = []
-        wait_s: float | None = None
-        while self._waiting:
-            now, first = self._clock(), self._waiting[0]
+        """Requests that rate control lets begin now, and the seconds until the next (None: until a change). A backend
+        that admits no more holds back its own requests only."""
+        admitted: list[tuple[_Waiting, Ticket]] = []
+        held: list[_Waiting] = []
+        waits: dict[RateControl, float | None] = {}
+        while self._waiting and len(waits) < len(self._rates):
+            now, first = self._clock(), heappop(self._waiting)
             if first.result.done():
-                heappop(self._waiting)
                 continue
-            tokens = first.worst.tokens or 0
-            wait_s = self._rate.wait_s(tokens, now)
-            if wait_s != 0.0:
-                break
-            admitted.append((heappop(self._waiting), self._rate.begin(tokens, now)))
-        return admitted, wait_s
+            rate, tokens = first.channel.rate, first.worst.tokens or 0
+            if rate not in waits and (wait_s := rate.wait_s(tokens, now)) != 0.0:
+                waits[rate] = wait_s
+            if rate in waits:
+                held.append(first)
+            else:
+                admitted.append((first, rate.begin(tokens, now)))
+        for waiting in held:
+            heappush(self._waiting, waiting)
+        return admitted, min((wait_s for wait_s in waits.values() if wait_s is not None), default=None)
 
     async def _start_round(self, admitted: list[tuple[_Waiting, Ticket]]) -> bool:
         """Write the starts of those that fit the limits; the others return to the queue. False when none could start
@@ -212,7 +219,7 @@ class CallScheduler:
                 progress = await asyncio.to_thread(self._refresh)
                 for waiting, ticket in admitted:
                     if later or not self._may_begin(progress, waiting, [w.worst for w, _ in begun], later):
-                        self._rate.abandon(ticket)
+                        waiting.channel.rate.abandon(ticket)
                         if waiting not in later and not waiting.result.done():
                             later.append(waiting)
                         continue
@@ -222,7 +229,7 @@ class CallScheduler:
                 for waiting, ticket in admitted:
                     if not waiting.result.done():
                         if waiting not in later:
-                            self._rate.abandon(ticket)
+                            waiting.channel.rate.abandon(ticket)
                         waiting.result.set_exception(error)
                 return True
         for waiting in later:
@@ -260,11 +267,11 @@ class CallScheduler:
     async def _write_start(self, waiting: _Waiting, begun: BegunCall) -> None:
         """Write the start of an attempt, then let its caller make it."""
         request_id = waiting.request_id
-        await self._events.started(waiting.cause, waiting.step, request_id, begun.attempt)
+        await waiting.channel.events.started(waiting.cause, waiting.step, request_id, begun.attempt)
         self._attempts[request_id] = begun.attempt
         self.started += 1
         if waiting.result.done():  # its caller was cancelled
-            self._rate.end(begun.ticket, None, self._clock())
+            waiting.channel.rate.end(begun.ticket, None, self._clock())
         else:
             self._begun[request_id] = waiting.worst
             self._retrying.discard(request_id)

@@ -19,6 +19,7 @@ from infra.settings import Settings
 from producers.backends.base import Answer, Backend, CallFailure, CallPlace, Request, too_large
 from producers.backends.recorded import RecordedOptions
 from producers.calls.call_scheduler import CallScheduler, CallsHalted
+from producers.calls.channel import Channel, Channels
 from producers.calls.confirming_writer import ConfirmingWriter
 from producers.calls.cost import PlannedCall, Prices, worst_case
 from producers.calls.ledger_events import CallCause, LedgerEvents
@@ -86,19 +87,14 @@ class Caller:
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._backend = backend
         self._log = ConfirmingWriter(writer)
-        self._prices = prices
         self._retries = retries
-        self._rate = rate
         self._max_answer_bytes = max_answer_bytes
         self._rng = rng or random.Random()
         self._clock = clock
         self._answered = 0
-        self._events = LedgerEvents(backend, prices, self.write)
-        self._scheduler = CallScheduler(
-            events=self._events, refresh=refresh, may_call=may_call, rate=rate, known=known, clock=clock
-        )
+        self._channels = Channels(Channel(backend, LedgerEvents(backend, prices, self.write), rate))
+        self._scheduler = CallScheduler(refresh=refresh, may_call=may_call, known=known, clock=clock)
 
     @classmethod
     def of(
@@ -143,7 +139,7 @@ class Caller:
     @property
     def in_flight_limit(self) -> int:
         """Calls that may be in flight now."""
-        return self._rate.concurrency.limit
+        return self._channels.own.rate.concurrency.limit
 
     def halt(self, reason: str) -> None:
         """Make no further call. The first reason is kept."""
@@ -165,26 +161,28 @@ class Caller:
         except TimeoutError:
             pass
 
-    async def ask(self, cause: CallCause, step: int, request: Request) -> CallAnswered:
+    async def ask(self, cause: CallCause, step: int, request: Request, backend: Backend | None = None) -> CallAnswered:
         """The answer to the step-th request of a generation, paid for once.
 
+        backend   another one than the lane's: a scorer; whoever opened it closes it
         Raises CallsHalted when no call may be made, the last CallFailure when the request fails for good.
         """
         request_id = ids.request_id(cause.generation_id, step)
-        worst = worst_case(request, self._prices)
+        channel = self._channels.of(backend)
+        worst = worst_case(request, channel.prices)
         scheduler, failures, answered_before, first_attempt = self._scheduler, 0, self._answered, 0
         try:
             while True:
-                begun = await scheduler.acquire(cause, step, request_id, worst)
+                begun = await scheduler.acquire(cause, step, request_id, worst, channel)
                 if isinstance(begun, CallAnswered):
                     return begun
                 first_attempt = first_attempt or begun.attempt
                 place = CallPlace(cause.lane, cause.number, step, begun.attempt, request_id)
                 try:
-                    outcome = await self._attempt(place, request, begun.ticket)
+                    outcome = await self._attempt(channel, place, request, begun.ticket)
                     if isinstance(outcome, Answer):
                         try:
-                            answered = await self._events.answered(place, outcome)
+                            answered = await channel.events.answered(place, outcome)
                         except NotWritable:
                             outcome = too_large(self._max_answer_bytes, _size(outcome), outcome.usage)
                         else:
@@ -193,9 +191,9 @@ class Caller:
                             return answered
                     # A failed probe is the endpoint's fault rather than the request's.
                     failures += not (begun.ticket.probe and self._retries.forever)
-                    breaker, others = self._rate.breaker, self._answered > answered_before
+                    breaker, others = channel.rate.breaker, self._answered > answered_before
                     retry = self._retries.should_retry(outcome, failures, breaker, others_answered=others)
-                    event_id = await self._events.failed(place, outcome, retry)
+                    event_id = await channel.events.failed(place, outcome, retry)
                     if not retry:
                         scheduler.forget(request_id)
                         final = self._retries.final(
@@ -217,17 +215,19 @@ class Caller:
         """Write an event; returns when the cluster has confirmed it. If cancelled, it is written all the same."""
         await self._log.write(event, key=key, id=id, causation_id=causation_id)
 
-    async def _attempt(self, place: CallPlace, request: Request, ticket: Ticket) -> Answer | CallFailure:
+    async def _attempt(
+        self, channel: Channel, place: CallPlace, request: Request, ticket: Ticket
+    ) -> Answer | CallFailure:
         """Make the attempt. The next one may begin when it has ended, before its outcome is on the log."""
         outcome: Answer | CallFailure | None = None
         try:
-            outcome = await self._backend.complete(request, place)
+            outcome = await channel.backend.complete(request, place)
             if (size := _size(outcome)) > self._max_answer_bytes:
                 outcome = too_large(self._max_answer_bytes, size, outcome.usage)
         except CallFailure as failure:
             outcome = failure
         finally:
-            self._rate.end(ticket, outcome, self._clock())
+            channel.rate.end(ticket, outcome, self._clock())
             self._scheduler.wake()
         return outcome
 

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from infra.settings import Settings
-from producers.backends.base import Request
+from producers.backends.base import Request, Scoring
 from schemas.events import CallAnswered, Usage
 
 _BYTES_A_TOKEN = 3.0  # English has over four; other scripts fewer, down to about two
 _TOKENS_A_MESSAGE = 8
+_TOKENS_A_TEMPLATE = 64  # around an instruction and a segment; chat templates may bring a system prompt
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Prices:
         if usage is None or self.prompt is None or self.completion is None:
             return None
         return (usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion) / 1_000_000
+
+
+FREE = Prices(0.0, 0.0)
+"""Of what is computed in this process."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,27 @@ def total_cost(answers: Sequence[CallAnswered]) -> float | None:
 
 def worst_case(request: Request, prices: Prices) -> WorstCase:
     """The worst case of a request."""
+    if request.scoring is not None:
+        return _of_scoring(request.scoring, prices)
     text = request.prompt if request.prompt is not None else "".join(message.content for message in request.messages)
-    prompt = math.ceil(len(text.encode()) / _BYTES_A_TOKEN) + _TOKENS_A_MESSAGE * max(1, len(request.messages))
+    prompt = _tokens(text) + _TOKENS_A_MESSAGE * max(1, len(request.messages))
     most = request.sampling.max_tokens
     if most is None:
         return WorstCase(None, None)
     return WorstCase(prompt + most, prices.cost(Usage(prompt_tokens=prompt, completion_tokens=most)))
+
+
+def _of_scoring(scoring: Scoring, prices: Prices) -> WorstCase:
+    """The segment after each instruction and after none; an endpoint also answers each with a token."""
+    asked = [f"{each.instruction}{each.input}" for each in scoring.instructions if each is not None]
+    texts = [scoring.segment, scoring.segment, *(text + scoring.segment for text in asked)]
+    prompt = sum(_tokens(text) + _TOKENS_A_TEMPLATE for text in texts)
+    usage = Usage(prompt_tokens=prompt, completion_tokens=len(texts))
+    return WorstCase(prompt + len(texts), prices.cost(usage))
+
+
+def _tokens(text: str) -> int:
+    return math.ceil(len(text.encode()) / _BYTES_A_TOKEN)
 
 
 def larger(first: WorstCase, second: WorstCase) -> WorstCase:

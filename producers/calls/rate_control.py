@@ -58,6 +58,7 @@ class RateControl:
         explorer: Explorer | None = None,
     ) -> None:
         self.most = most
+        self._options = options
         self.explorer = explorer
         start = options.start if explorer is None else explorer.level
         self.concurrency = Concurrency(most, start, options.least, options.step)
@@ -71,6 +72,10 @@ class RateControl:
         self._tokens = None if options.tpm is None else TokenBucket(options.tpm)
         self._not_before = 0.0
         self._notify = notify
+
+    def another(self) -> "RateControl":
+        """A new one with the same options, for another endpoint; without an explorer."""
+        return RateControl(self._options, self.most, self._notify)
 
     def wait_s(self, tokens: int, now: float) -> float | None:
         """Seconds until a call of so many tokens may begin; None: not before one in flight has ended."""

@@ -16,7 +16,7 @@ from infra.log.source import KafkaSource, Source
 from infra.log.writer import LogWriter
 from infra.settings import Settings
 from producers.backends.base import Sampling
-from producers.backends.choice import opened_backend
+from producers.backends.choice import opened_backend, warn_of_task
 from producers.calls.caller import Caller, CallOptions
 from producers.calls.cost import Prices
 from producers.calls.found_concurrency import keep_found, rate_control_for
@@ -111,6 +111,7 @@ def judge_answers(
     given = read_given(
         KafkaSource(settings, options.run), frozenset(id for judged in options.sets for id in judged.answer_ids())
     )
+    warn_of_task(settings, notify)
     rubric = answer_rubric(options.rubric)
     rate = rate_control_for(settings, options.rate, options.in_flight, notify)
     with ExitStack() as stack:

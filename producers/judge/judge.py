@@ -18,7 +18,7 @@ from infra.log.source import KafkaSource
 from infra.log.writer import LogWriter
 from infra.settings import Settings
 from producers.backends.base import Sampling
-from producers.backends.choice import opened_backend
+from producers.backends.choice import opened_backend, warn_of_task
 from producers.calls.caller import Caller, CallOptions
 from producers.calls.cost import Prices
 from producers.calls.found_concurrency import keep_found, rate_control_for
@@ -103,6 +103,7 @@ def judge(
     configured, _ = read_run(settings, options.run)
     options.limits.check(configured.policy, priced=Prices.of(settings).known)
     apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were judges
+    warn_of_task(settings, progress)
     chosen = rubric(options.rubric)
     rate = rate_control_for(settings, options.rate, options.in_flight, progress)
     with opened_backend(settings, options.recorded, rate.most, progress) as backend:

@@ -1,6 +1,6 @@
 """`sedi eval`: benchmarks, answers, comparisons, and their report.
 
-model_source     which model is meant; `options`: words that commands share; `ensure_run`: the run is made
+model_source     which model is meant; `options`: words that commands share
 answering        models answer sets; `judging`: and a judge reads the answers
 generation_sets  the sets of generation benchmarks
 studies          the paper's tables and figures, as lists of commands

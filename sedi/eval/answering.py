@@ -42,7 +42,7 @@ def prepare_answers(
 
     Raises what `model_sources` and `ensure_run` raise, ConfigurationError for options that cannot be.
     """
-    from sedi.eval.ensure_run import ensure_run
+    from sedi.ensure_run import ensure_run
     from sedi.eval.options import model_sources
     from sedi.output import notify
 

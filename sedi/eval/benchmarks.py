@@ -83,7 +83,7 @@ def benchmarks(
     require("eval", "sedi eval benchmarks")
     from consumers.evaluation.benchmarks.run import MeasureOptions, measure
     from schemas.errors import ConfigurationError
-    from sedi.eval.ensure_run import ensure_run
+    from sedi.ensure_run import ensure_run
     from sedi.eval.options import model_sources
     from sedi.output import notify, print_json
     from sedi.reading_progress import counting_progress

@@ -60,7 +60,7 @@ def model_source(text: str, settings: Settings, say: Callable[[str], None], **ch
     if text.startswith("run:"):
         return _of_run(text.removeprefix("run:"), settings, say, **checkpoint)
     if path.is_dir():
-        return _of_folder(path, path.resolve().name)
+        return _of_folder(path, path.resolve().name, say)
     if answers := _ANSWERS.fullmatch(path.name):
         return _of_file(path, answers[1])
     return _of_name(text, settings, say)
@@ -92,10 +92,12 @@ def _of_file(path: Path, name: str) -> ModelSource:
     return ModelSource(model, answers=path)
 
 
-def _of_folder(folder: Path, name: str) -> ModelSource:
+def _of_folder(folder: Path, name: str, say: Callable[[str], None]) -> ModelSource:
     from infra.models.identity import identify
-    from infra.models.model_info import read_model_info
+    from infra.models.model_info import read_model_info, warning_of_task
 
+    if (warning := warning_of_task(folder)) is not None:
+        say(warning)
     info = read_model_info(folder)
     return ModelSource(identify(folder, name), folder, None if info is None else info.template)
 
@@ -107,13 +109,13 @@ def _of_run(text: str, settings: Settings, say: Callable[[str], None], **checkpo
     from consumers.trainer.result.chat import model_of_run
 
     if not step:
-        source = _of_folder(model_of_run(settings.state_dir, run), run)
+        source = _of_folder(model_of_run(settings.state_dir, run), run, say)
         steps = None if source.model.trained is None else source.model.trained.step
         return _renamed(source, run if steps is None else f"{run}@{steps}")
     from consumers.trainer.result.checkpoint_model import model_of_checkpoint
 
     folder = model_of_checkpoint(settings.state_dir / run, int(step), settings.cache_dir, say, **checkpoint)
-    return _renamed(_of_folder(folder, run), f"{run}@{step}")
+    return _renamed(_of_folder(folder, run, say), f"{run}@{step}")
 
 
 def _of_name(name: str, settings: Settings, say: Callable[[str], None]) -> ModelSource:
@@ -127,17 +129,9 @@ def _of_name(name: str, settings: Settings, say: Callable[[str], None]) -> Model
         return ModelSource(identify(folder, MODEL_NAME, kind="hub", source=MODEL_NAME), folder)
     if not re.fullmatch(r"[\w.\-]+/[\w.\-]+", name):
         raise ConfigurationError(f"{name!r} names no model. Give {FORMS}.")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from producers.backends.model_folder import hub_folder
 
-    patterns = ["*.safetensors", "*.json", "*.model", "*.jinja", "*.txt"]
-    try:
-        folder = Path(snapshot_download(name, allow_patterns=patterns))
-    except (OSError, HfHubHTTPError, LocalEntryNotFoundError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ConfigurationError(
-            f"The model {name} cannot be fetched from the hub: {first} Give a folder that holds it, or another name."
-        ) from error
+    folder = hub_folder(name)
     return ModelSource(identify(folder, name, kind="hub", source=name), folder)
 
 

@@ -63,8 +63,6 @@ def study(
     from sedi.options import settings_of
 
     chosen = asked.study_name(name)
-    if size not in asked.SIZES:
-        raise ConfigurationError(f"There is no size {size!r}. Take one of {', '.join(asked.SIZES)}.")
     given = {"kept": kept, "questions": questions, "per_subject": per_subject, "prompts": prompts, "tokens": tokens}
     settings = settings_of(bootstrap_servers, state_dir)
     named = check_run_name(prefix or f"study-{chosen}")
@@ -73,7 +71,9 @@ def study(
         raise ConfigurationError("Two sides have one name, and so one run. Name each otherwise: --side NAME=FILE.")
     options = asked.StudyOptions(
         name=chosen,
-        size=replace(asked.SIZES[size], **{field: value for field, value in given.items() if value is not None}),
+        size=replace(
+            asked.study_size(chosen, size), **{field: value for field, value in given.items() if value is not None}
+        ),
         sides=sides,
         data=data,
         output=output or settings.state_dir / named,

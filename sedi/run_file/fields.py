@@ -41,6 +41,7 @@ _FILE_IS = "it is the run's: write `run` at the top of the file"
 NOT_HERE: dict[tuple[str, str], str] = {
     **{("generate", name): BUDGET for name in ("max_kept", "max_candidates", "max_calls", "max_tokens", "max_usd")},
     **{("train", name): _LIVE for name in ("offline", "from_files", "data")},
+    ("train", "task"): "an instruction generator is trained on rows that exist: `sedi train --task instruct --offline`",
     ("train", "batch_size"): "write it in [policy]: a live training has the run's own batch_size",
     ("judge", "until_end"): "the run ends its judge itself, once every kept row is judged",
     **{(section, "run"): _FILE_IS for section in COMMANDS},

@@ -32,11 +32,11 @@ from streams.core.cluster_fit import fit, marks_passed, refit_due
 from streams.core.clusters import ClusterModel
 from streams.core.embeddings import Embedder
 from streams.core.lanes import LaneNumbers
-from streams.core.rules import broken_rule
 from streams.core.scores import SeedScore, uncounted
 from streams.core.similarity.index import RougeLIndex
 from streams.core.similarity.rouge import tokens_fmeasure
 from streams.core.similarity.tokenize import Tokenizer, tokenizer
+from streams.core.unfit import unfit_of
 
 BEFORE_ALL = -1
 _SLACK = 1e-6  # well above the rounding error of an F-measure
@@ -131,11 +131,11 @@ def decide(state: FilterState, offset: int, generation_id: str, event: Instructi
     kept: list[InstructionKept] = []
     siblings: list[Sibling] = []
     rejections: list[Rejection] = []
-    for place, task in enumerate(event.instructions):
+    tokenized = [state.tokenizer(task.instruction) for task in event.instructions]
+    rejected = unfit_of(state.policy, generation_id, event, tokenized)
+    for place, (task, tokens) in enumerate(zip(event.instructions, tokenized, strict=True)):
         id = ids.instruction_id(generation_id, place)
-        tokens = state.tokenizer(task.instruction)
-        cut = state.policy.reject_cut and place in event.cut
-        rejection = _rejection(state, siblings, id, place, task, tokens, cut=cut)
+        rejection = rejected.get(place) or _similar(state, siblings, id, place, task, tokens)
         if rejection is not None:
             rejections.append(rejection)
             continue
@@ -262,12 +262,9 @@ def use_classifier(state: FilterState, event: ClassifierFitted) -> FilterState:
     return state
 
 
-def _rejection(
-    state: FilterState, siblings: list[Sibling], id: str, place: int, task: Instruction, tokens: list[str], *, cut: bool
+def _similar(
+    state: FilterState, siblings: list[Sibling], id: str, place: int, task: Instruction, tokens: list[str]
 ) -> Rejection | None:
-    reason = "cut_output" if cut else broken_rule(task, state.policy)
-    if reason is not None or not tokens:
-        return Rejection(id=id, place=place, reason=reason or "no_tokens")
     threshold = state.policy.threshold
     found = state.index.nearest_above(task.instruction)
     nearest = None if found is None else (found[0], found[1].removeprefix(_SEED))

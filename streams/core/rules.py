@@ -9,7 +9,7 @@ is `all` (`streams.core.scripts`); on ASCII text both agree.
 
 import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from schemas.events import Instruction
 from schemas.policy import Policy, RuleName
@@ -45,3 +45,11 @@ def _words(task: Instruction, policy: Policy) -> float:
 def broken_rule(task: Instruction, policy: Policy) -> RuleName | None:
     """The first of the policy's rules that the instruction breaks, or None."""
     return next((name for name, breaks in RULES.items() if name in policy.rules and breaks(task, policy)), None)
+
+
+def unfit(task: Instruction, tokens: Sequence[str], policy: Policy, *, cut: bool) -> str | None:
+    """Why an instruction is rejected whatever else is kept, or None. `tokens` are those that similarity compares;
+    `cut`: its output was cut off."""
+    if cut and policy.reject_cut:
+        return "cut_output"
+    return broken_rule(task, policy) or (None if tokens else "no_tokens")

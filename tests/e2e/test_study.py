@@ -62,7 +62,7 @@ def test_the_commands_of_a_study_exist_and_it_says_what_it_lacks(name: str, tmp_
 
 
 def test_a_comparison_needs_two_sides(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="give a second --side"):
+    with pytest.raises(ConfigurationError, match="give two --side"):
         plan(options("fig7", tmp_path, "alone"))
 
 

@@ -95,6 +95,7 @@ class RowStream:
         self._last_batch = ends.last_batch
         self._exhausted = False  # all ranks are at the end of this pass
         self.unreadable = 0
+        self.left_out = 0
 
     def open(
         self, positions: Mapping[int, PartitionPosition], limits: Mapping[int, PartitionPosition] | None = None
@@ -122,6 +123,7 @@ class RowStream:
                     self._must_borrow(since, nothing_arrived=waited and not fed.rows),
                     notes=fed.notes,
                     unjudged=fed.unjudged,
+                    left_out=fed.left_out,
                 )
             )
             decision = decide(offers, self._batch_size, last_batch=self._last_batch)
@@ -142,7 +144,9 @@ class RowStream:
                 ready = self._queues.holds(plan, ids)
             at_end = fed.at_end or self._exhausted
             decision = decide_logged(
-                self._gather_offers(RankOffer(self._queues.waiting, at_end, stop(), ready=ready, notes=fed.notes))
+                self._gather_offers(
+                    RankOffer(self._queues.waiting, at_end, stop(), ready=ready, notes=fed.notes, left_out=fed.left_out)
+                )
             )
             match decision:
                 case "take":
@@ -173,6 +177,7 @@ class RowStream:
 
     def _gather_offers(self, mine: RankOffer) -> Sequence[RankOffer]:
         offers = self._group.all_gather(mine)
+        self.left_out += sum(offer.left_out for offer in offers)
         for note in (note for offer in offers for note in offer.notes):
             self.unreadable += 1
             self._say(note)

@@ -37,12 +37,14 @@ class FedRows:
     notes       lines to print
     at_end      there is nothing left to read
     unjudged    rows that wait for their score
+    left_out    rows that were dropped because nothing can be learned from them
     """
 
     rows: tuple[KeptRow, ...] = ()
     notes: tuple[str, ...] = ()
     at_end: bool = False
     unjudged: int = 0
+    left_out: int = 0
 
 
 class Feed(Protocol):

@@ -19,9 +19,10 @@ from consumers.export.manifest import MANIFEST, read_manifest
 from consumers.export.rows import Lineage
 from consumers.trainer.data.archive_feed import MemoryFeed, SourceFeed
 from consumers.trainer.data.log_feed import Feed
-from consumers.trainer.data.row_file import Say, check_outputs
+from consumers.trainer.data.row_file import Say, check_outputs, teaching
 from infra.log.archive import ArchiveSource
 from infra.log.run import configuration
+from infra.models.turned_rows import Task
 from infra.tables import read_tasks
 from schemas import ids
 from schemas.errors import ConfigurationError
@@ -73,8 +74,11 @@ def from_archive(folder: Path, batch_size: int | None = None) -> RowSource:
     return RowSource(source.run, policy, sum(ends[place] - starts[place] for place in ends), SourceFeed(source))
 
 
-def from_file(path: Path, batch_size: int | None, say: Say = lambda line: None) -> RowSource:
+def from_file(path: Path, batch_size: int | None, say: Say = lambda line: None, task: Task = "follow") -> RowSource:
     """The rows of a file; `batch_size` None: that of the manifest beside it, else 16. `say` reports rows left out.
+
+    task   `instruct`: without lineage, rows that an instruction generator learns nothing from are left out before the
+           others are dealt to clusters
 
     Raises ConfigurationError when the file, its lineage or its manifest cannot be used, or no row has an output.
     """
@@ -85,12 +89,13 @@ def from_file(path: Path, batch_size: int | None, say: Say = lambda line: None) 
     size = batch_size or policy.batch_size
     if lineage.is_file() and policy.clusters > 1:
         policy = policy_with(policy, clusters=gcd(size, policy.clusters), batch_size=size)
-        kept = _with_lineage([task.task for task in tasks], path, lineage, policy)
+        kept = _with_lineage([each.task for each in tasks], path, lineage, policy)
         check_outputs(path, tasks, say, "train", "trained with no weight")
     else:
         check_outputs(path, tasks, say, "train", "left out")
         policy = policy_with(policy, clusters=size & -size, batch_size=size)  # the largest power of two that divides it
-        kept = _dealt(run, [task.task for task in tasks if task.answered], policy.clusters)
+        dealt = [each for each in tasks if each.answered] if task == "follow" else teaching(path, tasks, say)
+        kept = _dealt(run, [each.task for each in dealt], policy.clusters)
     return RowSource(run, policy, len(kept), MemoryFeed(kept))
 
 

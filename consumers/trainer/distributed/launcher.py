@@ -23,7 +23,7 @@ from types import FrameType
 from typing import BinaryIO
 
 from consumers.trainer.distributed import rank_process
-from consumers.trainer.options import TrainOptions, TrainSummary
+from consumers.trainer.options import TrainOptions, TrainSummary, default_output
 from consumers.trainer.record.metrics import StepLine
 from infra.distribution import python_module
 from infra.machine.supervisor import PARENT
@@ -114,7 +114,7 @@ class Launcher:
         raise kind(_describe_failure(failed, len(ranks)))
 
     def _start(self, options: TrainOptions, settings: Settings, size: int, stack: ExitStack) -> Sequence[_Rank]:
-        logs = options.output or settings.state_dir / options.run
+        logs = options.output or default_output(options.task, settings.state_dir, options.run)
         logs.mkdir(parents=True, exist_ok=True)
         environment = {
             **os.environ,

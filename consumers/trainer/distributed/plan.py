@@ -25,6 +25,7 @@ class RankOffer:
     ready      for a batch that the log names: it has its rows of it
     notes      lines to print
     unjudged   rows that wait for their score
+    left_out   rows dropped since the last offer
     """
 
     waiting: Mapping[int, int]
@@ -34,6 +35,7 @@ class RankOffer:
     ready: bool = False
     notes: tuple[str, ...] = ()
     unjudged: int = 0
+    left_out: int = 0
 
 
 def decide(offers: Sequence[RankOffer], size: int, *, last_batch: bool) -> Decision:

@@ -13,6 +13,7 @@ from typing import IO
 
 import msgspec
 
+from infra.models.turned_rows import Task
 from schemas.errors import TrainerError
 from schemas.events import StepLogged
 
@@ -24,6 +25,7 @@ class TrainingLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
 
     run: str
     model: str
+    task: Task = "follow"
 
 
 class StepLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="step"):

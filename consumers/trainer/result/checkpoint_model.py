@@ -1,7 +1,7 @@
 """A checkpoint's weights as a folder that transformers loads, so that a model can be evaluated while it is trained.
 
     <cache>/models/checkpoints/<run>-<step>-<digest>/    weights, configuration, tokenizer, generation_config.json,
-                                                         and sedi.json with run, step, template and offsets
+                                                         and sedi.json with run, step, task, template and offsets
 
 It is what the training would write as its model at that step: the same weights in the same precision, only the first
 layers where it keeps only these, adapters merged. The base model's folder must still be there. A checkpoint is verified
@@ -30,6 +30,7 @@ from consumers.trainer.result.seal import Seal
 from infra.digest import sha256_of
 from infra.models.loading import load_model, load_tokenizer
 from infra.models.templates import Template, choose_template
+from infra.models.turned_rows import Task
 from schemas.errors import TrainerError
 
 _WEIGHTS = "mp_rank_00_model_states.pt"  # at ZeRO stages 0 to 2; at stage 3 each rank has its part
@@ -92,7 +93,8 @@ def _write(draft: Path, path: Path, state: TrainerState, origin: TrainedFrom) ->
     template = choose_template(tokenizer, cast("Template | None", state.settings.get("template")))
     write_generation_config(draft, tokenizer, template)
     positions = state.epoch_ends or state.positions
-    write_model_info(draft, state.run, template, state.step, offsets_of(positions) if origin.from_log else None)
+    task: Task = "instruct" if state.settings.get("task") == "instruct" else "follow"
+    write_model_info(draft, state.run, template, task, state.step, offsets_of(positions) if origin.from_log else None)
 
 
 def _load(model: Any, path: Path, *, partly: bool) -> None:

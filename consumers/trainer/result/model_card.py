@@ -16,12 +16,23 @@ from consumers.trainer.record.curves import CURVES
 from consumers.trainer.record.metrics import Metrics
 from consumers.trainer.result.checkpoint import Settings
 from infra.distribution import VERSION
+from infra.models.turned_rows import Task
 from infra.visible import visible
 from schemas.policy import Policy
 from streams.core.batches import PartitionPosition
 
 CARD = "README.md"
 _PACKAGES = ("torch", "transformers", "tokenizers", "deepspeed", "peft")
+_PURPOSE: dict[Task, str] = {
+    "follow": "A causal language model, trained on instruction data. Nobody has checked whether what it says is true.",
+    "instruct": "A causal language model, trained on instruction data turned round: given a text, it writes an "
+    "instruction that the text answers, and below it, after `Input:`, what the instruction is about if that is needed. "
+    "It does not follow instructions. Nobody has checked whether what it writes fits the text.",
+}
+_USE: dict[Task, str] = {
+    "follow": "`sedi chat FOLDER`",
+    "instruct": "`sedi generate --producer goliath --backend transformers --model FOLDER`",
+}
 _FIRST_AND_LAST = 5  # evaluations shown from each end when there are many
 
 
@@ -29,6 +40,7 @@ _FIRST_AND_LAST = 5  # evaluations shown from each end when there are many
 class TrainedModel:
     """What the card describes.
 
+    task        what it was trained for
     source      where the rows were read from, in words
     base        the base model: a hub name, or a folder's name
     settings    of the training, as its checkpoints hold them
@@ -37,6 +49,7 @@ class TrainedModel:
     """
 
     run: str
+    task: Task
     source: str
     base: str
     base_is_hub_name: bool
@@ -53,6 +66,7 @@ def card(trained: TrainedModel, metrics: Metrics) -> str:
     steps, template = metrics.steps, trained.settings["template"]
     facts = [
         ("run", trained.run),
+        ("trained for", trained.task),
         ("rows read from", trained.source),
         ("base model", trained.base),
         ("template", template),
@@ -69,13 +83,13 @@ def card(trained: TrainedModel, metrics: Metrics) -> str:
     sections = [
         f"---\n{_front_matter(trained)}---",
         f"# {plain(trained.base)}, trained on {plain(trained.run)}",
-        "A causal language model, trained on instruction data. Nobody has checked whether what it says is true.",
+        _PURPOSE[trained.task],
         table(("", ""), facts),
         "## Curves",
         f"![Loss, held-out loss and gradient norm against steps]({CURVES})",
         *_held_out(metrics),
         "## Use it",
-        f"`sedi chat FOLDER`, or `transformers`: it was trained with the template `{template}`"
+        f"{_USE[trained.task]}, or `transformers`: it was trained with the template `{template}`"
         + (", which is the tokenizer's own chat template." if template == "chat" else ".")
         + " The loss was that of the responses alone.",
         "## Rows",
@@ -108,7 +122,7 @@ def _front_matter(trained: TrainedModel) -> str:
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
         **({"base_model": trained.base} if trained.base_is_hub_name else {}),
-        "tags": ["instruction-tuning", "synthetic"],
+        "tags": ["instruction-tuning" if trained.task == "follow" else "instruction-generation", "synthetic"],
         "license": "unknown",
     }
     return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)

@@ -2,7 +2,7 @@
 
     model/  weights and configuration, tokenizer, generation_config.json      as transformers saves and loads them
             README.md, curves.svg                                             the model card
-            sedi.json                                                         the template it was trained with
+            sedi.json                                                         the task and template it was trained with
     adapter/                                                                  with LoRA: the adapter alone
 
 The folders are written under a temporary name and renamed when they are complete; until then the earlier ones stay.
@@ -21,6 +21,7 @@ from consumers.trainer.record.metrics import METRICS, Metrics, read_metrics
 from consumers.trainer.result.model_card import CARD, TrainedModel, card
 from infra.models.model_info import MODEL_INFO, ModelInfo
 from infra.models.templates import Template, end_tokens
+from infra.models.turned_rows import Task
 from schemas.errors import TrainerError
 
 MODEL, ADAPTER = "model", "adapter"
@@ -54,9 +55,11 @@ def write_model(
     return output / MODEL
 
 
-def write_model_info(folder: Path, run: str, template: Template, steps: int, offsets: tuple[int, ...] | None) -> None:
+def write_model_info(
+    folder: Path, run: str, template: Template, task: Task, steps: int, offsets: tuple[int, ...] | None
+) -> None:
     """Write `sedi.json`."""
-    info = ModelInfo(run=run, template=template, steps=steps, offsets=offsets)
+    info = ModelInfo(run=run, template=template, task=task, steps=steps, offsets=offsets)
     (folder / MODEL_INFO).write_bytes(msgspec.json.encode(info) + b"\n")
 
 
@@ -75,7 +78,7 @@ def write_generation_config(folder: Path, tokenizer: Any, template: Template) ->
 def _write_card(folder: Path, metrics: Metrics, template: Template, trained: TrainedModel) -> None:
     (folder / CURVES).write_text(curves(metrics), encoding="utf-8", newline="\n")
     (folder / CARD).write_text(card(trained, metrics), encoding="utf-8", newline="\n")
-    write_model_info(folder, trained.run, template, trained.steps, trained.offsets)
+    write_model_info(folder, trained.run, template, trained.task, trained.steps, trained.offsets)
 
 
 def _draft(target: Path, group: ProcessGroup) -> Path:

@@ -12,14 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from infra.models.model_info import read_model_info
 from infra.models.precision import choose
 from infra.models.special_tokens import decoded, hide, plain_ids, token_ids
-from infra.models.templates import Template, end_tokens, prompt_tokens
+from infra.models.templates import Template, alpaca_prompt, end_tokens, prompt_tokens
 from infra.models.turns import prompt_of, thought_begun
 from infra.models.weights import SAFE
 from infra.settings import Settings
 from producers.backends.base import EndpointRefused, Request, RequestRefused
 from schemas.errors import ConfigurationError
+from schemas.events import Instruction
 
 BUILTIN = "builtin"
 """The built-in model's name in the settings."""
@@ -58,8 +60,8 @@ class LocalModel:
 
         Raises RequestRefused for a chat that the template does not accept, EndpointRefused without a template.
         """
-        if request.prompt is not None and self.trained == "alpaca":
-            return prompt_tokens(self.tokenizer, hide(self.tokenizer, request.prompt), "alpaca"), ""
+        if self.trained == "alpaca" and (prompt := _alpaca_prompt(request)) is not None:
+            return prompt_tokens(self.tokenizer, hide(self.tokenizer, prompt), "alpaca"), ""
         if request.prompt is not None:
             return plain_ids(self.tokenizer, request.prompt), ""
         if not self.tokenizer.chat_template:
@@ -88,6 +90,13 @@ class LocalModel:
         may depend."""
         before = list(prompt[-_CONTEXT_TOKENS:])
         return decoded(self.tokenizer, [*before, *generated])[len(decoded(self.tokenizer, before)) :]
+
+
+def _alpaca_prompt(request: Request) -> str | None:
+    """The request as a prompt for a model of the template `alpaca`: a completion as it is, or a chat's only message."""
+    if request.prompt is not None or len(request.messages) != 1:
+        return request.prompt
+    return alpaca_prompt(Instruction(instruction=request.messages[0].content))
 
 
 def named(model: LocalModel, name: str, trained: Template | None) -> LocalModel:
@@ -119,7 +128,11 @@ def load_model(settings: Settings, notify: Callable[[str], None]) -> LocalModel:
             f"The model {settings.model!r} cannot be loaded on {device}: {first} Set SEDI_MODEL to a folder that "
             "transformers loads as a causal LM, to a hub's name for one, or to `builtin`."
         ) from error
-    return local_model(name, model, tokenizer, device)
+    loaded = local_model(name, model, tokenizer, device)
+    info = read_model_info(Path(source))
+    if info is None or info.task == "follow":
+        return loaded
+    return named(loaded, name, info.template)  # an instruction generator is asked in the very tokens it was trained on
 
 
 def local_model(name: str, model: Any, tokenizer: Any, device: str = "cpu") -> LocalModel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal, get_args
@@ -42,6 +42,8 @@ class StudySize:
 
 
 SIZES = {"demo": StudySize(48, 30, 1, 8, 96), "paper": StudySize(30_164, 10_000, 1_000, 1_000, 1024)}
+_TWICE_THE_RUNS = {"demo": {"kept": 24}}
+"""What is less in table2, which trains each side twice."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,13 @@ class StudyOptions:
     def run_of(self, side: str) -> str:
         """The name of a side's run."""
         return check_run_name(f"{self.prefix}-{side}")
+
+
+def study_size(name: StudyName, size: str) -> StudySize:
+    """How much a study does at a size. Raises ConfigurationError."""
+    if size not in SIZES:
+        raise ConfigurationError(f"There is no size {size!r}. Take one of {', '.join(SIZES)}.")
+    return replace(SIZES[size], **(_TWICE_THE_RUNS.get(size, {}) if name == "table2" else {}))
 
 
 def default_sides() -> tuple[StudySide, ...]:

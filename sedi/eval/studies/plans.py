@@ -126,11 +126,11 @@ def _against_reference(options: StudyOptions, sides: Sequence[StudySide] | None 
 
 
 def _compared(options: StudyOptions) -> StudyStep:
-    if len(options.sides) < 2:
-        raise ConfigurationError("fig7 compares two sides; give a second --side.")
+    if len(options.sides) != 2:
+        raise ConfigurationError(f"fig7 compares two sides, and there are {len(options.sides)}; give two --side.")
     file = str(_folder(options, "eval_open") / _ALPACA_EVAL)
     arguments = (
-        *("eval", "compare", *(model_of(options, side.name) for side in reversed(options.sides[:2]))),
+        *("eval", "compare", *(model_of(options, side.name) for side in reversed(options.sides))),
         *("--set", f"*={file}", *_answers(options), *options.judge, "--run", options.prefix),
     )
     return StudyStep("answers of both models to the five sets, and the judge's readings", arguments)

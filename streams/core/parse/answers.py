@@ -13,6 +13,7 @@ The parser has versions, so that a log is always parsed as it was when it was wr
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 from schemas import ids
@@ -23,6 +24,7 @@ from streams.core.parse.layout import plain_fields, plain_layout
 from streams.core.parse.leftover import Items
 from streams.core.parse.lists import parse_items, parse_list
 from streams.core.parse.no_input import without_marked_input
+from streams.core.parse.segment_answers import AnswerSeen, SegmentAnswers, SegmentForm, read_segment
 from streams.core.parse.self_instruct import (
     Instance,
     chosen,
@@ -33,11 +35,14 @@ from streams.core.parse.self_instruct import (
     parse_output_first,
 )
 from streams.core.parse.structured import parse_json, parse_structured
-from streams.core.steps import steps_of
+from streams.core.steps import DOCUMENTS, rewrite_step, steps_of
 
 Parser = Literal["strict", "faithful"]
 READING = 2
 """The parser version of new generations and judgements."""
+
+MOST_CANDIDATES = 1_000
+"""For one segment."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class AnswerForm:
     most         maximum items of a list (not `alpaca`)
     shown        tasks shown in the prompt; the answer's first number is one more
     reading      the parser version
+    segment      of `documents`: the candidates that were asked for, and their output
     """
 
     style: str
@@ -56,6 +62,7 @@ class AnswerForm:
     structured: bool = False
     most: int | None = None
     reading: int = READING
+    segment: SegmentForm | None = None
 
 
 class ParsedAnswers(NamedTuple):
@@ -64,14 +71,6 @@ class ParsedAnswers(NamedTuple):
     instructions: tuple[Instruction, ...]
     unparsed: tuple[Unparsed, ...]
     cut: tuple[int, ...] = ()
-
-
-class _Answer(NamedTuple):
-    """The text of an answer to parse, and the removed parts."""
-
-    text: str
-    cut: bool
-    removed: tuple[Unparsed, ...] = ()
 
 
 def form_of(event: InstructionsGenerated) -> AnswerForm:
@@ -84,6 +83,18 @@ def form_of(event: InstructionsGenerated) -> AnswerForm:
         structured=event.parameters.get("api") == "structured",
         most=most if isinstance(most, int) else None,
         reading=event.reading,
+        segment=_segment_form(event),
+    )
+
+
+def _segment_form(event: InstructionsGenerated) -> SegmentForm | None:
+    if event.style != DOCUMENTS:
+        return None
+    candidates, rewritten = event.parameters.get("candidates"), event.parameters.get("rewritten")
+    return SegmentForm(
+        candidates=candidates if isinstance(candidates, int) and 0 < candidates <= MOST_CANDIDATES else 0,
+        output="" if event.segment is None else event.segment.text,
+        rewritten=rewritten if isinstance(rewritten, int) else None,
     )
 
 
@@ -91,7 +102,11 @@ def by_step(event: InstructionsGenerated) -> dict[int, CallAnswered]:
     """The answers of an event by step, without those to requests that its generation does not make."""
     generation = ids.generation_id(event.lane, event.number)
     found = {answer.request_id: answer for answer in event.answers}
-    steps = [0, *(step for place in range(len(event.instructions)) for step in steps_of(event.style, place))]
+    form = _segment_form(event)
+    if form is not None:
+        steps = [*range(rewrite_step(form.candidates) + 1)]
+    else:
+        steps = [0, *(step for place in range(len(event.instructions)) for step in steps_of(event.style, place))]
     placed = ((step, found.get(ids.request_id(generation, step))) for step in steps)
     return {step: answer for step, answer in placed if answer is not None}
 
@@ -118,7 +133,9 @@ def items_of(form: AnswerForm, listed: CallAnswered) -> Items:
 
 
 def read(form: AnswerForm, answers: Mapping[int, CallAnswered]) -> ParsedAnswers:
-    """The instructions and the unparsed text of answers by step; step 0 must be among them."""
+    """The instructions and the unparsed text of answers by step; step 0 must be among them, but for `documents`."""
+    if form.style == DOCUMENTS:
+        return ParsedAnswers(*read_candidates(form, answers)[:3])
     if form.style == "alpaca":
         return _tasks(form, answers[0])
     items, unparsed = items_of(form, answers[0])
@@ -131,12 +148,19 @@ def read(form: AnswerForm, answers: Mapping[int, CallAnswered]) -> ParsedAnswers
     )
 
 
-def _stripped(reading: int, answer: CallAnswered) -> _Answer:
+def read_candidates(form: AnswerForm, answers: Mapping[int, CallAnswered]) -> SegmentAnswers:
+    """Of `documents`: what `read` returns, with the scores, and the steps that the instructions were read from."""
+    if form.segment is None:
+        raise ValueError(f"the style {form.style!r} has no candidates; read it with `read`")
+    return read_segment(form.segment, answers, partial(_stripped, form.reading))
+
+
+def _stripped(reading: int, answer: CallAnswered) -> AnswerSeen:
     """The text of an answer to parse."""
     if reading > 1 and answer.finish_reason == REFUSED:
-        return _Answer("", False, (Unparsed(reason="refused", text=answer.raw.strip()),))
+        return AnswerSeen("", False, (Unparsed(reason="refused", text=answer.raw.strip()),))
     seen, cut = read_text(answer, reading)
-    return _Answer(seen.text, cut, seen.removed)
+    return AnswerSeen(seen.text, cut, seen.removed)
 
 
 def _tasks(form: AnswerForm, listed: CallAnswered) -> ParsedAnswers:

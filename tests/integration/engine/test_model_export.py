@@ -63,6 +63,7 @@ def taught(template: Template) -> Any:
 def trained(template: Template) -> TrainedModel:
     return TrainedModel(
         run="r",
+        task="follow",
         source="the run's log",
         base="tiny",
         base_is_hub_name=False,

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -186,14 +186,19 @@ def archived(story: ToldRun, folder: Path, *, after: Path) -> ArchiveSource:
         key, value, headers = record.key, record.value, record.headers
         records.append(Record(*record.place, told[record.place], record.timestamp_ms, key, value, headers))
         told[record.place] += 1
+    return archive_of(records, told, story.run, folder)
+
+
+def archive_of(records: Sequence[Record], places: Iterable[tuple[str, int]], run: str, folder: Path) -> ArchiveSource:
+    """An archive of records, with a file for each of the places (topic, partition)."""
     folder.mkdir()
     files = []
-    for topic, partition in sorted(told):
+    for topic, partition in sorted(places):
         lines = [line_of(record) for record in records if record.place == (topic, partition)]
         name = f"{topic}-{partition}.jsonl"
         (folder / name).write_bytes(b"".join(lines))
         size, sha256 = len(lines), hashlib.sha256(b"".join(lines)).hexdigest()
         entry = ArchiveFile(name=name, topic=topic, partition=partition, start=0, end=size, records=size, sha256=sha256)
         files.append(entry)
-    (folder / MANIFEST).write_bytes(msgspec.json.encode(ArchiveManifest(format=1, run=story.run, files=tuple(files))))
+    (folder / MANIFEST).write_bytes(msgspec.json.encode(ArchiveManifest(format=1, run=run, files=tuple(files))))
     return ArchiveSource(folder)

@@ -10,6 +10,7 @@ def test_a_run_has_these_topics():
     assert [topic.name for topic in topic_specs()] == [
         "answers",
         "calls",
+        "documents",
         "generated",
         "judged",
         "judgements",
@@ -32,6 +33,7 @@ def test_a_partition_of_kept_is_a_cluster_and_every_other_topic_has_one_order():
     assert {topic.name: topic.partition_count(16) for topic in topic_specs()} == {
         "answers": 1,
         "calls": 1,
+        "documents": 1,
         "generated": 1,
         "judged": 1,
         "judgements": 1,
@@ -50,8 +52,9 @@ def test_nothing_is_ever_dropped_from_a_topic():
         assert topic.config["retention.ms"] == topic.config["retention.bytes"] == "-1", topic.name
 
 
-def test_a_run_may_lack_what_judges_and_evaluations_write_and_nothing_else():
-    assert [topic.name for topic in topic_specs() if topic.optional] == ["answers", "judged", "judgements", "measured"]
+def test_a_run_may_lack_documents_and_what_judges_and_evaluations_write_and_nothing_else():
+    optional = ["answers", "documents", "judged", "judgements", "measured"]
+    assert [topic.name for topic in topic_specs() if topic.optional] == optional
     assert is_optional("judged")
     assert is_optional("judged.dlq")
     assert not is_optional("kept.dlq")

@@ -7,7 +7,7 @@ from pathlib import Path
 from infra.distribution import NAME, PARTS, part_of
 
 ROOT = Path(__file__).parents[3]
-_DISTRIBUTIONS = {"faust": "faust-streaming", "lm_eval": "lm-eval"}
+_DISTRIBUTIONS = {"faust": "faust-streaming", "lm_eval": "lm-eval", "lxml_html_clean": "lxml-html-clean"}
 
 
 def test_every_file_that_a_package_reads_is_named_as_its_data() -> None:

@@ -43,8 +43,8 @@ def end(reason="end_of_stream", steps=1):
     send(RankEnded(TrainSummary(
         run="r", reason=reason, epoch=1, steps=steps, steps_now=steps, rows=1, borrowed=0, tokens=1, seconds=0.1,
         around_s=0.0, waiting_s=0.0, windows_written=0, skipped_steps=0, rows_without_response=0, rows_truncated=0,
-        rows_unreadable=0, held_out=(), first_loss=1.0, last_loss=1.0, resumed_from=None, checkpoint=None,
-        model_folder=None,
+        rows_unreadable=0, rows_left_out=0, held_out=(), first_loss=1.0, last_loss=1.0, resumed_from=None,
+        checkpoint=None, model_folder=None,
     )))
 
 def until_stopped():

@@ -37,6 +37,7 @@ def metrics(steps: int = 3, **changes: float | None) -> Metrics:
 def trained(**changes: object) -> TrainedModel:
     fields = {
         "run": "r",
+        "task": "follow",
         "source": "the run's log",
         "base": "./m<odel",
         "base_is_hub_name": False,
@@ -82,6 +83,14 @@ def front_matter(text: str) -> dict[str, object]:
     found = yaml.safe_load(text.split("---\n")[1])
     assert isinstance(found, dict)
     return found
+
+
+def test_an_instruction_generator_says_what_it_is_for_and_how_it_is_asked() -> None:
+    text = card(trained(task="instruct"), metrics())
+    assert cells(text)["trained for"] == "instruct"
+    assert "`sedi generate --producer goliath --backend transformers --model FOLDER`" in text
+    assert "sedi chat" not in text
+    assert front_matter(text)["tags"] != front_matter(card(trained(), metrics()))["tags"]
 
 
 def test_many_evaluations_are_shown_by_the_first_and_the_last() -> None:

@@ -24,8 +24,9 @@ def benchmark(name: str, *, shots: int = 0, form: str = "published", data: str =
     return Benchmark(name=name, version=1, shots=shots, form=form, data_sha256=data * 64)
 
 
-def asked(prompts: str = "vicuna", system: str = "") -> Asked:
-    return Asked(prompts=prompts, sha256="d" * 64, system=system, template="chat", parameters={"temperature": 0.0})
+def asked(prompts: str = "vicuna", system: str = "", temperature: float = 0.0) -> Asked:
+    parameters: dict[str, str | int | float | bool | None] = {"temperature": temperature}
+    return Asked(prompts=prompts, sha256="d" * 64, system=system, template="chat", parameters=parameters)
 
 
 @dataclass

@@ -78,3 +78,14 @@ def test_refusals_are_counted_by_the_list_and_by_every_judge_and_unread_judgemen
     assert [row[-1] for row in rows if row[2] == "Be safe."] == [REFUSAL.name, late.name]
     assert any(late.name in note for note in shown.notes)
     assert (without.refusals_by_judge, without.refusal_judge, without.judged) == (None, "", 0)
+
+
+def test_answers_sampled_in_two_ways_are_told_apart() -> None:
+    story = EvaluationStory()
+    story.configure()
+    story.answered(BEFORE, "1", "Four", conditions=asked(temperature=0.0))
+    story.answered(BEFORE, "1", "Five", conditions=asked(temperature=1.0))
+
+    rows = next(table.rows for table in tables(evaluation_report(source_of(story))) if table.title == "Answers")
+
+    assert [row[1].rpartition(", ")[2] for row in rows] == ["temperature 0.0", "temperature 1.0"]

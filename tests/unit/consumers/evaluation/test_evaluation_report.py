@@ -187,7 +187,7 @@ FIELDS = {
     "BenchmarkDifference": "first second benchmark name title metric questions first_score second_score better worse "
     "difference clear",
     "AnswerCounts": "model set asked system shots prompts outcomes characters refusals_by_list refusals_by_judge "
-    "refusal_judge judged unread more_judges",
+    "refusal_judge judged unread more_judges conditions",
     "Interval": "value low high",
 }
 """What programs read. A field may be added; none goes or changes its name."""

@@ -1,4 +1,4 @@
-"""The run whose log an evaluation writes on: made, if it is not there."""
+"""The run whose log an evaluation or a corpus writes on: made, if it is not there."""
 
 from collections.abc import Callable
 

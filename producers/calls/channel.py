@@ -1,0 +1,51 @@
+"""The backends of one lane: each with its prices, its rate control, and the ledger's events that name it.
+
+Most lanes have one. A lane that scores what it generates has a second (`producers.documents.scoring`): a failing
+scorer must not hold back the generator's calls, nor its tokens count as the endpoint's. A backend that computes in this
+process costs nothing and is limited to two calls, one that it works on and the next.
+"""
+
+from dataclasses import dataclass, replace
+
+from producers.backends.base import Backend, ScorerBackend
+from producers.calls.cost import FREE, Prices
+from producers.calls.ledger_events import LedgerEvents
+from producers.calls.rate_control import RateControl, RateOptions
+
+_AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A backend with what a call through it needs."""
+
+    backend: Backend
+    events: LedgerEvents
+    rate: RateControl
+
+    @property
+    def prices(self) -> Prices:
+        return self.events.prices
+
+
+class Channels:
+    """The lane's own channel, and those of other backends, made when they are first asked for."""
+
+    def __init__(self, own: Channel) -> None:
+        self.own = own
+        self._others: dict[int, Channel] = {}
+
+    def of(self, backend: Backend | None) -> Channel:
+        """The channel of a backend; None: the lane's own."""
+        if backend is None or backend is self.own.backend:
+            return self.own
+        found = self._others.get(id(backend))  # the channel holds the backend, so that its id is not given to another
+        if found is None:
+            found = self._others[id(backend)] = self._made(backend)
+        return found
+
+    def _made(self, backend: Backend) -> Channel:
+        local = isinstance(backend, ScorerBackend) and backend.local
+        rate = RateControl(RateOptions(), _AT_ONCE) if local else self.own.rate.another()
+        prices = FREE if local else self.own.prices
+        return Channel(backend, replace(self.own.events, backend=backend, prices=prices), rate)

@@ -1,0 +1,109 @@
+"""Which files of the given paths are read: by their endings, in sorted order."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.documents import DocumentFormat
+from schemas.errors import ConfigurationError
+
+PACKED = ".gz"
+FORMATS: dict[str, DocumentFormat] = {
+    ".txt": "text",
+    ".text": "text",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".pdf": "pdf",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+}
+"""By ending; each may be followed by `.gz`."""
+
+
+@dataclass(frozen=True)
+class CorpusFile:
+    """A file to read.
+
+    source   its name in events: under the folder that was given, with `/`
+    ending   a key of `FORMATS`
+    packed   by gzip
+    bytes    its size on the disk; 0: not known
+    """
+
+    path: Path
+    source: str
+    ending: str
+    packed: bool
+    bytes: int
+
+    @property
+    def format(self) -> DocumentFormat:
+        return FORMATS[self.ending]
+
+
+@dataclass(frozen=True)
+class CorpusFiles:
+    """The files to read, in order; `skipped` are hidden ones and those with another ending, in the folders."""
+
+    files: tuple[CorpusFile, ...]
+    skipped: int
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.bytes for file in self.files)
+
+
+def corpus_files(paths: Iterable[Path]) -> CorpusFiles:
+    """The files of folders, with their subfolders, and single files. A file that is named twice is read once.
+
+    Raises ConfigurationError for a path that is not there, or a single file with an ending that is not known.
+    """
+    found: dict[Path, CorpusFile] = {}
+    skipped = 0
+    for path in paths:
+        if path.is_dir():
+            for file in _walk(path):
+                known = _corpus_file(file, file.relative_to(path).as_posix())
+                if known is None:
+                    skipped += 1
+                else:
+                    found.setdefault(file.resolve(), known)
+        elif path.exists():
+            known = _corpus_file(path, path.name)
+            if known is None:
+                raise ConfigurationError(
+                    f"{path} has an ending that is not known here. Give files that end in {', '.join(FORMATS)}, each "
+                    f"also with {PACKED}."
+                )
+            found.setdefault(path.resolve(), known)
+        else:
+            raise ConfigurationError(f"{path} is not there. Give a folder or a file of documents.")
+    return CorpusFiles(tuple(found.values()), skipped)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """All files below, sorted by name in each folder; hidden folders, and links to folders, are left out."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in sorted(names))
+
+
+def _corpus_file(path: Path, source: str) -> CorpusFile | None:
+    if path.name.startswith("."):
+        return None
+    name = path.name.lower()
+    packed = name.endswith(PACKED)
+    ending = Path(name.removesuffix(PACKED)).suffix
+    if ending not in FORMATS:
+        return None
+    try:
+        size = path.stat().st_size
+    except OSError:  # a dangling link: reading it will say so
+        size = 0
+    return CorpusFile(path, os.fsencode(source).decode(errors="replace"), ending, packed, size)

@@ -1,0 +1,45 @@
+"""A text as it is found in a file."""
+
+import hashlib
+from dataclasses import dataclass
+
+from schemas.documents import DocumentFormat
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How files are read.
+
+    text_column      of JSON and Parquet; None: the first of the usual names that is there
+    max_characters   of a document; a longer one is not held in memory if that can be avoided
+    """
+
+    text_column: str | None = None
+    max_characters: int = 10_000_000
+
+
+@dataclass(frozen=True)
+class FoundText:
+    """A document as a reader finds it.
+
+    place        in its file: of a row; 0 in a file of one document
+    sha256       of the text before cleaning, in UTF-8; without a text, of the bytes
+    text         empty if it is `wrong`, or too long to be held
+    characters   of a text that is too long to be held; 0: see `text`
+    wrong        why it cannot be read; empty: it can
+    """
+
+    source: str
+    place: int
+    format: DocumentFormat
+    sha256: str
+    text: str = ""
+    title: str = ""
+    licence: str | None = None
+    characters: int = 0
+    wrong: str = ""
+
+
+def digest(raw: bytes | str) -> str:
+    """SHA-256 in hexadecimal; of a string in UTF-8, halves of surrogate pairs as they are."""
+    return hashlib.sha256(raw.encode(errors="surrogatepass") if isinstance(raw, str) else raw).hexdigest()
