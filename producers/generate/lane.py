@@ -97,7 +97,7 @@ class Lane:
             parser=style.parser,
             backend=backend.name,
             model=result.answers[0].model if result.answers else backend.model,
-            parameters=style.parameters,
+            parameters={**style.parameters, **result.parameters},
             seed_ids=subject.seed_ids,
             seed_commands_offset=subject.seed_commands_offset,
             answers=result.answers,

@@ -8,7 +8,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from producers.backends.base import CallFailure, EndpointRefused, Request, Sampling, Transient
@@ -25,13 +25,17 @@ Parameters = dict[str, str | int | float | bool | None]
 
 @dataclass(frozen=True)
 class StyleResult:
-    """The result of a generation: every answer in the order asked, what was parsed from them, and its scores."""
+    """The result of a generation: every answer in the order asked, and what was parsed from them.
+
+    parameters   of this generation, beside those of its style
+    """
 
     answers: tuple[CallAnswered, ...]
     instructions: tuple[Instruction, ...]
     unparsed: tuple[Unparsed, ...]
     cut: tuple[int, ...] = ()
     scores: SegmentScores | None = None
+    parameters: Parameters = field(default_factory=dict)
 
 
 class Style(Protocol):

@@ -80,9 +80,9 @@ def request(
         f"{_WHAT}. {_FURTHER} Write the instruction alone.",
     )
     turns = [
-        Message(role, content)
+        turn
         for text, *asked in _EXAMPLES
-        for role, content in (("user", question(text)), ("assistant", answer(*asked)))
+        for turn in (Message("user", question(text)), Message("assistant", answer(*asked)))
     ]
     messages = (system, *turns, Message("user", question(segment)))
     return Request(messages=with_safety(messages, safety), sampling=effective)
