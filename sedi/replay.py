@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
             "sedi replay --reference 200",
             "sedi replay --at 2026-11-21T08:00",
             "sedi replay --set threshold=0.7 --set compare_with_seeds=true --plot what-if.svg",
+            "sedi replay --set gain_at_least=none --set strategies=salient,structural --set candidates=2",
         ),
     )(replay)
 
@@ -64,8 +65,9 @@ def replay(
 ) -> None:
     """Decide a run again from its log and compare it, event by event, with the record.
 
-    Compared are verdicts with reason, similarity and nearest row, seed scores, windows and replacements, in their
-    order. It only reads. Ends with 1 on a difference, and shows the first one with both sides and the state before it.
+    Compared are verdicts with reason, similarity and nearest row, segments, seed scores, windows and replacements, in
+    their order. It only reads. Ends with 1 on a difference, and shows the first one with both sides and the state
+    before it.
     OFFSET is one of `generated`; TIME is 10m or 2h ago, or 2026-11-21T08:00.
     """
     reading = opened(run, from_files, bootstrap_servers, state_dir)

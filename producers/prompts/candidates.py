@@ -19,7 +19,8 @@ from schemas.events import Instruction
 
 Api = Literal["chat", "completion", "structured"]
 
-SAMPLING = Sampling(temperature=1.0, top_p=0.95, max_tokens=64)
+SAMPLING = Sampling(temperature=0.7, top_p=0.95, max_tokens=64)
+"""At temperature 1.0 a small tuned model wrote half as many usable candidates (docs/documents.md)."""
 
 _WHAT = (
     "it asks for what the text says, names its subject, can be understood without the text, and is not in the text's "
@@ -67,7 +68,7 @@ def request(
             return Request(prompt=alpaca_prompt(Instruction(instruction=asked)), sampling=effective)
         return Request(messages=(Message("user", asked),), sampling=effective)
     if api == "completion":
-        shown = "".join(f"{_shown(text)} {answer(*asked)}\n\n" for text, *asked in _EXAMPLES)
+        shown = "".join(f"{_shown(text)} {answer(instruction, given)}\n\n" for text, instruction, given in _EXAMPLES)
         return Request(
             prompt=f"{preamble(safety)}For each text below somebody wrote the instruction that it answers: {_WHAT}.\n\n"
             f"{shown}{_shown(segment)}",
@@ -79,11 +80,9 @@ def request(
         "You get a text that is the answer to an instruction, and write that instruction, in one or two sentences: "
         f"{_WHAT}. {_FURTHER} Write the instruction alone.",
     )
-    turns = [
-        turn
-        for text, *asked in _EXAMPLES
-        for turn in (Message("user", question(text)), Message("assistant", answer(*asked)))
-    ]
+    turns: list[Message] = []
+    for text, instruction, given in _EXAMPLES:
+        turns += [Message("user", question(text)), Message("assistant", answer(instruction, given))]
     messages = (system, *turns, Message("user", question(segment)))
     return Request(messages=with_safety(messages, safety), sampling=effective)
 

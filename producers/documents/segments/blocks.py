@@ -2,7 +2,7 @@
 
 Blank lines part blocks, and so do single line breaks, except in hard-wrapped text: there a line goes on in the next if
 it ends without a mark of punctuation and the next begins in lower case, or if the lines are about as long as one
-another and some of them begin in lower case.
+another and some of them begin in lower case. Indented lines belong to the list item before them.
 """
 
 import re
@@ -71,7 +71,8 @@ def _joined(text: str, lines: list[tuple[int, int]]) -> list[tuple[int, int]]:
         line = text[start:end]
         ended = ends_well(before) or before.endswith(":") or (len(before) < _LONGEST_HEADING and _HEADING.match(before))
         before = line
-        if not ended and not _marked(line) and (line[0].islower() or wrapped):
+        indented = text[start - 1] in " \t" and _ITEM.match(text, blocks[-1][0]) is not None
+        if not _marked(line) and (indented or (not ended and (line[0].islower() or wrapped))):
             blocks[-1] = blocks[-1][0], end
         else:
             blocks.append((start, end))

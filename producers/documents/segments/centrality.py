@@ -5,8 +5,9 @@ algebra library and on every processor.
 """
 
 import math
+import re
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ WINDOW = 256
 _DAMPING = 0.85
 _ROUNDS = 30
 _WEIGHT = 2**10  # of 1 nat of inverse document frequency
-_MOST_TIMES = 64  # that a word counts in a sentence, so that no product is too large
+_MOST_WORDS = 200  # of a sentence that count, so that no product and no matrix gets too large
+_WORD = re.compile(r"\w\w+")
 _COSINE = 2**12
 _RANK = 2**32
 
@@ -41,21 +43,20 @@ def centrality(sentences: Sequence[str]) -> NDArray[np.int64]:
 
 def _similarity(sentences: Sequence[str]) -> NDArray[np.float64]:
     """Cosines as whole numbers up to 4,096, [sentences, sentences]; 0 of a sentence with itself."""
-    from scipy import sparse
-    from sklearn.feature_extraction.text import CountVectorizer
-
     count = len(sentences)
-    try:
-        counts: Any = CountVectorizer(token_pattern=r"(?u)\w\w+").fit_transform(sentences)
-    except ValueError:  # no sentence has a word in it
-        return np.zeros((count, count))
-    counts.data = np.minimum(counts.data, _MOST_TIMES)
-    frequency = np.bincount(counts.indices, minlength=counts.shape[1])
-    weights = [round(_WEIGHT * math.log((1 + count) / (1 + int(found)))) for found in frequency]
-    weighted = sparse.csr_matrix(counts, dtype=np.int64)
-    weighted.data *= np.array(weights, dtype=np.int64)[weighted.indices]
-    products = (weighted @ weighted.T).toarray().astype(np.float64)
-    norms = np.maximum(np.sqrt(products.diagonal()), 1.0)
-    cosines: NDArray[np.float64] = np.rint(_COSINE * products / norms[:, None] / norms[None, :])
+    counted = [Counter(_WORD.findall(sentence.lower())[:_MOST_WORDS]) for sentence in sentences]
+    frequency = Counter(word for words in counted for word in words)
+    weights = {word: round(_WEIGHT * math.log((1 + count) / (1 + found))) for word, found in frequency.items()}
+    columns = {word: column for column, word in enumerate(word for word in frequency if frequency[word] > 1)}
+    vectors = np.zeros((count, len(columns)))
+    squares = np.zeros(count)
+    for row, words in enumerate(counted):
+        for word, times in words.items():
+            weight = times * weights[word]
+            squares[row] += weight * weight
+            if word in columns:  # others link nothing
+                vectors[row, columns[word]] = weight
+    norms = np.maximum(np.sqrt(squares), 1.0)
+    cosines: NDArray[np.float64] = np.rint(_COSINE * (vectors @ vectors.T) / norms[:, None] / norms[None, :])
     np.fill_diagonal(cosines, 0.0)
     return cosines

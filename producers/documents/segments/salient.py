@@ -18,7 +18,7 @@ def salient(outline: Outline, bounds: Bounds, draws: Draws, free: IsFree) -> Ite
 
     Sentences are ranked in windows of 256, so that what is central is known from more than the passage. A segment has
     a random length, and at most half of what the passage has left. A sentence that points back is only taken after the
-    one before it, and none that is speech, or stands within a quotation.
+    one before it, and none that is speech, or stands within a quotation, or is said a second time.
     """
     ranked: dict[int, list[int]] = {}
     for window, start, end in draws.shuffled(_passages(len(outline.sentences))):
@@ -33,7 +33,12 @@ def salient(outline: Outline, bounds: Bounds, draws: Draws, free: IsFree) -> Ite
             and not _is_speech(outline, outline.sentences[place])
             and free(((outline.sentences[place].start, outline.sentences[place].end),))
         ]
-        ranks = {place: ranked[window][place - window] for place in left}
+        texts = [outline.of(outline.sentences[place]) for place in left]
+        ranks = {
+            place: ranked[window][place - window]
+            for number, (place, text) in enumerate(zip(left, texts, strict=True))
+            if text not in texts[:number]
+        }
         chosen = _choose(outline.sentences, ranks, aim, bounds)
         if chosen:
             yield Proposal(spans_of(outline, [outline.sentences[place] for place in chosen]))

@@ -23,6 +23,7 @@ _LOST_SPACE = re.compile(r"(?<=[a-z]{2}[.!?]|\d\d[.])(?=[A-Z][a-z]*,? )|(?<=[)\]
 _OPENING, _CLOSING = ("“", "«", "「", "『", "``"), ("”", "»", "」", "』", "''")
 
 _LONGEST = 10_000  # characters of a sentence
+_FEW_WORDS = 4  # "Precisely." is no beginning either
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Sentence:
     block       its place among the blocks
     run         the same for sentences that follow each other; a heading or an unfit sentence ends one
     words       of it
-    dangling    begins with a word that points back
+    dangling    begins with a word that points back, or has fewer than four words
     inside      begins within a quotation
     unclosed    ends within a quotation
     """
@@ -98,7 +99,8 @@ def _sentences(text: str, blocks: Sequence[Block]) -> Iterator[Sentence]:
             if not fit or (start == last and ord(text[start]) < 0x3000):
                 run += 1  # no space before it: what stood between was lost
             if fit:
-                words, dangling = count_words(sentence), dangles(sentence)
+                words = count_words(sentence)
+                dangling = words < _FEW_WORDS or dangles(sentence)
                 yield Sentence(start, end, place, run, words, dangling, inside, quote.open)
             last = end
 

@@ -40,4 +40,4 @@ def test_any_other_model_gets_the_text_once_and_the_task_in_words() -> None:
 @pytest.mark.parametrize("trained", [True, False])
 def test_sampling_parameters_are_overlaid(trained: bool) -> None:
     asked = candidates.request(SEGMENT, "chat", trained=trained, sampling=Sampling(max_tokens=9))
-    assert asked.sampling == Sampling(temperature=1.0, top_p=0.95, max_tokens=9)
+    assert asked.sampling == Sampling(temperature=0.7, top_p=0.95, max_tokens=9)

@@ -15,6 +15,7 @@ _DEFINES = re.compile(
     r"|means (?:that|an?|the|to) |(?:refers|refer) to |denotes? |(?:is|are) called |(?:can|may) be defined as )"
 )
 _NAMED = re.compile(r"[A-Z][\w.'’-]+(?: [A-Z][\w.'’-]*){1,4} ?(?:\([^()]{1,200}\) )?was (?:an?|one of the) ")
+_NAMED_BEFORE = re.compile(r"The [a-z]+ (?:is|are|was|means|refers) ")
 _CLAUSE = re.compile(
     r"\b(?:that|which|who|was|were|had|have|has|would|will|can|could|did|does|do|be|been|it|he|she|they|there|this|these"
     r"|not|i|you|we|my|your|our|me|us|him|her|his|their|if|when|what|how|why|where|while|because|said|says|yet|still)\b"
@@ -39,16 +40,19 @@ def definitions(outline: Outline, bounds: Bounds) -> Iterator[Proposal]:
     for place, sentence in enumerate(sentences):
         before = sentences[place - 1] if place else None
         begins = before is None or before.block != sentence.block or before.run != sentence.run
-        if not begins or sentence.dangling or sentence.inside or not defines(outline.of(sentence)):
+        if not begins or sentence.dangling or sentence.inside or not defines(outline.of(sentence), opens=not place):
             continue
         parts = grown(sentences, place, place, bounds)
         if parts:
             yield Proposal(spans_of(outline, sentences[parts[0] : parts[1] + 1]), "definition")
 
 
-def defines(text: str) -> bool:
-    """Whether a sentence says what something is: "X is a ...", "X means ...", "Jane Doe (1900-1980) was a ..."."""
-    if _NO_SUBJECT.match(text):
+def defines(text: str, *, opens: bool) -> bool:
+    """Whether a sentence says what something is: "X is a ...", "X means ...", "Jane Doe (1900-1980) was a ...".
+
+    "The company is a ..." does so only where it opens the document: elsewhere the company was named before.
+    """
+    if _NO_SUBJECT.match(text) or (not opens and _NAMED_BEFORE.match(text)):
         return False
     found = _DEFINES.match(text)
     if found and not _CLAUSE.search(found["subject"]) and count_words(found["subject"]) <= _SUBJECT_WORDS:

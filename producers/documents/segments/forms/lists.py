@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from producers.documents.segments.blocks import Block
-from producers.documents.segments.plain import dangles, is_clean
+from producers.documents.segments.plain import dangles, is_clean, starts_well
 from producers.documents.segments.proposals import Bounds, Proposal, grown, last_fitting, spans_of
 from producers.documents.segments.sentences import Outline, sentence_spans
 from producers.documents.segments.words import count_words
@@ -117,5 +117,5 @@ def _lead(outline: Outline, first: int) -> int | None:
         return None
     start = before.start + spans[-1][0]
     text = outline.text[start : before.end]
-    fit = count_words(text) <= _LONGEST_LEAD and is_clean(text) and not text[0].islower() and not dangles(text)
+    fit = count_words(text) <= _LONGEST_LEAD and is_clean(text) and starts_well(text) and not dangles(text)
     return start if fit else None
