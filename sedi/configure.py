@@ -87,10 +87,18 @@ def commands_to_start(
     """The commands that start a run's parts, after the variables that the file's [settings] come to."""
     where = ["--run", options.run] + (["--bootstrap-servers", bootstrap_servers] if bootstrap_servers else [])
     where += ["--state-dir", str(state_dir)] if state_dir else []
-    parts = [["worker"], ["generate", *options.generate_arguments()]]
+    parts = [["worker"], *(["generate", *arguments] for arguments in options.generators().values())]
+    if options.corpus_arguments():
+        parts.insert(1, ["corpus", *options.corpus_arguments()])
     if options.trainer:
         parts.append(["train", *options.train])
     if options.judging:
         parts.append(["judge", *options.judge_arguments()])
     before = "".join(f"{name}={shlex.quote(value)} " for name, value in (variables or {}).items())
-    return [before + shlex.join(["sedi", name, *where, *further]) for name, *further in parts]
+    return [before + shlex.join(_command(part, where)) for part in parts]
+
+
+def _command(part: list[str], where: list[str]) -> list[str]:
+    """The run and the cluster stand after the name of the command; `sedi corpus add` has two words."""
+    words = 2 if part[0] == "corpus" else 1
+    return ["sedi", *part[:words], *where, *part[words:]]

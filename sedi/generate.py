@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sedi import document_options as documents
 from sedi import llm_options as llm
 from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, epilog, number_or_none
 
@@ -24,6 +25,7 @@ def register(app: typer.Typer) -> None:
         "sedi generate --style two-step --lane second --max-calls 500",
         "sedi generate --backend transformers --model ./llama --batch 32",
         "sedi generate --max-kept 1000 --max-ahead none",
+        "sedi generate --producer goliath --candidates 4 --strategies random=1,salient=2 --per-document 20",
         "sedi generate --forever --in-flight 64 --rpm 3000 --max-usd 200 --min-yield 0.05",
     )
     app.command("generate", epilog=examples)(generate_command)
@@ -32,11 +34,17 @@ def register(app: typer.Typer) -> None:
 def generate_command(
     *,
     run: Run = DEFAULT_RUN,
-    lane: Annotated[str, typer.Option("--lane", help="Name of this generator; each needs its own.")] = "main",
+    lane: Annotated[
+        str | None,
+        typer.Option("--lane", help="Name of this generator; each needs its own. Default: main; documents (goliath)."),
+    ] = None,
+    producer: documents.Producer = "sedi",
     style: Annotated[
         str | None, typer.Option("--style", help="`alpaca` (default), `two-step` (for builtin), `self-instruct`.")
     ] = None,
-    parser: Annotated[str, typer.Option("--parser", help="`strict`, or `faithful` to Alpaca's mistakes.")] = "strict",
+    parser: Annotated[
+        str | None, typer.Option("--parser", help="`strict` (default), or `faithful` to Alpaca's mistakes.")
+    ] = None,
     total: Annotated[int | None, typer.Option("--total", help="Tasks in all, seeds too (alpaca).")] = None,
     asked: Annotated[int | None, typer.Option("--asked", help="Instructions asked for in a list (not alpaca).")] = None,
     safety: Annotated[bool, typer.Option("--safety", help="Add the safety system prompt.")] = False,
@@ -45,7 +53,25 @@ def generate_command(
     call_max_tokens: Annotated[
         int | None, typer.Option("--call-max-tokens", min=1, help="Of one answer. Default: the style's.")
     ] = None,
-    answer_max_tokens: Annotated[int | None, typer.Option("--answer-max-tokens", min=1, help="Not in alpaca.")] = None,
+    answer_max_tokens: Annotated[
+        int | None, typer.Option("--answer-max-tokens", min=1, help="Not in alpaca; with goliath, of the rewrite.")
+    ] = None,
+    candidates: documents.Candidates = None,
+    strategies: documents.Strategies = None,
+    segment_words: documents.SegmentWords = None,
+    per_document: documents.PerDocument = None,
+    overlap: documents.Overlap = False,
+    share: documents.Share = None,
+    follow: documents.Follow = False,
+    rewrite: documents.Rewrite = False,
+    scorer: documents.ScorerModel = None,
+    scorer_backend: documents.ScorerBackend = None,
+    scorer_url: documents.ScorerUrl = None,
+    scorer_form: documents.ScorerForm = None,
+    scorer_template: documents.ScorerTemplate = None,
+    scorer_tokenizer: documents.ScorerTokenizer = None,
+    score_head: documents.ScoreHead = None,
+    scorer_threads: documents.ScorerThreads = None,
     concurrency: Annotated[
         int | None,
         typer.Option(
@@ -106,7 +132,10 @@ def generate_command(
     ] = None,
     recorded: llm.Recorded = None,
     recorded_loop: llm.RecordedLoop = False,
-    per_generation: Annotated[int, typer.Option("--per-generation", min=1, help="Its lines a generation takes.")] = 1,
+    per_generation: Annotated[
+        int | None,
+        typer.Option("--per-generation", min=1, help="Its lines a generation takes. Default: 1, or --candidates."),
+    ] = None,
     inject: Annotated[
         list[str] | None,
         typer.Option("--inject", metavar="FAULT=SHARE", help="time_out, rate_limited, server_error, cut, garbled."),
@@ -121,7 +150,12 @@ def generate_command(
     Ctrl-C or SIGTERM once completes the calls in flight and ends; twice ends at once. No answered request is asked
     again. It waits while the filter is behind and, where training replaces seeds, while the trainer is; --max-ahead
     none switches that off, for data alone. Calls in flight adapt to the endpoint, up to --in-flight.
+
+    With `--producer goliath` each generation is about a segment of a document: so many candidates are asked for, a
+    scorer finds how much likelier each makes the segment, and the filter keeps one at most. It ends when all documents
+    are used. These generations do not wait for the trainer.
     """
+    given = dict(locals())  # every option, by its parameter
     from producers.backends.recorded import RecordedOptions
     from producers.calls.limits import AHEAD_WINDOWS, Limits
     from producers.calls.rate_control import RateOptions
@@ -130,6 +164,7 @@ def generate_command(
     from producers.generate.stall_guard import StallGuard
     from sedi.output import notify, print_json
 
+    documents.check_producer(producer, given)
     settings = llm.llm_settings(
         bootstrap_servers,
         state_dir,
@@ -139,23 +174,11 @@ def generate_command(
         model=model,
         transformers_batch=batch,
     )
-    style_options = style_in_use(
-        settings,
-        style=style,
-        parser=parser,
-        safety=safety,
-        total=total,
-        asked=asked,
-        temperature=temperature,
-        top_p=top_p,
-        call_max_tokens=call_max_tokens,
-        answer_max_tokens=answer_max_tokens,
-    )
+    in_use = documents.documents_in_use(given) if producer == "goliath" else None
     answers = None
     if recorded is not None:
-        answers = RecordedOptions(
-            recorded, loop=recorded_loop, per_generation=per_generation, faults=faults_of(inject or ())
-        )
+        lines = per_generation or (1 if in_use is None else in_use.recorded_lines)
+        answers = RecordedOptions(recorded, loop=recorded_loop, per_generation=lines, faults=faults_of(inject or ()))
     limits = Limits(
         max_kept=max_kept,
         max_candidates=max_candidates,
@@ -167,8 +190,9 @@ def generate_command(
     )
     options = GenerateOptions(
         run,
-        lane,
-        style_options,
+        lane or documents.LANES[producer],
+        style=style_in_use(settings, given),
+        documents=in_use,
         recorded=answers,
         limits=limits,
         in_flight=in_flight,
@@ -183,7 +207,8 @@ def generate_command(
         ),
         retries=Retries(attempts=attempts, forever=forever),
         guard=StallGuard(min_yield, max_tokens_per_kept, yield_window),
-        ahead_windows=AHEAD_WINDOWS if max_ahead is None else None,
+        # What training changes is the seeds: documents need not wait for it.
+        ahead_windows=AHEAD_WINDOWS if max_ahead is None and in_use is None else None,
     )
 
     def report(event: InstructionsGenerated) -> None:
@@ -210,35 +235,25 @@ def generate_command(
             )
 
 
-def style_in_use(
-    settings: Settings,
-    *,
-    style: str | None,
-    parser: str,
-    safety: bool,
-    total: int | None,
-    asked: int | None,
-    temperature: float | None,
-    top_p: float | None,
-    call_max_tokens: int | None,
-    answer_max_tokens: int | None,
-) -> StyleInUse:
-    """The style that these options describe, and what it leaves to the settings. Raises ConfigurationError."""
+def style_in_use(settings: Settings, given: Mapping[str, Any]) -> StyleInUse:
+    """The style of the first producer, by the options, and what they leave to the settings. Raises ConfigurationError.
+
+    given   the values of the options, by parameter; None: not given
+    """
     import msgspec
 
     from producers.backends.base import Sampling
     from producers.generate.style_factory import StyleInUse, default_style
     from schemas.errors import ConfigurationError
 
-    sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=call_max_tokens)
+    sampling = Sampling(temperature=given["temperature"], top_p=given["top_p"], max_tokens=given["call_max_tokens"])
+    named = {name: given[name] for name in ("style", "parser", "total", "asked") if given[name] is not None}
     fields = {
-        "style": style or default_style(settings),
-        "parser": parser,
-        "safety": safety,
+        "style": default_style(settings),
+        "safety": given["safety"],
         "sampling": sampling,
-        "answer_sampling": replace(sampling, max_tokens=answer_max_tokens),
-        **({} if total is None else {"total": total}),
-        **({} if asked is None else {"asked": asked}),
+        "answer_sampling": replace(sampling, max_tokens=given["answer_max_tokens"]),
+        **named,
     }
     try:
         return msgspec.convert(fields, StyleInUse)

@@ -25,7 +25,8 @@ def register(app: typer.Typer) -> None:
 def init_command(
     file: Annotated[str, typer.Argument(help="The file to write, or `-` for standard output.")],
     preset: Annotated[
-        str | None, typer.Option("--preset", help="Begin with `demo`, `self-instruct`, or a run file of your own.")
+        str | None,
+        typer.Option("--preset", help="Begin with `demo`, `self-instruct`, `goliath`, or a run file of your own."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
     as_json: AsJson = False,

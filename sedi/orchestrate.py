@@ -1,9 +1,10 @@
 """One run in one terminal: starts everything, watches, and ends it in an order that loses nothing.
 
-Order of starting: broker, topics and configuration, worker, trainer, generator, and a judge where one is wanted. Order
-of ending: the generator writes what it has in flight; the filter decides what is written; the trainer ends after its
-step, with a checkpoint; the judge writes what it has in flight; the worker stops. Asked to end, or at a limit, that
-takes at most half a minute, unless a step of the trainer takes longer: that is waited for, and said. The broker stays.
+Order of starting: broker, topics and configuration, worker, trainer, generators (`sedi.producing`), and a judge where
+one is wanted. Order of ending: the generators write what they have in flight; the filter decides what is written; the
+trainer ends after its step, with a checkpoint; the judge writes what it has in flight; the worker stops. Asked to end,
+or at a limit, that takes at most half a minute, unless a step of the trainer takes longer: that is waited for, and
+said. The broker stays.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from infra.machine.supervisor import Supervisor
 from infra.settings import Settings
 from schemas import ids
 from schemas.errors import RunError
-from schemas.events import GenerationHalted, RunStarted, RunStopped
+from schemas.events import RunStarted, RunStopped
 from schemas.policy import Policy
 from sedi.configuring import versions
 from sedi.interrupts import SignalCounter
 from sedi.output import priced
+from sedi.producing import Producing, halted_since_start
 from sedi.run_options import RunOptions, planned_steps
 from sedi.stall import LastMoved, step_in
 
@@ -86,6 +88,7 @@ class Orchestrator:
         self._interrupts = SignalCounter(self._supervisor.kill_now, say)
         self._started = time.monotonic()
         self._windows_before = 0
+        self._producing = Producing(run, options)
         self._movement = LastMoved(policy.batch_size, options.trainer, options.trainer and policy.feedback)
 
     def play(self) -> RunEnding:
@@ -111,9 +114,9 @@ class Orchestrator:
             # A training that goes on keeps the steps it was planned for.
             planned = [] if self._windows_before else planned_steps(self._options, self._policy)
             self._supervisor.start("trainer", ["train", "--run", self._run, *planned, *self._options.train])
-        if self._options.trainer and self._options.ahead():
+        if self._options.trainer and self._options.from_seeds and self._options.ahead():
             self._say("The trainer passes rows over (--min-score), so the generator does not wait for it (--max-ahead)")
-        self._supervisor.start("generator", ["generate", "--run", self._run, *self._options.generate_arguments()])
+        self._producing.start(self._supervisor)
         if self._options.judging:
             self._start_judge("judge")
 
@@ -129,9 +132,10 @@ class Orchestrator:
                 return "interrupted", not self._options.has_end, False
             if self._windows_done(status):
                 return f"{self._options.windows} training windows were closed", True, False
-            if self._supervisor.ended("generator") == 0:
-                halted = self._halted()
-                return halted or "the generator has reached its budget", halted is None, halted is not None
+            self._producing.start(self._supervisor)
+            if self._producing.have_ended(self._supervisor):
+                halted = halted_since_start(self._settings, self._run)
+                return halted or self._producing.why_ended(self._supervisor), halted is None, halted is not None
             if self._options.trainer and self._supervisor.ended("trainer") == 0:
                 return "the trainer has ended", True, False
             if limit is not None and time.monotonic() - self._started > limit:
@@ -153,13 +157,6 @@ class Orchestrator:
                 return str(error)
         return None
 
-    def _halted(self) -> str | None:
-        """Why the stall guard ended the generator since this command began, or None."""
-        with LogReader(self._settings, self._run, ["run"]) as reader:
-            events = [record.event for record in reader.read_to_end()]
-        since = max((at for at, event in enumerate(events) if isinstance(event, RunStarted)), default=-1)
-        return next((event.reason for event in events[since + 1 :] if isinstance(event, GenerationHalted)), None)
-
     def _windows_done(self, status: Status) -> bool:
         wanted = self._options.windows
         if wanted is None or status.windows - self._windows_before < wanted:
@@ -170,10 +167,14 @@ class Orchestrator:
 
     def _at_limit(self, limit: float, status: Status) -> tuple[str, bool, bool]:
         over = f"the time limit of {limit:.0f} s is over"
+        if self._producing.adds_documents(self._supervisor):
+            return f"{over}, and the documents are not all added yet; the same command goes on", False, False
         stalled = self._movement.stalled(status)
         if stalled is not None:
             part, still = stalled
-            child = "worker" if part in ("filter", "feedback") else part
+            child = {"filter": "worker", "feedback": "worker"}.get(part, part)
+            if part == "generator":
+                child = self._producing.quoted(self._supervisor)
             last = self._supervisor.news(child) or self._supervisor.tail(child, 1)
             return f"{over}, and the {part} has not moved for {still:.0f} s; its last line: {last or '-'}", False, True
         done = status.windows - self._windows_before
@@ -183,11 +184,12 @@ class Orchestrator:
     def _drain(self, watch: StatusWatch, reason: str) -> None:
         trains = self._options.trainer
         hurry = self._interrupts.count > 0 or self._options.windows is not None or self._is_over
-        self._supervisor.ask_to_stop("generator")
+        for name in self._producing.names:
+            self._supervisor.ask_to_stop(name)
         if hurry:
             self._supervisor.ask_to_stop("trainer")  # its step may take longer than all that follows
             self._supervisor.ask_to_stop("judge")
-        self._end_generator(watch)
+        self._end_generators(watch)
         decided = self._wait(
             watch,
             lambda: "ending: waiting for the filter to decide on what is written",
@@ -228,14 +230,17 @@ class Orchestrator:
     def _ended(self, name: str) -> bool:
         return self._supervisor.ended(name) is not None
 
-    def _end_generator(self, watch: StatusWatch) -> None:
+    def _end_generators(self, watch: StatusWatch) -> None:
         """Wait for the calls in flight; then have them given up; then end it by force."""
         for limit, what in ((_CALLS_S, "finish the calls in flight"), (_GIVE_UP_S, "give up the calls in flight")):
             phase = f"ending: waiting for the generator to {what}"
-            if self._wait(watch, lambda phase=phase: phase, lambda _: self._ended("generator"), limit):  # type: ignore[misc]
+            done = lambda _: not self._producing.at_work(self._supervisor)  # noqa: E731
+            if self._wait(watch, lambda phase=phase: phase, done, limit):  # type: ignore[misc]
                 return
-            self._supervisor.ask_to_stop("generator")
-        self._supervisor.stop("generator", 0.0)
+            for name in self._producing.names:
+                self._supervisor.ask_to_stop(name)
+        for name in self._producing.names:
+            self._supervisor.stop(name, 0.0)
 
     @property
     def _has_saved(self) -> bool:

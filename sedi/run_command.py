@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
             "sedi init mine.toml",
             "sedi run mine.toml",
             "sedi run mine.toml --set train.precision=fp32 --max-usd 20",
+            "sedi run --preset goliath --corpus ./texts --run mine",
         ),
     )(run_command)
 
@@ -37,6 +38,13 @@ def run_command(
     set_: Pairs = None,
     seeds: Seeds = None,
     seed_count: SeedCount = None,
+    producer: Annotated[
+        str | None, typer.Option("--producer", help="`sedi` from seeds, `goliath` from documents, or `both`.")
+    ] = None,
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option("--corpus", metavar="PATH", help="A file or folder of documents to add first; may be repeated."),
+    ] = None,
     windows: Annotated[int | None, typer.Option("--windows", min=1, help="End after so many more windows.")] = None,
     max_kept: Annotated[int | None, typer.Option("--max-kept", min=1, help="End when so many are kept.")] = None,
     max_candidates: Annotated[int | None, typer.Option("--max-candidates", min=1, help="Generate no more.")] = None,
@@ -61,6 +69,8 @@ def run_command(
 ) -> None:
     """Start the broker, a worker, a trainer and a generator; show how it goes; end it in order.
 
+    Instructions are made from seeds, from documents (`--producer goliath --corpus PATH`), or from both in one run.
+
     FILE describes the run (`sedi init FILE` writes one); --set and the other flags win over it. It is checked whole
     before anything starts: each mistake is reported with its line.
 
@@ -82,6 +92,8 @@ def run_command(
     flags = {
         ("--run", "run"): run,
         ("--mode", "policy.mode"): mode,
+        ("--producer", "producer"): producer,
+        ("--corpus", "corpus"): corpus or None,
         ("--seeds", "seeds"): seeds,
         ("--seed-count", "seed_count"): seed_count,
         ("--windows", "windows"): windows,

@@ -16,7 +16,7 @@ RunOfFile = Annotated[
     typer.Option("--run", envvar="SEDI_RUN", help=f"Name of the run. Default: the file's, or {DEFAULT_RUN}."),
 ]
 Preset = Annotated[
-    str | None, typer.Option("--preset", help="`demo`, `self-instruct`, or a run file, in place of FILE.")
+    str | None, typer.Option("--preset", help="`demo`, `self-instruct`, `goliath`, or a run file, in place of FILE.")
 ]
 Mode = Annotated[str | None, typer.Option("--mode", help="`sedi` or the baseline `self-instruct`.")]
 Pairs = Annotated[

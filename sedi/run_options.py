@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -10,6 +10,9 @@ from infra.settings import Settings
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy, policy_for
 from schemas.seeds import SeedTask, parse_seed_lines
+
+FROM_DOCUMENTS = "documents"
+"""The name of the generator from documents among the parts of a run."""
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -19,6 +22,10 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What a run file, presets and flags come to.
 
     run                Name of the run. The flag and SEDI_RUN win over it.
+    producer           What instructions are made from: `sedi` from seeds, `goliath` from documents, `both` beside each
+                       other in one run.
+    corpus             Files and folders that become documents of the run before any is used, as by `sedi corpus add`.
+                       Those that are there already stay as they are.
     seeds              A seed file, or a name that `sedi seeds import` gave. Not set: the project's own 184 seed tasks.
     seed_count         Only the first so many seeds.
     trainer            Whether `sedi run` starts a trainer.
@@ -34,10 +41,13 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_tokens         Budget: end before answers take more tokens, prompts included.
     max_usd            Budget: end when so many US dollars were spent; needs both prices in [settings].
     policy             fields of the policy that differ from its mode's defaults; `mode` among them
-    generate, train, judge   further arguments of `sedi generate`, `sedi train` and `sedi judge`
+    generate, documents, train, judge   further arguments of `sedi generate` for the producer from seeds and for that
+                       from documents, of `sedi train` and of `sedi judge`
     """
 
     run: str = "demo"
+    producer: Literal["sedi", "goliath", "both"] = "sedi"
+    corpus: tuple[str, ...] = ()
     seeds: str | None = None
     seed_count: Count | None = None
     trainer: bool = True
@@ -53,13 +63,25 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_usd: Annotated[float, msgspec.Meta(ge=0)] | None = None
     policy: dict[str, Any] = {}
     generate: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()
     train: tuple[str, ...] = ()
     judge: tuple[str, ...] = ()
 
     @property
     def has_end(self) -> bool:
         """Whether the run ends by itself."""
-        return self.windows is not None or bool(self.limits())
+        documents_end = self.producer == "goliath" and "--follow" not in self.documents
+        return self.windows is not None or documents_end or bool(self.limits())
+
+    @property
+    def from_seeds(self) -> bool:
+        """Whether instructions are made from seeds."""
+        return self.producer != "goliath"
+
+    @property
+    def from_documents(self) -> bool:
+        """Whether instructions are made from documents."""
+        return self.producer != "sedi"
 
     @property
     def says_nothing_of_the_run(self) -> bool:
@@ -77,9 +99,25 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         }
         return [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
 
-    def generate_arguments(self) -> list[str]:
-        """Arguments of `sedi generate`: the budgets, how far ahead of training it may be, and its own."""
-        return [*self.limits(), *self.ahead(), *self.generate]
+    def generators(self) -> dict[str, list[str]]:
+        """Arguments of `sedi generate` for each generator, by its name among the run's parts.
+
+        They are the budgets, how far ahead of training it may be, and its own.
+        """
+        made = {}
+        if self.from_seeds:
+            made["generator"] = [*self.limits(), *self.ahead(), *self.generate]
+        if self.from_documents:
+            made[FROM_DOCUMENTS] = ["--producer", "goliath", *self.limits(), *self.documents]
+        return made
+
+    def corpus_arguments(self) -> list[str]:
+        """Arguments of `sedi corpus`; none where the run adds no documents."""
+        return ["add", *self.corpus] if self.corpus and self.from_documents else []
+
+    def asking(self) -> tuple[str, ...]:
+        """The arguments that say which LLM is asked: those of the first producer, if it takes part."""
+        return self.generate if self.from_seeds else self.documents
 
     def judge_arguments(self) -> list[str]:
         """Arguments of `sedi judge`: its own, and the run's budgets where it has none of its own."""
@@ -88,7 +126,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return [*(text for flag, value in ours for text in (flag, str(value))), *self.judge]
 
     def ahead(self) -> list[str]:
-        """Arguments of `sedi generate`: not to wait for a trainer that is not there, or that passes rows over."""
+        """Arguments of the generator from seeds: not to wait for a trainer that is not there, or passes rows over."""
         if self.trainer and not _gives(self.train, "--min-score"):
             return []
         return [] if _gives(self.generate, "--max-ahead") else ["--max-ahead", "none"]

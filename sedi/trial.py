@@ -41,7 +41,7 @@ class Speeds(msgspec.Struct, frozen=True, kw_only=True):
 
 def uses_builtin(options: RunOptions, settings: Settings) -> bool:
     """Whether the run's LLM is the built-in one, served by its generator."""
-    others = {"--backend", "--recorded", "--model"} & {*options.generate}
+    others = {"--backend", "--recorded", "--model"} & {*options.asking()}
     return settings.backend == "builtin" and settings.base_url is None and not others
 
 

@@ -32,8 +32,9 @@ OTHER_LANES = (f"{JUDGES}/", f"{EVALUATIONS}/")
 
 _SILENT_S = 60.0  # without a training window, after which the message asks whether a trainer is at work
 
-Behind = Literal["filter", "trainer", "target"]
-"""What a generator waits for: the filter, the trainer, or, near the target `max_kept`, verdicts on what is written."""
+Behind = Literal["filter", "trainer", "target", "documents"]
+"""What a generator waits for: the filter, the trainer, or, near the target `max_kept`, verdicts on what is written; a
+lane about documents waits for further ones."""
 
 
 @dataclass(frozen=True)
@@ -173,12 +174,12 @@ class Limits:
                 )
         return None
 
-    def target_expected(self, progress: LaneProgress, begun: int, candidates: int) -> bool:
+    def target_expected(self, progress: LaneProgress, begun: int, most_kept: int) -> bool:
         """Whether the generations begun so far are expected to reach `max_kept`: then the next one waits for verdicts.
 
         A generation that is begun or undecided is expected to keep the window's average, or, while few were decided,
-        all that it asks for. If this lane has none of those, one begins in any case: another lane's may never be
-        written.
+        `most_kept`, the most that it can. If this lane has none of those, one begins in any case: another lane's may
+        never be written.
         """
         if self.max_kept is None:
             return False
@@ -186,7 +187,7 @@ class Limits:
         if not here:
             return False
         average = progress.rolling.kept_per_generation()
-        expected = candidates if average is None else average
+        expected = most_kept if average is None else average
         return progress.kept_total + expected * (here + progress.begun_elsewhere()) >= self.max_kept
 
     @property
@@ -199,11 +200,11 @@ class Limits:
         """The same without limits on calls, tokens and money."""
         return replace(self, max_calls=None, max_tokens=None, max_usd=None)
 
-    def waits_for(self, progress: LaneProgress, ahead: int | None, candidates: int) -> Behind | None:
+    def waits_for(self, progress: LaneProgress, ahead: int | None, most_kept: int) -> Behind | None:
         """What the next generation has to wait for, or None.
 
-        ahead        kept rows not trained yet; None: not known, and not limited
-        candidates   the most instructions that a generation asks for
+        ahead       kept rows not trained yet; None: not known, and not limited
+        most_kept   the most instructions of a generation that can be kept
 
         Undecided generations are expected to keep the window's average. Otherwise, while the filter is behind, a fast
         generator could run as far ahead of training as of the filter.
@@ -215,7 +216,7 @@ class Limits:
         if ahead > self.max_ahead:
             return "trainer"
         average = progress.rolling.kept_per_generation()
-        expected = progress.filter_lag * (candidates if average is None else average)
+        expected = progress.filter_lag * (most_kept if average is None else average)
         return "filter" if progress.filter_lag and ahead + expected > self.max_ahead else None
 
     def waiting_message(self, behind: Behind, progress: LaneProgress, ahead: int | None, silent_s: float) -> str | None:
@@ -235,6 +236,10 @@ class Limits:
                     return message
                 window = f"came for {silent_s:.0f} s" if progress.windows else "was ever logged"
                 return f"{message} No training window {window}: is a trainer at work? {_WITHOUT}"
+            case "documents":
+                return (
+                    "Waiting for documents: all are used. `sedi corpus add` adds some; without --follow the lane ends."
+                )
             case "target":
                 return None
 

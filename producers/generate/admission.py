@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from producers.calls.limits import Behind
 from producers.generate.lane_parts import GeneratorState, LaneOptions, LaneServices
 from producers.generate.progress import LaneProgress
+from producers.generate.subjects import Supply
 from schemas import ids
 from schemas.events import GenerationHalted
 from streams.core.ledger import WINDOW
@@ -23,7 +24,10 @@ class Admission:
         self._state = state
         self._limits = options.limits
         self._caller = services.caller
-        self._candidates = services.style.candidates
+        self._subjects = services.subjects
+        self._candidates = services.subjects.style.candidates
+        self._most_kept = services.subjects.most_kept
+        self._supply = Supply(end=state.next_to_begin)
 
     async def next_numbers(self, in_progress: int) -> Sequence[int]:
         """The numbers of the generations that begin now; none when no more may begin, or there is no room."""
@@ -34,24 +38,32 @@ class Admission:
         room = min(concurrency - in_progress, ahead)
         if self._limits.spending and state.next_to_write < state.resumed_end:
             room = min(room, state.resumed_end - state.next_to_begin)
-        if room <= 0 or not await self._may_begin():
+        if room <= 0 or not await self._may_begin(room):
             return ()
         progress, first = await self._caller.query(lambda progress: progress), state.next_to_begin
         while state.next_to_begin < first + room:
             begun = state.next_to_begin
             if self._limits.generation_limit(progress, begun, self._candidates) is not None:
                 break
-            if begun > first and self._limits.target_expected(progress, begun, self._candidates):
+            if begun > first and self._limits.target_expected(progress, begun, self._most_kept):
+                break
+            if not self._has_subject(begun):
                 break
             state.next_to_begin += 1
         return range(first, state.next_to_begin)
 
-    async def _may_begin(self) -> bool:
-        """Wait until the next generation may begin; False when none may."""
+    def _has_subject(self, number: int) -> bool:
+        return self._supply.end is None or number < self._supply.end
+
+    async def _may_begin(self, room: int) -> bool:
+        """Wait until the next generation may begin; False when none may. `room`: so many may begin together."""
         state = self._state
         while self._caller.halted is None:
             progress = await self._caller.refresh()
             reached = self._limits.generation_limit(progress, state.next_to_begin, self._candidates)
+            if reached is None:
+                self._supply = await self._subjects.supply(state.next_to_begin + room)
+                reached = None if self._has_subject(state.next_to_begin) else self._supply.ended
             if reached is not None:
                 if state.next_to_begin == state.next_to_write:
                     self._caller.halt(reached)
@@ -64,9 +76,11 @@ class Admission:
             if await self._stalled(progress):
                 return False
             ahead = await self._rows_ahead()
-            behind: Behind | None = self._limits.waits_for(progress, ahead, self._candidates)
-            if behind is None and self._limits.target_expected(progress, state.next_to_begin, self._candidates):
+            behind: Behind | None = self._limits.waits_for(progress, ahead, self._most_kept)
+            if behind is None and self._limits.target_expected(progress, state.next_to_begin, self._most_kept):
                 behind = "target"
+            if behind is None and not self._has_subject(state.next_to_begin):
+                behind = "documents"
             self._services.backpressure.update(behind, self._limits, progress, ahead)
             if behind is None:
                 return True

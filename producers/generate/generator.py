@@ -1,6 +1,7 @@
 """A generator: one lane of a run that asks an LLM and writes one event for each generation.
 
-How it works: `concurrency` generations are in progress at once. Each samples its seeds, makes its calls (the ledger
+How it works: `concurrency` generations are in progress at once. Each is about seeds that it samples, or about a segment
+of a document (`producers.generate.subjects`), makes its calls (the ledger
 records every one, `producers.calls.caller`) and becomes one `InstructionsGenerated`. These are written in the order of
 their numbers, so a lane's numbers on the log have no gap. Before a call the log is read to its end, and limits and
 backpressure are decided from it (`producers.calls.limits`).
@@ -17,8 +18,8 @@ Give each generator its own lane.
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from infra.log.run import read_run
@@ -28,6 +29,7 @@ from producers.backends.choice import opened_backend
 from producers.calls.caller import Caller, CallOptions
 from producers.calls.cost import Prices
 from producers.calls.found_concurrency import keep_found, rate_control_for
+from producers.documents.options import DocumentsInUse
 from producers.generate.backpressure import Backpressure
 from producers.generate.kept_reader import KeptReader
 from producers.generate.lane import Lane
@@ -35,14 +37,18 @@ from producers.generate.lane_parts import LaneOptions, LaneServices, OnGeneratio
 from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import Stalled, StallGuard
 from producers.generate.style_factory import StyleInUse, style_of
+from producers.generate.subjects import SeedSubjects, Subjects
 from producers.generate.trainer_backlog import TrainerBacklogReader
 from schemas.errors import ConfigurationError
+from schemas.events import RunConfigured
 
 
 @dataclass(frozen=True)
 class GenerateOptions(CallOptions):
     """What a generator does, beside its settings.
 
+    style           how generations are made from seeds
+    documents       how generations are made from documents; None: they are made from seeds
     concurrency     generations in progress at once; None: twice the calls in flight
     ahead_windows   training windows of rows that it may be ahead of the trainer, where `limits.max_ahead` does not set
                     a number of rows and training feeds back; None: no limit
@@ -51,6 +57,7 @@ class GenerateOptions(CallOptions):
     run: str
     lane: str = "main"
     style: StyleInUse = field(default_factory=StyleInUse)
+    documents: DocumentsInUse | None = None
     guard: StallGuard = field(default_factory=StallGuard)
     concurrency: int | None = 1
     ahead_windows: int | None = None
@@ -111,29 +118,26 @@ def generate(
     if limits.max_filter_lag is None:
         limits = replace(limits, max_filter_lag=settings.max_filter_lag)
     limits.check(configured.policy, priced=Prices.of(settings).known)
-    style = style_of(options.style, settings)
     rate = rate_control_for(settings, options.rate, options.in_flight, progress)
 
     reader = ProgressReader(settings, configured, options.lane, yield_window=options.guard.window, notify=progress)
     backlog = TrainerBacklogReader(settings, options.run, options.lane)
-    kept_reader = closing(KeptReader(settings, configured, options.lane)) if style.shows_kept else nullcontext()
     backpressure = Backpressure(progress)
     try:
         with (
+            _opened_subjects(options, settings, configured, reader, progress) as subjects_of,
             opened_backend(settings, options.recorded, rate.most, progress) as backend,
             LogWriter(settings, options.run, f"generator-{options.lane}") as writer,
-            kept_reader as kept,
         ):
             caller = Caller.of(
                 options, settings, backend=backend, writer=writer, reader=reader, rate=rate, limits=limits
             )
             services = LaneServices(
-                style=style,
+                subjects=subjects_of(caller),
                 reader=reader,
                 caller=caller,
                 backend=backend,
                 backpressure=backpressure,
-                kept=kept,
                 backlog=backlog,
                 on_generation=on_generation,
             )
@@ -161,3 +165,24 @@ def generate(
     finally:
         backlog.close()
         reader.close()
+
+
+@contextmanager
+def _opened_subjects(
+    options: GenerateOptions,
+    settings: Settings,
+    configured: RunConfigured,
+    reader: ProgressReader,
+    notify: Callable[[str], None],
+) -> Iterator[Callable[[Caller], Subjects]]:
+    """What the lane's generations are about, once its caller is there. Raises ConfigurationError."""
+    if options.documents is not None:
+        from producers.documents.opening import opened_documents
+
+        with opened_documents(options.documents, settings, configured, reader.progress, notify) as subjects:
+            yield lambda _: subjects
+        return
+    style = style_of(options.style, settings)
+    kept_reader = closing(KeptReader(settings, configured, options.lane)) if style.shows_kept else nullcontext()
+    with kept_reader as kept:
+        yield lambda caller: SeedSubjects(style, caller, kept)

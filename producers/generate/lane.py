@@ -6,6 +6,7 @@ way and is raised then. A second signal cancels the calls in flight.
 """
 
 import asyncio
+from functools import partial
 
 import msgspec
 
@@ -20,7 +21,6 @@ from producers.generate.styles import StyleResult
 from schemas import ids
 from schemas.errors import ConfigurationError
 from schemas.events import InstructionsGenerated, Unparsed
-from streams.core.kept_so_far import ShownRows, beside
 from streams.core.parse.answers import READING
 
 
@@ -74,18 +74,15 @@ class Lane:
 
     async def _generate(self, number: int) -> tuple[InstructionsGenerated, str]:
         """Make one generation. Returns it with the id of the event that caused it."""
-        lane, style, backend, kept = self._options.name, self.services.style, self.services.backend, self.services.kept
-        seeds, offset, causation_id = await self._caller.query(lambda progress: progress.seeds_of(number))
-        shown = ShownRows() if kept is None else await asyncio.to_thread(kept.shown, number)
-        seeds = beside(seeds, len(shown.kept))
-        cause = CallCause(lane, number, ids.generation_id(lane, number), causation_id, shown.recorded)
+        lane, style, backend = self._options.name, self.services.subjects.style, self.services.backend
+        subject = await self.services.subjects.subject(number)
+        causation_id = subject.causation_id
+        cause = CallCause(lane, number, ids.generation_id(lane, number), causation_id, subject.kept_shown)
         try:
-            result = await style.generate(
-                seeds, lambda step, request: self._caller.ask(cause, step, request), shown.kept
-            )
+            result = await subject.make(partial(self._caller.ask, cause))
             self.state.refusals.answered()
         except RequestRefused as refusal:
-            # These seeds will never be answered, but the next ones may be.
+            # This one will never be answered, but the next ones may be.
             if self.state.refusals.too_many(refusal):
                 raise
             unparsed = Unparsed(reason=refusal.reason, text=str(refusal))
@@ -100,16 +97,18 @@ class Lane:
             parser=style.parser,
             backend=backend.name,
             model=result.answers[0].model if result.answers else backend.model,
-            parameters=style.parameters,
-            seed_ids=tuple(seed.id for seed in seeds),
-            seed_commands_offset=offset,
+            parameters={**style.parameters, **result.parameters},
+            seed_ids=subject.seed_ids,
+            seed_commands_offset=subject.seed_commands_offset,
             answers=result.answers,
             instructions=result.instructions,
             unparsed=result.unparsed,
             cost_usd=total_cost(result.answers),
-            kept_shown=shown.recorded,
+            kept_shown=subject.kept_shown,
             reading=READING,
             cut=result.cut,
+            segment=subject.segment,
+            scores=result.scores,
         )
         return _writable(event), causation_id
 
@@ -137,7 +136,7 @@ class Lane:
         await self._caller.write(event, key=id, id=id, causation_id=causation_id)
 
     def _check_style(self) -> None:
-        progress, style = self.services.reader.progress, self.services.style.name
+        progress, style = self.services.reader.progress, self.services.subjects.style.name
         if progress.unfinished() and progress.style not in (None, style):
             raise ConfigurationError(
                 f"Lane {self._options.name!r} has {progress.unfinished()} unfinished generations begun in the style "
@@ -155,4 +154,4 @@ def _writable(event: InstructionsGenerated) -> InstructionsGenerated:
         return event
     why = f"The generation has {larger}; its answers are on `calls`."
     unparsed = (Unparsed(reason="too_large", text=why),)
-    return msgspec.structs.replace(event, answers=(), instructions=(), unparsed=unparsed, cut=())
+    return msgspec.structs.replace(event, answers=(), instructions=(), unparsed=unparsed, cut=(), scores=None)

@@ -8,10 +8,9 @@ from producers.calls.caller import Caller
 from producers.calls.limits import Limits
 from producers.calls.refusals import Refusals
 from producers.generate.backpressure import Backpressure
-from producers.generate.kept_reader import KeptReader
 from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import Stalled, StallGuard
-from producers.generate.styles import Style
+from producers.generate.subjects import Subjects
 from producers.generate.trainer_backlog import TrainerBacklogReader
 from schemas.events import InstructionsGenerated
 
@@ -33,16 +32,15 @@ class LaneOptions:
 class LaneServices:
     """The collaborators.
 
-    kept      for a style that shows kept instructions
+    subjects  what its generations are about
     backlog   counts the rows ahead of training; needed where `limits.max_ahead` is set
     """
 
-    style: Style
+    subjects: Subjects
     reader: ProgressReader
     caller: Caller
     backend: Backend
     backpressure: Backpressure
-    kept: KeptReader | None = None
     backlog: TrainerBacklogReader | None = None
     on_generation: OnGeneration | None = None
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from infra.log.record import Record
 from producers.generate.yield_window import YieldWindow
 from schemas import ids
+from schemas.errors import ConfigurationError
 from schemas.events import (
     CallAnswered,
     CallFailed,
@@ -38,6 +39,7 @@ class ProgressState:
     rolling             the yield of the last decided generations
     next_number         the number after the lane's last on `generated`
     style               of the lane's last generation, None before the first
+    segment             (documents_offset, number) of the lane's last generation about one, None before the first
     generations         on `generated`, of all lanes, each counted once
     candidates          instructions in them
     generated_end       offset of the next record of `generated`
@@ -56,6 +58,7 @@ class ProgressState:
     rolling: YieldWindow = field(default_factory=lambda: YieldWindow(YIELD_WINDOW))
     next_number: int = 0
     style: str | None = None
+    segment: tuple[int, int] | None = None
     generations: int = 0
     candidates: int = 0
     generated_end: int = 0
@@ -144,12 +147,19 @@ class LaneProgress(ProgressState):
     def seeds_of(self, number: int) -> tuple[tuple[SeedTask, ...], int, str]:
         """The seeds that a generation of this lane shows, their `seed-commands` offset, and the id of that command.
 
-        A generation begun by a generator that died shows the same seeds again.
+        A generation begun by a generator that died shows the same seeds again. Raises ConfigurationError if it was
+        begun about a segment.
         """
         # A duplicate of a command, which two workers may write, changes no pool and is no cause.
         latest = offset = self._commands[-1][0] if self._commands else -1
+        begun_by = self.causes.get(number)
         if number in self.causes:
-            offset = next((at for at, id, _ in self._commands if id == self.causes[number]), -1)
+            offset = next((at for at, id, _ in self._commands if id == begun_by), -1)
+        if offset == -1 and begun_by not in (None, ids.run_id(self.configured.run)):
+            raise ConfigurationError(
+                f"Generation {number} of lane {self.lane!r} was begun about something else than seeds. Finish it with "
+                "`--producer goliath`, or give this generator its own --lane."
+            )
         pool = self.pool
         if offset != latest:
             pool = SeedPool.of(self.configured.seeds)
@@ -207,6 +217,8 @@ class LaneProgress(ProgressState):
             return
         self.next_number = event.number + 1
         self.style = event.style
+        if event.segment is not None:
+            self.segment = event.segment.documents_offset, event.segment.number
         for request_id in [id for id, number in self.request_numbers.items() if number <= event.number]:
             del self.request_numbers[request_id]
             self.request_attempts.pop(request_id, None)

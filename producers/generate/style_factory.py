@@ -8,7 +8,7 @@ from infra.settings import Settings
 from producers.backends.base import Request, Sampling
 from producers.backends.choice import asks_builtin
 from producers.generate.self_instruct import SelfInstructStyle
-from producers.generate.styles import AlpacaStyle, Parameters, Style, TwoStepStyle, sampling_parameters
+from producers.generate.styles import AlpacaStyle, Parameters, SeedStyle, TwoStepStyle, sampling_parameters
 from producers.prompts import alpaca, self_instruct, two_step
 from producers.prompts.sampling import overlaid
 from schemas.errors import ConfigurationError
@@ -51,7 +51,7 @@ class StyleInUse:
             raise ConfigurationError(f"most is {self.most}; use 1 instruction of a list or more.")
 
 
-def style_of(options: StyleInUse, settings: Settings) -> Style:
+def style_of(options: StyleInUse, settings: Settings) -> SeedStyle:
     """The style, bound to its prompts. Raises ConfigurationError if the style does not support the API form."""
     match options.style:
         case "alpaca":
@@ -62,7 +62,7 @@ def style_of(options: StyleInUse, settings: Settings) -> Style:
             return _self_instruct(options, settings)
 
 
-def _alpaca(options: StyleInUse, settings: Settings) -> Style:
+def _alpaca(options: StyleInUse, settings: Settings) -> SeedStyle:
     def build(seeds: Sequence[SeedTask]) -> Request:
         return alpaca.request(
             seeds,
@@ -88,7 +88,7 @@ def _alpaca(options: StyleInUse, settings: Settings) -> Style:
     )
 
 
-def _two_step(options: StyleInUse, settings: Settings) -> Style:
+def _two_step(options: StyleInUse, settings: Settings) -> SeedStyle:
     list_form, answer_form = _forms(settings)
     asked = two_step.ASKED if options.asked is None else options.asked
     most = asked if options.most is None else options.most
@@ -113,7 +113,7 @@ def _two_step(options: StyleInUse, settings: Settings) -> Style:
     return TwoStepStyle(build_list=build_list, build_answer=build_answer, most=most, parameters=parameters)
 
 
-def _self_instruct(options: StyleInUse, settings: Settings) -> Style:
+def _self_instruct(options: StyleInUse, settings: Settings) -> SeedStyle:
     form: self_instruct.Form = "completion" if asks_builtin(settings) else _plain(options.style, settings)
     asked = self_instruct.ASKED if options.asked is None else options.asked
     most = asked if options.most is None else options.most

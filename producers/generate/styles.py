@@ -8,13 +8,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from producers.backends.base import CallFailure, EndpointRefused, Request, Sampling, Transient
 from producers.prompts.alpaca import TOTAL
 from schemas.events import CallAnswered, Instruction, Unparsed
 from schemas.seeds import SeedTask
+from schemas.segments import SegmentScores
 from streams.core.kept_so_far import KeptText
 from streams.core.parse.answers import AnswerForm, Parser, items_of, read
 
@@ -24,20 +25,24 @@ Parameters = dict[str, str | int | float | bool | None]
 
 @dataclass(frozen=True)
 class StyleResult:
-    """The result of a generation: every answer in the order asked, and what was parsed from them."""
+    """The result of a generation: every answer in the order asked, and what was parsed from them.
+
+    parameters   of this generation, beside those of its style
+    """
 
     answers: tuple[CallAnswered, ...]
     instructions: tuple[Instruction, ...]
     unparsed: tuple[Unparsed, ...]
     cut: tuple[int, ...] = ()
+    scores: SegmentScores | None = None
+    parameters: Parameters = field(default_factory=dict)
 
 
 class Style(Protocol):
-    """How a generation is made.
+    """What a generation says of how it was made.
 
     parameters   go into its event
     candidates   the most instructions it asks for
-    shows_kept   whether prompts show instructions that the run has kept, beside the seeds
     """
 
     @property
@@ -50,10 +55,17 @@ class Style(Protocol):
     def candidates(self) -> int: ...
 
     @property
-    def shows_kept(self) -> bool: ...
+    def parameters(self) -> Parameters: ...
+
+
+class SeedStyle(Style, Protocol):
+    """How a generation is made from seeds.
+
+    shows_kept   whether prompts show instructions that the run has kept, beside the seeds
+    """
 
     @property
-    def parameters(self) -> Parameters: ...
+    def shows_kept(self) -> bool: ...
 
     async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[KeptText] = ()) -> StyleResult:
         """Make a generation. Raises CallsHalted, or the CallFailure of a call that it cannot do without."""

@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 TRAIN_NAMES = {"lr": "learning_rate", "warmup": "warmup_ratio", "borrow_after": "borrow_after_s", "eval": "eval_file"}
 """Flags of `sedi train` that have another name in its options."""
 
-_STYLE = (
-    *("style", "parser", "safety", "total", "asked"),
-    *("temperature", "top_p", "call_max_tokens", "answer_max_tokens"),
-)
-
 
 class _Checks:
     """`here`: whether the parts of the run start on this machine, with its files and settings."""
@@ -90,7 +85,11 @@ def combinations(
     policy = _policy(options, checks)
     checks.attempt("", lambda: seeds_of(options, settings))
     _ends(options, policy, checks)
-    _generate(options, settings, policy, checks)
+    _producers(options, checks)
+    if options.from_seeds or options.generate:
+        _generate(options, settings, policy, checks)
+    if options.from_documents or options.documents:
+        _documents(options, settings, policy, checks)
     if options.trainer:
         _train(options, policy, checks)
     if options.judging or options.judge:
@@ -130,27 +129,68 @@ def _ends(options: RunOptions, policy: Policy | None, checks: _Checks) -> None:
         )
 
 
+def _producers(options: RunOptions, checks: _Checks) -> None:
+    """What is for a producer that takes no part, and documents that are not there."""
+    if options.corpus and not options.from_documents:
+        checks.add("", ["corpus"], 'corpus is for the producer from documents. Set producer = "goliath" or "both".')
+    if options.fit_s is not None and options.from_documents:
+        checks.add(
+            "", ["fit_s"], 'fit_s measures the producer from seeds alone. Take it out, or set producer = "sedi".'
+        )
+    for path in options.corpus if checks.here and options.from_documents else ():
+        if not Path(path).exists():
+            text = f"corpus names {path}, and there is no such file or folder here. Paths begin at this folder."
+            checks.add("", ["corpus"], text)
+
+
 def _generate(options: RunOptions, settings: Settings, policy: Policy | None, checks: _Checks) -> None:
-    from producers.calls.limits import Limits
-    from producers.generate.stall_guard import StallGuard
     from producers.generate.style_factory import style_of
-    from sedi.generate import faults_of, style_in_use
+    from sedi.generate import style_in_use
 
     all_of, _ = parsed("generate", options.generate)
     used = _overridden(settings, all_of)
-    _backend("generate", used, all_of, checks)
-    of_style = {name: all_of[name] for name in _STYLE}
-    checks.attempt("generate", lambda: style_of(style_in_use(used, **of_style), used))
+    checks.attempt("generate", lambda: style_of(style_in_use(used, all_of), used))
+    _lane("generate", all_of, options, used, policy, checks)
+
+
+def _documents(options: RunOptions, settings: Settings, policy: Policy | None, checks: _Checks) -> None:
+    from sedi.document_options import LANES, documents_in_use
+
+    all_of, _ = parsed("documents", options.documents)
+    used = _overridden(settings, all_of)
+
+    def check() -> None:
+        in_use = documents_in_use(all_of)
+        if policy is not None:
+            in_use.check(policy)
+
+    checks.attempt("documents", check)
+    _lane("documents", all_of, options, used, policy, checks)
+    lanes = [all_of["lane"] or LANES["goliath"], parsed("generate", options.generate)[0]["lane"] or LANES["sedi"]]
+    if options.producer == "both" and lanes[0] == lanes[1]:
+        text = f"lane is {lanes[0]} of both producers, and each needs its own. Give another one here or in [generate]."
+        checks.add("documents", ["lane"], text)
+
+
+def _lane(
+    section: str, all_of: Mapping[str, Any], options: RunOptions, used: Settings, policy: Policy | None, checks: _Checks
+) -> None:
+    """What all generators have in common."""
+    from producers.calls.limits import Limits
+    from producers.generate.stall_guard import StallGuard
+    from sedi.generate import faults_of
+
+    _backend(section, used, all_of, checks)
     guard = ("min_yield", "max_tokens_per_kept", "yield_window")
-    _pace("generate", used, all_of, checks)
+    _pace(section, used, all_of, checks)
     if all_of["inject"]:
-        checks.attempt("generate", lambda: faults_of(all_of["inject"]), ["inject"])
-    checks.attempt("generate", lambda: StallGuard(*(all_of[name] for name in guard)), guard)
+        checks.attempt(section, lambda: faults_of(all_of["inject"]), ["inject"])
+    checks.attempt(section, lambda: StallGuard(*(all_of[name] for name in guard)), guard)
     if options.max_usd is not None:
         _priced("", options.max_usd, used, checks)
     ahead = all_of["max_ahead"]
     if policy is not None and ahead not in (None, "none"):
-        checks.attempt("generate", lambda: Limits(max_ahead=int(ahead)).check(policy, priced=True))
+        checks.attempt(section, lambda: Limits(max_ahead=int(ahead)).check(policy, priced=True))
 
 
 def _pace(section: str, used: Settings, all_of: Mapping[str, Any], checks: _Checks) -> None:
@@ -159,7 +199,7 @@ def _pace(section: str, used: Settings, all_of: Mapping[str, Any], checks: _Chec
     from producers.calls.rate_control import RateOptions
     from producers.calls.token_bucket import TokenBucket
 
-    if section == "generate":
+    if section != "judge":
         names = ("in_flight_start", "in_flight_least", "in_flight_step")
         rate = RateOptions(**{name.removeprefix("in_flight_"): all_of[name] for name in names})
         begun = partial(rate_control_for, used, rate, all_of["in_flight"], lambda _: None)

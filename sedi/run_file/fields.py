@@ -2,7 +2,8 @@
 
     at the top     `sedi.run_options.RunOptions`
     [policy]       `schemas.policy.Policy`
-    [generate]     the flags of `sedi generate`; [train] those of `sedi train`, [judge] those of `sedi judge`
+    [generate]     the flags of `sedi generate` for the producer from seeds, [documents] those for that from documents
+    [train]        the flags of `sedi train`, [judge] those of `sedi judge`
     [settings]     `infra.settings.Settings`, without secrets
 
 Sentences come from there too: a class's docstring, a flag's help, a setting's description.
@@ -22,13 +23,16 @@ import typer
 from pydantic import SecretStr
 
 from schemas.json_schema import documented_fields
+from sedi.document_options import OF_DOCUMENTS, OF_SEEDS
 
 TOP = ""
-COMMANDS = ("generate", "train", "judge")
+COMMANDS = ("generate", "documents", "train", "judge")
 SECTIONS = {
     TOP: "What the run is, and when it ends.",
     "policy": "What decides: fixed for the run with its first start, and written to its log.",
     "generate": "How the LLM is asked: the flags of `sedi generate`.",
+    "documents": "How instructions are made from documents, when `producer` is goliath or both: the flags of "
+    "`sedi generate --producer goliath`.",
     "train": "How the model is trained: the flags of `sedi train`.",
     "judge": "How an LLM scores the kept rows, when `judging` is true: the flags of `sedi judge`.",
     "settings": "Where and with what this run runs, prices too. SEDI_... variables win over it, and it wins over "
@@ -39,7 +43,17 @@ BUDGET = "it is a budget of the run: write it at the top of the file, before the
 _LIVE = "a run trains its own rows while they are made; for others there is `sedi train --offline`"
 _FILE_IS = "it is the run's: write `run` at the top of the file"
 NOT_HERE: dict[tuple[str, str], str] = {
-    **{("generate", name): BUDGET for name in ("max_kept", "max_candidates", "max_calls", "max_tokens", "max_usd")},
+    **{
+        (section, name): BUDGET
+        for section in ("generate", "documents")
+        for name in ("max_kept", "max_candidates", "max_calls", "max_tokens", "max_usd")
+    },
+    **{("generate", name): "it is about documents: write it in [documents]" for name in OF_DOCUMENTS},
+    **{("documents", name): "it is about seeds: write it in [generate]" for name in OF_SEEDS},
+    **{
+        (section, "producer"): "write `producer` at the top of the file, before the first [section]"
+        for section in ("generate", "documents")
+    },
     **{("train", name): _LIVE for name in ("offline", "from_files", "data")},
     ("train", "task"): "an instruction generator is trained on rows that exist: `sedi train --task instruct --offline`",
     ("train", "batch_size"): "write it in [policy]: a live training has the run's own batch_size",
@@ -57,7 +71,7 @@ NOT_HERE: dict[tuple[str, str], str] = {
 }
 """Flags that exist and do not belong into their section, and why."""
 
-_NUMBER_OR_NONE = {("generate", "max_ahead"): int, ("train", "borrow_after"): float}
+_NUMBER_OR_NONE = {("generate", "max_ahead"): int, ("documents", "max_ahead"): int, ("train", "borrow_after"): float}
 _BOUNDS = ("ge", "gt", "le", "lt")
 _BOUND_WORDS = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}
 _TYPE_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -188,20 +202,27 @@ def _app(section: str) -> typer.Typer:
     from sedi import generate, judge, train
 
     app = typer.Typer(add_completion=False)
-    {"generate": generate, "train": train, "judge": judge}[section].register(app)
+    {"generate": generate, "documents": generate, "train": train, "judge": judge}[section].register(app)
     return app
+
+
+def command_name(section: str) -> str:
+    """The name of the command whose flags a section holds."""
+    return "generate" if section == "documents" else section
 
 
 def _literals(section: str) -> dict[str, Any]:
     """The values that text flags of a command may have, from the options that they become."""
     from consumers.trainer.options import TrainOptions
     from infra.settings import Settings
+    from producers.documents.scoring.options import ScorerOptions
     from producers.generate.style_factory import StyleInUse
     from producers.prompts.judge import RubricName
 
     backend = {"backend": Settings.model_fields["backend"].annotation}
     found = {
         "generate": {**get_type_hints(StyleInUse), **backend},
+        "documents": {**{f"scorer_{name}": kind for name, kind in get_type_hints(ScorerOptions).items()}, **backend},
         "train": get_type_hints(TrainOptions),
         "judge": {"rubric": RubricName, **backend},
     }[section]

@@ -1,8 +1,8 @@
 """Reads what describes a run, a TOML file with `--set` and flags over it, and checks all of it before anything starts.
 
-The file holds fields of the run at its top and the sections [policy], [generate], [train], [judge] and [settings];
-`sedi.run_file.fields` knows every field. Every mistake is collected
-with its place, and all are reported at once.
+The file holds fields of the run at its top and the sections [policy], [generate], [documents], [train], [judge] and
+[settings]; `sedi.run_file.fields` knows every field. Every mistake is collected with its place, and all are reported at
+once.
 """
 
 import os

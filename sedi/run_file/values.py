@@ -15,7 +15,17 @@ from typer.exceptions import TyperException
 
 from infra.masking import masked
 from schemas.errors import ConfigurationError
-from sedi.run_file.fields import COMMANDS, NOT_HERE, SECTIONS, TOP, RunFileField, command_of, fields, secrets
+from sedi.run_file.fields import (
+    COMMANDS,
+    NOT_HERE,
+    SECTIONS,
+    TOP,
+    RunFileField,
+    command_name,
+    command_of,
+    fields,
+    secrets,
+)
 from sedi.run_file.given import Given, Mistake
 from sedi.run_file.places import TextPlace, key_places, syntax_place
 from sedi.toml_text import toml
@@ -165,7 +175,7 @@ def parsed(section: str, words: Sequence[str]) -> tuple[dict[str, Any], dict[str
     except TyperException as error:
         name = (getattr(error, "option_name", None) or "").removeprefix("--").replace("-", "_")
         why = unknown_field(section, name) if name in secrets() else _sentence(error)
-        raise ConfigurationError(f"`sedi {section}` does not take these arguments: {why}") from None
+        raise ConfigurationError(f"`sedi {command_name(section)}` does not take these arguments: {why}") from None
     named = {
         name: value
         for name, value in context.params.items()

@@ -26,7 +26,7 @@ class Point:
     proves   what holds if a death here changes nothing
     """
 
-    victim: Literal["worker", "generate", "train"]
+    victim: Literal["worker", "generate", "documents", "train"]
     where: str
     when: Literal["before", "after", "confirmed"]
     proves: str
@@ -36,6 +36,7 @@ class Point:
 _OUTLET = "streams.worker.outlet:Outlet"
 _FILTER = "streams.worker.filter:FilterAgent"
 _CALLER = "producers.calls.caller:Caller.write"
+_SCORER = "producers.documents.scoring.local:LocalScorer.complete"
 _SAVE = "consumers.trainer.result.checkpoint:Checkpoints.save"
 _WINDOW = "infra.log.writer:LogWriter.write"
 
@@ -96,6 +97,9 @@ POINTS = {
     "generation written": Point(
         "generate", _CALLER, "after", "numbers go on after the last on the log", "InstructionsGenerated"
     ),
+    # the generator from documents, beside the points of the other one
+    "scoring begins": Point("documents", _SCORER, "before", "scores never computed are computed"),
+    "scored": Point("documents", _SCORER, "after", "scores that were not stored are computed again, the same"),
     # the trainer
     "step done": Point(
         "train", "consumers.trainer.engine.step:Engine.step", "after", "steps since the checkpoint are the same again"

@@ -10,8 +10,9 @@ Perplexities of one segment are compared as log-likelihoods, whose order is the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from schemas.events import InstructionsGenerated
+from schemas.events import Instruction
 from schemas.policy import Policy
 from schemas.segments import Segment, SegmentScores
 from streams.core.documents.copies import candidate_text, is_copy
@@ -19,6 +20,22 @@ from streams.core.rules import unfit
 
 HIGHER_PERPLEXITY = "higher_perplexity"
 """The reason of those that fit and lose; their rejection names the winner."""
+
+
+class ScoredCandidates(Protocol):
+    """Candidates for one segment: a generation on the log, or its answers as they were parsed.
+
+    cut   places of the instructions whose answer was cut off
+    """
+
+    @property
+    def instructions(self) -> tuple[Instruction, ...]: ...
+
+    @property
+    def cut(self) -> tuple[int, ...]: ...
+
+    @property
+    def scores(self) -> SegmentScores | None: ...
 
 
 @dataclass(frozen=True)
@@ -33,13 +50,13 @@ class Choice:
     winner: int | None
 
 
-def choose(event: InstructionsGenerated, segment: Segment, policy: Policy, tokens: Sequence[Sequence[str]]) -> Choice:
+def choose(asked: ScoredCandidates, segment: Segment, policy: Policy, tokens: Sequence[Sequence[str]]) -> Choice:
     """The choice among a generation's candidates for `segment`.
 
     `tokens` are those of each instruction, by the policy's tokenizer.
     """
-    reasons = [_reason(event, segment, policy, tokens[place], place) for place in range(len(event.instructions))]
-    scores = event.scores
+    reasons = [_reason(asked, segment, policy, tokens[place], place) for place in range(len(asked.instructions))]
+    scores = asked.scores
     fitting = [place for place, reason in enumerate(reasons) if reason is None]
     if scores is None or not fitting:
         return Choice(tuple(reasons), None)
@@ -52,21 +69,19 @@ def choose(event: InstructionsGenerated, segment: Segment, policy: Policy, token
     return Choice(tuple(reasons), winner)
 
 
-def _reason(
-    event: InstructionsGenerated, segment: Segment, policy: Policy, tokens: Sequence[str], place: int
-) -> str | None:
+def _reason(asked: ScoredCandidates, segment: Segment, policy: Policy, tokens: Sequence[str], place: int) -> str | None:
     """Why a candidate does not fit; None if it does."""
-    task = event.instructions[place]
+    task = asked.instructions[place]
     if segment.strategy not in policy.strategies:
         return "strategy_off"
     if policy.candidates is not None and place >= policy.candidates:
         return "over_candidates"
-    reason = unfit(task, tokens, policy, cut=place in event.cut)
+    reason = unfit(task, tokens, policy, cut=place in asked.cut)
     if reason is not None:
         return reason
     if is_copy(candidate_text(task), segment.text, policy):
         return "copies_segment"
-    scored = event.scores is not None and event.scores.gain(place) is not None
+    scored = asked.scores is not None and asked.scores.gain(place) is not None
     return None if scored else "not_scored"
 
 

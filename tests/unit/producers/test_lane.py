@@ -22,6 +22,7 @@ from producers.generate.progress import LaneProgress
 from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import StallGuard
 from producers.generate.style_factory import StyleInUse, style_of
+from producers.generate.subjects import SeedSubjects
 from schemas import ids
 from schemas.events import CallAnswered, CallStarted, InstructionsGenerated, InstructionsRejected, RunConfigured, Usage
 from tests.unit.producers.memory_log import MemoryLog, configured
@@ -116,7 +117,7 @@ def run_lane(
     )
     style = style_of(StyleInUse(), Settings(backend="openai", model="tiny", api="chat"))
     services = LaneServices(
-        style=style,
+        subjects=SeedSubjects(style, caller),
         reader=cast(ProgressReader, reader),
         caller=caller,
         backend=backend,

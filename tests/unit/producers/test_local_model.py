@@ -46,6 +46,7 @@ from producers.generate.lane_parts import LaneOptions, LaneServices
 from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import StallGuard
 from producers.generate.style_factory import StyleInUse, style_of
+from producers.generate.subjects import SeedSubjects
 from schemas.errors import ConfigurationError
 from schemas.events import CallAnswered, CallStarted, Instruction, Usage
 from streams.core.parse.answer_text import answer_text
@@ -477,7 +478,7 @@ def lane(model: LocalModel, log: MemoryLog, most: int, on_generation: Callable[[
     asking = StyleInUse(style="two-step", asked=1, sampling=Sampling(max_tokens=most))
     style = style_of(asking, Settings(backend="transformers", model="mine", api="completion"))
     services = LaneServices(
-        style=style,
+        subjects=SeedSubjects(style, caller),
         reader=cast(ProgressReader, reader),
         caller=caller,
         backend=backend,

@@ -9,6 +9,7 @@ from infra.settings import Settings
 from schemas.policy import Policy
 from sedi.options import ExitCode
 from sedi.orchestrate import Orchestrator, RunEnding
+from sedi.producing import ALL_USED, Producing
 from sedi.run_command import _further, exit_code_of
 from sedi.run_options import RunOptions
 from tests.unit.sedi.test_stall import LONG_S, STEP, quiet_status
@@ -21,6 +22,7 @@ class Said:
 
     def __init__(self, news: dict[str, str]) -> None:
         self.own = news
+        self.children: dict[str, Any] = {}
 
     def news(self, name: str) -> str:
         return self.own.get(name, "")
@@ -179,3 +181,63 @@ def test_in_a_hurry_generator_trainer_and_judge_end_side_by_side(tmp_path: Path,
     assert (crew.done.index("stop judge") < crew.done.index("wait")) == (windows is not None)
     assert crew.done.index("stop worker") > crew.done.index("stop judge")
     assert any(line.startswith("judge-rest") for line in crew.done) == (windows is None)
+
+
+class Working(Crew):
+    """A supervisor whose parts work until their exit code is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codes: dict[str, int | None] = {}
+        self.lines = ""
+
+    def start(self, name: str, arguments: list[str]) -> None:
+        super().start(name, arguments)
+        self.children[name] = arguments
+
+    def ended(self, name: str) -> int | None:  # type: ignore[override]
+        return self.codes.get(name)
+
+    def tail(self, name: str) -> str:
+        return self.lines
+
+
+def producing(**fields: Any) -> tuple[Producing, Any]:
+    return Producing("demo", RunOptions(corpus=("texts",), **fields)), Working()
+
+
+def test_the_generator_from_documents_starts_when_they_are_added_and_the_other_one_at_once() -> None:
+    parts, crew = producing(producer="both")
+    parts.start(crew)
+    assert [line.split(":")[0] for line in crew.done] == ["corpus", "generator"] and parts.adds_documents(crew)
+    assert crew.done[0] == "corpus: corpus add texts --run demo"
+    crew.codes["corpus"] = 1
+    parts.start(crew)
+    assert len(crew.done) == 2, "documents that could not be added are not made into anything"
+    crew.codes["corpus"] = 0
+    for _ in range(2):
+        parts.start(crew)
+    assert crew.done[2:] == ["documents: generate --run demo --producer goliath"]
+    assert parts.at_work(crew) == ["generator", "documents"] and not parts.have_ended(crew)
+    crew.codes["generator"] = 0
+    assert not parts.have_ended(crew) and parts.quoted(crew) == "documents"
+    crew.codes["documents"] = 0
+    assert parts.have_ended(crew) and parts.why_ended(crew) == "the generator has reached its budget"
+
+
+def test_a_run_from_documents_alone_ends_when_all_are_used() -> None:
+    parts, crew = producing(producer="goliath")
+    parts.start(crew)
+    crew.codes["corpus"] = 0
+    assert not parts.have_ended(crew), "its generator was not started yet"
+    parts.start(crew)
+    crew.codes["documents"], crew.lines = 0, "9 generations; ended: all documents are used"
+    assert parts.have_ended(crew) and parts.why_ended(crew) == ALL_USED
+
+
+def test_a_time_limit_while_documents_are_added_is_no_failure(tmp_path: Path) -> None:
+    made = orchestra(tmp_path, {})
+    made._producing, made._supervisor = producing(producer="goliath")
+    made._producing.start(made._supervisor)
+    ended = at_limit(made, LONG_S)
+    assert "the documents are not all added yet" in ended.reason and exit_code_of(ended) is ExitCode.OK

@@ -256,6 +256,32 @@ MISTAKES = [
     ("[settings]\nbackend = 'openai'", "mine.toml:2:1: The backend `openai` needs the name of a model"),
     ("[generate]\nmax_ahead = 5", "mine.toml:2:1: --max-ahead is 5, but the trainer logs its progress only every 160"),
     ("[generate]\nmax_tokens_per_kept = -1", "mine.toml:2:1: min_yield is None, max_tokens_per_kept -1.0"),
+    ("corpus = ['x']", 'mine.toml:1:1: corpus is for the producer from documents. Set producer = "goliath" or "both".'),
+    ("producer = 'both'\ncorpus = ['x']", "mine.toml:2:1: corpus names x, and there is no such file or folder here."),
+    ("producer = 'goliat'", 'mine.toml:1:1: producer is "goliat"; it takes one of "sedi", "goliath", "both". The near'),
+    (
+        "producer = 'both'\nwindows = 3\nfit_s = 99",
+        "mine.toml:3:1: fit_s measures the producer from seeds alone. Take it out, or set producer",
+    ),
+    ("[documents]\nstyle = 'alpaca'", "style is no field of [documents]: it is about seeds: write it in [generate]."),
+    ("[generate]\ncandidates = 4", "candidates is no field of [generate]: it is about documents: write it in [docu"),
+    ("[generate]\nproducer = 'goliath'", "producer is no field of [generate]: write `producer` at the top of the fil"),
+    ("[documents]\nmax_kept = 4", "max_kept is no field of [documents]: it is a budget of the run"),
+    (
+        "[documents]\nstrategies = 'best=1'",
+        "mine.toml:2:1: --strategies: there is no strategy 'best': choose among random,",
+    ),
+    ("[documents]\nsegment_words = '9'", "mine.toml:2:1: --segment-words: '9' names no lengths"),
+    ("[documents]\nshare = '3/2'", "mine.toml:2:1: share is 3/2; two machines take 1/2 and 2/2"),
+    ("[documents]\nscorer_backend = 'far'", 'scorer_backend is "far"; it takes one of "local", "endpoint".'),
+    (
+        "[policy]\nstrategies = ['salient']\n[documents]\nstrategies = 'random'",
+        "mine.toml:4:1: The strategies random are not among those of the run's policy (salient)",
+    ),
+    (
+        "producer = 'both'\n[generate]\nlane = 'a'\n[documents]\nlane = 'a'",
+        "mine.toml:5:1: lane is a of both producers, and each needs its own.",
+    ),
     ("judging = true\n[judge]\nsample = 2", "mine.toml:3:1: sample is 2.0 and limit None"),
     ("judging = true\n[judge]\nmax_usd = 2", "mine.toml:3:1: max_usd is 2, but what a call costs is not known."),
     (
@@ -290,7 +316,7 @@ def test_a_mistake_is_told_with_its_line_and_what_to_do(text: str, sentence: str
     [
         (
             "model=x",
-            "the top of the file has no field model; it belongs to [generate] or [train] or [judge] or [settings].",
+            "the top of the file has no field model; it belongs to [generate] or [documents] or [train] or [judge] or",
         ),
         (
             "generate=--style",

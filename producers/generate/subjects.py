@@ -1,0 +1,95 @@
+"""What the generations of a lane are about: seeds, or segments of documents (`producers.documents.segment_subjects`).
+
+A generation's subject is fixed by its first call: the call's `CallStarted` names the event or segment that caused it.
+So a generation that was begun by a generator that died has the same subject again, and its recorded answers fit.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from producers.backends.base import Backend, Request
+from producers.calls.caller import Caller
+from producers.generate.kept_reader import KeptReader
+from producers.generate.styles import SeedStyle, Style, StyleResult
+from schemas.events import CallAnswered, KeptShown
+from schemas.segments import Segment
+from streams.core.kept_so_far import ShownRows, beside
+
+
+class AskWith(Protocol):
+    """Asks the step-th request of a generation; of another backend than the lane's, if one is named."""
+
+    def __call__(self, step: int, request: Request, backend: Backend | None = None) -> Awaitable[CallAnswered]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationSubject:
+    """What one generation is about.
+
+    causation_id   of its calls, and of its event if it makes none
+    make           makes the generation. Raises CallsHalted, or the CallFailure of a call that it cannot do without
+    """
+
+    causation_id: str
+    make: Callable[[AskWith], Awaitable[StyleResult]]
+    seed_ids: tuple[str, ...] = ()
+    seed_commands_offset: int = -1
+    kept_shown: KeptShown | None = None
+    segment: Segment | None = None
+
+
+@dataclass(frozen=True)
+class Supply:
+    """Which generations have a subject.
+
+    end     the number after the last that has one now; None: all have
+    ended   why no further one will have one; None: more may come
+    """
+
+    end: int | None = None
+    ended: str | None = None
+
+
+class Subjects(Protocol):
+    """The subjects of a lane, by number. `most_kept`: the most instructions of a generation that the filter keeps."""
+
+    @property
+    def style(self) -> Style: ...
+
+    @property
+    def most_kept(self) -> int: ...
+
+    async def supply(self, end: int) -> Supply:
+        """Find the subjects of the numbers below `end`, as far as there are any now."""
+        ...
+
+    async def subject(self, number: int) -> GenerationSubject:
+        """The subject of a number that `supply` has found; once for each number, in order."""
+        ...
+
+
+class SeedSubjects:
+    """Each generation is about seeds of the run, and shows kept rows beside them if its style does."""
+
+    def __init__(self, style: SeedStyle, caller: Caller, kept: KeptReader | None = None) -> None:
+        self.style = style
+        self.most_kept = style.candidates
+        self._caller = caller
+        self._kept = kept
+
+    async def supply(self, end: int) -> Supply:
+        return Supply()
+
+    async def subject(self, number: int) -> GenerationSubject:
+        seeds, offset, causation_id = await self._caller.query(lambda progress: progress.seeds_of(number))
+        shown = ShownRows() if self._kept is None else await asyncio.to_thread(self._kept.shown, number)
+        seeds = beside(seeds, len(shown.kept))
+        return GenerationSubject(
+            causation_id=causation_id,
+            make=lambda ask: self.style.generate(seeds, ask, shown.kept),
+            seed_ids=tuple(seed.id for seed in seeds),
+            seed_commands_offset=offset,
+            kept_shown=shown.recorded,
+        )
