@@ -1,4 +1,4 @@
-"""`sedi explain`: the whole story of an instruction, a seed, a generation, a request, or a part of an evaluation."""
+"""`sedi explain`: the whole story of an instruction, a seed, a generation, a document, or a part of an evaluation."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def explain_command(
         str,
         typer.Argument(
             metavar="ID",
-            help="Of an instruction, seed, generation or request, or of a question, answer, judgement or model of an "
-            "evaluation; or its start (from 6).",
+            help="Of an instruction, seed, generation, request or document, or of a question, answer, judgement or "
+            "model of an evaluation; or its start (from 6).",
         ),
     ],
     *,
@@ -41,6 +41,10 @@ def explain_command(
     Of an instruction: seeds, requests, raw answers, rules, verdict, nearest row, training, candidacies for a seed.
     Of a seed: its time in the pool, its generations, its score over time. The prompt is not on the log; this version of
     the program rebuilds it.
+
+    Of a row that was made from a document: the document with its licence, the segment and its place in the text, all
+    candidates for it with perplexity and gain, and which won by how much. Of a document: what it is, why it was dropped
+    and of what it is a duplicate, whether it is withdrawn, and the segments and rows made from it.
 
     Of an evaluated model, by its name (demo@300): its scores down to the questions, the wrong ones first, its answers,
     and the rows it was trained on; --json lists them all. Of a question, an answer or a judgement: all that is on the

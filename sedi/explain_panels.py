@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from consumers.feedback_terms import VERDICTS
+from sedi.explain_document_panels import show_document, show_segment
 from sedi.explain_evaluation_panels import show_evaluation
 from sedi.explain_parts import LINES, SHORT, Line, at_text, panel, request_line
 from sedi.explain_texts import TEXT, around, cut, marked, sparkline
@@ -28,6 +29,8 @@ def show_explanation(found: Explanation) -> None:
         _instruction(out, found.instruction, found.prompts)
     if found.seed is not None:
         panel(out, f"Seed {found.seed.id}", _seed(found.seed))
+    if found.document is not None:
+        show_document(out, found.document)
     show_evaluation(out, found)
     if found.made is not None:
         _generation(out, found.made, found.prompts)
@@ -44,6 +47,8 @@ def _instruction(out: Console, story: InstructionStory, prompts: Sequence[Rebuil
     texts = [f"{name}: {cut(text)}" for name, text in parts if text.strip()]
     panel(out, f"Instruction {story.id}, {verdict.outcome}{where}{reason}", [cut(story.instruction), *texts])
     panel(out, "Where it came from", [*_requested(story.generation), *map(_prompt, prompts)])
+    if story.segment is not None:
+        show_segment(out, story.segment, story.id)
     for answer in story.answers:
         holds = "" if answer.holds == "both" else f" with the {answer.holds}"
         panel(out, f"Raw answer{holds}", [_answer(answer, terminal=terminal)])
@@ -70,6 +75,7 @@ def _verdict(story: InstructionStory, *, terminal: bool) -> list[Line]:
         lines.append("verdict: none yet")
     else:
         again = "the same" if verdict.agrees else f"NOT the same but {verdict.recomputed}"
+        again = "by `sedi replay`" if verdict.agrees is None else again  # it depends on the other candidates
         reason = "" if verdict.reason is None else f", {verdict.reason}"
         similar = "" if verdict.similarity is None else f" {verdict.similarity:.4f} to {verdict.nearest_id}"
         recomputed = f"threshold {verdict.threshold} (decided again: {again})"
@@ -171,6 +177,8 @@ def _generation(out: Console, found: RequestOutcome, prompts: Sequence[RebuiltPr
         panel(out, title, ["not (yet) on the log; its calls:", *map(request_line, found.requests)])
         return
     panel(out, title, [*_requested(found.generation), *map(_prompt, prompts[:1])])
+    if found.segment is not None:
+        show_segment(out, found.segment)
     lines = []
     for task in found.instructions:
         trained = _listed(", steps ", [f"{epoch}/{step}" for epoch, step in task.steps[:LINES]])

@@ -1,4 +1,4 @@
-"""`sedi withdraw`: everything that came from a seed, a request, an instruction or a model."""
+"""`sedi withdraw`: everything that came from a document, a seed, a request, an instruction or a model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schemas.errors import ConfigurationError
 from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, opened
 
 if TYPE_CHECKING:
-    from consumers.explain.withdrawal_schema import DerivationPath, Withdrawal
+    from consumers.explain.withdrawal_schema import DerivationPath, SearchedDocument, Withdrawal
 
 _ROWS_SHOWN = 30
 _LINKS_SHOWN = 3
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
         "withdraw",
         epilog=epilog(
             "sedi withdraw seed_task_7 --dry-run",
+            "sedi withdraw 8f2c01 --dry-run",
             "sedi withdraw --model m-1 --dry-run -o withdrawn.txt; sedi export ./clean --exclude withdrawn.txt",
         ),
     )(withdraw_command)
@@ -32,7 +33,8 @@ def register(app: typer.Typer) -> None:
 
 def withdraw_command(
     id: Annotated[
-        str | None, typer.Argument(metavar="ID", help="Of a seed, instruction, generation or request, or its start.")
+        str | None,
+        typer.Argument(metavar="ID", help="Of a document, seed, instruction, generation or request, or its start."),
     ] = None,
     *,
     run: Run = DEFAULT_RUN,
@@ -48,6 +50,10 @@ def withdraw_command(
     state_dir: StateDir = None,
 ) -> None:
     """Everything that came from an id: generations shown a seed, their instructions, seeds these became, and so on.
+
+    Of a document, withdrawn or not: the generations about its segments, their instructions, and so on. When a document
+    is withdrawn (`sedi corpus withdraw`), exports and training leave out the rows made from it by themselves; leave out
+    what came from these rows as seeds in the way below.
 
     Shows the kept rows with the path to each, the training steps they were in, the seeds they became. The log is never
     changed: leave the rows out of a data set with `sedi export FOLDER --exclude FILE`.
@@ -87,7 +93,7 @@ def show_withdrawal(found: Withdrawal) -> None:
 
     out, totals = console(), found.totals
     start = f"model {found.model}" if found.model is not None else str(found.id)
-    lines = [
+    lines: list[tuple[str, object]] = [
         ("generations", totals.generations),
         ("instructions", f"{totals.instructions:,} ({totals.rejected:,} rejected, {totals.undecided:,} undecided)"),
         ("kept rows", totals.kept),
@@ -95,6 +101,8 @@ def show_withdrawal(found: Withdrawal) -> None:
         ("trained rows", f"{totals.trained:,} in {totals.steps:,} steps"),
         ("seeds", totals.seeds),
     ]
+    if found.document is not None:
+        lines.insert(0, ("document", _document(found.document)))
     out.print(table(f"What came from {start} in run {found.run}", ("", ""), lines))
     if found.seeds:
         seeds = [(s.id, "yes" if s.active else "no", _path(s.path), s.instruction[:60]) for s in found.seeds]
@@ -118,6 +126,12 @@ def show_withdrawal(found: Withdrawal) -> None:
         whole = sum(step.rows == step.of for step in found.steps)
         share = sum(step.rows for step in found.steps) / sum(step.of for step in found.steps)
         out.print(f"Of those steps' rows {percent(share)} came from it; {whole:,} steps had no other rows.")
+
+
+def _document(document: SearchedDocument) -> str:
+    state = "not withdrawn" if document.withdrawn_offset is None else f"withdrawn at {document.withdrawn_offset}"
+    dropped = "" if document.dropped is None else f", dropped: {document.dropped}"
+    return f"{document.title or document.source}, {state}{dropped}"
 
 
 def _path(path: DerivationPath) -> str:

@@ -1,7 +1,8 @@
 """What comes from what in a run, and the search through it.
 
-By the log alone: a seed's generations are those it was shown in, a generation's instructions those parsed from it; an
-instruction that was promoted is a seed, and one that was shown beside the seeds has generations too. The search goes
+By the log alone: a seed's generations are those it was shown in, a document's those about a segment of it; a
+generation's instructions are those parsed from it; an instruction that was promoted is a seed, and one that was shown
+beside the seeds has generations too. The search goes
 breadth first, so each thing is found once, by a shortest path, and of equally short ones by the earliest on the log.
 """
 
@@ -36,7 +37,8 @@ class DerivationGraph:
 
     promoted                    seeds that commands put into the pool
     offsets                     of generations, by id
-    shown, kept_shown, models   offsets of the generations that a seed or a kept row was shown in, or a model made
+    shown, kept_shown   offsets of the generations that a seed or a kept row was shown in
+    models, documents   offsets of the generations that a model made, or that are about a segment of a document
     rejected                    places, by generation
     """
 
@@ -47,6 +49,7 @@ class DerivationGraph:
     shown: dict[str, list[int]] = field(default_factory=dict)
     kept_shown: dict[str, list[int]] = field(default_factory=dict)
     models: dict[str, list[int]] = field(default_factory=dict)
+    documents: dict[str, list[int]] = field(default_factory=dict)
     rejected: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
     def add(self, id: str, offset: int, event: InstructionsGenerated) -> None:
@@ -56,6 +59,8 @@ class DerivationGraph:
             self.shown.setdefault(seed_id, []).append(offset)
         for kept_id in () if event.kept_shown is None else event.kept_shown.ids:
             self.kept_shown.setdefault(kept_id, []).append(offset)
+        if event.segment is not None:
+            self.documents.setdefault(event.segment.document_id, []).append(offset)
         for model in {event.model, *(answer.model for answer in event.answers)}:
             self.models.setdefault(model, []).append(offset)
 
@@ -87,6 +92,8 @@ class DerivationSearch:
         """Begin at the thing with an id."""
         if "seed" in subject.kinds:
             self._find(WithdrawalLink(kind="seed", id=subject.id), None)
+        if "document" in subject.kinds:
+            self._find(WithdrawalLink(kind="document", id=subject.id), None)
         offset = self.graph.offsets.get(str(subject.generation_id))
         if offset is None:
             return
@@ -114,6 +121,9 @@ class DerivationSearch:
             match link.kind:
                 case "seed":
                     for offset in graph.shown.get(link.id, ()):
+                        self._find_generation(offset, link)
+                case "document":
+                    for offset in graph.documents.get(link.id, ()):
                         self._find_generation(offset, link)
                 case "generation":
                     generation = graph.generations[graph.offsets[link.id]]

@@ -7,9 +7,11 @@ Only what belongs to the story is kept in memory, and for a seed's story two num
 from dataclasses import dataclass, field
 from functools import partial
 
+from consumers.explain.document_story import DocumentFacts, facts_about
 from consumers.explain.history import RunHistory, TopicRecords, read_history
 from consumers.explain.locate import Subject
 from consumers.explain.nearest import NearestSearch
+from consumers.explain.schema.instruction import Outcome
 from consumers.explain.schema.place import RecordPlace, place_of
 from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
 from infra.log.record import Record
@@ -28,10 +30,12 @@ class Evidence:
 
     focus        ids of the instructions that the story is about
     generation   the subject itself, or the instruction's generation
+    kept         rows of that generation, by id
     shown        id and offset of the generations that the seed was shown in
     decided      (generated, kept, uncounted) by offset of `generated`, for a seed's story
     kept_shown   texts of the kept instructions that the generation was shown beside its seeds
     judged       judgements of the instruction, by judge
+    document     that the generation's segment was cut from, and its withdrawal
     """
 
     subject: Subject
@@ -49,6 +53,16 @@ class Evidence:
         default_factory=dict
     )
     calls: list[PlacedCall] = field(default_factory=list)
+    document: DocumentFacts = (None, None)
+
+
+def outcome_of(found: Evidence, id: str) -> tuple[Outcome, RecordPlace | None, events.Rejection | None]:
+    """The verdict on an instruction of the generation."""
+    if id in found.kept:
+        return "kept", found.kept[id][0], None
+    if id in found.rejected:
+        return "rejected", *found.rejected[id]
+    return "undecided", None, None
 
 
 def gather(source: Source, subject: Subject, progress: ReadProgress = no_progress) -> Evidence:
@@ -63,6 +77,8 @@ def gather(source: Source, subject: Subject, progress: ReadProgress = no_progres
             _kept(found, read, deduplicator)
             _trained(found, read, deduplicator)
             _judged(found, read, deduplicator)
+            if (segment := found.generation[1].segment) is not None:
+                found.document = facts_about([segment.document_id], read)[segment.document_id]
         if subject.generation_id is not None:
             found.calls = calls_of(subject.generation_id, read)
     return found
@@ -116,7 +132,7 @@ def _kept(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> No
             continue
         if not deduplicator.kept(row.generated_offset, row.place, record.partition):
             continue
-        if row.id in found.focus:
+        if row.generation_id == found.subject.generation_id:
             found.kept[row.id] = place_of(record), row
         if row.id in wanted:
             found.kept_shown[row.id] = row.instruction

@@ -10,6 +10,7 @@ from consumers.explain.schema.generation import Attempt, GenerationStory, KeptRo
 from consumers.explain.schema.place import RecordPlace
 from schemas import ids
 from schemas.events import CallAnswered, CallFailed, CallStarted, InstructionsGenerated
+from schemas.seeds import SeedTask
 from streams.core.kept_so_far import beside
 from streams.core.parse.self_instruct import parse_is_classification
 from streams.core.steps import steps_of
@@ -23,8 +24,10 @@ def generation_of(found: Evidence) -> GenerationStory | None:
     policy = found.history.configured.policy
     pool = found.history.pool_at(event.seed_commands_offset)
     shown = () if event.kept_shown is None else event.kept_shown.ids
-    sample = pool.sample(policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
-    sampled = beside(sample, len(shown))
+    sampled: Sequence[SeedTask] = ()
+    if event.segment is None:  # else it is about a document and was shown no seed
+        sample = pool.sample(policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
+        sampled = beside(sample, len(shown))
     return GenerationStory(
         id=ids.generation_id(event.lane, event.number),
         at=at,

@@ -18,13 +18,14 @@ from consumers.folds.deduplicate import ReadProgress, no_progress, records
 from infra.log.record import Record
 from infra.log.source import Source
 from schemas import ids
+from schemas.documents import DocumentRead
 from schemas.errors import RunError
 from schemas.events import CallStarted, InstructionKept, InstructionsGenerated, InstructionsRejected
 
-Kind = Literal["seed", "instruction", "generation", "request"] | EvaluationKind
+Kind = Literal["seed", "instruction", "generation", "request", "document"] | EvaluationKind
 
 SHORTEST_PREFIX = 6
-TOPICS = ("run", "calls", "generated", "kept", "rejected", "seed-commands", *EVALUATION_TOPICS)
+TOPICS = ("run", "documents", "calls", "generated", "kept", "rejected", "seed-commands", *EVALUATION_TOPICS)
 
 _UUID_PART = re.compile(r"[0-9a-f-]{6,36}")
 _SHOWN = 5
@@ -88,10 +89,17 @@ def locate(source: Source, text: str, progress: ReadProgress = no_progress) -> S
         is_id = _UUID_PART.fullmatch(text) is not None
         offer_events(read, lambda record: is_id and _holds(record, search), search.offer_named)
         if is_id:
+            _documents(search, read)
             decided = _decided(search, read)
             _generated(search, read, decided)
             _calls(search, read)
     return _choose(search, source)
+
+
+def _documents(search: _Search, read: TopicRecords) -> None:
+    for record in read("documents"):
+        if _holds(record, search) and isinstance(record.event, DocumentRead):
+            search.offer("document", record.id)
 
 
 def _decided(search: _Search, read: TopicRecords) -> int:
@@ -140,9 +148,9 @@ def _choose(search: _Search, source: Source) -> Subject:
         short = len(search.text) < SHORTEST_PREFIX
         hint = f" The start of an id is enough from {SHORTEST_PREFIX} characters on." if short else ""
         raise RunError(
-            f"Nothing in {source.name} has the id {search.text!r}: no seed, instruction, generation or request, and no "
-            f"model, question, answer or judgement of an evaluation.{hint} Ids are on the log: `sedi tail --until-end "
-            "--json`, `sedi seeds list`."
+            f"Nothing in {source.name} has the id {search.text!r}: no seed, instruction, generation, request or "
+            f"document, and no model, question, answer or judgement of an evaluation.{hint} Ids are on the log: "
+            "`sedi tail --until-end --json`, `sedi seeds list`, `sedi corpus list`."
         )
     if len(found) > 1:
         some = ", ".join(_listed(found))

@@ -1,9 +1,11 @@
-"""The explanation of an id: the story of an instruction, a seed, a generation, a request or a part of an evaluation."""
+"""The explanation of an id: the story of an instruction, a seed, a generation, a request, a document, or a part of an
+evaluation."""
 
 from functools import partial
 
+from consumers.explain.document_story import document_of
 from consumers.explain.evaluation_story import answer_of, judgement_of, question_of
-from consumers.explain.evidence import Evidence, gather
+from consumers.explain.evidence import Evidence, gather, outcome_of
 from consumers.explain.generation_story import generation_of, requests_from
 from consumers.explain.history import RunHistory
 from consumers.explain.locate import Subject, locate
@@ -16,18 +18,17 @@ from consumers.explain.schema.instruction import (
     InstructionSummary,
     Judgement,
     NearestRow,
-    Outcome,
     RuleResult,
     VerdictStory,
 )
-from consumers.explain.schema.place import RecordPlace
+from consumers.explain.segment_story import CHOICE_REASONS, segment_of
 from consumers.explain.spans import instruction_span
 from consumers.explain.training_story import became_seed, candidacies_of, seed_of, training_of
 from consumers.folds.deduplicate import ReadProgress, no_progress
 from infra.log.source import Source
 from schemas import ids
 from schemas.errors import RunError
-from schemas.events import InstructionsGenerated, Rejection
+from schemas.events import InstructionsGenerated
 from streams.core.rules import RULES
 from streams.core.similarity.tokenize import tokenizer
 from streams.core.steps import steps_of
@@ -40,8 +41,8 @@ def explain(source: Source, id: str, progress: ReadProgress = no_progress) -> Ex
     read. Raises RunError when there is no such run, when nothing has the id, or when several ids start so.
     """
     subject = locate(source, id, progress)
-    if (evaluated := _of_evaluation(source, subject, progress)) is not None:
-        return evaluated
+    if (other := _of_another_kind(source, subject, progress)) is not None:
+        return other
     found = gather(source, subject, progress)
     generated = "generation" in subject.kinds or "request" in subject.kinds
     return Explanation(
@@ -54,10 +55,12 @@ def explain(source: Source, id: str, progress: ReadProgress = no_progress) -> Ex
     )
 
 
-def _of_evaluation(source: Source, subject: Subject, progress: ReadProgress) -> Explanation | None:
-    """The story of a part of an evaluation; None for anything else."""
+def _of_another_kind(source: Source, subject: Subject, progress: ReadProgress) -> Explanation | None:
+    """The story of a document or of a part of an evaluation; None for anything else."""
     told = partial(Explanation, run=source.run, id=subject.id, kinds=subject.kinds)
     match subject.kinds:
+        case ("document",):
+            return told(document=document_of(source, subject.id, progress))
         case ("question",):
             return told(question=question_of(source, subject.id, progress))
         case ("answer",):
@@ -106,6 +109,7 @@ def _instruction(found: Evidence) -> InstructionStory:
         classifier=_classifier(found.history, generation.at.offset if kept is None else kept[1].classifier_offset),
         training=training_of(found, subject.id),
         candidacies=candidacies_of(found, subject.id),
+        segment=segment_of(found),
         judged=tuple(
             Judgement(
                 at=at,
@@ -123,17 +127,9 @@ def _instruction(found: Evidence) -> InstructionStory:
     )
 
 
-def _outcome(found: Evidence, id: str) -> tuple[Outcome, RecordPlace | None, Rejection | None]:
-    if id in found.kept:
-        return "kept", found.kept[id][0], None
-    if id in found.rejected:
-        return "rejected", *found.rejected[id]
-    return "undecided", None, None
-
-
 def _verdict(found: Evidence, rules: list[RuleResult], nearest: NearestRow | None) -> VerdictStory:
     threshold = found.history.configured.policy.threshold
-    outcome, at, rejection = _outcome(found, found.subject.id)
+    outcome, at, rejection = outcome_of(found, found.subject.id)
     recomputed = next((rule.name for rule in rules if not rule.passed), None)
     if recomputed is None:
         recomputed = "similar" if nearest is not None and nearest.similarity > threshold else "kept"
@@ -141,7 +137,8 @@ def _verdict(found: Evidence, rules: list[RuleResult], nearest: NearestRow | Non
     if rejection is not None and rejection.reason == "similar":
         recorded = rejection.similarity, rejection.nearest_id, rejection.threshold
         agrees = agrees and nearest is not None and recorded == (nearest.similarity, nearest.id, threshold)
-    decided = outcome != "undecided"
+    of_choice = rejection is not None and rejection.reason in CHOICE_REASONS
+    decided = outcome != "undecided" and not of_choice  # else it depends on the other candidates
     return VerdictStory(
         outcome=outcome,
         at=at,
@@ -158,6 +155,8 @@ def _answers(event: InstructionsGenerated, subject: Subject) -> tuple[AnswerStor
     """The answers that the instruction was parsed from: one, or the list and the answer that gave it its output."""
     assert subject.generation_id is not None
     assert subject.place is not None
+    if event.segment is not None:
+        return _candidate_answers(event, subject.place)
     raws = {answer.request_id: answer.raw for answer in event.answers}
     first = ids.request_id(subject.generation_id, 0)
     found = []
@@ -169,6 +168,17 @@ def _answers(event: InstructionsGenerated, subject: Subject) -> tuple[AnswerStor
         if own and last in raws:
             found.append(AnswerStory(request_id=last, holds="output", raw=raws[last], span=None))
     return tuple(found)
+
+
+def _candidate_answers(event: InstructionsGenerated, place: int) -> tuple[AnswerStory, ...]:
+    """The answer that a candidate was parsed from: each has one of its own, and its output is the segment."""
+    spans = [instruction_span(answer.raw, (event.instructions[place],), 0) for answer in event.answers]
+    own = place if place < len(spans) and spans[place] is not None else None
+    own = own if own is not None else next((step for step, span in enumerate(spans) if span is not None), None)
+    if own is None:
+        return ()
+    answer = event.answers[own]
+    return (AnswerStory(request_id=answer.request_id, holds="instruction", raw=answer.raw, span=spans[own]),)
 
 
 def _classifier(history: RunHistory, offset: int) -> ClassifierInForce | None:
@@ -192,13 +202,14 @@ def _request_outcome(found: Evidence) -> RequestOutcome:
         step=found.subject.step,
         generation=generation_of(found),
         requests=requests_from(found.calls),
+        segment=segment_of(found),
         instructions=tuple(_summary(found, id, place) for place, id in enumerate(found.focus)),
     )
 
 
 def _summary(found: Evidence, id: str, place: int) -> InstructionSummary:
     assert found.generation is not None
-    outcome, _, rejection = _outcome(found, id)
+    outcome, _, rejection = outcome_of(found, id)
     return InstructionSummary(
         id=id,
         place=place,

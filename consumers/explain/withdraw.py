@@ -1,4 +1,5 @@
-"""Everything that came from a seed, a request, a generation, an instruction or a model (`derivation` says how).
+"""Everything that came from a document, a seed, a request, a generation, an instruction or a model (`derivation` says
+how).
 
 A row that is merely similar, or was trained in the same batch, did not come from it. Nothing is changed.
 """
@@ -7,9 +8,11 @@ from collections import Counter
 from functools import partial
 
 from consumers.explain.derivation import DerivationSearch, read_graph
+from consumers.explain.document_story import events_about
 from consumers.explain.history import TopicRecords
 from consumers.explain.locate import locate
 from consumers.explain.withdrawal_schema import (
+    SearchedDocument,
     Withdrawal,
     WithdrawalLink,
     WithdrawalTotals,
@@ -20,10 +23,11 @@ from consumers.explain.withdrawal_schema import (
 )
 from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
 from infra.log.source import Source
+from schemas.documents import DocumentRead
 from schemas.errors import RunError
 from schemas.events import InstructionKept, TrainingLogged
 
-TOPICS = ("run", "generated", "kept", "rejected", "training-log", "seed-commands")
+TOPICS = ("run", "documents", "generated", "kept", "rejected", "training-log", "seed-commands")
 TEXT_SHOWN = 80
 
 _TrainedIn = dict[str, list[tuple[int, int]]]  # (epoch, step) by row
@@ -53,6 +57,8 @@ def withdraw(
                 f"{', '.join(sorted(graph.models)) or 'none'}."
             )
         search.spread()
+        of_document = subject if subject is not None and "document" in subject.kinds else None
+        document = None if of_document is None else _document(read, of_document.id)
         kept = _kept(read, deduplicator, search)
         steps, trained = _trained(read, deduplicator, {row.id for row in kept})
     rows = tuple(_row(row, trained, search) for row in kept)
@@ -79,6 +85,21 @@ def withdraw(
         generations=generations,
         rows=rows,
         steps=tuple(steps),
+        document=document,
+    )
+
+
+def _document(read: TopicRecords, id: str) -> SearchedDocument | None:
+    document = withdrawn = None
+    for record, event in events_about(id, read):
+        if isinstance(event, DocumentRead):
+            document = document or event
+        elif withdrawn is None:
+            withdrawn = record.offset
+    if document is None:
+        return None
+    return SearchedDocument(
+        source=document.source, title=document.title, dropped=document.dropped, withdrawn_offset=withdrawn
     )
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-Thing = Literal["seed", "generation", "instruction"]
+Thing = Literal["document", "seed", "generation", "instruction"]
 
 
 class WithdrawalLink(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,6 +15,19 @@ class WithdrawalLink(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DerivationPath = tuple[WithdrawalLink, ...]
+
+
+class SearchedDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The document that a search began at.
+
+    dropped            why it is not used; None: it is used
+    withdrawn_offset   of its withdrawal on `documents`; None: it is not withdrawn
+    """
+
+    source: str
+    title: str
+    dropped: str | None
+    withdrawn_offset: int | None
 
 
 class WithdrawnSeed(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +87,8 @@ class WithdrawalTotals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that came from the thing with this `id`, or from `model`; the thing itself included."""
+    """Everything that came from the thing with this `id`, or from `model`; the thing itself included. `document`: if
+    the thing is one."""
 
     run: str
     id: str | None
@@ -84,3 +98,4 @@ class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
     generations: tuple[WithdrawnGeneration, ...]
     rows: tuple[WithdrawnRow, ...]
     steps: tuple[WithdrawnStep, ...]
+    document: SearchedDocument | None = None

@@ -72,18 +72,18 @@ class WindowAudit:
                 self._check_row(record, window, step.step, row)
 
     def _check_documents_offset(self, record: Record, window: TrainingLogged) -> None:
-        offset, last = window.documents_offset, self._rows.last
+        offset, last, at = window.documents_offset, self._rows.last, self._findings.state().applied
         where = f"Window {window.window} of epoch {window.epoch} reflects offset {offset} of documents"
         if offset > last:
-            self._withdrawn(record, f"{where}, whose last is {last}.", recorded=offset, decided=last)
+            self._withdrawn(record, at, f"{where}, whose last is {last}.", recorded=offset, decided=last)
         elif offset < self._documents_offset:
             what = f"{where}, and a window before it {self._documents_offset}."
-            self._withdrawn(record, what, recorded=offset, decided=self._documents_offset)
+            self._withdrawn(record, at, what, recorded=offset, decided=self._documents_offset)
         self._documents_offset = max(self._documents_offset, min(offset, last))
 
-    def _withdrawn(self, record: Record, what: str, **sides: Unpack[DivergenceDetails]) -> None:
+    def _withdrawn(self, record: Record, generated_offset: int, what: str, **sides: Unpack[DivergenceDetails]) -> None:
         details = DivergenceDetails(id=record.id, **sides)
-        self._findings.diverged("withdrawn", place_of(record), self._findings.state().applied, what, **details)
+        self._findings.diverged("withdrawn", place_of(record), generated_offset, what, **details)
 
     def _check_row(self, record: Record, window: TrainingLogged, step: int, row: BatchRow) -> None:
         epoch, through = window.epoch, window.documents_offset
@@ -91,9 +91,9 @@ class WindowAudit:
         if self._rows.is_withdrawn(row.id, through):
             at = self._rows.rows[row.id]
             what = (
-                f"Step {step} of epoch {epoch} trained row {row.id}, whose document was withdrawn at {at} of documents"
+                f"Step {step} of epoch {epoch} trained row {row.id}: its document was withdrawn at {at} of documents."
             )
-            self._withdrawn(record, f"{what}; its window reflects {through}.", recorded=row.id)
+            self._withdrawn(record, row.generated_offset, what, recorded=row.id)
             return
         place = self._trained[epoch][row.cluster]
         while place < len(kept) and self._rows.is_withdrawn(kept[place], through):

@@ -4,6 +4,7 @@ from typing import get_args
 
 import polars as pl
 
+from schemas.documents import DocumentFormat, DropReason
 from schemas.evaluation import AnswerOutcome
 
 _TIME = pl.Datetime("ms", "UTC")
@@ -97,6 +98,24 @@ TRAINING = _schema(
         "replaced": pl.Int64,
         "model": pl.String,
         "time": _TIME,
+    }
+)
+
+DOCUMENTS = _schema(
+    {
+        "id": pl.String,
+        "source": pl.String,
+        "place": pl.Int64,
+        "start": pl.Int64,
+        "format": pl.Enum(get_args(DocumentFormat)),
+        "characters": pl.Int64,
+        "title": pl.String,
+        "language": pl.String,
+        "licence": pl.String,
+        "dropped": pl.Enum(get_args(DropReason)),
+        "nearest_id": pl.String,
+        "withdrawn": pl.Boolean,
+        "kept": pl.Int64,
     }
 )
 

@@ -131,6 +131,15 @@ class OpenRun:
 
         return self._read(training_frame)
 
+    def documents(self) -> pl.DataFrame:
+        """A row for each document of the run's corpus: dropped or not, withdrawn or not, and the rows kept from it.
+
+        Raises RunError when the books are not in order.
+        """
+        from sedi.api.document_frames import documents_frame
+
+        return self._read(documents_frame)
+
     def measured(self) -> pl.DataFrame:
         """A row for each benchmark question that a model was measured on, with its log-likelihoods."""
         from sedi.api.evaluation_frames import measured_frame
@@ -156,7 +165,7 @@ class OpenRun:
         return self._read(lambda source: report(source, seeds=seeds))
 
     def explain(self, id: str, *, progress: Callable[[int], None] | None = None) -> Explanation:
-        """The story of the instruction, seed, generation or request with this id, or with an id that begins so.
+        """The story of the instruction, seed, generation, request or document with this id, or one that begins so.
 
         Also of a question, answer or judgement of an evaluation, and of a model by its name or key.
 

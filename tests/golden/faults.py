@@ -303,6 +303,12 @@ def the_steps_of_a_window_do_not_follow(log: Log) -> None:
     log.change("training-log", 14, lambda value: value["steps"][1].update(step=31))
 
 
+@_fault("withdrawn", "training-log", 14)
+def a_window_reflects_a_withdrawal_that_is_not_on_the_log(log: Log) -> None:
+    log.change("training-log", 14, _set(documents_offset=0))
+    log.retype("training-log", 14, "sedi.TrainingLogged.v3")
+
+
 # -- order, repeats, holes -------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 place         a record's place on the log
 generation    how a generation was requested
 seed          a seed's time in the pool
+document      a document, and a segment with the candidates for it
 instruction   an instruction from answer to training
 evaluation    a question, an answer, a judgement, and a model down to the rows it was trained on
 explanation   all of it

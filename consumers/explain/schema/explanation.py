@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from consumers.explain.locate import Kind
+from consumers.explain.schema.document import DocumentStory, SegmentStory
 from consumers.explain.schema.evaluation import AnswersJudgedStory, ModelStory, PromptAnswerStory, QuestionStory
 from consumers.explain.schema.generation import GenerationStory, RequestStory
 from consumers.explain.schema.instruction import InstructionStory, InstructionSummary
@@ -16,6 +17,7 @@ class RequestOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     step         of the request that is the subject, None for a generation
     generation   None when it is not (yet) on `generated`: then only its calls are known
+    segment      that it is about; None: its instructions come from seeds
     """
 
     generation_id: str
@@ -23,6 +25,7 @@ class RequestOutcome(msgspec.Struct, frozen=True, kw_only=True):
     generation: GenerationStory | None
     requests: tuple[RequestStory, ...]
     instructions: tuple[InstructionSummary, ...]
+    segment: SegmentStory | None = None
 
 
 class PromptMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,3 +64,4 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     answer: PromptAnswerStory | None = None
     judgement: AnswersJudgedStory | None = None
     model: ModelStory | None = None
+    document: DocumentStory | None = None

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from consumers.explain.schema.document import SegmentStory
 from consumers.explain.schema.generation import GenerationStory
 from consumers.explain.schema.place import RecordPlace, Span
 from consumers.explain.schema.seed import SeedReplacement
@@ -59,7 +60,8 @@ class VerdictStory(msgspec.Struct, frozen=True, kw_only=True):
     """The filter's verdict, and the verdict decided again.
 
     reason, similarity, nearest_id, threshold   as recorded; of a kept row the threshold is the policy's
-    recomputed   "kept", or the reason for a rejection; None while it is undecided
+    recomputed   "kept", or the reason for a rejection; None while it is undecided, and for a candidate for a segment
+                 that was rejected because of the other candidates or its scores: `sedi replay` decides that again
     agrees       whether both are the same, similarity and nearest too
     """
 
@@ -150,7 +152,7 @@ class Candidacy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InstructionStory(msgspec.Struct, frozen=True, kw_only=True):
-    """An instruction's story. `cluster` is None unless it is kept."""
+    """An instruction's story. `cluster`: None unless it is kept; `segment`: None unless it is a candidate for one."""
 
     id: str
     place: int
@@ -167,6 +169,7 @@ class InstructionStory(msgspec.Struct, frozen=True, kw_only=True):
     training: tuple[TrainedStep, ...]
     candidacies: tuple[Candidacy, ...]
     judged: tuple[Judgement, ...] = ()
+    segment: SegmentStory | None = None
 
 
 class InstructionSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,6 +41,9 @@ class Together:
                 together._meeting.wait(60)
                 return list(together._said)
 
+            def broadcast(self, value: Any) -> Any:
+                return self.all_gather(value)[0]
+
         return Threads(rank, self.size)
 
     def run(self, work: Callable[[ProcessGroup], Any]) -> list[Any]:

@@ -53,6 +53,17 @@ def add(windows: WindowLog, first: int, last: int, epoch: int = 1) -> None:
         windows.add(step(number), epoch)
 
 
+def test_a_window_names_the_withdrawals_that_held_when_its_first_unlogged_step_began(written: Written) -> None:
+    windows = window_log(written, LoggedTraining({1: LoggedStep(1, step(1))}, (1, 0)))
+    for number, offset in ((1, 0), (2, 4), (3, 6), (4, 7)):
+        if windows.begins:
+            windows.documents_offset = offset
+        windows.add(step(number), 1)
+    windows.close(1)
+
+    assert [(event.documents_offset, len(event.steps)) for _, _, event in written.windows] == [(4, 2), (7, 1)]
+
+
 def test_a_window_is_written_once_its_last_step_is_done(written: Written) -> None:
     windows = window_log(written)
     add(windows, 1, 5)

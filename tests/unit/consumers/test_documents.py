@@ -1,0 +1,215 @@
+"""Documents, what was made from them, and what a withdrawal does to exports and to the audit."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from consumers.explain.story import explain
+from consumers.explain.withdraw import withdraw
+from consumers.export.manifest import read_manifest
+from consumers.export.run import ExportOptions, export
+from consumers.folds.documents import DocumentFold, read_documents
+from consumers.replay.parallel import audit
+from consumers.replay.result import Audit
+from schemas.errors import RunError
+from schemas.events import Rejection, TrainingLogged
+from sedi.api.document_frames import documents_frame
+from sedi.explain_panels import show_explanation
+from tests.unit.consumers.document_run import DocumentRun
+from tests.unit.consumers.export.memory import MemorySource as ExportSource
+from tests.unit.consumers.recorded_run import POEM, row_id, source_of
+
+OAKS = "Oaks keep their leaves long into a dry summer. Their roots go deep."
+BIRCHES = "Birches drop leaves early when the ground is dry. They grow back fast."
+QUESTIONS = (
+    "Describe what an oak tree does in a dry summer",
+    "Explain why birches lose leaves so early",
+    "Which of both kinds has the deeper roots",
+)
+
+
+@pytest.fixture
+def story() -> DocumentRun:
+    """Rows 0 and 2 are from oaks.txt, row 1 from birches.txt, row 3 from a seed. Birches are withdrawn last."""
+    story = DocumentRun()
+    oaks, birches = story.read("oaks.txt", OAKS, licence="CC0-1.0"), story.read("birches.txt", BIRCHES)
+    story.read("copy.txt", OAKS, dropped="duplicate", nearest_id=oaks)
+    story.about(0, oaks, QUESTIONS[0], span=(0, 46))
+    story.about(1, birches, QUESTIONS[1])
+    story.about(2, oaks, QUESTIONS[2], span=(47, 67))
+    story.generation(3, [POEM])
+    story.withdraw(birches)
+    return story
+
+
+OAK_ROW, BIRCH_ROW, ROOT_ROW, POEM_ROW = (row_id(number, 0) for number in range(4))
+
+
+def document(story: DocumentRun, place: int) -> str:
+    return list(story.offsets)[place]
+
+
+def test_a_document_and_its_withdrawal_count_once_and_for_a_reader_that_has_read_so_far(story: DocumentRun) -> None:
+    story.withdraw(document(story, 1), "again")
+    fold = DocumentFold()
+    fresh = [fold.apply(record) for record in story.records() if record.topic == "documents"]
+
+    assert fresh == [True, True, True, True, False]
+    assert [(found.source, found.dropped) for found in fold.documents.values()] == [
+        ("oaks.txt", None),
+        ("birches.txt", None),
+        ("copy.txt", "duplicate"),
+    ]
+    assert [fold.is_withdrawn(document(story, 1), through) for through in (2, 3, 9)] == [False, True, True]
+    assert read_documents(source_of(story)) == fold
+
+
+# -- export --------------------------------------------------------------------------------------------------------
+
+
+def exported(story: DocumentRun, folder: Path, options: ExportOptions | None = None) -> list[str]:
+    source = ExportSource(story.run, story.records())
+    export(source, folder, options or ExportOptions())
+    lines = (folder / "lineage.jsonl").read_text(encoding="utf-8").splitlines()
+    return [msgspec.json.decode(line)["id"] for line in lines]
+
+
+def test_an_export_leaves_out_rows_of_withdrawn_documents_and_can_be_made_again(
+    story: DocumentRun, tmp_path: Path
+) -> None:
+    assert exported(story, tmp_path / "now") == [OAK_ROW, ROOT_ROW, POEM_ROW]
+    manifest = read_manifest(tmp_path / "now")
+    assert msgspec.to_builtins(manifest.withdrawn) == {"through": 3, "documents": 1, "rows": 1}
+    assert "| left out with their document | 1 rows |" in (tmp_path / "now" / "README.md").read_text(encoding="utf-8")
+
+    story.withdraw(document(story, 0))
+    assert exported(story, tmp_path / "later") == [POEM_ROW]
+    pinned = ExportOptions(documents_through=3)
+    assert exported(story, tmp_path / "again", pinned) == [OAK_ROW, ROOT_ROW, POEM_ROW]
+    for file in ("manifest.json", "README.md", "alpaca.json"):
+        assert (tmp_path / "again" / file).read_bytes() == (tmp_path / "now" / file).read_bytes()
+    with pytest.raises(RunError, match="no offset 5 of documents; the last is 4"):
+        exported(story, tmp_path / "none", ExportOptions(documents_through=5))
+
+
+# -- audit ---------------------------------------------------------------------------------------------------------
+
+
+def audited(story: DocumentRun, documents_offset: int, *batches: list[str]) -> Audit:
+    """The audit after one window with these batches, which reflects that offset of `documents`."""
+    story.window(*batches)
+    story.change(TrainingLogged, documents_offset=documents_offset)
+    return audit(source_of(story))
+
+
+def in_order(story: DocumentRun, *ids: str) -> list[list[str]]:
+    """Batches of two: rows in their clusters' order are what the audit expects."""
+    return [list(ids[start : start + 2]) for start in range(0, len(ids), 2)]
+
+
+def test_a_window_may_hold_a_documents_rows_until_it_reflects_the_withdrawal(story: DocumentRun) -> None:
+    assert audited(story, 2, *in_order(story, OAK_ROW, BIRCH_ROW, ROOT_ROW, POEM_ROW)).by_kind == {}
+
+
+def test_rows_of_withdrawn_documents_are_passed_over_in_a_later_window(story: DocumentRun) -> None:
+    found = audited(story, 3, *in_order(story, OAK_ROW, ROOT_ROW, POEM_ROW))
+    assert (found.by_kind, found.checked["documents"]) == ({}, 4)
+
+
+def test_a_step_with_a_row_after_its_documents_withdrawal_is_a_divergence(story: DocumentRun) -> None:
+    found = audited(story, 3, *in_order(story, OAK_ROW, BIRCH_ROW, ROOT_ROW, POEM_ROW))
+
+    assert found.by_kind == {"withdrawn": 1}
+    assert found.first is not None
+    assert (
+        found.first.what == f"Step 1 of epoch 1 trained row {BIRCH_ROW}: its document was withdrawn at 3 of documents."
+    )
+
+
+def test_a_row_that_is_passed_over_without_a_withdrawal_is_a_divergence(story: DocumentRun) -> None:
+    assert audited(story, 2, *in_order(story, OAK_ROW, ROOT_ROW, POEM_ROW)).by_kind.keys() == {"batch"}
+
+
+def test_a_window_that_reflects_withdrawals_that_are_not_on_the_log_is_a_divergence(story: DocumentRun) -> None:
+    found = audited(story, 4, *in_order(story, OAK_ROW, ROOT_ROW, POEM_ROW))
+    assert found.by_kind == {"withdrawn": 1}
+    assert found.first is not None and "reflects offset 4 of documents, whose last is 3" in found.first.what
+
+    story.window([OAK_ROW, ROOT_ROW], epoch=2)
+    story.change(TrainingLogged, 0, documents_offset=3)
+    story.change(TrainingLogged, 1, documents_offset=2)
+    assert "withdrawn" in audit(source_of(story)).by_kind  # less than a window before it
+
+
+# -- what came of a document ---------------------------------------------------------------------------------------
+
+
+def test_everything_that_came_of_a_document_is_listed_with_its_path_withdrawn_or_not(story: DocumentRun) -> None:
+    oaks, birches = (withdraw(source_of(story), id=document(story, place)) for place in (0, 1))
+
+    assert [row.id for row in oaks.rows] == [OAK_ROW, ROOT_ROW]
+    assert [(link.kind, link.id) for link in oaks.rows[1].path] == [
+        ("document", document(story, 0)),
+        ("generation", story.kept[ROOT_ROW].generation_id),
+    ]
+    assert oaks.document is not None and birches.document is not None
+    assert (oaks.document.withdrawn_offset, birches.document.withdrawn_offset) == (None, 3)
+    assert [row.id for row in birches.rows] == [BIRCH_ROW]
+
+
+def test_a_documents_story_goes_from_what_it_is_to_its_rows(
+    story: DocumentRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story.window([OAK_ROW, BIRCH_ROW])
+    found = explain(source_of(story), document(story, 0)[:8])
+
+    assert found.kinds == ("document",) and found.document is not None
+    assert [segment.kept for segment in found.document.segments] == [(OAK_ROW,), (ROOT_ROW,)]
+    assert [segment.steps for segment in found.document.segments] == [((1, 1),), ()]
+    assert found.document.segments[1].spans == ((47, 67),)
+    show_explanation(found)
+    shown = capsys.readouterr().out
+    assert "licence CC0-1.0" in shown and "2 segments, 2 kept rows" in shown
+
+    show_explanation(explain(source_of(story), document(story, 2)))
+    assert f"dropped: duplicate, of {document(story, 0)} (oaks.txt)" in capsys.readouterr().out
+    show_explanation(explain(source_of(story), document(story, 1)))
+    assert "WITHDRAWN: its author asked" in capsys.readouterr().out
+
+
+def test_a_candidate_is_shown_with_its_segment_and_by_how_much_it_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    story = DocumentRun()
+    oaks = story.read("oaks.txt", OAKS)
+    reasons = {0: "copies_segment", 1: "higher_perplexity"}
+    ids = [row_id(0, place) for place in range(3)]
+    rejected = [
+        Rejection(id=ids[place], place=place, reason=reason, nearest_id=None if place == 0 else ids[2])
+        for place, reason in reasons.items()
+    ]
+    story.about(0, oaks, "Oaks keep", *QUESTIONS[:2], perplexities=(None, 4.0, 2.0), rejected=rejected)
+
+    for id in ids:
+        told = explain(source_of(story), id).instruction
+        assert told is not None and told.segment is not None
+        segment = told.segment
+        assert (segment.winner, segment.document.source, segment.text) == (ids[2], "oaks.txt", OAKS)
+        assert [candidate.copied for candidate in segment.candidates] == [True, False, False]
+        assert [candidate.reason for candidate in segment.candidates] == ["copies_segment", "higher_perplexity", None]
+        assert [candidate.perplexity for candidate in segment.candidates] == [None, pytest.approx(4), pytest.approx(2)]
+        assert [candidate.behind for candidate in segment.candidates] == [None, pytest.approx(0.693, abs=1e-3), None]
+        assert told.verdict.agrees is (True if id == ids[2] else None)
+        assert told.generation.sampled_as_told
+    show_explanation(explain(source_of(story), ids[1]))
+    shown = capsys.readouterr().out
+    assert f"0.6931 nats a token behind {ids[2][:8]}" in shown and "decided again: by `sedi replay`" in shown
+    assert "sampling the pool again" not in shown
+
+
+def test_the_frame_of_documents_counts_the_rows_made_from_each(story: DocumentRun) -> None:
+    frame = documents_frame(source_of(story))
+    assert frame.select("source", "dropped", "withdrawn", "kept").rows() == [
+        ("oaks.txt", None, False, 2),
+        ("birches.txt", None, True, 1),
+        ("copy.txt", "duplicate", False, 0),
+    ]
