@@ -5,9 +5,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from schemas import ids
 from schemas.documents import DocumentRead, DocumentWithdrawn
-from schemas.events import Instruction, InstructionKept, InstructionsGenerated, InstructionsRejected, Rejection
+from schemas.events import (
+    CallAnswered,
+    Instruction,
+    InstructionKept,
+    InstructionsGenerated,
+    InstructionsRejected,
+    Rejection,
+)
 from schemas.segments import Scorer, Segment, SegmentScores
 from tests.unit.consumers.recorded_run import ToldRun
 
@@ -79,6 +88,7 @@ class DocumentRun(ToldRun):
             candidates=tuple(None if each is None else -TOKENS * math.log(each) for each in perplexities),
         )
         id = ids.generation_id("main", number)
+        raws = (*tasks, msgspec.json.encode(scores).decode())
         event = InstructionsGenerated(
             lane="main",
             number=number,
@@ -89,7 +99,7 @@ class DocumentRun(ToldRun):
             parameters={"candidates": len(tasks)},
             seed_ids=(),
             seed_commands_offset=self.pool.commands_offset,
-            answers=(),
+            answers=tuple(self._answered(id, step, raw) for step, raw in enumerate(raws)),
             instructions=tuple(Instruction(instruction=task, output=text) for task in tasks),
             unparsed=(),
             cost_usd=0.0,
@@ -102,6 +112,21 @@ class DocumentRun(ToldRun):
         else:
             self._verdict(id, event, rejected)
         return tuple(ids.instruction_id(id, place) for place in range(len(tasks)))
+
+    def _answered(self, generation_id: str, step: int, raw: str) -> CallAnswered:
+        request_id = ids.request_id(generation_id, step)
+        answer = CallAnswered(
+            request_id=request_id,
+            attempt=1,
+            model="m-1",
+            raw=raw,
+            finish_reason="stop",
+            usage=None,
+            cost_usd=0.0,
+            latency_s=0.1,
+        )
+        self.tell(answer, id=ids.child(request_id, "answered/1"), key=request_id)
+        return answer
 
     def _verdict(self, id: str, event: InstructionsGenerated, rejected: Sequence[Rejection]) -> None:
         out = {rejection.place for rejection in rejected}
