@@ -14,16 +14,21 @@ import msgspec
 from consumers.explain.schema.explanation import Explanation, PromptMessage, RebuiltPrompt
 from consumers.explain.schema.generation import GenerationStory
 from producers.backends.base import Request, Sampling
-from producers.prompts import alpaca, self_instruct, two_step
+from producers.prompts import alpaca, candidates, self_instruct, two_step
 from schemas.errors import ConfigurationError
 from schemas.seeds import SeedTask
-from streams.core.steps import place_of, steps_of
+from streams.core.steps import DOCUMENTS, place_of, steps_of
 
 _SAMPLING = tuple(Sampling.__dataclass_fields__)
+_OF_SEGMENTS = (
+    *("candidates", "share", "strategies", "segment_words", "per_document", "overlap", "segments_version", "sentences"),
+    *("scorer", "scorer_backend", "score_max_tokens", "score_head", "score_head_margin", "rewrite", "rewritten"),
+)
+"""Parameters of the style `documents` that are not in a candidate's prompt."""
 
 
 def with_prompts(found: Explanation) -> Explanation:
-    """The explanation with the prompts of its requests."""
+    """The explanation with the prompts of its requests; of candidates for a segment the one that they share."""
     if found.instruction is not None:
         generation, place = found.instruction.generation, found.instruction.place
         steps = {0: ""} | dict.fromkeys(steps_of(generation.style, place), found.instruction.instruction)
@@ -36,11 +41,15 @@ def with_prompts(found: Explanation) -> Explanation:
             steps = {step: text for step, text in steps.items() if step == found.made.step}
     else:
         return found
+    about = found.instruction or found.made
+    if about is not None and about.segment is not None:
+        steps = {0: about.segment.text}
     return msgspec.structs.replace(found, prompts=rebuild(generation, steps))
 
 
 def rebuild(generation: GenerationStory, steps: Mapping[int, str]) -> tuple[RebuiltPrompt, ...]:
-    """The prompt of each step; steps from 1 on are given with their instruction."""
+    """The prompt of each step; steps from 1 on are given with their instruction, and one of candidates with the
+    segment."""
     prompts = []
     for step, text in steps.items():
         try:
@@ -88,6 +97,15 @@ def _request(generation: GenerationStory, step: int, text: str) -> Request:
             )
         case "self-instruct":
             return _self_instruct_request(generation, step, text)
+        case style if style == DOCUMENTS:
+            fields = {"api": candidates.Api, "trained": bool, "safety": bool}
+            own = {name: value for name, value in parameters.items() if name not in _OF_SEGMENTS}
+            own = {name: value for name, value in own.items() if not name.startswith("rewrite_")}
+            known = _checked(own, fields, ("",))
+            sampling = _sampling(own, "")
+            return candidates.request(
+                text, known["api"], trained=known["trained"], sampling=sampling, safety=known["safety"]
+            )
         case other:
             raise _NotFaithful(f"this program has no prompts of the style {other!r}")
 

@@ -96,7 +96,7 @@ class DocumentRun(ToldRun):
             parser="faithful",
             backend="recorded",
             model="m-1",
-            parameters={"candidates": len(tasks)},
+            parameters={"candidates": len(tasks), "api": "chat", "trained": False, "safety": False, "temperature": 0.5},
             seed_ids=(),
             seed_commands_offset=self.pool.commands_offset,
             answers=tuple(self._answered(id, step, raw) for step, raw in enumerate(raws)),

@@ -12,10 +12,12 @@ from infra.settings import Settings
 from producers.backends.base import Request, Sampling
 from producers.generate.style_factory import StyleInUse, style_of
 from producers.generate.styles import Style
+from producers.prompts import candidates
 from schemas import ids
 from schemas.events import CallAnswered, InstructionsGenerated
 from schemas.seeds import SeedTask
 from sedi.rebuilt_prompts import with_prompts
+from tests.unit.consumers.document_run import DocumentRun
 from tests.unit.consumers.recorded_run import SEEDS, ToldRun, row_id, source_of, whole_run
 
 LIST = "3. Name two birds of the sea.\n4. Say where swifts sleep."
@@ -112,3 +114,15 @@ def test_a_prompt_that_cannot_be_rebuilt_faithfully_is_none_with_the_reason(
 
 def test_a_seed_has_no_prompt() -> None:
     assert prompts(whole_run(), "seed_task_2") == ()
+
+
+def test_the_prompt_of_a_candidate_is_asked_for_its_segment() -> None:
+    story = DocumentRun()
+    document = story.read("birds.txt", "Swifts sleep on the wing. They land only to nest.")
+    kept, lost = story.about(0, document, "Say where swifts sleep.", "Name a bird.", perplexities=(3.0, 5.0))
+    sampling = Sampling(temperature=0.5)
+    expected = candidates.request(story.texts[document], "chat", trained=False, sampling=sampling)
+
+    for id in (kept, lost, ids.generation_id("main", 0)):
+        (found,) = prompts(story, id)
+        assert as_asked(found) == as_request(expected)
