@@ -13,6 +13,7 @@ loop         the generations that see seeds from training, when the generator wa
              some minutes
 likelihood   questions per second of `sedi eval benchmarks` beside lm-evaluation-harness on the same model, and how far
              the log-likelihoods differ; needs the public data and half an hour, so it runs only when it is named
+segments     documents cut into segments: sentences beside a plain pattern, and each strategy
 export       data sets written from a large run on a real broker: rows per second, peak memory
 """
 
@@ -37,6 +38,7 @@ from benchmarks import (
     replay,
     report,
     saving,
+    segments,
     similarity,
     trainer,
     trainer_gpu,
@@ -150,6 +152,12 @@ def _likelihood(options: argparse.Namespace, console: Console) -> int:
     return _told(options, console, "likelihood", likelihood.show, likelihood.write_json, found)
 
 
+def _segments(options: argparse.Namespace, console: Console) -> int:
+    with _progress() as step:
+        found = segments.measure(step)
+    return _told(options, console, "segments", segments.show, segments.write_json, found)
+
+
 def _clusters(options: argparse.Namespace, console: Console) -> int:
     if options.clusters_texts is None:
         console.print("`clusters` needs --clusters-texts FILE: a JSON list of instructions, or of rows.")
@@ -184,6 +192,7 @@ _BENCHMARKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "loop": _loop,
     "pace": _pace,
     "clusters": _clusters,
+    "segments": _segments,
     "saving": _saving,
     "likelihood": _likelihood,
 }

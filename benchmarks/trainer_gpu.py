@@ -16,8 +16,9 @@ from rich.console import Console
 
 from consumers.trainer.distributed.process_group import join_process_group
 from consumers.trainer.engine.deepspeed_setup import EngineConfig
-from consumers.trainer.engine.step import Engine, pick_device
+from consumers.trainer.engine.step import Engine
 from consumers.trainer.record.output_capture import capture_output
+from infra.models.device import pick_device
 from infra.models.templates import EncodedRow
 
 STEPS, WARM_UP, ROWS, LENGTH, PER_PASS = 20, 5, 16, 1024, 4

@@ -20,4 +20,9 @@ def show_comparison(found: Comparison) -> None:
     for shown in tables(found):
         rows = [[cell if len(cell) <= _TEXT else cell[: _TEXT - 1] + "…" for cell in row] for row in shown.rows]
         out.print(table(shown.title, shown.columns, rows))
-    out.print("× is the ratio to the first run; below 1 saves. Verbs and objects are guessed without a parser.")
+    if found.producers is not None:
+        for finding in found.producers.extraction:
+            out.print(finding.words)
+        out.print("In brackets are 95 % intervals; (–) is not known, or of too few rows.")
+    if len(found.sides) > 1:
+        out.print("× is the ratio to the first run; below 1 saves. Verbs and objects are guessed without a parser.")

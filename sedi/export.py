@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from schemas.errors import ConfigurationError
+from schemas.topics import check_run_name
 from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, epilog, opened
 
 if TYPE_CHECKING:
     from consumers.export.answers import AnswerExportOptions
-    from consumers.export.manifest import ExportFile, ExportManifest
+    from consumers.export.manifest import Added, AddedFile, AddedRun, ExportFile, ExportManifest
     from consumers.export.run import Format
     from sedi.api.opened import OpenRun
 
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
         epilog=epilog(
             "sedi export ./demo-data --run demo --format alpaca --format parquet",
             "sedi export ./good --min-score 4.5",
+            "sedi export ./all --run demo --also-run from-documents --with alpaca.json",
             "sedi export ./clean --exclude withdrawn.txt --through 1999",
             "sedi export ./answers --what answers --format alpaca-eval --model demo@300",
             "sedi export ./demo-data --verify",
@@ -60,6 +62,31 @@ def export(
         Path | None, typer.Option("--exclude", metavar="FILE", help="Leave out the instruction ids in it, one a line.")
     ] = None,
     cluster: Annotated[list[int] | None, typer.Option("--cluster", min=0, help="Only this; may be repeated.")] = None,
+    with_: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with",
+            metavar="FILE",
+            help="Add the rows of a file (JSON, JSONL, CSV, Parquet) that no row before equals; may be repeated.",
+        ),
+    ] = None,
+    with_threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--with-threshold",
+            metavar="SIMILARITY",
+            help="Of added rows, leave out those whose instruction is more similar than this to one before. Default: "
+            "only equal ones.",
+        ),
+    ] = None,
+    also_run: Annotated[
+        list[str] | None,
+        typer.Option("--also-run", metavar="RUN", help="Add the rows of this run too; may be repeated."),
+    ] = None,
+    also_from_files: Annotated[
+        list[Path] | None,
+        typer.Option("--also-from-files", metavar="FOLDER", help="Add those of an archived run; may be repeated."),
+    ] = None,
     min_score: Annotated[
         float | None, typer.Option("--min-score", help="Only rows that a judge gave at least this (`sedi judge`).")
     ] = None,
@@ -68,6 +95,10 @@ def export(
     ] = None,
     judged_through: Annotated[
         int | None, typer.Option("--judged-through", min=0, help="The last offset of `judged` that counts.")
+    ] = None,
+    documents_through: Annotated[
+        int | None,
+        typer.Option("--documents-through", min=0, help="The last offset of `documents` whose withdrawals count."),
     ] = None,
     model: Annotated[
         list[str] | None, typer.Option("--model", help="Only answers of this model, by name or key; may be repeated.")
@@ -88,8 +119,14 @@ def export(
 ) -> None:
     """Write a run's kept rows as data sets, with the lineage of every row, a data card and a manifest.
 
-    Covers the decided generations; the run may go on meanwhile. The same offsets give the same bytes. With --verify it
-    ends with 1 when a file has changed.
+    Covers the decided generations; the run may go on meanwhile. The same offsets give the same bytes. Rows made from a
+    document that is withdrawn (`sedi corpus withdraw`) are left out. With --verify it ends with 1 when a file has
+    changed.
+
+    With --with, --also-run and --also-from-files it writes one data set of several sources: the run's rows, then those
+    of the other runs, then those of the files, each without rows that an earlier one equals. Lineage, ShareGPT ids and
+    Parquet name the source of each row. --through, --exclude and --cluster are for the run of --run; --min-score holds
+    for every run, and not for files.
 
     With --what answers it writes the answers that models gave to sets of prompts: as AlpacaEval's model outputs, as
     predictions that `sedi eval` reads as a model's answers, or with all that is on the log.
@@ -104,6 +141,11 @@ def export(
         "--min-score": min_score,
         "--judge": judge,
         "--judged-through": judged_through,
+        "--documents-through": documents_through,
+        "--with": with_,
+        "--with-threshold": with_threshold,
+        "--also-run": also_run,
+        "--also-from-files": also_from_files,
     }
     _require_fitting(what, of_rows, {"--model": model, "--set": set_})
     if what == "answers":
@@ -126,11 +168,20 @@ def export(
         min_score=min_score,
         judge=judge,
         judged_through=judged_through,
+        documents_through=documents_through,
+        with_files=tuple(with_ or ()),
+        with_threshold=with_threshold,
     )
+    if with_threshold is not None and not (with_ or also_run or also_from_files):
+        raise ConfigurationError("--with-threshold is for rows that are added. Add some with --with or --also-run.")
+    also = [
+        *(opened(check_run_name(name), None, bootstrap_servers, state_dir) for name in also_run or ()),
+        *(opened("", archive) for archive in also_from_files or ()),
+    ]
     reading = opened(run, from_files, bootstrap_servers, state_dir)
     began = time.monotonic()
     with reading, counting_progress("exporting", "rows") as progress:
-        manifest = reading.export(folder, options, progress=progress)
+        manifest = reading.export(folder, options, also=also, progress=progress)
     if as_json:
         print_json(manifest)
     else:
@@ -216,13 +267,26 @@ def _show(manifest: ExportManifest, folder: Path, seconds: float) -> None:
 
     _show_files(f"{folder}: run {manifest.run}, generated up to offset {manifest.through}", manifest.files)
     left_out = "" if manifest.excluded is None else f", {manifest.excluded.rows:,} left out by id"
-    withheld = manifest.withheld
+    withdrawn, withheld = manifest.withdrawn, manifest.withheld
+    if not isinstance(withdrawn, msgspec.UnsetType) and withdrawn.documents:
+        left_out += f", {withdrawn.rows:,} left out with {withdrawn.documents:,} withdrawn documents"
     if not isinstance(withheld, msgspec.UnsetType):
         left_out += (
             f", {withheld.below:,} withheld for their score, {withheld.unreadable:,} without one, "
             f"{withheld.unjudged:,} not judged"
         )
+    if not isinstance(manifest.added, msgspec.UnsetType):
+        _show_sources(manifest.run, manifest.added)
     console().print(f"{manifest.rows:,} rows{left_out}, in {seconds:.1f} s")
+
+
+def _show_sources(run: str, added: Added) -> None:
+    from sedi.output import console, table
+
+    rows = [(run, f"{added.run_rows:,}", "", "")]
+    sources: list[AddedRun | AddedFile] = [*added.runs, *added.files]
+    rows += [(one.origin, f"{one.rows:,}", f"{one.duplicates:,}", f"{one.similar:,}") for one in sources]
+    console().print(table("Sources", ("source", "#rows", "#equal to an earlier row", "#too similar"), rows))
 
 
 def _show_files(title: str, files: Sequence[ExportFile]) -> None:

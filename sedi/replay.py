@@ -67,8 +67,7 @@ def replay(
 
     Compared are verdicts with reason, similarity and nearest row, segments, seed scores, windows and replacements, in
     their order. It only reads. Ends with 1 on a difference, and shows the first one with both sides and the state
-    before it.
-    OFFSET is one of `generated`; TIME is 10m or 2h ago, or 2026-11-21T08:00.
+    before it. OFFSET is one of `generated`; TIME is 10m or 2h ago, or 2026-11-21T08:00.
     """
     reading = opened(run, from_files, bootstrap_servers, state_dir)
     if reference and (set_ or at):

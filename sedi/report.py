@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
             "sedi report",
             "sedi report --run demo --json --seeds",
             "sedi report --compare baseline mine --html compared.html",
+            "sedi report --compare from-documents --sample 100",
         ),
     )(report)
 
@@ -43,6 +44,15 @@ def report(
         list[Path] | None,
         typer.Option("--from-files", metavar="FOLDER", help="Read an archive of a run; may be repeated to compare."),
     ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample",
+            metavar="ROWS",
+            help="With --compare, of producers and strategies: rows of each sample that diversity is measured on. "
+            "Default: half of the smallest group.",
+        ),
+    ] = None,
     training: Annotated[
         Path | None, typer.Option("--training", metavar="FOLDER", help="A training's output; default: the run's own.")
     ] = None,
@@ -54,7 +64,7 @@ def report(
 
     Ends with 1 when the books of the one run are not in order: an instruction without exactly one verdict.
     Compared are calls, tokens and money per 1,000 kept (also at the same number of kept), yield over time, rejections,
-    diversity of the kept, and seed scores.
+    diversity of the kept, and seed scores. With rows from documents also producers and strategies, for one run too.
     """
     from schemas.errors import ConfigurationError
 
@@ -63,12 +73,12 @@ def report(
         if seeds:
             raise ConfigurationError("--seeds is for one run; --compare --json shows all seeds.")
         sources = [opened(name, None, bootstrap_servers, state_dir).source for name in _checked(runs or [])]
-        _compare([*sources, *(opened("", folder).source for folder in archives)], html, plot, as_json)
+        _compare([*sources, *(opened("", folder).source for folder in archives)], html, plot, sample, as_json)
         return
-    if runs or html or plot or len(archives) > 1:
+    if runs or html or plot or sample is not None or len(archives) > 1:
         raise ConfigurationError(
-            "Run names as arguments, --html, --plot and several --from-files are for --compare. Add it, or name the "
-            "one run with --run."
+            "Run names as arguments, --html, --plot, --sample and several --from-files are for --compare. Add it, or "
+            "name the one run with --run."
         )
     from msgspec.structs import replace
 
@@ -93,14 +103,16 @@ def _checked(runs: Sequence[str]) -> Sequence[str]:
     return [check_run_name(name) for name in runs]
 
 
-def _compare(sources: Sequence[Source], html: Path | None, plot: Path | None, as_json: bool) -> None:
+def _compare(
+    sources: Sequence[Source], html: Path | None, plot: Path | None, sample: int | None, as_json: bool
+) -> None:
     from consumers.compare import compare
     from sedi.compare_tables import show_comparison
     from sedi.output import notify, print_json
     from sedi.reading_progress import reading_progress
 
     with reading_progress("Reading the runs") as progress:
-        found = compare(sources, progress)
+        found = compare(sources, progress, sample=sample)
     if html is not None:
         from consumers.compare.page import write_page
 

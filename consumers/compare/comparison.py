@@ -6,9 +6,12 @@ run when it had kept as many as the shortest one.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import msgspec
 
+from consumers.compare.producers import ProducerComparison, compare_producers
+from consumers.compare.producers.found import check_sample
 from consumers.compare.side import Point, Side, SideCurve, read_side
 from infra.log.source import Source
 from schemas.errors import ConfigurationError
@@ -39,26 +42,36 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     spent         of the whole run: calls, tokens and money of all answers, also of unfinished generations
     common_kept   kept instructions of the run with the fewest
     at_common     at the first generation with which each run had that many
+    producers     the producers and strategies, where a run has rows from documents
     """
 
     sides: tuple[Side, ...]
     spent: tuple[CostPerThousand, ...]
     common_kept: int
     at_common: tuple[CostPerThousand, ...]
+    producers: ProducerComparison | None = None
 
 
-def compare(sources: Sequence[Source], progress: Callable[[int], None] = lambda _: None) -> Comparison:
+def compare(
+    sources: Sequence[Source], progress: Callable[[int], None] = lambda _: None, *, sample: int | None = None
+) -> Comparison:
     """Read each run once, one after the other.
 
-    Raises ConfigurationError for fewer than two runs, RunError when there is no such run.
+    sample   rows of each sample that the diversity of producers and strategies is measured on
+
+    Raises ConfigurationError for fewer than two runs, unless it is one with rows from documents; RunError when there is
+    no such run.
     """
-    if len(sources) < 2:
-        raise ConfigurationError(f"{len(sources)} runs were given to compare; name two or more.")
+    check_sample(sample)
+    if not sources:
+        raise ConfigurationError("0 runs were given to compare; name two or more.")
     curves = [read_side(source, progress=progress) for source in sources]
-    return comparison(_named(curves))
+    if len(sources) == 1 and not curves[0].producers.has_segments:
+        raise ConfigurationError("1 runs were given to compare, and it has no rows from documents; name two or more.")
+    return comparison(_named(curves), sample)
 
 
-def comparison(curves: Sequence[SideCurve]) -> Comparison:
+def comparison(curves: Sequence[SideCurve], sample: int | None = None) -> Comparison:
     """The comparison of runs that were read."""
     common = min(curve.side.kept for curve in curves)
     return Comparison(
@@ -66,6 +79,7 @@ def comparison(curves: Sequence[SideCurve]) -> Comparison:
         spent=_against_first([_spent(_whole(curve.side)) for curve in curves]),
         common_kept=common,
         at_common=_against_first([_spent(_reaching(curve, common)) for curve in curves]),
+        producers=compare_producers([(curve.side.name, curve.producers) for curve in curves], sample),
     )
 
 
@@ -77,7 +91,7 @@ def _named(curves: Sequence[SideCurve]) -> list[SideCurve]:
         run = curve.side.run
         seen[run] += 1
         name = run if seen[run] == 1 else f"{run} ({seen[run]})"
-        named.append(SideCurve(msgspec.structs.replace(curve.side, name=name), curve.points))
+        named.append(replace(curve, side=msgspec.structs.replace(curve.side, name=name)))
     return named
 
 

@@ -30,12 +30,18 @@ def write_page(found: Comparison, file: Path) -> None:
 
 
 def page(found: Comparison) -> str:
-    """The page."""
+    """The page; of one run the tables by producer and strategy, without figures."""
+    names = ", ".join(side.name for side in found.sides)
+    findings = [] if found.producers is None else found.producers.extraction
+    sentences = [f"<p>{escape(finding.words)}</p>" for finding in findings]
+    if len(found.sides) == 1:
+        return document(f"Run {names} by producer and strategy", _STYLE, [*map(html_table, tables(found)), *sentences])
     figures = "\n".join(
         f'<figure id="{name}" aria-label="{escape(CAPTIONS[name])}">{svg(found, name)}'
         f"<figcaption>{escape(CAPTIONS[name])}</figcaption></figure>"
         for name in FIGURES
     )
     overall, *others = map(html_table, tables(found))
-    title = "Runs compared: " + ", ".join(side.name for side in found.sides)
-    return document(title, _STYLE, [overall, f'<div class="figures">\n{figures}\n</div>', *others])
+    return document(
+        f"Runs compared: {names}", _STYLE, [overall, f'<div class="figures">\n{figures}\n</div>', *others, *sentences]
+    )

@@ -1,17 +1,20 @@
 """One run of a comparison, read in one pass.
 
-Memory holds the run's fold (`consumers.folds.run_fold`), five numbers for each generation, and the texts of the kept
+Memory holds the run's fold (`consumers.folds.run_fold`), some numbers for each generation, and the texts of the kept
 instructions. As in the report, the log is deduplicated, and undecided generations do not count. The cost of a call is
-what the endpoint reported; None is not known, and then so is every sum with it.
+what the endpoint reported; None is not known, and then so is every sum with it. A run with rows from documents is read
+again, for their outputs and documents.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import polars as pl
 
 from consumers.compare.diversity import Diversity, diversity
+from consumers.compare.producers.document_share import shares
+from consumers.compare.producers.rows import ProducerFold, ProducerRun, fold_for
 from consumers.folds.counts import CallCounts, counts_of
 from consumers.folds.run_fold import RunFold
 from infra.log.record import Record
@@ -90,12 +93,14 @@ class SideFold:
     """
 
     fold: RunFold
+    producers: ProducerFold
     spent: dict[int, tuple[int, int | None, float | None]] = field(default_factory=dict)
     texts: list[tuple[int, int, str]] = field(default_factory=list)
 
     def apply(self, record: Record) -> None:
         fresh = self.fold.apply(record)
         event = None if record.decoded is None else record.decoded.event
+        self.producers.apply(event, record.offset)
         if isinstance(event, InstructionsGenerated):
             self.spent[record.offset] = _spent(event)
         elif fresh and isinstance(event, InstructionKept):
@@ -115,7 +120,7 @@ class SideFold:
 def read_side(source: Source, name: str | None = None, progress: Callable[[int], None] = lambda _: None) -> "SideCurve":
     """Read a run. `progress` is called for each thousand records. Raises RunError when there is no such run."""
     configured, _ = configuration(source)
-    read = SideFold(RunFold(configured))
+    read = SideFold(RunFold(configured), fold_for(configured.policy.tokenizer))
     with source.open(TOPICS) as reading:
         for number, record in enumerate(reading.rest(), start=1):
             read.apply(record)
@@ -148,15 +153,19 @@ def read_side(source: Source, name: str | None = None, progress: Callable[[int],
         seeds=_seeds(fold),
         curve=_thinned(points),
     )
-    return SideCurve(side, points)
+    producers = read.producers.finish(fold)
+    if producers.has_segments:
+        producers = replace(producers, in_document=shares(source, producers.rows, producers.tokenizer))
+    return SideCurve(side, points, producers)
 
 
 @dataclass(frozen=True)
 class SideCurve:
-    """A side, and its curve with every `Point` as a row."""
+    """A side, its curve with every `Point` as a row, and its rows by producer."""
 
     side: Side
     points: pl.DataFrame
+    producers: ProducerRun
 
     def reaching(self, kept: int) -> Point | None:
         """The first point with at least so many kept; None when there is none."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from consumers.compare.comparison import Comparison, CostPerThousand
+from consumers.compare.producers.tables import producer_tables
 from consumers.compare.side import ScoredSeed, Side
 from consumers.html_page import Table
 
@@ -13,7 +14,10 @@ _T = TypeVar("_T")
 
 
 def tables(found: Comparison) -> list[Table]:
-    """All tables, the most important first."""
+    """All tables, the most important first; of one run those by producer and strategy."""
+    producers = [] if found.producers is None else producer_tables(found.producers)
+    if len(found.sides) == 1:
+        return producers
     runs = tuple(f"#{side.name}" for side in found.sides)
     overall = [
         Table(f"Cost until {found.common_kept:,} were kept", ("", *runs), _spent(found.at_common)),
@@ -22,7 +26,7 @@ def tables(found: Comparison) -> list[Table]:
         Table("Rejected, as share of generated", ("reason", *runs), _rejected(found)),
     ]
     pairs = [_pairs(side) for side in found.sides if side.diversity.words.most]
-    return overall + pairs + [_seeds(side) for side in found.sides if side.seeds]
+    return overall + producers + pairs + [_seeds(side) for side in found.sides if side.seeds]
 
 
 def _rows(items: Iterable[_T], cells: Mapping[str, Callable[[_T], str]]) -> tuple[tuple[str, ...], ...]:

@@ -6,7 +6,7 @@ import msgspec
 import yaml
 
 from consumers.export.formats import TEXT_FORMATS
-from consumers.export.manifest import MANIFEST, ExportFile, ExportManifest
+from consumers.export.manifest import MANIFEST, Added, ExportFile, ExportManifest
 from consumers.export.totals import ExportTotals
 from consumers.markdown import plain, table, value
 from infra.visible import visible
@@ -44,10 +44,19 @@ def card(manifest: ExportManifest, configured: RunConfigured, totals: ExportTota
         ("yield", "–" if totals.kept_share is None else f"{totals.kept_share:.2%}"),
         ("rows here", f"{manifest.rows:,}"),
     ]
+    added = None if isinstance(manifest.added, msgspec.UnsetType) else manifest.added
+    if added is not None:
+        facts.append(("of them of this run", f"{added.run_rows:,}; the rest is added (Sources)"))
     if manifest.options.clusters is not None:
         facts.append(("clusters here", ", ".join(map(str, manifest.options.clusters))))
     if manifest.excluded is not None:
         facts.append(("left out by id", f"{manifest.excluded.rows:,} rows"))
+    withdrawn = manifest.withdrawn
+    if not isinstance(withdrawn, msgspec.UnsetType):
+        facts += [
+            ("withdrawn documents", f"{withdrawn.documents:,}, up to offset {withdrawn.through} of `documents`"),
+            ("left out with their document", f"{withdrawn.rows:,} rows"),
+        ]
     withheld = manifest.withheld
     if not isinstance(withheld, msgspec.UnsetType):
         facts += [
@@ -63,6 +72,7 @@ def card(manifest: ExportManifest, configured: RunConfigured, totals: ExportTota
         "Instructions, inputs and answers written by a language model and chosen by a filter that rejected those which "
         "are too similar or break a rule. The truth of the answers is unchecked.",
         table(("", ""), facts),
+        *([] if added is None else _sources(run, added)),
         "## Rejected",
         table(("reason", "instructions"), ((reason, f"{number:,}") for reason, number in _ranked(totals.rejected))),
         "## Clusters",
@@ -77,6 +87,29 @@ def card(manifest: ExportManifest, configured: RunConfigured, totals: ExportTota
         "FOLDER` checks them.",
     ]
     return visible("\n\n".join(sections) + "\n")
+
+
+def _sources(run: str, added: Added) -> list[str]:
+    """The section on where the rows come from."""
+    similar = "" if added.with_threshold is None else f", or its instruction more similar than {added.with_threshold:g}"
+    rows: list[tuple[str, ...]] = [(run, "run", "", "", "", "", f"{added.run_rows:,}", "")]
+    for one in added.runs:
+        left = f"{one.kept - one.rows - one.duplicates - one.similar:,}"
+        rows.append(
+            (one.origin, "run", f"{one.kept:,}", left, f"{one.duplicates:,}", f"{one.similar:,}", f"{one.rows:,}", "")
+        )
+    for file in added.files:
+        counts = file.file_rows, file.without_output, file.duplicates, file.similar, file.rows
+        rows.append((file.origin, "file", *(f"{number:,}" for number in counts), file.sha256))
+    head = ("source", "kind", "rows", "left out", "equal to an earlier row", "too similar", "rows here", "SHA-256")
+    return [
+        "## Sources",
+        table(head, rows),
+        "The rows of a source follow those of the one above it. Left out are a run's rows of withdrawn documents and "
+        "those below a least score, and a file's rows without an output; then each row that is the same task as an "
+        f"earlier one{similar}. Nothing else is known of a file's rows: they were neither filtered nor judged "
+        "here, and come under the licence of their file.",
+    ]
 
 
 def _front_matter(manifest: ExportManifest) -> str:

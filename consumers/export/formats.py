@@ -19,7 +19,7 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
-from consumers.export.rows import ExportRow, Lineage
+from consumers.export.rows import ExportRow, FileLineage, Lineage
 
 _SEPARATORS = {character.encode(): f"\\u{ord(character):04x}".encode() for character in "\u2028\u2029\x85"}
 _encoder = msgspec.json.Encoder()
@@ -66,7 +66,7 @@ def alpaca(row: ExportRow) -> AlpacaRecord:
 
 
 def sharegpt(row: ExportRow) -> ShareGptRecord:
-    return ShareGptRecord(row.kept.id, (ShareGptTurn("human", prompt(row)), ShareGptTurn("gpt", row.kept.output)))
+    return ShareGptRecord(row.name, (ShareGptTurn("human", prompt(row)), ShareGptTurn("gpt", row.kept.output)))
 
 
 def openai(row: ExportRow) -> OpenAiRecord:
@@ -77,7 +77,7 @@ def trl(row: ExportRow) -> TrlRecord:
     return TrlRecord(f"{prompt(row)}\n\n", row.kept.output)
 
 
-def lineage(row: ExportRow) -> Lineage:
+def lineage(row: ExportRow) -> Lineage | FileLineage:
     return row.lineage
 
 

@@ -45,6 +45,19 @@ class Excluded(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
+class LeftOutWithDocuments(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows left out because the document that they were made from is withdrawn.
+
+    through     the last offset of `documents` that counts
+    documents   that are withdrawn as of there
+    rows        of the files they would have been
+    """
+
+    through: int
+    documents: int
+    rows: int
+
+
 class Withheld(msgspec.Struct, frozen=True, kw_only=True):
     """Rows left out because of a judge's score: below the minimum, without one, or not judged."""
 
@@ -53,6 +66,64 @@ class Withheld(msgspec.Struct, frozen=True, kw_only=True):
     below: int
     unreadable: int
     unjudged: int
+
+
+class AddedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A further run whose rows joined.
+
+    origin                  its name in the rows: the run's, with a number where two are equal
+    through                 the last covered offset of `generated`, -1 for none
+    first_time, last_time   of the first generation and the last verdict covered
+    kept                    rows that it had kept by then
+    withheld, withdrawn     as those of the first run
+    duplicates, similar     rows left out: equal to an earlier one, too similar to one
+    rows                    in each data file
+    """
+
+    origin: str
+    run: str
+    through: int
+    first_time: str | None
+    last_time: str | None
+    kept: int
+    withheld: Withheld | msgspec.UnsetType = msgspec.UNSET
+    withdrawn: LeftOutWithDocuments | msgspec.UnsetType = msgspec.UNSET
+    duplicates: int
+    similar: int
+    rows: int
+    offsets: tuple[CoveredOffsets, ...]
+
+
+class AddedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file whose rows joined.
+
+    origin                  its name in the rows: the file's, with a number where two are equal
+    file_rows               of the file, with those `without_output`, which are left out
+    duplicates, similar     rows left out: equal to an earlier one, too similar to one
+    rows                    in each data file
+    """
+
+    origin: str
+    sha256: str
+    bytes: int
+    file_rows: int
+    without_output: int
+    duplicates: int
+    similar: int
+    rows: int
+
+
+class Added(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of other sources that joined those of the run, in the order of the rows.
+
+    run_rows         rows of the run itself, which come first
+    with_threshold   added rows more similar than this to an earlier one were left out; None: only equal ones
+    """
+
+    run_rows: int
+    with_threshold: float | None
+    runs: tuple[AddedRun, ...]
+    files: tuple[AddedFile, ...]
 
 
 class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +141,8 @@ class ExportManifest(msgspec.Struct, frozen=True, kw_only=True):
     first_time, last_time   of the first generation and the last verdict covered
     rows                    in each data file
     withheld                where a judge's minimum score was set
+    withdrawn               of a run with documents
+    added                   where rows of other sources joined
     """
 
     format: int = FORMAT
@@ -81,6 +154,8 @@ class ExportManifest(msgspec.Struct, frozen=True, kw_only=True):
     options: ExportRequest
     excluded: Excluded | None
     withheld: Withheld | msgspec.UnsetType = msgspec.UNSET
+    withdrawn: LeftOutWithDocuments | msgspec.UnsetType = msgspec.UNSET
+    added: Added | msgspec.UnsetType = msgspec.UNSET
     offsets: tuple[CoveredOffsets, ...]
     files: tuple[ExportFile, ...]
     policy: Policy

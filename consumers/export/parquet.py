@@ -45,9 +45,11 @@ _POLL_S = 1.0
 class ParquetFile:
     """Writes rows as Parquet. Every batch but the last must have ROWS_A_GROUP rows."""
 
-    def __init__(self, path: Path, *, scores: bool = False) -> None:
+    def __init__(self, path: Path, *, scores: bool = False, origins: bool = False) -> None:
         self._path = path
         self._schema = SCHEMA | ({"score": pl.Float64} if scores else {})
+        if origins:
+            self._schema |= {"origin": pl.String, "file_place": pl.String}
         self._batches: Queue[pl.DataFrame | None] = Queue(_QUEUED)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
         self._written = self._thread.submit(self._sink)
@@ -55,7 +57,8 @@ class ParquetFile:
     def write(self, rows: Sequence[ExportRow]) -> None:
         """Hand a batch over; waits while polars is busy. Raises ConfigurationError when the file cannot be written."""
         columns = {
-            name: [getattr(row.kept if name in _TEXTS else row.lineage, name) for row in rows] for name in self._schema
+            name: [getattr(row.kept if name in _TEXTS else row.lineage, name, None) for row in rows]
+            for name in self._schema
         }
         self._put(pl.DataFrame(columns, schema=self._schema))
 

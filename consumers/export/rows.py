@@ -15,6 +15,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     request_ids               its generation's answered requests, in order
     cost_usd                  of its whole generation; None when it is not known
     score                     the judge's; absent unless a minimum score was set
+    origin                    the run, by its name in the export; absent unless it has several sources
     """
 
     id: str
@@ -32,18 +33,51 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     request_ids: tuple[str, ...]
     cost_usd: float | None
     score: float | msgspec.UnsetType = msgspec.UNSET
+    origin: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class FileLineage(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a row of a file comes from; its line of `lineage.jsonl`, and columns of the Parquet file.
+
+    id           of the file's content and the row's number in it
+    origin       the file, by its name in the export
+    file_place   in the file: `line 3` or `row 3`, from 1
+    """
+
+    id: str
+    origin: str
+    file_place: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A row of a file that joins an export."""
+
+    id: str
+    instruction: str
+    input: str
+    output: str
 
 
 @dataclass(frozen=True, slots=True)
 class ExportRow:
-    """A kept instruction with its lineage."""
+    """A kept instruction, or a row of a file, with its lineage."""
 
-    kept: InstructionKept
-    lineage: Lineage
+    kept: InstructionKept | FileRow
+    lineage: Lineage | FileLineage
+
+    @property
+    def name(self) -> str:
+        """Its id; in an export of several sources with the name of its own, as ids are unique only within a run."""
+        origin = self.lineage.origin
+        return self.kept.id if isinstance(origin, msgspec.UnsetType) else f"{origin}:{self.kept.id}"
 
 
 def row(
-    kept: InstructionKept, generation: InstructionsGenerated, score: float | msgspec.UnsetType = msgspec.UNSET
+    kept: InstructionKept,
+    generation: InstructionsGenerated,
+    score: float | msgspec.UnsetType = msgspec.UNSET,
+    origin: str | msgspec.UnsetType = msgspec.UNSET,
 ) -> ExportRow:
     """The row of a kept instruction of a generation."""
     return ExportRow(
@@ -64,5 +98,6 @@ def row(
             request_ids=tuple(answer.request_id for answer in generation.answers),
             cost_usd=generation.cost_usd,
             score=score,
+            origin=origin,
         ),
     )

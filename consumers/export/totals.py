@@ -16,6 +16,7 @@ class ExportTotals:
     kept          by cluster
     exported      by cluster: the rows in the files
     excluded      rows left out by id that would otherwise be in the files
+    withdrawn     rows left out because their document is withdrawn, that would otherwise be in the files
     below, unreadable, unjudged   rows that would otherwise be in the files: score too low, without one, not judged
     models        generations by model
     known_usd     cost of the generations with a known cost; `without_cost` have none
@@ -27,6 +28,7 @@ class ExportTotals:
     kept: Counter[int] = field(default_factory=Counter)
     exported: Counter[int] = field(default_factory=Counter)
     excluded: int = 0
+    withdrawn: int = 0
     below: int = 0
     unreadable: int = 0
     unjudged: int = 0

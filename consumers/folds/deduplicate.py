@@ -16,6 +16,7 @@ from typing import Any
 from infra.log.record import Record
 from infra.log.source import Reading
 from schemas import events
+from schemas.documents import DocumentWithdrawn
 from streams.core.lanes import LaneNumbers
 
 ReadProgress = Callable[[int], None]
@@ -40,6 +41,7 @@ _IDENTITY: Mapping[type[events.Event], Callable[[Any], Any]] = {
     events.ReplaceSeeds: attrgetter("epoch", "window"),
     events.ClassifierFitted: attrgetter("from_offset"),
     events.RunConfigured: lambda _: None,
+    DocumentWithdrawn: attrgetter("document_id"),
 }
 
 

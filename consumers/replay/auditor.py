@@ -13,7 +13,7 @@ for each other event that may be repeated.
 """
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -28,6 +28,7 @@ from consumers.replay.findings import AuditState, Findings, in_order
 from consumers.replay.generations import check_read
 from consumers.replay.log_audit import LogAudit
 from consumers.replay.result import Audit
+from consumers.replay.withdrawn import WithdrawnSoFar
 from infra.log.source import Reading
 from infra.models.embeddings import embedder_for
 from schemas.errors import MalformedEvent
@@ -69,8 +70,10 @@ class Auditor:
         classifiers: tuple[ClassifierFitted, ...],
         reading: Reading,
         extent: AuditExtent,
-        conducting: bool = True,
+        withdrawals: Mapping[str, int] | None = None,
     ) -> None:
+        """`withdrawals`: of documents, offsets by document id, to conduct the audit; None: to decide only."""
+        conducting = withdrawals is not None
         self.configured = configured
         self.state: FilterState = decider.initial_state(configured, embedder_for(configured.policy))
         self.findings = Findings(self._audit_state, conducting)
@@ -88,8 +91,9 @@ class Auditor:
             self._streams["generated"][0], self._streams["rejected"][0], self._streams["kept"], self.findings
         )
         self._tally = _Tally([[] for _ in self._streams["kept"]])
-        if conducting:
-            self._log = LogAudit(configured, self._streams, self._tally.kept, self.findings, self._digests)
+        if withdrawals is not None:
+            rows = WithdrawnSoFar(withdrawals, self._streams["documents"][0].end - 1)
+            self._log = LogAudit(configured, self._streams, self._tally.kept, rows, self.findings, self._digests)
         self._skipped: list[Decision] = []
 
     @property

@@ -31,6 +31,7 @@ Kind = Literal[
     "answer",  # a raw answer in an event is not the one on `calls`
     "segment",  # a segment is not the text of its document's spans, or has no document
     "batch",  # a trained row is not the next one of its cluster
+    "withdrawn",  # a window has a row of a document that was withdrawn before it, or names withdrawals not on the log
     "steps",  # a window's steps do not follow the window before it
     "unanswered",  # a window has no command
     "outcome",  # a command chose another step or had another outcome

@@ -1,5 +1,5 @@
-"""The log as a whole, beside the filter's decisions: lanes, answers, what was shown, segments, windows, commands,
-judgements, evaluations.
+"""The log as a whole, beside the filter's decisions: lanes, answers, what was shown, documents, segments, windows,
+commands, judgements, evaluations.
 
 One process of an audit checks this, the conductor (`consumers.replay.auditor`).
 """
@@ -19,6 +19,7 @@ from consumers.replay.judgements import JudgementAudit
 from consumers.replay.repeats import RepeatCheck
 from consumers.replay.segments import SegmentAudit
 from consumers.replay.windows import WindowAudit
+from consumers.replay.withdrawn import WithdrawnSoFar
 from infra.log.record import Record
 from schemas import ids
 from schemas.events import InstructionsGenerated, RunConfigured
@@ -37,6 +38,7 @@ class LogAudit:
         configured: RunConfigured,
         streams: dict[str, list[EffectStream]],
         kept: Sequence[Sequence[str]],
+        withdrawn: WithdrawnSoFar,
         findings: Findings,
         digests: Digests,
     ) -> None:
@@ -47,7 +49,8 @@ class LogAudit:
         self._repeats = RepeatCheck(findings)
         self._answers = GenerationAnswers(streams["calls"][0], findings)
         self._judged = JudgementAudit(streams["judged"][0], self._answers, findings, digests)
-        self._windows = WindowAudit(streams["training-log"][0], kept, findings, digests)
+        self._withdrawn = withdrawn
+        self._windows = WindowAudit(streams["training-log"][0], kept, withdrawn, findings, digests)
         self._commands = CommandAudit(
             configured, streams["seed-commands"][0], self._windows, self._judged, findings, digests
         )
@@ -78,6 +81,7 @@ class LogAudit:
         for row in found.rows:
             self._digests.add("kept", content(row))
         record, event = found.record, found.event
+        self._withdrawn.see(event, found.rows)
         if record is None or event is None or record.id != ids.generation_id(event.lane, event.number):
             return
         if self.fresh(record, event):

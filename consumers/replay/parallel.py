@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from consumers.evaluation.results import EvaluationReport
+from consumers.folds.documents import read_withdrawals
 from consumers.replay.auditor import Auditor, Progress
 from consumers.replay.evaluations import EVALUATED
 from consumers.replay.extent import AuditExtent
@@ -70,7 +71,8 @@ def run(source: Source, extent: AuditExtent, conducting: bool, progress: Progres
     """One pass over a run."""
     configured, classifiers = configuration(source)
     with source.open(TOPICS if conducting else _DECIDING_TOPICS) as reading:
-        auditor = Auditor(configured, classifiers, reading, extent, conducting)
+        withdrawals = read_withdrawals(source).offsets if conducting else None
+        auditor = Auditor(configured, classifiers, reading, extent, withdrawals)
         try:
             auditor.run(progress)
         finally:

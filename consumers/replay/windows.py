@@ -1,13 +1,18 @@
 """Training windows in an audit: within an epoch each cluster's rows are trained in the order they were kept, without
-a gap, and steps follow one another."""
+a gap, and steps follow one another.
+
+The gaps that there must be are rows of documents withdrawn by the offset of `documents` that the window names.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Unpack
 
 from consumers.replay.digests import Digests, window_content
 from consumers.replay.effect_stream import EffectStream
 from consumers.replay.findings import DivergenceDetails, Findings, place_of
 from consumers.replay.repeats import RepeatCheck
+from consumers.replay.withdrawn import WithdrawnSoFar
 from infra.log.record import Record
 from schemas.errors import MalformedEvent
 from schemas.events import BatchRow, TrainingLogged
@@ -17,9 +22,16 @@ class WindowAudit:
     """Follows `training-log`; `kept` are the ids of the kept rows so far, by cluster."""
 
     def __init__(
-        self, stream: EffectStream, kept: Sequence[Sequence[str]], findings: Findings, digests: Digests
+        self,
+        stream: EffectStream,
+        kept: Sequence[Sequence[str]],
+        withdrawn: WithdrawnSoFar,
+        findings: Findings,
+        digests: Digests,
     ) -> None:
         self.count = 0
+        self._rows = withdrawn
+        self._documents_offset = -1
         self._stream = stream
         self._kept = kept
         self._findings = findings
@@ -49,6 +61,7 @@ class WindowAudit:
 
     def _check(self, record: Record, window: TrainingLogged) -> None:
         self.count += 1
+        self._check_documents_offset(record, window)
         for step in window.steps:
             if step.step != self._step + 1:
                 what = f"Step {step.step} is at {record.offset} of training-log, after step {self._step}."
@@ -56,12 +69,36 @@ class WindowAudit:
                 self._findings.diverged("steps", place_of(record), self._findings.state().applied, what, **sides)
             self._step = step.step
             for row in step.rows:
-                self._check_row(record, window.epoch, step.step, row)
+                self._check_row(record, window, step.step, row)
 
-    def _check_row(self, record: Record, epoch: int, step: int, row: BatchRow) -> None:
+    def _check_documents_offset(self, record: Record, window: TrainingLogged) -> None:
+        offset, last = window.documents_offset, self._rows.last
+        where = f"Window {window.window} of epoch {window.epoch} reflects offset {offset} of documents"
+        if offset > last:
+            self._withdrawn(record, f"{where}, whose last is {last}.", recorded=offset, decided=last)
+        elif offset < self._documents_offset:
+            what = f"{where}, and a window before it {self._documents_offset}."
+            self._withdrawn(record, what, recorded=offset, decided=self._documents_offset)
+        self._documents_offset = max(self._documents_offset, min(offset, last))
+
+    def _withdrawn(self, record: Record, what: str, **sides: Unpack[DivergenceDetails]) -> None:
+        details = DivergenceDetails(id=record.id, **sides)
+        self._findings.diverged("withdrawn", place_of(record), self._findings.state().applied, what, **details)
+
+    def _check_row(self, record: Record, window: TrainingLogged, step: int, row: BatchRow) -> None:
+        epoch, through = window.epoch, window.documents_offset
         kept = self._kept[row.cluster] if row.cluster < len(self._kept) else ()
+        if self._rows.is_withdrawn(row.id, through):
+            at = self._rows.rows[row.id]
+            what = (
+                f"Step {step} of epoch {epoch} trained row {row.id}, whose document was withdrawn at {at} of documents"
+            )
+            self._withdrawn(record, f"{what}; its window reflects {through}.", recorded=row.id)
+            return
         place = self._trained[epoch][row.cluster]
-        self._trained[epoch][row.cluster] += 1
+        while place < len(kept) and self._rows.is_withdrawn(kept[place], through):
+            place += 1
+        self._trained[epoch][row.cluster] = place + 1
         expected = kept[place] if place < len(kept) else None
         if expected is None and row.generated_offset > self._findings.state().applied:
             return  # kept by a filter that died before it wrote its verdict on the generation

@@ -17,6 +17,7 @@ from consumers.trainer.data.offline import RowSource, from_archive, from_file, w
 from consumers.trainer.data.row_file import Say, read_rows
 from consumers.trainer.data.score_threshold import ScoreThreshold
 from consumers.trainer.data.turned_feed import TurnedFeed
+from consumers.trainer.data.withdrawn_rows import LiveRanges, WithdrawnRows
 from consumers.trainer.distributed.process_group import ProcessGroup, join_process_group, rank_from_environment
 from consumers.trainer.engine.deepspeed_setup import EngineConfig
 from consumers.trainer.engine.held_out import HeldOut
@@ -116,6 +117,8 @@ def train(
         if why is not None:
             say(f"Training in {resolved}: {why}.")  # not in the block above, whose output goes to the log file
         encode_row = partial(encode, tokenizer=tokenizer, template=template, max_length=options.max_length)
+        withdrawn = WithdrawnRows(source.log, group)
+        stack.callback(withdrawn.close)
         stream = RowStream(
             source.feed,
             group,
@@ -124,6 +127,7 @@ def train(
             StreamEnds(options.last_batch, options.borrow_after_s, policy.window_steps * policy.batch_size),
             encode=encode_row,
             say=say,
+            withdrawn=withdrawn,
         )
         stack.callback(stream.close)
         held_out = None
@@ -190,7 +194,7 @@ def _stored_rows(options: TrainOptions, settings: Settings, writer: LogWriter | 
         dead_letter=lambda record: _dead_letter(record, writer),
         threshold=None if options.min_score is None else ScoreThreshold(options.min_score, options.judge),
     )
-    return RowSource(options.run, policy, None, feed)
+    return RowSource(options.run, policy, None, feed, LiveRanges(settings, options.run))
 
 
 def _precision(options: TrainOptions, output: Path, device: str, group: ProcessGroup) -> tuple[Precision, str | None]:

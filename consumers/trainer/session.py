@@ -83,9 +83,11 @@ class Session:
             logged=parts.logged,
             last=None if saved is None else saved.last_window,
             pending=() if saved is None else saved.pending,
+            documents_offset=-1 if saved is None else saved.documents_offset,
         )
         positions = {} if saved is None else unpack(saved.positions)
         parts.stream.open(positions, self.state.epoch_ends if self.state.epoch > 1 else None)
+        parts.stream.read_withdrawals(self._windows.documents_offset)
         parts.reporting.begin(step)
 
     # -- the loop ----------------------------------------------------------------------------------------------------
@@ -132,12 +134,18 @@ class Session:
 
     def _next_batch(self) -> RankBatch | Literal["end", "stop"]:
         """The batch of the next step, from the training log if it is there; `end` is that of the epoch."""
+        stream, stop, begins = self._parts.stream, self._parts.stop, self._windows.begins
         known = self._parts.logged.steps.get(self.state.step + 1)
         if known is None:
-            return self._parts.stream.next_batch(self._parts.stop)
-        if known.epoch != self.state.epoch:
+            batch = stream.next_batch(stop, begins_window=begins)
+        elif known.epoch != self.state.epoch:
             return "end"
-        return self._parts.stream.logged_batch(known.step, self._parts.stop)
+        else:
+            stream.read_withdrawals(known.documents_offset)
+            batch = stream.logged_batch(known.step, stop)
+        if begins:
+            self._windows.documents_offset = stream.documents_offset
+        return batch
 
     def _next_epoch(self) -> bool:
         """Close the epoch and start the next one; False when it was the last."""
@@ -199,6 +207,7 @@ class Session:
             last_window=self._windows.last,
             settings=config.settings(state.planned_steps),
             trained_from=config.trained_from,
+            documents_offset=parts.stream.documents_offset,
         )
         found = parts.group.broadcast(found)  # seconds differ between ranks; all save the first one's
         if not state.step or found == state.saved:

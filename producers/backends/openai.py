@@ -174,7 +174,7 @@ class OpenAIBackend:
     def _read(self, request: Request, body: Any, latency_s: float) -> Answer:
         """The answer in a body, or its failure with the tokens it took."""
         usage = _usage(getattr(body, "usage", None))
-        found = error_in(_json(body))
+        found = error_in(json_of(body))
         if isinstance(body, str) and body.strip() and not body.lstrip().startswith(_STREAMED):
             found = read_error(body)
         if found is not None:
@@ -256,10 +256,10 @@ class OpenAIBackend:
         return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
-def _json(body: Any) -> Any:
+def json_of(body: Any) -> Any:
     """A body as a JSON value again; the client turns any into an object."""
     if isinstance(body, list):
-        return [_json(part) for part in body]
+        return [json_of(part) for part in body]
     return body.to_dict(warnings=False) if isinstance(body, openai.BaseModel) else body
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -199,12 +199,17 @@ class OpenRun:
         folder: str | os.PathLike[str],
         options: ExportOptions | None = None,
         *,
+        also: Sequence[OpenRun] = (),
         progress: Callable[[int, int], None] | None = None,
     ) -> ExportManifest:
-        """Write the kept rows as data sets into a folder that is not there yet, as `sedi export` does."""
+        """Write the kept rows as data sets into a folder that is not there yet, as `sedi export` does.
+
+        also   further runs whose rows join, as with `--also-run`
+        """
         from consumers.export.run import ExportOptions, export
 
-        return self._read(lambda source: export(source, Path(folder), options or ExportOptions(), progress or _nobody))
+        chosen, others = options or ExportOptions(), [run.source for run in also]
+        return self._read(lambda source: export(source, Path(folder), chosen, progress or _nobody, also=others))
 
     def export_answers(
         self,

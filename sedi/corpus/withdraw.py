@@ -26,9 +26,8 @@ def withdraw_command(
 ) -> None:
     """Withdraw documents: nothing is made from them any more.
 
-    No data set and no training takes a row from them. `sedi withdraw DOCUMENT_ID --dry-run` shows what came
-    from one. Withdrawing twice changes nothing. The log keeps the
-    document's text: it records what was trained on.
+    No data set and no training takes a row from them. `sedi withdraw DOCUMENT_ID --dry-run` shows what came from one.
+    Withdrawing twice changes nothing. The log keeps the document's text: it records what was trained on.
     """
     from producers.documents.corpus.withdraw import withdraw_documents
     from sedi.output import notify, print_json

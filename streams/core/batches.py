@@ -13,7 +13,7 @@ clusters each make the same plan, and each takes its own rows.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import Literal
@@ -95,6 +95,13 @@ class BatchQueues:
         queue.last_key = row.key
         queue.rows.append(row)
         return True
+
+    def drop(self, is_unwanted: Callable[[KeptRow], bool]) -> int:
+        """Take rows out of the queues that are not to be trained; returns how many. The others stay in their order."""
+        before = sum(self.waiting.values())
+        for queue in self._queues.values():
+            queue.rows = deque(row for row in queue.rows if not is_unwanted(row))
+        return before - sum(self.waiting.values())
 
     def ahead(self, depth: int) -> Iterator[KeptRow]:
         """The oldest `depth` rows of each queue, without taking them."""

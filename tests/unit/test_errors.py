@@ -41,6 +41,7 @@ CAUGHT = {
     "streams/core/embeddings.py": "a programming error",
     "streams/core/kept_so_far.py": "a programming error",
     "streams/core/documents/spans.py": "an audit reports it",
+    "streams/core/parse/answers.py": "a programming error",
 }
 
 

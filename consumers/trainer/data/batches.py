@@ -4,6 +4,8 @@ Before a step the ranks gather what each has, and all make the same plan from it
 cluster, in slot order. A slot that borrows is trained by the rank whose cluster lends. So batches do not depend on the
 number of ranks. A later epoch reads exactly the rows that the first one trained.
 
+Before a window's first step all ranks take out the rows of documents that were withdrawn by then (`withdrawn_rows`).
+
 Rows are read (`log_feed`) and tokenized (`tokenize_ahead`) ahead of the steps; the plan is made when the batch is
 needed, from the rows available then. Rows are taken off the feed only when a cluster has too few.
 """
@@ -15,6 +17,7 @@ from typing import Literal
 
 from consumers.trainer.data.log_feed import FedRows, Feed
 from consumers.trainer.data.tokenize_ahead import DEPTH, TokenPrefetcher
+from consumers.trainer.data.withdrawn_rows import WithdrawnRows
 from consumers.trainer.distributed.plan import RankOffer, decide, decide_logged, waiting_of
 from consumers.trainer.distributed.process_group import ProcessGroup
 from infra.models.templates import EncodedRow
@@ -65,7 +68,8 @@ class RowStream:
     """The batches of one epoch after another. Methods marked (all ranks) are collectives: all ranks call them in the
     same order.
 
-    `encode` gives a row's tokens; it is called in a thread. `say` prints a line. The caller closes the feed.
+    `encode` gives a row's tokens; it is called in a thread. `say` prints a line. `withdrawn` None: no row is of a
+    document. The caller closes the feed and `withdrawn`.
     """
 
     def __init__(
@@ -78,9 +82,11 @@ class RowStream:
         *,
         encode: Callable[[InstructionKept], EncodedRow],
         say: Callable[[str], None],
+        withdrawn: WithdrawnRows | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
+        self._withdrawn = withdrawn or WithdrawnRows(None, group)
         self._feed = feed
         self._group = group
         self._ends = ends
@@ -110,10 +116,30 @@ class RowStream:
         """How far each partition has been taken into batches (all ranks)."""
         return {cluster: at for part in self._group.all_gather(self._queues.positions) for cluster, at in part.items()}
 
-    def next_batch(self, stop: Callable[[], bool]) -> RankBatch | Literal["end", "stop"]:
-        """The next batch; waits for rows (all ranks). `stop`, with nothing taken, when any rank's `stop` is true."""
+    @property
+    def documents_offset(self) -> int:
+        """The last record of `documents` whose withdrawal counts, -1 for none."""
+        return self._withdrawn.documents_offset
+
+    def read_withdrawals(self, through: int | None = None) -> None:
+        """Drop the rows of documents that are withdrawn by now, or by offset `through` of `documents` (all ranks)."""
+        if through is not None and through <= self.documents_offset:
+            return
+        if number := self._withdrawn.renew(through):
+            self._queues.drop(self._withdrawn.has)
+            self._say(f"Withdrawn since: {number} documents. No step from here on has a row of them.")
+
+    def next_batch(
+        self, stop: Callable[[], bool], *, begins_window: bool = False
+    ) -> RankBatch | Literal["end", "stop"]:
+        """The next batch; waits for rows (all ranks). `stop`, with nothing taken, when any rank's `stop` is true.
+
+        `begins_window`: withdrawals are read until there is a batch; else those that were read stay in force.
+        """
         since, reported, waited = self._clock(), False, False
         while True:
+            if begins_window:
+                self.read_withdrawals()
             fed = self._read(_WAIT_S if waited else 0.0)
             offers = self._gather_offers(
                 RankOffer(
@@ -171,7 +197,7 @@ class RowStream:
         if not wait_s and min(self._queues.waiting.values()) >= self._rows_per_cluster:
             return FedRows()
         fed = self._feed.take(wait_s, to_end)
-        for row in fed.rows:
+        for row in self._withdrawn.without(fed.rows):
             self._queues.feed(row)
         return fed
 

@@ -2,9 +2,10 @@
 
 An archive holds the partitions of `kept`, so a training on it has the batches of one on the log. A file that `sedi
 export` wrote has `lineage.jsonl` and `manifest.json` beside it, which give each row's cluster and the batch size; for
-another batch size, clusters are merged until a batch takes equally many rows from each. The rows of any other file, and
-of a run with one cluster, are dealt round-robin to clusters: a batch is the next rows of the file, and ranks can share
-them. Rows without an output are left out; with lineage they keep their slot in a batch, as on the log, with no weight.
+another batch size, clusters are merged until a batch takes equally many rows from each. The rows of any other file, of
+a run with one cluster, and of an export of several sources, whose clusters have nothing in common, are dealt
+round-robin to clusters: a batch is the next rows of the file, and ranks can share them. Rows without an output are left
+out; with lineage they keep their slot in a batch, as on the log, with no weight.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from consumers.export.rows import Lineage
 from consumers.trainer.data.archive_feed import MemoryFeed, SourceFeed
 from consumers.trainer.data.log_feed import Feed
 from consumers.trainer.data.row_file import Say, check_outputs, teaching
+from consumers.trainer.data.withdrawn_rows import SourceRanges, TopicRanges
 from infra.log.archive import ArchiveSource
 from infra.log.run import configuration
 from infra.models.turned_rows import Task
@@ -38,12 +40,14 @@ class RowSource:
 
     run      the run's name; for a file of no known run the file's
     rows     how many there are, for an archive with duplicates; None: unknown
+    log      where withdrawals of documents are read from; None: the rows come from no log
     """
 
     run: str
     policy: Policy
     rows: int | None
     feed: Feed
+    log: TopicRanges | None = None
 
     def steps(self, epochs: int) -> int | None:
         """About how many steps the rows make."""
@@ -71,7 +75,8 @@ def from_archive(folder: Path, batch_size: int | None = None) -> RowSource:
             f"{source.name} has {len(ends)} partitions of `kept`, but the run has {policy.clusters} clusters. Archive "
             "the run again."
         )
-    return RowSource(source.run, policy, sum(ends[place] - starts[place] for place in ends), SourceFeed(source))
+    rows = sum(ends[place] - starts[place] for place in ends)
+    return RowSource(source.run, policy, rows, SourceFeed(source), SourceRanges(source))
 
 
 def from_file(path: Path, batch_size: int | None, say: Say = lambda line: None, task: Task = "follow") -> RowSource:
@@ -87,7 +92,8 @@ def from_file(path: Path, batch_size: int | None, say: Say = lambda line: None, 
     manifest = read_manifest(path.parent) if lineage.is_file() and path.with_name(MANIFEST).is_file() else None
     run, policy = (path.stem, policy_for("sedi")) if manifest is None else (manifest.run, manifest.policy)
     size = batch_size or policy.batch_size
-    if lineage.is_file() and policy.clusters > 1:
+    mixed = manifest is not None and not isinstance(manifest.added, msgspec.UnsetType)
+    if lineage.is_file() and policy.clusters > 1 and not mixed:
         policy = policy_with(policy, clusters=gcd(size, policy.clusters), batch_size=size)
         kept = _with_lineage([each.task for each in tasks], path, lineage, policy)
         check_outputs(path, tasks, say, "train", "trained with no weight")

@@ -20,10 +20,11 @@ from schemas.events import StepLogged, TrainingLogged
 
 @dataclass(frozen=True)
 class LoggedStep:
-    """A step on the training log, and its epoch."""
+    """A step on the training log, its epoch, and the withdrawals that its window reflects."""
 
     epoch: int
     step: StepLogged
+    documents_offset: int = -1
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,16 @@ def read_logged(settings: Settings, run: str, model: str) -> LoggedTraining:
                     "A run's log holds one training: use that model, or another run."
                 )
             seen.add((event.epoch, event.window))
-            steps.update((step.step, LoggedStep(event.epoch, step)) for step in event.steps)
+            logged = (LoggedStep(event.epoch, step, event.documents_offset) for step in event.steps)
+            steps.update((each.step.step, each) for each in logged)
     return LoggedTraining(steps, max(seen, default=None))
 
 
 class WindowLog:
-    """Collects steps and writes each window when it is complete. Without a writer it counts but writes nothing."""
+    """Collects steps and writes each window when it is complete. Without a writer it counts but writes nothing.
+
+    documents_offset   the last record of `documents` read before the window's first step; the caller sets it then
+    """
 
     def __init__(
         self,
@@ -70,6 +75,7 @@ class WindowLog:
         logged: LoggedTraining,
         last: tuple[int, int] | None,
         pending: tuple[StepLogged, ...],
+        documents_offset: int = -1,
     ) -> None:
         self._writer = writer
         self._model = model
@@ -77,7 +83,13 @@ class WindowLog:
         self._through = logged.through
         self.last = max(filter(None, (last, logged.last)), default=None)
         self.pending = list(pending)
+        self.documents_offset = documents_offset
         self.written = 0
+
+    @property
+    def begins(self) -> bool:
+        """Whether the next step is the first of a window that is not on the log."""
+        return not any(step.step > self._through for step in self.pending)
 
     def add(self, step: StepLogged, epoch: int) -> None:
         """Add a step; writes the window that it completes."""
@@ -96,7 +108,9 @@ class WindowLog:
             number = max(number, self.last[1] + 1)
         self.last = epoch, number
         if self._writer is not None:
-            window = TrainingLogged(window=number, epoch=epoch, model=self._model, steps=steps)
+            window = TrainingLogged(
+                window=number, epoch=epoch, model=self._model, steps=steps, documents_offset=self.documents_offset
+            )
             key = ids.window_id(epoch, number)
             self._writer.write(window, key=key, id=key, causation_id=steps[-1].rows[-1].id)
         self.written += 1

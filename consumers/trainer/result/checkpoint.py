@@ -71,6 +71,7 @@ class TrainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     last_window  (epoch, window) closed last
     settings     of the training: some must not change when it resumes (checked), changes of others are reported
     trained_from None in checkpoints from before it was saved; then left out, so that their seals stay valid
+    documents_offset  the last record of `documents` whose withdrawal counts in the window, -1 for none
     """
 
     run: str
@@ -83,6 +84,7 @@ class TrainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     last_window: tuple[int, int] | None
     settings: Settings
     trained_from: TrainedFrom | None = None
+    documents_offset: int = -1
 
 
 class _File(msgspec.Struct, frozen=True):

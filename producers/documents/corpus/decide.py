@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from producers.documents.corpus.cleaning import cleaned
-from producers.documents.corpus.duplicates import DuplicateIndex, Fingerprint
+from producers.documents.corpus.duplicates import DuplicateIndex
 from producers.documents.corpus.language import FoundLanguage, LanguageFinder
+from producers.documents.corpus.measured_text import MeasuredText
 from producers.documents.corpus.parts import parts
 from producers.documents.corpus.quality import ANY_LANGUAGE, Dropped, QualityLimits, dropped_by_form
 from producers.documents.corpus.readers.found import FoundText
@@ -55,13 +56,13 @@ class DocumentDecider:
 
     def used(self, id: str, text: str) -> None:
         """Take note of a document that is used."""
-        self._index.add(id, Fingerprint(text))
+        self._index.add(id, MeasuredText(text))
 
     def decide(self, part: FoundPart) -> DocumentRead:
         """The document's event. One that is used counts from here on."""
-        text = Fingerprint(part.text)
+        text = MeasuredText(part.text)
         language: FoundLanguage | None = None
-        dropped = part.verdict or dropped_by_form(part.text, self.limits) or self._index.duplicate(text)
+        dropped = part.verdict or dropped_by_form(text, self.limits) or self._index.duplicate(text)
         if dropped is None:
             language = self._languages.find(part.text)
             dropped = self._by_language(language) or self._index.near_duplicate(text)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
+from producers.documents.corpus.measured_text import MeasuredText
 from schemas.documents import DropReason
 from schemas.errors import ConfigurationError
 
@@ -23,8 +24,7 @@ _SEPARATOR = re.compile(r"\s[|•·»›>/]\s")
 _ENDS_SENTENCE = re.compile(r"[.!?…:;,。！？；：，、؟।—–-][\"'”’»)\]*_]*$")
 
 _SHORT_WORDS = 6
-_WORDS_OF_A_GRAM = 5
-_FEWEST_GRAMS = 40  # among fewer, one repetition is a large share
+_FEWEST_RUNS = 40  # among fewer, one repetition is a large share
 
 PHRASES = (
     "lorem ipsum",
@@ -80,7 +80,7 @@ class QualityLimits:
     max_characters             of a document
     max_bare                   share of characters in lines that are links, menus, or few words without an end
     max_repeated_lines         share of characters in lines that stand above
-    max_repeated_grams         share of runs of five words that stand above
+    max_repeated_runs          share of runs of five words that stand above
     max_phrases                share of characters in sentences with a phrase of `PHRASES`
     near_duplicate             from this Jaccard similarity of runs of five words on
     """
@@ -92,7 +92,7 @@ class QualityLimits:
     max_characters: int = 10_000_000
     max_bare: float = 0.5
     max_repeated_lines: float = 0.3
-    max_repeated_grams: float = 0.35
+    max_repeated_runs: float = 0.35
     max_phrases: float = 0.2
     near_duplicate: float = 0.8
 
@@ -115,24 +115,23 @@ class Dropped:
     nearest_id: str | None = None
 
 
-def dropped_by_form(text: str, limits: QualityLimits) -> Dropped | None:
+def dropped_by_form(text: MeasuredText, limits: QualityLimits) -> Dropped | None:
     """The first limit that the text breaks, of those that need nothing but the text."""
-    if len(text) < limits.min_characters:
-        return Dropped("stub", len(text), limits.min_characters)
+    if len(text.text) < limits.min_characters:
+        return Dropped("stub", len(text.text), limits.min_characters)
     for reason, share, most in _shares(text, limits):
         if share > most:
             return Dropped(reason, share, most)
-    sentences = sentence_ends(text, limits.min_sentences)
+    sentences = sentence_ends(text.text, limits.min_sentences)
     return Dropped("stub", sentences, limits.min_sentences) if sentences < limits.min_sentences else None
 
 
-def _shares(text: str, limits: QualityLimits) -> Iterator[tuple[DropReason, float, float]]:
+def _shares(text: MeasuredText, limits: QualityLimits) -> Iterator[tuple[DropReason, float, float]]:
     """(reason, measured, limit), the quickest to measure first."""
-    lines = [line for line in text.split("\n") if line.strip()]
-    yield "link_list", share_of_bare_lines(lines), limits.max_bare
-    yield "boilerplate", share_of_repeated_lines(lines), limits.max_repeated_lines
+    yield "link_list", share_of_bare_lines(text.lines), limits.max_bare
+    yield "boilerplate", share_of_repeated_lines(text.lines), limits.max_repeated_lines
     yield "boilerplate", share_of_phrases(text), limits.max_phrases
-    yield "boilerplate", share_of_repeated_grams(text), limits.max_repeated_grams
+    yield "boilerplate", share_of_repeated_runs(text), limits.max_repeated_runs
 
 
 def share_of_bare_lines(lines: list[str]) -> float:
@@ -148,22 +147,18 @@ def share_of_repeated_lines(lines: list[str]) -> float:
     return sum(len(line) * (times - 1) for line, times in counted.items()) / total if total else 0.0
 
 
-def share_of_repeated_grams(text: str) -> float:
+def share_of_repeated_runs(text: MeasuredText) -> float:
     """Share of the runs of five words that stand above already; 0 in a text with few of them."""
-    words = text.casefold().split()
-    grams = max(0, len(words) - _WORDS_OF_A_GRAM + 1)
-    if grams < _FEWEST_GRAMS:
-        return 0.0
-    return 1 - len(set(zip(*(words[at:] for at in range(_WORDS_OF_A_GRAM)), strict=False))) / grams
+    runs = len(text.runs)
+    return 0.0 if runs < _FEWEST_RUNS else 1 - text.different_runs / runs
 
 
-def share_of_phrases(text: str) -> float:
+def share_of_phrases(text: MeasuredText) -> float:
     """Share of characters in sentences with a phrase of pages."""
-    lower = text.casefold()
-    there = [phrase for phrase in PHRASES if phrase in lower]
+    there = [phrase for phrase in PHRASES if phrase in text.lower]
     if not there:
         return 0.0
-    sentences = _SENTENCES.findall(lower)
+    sentences = _SENTENCES.findall(text.lower)
     total = sum(map(len, sentences))
     found = sum(len(sentence) for sentence in sentences if any(phrase in sentence for phrase in there))
     return found / total if total else 0.0

@@ -2,8 +2,8 @@
 
 Both are in the template that the model answers in (`infra.models.templates`). The segment's tokens are the same after
 every prompt, and the token that ends a response is not among them. Without an instruction, the prompt is the template's
-with an empty turn of the user: so the two passes differ by the instruction alone. With the assistant's opening alone
-gains separate right from wrong pairs as well (AUC 0.99), but not every template can be written without a user's turn.
+with an empty turn of the user, so that the two passes differ by the instruction alone. Without that turn gains separate
+right from wrong pairs a little less well (docs/decisions/perplexity.md), and not every template can be written so.
 
 A segment that is longer than the bound is scored on its beginning. Where prompt and segment exceed the model's context,
 the prompt loses tokens from its middle, as a row does in training.
@@ -71,6 +71,8 @@ def _prompt(row: Instruction, segment: str, tokenizer: Any, template: Template) 
 
 def _segment(segment: str, tokenizer: Any, template: Template) -> tuple[int, ...]:
     """The segment's tokens in a response, without those after it."""
+    if not segment.strip():
+        return ()
     hidden = hide(tokenizer, segment)
     _, response = texts(_with_output(Instruction(instruction=""), hidden), tokenizer, template)
     for text in (hidden, hidden.strip()):  # some templates strip a response

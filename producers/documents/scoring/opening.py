@@ -17,7 +17,8 @@ def opened_scorer(
 ) -> Iterator[ScorerBackend]:
     """The scorer; a model in this process ends with the context. Raises ConfigurationError if it cannot be used."""
     if options.backend == "endpoint":
-        raise ConfigurationError("A scorer at an endpoint is not there yet. Score with a local model.")
+        yield _at_endpoint(settings, options)
+        return
     require("local", "A local scorer")
     from infra.models.identity import folder_sha256
     from infra.models.likelihood.engine import LikelihoodEngine
@@ -38,3 +39,21 @@ def opened_scorer(
         yield scorer
     finally:
         scorer.stop()
+
+
+def _at_endpoint(settings: Settings, options: ScorerOptions) -> ScorerBackend:
+    require("run", "A scorer at an endpoint")
+    from producers.documents.scoring.endpoint import EndpointScorer
+
+    if options.tokenizer is None:
+        return EndpointScorer(settings, options)
+    require("local", "A scorer with a tokenizer")
+    from infra.models.loading import load_tokenizer
+    from infra.models.templates import choose_template
+
+    try:
+        tokenizer = load_tokenizer(options.tokenizer)
+        choose_template(tokenizer, options.template)
+    except TrainerError as error:
+        raise ConfigurationError(f"The scorer's tokenizer cannot be used. {error}") from error
+    return EndpointScorer(settings, options, tokenizer)

@@ -26,7 +26,7 @@ class ScorerOptions:
     device, precision, threads    local: see `infra.models.likelihood.engine`
     base_url      endpoint: None: that of the settings
     form          endpoint: ask for vLLM's `prompt_logprobs`, or for the `echo` of the prompt with its log-probabilities
-    tokenizer     endpoint: folder or hub name whose chat template is used with the template `chat`
+    tokenizer     endpoint: folder or hub name of the model's; prompts are then sent as its tokens. `chat` needs it
     """
 
     backend: Literal["local", "endpoint"] = "local"
@@ -62,8 +62,8 @@ class ScorerOptions:
             raise ConfigurationError(
                 "head_tokens is for a local scorer: an endpoint scores whole segments. Leave it 0."
             )
-        if self.backend == "endpoint" and (self.template == "chat") != (self.tokenizer is not None):
+        if self.backend == "endpoint" and self.template == "chat" and self.tokenizer is None:
             raise ConfigurationError(
-                "An endpoint is given texts: the template `chat` needs the tokenizer (a folder or hub name) whose chat "
-                "template the model has, and no other template uses one."
+                "At an endpoint the template `chat` needs the model's tokenizer: name its folder or hub name, or take "
+                "the template `alpaca`."
             )

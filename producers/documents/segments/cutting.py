@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from producers.documents.segments.draws import Draws
 from producers.documents.segments.options import STRATEGIES, CutOptions
-from producers.documents.segments.proposals import Bounds, IsFree, Proposal, Spans
+from producers.documents.segments.proposals import IsFree, Proposal, Spans, WordBounds
 from producers.documents.segments.runs import random_runs, whole
 from producers.documents.segments.salient import salient
 from producers.documents.segments.sentences import Outline, outline
@@ -27,7 +27,7 @@ def cut(document_id: str, documents_offset: int, text: str, options: CutOptions,
     segments on every machine; the seed and the document's id decide the draws. Any text will do; of one without
     sentences there are no segments.
     """
-    bounds = Bounds(options.min_words, options.max_words)
+    bounds = WordBounds(options.min_words, options.max_words)
     strategies = [strategy for strategy in STRATEGIES if options.shares.get(strategy)]
     page = outline(text)
     taken = {strategy: _Taken(len(text)) for strategy in strategies}
@@ -63,7 +63,7 @@ def cut(document_id: str, documents_offset: int, text: str, options: CutOptions,
     return tuple(segments)
 
 
-def _proposals(strategy: Strategy, page: Outline, bounds: Bounds, draws: Draws, free: IsFree) -> Iterator[Proposal]:
+def _proposals(strategy: Strategy, page: Outline, bounds: WordBounds, draws: Draws, free: IsFree) -> Iterator[Proposal]:
     """Those that are free when they are asked for, and within the bounds."""
     match strategy:
         case "random":

@@ -13,7 +13,7 @@ IsFree = Callable[[Spans], bool]
 
 
 @dataclass(frozen=True)
-class Bounds:
+class WordBounds:
     """Fewest and most words of a segment, both inclusive."""
 
     least: int
@@ -42,7 +42,7 @@ def spans_of(outline: Outline, chosen: Sequence[Sentence]) -> Spans:
     return tuple(spans)
 
 
-def last_fitting(outline: Outline, start: int, ends: Iterable[int], bounds: Bounds) -> int | None:
+def last_fitting(outline: Outline, start: int, ends: Iterable[int], bounds: WordBounds) -> int | None:
     """The last of the ends in the text, in order, up to which what begins at `start` is within the bounds."""
     found = None
     for end in ends:
@@ -55,7 +55,7 @@ def last_fitting(outline: Outline, start: int, ends: Iterable[int], bounds: Boun
 
 
 def grown(
-    sentences: Sequence[Sentence], first: int, last: int, bounds: Bounds, *, backwards: bool = False
+    sentences: Sequence[Sentence], first: int, last: int, bounds: WordBounds, *, backwards: bool = False
 ) -> tuple[int, int] | None:
     """The places of a first and a last sentence, from those given to the end of the paragraph, within the bounds.
 

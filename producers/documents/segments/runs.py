@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from producers.documents.segments.draws import Draws
-from producers.documents.segments.proposals import Bounds, IsFree, Proposal, spans_of
+from producers.documents.segments.proposals import IsFree, Proposal, WordBounds, spans_of
 from producers.documents.segments.sentences import Outline, Sentence
 from producers.documents.segments.words import count_words
 
 
-def random_runs(outline: Outline, bounds: Bounds, draws: Draws, free: IsFree) -> Iterator[Proposal]:
+def random_runs(outline: Outline, bounds: WordBounds, draws: Draws, free: IsFree) -> Iterator[Proposal]:
     """Runs with a random start and a random length.
 
     Starts that point back, or stand within a quotation, come when all others are used.
@@ -23,7 +23,7 @@ def random_runs(outline: Outline, bounds: Bounds, draws: Draws, free: IsFree) ->
             yield Proposal(spans_of(outline, sentences[start : end + 1]))
 
 
-def _end(outline: Outline, start: int, aim: int, bounds: Bounds, free: IsFree) -> int | None:
+def _end(outline: Outline, start: int, aim: int, bounds: WordBounds, free: IsFree) -> int | None:
     """The last sentence of the run whose length is nearest to the one aimed at, outside a quotation if there is one."""
     sentences = outline.sentences
     words, nearest, found = 0, (True, 0), None
@@ -39,7 +39,7 @@ def _end(outline: Outline, start: int, aim: int, bounds: Bounds, free: IsFree) -
     return found
 
 
-def whole(outline: Outline, bounds: Bounds, free: IsFree) -> Iterator[Proposal]:
+def whole(outline: Outline, bounds: WordBounds, free: IsFree) -> Iterator[Proposal]:
     """All of the document, from its first fit sentence to its last, with what stands between them.
 
     Of a document that is longer than the bounds: its beginning, up to the last sentence that fits. A block that is not

@@ -6,14 +6,14 @@ from itertools import pairwise
 from producers.documents.segments.centrality import WINDOW, centrality
 from producers.documents.segments.draws import Draws
 from producers.documents.segments.plain import OPENS
-from producers.documents.segments.proposals import Bounds, IsFree, Proposal, spans_of
+from producers.documents.segments.proposals import IsFree, Proposal, WordBounds, spans_of
 from producers.documents.segments.sentences import Outline, Sentence
 
 _PASSAGE = 16  # sentences that a segment is chosen from
 _SHORTEST = 6  # words of a sentence
 
 
-def salient(outline: Outline, bounds: Bounds, draws: Draws, free: IsFree) -> Iterator[Proposal]:
+def salient(outline: Outline, bounds: WordBounds, draws: Draws, free: IsFree) -> Iterator[Proposal]:
     """One segment of each passage of about 16 sentences, the passages in random order.
 
     Sentences are ranked in windows of 256, so that what is central is known from more than the passage. A segment has
@@ -59,7 +59,7 @@ def _passages(count: int) -> list[tuple[int, int, int]]:
     return passages
 
 
-def _choose(sentences: Sequence[Sentence], ranks: dict[int, int], aim: int, bounds: Bounds) -> list[int]:
+def _choose(sentences: Sequence[Sentence], ranks: dict[int, int], aim: int, bounds: WordBounds) -> list[int]:
     """The places of the most central sentences with about as many words as aimed at, two at least where they fit.
 
     Empty: there are not enough.

@@ -1,8 +1,8 @@
 """The sentences of a text that are fit for a segment, with exact spans.
 
-nupunkt splits each block; what it leaves whole or parts wrongly is mended by form: a sentence that begins in lower case
-belongs to the one before it, and marks of other scripts, and a full stop between two words that lost their space, part
-two. Sentences of one `run` follow each other with nothing but white space between them.
+nupunkt splits each block. What it leaves whole or parts wrongly is corrected by form: a sentence that begins in lower
+case belongs to the one before it; marks of other scripts part two, and so does a full stop whose space was lost.
+Sentences of one `run` follow each other with nothing but white space between them.
 """
 
 import re

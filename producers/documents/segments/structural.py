@@ -7,13 +7,13 @@ from producers.documents.segments.forms.definitions import definitions, terms
 from producers.documents.segments.forms.lists import enumerations, lists
 from producers.documents.segments.forms.questions import labelled_questions, questions
 from producers.documents.segments.forms.speech import dialogue, quotations, scripted
-from producers.documents.segments.proposals import Bounds, IsFree, Proposal
+from producers.documents.segments.proposals import IsFree, Proposal, WordBounds
 from producers.documents.segments.sentences import Outline
 
 _FINDERS = (lists, enumerations, labelled_questions, questions, scripted, terms, definitions, quotations, dialogue)
 
 
-def structural(outline: Outline, bounds: Bounds, draws: Draws, free: IsFree) -> Iterator[Proposal]:
+def structural(outline: Outline, bounds: WordBounds, draws: Draws, free: IsFree) -> Iterator[Proposal]:
     """What is found, a random form first and then a random one of that form: a rare form is not lost among others."""
     by_form: dict[str, list[Proposal]] = {}
     for finder in _FINDERS:

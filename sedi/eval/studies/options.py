@@ -42,7 +42,7 @@ class StudySize:
 
 
 SIZES = {"demo": StudySize(48, 30, 1, 8, 96), "paper": StudySize(30_164, 10_000, 1_000, 1_000, 1024)}
-_TWICE_THE_RUNS = {"demo": {"kept": 24}}
+_TWICE_THE_RUNS = {"demo": {"kept": 16, "prompts": 4}}
 """What is less in table2, which trains each side twice."""
 
 

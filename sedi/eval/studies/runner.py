@@ -28,12 +28,14 @@ def run_steps(steps: Sequence[StudyStep], settings: Settings, say: Callable[[str
     started = time.monotonic()
     for number, step in enumerate(steps, start=1):
         say(f"[{number}/{len(steps)}] {step.title}\n    sedi {shlex.join(step.arguments)}")
+        begun = time.monotonic()
         code = _run(step, settings)
         if code:
             raise RunError(
                 f"Step {number} of the study failed with exit code {code}: sedi {shlex.join(step.arguments)}. What it "
                 "printed says why. Start the study again, and it continues there."
             )
+        say(f"    done in {time.monotonic() - begun:,.0f} s")
     return time.monotonic() - started
 
 

@@ -58,6 +58,16 @@ def full_scores_in_order(
     return _scores([texts[place] for place in which], [*seeds, *texts], compared, nearest, tokenizer)
 
 
+def score_matrix(texts: Sequence[str], *, tokenizer: Tokenizer = rouge_tokens) -> npt.NDArray[np.float64]:
+    """The score of each text with each other, [texts, texts]; for few texts, as all of it is in memory."""
+    codes: dict[str, int] = {}
+    coded = [[codes.setdefault(token, len(codes)) for token in tokenizer(text)] for text in texts]
+    lengths = np.array([len(text) for text in coded], np.int64)
+    lcs = process.cdist(coded, coded, scorer=LCSseq.similarity, dtype=np.int32)
+    scores = [fmeasures(row, len(text), lengths) for row, text in zip(lcs, coded, strict=True)]
+    return np.array(scores).reshape(len(texts), len(texts))
+
+
 def _scores(
     texts: Sequence[str], kept: Sequence[str], compared: list[int], nearest: int, tokenizer: Tokenizer
 ) -> Iterator[FullScores]:

@@ -115,3 +115,21 @@ def test_a_wrong_call_says_what_is_wrong_and_leaves_nothing(
         assert main(["export", target, "--run", story.run, *wrong]) == code
         assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_further_run_of_the_cluster_joins_with_what_the_first_lacks(
+    cluster: Settings, story: Story, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Story(f"{story.run}-other")
+    other.configure()
+    other.generate(0, count=5)
+    other.decide(0, 0, {0: 0, 4: 1}, {1: "similar", 2: "similar", 3: "similar"})
+    apply(cluster, other.run, other.batch_size)
+    with LogWriter(cluster, other.run, "test") as log:
+        other.write(log)
+
+    told = called(capsys, str(tmp_path / "both"), "--run", story.run, "--also-run", other.run)
+
+    assert (told["rows"], told["added"]["run_rows"]) == (5, 4)
+    assert [(one["origin"], one["duplicates"], one["rows"]) for one in told["added"]["runs"]] == [(other.run, 1, 1)]
+    called(capsys, str(tmp_path / "both"), "--verify")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from producers.documents.segments.blocks import Block
-from producers.documents.segments.proposals import Bounds, Proposal, grown, last_fitting, spans_of
+from producers.documents.segments.proposals import Proposal, WordBounds, grown, last_fitting, spans_of
 from producers.documents.segments.sentences import Outline
 from producers.documents.segments.words import count_words
 
@@ -31,7 +31,7 @@ _NO_SUBJECT = re.compile(
 )
 
 
-def definitions(outline: Outline, bounds: Bounds) -> Iterator[Proposal]:
+def definitions(outline: Outline, bounds: WordBounds) -> Iterator[Proposal]:
     """A sentence that says what something is, with what follows it in its paragraph.
 
     It begins its paragraph or its run: what comes later in one seldom introduces anything.
@@ -60,7 +60,7 @@ def defines(text: str, *, opens: bool) -> bool:
     return _NAMED.match(text) is not None
 
 
-def terms(outline: Outline, bounds: Bounds) -> Iterator[Proposal]:
+def terms(outline: Outline, bounds: WordBounds) -> Iterator[Proposal]:
     """Groups of "Term: ..." in lines, two at least, and each term once."""
     place = 0
     while place < len(outline.blocks):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from producers.documents.segments.blocks import Block
 from producers.documents.segments.plain import dangles, is_clean, starts_well
-from producers.documents.segments.proposals import Bounds, Proposal, grown, last_fitting, spans_of
+from producers.documents.segments.proposals import Proposal, WordBounds, grown, last_fitting, spans_of
 from producers.documents.segments.sentences import Outline, sentence_spans
 from producers.documents.segments.words import count_words
 from schemas.segments import SegmentForm
@@ -27,7 +27,7 @@ _IMPERATIVE = re.compile(
 )
 
 
-def lists(outline: Outline, bounds: Bounds) -> Iterator[Proposal]:
+def lists(outline: Outline, bounds: WordBounds) -> Iterator[Proposal]:
     """Lists in lines, with the sentence that leads in; those that are too long end after an item that still fits."""
     place = 0
     while place < len(outline.blocks):
@@ -37,12 +37,12 @@ def lists(outline: Outline, bounds: Bounds) -> Iterator[Proposal]:
         place = max(end, place + 1)
 
 
-def enumerations(outline: Outline, bounds: Bounds) -> Iterator[Proposal]:
+def enumerations(outline: Outline, bounds: WordBounds) -> Iterator[Proposal]:
     """Sentences that count: "(1) ..., (2) ..., (3) ...", and "First, ...", "Second, ...", "Finally, ..."."""
     sentences = outline.sentences
     for place, sentence in enumerate(sentences):
         text = outline.of(sentence)
-        if len(_INLINE.findall(text)) >= _FEWEST_ITEMS and not sentence.dangling:
+        if len(set(_INLINE.findall(text))) >= _FEWEST_ITEMS and not sentence.dangling:
             parts = grown(sentences, place, place, bounds)
             if parts:
                 yield Proposal(spans_of(outline, sentences[parts[0] : parts[1] + 1]), "list")
@@ -88,7 +88,7 @@ def _is_item(outline: Outline, place: int) -> bool:
     return is_clean(outline.of(block)[len(block.marker) :])
 
 
-def _cut_list(outline: Outline, first: int, end: int, bounds: Bounds) -> Iterator[Proposal]:
+def _cut_list(outline: Outline, first: int, end: int, bounds: WordBounds) -> Iterator[Proposal]:
     lead = _lead(outline, first)
     starts = [outline.blocks[first].start] if lead is None else [lead, outline.blocks[first].start]
     for start in starts:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from producers.documents.segments.proposals import Bounds, Proposal, grown, last_fitting, spans_of
+from producers.documents.segments.proposals import Proposal, WordBounds, grown, last_fitting, spans_of
 from producers.documents.segments.sentences import Outline
 
 _QUESTION_WORDS = 4
@@ -15,7 +15,7 @@ _ASKS = re.compile(
 _LABELS = {"Q", "Question", "A", "Answer"}
 
 
-def questions(outline: Outline, bounds: Bounds) -> Iterator[Proposal]:
+def questions(outline: Outline, bounds: WordBounds) -> Iterator[Proposal]:
     """A question outside speech that begins with a question word, and what follows it, which is no question."""
     sentences = outline.sentences
     for place, sentence in enumerate(sentences[:-1]):
@@ -29,7 +29,7 @@ def questions(outline: Outline, bounds: Bounds) -> Iterator[Proposal]:
             yield Proposal(spans_of(outline, sentences[parts[0] : parts[1] + 1]), "question_answer")
 
 
-def labelled_questions(outline: Outline, bounds: Bounds) -> Iterator[Proposal]:
+def labelled_questions(outline: Outline, bounds: WordBounds) -> Iterator[Proposal]:
     """Lines "Q: ..." and "A: ...", as many as fit."""
     place = 0
     while place < len(outline.blocks):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from producers.documents.segments.plain import OPENS, ends_well, is_clean, starts_well
-from producers.documents.segments.proposals import Bounds, Proposal, grown, last_fitting, spans_of
+from producers.documents.segments.proposals import Proposal, WordBounds, grown, last_fitting, spans_of
 from producers.documents.segments.sentences import Outline
 from producers.documents.segments.words import count_words
 
@@ -20,7 +20,7 @@ _ATTRIBUTION = re.compile(
 _SPOKEN = re.compile(r"\b(?:I|you|we|me|my|your|us|our)\b|\?")
 
 
-def dialogue(outline: Outline, bounds: Bounds) -> Iterator[Proposal]:
+def dialogue(outline: Outline, bounds: WordBounds) -> Iterator[Proposal]:
     """Paragraphs that follow each other and begin with speech, parted where they would get too long."""
     place = 0
     while place < len(outline.blocks):
@@ -31,7 +31,7 @@ def dialogue(outline: Outline, bounds: Bounds) -> Iterator[Proposal]:
         place = end + 1
 
 
-def scripted(outline: Outline, bounds: Bounds) -> Iterator[Proposal]:
+def scripted(outline: Outline, bounds: WordBounds) -> Iterator[Proposal]:
     """Turns as in a play, "NAME: ..."; the same name twice at least, and words of speech."""
     place = 0
     blocks = outline.blocks
@@ -46,7 +46,7 @@ def scripted(outline: Outline, bounds: Bounds) -> Iterator[Proposal]:
         place = max(end, place + 1)
 
 
-def quotations(outline: Outline, bounds: Bounds) -> Iterator[Proposal]:
+def quotations(outline: Outline, bounds: WordBounds) -> Iterator[Proposal]:
     """A quotation of eight words or more with a word of attribution, and its paragraph; not one that opens a paragraph,
     which is speech."""
     sentences = outline.sentences
@@ -66,7 +66,7 @@ def quotations(outline: Outline, bounds: Bounds) -> Iterator[Proposal]:
             yield Proposal(spans_of(outline, sentences[parts[0] : parts[1] + 1]), "quotation")
 
 
-def _turns(outline: Outline, bounds: Bounds, first: int, end: int) -> Iterator[Proposal]:
+def _turns(outline: Outline, bounds: WordBounds, first: int, end: int) -> Iterator[Proposal]:
     """The turns from `first` to before `end`, in as few parts as fit."""
     blocks = outline.blocks
     while first + 1 < end:

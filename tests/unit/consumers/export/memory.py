@@ -15,7 +15,7 @@ class MemorySource:
         self.run = run
         self.name = f"run {run!r} in memory"
         self.records: dict[Partition, list[Record]] = defaultdict(list)
-        for topic in ("run", "generated", "rejected", "judged"):
+        for topic in ("run", "documents", "generated", "rejected", "judged"):
             self.records[topic, 0] = []
         for cluster in range(batch_size):
             self.records["kept", cluster] = []

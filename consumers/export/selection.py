@@ -1,0 +1,75 @@
+"""Which of a run's kept rows are exported, and how many are left out for which reason."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from consumers.export.exclusion import Exclusion
+from consumers.export.manifest import Excluded, LeftOutWithDocuments, Withheld
+from consumers.export.options import ExportOptions
+from consumers.export.totals import ExportTotals
+from consumers.folds.documents import Withdrawals
+from schemas.events import InstructionKept, InstructionsGenerated
+from streams.core.judging import Judgements
+
+
+@dataclass
+class RowSelection:
+    """Which kept rows are exported; counts the others."""
+
+    options: ExportOptions
+    excluded: Exclusion | None
+    documents: Withdrawals
+    judgements: Judgements | None
+    totals: ExportTotals
+
+    def has(self, kept: InstructionKept, generation: InstructionsGenerated) -> bool:
+        in_cluster = not self.options.clusters or kept.cluster in self.options.clusters
+        if self.excluded is not None and self.excluded.has(kept.id):
+            self.totals.excluded += in_cluster
+            return False
+        if generation.segment is not None and generation.segment.document_id in self.documents.offsets:
+            self.totals.withdrawn += in_cluster
+            return False
+        return in_cluster and self._admits(kept)
+
+    def score(self, kept: InstructionKept) -> float | msgspec.UnsetType:
+        """The judge's score of a selected row."""
+        score = None if self.judgements is None else self.judgements.scores[kept.id]
+        return msgspec.UNSET if score is None else score
+
+    def excluded_rows(self) -> Excluded | None:
+        if self.excluded is None:
+            return None
+        return Excluded(sha256=self.excluded.sha256, ids=len(self.excluded.ids), rows=self.totals.excluded)
+
+    def withheld_rows(self) -> Withheld | msgspec.UnsetType:
+        if self.judgements is None or self.options.min_score is None:
+            return msgspec.UNSET
+        return Withheld(
+            judge=self.judgements.judge or "",
+            min_score=self.options.min_score,
+            below=self.totals.below,
+            unreadable=self.totals.unreadable,
+            unjudged=self.totals.unjudged,
+        )
+
+    def withdrawn_rows(self) -> LeftOutWithDocuments | msgspec.UnsetType:
+        documents = self.documents
+        if documents.end == documents.start:
+            return msgspec.UNSET
+        return LeftOutWithDocuments(
+            through=documents.end - 1, documents=len(documents.offsets), rows=self.totals.withdrawn
+        )
+
+    def _admits(self, kept: InstructionKept) -> bool:
+        if self.judgements is None or self.options.min_score is None:
+            return True
+        admitted = self.judgements.admits(kept.id, self.options.min_score)
+        if admitted is None:
+            self.totals.unjudged += 1
+        elif not admitted:
+            unreadable = self.judgements.scores[kept.id] is None
+            self.totals.unreadable += unreadable
+            self.totals.below += not unreadable
+        return bool(admitted)

@@ -1,0 +1,180 @@
+"""A scorer sums the log-probabilities of the segment's tokens alone, the same ones after every prompt."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from infra.log.writer import LogWriter
+from infra.settings import Settings
+from producers.backends.base import (
+    Answer,
+    CallPlace,
+    EndpointRefused,
+    Message,
+    Request,
+    RequestRefused,
+    Scoring,
+    Transient,
+    generates_only,
+)
+from producers.calls.caller import CallCause, Caller
+from producers.calls.cost import FREE, Prices, worst_case
+from producers.calls.rate_control import RateControl, RateOptions
+from producers.calls.retries import Retries
+from producers.documents.scoring.opening import opened_scorer
+from producers.documents.scoring.options import ScorerOptions
+from producers.generate.progress import LaneProgress
+from schemas import ids
+from schemas.events import CallStarted, Instruction, Usage
+from schemas.segments import SegmentScores
+from tests.unit.producers.endpoint import Reply, endpoint
+from tests.unit.producers.memory_log import MemoryLog, configured
+from tests.unit.trainer import tiny
+
+GENERATION = ids.generation_id("main", 0)
+PLACE = CallPlace("main", 0, 0, 1, ids.request_id(GENERATION, 0))
+FIRST, SECOND = Instruction(instruction="Name it."), Instruction(instruction="Say what.", input="It.")
+REQUEST = Request(scoring=Scoring("ab", (FIRST, None, SECOND, FIRST)))
+
+
+def scored(request: Request, options: ScorerOptions, **settings: Any) -> tuple[Answer, SegmentScores]:
+    async def call(scorer: Any) -> Answer:
+        try:
+            return await scorer.complete(request, PLACE)
+        finally:
+            await scorer.close()
+
+    with opened_scorer(Settings(**settings), options) as scorer:
+        answer = asyncio.run(call(scorer))
+    return answer, msgspec.json.decode(answer.raw, type=SegmentScores)
+
+
+def test_a_local_scorer_gives_the_same_bytes_and_what_one_plain_pass_a_candidate_gives(tmp_path: Path) -> None:
+    import torch
+
+    options = ScorerOptions(model=str(tiny.save_tiny(tmp_path / "m")), precision="fp32", device="cpu", threads=1)
+    answer, scores = scored(REQUEST, options)
+    assert scored(REQUEST, options)[0].raw == answer.raw
+    model, tokenizer = tiny.model().eval(), tiny.tokenizer()
+
+    def plain(question: str) -> tuple[float, int]:
+        tokens = tokenizer(f"<|user|>{question}<|end|>\n<|assistant|>ab")["input_ids"]
+        with torch.inference_mode():
+            values = model(input_ids=torch.tensor([tokens])).logits[0].float().log_softmax(-1)
+        last = range(len(tokens) - 3, len(tokens) - 1)
+        return sum(float(values[at, tokens[at + 1]]) for at in last), len(tokens)
+
+    expected = [plain(text) for text in ("", "Name it.", "Say what.\n\nIt.")]
+    found = [scores.unconditional, scores.candidates[0], scores.candidates[2]]
+    assert found == pytest.approx([value for value, _ in expected], abs=1e-4)
+    assert (scores.tokens, scores.candidates[1], scores.candidates[3]) == (2, None, scores.candidates[0])
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens == sum(length for _, length in expected)
+    with pytest.raises(RequestRefused, match="blank"):
+        scored(Request(scoring=Scoring(" ", (FIRST,))), options)
+
+
+def listed(*tokens: tuple[str, Any]) -> dict[str, Any]:
+    entries = [None, *({token: {"logprob": value, "rank": 1, "decoded_token": "x"}} for token, value in tokens)]
+    return {"text": "z", "prompt_logprobs": entries}
+
+
+def echoed(*tokens: tuple[str, Any]) -> dict[str, Any]:
+    names, values = ["<s>", *(name for name, _ in tokens), "z"], [None, *(value for _, value in tokens), -9.0]
+    return {"text": "z", "logprobs": {"tokens": names, "token_logprobs": values}}
+
+
+def reply(form: Any, end: Any = -2.0) -> Reply:
+    """Bare, unconditional, and two candidates; the segment is `4`, `5`."""
+    prompts = (
+        [("1", -7.0)],
+        [("1", -7.0), ("4", -1.0), ("5", -2.0)],
+        [("2", -7.0), ("1", -7.0), ("4", -0.5), ("5", end)],
+        [("3", -7.0), ("1", -7.0), ("4", -3.0), ("5", -2.0)],
+    )
+    choices = [{"index": place, "finish_reason": "length", **form(*tokens)} for place, tokens in enumerate(prompts)]
+    used = {"prompt_tokens": 15, "completion_tokens": 4, "total_tokens": 19}
+    return Reply({"id": "x", "object": "text_completion", "model": "t-1", "choices": choices[::-1], "usage": used})
+
+
+@pytest.mark.parametrize(("form", "made"), [("prompt_logprobs", listed), ("echo", echoed)])
+def test_an_endpoints_sums_are_those_of_the_segments_tokens_in_both_forms(form: Any, made: Any) -> None:
+    with endpoint(reply(made)) as served:
+        options = ScorerOptions(backend="endpoint", model="t", base_url=served.url, form=form)
+        answer, scores = scored(REQUEST, options, api_key="sk-secret")
+    assert (scores.tokens, scores.unconditional, scores.candidates) == (2, -3.0, (-2.5, None, -5.0, -2.5))
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens == 15
+    (received,) = served.received
+    assert len(received.body["prompt"]) == 4
+    assert "sk-secret" not in str(received.headers)
+
+
+@pytest.mark.parametrize("end", [None, 0.5, "x", True])
+def test_a_token_without_a_possible_log_probability_is_no_score(end: Any) -> None:
+    with endpoint(reply(listed, end)) as served, pytest.raises(Transient, match="log-probability"):
+        scored(REQUEST, ScorerOptions(backend="endpoint", model="t", base_url=served.url))
+
+
+def test_an_endpoint_that_ignores_the_question_is_refused_with_what_to_do() -> None:
+    with (
+        endpoint(reply(lambda *_: {"text": "z", "logprobs": None})) as served,
+        pytest.raises(EndpointRefused, match="vLLM does"),
+    ):
+        scored(REQUEST, ScorerOptions(backend="endpoint", model="t", base_url=served.url))
+
+
+class Named:
+    """A backend that answers at once."""
+
+    def __init__(self, name: str, local: bool) -> None:
+        self.name, self.model, self.local = name, f"{name}-model", local
+
+    async def complete(self, request: Request, place: CallPlace) -> Answer:
+        return Answer("{}", "stop", Usage(prompt_tokens=9, completion_tokens=0), self.model, 0.0)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_second_backend_is_named_in_its_start_and_a_local_one_costs_nothing() -> None:
+
+    log = MemoryLog()
+    progress = log.refresh(LaneProgress("main", configured()))
+    caller = Caller(
+        backend=Named("own", False),
+        writer=cast(LogWriter, log),
+        refresh=lambda: log.refresh(progress),
+        may_call=lambda _, __: None,
+        prices=Prices(1.0, 1.0),
+        retries=Retries(attempts=1),
+        rate=RateControl(RateOptions(), 1),
+        known=progress,
+    )
+    cause = CallCause("main", 0, GENERATION, ids.run_id("r"))
+
+    async def both() -> Any:
+        scorer = Named("scorer", True)
+        asked = Request(messages=(Message("user", "?"),))
+        return await asyncio.gather(caller.ask(cause, 0, asked), caller.ask(cause, 1, REQUEST, scorer))
+
+    _, answered = asyncio.run(both())
+    assert answered.cost_usd == 0.0
+    assert [(each.step, each.backend, each.model) for each in log.events(CallStarted)] == [
+        (0, "own", "own-model"),
+        (1, "scorer", "scorer-model"),
+    ]
+
+
+def test_the_worst_case_of_a_scoring_has_each_pass_and_other_backends_refuse_it() -> None:
+    known = worst_case(REQUEST, FREE)
+    assert known.tokens is not None
+    assert known.usd == 0.0
+    fewer = worst_case(Request(scoring=Scoring("ab", (FIRST,))), FREE)
+    assert fewer.tokens is not None
+    assert known.tokens > fewer.tokens
+    with pytest.raises(EndpointRefused, match="scores no segments"):
+        generates_only("builtin", REQUEST)
