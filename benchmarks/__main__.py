@@ -13,6 +13,9 @@ loop         the generations that see seeds from training, when the generator wa
              some minutes
 likelihood   questions per second of `sedi eval benchmarks` beside lm-evaluation-harness on the same model, and how far
              the log-likelihoods differ; needs the public data and half an hour, so it runs only when it is named
+corpus       documents added to a run: per second, and memory while a corpus of --corpus-mb is read
+perplexity   how often the true instruction is the likeliest, copies, and segments scored per minute beside a plain
+             loop; needs the public data, so it runs only when it is named
 segments     documents cut into segments: sentences beside a plain pattern, and each strategy
 export       data sets written from a large run on a real broker: rows per second, peak memory
 """
@@ -30,11 +33,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from benchmarks import (
     agreement,
     clusters,
+    corpus,
     export,
     generator,
     likelihood,
     loop,
     pace,
+    perplexity,
     replay,
     report,
     saving,
@@ -183,6 +188,22 @@ def _told(
     return 0
 
 
+def _corpus(options: argparse.Namespace, console: Console) -> int:
+    with _progress() as step:
+        found = corpus.measure(options.corpus_mb, step)
+    return _told(options, console, "corpus", corpus.show, corpus.write_json, found)
+
+
+def _perplexity(options: argparse.Namespace, console: Console) -> int:
+    file: Path = options.perplexity_data
+    if not file.is_file():
+        console.print(f"`perplexity` needs rows of Alpaca, and there is no {file}: give --perplexity-data FILE.")
+        return 2
+    with _progress() as step:
+        found = perplexity.measure(options.perplexity_rows, file, step)
+    return _told(options, console, "perplexity", perplexity.show, perplexity.write_json, found)
+
+
 _BENCHMARKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "similarity": _similarity,
     "replay": _replay,
@@ -195,8 +216,10 @@ _BENCHMARKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "segments": _segments,
     "saving": _saving,
     "likelihood": _likelihood,
+    "corpus": _corpus,
+    "perplexity": _perplexity,
 }
-_ASKED_FOR = ("saving", "clusters", "pace", "likelihood")  # hours, texts that are not ours, another twenty minutes
+_ASKED_FOR = ("saving", "clusters", "pace", "likelihood", "perplexity")  # hours, or texts that are not ours
 _UNASKED = [name for name in _BENCHMARKS if name not in _ASKED_FOR]
 
 
@@ -258,6 +281,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--likelihood-data", type=Path, default=likelihood.data_folder(), help="folder of question files"
     )
+    parser.add_argument("--corpus-mb", type=int, default=corpus.MB, help="size of the corpus that `corpus` makes")
+    parser.add_argument("--perplexity-rows", type=int, default=perplexity.ROWS, help="rows of `perplexity`")
+    parser.add_argument("--perplexity-data", type=Path, default=perplexity.data_file(), help="JSON of Alpaca's rows")
     parser.add_argument("--clusters-texts", type=Path, help="JSON of instructions for `clusters`: strings, or rows")
     parser.add_argument("--clusters-rows", type=int, default=10_000, help="only the first so many of them")
     parser.add_argument(
