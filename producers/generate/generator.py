@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from infra.log.run import read_run
 from infra.log.writer import LogWriter
 from infra.settings import Settings
-from producers.backends.choice import opened_backend
+from producers.backends.choice import opened_backend, warn_of_task
 from producers.calls.caller import Caller, CallOptions
 from producers.calls.cost import Prices
 from producers.calls.found_concurrency import keep_found, rate_control_for
@@ -183,6 +183,7 @@ def _opened_subjects(
             yield lambda _: subjects
         return
     style = style_of(options.style, settings)
+    warn_of_task(settings, notify)
     kept_reader = closing(KeptReader(settings, configured, options.lane)) if style.shows_kept else nullcontext()
     with kept_reader as kept:
         yield lambda caller: SeedSubjects(style, caller, kept)
