@@ -104,6 +104,7 @@ def test_it_keeps_to_a_json_schema(server: BuiltinServer, client: openai.OpenAI)
         messages=[{"role": "user", "content": "Tell me about the sea."}],
         response_format={"type": "json_schema", "json_schema": {"name": "c", "strict": True, "schema": schema}},
         max_tokens=40,
+        temperature=0,  # sampled, the small model may write white space until the tokens end
     )
 
     assert json.loads(answer.choices[0].message.content or "")["colour"] in ("red", "green")
