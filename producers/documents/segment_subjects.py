@@ -26,6 +26,9 @@ class SegmentSubjects:
             return self._source.supply(end)
         return await asyncio.to_thread(self._source.supply, end)
 
+    async def close(self) -> None:
+        await self.style.scorer.close()
+
     async def subject(self, number: int) -> GenerationSubject:
         taken = self._source.take(number)
 

@@ -41,7 +41,10 @@ class Lane:
         Raises ConfigurationError for unfinished generations of another style, and the first error of a generation.
         """
         self._check_style()
-        self.state.cancelled = await run_until_stopped(self._work, self._caller.halt, self.services.backend)
+        try:
+            self.state.cancelled = await run_until_stopped(self._work, self._caller.halt, self.services.backend)
+        finally:
+            await self.services.subjects.close()
         if self.state.error is not None:
             raise self.state.error
 

@@ -69,6 +69,10 @@ class Subjects(Protocol):
         """The subject of a number that `supply` has found; once for each number, in order."""
         ...
 
+    async def close(self) -> None:
+        """Close what subjects ask beside the lane's backend."""
+        ...
+
 
 class SeedSubjects:
     """Each generation is about seeds of the run, and shows kept rows beside them if its style does."""
@@ -81,6 +85,9 @@ class SeedSubjects:
 
     async def supply(self, end: int) -> Supply:
         return Supply()
+
+    async def close(self) -> None:
+        pass
 
     async def subject(self, number: int) -> GenerationSubject:
         seeds, offset, causation_id = await self._caller.query(lambda progress: progress.seeds_of(number))
