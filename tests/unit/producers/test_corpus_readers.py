@@ -112,6 +112,17 @@ def test_the_column_of_the_text_can_be_named(tmp_path: Path) -> None:
     assert "--text-column" in read(tmp_path, "a.jsonl", row, text_column="none")[0].wrong
 
 
+def test_a_column_that_a_parquet_file_lacks_is_said_and_no_other_is_taken(tmp_path: Path) -> None:
+    (found,) = read(tmp_path, "a.parquet", parquet(tmp_path), text_column="story")
+    assert found.text == "" and "no text column named story" in found.wrong
+
+
+def test_a_long_title_is_cut_so_that_the_event_fits_into_a_record(tmp_path: Path) -> None:
+    row = json.dumps({"text": TEXT, "title": "T" * 2_000_000, "licence": "L" * 2_000_000}).encode()
+    (found,) = read(tmp_path, "a.jsonl", row)
+    assert (len(found.title), len(found.licence or ""), found.text) == (1_000, 1_000, TEXT)
+
+
 def test_a_file_that_breaks_off_gives_what_came_before_and_one_that_is_wrong(tmp_path: Path) -> None:
     rows = "".join(json.dumps({"text": f"{n} " + "x" * 997}) + "\n" for n in range(3_000)).encode()
     packed = gzip.compress(rows, compresslevel=0)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from schemas.documents import DocumentFormat
 
+MAX_LABEL = 1_000
+"""Characters of a title or a licence; the rest is cut off, so that an event fits into a record."""
+
 
 @dataclass(frozen=True)
 class ReadOptions:
@@ -25,6 +28,7 @@ class FoundText:
     place        in its file: of a row; 0 in a file of one document
     sha256       of the text before cleaning, in UTF-8; without a text, of the bytes
     text         empty if it is `wrong`, or too long to be held
+    title        cut to `MAX_LABEL` characters, as is `licence`
     characters   of a text that is too long to be held; 0: see `text`
     wrong        why it cannot be read; empty: it can
     """
@@ -38,6 +42,11 @@ class FoundText:
     licence: str | None = None
     characters: int = 0
     wrong: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", self.title[:MAX_LABEL])
+        if self.licence is not None:
+            object.__setattr__(self, "licence", self.licence[:MAX_LABEL])
 
 
 def digest(raw: bytes | str) -> str:

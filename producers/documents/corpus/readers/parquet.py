@@ -34,11 +34,11 @@ def _read(file: CorpusFile, path: Path, options: ReadOptions) -> Iterator[FoundT
     try:
         rows = pl.scan_parquet(path, glob=False)
         there = rows.collect_schema()
-        texts = [name for name in (options.text_column, *TEXT_COLUMNS) if name is not None and there.get(name)]
-        texts = [name for name in texts if there[name] == pl.String][:1]
+        columns = TEXT_COLUMNS if options.text_column is None else (options.text_column,)
+        texts = [name for name in columns if there.get(name) == pl.String][:1]
         if not texts:
-            wanted = options.text_column or ", ".join(TEXT_COLUMNS)
-            wrong = f"no text column named {wanted}; its columns are {', '.join(there)}; name one with --text-column"
+            named = f"no text column named {', '.join(columns)}; its columns are {', '.join(there)}"
+            wrong = f"{named}; name one with --text-column"
             yield FoundText(file.source, 0, file.format, digest(wrong), wrong=wrong)
             return
         reader.column = texts[0]

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -41,9 +42,15 @@ def decoded(raw: bytes) -> str | None:
 
 
 def _too_long(file: CorpusFile, begun: bytes, stream: BinaryIO) -> FoundText:
-    found, size, block = hashlib.sha256(), 0, begun
+    """A file that is read to its end and not held. Of other encodings the count is not exact."""
+    encoding = next((name for mark, name in _MARKS if begun.startswith(mark)), "utf-8")
+    decoder = getincrementaldecoder(encoding)(errors="replace")
+    found, characters, block = hashlib.sha256(), 0, begun
+    if any(begun.startswith(mark) for mark, _ in _MARKS):
+        characters -= 1  # the mark
     while block:
         found.update(block)
-        size += len(block)
+        characters += len(decoder.decode(block))
         block = stream.read(_BLOCK)
-    return FoundText(file.source, 0, file.format, found.hexdigest(), characters=size)
+    characters += len(decoder.decode(b"", final=True))
+    return FoundText(file.source, 0, file.format, found.hexdigest(), characters=characters)
