@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from schemas.errors import ConfigurationError
-from schemas.segments import Strategy
+from schemas.segments import ALL_STRATEGIES, Strategy
 
 Mode = Literal["sedi", "self-instruct"]
 Metric = Literal["grad_norm", "loss_variance", "sum", "random"]
@@ -34,8 +34,6 @@ ALL_RULES: tuple[RuleName, ...] = (
     "starts_non_ascii",
     "empty_output",
 )
-
-ALL_STRATEGIES: tuple[Strategy, ...] = ("random", "salient", "structural", "whole")
 
 Threshold = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]

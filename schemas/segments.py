@@ -5,7 +5,7 @@ keeps at most one of them (`streams.core.documents.choice`).
 """
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -13,6 +13,8 @@ from schemas.scalars import Count, Offset, Ordinal, Place, Sha256
 
 Strategy = Literal["random", "salient", "structural", "whole"]
 """How a segment is cut: a run of sentences; the most central sentences; by the text's form; all of the document."""
+
+ALL_STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 SegmentForm = Literal["list", "steps", "definition", "dialogue", "question_answer", "quotation"]
 

@@ -5,13 +5,9 @@ from consumers.explain.evidence import Evidence, outcome_of
 from consumers.explain.schema.document import CandidateStory, SegmentStory
 from schemas import ids
 from schemas.events import InstructionsGenerated
+from streams.core.documents.choice import COPIES_SEGMENT, LOW_GAIN
 
-CHOICE_REASONS = frozenset(
-    ("strategy_off", "over_candidates", "copies_segment", "not_scored", "higher_perplexity", "low_gain")
-)
-"""Reasons that only candidates for a segment are rejected for; some depend on the other candidates."""
-
-_OF_WINNERS = ("low_gain", "similar")
+_OF_WINNERS = (LOW_GAIN, "similar")
 
 
 def segment_of(found: Evidence) -> SegmentStory | None:
@@ -48,7 +44,7 @@ def _candidate(found: Evidence, event: InstructionsGenerated, place: int, winner
         input=task.input,
         perplexity=None if scores is None else scores.perplexity(place),
         gain=gain,
-        copied=rejection is not None and rejection.reason == "copies_segment",
+        copied=rejection is not None and rejection.reason == COPIES_SEGMENT,
         behind=None if best is None or gain is None else best - gain,
         outcome=outcome,
         reason=None if rejection is None else rejection.reason,

@@ -21,7 +21,7 @@ from consumers.explain.schema.instruction import (
     RuleResult,
     VerdictStory,
 )
-from consumers.explain.segment_story import CHOICE_REASONS, segment_of
+from consumers.explain.segment_story import segment_of
 from consumers.explain.spans import instruction_span
 from consumers.explain.training_story import became_seed, candidacies_of, seed_of, training_of
 from consumers.folds.deduplicate import ReadProgress, no_progress
@@ -29,6 +29,7 @@ from infra.log.source import Source
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import InstructionsGenerated
+from streams.core.documents.choice import CHOICE_REASONS
 from streams.core.rules import RULES
 from streams.core.similarity.tokenize import tokenizer
 from streams.core.steps import steps_of

@@ -4,6 +4,6 @@ run_fold      the run, from all its topics; `read_fold` reads it
 verdicts      the verdict on every generated instruction
 judgements    judges' scores of the kept rows
 counts        the numbers of the report and the status
-documents     which documents there are, and which are withdrawn
+documents     which documents are withdrawn
 deduplicate   which events of a topic count
 """

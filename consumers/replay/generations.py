@@ -174,10 +174,8 @@ def check_shown(
         _report_shown(findings, record, event, what, event.seed_commands_offset, pools.known)
         return
     pool = pools.at(event.seed_commands_offset)
-    sample: tuple[str, ...] = ()
-    if event.segment is None:  # else it is about a document and was shown no seed
-        slots = sampled(len(pool), policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
-        sample = tuple(pool[slot] for slot in beside(tuple(slots), shown_kept))
+    slots = sampled(len(pool), policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
+    sample = tuple(pool[slot] for slot in beside(tuple(slots), shown_kept))
     if sample != event.seed_ids:
         what = "other seeds than its lane, number and the pool give"
         _report_shown(findings, record, event, what, event.seed_ids, sample)

@@ -11,6 +11,7 @@ from infra.log.placement import require_place
 from schemas.envelope import Decoded, decode
 from schemas.errors import SchemaError
 from schemas.events import Event
+from schemas.registry import spec_of
 
 Headers = tuple[tuple[str, bytes], ...]
 Partition = tuple[str, int]
@@ -62,6 +63,11 @@ class Record:
     def event(self) -> Event | None:
         decoded = self.decoded
         return None if decoded is None else decoded.event
+
+    def names(self, cls: type[Event]) -> bool:
+        """Whether its header names this class, in any version. Nothing is decoded, so it may turn out unreadable."""
+        start = f"sedi.{spec_of(cls).name}.v".encode()
+        return any(name == "ce_type" and value.startswith(start) for name, value in self.headers)
 
     @property
     def id(self) -> str:

@@ -10,6 +10,11 @@ _PATTERNS = ["*.safetensors", "*.json", "*.model", "*.jinja", "*.txt"]
 _HUB_NAME = re.compile(r"[\w.\-]+/[\w.\-]+")
 
 
+def is_hub_name(name: str) -> bool:
+    """Whether a name has the form of a hub's: owner/name."""
+    return _HUB_NAME.fullmatch(name) is not None
+
+
 def model_folder(model: str, cache_dir: Path, notify: Callable[[str], None] = lambda _: None) -> tuple[Path, str]:
     """A model's folder, and its name in events: of a folder, the last part. A name that looks like a path is never
     looked up on a hub. Raises ConfigurationError when there is no such model."""
@@ -20,7 +25,7 @@ def model_folder(model: str, cache_dir: Path, notify: Callable[[str], None] = la
     path = Path(model).expanduser()
     if (path / "config.json").is_file():
         return path, path.resolve().name
-    if path.exists() or model.startswith((".", "/", "~")) or not _HUB_NAME.fullmatch(model):
+    if path.exists() or model.startswith((".", "/", "~")) or not is_hub_name(model):
         raise ConfigurationError(
             f"{model!r} is no model. Give a folder with config.json, weights and tokenizer, as transformers saves it, "
             "a hub name (owner/name), or `builtin`."

@@ -14,7 +14,6 @@ from infra.settings import Settings
 from schemas.documents import DocumentRead, DocumentWithdrawn
 
 _TOPIC = "documents"
-_TYPE = b"sedi.DocumentWithdrawn."
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class DocumentReader:
             return None
         documents, withdrawals = self._readers
         for record in withdrawals.read_to_end():
-            if _is_withdrawal(record) and isinstance(record.event, DocumentWithdrawn):
+            if record.names(DocumentWithdrawn) and isinstance(record.event, DocumentWithdrawn):
                 self.withdrawn.add(record.event.document_id)
         document = self._first(self._records)
         if document is None:
@@ -84,8 +83,3 @@ class DocumentReader:
         documents = LogReader(self._settings, self._run, [_TOPIC], self._component)
         documents.seek(_TOPIC, 0, min(self._start, documents.ends()[_TOPIC, 0]))
         return documents, withdrawals
-
-
-def _is_withdrawal(record: Record) -> bool:
-    """By its header: most records are documents, and are not decoded for this."""
-    return any(name == "ce_type" and value.startswith(_TYPE) for name, value in record.headers)

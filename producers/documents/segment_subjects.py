@@ -7,9 +7,7 @@ from producers.documents.style import DocumentStyle
 from producers.generate.styles import StyleResult
 from producers.generate.subjects import AskWith, GenerationSubject, Supply
 from schemas.events import Unparsed
-
-WITHDRAWN = "withdrawn"
-"""Why a generation is empty whose document was withdrawn while it was unfinished."""
+from streams.core.parse.segment_answers import WITHDRAWN
 
 
 class SegmentSubjects:

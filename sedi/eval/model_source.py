@@ -127,10 +127,10 @@ def _of_name(name: str, settings: Settings, say: Callable[[str], None]) -> Model
 
         folder = safetensors_folder(settings.cache_dir, say)
         return ModelSource(identify(folder, MODEL_NAME, kind="hub", source=MODEL_NAME), folder)
-    if not re.fullmatch(r"[\w.\-]+/[\w.\-]+", name):
-        raise ConfigurationError(f"{name!r} names no model. Give {FORMS}.")
-    from producers.backends.model_folder import hub_folder
+    from producers.backends.model_folder import hub_folder, is_hub_name
 
+    if not is_hub_name(name):
+        raise ConfigurationError(f"{name!r} names no model. Give {FORMS}.")
     folder = hub_folder(name)
     return ModelSource(identify(folder, name, kind="hub", source=name), folder)
 

@@ -15,7 +15,7 @@ _REQUESTS_EACH = {"two-step": 1, "self-instruct": 2}
 
 def steps_of(style: str, place: int) -> tuple[int, ...]:
     """The steps of the place-th instruction, in order; the last one asks for its output. None in `documents`: which
-    step gave an instruction depends on the answers (`streams.core.parse.segment_answers.steps_read`)."""
+    step gave an instruction depends on the answers (`streams.core.parse.segment_answers.SegmentAnswers`)."""
     each = _REQUESTS_EACH.get(style, 0)
     return tuple(range(1 + each * place, 1 + each * (place + 1)))
 

@@ -23,8 +23,7 @@ from consumers.compare.producers.rows import (
 )
 from consumers.evaluation.results import Interval
 from consumers.evaluation.statistics import ratio_interval
-from schemas.policy import ALL_STRATEGIES
-from schemas.segments import Strategy
+from schemas.segments import ALL_STRATEGIES, Strategy
 
 LARGEST_UNITS = 20_000
 

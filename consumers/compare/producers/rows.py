@@ -14,6 +14,14 @@ from typing import Literal
 from consumers.folds.run_fold import RunFold
 from schemas.events import Event, InstructionKept, InstructionsGenerated, InstructionsRejected
 from schemas.segments import Strategy
+from streams.core.documents.choice import (
+    COPIES_SEGMENT,
+    HIGHER_PERPLEXITY,
+    LOW_GAIN,
+    NOT_SCORED,
+    OVER_CANDIDATES,
+    STRATEGY_OFF,
+)
 from streams.core.similarity.tokenize import Tokenizer, tokenizer
 
 Producer = Literal["sedi", "goliath"]
@@ -21,8 +29,8 @@ Producer = Literal["sedi", "goliath"]
 NO_CANDIDATE = "no_candidate"
 """Why a segment gave no row when no instruction was read from the answers."""
 
-_STAGES = ("strategy_off", "over_candidates", "cut_output")
-_LATE_STAGES = ("copies_segment", "not_scored", "higher_perplexity", "low_gain", "similar")
+_STAGES = (STRATEGY_OFF, OVER_CANDIDATES, "cut_output")
+_LATE_STAGES = (COPIES_SEGMENT, NOT_SCORED, HIGHER_PERPLEXITY, LOW_GAIN, "similar")
 _RULES = len(_STAGES)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from consumers.trainer.options import PrecisionChoice
 from infra.models import cpu, precision
-from infra.models.device import Device
+from infra.models.device import Device, pick_device
 from infra.models.loading import load_model
 
 _ROWS, _TOKENS = 2, 48
@@ -39,8 +39,6 @@ def measure_training_speed(
     """
     cpu.passive_threads()
     import torch
-
-    from infra.models.device import pick_device
 
     if threads is not None:
         torch.set_num_threads(threads)

@@ -33,14 +33,12 @@ class CorpusFile:
     source   its name in events: under the folder that was given, with `/`
     ending   a key of `FORMATS`
     packed   by gzip
-    bytes    its size on the disk; 0: not known
     """
 
     path: Path
     source: str
     ending: str
     packed: bool
-    bytes: int
 
     @property
     def format(self) -> DocumentFormat:
@@ -53,10 +51,6 @@ class CorpusFiles:
 
     files: tuple[CorpusFile, ...]
     skipped: int
-
-    @property
-    def bytes(self) -> int:
-        return sum(file.bytes for file in self.files)
 
 
 def corpus_files(paths: Iterable[Path]) -> CorpusFiles:
@@ -102,8 +96,4 @@ def _corpus_file(path: Path, source: str) -> CorpusFile | None:
     ending = Path(name.removesuffix(PACKED)).suffix
     if ending not in FORMATS:
         return None
-    try:
-        size = path.stat().st_size
-    except OSError:  # a dangling link: reading it will say so
-        size = 0
-    return CorpusFile(path, os.fsencode(source).decode(errors="replace"), ending, packed, size)
+    return CorpusFile(path, os.fsencode(source).decode(errors="replace"), ending, packed)

@@ -21,6 +21,6 @@ def withdrawals_on_log(source: Source) -> dict[str, str]:
     found: dict[str, str] = {}
     with source.open(["documents"]) as reading:
         for record in reading.rest():
-            if isinstance(record.event, DocumentWithdrawn):
+            if record.names(DocumentWithdrawn) and isinstance(record.event, DocumentWithdrawn):
                 found.setdefault(record.event.document_id, record.event.reason)
     return found

@@ -11,7 +11,7 @@ A document is read into blocks (`blocks`) and sentences (`sentences`); the strat
 """
 
 from producers.documents.segments.cutting import cut
-from producers.documents.segments.options import STRATEGIES, CutOptions, read_shares, read_words
+from producers.documents.segments.options import CutOptions, read_shares, read_words
 from producers.documents.segments.words import count_words
 
-__all__ = ["STRATEGIES", "CutOptions", "count_words", "cut", "read_shares", "read_words"]
+__all__ = ["CutOptions", "count_words", "cut", "read_shares", "read_words"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from producers.documents.segments.draws import Draws
-from producers.documents.segments.options import STRATEGIES, CutOptions
+from producers.documents.segments.options import CutOptions
 from producers.documents.segments.proposals import IsFree, Proposal, Spans, WordBounds
 from producers.documents.segments.runs import random_runs, whole
 from producers.documents.segments.salient import salient
@@ -11,7 +11,7 @@ from producers.documents.segments.sentences import Outline, outline
 from producers.documents.segments.structural import structural
 from producers.documents.segments.words import count_words
 from schemas.ids import segment_id
-from schemas.segments import Segment, Strategy
+from schemas.segments import ALL_STRATEGIES, Segment, Strategy
 from streams.core.documents.spans import segment_text
 
 _FILLING: tuple[Strategy, ...] = ("random", "salient")
@@ -28,7 +28,7 @@ def cut(document_id: str, documents_offset: int, text: str, options: CutOptions,
     sentences there are no segments.
     """
     bounds = WordBounds(options.min_words, options.max_words)
-    strategies = [strategy for strategy in STRATEGIES if options.shares.get(strategy)]
+    strategies = [strategy for strategy in ALL_STRATEGIES if options.shares.get(strategy)]
     page = outline(text)
     taken = {strategy: _Taken(len(text)) for strategy in strategies}
     if not options.overlap:

@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from typing import cast, get_args
+from typing import cast
 
 from schemas.errors import ConfigurationError
-from schemas.segments import Strategy
+from schemas.segments import ALL_STRATEGIES, Strategy
 
 VERSION = 1
 """Of the cutting: a change that cuts other segments from the same document is another version."""
-
-STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 _EXAMPLE = "write shares as random=1,salient=1,structural=1"
 _MOST_WORDS = 100_000
@@ -40,9 +38,9 @@ class CutOptions:
     overlap: bool = False
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.shares if name not in STRATEGIES]
+        unknown = [name for name in self.shares if name not in ALL_STRATEGIES]
         if unknown:
-            raise ConfigurationError(f"there is no strategy {unknown[0]!r}: choose among {', '.join(STRATEGIES)}")
+            raise ConfigurationError(f"there is no strategy {unknown[0]!r}: choose among {', '.join(ALL_STRATEGIES)}")
         wrong = [f"{name}={share:g}" for name, share in self.shares.items() if not 0 <= share < float("inf")]
         if wrong:
             raise ConfigurationError(f"the share {wrong[0]} is not a number from 0: {_EXAMPLE}")
@@ -59,7 +57,7 @@ class CutOptions:
     def parameters(self) -> dict[str, str | int | float | bool | None]:
         """What decides which segments there are, as an event records it; the splitter of sentences is part of it."""
         return {
-            "strategies": ",".join(f"{name}={self.shares[name]:g}" for name in STRATEGIES if self.shares.get(name)),
+            "strategies": ",".join(f"{name}={self.shares[name]:g}" for name in ALL_STRATEGIES if self.shares.get(name)),
             "segment_words": f"{self.min_words}-{self.max_words}",
             "per_document": self.per_document,
             "overlap": self.overlap,

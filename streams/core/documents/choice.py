@@ -18,8 +18,13 @@ from schemas.segments import Segment, SegmentScores
 from streams.core.documents.copies import candidate_text, is_copy
 from streams.core.rules import unfit
 
+STRATEGY_OFF, OVER_CANDIDATES, COPIES_SEGMENT = "strategy_off", "over_candidates", "copies_segment"
+NOT_SCORED, LOW_GAIN = "not_scored", "low_gain"
 HIGHER_PERPLEXITY = "higher_perplexity"
 """The reason of those that fit and lose; their rejection names the winner."""
+
+CHOICE_REASONS = frozenset((STRATEGY_OFF, OVER_CANDIDATES, COPIES_SEGMENT, NOT_SCORED, HIGHER_PERPLEXITY, LOW_GAIN))
+"""Reasons that only candidates for a segment are rejected for; some depend on the other candidates."""
 
 
 class ScoredCandidates(Protocol):
@@ -65,7 +70,7 @@ def choose(asked: ScoredCandidates, segment: Segment, policy: Policy, tokens: Se
     for place in fitting:
         reasons[place] = HIGHER_PERPLEXITY
     low = policy.gain_at_least is not None and (gain is None or gain < policy.gain_at_least)
-    reasons[winner] = "low_gain" if low else None
+    reasons[winner] = LOW_GAIN if low else None
     return Choice(tuple(reasons), winner)
 
 
@@ -73,16 +78,16 @@ def _reason(asked: ScoredCandidates, segment: Segment, policy: Policy, tokens: S
     """Why a candidate does not fit; None if it does."""
     task = asked.instructions[place]
     if segment.strategy not in policy.strategies:
-        return "strategy_off"
+        return STRATEGY_OFF
     if policy.candidates is not None and place >= policy.candidates:
-        return "over_candidates"
+        return OVER_CANDIDATES
     reason = unfit(task, tokens, policy, cut=place in asked.cut)
     if reason is not None:
         return reason
     if is_copy(candidate_text(task), segment.text, policy):
-        return "copies_segment"
+        return COPIES_SEGMENT
     scored = asked.scores is not None and asked.scores.gain(place) is not None
-    return None if scored else "not_scored"
+    return None if scored else NOT_SCORED
 
 
 def _loglikelihood(scores: SegmentScores, place: int) -> float:

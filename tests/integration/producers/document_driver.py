@@ -1,7 +1,6 @@
 """Documents on a run's log, and recorded candidates for their segments."""
 
 from collections.abc import Iterable
-from hashlib import sha256
 
 from infra.log.writer import LogWriter
 from infra.settings import Settings
@@ -10,6 +9,7 @@ from producers.documents.scoring.options import ScorerOptions
 from producers.documents.segments import CutOptions
 from schemas import ids
 from schemas.documents import DocumentRead, DocumentWithdrawn
+from tests.unit.consumers.document_events import document_event, id_of
 
 CANDIDATES = 3
 THINGS = ("kettle", "bridge", "violin", "harbour", "lantern", "glacier", "orchard", "engine", "mirror", "compass")
@@ -23,23 +23,8 @@ def document(number: int, sentences: int = 12) -> DocumentRead:
         f"{VERBS[(3 * number + place) % 10]} by the children of the village."
         for place in range(sentences)
     )
-    dropped = number % 5 == 4
-    return DocumentRead(
-        source=f"{number}.txt",
-        place=0,
-        start=0,
-        format="text",
-        sha256=sha256(text.encode()).hexdigest(),
-        characters=len(text),
-        language="en",
-        probability=1.0,
-        dropped="stub" if dropped else None,
-        text="" if dropped else text,
-    )
-
-
-def id_of(made: DocumentRead) -> str:
-    return ids.document_id(made.source, made.place, made.start, made.sha256)
+    dropped = "stub" if number % 5 == 4 else None
+    return document_event(f"{number}.txt", text, probability=1.0, dropped=dropped)
 
 
 def add(settings: Settings, run: str, numbers: Iterable[int]) -> None:

@@ -1,6 +1,5 @@
 """A run whose rows were made from documents, told by the project's own core."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from schemas import ids
-from schemas.documents import DocumentRead, DocumentWithdrawn
+from schemas.documents import DocumentWithdrawn
 from schemas.events import (
     CallAnswered,
     Instruction,
@@ -18,6 +17,7 @@ from schemas.events import (
     Rejection,
 )
 from schemas.segments import Scorer, Segment, SegmentScores
+from tests.unit.consumers.document_events import answer_event, document_event, id_of
 from tests.unit.consumers.recorded_run import ToldRun
 
 TOKENS = 10
@@ -34,20 +34,9 @@ class DocumentRun(ToldRun):
 
     def read(self, source: str, text: str, **changes: object) -> str:
         """A document is read; returns its id."""
-        sha256 = hashlib.sha256(text.encode()).hexdigest()
-        id = ids.document_id(source, 0, 0, sha256)
-        fields = {
-            "source": source,
-            "place": 0,
-            "start": 0,
-            "format": "text",
-            "sha256": sha256,
-            "characters": len(text),
-            "language": "en",
-            "probability": 0.9,
-            "text": "" if "dropped" in changes else text,
-        } | changes
-        self.tell(DocumentRead(**fields), id=id, key=id)
+        event = document_event(source, text, **changes)
+        id = id_of(event)
+        self.tell(event, id=id, key=id)
         self.offsets[id], self.texts[id] = self.records_of_documents, text
         self.records_of_documents += 1
         return id
@@ -114,18 +103,8 @@ class DocumentRun(ToldRun):
         return tuple(ids.instruction_id(id, place) for place in range(len(tasks)))
 
     def _answered(self, generation_id: str, step: int, raw: str) -> CallAnswered:
-        request_id = ids.request_id(generation_id, step)
-        answer = CallAnswered(
-            request_id=request_id,
-            attempt=1,
-            model="m-1",
-            raw=raw,
-            finish_reason="stop",
-            usage=None,
-            cost_usd=0.0,
-            latency_s=0.1,
-        )
-        self.tell(answer, id=ids.child(request_id, "answered/1"), key=request_id)
+        answer = answer_event(generation_id, step, raw)
+        self.tell(answer, id=ids.child(answer.request_id, "answered/1"), key=answer.request_id)
         return answer
 
     def _verdict(self, id: str, event: InstructionsGenerated, rejected: Sequence[Rejection]) -> None:

@@ -1,11 +1,9 @@
 """Telling the log of a run from documents by hand: documents, segments with scored candidates, and verdicts."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from schemas import ids
-from schemas.documents import DocumentRead
 from schemas.events import (
     CallAnswered,
     Instruction,
@@ -19,6 +17,7 @@ from schemas.events import (
 )
 from schemas.segments import Scorer, Segment, SegmentScores, Strategy
 from streams.core.documents.spans import segment_text
+from tests.unit.consumers.document_events import document_event, id_of
 from tests.unit.consumers.story import Story
 
 SCORER = Scorer(backend="local", model="small", sha256=None, template="chat", version=1)
@@ -36,19 +35,8 @@ class DocumentStory(Story):
 
     def document(self, text: str) -> str:
         """A document that was read; returns its id."""
-        source, digest = f"{self.documents}.txt", hashlib.sha256(text.encode()).hexdigest()
-        id = ids.document_id(source, 0, 0, digest)
-        event = DocumentRead(
-            source=source,
-            place=0,
-            start=0,
-            format="text",
-            sha256=digest,
-            characters=len(text),
-            language="en",
-            probability=0.9,
-            text=text,
-        )
+        event = document_event(f"{self.documents}.txt", text)
+        id = id_of(event)
         self.tell(event, id=id, key=id)
         self.documents += 1
         return id

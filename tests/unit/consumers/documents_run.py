@@ -1,6 +1,5 @@
 """A run of the second producer on its log: documents, candidates, scores and the filter's choice among them."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +15,7 @@ from streams.core.documents.spans import segment_text
 from streams.core.parse.answers import AnswerForm, read, read_candidates
 from streams.core.parse.segment_answers import SegmentForm
 from streams.core.steps import DOCUMENTS, scoring_step
+from tests.unit.consumers.document_events import answer_event, document_event, id_of
 from tests.unit.consumers.recorded_run import ToldRun
 
 LANE = "documents"
@@ -45,27 +45,14 @@ class DocumentsRun(ToldRun):
     def document(self, text: str, *, dropped: DropReason | None = None) -> int:
         """A document was read; returns its offset."""
         place = len(self.documents)
-        sha256 = hashlib.sha256(text.encode()).hexdigest()
-        event = DocumentRead(
-            source="notes.jsonl",
-            place=place,
-            start=0,
-            format="jsonl",
-            sha256=sha256,
-            characters=len(text),
-            language="en",
-            probability=0.99,
-            dropped=dropped,
-            text="" if dropped else text,
-        )
-        id = ids.document_id(event.source, place, 0, sha256)
+        event = document_event("notes.jsonl", text, place=place, format="jsonl", probability=0.99, dropped=dropped)
+        id = id_of(event)
         self.tell(event, id=id, key=id)
         self.documents.append(event)
         return place
 
     def document_id(self, offset: int) -> str:
-        event = self.documents[offset]
-        return ids.document_id(event.source, event.place, event.start, event.sha256)
+        return id_of(self.documents[offset])
 
     def withdraw(self, offset: int) -> None:
         """The document is withdrawn. It takes an offset too, so no document may follow."""
@@ -139,16 +126,7 @@ class DocumentsRun(ToldRun):
             backend="recorded",
             model="m-1",
         )
-        answer = CallAnswered(
-            request_id=request,
-            attempt=1,
-            model="m-1",
-            raw=raw,
-            finish_reason="stop",
-            usage=None,
-            cost_usd=0.0,
-            latency_s=1.0,
-        )
+        answer = answer_event(generation, step, raw)
         self.tell(started, id=ids.child(request, "started/1"), key=request)
         self.tell(answer, id=ids.child(request, "answered/1"), key=request)
         return answer

@@ -9,7 +9,7 @@ from consumers.explain.story import explain
 from consumers.explain.withdraw import withdraw
 from consumers.export.manifest import read_manifest
 from consumers.export.run import ExportOptions, export
-from consumers.folds.documents import DocumentFold, read_documents
+from consumers.folds.documents import Withdrawals, read_withdrawals
 from consumers.replay.parallel import audit
 from consumers.replay.result import Audit
 from schemas.errors import RunError
@@ -52,17 +52,17 @@ def document(story: DocumentRun, place: int) -> str:
 
 def test_a_document_and_its_withdrawal_count_once_and_for_a_reader_that_has_read_so_far(story: DocumentRun) -> None:
     story.withdraw(document(story, 1), "again")
-    fold = DocumentFold()
-    fresh = [fold.apply(record) for record in story.records() if record.topic == "documents"]
+    source = source_of(story)
+    frame = documents_frame(source)
 
-    assert fresh == [True, True, True, True, False]
-    assert [(found.source, found.dropped) for found in fold.documents.values()] == [
-        ("oaks.txt", None),
-        ("birches.txt", None),
-        ("copy.txt", "duplicate"),
+    assert frame.select("source", "dropped", "withdrawn").rows() == [
+        ("oaks.txt", None, False),
+        ("birches.txt", None, True),
+        ("copy.txt", "duplicate", False),
     ]
-    assert [fold.is_withdrawn(document(story, 1), through) for through in (2, 3, 9)] == [False, True, True]
-    assert read_documents(source_of(story)) == fold
+    birches = {document(story, 1): 3}
+    assert [read_withdrawals(source, through).offsets for through in (2, 3, 4)] == [{}, birches, birches]
+    assert read_withdrawals(source) == Withdrawals(birches, 0, 5)
 
 
 # -- export --------------------------------------------------------------------------------------------------------
