@@ -200,7 +200,7 @@ def _perplexity(options: argparse.Namespace, console: Console) -> int:
         console.print(f"`perplexity` needs rows of Alpaca, and there is no {file}: give --perplexity-data FILE.")
         return 2
     with _progress() as step:
-        found = perplexity.measure(options.perplexity_rows, file, step)
+        found = perplexity.measure(options.perplexity_rows, options.perplexity_staged, file, step)
     return _told(options, console, "perplexity", perplexity.show, perplexity.write_json, found)
 
 
@@ -282,7 +282,10 @@ def _parser() -> argparse.ArgumentParser:
         "--likelihood-data", type=Path, default=likelihood.data_folder(), help="folder of question files"
     )
     parser.add_argument("--corpus-mb", type=int, default=corpus.MB, help="size of the corpus that `corpus` makes")
-    parser.add_argument("--perplexity-rows", type=int, default=perplexity.ROWS, help="rows of `perplexity`")
+    parser.add_argument("--perplexity-rows", type=int, default=perplexity.ROWS, help="rows of `perplexity`, 10 or more")
+    parser.add_argument(
+        "--perplexity-staged", type=int, default=perplexity.STAGED_ROWS, help="segments scored in one stage and in two"
+    )
     parser.add_argument("--perplexity-data", type=Path, default=perplexity.data_file(), help="JSON of Alpaca's rows")
     parser.add_argument("--clusters-texts", type=Path, help="JSON of instructions for `clusters`: strings, or rows")
     parser.add_argument("--clusters-rows", type=int, default=10_000, help="only the first so many of them")

@@ -2,8 +2,9 @@
 
 Segments are outputs of rows of public data, with their own instruction as the true one. Others to choose from are
 instructions of random rows, and the most similar ones of a large sample. Copies are the segment's own beginning as
-a candidate. Our scorer is measured beside a plain loop: for each candidate two passes, with it and without, one row at
-a time, with all logits, in fp32. Both have one thread and take the segments in turn.
+a candidate. How fast it is: `perplexity_speed`.
+
+Two stages are tried where they may fail: on candidates that are all alike, with the true one and without it.
 """
 
 import gzip
@@ -11,18 +12,17 @@ import json
 import os
 import random
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from math import log
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.perplexity_speed import ScoringSpeed, scored, timed
 from infra.models.likelihood.engine import LikelihoodEngine
 from infra.settings import load
-from producers.backends.base import Request, Scoring
 from producers.backends.builtin.model import safetensors_folder
 from producers.documents.scoring.local import LocalScorer
 from producers.documents.scoring.options import ScorerOptions
@@ -32,8 +32,10 @@ from schemas.segments import SegmentScores
 from streams.core.documents.copies import candidate_text, is_copy
 
 ROWS = 60
-HEAD_TOKENS = 12
-_OTHERS, _SIMILAR, _COPIES, _TRUE, _TIMED = 9, 5, 24, 500, 12
+STAGED_ROWS = 200
+HEAD_TOKENS = 16
+_OTHERS, _SIMILAR, _COPIES, _TRUE, _TIMED = 9, 5, 24, 500, 8
+_CANDIDATES = (4, 1 + _OTHERS)
 _WORDS = (20, 150)
 _SENTENCE = re.compile(r"[^.!?]*[.!?]")
 
@@ -51,14 +53,23 @@ class Ranks:
 
 
 @dataclass(frozen=True)
+class StagesCompared:
+    """Segments with four similar candidates whose winner is another in two stages: with the true instruction among
+    them, and with wrong ones alone. `lost`: by how many nats a token the other winner is worse, the most of all."""
+
+    segments: int
+    changed_with_true: int = 0
+    changed_without: int = 0
+    lost: float = 0.0
+
+
+@dataclass(frozen=True)
 class Found:
     """What was measured.
 
     auc_perplexity, auc_gain   chance that a right pair has the lower perplexity, or the higher gain, than a wrong one
     copies_rejected            of `copies`; `copies_win`: those that would have won against the true instruction
     true_rejected              true instructions that are taken for copies, of `true_checked`
-    ours_s, plain_s            wall seconds of `timed` segments with ten candidates; `*_cpu_s`: of CPU time
-    two_stage_s                seconds of all segments with a first stage, `one_stage_s` without; and winners changed
     """
 
     precision: str
@@ -71,14 +82,8 @@ class Found:
     copies_win: int
     true_checked: int
     true_rejected: int
-    timed: int
-    ours_s: float
-    ours_cpu_s: float
-    plain_s: float
-    plain_cpu_s: float
-    one_stage_s: float
-    two_stage_s: float
-    winners_changed: int
+    speeds: list[ScoringSpeed]
+    stages: StagesCompared
 
 
 def data_file() -> Path:
@@ -86,31 +91,29 @@ def data_file() -> Path:
     return Path(os.environ.get("SEDI_DATA", "../shared/data")) / "alpaca" / "alpaca_data_00001_26000.json.gz"
 
 
-def measure(rows: int, file: Path, step: Step) -> Found:
+def measure(rows: int, staged_rows: int, file: Path, step: Step) -> Found:
     """All of it, with the built-in model on the CPU."""
     everything = [Instruction(**row) for row in json.loads(gzip.decompress(file.read_bytes()))]
     fitting = [row for row in everything if _WORDS[0] <= len(row.output.split()) <= _WORDS[1]]
-    sample = random.Random(42).sample(fitting, max(_TRUE, rows))
+    sample = random.Random(42).sample(fitting, max(_TRUE, rows, staged_rows))
     chosen = sample[:rows]
     folder = safetensors_folder(load().cache_dir, step)
     engine = LikelihoodEngine(folder, device="cpu", threads=1)
     one, two = (_scorer(engine, head) for head in (0, HEAD_TOKENS))
-    similar = _most_similar(chosen, fitting)
+    similar = _most_similar(sample[: max(rows, staged_rows)], fitting)
     picked = [_others(place, chosen) for place in range(rows)]
+    timed_rows = chosen[:_TIMED]
+    speeds = [
+        timed(
+            (one, two), folder, [(row.output, (row, *picked[at])[:number]) for at, row in enumerate(timed_rows)], step
+        )
+        for number in _CANDIDATES
+    ]
     scores: list[SegmentScores] = []
-    changed, seconds = 0, [0.0, 0.0]
     for place, row in enumerate(chosen):
         step("ranks", place, rows)
-        candidates = (row, *picked[place], *similar[place])
-        found = []
-        for number, scorer in enumerate((one, two)):
-            began = time.perf_counter()
-            found.append(_scored(scorer, row.output, candidates))
-            seconds[number] += time.perf_counter() - began
-        scores.append(found[0])
-        changed += _best(found[0]) != _best(found[1])
+        scores.append(scored(one, row.output, (row, *picked[place], *similar[place])))
     copies, rejected, win = _copies(one, chosen, step)
-    ours, plain = _timed(one, folder, chosen, picked, step)
     wrong = [(each, at) for each in scores for at in range(1, 1 + _OTHERS)]
     right = [(each, 0) for each in scores]
     policy = Policy()
@@ -124,29 +127,15 @@ def measure(rows: int, file: Path, step: Step) -> Found:
         copies_rejected=rejected,
         copies_win=win,
         true_checked=_TRUE,
-        true_rejected=sum(is_copy(candidate_text(_asked(row)), row.output, policy) for row in sample[:_TRUE]),
-        timed=min(_TIMED, rows),
-        ours_s=ours[0],
-        ours_cpu_s=ours[1],
-        plain_s=plain[0],
-        plain_cpu_s=plain[1],
-        one_stage_s=seconds[0],
-        two_stage_s=seconds[1],
-        winners_changed=changed,
+        true_rejected=sum(is_copy(candidate_text(row), row.output, policy) for row in sample[:_TRUE]),
+        speeds=speeds,
+        stages=_stages(one, two, sample[:staged_rows], similar, step),
     )
 
 
 def _scorer(engine: LikelihoodEngine, head_tokens: int) -> LocalScorer:
     options = ScorerOptions(head_tokens=head_tokens)
     return LocalScorer(engine, options, model="builtin", sha256="0" * 64, template="chat")
-
-
-def _asked(row: Instruction) -> Instruction:
-    return Instruction(instruction=row.instruction, input=row.input)
-
-
-def _scored(scorer: LocalScorer, segment: str, candidates: Sequence[Instruction]) -> SegmentScores:
-    return scorer.score(Request(scoring=Scoring(segment, tuple(map(_asked, candidates)))))[0]
 
 
 def _value(scores: SegmentScores, place: int) -> float:
@@ -197,7 +186,7 @@ def _copies(scorer: LocalScorer, rows: Sequence[Instruction], step: Step) -> tup
         step("copies", place, len(several))
         copy = Instruction(instruction=start)
         rejected += is_copy(copy.instruction, row.output, policy)
-        scores = _scored(scorer, row.output, (row, copy))
+        scores = scored(scorer, row.output, (row, copy))
         win += _value(scores, 1) < _value(scores, 0)
     return len(several), rejected, win
 
@@ -212,50 +201,22 @@ def _start(segment: str) -> str:
     return "" if start.strip() == segment.strip() else start.strip()
 
 
-def _timed(
-    scorer: LocalScorer, folder: Path, rows: Sequence[Instruction], others: Sequence[Sequence[Instruction]], step: Step
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    """(wall, CPU) seconds of our scorer and of the plain loop."""
-    import torch
-
-    from infra.models.loading import load_model, load_tokenizer
-
-    model, tokenizer = load_model(str(folder), "fp32", None).eval(), load_tokenizer(str(folder))
-    torch.set_num_threads(1)
-    sums = [[0.0, 0.0], [0.0, 0.0]]
-    for place, row in enumerate(rows[:_TIMED]):
-        step("speed", place, min(_TIMED, len(rows)))
-        candidates = (row, *others[place])
-        for side, work in enumerate((_scored_by(scorer), _plainly_by(model, tokenizer))):
-            wall, cpu = time.perf_counter(), time.process_time()
-            work(row.output, candidates)
-            sums[side][0] += time.perf_counter() - wall
-            sums[side][1] += time.process_time() - cpu
-    return (sums[0][0], sums[0][1]), (sums[1][0], sums[1][1])
-
-
-def _scored_by(scorer: LocalScorer) -> Callable[[str, Sequence[Instruction]], object]:
-    return lambda segment, candidates: _scored(scorer, segment, candidates)
-
-
-def _plainly_by(model: Any, tokenizer: Any) -> Callable[[str, Sequence[Instruction]], object]:
-    """What one writes first: a pass for each candidate, and one without it."""
-    import torch
-
-    def loglikelihood(prompt: str, segment: str) -> float:
-        turn = [{"role": "user", "content": prompt}]
-        before = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
-        prefix = tokenizer(before, return_tensors="pt", add_special_tokens=False)["input_ids"]
-        whole = tokenizer(before + segment, return_tensors="pt", add_special_tokens=False)["input_ids"]
-        with torch.inference_mode():
-            logits = torch.log_softmax(model(input_ids=whole).logits.float(), dim=-1)
-        at = torch.arange(prefix.shape[1] - 1, whole.shape[1] - 1)
-        return float(logits[0, at, whole[0, at + 1]].sum())
-
-    return lambda segment, candidates: [
-        loglikelihood(f"{row.instruction}\n\n{row.input}".strip(), segment) - loglikelihood("", segment)
-        for row in candidates
-    ]
+def _stages(
+    one: LocalScorer,
+    two: LocalScorer,
+    rows: Sequence[Instruction],
+    similar: Sequence[Sequence[Instruction]],
+    step: Step,
+) -> StagesCompared:
+    changed, lost = [0, 0], 0.0
+    for place, row in enumerate(rows):
+        step("stages", place, len(rows))
+        for number, candidates in enumerate(((row, *similar[place][:3]), similar[place][:4])):
+            whole = scored(one, row.output, candidates)
+            best, other = _best(whole), _best(scored(two, row.output, candidates))
+            changed[number] += best != other
+            lost = max(lost, log(_value(whole, other) / _value(whole, best)))
+    return StagesCompared(len(rows), *changed, lost)
 
 
 def show(console: Console, found: Found) -> None:
@@ -271,14 +232,19 @@ def show(console: Console, found: Found) -> None:
         "copies rejected; would have won", f"{found.copies_rejected} and {found.copies_win} of {found.copies}"
     )
     table.add_row("true instructions taken for copies", f"{found.true_rejected} of {found.true_checked}")
+    for each in found.speeds:
+        minute = [f"{60 * each.segments / side.wall_s:.1f}" for side in (each.one, each.two, each.plain)]
+        table.add_row(
+            f"segments/min, {each.candidates} candidates: one stage, two ({found.precision}), plain loop (fp32)",
+            f"{', '.join(minute)}: {each.plain.wall_s / each.one.wall_s:.2f} and "
+            f"{each.plain.wall_s / each.two.wall_s:.2f} times, {each.plain.cpu_s / each.one.cpu_s:.2f} and "
+            f"{each.plain.cpu_s / each.two.cpu_s:.2f} by CPU time",
+        )
+    stages = found.stages
     table.add_row(
-        f"segments/min, ten candidates: ours ({found.precision}), plain loop (fp32)",
-        f"{60 * found.timed / found.ours_s:.1f}, {60 * found.timed / found.plain_s:.1f}: "
-        f"{found.plain_s / found.ours_s:.2f} times, {found.plain_cpu_s / found.ours_cpu_s:.2f} by CPU time",
-    )
-    table.add_row(
-        f"two stages, {HEAD_TOKENS} tokens first",
-        f"{found.one_stage_s / found.two_stage_s:.2f} times as fast as one; other winners: {found.winners_changed}",
+        f"{HEAD_TOKENS} tokens first: other winners of four alike, the true one among them; without it",
+        f"{stages.changed_with_true} and {stages.changed_without} of {stages.segments}, at most {stages.lost:.3f} nats "
+        "a token worse",
     )
     console.print(table)
 

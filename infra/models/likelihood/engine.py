@@ -10,7 +10,7 @@ In fp32 on a CPU the values equal those of lm-evaluation-harness within 1e-3, an
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,14 @@ BATCH_TOKENS = {"cpu": 512, "cuda": 32768}
 """Tokens computed at once, with padding, by device. On a CPU more only add padding."""
 
 _TRIAL = EncodedQuestion(tuple(range(5, 25)), ((7, 9, 11), (13, 6), (8,)))
-_CLOSE = {"fp32": 1e-3, "bf16": 0.2, "fp16": 0.05}  # nats over three tokens
+CLOSE = {"fp32": 1e-3, "bf16": 0.2, "fp16": 0.05}
+"""By how many nats three tokens may differ when they are computed in another composition."""
 
 
 class LikelihoodEngine:
     """A loaded model. One thread at a time.
 
+    device       `cpu` or `cuda`
     precision    what it computes in
     max_length   of an input, in tokens
     shares       whether common prefixes are computed once
@@ -58,15 +60,15 @@ class LikelihoodEngine:
 
         import torch
 
-        self._device = pick_device(device)
-        if self._device == "cpu":
+        self.device = pick_device(device)
+        if self.device == "cpu":
             torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) // 2))
-        self.precision: Precision = precision or choose(self._device, training=False).precision
+        self.precision: Precision = precision or choose(self.device, training=False).precision
         self.tokenizer = load_tokenizer(str(folder))
-        self.model = load_model(str(folder), self.precision, None).eval().to(self._device)
+        self.model = load_model(str(folder), self.precision, None).eval().to(self.device)
         self.max_length = context_length(self.model.config, self.tokenizer)
         self.cut = 0
-        self._batch_tokens = batch_tokens or BATCH_TOKENS[self._device]
+        self._batch_tokens = batch_tokens or BATCH_TOKENS[self.device]
         self._head = self.model.get_output_embeddings()
         self.shares = not _has_windows(self.model.config) and self._agrees()
 
@@ -87,6 +89,46 @@ class LikelihoodEngine:
                 if len(found[place]) == len(questions[place].continuations)
             }
 
+    def values_at(self, inputs: Any, wanted: Sequence[tuple[int, int]], **arguments: Any) -> list[float]:
+        """Log-likelihoods of tokens: of each (position in the flattened batch that predicts it, token).
+
+        inputs      token ids, [rows, width]
+        arguments   of the model's forward pass
+        """
+        import torch
+
+        read: dict[int, int] = {}  # position in the batch -> row of the logits
+        rows = [read.setdefault(position, len(read)) for position, _ in wanted]
+        at, tokens = (torch.tensor(each, device=self.device) for each in (rows, [token for _, token in wanted]))
+        with torch.inference_mode(), self._selecting(torch.tensor(list(read), device=self.device)) as select:
+            logits = select(self.model(input_ids=inputs.to(self.device), **arguments).logits).float()
+            found: list[float] = (logits[at, tokens] - torch.logsumexp(logits, dim=-1)[at]).tolist()
+        return found
+
+    def added_to_scores(self, sees: Any) -> Any:
+        """The mask of what each token sees, as it is added to the attention's scores: `sees` is bool, [rows, tokens,
+        tokens]; returns [rows, 1, tokens, tokens]."""
+        import torch
+
+        dtype = self.model.dtype
+        mask = torch.zeros(sees.shape, dtype=dtype).masked_fill_(~sees, torch.finfo(dtype).min)
+        return mask[:, None].to(self.device)
+
+    def too_large(self, tokens: int) -> TrainerError:
+        """The error of a row that exceeds the memory."""
+        return TrainerError(
+            f"A row of {tokens:,} tokens does not fit into memory. Free some, take a smaller "
+            "model, or compute in bf16 (--precision bf16)."
+        )
+
+    def check_finite(self, values: Iterable[float]) -> None:
+        """Raises TrainerError for a value that is not finite."""
+        if not all(map(math.isfinite, values)):
+            raise TrainerError(
+                f"The model's log-likelihoods are not finite in {self.precision}. Measure it with --precision fp32; "
+                "if they are not there either, the weights are damaged."
+            )
+
     def _values(self, batch: Sequence[PackedRow]) -> list[tuple[int, int, float]]:
         """(question, choice, log-likelihood) of a batch's continuations."""
         try:
@@ -95,17 +137,10 @@ class LikelihoodEngine:
             if not memory.is_exhausted(error):
                 raise
             if len(batch) == 1:
-                raise TrainerError(
-                    f"A row of {len(batch[0].tokens):,} tokens does not fit into memory. Free some, take a smaller "
-                    "model, or compute in bf16 (--precision bf16)."
-                ) from error
+                raise self.too_large(len(batch[0].tokens)) from error
             half = len(batch) // 2
             return [*self._values(batch[:half]), *self._values(batch[half:])]
-        if not all(math.isfinite(value) for _, _, value in values):
-            raise TrainerError(
-                f"The model's log-likelihoods are not finite in {self.precision}. Measure it with --precision fp32; "
-                "if they are not there either, the weights are damaged."
-            )
+        self.check_finite(value for _, _, value in values)
         return values
 
     def _forward(self, batch: Sequence[PackedRow]) -> list[tuple[int, int, float]]:
@@ -114,21 +149,17 @@ class LikelihoodEngine:
         width = max(len(row.tokens) for row in batch)
         inputs = torch.zeros((len(batch), width), dtype=torch.long)
         places = torch.zeros((len(batch), width), dtype=torch.long)
-        read: dict[int, int] = {}  # position in the batch -> row of the logits
-        wanted: list[tuple[int, int]] = []  # row of the logits, token
+        wanted: list[tuple[int, int]] = []
         for number, row in enumerate(batch):
             inputs[number, : len(row.tokens)] = torch.tensor(row.tokens)
             places[number, : len(row.tokens)] = torch.tensor(row.places)
             for each in row.continuations:
-                for position, token in zip(each.positions, each.tokens, strict=True):
-                    wanted.append((read.setdefault(number * width + position, len(read)), token))
-        arguments: dict[str, Any] = {}
+                pairs = zip(each.positions, each.tokens, strict=True)
+                wanted.extend((number * width + position, token) for position, token in pairs)
+        arguments: dict[str, Any] = {"use_cache": False}
         if not all(row.is_chain for row in batch):
-            arguments = {"position_ids": places.to(self._device), "attention_mask": self._mask(batch, width)}
-        with torch.inference_mode(), self._selecting(torch.tensor(list(read), device=self._device)) as select:
-            logits = select(self.model(input_ids=inputs.to(self._device), use_cache=False, **arguments).logits).float()
-            at, tokens = torch.tensor(wanted, device=self._device).unbind(1)
-            values = iter((logits[at, tokens] - torch.logsumexp(logits, dim=-1)[at]).tolist())
+            arguments |= {"position_ids": places.to(self.device), "attention_mask": self._mask(batch, width)}
+        values = iter(self.values_at(inputs, wanted, **arguments))
         return [
             (each.question, each.choice, math.fsum(next(values) for _ in each.tokens))
             for row in batch
@@ -145,9 +176,7 @@ class LikelihoodEngine:
             segments, places = torch.tensor(row.segments), torch.tensor(row.places)
             related = torch.tensor(row.ancestors())[segments][:, segments]
             sees[number, :length, :length] |= related & (places[None, :] <= places[:, None])
-        dtype = self.model.dtype
-        mask = torch.zeros(sees.shape, dtype=dtype).masked_fill_(~sees, torch.finfo(dtype).min)
-        return mask[:, None].to(self._device)
+        return self.added_to_scores(sees)
 
     @contextmanager
     def _selecting(self, positions: Any) -> Iterator[Any]:
@@ -177,7 +206,7 @@ class LikelihoodEngine:
             found = {choice: value for _, choice, value in self._forward(together)}
         except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError):
             return False
-        return all(abs(found[choice] - expected[choice]) <= _CLOSE[self.precision] for choice in expected)
+        return all(abs(found[choice] - expected[choice]) <= CLOSE[self.precision] for choice in expected)
 
 
 def _has_windows(config: Any) -> bool:

@@ -36,7 +36,7 @@ class EncodedScoring:
     candidates: tuple[int | None, ...]
 
     def questions(self, prompts: Sequence[int], tokens: int | None = None) -> list[EncodedQuestion]:
-        """What is computed for some of the prompts; `tokens`: only so many of the segment."""
+        """Some of the prompts as questions; `tokens`: only so many of the segment."""
         return [EncodedQuestion(self.prompts[place], (self.segment[:tokens],)) for place in prompts]
 
     def computed(self, prompts: Sequence[int], tokens: int | None = None) -> int:

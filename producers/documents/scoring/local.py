@@ -1,4 +1,4 @@
-"""A scorer in this process: a causal LM, computed by `infra.models.likelihood`.
+"""A scorer in this process: a causal LM, computed by `infra.models.likelihood.continued`.
 
 One scoring at a time, in a thread of its own, so that the event loop stays free. The same scoring has the same bytes.
 A cancelled call ends when its scoring has ended.
@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
+from infra.models.likelihood.continued import ContinuationEngine
 from infra.models.likelihood.engine import LikelihoodEngine
 from infra.models.templates import Template
 from producers.backends.base import Answer, CallPlace, EndpointRefused, Request, RequestRefused
@@ -33,6 +34,7 @@ class LocalScorer:
         self.model = model
         self.template: Template = template
         self._engine = engine
+        self._continuing = ContinuationEngine(engine)
         self._options = options
         self._scorer = Scorer(backend="local", model=model, sha256=sha256, template=template, version=VERSION)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scorer")
@@ -54,7 +56,7 @@ class LocalScorer:
         )
 
     def score(self, request: Request) -> tuple[SegmentScores, int]:
-        """The scores, and how many tokens were computed. One thread at a time. Raises as `complete`, and TrainerError
+        """The scores, and how many tokens that took. One thread at a time. Raises as `complete`, and TrainerError
         when the model cannot compute."""
         if request.scoring is None:
             raise EndpointRefused(f"The scorer {self.model} scores segments only. Send prompts to the lane's backend.")
@@ -64,7 +66,7 @@ class LocalScorer:
         )
         if not scoring.segment:
             raise RequestRefused("The segment is blank, so it has no tokens to score.")
-        found = staged(engine, scoring, options.head_tokens, options.head_margin)
+        found = staged(self._continuing, scoring, options.head_tokens, options.head_margin)
         scores = SegmentScores(
             scorer=self._scorer,
             tokens=len(scoring.segment),

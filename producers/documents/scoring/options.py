@@ -9,7 +9,7 @@ from infra.models.precision import Precision
 from infra.models.templates import Template
 from schemas.errors import ConfigurationError
 
-VERSION = 1
+VERSION = 2
 """Of the scoring: raised whenever the same model would give another value."""
 
 
@@ -34,7 +34,7 @@ class ScorerOptions:
     max_tokens: int = 1024
     template: Template | None = None
     head_tokens: int = 0
-    head_margin: float = 0.5
+    head_margin: float = 0.75
     device: Device = "auto"
     precision: Precision | None = None
     threads: int | None = None

@@ -9,6 +9,8 @@ import pytest
 
 from consumers.evaluation.benchmarks.data import HeldOutText
 from consumers.evaluation.benchmarks.encoding import encode_choices, prompted
+from infra.models.likelihood import continued
+from infra.models.likelihood.continued import ContinuationEngine
 from infra.models.likelihood.encoded import EncodedQuestion
 from infra.models.likelihood.engine import LikelihoodEngine
 from infra.models.likelihood.packing import LEAST_SHARED
@@ -101,6 +103,35 @@ def test_models_that_cannot_share_a_prefix_are_found_out(tmp_path: Path) -> None
         assert (name, engine.shares) == (name, shares)
         asked = QUESTIONS[8:]
         assert close(measured(engine, asked), [plainly(engine.model, question, 256) for question in asked])
+        assert (name, ContinuationEngine(engine).usable) == (name, shares)
+
+
+@pytest.mark.parametrize("row_tokens", [1, 60, 100_000])
+def test_a_continuation_in_steps_is_the_model_s_and_nothing_is_computed_twice(
+    engine: LikelihoodEngine, monkeypatch: pytest.MonkeyPatch, row_tokens: int
+) -> None:
+    continuing = ContinuationEngine(engine)
+    assert continuing.usable
+    monkeypatch.setattr(continued, "ROW_TOKENS", {"cpu": row_tokens})
+    computed: list[int] = []
+    values_at = engine.values_at
+    monkeypatch.setattr(
+        engine,
+        "values_at",
+        lambda inputs, *a, **given: computed.append(inputs.numel()) or values_at(inputs, *a, **given),
+    )
+    prompts = [(*BEGIN, *range(number)) for number in (1, 7, 30, 2)]
+    continuation = tuple(range(60, 100))
+    begun = continuing.begin(prompts, continuation)
+    for places, tokens in (([0, 2, 3], 9), ([2], 3), ([1, 2], 40), ([0], 40), ([0, 1, 2], 40)):
+        expected = [plainly(engine.model, EncodedQuestion(prompts[each], (continuation[:tokens],))) for each in places]
+        found = begun.values(places, tokens)
+        assert close([(found[each],) for each in places], expected)
+    computed.clear()
+    again = continuing.begin(prompts, continuation)
+    again.values([0, 1, 2, 3], 9)
+    again.values([1, 2], 40)
+    assert sum(computed) == (1 + 7 + 30 + 2) + 4 * 8 + 2 * 31
 
 
 def test_a_batch_that_exceeds_the_memory_is_halved(engine: LikelihoodEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +155,11 @@ def test_a_batch_that_exceeds_the_memory_is_halved(engine: LikelihoodEngine, mon
 
 
 def test_values_that_are_not_finite_are_refused(engine: LikelihoodEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = ContinuationEngine(engine).begin([(1, 2), (3,)], (4, 5))
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "values_at", lambda *_, **__: [math.nan])
+        with pytest.raises(TrainerError, match="not finite in fp32"):
+            begun.values([0, 1], 2)
     monkeypatch.setattr(engine, "_forward", lambda batch: [(0, 0, math.nan)])
     with pytest.raises(TrainerError, match="not finite in fp32"):
         measured(engine, QUESTIONS)

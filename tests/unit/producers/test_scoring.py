@@ -1,6 +1,7 @@
 """A scorer sums the log-probabilities of the segment's tokens alone, the same ones after every prompt."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -75,6 +76,81 @@ def test_a_local_scorer_gives_the_same_bytes_and_what_one_plain_pass_a_candidate
     assert answer.usage.prompt_tokens == sum(length for _, length in expected)
     with pytest.raises(RequestRefused, match="blank"):
         scored(Request(scoring=Scoring(" ", (FIRST,))), options)
+
+
+LONG = "The quick brown fox jumps over the lazy dog near the bank"
+CANDIDATES = tuple(Instruction(instruction=text) for text in ("Name it.", "Say what it is.", "Zzz", "Tell of a fox."))
+
+
+@pytest.fixture(scope="module")
+def tiny_options(tmp_path_factory: pytest.TempPathFactory) -> ScorerOptions:
+    folder = tiny.save_tiny(tmp_path_factory.mktemp("tiny") / "m")
+    return ScorerOptions(model=str(folder), precision="fp32", device="cpu", threads=1)
+
+
+def best(scores: SegmentScores) -> int:
+    return min((found, place) for place in range(9) if (found := scores.perplexity(place)) is not None)[1]
+
+
+def test_two_stages_record_the_heads_drop_the_far_ones_and_agree_on_the_rest(tiny_options: ScorerOptions) -> None:
+    request = Request(scoring=Scoring(LONG, (*CANDIDATES, None, CANDIDATES[0])))
+    answer, whole = scored(request, tiny_options)
+    _, heads = scored(request, replace(tiny_options, max_tokens=9))
+    close = replace(tiny_options, head_tokens=9, head_margin=1e-9)
+    fewer, staged = scored(request, close)
+    assert (whole.head_tokens, whole.heads, staged.head_tokens) == (0, (), 9)
+    assert staged.heads == pytest.approx(heads.candidates, abs=1e-4)
+    ahead = max(found for found in staged.heads if found is not None)
+    for place, head in enumerate(staged.heads):
+        if head == ahead:
+            assert staged.candidates[place] == pytest.approx(whole.candidates[place], abs=1e-4)
+        else:
+            assert staged.candidates[place] is None
+    assert staged.candidates.count(None) >= 4
+    assert staged.unconditional == pytest.approx(whole.unconditional, abs=1e-4)
+    assert answer.usage is not None
+    assert fewer.usage is not None
+    assert fewer.usage.prompt_tokens < answer.usage.prompt_tokens
+    second = sorted({found for found in staged.heads if found is not None})[-2]
+    for share, going_on in ((1.01, 2), (0.99, 1)):
+        _, two = scored(request, replace(close, head_margin=share * (ahead - second) / 9))
+        assert len({found for found in two.candidates if found is not None}) == going_on
+    _, wide = scored(request, replace(close, head_margin=99.0))
+    assert wide.candidates == pytest.approx(whole.candidates, abs=1e-4)
+    assert best(wide) == best(whole)
+    _, short = scored(Request(scoring=Scoring("ab", CANDIDATES)), close)
+    assert (short.head_tokens, short.heads) == (0, ())
+
+
+def test_what_exceeds_the_context_is_cut_alike_for_all_candidates(tiny_options: ScorerOptions) -> None:
+    """The context is 512 tokens, of bytes."""
+    long = Instruction(instruction="Say it. " * 100)
+    _, prompt_cut = scored(Request(scoring=Scoring(LONG, (long, CANDIDATES[0]))), tiny_options)
+    _, plain = scored(Request(scoring=Scoring(LONG, (CANDIDATES[0],))), tiny_options)
+    assert prompt_cut.tokens == len(LONG)
+    assert prompt_cut.candidates[0] != prompt_cut.candidates[1]
+    assert prompt_cut.candidates[1] == pytest.approx(plain.candidates[0], abs=1e-4)
+    text = "So it is then. " * 100
+    _, segment_cut = scored(Request(scoring=Scoring(text, (long, CANDIDATES[0]))), tiny_options)
+    assert segment_cut.tokens == 512 - 512 // 4
+    _, bounded = scored(Request(scoring=Scoring(text, (CANDIDATES[0],))), replace(tiny_options, max_tokens=20))
+    _, beginning = scored(Request(scoring=Scoring(text[:20], (CANDIDATES[0],))), tiny_options)
+    assert (bounded.tokens, bounded.candidates) == (20, pytest.approx(beginning.candidates, abs=1e-4))
+
+
+def test_a_scoring_has_the_same_bytes_alone_and_among_others(tiny_options: ScorerOptions) -> None:
+    asked = [Request(scoring=Scoring(text, CANDIDATES)) for text in (LONG, "ab", LONG.upper(), "Fox. " * 60)]
+    options = replace(tiny_options, head_tokens=5)
+
+    async def together(scorer: Any) -> list[Answer]:
+        try:
+            return list(await asyncio.gather(*(scorer.complete(each, PLACE) for each in asked)))
+        finally:
+            await scorer.close()
+
+    with opened_scorer(Settings(), options) as scorer:
+        answers = asyncio.run(together(scorer))
+    assert [each.raw for each in answers] == [scored(each, options)[0].raw for each in asked]
 
 
 def listed(*tokens: tuple[str, Any]) -> dict[str, Any]:
