@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -15,6 +16,9 @@ from producers.calls.cost import Prices
 from producers.calls.limits import Limits
 from producers.calls.rate_control import RateControl, RateOptions
 from producers.calls.retries import Retries
+from producers.documents.segment_source import SegmentSource
+from producers.documents.segment_subjects import SegmentSubjects
+from producers.documents.style import DocumentStyle
 from producers.generate.backpressure import Backpressure
 from producers.generate.lane import Lane
 from producers.generate.lane_parts import LaneOptions, LaneServices
@@ -261,3 +265,20 @@ def test_an_answer_on_the_ledger_that_makes_too_large_a_generation_is_no_wall() 
     run_lane(log, backend, Limits(max_generations=3), in_flight=1, max_answer_bytes=2**30)
     assert (numbers(log), reasons(log)) == ([0, 1, 2], {1: "too_large"})
     assert len(log.events(CallAnswered)) == 3
+
+
+def test_a_scorer_is_closed_with_its_lane_and_after_an_error_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[Any] = []
+
+    class OpenScorer:
+        async def close(self) -> None:
+            closed.append(asyncio.get_running_loop())
+
+    style = cast(DocumentStyle, SimpleNamespace(scorer=OpenScorer()))
+    subjects = SegmentSubjects(style, cast(SegmentSource, None))
+    monkeypatch.setattr(SeedSubjects, "close", lambda _: subjects.close())
+    run_lane(MemoryLog(), Faulty(), Limits(max_generations=2))
+    assert len(closed) == 1
+    with pytest.raises(RequestRefused):
+        run_lane(MemoryLog(), Faulty(lambda _: True, RequestRefused("bad", status=400)), Limits(max_generations=16))
+    assert len(closed) == 2
