@@ -281,6 +281,34 @@ class InstructionsRejected(Event, frozen=True, kw_only=True):
     kept_total: Count
 
 
+# -- answered ------------------------------------------------------------------------------------------------------
+
+
+class InstructionAnswered(Event, frozen=True, kw_only=True):
+    """A kept instruction has its input and output, in the partition that is its cluster: the row that is trained.
+
+    Only in a run whose policy has `answer` as `kept`; there each kept row gets one, in the order they were kept.
+
+    row          as it was kept, with the input and output of its answers
+    style        of the requests; empty: nothing was asked, because the row had its output when it was kept
+    reason       why the row is not used: a rule or limit that its answer breaks, or why there is none; None: it is used
+    answers      of its calls, in the order asked
+    parameters   of its requests
+    reading      version of the parser that input and output come from (`streams.core.parse.answers`)
+    """
+
+    row: InstructionKept
+    style: str
+    backend: str
+    model: str
+    parameters: dict[str, str | int | float | bool | None]
+    answers: tuple[CallAnswered, ...]
+    unparsed: tuple[Unparsed, ...]
+    reason: str | None
+    cost_usd: Amount | None
+    reading: Ordinal = 1
+
+
 # -- judged --------------------------------------------------------------------------------------------------------
 
 

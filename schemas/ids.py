@@ -41,6 +41,11 @@ def instruction_id(generation: str, place: int) -> str:
     return child(generation, place)
 
 
+def answered_id(kept: str) -> str:
+    """Of the answer to a kept instruction."""
+    return child(kept, "answered")
+
+
 def judgement_id(kept: str, judge: str) -> str:
     """Of the judgement of a kept row by the judge of that name."""
     return child(kept, f"judged/{judge}")

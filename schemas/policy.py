@@ -15,6 +15,7 @@ from schemas.segments import ALL_STRATEGIES, Strategy
 
 Mode = Literal["sedi", "self-instruct"]
 Metric = Literal["grad_norm", "loss_variance", "sum", "random"]
+Answered = Literal["all", "kept"]
 RuleName = Literal[
     "too_short",
     "too_long",
@@ -44,6 +45,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Settings of a run's decisions; docs/papers.md has the origin of each.
 
     mode                      `sedi`, or the baseline `self-instruct`, which has other defaults for four fields
+    answer                    which instructions are answered, in styles that ask for instructions and answers apart:
+                              `all` of a list, before the filter decides; or those `kept`, afterwards, on `answered`
     threshold                 keep if ROUGE-L F to all kept rows is <= this (paper: 0.85; Self-Instruct: 0.7)
     compare_with_seeds        compare candidates with the run's initial seeds too, as Alpaca does
     tokenizer                 `rouge` uses only ASCII letters and digits; `unicode` all scripts
@@ -82,6 +85,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     mode: Mode = "sedi"
+    answer: Answered = "all"
     threshold: Threshold = 0.85
     compare_with_seeds: bool = False
     tokenizer: Literal["rouge", "unicode"] = "rouge"

@@ -37,6 +37,7 @@ _ALL = (
     _spec(events.InstructionsGenerated, "generated", 4),
     _spec(events.InstructionKept, "kept"),
     _spec(events.InstructionsRejected, "rejected"),
+    _spec(events.InstructionAnswered, "answered"),
     _spec(events.InstructionJudged, "judged", 2),
     _spec(evaluation.AnswerGiven, "answers"),
     _spec(evaluation.AnswersJudged, "judgements"),

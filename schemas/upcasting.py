@@ -62,8 +62,10 @@ def _with_policy_from_v1(data: Json) -> Json:
 
 
 def _without_segments(data: Json) -> Json:
-    """Version 3 has the choice among candidates for a segment; before, no instruction came from a document."""
+    """Version 3 has the choice among candidates for a segment, and which instructions are answered; before, no
+    instruction came from a document, and all were answered."""
     fields = {
+        "answer": "all",
         "strategies": ["random", "salient", "structural", "whole"],
         "candidates": None,
         "max_copied_run": 12,

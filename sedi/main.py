@@ -24,6 +24,7 @@ from infra.distribution import not_installed, part_of
 from infra.visible import visible, visible_logs
 from schemas.errors import BrokerError, ConfigurationError, SediError, TooManyDeadLetters, TopicMismatch
 from sedi import (
+    answer,
     archive,
     broker,
     chat,
@@ -58,6 +59,7 @@ _COMMANDS = (
     corpus,
     generate,
     init,
+    answer,
     judge,
     train,
     evaluation,

@@ -36,6 +36,7 @@ _IDENTITY: Mapping[type[events.Event], Callable[[Any], Any]] = {
     events.InstructionsGenerated: attrgetter("lane", "number"),
     events.InstructionKept: attrgetter("generated_offset", "place"),
     events.InstructionsRejected: attrgetter("generated_offset"),
+    events.InstructionAnswered: attrgetter("row.id"),
     events.InstructionJudged: attrgetter("judge.name", "kept_id"),
     events.TrainingLogged: attrgetter("epoch", "window"),
     events.ReplaceSeeds: attrgetter("epoch", "window"),

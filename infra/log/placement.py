@@ -7,7 +7,7 @@ generation is derived from its lane and number, that of a judgement from its row
 from schemas import ids
 from schemas.envelope import Decoded
 from schemas.errors import MalformedEvent
-from schemas.events import InstructionJudged, InstructionKept, InstructionsGenerated
+from schemas.events import InstructionAnswered, InstructionJudged, InstructionKept, InstructionsGenerated
 from schemas.registry import SPECS, spec_of
 
 _TOPICS = frozenset(spec.topic for spec in SPECS.values())
@@ -20,7 +20,9 @@ def require_place(topic: str, partition: int, decoded: Decoded) -> None:
     if spec.topic != topic and topic in _TOPICS:
         raise MalformedEvent(f"A {spec.name} is on `{topic}`, but belongs on `{spec.topic}`. Find out who wrote it.")
     match event:
-        case InstructionKept(cluster=cluster) if cluster != partition and topic == spec.topic:
+        case InstructionKept(cluster=cluster) | InstructionAnswered(row=InstructionKept(cluster=cluster)) if (
+            cluster != partition and topic == spec.topic
+        ):
             raise MalformedEvent(
                 f"A row of cluster {cluster} is in partition {partition} of `{topic}`, but belongs in the partition "
                 "of its cluster. Find out who wrote it."

@@ -32,6 +32,7 @@ TOPICS = (
     "generated",
     "kept",
     "rejected",
+    "answered",
     "judged",
     "training-log",
     "seed-commands",

@@ -211,9 +211,9 @@ class Caller:
         finally:
             scheduler.release(request_id)
 
-    async def write(self, event: Event, *, key: str, id: str, causation_id: str) -> None:
+    async def write(self, event: Event, *, key: str, id: str, causation_id: str, partition: int = 0) -> None:
         """Write an event; returns when the cluster has confirmed it. If cancelled, it is written all the same."""
-        await self._log.write(event, key=key, id=id, causation_id=causation_id)
+        await self._log.write(event, key=key, id=id, causation_id=causation_id, partition=partition)
 
     async def _attempt(
         self, channel: Channel, place: CallPlace, request: Request, ticket: Ticket

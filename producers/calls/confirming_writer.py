@@ -16,12 +16,12 @@ class ConfirmingWriter:
         self._unconfirmed: list[tuple[Any, asyncio.Future[None]]] = []
         self._waiter: asyncio.Task[None] | None = None
 
-    async def write(self, event: Event, *, key: str, id: str, causation_id: str) -> None:
+    async def write(self, event: Event, *, key: str, id: str, causation_id: str, partition: int = 0) -> None:
         """Write an event; returns when the cluster has confirmed it. If cancelled, it is written all the same.
 
         Raises BrokerError when the cluster does not accept it.
         """
-        pending = self._writer.send(event, key=key, id=id, causation_id=causation_id)
+        pending = self._writer.send(event, key=key, id=id, causation_id=causation_id, partition=partition)
         confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._unconfirmed.append((pending, confirmed))
         if self._waiter is None or self._waiter.done():

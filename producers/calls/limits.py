@@ -16,6 +16,7 @@ from producers.calls.cost import PlannedCall
 from producers.generate.progress import LaneProgress
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy
+from streams.core.answering import LANE as ANSWERERS
 from streams.core.evaluation.lanes import LANE as EVALUATIONS
 from streams.core.judging import LANE as JUDGES
 
@@ -27,7 +28,7 @@ AHEAD_WINDOWS = 2
 
 _WITHOUT = "`--max-ahead none` goes on without, and is needed with `sedi train --min-score`."
 
-OTHER_LANES = (f"{JUDGES}/", f"{EVALUATIONS}/")
+OTHER_LANES = (f"{ANSWERERS}/", f"{JUDGES}/", f"{EVALUATIONS}/")
 """Beginnings of the names of lanes that are no generators'."""
 
 _SILENT_S = 60.0  # without a training window, after which the message asks whether a trainer is at work

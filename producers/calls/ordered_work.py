@@ -33,6 +33,7 @@ class FinishedItem:
     key: str
     id: str
     causation_id: str
+    partition: int = 0
 
 
 class OrderedItem(Protocol):
@@ -154,6 +155,8 @@ class OrderedWork:
         return failure is None
 
     async def _write(self, item: FinishedItem) -> None:
-        await self.caller.write(item.event, key=item.key, id=item.id, causation_id=item.causation_id)
+        await self.caller.write(
+            item.event, key=item.key, id=item.id, causation_id=item.causation_id, partition=item.partition
+        )
         self.written += 1
         self._on_written(item.event)

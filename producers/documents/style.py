@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from producers.backends.base import Backend, Request, RequestRefused, Scoring
-from producers.generate.styles import Parameters, StyleResult, raise_unless_partial
+from producers.generate.list_style import raise_unless_partial
+from producers.generate.styles import Parameters, StyleResult
 from producers.generate.subjects import AskWith
 from schemas.events import CallAnswered, Instruction
 from schemas.policy import Policy

@@ -182,7 +182,7 @@ def _opened_subjects(
         with opened_documents(options.documents, settings, configured, reader.progress, notify) as subjects:
             yield lambda _: subjects
         return
-    style = style_of(options.style, settings)
+    style = style_of(options.style, settings, configured.policy.answer)
     warn_of_task(settings, notify)
     kept_reader = closing(KeptReader(settings, configured, options.lane)) if style.shows_kept else nullcontext()
     with kept_reader as kept:

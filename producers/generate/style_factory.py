@@ -7,11 +7,13 @@ from typing import Literal
 from infra.settings import Settings
 from producers.backends.base import Request, Sampling
 from producers.backends.choice import asks_builtin
-from producers.generate.self_instruct import SelfInstructStyle
-from producers.generate.styles import AlpacaStyle, Parameters, SeedStyle, TwoStepStyle, sampling_parameters
+from producers.generate.answer_styles import AnswerStyle, DirectAnswer, InstanceAnswer
+from producers.generate.list_style import ListStyle
+from producers.generate.styles import AlpacaStyle, Parameters, SeedStyle, sampling_parameters
 from producers.prompts import alpaca, self_instruct, two_step
 from producers.prompts.sampling import overlaid
 from schemas.errors import ConfigurationError
+from schemas.policy import Answered
 from schemas.seeds import SeedTask
 from streams.core.parse.answers import Parser
 
@@ -51,15 +53,28 @@ class StyleInUse:
             raise ConfigurationError(f"most is {self.most}; use 1 instruction of a list or more.")
 
 
-def style_of(options: StyleInUse, settings: Settings) -> SeedStyle:
-    """The style, bound to its prompts. Raises ConfigurationError if the style does not support the API form."""
+def style_of(options: StyleInUse, settings: Settings, answer: Answered = "all") -> SeedStyle:
+    """The style, bound to its prompts; `answer`: the policy's. Raises ConfigurationError if the style does not support
+    the API form."""
+    if options.style == "alpaca":
+        return _alpaca(options, settings)
+    answers = answer_style(options, settings) if answer == "all" else None
+    return (_two_step if options.style == "two-step" else _self_instruct)(options, settings, answers)
+
+
+def answer_style(options: StyleInUse, settings: Settings) -> AnswerStyle:
+    """How an instruction is answered, in a style that asks for it apart. Raises ConfigurationError for another style,
+    and if the style does not support the API form."""
     match options.style:
-        case "alpaca":
-            return _alpaca(options, settings)
         case "two-step":
-            return _two_step(options, settings)
+            return _direct_answer(options, settings)
         case "self-instruct":
-            return _self_instruct(options, settings)
+            return _instance_answer(options, settings)
+        case _:
+            raise ConfigurationError(
+                f"The style {options.style} asks for instructions and answers at once, so kept ones are answered. Use "
+                "two-step or self-instruct."
+            )
 
 
 def _alpaca(options: StyleInUse, settings: Settings) -> SeedStyle:
@@ -88,66 +103,88 @@ def _alpaca(options: StyleInUse, settings: Settings) -> SeedStyle:
     )
 
 
-def _two_step(options: StyleInUse, settings: Settings) -> SeedStyle:
-    list_form, answer_form = _forms(settings)
+def _two_step(options: StyleInUse, settings: Settings, answers: AnswerStyle | None) -> SeedStyle:
+    form, _ = _forms(settings)
     asked = two_step.ASKED if options.asked is None else options.asked
     most = asked if options.most is None else options.most
-
-    def build_list(seeds: Sequence[SeedTask]) -> Request:
-        return two_step.list_request(seeds, list_form, asked=asked, sampling=options.sampling, safety=options.safety)
-
-    def build_answer(instruction: str) -> Request:
-        return two_step.answer_request(
-            instruction, answer_form, sampling=options.answer_sampling, safety=options.safety
-        )
-
     parameters: Parameters = {
-        "list_api": list_form,
-        "answer_api": answer_form,
+        "list_api": form,
         "asked": asked,
         "most": most,
         "safety": options.safety,
         **sampling_parameters(overlaid(two_step.LIST_SAMPLING, options.sampling), "list_"),
-        **sampling_parameters(overlaid(two_step.ANSWER_SAMPLING, options.answer_sampling), "answer_"),
+        **({} if answers is None else answers.parameters),
     }
-    return TwoStepStyle(build_list=build_list, build_answer=build_answer, most=most, parameters=parameters)
+    return ListStyle(
+        name="two-step",
+        build_list=lambda shown: two_step.list_request(
+            shown, form, asked=asked, sampling=options.sampling, safety=options.safety
+        ),
+        answers=answers,
+        most=most,
+        parameters=parameters,
+    )
 
 
-def _self_instruct(options: StyleInUse, settings: Settings) -> SeedStyle:
-    form: self_instruct.Form = "completion" if asks_builtin(settings) else _plain(options.style, settings)
+def _direct_answer(options: StyleInUse, settings: Settings) -> DirectAnswer:
+    _, form = _forms(settings)
+    return DirectAnswer(
+        build=lambda instruction: two_step.answer_request(
+            instruction, form, sampling=options.answer_sampling, safety=options.safety
+        ),
+        parameters={
+            "answer_api": form,
+            "safety": options.safety,
+            **sampling_parameters(overlaid(two_step.ANSWER_SAMPLING, options.answer_sampling), "answer_"),
+        },
+    )
+
+
+def _self_instruct(options: StyleInUse, settings: Settings, answers: AnswerStyle | None) -> SeedStyle:
+    form = _self_instruct_form(options, settings)
     asked = self_instruct.ASKED if options.asked is None else options.asked
     most = asked if options.most is None else options.most
-
-    def build_bootstrap(instructions: Sequence[str]) -> Request:
-        return self_instruct.bootstrap_request(
-            instructions, form, asked=asked, sampling=options.sampling, safety=options.safety
-        )
-
-    def build_classification(instruction: str) -> Request:
-        return self_instruct.classification_request(instruction, form, safety=options.safety)
-
-    def build_instance(instruction: str, is_classification: bool) -> Request:
-        return self_instruct.instance_request(
-            instruction, is_classification, form, sampling=options.answer_sampling, safety=options.safety
-        )
-
     parameters: Parameters = {
         "api": form,
         "asked": asked,
         "most": most,
         "safety": options.safety,
         **sampling_parameters(overlaid(self_instruct.BOOTSTRAP_SAMPLING, options.sampling), "bootstrap_"),
-        **sampling_parameters(self_instruct.CLASSIFICATION_SAMPLING, "classification_"),
-        **sampling_parameters(overlaid(self_instruct.INSTANCE_SAMPLING, options.answer_sampling), "instance_"),
+        **({} if answers is None else answers.parameters),
     }
-    return SelfInstructStyle(
-        build_bootstrap=build_bootstrap,
-        build_classification=build_classification,
-        build_instance=build_instance,
+    return ListStyle(
+        name="self-instruct",
+        build_list=lambda shown: self_instruct.bootstrap_request(
+            shown, form, asked=asked, sampling=options.sampling, safety=options.safety
+        ),
+        answers=answers,
         most=most,
         parameters=parameters,
         parser=options.parser,
+        shows_kept=True,
     )
+
+
+def _instance_answer(options: StyleInUse, settings: Settings) -> InstanceAnswer:
+    form = _self_instruct_form(options, settings)
+    return InstanceAnswer(
+        build_classification=lambda instruction: self_instruct.classification_request(
+            instruction, form, safety=options.safety
+        ),
+        build_instance=lambda instruction, is_classification: self_instruct.instance_request(
+            instruction, is_classification, form, sampling=options.answer_sampling, safety=options.safety
+        ),
+        parameters={
+            "api": form,
+            "safety": options.safety,
+            **sampling_parameters(self_instruct.CLASSIFICATION_SAMPLING, "classification_"),
+            **sampling_parameters(overlaid(self_instruct.INSTANCE_SAMPLING, options.answer_sampling), "instance_"),
+        },
+    )
+
+
+def _self_instruct_form(options: StyleInUse, settings: Settings) -> self_instruct.Form:
+    return "completion" if asks_builtin(settings) else _plain(options.style, settings)
 
 
 def _forms(settings: Settings) -> tuple[two_step.Form, two_step.Form]:

@@ -1,23 +1,21 @@
 """Prompt styles: which requests make a generation, in how many calls, and how the answers are parsed.
 
-`AlpacaStyle` makes one call and parses whole tasks from its answer. `TwoStepStyle` asks for a list of instructions
-(step 0), then for an answer to each (from step 1 on, concurrently); a small model can do that.
-`producers.generate.self_instruct` has the third style. `producers.prompts` builds the requests and
-`streams.core.parse.answers` parses the answers.
+`AlpacaStyle` makes one call and parses whole tasks from its answer. `producers.generate.list_style` has the styles that
+ask for a list of instructions first. `producers.prompts` builds the requests and `streams.core.parse.answers` parses
+the answers.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from producers.backends.base import CallFailure, EndpointRefused, Request, Sampling, Transient
+from producers.backends.base import Request, Sampling
 from producers.prompts.alpaca import TOTAL
 from schemas.events import CallAnswered, Instruction, Unparsed
 from schemas.seeds import SeedTask
 from schemas.segments import SegmentScores
 from streams.core.kept_so_far import KeptText
-from streams.core.parse.answers import AnswerForm, Parser, items_of, read
+from streams.core.parse.answers import AnswerForm, Parser, read
 
 Ask = Callable[[int, Request], Awaitable[CallAnswered]]
 Parameters = dict[str, str | int | float | bool | None]
@@ -92,50 +90,6 @@ class AlpacaStyle:
         form = AnswerForm(self.name, self.parser, shown=len(seeds), structured=self.structured)
         answer = await ask(0, self.build(seeds))
         return StyleResult((answer,), *read(form, {0: answer}))
-
-
-@dataclass(frozen=True)
-class TwoStepStyle:
-    """A list call, then a call for each of its instructions, at most `most` of them.
-
-    An instruction whose answer failed for good has an empty output. If all failed, the fault is the endpoint's, and the
-    failure is raised.
-    """
-
-    build_list: Callable[[Sequence[SeedTask]], Request]
-    build_answer: Callable[[str], Request]
-    most: int
-    parameters: Parameters
-    parser: Parser = "strict"
-    name: str = "two-step"
-    shows_kept: bool = False
-
-    @property
-    def candidates(self) -> int:
-        return self.most
-
-    async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[KeptText] = ()) -> StyleResult:
-        form = AnswerForm(self.name, self.parser, shown=len(seeds), most=self.most)
-        listed = await ask(0, self.build_list(seeds))
-        items, _ = items_of(form, listed)
-        calls = [ask(step, self.build_answer(item)) for step, item in enumerate(items, start=1)]
-        # All of them end before anything is raised: each answer is paid for and goes on the ledger.
-        outcomes = await asyncio.gather(*calls, return_exceptions=True)
-        answers = {0: listed}
-        answers |= {step: each for step, each in enumerate(outcomes, start=1) if isinstance(each, CallAnswered)}
-        raise_unless_partial([each for each in outcomes if isinstance(each, BaseException)], len(answers) > 1)
-        return StyleResult(tuple(answers.values()), *read(form, answers))
-
-
-def raise_unless_partial(errors: Sequence[BaseException], some_complete: bool) -> None:
-    """Raise the error that prevents a generation. Transient ones do not if `some_complete`: a part has its answers."""
-    for error in errors:
-        if not isinstance(error, CallFailure) or isinstance(error, EndpointRefused):
-            raise error
-    if not some_complete:
-        for error in errors:
-            if isinstance(error, Transient):
-                raise error
 
 
 def sampling_parameters(sampling: Sampling, prefix: str = "") -> Parameters:

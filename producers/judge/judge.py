@@ -22,7 +22,7 @@ from producers.backends.choice import opened_backend, warn_of_task
 from producers.calls.caller import Caller, CallOptions
 from producers.calls.cost import Prices
 from producers.calls.found_concurrency import keep_found, rate_control_for
-from producers.judge.kept_rows import KeptRows
+from producers.calls.kept_rows import KeptRows
 from producers.judge.progress import judge_reader
 from producers.judge.scoring import JudgeWorker, OnJudged, OnRows, RowJudge, RowQueue, RowSample
 from producers.prompts.judge import RUBRICS, RubricName, rubric

@@ -13,10 +13,10 @@ from producers.backends.base import Sampling
 from producers.calls.ask_again import ask_until_read
 from producers.calls.caller import CallCause, Caller
 from producers.calls.cost import total_cost
+from producers.calls.kept_rows import KeptRows
 from producers.calls.ordered_progress import OrderedProgress
 from producers.calls.ordered_work import FinishedItem, OrderedWork
 from producers.calls.refusals import Refusals
-from producers.judge.kept_rows import KeptRows
 from producers.prompts import judge as prompts
 from schemas import ids
 from schemas.events import Event, InstructionJudged, InstructionKept, Judge

@@ -3,7 +3,7 @@
 It asks for less at once than the `alpaca` style: to continue a list of one-line instructions, and to answer one. Such
 an instruction is self-contained; its input is empty.
 
-`list_request` shows the seeds' instructions. As a completion the prompt ends at the number of the first new one, and
+`list_request` shows instructions. As a completion the prompt ends at the number of the first new one, and
 the model continues the list; as a chat it is asked for a list. `answer_request` asks for the answer to one of them.
 With the defaults the built-in model takes the fewest tokens per kept instruction (docs/decisions/built-in-model.md).
 They were not tuned for other models.
@@ -18,7 +18,6 @@ from producers.backends.base import Message, Request, Sampling
 from producers.prompts.sampling import overlaid
 from producers.prompts.wording import preamble, shown_instruction, with_safety
 from schemas.errors import ConfigurationError
-from schemas.seeds import SeedTask
 
 Form = Literal["chat", "completion"]
 
@@ -34,24 +33,24 @@ ANSWER_FORM: Form = "chat"
 
 
 def list_request(
-    seeds: Sequence[SeedTask],
+    instructions: Sequence[str],
     form: Form = LIST_FORM,
     *,
     asked: int = ASKED,
     sampling: Sampling | None = None,
     safety: bool = False,
 ) -> Request:
-    """The request for `asked` new instructions, numbered on from the seeds'.
+    """The request for `asked` new instructions, numbered on from these.
 
     sampling   parameters that differ from `LIST_SAMPLING`
-    Raises ConfigurationError if there is no seed to show or nothing to ask for.
+    Raises ConfigurationError if there is nothing to show or nothing to ask for.
     """
-    if not seeds or asked < 1:
+    if not instructions or asked < 1:
         raise ConfigurationError(
-            f"{len(seeds)} seeds are shown and {asked} instructions asked for; a list needs at least one of each."
+            f"{len(instructions)} tasks are shown and {asked} asked for; a list needs at least one of each."
         )
-    shown = "\n".join(f"{number}. {shown_instruction(seed.instruction)}" for number, seed in enumerate(seeds, start=1))
-    first, total = len(seeds) + 1, len(seeds) + asked
+    shown = "\n".join(f"{number}. {shown_instruction(text)}" for number, text in enumerate(instructions, start=1))
+    first, total = len(instructions) + 1, len(instructions) + asked
     effective = overlaid(LIST_SAMPLING, sampling)
     if form == "completion":
         return Request(
@@ -63,7 +62,7 @@ def list_request(
         )
     asking = Message(
         "user",
-        f"Here are {len(seeds)} tasks that someone could give to a writing assistant:\n\n{shown}\n\n"
+        f"Here are {len(instructions)} tasks that someone could give to a writing assistant:\n\n{shown}\n\n"
         f"Write {asked} more. Each is one sentence, can be answered in writing without any further material, and "
         "differs from all the others in topic, in verb and in kind. "
         f"Answer with the list alone, numbered from {first} to {total}.",

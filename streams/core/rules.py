@@ -47,9 +47,25 @@ def broken_rule(task: Instruction, policy: Policy) -> RuleName | None:
     return next((name for name, breaks in RULES.items() if name in policy.rules and breaks(task, policy)), None)
 
 
-def unfit(task: Instruction, tokens: Sequence[str], policy: Policy, *, cut: bool) -> str | None:
-    """Why an instruction is rejected whatever else is kept, or None. `tokens` are those that similarity compares;
-    `cut`: its output was cut off."""
+def unfit(
+    task: Instruction, tokens: Sequence[str], policy: Policy, *, cut: bool, unanswered: bool = False
+) -> str | None:
+    """Why an instruction is rejected whatever else is kept, or None.
+
+    tokens       those that similarity compares
+    cut          its output was cut off
+    unanswered   its output has not been asked for yet, so no rule about it applies
+    """
     if cut and policy.reject_cut:
         return "cut_output"
-    return broken_rule(task, policy) or (None if tokens else "no_tokens")
+    broken = broken_rule(task, policy)
+    if broken == "empty_output" and unanswered:  # the last of the rules
+        broken = None
+    return broken or (None if tokens else "no_tokens")
+
+
+def unfit_answer(output: str, policy: Policy, *, cut: bool) -> str | None:
+    """Why the answer to a kept instruction cannot be used, or None."""
+    if cut and policy.reject_cut:
+        return "cut_output"
+    return "empty_output" if "empty_output" in policy.rules and not output.strip() else None

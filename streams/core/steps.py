@@ -5,6 +5,9 @@ more for each instruction; `self-instruct` two: whether it is a classification t
 
 Where it comes from a segment (`documents`), each of the first steps asks for one candidate, the next one for the scores
 of the candidates that were read, and the last, if there is one, for a rewrite of the output.
+
+In a run that answers kept instructions alone (policy `answer`), a generation makes step 0 only, and the requests about
+one instruction are steps of its answer.
 """
 
 DOCUMENTS = "documents"
@@ -18,6 +21,16 @@ def steps_of(style: str, place: int) -> tuple[int, ...]:
     step gave an instruction depends on the answers (`streams.core.parse.segment_answers.SegmentAnswers`)."""
     each = _REQUESTS_EACH.get(style, 0)
     return tuple(range(1 + each * place, 1 + each * (place + 1)))
+
+
+def asks_apart(style: str) -> bool:
+    """Whether instructions and their answers are asked for in requests of their own."""
+    return style in _REQUESTS_EACH
+
+
+def answer_steps(style: str) -> int:
+    """How many requests the answer to one kept instruction takes, where it is asked for alone: steps 0, 1, ..."""
+    return _REQUESTS_EACH.get(style, 0)
 
 
 def place_of(style: str, step: int) -> int | None:

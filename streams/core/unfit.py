@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from schemas import ids
 from schemas.events import InstructionsGenerated, Rejection
 from schemas.policy import Policy
+from streams.core.answering import answers_later
 from streams.core.documents.choice import HIGHER_PERPLEXITY, choose
 from streams.core.rules import unfit
 
@@ -16,7 +17,11 @@ def unfit_of(
     winner_id = None
     if event.segment is None:
         tasks = zip(event.instructions, tokens, strict=True)
-        reasons = [unfit(task, found, policy, cut=place in event.cut) for place, (task, found) in enumerate(tasks)]
+        unanswered = answers_later(policy, event.style)
+        reasons = [
+            unfit(task, found, policy, cut=place in event.cut, unanswered=unanswered)
+            for place, (task, found) in enumerate(tasks)
+        ]
     else:
         choice = choose(event, event.segment, policy, tokens)
         reasons = list(choice.reasons)

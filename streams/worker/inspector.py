@@ -23,7 +23,7 @@ from infra.log.reader import LogReader
 from infra.log.writer import LogWriter
 from infra.settings import Settings
 
-TOPICS = ("run", "documents", "calls", "kept", "rejected", "judged", "measured", "answers", "judgements")
+TOPICS = ("run", "documents", "calls", "kept", "rejected", "answered", "judged", "measured", "answers", "judgements")
 
 _RECORDS = 500
 _WAIT_S = 0.2

@@ -11,7 +11,7 @@ The parser has versions, so that a log is always parsed as it was when it was wr
         truncated by any finish reason but the known ones (`streams.core.parse.answer_text`)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
@@ -139,13 +139,19 @@ def read(form: AnswerForm, answers: Mapping[int, CallAnswered]) -> ParsedAnswers
     if form.style == "alpaca":
         return _tasks(form, answers[0])
     items, unparsed = items_of(form, answers[0])
-    one = _answered if form.style == "two-step" else _instance
-    found = [one(form, item, [answers.get(step) for step in steps_of(form.style, at)]) for at, item in enumerate(items)]
+    found = [
+        read_one(form, item, [answers.get(step) for step in steps_of(form.style, at)]) for at, item in enumerate(items)
+    ]
     return ParsedAnswers(
         tuple(each.instruction for each in found),
         (*unparsed, *(part for each in found for part in each.unparsed)),
         tuple(place for place, each in enumerate(found) if each.cut),
     )
+
+
+def read_one(form: AnswerForm, item: str, answers: Sequence[CallAnswered | None]) -> "OneAnswered":
+    """One instruction of a list with its answers, in the order of its steps; None for one that is missing."""
+    return _answered(form, item, answers) if form.style == "two-step" else _instance(form, item, answers)
 
 
 def read_candidates(form: AnswerForm, answers: Mapping[int, CallAnswered]) -> SegmentAnswers:
@@ -179,24 +185,24 @@ def _tasks(form: AnswerForm, listed: CallAnswered) -> ParsedAnswers:
     return ParsedAnswers(instructions, removed + unparsed)
 
 
-class _One(NamedTuple):
-    """The parsed answers of one instruction."""
+class OneAnswered(NamedTuple):
+    """The parsed answers of one instruction. `cut`: its output was truncated."""
 
     instruction: Instruction
     unparsed: tuple[Unparsed, ...] = ()
     cut: bool = False
 
 
-def _answered(form: AnswerForm, item: str, answers: list[CallAnswered | None]) -> _One:
+def _answered(form: AnswerForm, item: str, answers: Sequence[CallAnswered | None]) -> OneAnswered:
     (answer,) = answers
     if answer is None:
-        return _One(Instruction(instruction=item))
+        return OneAnswered(Instruction(instruction=item))
     seen = _stripped(form.reading, answer)
     cut = seen.cut and form.reading > 1
-    return _One(Instruction(instruction=item, output=seen.text.strip()), seen.removed, cut)
+    return OneAnswered(Instruction(instruction=item, output=seen.text.strip()), seen.removed, cut)
 
 
-def _instance(form: AnswerForm, item: str, answers: list[CallAnswered | None]) -> _One:
+def _instance(form: AnswerForm, item: str, answers: Sequence[CallAnswered | None]) -> OneAnswered:
     kind, made = answers
     unparsed: tuple[Unparsed, ...] = ()
     is_classification = None
@@ -207,7 +213,7 @@ def _instance(form: AnswerForm, item: str, answers: list[CallAnswered | None]) -
         if is_classification is None and answered.text.strip():
             unparsed += (Unparsed(reason="neither_yes_nor_no", text=answered.text.strip()),)
     if made is None:
-        return _One(Instruction(instruction=item), unparsed)
+        return OneAnswered(Instruction(instruction=item), unparsed)
     seen = _stripped(form.reading, made)
     text = seen.text if form.reading == 1 else plain_fields(seen.text)
     parse = parse_output_first if is_classification else parse_input_first
@@ -215,7 +221,7 @@ def _instance(form: AnswerForm, item: str, answers: list[CallAnswered | None]) -
     taken = chosen(instances, item, is_classification is True)
     one = Instance("", "") if taken is None else instances[taken]
     task = Instruction(instruction=item, input=one.input, output=one.output)
-    return _One(
+    return OneAnswered(
         task if form.reading == 1 else without_marked_input(task),
         (*unparsed, *seen.removed, *left, *further(instances, taken)),
         form.reading > 1 and seen.cut and taken is None,

@@ -11,10 +11,10 @@ from infra.log.writer import LogWriter
 from producers.backends.base import Answer, CallFailure, CallPlace, EndpointRefused, Request, RequestRefused, Sampling
 from producers.calls.caller import Caller
 from producers.calls.cost import PlannedCall, Prices
+from producers.calls.kept_rows import KeptRows
 from producers.calls.rate_control import RateControl, RateOptions
 from producers.calls.retries import Retries
 from producers.generate.progress import LaneProgress
-from producers.judge.kept_rows import KeptRows
 from producers.judge.progress import JudgeProgress
 from producers.judge.scoring import JudgeWorker, RowJudge, RowQueue, RowSample
 from producers.prompts.judge import rubric

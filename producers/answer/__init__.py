@@ -1,0 +1,1 @@
+"""Answerers: an LLM answers the kept instructions of a run."""

@@ -1,0 +1,125 @@
+"""`sedi answer`: an LLM answers the kept instructions of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sedi import llm_options as llm
+from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, epilog
+
+if TYPE_CHECKING:
+    from producers.answer.rows import ClusterShare
+    from schemas.events import InstructionAnswered
+
+
+def register(app: typer.Typer) -> None:
+    examples = epilog(
+        "sedi configure --run cheap --set answer=kept",
+        "sedi answer --run cheap --in-flight 32",
+        "sedi answer --run cheap --until-end --max-usd 5",
+        "sedi answer --run cheap --share 2/4",
+    )
+    app.command("answer", epilog=examples)(answer_command)
+
+
+def answer_command(
+    *,
+    run: Run = DEFAULT_RUN,
+    style: Annotated[
+        str | None, typer.Option("--style", help="`two-step` (default for builtin) or `self-instruct`.")
+    ] = None,
+    share: Annotated[
+        str | None, typer.Option("--share", metavar="K/N", help="Only every N-th cluster, from the K-th on: 2/4.")
+    ] = None,
+    until_end: Annotated[
+        bool, typer.Option("--until-end", help="End when the rows there are now are answered.")
+    ] = False,
+    safety: Annotated[bool, typer.Option("--safety", help="Add the safety system prompt.")] = False,
+    temperature: Annotated[float | None, typer.Option("--temperature", min=0, help="Default: the style's.")] = None,
+    top_p: Annotated[float | None, typer.Option("--top-p", min=0, max=1, help="Default: the style's.")] = None,
+    answer_max_tokens: Annotated[
+        int | None, typer.Option("--answer-max-tokens", min=1, help="Of one answer. Default: the style's.")
+    ] = None,
+    max_usd: llm.MaxUsd = None,
+    max_calls: llm.MaxCalls = None,
+    max_tokens: llm.MaxTokens = None,
+    in_flight: llm.InFlight = None,
+    rpm: llm.Rpm = None,
+    tpm: llm.Tpm = None,
+    forever: llm.Forever = False,
+    model: llm.Model = None,
+    backend: llm.Backend = None,
+    recorded: llm.Recorded = None,
+    recorded_loop: llm.RecordedLoop = False,
+    as_json: AsJson = False,
+    bootstrap_servers: Servers = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Ask the LLM for the input and output of each kept instruction, in a run made with `answer=kept`. Ends with
+    Ctrl-C, a limit or --until-end.
+
+    Rows are answered in the order they were kept, and are then trained and exported. One whose answer fails for good, is
+    cut off or breaks a rule is left out, with its reason. Limits hold for the whole run, its generators' calls included.
+    No row is answered twice and no answer is paid for twice, over restarts too. Several answerers share a run by its
+    clusters, each with its own --share.
+    """
+    from typing import cast
+
+    from producers.answer.answerer import AnswerOptions, answer
+    from producers.backends.base import Sampling
+    from producers.backends.recorded import RecordedOptions
+    from producers.generate.style_factory import StyleInUse, StyleName, default_style
+    from sedi.output import notify, print_json
+    from sedi.reading_progress import counting_progress
+
+    settings = llm.llm_settings(bootstrap_servers, state_dir, backend=backend, recorded=recorded, model=model)
+    sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=answer_max_tokens)
+    chosen = style or ("two-step" if default_style(settings) == "alpaca" else default_style(settings))
+    options = AnswerOptions(
+        run=run,
+        style=StyleInUse(style=cast(StyleName, chosen), safety=safety, answer_sampling=sampling),
+        share=_share(share),
+        until_end=until_end,
+        recorded=None if recorded is None else RecordedOptions(recorded, loop=recorded_loop),
+        **llm.call_fields(
+            max_calls=max_calls,
+            max_tokens=max_tokens,
+            max_usd=max_usd,
+            forever=forever,
+            rpm=rpm,
+            tpm=tpm,
+            in_flight=in_flight,
+        ),
+    )
+    unused: list[InstructionAnswered] = []
+
+    def report(event: InstructionAnswered) -> None:
+        if event.reason is not None and not unused:
+            unused.append(event)
+            notify(f"Row {event.row.id} is not used: {event.reason}. Further ones are only counted.")
+
+    with counting_progress("answering", "rows") as on_rows:
+        summary = answer(options, settings, on_answered=report, on_rows=on_rows, progress=notify)
+    if as_json:
+        print_json(summary)
+        return
+    left_out = sum(summary.unused.values())
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(summary.unused.items()))
+    notify(
+        f"{summary.answered} rows answered, {left_out} of them not used{f' ({reasons})' if reasons else ''}; "
+        f"ended: {summary.ended}"
+    )
+
+
+def _share(text: str | None) -> ClusterShare:
+    from producers.answer.rows import ClusterShare
+    from schemas.errors import ConfigurationError
+
+    if text is None:
+        return ClusterShare()
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal()):
+        raise ConfigurationError(f"--share is {text!r}; it takes K/N, such as 2/4.")
+    return ClusterShare(int(number), int(of))
