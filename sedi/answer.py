@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,7 +11,9 @@ from sedi import llm_options as llm
 from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, epilog
 
 if TYPE_CHECKING:
+    from infra.settings import Settings
     from producers.answer.rows import ClusterShare
+    from producers.generate.style_factory import StyleInUse
     from schemas.events import InstructionAnswered
 
 
@@ -27,9 +30,7 @@ def register(app: typer.Typer) -> None:
 def answer_command(
     *,
     run: Run = DEFAULT_RUN,
-    style: Annotated[
-        str | None, typer.Option("--style", help="`two-step` (default for builtin) or `self-instruct`.")
-    ] = None,
+    style: Annotated[str | None, typer.Option("--style", help="`two-step` (default) or `self-instruct`.")] = None,
     share: Annotated[
         str | None, typer.Option("--share", metavar="K/N", help="Only every N-th cluster, from the K-th on: 2/4.")
     ] = None,
@@ -51,6 +52,9 @@ def answer_command(
     forever: llm.Forever = False,
     model: llm.Model = None,
     backend: llm.Backend = None,
+    load_model_seed: Annotated[
+        int | None, typer.Option("--load-model-seed", help="Of the load model's answers.")
+    ] = None,
     recorded: llm.Recorded = None,
     recorded_loop: llm.RecordedLoop = False,
     as_json: AsJson = False,
@@ -60,27 +64,24 @@ def answer_command(
     """Ask the LLM for the input and output of each kept instruction, in a run made with `answer=kept`. Ends with
     Ctrl-C, a limit or --until-end.
 
-    Rows are answered in the order they were kept, and are then trained and exported. One whose answer fails for good, is
-    cut off or breaks a rule is left out, with its reason. Limits hold for the whole run, its generators' calls included.
-    No row is answered twice and no answer is paid for twice, over restarts too. Several answerers share a run by its
-    clusters, each with its own --share.
+    Rows are answered in the order they were kept, and are then trained and exported. One whose answer fails for good,
+    is cut off or breaks a rule is left out, with its reason. Limits hold for the whole run, its generators' calls
+    included. No row is answered twice and no answer is paid for twice, over restarts too. Several answerers share a run
+    by its clusters, each with its own --share.
     """
-    from typing import cast
-
+    given = dict(locals())  # every option, by its parameter
     from producers.answer.answerer import AnswerOptions, answer
-    from producers.backends.base import Sampling
     from producers.backends.recorded import RecordedOptions
-    from producers.generate.style_factory import StyleInUse, StyleName, default_style
     from sedi.output import notify, print_json
     from sedi.reading_progress import counting_progress
 
-    settings = llm.llm_settings(bootstrap_servers, state_dir, backend=backend, recorded=recorded, model=model)
-    sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=answer_max_tokens)
-    chosen = style or ("two-step" if default_style(settings) == "alpaca" else default_style(settings))
+    settings = llm.llm_settings(
+        bootstrap_servers, state_dir, backend=backend, recorded=recorded, model=model, load_model_seed=load_model_seed
+    )
     options = AnswerOptions(
         run=run,
-        style=StyleInUse(style=cast(StyleName, chosen), safety=safety, answer_sampling=sampling),
-        share=_share(share),
+        style=answer_style_in_use(settings, given),
+        share=share_of(share),
         until_end=until_end,
         recorded=None if recorded is None else RecordedOptions(recorded, loop=recorded_loop),
         **llm.call_fields(
@@ -113,7 +114,26 @@ def answer_command(
     )
 
 
-def _share(text: str | None) -> ClusterShare:
+def answer_style_in_use(settings: Settings, given: Mapping[str, Any]) -> StyleInUse:
+    """The style that the options name, and what they leave to the settings. Raises ConfigurationError.
+
+    given   the values of the options, by parameter; None: not given
+    """
+    import msgspec
+
+    from producers.backends.base import Sampling
+    from producers.generate.style_factory import StyleInUse
+    from schemas.errors import ConfigurationError
+
+    sampling = Sampling(temperature=given["temperature"], top_p=given["top_p"], max_tokens=given["answer_max_tokens"])
+    fields = {"style": given["style"] or "two-step", "safety": given["safety"], "answer_sampling": sampling}
+    try:
+        return msgspec.convert(fields, StyleInUse)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{error}. `sedi answer --help` lists the options.") from error
+
+
+def share_of(text: str | None) -> ClusterShare:
     from producers.answer.rows import ClusterShare
     from schemas.errors import ConfigurationError
 

@@ -13,6 +13,7 @@ from sedi.options import AsJson, Servers, StateDir, epilog
 from sedi.run_flags import File, Mode, Pairs, Preset, RunOfFile, SeedCount, Seeds
 
 if TYPE_CHECKING:
+    from schemas.policy import Policy
     from sedi.run_options import RunOptions
 
 
@@ -68,7 +69,7 @@ def configure_command(
         notify(hint)
     require_listener(plan.settings)
     configured = configure(plan.settings, plan.run, plan.options, notify)
-    following = commands_to_start(plan.options, bootstrap_servers, state_dir, plan.variables)
+    following = commands_to_start(plan.options, configured.policy, bootstrap_servers, state_dir, plan.variables)
     if as_json:
         found = {"run": plan.run, "new": configured.is_new, "seeds": configured.seeds, "policy": configured.policy}
         print_json(found | {"next": following})
@@ -80,6 +81,7 @@ def configure_command(
 
 def commands_to_start(
     options: RunOptions,
+    policy: Policy,
     bootstrap_servers: str | None = None,
     state_dir: Path | None = None,
     variables: Mapping[str, str] | None = None,
@@ -90,6 +92,8 @@ def commands_to_start(
     parts = [["worker"], *(["generate", *arguments] for arguments in options.generators().values())]
     if options.corpus_arguments():
         parts.insert(1, ["corpus", *options.corpus_arguments()])
+    if policy.answer == "kept":
+        parts.append(["answer", *options.answer_arguments()])
     if options.trainer:
         parts.append(["train", *options.train])
     if options.judging:

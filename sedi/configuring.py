@@ -13,8 +13,8 @@ from infra.log.run import configure_run, read_run
 from infra.settings import Settings
 from schemas.errors import RunError
 from schemas.events import RunConfigured
-from schemas.policy import Policy
-from sedi.run_options import RunOptions, policy_of, seeds_of
+from schemas.policy import Answered, Policy, policy_with
+from sedi.run_options import RunOptions, answered_by_default, policy_of, seeds_of
 
 _PACKAGES = ("faust-streaming", "kafka-python", "openai", "rapidfuzz", "scikit-learn", "torch", "transformers")
 _MANY = 0.1  # of the letters
@@ -44,23 +44,28 @@ def prepare(settings: Settings, run: str, options: RunOptions, say: Callable[[st
         require("local", "The built-in LLM")
     if settings.is_local:
         broker.start(settings, progress=say)
-    return configure(settings, run, options, say).policy
+    return configure(settings, run, options, say, answer=answered_by_default(options, settings)).policy
 
 
-def configure(settings: Settings, run: str, options: RunOptions, say: Callable[[str], None]) -> Configured:
+def configure(
+    settings: Settings, run: str, options: RunOptions, say: Callable[[str], None], *, answer: Answered = "all"
+) -> Configured:
     """Make the run unless it is there. Raises ConfigurationError when it is, with another policy or other seeds.
 
     A run that is there goes on with its own policy and seeds, unless the options name some; these must be the same.
+    `answer`: the policy's, for a new run whose options do not say.
     """
     from infra.models.embeddings import embedder_for
     from streams.core.decider import first_classifier
     from streams.core.scripts import share_of_other_letters
 
-    there = _there(settings, run) if options.says_nothing_of_the_run else None
-    if there is not None:
+    there = _there(settings, run)
+    if there is not None and options.says_nothing_of_the_run:
         policy, seeds = there.policy, there.seeds
     else:
         policy, seeds = policy_of(options), seeds_of(options, settings)
+        if "answer" not in options.policy:
+            policy = policy_with(policy, answer=answer if there is None else there.policy.answer)
     classifier = first_classifier(policy, seeds, embedder_for(policy))
     is_new = configure_run(settings, run, policy, seeds, versions(), classifier=classifier)
     if is_new:

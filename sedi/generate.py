@@ -113,6 +113,10 @@ def generate_command(
             help="Wait while more kept rows are not trained yet, or `none`. Default: two training windows of rows.",
         ),
     ] = None,
+    max_unanswered: Annotated[
+        int | None,
+        typer.Option("--max-unanswered", min=1, help="Wait while more kept rows have no answer yet (answer=kept)."),
+    ] = None,
     min_yield: Annotated[
         float | None, typer.Option("--min-yield", min=0, max=1, help="End when less of what is generated is kept.")
     ] = None,
@@ -187,6 +191,7 @@ def generate_command(
         max_usd=max_usd,
         max_generations=max_generations,
         max_ahead=None if max_ahead is None else number_or_none("--max-ahead", max_ahead, int),
+        max_unanswered=max_unanswered,
     )
     options = GenerateOptions(
         run,

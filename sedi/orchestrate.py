@@ -1,8 +1,9 @@
 """One run in one terminal: starts everything, watches, and ends it in an order that loses nothing.
 
-Order of starting: broker, topics and configuration, worker, trainer, generators (`sedi.producing`), and a judge where
-one is wanted. Order of ending: the generators write what they have in flight; the filter decides what is written; the
-trainer ends after its step, with a checkpoint; the judge writes what it has in flight; the worker stops. Asked to end,
+Order of starting: broker, topics and configuration, worker, trainer, generators (`sedi.producing`), an answerer where
+kept instructions alone are answered, and a judge where one is wanted. Order of ending: the generators write what they
+have in flight; the filter decides what is written; the answerer answers what is kept; the trainer ends after its step,
+with a checkpoint; the judge writes what it has in flight; the worker stops. Asked to end,
 or at a limit, that takes at most half a minute, unless a step of the trainer takes longer: that is waited for, and
 said. The broker stays.
 """
@@ -117,11 +118,21 @@ class Orchestrator:
         if self._options.trainer and self._options.from_seeds and self._options.ahead():
             self._say("The trainer passes rows over (--min-score), so the generator does not wait for it (--max-ahead)")
         self._producing.start(self._supervisor)
-        if self._options.judging:
-            self._start_judge("judge")
+        for name in self._callers():
+            self._start_caller(name)
 
-    def _start_judge(self, name: str, *further: str) -> None:
-        self._supervisor.start(name, ["judge", "--run", self._run, *self._options.judge_arguments(), *further])
+    def _callers(self) -> dict[str, tuple[list[str], str]]:
+        """The parts that work on kept rows: command and arguments of each, and what it does."""
+        callers = {}
+        if self._policy.answer == "kept":
+            callers["answerer"] = ["answer", *self._options.answer_arguments()], "answering"
+        if self._options.judging:
+            callers["judge"] = ["judge", *self._options.judge_arguments()], "judging"
+        return callers
+
+    def _start_caller(self, name: str, *further: str, suffix: str = "") -> None:
+        (command, *arguments), _ = self._callers()[name]
+        self._supervisor.start(name + suffix, [command, "--run", self._run, *arguments, *further])
 
     def _watch(self, watch: StatusWatch) -> tuple[str, bool, bool]:
         """Why the run is to end, whether it did what it was asked for, and whether that is a failure."""
@@ -188,7 +199,8 @@ class Orchestrator:
             self._supervisor.ask_to_stop(name)
         if hurry:
             self._supervisor.ask_to_stop("trainer")  # its step may take longer than all that follows
-            self._supervisor.ask_to_stop("judge")
+            for name in self._callers():
+                self._supervisor.ask_to_stop(name)
         self._end_generators(watch)
         decided = self._wait(
             watch,
@@ -198,6 +210,8 @@ class Orchestrator:
         )
         if not decided or self._supervisor.refused("worker"):
             self._say("The filter decides on the rest at the next start; nothing is lost")
+        if self._policy.answer == "kept":
+            self._end_caller(watch, "answerer", hurry=hurry)
         self._tell_log(RunStopped(reason=reason))
         if trains:
             if not hurry:
@@ -206,22 +220,22 @@ class Orchestrator:
                 self._supervisor.ask_to_stop("trainer")
             self._wait(watch, self._trainer_phase, lambda _: self._ended("trainer") or self._has_saved, _STEP_S)
             self._supervisor.stop("trainer", _EXIT_S)
-        self._end_judge(watch, hurry=hurry)
+        if self._options.judging:
+            self._end_caller(watch, "judge", hurry=hurry)
         self._supervisor.ask_to_stop("worker")
         self._wait(watch, lambda: "ending: waiting for the worker", lambda _: self._ended("worker"), _WORKER_S)
         self._supervisor.stop("worker", 0.0)
 
-    def _end_judge(self, watch: StatusWatch, *, hurry: bool) -> None:
-        """End the judge. Without a hurry another one judges what is left, until a first signal."""
-        if not self._options.judging:
-            return
-        self._supervisor.ask_to_stop("judge")
-        self._wait(watch, lambda: "ending: waiting for the judge", lambda _: self._ended("judge"), _CALLS_S)
-        self._supervisor.stop("judge", 0.0)
-        if not hurry and not self._supervisor.refused("judge"):
-            self._start_judge("judge-rest", "--until-end")
-            self._wait(watch, lambda: "judging what is left", lambda _: self._ended("judge-rest"), None, cut=True)
-            self._supervisor.stop("judge-rest", _CALLS_S)
+    def _end_caller(self, watch: StatusWatch, name: str, *, hurry: bool) -> None:
+        """End the answerer or the judge. Without a hurry another one does what is left, until a first signal."""
+        _, doing = self._callers()[name]
+        self._supervisor.ask_to_stop(name)
+        self._wait(watch, lambda: f"ending: waiting for the {name}", lambda _: self._ended(name), _CALLS_S)
+        self._supervisor.stop(name, 0.0)
+        if not hurry and not self._supervisor.refused(name):
+            self._start_caller(name, "--until-end", suffix="-rest")
+            self._wait(watch, lambda: f"{doing} what is left", lambda _: self._ended(f"{name}-rest"), None, cut=True)
+            self._supervisor.stop(f"{name}-rest", _CALLS_S)
 
     @property
     def _is_over(self) -> bool:

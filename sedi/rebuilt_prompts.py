@@ -89,7 +89,7 @@ def _request(generation: GenerationStory, step: int, text: str) -> Request:
                 sampling = _sampling(parameters, "answer_")
                 return two_step.answer_request(text, known["answer_api"], sampling=sampling, safety=known["safety"])
             return two_step.list_request(
-                _seeds(generation),
+                [seed.instruction for seed in _seeds(generation)],
                 known["list_api"],
                 asked=known["asked"],
                 sampling=_sampling(parameters, "list_"),

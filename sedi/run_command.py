@@ -140,11 +140,12 @@ def run_command(
 def _show_checked(plan: RunPlan, bootstrap_servers: str | None, state_dir: Path | None, *, as_json: bool) -> None:
     from sedi.configure import commands_to_start
     from sedi.output import print_json
-    from sedi.run_options import policy_of
+    from sedi.run_options import policy_as_new
 
-    commands = commands_to_start(plan.options, bootstrap_servers, state_dir, plan.variables)
+    policy = policy_as_new(plan.options, plan.settings)
+    commands = commands_to_start(plan.options, policy, bootstrap_servers, state_dir, plan.variables)
     if as_json:
-        print_json({"run": plan.run, "policy": policy_of(plan.options), "parts": commands})
+        print_json({"run": plan.run, "policy": policy, "parts": commands})
     else:
         typer.echo(f"Run {plan.run} can start. Its parts would be:")
         for command in commands:

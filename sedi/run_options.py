@@ -8,8 +8,12 @@ import msgspec
 
 from infra.settings import Settings
 from schemas.errors import ConfigurationError
-from schemas.policy import Policy, policy_for
+from schemas.policy import Answered, Policy, policy_for, policy_with
 from schemas.seeds import SeedTask, parse_seed_lines
+
+_MOST_UNANSWERED = 128  # kept rows, where calls, tokens or money are limited
+_SHARED = ("style", "safety", "temperature", "top_p", "answer_max_tokens", "model", "backend", "load_model_seed")
+"""Parameters of the generator from seeds that its answerer has too."""
 
 FROM_DOCUMENTS = "documents"
 """The name of the generator from documents among the parts of a run."""
@@ -41,8 +45,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_tokens         Budget: end before answers take more tokens, prompts included.
     max_usd            Budget: end when so many US dollars were spent; needs both prices in [settings].
     policy             fields of the policy that differ from its mode's defaults; `mode` among them
-    generate, documents, train, judge   further arguments of `sedi generate` for the producer from seeds and for that
-                       from documents, of `sedi train` and of `sedi judge`
+    generate, documents, train, judge, answerer   further arguments of `sedi generate` for the producer from seeds and
+                       for that from documents, of `sedi train`, of `sedi judge` and of `sedi answer`
     """
 
     run: str = "demo"
@@ -66,6 +70,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     documents: tuple[str, ...] = ()
     train: tuple[str, ...] = ()
     judge: tuple[str, ...] = ()
+    answerer: tuple[str, ...] = ()
 
     @property
     def has_end(self) -> bool:
@@ -106,7 +111,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """
         made = {}
         if self.from_seeds:
-            made["generator"] = [*self.limits(), *self.ahead(), *self.generate]
+            made["generator"] = [*self.limits(), *self.ahead(), *self._unanswered(), *self.generate]
         if self.from_documents:
             made[FROM_DOCUMENTS] = ["--producer", "goliath", *self.limits(), *self.documents]
         return made
@@ -121,15 +126,42 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def judge_arguments(self) -> list[str]:
         """Arguments of `sedi judge`: its own, and the run's budgets where it has none of its own."""
+        return [*self._spending(self.judge), *self.judge]
+
+    def answer_arguments(self) -> list[str]:
+        """Arguments of `sedi answer`: its own, and the run's budgets and those of the generator from seeds where it has
+        none of its own: the LLM that lists instructions answers them too, in the same style."""
+        from sedi.run_file.fields import fields
+        from sedi.run_file.values import arguments_of, parsed
+
+        _, given = parsed("generate", self.generate)
+        shared = [
+            word
+            for name, value in given.items()
+            if name in _SHARED
+            for one in [fields()["answerer", name]]
+            if not _gives(self.answerer, one.flags[0])
+            for word in arguments_of(one, value)
+        ]
+        return [*self._spending(self.answerer), *shared, *self.answerer]
+
+    def _spending(self, own: Sequence[str]) -> list[str]:
+        """The run's budgets for calls, as arguments, without those that a part has of its own."""
         given = {"--max-calls": self.max_calls, "--max-tokens": self.max_tokens, "--max-usd": self.max_usd}
-        ours = [(flag, value) for flag, value in given.items() if value is not None and not _gives(self.judge, flag)]
-        return [*(text for flag, value in ours for text in (flag, str(value))), *self.judge]
+        ours = [(flag, value) for flag, value in given.items() if value is not None and not _gives(own, flag)]
+        return [text for flag, value in ours for text in (flag, str(value))]
 
     def ahead(self) -> list[str]:
         """Arguments of the generator from seeds: not to wait for a trainer that is not there, or passes rows over."""
         if self.trainer and not _gives(self.train, "--min-score"):
             return []
         return [] if _gives(self.generate, "--max-ahead") else ["--max-ahead", "none"]
+
+    def _unanswered(self) -> list[str]:
+        """Argument of the generator from seeds, where a budget must suffice for the answers too."""
+        if not self._spending(()) or _gives(self.generate, "--max-unanswered"):
+            return []
+        return ["--max-unanswered", str(_MOST_UNANSWERED)]
 
 
 def planned_steps(options: RunOptions, policy: Policy) -> list[str]:
@@ -160,6 +192,28 @@ def policy_of(options: RunOptions) -> Policy:
     """The policy that the options describe. Raises ConfigurationError for a wrong field."""
     fields = dict(options.policy)
     return policy_for(str(fields.pop("mode", "sedi")), **fields)
+
+
+def policy_as_new(options: RunOptions, settings: Settings) -> Policy:
+    """The policy that a new run would get. Raises ConfigurationError for a wrong field."""
+    policy = policy_of(options)
+    return policy if "answer" in options.policy else policy_with(policy, answer=answered_by_default(options, settings))
+
+
+def answered_by_default(options: RunOptions, settings: Settings) -> Answered:
+    """Which instructions a new run answers, where its policy does not say: kept ones alone, where it can be so.
+
+    The style must ask for instructions and answers apart. A generator of recorded answers has those of all.
+    """
+    from sedi.generate import style_in_use
+    from sedi.run_file.values import parsed
+    from streams.core.steps import asks_apart
+
+    all_of, _ = parsed("generate", options.generate)
+    if not options.from_seeds or all_of["recorded"] is not None:
+        return "all"
+    used = settings if all_of["backend"] is None else settings.model_copy(update={"backend": all_of["backend"]})
+    return "kept" if asks_apart(style_in_use(used, all_of).style) else "all"
 
 
 def seeds_of(options: RunOptions, settings: Settings) -> tuple[SeedTask, ...]:

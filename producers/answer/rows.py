@@ -1,5 +1,5 @@
-"""Kept rows as work: each takes the calls of its answer, and ends as one `InstructionAnswered`, in the order of the rows
-(`producers.calls.ordered_work`).
+"""Kept rows as work: each takes the calls of its answer, and ends as one `InstructionAnswered`, in the order they were
+kept (`producers.calls.ordered_work`).
 
 A row that had its output when it was kept, such as one from a document, is written without a call: whoever reads
 `answered` finds every row of the run there.
@@ -47,7 +47,7 @@ class ClusterShare:
     def __post_init__(self) -> None:
         if not 1 <= self.number <= self.of:
             raise ConfigurationError(
-                f"The share is {self.number}/{self.of}; name one of 1/{self.of} to {self.of}/{self.of}, or leave it out."
+                f"The share is {self.number}/{self.of}; name one from 1/{self.of} to {self.of}/{self.of}, or leave it."
             )
 
     def includes(self, cluster: int) -> bool:

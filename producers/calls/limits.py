@@ -33,9 +33,9 @@ OTHER_LANES = (f"{ANSWERERS}/", f"{JUDGES}/", f"{EVALUATIONS}/")
 
 _SILENT_S = 60.0  # without a training window, after which the message asks whether a trainer is at work
 
-Behind = Literal["filter", "trainer", "target", "documents"]
-"""What a generator waits for: the filter, the trainer, or, near the target `max_kept`, verdicts on what is written; a
-lane about documents waits for further ones."""
+Behind = Literal["filter", "answerer", "trainer", "target", "documents"]
+"""What a generator waits for: filter, answerer, trainer, or, near the target `max_kept`, verdicts on what is
+written; a lane about documents waits for further ones."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Limits:
     max_usd           cost of all answers
     max_generations   generations written
     max_filter_lag    generations written and not yet decided, above which generators wait
+    max_unanswered    kept rows without an answer, above which generators wait, so that a budget is not used up for
+                      instructions that then have none
     max_ahead         kept rows not trained yet, above which generators wait; generations already begun come on top
                       (`producers.generate.trainer_backlog`)
     """
@@ -61,6 +63,7 @@ class Limits:
     max_generations: int | None = None
     max_filter_lag: int | None = None
     max_ahead: int | None = None
+    max_unanswered: int | None = None
 
     def check(self, policy: Policy, *, priced: bool) -> None:
         """Raise ConfigurationError for limits that cannot be enforced or would block for ever."""
@@ -201,9 +204,12 @@ class Limits:
         """The same without limits on calls, tokens and money."""
         return replace(self, max_calls=None, max_tokens=None, max_usd=None)
 
-    def waits_for(self, progress: LaneProgress, ahead: int | None, most_kept: int) -> Behind | None:
+    def waits_for(
+        self, progress: LaneProgress, ahead: int | None, most_kept: int, unanswered: int | None = None
+    ) -> Behind | None:
         """What the next generation has to wait for, or None.
 
+        unanswered  kept rows without an answer; None: not limited
         ahead       kept rows not trained yet; None: not known, and not limited
         most_kept   the most instructions of a generation that can be kept
 
@@ -212,6 +218,8 @@ class Limits:
         """
         if self.max_filter_lag is not None and progress.filter_lag > self.max_filter_lag:
             return "filter"
+        if self.max_unanswered is not None and unanswered is not None and unanswered > self.max_unanswered:
+            return "answerer"
         if self.max_ahead is None or ahead is None:
             return None
         if ahead > self.max_ahead:
@@ -230,6 +238,11 @@ class Limits:
                 return (
                     f"Waiting for the filter: {progress.filter_lag} generations are not decided yet; is a worker "
                     "(`sedi worker`) at work?"
+                )
+            case "answerer":
+                return (
+                    f"Waiting for answers: more than {self.max_unanswered} kept rows have none yet; is an answerer "
+                    "(`sedi answer`) at work?"
                 )
             case "trainer":
                 message = f"Waiting for training: {ahead} kept rows ahead of it, at most {self.max_ahead}."

@@ -76,7 +76,8 @@ class Admission:
             if await self._stalled(progress):
                 return False
             ahead = await self._rows_ahead()
-            behind: Behind | None = self._limits.waits_for(progress, ahead, self._most_kept)
+            unanswered = await self._rows_unanswered(progress)
+            behind: Behind | None = self._limits.waits_for(progress, ahead, self._most_kept, unanswered)
             if behind is None and self._limits.target_expected(progress, state.next_to_begin, self._most_kept):
                 behind = "target"
             if behind is None and not self._has_subject(state.next_to_begin):
@@ -96,6 +97,13 @@ class Admission:
             lambda progress: (progress.untrained_at_most, dict(progress.trained), dict(progress.trained_to))
         )
         return at_most if at_most <= most else await asyncio.to_thread(backlog.count, trained, trained_to)
+
+    async def _rows_unanswered(self, progress: LaneProgress) -> int | None:
+        """Kept rows without an answer; None without a limit."""
+        backlog = self._services.unanswered
+        if self._limits.max_unanswered is None or backlog is None:
+            return None
+        return await asyncio.to_thread(backlog.count, progress.kept_total)
 
     async def _stalled(self, progress: LaneProgress) -> bool:
         """Whether the stall guard halts the lane. If so, that is written as an event caused by the latest verdict."""

@@ -30,6 +30,7 @@ from producers.calls.caller import Caller, CallOptions
 from producers.calls.cost import Prices
 from producers.calls.found_concurrency import keep_found, rate_control_for
 from producers.documents.options import DocumentsInUse
+from producers.generate.answer_backlog import AnswerBacklogReader
 from producers.generate.backpressure import Backpressure
 from producers.generate.kept_reader import KeptReader
 from producers.generate.lane import Lane
@@ -115,6 +116,8 @@ def generate(
     """
     configured, _ = read_run(settings, options.run)
     limits = options.limits.with_training_limit(configured.policy, options.ahead_windows)
+    if configured.policy.answer == "all":
+        limits = replace(limits, max_unanswered=None)
     if limits.max_filter_lag is None:
         limits = replace(limits, max_filter_lag=settings.max_filter_lag)
     limits.check(configured.policy, priced=Prices.of(settings).known)
@@ -122,6 +125,7 @@ def generate(
 
     reader = ProgressReader(settings, configured, options.lane, yield_window=options.guard.window, notify=progress)
     backlog = TrainerBacklogReader(settings, options.run, options.lane)
+    unanswered = AnswerBacklogReader(settings, options.run, options.lane)
     backpressure = Backpressure(progress)
     try:
         with (
@@ -139,6 +143,7 @@ def generate(
                 backend=backend,
                 backpressure=backpressure,
                 backlog=backlog,
+                unanswered=unanswered,
                 on_generation=on_generation,
             )
             lane = Lane(LaneOptions(options.run, options.lane, options.concurrency, limits, options.guard), services)
@@ -164,6 +169,7 @@ def generate(
         )
     finally:
         backlog.close()
+        unanswered.close()
         reader.close()
 
 

@@ -7,6 +7,7 @@ from producers.backends.base import Backend
 from producers.calls.caller import Caller
 from producers.calls.limits import Limits
 from producers.calls.refusals import Refusals
+from producers.generate.answer_backlog import AnswerBacklogReader
 from producers.generate.backpressure import Backpressure
 from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import Stalled, StallGuard
@@ -34,6 +35,7 @@ class LaneServices:
 
     subjects  what its generations are about
     backlog   counts the rows ahead of training; needed where `limits.max_ahead` is set
+    unanswered   counts the kept rows without an answer; needed where `limits.max_unanswered` is set
     """
 
     subjects: Subjects
@@ -42,6 +44,7 @@ class LaneServices:
     backend: Backend
     backpressure: Backpressure
     backlog: TrainerBacklogReader | None = None
+    unanswered: AnswerBacklogReader | None = None
     on_generation: OnGeneration | None = None
 
 

@@ -92,6 +92,8 @@ def combinations(
         _documents(options, settings, policy, checks)
     if options.trainer:
         _train(options, policy, checks)
+    if options.answerer or (policy is not None and policy.answer == "kept"):
+        _answerer(options, settings, policy, checks)
     if options.judging or options.judge:
         _judge(options, settings, checks)
     return checks.mistakes
@@ -199,7 +201,7 @@ def _pace(section: str, used: Settings, all_of: Mapping[str, Any], checks: _Chec
     from producers.calls.rate_control import RateOptions
     from producers.calls.token_bucket import TokenBucket
 
-    if section != "judge":
+    if section not in ("answerer", "judge"):
         names = ("in_flight_start", "in_flight_least", "in_flight_step")
         rate = RateOptions(**{name.removeprefix("in_flight_"): all_of[name] for name in names})
         begun = partial(rate_control_for, used, rate, all_of["in_flight"], lambda _: None)
@@ -244,6 +246,24 @@ def _judge(options: RunOptions, settings: Settings, checks: _Checks) -> None:
     _pace("judge", used, all_of, checks)
     if all_of["max_usd"] is not None:
         _priced("judge", all_of["max_usd"], used, checks)
+
+
+def _answerer(options: RunOptions, settings: Settings, policy: Policy | None, checks: _Checks) -> None:
+    from producers.answer.answerer import AnswerOptions
+    from producers.generate.style_factory import answer_style
+    from sedi.answer import answer_style_in_use, share_of
+
+    all_of, _ = parsed("answerer", options.answer_arguments())
+    used = _overridden(settings, all_of)
+    checks.attempt("answerer", lambda: answer_style(answer_style_in_use(used, all_of), used), ["style"])
+    checks.attempt("answerer", lambda: AnswerOptions("run", share=share_of(all_of["share"])), ["share"])
+    if policy is not None and policy.answer == "all":
+        checks.add("answerer", [], "[answerer] is about kept instructions, and policy.answer is all. Take one out.")
+    if parsed("generate", options.generate)[0]["recorded"] is not None and all_of["recorded"] is None:
+        text = 'The generator\'s answers are recorded. Set recorded in [answerer] too, or policy.answer = "all".'
+        checks.add("answerer", ["recorded"], text)
+    _backend("answerer", used, all_of, checks)
+    _pace("answerer", used, all_of, checks)
 
 
 def _backend(section: str, used: Settings, all_of: Mapping[str, Any], checks: _Checks) -> None:

@@ -3,7 +3,7 @@
     at the top     `sedi.run_options.RunOptions`
     [policy]       `schemas.policy.Policy`
     [generate]     the flags of `sedi generate` for the producer from seeds, [documents] those for that from documents
-    [train]        the flags of `sedi train`, [judge] those of `sedi judge`
+    [train]        the flags of `sedi train`, [judge] those of `sedi judge`, [answerer] those of `sedi answer`
     [settings]     `infra.settings.Settings`, without secrets
 
 Sentences come from there too: a class's docstring, a flag's help, a setting's description.
@@ -26,13 +26,15 @@ from schemas.json_schema import documented_fields
 from sedi.document_options import OF_DOCUMENTS, OF_SEEDS
 
 TOP = ""
-COMMANDS = ("generate", "documents", "train", "judge")
+COMMANDS = ("generate", "documents", "answerer", "train", "judge")
 SECTIONS = {
     TOP: "What the run is, and when it ends.",
     "policy": "What decides: fixed for the run with its first start, and written to its log.",
     "generate": "How the LLM is asked: the flags of `sedi generate`.",
     "documents": "How instructions are made from documents, when `producer` is goliath or both: the flags of "
     "`sedi generate --producer goliath`.",
+    "answerer": "How the LLM answers kept instructions, when `answer` is kept: the flags of `sedi answer`; where they "
+    "are not set, those of [generate].",
     "train": "How the model is trained: the flags of `sedi train`.",
     "judge": "How an LLM scores the kept rows, when `judging` is true: the flags of `sedi judge`.",
     "settings": "Where and with what this run runs, prices too. SEDI_... variables win over it, and it wins over "
@@ -57,6 +59,7 @@ NOT_HERE: dict[tuple[str, str], str] = {
     **{("train", name): _LIVE for name in ("offline", "from_files", "data")},
     ("train", "task"): "an instruction generator is trained on rows that exist: `sedi train --task instruct --offline`",
     ("train", "batch_size"): "write it in [policy]: a live training has the run's own batch_size",
+    ("answerer", "until_end"): "the run ends its answerer itself, once every kept row is answered",
     ("judge", "until_end"): "the run ends its judge itself, once every kept row is judged",
     **{(section, "run"): _FILE_IS for section in COMMANDS},
     **{
@@ -199,16 +202,17 @@ def _settings() -> list[RunFileField]:
 
 
 def _app(section: str) -> typer.Typer:
-    from sedi import generate, judge, train
+    from sedi import answer, generate, judge, train
 
     app = typer.Typer(add_completion=False)
-    {"generate": generate, "documents": generate, "train": train, "judge": judge}[section].register(app)
+    modules = {"generate": generate, "documents": generate, "answerer": answer, "train": train, "judge": judge}
+    modules[section].register(app)
     return app
 
 
 def command_name(section: str) -> str:
     """The name of the command whose flags a section holds."""
-    return "generate" if section == "documents" else section
+    return {"documents": "generate", "answerer": "answer"}.get(section, section)
 
 
 def _literals(section: str) -> dict[str, Any]:
@@ -216,13 +220,14 @@ def _literals(section: str) -> dict[str, Any]:
     from consumers.trainer.options import TrainOptions
     from infra.settings import Settings
     from producers.documents.scoring.options import ScorerOptions
-    from producers.generate.style_factory import StyleInUse
+    from producers.generate.style_factory import StyleInUse, StyleName
     from producers.prompts.judge import RubricName
 
     backend = {"backend": Settings.model_fields["backend"].annotation}
     found = {
         "generate": {**get_type_hints(StyleInUse), **backend},
         "documents": {**{f"scorer_{name}": kind for name, kind in get_type_hints(ScorerOptions).items()}, **backend},
+        "answerer": {"style": StyleName, **backend},
         "train": get_type_hints(TrainOptions),
         "judge": {"rubric": RubricName, **backend},
     }[section]
