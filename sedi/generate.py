@@ -115,7 +115,11 @@ def generate_command(
     ] = None,
     max_unanswered: Annotated[
         int | None,
-        typer.Option("--max-unanswered", min=1, help="Wait while more kept rows have no answer yet (answer=kept)."),
+        typer.Option(
+            "--max-unanswered",
+            min=1,
+            help="Wait while more kept rows have no answer yet (answer=kept). Default: 128 with a budget.",
+        ),
     ] = None,
     min_yield: Annotated[
         float | None, typer.Option("--min-yield", min=0, max=1, help="End when less of what is generated is kept.")

@@ -11,7 +11,6 @@ from schemas.errors import ConfigurationError
 from schemas.policy import Answered, Policy, policy_for, policy_with
 from schemas.seeds import SeedTask, parse_seed_lines
 
-_MOST_UNANSWERED = 128  # kept rows, where calls, tokens or money are limited
 _SHARED = ("style", "safety", "temperature", "top_p", "answer_max_tokens", "model", "backend", "load_model_seed")
 """Parameters of the generator from seeds that its answerer has too."""
 
@@ -111,7 +110,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """
         made = {}
         if self.from_seeds:
-            made["generator"] = [*self.limits(), *self.ahead(), *self._unanswered(), *self.generate]
+            made["generator"] = [*self.limits(), *self.ahead(), *self.generate]
         if self.from_documents:
             made[FROM_DOCUMENTS] = ["--producer", "goliath", *self.limits(), *self.documents]
         return made
@@ -139,9 +138,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             word
             for name, value in given.items()
             if name in _SHARED
-            for one in [fields()["answerer", name]]
-            if not _gives(self.answerer, one.flags[0])
-            for word in arguments_of(one, value)
+            if not _gives(self.answerer, fields()["answerer", name].flags[0])
+            for word in arguments_of(fields()["answerer", name], value)
         ]
         return [*self._spending(self.answerer), *shared, *self.answerer]
 
@@ -156,12 +154,6 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if self.trainer and not _gives(self.train, "--min-score"):
             return []
         return [] if _gives(self.generate, "--max-ahead") else ["--max-ahead", "none"]
-
-    def _unanswered(self) -> list[str]:
-        """Argument of the generator from seeds, where a budget must suffice for the answers too."""
-        if not self._spending(()) or _gives(self.generate, "--max-unanswered"):
-            return []
-        return ["--max-unanswered", str(_MOST_UNANSWERED)]
 
 
 def planned_steps(options: RunOptions, policy: Policy) -> list[str]:

@@ -26,6 +26,9 @@ MOST_IN_FLIGHT = 256
 AHEAD_WINDOWS = 2
 """By default a generator may be so many training windows of rows ahead of the trainer: one to train on, one to make."""
 
+MOST_UNANSWERED = 128
+"""By default so many kept rows may wait for their answers where there is a budget, which must suffice for them too."""
+
 _WITHOUT = "`--max-ahead none` goes on without, and is needed with `sedi train --min-score`."
 
 OTHER_LANES = (f"{ANSWERERS}/", f"{JUDGES}/", f"{EVALUATIONS}/")
@@ -84,6 +87,12 @@ class Limits:
         if self.max_ahead is not None or windows is None or not policy.feedback:
             return self
         return replace(self, max_ahead=windows * window_rows(policy))
+
+    def with_answer_limit(self, policy: Policy) -> "Limits":
+        """The same with `max_unanswered` as it is for a run of this policy: where calls, tokens or money are limited,
+        `MOST_UNANSWERED` if it is not set; none where a generation answers its instructions itself."""
+        most = self.max_unanswered or (MOST_UNANSWERED if self.spending else None)
+        return replace(self, max_unanswered=most if policy.answer == "kept" else None)
 
     def reached(self, progress: LaneProgress) -> str | None:
         """The limit that has been reached, as a sentence, or None."""

@@ -116,8 +116,7 @@ def generate(
     """
     configured, _ = read_run(settings, options.run)
     limits = options.limits.with_training_limit(configured.policy, options.ahead_windows)
-    if configured.policy.answer == "all":
-        limits = replace(limits, max_unanswered=None)
+    limits = limits.with_answer_limit(configured.policy)
     if limits.max_filter_lag is None:
         limits = replace(limits, max_filter_lag=settings.max_filter_lag)
     limits.check(configured.policy, priced=Prices.of(settings).known)

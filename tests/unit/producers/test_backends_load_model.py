@@ -33,6 +33,7 @@ SEEDS = tuple(
     SeedTask(id=f"seed-{n}", instruction=f"Explain the {n}th law of the land", input="", output="It is plain.")
     for n in range(3)
 )
+SHOWN = [seed.instruction for seed in SEEDS]
 EXPECTED = """ Propose a replacement for a quiet umbrella among friends.
 5. Render into French a cover letter concerning an antique jug that nobody wanted after the flood.
 6. Render into French a cover letter concerning an antique jug that nobody public after fragile flood.
@@ -88,7 +89,7 @@ def test_another_seed_lane_number_step_or_prompt_gets_another_answer(other: str)
 
 def test_its_answers_stay_what_they_are() -> None:
     """Whoever changes the words or how they are drawn changes every recorded load test."""
-    found = answer(LoadModel(), two_step.list_request(SEEDS), place(0)).raw
+    found = answer(LoadModel(), two_step.list_request(SHOWN), place(0)).raw
     assert found == EXPECTED
 
 
@@ -110,7 +111,7 @@ def test_every_form_of_the_alpaca_style_is_answered_with_as_many_tasks_as_asked_
 def test_a_list_of_the_two_step_style_is_answered_and_so_is_a_question(form: two_step.Form) -> None:
     model = LoadModel(rates=FAULTLESS)
     items, unparsed = parse_list(
-        answer(model, two_step.list_request(SEEDS, form), place(0)).raw, first_number=4, cut=False
+        answer(model, two_step.list_request(SHOWN, form), place(0)).raw, first_number=4, cut=False
     )
     output = answer(model, two_step.answer_request(items[0], form), place(0, step=1)).raw
 
@@ -209,7 +210,7 @@ def test_within_an_answer_it_repeats_itself_as_often_as_was_measured() -> None:
 
 def test_asked_as_the_measured_run_was_it_gives_about_what_was_kept_there() -> None:
     """41 lists of seven gave 194 instructions, of which 175 were kept at 0.85."""
-    request = two_step.list_request(SEEDS)
+    request = two_step.list_request(SHOWN)
     generated = kept = 0
     for rng_seed in range(10):
         model, index = LoadModel(rng_seed=rng_seed), RougeLIndex(0.85)

@@ -21,6 +21,7 @@ SEEDS = (
     SeedTask(id="b", instruction="Is this sentence a question?", input="Who goes there", output="Yes"),
     SeedTask(id="c", instruction="Explain rain to a child.", output="Clouds get heavy and let water fall."),
 )
+SHOWN = tuple(seed.instruction for seed in SEEDS)
 
 
 def test_a_shown_instruction_has_its_white_space_collapsed_and_its_colon_stripped() -> None:
@@ -106,7 +107,7 @@ def test_a_total_that_leaves_no_task_to_write_is_refused() -> None:
 
 
 def test_the_list_prompt_ends_at_the_number_of_the_first_new_instruction() -> None:
-    request = two_step.list_request(SEEDS, "completion", asked=5)
+    request = two_step.list_request(SHOWN, "completion", asked=5)
 
     assert request.prompt is not None
     assert request.prompt.endswith(
@@ -124,15 +125,15 @@ def test_what_continues_the_list_prompt_is_read_as_instructions() -> None:
 
 
 def test_the_list_chat_asks_for_the_numbers_after_the_seeds() -> None:
-    request = two_step.list_request(SEEDS, "chat", asked=5)
+    request = two_step.list_request(SHOWN, "chat", asked=5)
 
     assert "numbered from 4 to 8" in request.messages[-1].content
 
 
-@pytest.mark.parametrize(("seeds", "asked"), [((), 7), (SEEDS, 0)])
-def test_a_list_of_nothing_is_refused(seeds: tuple[SeedTask, ...], asked: int) -> None:
+@pytest.mark.parametrize(("shown", "asked"), [((), 7), (SHOWN, 0)])
+def test_a_list_of_nothing_is_refused(shown: tuple[str, ...], asked: int) -> None:
     with pytest.raises(ConfigurationError, match="at least one"):
-        two_step.list_request(seeds, asked=asked)
+        two_step.list_request(shown, asked=asked)
 
 
 def test_an_answer_is_asked_for_with_the_instruction_and_briefly_unless_told_otherwise() -> None:
@@ -150,12 +151,12 @@ def test_the_safety_prompt_leads_every_form_when_it_is_asked_for() -> None:
     chats = [
         alpaca.request(SEEDS, "chat", safety=True),
         alpaca.request(SEEDS, "structured", safety=True),
-        two_step.list_request(SEEDS, "chat", safety=True),
+        two_step.list_request(SHOWN, "chat", safety=True),
         two_step.answer_request("Sing.", "chat", safety=True),
     ]
     completions = [
         alpaca.request(SEEDS, "completion", safety=True),
-        two_step.list_request(SEEDS, "completion", safety=True),
+        two_step.list_request(SHOWN, "completion", safety=True),
         two_step.answer_request("Sing.", "completion", safety=True),
     ]
 
@@ -167,7 +168,7 @@ def test_the_safety_prompt_leads_every_form_when_it_is_asked_for() -> None:
 
 def test_equal_seeds_make_equal_requests() -> None:
     assert alpaca.request(SEEDS, "structured") == alpaca.request(SEEDS, "structured")
-    assert two_step.list_request(SEEDS) == two_step.list_request(SEEDS)
+    assert two_step.list_request(SHOWN) == two_step.list_request(SHOWN)
 
 
 def test_a_judge_is_shown_the_row_and_asked_for_a_score_first() -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from producers.backends.base import CallFailure, EndpointRefused, Message, Request, RequestRefused, Transient
 from producers.calls.caller import CallsHalted
-from producers.generate.styles import AlpacaStyle, Style, StyleResult, TwoStepStyle
+from producers.generate.answer_styles import DirectAnswer
+from producers.generate.list_style import ListStyle
+from producers.generate.styles import AlpacaStyle, SeedStyle, StyleResult
 from schemas.events import CallAnswered, Instruction
 from tests.unit.producers.memory_log import SEEDS
 
@@ -31,7 +33,7 @@ def answered(step: int, raw: str, finish_reason: str = "stop") -> CallAnswered:
     )
 
 
-def made(style: Style, *outcomes: str | Exception, finish_reason: str = "stop") -> StyleResult:
+def made(style: SeedStyle, *outcomes: str | Exception, finish_reason: str = "stop") -> StyleResult:
     async def ask(step: int, asked: Request) -> CallAnswered:
         await asyncio.sleep(0.001 * (5 - step))  # the last asked answers first
         outcome = outcomes[step]
@@ -42,8 +44,14 @@ def made(style: Style, *outcomes: str | Exception, finish_reason: str = "stop") 
     return asyncio.run(style.generate(SEEDS[:3], ask))
 
 
-def two_step(most: int = 8) -> TwoStepStyle:
-    return TwoStepStyle(build_list=lambda _: request("list"), build_answer=request, most=most, parameters={})
+def two_step(most: int = 8, *, answers: bool = True) -> ListStyle:
+    return ListStyle(
+        name="two-step",
+        build_list=lambda _: request("list"),
+        answers=DirectAnswer(request, {}) if answers else None,
+        most=most,
+        parameters={},
+    )
 
 
 def alpaca(structured: bool = False) -> AlpacaStyle:
@@ -85,6 +93,17 @@ def test_two_step_takes_no_more_of_a_list_than_allowed_and_keeps_the_rest_on_rec
         ("over_the_limit", "Add two numbers."),
         ("over_the_limit", "Name a colour."),
     ]
+
+
+def test_a_list_alone_has_its_instructions_without_outputs_in_one_call() -> None:
+    generated = made(two_step(answers=False), LIST)
+    assert [task.instruction for task in generated.instructions] == [
+        "Name a city.",
+        "Add two numbers.",
+        "Name a colour.",
+    ]
+    assert {task.output for task in generated.instructions} == {""}
+    assert [answer.request_id for answer in generated.answers] == ["request 0"] and generated.cut == ()
 
 
 def test_an_empty_list_makes_an_empty_generation() -> None:

@@ -109,6 +109,7 @@ def test_the_examples_bear_the_ids_of_their_causes_and_places(examples, told):
     request = ids.request_id(generation, 0)
     window = ids.window_id(1, 0)
     kept = ids.instruction_id(generation, 0)
+    answered = ids.answered_id(kept)
     judged = ids.judgement_id(kept, "accuracy/1/smollm2-135m-instruct")
     expected = {
         "RunConfigured.v1": ("demo", run, None),
@@ -119,6 +120,7 @@ def test_the_examples_bear_the_ids_of_their_causes_and_places(examples, told):
         "CallAnswered.v1": (request, ids.child(request, "answered/2"), ids.child(request, "started/2")),
         "InstructionsGenerated.v1": (generation, generation, ids.child(request, "answered/2")),
         "InstructionKept.v1": (kept, kept, generation),
+        "InstructionAnswered.v1": (kept, answered, ids.child(ids.request_id(answered, 0), "answered/1")),
         "InstructionJudged.v1": (kept, judged, ids.child(ids.request_id(judged, 0), "answered/1")),
         "InstructionsRejected.v1": (generation, ids.verdict_id(0), generation),
         "TrainingLogged.v1": (window, window, ids.instruction_id(generation, 3)),

@@ -8,6 +8,7 @@ from schemas.topics import check_run_name, dead_letter_name, is_optional, lackin
 
 def test_a_run_has_these_topics():
     assert [topic.name for topic in topic_specs()] == [
+        "answered",
         "answers",
         "calls",
         "documents",
@@ -29,8 +30,9 @@ def test_topics_are_named_by_run_and_their_dead_letters_by_topic():
     assert dead_letter_name(topic_name("demo", "kept")) == "sedi.demo.kept.dlq"
 
 
-def test_a_partition_of_kept_is_a_cluster_and_every_other_topic_has_one_order():
+def test_partitions_of_rows_are_clusters_and_every_other_topic_has_one_order():
     assert {topic.name: topic.partition_count(16) for topic in topic_specs()} == {
+        "answered": 16,
         "answers": 1,
         "calls": 1,
         "documents": 1,
@@ -53,7 +55,7 @@ def test_nothing_is_ever_dropped_from_a_topic():
 
 
 def test_a_run_may_lack_documents_and_what_judges_and_evaluations_write_and_nothing_else():
-    optional = ["answers", "documents", "judged", "judgements", "measured"]
+    optional = ["answered", "answers", "documents", "judged", "judgements", "measured"]
     assert [topic.name for topic in topic_specs() if topic.optional] == optional
     assert is_optional("judged")
     assert is_optional("judged.dlq")

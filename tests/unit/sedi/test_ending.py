@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from infra.settings import Settings
-from schemas.policy import Policy
+from schemas.policy import Answered, Policy
 from sedi.options import ExitCode
 from sedi.orchestrate import Orchestrator, RunEnding
 from sedi.producing import ALL_USED, Producing
@@ -131,9 +131,10 @@ class Crew:
         return ""
 
 
-def with_judge(folder: Path, crew: Crew, **fields: Any) -> Any:
+def with_judge(folder: Path, crew: Crew, *, answer: Answered = "all", **fields: Any) -> Any:
     options = RunOptions(max_calls=9, judge=("--rubric", "helpfulness"), **fields)
-    made: Any = Orchestrator(Settings(state_dir=folder), "demo", options, Policy(), lambda *_: None, lambda _: None)
+    policy = Policy(answer=answer)
+    made: Any = Orchestrator(Settings(state_dir=folder), "demo", options, policy, lambda *_: None, lambda _: None)
     made._supervisor = crew
     made._look = lambda *_: STATUS
     return made
@@ -147,26 +148,34 @@ def test_a_run_that_judges_starts_a_judge_with_its_budgets(tmp_path: Path) -> No
         assert ("judge: judge --run demo --max-calls 9 --rubric helpfulness" in crew.done) == judging
 
 
+@pytest.mark.parametrize("name", ["judge", "answerer"])
 @pytest.mark.parametrize(
-    ("judging", "hurry", "refused", "done"),
-    [
-        (False, False, (), []),
-        (True, True, (), ["stop judge"]),
-        (True, False, ("judge",), ["stop judge"]),
-        (
-            True,
-            False,
-            (),
-            ["stop judge", "judge-rest: judge --run demo --max-calls 9 --rubric helpfulness --until-end"],
-        ),
-    ],
+    ("hurry", "refuses", "goes_on"), [(True, False, False), (False, True, False), (False, False, True)]
 )
-def test_what_is_left_is_judged_unless_there_is_a_hurry(
-    tmp_path: Path, *, judging: bool, hurry: bool, refused: tuple[str, ...], done: list[str]
+def test_what_is_left_is_done_unless_there_is_a_hurry(
+    tmp_path: Path, name: str, *, hurry: bool, refuses: bool, goes_on: bool
 ) -> None:
-    crew = Crew(refused)
-    with_judge(tmp_path, crew, judging=judging)._end_judge(None, hurry=hurry)
-    assert crew.done == done
+    crew = Crew((name,) if refuses else ())
+    made = with_judge(tmp_path, crew, judging=True, answer="kept")
+    made._end_caller(None, name, hurry=hurry)
+    rest = {
+        "judge": "judge-rest: judge --run demo --max-calls 9 --rubric helpfulness --until-end",
+        "answerer": "answerer-rest: answer --run demo --max-calls 9 --until-end",
+    }
+    assert crew.done == [f"stop {name}", *([rest[name]] if goes_on else [])]
+
+
+@pytest.mark.parametrize("answer", ["all", "kept"])
+def test_kept_rows_are_answered_before_the_trainer_hears_that_the_run_is_over(tmp_path: Path, answer: Answered) -> None:
+    crew = Crew()
+    made = with_judge(tmp_path, crew, judging=False, answer=answer)
+    made._tell_log = lambda event: crew.done.append(type(event).__name__)
+    made._start()
+    made._drain(None, "so")
+    answering = [line.split(":")[0] for line in crew.done if "answerer" in line]
+    assert answering == (["answerer", "stop answerer", "answerer-rest"] if answer == "kept" else [])
+    if answering:
+        assert crew.done.index("RunStopped") > [line.split(":")[0] for line in crew.done].index("answerer-rest")
 
 
 @pytest.mark.parametrize("windows", [3, None])

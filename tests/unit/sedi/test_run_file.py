@@ -316,7 +316,7 @@ def test_a_mistake_is_told_with_its_line_and_what_to_do(text: str, sentence: str
     [
         (
             "model=x",
-            "the top of the file has no field model; it belongs to [generate] or [documents] or [train] or [judge] or",
+            "the top of the file has no field model; it belongs to [generate] or [documents] or [answerer] or [train]",
         ),
         (
             "generate=--style",
