@@ -37,8 +37,8 @@ class AnswersInOrder:
             if _key(event.row) > _key(row):
                 return None
             del self._waiting[row.cluster]
-            self.next_offsets[row.cluster] = offset + 1
             if event.row.id == row.id:
+                self.next_offsets[row.cluster] = offset + 1
                 return event
         return None
 
