@@ -20,8 +20,8 @@ CLUSTERS = 2
 class JudgeRig(Rig):
     """A run whose filter has kept one row of each generation, in two clusters by turns."""
 
-    def keep(self, first: int, count: int) -> list[InstructionKept]:
-        """Rows first, first + 1, ... with the filter's word on each."""
+    def keep(self, first: int, count: int, output: str | None = None) -> list[InstructionKept]:
+        """Rows first, first + 1, ... with the filter's word on each; `output` None: each has its own."""
         rows, words = [], []
         with self.writer() as writer:
             for number in range(first, first + count):
@@ -30,7 +30,7 @@ class JudgeRig(Rig):
                     id=ids.instruction_id(generation, 0),
                     instruction=f"Name thing {number} please.",
                     input="",
-                    output=f"Thing {number}.",
+                    output=f"Thing {number}." if output is None else output,
                     generation_id=generation,
                     generated_offset=number,
                     place=0,
