@@ -23,6 +23,7 @@ from infra.log.source import TOPICS, dead_letter_topics
 from infra.settings import Settings
 from schemas.errors import BrokerError
 from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, InstructionsRejected, TrainingLogged
+from streams.core.answering import rows_topic
 
 RATE_S = 60.0
 _SEEDS_SHOWN = 5
@@ -40,7 +41,10 @@ class EventRates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lag(msgspec.Struct, frozen=True, kw_only=True):
-    """Work that is pending: `generations` without a verdict, and `untrained` kept rows that are in no logged batch."""
+    """Work that is pending: `generations` without a verdict, and `untrained` kept rows that are in no logged batch.
+
+    Of a run that answers kept instructions alone, rows with an answer that is used.
+    """
 
     generations: int
     untrained: int
@@ -161,11 +165,12 @@ def status_of(fold: RunFold, rates: EventRates, now_ms: int, broker: BrokerHealt
     """The status of a fold."""
     counts = counts_of(fold)
     ranked = by_score(seed_rows(fold))
-    kept = fold.verdicts.kept
+    answered_apart = rows_topic(fold.configured.policy) == "answered"
+    usable = (id for id, reason in fold.answered.items() if reason is None) if answered_apart else fold.verdicts.kept
     return Status(
         **msgspec.structs.asdict(counts),
         at_ms=now_ms,
-        lag=Lag(generations=fold.verdicts.lag, untrained=sum(1 for id in kept if id not in fold.trained)),
+        lag=Lag(generations=fold.verdicts.lag, untrained=sum(1 for id in usable if id not in fold.trained)),
         rates=rates,
         smallest=min(counts.clusters),
         largest=max(counts.clusters),

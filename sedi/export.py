@@ -270,6 +270,9 @@ def _show(manifest: ExportManifest, folder: Path, seconds: float) -> None:
     withdrawn, withheld = manifest.withdrawn, manifest.withheld
     if not isinstance(withdrawn, msgspec.UnsetType) and withdrawn.documents:
         left_out += f", {withdrawn.rows:,} left out with {withdrawn.documents:,} withdrawn documents"
+    if not isinstance(manifest.unanswered, msgspec.UnsetType):
+        unused = sum(manifest.unanswered.unused.values())
+        left_out += f", {manifest.unanswered.waiting:,} waiting for their answer, {unused:,} with an answer not used"
     if not isinstance(withheld, msgspec.UnsetType):
         left_out += (
             f", {withheld.below:,} withheld for their score, {withheld.unreadable:,} without one, "

@@ -141,6 +141,18 @@ def spent(counts: RunCounts, *, priced: bool) -> str:
     return dollars(None if unknown else counts.cost.usd, counts.cost.known_usd)
 
 
+def answered_line(counts: RunCounts) -> list[tuple[str, str]]:
+    """A line of a table on the answers to kept rows; none in a run whose rows have them when they are kept."""
+    import msgspec
+
+    found = counts.answered
+    if isinstance(found, msgspec.UnsetType):
+        return []
+    reasons = ", ".join(f"{reason} {number:,}" for reason, number in found.unused.items())
+    unused = f", {found.unused_total:,} not used ({reasons})" if reasons else ""
+    return [("answered", f"{found.used:,}, {found.waiting:,} waiting{unused}")]
+
+
 def _encode(value: object) -> str:
     if isinstance(value, Path):
         return visible(str(value))  # its bytes need not be text

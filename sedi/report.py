@@ -132,7 +132,7 @@ def show_report(found: Report, *, priced: bool = False) -> None:
     """Print the report; `priced`: whether this machine's calls have a price."""
     import msgspec
 
-    from sedi.output import clock, console, dollars, percent, shown, spent, table
+    from sedi.output import answered_line, clock, console, dollars, percent, shown, spent, table
 
     out = console()
     lines = [
@@ -142,9 +142,11 @@ def show_report(found: Report, *, priced: bool = False) -> None:
         ("tokens", f"{_count(found.tokens.prompt)} prompt, {_count(found.tokens.completion)} completion"),
         ("cost", spent(found, priced=priced)),
         ("cost per kept row", dollars(found.cost.usd_per_kept)),
+        *_answered_cost(found),
         ("generations", found.generations),
         ("generated", found.generated),
         ("kept", found.kept),
+        *answered_line(found),
         ("rejected", found.rejected_total),
         ("undecided", f"{found.undecided:,} ({found.filter_lag:,} records behind)"),
         ("yield", percent(found.kept_share)),
@@ -188,6 +190,16 @@ def show_report(found: Report, *, priced: bool = False) -> None:
         from sedi.seed_tables import seed_table
 
         out.print(seed_table("Seeds", found.seeds))
+
+
+def _answered_cost(found: Report) -> list[tuple[str, object]]:
+    import msgspec
+
+    from sedi.output import dollars
+
+    if isinstance(found.answered, msgspec.UnsetType):
+        return []
+    return [("cost per answered row", dollars(found.answered.usd_per_used))]
 
 
 def _held_out(found: Report) -> list[tuple[str, object]]:

@@ -76,7 +76,7 @@ def status_tables(found: Status, *, priced: bool = False) -> Group:
     """The status as tables; `priced`: whether this machine's calls have a price."""
     from rich.console import Group
 
-    from sedi.output import clock, percent, spent, table
+    from sedi.output import answered_line, clock, percent, spent, table
     from sedi.seed_tables import seed_table
 
     rates = found.rates
@@ -86,6 +86,7 @@ def status_tables(found: Status, *, priced: bool = False) -> Group:
         ("LLM calls", _calls(found.calls)),
         ("generated", f"{found.generated:,} in {found.generations:,} generations"),
         ("kept", f"{found.kept:,} ({percent(found.kept_share)}), {found.rejected_total:,} rejected"),
+        *answered_line(found),
         ("per second", f"{rates.generated:.2f} generated, {rates.kept:.2f} kept, {rates.steps:.3f} steps"),
         ("clusters", f"{found.smallest:,} to {found.largest:,} rows in {len(found.clusters)}"),
         ("training", f"{found.steps:,} steps, {found.windows:,} windows, {found.replacements:,} seeds replaced"),

@@ -6,7 +6,8 @@ what the endpoint reported; None is not known, and then so is every sum with it.
 again, for their outputs and documents.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -20,13 +21,16 @@ from consumers.folds.run_fold import RunFold
 from infra.log.record import Record
 from infra.log.run import configuration
 from infra.log.source import TOPICS, Source
-from schemas.events import InstructionKept, InstructionsGenerated
+from schemas.events import InstructionAnswered, InstructionKept, InstructionsGenerated
 from schemas.policy import Mode
 from streams.core.scores import SeedScore
 from streams.core.similarity.tokenize import tokenizer
 
 _POINTS = 200
 _CURVE = {"generated": pl.Int64, "kept": pl.Int64, "calls": pl.Int64, "tokens": pl.Int64, "usd": pl.Float64}
+
+
+_Spent = tuple[int, int | None, float | None]
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -88,13 +92,15 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 class SideFold:
     """The state of one pass over a run.
 
-    spent   by offset of `generated`: calls, tokens and cost of the generation
+    spent   by offset of `generated`: calls, tokens and cost of the generation; in `answers` of the answers to its kept
+            rows, where these are asked for apart
     texts   (generated_offset, place, instruction) of the kept rows
     """
 
     fold: RunFold
     producers: ProducerFold
-    spent: dict[int, tuple[int, int | None, float | None]] = field(default_factory=dict)
+    spent: dict[int, _Spent] = field(default_factory=dict)
+    answers: dict[int, list[_Spent]] = field(default_factory=dict)
     texts: list[tuple[int, int, str]] = field(default_factory=list)
 
     def apply(self, record: Record) -> None:
@@ -103,6 +109,8 @@ class SideFold:
         self.producers.apply(event, record.offset)
         if isinstance(event, InstructionsGenerated):
             self.spent[record.offset] = _spent(event)
+        elif fresh and isinstance(event, InstructionAnswered):
+            self.answers.setdefault(event.row.generated_offset, []).append(_spent(event))
         elif fresh and isinstance(event, InstructionKept):
             self.texts.append((event.generated_offset, event.place, event.instruction))
 
@@ -110,7 +118,7 @@ class SideFold:
         """A row for each decided generation, with the fields of a `Point` as columns."""
         verdicts = self.fold.verdicts
         decided = [
-            (totals.generated, totals.kept, *self.spent[offset])
+            (totals.generated, totals.kept, *_summed([self.spent[offset], *self.answers.get(offset, ())]))
             for offset in sorted(verdicts.generations)
             if (totals := verdicts.totals.get(offset)) is not None
         ]
@@ -178,7 +186,17 @@ def _running_sum(column: str) -> pl.Expr:
     return pl.when(pl.col(column).is_null().cum_sum() == 0).then(pl.col(column).cum_sum()).alias(column)
 
 
-def _spent(event: InstructionsGenerated) -> tuple[int, int | None, float | None]:
+def _summed(parts: Sequence[_Spent]) -> _Spent:
+    tokens = [part[1] for part in parts]
+    costs = [part[2] for part in parts]
+    return (
+        sum(part[0] for part in parts),
+        None if None in tokens else sum(number for number in tokens if number is not None),
+        None if None in costs else math.fsum(usd for usd in costs if usd is not None),
+    )
+
+
+def _spent(event: InstructionsGenerated | InstructionAnswered) -> _Spent:
     usages = [answer.usage for answer in event.answers]
     known = [usage.prompt_tokens + usage.completion_tokens for usage in usages if usage is not None]
     return len(event.answers), sum(known) if len(known) == len(usages) else None, event.cost_usd

@@ -149,6 +149,7 @@ def _run_entry(added: AddedSource, source: RunRows) -> AddedRun:
         kept=source.extent.kept,
         withheld=source.selection.withheld_rows(),
         withdrawn=source.selection.withdrawn_rows(),
+        unanswered=source.selection.unanswered_rows(),
         duplicates=added.duplicates,
         similar=added.similar,
         rows=added.rows,

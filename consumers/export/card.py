@@ -57,6 +57,15 @@ def card(manifest: ExportManifest, configured: RunConfigured, totals: ExportTota
             ("withdrawn documents", f"{withdrawn.documents:,}, up to offset {withdrawn.through} of `documents`"),
             ("left out with their document", f"{withdrawn.rows:,} rows"),
         ]
+    unanswered = manifest.unanswered
+    if not isinstance(unanswered, msgspec.UnsetType):
+        answered = ", ".join(f"{name} ({number:,} answers)" for name, number in _ranked(totals.answer_models))
+        facts += [
+            ("models that answered", answered or "none"),
+            ("cost of these answers", f"{totals.answer_usd:.6f} USD" if not totals.answers_without_cost else "unknown"),
+            ("left out without an answer yet", f"{unanswered.waiting:,} rows"),
+            *((f"left out, answer not used: {why}", f"{n:,} rows") for why, n in _ranked(unanswered.unused)),
+        ]
     withheld = manifest.withheld
     if not isinstance(withheld, msgspec.UnsetType):
         facts += [

@@ -7,17 +7,30 @@ ahead, however long the run is.
 Guaranteed: the same `through` gives the same generations, rows and `covered`, whenever and from wherever it is read,
 because repeats are dropped and records after `through` are ignored. A log that lacks what the filter counted is an
 error, never a shorter data set. The quality of the rows is not checked.
+
+In a run that answers kept instructions alone, `answered` is read in step too. Rows may wait for their answers, so there
+the same `through` gives the same answers only once all these rows are answered.
 """
 
 import heapq
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from consumers.folds.deduplicate import Deduplicator
+from infra.log.answers import TOPIC as ANSWERED
+from infra.log.answers import AnswersInOrder
 from infra.log.record import Partition, Record
 from infra.log.source import Reading, Source
 from schemas.errors import RunError
-from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected, RunConfigured
+from schemas.events import (
+    InstructionAnswered,
+    InstructionKept,
+    InstructionsGenerated,
+    InstructionsRejected,
+    RunConfigured,
+)
+from schemas.policy import Policy
+from streams.core.answering import rows_topic
 
 _Placed = tuple[int, int, int, InstructionKept]  # generated_offset, place, partition, row: what rows are merged by
 
@@ -28,11 +41,13 @@ class DecidedGeneration:
 
     generation   None when there was nothing to decide: the record cannot be read, or is a repeat
     rows         its kept rows, by place
+    answers      to its rows, by their ids; empty where rows have their outputs when they are kept
     """
 
     verdict: InstructionsRejected
     generation: InstructionsGenerated | None
     rows: tuple[InstructionKept, ...]
+    answers: Mapping[str, InstructionAnswered] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +92,19 @@ def extent(source: Source, wanted: int | None) -> DecidedExtent:
 
 
 class DecidedReading:
-    """One pass over what is decided up to and with offset `through` of `generated`.
+    """One pass over what is decided up to and with offset `through` of `generated`; its answers too where the reading
+    has `answered`.
 
     covered    of each partition the offset after the last record that was used
     first_time, last_time    of the first generation and the last verdict, by their envelopes; None without one
     """
 
     topics = ("generated", "kept", "rejected")
+
+    @classmethod
+    def topics_of(cls, policy: Policy) -> tuple[str, ...]:
+        """The topics to open, for rows with their outputs."""
+        return tuple(dict.fromkeys((*cls.topics, rows_topic(policy))))
 
     def __init__(self, reading: Reading, through: int) -> None:
         self.covered: dict[Partition, int] = dict(reading.starts())
@@ -95,6 +116,7 @@ class DecidedReading:
         partitions = [partition for topic, partition in self.covered if topic == "kept"]
         self._rows = heapq.merge(*(self._kept(partition) for partition in sorted(partitions)))
         self._next_row = next(self._rows, None)
+        self._answers = AnswersInOrder()
 
     def __iter__(self) -> Iterator[DecidedGeneration]:
         expected = 0
@@ -104,7 +126,7 @@ class DecidedReading:
             rows = tuple(self._rows_of(expected))
             if len(rows) != verdict.kept or (rows and generation is None):
                 raise _faulty(expected, f"the filter kept {verdict.kept} of it, the log holds {len(rows)} rows")
-            yield DecidedGeneration(verdict, generation, rows)
+            yield DecidedGeneration(verdict, generation, rows, self._answers_to(rows))
             expected += 1
 
     def _verdict(self, expected: int) -> InstructionsRejected:
@@ -137,6 +159,13 @@ class DecidedReading:
         while self._next_row is not None and self._next_row[0] <= offset:
             yield self._next_row[3]
             self._next_row = next(self._rows, None)
+
+    def _answers_to(self, rows: tuple[InstructionKept, ...]) -> dict[str, InstructionAnswered]:
+        found = {row.id: answer for row in rows if (answer := self._answers.of(self._reading, row)) is not None}
+        for row in rows:
+            if row.id in found:
+                self.covered[ANSWERED, row.cluster] = self._answers.next_offsets[row.cluster]
+        return found
 
     def _kept(self, partition: int) -> Iterator[_Placed]:
         while (record := self._reading.next("kept", partition)) is not None:

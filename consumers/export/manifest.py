@@ -58,6 +58,17 @@ class LeftOutWithDocuments(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
+class LeftOutUnanswered(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows left out because of their answer, in a run that answers kept instructions alone.
+
+    waiting   rows without an answer yet
+    unused    rows whose answer is not used, by reason
+    """
+
+    waiting: int
+    unused: dict[str, int]
+
+
 class Withheld(msgspec.Struct, frozen=True, kw_only=True):
     """Rows left out because of a judge's score: below the minimum, without one, or not judged."""
 
@@ -75,7 +86,7 @@ class AddedRun(msgspec.Struct, frozen=True, kw_only=True):
     through                 the last covered offset of `generated`, -1 for none
     first_time, last_time   of the first generation and the last verdict covered
     kept                    rows that it had kept by then
-    withheld, withdrawn     as those of the first run
+    withheld, withdrawn, unanswered   as those of the first run
     duplicates, similar     rows left out: equal to an earlier one, too similar to one
     rows                    in each data file
     """
@@ -88,6 +99,7 @@ class AddedRun(msgspec.Struct, frozen=True, kw_only=True):
     kept: int
     withheld: Withheld | msgspec.UnsetType = msgspec.UNSET
     withdrawn: LeftOutWithDocuments | msgspec.UnsetType = msgspec.UNSET
+    unanswered: LeftOutUnanswered | msgspec.UnsetType = msgspec.UNSET
     duplicates: int
     similar: int
     rows: int
@@ -142,6 +154,7 @@ class ExportManifest(msgspec.Struct, frozen=True, kw_only=True):
     rows                    in each data file
     withheld                where a judge's minimum score was set
     withdrawn               of a run with documents
+    unanswered              of a run that answers kept instructions alone
     added                   where rows of other sources joined
     """
 
@@ -155,6 +168,7 @@ class ExportManifest(msgspec.Struct, frozen=True, kw_only=True):
     excluded: Excluded | None
     withheld: Withheld | msgspec.UnsetType = msgspec.UNSET
     withdrawn: LeftOutWithDocuments | msgspec.UnsetType = msgspec.UNSET
+    unanswered: LeftOutUnanswered | msgspec.UnsetType = msgspec.UNSET
     added: Added | msgspec.UnsetType = msgspec.UNSET
     offsets: tuple[CoveredOffsets, ...]
     files: tuple[ExportFile, ...]

@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from queue import Full, Queue
+from typing import Any
 
+import msgspec
 import polars as pl
 from polars.io.plugins import register_io_source
 
@@ -45,9 +47,10 @@ _POLL_S = 1.0
 class ParquetFile:
     """Writes rows as Parquet. Every batch but the last must have ROWS_A_GROUP rows."""
 
-    def __init__(self, path: Path, *, scores: bool = False, origins: bool = False) -> None:
+    def __init__(self, path: Path, *, scores: bool = False, origins: bool = False, answers: bool = False) -> None:
         self._path = path
-        self._schema = SCHEMA | ({"score": pl.Float64} if scores else {})
+        self._schema = SCHEMA | ({"answer_model": pl.String, "answer_cost_usd": pl.Float64} if answers else {})
+        self._schema |= {"score": pl.Float64} if scores else {}
         if origins:
             self._schema |= {"origin": pl.String, "file_place": pl.String}
         self._batches: Queue[pl.DataFrame | None] = Queue(_QUEUED)
@@ -57,8 +60,7 @@ class ParquetFile:
     def write(self, rows: Sequence[ExportRow]) -> None:
         """Hand a batch over; waits while polars is busy. Raises ConfigurationError when the file cannot be written."""
         columns = {
-            name: [getattr(row.kept if name in _TEXTS else row.lineage, name, None) for row in rows]
-            for name in self._schema
+            name: [_value(row.kept if name in _TEXTS else row.lineage, name) for row in rows] for name in self._schema
         }
         self._put(pl.DataFrame(columns, schema=self._schema))
 
@@ -103,3 +105,9 @@ class ParquetFile:
     def _arriving(self) -> Iterator[pl.DataFrame]:
         while (batch := self._batches.get()) is not None:
             yield batch
+
+
+def _value(source: object, name: str) -> Any:
+    """A field; None where it is absent."""
+    found = getattr(source, name, None)
+    return None if isinstance(found, msgspec.UnsetType) else found

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from schemas.events import InstructionKept, InstructionsGenerated
+from schemas.events import InstructionAnswered, InstructionKept, InstructionsGenerated
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
@@ -12,8 +12,10 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 
     generated_offset, place   its position in the run's total order
     classifier_offset         `from_offset` of the classifier that chose the cluster
-    request_ids               its generation's answered requests, in order
+    request_ids               its generation's answered requests, in order; then those of its answer, if it was answered
+                              apart
     cost_usd                  of its whole generation; None when it is not known
+    answer_model, answer_cost_usd   of its answer, if it was answered apart; else absent
     score                     the judge's; absent unless a minimum score was set
     origin                    the run, by its name in the export; absent unless it has several sources
     """
@@ -32,6 +34,8 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     seed_ids: tuple[str, ...]
     request_ids: tuple[str, ...]
     cost_usd: float | None
+    answer_model: str | msgspec.UnsetType = msgspec.UNSET
+    answer_cost_usd: float | msgspec.UnsetType | None = msgspec.UNSET
     score: float | msgspec.UnsetType = msgspec.UNSET
     origin: str | msgspec.UnsetType = msgspec.UNSET
 
@@ -78,10 +82,12 @@ def row(
     generation: InstructionsGenerated,
     score: float | msgspec.UnsetType = msgspec.UNSET,
     origin: str | msgspec.UnsetType = msgspec.UNSET,
+    answer: InstructionAnswered | None = None,
 ) -> ExportRow:
-    """The row of a kept instruction of a generation."""
+    """The row of a kept instruction of a generation, with its answer if it was answered apart."""
+    answers = (*generation.answers, *(() if answer is None else answer.answers))
     return ExportRow(
-        kept,
+        kept if answer is None else answer.row,
         Lineage(
             id=kept.id,
             generation_id=kept.generation_id,
@@ -95,8 +101,10 @@ def row(
             backend=generation.backend,
             style=generation.style,
             seed_ids=generation.seed_ids,
-            request_ids=tuple(answer.request_id for answer in generation.answers),
+            request_ids=tuple(one.request_id for one in answers),
             cost_usd=generation.cost_usd,
+            answer_model=msgspec.UNSET if answer is None else answer.model,
+            answer_cost_usd=msgspec.UNSET if answer is None else answer.cost_usd,
             score=score,
             origin=origin,
         ),

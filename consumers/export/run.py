@@ -69,6 +69,7 @@ def export(
             excluded=run.selection.excluded_rows(),
             withheld=run.selection.withheld_rows(),
             withdrawn=run.selection.withdrawn_rows(),
+            unanswered=run.selection.unanswered_rows(),
             added=added_entry(totals.rows, added, options) if added else msgspec.UNSET,
             offsets=run.offsets(),
             files=tuple(file_of(work / name, rows) for name in names),
@@ -102,8 +103,13 @@ class _Job:
                 writers.append(TextFile(self.work, text))
                 unfinished.callback(writers[-1].abort)
             if "parquet" in self.options.formats:
-                scores = self.run.selection.judgements is not None
-                writers.append(ParquetFile(self.work / PARQUET, scores=scores, origins=bool(self.added)))
+                scores, runs = (
+                    self.run.selection.judgements is not None,
+                    [self.run, *(one.source for one in self.added)],
+                )
+                answers = any(isinstance(one, RunRows) and one.selection.answered_apart for one in runs)
+                folder = self.work / PARQUET
+                writers.append(ParquetFile(folder, scores=scores, origins=bool(self.added), answers=answers))
                 unfinished.callback(writers[-1].abort)
             rows = self._rows()
             unfinished.callback(rows.close)

@@ -1,7 +1,8 @@
 """The rows that an export takes from a run, in one pass over what is decided.
 
 `open_run` finds out how far the run is decided, before anything is written. Memory holds one generation, what the
-reading fetched ahead, and the ids of withdrawn documents. Rows that were made from a withdrawn document are left out.
+reading fetched ahead, and the ids of withdrawn documents. Rows that were made from a withdrawn document are left out,
+and rows without an answer that is used, where instructions are answered after they are kept.
 Rows that came from such a row as a seed are not: `sedi withdraw` lists them for `exclude`.
 """
 
@@ -20,10 +21,12 @@ from consumers.export.totals import ExportTotals
 from consumers.folds.documents import TOPIC as DOCUMENTS
 from consumers.folds.documents import read_withdrawals
 from consumers.folds.judgements import judgements
+from infra.log.answers import TOPIC as ANSWERED
 from infra.log.record import Partition
 from infra.log.source import Source
 from schemas.errors import ConfigurationError
 from schemas.events import RunConfigured
+from streams.core.answering import rows_topic
 
 
 @dataclass
@@ -50,15 +53,16 @@ class RunRows:
         Raises RunError when the run's books are not in order.
         """
         selection = self.selection
-        with self.source.open(DecidedReading.topics) as reading:
+        with self.source.open(DecidedReading.topics_of(self.settings.policy)) as reading:
             starts = reading.starts()
             log = DecidedReading(reading, self.extent.through)
             for decided in log:
                 selection.totals.add(decided)
                 for kept in decided.rows:
-                    if decided.generation is not None and selection.has(kept, decided.generation):
+                    answer = decided.answers.get(kept.id)
+                    if decided.generation is not None and selection.has(kept, decided.generation, answer):
                         selection.totals.exported[kept.cluster] += 1
-                        yield row(kept, decided.generation, selection.score(kept), origin)
+                        yield row(kept, decided.generation, selection.score(kept), origin, answer)
                 on_read(len(decided.rows))
             self.used |= {place: (starts[place], end) for place, end in log.covered.items()}
             self.first_time, self.last_time = log.first_time, log.last_time
@@ -91,7 +95,8 @@ def open_run(source: Source, options: ExportOptions) -> RunRows:
     if options.min_score is not None:
         scores, end = judgements(source, options.judge, options.judged_through)
         used["judged", 0] = 0, end
-    selection = RowSelection(options, excluded, documents, scores, ExportTotals())
+    answered_apart = rows_topic(settings.policy) == ANSWERED
+    selection = RowSelection(options, excluded, documents, scores, ExportTotals(), answered_apart)
     return RunRows(source, settings, reach, selection, used)
 
 

@@ -5,25 +5,31 @@ from dataclasses import dataclass
 import msgspec
 
 from consumers.export.exclusion import Exclusion
-from consumers.export.manifest import Excluded, LeftOutWithDocuments, Withheld
+from consumers.export.manifest import Excluded, LeftOutUnanswered, LeftOutWithDocuments, Withheld
 from consumers.export.options import ExportOptions
 from consumers.export.totals import ExportTotals
 from consumers.folds.documents import Withdrawals
-from schemas.events import InstructionKept, InstructionsGenerated
+from schemas.events import InstructionAnswered, InstructionKept, InstructionsGenerated
 from streams.core.judging import Judgements
 
 
 @dataclass
 class RowSelection:
-    """Which kept rows are exported; counts the others."""
+    """Which kept rows are exported; counts the others.
+
+    answered_apart   rows get their outputs after they are kept, so each needs an answer that is used
+    """
 
     options: ExportOptions
     excluded: Exclusion | None
     documents: Withdrawals
     judgements: Judgements | None
     totals: ExportTotals
+    answered_apart: bool = False
 
-    def has(self, kept: InstructionKept, generation: InstructionsGenerated) -> bool:
+    def has(
+        self, kept: InstructionKept, generation: InstructionsGenerated, answer: InstructionAnswered | None = None
+    ) -> bool:
         in_cluster = not self.options.clusters or kept.cluster in self.options.clusters
         if self.excluded is not None and self.excluded.has(kept.id):
             self.totals.excluded += in_cluster
@@ -31,7 +37,7 @@ class RowSelection:
         if generation.segment is not None and generation.segment.document_id in self.documents.offsets:
             self.totals.withdrawn += in_cluster
             return False
-        return in_cluster and self._admits(kept)
+        return in_cluster and self._is_answered(answer) and self._admits(kept)
 
     def score(self, kept: InstructionKept) -> float | msgspec.UnsetType:
         """The judge's score of a selected row."""
@@ -61,6 +67,20 @@ class RowSelection:
         return LeftOutWithDocuments(
             through=documents.end - 1, documents=len(documents.offsets), rows=self.totals.withdrawn
         )
+
+    def unanswered_rows(self) -> LeftOutUnanswered | msgspec.UnsetType:
+        if not self.answered_apart:
+            return msgspec.UNSET
+        return LeftOutUnanswered(waiting=self.totals.waiting, unused=dict(sorted(self.totals.unused.items())))
+
+    def _is_answered(self, answer: InstructionAnswered | None) -> bool:
+        if not self.answered_apart:
+            return True
+        if answer is None:
+            self.totals.waiting += 1
+        elif answer.reason is not None:
+            self.totals.unused[answer.reason] += 1
+        return answer is not None and answer.reason is None
 
     def _admits(self, kept: InstructionKept) -> bool:
         if self.judgements is None or self.options.min_score is None:

@@ -17,8 +17,11 @@ class ExportTotals:
     exported      by cluster: the rows in the files
     excluded      rows left out by id that would otherwise be in the files
     withdrawn     rows left out because their document is withdrawn, that would otherwise be in the files
+    waiting, unused    rows left out because they wait for their answer, or it is not used, by reason; that would
+                       otherwise be in the files
     below, unreadable, unjudged   rows that would otherwise be in the files: score too low, without one, not judged
     models        generations by model
+    answer_models    answers by model, and `answer_usd` their known cost; `answers_without_cost` have none
     known_usd     cost of the generations with a known cost; `without_cost` have none
     """
 
@@ -29,18 +32,28 @@ class ExportTotals:
     exported: Counter[int] = field(default_factory=Counter)
     excluded: int = 0
     withdrawn: int = 0
+    waiting: int = 0
+    unused: Counter[str] = field(default_factory=Counter)
     below: int = 0
     unreadable: int = 0
     unjudged: int = 0
     models: Counter[str] = field(default_factory=Counter)
     known_usd: float = 0.0
     without_cost: int = 0
+    answer_models: Counter[str] = field(default_factory=Counter)
+    answer_usd: float = 0.0
+    answers_without_cost: int = 0
 
     def add(self, decided: DecidedGeneration) -> None:
         """Count a decided generation."""
         self.generated += decided.verdict.generated
         self.rejected.update(rejection.reason for rejection in decided.verdict.rejections)
         self.kept.update(row.cluster for row in decided.rows)
+        for answer in decided.answers.values():
+            if answer.style:
+                self.answer_models[answer.model] += 1
+                self.answer_usd += answer.cost_usd or 0.0
+                self.answers_without_cost += answer.cost_usd is None
         if decided.generation is None:
             return
         self.generations += 1

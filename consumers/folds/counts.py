@@ -4,10 +4,13 @@ Instructions that the filter has not decided are `undecided`: `kept + rejected_t
 means "not known", such as a cost without a price.
 """
 
+from collections import Counter
+
 import msgspec
 
 from consumers.folds.run_fold import RunFold
 from schemas.policy import Mode
+from streams.core.answering import rows_topic
 
 
 class CallCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +52,22 @@ class CallCost(msgspec.Struct, frozen=True, kw_only=True):
     usd_per_kept: float | None
 
 
+class AnswerCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Kept rows by their answer, in a run that answers kept instructions alone; together `kept`.
+
+    used           rows with an answer: those that are trained and exported
+    waiting        rows without an answer yet
+    unused         rows whose answer is not used, by reason
+    usd_per_used   cost of all calls for each used row; None when it is not known, or there is none
+    """
+
+    used: int
+    waiting: int
+    unused: dict[str, int]
+    unused_total: int
+    usd_per_used: float | None
+
+
 class GeneratorHalt(msgspec.Struct, frozen=True, kw_only=True):
     """A generator halted because going on would only have spent."""
 
@@ -63,6 +82,7 @@ class RunCounts(msgspec.Struct, frozen=True, kw_only=True):
     yield                  kept / decided
     halts                  generators that halted, oldest first; a lane may have been started again since
     clusters               kept instructions in each cluster
+    answered               absent unless the run answers kept instructions alone
     filter_lag             records of `generated` that the filter has not decided
     replacements           seeds that were replaced
     generations_after_replacement       generations that sampled a pool in which training had replaced a seed
@@ -101,6 +121,7 @@ class RunCounts(msgspec.Struct, frozen=True, kw_only=True):
     cost: CallCost
     tokens: TokenCounts
     dead_letters: dict[str, int]
+    answered: AnswerCounts | msgspec.UnsetType = msgspec.UNSET
 
 
 def counts_of(fold: RunFold) -> RunCounts:
@@ -166,4 +187,20 @@ def counts_of(fold: RunFold) -> RunCounts:
             answers_without=ledger.without_usage,
         ),
         dead_letters={topic: len(places) for topic, places in sorted(fold.dead_letters.items())},
+        answered=_answer_counts(fold) if rows_topic(policy) == "answered" else msgspec.UNSET,
+    )
+
+
+def _answer_counts(fold: RunFold) -> AnswerCounts:
+    verdicts, cost = fold.verdicts, fold.ledger.cost_usd
+    kept = [id for id, (offset, _) in verdicts.kept.items() if offset <= verdicts.decided_offset]
+    reasons = [fold.answered[id] for id in kept if id in fold.answered]
+    unused = Counter(reason for reason in reasons if reason is not None)
+    used = len(reasons) - unused.total()
+    return AnswerCounts(
+        used=used,
+        waiting=len(kept) - len(reasons),
+        unused=dict(sorted(unused.items(), key=lambda item: (-item[1], item[0]))),
+        unused_total=unused.total(),
+        usd_per_used=None if cost is None or not used else cost / used,
     )

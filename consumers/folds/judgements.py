@@ -25,7 +25,7 @@ class JudgementCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     judged       rows it has judged, those without a score among them
     unreadable   rows without a score
-    unjudged     kept rows that it has not judged
+    unjudged     kept rows that it has not judged, without those whose answer is not used
     mean         of the scores; None without one
     scores       ascending
     """
@@ -40,7 +40,8 @@ class JudgementCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 def judgement_counts(fold: RunFold) -> tuple[JudgementCounts, ...]:
     """One for each judge, in the order of their first judgements."""
-    return tuple(_counts(found, fold.verdicts.kept.keys()) for found in fold.judged.values())
+    rows = [id for id in fold.verdicts.kept if fold.answered.get(id) is None]
+    return tuple(_counts(found, rows) for found in fold.judged.values())
 
 
 def _counts(found: Judgements, kept: Collection[str]) -> JudgementCounts:

@@ -32,6 +32,7 @@ class EffectiveCommand:
 class RunFold:
     """The state. Begin it with the run's `RunConfigured`, then `apply` every record once.
 
+    answered       why each row on `answered` is not used, by its id; None: it is used
     judged         each judge's judgements, by its name
     windows        training windows in order
     trained        ids of the rows in a logged batch
@@ -46,6 +47,7 @@ class RunFold:
     configured: events.RunConfigured
     ledger: Ledger = field(default_factory=Ledger)
     classifiers: dict[int, events.ClassifierFitted] = field(default_factory=dict)
+    answered: dict[str, str | None] = field(default_factory=dict)
     judged: dict[str, Judgements] = field(default_factory=dict)
     windows: list[events.TrainingLogged] = field(default_factory=list)
     trained: set[str] = field(default_factory=set)
@@ -111,8 +113,8 @@ class RunFold:
                 fresh = self.verdicts.reject(event)
                 if self.verdicts.reinstated > reinstated:
                     self.dropped -= Counter(generated=1)
-            case events.InstructionJudged():
-                fresh = self.judged.setdefault(event.judge.name, Judgements()).apply(event)
+            case events.InstructionAnswered() | events.InstructionJudged():
+                fresh = self._take_about_row(event)
             case events.TrainingLogged():
                 fresh = self._deduplicator.first(event, ce_id)
                 if fresh:
@@ -126,6 +128,13 @@ class RunFold:
                 fresh = self._deduplicator.first(event, ce_id)
                 if fresh:
                     self._take_run_event(event, ce_id, record.timestamp_ms)
+        return fresh
+
+    def _take_about_row(self, event: events.InstructionAnswered | events.InstructionJudged) -> bool:
+        if isinstance(event, events.InstructionJudged):
+            return self.judged.setdefault(event.judge.name, Judgements()).apply(event)
+        fresh = event.row.id not in self.answered
+        self.answered.setdefault(event.row.id, event.reason)
         return fresh
 
     def _take_run_event(self, event: events.Event, ce_id: str, timestamp_ms: int) -> None:

@@ -32,7 +32,7 @@ class TrainOptions:
 
     epochs                 the first is live, the others read the same rows again
     max_steps, max_windows steps and windows of the whole training, earlier sessions included, after which it ends
-    until_end              end when all rows on `kept` are trained, instead of waiting for more
+    until_end              end when all kept rows are trained, instead of waiting for more
     last_batch             train the last incomplete batch of the stream too
     borrow_after_s         seconds without a whole batch after which empty clusters borrow; while a window of rows waits
                            and no more arrive, they borrow at once. None: never (`sedi train` sets BORROW_AFTER_S for a

@@ -43,6 +43,7 @@ from infra.models.templates import choose_template, encode
 from infra.settings import Settings
 from infra.visible import visible
 from schemas.events import StepLogged
+from streams.core.answering import rows_topic
 from streams.core.batches import clusters_of_rank
 
 
@@ -190,7 +191,9 @@ def _stored_rows(options: TrainOptions, settings: Settings, writer: LogWriter | 
         settings,
         options.run,
         policy.clusters,
+        topic=rows_topic(policy),
         until_end=options.until_end or options.offline,
+        await_answers=not options.offline,
         dead_letter=lambda record: _dead_letter(record, writer),
         threshold=None if options.min_score is None else ScoreThreshold(options.min_score, options.judge),
     )

@@ -15,7 +15,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """`sedi.json`: what a program needs to prompt the model, and what it was trained on.
 
     task      what it was trained for
-    offsets   of each partition of `kept`, the offset after the last row trained; None: not known
+    offsets   of each partition of `kept` or `answered`, the offset after the last row trained; None: not known
     """
 
     run: str

@@ -123,7 +123,7 @@ def generate(
     rate = rate_control_for(settings, options.rate, options.in_flight, progress)
 
     reader = ProgressReader(settings, configured, options.lane, yield_window=options.guard.window, notify=progress)
-    backlog = TrainerBacklogReader(settings, options.run, options.lane)
+    backlog = TrainerBacklogReader(settings, configured, options.lane)
     unanswered = AnswerBacklogReader(settings, options.run, options.lane)
     backpressure = Backpressure(progress)
     try:

@@ -19,10 +19,10 @@ from infra.log.writer import LogWriter
 from infra.settings import Settings
 from producers.backends.base import Sampling
 from producers.backends.choice import opened_backend, warn_of_task
+from producers.calls.answered_rows import rows_in_order
 from producers.calls.caller import Caller, CallOptions
 from producers.calls.cost import Prices
 from producers.calls.found_concurrency import keep_found, rate_control_for
-from producers.calls.kept_rows import KeptRows
 from producers.judge.progress import judge_reader
 from producers.judge.scoring import JudgeWorker, OnJudged, OnRows, RowJudge, RowQueue, RowSample
 from producers.prompts.judge import RUBRICS, RubricName, rubric
@@ -37,7 +37,7 @@ class JudgeOptions(CallOptions):
 
     sampling    parameters that differ from the prompt's own
     attempts    how often a score is asked for until one can be read
-    until_end   end when all rows decided so far are judged; else wait for more
+    until_end   end when all rows decided and answered so far are judged; else wait for more
     """
 
     run: str
@@ -109,7 +109,7 @@ def judge(
     with opened_backend(settings, options.recorded, rate.most, progress) as backend:
         identity = Judge(backend=backend.name, model=backend.model, rubric=chosen.name, version=chosen.version)
         reader = judge_reader(settings, configured, f"{LANE}/{identity.name}", identity.name)
-        rows = KeptRows(KafkaSource(settings, options.run))
+        rows = rows_in_order(KafkaSource(settings, options.run), configured.policy)
         try:
             with LogWriter(settings, options.run, "judge") as writer:
                 caller = Caller.of(options, settings, backend=backend, writer=writer, reader=reader, rate=rate)

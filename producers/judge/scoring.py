@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from producers.backends.base import Sampling
+from producers.calls.answered_rows import RowsInOrder
 from producers.calls.ask_again import ask_until_read
 from producers.calls.caller import CallCause, Caller
 from producers.calls.cost import total_cost
-from producers.calls.kept_rows import KeptRows
 from producers.calls.ordered_progress import OrderedProgress
 from producers.calls.ordered_work import FinishedItem, OrderedWork
 from producers.calls.refusals import Refusals
@@ -87,12 +87,12 @@ class RowJudge:
 
 @dataclass
 class RowQueue:
-    """The rows to judge, in order; `until_end`: it ends with the rows that are decided now, instead of waiting.
+    """The rows to judge, in order; `until_end`: it ends with the rows that there are now, instead of waiting.
 
     ended   no further row comes
     """
 
-    rows: KeptRows
+    rows: RowsInOrder
     sample: RowSample
     until_end: bool
     on_rows: OnRows = lambda done, of: None

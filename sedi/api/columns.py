@@ -28,6 +28,7 @@ _GENERATION: _Columns = {
 _TASK: _Columns = {"instruction": pl.String, "input": pl.String, "output": pl.String}
 
 KEPT = _schema({"id": pl.String, **_TASK, "cluster": pl.Int64, "classifier_offset": pl.Int64, **_GENERATION})
+KEPT_ANSWERED = _schema({**KEPT, "answer_model": pl.String, "unused": pl.String})
 REJECTED = _schema(
     {
         "id": pl.String,

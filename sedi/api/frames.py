@@ -16,10 +16,12 @@ import polars as pl
 from consumers.export.decided import DecidedGeneration, DecidedReading, extent
 from consumers.folds.deduplicate import Deduplicator, records
 from consumers.folds.read_fold import read_fold
+from infra.log.answers import TOPIC as ANSWERED
 from infra.log.run import configuration
 from infra.log.source import Source
 from schemas.events import CallAnswered, CallFailed, CallStarted, ReplaceSeeds, TrainingLogged
-from sedi.api.columns import CALLS, KEPT, REJECTED, SEEDS, TRAINING
+from sedi.api.columns import CALLS, KEPT, KEPT_ANSWERED, REJECTED, SEEDS, TRAINING
+from streams.core.answering import rows_topic
 from streams.core.ledger import Ledger
 from streams.core.scores import SeedScore
 from streams.core.seeds import PooledSeed, SeedPool
@@ -30,7 +32,13 @@ Row = tuple[Any, ...]
 
 
 def kept_frame(source: Source) -> pl.DataFrame:
-    """A row for each kept instruction, in the run's order."""
+    """A row for each kept instruction, in the run's order.
+
+    In a run that answers kept instructions alone, with the input and output of its answer, the model of that, and why
+    it is not used; all null while there is none.
+    """
+    if rows_topic(configuration(source)[0].policy) == ANSWERED:
+        return framed(KEPT_ANSWERED, (row for decided in _decided(source, ANSWERED) for row in _answered(decided)))
     return framed(KEPT, (row for decided in _decided(source) for row in _kept(decided)))
 
 
@@ -101,9 +109,9 @@ def framed(schema: pl.Schema, rows: Iterable[Row]) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def _decided(source: Source) -> Iterator[DecidedGeneration]:
+def _decided(source: Source, *further: str) -> Iterator[DecidedGeneration]:
     through = extent(source, None).through
-    with source.open(DecidedReading.topics) as reading:
+    with source.open((*DecidedReading.topics, *further)) as reading:
         yield from DecidedReading(reading, through)
 
 
@@ -111,6 +119,15 @@ def _kept(decided: DecidedGeneration) -> Iterator[Row]:
     for row in decided.rows:
         task = row.id, row.instruction, row.input, row.output
         yield (*task, row.cluster, row.classifier_offset, *_generation(decided, row.place))
+
+
+def _answered(decided: DecidedGeneration) -> Iterator[Row]:
+    for row in decided.rows:
+        answer = decided.answers.get(row.id)
+        task = (None, None) if answer is None else (answer.row.input, answer.row.output)
+        found = (None, None) if answer is None else (answer.model, answer.reason)
+        place = row.cluster, row.classifier_offset, *_generation(decided, row.place)
+        yield (row.id, row.instruction, *task, *place, *found)
 
 
 def _rejected(decided: DecidedGeneration) -> Iterator[Row]:

@@ -98,6 +98,9 @@ class OpenRun:
     def kept(self) -> pl.DataFrame:
         """A row for each kept instruction, in the run's order; the rows that `sedi export` writes.
 
+        In a run that answers kept instructions alone, also those that wait for their answer or whose answer is not
+        used; their columns say so.
+
         Raises RunError when the books are not in order.
         """
         from sedi.api.frames import kept_frame

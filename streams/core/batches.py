@@ -150,7 +150,7 @@ class BatchQueues:
                 return False
             if rows[depth].kept.id != wanted:
                 raise TrainerError(
-                    f"The training log says that row {wanted} of cluster {cluster} was trained next, but `kept` has "
+                    f"The training log says that row {wanted} of cluster {cluster} was trained next, but the log has "
                     f"{rows[depth].kept.id} there. The windows were made from other rows: train under another run, "
                     "or without writing to the log."
                 )

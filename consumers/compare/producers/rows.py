@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from consumers.folds.run_fold import RunFold
-from schemas.events import Event, InstructionKept, InstructionsGenerated, InstructionsRejected
+from schemas.events import Event, InstructionAnswered, InstructionKept, InstructionsGenerated, InstructionsRejected
 from schemas.segments import Strategy
+from streams.core.answering import rows_topic
 from streams.core.documents.choice import (
     COPIES_SEGMENT,
     HIGHER_PERPLEXITY,
@@ -73,7 +74,7 @@ class ProducerGeneration:
 class ProducerRow:
     """A kept row.
 
-    instruction_tokens, output_tokens   lengths in tokens of the run's similarity
+    instruction_tokens, output_tokens   lengths in tokens of the run's similarity; of the output None without one
     strategy, document_id               of its segment; None of the first producer
     perplexity, gain                    of its segment after its instruction; None: not scored, or no segment
     scores                              by judge; rows without a score are left out
@@ -86,7 +87,7 @@ class ProducerRow:
     instruction: str
     cluster: int
     instruction_tokens: int
-    output_tokens: int
+    output_tokens: int | None
     strategy: Strategy | None
     document_id: str | None
     perplexity: float | None
@@ -146,6 +147,7 @@ class ProducerFold:
     _generated: dict[int, _Generated] = field(default_factory=dict)
     _kept: dict[tuple[int, int], _Kept] = field(default_factory=dict)
     _rejected: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    _outputs: dict[str, int] = field(default_factory=dict)  # tokens of answers that are used, by id of their row
 
     def apply(self, event: Event | None, offset: int) -> None:
         """Take an event into account; the first of equal ones counts."""
@@ -154,6 +156,8 @@ class ProducerFold:
                 self._generated[offset] = _Generated(event.style, len(event.instructions), _counted(event))
             case InstructionKept():
                 self._kept.setdefault((event.generated_offset, event.place), self._row(event))
+            case InstructionAnswered(row=row, reason=None):
+                self._outputs.setdefault(row.id, len(self.tokenizer(row.output)))
             case InstructionsRejected():
                 reasons = tuple(rejection.reason for rejection in event.rejections)
                 self._rejected.setdefault(event.generated_offset, reasons)
@@ -172,7 +176,7 @@ class ProducerFold:
             run=fold.configured.run,
             tokenizer=self.tokenizer,
             rows=tuple(
-                _joined(kept, offset, place, counted[offset], fold)
+                _joined(kept, offset, place, counted[offset], fold, self._output_tokens(kept, fold))
                 for (offset, place), kept in sorted(self._kept.items())
                 if offset in counted
             ),
@@ -181,6 +185,10 @@ class ProducerFold:
                 for offset, found in counted.items()
             ),
         )
+
+    def _output_tokens(self, kept: _Kept, fold: RunFold) -> int | None:
+        answered_apart = rows_topic(fold.configured.policy) == "answered"
+        return self._outputs.get(kept.id) if answered_apart else kept.output_tokens
 
     def _row(self, event: InstructionKept) -> _Kept:
         lengths = len(self.tokenizer(event.instruction)), len(self.tokenizer(event.output))
@@ -226,7 +234,9 @@ def _counted(event: InstructionsGenerated) -> CountedSegment | None:
     )
 
 
-def _joined(kept: _Kept, offset: int, place: int, generated: _Generated, fold: RunFold) -> ProducerRow:
+def _joined(
+    kept: _Kept, offset: int, place: int, generated: _Generated, fold: RunFold, output: int | None
+) -> ProducerRow:
     segment = generated.segment
     scored = segment is not None and place < len(segment.perplexities)
     return ProducerRow(
@@ -237,7 +247,7 @@ def _joined(kept: _Kept, offset: int, place: int, generated: _Generated, fold: R
         instruction=kept.instruction,
         cluster=kept.cluster,
         instruction_tokens=kept.instruction_tokens,
-        output_tokens=kept.output_tokens,
+        output_tokens=output,
         strategy=None if segment is None else segment.strategy,
         document_id=None if segment is None else segment.document_id,
         perplexity=segment.perplexities[place] if segment is not None and scored else None,

@@ -10,27 +10,32 @@ from itertools import islice
 
 from consumers.trainer.data.log_feed import FedRows
 from infra.log.source import Reading, Source
-from schemas.events import InstructionKept
+from schemas.events import InstructionAnswered, InstructionKept
+from streams.core.answering import usable_row
 from streams.core.batches import KeptRow, PartitionPosition
 
 _CHUNK = 16  # rows of a cluster that are taken at a time
 
 
 class SourceFeed:
-    """The partitions of `kept` of a source, as they are when a pass begins. Records that cannot be read make a note."""
+    """The partitions of a source's topic with rows, as they are when a pass begins. A row whose answer is not used is
+    passed over. Records that cannot be read make a note."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, topic: str = "kept") -> None:
         self._source = source
+        self._topic = topic
         self._open = ExitStack()
         self._rows: dict[int, Iterator[KeptRow | str]] = {}
 
     def open(self, positions: Mapping[int, PartitionPosition], limits: Mapping[int, PartitionPosition] | None) -> None:
         self._open.close()
-        reading = self._open.enter_context(self._source.open(["kept"]))
+        reading = self._open.enter_context(self._source.open([self._topic]))
         self._rows = {}
         for cluster, position in positions.items():
-            reading.seek("kept", cluster, position.offset)
-            self._rows[cluster] = _rows(reading, cluster, None if limits is None else limits[cluster].offset)
+            reading.seek(self._topic, cluster, position.offset)
+            self._rows[cluster] = _rows(
+                reading, self._topic, cluster, None if limits is None else limits[cluster].offset
+            )
 
     def take(self, wait_s: float, to_end: bool = False) -> FedRows:
         rows: list[KeptRow] = []
@@ -76,13 +81,15 @@ class MemoryFeed:
         """There is nothing to close."""
 
 
-def _rows(reading: Reading, cluster: int, end: int | None) -> Iterator[KeptRow | str]:
+def _rows(reading: Reading, topic: str, cluster: int, end: int | None) -> Iterator[KeptRow | str]:
     """The partition's rows before offset `end`, and a note for each record that is not a row of the cluster."""
-    while (record := reading.next("kept", cluster)) is not None and (end is None or record.offset < end):
+    while (record := reading.next(topic, cluster)) is not None and (end is None or record.offset < end):
+        place = f"Offset {record.offset} of partition {cluster} of `{topic}`"
         match record.event:
-            case InstructionKept(cluster=found) as kept if found == cluster:
-                yield KeptRow(record.offset, kept)
-            case InstructionKept(cluster=found):
-                yield f"Offset {record.offset} of partition {cluster} of `kept` is of cluster {found}: skipped."
+            case InstructionAnswered(row=row) | (InstructionKept() as row) if row.cluster != cluster:
+                yield f"{place} is of cluster {row.cluster}: skipped."
+            case InstructionAnswered() | InstructionKept() as event:
+                if (used := usable_row(event)) is not None:
+                    yield KeptRow(record.offset, used)
             case _:
-                yield f"Offset {record.offset} of partition {cluster} of `kept` cannot be read: skipped."
+                yield f"{place} cannot be read: skipped."

@@ -149,6 +149,7 @@ class RowStream:
                     self._must_borrow(since, nothing_arrived=waited and not fed.rows),
                     notes=fed.notes,
                     unjudged=fed.unjudged,
+                    unanswered=fed.unanswered,
                     left_out=fed.left_out,
                 )
             )
@@ -181,7 +182,7 @@ class RowStream:
                     return "stop"
                 case "missing":
                     raise TrainerError(
-                        f"The training log has step {step.step} with rows that `kept` no longer has. Its windows were "
+                        f"The training log has step {step.step} with rows that the log no longer has. Its windows were "
                         "made from another log: train under another run, or without writing to the log."
                     )
                 case "wait":
@@ -243,7 +244,11 @@ class RowStream:
             return False
         waiting, unjudged = waiting_of(offers), sum(offer.unjudged for offer in offers)
         judge = f" {unjudged} rows wait for their score: is `sedi judge` running?" if unjudged else ""
+        unanswered = sum(offer.unanswered for offer in offers)
+        answerer = (
+            f" Rows of {unanswered} clusters wait for their answer: is `sedi answer` running?" if unanswered else ""
+        )
         short = sorted(cluster for cluster, rows in waiting.items() if rows < self._rows_per_cluster)
         few = "are empty" if self._rows_per_cluster == 1 else f"have fewer than {self._rows_per_cluster}"
-        self._say(f"Waiting for rows: {len(short)} of {len(waiting)} clusters {few} ({short}).{judge}")
+        self._say(f"Waiting for rows: {len(short)} of {len(waiting)} clusters {few} ({short}).{answerer}{judge}")
         return True

@@ -8,6 +8,10 @@ given and either `until_end` is set or the run was stopped and not started again
 waits for rows. A pass with limits gives exactly the rows before them. A record that cannot be read goes to
 `dead_letter` and is skipped, with a note. With a threshold, a row is given once it is judged, and never if its score is
 below.
+
+Rows are on `kept`, or on `answered` in a run that answers kept instructions alone; there a row whose answer is not used
+is passed over. With `until_end` the pass then goes on until every row on `kept` is answered, unless `await_answers` is
+false. It does not wait for that in a run that was stopped: its answerers have ended too, and nothing more comes.
 """
 
 import threading
@@ -18,11 +22,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from consumers.trainer.data.score_threshold import ScoreThreshold
+from consumers.trainer.data.unanswered_rows import UnansweredRows
 from infra.log.reader import LogReader
-from infra.log.record import Record
+from infra.log.record import Partition, Record
 from infra.settings import Settings
 from schemas.errors import RunError, TopicMismatch
-from schemas.events import InstructionJudged, InstructionKept, RunStarted, RunStopped
+from schemas.events import InstructionJudged, RunStarted, RunStopped
+from streams.core.answering import usable_row
 from streams.core.batches import KeptRow, PartitionPosition
 
 _POLL_S = 0.1
@@ -37,6 +43,7 @@ class FedRows:
     notes       lines to print
     at_end      there is nothing left to read
     unjudged    rows that wait for their score
+    unanswered  clusters with kept rows that wait for their answer
     left_out    rows that were dropped because nothing can be learned from them
     """
 
@@ -44,6 +51,7 @@ class FedRows:
     notes: tuple[str, ...] = ()
     at_end: bool = False
     unjudged: int = 0
+    unanswered: int = 0
     left_out: int = 0
 
 
@@ -67,7 +75,9 @@ class Feed(Protocol):
 class LogFeed:
     """The rows of a run's live log. `dead_letter` takes a record that cannot be read and returns what was done with it.
 
-    Raises TopicMismatch when `kept` does not have `clusters` partitions, RunError for a threshold without a judge.
+    topic   that has the rows: `kept` or `answered`
+
+    Raises TopicMismatch when it does not have `clusters` partitions, RunError for a threshold without a judge.
     """
 
     def __init__(
@@ -76,20 +86,26 @@ class LogFeed:
         run: str,
         clusters: int,
         *,
+        topic: str = "kept",
         until_end: bool,
+        await_answers: bool = True,
         dead_letter: Callable[[Record], str],
         threshold: ScoreThreshold | None = None,
     ) -> None:
         self._until_end = until_end
+        self._await_answers = await_answers and topic != "kept"
         self._dead_letter = dead_letter
         self._threshold = threshold
-        self._reader = LogReader(settings, run, ["kept", "run", *(["judged"] if threshold else [])], "trainer")
+        self._topic = topic
+        self._topics = tuple(dict.fromkeys((topic, "kept")))  # of which each cluster is a partition
+        self._unanswered = UnansweredRows()
+        self._reader = LogReader(settings, run, [*self._topics, "run", *(["judged"] if threshold else [])], "trainer")
         self._partitions = range(clusters)
-        found = self._reader.partitions("kept")
+        found = self._reader.partitions(topic)
         if found != clusters:
             self._reader.close()
             raise TopicMismatch(
-                f"Topic `kept` of run {run!r} has {found} partitions, but the run has {clusters} clusters: each "
+                f"Topic `{topic}` of run {run!r} has {found} partitions, but the run has {clusters} clusters: each "
                 f"cluster needs one. `sedi topics plan --run {run}` shows what is wrong."
             )
         if threshold is not None and not self._reader.partitions("judged"):
@@ -110,16 +126,23 @@ class LogFeed:
         self._notes: list[str] = []
         self._at_end = False
         self._unjudged = 0
+        self._unanswered_clusters = 0
 
     def open(self, positions: Mapping[int, PartitionPosition], limits: Mapping[int, PartitionPosition] | None) -> None:
         self._stop_reading()
         self._clusters, self._limits = tuple(positions), limits
-        self._rows, self._notes, self._at_end, self._waits_for_log_end, self._unjudged = [], [], False, None, 0
+        self._rows, self._notes, self._at_end, self._waits_for_log_end = [], [], False, None
+        self._unjudged = self._unanswered_clusters = 0
         if self._threshold is not None:
             self._threshold.forget_rows()
-        self._reader.pause(("kept", other) for other in self._partitions if other not in positions)
+        self._unanswered.begin(positions)
+        for topic in self._topics:
+            self._reader.pause((topic, other) for other in self._partitions if other not in positions)
+        ends = self._reader.ends() if len(self._topics) > 1 else {}
         for cluster, position in positions.items():
-            self._reader.seek("kept", cluster, position.offset)
+            self._reader.seek(self._topic, cluster, position.offset)
+            for topic in self._topics[1:]:  # from the last row at the latest, which says whether all are answered
+                self._reader.seek(topic, cluster, max(0, min(position.offset, ends[topic, cluster] - 1)))
         self._closing = False
         self._reading = self._pool.submit(self._read_on)
 
@@ -134,7 +157,9 @@ class LogFeed:
                 if remaining <= 0:
                     break
                 self._changed.wait(remaining)
-            fed = FedRows(tuple(self._rows), tuple(self._notes), self._at_end, self._unjudged)
+            fed = FedRows(
+                tuple(self._rows), tuple(self._notes), self._at_end, self._unjudged, self._unanswered_clusters
+            )
             self._rows, self._notes = [], []
             self._changed.notify_all()
         if self._reading is not None and self._reading.done():
@@ -166,6 +191,7 @@ class LogFeed:
             with self._changed:
                 waits_for_log_end = self._waits_for_log_end
                 self._unjudged = 0 if self._threshold is None else self._threshold.waiting
+                self._unanswered_clusters = self._unanswered.clusters
                 self._rows += rows
                 self._notes += notes
                 self._at_end = self._at_end and not records
@@ -194,9 +220,14 @@ class LogFeed:
             return None
         if self._limits is not None and record.offset >= self._limits[record.partition].offset:
             return None
-        if isinstance(record.event, InstructionKept):
-            return KeptRow(record.offset, record.event)
-        place = f"Offset {record.offset} of partition {record.partition} of `kept`"
+        if record.event is not None and len(self._topics) > 1:
+            self._unanswered.apply(record.event)
+        if record.topic != self._topic:
+            return None
+        if record.event is not None:
+            row = usable_row(record.event)
+            return None if row is None else KeptRow(record.offset, row)
+        place = f"Offset {record.offset} of partition {record.partition} of `{record.topic}`"
         notes.append(f"{place} cannot be read ({record.error}): {self._dead_letter(record)}.")
         return None
 
@@ -210,7 +241,14 @@ class LogFeed:
             found = self._reader.ends()
             if self._reader.position("run", 0) < found["run", 0]:
                 return False  # the run may have been started again
-            ends = {partition: end for (topic, partition), end in found.items() if topic == "kept"}
+            ends = {partition: end for (topic, partition), end in found.items() if topic == self._topic}
+            waits = self._await_answers and not (of_log or self._stopped)
+            if waits and not self._all_are_answered(found):
+                return False
         else:
             return False
-        return all(self._reader.position("kept", cluster) >= ends[cluster] for cluster in self._clusters)
+        return all(self._reader.position(self._topic, cluster) >= ends[cluster] for cluster in self._clusters)
+
+    def _all_are_answered(self, ends: Mapping[Partition, int]) -> bool:
+        are_read = all(self._reader.position("kept", cluster) >= ends["kept", cluster] for cluster in self._clusters)
+        return are_read and not self._unanswered.clusters

@@ -1,11 +1,11 @@
 """The rows of an offline training: a run's archive, or a file of rows.
 
-An archive holds the partitions of `kept`, so a training on it has the batches of one on the log. A file that `sedi
-export` wrote has `lineage.jsonl` and `manifest.json` beside it, which give each row's cluster and the batch size; for
-another batch size, clusters are merged until a batch takes equally many rows from each. The rows of any other file, of
-a run with one cluster, and of an export of several sources, whose clusters have nothing in common, are dealt
-round-robin to clusters: a batch is the next rows of the file, and ranks can share them. Rows without an output are left
-out; with lineage they keep their slot in a batch, as on the log, with no weight.
+An archive holds the partitions of `kept`, or of `answered`, so a training on it has the batches of one on the log. A
+file that `sedi export` wrote has `lineage.jsonl` and `manifest.json` beside it, which give each row's cluster and the
+batch size; for another batch size, clusters are merged until a batch takes equally many rows from each. The rows of any
+other file, of a run with one cluster, and of an export of several sources, whose clusters have nothing in common, are
+dealt round-robin to clusters: a batch is the next rows of the file, and ranks can share them. Rows without an output
+are left out; with lineage they keep their slot in a batch, as on the log, with no weight.
 """
 
 from collections.abc import Sequence
@@ -30,6 +30,7 @@ from schemas import ids
 from schemas.errors import ConfigurationError
 from schemas.events import Instruction, InstructionKept
 from schemas.policy import Policy, policy_for, policy_with
+from streams.core.answering import rows_topic
 
 _LINEAGE = TEXT_FORMATS["lineage"].file
 
@@ -68,15 +69,16 @@ def from_archive(folder: Path, batch_size: int | None = None) -> RowSource:
     """
     source = ArchiveSource(folder)
     policy = with_batch_size(configuration(source)[0].policy, batch_size)
-    with source.open(["kept"]) as reading:
+    topic = rows_topic(policy)
+    with source.open([topic]) as reading:
         starts, ends = reading.starts(), reading.ends()
     if len(ends) != policy.clusters:
         raise ConfigurationError(
-            f"{source.name} has {len(ends)} partitions of `kept`, but the run has {policy.clusters} clusters. Archive "
-            "the run again."
+            f"{source.name} has {len(ends)} partitions of `{topic}`, but the run has {policy.clusters} clusters. "
+            "Archive the run again."
         )
     rows = sum(ends[place] - starts[place] for place in ends)
-    return RowSource(source.run, policy, rows, SourceFeed(source), SourceRanges(source))
+    return RowSource(source.run, policy, rows, SourceFeed(source, topic), SourceRanges(source))
 
 
 def from_file(path: Path, batch_size: int | None, say: Say = lambda line: None, task: Task = "follow") -> RowSource:

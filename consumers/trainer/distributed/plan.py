@@ -25,6 +25,7 @@ class RankOffer:
     ready      for a batch that the log names: it has its rows of it
     notes      lines to print
     unjudged   rows that wait for their score
+    unanswered clusters with kept rows that wait for their answer
     left_out   rows dropped since the last offer
     """
 
@@ -35,6 +36,7 @@ class RankOffer:
     ready: bool = False
     notes: tuple[str, ...] = ()
     unjudged: int = 0
+    unanswered: int = 0
     left_out: int = 0
 
 

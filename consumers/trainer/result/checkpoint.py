@@ -50,7 +50,7 @@ class TrainedFrom(msgspec.Struct, frozen=True, kw_only=True):
     """What a training began with, so that its checkpoints can become models (`checkpoint_model`).
 
     model      an absolute path, or a hub name; `layers` and `lora_...` as in TrainOptions, the alpha resolved
-    from_log   whether positions are those of a run's `kept`, and not of a file
+    from_log   whether positions are those of a run's log, and not of a file
     """
 
     model: str
@@ -65,7 +65,7 @@ class TrainedFrom(msgspec.Struct, frozen=True, kw_only=True):
 class TrainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The state of a training besides weights and optimizer.
 
-    positions    next row to take from each partition of `kept`; rows that were only read are read again
+    positions    next row to take from each cluster's partition; rows that were only read are read again
     epoch_ends   where the first epoch ended, once it has: the limits of later epochs
     pending      steps of the incomplete window
     last_window  (epoch, window) closed last

@@ -19,6 +19,7 @@ from infra.distribution import VERSION
 from infra.models.turned_rows import Task
 from infra.visible import visible
 from schemas.policy import Policy
+from streams.core.answering import rows_topic
 from streams.core.batches import PartitionPosition
 
 CARD = "README.md"
@@ -45,7 +46,7 @@ class TrainedModel:
     base        the base model: a hub name, or a folder's name
     settings    of the training, as its checkpoints hold them
     covered     end of the first epoch in each partition
-    offsets     the same as offsets of the run's `kept`; None: the rows are a file's
+    offsets     the same as offsets of the run's topic with rows; None: the rows are a file's
     """
 
     run: str
@@ -63,7 +64,7 @@ class TrainedModel:
 
 def card(trained: TrainedModel, metrics: Metrics) -> str:
     """The card as Markdown; it shows the curves beside it."""
-    steps, template = metrics.steps, trained.settings["template"]
+    steps, template, topic = metrics.steps, trained.settings["template"], rows_topic(trained.policy)
     facts = [
         ("run", trained.run),
         ("trained for", trained.task),
@@ -93,8 +94,8 @@ def card(trained: TrainedModel, metrics: Metrics) -> str:
         + (", which is the tokenizer's own chat template." if template == "chat" else ".")
         + " The loss was that of the responses alone.",
         "## Rows",
-        "Of each cluster, which is a partition of the run's topic `kept`, all rows before the offset were trained, in "
-        "their order.",
+        f"Of each cluster, which is a partition of the run's topic `{topic}`, all rows before the offset "
+        f"{'whose answer is used ' if topic == 'answered' else ''}were trained, in their order.",
         table(("cluster", "up to offset"), ((cluster, at.offset) for cluster, at in sorted(trained.covered.items()))),
         "## Training",
         table(("setting", "value"), ((name, value(setting)) for name, setting in trained.settings.items())),

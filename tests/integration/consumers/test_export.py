@@ -9,12 +9,14 @@ from typing import Any
 import polars as pl
 import pytest
 
+import sedi
 from infra.cluster.topics import apply
 from infra.log.archiving import write_archive
 from infra.log.writer import LogWriter
 from infra.settings import Settings
 from schemas import ids
 from sedi.main import main
+from tests.unit.consumers.answered_story import answered_run
 from tests.unit.consumers.story import Story, short_run
 
 
@@ -61,6 +63,22 @@ def test_the_cluster_and_an_archive_of_it_give_the_same_files_byte_by_byte(
     assert [row["instruction"] for row in json.loads((tmp_path / "live" / "alpaca.json").read_bytes())] == [
         f"Task {place} of {number}" for number, place in at
     ]
+
+
+def test_rows_that_are_answered_later_are_exported_alike_from_the_cluster_and_an_archive(
+    cluster: Settings, run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story = answered_run(run)
+    apply(cluster, run, story.batch_size)
+    with LogWriter(cluster, run, "test") as log:
+        story.write(log)
+    write_archive(cluster, run, tmp_path / "archive")
+    told = called(capsys, str(tmp_path / "live"), "--run", run, "--format", "parquet")
+    called(capsys, str(tmp_path / "again"), "--from-files", str(tmp_path / "archive"), "--format", "parquet")
+    assert contents(tmp_path / "live") == contents(tmp_path / "again")
+    assert (told["rows"], told["unanswered"]) == (3, {"waiting": 1, "unused": {"cut_output": 1}})
+    with sedi.open(run) as reading:
+        assert reading.kept().filter(pl.col("output").is_not_null()).height == 4
 
 
 def test_partitions_that_are_longer_than_what_is_fetched_ahead_are_merged_to_their_ends(

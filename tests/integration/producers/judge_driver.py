@@ -1,7 +1,10 @@
 """Makes runs with kept rows, and drives judges over them in this process or others."""
 
 import pickle
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from infra.settings import load
 from producers.judge.judge import JudgeOptions, JudgeSummary, judge
@@ -9,6 +12,7 @@ from schemas import ids
 from schemas.events import InstructionJudged, InstructionKept, InstructionsRejected
 from tests.harness.forked import Forked, fork
 from tests.integration.producers.driver import Rig
+from tests.unit.trainer.tiny import answered
 
 CLUSTERS = 2
 
@@ -16,8 +20,8 @@ CLUSTERS = 2
 class JudgeRig(Rig):
     """A run whose filter has kept one row of each generation, in two clusters by turns."""
 
-    def keep(self, first: int, count: int) -> list[InstructionKept]:
-        """Rows first, first + 1, ... with the filter's word on each."""
+    def keep(self, first: int, count: int, output: str | None = None) -> list[InstructionKept]:
+        """Rows first, first + 1, ... with the filter's word on each; `output` None: each has its own."""
         rows, words = [], []
         with self.writer() as writer:
             for number in range(first, first + count):
@@ -26,7 +30,7 @@ class JudgeRig(Rig):
                     id=ids.instruction_id(generation, 0),
                     instruction=f"Name thing {number} please.",
                     input="",
-                    output=f"Thing {number}.",
+                    output=f"Thing {number}." if output is None else output,
                     generation_id=generation,
                     generated_offset=number,
                     place=0,
@@ -49,6 +53,13 @@ class JudgeRig(Rig):
             for word in words:
                 writer.send(word, key=word.generation_id, id=ids.verdict_id(word.generated_offset))
         return rows
+
+    def answer(self, rows: Iterable[InstructionKept], reasons: Mapping[str, str]) -> None:
+        """Answers to kept rows; `reasons`: why some are not used, by id."""
+        with self.writer() as writer:
+            for row in rows:
+                event = answered(replace(row, output=f"Answer of {row.generated_offset}."), reasons.get(row.id))
+                writer.write(event, key=row.id, id=ids.answered_id(row.id), partition=row.cluster)
 
     def judge(self, options: JudgeOptions) -> JudgeSummary:
         return judge(options, self.settings)

@@ -15,10 +15,12 @@ from infra.local_broker.temporary_broker import TemporaryBroker
 from infra.log.reader import LogReader
 from infra.log.source import KafkaSource
 from producers.backends.recorded import RecordedOptions
+from producers.calls.answered_rows import rows_in_order
 from producers.calls.limits import Limits
 from producers.judge.judge import JudgeOptions
 from schemas.errors import RunError
 from schemas.events import CallAnswered, CallStarted
+from schemas.policy import policy_for
 from schemas.topics import topic_specs
 from tests.integration.producers.judge_driver import JudgeRig
 
@@ -118,3 +120,24 @@ def test_a_run_without_the_topic_gets_it_and_a_budget_is_the_runs_over_judges(
     assert ledger.cost_usd is not None
     assert ledger.cost_usd <= 26 * 200e-6
     assert sorted({event.lane for event in rig.events("calls", CallStarted)})[0] == "judge/accuracy/1/answers.jsonl"
+
+
+@pytest.mark.timeout(120)
+def test_answered_rows_are_judged_in_the_order_of_the_run_and_unused_ones_are_not(rig: JudgeRig) -> None:
+    rig.configure(policy_for(batch_size=2, answer="kept"))
+    rows = rig.keep(0, 12)
+    reasons = {rows[2].id: "cut_output", rows[5].id: "empty_output"}
+    even, odd = rows[::2], rows[1::2]
+    rig.answer([*even, *odd[:2], odd[0]], reasons)  # with a repeat; the odd cluster's answerer is behind
+    options = JudgeOptions(run=rig.run, recorded=recorded(rig), until_end=True)
+    assert rig.judge(options).judged == 4
+    assert [event.kept_id for event in rig.judged()] == [rows[number].id for number in (0, 1, 3, 4)]
+    assert report(KafkaSource(rig.settings, rig.run)).judged[0].unjudged == 7, "without the unused one"
+    rig.answer(odd[2:], reasons)
+    assert rig.judge(options).judged == 6
+    used = [row.id for row in rows if row.id not in reasons]
+    assert [event.kept_id for event in rig.judged()] == used
+    in_order = rows_in_order(KafkaSource(rig.settings, rig.run), policy_for(answer="kept"))
+    assert [row.output for row in in_order.take(100)] == [f"Answer of {n}." for n in range(12) if n not in (2, 5)]
+    assert in_order.total == 10
+    in_order.close()

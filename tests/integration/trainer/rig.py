@@ -16,7 +16,7 @@ from schemas.events import InstructionJudged, Judge, RunConfigured, RunStarted, 
 from schemas.policy import policy_for
 from streams.core.judging import SCALE
 from tests.integration.trainer.lives import live
-from tests.unit.trainer.tiny import kept
+from tests.unit.trainer.tiny import answered, kept
 
 CLUSTERS, WINDOW = 4, 5
 
@@ -29,10 +29,10 @@ class TrainerRig:
     folder: Path
     lines: list[str] = field(default_factory=list)
 
-    def configure(self, partitions: int = CLUSTERS) -> None:
+    def configure(self, partitions: int = CLUSTERS, **policy: Any) -> None:
         topics.apply(self.settings, self.run, partitions)
-        policy = policy_for("sedi", batch_size=CLUSTERS, window_steps=WINDOW)
-        event = RunConfigured(run=self.run, policy=policy, seeds=(), versions={})
+        chosen = policy_for("sedi", batch_size=CLUSTERS, window_steps=WINDOW, **policy)
+        event = RunConfigured(run=self.run, policy=chosen, seeds=(), versions={})
         with self.writer() as writer:
             writer.write(event, key=self.run, id=ids.run_id(self.run))
 
@@ -45,6 +45,14 @@ class TrainerRig:
             rows = [kept(number, cluster) for number, cluster in enumerate(clusters, start=first)]
             for sent in [writer.send(row, key=row.id, id=row.id, partition=row.cluster) for row in rows]:
                 writer.wait(sent)
+
+    def answer(self, clusters: Mapping[int, int], reasons: Mapping[int, str]) -> None:
+        """Answers to the rows with these generated offsets, in these clusters; `reasons`: why some are not used."""
+        with self.writer() as writer:
+            for number, cluster in clusters.items():
+                row = kept(number, cluster)
+                event = answered(row, reasons.get(number))
+                writer.write(event, key=row.id, id=ids.answered_id(row.id), partition=cluster)
 
     def judge(self, scores: Mapping[int, float]) -> None:
         """What a judge made of the rows with these generated offsets."""

@@ -22,6 +22,7 @@ from schemas.policy import Policy, policy_for
 from streams.core.batches import KeptRow, PartitionPosition
 from tests.unit.producers.memory_log import MemoryLog, configured
 from tests.unit.producers.test_progress import generated, rejected, write
+from tests.unit.trainer import tiny
 
 OF_EACH = 12  # rows kept of a generation
 
@@ -251,3 +252,18 @@ def test_a_trainer_that_fell_silent_is_asked_for_with_the_seconds_since_its_last
     message = Limits(max_ahead=160).waiting_message("trainer", progress, 200, 75.0)
     assert message is not None and "No training window came for 75 s: is a trainer at work?" in message
     assert "--min-score" in message
+
+
+def test_rows_whose_answer_is_not_used_are_not_waited_for() -> None:
+    rows = [tiny.kept(number, number % 2) for number in range(8)]
+    backlog = TrainerBacklog()
+    backlog.leave_out(rows[6])  # its answer may be read before it
+    for row in rows:
+        backlog.keep(row)
+    backlog.leave_out(rows[1])
+    backlog.leave_out(rows[1])
+    assert backlog.count({}) == 6
+    assert backlog.count({0: 2, 1: 1}) == 4  # 3, 4, 5 and 7
+    backlog.leave_out(rows[1])  # once more, behind the trainer
+    backlog.leave_out(rows[4])
+    assert backlog.count({0: 2, 1: 3}) == 2

@@ -16,7 +16,7 @@ from schemas.envelope import Meta, encode
 from schemas.errors import BrokerError, RunError, TopicMismatch
 from schemas.events import Event, RunStarted, RunStopped
 from streams.core.batches import PartitionPosition
-from tests.unit.trainer.tiny import kept
+from tests.unit.trainer.tiny import answered, kept
 
 CLUSTERS = 2
 START = dict.fromkeys(range(CLUSTERS), PartitionPosition())
@@ -28,7 +28,7 @@ class Log:
     def __init__(self) -> None:
         self.records: dict[tuple[str, int], list[Record]] = {
             ("run", 0): [],
-            **{("kept", c): [] for c in range(CLUSTERS)},
+            **{(topic, c): [] for topic in ("kept", "answered") for c in range(CLUSTERS)},
         }
         self.lock = threading.Lock()
         self.positions = dict.fromkeys(self.records, 0)
@@ -207,6 +207,51 @@ def test_rows_without_a_score_keep_the_stream_open_and_are_counted(log: Log, fee
         pass
     assert (fed.unjudged, fed.rows) == (1, ())
     assert not feed.take(0.05).at_end
+
+
+def test_answered_rows_are_given_unless_unused_and_the_end_is_that_of_all_kept_rows(log: Log, feed_of: Any) -> None:
+    rows = [kept(number, 0) for number in range(4)]
+    for row in rows[:3]:
+        log.write(row)
+    log.write(answered(rows[0]), 0, "answered")
+    log.write(answered(rows[1], "cut_output"), 0, "answered")
+    feed = feed_of(topic="answered", until_end=True)
+    feed.open(START, None)
+    assert [row.kept.id for fed in taken(feed, 1) for row in fed.rows] == [rows[0].id]
+    while not (fed := feed.take(0.05)).unanswered:
+        pass
+    assert (fed.unanswered, fed.rows, fed.at_end) == (1, (), False)
+    assert taken(feed, 0, at_end=True, to_end=True)[-1].unanswered == 1  # the log's end is where it is now
+    assert not feed.take(0.1).at_end
+    log.write(answered(rows[2], "empty_output"), 0, "answered")
+    assert [fed.rows for fed in taken(feed, 0, at_end=True)] == [()]
+    log.write(rows[3])
+    while not feed.take(0.05).unanswered:
+        pass
+    assert not feed.take(0.1).at_end
+    log.write(answered(rows[3]), 0, "answered")
+    assert [(row.offset, row.kept.id) for fed in taken(feed, 1, at_end=True) for row in fed.rows] == [(3, rows[3].id)]
+
+
+def test_a_pass_that_begins_after_the_last_answer_knows_that_nothing_waits(log: Log, feed_of: Any) -> None:
+    for number in range(4):
+        log.write(kept(number, number % 2), number % 2)
+        log.write(answered(kept(number, number % 2)), number % 2, "answered")
+    feed = feed_of(topic="answered", until_end=True)
+    feed.open({0: PartitionPosition(2, (2, 0)), 1: PartitionPosition(1, (1, 0))}, None)
+    rows = [row for fed in taken(feed, 1, at_end=True) for row in fed.rows]
+    assert [(row.kept.cluster, row.offset) for row in rows] == [(1, 1)]
+
+
+def test_a_run_that_was_stopped_ends_without_the_answers_that_do_not_come(log: Log, feed_of: Any) -> None:
+    for number in range(2):
+        log.write(kept(number, 0))
+    log.write(answered(kept(0, 0)), 0, "answered")
+    feed = feed_of(topic="answered")
+    feed.open(START, None)
+    assert not any(fed.at_end for fed in taken(feed, 1))
+    log.write(RunStopped(reason="the budget is used up"), topic="run")
+    assert taken(feed, 0, at_end=True)[-1].unanswered == 1
 
 
 def test_topics_that_are_not_as_they_must_be_are_refused(log: Log, feed_of: Any) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from schemas import ids
-from schemas.events import InstructionKept
+from schemas.events import InstructionAnswered, InstructionKept
 
 CHAT = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>\n{% endfor %}"
@@ -71,4 +71,19 @@ def kept(number: int, cluster: int, output: str | None = None, instruction: str 
         place=0,
         cluster=cluster,
         classifier_offset=0,
+    )
+
+
+def answered(row: InstructionKept, reason: str | None = None) -> InstructionAnswered:
+    """The answer to a kept row, whose input and output it has already; `reason`: why it is not used."""
+    return InstructionAnswered(
+        row=row,
+        style="two-step",
+        backend="recorded",
+        model="m",
+        parameters={},
+        answers=(),
+        unparsed=(),
+        reason=reason,
+        cost_usd=None,
     )
