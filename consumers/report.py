@@ -13,6 +13,7 @@ from consumers.folds.counts import RunCounts, counts_of
 from consumers.folds.judgements import JudgementCounts, judgement_counts
 from consumers.folds.read_fold import read_fold
 from consumers.folds.run_fold import RunFold
+from consumers.folds.spending import Purpose, Saving, Spent
 from consumers.folds.verdicts import BookkeepingProblem
 from consumers.seed_table import SeedRow, seed_rows
 from consumers.trainer.record.metrics import METRICS, HeldOutLine, read_metrics
@@ -26,6 +27,8 @@ class Report(RunCounts, frozen=True, kw_only=True):
 
     duplicates     events dropped as repeats, by topic
     unreadable     records that do not decode, by topic
+    spent          what the answers on the log were for
+    saving         what answering kept instructions alone saves, or would have; None where they are asked for at once
     judged         the judges' scores of the kept rows
     held_out       losses on held-out rows, from the folder of a training of the run; they are not on the log
     unaccounted    instructions without exactly one verdict, and other faults of the books; the first few
@@ -33,6 +36,8 @@ class Report(RunCounts, frozen=True, kw_only=True):
 
     duplicates: dict[str, int]
     unreadable: dict[str, int]
+    spent: dict[Purpose, Spent]
+    saving: Saving | None
     judged: tuple[JudgementCounts, ...] = ()
     held_out: tuple[HeldOutLine, ...] = ()
     accounted: bool
@@ -64,6 +69,8 @@ def report_of(fold: RunFold, *, seeds: bool = False) -> Report:
         **msgspec.structs.asdict(counts_of(fold)),
         duplicates=dict(sorted(fold.dropped.items())),
         unreadable=dict(sorted(fold.unreadable.items())),
+        spent={purpose: spent for purpose, spent in fold.spending.spent.items() if spent.calls},
+        saving=fold.spending.saving(),
         judged=judgement_counts(fold),
         accounted=unaccounted == 0,
         unaccounted=unaccounted,

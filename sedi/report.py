@@ -11,6 +11,9 @@ import typer
 from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, opened, settings_of
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from consumers.folds.spending import Purpose
     from consumers.report import Report
     from infra.log.source import Source
 
@@ -167,6 +170,8 @@ def show_report(found: Report, *, priced: bool = False) -> None:
         ("books in order", "yes" if found.accounted else f"NO, {found.unaccounted:,} faults"),
     ]
     out.print(table(f"Run {found.run}", ("", ""), lines))
+    if found.spent:
+        out.print(_spending(found))
     if found.rejected:
         share = [(reason, number, percent(number / found.rejected_total)) for reason, number in found.rejected.items()]
         out.print(table("Rejected", ("reason", "#instructions", "#share"), share))
@@ -200,6 +205,45 @@ def _answered_cost(found: Report) -> list[tuple[str, object]]:
     if isinstance(found.answered, msgspec.UnsetType):
         return []
     return [("cost per answered row", dollars(found.answered.usd_per_used))]
+
+
+_PURPOSES: dict[Purpose, str] = {
+    "lists": "lists of instructions, or whole tasks",
+    "scoring": "scoring candidates",
+    "answers": "answers of rows that are used",
+    "answers_rejected": "answers to instructions that were rejected",
+    "answers_unused": "answers that are not used",
+    "judging": "judging",
+}
+
+
+def _spending(found: Report) -> Table:
+    """What the answers were for, a row of the data at a time, and what answering kept ones alone saves."""
+    from sedi.output import dollars, percent, table
+
+    rows = [
+        (
+            _PURPOSES[purpose],
+            f"{spent.calls:,}",
+            f"{spent.prompt_tokens + spent.completion_tokens:,}",
+            dollars(None if spent.without_cost else spent.usd),
+            f"{spent.calls / found.kept:.2f}" if found.kept else "–",
+            f"{(spent.prompt_tokens + spent.completion_tokens) / found.kept:,.0f}" if found.kept else "–",
+        )
+        for purpose, spent in found.spent.items()
+    ]
+    head = ("what for", "#calls", "#tokens", "#cost", "#calls per kept", "#tokens per kept")
+    made = table("What the answers were for", head, rows)
+    saving = found.saving
+    if saving is not None and saving.instructions:
+        how = "were not asked for: by the mean answer" if saving.estimated else "would not be with answer=kept:"
+        made.caption_justify = "left"
+        made.caption = (
+            f"Answers to {saving.instructions:,} rejected instructions {how} {saving.calls:,.0f} calls and "
+            f"{saving.tokens:,.0f} tokens, {percent(saving.share_of_calls)} and {percent(saving.share_of_tokens)} of "
+            "lists and answers"
+        )
+    return made
 
 
 def _held_out(found: Report) -> list[tuple[str, object]]:

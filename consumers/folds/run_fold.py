@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from consumers.folds.deduplicate import Deduplicator
+from consumers.folds.spending import SpendingFold
 from consumers.folds.verdicts import VerdictFold
 from infra.log.record import Record
 from schemas import events
@@ -35,6 +36,7 @@ class RunFold:
     answered       why each row on `answered` is not used, by its id; None: it is used
     judged         each judge's judgements, by its name
     windows        training windows in order
+    spending       what the answers were for
     trained        ids of the rows in a logged batch
     stopped        when and why the run was stopped; None when it was started since
     halted         when generators halted because going on would only have spent, by CloudEvents id
@@ -59,6 +61,7 @@ class RunFold:
     dead_letters: dict[str, set[tuple[bytes, bytes]]] = field(default_factory=dict)
     first_ms: int | None = None
     last_ms: int | None = None
+    spending: SpendingFold = field(default_factory=SpendingFold)
     pool: SeedPool = field(init=False)
     verdicts: VerdictFold = field(init=False)
     _deduplicator: Deduplicator = field(default_factory=Deduplicator, repr=False)
@@ -94,7 +97,9 @@ class RunFold:
         self.first_ms = min(self.first_ms or record.timestamp_ms, record.timestamp_ms)
         self.last_ms = max(self.last_ms or record.timestamp_ms, record.timestamp_ms)
         fresh = self._take(record)
-        if not fresh:
+        if fresh:
+            self.spending.apply(record.decoded.event, record.decoded.meta.id)
+        else:
             self.dropped[record.topic] += 1
         return fresh
 
