@@ -13,7 +13,8 @@ import msgspec
 from consumers.folds.deduplicate import records
 from infra.log.record import Record
 from infra.log.source import Source
-from schemas.documents import DocumentWithdrawn
+from schemas import ids
+from schemas.documents import DocumentRead, DocumentWithdrawn
 from schemas.errors import RunError
 
 TOPIC = "documents"
@@ -49,6 +50,38 @@ def read_withdrawals(source: Source, through: int | None = None) -> Withdrawals:
         for id, offset in withdrawals_of(record for record in records(reading, TOPIC) if record.offset < end):
             found.setdefault(id, offset)
     return Withdrawals(found, start, end)
+
+
+class DocumentText(msgspec.Struct, frozen=True):
+    """What a document's text is the same by, also in another run and under another file name: the digest of the whole
+    text, and where in it the document starts."""
+
+    sha256: str
+    start: int
+
+
+class _Read(msgspec.Struct):
+    source: str
+    place: int
+    start: int
+    sha256: str
+
+
+_read = msgspec.json.Decoder(_Read)
+
+
+def document_texts(source: Source) -> Iterator[tuple[str, DocumentText]]:
+    """The (document id, text) of each document on `documents`, without decoding the rest."""
+    with source.open([TOPIC]) as reading:
+        for record in records(reading, TOPIC):
+            if not record.names(DocumentRead):
+                continue
+            try:
+                read = _read.decode(record.value or b"")
+                id = ids.document_id(read.source, read.place, read.start, read.sha256)
+            except msgspec.MsgspecError:
+                continue
+            yield id, DocumentText(read.sha256, read.start)
 
 
 def withdrawals_of(found: Iterator[Record]) -> Iterator[tuple[str, int]]:

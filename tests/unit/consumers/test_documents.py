@@ -7,7 +7,7 @@ import pytest
 
 from consumers.explain.story import explain
 from consumers.explain.withdraw import withdraw
-from consumers.export.manifest import read_manifest
+from consumers.export.manifest import Added, read_manifest
 from consumers.export.run import ExportOptions, export
 from consumers.folds.documents import Withdrawals, read_withdrawals
 from consumers.replay.parallel import audit
@@ -16,6 +16,7 @@ from schemas.errors import RunError
 from schemas.events import Rejection, TrainingLogged
 from sedi.api.document_frames import documents_frame
 from sedi.explain_panels import show_explanation
+from sedi.export_panels import show_export
 from tests.unit.consumers.document_run import DocumentRun
 from tests.unit.consumers.export.memory import MemorySource as ExportSource
 from tests.unit.consumers.recorded_run import POEM, row_id, source_of
@@ -91,6 +92,35 @@ def test_an_export_leaves_out_rows_of_withdrawn_documents_and_can_be_made_again(
         assert (tmp_path / "again" / file).read_bytes() == (tmp_path / "now" / file).read_bytes()
     with pytest.raises(RunError, match="no offset 5 of documents; the last is 4"):
         exported(story, tmp_path / "none", ExportOptions(documents_through=5))
+
+
+@pytest.mark.parametrize("name", ["birches.txt", "the-same-text.md"])
+def test_a_document_that_one_run_has_withdrawn_comes_back_through_no_other_run(
+    story: DocumentRun, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = DocumentRun("other")
+    elms, birches = other.read("elms.txt", "Elms grow tall."), other.read(name, BIRCHES)
+    other.about(0, birches, "Say what birches do when it is dry")
+    other.about(1, elms, "Say how tall elms grow")
+    sources = [ExportSource(each.run, each.records()) for each in (story, other)]
+    sources[1].name = "the other run"
+
+    for number, (first, also, rows) in enumerate([(*sources, [3, 1]), (*reversed(sources), [1, 3])]):
+        folder = tmp_path / str(number)
+        manifest = export(first, folder, ExportOptions(), also=[also])
+        assert isinstance(manifest.added, Added)
+        (added,) = manifest.added.runs
+        assert [manifest.added.run_rows, added.rows] == rows
+        assert "birches" not in (folder / "alpaca.json").read_text(encoding="utf-8")
+        withdrawn = {manifest.run: manifest.withdrawn, added.run: added.withdrawn}
+        elsewhere = {"through": 1, "documents": 0, "elsewhere": 1, "rows": 1}
+        assert msgspec.to_builtins(withdrawn["demo"]) == {"through": 3, "documents": 1, "rows": 1}
+        assert msgspec.to_builtins(withdrawn["other"]) == elsewhere
+        show_export(manifest, folder, 1.0)
+        shown = capsys.readouterr().out
+        assert "of demo: 1 left out with 1 withdrawn documents" in shown
+        assert "of other: 1 left out with 1 withdrawn documents" in shown
+    assert "| withdrawn in another run here | 1 documents |" in (folder / "README.md").read_text(encoding="utf-8")
 
 
 # -- audit ---------------------------------------------------------------------------------------------------------
