@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -123,6 +124,16 @@ def document_source(story: DocumentsRun) -> None:
     story.change(DocumentRead, 1, source="others.jsonl")
 
 
+def document_key(story: DocumentsRun) -> None:
+    place, entry = next(story.events(DocumentRead))
+    story.written[place] = replace(entry, key=story.document_id(1))
+
+
+def withdrawal_key(story: DocumentsRun) -> None:
+    story.withdraw(2)
+    story.written[-1] = replace(story.written[-1], key=story.document_id(0))
+
+
 def withdrawn(story: DocumentsRun) -> None:
     """The last generation is empty, as of a document that was withdrawn: its verdict is empty too."""
     unparsed = (Unparsed(reason=WITHDRAWN, text=""),)
@@ -147,6 +158,8 @@ FAULTS: dict[str, tuple[Edit, dict[str, int], int]] = {
     "the winner": (winner, {"flipped": 2}, 0),
     "seeds": (seeds, {"seeds_shown": 1}, 1),
     "the document's source": (document_source, {"altered": 1}, 3),
+    "the document's key": (document_key, {"altered": 1}, 3),
+    "the withdrawal's key": (withdrawal_key, {"altered": 1}, 3),
     "withdrawn, and it was not": (withdrawn, {"segment": 1}, 2),
 }
 
