@@ -132,14 +132,14 @@ class DocumentsRun(ToldRun):
         return answer
 
 
-def documents_run() -> DocumentsRun:
+def documents_run(run: str = "demo") -> DocumentsRun:
     """Three documents, the second dropped; three segments, each with one row kept.
 
     generation 0   rust: paint wins over how, one is too short, one a copy that was not scored
     generation 1   tea, by `salient`: the steps win over how, which is read first
     generation 2   tea again: the winner gains too little
     """
-    story = DocumentsRun()
+    story = DocumentsRun(run)
     story.document(RUST)
     story.document("Links.", dropped="link_list")
     story.document(TEA)
