@@ -15,6 +15,7 @@ from infra.log.archiving import write_archive
 from infra.log.source import KafkaSource
 from schemas import ids
 from schemas.documents import DocumentWithdrawn
+from schemas.errors import TrainerError
 from schemas.events import StepLogged
 from tests.golden.edits import Log
 from tests.integration.trainer.rig import TrainerRig
@@ -113,6 +114,26 @@ def test_a_training_that_was_killed_has_the_same_windows_and_reads_later_withdra
     offsets = [window.documents_offset for window in rig.windows()]
     assert (offsets[:2], set(offsets[2:])) == ([3, 3], {4})
     assert trained(killed) & rows_of(1) and not trained(again[1:]) & rows_of(1)
+    clean(rig)
+
+
+def test_a_training_from_its_start_repeats_no_step_with_a_row_that_is_withdrawn_by_now(rig: CorpusRig) -> None:
+    withdraw(rig, 0)
+    _, steps = rig.train(max_steps=4)
+    _, again = rig.train(fresh=True)
+    assert [step.rows for step in again[:4]] == [step.rows for step in steps]
+    assert trained(again) <= rows_of(1) | rows_of(2) and len(again) > 4
+
+    withdraw(rig, 1)
+    begun: list[StepLogged] = []
+    for changes in ({"fresh": True}, {"output": rig.folder / "another"}):
+        with pytest.raises(TrainerError, match=r"the first of them 1, have rows of .* withdrawn"):
+            rig.train(on_step=begun.append, **changes)
+    assert begun == []
+    assert rig.train()[0].resumed_from == len(again)  # `fresh` has removed no checkpoint
+    write_archive(rig.settings, rig.run, rig.folder / "archive")  # as the error says
+    _, offline = rig.train(from_files=rig.folder / "archive", offline=True, output=rig.folder / "offline")
+    assert offline and trained(offline) <= rows_of(2)
     clean(rig)
 
 

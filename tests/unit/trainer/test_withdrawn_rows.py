@@ -1,14 +1,15 @@
 """Rows of withdrawn documents leave the queues at a window's start, and a window trained again has the same rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
 from consumers.trainer.data.archive_feed import MemoryFeed
 from consumers.trainer.data.batches import RowStream, StreamEnds
-from consumers.trainer.data.withdrawn_rows import WithdrawnRows
+from consumers.trainer.data.withdrawn_rows import LiveRanges, WithdrawnRows
 from consumers.trainer.distributed.process_group import ProcessGroup
 from infra.log.record import Record
+from infra.settings import Settings
 from streams.core.batches import PartitionPosition
 from tests.unit.consumers.document_run import DocumentRun
 from tests.unit.trainer.test_batches import Together, encode, never
@@ -137,6 +138,37 @@ def test_all_ranks_drop_the_same_rows_and_a_later_epoch_lacks_them(story: Docume
     of_document = {number for number in range(ROWS) if number % 3 == 2 and number != 5}
     for found in Together(2).run(work):
         assert found == [list(range(ROWS)), [number for number in range(ROWS) if number not in of_document]]
+
+
+class WithGaps:
+    """A reader of the log whose topic lacks records at most of its offsets, as after compaction."""
+
+    def __init__(self, offsets: Sequence[int], end: int) -> None:
+        self._offsets = offsets
+        self._end = end
+
+    def partitions(self, topic: str) -> int:
+        return 1
+
+    def starts(self) -> dict[tuple[str, int], int]:
+        return {("documents", 0): self._offsets[0]}
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        return {("documents", 0): self._end}
+
+    def read_range(self, topic: str, partition: int, start: int, end: int, limit: int) -> list[Record]:
+        stop = min(start + limit, end, self._end)
+        return [Record(topic, 0, offset, 0, None, None) for offset in self._offsets if start <= offset < stop]
+
+
+def test_the_log_is_read_to_its_end_over_offsets_that_have_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    offsets = [3, 4, 700, 1500]
+    monkeypatch.setattr("consumers.trainer.data.withdrawn_rows.LogReader", lambda *_: WithGaps(offsets, 2000))
+    ranges = LiveRanges(Settings(), "demo")
+    assert ranges.end("documents") == 2000
+    assert [record.offset for record in ranges.read("documents", 0, 2000)] == offsets
+    assert [record.offset for record in ranges.read("documents", 4, 9999)] == offsets[1:]
+    assert [record.offset for record in ranges.read("documents", 4, 1500)] == [4, 700]
 
 
 def test_rows_from_no_log_are_not_asked_about() -> None:
