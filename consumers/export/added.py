@@ -132,7 +132,7 @@ def added_sources(first: RunRows, also: Sequence[Source], options: ExportOptions
 
 
 def share_withdrawals(first: RunRows, added: Sequence[AddedSource]) -> None:
-    """Let each run leave out the documents whose text another one has withdrawn, under any name."""
+    """Let each run leave out the documents whose text another one has withdrawn, whatever their names."""
     runs = [first, *(one.source for one in added if isinstance(one.source, RunRows))]
     withdrawing = [run for run in runs if run.selection.documents.offsets and len(runs) > 1]
     texts = {

@@ -52,14 +52,6 @@ def read_withdrawals(source: Source, through: int | None = None) -> Withdrawals:
     return Withdrawals(found, start, end)
 
 
-class DocumentText(msgspec.Struct, frozen=True):
-    """What a document's text is the same by, also in another run and under another file name: the digest of the whole
-    text, and where in it the document starts."""
-
-    sha256: str
-    start: int
-
-
 class _Read(msgspec.Struct):
     source: str
     place: int
@@ -70,8 +62,11 @@ class _Read(msgspec.Struct):
 _read = msgspec.json.Decoder(_Read)
 
 
-def document_texts(source: Source) -> Iterator[tuple[str, DocumentText]]:
-    """The (document id, text) of each document on `documents`, without decoding the rest."""
+def document_texts(source: Source) -> Iterator[tuple[str, str]]:
+    """The (document id, SHA-256 of the whole text) of each document on `documents`, without decoding the rest.
+
+    A document's id has its file's name in it. The digest is the same in every run, and of all parts of a text.
+    """
     with source.open([TOPIC]) as reading:
         for record in records(reading, TOPIC):
             if not record.names(DocumentRead):
@@ -81,7 +76,7 @@ def document_texts(source: Source) -> Iterator[tuple[str, DocumentText]]:
                 id = ids.document_id(read.source, read.place, read.start, read.sha256)
             except msgspec.MsgspecError:
                 continue
-            yield id, DocumentText(read.sha256, read.start)
+            yield id, read.sha256
 
 
 def withdrawals_of(found: Iterator[Record]) -> Iterator[tuple[str, int]]:

@@ -3,22 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from consumers.export.run import ExportOptions, export
 from consumers.replay.parallel import audit
+from consumers.trainer.data.withdrawn_rows import LiveRanges
 from infra.cluster import topics
 from infra.local_broker.temporary_broker import TemporaryBroker
 from infra.log.archive import ArchiveSource
 from infra.log.archiving import write_archive
 from infra.log.source import KafkaSource
+from infra.log.writer import LogWriter
 from schemas import ids
 from schemas.documents import DocumentWithdrawn
 from schemas.errors import TrainerError
 from schemas.events import StepLogged
 from tests.golden.edits import Log
 from tests.integration.trainer.rig import TrainerRig
+from tests.unit.consumers.document_events import document_event, id_of
 from tests.unit.consumers.document_run import DocumentRun
 from tests.unit.consumers.recorded_run import row_id
 
@@ -150,3 +154,16 @@ def test_steps_that_hold_a_withdrawn_documents_rows_all_the_same_are_found(rig: 
     found = audit(log.write(rig.folder / "altered")).by_kind
     assert (found["withdrawn"], found.get("batch"), found.get("steps")) == (len(wrong), None, None)
     assert wrong
+
+
+def test_of_long_documents_none_is_passed_over_when_they_are_read_in_parts(broker: TemporaryBroker, run: str) -> None:
+    topics.apply(broker.settings, run, BATCH)
+    random = Random(7)
+    texts = [f"{number}.txt {random.randbytes(random.randrange(1_000, 15_000)).hex()}" for number in range(500)]
+    with LogWriter(broker.settings, run, "test") as writer:
+        events = [document_event(text[:7], text) for text in texts]
+        for sent in [writer.send(event, key=id_of(event), id=id_of(event)) for event in events]:
+            writer.wait(sent)
+    ranges = LiveRanges(broker.settings, run)
+    assert [record.offset for record in ranges.read("documents", 0, ranges.end("documents"))] == list(range(500))
+    ranges.close()
