@@ -32,7 +32,7 @@ from schemas.events import InstructionsRejected
 from schemas.policy import policy_for
 from schemas.topics import topic_name
 from tests.integration.worker.driver import Rig, first_of_each, generation, seeds, undisturbed
-from tests.unit.consumers.documents_run import documents_run
+from tests.unit.consumers.document_run import documents_run
 
 ALL = (*TOPICS, *dead_letter_topics())
 ODD = [
@@ -136,7 +136,7 @@ def test_documents_their_withdrawal_and_the_segments_of_generations_are_restored
     broker: TemporaryBroker, run: str, tmp_path: Path
 ) -> None:
     settings, story = broker.settings, documents_run(run)
-    story.withdraw(2)
+    story.withdraw(story.document(2))
     apply(settings, run, story.policy.clusters)
     with LogWriter(settings, run, "test") as writer:
         story.write(writer)

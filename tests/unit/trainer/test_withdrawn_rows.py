@@ -52,10 +52,6 @@ def story() -> DocumentRun:
     return story
 
 
-def document(story: DocumentRun, place: int) -> str:
-    return list(story.offsets)[place]
-
-
 def stream_of(story: DocumentRun, group: ProcessGroup, told: Told | None = None) -> RowStream:
     feed = MemoryFeed([kept(number, number % CLUSTERS) for number in range(ROWS)])
     return RowStream(
@@ -89,7 +85,7 @@ def test_a_withdrawal_counts_from_the_next_window_on_and_not_within_one(story: D
     assert rows(stream, begins_window=True) == [0, 1, 2, 3]
     assert (stream.documents_offset, told.asked) == (3, ["documents"])  # `generated` is not read for nothing
 
-    at = story.withdraw(document(story, 0))
+    at = story.withdraw(story.document(0))
     assert rows(stream) == [4, 5, 6, 7]  # 6 is of that document, and the window has begun
     assert rows(stream, begins_window=True) == [8, 13, 10, 11]  # without 9, in whose queue 13 is next
     assert stream.documents_offset == at
@@ -98,14 +94,14 @@ def test_a_withdrawal_counts_from_the_next_window_on_and_not_within_one(story: D
 
 
 def test_a_window_trained_again_reflects_the_withdrawals_that_it_names_and_no_later_ones(story: DocumentRun) -> None:
-    first = story.withdraw(document(story, 0))
+    first = story.withdraw(story.document(0))
     uninterrupted = stream_of(story, ProcessGroup())
     uninterrupted.open({})
     before = rows(uninterrupted, begins_window=True)
     positions: Mapping[int, PartitionPosition] = uninterrupted.positions()
     after = [rows(uninterrupted), rows(uninterrupted)]
 
-    story.withdraw(document(story, 1))  # after the window began
+    story.withdraw(story.document(1))  # after the window began
     resumed = stream_of(story, ProcessGroup())
     resumed.open(positions)
     resumed.read_withdrawals(first)
@@ -126,7 +122,7 @@ def test_all_ranks_drop_the_same_rows_and_a_later_epoch_lacks_them(story: Docume
         passes = [rows(stream, begins_window=True) or []]
         group.all_gather(None)
         if group.is_first:
-            story.withdraw(document(story, 2))
+            story.withdraw(story.document(2))
         group.all_gather(None)
         passes[0] += rest(stream)
         ends = stream.positions()
