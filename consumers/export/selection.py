@@ -1,6 +1,6 @@
 """Which of a run's kept rows are exported, and how many are left out for which reason."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -15,20 +15,24 @@ from streams.core.judging import Judgements
 
 @dataclass
 class RowSelection:
-    """Which kept rows are exported; counts the others."""
+    """Which kept rows are exported; counts the others.
+
+    elsewhere   documents of the run whose text is withdrawn in another run of the export only
+    """
 
     options: ExportOptions
     excluded: Exclusion | None
     documents: Withdrawals
     judgements: Judgements | None
     totals: ExportTotals
+    elsewhere: set[str] = field(default_factory=set)
 
     def has(self, kept: InstructionKept, generation: InstructionsGenerated) -> bool:
         in_cluster = not self.options.clusters or kept.cluster in self.options.clusters
         if self.excluded is not None and self.excluded.has(kept.id):
             self.totals.excluded += in_cluster
             return False
-        if generation.segment is not None and generation.segment.document_id in self.documents.offsets:
+        if generation.segment is not None and self._is_withdrawn(generation.segment.document_id):
             self.totals.withdrawn += in_cluster
             return False
         return in_cluster and self._admits(kept)
@@ -59,8 +63,14 @@ class RowSelection:
         if documents.end == documents.start:
             return msgspec.UNSET
         return LeftOutWithDocuments(
-            through=documents.end - 1, documents=len(documents.offsets), rows=self.totals.withdrawn
+            through=documents.end - 1,
+            documents=len(documents.offsets),
+            elsewhere=len(self.elsewhere) or msgspec.UNSET,
+            rows=self.totals.withdrawn,
         )
+
+    def _is_withdrawn(self, document: str) -> bool:
+        return document in self.documents.offsets or document in self.elsewhere
 
     def _admits(self, kept: InstructionKept) -> bool:
         if self.judgements is None or self.options.min_score is None:

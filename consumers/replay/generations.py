@@ -160,7 +160,7 @@ def check_shown(
 ) -> None:
     """Check that the generation was shown what its lane and number draw: seeds of the pool, and in some styles
     instructions kept by then beside them; one from a segment, neither. `kept` is in total order."""
-    if event.style == DOCUMENTS or event.segment is not None:
+    if event.style == DOCUMENTS:
         if event.seed_ids or event.kept_shown is not None:
             recorded = event.seed_ids, event.kept_shown
             _report_shown(findings, record, event, "seeds or kept instructions, though it has a segment", recorded, ())
