@@ -13,7 +13,7 @@ from typing import Literal
 
 from consumers.folds.run_fold import RunFold
 from schemas.events import Event, InstructionKept, InstructionsGenerated, InstructionsRejected
-from schemas.segments import Strategy
+from schemas.segments import Scorer, Strategy
 from streams.core.documents.choice import (
     COPIES_SEGMENT,
     HIGHER_PERPLEXITY,
@@ -40,6 +40,7 @@ class CountedSegment:
 
     document_id: str
     strategy: Strategy
+    scorer: Scorer | None
     perplexities: tuple[float | None, ...]
     gains: tuple[float | None, ...]
 
@@ -75,7 +76,9 @@ class ProducerRow:
 
     instruction_tokens, output_tokens   lengths in tokens of the run's similarity
     strategy, document_id               of its segment; None of the first producer
-    perplexity, gain                    of its segment after its instruction; None: not scored, or no segment
+    scorer                              of its segment; None: not scored, or no segment
+    perplexity, gain                    of its segment after its instruction; None: not scored, or no segment. The
+                                        perplexity may be infinite
     scores                              by judge; rows without a score are left out
     """
 
@@ -89,6 +92,7 @@ class ProducerRow:
     output_tokens: int
     strategy: Strategy | None
     document_id: str | None
+    scorer: Scorer | None
     perplexity: float | None
     gain: float | None
     scores: dict[str, float]
@@ -144,6 +148,7 @@ class ProducerFold:
 
     tokenizer: Tokenizer
     _generated: dict[int, _Generated] = field(default_factory=dict)
+    _scorers: dict[Scorer, Scorer] = field(default_factory=dict)
     _kept: dict[tuple[int, int], _Kept] = field(default_factory=dict)
     _rejected: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
@@ -151,7 +156,7 @@ class ProducerFold:
         """Take an event into account; the first of equal ones counts."""
         match event:
             case InstructionsGenerated():
-                self._generated[offset] = _Generated(event.style, len(event.instructions), _counted(event))
+                self._generated[offset] = _Generated(event.style, len(event.instructions), self._counted(event))
             case InstructionKept():
                 self._kept.setdefault((event.generated_offset, event.place), self._row(event))
             case InstructionsRejected():
@@ -186,6 +191,18 @@ class ProducerFold:
         lengths = len(self.tokenizer(event.instruction)), len(self.tokenizer(event.output))
         return _Kept(event.id, event.instruction, event.cluster, *lengths)
 
+    def _counted(self, event: InstructionsGenerated) -> CountedSegment | None:
+        segment, scores, places = event.segment, event.scores, range(len(event.instructions))
+        if segment is None:
+            return None
+        return CountedSegment(
+            segment.document_id,
+            segment.strategy,
+            None if scores is None else self._scorers.setdefault(scores.scorer, scores.scorer),
+            tuple(None if scores is None else scores.perplexity(place) for place in places),
+            tuple(None if scores is None else scores.gain(place) for place in places),
+        )
+
 
 def fold_for(tokenizer_name: str) -> ProducerFold:
     """The state before the first record of a run whose policy names this tokenizer."""
@@ -214,18 +231,6 @@ def _stage(reason: str) -> int:
     return _RULES + 1 + _LATE_STAGES.index(reason) if reason in _LATE_STAGES else _RULES
 
 
-def _counted(event: InstructionsGenerated) -> CountedSegment | None:
-    segment, scores, places = event.segment, event.scores, range(len(event.instructions))
-    if segment is None:
-        return None
-    return CountedSegment(
-        segment.document_id,
-        segment.strategy,
-        tuple(None if scores is None else scores.perplexity(place) for place in places),
-        tuple(None if scores is None else scores.gain(place) for place in places),
-    )
-
-
 def _joined(kept: _Kept, offset: int, place: int, generated: _Generated, fold: RunFold) -> ProducerRow:
     segment = generated.segment
     scored = segment is not None and place < len(segment.perplexities)
@@ -240,6 +245,7 @@ def _joined(kept: _Kept, offset: int, place: int, generated: _Generated, fold: R
         output_tokens=kept.output_tokens,
         strategy=None if segment is None else segment.strategy,
         document_id=None if segment is None else segment.document_id,
+        scorer=None if segment is None else segment.scorer,
         perplexity=segment.perplexities[place] if segment is not None and scored else None,
         gain=segment.gains[place] if segment is not None and scored else None,
         scores={
