@@ -9,7 +9,6 @@ import pytest
 from producers.documents.corpus import quality
 from producers.documents.corpus.cleaning import cleaned
 from producers.documents.corpus.decide import DocumentDecider, parts_of
-from producers.documents.corpus.parts import MAX_CHARACTERS
 from producers.documents.corpus.readers import FoundText
 from producers.documents.corpus.readers.pdf import whole_lines
 from producers.documents.corpus.readers.plain import heading
@@ -51,7 +50,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "decide": lambda text: [
         DocumentDecider(LIMITS).decide(part) for part in parts_of(FoundText("a", 0, "text", "0" * 64, text), LIMITS)
     ],
-    "cut": lambda text: cut(ID, 0, text[:MAX_CHARACTERS], CUT, 1),
+    "cut": lambda text: cut(ID, 0, text, CUT, 1),
     "is_copy": lambda text: is_copy(text[:4_000], text, Policy()),
     "parse_candidate": parse_candidate,
     "answer_text": answer_text,
