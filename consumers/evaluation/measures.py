@@ -10,11 +10,10 @@ bootstrap over texts.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from consumers.evaluation.measured import ARC, BenchmarkFold, Measured, QuestionVerdict, read_measured, with_arc
+from consumers.evaluation.measured import ARC, BenchmarkFold, Measured, QuestionVerdict, with_arc
 from consumers.evaluation.mmlu_groups import MMLU_GROUPS
 from consumers.evaluation.results import BenchmarkScore, GroupScore, HeldOutScore, Interval
 from consumers.evaluation.statistics import ratio_interval, share_interval, weighted_mean
-from infra.log.source import Source
 
 TITLES: Mapping[str, str] = {
     "mmlu": "MMLU",
@@ -28,23 +27,13 @@ METRIC = "accuracy"
 """What differences and drawings show. The papers give it for every benchmark."""
 
 
-def benchmark_scores(source: Source) -> tuple[BenchmarkScore, ...]:
-    """The scores of every model on every benchmark, in the order of the log."""
-    return scores_of(read_measured(source))
-
-
-def held_out_scores(source: Source, *, rng_seed: int = 0) -> tuple[HeldOutScore, ...]:
-    """The losses of every model on every set of held-out texts, in the order of the log."""
-    return losses_of(read_measured(source), rng_seed=rng_seed)
-
-
 def scores_of(measured: Measured) -> tuple[BenchmarkScore, ...]:
-    """The same as `benchmark_scores`, of a fold."""
+    """The scores of every model on every benchmark, in the order of the log."""
     return tuple(_score(fold) for fold in with_arc(measured.folds.values()) if fold.questions)
 
 
 def losses_of(measured: Measured, *, rng_seed: int = 0) -> tuple[HeldOutScore, ...]:
-    """The same as `held_out_scores`, of a fold."""
+    """The losses of every model on every set of held-out texts, in the order of the log."""
     return tuple(
         HeldOutScore(
             model=fold.model,

@@ -14,11 +14,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from consumers.evaluation.comparisons import outcome_of
-from consumers.evaluation.judged_pairs import Contender, JudgedPairs, SetOfPrompts, judged_pairs
+from consumers.evaluation.judged_pairs import Contender, JudgedPairs, SetOfPrompts
 from consumers.evaluation.results import Interval, Strength
 from consumers.evaluation.statistics import RESAMPLES, Floats, ends, logistic
-from consumers.folds.deduplicate import ReadProgress, no_progress
-from infra.log.source import Source
 from streams.core.evaluation.outcomes import POINTS, Equal
 
 FEWEST_MODELS = 3
@@ -32,22 +30,10 @@ _AT_ONCE = 20_000_000  # numbers held in memory at a time
 Prompt = tuple[SetOfPrompts, str]
 
 
-def strengths(
-    source: Source,
-    *,
-    equal: Equal = "tie",
-    rng_seed: int = 0,
-    resamples: int = RESAMPLES,
-    progress: ReadProgress = no_progress,
-) -> tuple[Strength, ...]:
-    """For each judge, the models by strength, the strongest first; none where fewer than three are joined."""
-    return strengths_of(judged_pairs(source, progress), equal=equal, rng_seed=rng_seed, resamples=resamples)
-
-
 def strengths_of(
     found: JudgedPairs, *, equal: Equal = "tie", rng_seed: int = 0, resamples: int = RESAMPLES
 ) -> tuple[Strength, ...]:
-    """The same of answers and judgements that were read before."""
+    """For each judge, the models by strength, the strongest first; none where fewer than three are joined."""
     result = []
     for judge in found.scores:
         scored: dict[tuple[Contender, Contender], dict[Prompt, float]] = {}

@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 
-from infra.settings import Settings
-from producers.calls.ordered_progress import OrderedProgress, OrderedReader
-from schemas.events import Event, InstructionJudged, RunConfigured
-
-_TOPICS = ("judged", "calls")
+from producers.calls.ordered_progress import OrderedProgress
+from schemas.events import Event, InstructionJudged
 
 
 @dataclass
@@ -17,8 +14,3 @@ class JudgeProgress(OrderedProgress):
 
     def finishes(self, event: Event, id: str) -> bool:
         return isinstance(event, InstructionJudged) and event.judge.name == self.judge
-
-
-def judge_reader(settings: Settings, configured: RunConfigured, lane: str, judge: str) -> OrderedReader[JudgeProgress]:
-    """The judge's progress, read to the end of the log."""
-    return OrderedReader(settings, JudgeProgress(lane, configured, judge=judge), _TOPICS, "judge")
