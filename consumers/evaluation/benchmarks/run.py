@@ -14,6 +14,7 @@ from pathlib import Path
 from consumers.evaluation.benchmarks.data import AnyQuestion, BenchmarkData
 from consumers.evaluation.benchmarks.encoding import Prompted
 from consumers.evaluation.benchmarks.engines import EngineOptions, Likelihoods, open_engine
+from consumers.folds.deduplicate import first_events
 from consumers.trainer.stop_signals import stop_signals
 from infra.cluster.topics import apply
 from infra.log.run import read_run
@@ -143,12 +144,8 @@ def measure(
 
 def measured_before(source: Source) -> dict[str, QuestionMeasured]:
     """The questions on `measured` by event id; of several with one id the first counts."""
-    found: dict[str, QuestionMeasured] = {}
     with source.open(["measured"]) as reading:
-        for record in reading.rest():
-            if isinstance(record.event, QuestionMeasured):
-                found.setdefault(record.id, record.event)
-    return found
+        return {record.id: event for record, event in first_events(reading.rest(), QuestionMeasured)}
 
 
 @dataclass(frozen=True)
