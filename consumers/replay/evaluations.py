@@ -189,15 +189,8 @@ class EvaluationAudit:
 
     def _report(self, kind: Kind, subject: _Subject, what: str, recorded: object, decided: object) -> None:
         topic, _, offset = subject.place
-        self._findings.diverged(
-            kind,
-            subject.place,
-            self._findings.state().applied + 1,
-            f"{subject.name} {what} (at {offset} of {topic}).",
-            id=subject.id,
-            recorded=recorded,
-            decided=decided,
-        )
+        at, what = self._findings.state().applied + 1, f"{subject.name} {what} (at {offset} of {topic})."
+        self._findings.diverged(kind, subject.place, at, what, id=subject.id, recorded=recorded, decided=decided)
 
 
 def _prompt(*names: str) -> int:

@@ -132,23 +132,27 @@ class Findings:
     put_aside: set[Place] = field(default_factory=set)
 
     def diverged(
-        self, kind: Kind, place: Place, generated_offset: int, what: str, **details: Unpack[DivergenceDetails]
+        self, kind: Kind, at: Record | Place, generated_offset: int, what: str, **details: Unpack[DivergenceDetails]
     ) -> None:
-        """Record a divergence of the log as a whole, at (topic, partition, offset)."""
+        """Record a divergence of the log as a whole; of a record with its id, unless `details` have another."""
         if self.conducting:
-            self._record(kind, place, generated_offset, what, details)
+            self._record(kind, at, generated_offset, what, details)
 
     def misdecided(
-        self, kind: Kind, place: Place, generated_offset: int, what: str, **details: Unpack[DivergenceDetails]
+        self, kind: Kind, at: Record | Place, generated_offset: int, what: str, **details: Unpack[DivergenceDetails]
     ) -> None:
         """Record a wrong decision of the filter."""
         if self.deciding:
-            self._record(kind, place, generated_offset, what, details)
+            self._record(kind, at, generated_offset, what, details)
 
-    def _record(self, kind: Kind, place: Place, generated_offset: int, what: str, details: DivergenceDetails) -> None:
+    def _record(
+        self, kind: Kind, at: Record | Place, generated_offset: int, what: str, details: DivergenceDetails
+    ) -> None:
         self.by_kind[kind] += 1
         if len(self.divergences) < SHOWN:
-            topic, partition, offset = place
+            if isinstance(at, Record):
+                details.setdefault("id", at.id)
+            topic, partition, offset = place_of(at) if isinstance(at, Record) else at
             self.divergences.append(
                 Divergence(
                     kind=kind,
@@ -169,6 +173,10 @@ class Findings:
         if len(self.repeats) < SHOWN:
             repeat = Repeat(topic=record.topic, partition=record.partition, offset=record.offset, id=id)
             self.repeats.append(repeat)
+
+    def cannot_read_as(self, record: Record, cls: type) -> None:
+        """Record one that does not decode, or is not of the one class that its topic takes."""
+        self.cannot_read(record, str(record.error or f"{record.topic} takes {cls.__name__} only."))
 
     def cannot_read(self, record: Record, error: str) -> None:
         if not self.conducting:
