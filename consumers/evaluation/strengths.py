@@ -15,8 +15,8 @@ import numpy as np
 
 from consumers.evaluation.comparisons import outcome_of
 from consumers.evaluation.judged_pairs import Contender, JudgedPairs, SetOfPrompts
-from consumers.evaluation.results import Interval, Strength
-from consumers.evaluation.statistics import RESAMPLES, Floats, ends, logistic
+from consumers.evaluation.results import Strength
+from consumers.evaluation.statistics import RESAMPLES, Floats, ends, interval_of, logistic
 from streams.core.evaluation.outcomes import POINTS, Equal
 
 FEWEST_MODELS = 3
@@ -73,22 +73,17 @@ def _strengths(
     values = bradley_terry(wins.sum(axis=0)[None])[0]
     resampled = _resampled(wins, rng_seed, resamples)
     order = sorted(range(len(models)), key=lambda number: (-values[number], models[number].model))
-    result = []
-    for number in order:
-        model, value = models[number], float(values[number])
-        low, high = ends(resampled[:, number])
-        strength = Interval(value=value, low=min(low, value), high=max(high, value))
-        result.append(
-            Strength(
-                model=model.model,
-                strength=strength,
-                judge=judge,
-                system=model.system,
-                conditions=model.others,
-                prompts=compared[model],
-            )
+    return [
+        Strength(
+            model=models[number].model,
+            strength=interval_of(float(values[number]), ends(resampled[:, number])),
+            judge=judge,
+            system=models[number].system,
+            conditions=models[number].others,
+            prompts=compared[models[number]],
         )
-    return result
+        for number in order
+    ]
 
 
 def bradley_terry(wins: Floats) -> Floats:
