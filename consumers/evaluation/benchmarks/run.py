@@ -105,7 +105,7 @@ def measure(
     configured, _ = read_run(settings, options.run)
     apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were evaluations
     book = _Book(options.model, measured_before(KafkaSource(settings, options.run)))
-    todo = [(data, [each for each in data.questions if not book.has(data, each)]) for data in benchmarks]
+    todo = [(data, [each for each in data.questions if book.id(data, each) not in book.events]) for data in benchmarks]
     known = [len(data.questions) - len(questions) for data, questions in todo]
     done, total = sum(known), sum(len(data.questions) for data in benchmarks)
     on_questions(done, total)
@@ -157,9 +157,6 @@ class _Book:
 
     def id(self, data: BenchmarkData, question: AnyQuestion) -> str:
         return ids.measured_id(self.model.key, data.benchmark.key, question.id)
-
-    def has(self, data: BenchmarkData, question: AnyQuestion) -> bool:
-        return self.id(data, question) in self.events
 
     def write(
         self,

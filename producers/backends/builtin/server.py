@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import IO
 
 from infra.distribution import python_module
+from producers.backends.builtin.llama import check_port
 from producers.backends.builtin.model import MODEL_NAME, Progress, quiet, served_file
-from producers.backends.builtin.port import check_port
 from schemas.errors import BackendError, ConfigurationError
 
 _PROJECT = Path(__file__).resolve().parents[3]

@@ -117,7 +117,8 @@ def load_model(settings: Settings, notify: Callable[[str], None]) -> LocalModel:
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     device = _device(settings.transformers_device)
-    dtype = getattr(torch, _dtype(settings.transformers_dtype, device))
+    wanted = settings.transformers_dtype
+    dtype = getattr(torch, _DTYPES[choose(device, training=False).precision] if wanted == "auto" else wanted)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **SAFE)
@@ -195,9 +196,3 @@ def _device(wanted: Literal["auto", "cpu", "cuda"]) -> str:
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return wanted
-
-
-def _dtype(wanted: str, device: str) -> str:
-    if wanted != "auto":
-        return wanted
-    return _DTYPES[choose(device, training=False).precision]
