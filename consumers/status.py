@@ -154,7 +154,6 @@ def health(settings: Settings) -> BrokerHealth:
 
 
 def status_of(fold: RunFold, rates: EventRates, now_ms: int, broker: BrokerHealth) -> Status:
-    """The status of a fold."""
     counts = counts_of(fold)
     ranked = by_score(seed_rows(fold))
     kept = fold.verdicts.kept

@@ -130,21 +130,15 @@ def judged_pairs(source: Source, progress: ReadProgress = no_progress) -> Judged
                 readable = judged.scores is not None and len(judged.scores) == 2
                 scores = (judged.scores[0], judged.scores[1]) if judged.scores and readable else None
                 found.scores.setdefault(judged.judge.name, {})[first, second] = scores
-    found.answers = _told_apart(found.answers, asked)
-    return found
-
-
-def _told_apart(
-    answers: dict[Contender, dict[tuple[SetOfPrompts, str], GivenAnswer]], asked: dict[Contender, Asked]
-) -> dict[Contender, dict[tuple[SetOfPrompts, str], GivenAnswer]]:
-    """The same in the same order; contenders of one model and system prompt say in what else they differ."""
-    alike = Counter((contender.model, contender.system) for contender in answers)
-    return {
+    # contenders of one model and system prompt say in what else they differ
+    alike = Counter((contender.model, contender.system) for contender in found.answers)
+    found.answers = {
         replace(contender, others=conditions(asked[contender]))
         if alike[contender.model, contender.system] > 1
-        else contender: given
-        for contender, given in answers.items()
+        else contender: answers
+        for contender, answers in found.answers.items()
     }
+    return found
 
 
 def conditions(asked: Asked) -> str:

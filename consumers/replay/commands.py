@@ -76,7 +76,7 @@ class CommandAudit:
         """
         window, as_of = (command.epoch, command.window), (command.as_of_offset, command.judged_offset)
         if self._as_of.setdefault(window, as_of) != as_of:
-            self._findings.repeated(record, record.id)
+            self._findings.repeated(record)
             return False
         return self._repeats.fresh(record, command, content(record))
 

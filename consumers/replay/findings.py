@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict, Unpack
 
 import msgspec
 
+from consumers.copied_fields import fields_of
 from infra.log.record import Record
 
 Kind = Literal[
@@ -166,13 +167,12 @@ class Findings:
                 )
             )
 
-    def repeated(self, record: Record, id: str) -> None:
+    def repeated(self, record: Record) -> None:
         if not self.conducting:
             return
         self.repeats_by_topic[record.topic] += 1
         if len(self.repeats) < SHOWN:
-            repeat = Repeat(topic=record.topic, partition=record.partition, offset=record.offset, id=id)
-            self.repeats.append(repeat)
+            self.repeats.append(Repeat(**fields_of(Repeat, record)))
 
     def cannot_read_as(self, record: Record, cls: type) -> None:
         """Record one that does not decode, or is not of the one class that its topic takes."""

@@ -13,7 +13,7 @@ from schemas.events import Event
 def report_repeat(findings: Findings, record: Record, same: bool, generated_offset: int, altered: str) -> None:
     """Report an event that is on the log again: as a repeat, or, when its content is not the `same`, as `altered`."""
     if same:
-        findings.repeated(record, record.id)
+        findings.repeated(record)
     else:
         findings.diverged("altered", record, generated_offset, altered)
 

@@ -79,7 +79,6 @@ class AnswerOptions(CallOptions):
 
     @property
     def asked_prompts(self) -> tuple[EvaluationPrompt, ...]:
-        """The prompts that are asked."""
         return self.prompts.prompts[: self.limit]
 
 

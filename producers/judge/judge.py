@@ -24,8 +24,7 @@ from producers.calls.cost import Prices
 from producers.calls.found_concurrency import keep_found, rate_control_for
 from producers.calls.ordered_progress import OrderedReader
 from producers.judge.kept_rows import KeptRows
-from producers.judge.progress import JudgeProgress
-from producers.judge.scoring import JudgeWorker, OnJudged, OnRows, RowJudge, RowQueue, RowSample
+from producers.judge.scoring import JudgeProgress, JudgeWorker, OnJudged, OnRows, RowJudge, RowQueue, RowSample
 from producers.prompts.judge import RUBRICS, RubricName
 from schemas.errors import ConfigurationError
 from schemas.events import Judge

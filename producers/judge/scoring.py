@@ -139,6 +139,16 @@ class RowQueue:
         return None
 
 
+@dataclass
+class JudgeProgress(OrderedProgress):
+    """The state of the fold. `judge`: the judge's name."""
+
+    judge: str = ""
+
+    def finishes(self, event: Event, id: str) -> bool:
+        return isinstance(event, InstructionJudged) and event.judge.name == self.judge
+
+
 class JudgeWorker(OrderedWork):
     """The main loop of a judge. `unreadable`: judgements written without a score."""
 
@@ -146,7 +156,7 @@ class JudgeWorker(OrderedWork):
         self,
         queue: RowQueue,
         caller: Caller,
-        progress: OrderedProgress,
+        progress: JudgeProgress,
         *,
         in_flight: int,
         on_judged: OnJudged | None = None,

@@ -166,42 +166,31 @@ class _Book:
         found: Mapping[AnyQuestion, tuple[Prompted, tuple[float, ...]]],
     ) -> None:
         """Write a batch, and wait until it is confirmed."""
-        new = {
-            self.id(data, question): self._event(engine, data, question, asked, values)
-            for question, (asked, values) in found.items()
-        }
+        new = {}
+        for question, (asked, values) in found.items():
+            likeliest, per_character = chosen(values, asked.choices)
+            new[self.id(data, question)] = QuestionMeasured(
+                model=self.model,
+                benchmark=data.benchmark,
+                question_id=question.id,
+                group=question.group,
+                group_size=data.group_sizes[question.group],
+                sample=data.sample,
+                question=asked.question,
+                prompt_sha256=hashlib.sha256(asked.prompt.encode()).hexdigest(),
+                choices=asked.choices,
+                loglikelihoods=values,
+                tokens=tuple(map(len, asked.tokens.continuations)),
+                gold=asked.gold,
+                chosen=likeliest,
+                chosen_per_character=per_character,
+                engine=engine.name,
+                precision=engine.precision,
+            )
         sent = [writer.send(event, key=self.model.key, id=id) for id, event in new.items()]
         for future in sent:
             writer.wait(future)
         self.events.update(new)
-
-    def _event(
-        self,
-        engine: Likelihoods,
-        data: BenchmarkData,
-        question: AnyQuestion,
-        asked: Prompted,
-        values: tuple[float, ...],
-    ) -> QuestionMeasured:
-        likeliest, per_character = chosen(values, asked.choices)
-        return QuestionMeasured(
-            model=self.model,
-            benchmark=data.benchmark,
-            question_id=question.id,
-            group=question.group,
-            group_size=data.group_sizes[question.group],
-            sample=data.sample,
-            question=asked.question,
-            prompt_sha256=hashlib.sha256(asked.prompt.encode()).hexdigest(),
-            choices=asked.choices,
-            loglikelihoods=values,
-            tokens=tuple(map(len, asked.tokens.continuations)),
-            gold=asked.gold,
-            chosen=likeliest,
-            chosen_per_character=per_character,
-            engine=engine.name,
-            precision=engine.precision,
-        )
 
     def count(self, data: BenchmarkData, known: int) -> BenchmarkCount:
         asked = [self.id(data, question) for question in data.questions]

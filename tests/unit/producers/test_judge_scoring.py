@@ -15,8 +15,7 @@ from producers.calls.rate_control import RateControl, RateOptions
 from producers.calls.retries import Retries
 from producers.generate.progress import LaneProgress
 from producers.judge.kept_rows import KeptRows
-from producers.judge.progress import JudgeProgress
-from producers.judge.scoring import JudgeWorker, RowJudge, RowQueue, RowSample
+from producers.judge.scoring import JudgeProgress, JudgeWorker, RowJudge, RowQueue, RowSample
 from producers.prompts.judge import RUBRICS
 from schemas import ids
 from schemas.events import CallAnswered, CallStarted, InstructionJudged, InstructionKept, Judge, Usage
