@@ -21,6 +21,7 @@ from rich.table import Table
 from infra.local_broker.temporary_broker import temporary_broker
 from infra.settings import load
 from producers.documents.corpus.add import CorpusOptions, CorpusSummary, add_corpus
+from producers.documents.corpus.files import corpus_files
 from sedi.ensure_run import ensure_run
 
 MB = 50
@@ -74,7 +75,8 @@ def measure(mb: int, step: Step) -> CorpusAdded:
         with temporary_broker(load(state_dir=Path(name)), short_lived=False) as broker:
             ensure_run(broker.settings, "corpus", lambda _: None)
             began = time.monotonic()
-            found: CorpusSummary = add_corpus(CorpusOptions("corpus", (folder,)), broker.settings, on_read=on_read)
+            options = CorpusOptions("corpus", corpus_files([folder]))
+            found: CorpusSummary = add_corpus(options, broker.settings, on_read=on_read)
             seconds = time.monotonic() - began
     return CorpusAdded(
         mb=size / 1e6,

@@ -8,12 +8,11 @@ It knows offsets only: a topic that was created again and has grown past them is
 import fcntl
 import re
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from types import TracebackType
 
 import msgspec
 
 from infra.local_broker.broker_home import replace
+from infra.log.closing import Closing
 from infra.log.record import Partition
 from infra.settings import Settings
 from schemas.errors import ConfigurationError, RunError
@@ -28,7 +27,7 @@ class _Saved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     positions: dict[str, dict[int, int]]
 
 
-class Bookmark(AbstractContextManager["Bookmark"]):
+class Bookmark(Closing):
     """The position of the reader `name` in a run. Raises ConfigurationError for an invalid name or one in use."""
 
     def __init__(self, settings: Settings, run: str, name: str) -> None:
@@ -88,6 +87,3 @@ class Bookmark(AbstractContextManager["Bookmark"]):
 
     def _remedy(self) -> str:
         return f"Delete {self.file} to start over, or give another name."
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()

@@ -61,7 +61,6 @@ def held_out_of(run: str, training: Path) -> tuple[HeldOutLine, ...]:
 
 
 def report_of(fold: RunFold, *, seeds: bool = False) -> Report:
-    """The report of a fold."""
     problems = fold.verdicts.problems()
     first = tuple(islice(problems, _PROBLEMS_SHOWN))
     unaccounted = len(first) + sum(1 for _ in problems)

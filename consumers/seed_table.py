@@ -4,6 +4,7 @@ from collections import Counter
 
 import msgspec
 
+from consumers.copied_fields import fields_of
 from consumers.feedback_terms import verdict_counts
 from consumers.folds.run_fold import RunFold
 from schemas.events import CandidateVerdict, FeedbackOutcome
@@ -57,39 +58,28 @@ class ReplacementRow(msgspec.Struct, frozen=True, kw_only=True):
 
 def seed_rows(fold: RunFold) -> tuple[SeedRow, ...]:
     """The pool in its own order."""
-    rows = []
-    for seed in fold.pool.active:
-        score = fold.verdicts.scores.get(seed.task.id, SeedScore())
-        rows.append(
-            SeedRow(
-                id=seed.task.id,
-                instruction=seed.task.instruction,
-                shown=fold.verdicts.shown[seed.task.id],
-                generated=score.generated,
-                kept=score.kept,
-                score=score.value,
-                since_offset=seed.since_offset,
-            )
+    scores = [(seed, fold.verdicts.scores.get(seed.task.id, SeedScore())) for seed in fold.pool.active]
+    return tuple(
+        SeedRow(
+            id=seed.task.id,
+            instruction=seed.task.instruction,
+            shown=fold.verdicts.shown[seed.task.id],
+            generated=score.generated,
+            kept=score.kept,
+            score=score.value,
+            since_offset=seed.since_offset,
         )
-    return tuple(rows)
+        for seed, score in scores
+    )
 
 
 def replacement_rows(fold: RunFold) -> tuple[ReplacementRow, ...]:
     """All replacements in order."""
     return tuple(
         ReplacementRow(
+            **fields_of(ReplacementRow, command, command.event, replacement),
             commands_offset=command.offset,
-            timestamp_ms=command.timestamp_ms,
-            epoch=command.event.epoch,
-            window=command.event.window,
-            step=command.event.step,
-            metric=command.event.metric,
-            value=command.event.value,
-            victim_id=replacement.victim_id,
-            victim_generated=replacement.victim_generated,
-            victim_kept=replacement.victim_kept,
             victim_score=SeedScore(replacement.victim_generated, replacement.victim_kept).value,
-            as_of_offset=command.event.as_of_offset,
             verdicts=verdict_counts(command.event),
             seed_id=replacement.seed.id,
             seed_instruction=replacement.seed.instruction,

@@ -6,9 +6,7 @@ are events of the last minute by the records' timestamps, without repeats.
 
 import time
 from collections import Counter, deque
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from types import TracebackType
 
 import msgspec
 
@@ -16,6 +14,7 @@ from consumers.folds.counts import RunCounts, counts_of
 from consumers.folds.run_fold import RunFold
 from consumers.seed_table import SeedRow, by_score, seed_rows
 from infra.cluster.health import cluster_health
+from infra.log.closing import Closing
 from infra.log.reader import LogReader
 from infra.log.record import Record
 from infra.log.run import read_run
@@ -122,7 +121,7 @@ class RecentEvents:
         self._events.append((record.timestamp_ms, name, number))
 
 
-class StatusWatch(AbstractContextManager["StatusWatch"]):
+class StatusWatch(Closing):
     """Follows a run; `look` reads what is new. Raises RunError when there is no such run."""
 
     def __init__(self, settings: Settings, run: str) -> None:
@@ -143,9 +142,6 @@ class StatusWatch(AbstractContextManager["StatusWatch"]):
     def close(self) -> None:
         self._reader.close()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
-
 
 def health(settings: Settings) -> BrokerHealth:
     """Whether the cluster answers within 3 s."""
@@ -162,7 +158,6 @@ def health(settings: Settings) -> BrokerHealth:
 
 
 def status_of(fold: RunFold, rates: EventRates, now_ms: int, broker: BrokerHealth) -> Status:
-    """The status of a fold."""
     counts = counts_of(fold)
     ranked = by_score(seed_rows(fold))
     answered_apart = rows_topic(fold.configured.policy) == "answered"

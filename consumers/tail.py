@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from consumers.bookmark import Bookmark
-from consumers.conditions import ENVELOPE, Condition, require_known
+from consumers.conditions import Condition, require_known
 from infra.cluster.admin import offsets_at
 from infra.log.reader import LogReader
 from infra.log.record import Partition, Record
@@ -179,24 +179,14 @@ def wanted(record: Record, options: TailOptions) -> bool:
     """Whether a record matches the options. Decodes it only if needed."""
     if not options.types and not options.where:
         return True
-    if options.types and not _has_type(record, options.types):
+    if options.types and not any(record.names(SPECS[name].cls) for name in options.types):
         return False
     if record.decoded is None:
         return False
     if not options.where:
         return True
-    event, envelope = record.decoded.event, _envelope(record)
+    event, envelope = record.decoded.event, as_line(record)
     return all(condition.holds(event, envelope) for condition in options.where)
-
-
-def _has_type(record: Record, types: frozenset[str]) -> bool:
-    prefixes = tuple(f"sedi.{name}.v".encode() for name in types)
-    return any(name == "ce_type" and value.startswith(prefixes) for name, value in record.headers)
-
-
-def _envelope(record: Record) -> dict[str, Any]:
-    line = as_line(record)
-    return {name: line[name] for name in ENVELOPE}
 
 
 def _begin(

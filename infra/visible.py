@@ -27,6 +27,11 @@ def visible(text: str) -> str:
     return _CONTROLS.sub(_escape, text)
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of a library's error, for a message of ours; its class where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def visible_json(text: str) -> str:
     """JSON text with the same characters as JSON escapes: the value stays the same."""
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

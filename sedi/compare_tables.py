@@ -23,6 +23,6 @@ def show_comparison(found: Comparison) -> None:
     if found.producers is not None:
         for finding in found.producers.extraction:
             out.print(finding.words)
-        out.print("In brackets are 95 % intervals; (–) is not known, or of too few rows.")
+        out.print("In brackets are 95 % intervals; (–) is not known, or of too few documents.")
     if len(found.sides) > 1:
         out.print("× is the ratio to the first run; below 1 saves. Verbs and objects are guessed without a parser.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,7 +16,6 @@ from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers,
 
 if TYPE_CHECKING:
     from consumers.export.answers import AnswerExportOptions
-    from consumers.export.manifest import Added, AddedFile, AddedRun, ExportFile, ExportManifest
     from consumers.export.run import Format
     from sedi.api.opened import OpenRun
 
@@ -154,6 +153,7 @@ def export(
         _export_answers(reading, folder, answers, as_json=as_json)
         return
     from consumers.export.run import ExportOptions
+    from sedi.export_panels import show_export
     from sedi.output import print_json
     from sedi.reading_progress import counting_progress
 
@@ -185,7 +185,7 @@ def export(
     if as_json:
         print_json(manifest)
     else:
-        _show(manifest, folder, time.monotonic() - began)
+        show_export(manifest, folder, time.monotonic() - began)
 
 
 def _require_fitting(what: str, of_rows: Mapping[str, object], of_answers: Mapping[str, object]) -> None:
@@ -211,7 +211,8 @@ def _answer_options(
 
 
 def _export_answers(reading: OpenRun, folder: Path, options: AnswerExportOptions, *, as_json: bool) -> None:
-    from sedi.output import print_json
+    from sedi.export_panels import show_files
+    from sedi.output import console, print_json
     from sedi.reading_progress import counting_progress
 
     began = time.monotonic()
@@ -221,9 +222,7 @@ def _export_answers(reading: OpenRun, folder: Path, options: AnswerExportOptions
         print_json(manifest)
         return
     title = f"{folder}: run {manifest.run}, answers"
-    _show_files(title, manifest.files)
-    from sedi.output import console
-
+    show_files(title, manifest.files)
     left = sum(series.outcomes.get(name, 0) for series in manifest.series for name in ("refused", "failed"))
     without = f", {left:,} of them refused or failed (without a text: in jsonl only)" if left else ""
     console().print(f"{manifest.answers:,} answers{without}, in {time.monotonic() - began:.1f} s")
@@ -258,44 +257,3 @@ def _verify(folder: Path, *, as_json: bool) -> None:
         out.print(f"{len(manifest.files) - len(found)} of {len(manifest.files)} files are unchanged")
     if found:
         raise typer.Exit(ExitCode.FAILED)
-
-
-def _show(manifest: ExportManifest, folder: Path, seconds: float) -> None:
-    import msgspec
-
-    from sedi.output import console
-
-    _show_files(f"{folder}: run {manifest.run}, generated up to offset {manifest.through}", manifest.files)
-    left_out = "" if manifest.excluded is None else f", {manifest.excluded.rows:,} left out by id"
-    withdrawn, withheld = manifest.withdrawn, manifest.withheld
-    if not isinstance(withdrawn, msgspec.UnsetType) and withdrawn.documents:
-        left_out += f", {withdrawn.rows:,} left out with {withdrawn.documents:,} withdrawn documents"
-    if not isinstance(manifest.unanswered, msgspec.UnsetType):
-        unused = sum(manifest.unanswered.unused.values())
-        left_out += f", {manifest.unanswered.waiting:,} waiting for their answer, {unused:,} with an answer not used"
-    if not isinstance(withheld, msgspec.UnsetType):
-        left_out += (
-            f", {withheld.below:,} withheld for their score, {withheld.unreadable:,} without one, "
-            f"{withheld.unjudged:,} not judged"
-        )
-    if not isinstance(manifest.added, msgspec.UnsetType):
-        _show_sources(manifest.run, manifest.added)
-    console().print(f"{manifest.rows:,} rows{left_out}, in {seconds:.1f} s")
-
-
-def _show_sources(run: str, added: Added) -> None:
-    from sedi.output import console, table
-
-    rows = [(run, f"{added.run_rows:,}", "", "")]
-    sources: list[AddedRun | AddedFile] = [*added.runs, *added.files]
-    rows += [(one.origin, f"{one.rows:,}", f"{one.duplicates:,}", f"{one.similar:,}") for one in sources]
-    console().print(table("Sources", ("source", "#rows", "#equal to an earlier row", "#too similar"), rows))
-
-
-def _show_files(title: str, files: Sequence[ExportFile]) -> None:
-    from sedi.output import console, table
-
-    rows = [
-        (file.name, "" if file.rows is None else f"{file.rows:,}", f"{file.bytes:,}", file.sha256) for file in files
-    ]
-    console().print(table(title, ("file", "#rows", "#bytes", "SHA-256"), rows))

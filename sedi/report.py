@@ -53,7 +53,7 @@ def report(
             "--sample",
             metavar="ROWS",
             help="With --compare, of producers and strategies: rows of each sample that diversity is measured on. "
-            "Default: half of the smallest group.",
+            "Default: half of the documents of the smallest group.",
         ),
     ] = None,
     training: Annotated[

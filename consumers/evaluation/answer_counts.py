@@ -68,11 +68,6 @@ class Answers:
         self.refusals.setdefault(event.judge.name, {})[event.answer_ids[0]] = refused
 
 
-def answer_counts(source: Source) -> tuple[AnswerCounts, ...]:
-    """One for each model and set and its conditions, in the order of the log."""
-    return counts_of(read_answers(source))
-
-
 def read_answers(source: Source, progress: ReadProgress = no_progress) -> Answers:
     """The fold of a run's `answers` and `judgements`. `progress` is called with how many more records were read."""
     found, deduplicator = Answers(), Deduplicator()
@@ -92,7 +87,7 @@ def read_answers(source: Source, progress: ReadProgress = no_progress) -> Answer
 
 
 def counts_of(answers: Answers) -> tuple[AnswerCounts, ...]:
-    """The same as `answer_counts`, of a fold."""
+    """One for each model and set and its conditions, in the order of the log."""
     sets = list(answers.sets.values())
     alike = Counter((found.model, found.asked.prompts, found.asked.system) for found in sets)
     return tuple(

@@ -28,11 +28,11 @@ def number_interval(found: Interval) -> str:
 def contender(names: Mapping[str, str], model: str, system: str, conditions: str = "") -> str:
     """A model's label, with its system prompt if it has one, and with the other conditions if they are given."""
     label = names.get(model, model)
-    label = f"{label}, system prompt {shortened_text(system)!r}" if system else label
+    label = f"{label}, system prompt {shortened(system)!r}" if system else label
     return f"{label}, {conditions}" if conditions else label
 
 
-def shortened_text(text: str) -> str:
-    """The text in one line of at most 40 characters."""
+def shortened(text: str, longest: int = 40) -> str:
+    """The text in one line of at most so many characters."""
     words = " ".join(text.split())
-    return words if len(words) <= 40 else f"{words[:39]}…"
+    return words if len(words) <= longest else f"{words[: longest - 1]}…"

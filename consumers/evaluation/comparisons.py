@@ -8,40 +8,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from consumers.evaluation.judged_pairs import (
-    ALL,
-    Contender,
-    JudgedPairs,
-    PairedPrompt,
-    SetOfPrompts,
-    judged_pairs,
-    names_of,
-)
+from consumers.evaluation.judged_pairs import ALL, Contender, JudgedPairs, PairedPrompt, SetOfPrompts, names_of
 from consumers.evaluation.length_control import length_controlled
 from consumers.evaluation.results import ComparisonScore
 from consumers.evaluation.statistics import RESAMPLES, mean_interval
-from consumers.folds.deduplicate import ReadProgress, no_progress
-from infra.log.source import Source
 from streams.core.evaluation.outcomes import POINTS, Equal, PairOutcome, orders_disagree, outcome, preference
 
-ALL_SETS = ALL
 
-
-def comparisons(
-    source: Source, *, equal: Equal = "tie", rng_seed: int = 0, progress: ReadProgress = no_progress
+def comparisons_of(
+    found: JudgedPairs, *, equal: Equal = "tie", rng_seed: int = 0, resamples: int = RESAMPLES
 ) -> tuple[ComparisonScore, ...]:
     """Every pair of models that a judge compared: each set in the order of names, then all sets if there are several.
 
     equal      how equal scores in an order count
     rng_seed   of the bootstraps
     """
-    return comparisons_of(judged_pairs(source, progress), equal=equal, rng_seed=rng_seed)
-
-
-def comparisons_of(
-    found: JudgedPairs, *, equal: Equal = "tie", rng_seed: int = 0, resamples: int = RESAMPLES
-) -> tuple[ComparisonScore, ...]:
-    """The same of answers and judgements that were read before."""
     sets = names_of({of for answers in found.answers.values() for of, _ in answers})
     scores = []
     for judge in found.scores:
@@ -51,7 +32,7 @@ def comparisons_of(
                 by_set.setdefault(prompt.set, []).append(prompt)
             parts = [(sets[of], prompts) for of, prompts in by_set.items()]
             if len(parts) > 1:
-                parts.append((ALL_SETS, [prompt for _, prompts in parts for prompt in prompts]))
+                parts.append((ALL, [prompt for _, prompts in parts for prompt in prompts]))
             for name, prompts in parts:
                 scores.append(_score(judge, first, second, name, prompts, equal, rng_seed, resamples))
     return tuple(scores)
@@ -78,7 +59,8 @@ def _score(
     scored = [(prompt, found) for prompt in prompts if (found := outcome_of(prompt, equal)) is not None]
     answered = [prompt for prompt in prompts if all(answer.there for answer in prompt.answers)]
     unscored = [prompt for prompt in answered if outcome_of(prompt, equal) is None]
-    unjudged = sum(_only_missing(prompt) for prompt in unscored)
+    # an order is missing, and none was judged without a score
+    unjudged = sum(sum(scores is None for scores in prompt.judged) == prompt.missing for prompt in unscored)
     outcomes = [found for _, found in scored]
     points = np.array([POINTS[found] for found in outcomes])
     longer = np.array([prompt.answers[0].characters - prompt.answers[1].characters for prompt, _ in scored])
@@ -114,11 +96,6 @@ def _score(
         orders_disagree=disagree / len(scored) if scored else None,
         first_place_wins=sum(shown_first) / len(shown_first) if shown_first else None,
     )
-
-
-def _only_missing(prompt: PairedPrompt) -> bool:
-    """Whether an order is missing, and none was judged without a score."""
-    return sum(scores is None for scores in prompt.judged) == prompt.missing
 
 
 def _by_model(models: tuple[str, str], found: Sequence[Sequence[bool]]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from consumers.evaluation.measured import BenchmarkFold, Measured, with_arc
-from consumers.evaluation.measures import METRIC, right, text_columns, title_of
+from consumers.evaluation.measures import METRIC, text_columns, title_of
 from consumers.evaluation.results import BenchmarkDifference, Interval
 from consumers.evaluation.statistics import ratio_interval, weighted_mean
 
@@ -33,8 +33,8 @@ def _of_questions(before: BenchmarkFold, after: BenchmarkFold, rng_seed: int) ->
     if not common:
         return None
     weights = before.weights(common)
-    first = [float(right(before.questions[id])) for id in common]
-    second = [float(right(after.questions[id])) for id in common]
+    first = [float(before.questions[id].right) for id in common]
+    second = [float(after.questions[id].right) for id in common]
     changes = [weight * (now - was) for was, now, weight in zip(first, second, weights, strict=True)]
     return _difference(
         before,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
-from consumers.evaluation.cells import percent_interval
+from consumers.evaluation.cells import percent_interval, shortened
 from consumers.evaluation.results import BenchmarkScore, ComparisonScore, Interval
 
 _BAR = 18  # height of a bar, in pixels
@@ -28,15 +28,10 @@ def benchmarks_svg(scores: Sequence[BenchmarkScore], names: Mapping[str, str]) -
     """A bar for each model and benchmark, from 0 to 100 % accuracy, with the interval as a line through its end."""
     rows = []
     for score in scores:
-        line = f"{shortened(score.title)}: {percent_interval(score.accuracy)} · {shortened(names[score.model])}"
+        title, model = shortened(score.title, _LONGEST), shortened(names[score.model], _LONGEST)
+        line = f"{title}: {percent_interval(score.accuracy)} · {model}"
         rows.append(_Row(line, _bar("accuracy", 0.0, score.accuracy.value) + _whisker(score.accuracy)))
     return _svg(rows)
-
-
-def shortened(name: str) -> str:
-    """A name that is not too long for a drawing."""
-    words = " ".join(name.split())
-    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
 
 
 class _Row(NamedTuple):
@@ -54,7 +49,7 @@ def _comparison_row(score: ComparisonScore) -> _Row:
     for name, count in zip(OUTCOMES, counts, strict=True):
         bar += _bar(name, done / score.scored, count / score.scored, f"{count:,}")
         done += count
-    return _Row(f"{words} of {score.scored:,}{rate} · {shortened(score.set)}", bar)
+    return _Row(f"{words} of {score.scored:,}{rate} · {shortened(score.set, _LONGEST)}", bar)
 
 
 def _bar(kind: str, start: float, share: float, number: str = "") -> str:

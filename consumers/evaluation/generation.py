@@ -15,7 +15,7 @@ from consumers.evaluation.judged_pairs import conditions
 from consumers.evaluation.meteor import MeteorScorer
 from consumers.evaluation.results import GenerationScore
 from consumers.evaluation.statistics import mean_interval
-from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
+from consumers.folds.deduplicate import ReadProgress, first_events, no_progress, records
 from infra.log.source import Source
 from schemas.evaluation import AnswerGiven
 from streams.core.evaluation.overlap import has_tokens, rouge_l
@@ -60,12 +60,8 @@ def generation_scores(
     """
     found: dict[tuple[str, str, str], _ComparedSet] = {}
     meteor: MeteorScorer | None = None
-    seen = Deduplicator()
     with source.open(["answers"]) as reading:
-        for record in records(reading, "answers", progress):
-            event = record.event
-            if not isinstance(event, AnswerGiven) or not seen.first(event, record.id):
-                continue
+        for _, event in first_events(records(reading, "answers", progress), AnswerGiven):
             meteor = meteor or MeteorScorer()
             key = event.model.key, event.asked.prompts, event.asked.key
             found.setdefault(key, _ComparedSet(event)).add(event, meteor)

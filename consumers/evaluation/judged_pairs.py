@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
+from consumers.folds.deduplicate import ReadProgress, first_events, no_progress, records
 from infra.log.source import Source
 from schemas.evaluation import AnswerGiven, AnswerOutcome, AnswersJudged, Asked
 from streams.core.evaluation.outcomes import BothOrders, Scores
@@ -114,53 +114,37 @@ class JudgedPairs:
 
 def judged_pairs(source: Source, progress: ReadProgress = no_progress) -> JudgedPairs:
     """Read the answers and the judgements of a log. `progress`: called with how many more records were read."""
-    found, seen = JudgedPairs(), Deduplicator()
+    found = JudgedPairs()
     asked: dict[Contender, Asked] = {}
     with source.open(["answers", "judgements"]) as reading:
-        for record in records(reading, "answers", progress):
-            event = record.event
-            if isinstance(event, AnswerGiven) and seen.first(event, record.id):
-                _add_answer(found, asked, event, record.id)
-        for record in records(reading, "judgements", progress):
-            event = record.event
-            if isinstance(event, AnswersJudged) and len(event.answer_ids) == 2 and seen.first(event, record.id):
-                first, second = event.answer_ids
-                readable = event.scores is not None and len(event.scores) == 2
-                scores = (event.scores[0], event.scores[1]) if event.scores and readable else None
-                found.scores.setdefault(event.judge.name, {})[first, second] = scores
-    found.answers = _told_apart(found.answers, asked)
-    return found
-
-
-def _add_answer(found: JudgedPairs, asked: dict[Contender, Asked], event: AnswerGiven, id: str) -> None:
-    contender = Contender(event.model.key, _conditions(event.asked), event.asked.system)
-    asked.setdefault(contender, event.asked)
-    answers = found.answers.setdefault(contender, {})
-    place = SetOfPrompts(event.asked.prompts, event.asked.sha256), event.prompt_id
-    answers[place] = GivenAnswer(id, event.outcome, len(event.text))
-
-
-def _told_apart(
-    answers: dict[Contender, dict[tuple[SetOfPrompts, str], GivenAnswer]], asked: dict[Contender, Asked]
-) -> dict[Contender, dict[tuple[SetOfPrompts, str], GivenAnswer]]:
-    """The same in the same order; contenders of one model and system prompt say in what else they differ."""
-    alike = Counter((contender.model, contender.system) for contender in answers)
-    return {
+        for record, event in first_events(records(reading, "answers", progress), AnswerGiven):
+            without_set = msgspec.structs.replace(event.asked, prompts="", sha256=_NO_SHA256)
+            contender = Contender(event.model.key, without_set.key, event.asked.system)
+            asked.setdefault(contender, event.asked)
+            place = SetOfPrompts(event.asked.prompts, event.asked.sha256), event.prompt_id
+            given = GivenAnswer(record.id, event.outcome, len(event.text))
+            found.answers.setdefault(contender, {})[place] = given
+        for _, judged in first_events(records(reading, "judgements", progress), AnswersJudged):
+            if len(judged.answer_ids) == 2:
+                first, second = judged.answer_ids
+                readable = judged.scores is not None and len(judged.scores) == 2
+                scores = (judged.scores[0], judged.scores[1]) if judged.scores and readable else None
+                found.scores.setdefault(judged.judge.name, {})[first, second] = scores
+    # contenders of one model and system prompt say in what else they differ
+    alike = Counter((contender.model, contender.system) for contender in found.answers)
+    found.answers = {
         replace(contender, others=conditions(asked[contender]))
         if alike[contender.model, contender.system] > 1
-        else contender: given
-        for contender, given in answers.items()
+        else contender: answers
+        for contender, answers in found.answers.items()
     }
+    return found
 
 
 def conditions(asked: Asked) -> str:
     """The conditions but set and system prompt, in words."""
     parameters = (f"{name} {value}" for name, value in sorted(asked.parameters.items()))
     return ", ".join((f"{asked.shots} shots", f"template {asked.template or 'unknown'}", *parameters))
-
-
-def _conditions(asked: Asked) -> str:
-    return msgspec.structs.replace(asked, prompts="", sha256=_NO_SHA256).key
 
 
 def names_of(sets: set[SetOfPrompts]) -> dict[SetOfPrompts, str]:

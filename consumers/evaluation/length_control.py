@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from consumers.evaluation.results import Interval
-from consumers.evaluation.statistics import RESAMPLES, Floats, bootstrap, logistic
+from consumers.evaluation.statistics import RESAMPLES, Floats, bootstrap, interval_of, logistic
 
 FEWEST = 10
 """Preferences that a rate is computed of at least."""
@@ -40,11 +40,8 @@ def length_controlled(
     prompts = len(wins)
     if prompts < FEWEST:
         return None
-    value = float(_rates(wins[None], longer[None])[0])
-    low, high = bootstrap(
-        lambda drawn: _rates(wins[drawn], longer[drawn]), prompts, rng_seed=rng_seed, resamples=resamples
-    )
-    return Interval(value=value, low=min(low, value), high=max(high, value))
+    ends = bootstrap(lambda drawn: _rates(wins[drawn], longer[drawn]), prompts, rng_seed=rng_seed, resamples=resamples)
+    return interval_of(float(_rates(wins[None], longer[None])[0]), ends)
 
 
 def _rates(wins: Floats, longer: Floats) -> Floats:

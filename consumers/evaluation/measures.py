@@ -9,12 +9,12 @@ bootstrap over texts.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 
-from consumers.evaluation.measured import ARC, BenchmarkFold, Measured, QuestionVerdict, read_measured, with_arc
+from consumers.evaluation.measured import ARC, BenchmarkFold, Measured, QuestionVerdict, with_arc
 from consumers.evaluation.mmlu_groups import MMLU_GROUPS
 from consumers.evaluation.results import BenchmarkScore, GroupScore, HeldOutScore, Interval
 from consumers.evaluation.statistics import ratio_interval, share_interval, weighted_mean
-from infra.log.source import Source
 
 TITLES: Mapping[str, str] = {
     "mmlu": "MMLU",
@@ -27,24 +27,16 @@ TITLES: Mapping[str, str] = {
 METRIC = "accuracy"
 """What differences and drawings show. The papers give it for every benchmark."""
 
-
-def benchmark_scores(source: Source) -> tuple[BenchmarkScore, ...]:
-    """The scores of every model on every benchmark, in the order of the log."""
-    return scores_of(read_measured(source))
-
-
-def held_out_scores(source: Source, *, rng_seed: int = 0) -> tuple[HeldOutScore, ...]:
-    """The losses of every model on every set of held-out texts, in the order of the log."""
-    return losses_of(read_measured(source), rng_seed=rng_seed)
+_RIGHT, _RIGHT_PER_CHARACTER = attrgetter("right"), attrgetter("right_per_character")
 
 
 def scores_of(measured: Measured) -> tuple[BenchmarkScore, ...]:
-    """The same as `benchmark_scores`, of a fold."""
+    """The scores of every model on every benchmark, in the order of the log."""
     return tuple(_score(fold) for fold in with_arc(measured.folds.values()) if fold.questions)
 
 
 def losses_of(measured: Measured, *, rng_seed: int = 0) -> tuple[HeldOutScore, ...]:
-    """The same as `held_out_scores`, of a fold."""
+    """The losses of every model on every set of held-out texts, in the order of the log."""
     return tuple(
         HeldOutScore(
             model=fold.model,
@@ -71,18 +63,6 @@ def title_of(name: str) -> str:
     return TITLES.get(name, name)
 
 
-def right(verdict: QuestionVerdict) -> bool:
-    """Whether the answer is right by `METRIC`."""
-    return verdict.right
-
-
-def weighted_share(hits: Sequence[bool], weights: Sequence[float]) -> Interval:
-    """The weighted share of hits with its 95 % interval. Raises ValueError without any."""
-    effective = sum(weights) ** 2 / sum(weight**2 for weight in weights) if weights else 0.0
-    share = weighted_mean(zip(weights, map(float, hits), strict=True))
-    return share_interval(share * effective, max(1.0, effective))
-
-
 def _score(fold: BenchmarkFold) -> BenchmarkScore:
     benchmark = fold.benchmark
     return BenchmarkScore(
@@ -96,8 +76,8 @@ def _score(fold: BenchmarkFold) -> BenchmarkScore:
         questions=len(fold.questions),
         of=fold.of(),
         metric=METRIC,
-        accuracy=_share(fold, fold.questions, right),
-        accuracy_per_character=_share(fold, fold.questions, lambda verdict: verdict.right_per_character),
+        accuracy=_share(fold, fold.questions, _RIGHT),
+        accuracy_per_character=_share(fold, fold.questions, _RIGHT_PER_CHARACTER),
         groups=_groups(fold),
         precision=_joined(fold.precisions),
         engine=_joined(fold.engines),
@@ -105,8 +85,14 @@ def _score(fold: BenchmarkFold) -> BenchmarkScore:
 
 
 def _share(fold: BenchmarkFold, ids: Iterable[str], is_right: Callable[[QuestionVerdict], bool]) -> Interval:
+    """The weighted share of right answers. Raises ValueError without questions."""
     asked = list(ids)
-    return weighted_share([is_right(fold.questions[id]) for id in asked], fold.weights(asked))
+    weights = fold.weights(asked)
+    effective = sum(weights) ** 2 / sum(weight**2 for weight in weights) if weights else 0.0
+    share = weighted_mean(
+        (weight, float(is_right(fold.questions[id]))) for id, weight in zip(asked, weights, strict=True)
+    )
+    return share_interval(share * effective, max(1.0, effective))
 
 
 def _groups(fold: BenchmarkFold) -> tuple[GroupScore, ...]:
@@ -129,8 +115,8 @@ def _group(fold: BenchmarkFold, name: str, subjects: Sequence[str]) -> GroupScor
         name=name,
         questions=len(asked),
         of=sum(fold.sizes[subject] for subject in wanted),
-        accuracy=_share(fold, asked, right),
-        accuracy_per_character=_share(fold, asked, lambda verdict: verdict.right_per_character),
+        accuracy=_share(fold, asked, _RIGHT),
+        accuracy_per_character=_share(fold, asked, _RIGHT_PER_CHARACTER),
     )
 
 

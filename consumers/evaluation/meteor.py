@@ -8,11 +8,13 @@ letters and digits of any script, and runs of other characters.
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from types import SimpleNamespace
+from typing import Any
 
 from streams.core.evaluation.overlap import stem
 
 _WORDS = 200_000  # remembered with their synonyms
+_STEMMER = SimpleNamespace(stem=stem)
 
 
 class MeteorScorer:
@@ -23,7 +25,8 @@ class MeteorScorer:
         from nltk.translate.meteor_score import meteor_score
 
         found, self.matching = _wordnet()
-        self._synsets: _Synsets = _NoSynsets() if found is None else _RememberedSynsets(found)
+        synsets = (lambda word: ()) if found is None else lru_cache(maxsize=_WORDS)(found.synsets)
+        self._wordnet = SimpleNamespace(synsets=synsets)  # what nltk's METEOR asks WordNet for
         self._tokens, self._meteor = wordpunct_tokenize, meteor_score
 
     def score(self, answer: str, references: Sequence[str]) -> float:
@@ -31,7 +34,7 @@ class MeteorScorer:
         if not references:
             return 0.0
         tokens = [self._tokens(text) for text in (answer, *references)]
-        return float(self._meteor(tokens[1:], tokens[0], stemmer=_STEMMER, wordnet=self._synsets))
+        return float(self._meteor(tokens[1:], tokens[0], stemmer=_STEMMER, wordnet=self._wordnet))
 
 
 def _wordnet() -> tuple[Any, str]:
@@ -45,26 +48,3 @@ def _wordnet() -> tuple[Any, str]:
     except (OSError, ValueError) as error:
         return None, f"exact, stem (WordNet in nltk's data folder cannot be read: {error})"
     return wordnet, f"exact, stem, synonym (WordNet {wordnet.get_version()})"
-
-
-class _Synsets(Protocol):
-    """What nltk's METEOR asks WordNet for."""
-
-    def synsets(self, word: str) -> Sequence[Any]: ...
-
-
-class _NoSynsets:
-    def synsets(self, word: str) -> Sequence[Any]:
-        return ()
-
-
-class _RememberedSynsets:
-    def __init__(self, wordnet: Any) -> None:
-        self.synsets = lru_cache(maxsize=_WORDS)(wordnet.synsets)
-
-
-class _RememberedStems:
-    stem = staticmethod(stem)
-
-
-_STEMMER = _RememberedStems()

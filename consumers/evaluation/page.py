@@ -40,7 +40,6 @@ def write_evaluation_page(found: EvaluationReport, file: Path) -> None:
 
 
 def evaluation_page(found: EvaluationReport) -> str:
-    """The page."""
     shown = [html_table(table) for table in tables(found)]
     names = labels(found.models)
     notes = "\n".join(f"<li>{escape(note)}</li>" for note in found.notes)

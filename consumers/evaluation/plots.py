@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from consumers.evaluation.drawing import OUTCOMES, shortened
+from consumers.evaluation.cells import shortened
+from consumers.evaluation.drawing import OUTCOMES
 from consumers.evaluation.notes import labels
 from consumers.evaluation.tables import by_benchmark, pairs
 from infra.plotting import matplotlib
@@ -32,8 +33,8 @@ def write_evaluation_plots(found: EvaluationReport, folder: Path) -> list[Path]:
     """
     names = labels(found.models)
     figures = {"benchmarks": _benchmarks(by_benchmark(found.benchmarks), names)} if found.benchmarks else {}
-    compared = {title: scores for title, all_ in pairs(found.comparisons, names).items() if (scores := _scored(all_))}
-    for number, (title, scores) in enumerate(compared.items(), start=1):
+    scored = [score for score in found.comparisons if score.scored]
+    for number, (title, scores) in enumerate(pairs(scored, names).items(), start=1):
         figures[f"comparison-{number}"] = _comparison(title, scores)
     written = []
     try:
@@ -44,10 +45,6 @@ def write_evaluation_plots(found: EvaluationReport, folder: Path) -> list[Path]:
     except OSError as error:
         raise ConfigurationError(f"Plots could not be written to {folder}: {error}.") from error
     return written
-
-
-def _scored(scores: Sequence[ComparisonScore]) -> list[ComparisonScore]:
-    return [score for score in scores if score.scored]
 
 
 def _comparison(title: str, scores: Sequence[ComparisonScore]) -> Figure:
@@ -88,5 +85,4 @@ def _benchmarks(scores: Sequence[BenchmarkScore], names: Mapping[str, str]) -> F
 
 
 def _label(name: str, longest: int = 40) -> str:
-    words = visible(shortened(name) if longest <= 60 else " ".join(name.split()))
-    return words if len(words) <= longest else f"{words[: longest - 1]}…"
+    return shortened(visible(" ".join(name.split())), longest)

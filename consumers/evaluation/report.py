@@ -1,6 +1,6 @@
 """The report of a run's evaluations: all folds together, with what a reader must know beside the numbers."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -12,7 +12,7 @@ from consumers.evaluation.judged_pairs import judged_pairs
 from consumers.evaluation.measured import read_measured
 from consumers.evaluation.measures import losses_of, scores_of
 from consumers.evaluation.notes import labels, notes_of
-from consumers.evaluation.results import ComparisonScore, EvaluationReport
+from consumers.evaluation.results import EvaluationReport
 from consumers.evaluation.strengths import strengths_of
 from consumers.folds.deduplicate import ReadProgress, no_progress
 from infra.log.run import configuration
@@ -58,7 +58,9 @@ def evaluation_report(
         answers=tuple(found for found in counts_of(answers) if found.model in chosen),
         generation=tuple(score for score in generated if score.model in chosen),
         comparisons=tuple(
-            found for found in comparisons_of(judged, equal=equal, rng_seed=rng_seed) if _both_in(chosen, found)
+            found
+            for found in comparisons_of(judged, equal=equal, rng_seed=rng_seed)
+            if {found.first, found.second} <= set(chosen)
         ),
         strengths=tuple(
             found for found in strengths_of(judged, equal=equal, rng_seed=rng_seed) if found.model in chosen
@@ -86,7 +88,3 @@ def _chosen(known: Mapping[str, EvaluatedModel], models: Sequence[str]) -> tuple
             raise ConfigurationError(f"No model {wanted!r} was evaluated on this run. There is {there}.")
         found |= dict.fromkeys(keys)
     return tuple(found)
-
-
-def _both_in(chosen: Collection[str], found: ComparisonScore) -> bool:
-    return found.first in chosen and found.second in chosen

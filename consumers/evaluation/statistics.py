@@ -57,14 +57,13 @@ def ratio_interval(
     above, below = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
     if not len(above) or above.shape != below.shape or not (below > 0).all():
         raise ValueError("an interval needs one unit or more, and positive denominators, one for each numerator")
-    low, high = bootstrap(
+    ends = bootstrap(
         lambda drawn: above[drawn].sum(axis=1) / below[drawn].sum(axis=1),
         len(above),
         rng_seed=rng_seed,
         resamples=resamples,
     )
-    value = float(above.sum() / below.sum())
-    return Interval(value=value, low=min(low, value), high=max(high, value))
+    return interval_of(float(above.sum() / below.sum()), ends)
 
 
 def bootstrap(
@@ -87,6 +86,11 @@ def ends(resampled: Floats) -> tuple[float, float]:
     """Low and high end of the interval of a statistic's values on resampled data, [draws]."""
     low, high = np.percentile(resampled, _TAILS)
     return float(low), float(high)
+
+
+def interval_of(value: float, ends: tuple[float, float]) -> Interval:
+    """A value with the interval between these ends, widened to the value if that is outside."""
+    return Interval(value=value, low=min(ends[0], value), high=max(ends[1], value))
 
 
 def logistic(odds: Floats) -> Floats:

@@ -14,11 +14,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from consumers.evaluation.comparisons import outcome_of
-from consumers.evaluation.judged_pairs import Contender, JudgedPairs, SetOfPrompts, judged_pairs
-from consumers.evaluation.results import Interval, Strength
-from consumers.evaluation.statistics import RESAMPLES, Floats, ends, logistic
-from consumers.folds.deduplicate import ReadProgress, no_progress
-from infra.log.source import Source
+from consumers.evaluation.judged_pairs import Contender, JudgedPairs, SetOfPrompts
+from consumers.evaluation.results import Strength
+from consumers.evaluation.statistics import RESAMPLES, Floats, ends, interval_of, logistic
 from streams.core.evaluation.outcomes import POINTS, Equal
 
 FEWEST_MODELS = 3
@@ -32,22 +30,10 @@ _AT_ONCE = 20_000_000  # numbers held in memory at a time
 Prompt = tuple[SetOfPrompts, str]
 
 
-def strengths(
-    source: Source,
-    *,
-    equal: Equal = "tie",
-    rng_seed: int = 0,
-    resamples: int = RESAMPLES,
-    progress: ReadProgress = no_progress,
-) -> tuple[Strength, ...]:
-    """For each judge, the models by strength, the strongest first; none where fewer than three are joined."""
-    return strengths_of(judged_pairs(source, progress), equal=equal, rng_seed=rng_seed, resamples=resamples)
-
-
 def strengths_of(
     found: JudgedPairs, *, equal: Equal = "tie", rng_seed: int = 0, resamples: int = RESAMPLES
 ) -> tuple[Strength, ...]:
-    """The same of answers and judgements that were read before."""
+    """For each judge, the models by strength, the strongest first; none where fewer than three are joined."""
     result = []
     for judge in found.scores:
         scored: dict[tuple[Contender, Contender], dict[Prompt, float]] = {}
@@ -87,22 +73,17 @@ def _strengths(
     values = bradley_terry(wins.sum(axis=0)[None])[0]
     resampled = _resampled(wins, rng_seed, resamples)
     order = sorted(range(len(models)), key=lambda number: (-values[number], models[number].model))
-    result = []
-    for number in order:
-        model, value = models[number], float(values[number])
-        low, high = ends(resampled[:, number])
-        strength = Interval(value=value, low=min(low, value), high=max(high, value))
-        result.append(
-            Strength(
-                model=model.model,
-                strength=strength,
-                judge=judge,
-                system=model.system,
-                conditions=model.others,
-                prompts=compared[model],
-            )
+    return [
+        Strength(
+            model=models[number].model,
+            strength=interval_of(float(values[number]), ends(resampled[:, number])),
+            judge=judge,
+            system=models[number].system,
+            conditions=models[number].others,
+            prompts=compared[models[number]],
         )
-    return result
+        for number in order
+    ]
 
 
 def bradley_terry(wins: Floats) -> Floats:

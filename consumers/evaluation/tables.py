@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from consumers.evaluation.cells import contender, number_interval, percent, percent_interval, shortened_text
+from consumers.evaluation.cells import contender, number_interval, percent, percent_interval, shortened
 from consumers.evaluation.mmlu_groups import MMLU_GROUPS
 from consumers.evaluation.notes import labels
 from consumers.evaluation.results import (
@@ -221,7 +221,7 @@ def _answers(found: EvaluationReport, names: Mapping[str, str]) -> Table:
         (
             counts.set,
             contender(names, counts.model, "", counts.conditions),
-            shortened_text(counts.system) or "–",
+            shortened(counts.system) or "–",
             f"{counts.prompts:,}",
             *(f"{counts.outcomes.get(name, 0):,}" for name in _OUTCOMES),
             f"{counts.characters:,.0f}",
@@ -246,7 +246,7 @@ def _found_refusals(counts: AnswerCounts) -> bool:
 
 def _refusal(names: Mapping[str, str], counts: AnswerCounts) -> Iterator[tuple[str, ...]]:
     """A row for each judge; one without any."""
-    about = counts.set, contender(names, counts.model, "", counts.conditions), shortened_text(counts.system) or "–"
+    about = counts.set, contender(names, counts.model, "", counts.conditions), shortened(counts.system) or "–"
     of_list = percent_interval(counts.refusals_by_list)
     first = counts.refusals_by_judge, counts.judged, counts.unread, counts.refusal_judge
     more = [(one.refusals, one.judged, one.unread, one.judge) for one in counts.more_judges]

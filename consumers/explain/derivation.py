@@ -116,24 +116,17 @@ class DerivationSearch:
     def spread(self) -> None:
         """Find everything that came from what was found."""
         graph = self.graph
+        made_of = {"seed": graph.shown, "document": graph.documents, "instruction": graph.kept_shown}
         while self._queue:
             link = self._queue.popleft()
-            match link.kind:
-                case "seed":
-                    for offset in graph.shown.get(link.id, ()):
-                        self._find_generation(offset, link)
-                case "document":
-                    for offset in graph.documents.get(link.id, ()):
-                        self._find_generation(offset, link)
-                case "generation":
-                    generation = graph.generations[graph.offsets[link.id]]
-                    for place in range(generation.instructions):
-                        self._find_instruction(generation, place, link)
-                case "instruction":
-                    for offset in graph.kept_shown.get(link.id, ()):
-                        self._find_generation(offset, link)
-                    if link.id in graph.promoted:
-                        self._find(WithdrawalLink(kind="seed", id=link.id), link)
+            for offset in made_of.get(link.kind, {}).get(link.id, ()):
+                self._find_generation(offset, link)
+            if link.kind == "generation":
+                generation = graph.generations[graph.offsets[link.id]]
+                for place in range(generation.instructions):
+                    self._find_instruction(generation, place, link)
+            elif link.kind == "instruction" and link.id in graph.promoted:
+                self._find(WithdrawalLink(kind="seed", id=link.id), link)
 
     def path(self, link: WithdrawalLink) -> DerivationPath:
         """The links from the start of the search to a found thing, without itself."""

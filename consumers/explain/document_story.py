@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from consumers.copied_fields import fields_of
 from consumers.explain.history import TopicRecords
 from consumers.explain.schema.document import DocumentStory, DocumentSummary, SegmentSummary, WithdrawalFact
 from consumers.explain.schema.place import RecordPlace, place_of
-from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
+from consumers.folds.deduplicate import Deduplicator, ReadProgress, first_events, no_progress, records
 from infra.log.record import Record
 from infra.log.source import Source
 from schemas.documents import DocumentRead, DocumentWithdrawn
@@ -34,13 +35,7 @@ def document_of(source: Source, id: str, progress: ReadProgress = no_progress) -
             of_nearest = facts_about([event.nearest_id], partial(records, reading, progress=progress))
             nearest = summary_of(event.nearest_id, of_nearest[event.nearest_id])
     return DocumentStory(
-        document=summary_of(id, facts),
-        sha256=event.sha256,
-        probability=event.probability,
-        value=event.value,
-        limit=event.limit,
-        nearest=nearest,
-        segments=segments,
+        **fields_of(DocumentStory, event), document=summary_of(id, facts), nearest=nearest, segments=segments
     )
 
 
@@ -76,20 +71,7 @@ def summary_of(id: str, facts: DocumentFacts) -> DocumentSummary:
     if document is None:
         return DocumentSummary(id=id, at=None, withdrawn=withdrawn)
     at, event = document
-    return DocumentSummary(
-        id=id,
-        at=at,
-        source=event.source,
-        place=event.place,
-        start=event.start,
-        format=event.format,
-        characters=event.characters,
-        title=event.title,
-        licence=event.licence,
-        language=event.language,
-        dropped=event.dropped,
-        withdrawn=withdrawn,
-    )
+    return DocumentSummary(id=id, at=at, withdrawn=withdrawn, **fields_of(DocumentSummary, event))
 
 
 def _segments(id: str, read: TopicRecords) -> tuple[SegmentSummary, ...]:
@@ -111,19 +93,13 @@ def _segments(id: str, read: TopicRecords) -> tuple[SegmentSummary, ...]:
         if isinstance(row, InstructionKept) and row.generation_id in generations:
             kept[row.id] = row.generation_id
     steps: dict[str, list[tuple[int, int]]] = {}  # by generation
-    for record in read("training-log"):
-        window = record.event
-        if isinstance(window, TrainingLogged) and deduplicator.first(window, record.id):
-            for step in window.steps:
-                for trained in {kept[row.id] for row in step.rows if row.id in kept}:
-                    steps.setdefault(trained, []).append((window.epoch, step.step))
+    for _, window in first_events(read("training-log"), TrainingLogged, deduplicator):
+        for step in window.steps:
+            for trained in {kept[row.id] for row in step.rows if row.id in kept}:
+                steps.setdefault(trained, []).append((window.epoch, step.step))
     return tuple(
         SegmentSummary(
-            id=event.segment.id,
-            number=event.segment.number,
-            strategy=event.segment.strategy,
-            form=event.segment.form,
-            spans=event.segment.spans,
+            **fields_of(SegmentSummary, event.segment),
             generation_id=generation_id,
             generated_offset=offset,
             candidates=len(event.instructions),

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TypeVar
 
 from consumers.explain.evidence import calls_of
 from consumers.explain.generation_story import requests_from
@@ -15,14 +14,11 @@ from consumers.explain.schema.evaluation import (
     QuestionStory,
 )
 from consumers.explain.schema.place import RecordPlace, place_of
-from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
+from consumers.folds.deduplicate import Found, ReadProgress, first_events, no_progress, records
 from infra.log.record import Record
 from infra.log.source import Source
 from schemas.errors import RunError
 from schemas.evaluation import AnswerGiven, AnswersJudged, QuestionMeasured
-from schemas.events import Event
-
-Found = TypeVar("Found", bound=Event)
 
 _TOPICS = {QuestionMeasured: "measured", AnswerGiven: "answers", AnswersJudged: "judgements"}
 
@@ -112,8 +108,8 @@ def _first(kind: type[Found], id: str, read: TopicRecords) -> tuple[Record, Foun
 
 def _judgements(answer_id: str, read: TopicRecords) -> Iterator[tuple[Record, AnswersJudged]]:
     """Judgements of an answer."""
-    deduplicator, wanted = Deduplicator(), answer_id.encode()
-    for record in read("judgements"):
-        event = record.event if wanted in (record.value or b"") else None
-        if isinstance(event, AnswersJudged) and answer_id in event.answer_ids and deduplicator.first(event, record.id):
+    wanted = answer_id.encode()
+    naming = (record for record in read("judgements") if wanted in (record.value or b""))
+    for record, event in first_events(naming, AnswersJudged):
+        if answer_id in event.answer_ids:
             yield record, event

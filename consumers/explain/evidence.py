@@ -13,7 +13,7 @@ from consumers.explain.locate import Subject
 from consumers.explain.nearest import NearestSearch
 from consumers.explain.schema.instruction import Outcome
 from consumers.explain.schema.place import RecordPlace, place_of
-from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
+from consumers.folds.deduplicate import Deduplicator, ReadProgress, first_events, no_progress, records
 from infra.log.record import Record
 from infra.log.source import TOPICS, Source
 from schemas import events, ids
@@ -142,17 +142,13 @@ def _kept(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> No
 
 def _judged(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> None:
     wanted = found.subject.id.encode()
-    for record in read("judged"):
-        event = record.event if record.key == wanted else None
-        if isinstance(event, events.InstructionJudged) and deduplicator.first(event, record.id):
-            found.judged[event.judge.name] = place_of(record), event
+    of_subject = (record for record in read("judged") if record.key == wanted)
+    for record, event in first_events(of_subject, events.InstructionJudged, deduplicator):
+        found.judged[event.judge.name] = place_of(record), event
 
 
 def _trained(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> None:
-    for record in read("training-log"):
-        event = record.event
-        if not isinstance(event, events.TrainingLogged) or not deduplicator.first(event, record.id):
-            continue
+    for record, event in first_events(read("training-log"), events.TrainingLogged, deduplicator):
         for step in event.steps:
             for row in step.rows:
                 if row.id in found.focus:

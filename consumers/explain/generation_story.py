@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
+from consumers.copied_fields import fields_of
 from consumers.explain.evidence import Evidence, PlacedCall
 from consumers.explain.history import RunHistory
 from consumers.explain.schema.generation import Attempt, GenerationStory, KeptRowShown, RequestStory, SeedShown
@@ -73,10 +74,9 @@ def requests_from(calls: Sequence[PlacedCall]) -> tuple[RequestStory, ...]:
 
 
 def _ended(event: CallAnswered | CallFailed, at: RecordPlace, open_attempt: Attempt | None) -> Attempt:
-    recorded = {name: getattr(event, name) for name in Attempt.__struct_fields__ if hasattr(event, name)}
     started = None if open_attempt is None else open_attempt.started
     outcome: Literal["answered", "failed"] = "failed" if isinstance(event, CallFailed) else "answered"
-    return Attempt(**recorded, outcome=outcome, started=started, ended=at)
+    return Attempt(**fields_of(Attempt, event), outcome=outcome, started=started, ended=at)
 
 
 def _classification(event: InstructionsGenerated) -> dict[int, bool]:

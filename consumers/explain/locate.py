@@ -56,22 +56,21 @@ class _Search:
     found: dict[str, dict[Kind, Subject]] = field(default_factory=dict)
     exact: set[str] = field(default_factory=set)
 
-    def matches(self, name: str) -> bool:
-        return name == self.text or (len(self.text) >= SHORTEST_PREFIX and name.startswith(self.text))
-
-    def offer_named(self, kind: EvaluationKind, name: str, id: str) -> None:
-        """Offer a thing that has other names than its id."""
-        if self.matches(name):
-            self.found.setdefault(id, {}).setdefault(kind, Subject(id, (kind,)))
-            if name == self.text:
-                self.exact.add(id)
-
     def offer(
-        self, kind: Kind, id: str, generation_id: str | None = None, place: int | None = None, step: int | None = None
+        self,
+        kind: Kind,
+        id: str,
+        generation_id: str | None = None,
+        place: int | None = None,
+        step: int | None = None,
+        *,
+        name: str | None = None,
     ) -> None:
-        if self.matches(id):
+        """Offer a thing. `name`: another text than its id that names it."""
+        name = id if name is None else name
+        if name == self.text or (len(self.text) >= SHORTEST_PREFIX and name.startswith(self.text)):
             self.found.setdefault(id, {}).setdefault(kind, Subject(id, (kind,), generation_id, place, step))
-            if id == self.text:
+            if name == self.text:
                 self.exact.add(id)
 
 
@@ -87,7 +86,11 @@ def locate(source: Source, text: str, progress: ReadProgress = no_progress) -> S
         for id in [seed.task.id for seed in pool.active] + list(pool.evicted):
             search.offer("seed", id)
         is_id = _UUID_PART.fullmatch(text) is not None
-        offer_events(read, lambda record: is_id and _holds(record, search), search.offer_named)
+        offer_events(
+            read,
+            lambda record: is_id and _holds(record, search),
+            lambda kind, name, id: search.offer(kind, id, name=name),
+        )
         if is_id:
             _documents(search, read)
             decided = _decided(search, read)

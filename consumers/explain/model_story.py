@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import partial
 
+from consumers.copied_fields import fields_of
 from consumers.explain.history import TopicRecords
 from consumers.explain.schema.evaluation import (
     AnsweredSet,
@@ -13,7 +14,7 @@ from consumers.explain.schema.evaluation import (
     QuestionSummary,
     TrainedRows,
 )
-from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
+from consumers.folds.deduplicate import Deduplicator, ReadProgress, first_events, no_progress, records
 from infra.log.source import Source
 from schemas.errors import RunError
 from schemas.evaluation import AnswerGiven, AnswersJudged, Asked, Benchmark, EvaluatedModel, QuestionMeasured, TrainedBy
@@ -63,17 +64,7 @@ class _Found:
             if self._deduplicator.first(event, record.id):
                 self.model = self.model or event.model
                 _, asked = self.questions.setdefault(event.benchmark.key, (event.benchmark, []))
-                asked.append(
-                    QuestionSummary(
-                        id=record.id,
-                        question_id=event.question_id,
-                        group=event.group,
-                        question=event.question,
-                        gold=event.gold,
-                        chosen=event.chosen,
-                        chosen_per_character=event.chosen_per_character,
-                    )
-                )
+                asked.append(QuestionSummary(id=record.id, **fields_of(QuestionSummary, event)))
 
     def answered(self, read: TopicRecords) -> None:
         for record in read("answers"):
@@ -113,14 +104,11 @@ def _trained(trained: TrainedBy, run: str, read: TopicRecords) -> TrainedRows:
     """The rows of the steps up to the model's, if this is the log of the run that trained it."""
     rows: defaultdict[int, list[str]] = defaultdict(list)
     steps: Counter[int] = Counter()
-    deduplicator = Deduplicator()
-    for record in read("training-log") if trained.run == run else ():
-        event = record.event
-        if isinstance(event, TrainingLogged) and deduplicator.first(event, record.id):
-            for step in event.steps:
-                if step.step <= trained.step:
-                    steps[event.epoch] += 1
-                    rows[event.epoch] += [row.id for row in step.rows]
+    for _, event in first_events(read("training-log") if trained.run == run else (), TrainingLogged):
+        for step in event.steps:
+            if step.step <= trained.step:
+                steps[event.epoch] += 1
+                rows[event.epoch] += [row.id for row in step.rows]
     return TrainedRows(
         run=trained.run,
         step=trained.step,

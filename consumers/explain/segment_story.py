@@ -1,5 +1,6 @@
 """The story of a segment: from which place of which document it is, and the candidates for it with their scores."""
 
+from consumers.copied_fields import fields_of
 from consumers.explain.document_story import summary_of
 from consumers.explain.evidence import Evidence, outcome_of
 from consumers.explain.schema.document import CandidateStory, SegmentStory
@@ -18,12 +19,7 @@ def segment_of(found: Evidence) -> SegmentStory | None:
     segment, scores = event.segment, event.scores
     winner = _winner(found, event)
     return SegmentStory(
-        id=segment.id,
-        number=segment.number,
-        strategy=segment.strategy,
-        form=segment.form,
-        spans=segment.spans,
-        text=segment.text,
+        **fields_of(SegmentStory, segment),
         document=summary_of(segment.document_id, found.document),
         scorer=None if scores is None else scores.scorer,
         tokens=0 if scores is None else scores.tokens,

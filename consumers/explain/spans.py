@@ -9,9 +9,8 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
+from consumers.explain.schema.place import Span
 from schemas.events import Instruction
-
-Span = tuple[int, int]
 
 _LABEL = re.compile(
     r"(?:Instruction\*{0,2}\s?:(?:\*\*)?|\"instruction\"\s*:\s*\"|(?:^|\n)[ \t]*\*{0,2}[0-9]{1,4}\s?[.):]\*{0,2}"

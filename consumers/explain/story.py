@@ -1,14 +1,16 @@
 """The explanation of an id: the story of an instruction, a seed, a generation, a request, a document, or a part of an
 evaluation."""
 
-from functools import partial
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from consumers.copied_fields import fields_of
 from consumers.explain.document_story import document_of
 from consumers.explain.evaluation_story import answer_of, judgement_of, question_of
 from consumers.explain.evidence import Evidence, gather, outcome_of
 from consumers.explain.generation_story import generation_of, requests_from
 from consumers.explain.history import RunHistory
-from consumers.explain.locate import Subject, locate
+from consumers.explain.locate import Kind, Subject, locate
 from consumers.explain.model_story import model_of
 from consumers.explain.schema.explanation import Explanation, RequestOutcome
 from consumers.explain.schema.instruction import (
@@ -34,6 +36,15 @@ from streams.core.rules import RULES
 from streams.core.similarity.tokenize import tokenizer
 from streams.core.steps import steps_of
 
+_STORIES: Mapping[Kind, Callable[[Source, str, ReadProgress], Any]] = {
+    "document": document_of,
+    "question": question_of,
+    "answer": answer_of,
+    "judgement": judgement_of,
+    "model": model_of,
+}
+"""Stories that need no evidence of the whole run, by kind, which is also their field of an Explanation."""
+
 
 def explain(source: Source, id: str, progress: ReadProgress = no_progress) -> Explanation:
     """The explanation of the thing with this `id`, or with an id that starts so.
@@ -42,8 +53,9 @@ def explain(source: Source, id: str, progress: ReadProgress = no_progress) -> Ex
     read. Raises RunError when there is no such run, when nothing has the id, or when several ids start so.
     """
     subject = locate(source, id, progress)
-    if (other := _of_another_kind(source, subject, progress)) is not None:
-        return other
+    if len(subject.kinds) == 1 and (tell := _STORIES.get(kind := subject.kinds[0])) is not None:
+        story = {kind: tell(source, subject.id, progress)}
+        return Explanation(run=source.run, id=subject.id, kinds=subject.kinds, **story)
     found = gather(source, subject, progress)
     generated = "generation" in subject.kinds or "request" in subject.kinds
     return Explanation(
@@ -54,24 +66,6 @@ def explain(source: Source, id: str, progress: ReadProgress = no_progress) -> Ex
         seed=seed_of(found) if "seed" in subject.kinds else None,
         made=_request_outcome(found) if generated else None,
     )
-
-
-def _of_another_kind(source: Source, subject: Subject, progress: ReadProgress) -> Explanation | None:
-    """The story of a document or of a part of an evaluation; None for anything else."""
-    told = partial(Explanation, run=source.run, id=subject.id, kinds=subject.kinds)
-    match subject.kinds:
-        case ("document",):
-            return told(document=document_of(source, subject.id, progress))
-        case ("question",):
-            return told(question=question_of(source, subject.id, progress))
-        case ("answer",):
-            return told(answer=answer_of(source, subject.id, progress))
-        case ("judgement",):
-            return told(judgement=judgement_of(source, subject.id, progress))
-        case ("model",):
-            return told(model=model_of(source, subject.id, progress))
-        case _:
-            return None
 
 
 # -- an instruction ------------------------------------------------------------------------------------------------
@@ -188,9 +182,7 @@ def _classifier(history: RunHistory, offset: int) -> ClassifierInForce | None:
     if start is None:
         return None
     at, event = history.classifiers[start]
-    return ClassifierInForce(
-        at=at, from_offset=event.from_offset, fitted_on=event.fitted_on, texts=event.texts, kept_total=event.kept_total
-    )
+    return ClassifierInForce(at=at, **fields_of(ClassifierInForce, event))
 
 
 # -- a generation or a request -------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from consumers.copied_fields import fields_of
 from consumers.explain.evidence import Evidence
 from consumers.explain.history import RunHistory
 from consumers.explain.schema.instruction import Candidacy, TrainedStep
@@ -18,17 +19,8 @@ def training_of(found: Evidence, id: str) -> tuple[TrainedStep, ...]:
     chosen = {(command.epoch, command.window, command.step) for _, command in found.history.commands}
     return tuple(
         TrainedStep(
+            **fields_of(TrainedStep, window, step, row),
             at=at,
-            epoch=window.epoch,
-            window=window.window,
-            step=step.step,
-            model=window.model,
-            loss=step.loss,
-            loss_variance=step.loss_variance,
-            grad_norm=step.grad_norm,
-            learning_rate=step.learning_rate,
-            slot=row.slot,
-            cluster=row.cluster,
             borrowed=row.is_borrowed(found.history.configured.policy.clusters),
             chosen=(window.epoch, window.window, step.step) in chosen,
         )
@@ -41,16 +33,8 @@ def candidacies_of(found: Evidence, id: str) -> tuple[Candidacy, ...]:
     policy = found.history.configured.policy
     return tuple(
         Candidacy(
+            **fields_of(Candidacy, command, candidate),
             at=at,
-            epoch=command.epoch,
-            window=command.window,
-            step=command.step,
-            metric=command.metric,
-            value=command.value,
-            outcome=command.outcome,
-            verdict=candidate.verdict,
-            similarity=candidate.similarity,
-            nearest_id=candidate.nearest_id,
             threshold=policy.candidate_threshold,
             min_score=policy.candidate_min_score,
             max_replacements=policy.max_replacements,
@@ -96,7 +80,7 @@ def seed_of(found: Evidence) -> SeedStory:
         output=seed.task.output,
         origin="initial" if seed.since_offset < 0 else "promoted",
         since=next((c for c in changes if c.new_id == id and c.at.offset == seed.since_offset), None),
-        until=_eviction(changes, id, evicted),
+        until=next((c for c in changes if evicted and c.victim_id == id and c.at.offset == evicted.at), None),
         generated=score.generated,
         kept=score.kept,
         score=score.value,
@@ -110,12 +94,6 @@ def became_seed(found: Evidence, id: str) -> bool:
     return any(change.new_id == id for at, command in history.commands for change in _changes(history, at, command))
 
 
-def _eviction(changes: list[SeedReplacement], id: str, evicted: EvictedSeed | None) -> SeedReplacement | None:
-    if evicted is None:
-        return None
-    return next((change for change in changes if change.victim_id == id and change.at.offset == evicted.at), None)
-
-
 def _changes(history: RunHistory, at: RecordPlace, command: ReplaceSeeds) -> Iterator[SeedReplacement]:
     """The command's replacements, without those whose victim was not in the pool."""
     for replacement in command.replacements:
@@ -126,16 +104,9 @@ def _changes(history: RunHistory, at: RecordPlace, command: ReplaceSeeds) -> Ite
 
 def _change(at: RecordPlace, command: ReplaceSeeds, replacement: Replacement, victim: EvictedSeed) -> SeedReplacement:
     return SeedReplacement(
+        **fields_of(SeedReplacement, command, replacement),
         at=at,
-        epoch=command.epoch,
-        window=command.window,
-        step=command.step,
-        metric=command.metric,
-        value=command.value,
-        victim_id=replacement.victim_id,
         victim_instruction=victim.seed.task.instruction,
-        victim_generated=replacement.victim_generated,
-        victim_kept=replacement.victim_kept,
         victim_score=SeedScore(replacement.victim_generated, replacement.victim_kept).value,
         new_id=replacement.seed.id,
         new_instruction=replacement.seed.instruction,

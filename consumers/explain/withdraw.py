@@ -21,7 +21,7 @@ from consumers.explain.withdrawal_schema import (
     WithdrawnSeed,
     WithdrawnStep,
 )
-from consumers.folds.deduplicate import Deduplicator, ReadProgress, no_progress, records
+from consumers.folds.deduplicate import Deduplicator, ReadProgress, first_events, no_progress, records
 from infra.log.source import Source
 from schemas.documents import DocumentRead
 from schemas.errors import RunError
@@ -118,10 +118,7 @@ def _kept(read: TopicRecords, deduplicator: Deduplicator, search: DerivationSear
 def _trained(read: TopicRecords, deduplicator: Deduplicator, kept: set[str]) -> tuple[list[WithdrawnStep], _TrainedIn]:
     steps: list[WithdrawnStep] = []
     trained: _TrainedIn = {}
-    for record in read("training-log"):
-        event = record.event
-        if not isinstance(event, TrainingLogged) or not deduplicator.first(event, record.id):
-            continue
+    for _, event in first_events(read("training-log"), TrainingLogged, deduplicator):
         for step in event.steps:
             found = [row.id for row in step.rows if row.id in kept]
             for id in found:

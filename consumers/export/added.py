@@ -2,8 +2,9 @@
 
 A row is left out if an earlier row of the export is the same task: its instruction and its input have the same tokens,
 as the first run's similarity counts them. With a threshold, so is one whose instruction is more similar to an earlier
-one than that. Rows of the first run are never left out, and earlier sources win. A file is held in memory; so are 16
-bytes for each row, and with a threshold the tokens of all instructions.
+one than that. Rows of the first run are never left out for that, and earlier sources win. A document that one run has
+withdrawn is withdrawn for all of them. A file is held in memory; so are 16 bytes for each row, and with a threshold the
+tokens of all instructions.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from consumers.export.manifest import Added, AddedFile, AddedRun, ExportFile, fi
 from consumers.export.options import ExportOptions
 from consumers.export.rows import ExportRow, FileLineage, FileRow
 from consumers.export.run_rows import RunRows, open_run
+from consumers.folds.documents import document_texts
 from infra.columns import EXPECTED, ColumnTask
 from infra.log.source import Source
 from infra.tables import read_tasks
@@ -127,6 +129,18 @@ def added_sources(first: RunRows, also: Sequence[Source], options: ExportOptions
         seen[name] += 1
         found.append(AddedSource(name if seen[name] == 1 else f"{name} ({seen[name]})", source))
     return tuple(found)
+
+
+def share_withdrawals(first: RunRows, added: Sequence[AddedSource]) -> None:
+    """Let each run leave out the documents whose text another one has withdrawn, whatever their names."""
+    runs = [first, *(one.source for one in added if isinstance(one.source, RunRows))]
+    withdrawing = [run for run in runs if run.selection.documents.offsets and len(runs) > 1]
+    texts = {
+        text for run in withdrawing for id, text in document_texts(run.source) if id in run.selection.documents.offsets
+    }
+    for run in runs if texts else ():
+        own = run.selection.documents.offsets
+        run.selection.elsewhere = {id for id, text in document_texts(run.source) if text in texts and id not in own}
 
 
 def added_entry(run_rows: int, added: Sequence[AddedSource], options: ExportOptions) -> Added:

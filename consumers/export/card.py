@@ -6,7 +6,7 @@ import msgspec
 import yaml
 
 from consumers.export.formats import TEXT_FORMATS
-from consumers.export.manifest import MANIFEST, Added, ExportFile, ExportManifest
+from consumers.export.manifest import MANIFEST, Added, ExportFile, ExportManifest, LeftOutWithDocuments
 from consumers.export.totals import ExportTotals
 from consumers.markdown import plain, table, value
 from infra.visible import visible
@@ -55,6 +55,7 @@ def card(manifest: ExportManifest, configured: RunConfigured, totals: ExportTota
     if not isinstance(withdrawn, msgspec.UnsetType):
         facts += [
             ("withdrawn documents", f"{withdrawn.documents:,}, up to offset {withdrawn.through} of `documents`"),
+            *_elsewhere(withdrawn),
             ("left out with their document", f"{withdrawn.rows:,} rows"),
         ]
     unanswered = manifest.unanswered
@@ -98,6 +99,11 @@ def card(manifest: ExportManifest, configured: RunConfigured, totals: ExportTota
     return visible("\n\n".join(sections) + "\n")
 
 
+def _elsewhere(withdrawn: LeftOutWithDocuments) -> list[tuple[str, str]]:
+    number = withdrawn.elsewhere
+    return [] if isinstance(number, msgspec.UnsetType) else [("withdrawn in another run here", f"{number:,} documents")]
+
+
 def _sources(run: str, added: Added) -> list[str]:
     """The section on where the rows come from."""
     similar = "" if added.with_threshold is None else f", or its instruction more similar than {added.with_threshold:g}"
@@ -114,10 +120,10 @@ def _sources(run: str, added: Added) -> list[str]:
     return [
         "## Sources",
         table(head, rows),
-        "The rows of a source follow those of the one above it. Left out are a run's rows of withdrawn documents and "
-        "those below a least score, and a file's rows without an output; then each row that is the same task as an "
-        f"earlier one{similar}. Nothing else is known of a file's rows: they were neither filtered nor judged "
-        "here, and come under the licence of their file.",
+        "The rows of a source follow those of the one above it. Left out are a run's rows of documents that any of the "
+        "runs has withdrawn and those below a least score, and a file's rows without an output; then each row that is "
+        f"the same task as an earlier one{similar}. Nothing else is known of a file's rows: they were neither filtered "
+        "nor judged here, and come under the licence of their file.",
     ]
 
 

@@ -50,11 +50,13 @@ class LeftOutWithDocuments(msgspec.Struct, frozen=True, kw_only=True):
 
     through     the last offset of `documents` that counts
     documents   that are withdrawn as of there
+    elsewhere   documents whose text is withdrawn in another run of the export only; none if unset
     rows        of the files they would have been
     """
 
     through: int
     documents: int
+    elsewhere: int | msgspec.UnsetType = msgspec.UNSET
     rows: int
 
 

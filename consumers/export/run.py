@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from consumers.export.added import AddedSource, SeenTasks, added_entry, added_sources, seen_tasks
+from consumers.export.added import AddedSource, SeenTasks, added_entry, added_sources, seen_tasks, share_withdrawals
 from consumers.export.card import CARD, card
 from consumers.export.folder import complete_folder, require_new
 from consumers.export.formats import TEXT_FORMATS, TextFile
@@ -55,6 +55,7 @@ def export(
     require_new(folder)
     run = open_run(source, options)
     added = added_sources(run, also, options)
+    share_withdrawals(run, added)
     with complete_folder(folder) as work:
         names = _Job(options, run, added, seen_tasks(run, options), work, on_rows).write()
         totals = run.selection.totals

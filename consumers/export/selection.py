@@ -1,6 +1,6 @@
 """Which of a run's kept rows are exported, and how many are left out for which reason."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -18,6 +18,7 @@ class RowSelection:
     """Which kept rows are exported; counts the others.
 
     answered_apart   rows get their outputs after they are kept, so each needs an answer that is used
+    elsewhere        documents of the run whose text is withdrawn in another run of the export only
     """
 
     options: ExportOptions
@@ -26,6 +27,7 @@ class RowSelection:
     judgements: Judgements | None
     totals: ExportTotals
     answered_apart: bool = False
+    elsewhere: set[str] = field(default_factory=set)
 
     def has(
         self, kept: InstructionKept, generation: InstructionsGenerated, answer: InstructionAnswered | None = None
@@ -34,7 +36,7 @@ class RowSelection:
         if self.excluded is not None and self.excluded.has(kept.id):
             self.totals.excluded += in_cluster
             return False
-        if generation.segment is not None and generation.segment.document_id in self.documents.offsets:
+        if generation.segment is not None and self._is_withdrawn(generation.segment.document_id):
             self.totals.withdrawn += in_cluster
             return False
         return in_cluster and self._is_answered(answer) and self._admits(kept)
@@ -65,7 +67,10 @@ class RowSelection:
         if documents.end == documents.start:
             return msgspec.UNSET
         return LeftOutWithDocuments(
-            through=documents.end - 1, documents=len(documents.offsets), rows=self.totals.withdrawn
+            through=documents.end - 1,
+            documents=len(documents.offsets),
+            elsewhere=len(self.elsewhere) or msgspec.UNSET,
+            rows=self.totals.withdrawn,
         )
 
     def unanswered_rows(self) -> LeftOutUnanswered | msgspec.UnsetType:
@@ -81,6 +86,9 @@ class RowSelection:
         elif answer.reason is not None:
             self.totals.unused[answer.reason] += 1
         return answer is not None and answer.reason is None
+
+    def _is_withdrawn(self, document: str) -> bool:
+        return document in self.documents.offsets or document in self.elsewhere
 
     def _admits(self, kept: InstructionKept) -> bool:
         if self.judgements is None or self.options.min_score is None:

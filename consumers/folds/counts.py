@@ -125,7 +125,6 @@ class RunCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def counts_of(fold: RunFold) -> RunCounts:
-    """The numbers of a fold."""
     verdicts, ledger, policy = fold.verdicts, fold.ledger, fold.configured.policy
     decided = verdicts.decided_offset
     clusters = [0] * policy.clusters

@@ -8,16 +8,18 @@ A crash can leave an event on the log more than once. `identity` says which even
 An audit also asks whether a repeat has the same content as the first (`consumers.replay.repeats`).
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from infra.log.record import Record
 from infra.log.source import Reading
 from schemas import events
 from schemas.documents import DocumentWithdrawn
 from streams.core.lanes import LaneNumbers
+
+Found = TypeVar("Found", bound=events.Event)
 
 ReadProgress = Callable[[int], None]
 """Called now and then with how many more records were read."""
@@ -104,6 +106,17 @@ class Deduplicator:
         fresh = key not in self._seen
         self._seen.add(key)
         return fresh
+
+
+def first_events(
+    found: Iterable[Record], kind: type[Found], seen: Deduplicator | None = None
+) -> Iterator[tuple[Record, Found]]:
+    """The events of one type with their records, each event once; for topics without an order of causes."""
+    seen = seen or Deduplicator()
+    for record in found:
+        event = record.event
+        if isinstance(event, kind) and seen.first(event, record.id):
+            yield record, event
 
 
 def records(reading: Reading, topic: str, progress: ReadProgress = no_progress) -> Iterator[Record]:

@@ -13,7 +13,8 @@ import msgspec
 from consumers.folds.deduplicate import records
 from infra.log.record import Record
 from infra.log.source import Source
-from schemas.documents import DocumentWithdrawn
+from schemas import ids
+from schemas.documents import DocumentRead, DocumentWithdrawn
 from schemas.errors import RunError
 
 TOPIC = "documents"
@@ -49,6 +50,33 @@ def read_withdrawals(source: Source, through: int | None = None) -> Withdrawals:
         for id, offset in withdrawals_of(record for record in records(reading, TOPIC) if record.offset < end):
             found.setdefault(id, offset)
     return Withdrawals(found, start, end)
+
+
+class _Read(msgspec.Struct):
+    source: str
+    place: int
+    start: int
+    sha256: str
+
+
+_read = msgspec.json.Decoder(_Read)
+
+
+def document_texts(source: Source) -> Iterator[tuple[str, str]]:
+    """The (document id, SHA-256 of the whole text) of each document on `documents`, without decoding the rest.
+
+    A document's id has its file's name in it. The digest is the same in every run, and of all parts of a text.
+    """
+    with source.open([TOPIC]) as reading:
+        for record in records(reading, TOPIC):
+            if not record.names(DocumentRead):
+                continue
+            try:
+                read = _read.decode(record.value or b"")
+                id = ids.document_id(read.source, read.place, read.start, read.sha256)
+            except msgspec.MsgspecError:
+                continue
+            yield id, read.sha256
 
 
 def withdrawals_of(found: Iterator[Record]) -> Iterator[tuple[str, int]]:

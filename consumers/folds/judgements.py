@@ -1,7 +1,7 @@
 """Judges' scores of a run's kept rows, counted; also how many rows each score would withhold as a threshold."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 import msgspec
 
@@ -76,8 +76,10 @@ def judgements(source: Source, judge: str | None, through: int | None = None) ->
                 f"{source.name} has no offset {through} of judged; the last is {end - 1}. Give a smaller one."
             )
         end = end if through is None else through + 1
-        records = (record for record in reading.rest() if record.offset < end)
-        found = _by_judge(record.event for record in records if isinstance(record.event, InstructionJudged))
+        found: dict[str, Judgements] = {}
+        for record in reading.rest():
+            if record.offset < end and isinstance(event := record.event, InstructionJudged):
+                found.setdefault(event.judge.name, Judgements()).apply(event)
     if not found or (judge is not None and judge not in found):
         named = "No judge" if judge is None else f"No judge called {judge!r}"
         known = f" There is {', '.join(sorted(found))}." if found else ""
@@ -87,10 +89,3 @@ def judgements(source: Source, judge: str | None, through: int | None = None) ->
             f"Rows of {source.name} have several judges: {', '.join(sorted(found))}. Choose one with --judge."
         )
     return found[judge or next(iter(found))], end
-
-
-def _by_judge(events: Iterable[InstructionJudged]) -> dict[str, Judgements]:
-    found: dict[str, Judgements] = {}
-    for event in events:
-        found.setdefault(event.judge.name, Judgements()).apply(event)
-    return found

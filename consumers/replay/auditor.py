@@ -42,6 +42,7 @@ Progress = Callable[[int, int], None]
 
 _SKIPPED_AT_ONCE = 5_000
 _FROZEN_EVERY = 500
+_CHECKED = ("generations", "instructions", "kept", "rejected")
 
 
 @dataclass
@@ -53,9 +54,7 @@ class _Tally:
     """
 
     kept: list[list[str]]
-    checked: dict[str, int] = field(
-        default_factory=lambda: {"generations": 0, "instructions": 0, "kept": 0, "rejected": 0}
-    )
+    checked: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_CHECKED, 0))
     from_offset: int | None = None
     pending: int = 0
     excess: int = 0

@@ -3,11 +3,11 @@
 from consumers.replay.answered import AnsweredSoFar
 from consumers.replay.digests import Digests, command_content
 from consumers.replay.effect_stream import EffectStream, content
-from consumers.replay.findings import Findings, Kind, differences, place_of
+from consumers.replay.findings import Findings, Kind, differences
 from consumers.replay.generations import PoolHistory
 from consumers.replay.judgements import JudgementAudit
 from consumers.replay.repeats import RepeatCheck
-from consumers.replay.windows import WindowAudit, cannot_read
+from consumers.replay.windows import WindowAudit
 from infra.log.record import Record
 from schemas.events import ReplaceSeeds, RunConfigured, TrainingLogged
 from streams.core.decider import FilterState
@@ -66,7 +66,7 @@ class CommandAudit:
     def _take(self) -> tuple[Record, ReplaceSeeds] | None:
         while (record := self._stream.take()) is not None:
             if not isinstance(record.event, ReplaceSeeds):
-                cannot_read(self._findings, record, ReplaceSeeds)
+                self._findings.cannot_read_as(record, ReplaceSeeds)
             elif self._is_first(record, record.event):
                 return record, record.event
             self.pools.known = record.offset
@@ -80,7 +80,7 @@ class CommandAudit:
         """
         window, as_of = (command.epoch, command.window), (command.as_of_offset, command.judged_offset)
         if self._as_of.setdefault(window, as_of) != as_of:
-            self._findings.repeated(record, record.id)
+            self._findings.repeated(record)
             return False
         return self._repeats.fresh(record, command, content(record))
 
@@ -119,8 +119,7 @@ class CommandAudit:
                 break
             if self._policy.feedback:
                 name = f"Window {window.window} of epoch {window.epoch}, at {at.offset} of training-log,"
-                place, what = place_of(at), f"{name} has no command."
-                self._findings.diverged("unanswered", place, command.as_of_offset, what, id=at.id)
+                self._findings.diverged("unanswered", at, command.as_of_offset, f"{name} has no command.")
         what = f"answers window {command.window} of epoch {command.epoch}, which is not at {command.training_offset}"
         self._report("unexpected", record, command, f"{what} of training-log")
         return None
@@ -129,15 +128,8 @@ class CommandAudit:
         self, kind: Kind, record: Record, command: ReplaceSeeds, what: str, decided: ReplaceSeeds | None = None
     ) -> None:
         sides = (None, None) if decided is None else differences(command, decided)
-        self._findings.diverged(
-            kind,
-            place_of(record),
-            command.as_of_offset,
-            f"The command at {record.offset} of seed-commands {what}.",
-            id=record.id,
-            recorded=sides[0],
-            decided=sides[1],
-        )
+        what = f"The command at {record.offset} of seed-commands {what}."
+        self._findings.diverged(kind, record, command.as_of_offset, what, recorded=sides[0], decided=sides[1])
 
 
 def _difference(recorded: ReplaceSeeds, decided: ReplaceSeeds) -> tuple[Kind, str]:

@@ -18,26 +18,12 @@ from schemas.upcasting import policy_from_v1
 
 TOPICS = tuple(topic for topic in log_topics if topic != "calls")
 
-_FIRST_FIELDS = {
-    "mode",
-    "threshold",
-    "compare_with_seeds",
-    "tokenizer",
-    "rules",
-    "min_words",
-    "max_words",
-    "batch_size",
-    "classifier",
-    "vectorizer",
-    "refit_from",
-    "seeds_per_request",
-    "feedback",
-    "metric",
-    "window_steps",
-    "warm_up_steps",
-    "candidate_threshold",
-    "rng_seed",
-}
+_FIRST_FIELDS = frozenset(
+    """
+    mode threshold compare_with_seeds tokenizer rules min_words max_words batch_size classifier vectorizer refit_from
+    seeds_per_request feedback metric window_steps warm_up_steps candidate_threshold rng_seed
+    """.split()
+)
 """Fields of a policy in version 1 of RunConfigured: old logs keep their digests."""
 
 _encode = msgspec.json.Encoder().encode

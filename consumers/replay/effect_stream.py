@@ -5,7 +5,6 @@ import msgspec
 from consumers.replay.findings import Findings
 from infra.log.record import Record
 from infra.log.source import Reading
-from schemas.errors import MalformedEvent
 from schemas.events import Event, InstructionKept, InstructionsRejected
 from schemas.registry import spec_of
 
@@ -33,12 +32,9 @@ class EffectStream:
         record = self._reading.next(self.topic, self.partition)
         offset = self.end if record is None else record.offset
         if offset > self._next_offset:
-            self._findings.diverged(
-                "removed",
-                (self.topic, self.partition, self._next_offset),
-                self._findings.state().applied + 1,
-                f"{_offsets(self._next_offset, offset - 1)} of {self.topic}/{self.partition} not on the log.",
-            )
+            place = self.topic, self.partition, self._next_offset
+            what = f"{_offsets(self._next_offset, offset - 1)} of {self.topic}/{self.partition} not on the log."
+            self._findings.diverged("removed", place, self._findings.state().applied + 1, what)
         if record is not None:
             self._next_offset = offset + 1
             self.records += 1
@@ -109,8 +105,7 @@ def cause_of(
     event = record.event
     if isinstance(event, cls):
         return Cause(event.generated_offset, getattr(event, "place", -1), event.generation_id)
-    error = record.error or MalformedEvent(f"{record.topic} takes {cls.__name__} only.")
-    findings.cannot_read(record, str(error))
+    findings.cannot_read_as(record, cls)
     return None
 
 

@@ -115,7 +115,7 @@ class Effects:
     def _event(self, record: Record) -> InstructionsGenerated | None:
         if isinstance(record.event, InstructionsGenerated):
             return record.event
-        self._findings.cannot_read(record, str(record.error or f"{record.topic} takes InstructionsGenerated only."))
+        self._findings.cannot_read_as(record, InstructionsGenerated)
         return None
 
 
@@ -160,7 +160,7 @@ class _Verdicts:
             self._queue.popleft()
             offset = cause.generated_offset
             what = f"The verdict at {record.offset} of rejected is on offset {offset}, which is not on `generated`."
-            self._findings.diverged("unexpected", place_of(record), offset, what, id=record.id)
+            self._findings.diverged("unexpected", record, offset, what)
 
     def _find(self, offset: int) -> int | None:
         """The place in the queue of the verdict on an offset: its head, or behind a later one."""
@@ -174,7 +174,7 @@ class _Verdicts:
                 break
             if found.generated_offset == offset:
                 what = f"The verdict on offset {offset} is at {later.offset}, after a later one's at {record.offset}."
-                self._findings.diverged("reordered", place_of(later), offset, what, id=later.id)
+                self._findings.diverged("reordered", later, offset, what)
                 return place
         found_instead = f"the one at {record.offset} of rejected is for {cause.generated_offset}"
         what = f"There is no InstructionsRejected for offset {offset} of generated; {found_instead}."
@@ -233,7 +233,7 @@ class _KeptRows:
                 else:
                     offset, where = cause.generated_offset, f"at {record.offset} of kept/{partition}"
                     what = f"The row {record.id} {where} is of offset {offset}, which is not on `generated`."
-                    self._findings.diverged("unexpected", place_of(record), offset, what, id=record.id)
+                    self._findings.diverged("unexpected", record, offset, what)
                 self._advance(partition)
         return count
 
@@ -260,4 +260,4 @@ class _KeptRows:
             report_repeat(self._findings, record, digest(content(record)) == first, offset, altered)
             return
         what = f"{row} is {where}, after one that follows it; readers drop it."
-        self._findings.diverged("reordered", place_of(record), offset, what, id=record.id)
+        self._findings.diverged("reordered", record, offset, what)

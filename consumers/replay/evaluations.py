@@ -6,9 +6,10 @@ its id, its model's key and a digest of its prompt.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from consumers.folds.deduplicate import Found
 from consumers.replay.digests import Digests, answer_content, answers_judged_content, digest, measured_content
 from consumers.replay.effect_stream import EffectStream, content
 from consumers.replay.findings import Findings, Kind, Place, differences, place_of
@@ -18,12 +19,13 @@ from consumers.replay.repeats import RepeatCheck
 from infra.log.record import Record
 from schemas import ids
 from schemas.evaluation import AnswerGiven, AnswersJudged, QuestionMeasured
-from schemas.events import CallAnswered, Event
+from schemas.events import CallAnswered
 
 TOPICS = ("measured", "answers", "judgements")
 EVALUATED = ("measured", "answers_given", "answers_judged")
 """What an audit counts these topics' events as."""
 
+_COUNTED = dict(zip(TOPICS, EVALUATED, strict=True))
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -72,33 +74,28 @@ class EvaluationAudit:
 
     def check(self) -> None:
         """Check all of them, and `calls` to its end."""
-        for record, event in self._fresh("measured"):
-            if isinstance(event, QuestionMeasured):
-                self.count["measured"] += 1
-                self._digests.add("measured", measured_content(event))
-                self._check_question(record, event)
-        for record, event in self._fresh("answers"):
-            if isinstance(event, AnswerGiven):
-                self.count["answers_given"] += 1
-                self._digests.add("answers", answer_content(event))
-                self._check_given(record, event)
-        for record, event in self._fresh("judgements"):
-            if isinstance(event, AnswersJudged):
-                self.count["answers_judged"] += 1
-                self._digests.add("judgements", answers_judged_content(event))
-                self._check_judged(record, event)
+        for record, question in self._fresh("measured", QuestionMeasured, measured_content):
+            self._check_question(record, question)
+        for record, given in self._fresh("answers", AnswerGiven, answer_content):
+            self._check_given(record, given)
+        for record, judged in self._fresh("judgements", AnswersJudged, answers_judged_content):
+            self._check_judged(record, judged)
         for answer in self._calls.drain(self._ended):
             subject = self._ended[answer.request_id]
             self._report("answer", subject, "leaves out an answer that is on `calls`", None, answer)
 
-    def _fresh(self, topic: str) -> Iterator[tuple[Record, Event]]:
-        """The topic's events that are no repeats."""
+    def _fresh(
+        self, topic: str, kind: type[Found], digested: Callable[[Found], bytes]
+    ) -> Iterator[tuple[Record, Found]]:
+        """The topic's events that are no repeats, counted and with their content in the digests."""
         repeats = RepeatCheck(self._findings)
         while (record := self._streams[topic].take()) is not None:
             event = record.event
             if event is None:
                 self._findings.cannot_read(record, str(record.error))
-            elif repeats.fresh(record, event, content(record)):
+            elif repeats.fresh(record, event, content(record)) and isinstance(event, kind):
+                self.count[_COUNTED[topic]] += 1
+                self._digests.add(topic, digested(event))
                 yield record, event
 
     # -- each event ----------------------------------------------------------------------------------------------
@@ -189,15 +186,8 @@ class EvaluationAudit:
 
     def _report(self, kind: Kind, subject: _Subject, what: str, recorded: object, decided: object) -> None:
         topic, _, offset = subject.place
-        self._findings.diverged(
-            kind,
-            subject.place,
-            self._findings.state().applied + 1,
-            f"{subject.name} {what} (at {offset} of {topic}).",
-            id=subject.id,
-            recorded=recorded,
-            decided=decided,
-        )
+        at, what = self._findings.state().applied + 1, f"{subject.name} {what} (at {offset} of {topic})."
+        self._findings.diverged(kind, subject.place, at, what, id=subject.id, recorded=recorded, decided=decided)
 
 
 def _prompt(*names: str) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict, Unpack
 
 import msgspec
 
+from consumers.copied_fields import fields_of
 from infra.log.record import Record
 
 Kind = Literal[
@@ -132,23 +133,27 @@ class Findings:
     put_aside: set[Place] = field(default_factory=set)
 
     def diverged(
-        self, kind: Kind, place: Place, generated_offset: int, what: str, **details: Unpack[DivergenceDetails]
+        self, kind: Kind, at: Record | Place, generated_offset: int, what: str, **details: Unpack[DivergenceDetails]
     ) -> None:
-        """Record a divergence of the log as a whole, at (topic, partition, offset)."""
+        """Record a divergence of the log as a whole; of a record with its id, unless `details` have another."""
         if self.conducting:
-            self._record(kind, place, generated_offset, what, details)
+            self._record(kind, at, generated_offset, what, details)
 
     def misdecided(
-        self, kind: Kind, place: Place, generated_offset: int, what: str, **details: Unpack[DivergenceDetails]
+        self, kind: Kind, at: Record | Place, generated_offset: int, what: str, **details: Unpack[DivergenceDetails]
     ) -> None:
         """Record a wrong decision of the filter."""
         if self.deciding:
-            self._record(kind, place, generated_offset, what, details)
+            self._record(kind, at, generated_offset, what, details)
 
-    def _record(self, kind: Kind, place: Place, generated_offset: int, what: str, details: DivergenceDetails) -> None:
+    def _record(
+        self, kind: Kind, at: Record | Place, generated_offset: int, what: str, details: DivergenceDetails
+    ) -> None:
         self.by_kind[kind] += 1
         if len(self.divergences) < SHOWN:
-            topic, partition, offset = place
+            if isinstance(at, Record):
+                details.setdefault("id", at.id)
+            topic, partition, offset = place_of(at) if isinstance(at, Record) else at
             self.divergences.append(
                 Divergence(
                     kind=kind,
@@ -162,13 +167,16 @@ class Findings:
                 )
             )
 
-    def repeated(self, record: Record, id: str) -> None:
+    def repeated(self, record: Record) -> None:
         if not self.conducting:
             return
         self.repeats_by_topic[record.topic] += 1
         if len(self.repeats) < SHOWN:
-            repeat = Repeat(topic=record.topic, partition=record.partition, offset=record.offset, id=id)
-            self.repeats.append(repeat)
+            self.repeats.append(Repeat(**fields_of(Repeat, record)))
+
+    def cannot_read_as(self, record: Record, cls: type) -> None:
+        """Record one that does not decode, or is not of the one class that its topic takes."""
+        self.cannot_read(record, str(record.error or f"{record.topic} takes {cls.__name__} only."))
 
     def cannot_read(self, record: Record, error: str) -> None:
         if not self.conducting:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Container, Mapping
 from itertools import chain, zip_longest
 
 from consumers.replay.effect_stream import EffectStream, content
-from consumers.replay.findings import DivergenceDetails, Findings, place_of
+from consumers.replay.findings import Findings
 from consumers.replay.repeats import RepeatCheck
 from infra.log.record import Record
 from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, KeptShown
@@ -41,8 +41,7 @@ class GenerationAnswers:
                 continue
             what = "another answer than `calls`" if on_ledger else "an answer that is not on `calls`"
             what = f"{_name(event)} holds {what}, to request {answer.request_id}, attempt {answer.attempt}."
-            sides = DivergenceDetails(id=record.id, recorded=answer, decided=on_ledger)
-            self._findings.diverged("answer", place_of(record), record.offset, what, **sides)
+            self._findings.diverged("answer", record, record.offset, what, recorded=answer, decided=on_ledger)
 
     def take(self, request_id: str, attempt: int) -> CallAnswered | None:
         """The answer to an attempt at a request, returned once; None when `calls` has none."""
@@ -108,8 +107,7 @@ def check_lane(findings: Findings, record: Record, event: InstructionsGenerated,
     last = lanes.last.get(event.lane, -1)
     if event.number > last + 1 and not findings.unreadable_by_topic["generated"]:
         what = f"{_name(event)} is after generation {last}; those between are not on the log."
-        sides = DivergenceDetails(id=record.id, recorded=event.number, decided=last + 1)
-        findings.diverged("lane", place_of(record), record.offset, what, **sides)
+        findings.diverged("lane", record, record.offset, what, recorded=event.number, decided=last + 1)
 
 
 def check_read(findings: Findings, record: Record, event: InstructionsGenerated) -> None:
@@ -133,8 +131,7 @@ def _check_candidates(
         _compare_read(findings, record, event, ParsedAnswers(found.instructions, found.unparsed, found.cut))
     if event.scores != found.scores:
         what = f"{_name(event)} holds other scores than its answers parse to."
-        sides = DivergenceDetails(id=record.id, recorded=event.scores, decided=found.scores)
-        findings.misdecided("read", place_of(record), record.offset, what, **sides)
+        findings.misdecided("read", record, record.offset, what, recorded=event.scores, decided=found.scores)
 
 
 def _compare_read(findings: Findings, record: Record, event: InstructionsGenerated, parsed: ParsedAnswers) -> None:
@@ -146,8 +143,7 @@ def _compare_read(findings: Findings, record: Record, event: InstructionsGenerat
         (len(event.instructions), len(parsed[0])),  # only where instructions end and the rest begins differs
     )
     what = f"{_name(event)} holds other instructions than its answers parse to."
-    sides = DivergenceDetails(id=record.id, recorded=one, decided=other)
-    findings.misdecided("read", place_of(record), record.offset, what, **sides)
+    findings.misdecided("read", record, record.offset, what, recorded=one, decided=other)
 
 
 def check_shown(
@@ -160,7 +156,7 @@ def check_shown(
 ) -> None:
     """Check that the generation was shown what its lane and number draw: seeds of the pool, and in some styles
     instructions kept by then beside them; one from a segment, neither. `kept` is in total order."""
-    if event.style == DOCUMENTS or event.segment is not None:
+    if event.style == DOCUMENTS:
         if event.seed_ids or event.kept_shown is not None:
             recorded = event.seed_ids, event.kept_shown
             _report_shown(findings, record, event, "seeds or kept instructions, though it has a segment", recorded, ())
@@ -204,8 +200,8 @@ def _check_kept(
 def _report_shown(
     findings: Findings, record: Record, event: InstructionsGenerated, what: str, recorded: object, decided: object
 ) -> None:
-    sides = DivergenceDetails(id=record.id, recorded=recorded, decided=decided)
-    findings.diverged("seeds_shown", place_of(record), record.offset, f"{_name(event)} was shown {what}.", **sides)
+    what = f"{_name(event)} was shown {what}."
+    findings.diverged("seeds_shown", record, record.offset, what, recorded=recorded, decided=decided)
 
 
 def _name(event: InstructionsGenerated) -> str:

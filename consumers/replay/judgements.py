@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from consumers.replay.digests import Digests, judged_content
 from consumers.replay.effect_stream import EffectStream, content
-from consumers.replay.findings import Findings, Kind, place_of
+from consumers.replay.findings import Findings, Kind
 from consumers.replay.generations import GenerationAnswers
 from consumers.replay.repeats import RepeatCheck
 from infra.log.record import Record
@@ -85,12 +85,5 @@ class JudgementAudit:
     def _report(
         self, kind: Kind, record: Record, event: InstructionJudged, what: str, recorded: object, decided: object
     ) -> None:
-        self._findings.diverged(
-            kind,
-            place_of(record),
-            event.generated_offset,
-            f"The judgement of row {event.kept_id} by {event.judge.name}, at {record.offset} of judged, {what}.",
-            id=record.id,
-            recorded=recorded,
-            decided=decided,
-        )
+        what = f"The judgement of row {event.kept_id} by {event.judge.name}, at {record.offset} of judged, {what}."
+        self._findings.diverged(kind, record, event.generated_offset, what, recorded=recorded, decided=decided)

@@ -29,7 +29,9 @@ class OtherFeedback:
         self._commands = streams["seed-commands"]
         self._judge = FirstJudge()
         if policy.candidate_min_score is not None:
-            _read_all(streams["judged"], self._judge)
+            while (record := streams["judged"].take()) is not None:
+                event = record.event if isinstance(record.event, InstructionJudged) else None
+                self._judge.apply(event, record.offset)
         self._head = self._next_command()
 
     def before(self, offset: int, state: FilterState) -> Iterator[tuple[ReplaceSeeds, ReplaceSeeds | None]]:
@@ -70,8 +72,3 @@ class OtherFeedback:
             if isinstance(record.event, TrainingLogged):
                 self._windows[record.offset] = record.event
         return self._windows.get(offset)
-
-
-def _read_all(judged: EffectStream, judge: FirstJudge) -> None:
-    while (record := judged.take()) is not None:
-        judge.apply(record.event if isinstance(record.event, InstructionJudged) else None, record.offset)

@@ -62,7 +62,7 @@ def audit(
     return msgspec.structs.replace(
         merged,
         not_in_dead_letters=tuple(sorted(left)),
-        evaluation=_evaluation(source) if any(name in merged.checked for name in EVALUATED) else msgspec.UNSET,
+        evaluation=recomputed(source) if any(name in merged.checked for name in EVALUATED) else msgspec.UNSET,
         seconds=time.monotonic() - started,
     )
 
@@ -87,11 +87,13 @@ def merge(before: Audit, after: Audit) -> Audit:
     return msgspec.structs.replace(merged, from_offset=before.from_offset, checked=checked)
 
 
-def _evaluation(source: Source) -> EvaluationReport:
-    """The report of evaluations, from verdicts decided again. Imported here only: most logs have none."""
-    from consumers.replay.recomputed import recomputed
+def recomputed(source: Source) -> EvaluationReport:
+    """The report of everything on the log about evaluations, from verdicts that are decided again: one that was altered
+    on the log does not count here, and is among the divergences. Imported here only: most logs have none."""
+    from consumers.evaluation.report import evaluation_report
+    from consumers.replay.redecided import RedecidedSource
 
-    return recomputed(source)
+    return evaluation_report(RedecidedSource(source))
 
 
 def _dead_letters(source: Source) -> set[Place]:

@@ -6,6 +6,7 @@ last generation of that state was written.
 
 import msgspec
 
+from consumers.copied_fields import fields_of
 from consumers.replay.auditor import Auditor, Progress
 from consumers.replay.extent import AuditExtent
 from consumers.replay.parallel import audit
@@ -96,18 +97,7 @@ def state_at(
         clusters=tuple(clusters),
         classifier_offset=state.classifier_offset,
         commands_offset=pool.commands_offset,
-        seeds=tuple(
-            SeedAt(
-                id=seed.task.id,
-                instruction=seed.task.instruction,
-                since_offset=seed.since_offset,
-                shown=score.shown,
-                generated=score.generated,
-                kept=score.kept,
-                score=score.value,
-            )
-            for seed, score in scores
-        ),
+        seeds=tuple(SeedAt(**fields_of(SeedAt, seed.task, seed, score), score=score.value) for seed, score in scores),
         spent=_spent(source, timestamp_ms if timestamp_ms is not None else auditor.timestamp_ms),
         audit=found,
     )
@@ -119,12 +109,4 @@ def _spent(source: Source, timestamp_ms: int) -> CallsUntil:
         while (record := reading.next("calls", 0)) is not None and record.timestamp_ms <= timestamp_ms:
             if record.event is not None:
                 ledger.apply(record.event, record.id)
-    return CallsUntil(
-        started=ledger.started,
-        answered=ledger.answered,
-        failed=ledger.failed,
-        prompt_tokens=ledger.prompt_tokens,
-        completion_tokens=ledger.completion_tokens,
-        usd=ledger.cost_usd,
-        known_usd=ledger.known_cost_usd,
-    )
+    return CallsUntil(**fields_of(CallsUntil, ledger), usd=ledger.cost_usd, known_usd=ledger.known_cost_usd)

@@ -5,22 +5,19 @@ computed from `RedecidedSource` rest on nothing that was decided before.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Self, TypeVar
+from contextlib import contextmanager
 
 from msgspec.structs import replace
 
+from consumers.folds.deduplicate import Found
 from infra.log.record import Partition, Record
 from infra.log.source import Reading, Source
 from schemas.envelope import encode
 from schemas.evaluation import AnswerGiven, AnswersJudged, QuestionMeasured
-from schemas.events import CallAnswered, Event
+from schemas.events import CallAnswered
 from streams.core.evaluation.given import read_answer
 from streams.core.evaluation.likelihood import chosen
 from streams.core.evaluation.pair_scores import ReadScores, scores_of
-
-Found = TypeVar("Found", bound=Event)
 
 
 def redecided(event: Found) -> Found:
@@ -55,16 +52,17 @@ class RedecidedSource:
         self.name = source.name
         self._source = source
 
-    def open(self, topics: Iterable[str]) -> "RedecidedReading":
-        return RedecidedReading(self._source.open(topics))
+    @contextmanager
+    def open(self, topics: Iterable[str]) -> Iterator["RedecidedReading"]:
+        with self._source.open(topics) as reading:
+            yield RedecidedReading(reading)
 
 
 class RedecidedReading:
-    """A reading of a `RedecidedSource`, open within its `with`."""
+    """A reading of a `RedecidedSource`."""
 
-    def __init__(self, opened: AbstractContextManager[Reading]) -> None:
-        self._opened = opened
-        self._reading: Reading
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
 
     def starts(self) -> Mapping[Partition, int]:
         return self._reading.starts()
@@ -81,13 +79,6 @@ class RedecidedReading:
 
     def rest(self) -> Iterator[Record]:
         return map(_again, self._reading.rest())
-
-    def __enter__(self) -> Self:
-        self._reading = self._opened.__enter__()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._opened.__exit__(kind, error, tb)
 
 
 def _again(record: Record) -> Record:

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import msgspec
 from rouge_score.rouge_scorer import RougeScorer
@@ -48,13 +49,6 @@ class _Sampled:
         return ids.instruction_id(self.verdict.generation_id, self.place)
 
 
-class _Tokenizer:
-    """A tokenizer of ours in the form that rouge_score takes, for policies that do not use its own."""
-
-    def __init__(self, name: str) -> None:
-        self.tokenize = tokenize.tokenizer(name)
-
-
 def with_reference(
     found: Audit, source: Source, size: int, progress: Callable[[int, int], None] = lambda done, of: None
 ) -> Audit:
@@ -69,7 +63,8 @@ def with_reference(
     earlier = [(seed.id, seed.instruction) for seed in configured.seeds] if policy.compare_with_seeds else []
     seeds = len(earlier)
     sampled, of = _sample(source, found, size, earlier)
-    scorer = RougeScorer(["rougeL"], tokenizer=None if policy.tokenizer == "rouge" else _Tokenizer(policy.tokenizer))
+    own = SimpleNamespace(tokenize=tokenize.tokenizer(policy.tokenizer))  # for policies that do not use rouge_score's
+    scorer = RougeScorer(["rougeL"], tokenizer=None if policy.tokenizer == "rouge" else own)
     differences: list[Divergence] = []
     pairs = 0
     for number, one in enumerate(sampled, 1):

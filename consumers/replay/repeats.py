@@ -5,7 +5,7 @@ Which events are the same one is the rule of `consumers.folds.deduplicate`; here
 
 from consumers.folds.deduplicate import identity
 from consumers.replay.digests import digest
-from consumers.replay.findings import Findings, place_of
+from consumers.replay.findings import Findings
 from infra.log.record import Record
 from schemas.events import Event
 
@@ -13,9 +13,9 @@ from schemas.events import Event
 def report_repeat(findings: Findings, record: Record, same: bool, generated_offset: int, altered: str) -> None:
     """Report an event that is on the log again: as a repeat, or, when its content is not the `same`, as `altered`."""
     if same:
-        findings.repeated(record, record.id)
+        findings.repeated(record)
     else:
-        findings.diverged("altered", place_of(record), generated_offset, altered, id=record.id)
+        findings.diverged("altered", record, generated_offset, altered)
 
 
 class RepeatCheck:

@@ -81,6 +81,10 @@ class SegmentAudit:
             self._report(at, "is empty because its document was withdrawn, which it was not", WITHDRAWN, None)
 
     def _check_event(self, record: Record, event: DocumentRead | DocumentWithdrawn) -> None:
+        key = (record.key or b"").decode(errors="replace")
+        document = event.document_id if isinstance(event, DocumentWithdrawn) else record.id
+        if key != document:  # readers find a document by it
+            self._altered(record, event, "has a key that is not its document's id", key, document)
         if not self._repeats.fresh(record, event, content(record)):
             return
         self._documents += 1
@@ -89,11 +93,7 @@ class SegmentAudit:
         self._digests.add("documents", content(record))
         own = _own_id(event)
         if record.id != own:
-            what = f"The {type(event).__name__} at {record.offset} of documents has an id that is not its own."
-            at = self._findings.state().applied + 1
-            self._findings.diverged(
-                "altered", place_of(record), at, what, id=record.id, recorded=record.id, decided=own
-            )
+            self._altered(record, event, "has an id that is not its own", record.id, own)
 
     def _check(self, noted: _Noted, offset: int, id: str, event: Event | None) -> None:
         at = noted.generated_offset
@@ -113,6 +113,13 @@ class SegmentAudit:
             if _digest(text) != noted.text:
                 what = f"has a segment with another text than document {id} has at its spans"
                 self._report(at, what, noted.spans, text)
+
+    def _altered(
+        self, record: Record, event: DocumentRead | DocumentWithdrawn, what: str, recorded: str, decided: str | None
+    ) -> None:
+        what = f"The {type(event).__name__} at {record.offset} of documents {what}."
+        at = self._findings.state().applied + 1
+        self._findings.diverged("altered", place_of(record), at, what, id=record.id, recorded=recorded, decided=decided)
 
     def _report(self, offset: int, what: str, recorded: object, decided: object) -> None:
         place = "generated", 0, offset

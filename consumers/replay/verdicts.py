@@ -7,7 +7,7 @@ import msgspec
 
 from consumers.replay.effect_stream import holds
 from consumers.replay.effects import RecordedGeneration
-from consumers.replay.findings import Findings, Kind, differences, place_of
+from consumers.replay.findings import Findings, Kind, differences
 from infra.log.record import Record
 from schemas import ids
 from schemas.events import InstructionKept, InstructionsRejected
@@ -75,7 +75,7 @@ def _compare_rejections(
     kept: dict[str, tuple[Record, InstructionKept]],
     findings: Findings,
 ) -> None:
-    offset, place = verdict.decision.offset, place_of(record)
+    offset = verdict.decision.offset
     on_log = {rejection.id: rejection for rejection in recorded.rejections}
     decided = {rejection.id: rejection for rejection in verdict.rejected.rejections}
     for id, rejection in decided.items():
@@ -83,17 +83,17 @@ def _compare_rejections(
         name = f"The rejection of instruction {id}, place {rejection.place} of offset {offset},"
         if found is None and id not in kept:
             what = f"{name} ({rejection.reason}) is not in the InstructionsRejected at {record.offset}."
-            findings.misdecided("missing", place, offset, what, id=id, decided=rejection)
+            findings.misdecided("missing", record, offset, what, id=id, decided=rejection)
         elif found is not None and found != rejection:
             kind: Kind = "reason" if found.reason != rejection.reason else "similarity"
             fields = [_listed(side) for side in differences(found, rejection)]
             what = f"{name} at {record.offset} of rejected, has {fields[0]}, but it is {fields[1]}."
-            findings.misdecided(kind, place, offset, what, id=id, recorded=found, decided=rejection)
+            findings.misdecided(kind, record, offset, what, id=id, recorded=found, decided=rejection)
     for id, rejection in on_log.items():
         if id not in decided:
             name = f"Instruction {id}, place {rejection.place} of offset {offset}, was rejected ({rejection.reason})"
             what = f"{name} at {record.offset} of rejected, but is to be kept."
-            findings.misdecided("flipped", place, offset, what, id=id, recorded=rejection, decided="kept")
+            findings.misdecided("flipped", record, offset, what, id=id, recorded=rejection, decided="kept")
 
 
 def _compare_rows(
@@ -114,7 +114,7 @@ def _compare_rows(
     for id, (record, row) in kept.items():
         expected = decided.get(id)
         where = f"The row {id} at {record.offset} of kept/{record.partition}"
-        report = partial(findings.misdecided, place=place_of(record), generated_offset=offset, id=id)
+        report = partial(findings.misdecided, at=record, generated_offset=offset, id=id)
         if expected is None and id in rejections:
             what = f"{where}, place {row.place} of offset {offset}, is to be rejected ({rejections[id].reason})."
             report("flipped", what=what, recorded="kept", decided=rejections[id])
@@ -139,16 +139,10 @@ def _compare_rest(
     else:
         fields = differences(recorded, decided)
     counts = {"generated", "kept", "generated_total", "kept_total"}
-    findings.misdecided(
-        "counts" if set(fields[0]) <= counts else "altered",
-        place_of(record),
-        decided.generated_offset,
-        f"The InstructionsRejected at {record.offset} of rejected, on offset {decided.generated_offset}, has "
-        f"{_listed(fields[0])}, but it is {_listed(fields[1])}.",
-        id=record.id,
-        recorded=fields[0],
-        decided=fields[1],
-    )
+    kind: Kind = "counts" if set(fields[0]) <= counts else "altered"
+    offset, differ = decided.generated_offset, f"has {_listed(fields[0])}, but it is {_listed(fields[1])}"
+    what = f"The InstructionsRejected at {record.offset} of rejected, on offset {offset}, {differ}."
+    findings.misdecided(kind, record, offset, what, recorded=fields[0], decided=fields[1])
 
 
 def _listed(fields: Mapping[str, object]) -> str:

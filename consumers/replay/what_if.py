@@ -10,11 +10,12 @@ the judge had been there in time.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
+from consumers.replay.auditor import Progress
 from consumers.replay.effect_stream import EffectStream
 from consumers.replay.effects import Effects, EndOfVerdicts, RecordedGeneration
 from consumers.replay.findings import AuditState, Findings
@@ -27,8 +28,6 @@ from schemas.errors import MalformedEvent
 from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected, ReplaceSeeds, RunConfigured
 from schemas.policy import Policy
 from streams.core import decider
-
-Progress = Callable[[int, int], None]
 
 _POINTS = 200
 _TOPICS = ("run", "generated", "kept", "rejected", "judged", "training-log", "seed-commands")

@@ -6,15 +6,13 @@ The gaps that there must be are rows of documents withdrawn by the offset of `do
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Unpack
 
 from consumers.replay.digests import Digests, window_content
 from consumers.replay.effect_stream import EffectStream
-from consumers.replay.findings import DivergenceDetails, Findings, place_of
+from consumers.replay.findings import Findings
 from consumers.replay.repeats import RepeatCheck
 from consumers.replay.withdrawn import WithdrawnSoFar
 from infra.log.record import Record
-from schemas.errors import MalformedEvent
 from schemas.events import BatchRow, TrainingLogged
 
 
@@ -46,7 +44,7 @@ class WindowAudit:
         while self._head is None and (record := self._stream.take()) is not None:
             event = record.event
             if not isinstance(event, TrainingLogged):
-                cannot_read(self._findings, record, TrainingLogged)
+                self._findings.cannot_read_as(record, TrainingLogged)
                 continue
             content = window_content(event)
             if self._repeats.fresh(record, event, content):
@@ -65,8 +63,8 @@ class WindowAudit:
         for step in window.steps:
             if step.step != self._step + 1:
                 what = f"Step {step.step} is at {record.offset} of training-log, after step {self._step}."
-                sides = DivergenceDetails(id=record.id, recorded=step.step, decided=self._step + 1)
-                self._findings.diverged("steps", place_of(record), self._findings.state().applied, what, **sides)
+                at, expected = self._findings.state().applied, self._step + 1
+                self._findings.diverged("steps", record, at, what, recorded=step.step, decided=expected)
             self._step = step.step
             for row in step.rows:
                 self._check_row(record, window, step.step, row)
@@ -75,15 +73,13 @@ class WindowAudit:
         offset, last, at = window.documents_offset, self._rows.last, self._findings.state().applied
         where = f"Window {window.window} of epoch {window.epoch} reflects offset {offset} of documents"
         if offset > last:
-            self._withdrawn(record, at, f"{where}, whose last is {last}.", recorded=offset, decided=last)
+            what = f"{where}, whose last is {last}."
+            self._findings.diverged("withdrawn", record, at, what, recorded=offset, decided=last)
         elif offset < self._documents_offset:
             what = f"{where}, and a window before it {self._documents_offset}."
-            self._withdrawn(record, at, what, recorded=offset, decided=self._documents_offset)
+            before = self._documents_offset
+            self._findings.diverged("withdrawn", record, at, what, recorded=offset, decided=before)
         self._documents_offset = max(self._documents_offset, min(offset, last))
-
-    def _withdrawn(self, record: Record, generated_offset: int, what: str, **sides: Unpack[DivergenceDetails]) -> None:
-        details = DivergenceDetails(id=record.id, **sides)
-        self._findings.diverged("withdrawn", place_of(record), generated_offset, what, **details)
 
     def _check_row(self, record: Record, window: TrainingLogged, step: int, row: BatchRow) -> None:
         epoch, through = window.epoch, window.documents_offset
@@ -93,7 +89,7 @@ class WindowAudit:
             what = (
                 f"Step {step} of epoch {epoch} trained row {row.id}: its document was withdrawn at {at} of documents."
             )
-            self._withdrawn(record, row.generated_offset, what, recorded=row.id)
+            self._findings.diverged("withdrawn", record, row.generated_offset, what, recorded=row.id)
             return
         place = self._trained[epoch][row.cluster]
         while place < len(kept) and self._rows.is_withdrawn(kept[place], through):
@@ -105,10 +101,5 @@ class WindowAudit:
         if row.id != expected:
             trained = f"Step {step} of epoch {epoch} trained row {row.id} of cluster {row.cluster}"
             what = f"{trained}, whose next row was {expected}."
-            sides = DivergenceDetails(id=row.id, recorded=row.id, decided=expected)
-            self._findings.diverged("batch", place_of(record), row.generated_offset, what, **sides)
-
-
-def cannot_read(findings: Findings, record: Record, cls: type) -> None:
-    """Report a record as unreadable, also because it is not of the one class that its topic takes."""
-    findings.cannot_read(record, str(record.error or MalformedEvent(f"{record.topic} takes {cls.__name__} only.")))
+            at, id = row.generated_offset, row.id
+            self._findings.diverged("batch", record, at, what, id=id, recorded=id, decided=expected)

@@ -67,7 +67,7 @@ def train(
     """
     cpu.passive_threads()
     rank, size, _ = rank_from_environment()
-    say = (say or _to_stderr) if rank == 0 else _discard
+    say = (say or _to_stderr) if rank == 0 else lambda line: None  # only the first rank prints
     with ExitStack() as stack:
         stop = stack.enter_context(stop_signals())
         writer = LogWriter(settings, options.run, "trainer") if options.writes_windows else None
@@ -243,7 +243,3 @@ def _dead_letter(record: Record, writer: LogWriter | None) -> str:
 
 def _to_stderr(line: str) -> None:
     sys.stderr.write(visible(line) + "\n")
-
-
-def _discard(line: str) -> None:
-    """Only the first rank prints."""

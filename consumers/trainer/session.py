@@ -5,7 +5,8 @@
 A checkpoint holds everything up to one step, and rows are read from the log by position, so the next step gets the same
 batch. Steps that are on the training log already (a crash came between a window and its checkpoint) are trained again
 from the batches that the log names, and not written again. On the CPU in fp32 a resumed training has the losses of an
-uninterrupted one.
+uninterrupted one. A training without a checkpoint trains none of these steps again if one has a row of a document that
+is withdrawn by now: it ends with an error.
 
 Every rank runs the same loop: decisions are made from values that all ranks have gathered (`plan`), or that are equal
 on all. Only the first rank writes windows and the model, and prints.
@@ -31,6 +32,7 @@ from consumers.trainer.result.model_card import TrainedModel
 from consumers.trainer.result.model_export import write_model
 from consumers.trainer.session_state import SessionConfig, SessionState, check_resumable
 from infra.log.writer import LogWriter
+from schemas.errors import TrainerError
 from schemas.events import StepLogged
 
 
@@ -57,16 +59,22 @@ class SessionParts:
 
 
 class Session:
-    """One training from its start or last checkpoint. Making one restores the checkpoint (all ranks)."""
+    """One training from its start or last checkpoint. Making one restores the checkpoint (all ranks).
+
+    Raises TrainerError when a training from its start would repeat steps with rows of withdrawn documents.
+    """
 
     def __init__(self, config: SessionConfig, parts: SessionParts) -> None:
         self._config = config
         self._parts = parts
         self._counts = SessionCounts()
         self._guard = NonfiniteGuard(config.options.max_skipped)
-        if config.options.fresh:
+        fresh = config.options.fresh
+        saved = None if fresh else parts.checkpoints.restore(lambda state: check_resumable(config, state, parts.say))
+        if saved is None:
+            self._refuse_withdrawn()
+        if fresh:
             parts.checkpoints.remove()
-        saved = parts.checkpoints.restore(lambda state: check_resumable(config, state, parts.say))
         self.state = SessionState.begin(config, saved)
         step = self.state.step
         if saved is not None:
@@ -89,6 +97,23 @@ class Session:
         parts.stream.open(positions, self.state.epoch_ends if self.state.epoch > 1 else None)
         parts.stream.read_withdrawals(self._windows.documents_offset)
         parts.reporting.begin(step)
+
+    def _refuse_withdrawn(self) -> None:
+        """Raise TrainerError when a step on the training log has a row of a document that is withdrawn by now."""
+        stream, logged = self._parts.stream, self._parts.logged
+        if not logged.steps:
+            return
+        stream.read_withdrawals()
+        steps = [n for n, each in sorted(logged.steps.items()) if any(map(stream.is_withdrawn, each.step.rows))]
+        if steps:
+            run = self._config.run
+            raise TrainerError(
+                f"{len(steps)} steps on the training log of run {run!r}, the first of them {steps[0]}, have rows of "
+                "documents that were withdrawn since. A training without a checkpoint would train these rows again, so "
+                "none is begun. Go on from a checkpoint of this training if there is one. Else train without these "
+                f"rows and without writing to the log: `sedi archive FOLDER --run {run}`, then `sedi train --offline "
+                "--from-files FOLDER --output ANOTHER`."
+            )
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from infra.models.precision import Precision
 from infra.models.weights import SAFE
+from infra.visible import first_line
 from schemas.errors import TrainerError
 
 
@@ -80,7 +81,7 @@ def _source(model: str) -> str:
 
 
 def _unusable(model: str, what: str, error: Exception) -> TrainerError:
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
     return TrainerError(
-        f"The {what} of {model!r} cannot be loaded: {first} Give a folder that transformers can load as a causal LM."
+        f"The {what} of {model!r} cannot be loaded: {first_line(error)} Give a folder that transformers can "
+        "load as a causal LM."
     )

@@ -73,6 +73,11 @@ class Request:
         if bool(self.messages) + (self.prompt is not None) + (self.scoring is not None) != 1:
             raise ValueError("a request has messages, a prompt, or a scoring, and only one of them")
 
+    @property
+    def text(self) -> str:
+        """The prompt, or the contents of all messages, a line each."""
+        return "\n".join(message.content for message in self.messages) if self.prompt is None else self.prompt
+
 
 @dataclass(frozen=True)
 class CallPlace:

@@ -32,57 +32,39 @@ class Blame(Enum):
     UNKNOWN = "unknown"
 
 
-def _codes(kind: Blame, codes: str) -> dict[str, Blame]:
-    return dict.fromkeys(codes.split(), kind)
-
-
 _MOST_READ = 4000  # characters of a message
-_CODES: dict[str, Blame] = (
-    _codes(
-        Blame.FLAGGED,
-        """
+_CODES_OF = {
+    Blame.FLAGGED: """
         content_filter content_filtered content_policy_violation contentpolicyviolationerror moderation
         moderation_blocked moderation_error responsibleaipolicyviolation invalid_prompt safety
         prohibited_content data_inspection_failed datainspectionfailed sensitive_content input_flagged
-        """,
-    )
-    | _codes(
-        Blame.TOO_LONG,
-        """
+    """,
+    Blame.TOO_LONG: """
         context_length_exceeded contextwindowexceedederror exceed_context_size_error request_too_large
         string_above_max_length max_tokens_exceeded
-        """,
-    )
-    | _codes(
-        Blame.CREDIT,
-        """
+    """,
+    Blame.CREDIT: """
         insufficient_quota insufficient_credits insufficient_balance insufficient_funds
         billing_hard_limit_reached billing_not_active billing_error budget_exceeded arrearage
         payment_required credit_exhausted
-        """,
-    )
-    | _codes(
-        Blame.ENDPOINT,
-        """
+    """,
+    Blame.ENDPOINT: """
         invalid_api_key incorrect_api_key api_key_invalid missing_api_key authentication_error
         authenticationerror invalid_authentication unauthenticated unauthorized auth_error permission_error
         permissiondeniederror permission_denied access_denied key_model_access_denied token_not_found_in_db
         expired_key account_deactivated access_terminated model_not_found notfounderror not_found_error
         deploymentnotfound model_not_supported unsupported_country_region_territory invalid_organization
         not_supported_error no_db_connection
-        """,
-    )
-    | _codes(
-        Blame.PASSING,
-        """
+    """,
+    Blame.PASSING: """
         overloaded_error engine_overloaded engine_overloaded_error rate_limit_exceeded rate_limit_error
         ratelimiterror rate_limit_reached tokens_exceeded requests tokens server_error api_error
         internal_server_error internal_error internalservererror service_unavailable serviceunavailableerror
         unavailable unavailable_error timeout timeout_error apitimeouterror deadline_exceeded
         resource_exhausted capacity_exceeded in_flight_budget_exhausted openrouter_in_flight_budget
-        """,
-    )
-)
+    """,
+}
+_CODES = {code: kind for kind, codes in _CODES_OF.items() for code in codes.split()}
 
 _FLAGGED = re.compile(
     r"\bflagged\b|content[ _-]?(management |moderation |safety )?(policy|policies|filter)|content filtering|"
@@ -136,11 +118,7 @@ _RETRY = re.compile(r"(retry|try again) (in|after)\b", re.IGNORECASE)
 
 _PASSES = (408, 409, 420, 425, 429, 498, 499)
 _OF_ALL = (401, 403, 404, 405, 407, 410)
-_VAGUE = tuple(
-    """
-    requests tokens api_error server_error internal_error notfounderror not_found_error no_db_connection
-    """.split()
-)
+_VAGUE = "requests tokens api_error server_error internal_error notfounderror not_found_error no_db_connection".split()
 
 
 def blame(status: int | None, codes: Sequence[str], message: str) -> Blame:

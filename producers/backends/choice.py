@@ -33,13 +33,8 @@ def warn_of_task(settings: Settings, progress: Callable[[str], None]) -> None:
 
 def in_flight_of(settings: Settings) -> int:
     """Calls in flight that suit the backend."""
-    match settings.backend:
-        case "builtin":
-            return BUILTIN_IN_FLIGHT
-        case "transformers":
-            return settings.transformers_batch
-        case _:
-            return _IN_FLIGHT
+    known = {"builtin": BUILTIN_IN_FLIGHT, "transformers": settings.transformers_batch}
+    return known.get(settings.backend, _IN_FLIGHT)
 
 
 @contextmanager

@@ -105,7 +105,7 @@ class LoadModel:
     async def complete(self, request: Request, place: CallPlace) -> Answer:
         """The answer to this request at this place. Raises EndpointRefused for a scoring."""
         generates_only(self.name, request)
-        text = _text(request)
+        text = request.text
         draws = self._draws(text, place)
         listed = _list_request(text, structured=request.json_schema is not None)
         if _JUDGE.search(text):
@@ -203,12 +203,6 @@ def _near(item: str, draws: random.Random) -> str:
     for place in (-2, -4):
         words[max(place, -len(words))] = _choice(QUALITIES, draws)
     return " ".join(words)
-
-
-def _text(request: Request) -> str:
-    if request.prompt is not None:
-        return request.prompt
-    return "\n".join(message.content for message in request.messages)
 
 
 def _list_request(text: str, *, structured: bool) -> _ListRequest | None:

@@ -114,17 +114,9 @@ PLACES: tuple[str, ...] = _listed(
     """
 )
 
-UNSUITABLE: tuple[str, ...] = _listed(
-    """
-    picture, map, video, diagram, piece of music, graph
-    """
-)
+UNSUITABLE = _listed("picture, map, video, diagram, piece of music, graph")
 
-SHORT: tuple[str, ...] = _listed(
-    """
-    Explain this., Why not?, Say more., Try again., Be brief., Go on.
-    """
-)
+SHORT = _listed("Explain this., Why not?, Say more., Try again., Be brief., Go on.")
 
 CHATTER: tuple[str, ...] = (
     "Sure, here is what came to mind, although it is not quite what was wanted.",

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from infra.visible import first_line
 from schemas.errors import ConfigurationError
 
 _PATTERNS = ["*.safetensors", "*.json", "*.model", "*.jinja", "*.txt"]
@@ -41,7 +42,7 @@ def hub_folder(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=_PATTERNS))
     except (OSError, HfHubHTTPError, LocalEntryNotFoundError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigurationError(
-            f"The model {name} cannot be fetched from the hub: {first} Give a folder that holds it, or another name."
+            f"The model {name} cannot be fetched from the hub: {first_line(error)} Give a folder that holds it, or "
+            "another name."
         ) from error

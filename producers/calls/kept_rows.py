@@ -7,7 +7,7 @@ are deduplicated.
 
 import heapq
 from collections.abc import Generator
-from contextlib import ExitStack
+from itertools import islice
 
 from infra.log.source import Reading, Source
 from schemas.events import InstructionKept, InstructionsRejected
@@ -34,13 +34,9 @@ class KeptRows:
         """The next rows, at most `most`; fewer, or none, if no more are decided now."""
         if self._pass is None:
             self._pass = self._new_pass()
-        rows: list[InstructionKept] = []
-        while len(rows) < most:
-            row = next(self._pass, None)
-            if row is None:
-                self._pass = None
-                break
-            rows.append(row)
+        rows = list(islice(self._pass, most))
+        if len(rows) < most:
+            self._pass = None
         return rows
 
     def close(self) -> None:
@@ -49,8 +45,7 @@ class KeptRows:
 
     def _new_pass(self) -> Generator[InstructionKept, None, None]:
         """All rows that are decided when this begins and were not returned before."""
-        with ExitStack() as stack:
-            reading = stack.enter_context(self._source.open(["kept", "rejected"]))
+        with self._source.open(["kept", "rejected"]) as reading:
             self._read_rejected(reading)
             partitions = sorted(partition for topic, partition in reading.ends() if topic == "kept")
             for _, _, partition, offset, row in heapq.merge(*(self._rows(reading, number) for number in partitions)):

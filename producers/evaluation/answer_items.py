@@ -13,7 +13,7 @@ from producers.calls.refusals import Refusals
 from producers.evaluation.answering import answer_request
 from producers.evaluation.prompt_sets import EvaluationPrompt
 from schemas import ids
-from schemas.evaluation import AnswerGiven, AnswerOutcome, Asked, EvaluatedModel
+from schemas.evaluation import AnswerGiven, Asked, EvaluatedModel
 from schemas.events import CallAnswered
 from streams.core.evaluation.given import ReadOutcome, read_answer
 from streams.core.parse.answers import READING
@@ -42,7 +42,9 @@ class AnswerItem:
             # This prompt will never be answered, but the next ones may be.
             if self.refusals.too_many(refusal):
                 raise
-            given = ReadOutcome(_outcome_of(refusal), "", str(refusal))
+            # the endpoint refused the request, or its attempts failed until they were used up
+            failed = isinstance(refusal.__cause__, Transient) or refusal.reason == "too_large"
+            given = ReadOutcome("failed" if failed else "refused", "", str(refusal))
             causation_id = refusal.event_id or causation_id
         else:
             self.refusals.answered()
@@ -74,9 +76,3 @@ class AnswerItem:
         where = "its text is on `calls`" if answers else "its text is in the file only"
         why = f"the answer with its prompt has {larger}; {where}"
         return msgspec.structs.replace(event, outcome="failed", text="", reason=why, answers=())
-
-
-def _outcome_of(refusal: RequestRefused) -> AnswerOutcome:
-    """Whether the endpoint refused the request, or its attempts failed until they were used up."""
-    failed = isinstance(refusal.__cause__, Transient) or refusal.reason == "too_large"
-    return "failed" if failed else "refused"

@@ -8,6 +8,7 @@ texts (SEDI_API=completion).
 from pathlib import Path
 
 from infra.models.templates import Template, alpaca_prompt, chat_question, choose_template
+from infra.visible import first_line
 from producers.backends.base import Message, Request, Sampling
 from producers.evaluation.prompt_sets import EvaluationPrompt
 from schemas.errors import ConfigurationError
@@ -44,9 +45,8 @@ def template_of(folder: Path, trained: Template | None) -> Template:
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     except Exception as error:  # transformers, tokenizers and safetensors raise errors of many kinds
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigurationError(
-            f"The tokenizer in {folder} cannot be loaded: {first} Give a folder that transformers saved."
+            f"The tokenizer in {folder} cannot be loaded: {first_line(error)} Give a folder that transformers saved."
         ) from error
     return choose_template(tokenizer, trained)
 

@@ -79,7 +79,6 @@ class AnswerOptions(CallOptions):
 
     @property
     def asked_prompts(self) -> tuple[EvaluationPrompt, ...]:
-        """The prompts that are asked."""
         return self.prompts.prompts[: self.limit]
 
 
@@ -152,7 +151,25 @@ def give_answers(
             return _imported(options, settings, asked, items, reader)
         if wanted <= reader.progress.done:
             return _summary(options, asked, reader.progress)
-        return _given(options, settings, asked, items, reader, models, on_done, notify)
+        # only what is not on the log is asked for
+        of_model = _settings_of(options, settings)
+        rate = rate_control_for(of_model, options.rate, options.in_flight, notify)
+        with ExitStack() as stack:
+            if options.folder is not None and options.recorded is None:
+                kept = models or stack.enter_context(LocalModels())
+                backend: Backend = kept.backend(options.folder, options.model.name, options.template, of_model, notify)
+            else:
+                backend = stack.enter_context(opened_backend(of_model, options.recorded, rate.most, notify))
+            writer = stack.enter_context(LogWriter(settings, options.run, CLIENT))
+            caller = Caller.of(
+                options, settings, backend=backend, writer=writer, reader=reader, rate=rate, most_bytes=LARGEST_ANSWER
+            )
+            queue = ItemList(items, reader.progress.done, on_done)
+            work = OrderedWork(queue, caller, reader.progress, in_flight=rate.most, on_written=queue.written)
+            asyncio.run(work.run(backend))
+            keep_found(of_model, rate)
+            known = reader.refresh()
+            return _summary(options, asked, known, work.written, caller)
 
 
 def conditions(options: AnswerOptions, settings: Settings) -> Asked:
@@ -171,37 +188,6 @@ def conditions(options: AnswerOptions, settings: Settings) -> Asked:
         template=template,
         parameters=overlaid(GREEDY, options.sampling).given(),
     )
-
-
-def _given(
-    options: AnswerOptions,
-    settings: Settings,
-    asked: Asked,
-    items: tuple[AnswerItem, ...],
-    reader: OrderedReader[EvaluationProgress],
-    models: LocalModels | None,
-    on_done: OnDone,
-    notify: Callable[[str], None],
-) -> AnswerSummary:
-    """Ask for the answers that are not on the log."""
-    of_model = _settings_of(options, settings)
-    rate = rate_control_for(of_model, options.rate, options.in_flight, notify)
-    with ExitStack() as stack:
-        if options.folder is not None and options.recorded is None:
-            kept = models or stack.enter_context(LocalModels())
-            backend: Backend = kept.backend(options.folder, options.model.name, options.template, of_model, notify)
-        else:
-            backend = stack.enter_context(opened_backend(of_model, options.recorded, rate.most, notify))
-        writer = stack.enter_context(LogWriter(settings, options.run, CLIENT))
-        caller = Caller.of(
-            options, settings, backend=backend, writer=writer, reader=reader, rate=rate, most_bytes=LARGEST_ANSWER
-        )
-        queue = ItemList(items, reader.progress.done, on_done)
-        work = OrderedWork(queue, caller, reader.progress, in_flight=rate.most, on_written=queue.written)
-        asyncio.run(work.run(backend))
-        keep_found(of_model, rate)
-        known = reader.refresh()
-        return _summary(options, asked, known, work.written, caller)
 
 
 def _settings_of(options: AnswerOptions, settings: Settings) -> Settings:

@@ -26,7 +26,7 @@ from producers.evaluation.answers import OnDone
 from producers.evaluation.item_list import ItemList
 from producers.evaluation.judgement_items import AnswerJudge, JudgedSet, judgement_items
 from producers.evaluation.progress import CLIENT, evaluation_reader
-from producers.prompts.pair import ANSWER_RUBRICS, AnswerRubricName, answer_rubric
+from producers.prompts.pair import ANSWER_RUBRICS, AnswerRubricName
 from schemas.errors import ConfigurationError
 from schemas.evaluation import AnswerGiven
 from schemas.events import Judge
@@ -112,7 +112,7 @@ def judge_answers(
         KafkaSource(settings, options.run), frozenset(id for judged in options.sets for id in judged.answer_ids())
     )
     warn_of_task(settings, notify)
-    rubric = answer_rubric(options.rubric)
+    rubric = ANSWER_RUBRICS[options.rubric]
     rate = rate_control_for(settings, options.rate, options.in_flight, notify)
     with ExitStack() as stack:
         backend = stack.enter_context(opened_backend(settings, options.recorded, rate.most, notify))

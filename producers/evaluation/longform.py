@@ -17,12 +17,12 @@ NAME = "longform"
 _GROUPS = ("source", "subset")
 
 
-def read_longform(path: Path, *, name: str = NAME) -> PromptSet:
+def read_longform(path: Path) -> PromptSet:
     """The prompts of a file; each row's number is its id.
 
     Raises ConfigurationError, with file and place, for a row without an instruction or a text.
     """
-    return PromptSet(name, tuple(_prompt(row, number, path) for number, row in enumerate(read_table(path), start=1)))
+    return PromptSet(NAME, tuple(_prompt(row, number, path) for number, row in enumerate(read_table(path), start=1)))
 
 
 def _prompt(row: TableRow, number: int, path: Path) -> EvaluationPrompt:

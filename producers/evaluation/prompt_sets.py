@@ -9,7 +9,7 @@ A row without a prompt is left out and named (`PromptFile.skipped`).
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -123,10 +123,8 @@ def _prompt(row: TableRow, fields: Mapping[str, Any], file: str, number: int) ->
     group = next((fields[key] for key in _GROUPS if _is_given(fields.get(key))), "")
     if isinstance(id, dict | list) or isinstance(group, dict | list):
         raise ConfigurationError(f"{where}: an id or group must be a text or a number. Fields: {named(task.fields)}.")
-    return replace(
-        EvaluationPrompt(str(id), task.task.instruction, task.task.input, str(group)),
-        references=_references(fields, task.task.output),
-    )
+    references = _references(fields, task.task.output)
+    return EvaluationPrompt(str(id), task.task.instruction, task.task.input, str(group), references)
 
 
 def _references(fields: Mapping[str, Any], output: str) -> tuple[str, ...]:

@@ -28,12 +28,7 @@ _SHOWN = 3
 
 
 def read_superni(
-    path: Path,
-    *,
-    shots: int = 0,
-    per_task: int | None = None,
-    name: str = NAME,
-    say: Callable[[str], None] = lambda line: None,
+    path: Path, *, shots: int = 0, per_task: int | None = None, say: Callable[[str], None] = lambda line: None
 ) -> PromptSet:
     """The prompts of a folder's task files, or of one file, by task and in the order of the files.
 
@@ -60,7 +55,7 @@ def read_superni(
             prompts[prompt.id] = prompt
     if short:
         say(f"{len(short)} tasks have fewer than {shots} positive examples, and are asked with those: {_named(short)}.")
-    return PromptSet(name, tuple(prompts.values()), shots)
+    return PromptSet(NAME, tuple(prompts.values()), shots)
 
 
 def _task_files(path: Path, say: Callable[[str], None]) -> dict[str, Path]:

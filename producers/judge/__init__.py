@@ -1,6 +1,5 @@
 """Judges: an LLM scores kept rows, each judgement an event on `judged`.
 
 judge       builds a judge; `scoring`: its main loop
-progress    what a judge knows of its run
 kept_rows   the rows in order
 """

@@ -23,9 +23,9 @@ from producers.calls.answered_rows import rows_in_order
 from producers.calls.caller import Caller, CallOptions
 from producers.calls.cost import Prices
 from producers.calls.found_concurrency import keep_found, rate_control_for
-from producers.judge.progress import judge_reader
-from producers.judge.scoring import JudgeWorker, OnJudged, OnRows, RowJudge, RowQueue, RowSample
-from producers.prompts.judge import RUBRICS, RubricName, rubric
+from producers.calls.ordered_progress import OrderedReader
+from producers.judge.scoring import JudgeProgress, JudgeWorker, OnJudged, OnRows, RowJudge, RowQueue, RowSample
+from producers.prompts.judge import RUBRICS, RubricName
 from schemas.errors import ConfigurationError
 from schemas.events import Judge
 from streams.core.judging import LANE
@@ -104,11 +104,12 @@ def judge(
     options.limits.check(configured.policy, priced=Prices.of(settings).known)
     apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were judges
     warn_of_task(settings, progress)
-    chosen = rubric(options.rubric)
+    chosen = RUBRICS[options.rubric]
     rate = rate_control_for(settings, options.rate, options.in_flight, progress)
     with opened_backend(settings, options.recorded, rate.most, progress) as backend:
         identity = Judge(backend=backend.name, model=backend.model, rubric=chosen.name, version=chosen.version)
-        reader = judge_reader(settings, configured, f"{LANE}/{identity.name}", identity.name)
+        known = JudgeProgress(f"{LANE}/{identity.name}", configured, judge=identity.name)
+        reader = OrderedReader(settings, known, ("judged", "calls"), "judge")
         rows = rows_in_order(KafkaSource(settings, options.run), configured.policy)
         try:
             with LogWriter(settings, options.run, "judge") as writer:
@@ -120,17 +121,15 @@ def judge(
                     sampling=options.sampling,
                     attempts=options.attempts,
                 )
-                queue = RowQueue(rows, options.sample, options.until_end, on_rows)
-                worker = JudgeWorker(
-                    row_judge, queue, caller, reader.progress, in_flight=rate.most, on_judged=on_judged
-                )
+                queue = RowQueue(rows, row_judge, options.sample, options.until_end, on_rows)
+                worker = JudgeWorker(queue, caller, reader.progress, in_flight=rate.most, on_judged=on_judged)
                 asyncio.run(worker.run(backend))
             keep_found(settings, rate)
             known = reader.refresh()
             return JudgeSummary(
                 judge=identity.name,
                 ended=caller.halted or "all requested rows are judged",
-                judged=worker.judged,
+                judged=worker.written,
                 unreadable=worker.unreadable,
                 calls=caller.started,
                 unfinished=known.unfinished(),

@@ -45,7 +45,7 @@ class RowSample:
 
 @dataclass(frozen=True)
 class RowJudge:
-    """Judges one row.
+    """Who judges rows, and how.
 
     attempts   how often a score is asked for until one can be read
     """
@@ -56,69 +56,6 @@ class RowJudge:
     sampling: Sampling
     attempts: int
     refusals: Refusals = field(default_factory=Refusals)
-
-    async def evaluate(self, row: InstructionKept, cause: CallCause, caller: Caller) -> tuple[InstructionJudged, str]:
-        """The judgement of a row, and the id of the event that caused it."""
-        read = await ask_until_read(
-            cause,
-            caller,
-            lambda step: prompts.request(
-                row, self.rubric, completion=self.completion, again=step > 0, sampling=self.sampling
-            ),
-            lambda answer: score_of(answer, SCALE, reading=READING),
-            attempts=self.attempts,
-            refusals=self.refusals,
-        )
-        event = InstructionJudged(
-            kept_id=row.id,
-            generated_offset=row.generated_offset,
-            place=row.place,
-            cluster=row.cluster,
-            judge=self.judge,
-            scale=SCALE,
-            score=read.value,
-            reason=read.reason,
-            answers=read.answers,
-            reading=READING,
-            cost_usd=total_cost(read.answers),
-        )
-        return event, read.causation_id
-
-
-@dataclass
-class RowQueue:
-    """The rows to judge, in order; `until_end`: it ends with the rows that there are now, instead of waiting.
-
-    ended   no further row comes
-    """
-
-    rows: RowsInOrder
-    sample: RowSample
-    until_end: bool
-    on_rows: OnRows = lambda done, of: None
-    ended: bool = False
-    _read: "deque[InstructionKept]" = field(default_factory=deque)
-    _processed: int = 0
-    _included: int = 0
-    _all_read: bool = False
-
-    async def next(self) -> InstructionKept | None:
-        """The next row of the sample; None: there is none now."""
-        while not self.ended:
-            if not self._read and not self._all_read:
-                self._read.extend(await asyncio.to_thread(self.rows.take, _READ_ROWS))
-                self._all_read = self.until_end and len(self._read) < _READ_ROWS
-            if not self._read:
-                self.ended = self._all_read
-                return None
-            row = self._read.popleft()
-            self._processed += 1
-            self.on_rows(self._processed, self.rows.total)
-            if self.sample.includes(row):
-                self._included += 1
-                self.ended = self._included == self.sample.limit
-                return row
-        return None
 
 
 @dataclass(frozen=True)
@@ -138,24 +75,78 @@ class RowItem:
         return self.row.id
 
     async def work(self, cause: CallCause, caller: Caller) -> FinishedItem:
-        event, causation_id = await self.row_judge.evaluate(self.row, cause, caller)
-        return FinishedItem(event, self.row.id, self.id, causation_id)
+        row, by = self.row, self.row_judge
+        read = await ask_until_read(
+            cause,
+            caller,
+            lambda step: prompts.request(
+                row, by.rubric, completion=by.completion, again=step > 0, sampling=by.sampling
+            ),
+            lambda answer: score_of(answer, SCALE, reading=READING),
+            attempts=by.attempts,
+            refusals=by.refusals,
+        )
+        event = InstructionJudged(
+            kept_id=row.id,
+            generated_offset=row.generated_offset,
+            place=row.place,
+            cluster=row.cluster,
+            judge=by.judge,
+            scale=SCALE,
+            score=read.value,
+            reason=read.reason,
+            answers=read.answers,
+            reading=READING,
+            cost_usd=total_cost(read.answers),
+        )
+        return FinishedItem(event, row.id, self.id, read.causation_id)
 
 
-@dataclass(frozen=True)
-class _RowItems:
-    """The queue's rows as items."""
+@dataclass
+class RowQueue:
+    """The rows to judge, in order; `until_end`: it ends with the rows that there are now, instead of waiting.
 
-    queue: RowQueue
+    ended   no further row comes
+    """
+
+    rows: RowsInOrder
     row_judge: RowJudge
-
-    @property
-    def ended(self) -> bool:
-        return self.queue.ended
+    sample: RowSample
+    until_end: bool
+    on_rows: OnRows = lambda done, of: None
+    ended: bool = False
+    _read: "deque[InstructionKept]" = field(default_factory=deque)
+    _processed: int = 0
+    _included: int = 0
+    _all_read: bool = False
 
     async def next(self) -> RowItem | None:
-        row = await self.queue.next()
-        return None if row is None else RowItem(row, self.row_judge)
+        """The next row of the sample; None: there is none now."""
+        while not self.ended:
+            if not self._read and not self._all_read:
+                self._read.extend(await asyncio.to_thread(self.rows.take, _READ_ROWS))
+                self._all_read = self.until_end and len(self._read) < _READ_ROWS
+            if not self._read:
+                self.ended = self._all_read
+                return None
+            row = self._read.popleft()
+            self._processed += 1
+            self.on_rows(self._processed, self.rows.total)
+            if self.sample.includes(row):
+                self._included += 1
+                self.ended = self._included == self.sample.limit
+                return RowItem(row, self.row_judge)
+        return None
+
+
+@dataclass
+class JudgeProgress(OrderedProgress):
+    """The state of the fold. `judge`: the judge's name."""
+
+    judge: str = ""
+
+    def finishes(self, event: Event, id: str) -> bool:
+        return isinstance(event, InstructionJudged) and event.judge.name == self.judge
 
 
 class JudgeWorker(OrderedWork):
@@ -163,22 +154,16 @@ class JudgeWorker(OrderedWork):
 
     def __init__(
         self,
-        row_judge: RowJudge,
         queue: RowQueue,
         caller: Caller,
-        progress: OrderedProgress,
+        progress: JudgeProgress,
         *,
         in_flight: int,
         on_judged: OnJudged | None = None,
     ) -> None:
-        super().__init__(_RowItems(queue, row_judge), caller, progress, in_flight=in_flight, on_written=self._count)
+        super().__init__(queue, caller, progress, in_flight=in_flight, on_written=self._count)
         self.unreadable = 0
         self._on_judged = on_judged
-
-    @property
-    def judged(self) -> int:
-        """Judgements written by this process."""
-        return self.written
 
     def _count(self, event: Event) -> None:
         if not isinstance(event, InstructionJudged):

@@ -71,27 +71,22 @@ def list_request(
 
 
 def answer_request(
-    instruction: str,
-    form: Form = ANSWER_FORM,
-    *,
-    brief: bool = True,
-    sampling: Sampling | None = None,
-    safety: bool = False,
+    instruction: str, form: Form = ANSWER_FORM, *, sampling: Sampling | None = None, safety: bool = False
 ) -> Request:
-    """The request for the answer to one instruction.
+    """The request for the answer to one instruction, in one or two sentences: most longer answers of the built-in
+    model are cut.
 
-    brief      ask for one or two sentences; without that, most of the built-in model's answers are cut
     sampling   parameters that differ from `ANSWER_SAMPLING`
     The completion form shows one example; without it base models leave the answer empty.
     """
     effective = overlaid(ANSWER_SAMPLING, sampling)
     if form == "completion":
-        manner = "correctly and briefly" if brief else "correctly and completely"
         return Request(
-            prompt=f"{preamble(safety)}Each task below is answered {manner}.\n\nTask: Name the largest planet.\n"
-            f"Answer: The largest planet of our solar system is Jupiter.\n\nTask: {instruction}\nAnswer:",
+            prompt=f"{preamble(safety)}Each task below is answered correctly and briefly.\n\n"
+            "Task: Name the largest planet.\nAnswer: The largest planet of our solar system is Jupiter.\n\n"
+            f"Task: {instruction}\nAnswer:",
             sampling=effective,
-            stop=("\nTask:", "\n\n") if brief else ("\nTask:",),
+            stop=("\nTask:", "\n\n"),
         )
-    prompt = f"{instruction}\nAnswer briefly, in one or two sentences." if brief else instruction
-    return Request(messages=with_safety((Message("user", prompt),), safety), sampling=effective)
+    asking = Message("user", f"{instruction}\nAnswer briefly, in one or two sentences.")
+    return Request(messages=with_safety((asking,), safety), sampling=effective)

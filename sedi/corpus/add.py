@@ -61,6 +61,7 @@ def add_command(
     from infra.distribution import require
     from producers.documents.corpus.add import CorpusOptions, add_corpus
     from producers.documents.corpus.files import corpus_files
+    from producers.documents.corpus.language import LanguageFinder
     from producers.documents.corpus.quality import QualityLimits
     from sedi.ensure_run import ensure_run
     from sedi.interrupts import SignalCounter
@@ -71,10 +72,11 @@ def add_command(
     limits = QualityLimits(
         language=language, min_characters=min_characters, max_characters=max_characters, near_duplicate=near_duplicate
     )
-    corpus_files(paths)  # a wrong path is said before a run is made
+    files = corpus_files(paths)  # a wrong path or language is said before a run is made
+    LanguageFinder(language)
     settings = cluster_of(bootstrap_servers, state_dir)
     ensure_run(settings, run, notify)
-    options = CorpusOptions(run, tuple(paths), text_column=text_column, licence=licence, limits=limits)
+    options = CorpusOptions(run, files, text_column=text_column, licence=licence, limits=limits)
     complaints = 0
 
     def complain(message: str) -> None:
@@ -108,6 +110,7 @@ def show_summary(summary: CorpusSummary) -> None:
     rows: list[tuple[str, object]] = [
         ("files read", summary.files),
         ("files skipped", summary.skipped),
+        *((("folders not readable", summary.closed),) if summary.closed else ()),
         ("documents read", summary.read),
         ("on the log before", summary.known),
         ("used", summary.kept),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -52,19 +52,26 @@ class CorpusDocument(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.dropped}{measured}"
 
 
-def documents_of(source: Source) -> Iterator[CorpusDocument]:
-    """All documents in the order of the log, with their texts."""
-    from producers.documents.corpus.known import documents_on_log, withdrawals_on_log
+def documents_of(
+    source: Source, start: str | None = None, progress: Callable[[int], None] = lambda _: None
+) -> list[CorpusDocument]:
+    """All documents in the order of the log, without their texts; or those whose ids begin with `start`, with texts.
 
-    withdrawn = withdrawals_on_log(source)
-    for id, event in documents_on_log(source):
-        yield _document(id, event, withdrawn.get(id))
+    `progress` is told of how many more documents were read.
+    """
+    from producers.documents.corpus.known import known_documents
+
+    def is_wanted(id: str) -> bool:
+        return start is not None and id.startswith(start)
+
+    known = known_documents(source, texts=is_wanted, progress=progress)
+    return [
+        _document(id, event, known.withdrawals.get(id), with_text=start is not None)
+        for id, event in known.documents.items()
+        if start is None or is_wanted(id)
+    ]
 
 
-def without_text(document: CorpusDocument) -> CorpusDocument:
-    return msgspec.structs.replace(document, text=None)
-
-
-def _document(id: str, event: DocumentRead, withdrawn: str | None) -> CorpusDocument:
+def _document(id: str, event: DocumentRead, withdrawn: str | None, *, with_text: bool) -> CorpusDocument:
     fields = {name: getattr(event, name) for name in event.__struct_fields__}
-    return CorpusDocument(id=id, withdrawn=withdrawn, **fields)
+    return CorpusDocument(id=id, withdrawn=withdrawn, **fields | ({} if with_text else {"text": None}))

@@ -36,7 +36,7 @@ def list_command(
     """
     from collections import Counter
 
-    from sedi.corpus.documents import documents_of, without_text
+    from sedi.corpus.documents import documents_of
     from sedi.output import console, print_json, table
     from sedi.reading_progress import reading_progress
 
@@ -47,10 +47,9 @@ def list_command(
     found = []
     counts: Counter[str] = Counter()
     with reading_progress(f"Reading {source.name}") as progress:
-        for document in documents_of(source):
-            progress(1)
+        for document in documents_of(source, progress=progress):
             if dropped is None or (document.dropped is not None and dropped in ("any", document.dropped)):
-                found.append(without_text(document))
+                found.append(document)
                 counts["withdrawn" if document.withdrawn is not None else document.dropped or "used"] += 1
     if as_json:
         print_json(found)

@@ -31,7 +31,7 @@ def show_command(
     from sedi.output import console, print_json, table
 
     source = opened(run, from_files, bootstrap_servers, state_dir).source
-    matching = {each.id: each for each in documents_of(source) if each.id.startswith(document)}
+    matching = {each.id: each for each in documents_of(source, document)}
     found = matching[whole_id(document, matching, source.run)]
     if as_json:
         print_json(found)

@@ -98,13 +98,14 @@ def compare_command(
 
 def _comparisons(settings: Settings, run: str, judge: str, summaries: Sequence[AnswerSummary]) -> list[ComparisonScore]:
     """What this judge's readings of these models come to: on each of these sets, and on all sets on the log."""
-    from consumers.evaluation.comparisons import ALL_SETS, comparisons
+    from consumers.evaluation.comparisons import comparisons_of
+    from consumers.evaluation.judged_pairs import ALL, judged_pairs
     from infra.log.source import KafkaSource
     from sedi.reading_progress import reading_progress
 
-    models, sets = {each.model for each in summaries}, {each.set for each in summaries} | {ALL_SETS}
+    models, sets = {each.model for each in summaries}, {each.set for each in summaries} | {ALL}
     with reading_progress("comparing") as on_records:
-        found = comparisons(KafkaSource(settings, run), progress=on_records)
+        found = comparisons_of(judged_pairs(KafkaSource(settings, run), on_records))
     return [
         score for score in found if score.judge == judge and {score.first, score.second} <= models and score.set in sets
     ]

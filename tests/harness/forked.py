@@ -53,10 +53,14 @@ class Forked:
             self.send_signal(signal.SIGABRT)
             self._process.join(_ABORT_S)
             expired = subprocess.TimeoutExpired(self._process.name, timeout or 0.0)
-            written = self._output.read_text(errors="replace").splitlines()[-_SHOWN_LINES:]
-            expired.add_note("\n".join([f"The end of {self._output}:", *written]))
+            expired.add_note(self.last_lines())
             raise expired
         return code
+
+    def last_lines(self) -> str:
+        """The end of its output."""
+        written = self._output.read_text(errors="replace").splitlines()[-_SHOWN_LINES:]
+        return "\n".join([f"The end of {self._output}:", *written])
 
     def send_signal(self, number: int) -> None:
         if self.returncode is None:

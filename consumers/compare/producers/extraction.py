@@ -1,8 +1,9 @@
 """Whether extracts of documents give more diverse instructions than whole documents do, by each measure of diversity.
 
 Where the strategies share documents, the difference is paired: a draw takes half of the shared documents without
-replacement and one row of each from either side. Else each side is drawn from alone. The interval of a difference is
-the delete-d jackknife's (`consumers.compare.producers.equal_samples`). A difference whose interval has 0 in it is not
+replacement and one row of each from either side. Else each side's documents are drawn from alone, with one row of each:
+no draw has two rows of a document, which are alike whatever the strategy. The interval of a difference is the delete-d
+jackknife's (`consumers.compare.producers.equal_samples`). A difference whose interval has 0 in it is not
 shown; that is no proof of none. Each measure has its own 95 % interval, without correction for their number.
 """
 
@@ -17,7 +18,7 @@ from consumers.compare.producers.equal_samples import (
     DRAWS,
     LARGEST_POOL,
     LARGEST_SAMPLE,
-    LEAST_ROWS,
+    LEAST_UNITS,
     LOWER_IS_MORE_DIVERSE,
     MEASURES,
     MeasuredPool,
@@ -58,9 +59,10 @@ class ExtractionFinding(msgspec.Struct, frozen=True, kw_only=True):
 
     documents   that both have rows of
     paired      whether the samples are of these documents
-    sample      rows of either side in a draw; 0: too few rows
+    sample      rows of either side in a draw, each of another document; 0: too few documents
     rows, whole_rows   kept rows of either side
-    measures    empty with too few rows
+    extract_documents, whole_documents   that these are of
+    measures    empty with too few documents
     words       the finding in a sentence
     """
 
@@ -70,6 +72,8 @@ class ExtractionFinding(msgspec.Struct, frozen=True, kw_only=True):
     sample: int
     rows: int
     whole_rows: int
+    extract_documents: int
+    whole_documents: int
     measures: tuple[MeasureDifference, ...]
     words: str
 
@@ -104,12 +108,13 @@ def _finding(
     measures: tuple[str, ...],
     wanted: int | None,
 ) -> ExtractionFinding:
-    shared = sorted({row.document_id for row in extracts} & {row.document_id for row in whole}, key=str)
-    paired = len(shared) >= LEAST_ROWS
-    units = min(len(shared), LARGEST_POOL) if paired else min(len(extracts), len(whole))
+    of_extracts, of_whole = ({row.document_id for row in side} for side in (extracts, whole))
+    shared = sorted(of_extracts & of_whole, key=str)
+    paired = len(shared) >= LEAST_UNITS
+    units = min(len(shared), LARGEST_POOL) if paired else min(len(of_extracts), len(of_whole))
     size = min(units // 2, LARGEST_SAMPLE, wanted or LARGEST_SAMPLE)
     found: list[MeasureDifference] = []
-    if units >= LEAST_ROWS:
+    if units >= LEAST_UNITS:
         draws = (
             _paired(extracts, whole, shared, tokenizer, size) if paired else _apart(extracts, whole, tokenizer, size)
         )
@@ -125,8 +130,10 @@ def _finding(
         sample=size if found else 0,
         rows=len(extracts),
         whole_rows=len(whole),
+        extract_documents=len(of_extracts),
+        whole_documents=len(of_whole),
         measures=tuple(found),
-        words=_words(names, found, len(extracts), len(whole)),
+        words=_words(names, found, len(of_extracts), len(of_whole)),
     )
 
 
@@ -137,7 +144,8 @@ def _paired(extracts: _Rows, whole: _Rows, shared: Sequence[str | None], tokeniz
     pools, places = [], []
     for all_rows in (extracts, whole):
         side = _of_documents(all_rows, documents)
-        pools.append(MeasuredPool([row.instruction for row in side], [row.cluster for row in side], tokenizer))
+        texts, clusters, units = _columns(side)
+        pools.append(MeasuredPool(texts, clusters, units, tokenizer))
         by_document: defaultdict[str | None, list[int]] = defaultdict(list)
         for place, row in enumerate(side):
             by_document[row.document_id].append(place)
@@ -154,13 +162,15 @@ def _paired(extracts: _Rows, whole: _Rows, shared: Sequence[str | None], tokeniz
 
 
 def _apart(extracts: _Rows, whole: _Rows, tokenizer: Tokenizer, size: int) -> Floats:
-    """The difference between draws of `size` rows of each side alone, [draws, measures]."""
-    one, other = (
-        pool_of([row.instruction for row in side], [row.cluster for row in side], tokenizer)
-        for side in (extracts, whole)
-    )
-    first, second = (spread(pool.draws(size, rng_seed), size, pool.rows) for rng_seed, pool in enumerate((one, other)))
+    """The difference between draws of `size` documents of each side alone, [draws, measures]."""
+    one, other = (pool_of(*_columns(side), tokenizer) for side in (extracts, whole))
+    first, second = (spread(pool.draws(size, rng_seed), size, pool.units) for rng_seed, pool in enumerate((one, other)))
     return first - second
+
+
+def _columns(side: _Rows) -> tuple[list[str], list[int], list[str]]:
+    """The instructions, clusters and documents of rows."""
+    return [row.instruction for row in side], [row.cluster for row in side], [row.unit for row in side]
 
 
 def _of_documents(side: _Rows, documents: Sequence[str | None]) -> list[ProducerRow]:
@@ -181,10 +191,10 @@ def _said(measure: str, difference: Interval) -> _Finding:
     return "more diverse" if (difference.value < 0) == (measure in LOWER_IS_MORE_DIVERSE) else "less diverse"
 
 
-def _words(names: tuple[Strategy, ...], found: Sequence[MeasureDifference], rows: int, whole_rows: int) -> str:
+def _words(names: tuple[Strategy, ...], found: Sequence[MeasureDifference], documents: int, whole: int) -> str:
     extracts = f"Extracts ({', '.join(names)})"
     if not found:
-        few = f"{rows:,} rows against {whole_rows:,}, {LEAST_ROWS} of each are needed"
+        few = f"too few documents have rows, {documents:,} against {whole:,}, and {LEAST_UNITS} of each are needed"
         return f"{extracts} cannot be compared with whole documents: {few}."
     said: defaultdict[str, list[str]] = defaultdict(list)
     for one in found:

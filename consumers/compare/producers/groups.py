@@ -2,6 +2,8 @@
 
 Every mean has a bootstrapped interval over what was sampled: documents of the second producer, generations of the
 first. Of more than `LARGEST_UNITS` units every n-th is used.
+A value over `LARGEST_VALUE`, such as an infinite perplexity, would be all of a mean. Means leave it out and say of how
+many rows; a median has it as the largest.
 """
 
 from collections import defaultdict
@@ -26,16 +28,23 @@ from consumers.evaluation.statistics import ratio_interval
 from schemas.segments import ALL_STRATEGIES, Strategy
 
 LARGEST_UNITS = 20_000
+LARGEST_VALUE = 1e100
 
 Value = Callable[[ProducerRow], float | None]
 
 
 class RowAverage(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the rows that have the value: how many they are, their mean with its interval, and their median."""
+    """Of the rows that have the value: how many they are, their mean with its interval, and their median.
+
+    mean      without the infinite ones; None if all are
+    median    with them; may be infinite, which is null in JSON
+    infinite  rows whose value is over `LARGEST_VALUE`
+    """
 
     rows: int
-    mean: Interval
+    mean: Interval | None
     median: float
+    infinite: int = 0
 
 
 class ProducerGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +62,8 @@ class ProducerGroup(msgspec.Struct, frozen=True, kw_only=True):
     perplexity, gain    of the kept rows' segments after their instruction; the gain in nats a token
     judged              score of the kept rows, by judge
     in_document         share of an output's tokens that stand in its document
-    diversity           of the kept instructions at the same sample size as beside it; None: too few rows
+    units               that the kept rows are of: documents, or generations of the first producer
+    diversity           of the kept instructions at the same sample size as beside it; None: too few units
     """
 
     run: str
@@ -74,6 +84,7 @@ class ProducerGroup(msgspec.Struct, frozen=True, kw_only=True):
     gain: RowAverage | None
     judged: dict[str, RowAverage]
     in_document: RowAverage | None
+    units: int
     diversity: SampledDiversity | None
 
     @property
@@ -92,6 +103,11 @@ class GroupRows(msgspec.Struct, frozen=True, kw_only=True):
     strategy: Strategy | None
     rows: tuple[ProducerRow, ...]
     generations: tuple[ProducerGeneration, ...]
+
+    @property
+    def units(self) -> int:
+        """Documents or generations that the rows are of."""
+        return len({row.unit for row in self.rows})
 
 
 def by_producer(name: str, run: ProducerRun) -> list[GroupRows]:
@@ -112,7 +128,7 @@ def by_strategy(name: str, run: ProducerRun) -> list[GroupRows]:
 
 def groups(parts: Sequence[GroupRows], wanted: int | None) -> tuple[int | None, tuple[ProducerGroup, ...]]:
     """The rows of each sample, None where no group has enough; and the groups. `wanted` sets that number."""
-    sample = sample_size([len(part.rows) for part in parts], wanted)
+    sample = sample_size([part.units for part in parts], wanted)
     return sample, tuple(_group(part, sample) for part in parts)
 
 
@@ -124,11 +140,14 @@ def average(rows: Iterable[ProducerRow], value: Value) -> RowAverage | None:
             units[row.unit].append(found)
     if not units:
         return None
-    used = list(units.values())[:: max(1, -(-len(units) // LARGEST_UNITS))]
+    finite = [kept for found in units.values() if (kept := [one for one in found if abs(one) <= LARGEST_VALUE])]
+    used = finite[:: max(1, -(-len(finite) // LARGEST_UNITS))]
+    valued = sum(map(len, units.values()))
     return RowAverage(
-        rows=sum(map(len, units.values())),
-        mean=ratio_interval([sum(values) for values in used], [float(len(values)) for values in used]),
+        rows=valued,
+        mean=ratio_interval([sum(one) for one in used], [float(len(one)) for one in used]) if used else None,
         median=median(chain.from_iterable(units.values())),
+        infinite=valued - sum(map(len, finite)),
     )
 
 
@@ -160,8 +179,9 @@ def _group(part: GroupRows, sample: int | None) -> ProducerGroup:
     judges = sorted({judge for row in rows for judge in row.scores})
     judged = {judge: average(rows, partial(_score, judge)) for judge in judges}
     diversity = None
-    if sample is not None and len(rows) >= 2 * sample:
-        pool = pool_of([row.instruction for row in rows], [row.cluster for row in rows], run.tokenizer)
+    if sample is not None and part.units >= 2 * sample:
+        texts, clusters = [row.instruction for row in rows], [row.cluster for row in rows]
+        pool = pool_of(texts, clusters, [row.unit for row in rows], run.tokenizer)
         diversity = sampled_diversity(pool, sample)
     return ProducerGroup(
         run=part.name,
@@ -182,6 +202,7 @@ def _group(part: GroupRows, sample: int | None) -> ProducerGroup:
         gain=average(rows, lambda row: row.gain),
         judged={judge: found for judge, found in judged.items() if found is not None},
         in_document=average(rows, lambda row: run.in_document.get(row.id)),
+        units=part.units,
         diversity=diversity,
     )
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from consumers.folds.run_fold import RunFold
 from schemas.events import Event, InstructionAnswered, InstructionKept, InstructionsGenerated, InstructionsRejected
-from schemas.segments import Strategy
+from schemas.segments import Scorer, Strategy
 from streams.core.answering import rows_topic
 from streams.core.documents.choice import (
     COPIES_SEGMENT,
@@ -41,6 +41,7 @@ class CountedSegment:
 
     document_id: str
     strategy: Strategy
+    scorer: Scorer | None
     perplexities: tuple[float | None, ...]
     gains: tuple[float | None, ...]
 
@@ -76,7 +77,9 @@ class ProducerRow:
 
     instruction_tokens, output_tokens   lengths in tokens of the run's similarity; of the output None without one
     strategy, document_id               of its segment; None of the first producer
-    perplexity, gain                    of its segment after its instruction; None: not scored, or no segment
+    scorer                              of its segment; None: not scored, or no segment
+    perplexity, gain                    of its segment after its instruction; None: not scored, or no segment. The
+                                        perplexity may be infinite
     scores                              by judge; rows without a score are left out
     """
 
@@ -90,6 +93,7 @@ class ProducerRow:
     output_tokens: int | None
     strategy: Strategy | None
     document_id: str | None
+    scorer: Scorer | None
     perplexity: float | None
     gain: float | None
     scores: dict[str, float]
@@ -145,6 +149,7 @@ class ProducerFold:
 
     tokenizer: Tokenizer
     _generated: dict[int, _Generated] = field(default_factory=dict)
+    _scorers: dict[Scorer, Scorer] = field(default_factory=dict)
     _kept: dict[tuple[int, int], _Kept] = field(default_factory=dict)
     _rejected: dict[int, tuple[str, ...]] = field(default_factory=dict)
     _outputs: dict[str, int] = field(default_factory=dict)  # tokens of answers that are used, by id of their row
@@ -153,7 +158,7 @@ class ProducerFold:
         """Take an event into account; the first of equal ones counts."""
         match event:
             case InstructionsGenerated():
-                self._generated[offset] = _Generated(event.style, len(event.instructions), _counted(event))
+                self._generated[offset] = _Generated(event.style, len(event.instructions), self._counted(event))
             case InstructionKept():
                 self._kept.setdefault((event.generated_offset, event.place), self._row(event))
             case InstructionAnswered(row=row, reason=None):
@@ -194,6 +199,18 @@ class ProducerFold:
         lengths = len(self.tokenizer(event.instruction)), len(self.tokenizer(event.output))
         return _Kept(event.id, event.instruction, event.cluster, *lengths)
 
+    def _counted(self, event: InstructionsGenerated) -> CountedSegment | None:
+        segment, scores, places = event.segment, event.scores, range(len(event.instructions))
+        if segment is None:
+            return None
+        return CountedSegment(
+            segment.document_id,
+            segment.strategy,
+            None if scores is None else self._scorers.setdefault(scores.scorer, scores.scorer),
+            tuple(None if scores is None else scores.perplexity(place) for place in places),
+            tuple(None if scores is None else scores.gain(place) for place in places),
+        )
+
 
 def fold_for(tokenizer_name: str) -> ProducerFold:
     """The state before the first record of a run whose policy names this tokenizer."""
@@ -222,18 +239,6 @@ def _stage(reason: str) -> int:
     return _RULES + 1 + _LATE_STAGES.index(reason) if reason in _LATE_STAGES else _RULES
 
 
-def _counted(event: InstructionsGenerated) -> CountedSegment | None:
-    segment, scores, places = event.segment, event.scores, range(len(event.instructions))
-    if segment is None:
-        return None
-    return CountedSegment(
-        segment.document_id,
-        segment.strategy,
-        tuple(None if scores is None else scores.perplexity(place) for place in places),
-        tuple(None if scores is None else scores.gain(place) for place in places),
-    )
-
-
 def _joined(
     kept: _Kept, offset: int, place: int, generated: _Generated, fold: RunFold, output: int | None
 ) -> ProducerRow:
@@ -250,6 +255,7 @@ def _joined(
         output_tokens=output,
         strategy=None if segment is None else segment.strategy,
         document_id=None if segment is None else segment.document_id,
+        scorer=None if segment is None else segment.scorer,
         perplexity=segment.perplexities[place] if segment is not None and scored else None,
         gain=segment.gains[place] if segment is not None and scored else None,
         scores={

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from consumers.compare.producers.equal_samples import MEASURES
+from consumers.compare.producers.equal_samples import LEAST_UNITS, MEASURES
 from consumers.compare.producers.found import ProducerComparison
-from consumers.compare.producers.groups import ProducerGroup, RowAverage
+from consumers.compare.producers.groups import LARGEST_VALUE, ProducerGroup, RowAverage
 from consumers.compare.producers.rows import ranked
 from consumers.evaluation.cells import percent, percent_interval
 from consumers.evaluation.results import Interval
 from consumers.html_page import Table
+from schemas.segments import Scorer
 
 _MEASURES = {
     "nearest": "similarity to the nearest before (lower: more diverse)",
@@ -31,7 +32,7 @@ def producer_tables(found: ProducerComparison) -> list[Table]:
         _reasons("By strategy: why segments gave no row", found.strategies, several),
         _diversity("By strategy: diversity", found.strategies, found.strategy_sample, several),
         _extraction(found),
-        _correlations(found),
+        _correlations(found, several),
     ]
     return [table for table in shown if table.rows]
 
@@ -62,6 +63,10 @@ def _counts(title: str, groups: Sequence[ProducerGroup], several: bool) -> Table
         if any(one is not None for one in found):
             rows.append((f"{name}: mean", *map(_mean, found)))
             rows.append(("… median", *map(_median, found)))
+            if any(one is not None and one.infinite for one in found):
+                rows.append(
+                    ("… infinite, not in the mean", *("–" if one is None else f"{one.infinite:,}" for one in found))
+                )
             if name.startswith("score"):
                 rows.append(("… rows judged", *("–" if one is None else f"{one.rows:,}" for one in found)))
     shares = [None if group.in_document is None else group.in_document.mean for group in groups]
@@ -82,14 +87,20 @@ def _reasons(title: str, groups: Sequence[ProducerGroup], several: bool) -> Tabl
 
 
 def _diversity(title: str, groups: Sequence[ProducerGroup], sample: int | None, several: bool) -> Table:
-    rows = tuple(
-        (
-            _MEASURES[measure],
-            *("–" if one.diversity is None else _interval(getattr(one.diversity, measure)) for one in groups),
+    rows = [("documents with a kept row (of sedi: generations)", *(f"{group.units:,}" for group in groups))]
+    if sample is None:
+        rows.append((f"of these, {LEAST_UNITS} are needed", *map(_too_few, groups)))
+        return Table(title, _columns(groups, several), tuple(rows) if groups else ())
+    for measure in MEASURES:
+        cells = (
+            _too_few(one) if one.diversity is None else _interval(getattr(one.diversity, measure)) for one in groups
         )
-        for measure in MEASURES
-    )
-    return Table(f"{title} of {sample} kept instructions", _columns(groups, several), rows if sample else ())
+        rows.append((_MEASURES[measure], *cells))
+    return Table(f"{title} of {sample} kept instructions", _columns(groups, several), tuple(rows))
+
+
+def _too_few(group: ProducerGroup) -> str:
+    return "too few generations" if group.producer == "sedi" else "too few documents"
 
 
 def _extraction(found: ProducerComparison) -> Table:
@@ -97,8 +108,9 @@ def _extraction(found: ProducerComparison) -> Table:
     for one in found.extraction:
         of = " + ".join(one.strategies)
         if not one.measures:
-            rows.append((of, "", "", f"too few rows: {one.rows:,} against {one.whole_rows:,}"))
-        drawn = f"{one.sample} of {one.documents:,} documents" if one.paired else f"{one.sample} rows, unpaired"
+            few = f"too few documents: {one.extract_documents:,} against {one.whole_documents:,}"
+            rows.append((of, "", "", few))
+        drawn = f"{one.sample} of {one.documents:,} documents" if one.paired else f"{one.sample} documents, unpaired"
         rows += [
             (f"{of}; {drawn}", _MEASURES[measure.measure], _interval(measure.difference), measure.finding)
             for measure in one.measures
@@ -107,17 +119,32 @@ def _extraction(found: ProducerComparison) -> Table:
     return Table("Extracts against whole documents", columns, tuple(rows))
 
 
-def _correlations(found: ProducerComparison) -> Table:
+def _correlations(found: ProducerComparison, several: bool) -> Table:
+    scorers = {one.scorer for one in found.correlations if one.scorer is not None}
+    models = {scorer.model for scorer in scorers}
     rows = tuple(
         (
-            f"{one.first} and {one.second}" + ("" if one.judge is None else f" by {one.judge}"),
+            (f"{one.run}: " if several else "")
+            + f"{one.first} and {one.second}"
+            + ("" if one.judge is None else f" by {one.judge}"),
+            "–" if one.scorer is None else _scorer(one.scorer, full=len(models) < len(scorers)),
             f"{one.rows:,}",
+            f"{one.documents:,}",
             "–" if one.rho is None else _interval(one.rho),
             one.words,
         )
         for one in found.correlations
     )
-    return Table("Rank correlations (Spearman) of kept rows from documents", ("", "#rows", "#rho", ""), rows)
+    columns = ("", "scored by", "#rows", "#documents", "#rho", "")
+    return Table("Rank correlations (Spearman) of kept rows from documents", columns, rows)
+
+
+def _scorer(scorer: Scorer, *, full: bool) -> str:
+    """The model; in full where another scorer has the same one."""
+    if not full:
+        return scorer.model
+    weights = "" if scorer.sha256 is None else f" {scorer.sha256[:8]}"
+    return f"{scorer.model}{weights} ({scorer.backend}, {scorer.template}, version {scorer.version})"
 
 
 def _judged(judge: str) -> Callable[[ProducerGroup], RowAverage | None]:
@@ -130,11 +157,13 @@ def _interval(found: Interval) -> str:
 
 
 def _mean(found: RowAverage | None) -> str:
-    return "–" if found is None else _interval(found.mean)
+    return "–" if found is None or found.mean is None else _interval(found.mean)
 
 
 def _median(found: RowAverage | None) -> str:
-    return "–" if found is None else f"{found.median:.{1 if abs(found.median) >= 100 else 3}f}"
+    if found is None:
+        return "–"
+    return "infinite" if found.median > LARGEST_VALUE else f"{found.median:.{1 if abs(found.median) >= 100 else 3}f}"
 
 
 def _decimals(number: float | None) -> str:

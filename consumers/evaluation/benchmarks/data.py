@@ -24,6 +24,7 @@ from consumers.evaluation.benchmarks.tasks import TASKS, BenchmarkQuestion, Benc
 from consumers.trainer.data.row_file import read_rows
 from infra.digest import sha256_of
 from infra.tables import TableRow, read_table
+from infra.visible import first_line
 from schemas.errors import ConfigurationError
 from schemas.evaluation import Benchmark
 from schemas.events import Instruction
@@ -161,9 +162,8 @@ def _from_hub(name: str, path: str, configuration: str | None, split: str) -> tu
     try:
         found: Any = datasets.load_dataset(path, configuration, split=split)
     except Exception as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigurationError(
-            f"The questions of {name} ({path}) cannot be fetched from the hub: {first} Give a folder that holds them "
-            "with --data."
+            f"The questions of {name} ({path}) cannot be fetched from the hub: {first_line(error)} Give a folder that "
+            "holds them with --data."
         ) from error
     return tuple(TableRow(f"row {number}", dict(row)) for number, row in enumerate(found, start=1))

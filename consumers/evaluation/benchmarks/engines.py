@@ -1,9 +1,10 @@
 """What computes log-likelihoods: our own engine, or lm-evaluation-harness on the same loaded model."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from consumers.evaluation.benchmarks.data import AnyQuestion, BenchmarkData
 from consumers.evaluation.benchmarks.encoding import Prompted, prompted
@@ -31,54 +32,47 @@ class EngineOptions:
     batch_tokens: int | None = None
 
 
-class Likelihoods(Protocol):
-    """A loaded model that measures questions.
+class Likelihoods(ABC):
+    """A loaded model that measures questions. `template` is for held-out rows.
 
     name        of the engine, on the events
     precision   it computes in
     cut         questions so far that were cut to the model's context
     """
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def precision(self) -> str: ...
-    @property
-    def cut(self) -> int: ...
+    name: str
 
-    def prompted(self, questions: Sequence[AnyQuestion]) -> tuple[Prompted, ...]:
-        """The questions as this model is asked them."""
-        ...
-
-    def measure(self, data: BenchmarkData, questions: Sequence[Prompted]) -> Iterator[Mapping[int, tuple[float, ...]]]:
-        """After each batch, the log-likelihoods of complete questions, by place in `questions`."""
-        ...
-
-
-class DirectLikelihoods:
-    """Our own engine. `template` is for held-out rows."""
-
-    name = "direct"
-
-    def __init__(self, engine: LikelihoodEngine, template: Template) -> None:
-        self._engine = engine
+    def __init__(self, loaded: LikelihoodEngine, template: Template) -> None:
+        self.precision: str = loaded.precision
+        self._loaded = loaded
         self._template = template
-        self._cut_rows = 0  # held-out ones, which are cut when they are encoded
-
-    @property
-    def precision(self) -> str:
-        return self._engine.precision
+        self._cut = 0
 
     @property
     def cut(self) -> int:
-        return self._engine.cut + self._cut_rows
+        return self._cut
 
     def prompted(self, questions: Sequence[AnyQuestion]) -> tuple[Prompted, ...]:
-        return prompted(questions, self._engine.tokenizer, self._template, self._engine.max_length)
+        """The questions as this model is asked them."""
+        return prompted(questions, self._loaded.tokenizer, self._template, self._loaded.max_length)
+
+    @abstractmethod
+    def measure(self, data: BenchmarkData, questions: Sequence[Prompted]) -> Iterator[Mapping[int, tuple[float, ...]]]:
+        """After each batch, the log-likelihoods of complete questions, by place in `questions`."""
+
+
+class DirectLikelihoods(Likelihoods):
+    """Our own engine."""
+
+    name = "direct"
+
+    @property
+    def cut(self) -> int:
+        return self._loaded.cut + self._cut  # held-out rows are cut when they are encoded
 
     def measure(self, data: BenchmarkData, questions: Sequence[Prompted]) -> Iterator[Mapping[int, tuple[float, ...]]]:
-        self._cut_rows += sum(question.cut for question in questions)
-        return self._engine.measure([question.tokens for question in questions])
+        self._cut += sum(question.cut for question in questions)
+        return self._loaded.measure([question.tokens for question in questions])
 
 
 def open_engine(folder: Path, template: Template | None, options: EngineOptions) -> Likelihoods:

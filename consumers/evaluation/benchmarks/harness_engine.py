@@ -21,8 +21,9 @@ import msgspec
 import yaml
 
 from consumers.evaluation.benchmarks import harness
-from consumers.evaluation.benchmarks.data import AnyQuestion, BenchmarkData
-from consumers.evaluation.benchmarks.encoding import Prompted, prompted
+from consumers.evaluation.benchmarks.data import BenchmarkData
+from consumers.evaluation.benchmarks.encoding import Prompted
+from consumers.evaluation.benchmarks.engines import Likelihoods
 from consumers.evaluation.benchmarks.tasks import BenchmarkQuestion
 from infra.models.likelihood.engine import LikelihoodEngine
 from infra.models.templates import Template
@@ -35,7 +36,7 @@ _AT_ONCE = 100  # questions that are written to the log together
 _BATCH = 8  # choices computed at once
 
 
-class HarnessLikelihoods:
+class HarnessLikelihoods(Likelihoods):
     """The harness's engine; `loaded` holds model and tokenizer."""
 
     def __init__(self, loaded: LikelihoodEngine, template: Template) -> None:
@@ -43,24 +44,18 @@ class HarnessLikelihoods:
         logging.getLogger("lm_eval").setLevel(logging.ERROR)
         from lm_eval.models.huggingface import HFLM
 
-        self._loaded = loaded
-        self._template = template
+        super().__init__(loaded, template)
         self._model: Any = HFLM(
             pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=_BATCH, max_length=loaded.max_length
         )
         self.name = f"lm-eval {version('lm-eval')}"
-        self.precision: str = loaded.precision
-        self.cut = 0
-
-    def prompted(self, questions: Sequence[AnyQuestion]) -> tuple[Prompted, ...]:
-        return prompted(questions, self._loaded.tokenizer, self._template, self._loaded.max_length)
 
     def measure(self, data: BenchmarkData, questions: Sequence[Prompted]) -> Iterator[Mapping[int, tuple[float, ...]]]:
         made_of = {(each.prompt, each.choices): each for each in data.questions if isinstance(each, BenchmarkQuestion)}
         longest = self._loaded.max_length + 1
         for start in range(0, len(questions), _AT_ONCE):
             asked = questions[start : start + _AT_ONCE]
-            self.cut += sum(
+            self._cut += sum(
                 len(each.tokens.prefix) + max(map(len, each.tokens.continuations)) > longest for each in asked
             )
             samples = self.samples(data.benchmark.name, [made_of[each.prompt, each.choices] for each in asked])

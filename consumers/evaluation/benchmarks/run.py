@@ -14,6 +14,7 @@ from pathlib import Path
 from consumers.evaluation.benchmarks.data import AnyQuestion, BenchmarkData
 from consumers.evaluation.benchmarks.encoding import Prompted
 from consumers.evaluation.benchmarks.engines import EngineOptions, Likelihoods, open_engine
+from consumers.folds.deduplicate import first_events
 from consumers.trainer.stop_signals import stop_signals
 from infra.cluster.topics import apply
 from infra.log.run import read_run
@@ -104,7 +105,7 @@ def measure(
     configured, _ = read_run(settings, options.run)
     apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were evaluations
     book = _Book(options.model, measured_before(KafkaSource(settings, options.run)))
-    todo = [(data, [each for each in data.questions if not book.has(data, each)]) for data in benchmarks]
+    todo = [(data, [each for each in data.questions if book.id(data, each) not in book.events]) for data in benchmarks]
     known = [len(data.questions) - len(questions) for data, questions in todo]
     done, total = sum(known), sum(len(data.questions) for data in benchmarks)
     on_questions(done, total)
@@ -143,12 +144,8 @@ def measure(
 
 def measured_before(source: Source) -> dict[str, QuestionMeasured]:
     """The questions on `measured` by event id; of several with one id the first counts."""
-    found: dict[str, QuestionMeasured] = {}
     with source.open(["measured"]) as reading:
-        for record in reading.rest():
-            if isinstance(record.event, QuestionMeasured):
-                found.setdefault(record.id, record.event)
-    return found
+        return {record.id: event for record, event in first_events(reading.rest(), QuestionMeasured)}
 
 
 @dataclass(frozen=True)
@@ -161,9 +158,6 @@ class _Book:
     def id(self, data: BenchmarkData, question: AnyQuestion) -> str:
         return ids.measured_id(self.model.key, data.benchmark.key, question.id)
 
-    def has(self, data: BenchmarkData, question: AnyQuestion) -> bool:
-        return self.id(data, question) in self.events
-
     def write(
         self,
         writer: LogWriter,
@@ -172,42 +166,31 @@ class _Book:
         found: Mapping[AnyQuestion, tuple[Prompted, tuple[float, ...]]],
     ) -> None:
         """Write a batch, and wait until it is confirmed."""
-        new = {
-            self.id(data, question): self._event(engine, data, question, asked, values)
-            for question, (asked, values) in found.items()
-        }
+        new = {}
+        for question, (asked, values) in found.items():
+            likeliest, per_character = chosen(values, asked.choices)
+            new[self.id(data, question)] = QuestionMeasured(
+                model=self.model,
+                benchmark=data.benchmark,
+                question_id=question.id,
+                group=question.group,
+                group_size=data.group_sizes[question.group],
+                sample=data.sample,
+                question=asked.question,
+                prompt_sha256=hashlib.sha256(asked.prompt.encode()).hexdigest(),
+                choices=asked.choices,
+                loglikelihoods=values,
+                tokens=tuple(map(len, asked.tokens.continuations)),
+                gold=asked.gold,
+                chosen=likeliest,
+                chosen_per_character=per_character,
+                engine=engine.name,
+                precision=engine.precision,
+            )
         sent = [writer.send(event, key=self.model.key, id=id) for id, event in new.items()]
         for future in sent:
             writer.wait(future)
         self.events.update(new)
-
-    def _event(
-        self,
-        engine: Likelihoods,
-        data: BenchmarkData,
-        question: AnyQuestion,
-        asked: Prompted,
-        values: tuple[float, ...],
-    ) -> QuestionMeasured:
-        likeliest, per_character = chosen(values, asked.choices)
-        return QuestionMeasured(
-            model=self.model,
-            benchmark=data.benchmark,
-            question_id=question.id,
-            group=question.group,
-            group_size=data.group_sizes[question.group],
-            sample=data.sample,
-            question=asked.question,
-            prompt_sha256=hashlib.sha256(asked.prompt.encode()).hexdigest(),
-            choices=asked.choices,
-            loglikelihoods=values,
-            tokens=tuple(map(len, asked.tokens.continuations)),
-            gold=asked.gold,
-            chosen=likeliest,
-            chosen_per_character=per_character,
-            engine=engine.name,
-            precision=engine.precision,
-        )
 
     def count(self, data: BenchmarkData, known: int) -> BenchmarkCount:
         asked = [self.id(data, question) for question in data.questions]

@@ -30,11 +30,7 @@ def sampled(questions: Sequence[Question], limit: int | None, seed: int) -> tupl
     chosen = {
         question.id
         for group in groups.values()
-        for question in sorted(group, key=lambda each: _rank(seed, each.id))[:limit]
+        for question in sorted(group, key=lambda each: hashlib.sha256(f"{seed}/{each.id}".encode()).digest())[:limit]
     }
     name = f"{limit} a subject, seed {seed}" if any(groups) else f"{limit} questions, seed {seed}"
     return tuple(question for question in questions if question.id in chosen), name
-
-
-def _rank(seed: int, id: str) -> bytes:
-    return hashlib.sha256(f"{seed}/{id}".encode()).digest()

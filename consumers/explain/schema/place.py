@@ -18,7 +18,6 @@ class RecordPlace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def place_of(record: Record) -> RecordPlace:
-    """A record's place on the log."""
     return RecordPlace(
         topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp_ms
     )

@@ -129,6 +129,10 @@ class RowStream:
             self._queues.drop(self._withdrawn.has)
             self._say(f"Withdrawn since: {number} documents. No step from here on has a row of them.")
 
+    def is_withdrawn(self, row: BatchRow) -> bool:
+        """Whether the document of a row on the training log is withdrawn, as far as withdrawals were read."""
+        return self._withdrawn.has_generation(row.generated_offset)
+
     def next_batch(
         self, stop: Callable[[], bool], *, begins_window: bool = False
     ) -> RankBatch | Literal["end", "stop"]:

@@ -56,10 +56,9 @@ class LiveRanges:
 
     def read(self, topic: str, start: int, end: int) -> Iterator[Record]:
         reader = self._reader(topic)
-        start = max([start, *reader.starts().values()])
-        while start < end and (found := reader.read_range(topic, 0, start, end, _AT_ONCE)):
-            yield from found
-            start = reader.position(topic, 0)
+        start, end = max([start, *reader.starts().values()]), min([end, *reader.ends().values()])
+        for first in range(start, end, _AT_ONCE):  # there may be none at all these offsets
+            yield from reader.read_range(topic, 0, first, min(first + _AT_ONCE, end), _AT_ONCE)
 
     def close(self) -> None:
         for reader in self._readers.values():
@@ -127,9 +126,13 @@ class WithdrawnRows:
 
     def has(self, row: KeptRow) -> bool:
         """Whether a row's document is withdrawn."""
+        return self.has_generation(row.kept.generated_offset)
+
+    def has_generation(self, generated_offset: int) -> bool:
+        """Whether the document of a generation's rows is withdrawn."""
         if not self._withdrawn:
             return False
-        number = self._document_of(row.kept.generated_offset)
+        number = self._document_of(generated_offset)
         return number >= 0 and self._names[number] in self._withdrawn
 
     def without(self, rows: Iterable[KeptRow]) -> list[KeptRow]:

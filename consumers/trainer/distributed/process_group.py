@@ -16,6 +16,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
 
+from infra.visible import first_line
 from schemas.errors import ConfigurationError, RankLost
 
 _T = TypeVar("_T")
@@ -74,11 +75,10 @@ class ProcessGroup:
         except RuntimeError as error:
             if self.size == 1 or not _is_connection_error(error):
                 raise
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise RankLost(
-                f"Rank {self.rank} of {self.size} has lost the connection to the others ({first}). One of them has "
-                "died; the first message in the ranks' logs says why. Start again: training resumes from the last "
-                "checkpoint."
+                f"Rank {self.rank} of {self.size} has lost the connection to the others ({first_line(error)}). One of "
+                "them has died; the first message in the ranks' logs says why. Start again: training resumes from the "
+                "last checkpoint."
             ) from error
 
 

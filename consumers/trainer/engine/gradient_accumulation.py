@@ -18,6 +18,7 @@ from consumers.trainer.engine.loss import ResponseLoss
 from consumers.trainer.engine.microbatches import MICRO_BATCH_COST, MicroBatch, split
 from infra.models import memory
 from infra.models.templates import EncodedRow
+from infra.visible import first_line
 from schemas.errors import TrainerError
 
 
@@ -108,8 +109,3 @@ class GradientAccumulator:
             f"Out of memory: retrying with micro-batches of at most {self._micro_batch} rows, for later batches too. "
             f"Start with --micro-batch {self._micro_batch} to save the retry."
         )
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -15,12 +15,13 @@ from typing import Any
 from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.engine import deepspeed_setup, lora
 from consumers.trainer.engine.deepspeed_setup import EngineConfig
-from consumers.trainer.engine.gradient_accumulation import GradientAccumulator, first_line
+from consumers.trainer.engine.gradient_accumulation import GradientAccumulator
 from consumers.trainer.engine.loss import ResponseLoss
 from consumers.trainer.record.output_capture import capture_output
 from infra.models import memory
 from infra.models.cpu import HeapTrimmer
 from infra.models.templates import EncodedRow
+from infra.visible import first_line
 from schemas.errors import TrainerError
 
 _RNG_STATES = "rng"

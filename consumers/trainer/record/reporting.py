@@ -63,7 +63,6 @@ class Reporting:
                 self.evaluate(step)
 
     def add(self, step: StepLogged, epoch: int) -> None:
-        """Report a step."""
         line = step_line(step, epoch, self.clusters)
         for writer in self._writers:
             writer.add(line)

@@ -37,9 +37,7 @@ class BuiltinBackend(OpenAIBackend):
 
     async def _prompt(self, request: Request) -> list[int] | None:
         """The tokens of a request whose texts hold names of special tokens; None for any other."""
-        texts = [request.prompt] if request.prompt is not None else [message.content for message in request.messages]
-        whole = "\n".join(texts)
-        if await self._tokens(whole, special=True) == await self._tokens(whole, special=False):
+        if await self._tokens(request.text, special=True) == await self._tokens(request.text, special=False):
             return None
         if request.prompt is not None:
             return await self._tokens(request.prompt, special=False, start=True)

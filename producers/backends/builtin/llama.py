@@ -8,6 +8,7 @@ fire when only the thread that started this process ends.
 import argparse
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -16,8 +17,10 @@ from pathlib import Path
 
 from infra.settings import load
 from producers.backends.builtin.model import MODEL_NAME, served_file
-from producers.backends.builtin.port import HOST, check_port
-from schemas.errors import SediError
+from schemas.errors import BackendError, SediError
+
+HOST = "127.0.0.1"
+"""The only address that the server listens on."""
 
 _WATCH_S = 0.5
 _WARNINGS = 2  # verbosity: errors and warnings, a line or two a start
@@ -33,6 +36,24 @@ class LlamaOptions:
     slots: int
     threads: int
     context_per_slot: int
+
+
+def check_port(port: int) -> None:
+    """Raise BackendError if `port` cannot be listened on now. 0, any free port, is not checked.
+
+    Binds and listens as llama.cpp does (SO_REUSEADDR only), and releases the port at once. If another process takes it
+    before the server does, the server's log has the reason.
+    """
+    if port == 0:
+        return
+    try:
+        # Sets SO_REUSEADDR where that does not let two processes listen on one port.
+        socket.create_server((HOST, port)).close()
+    except OSError as error:
+        raise BackendError(
+            f"The built-in server cannot listen at {HOST}:{port}: {error.strerror or error}. Give another port, or 0 "
+            "(or none) for any free one."
+        ) from error
 
 
 def serve(options: LlamaOptions, parent: int | None = None) -> None:

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import IO
 
 from infra.distribution import python_module
+from producers.backends.builtin.llama import check_port
 from producers.backends.builtin.model import MODEL_NAME, Progress, quiet, served_file
-from producers.backends.builtin.port import check_port
 from schemas.errors import BackendError, ConfigurationError
 
 _PROJECT = Path(__file__).resolve().parents[3]
@@ -118,6 +118,8 @@ class BuiltinServer:
             "--context-per-slot": settings.context_per_slot,
             "--parent": os.getpid(),
         }
+        # with which the child finds this package from any folder
+        path = os.pathsep.join([str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
         words = (str(word) for pair in arguments.items() for word in pair)
         with self.log_file.open("ab") as log:
             self._child = subprocess.Popen(
@@ -125,7 +127,7 @@ class BuiltinServer:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": _path(), "OMP_WAIT_POLICY": "passive"},
+                env={**os.environ, "PYTHONPATH": path, "OMP_WAIT_POLICY": "passive"},
                 start_new_session=True,
             )
         try:
@@ -183,11 +185,6 @@ class BuiltinServer:
             f"The built-in server {what}. The end of {self.log_file}: {' | '.join(tail) or '(empty)'}. Is there memory "
             f"for {self._settings.slots} slots of {self._settings.context_per_slot} tokens?"
         )
-
-
-def _path() -> str:
-    """A PYTHONPATH with which the child finds this package from any folder."""
-    return os.pathsep.join([str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _first_line(pipe: IO[bytes], timeout_s: float) -> str | None:

@@ -19,6 +19,7 @@ from infra.models.templates import Template, alpaca_prompt, end_tokens, prompt_t
 from infra.models.turns import prompt_of, thought_begun
 from infra.models.weights import SAFE
 from infra.settings import Settings
+from infra.visible import first_line
 from producers.backends.base import EndpointRefused, Request, RequestRefused
 from schemas.errors import ConfigurationError
 from schemas.events import Instruction
@@ -74,16 +75,13 @@ class LocalModel:
             {"role": message.role, "content": hide(self.tokenizer, message.content)} for message in request.messages
         ]
         try:
-            text = self._generation_prompt(messages)
+            if self.trained == "chat":
+                text = prompt_of(self.tokenizer, messages)
+            else:
+                text = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         except (TemplateError, ValueError) as error:
             raise RequestRefused(f"The chat template of {self.name} does not take the request: {error}") from error
         return token_ids(self.tokenizer, text), thought_begun(self.tokenizer, text)
-
-    def _generation_prompt(self, messages: list[dict[str, str]]) -> str:
-        if self.trained == "chat":
-            return prompt_of(self.tokenizer, messages)
-        prompt: str = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        return prompt
 
     def text_of(self, prompt: Sequence[int], generated: Sequence[int]) -> str:
         """The text of generated tokens. They are decoded after the prompt's last ones, on which the first character
@@ -117,16 +115,16 @@ def load_model(settings: Settings, notify: Callable[[str], None]) -> LocalModel:
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     device = _device(settings.transformers_device)
-    dtype = getattr(torch, _dtype(settings.transformers_dtype, device))
+    wanted = settings.transformers_dtype
+    dtype = getattr(torch, _DTYPES[choose(device, training=False).precision] if wanted == "auto" else wanted)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **SAFE)
         model = model.to(device).eval()
     except Exception as error:  # transformers, tokenizers and safetensors raise errors of many kinds
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigurationError(
-            f"The model {settings.model!r} cannot be loaded on {device}: {first} Set SEDI_MODEL to a folder that "
-            "transformers loads as a causal LM, to a hub's name for one, or to `builtin`."
+            f"The model {settings.model!r} cannot be loaded on {device}: {first_line(error)} Set SEDI_MODEL to a "
+            "folder that transformers loads as a causal LM, to a hub's name for one, or to `builtin`."
         ) from error
     loaded = local_model(name, model, tokenizer, device)
     info = read_model_info(Path(source))
@@ -195,9 +193,3 @@ def _device(wanted: Literal["auto", "cpu", "cuda"]) -> str:
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return wanted
-
-
-def _dtype(wanted: str, device: str) -> str:
-    if wanted != "auto":
-        return wanted
-    return _DTYPES[choose(device, training=False).precision]

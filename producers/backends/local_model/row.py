@@ -36,7 +36,6 @@ class DecodingRow:
     finish_reason: Literal["stop", "length"] | None = None
 
     def take(self, token: int) -> None:
-        """Append a token."""
         self.generated.append(token)
         if token in self.ends or self._stops():
             self.finish_reason = "stop"

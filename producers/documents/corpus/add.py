@@ -8,7 +8,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from infra.cluster.topics import apply
 from infra.log.run import read_run
@@ -16,7 +15,7 @@ from infra.log.source import KafkaSource
 from infra.log.writer import LogWriter, Pending
 from infra.settings import Settings
 from producers.documents.corpus.decide import DocumentDecider, FoundPart, parts_of
-from producers.documents.corpus.files import CorpusFile, corpus_files
+from producers.documents.corpus.files import CorpusFile, CorpusFiles
 from producers.documents.corpus.known import documents_on_log
 from producers.documents.corpus.quality import QualityLimits
 from producers.documents.corpus.readers import ReadOptions, read_file
@@ -33,13 +32,13 @@ _UNCONFIRMED = 1_000  # writes that are under way at a time
 class CorpusOptions:
     """What is read into a run, and what of it is used.
 
-    paths         folders and files, in this order
+    files         in this order
     text_column   of JSON and Parquet; None: the first of the usual names
     licence       of documents that name none
     """
 
     run: str
-    paths: tuple[Path, ...]
+    files: CorpusFiles
     text_column: str | None = None
     licence: str | None = None
     limits: QualityLimits = field(default_factory=QualityLimits)
@@ -50,6 +49,7 @@ class CorpusSummary:
     """What one start has read and written.
 
     skipped      files of the folders that were not read: hidden, or with an ending that is not known
+    closed       folders that could not be listed
     read         documents, parts of long ones counted each
     known        of these, on the log before
     kept         written, and used
@@ -61,6 +61,7 @@ class CorpusSummary:
     run: str
     files: int
     skipped: int
+    closed: int
     read: int
     known: int
     kept: int
@@ -83,16 +84,18 @@ def add_corpus(
 
     stop      asked before each document; True ends the work, and what was read so far is on the log
     on_read   told of how many more documents were read
-    notify    told what is wrong with documents that cannot be read
+    notify    told what is wrong with folders and documents that cannot be read
 
-    Raises ConfigurationError for paths or options that cannot be, RunError without the run, BrokerError when the
+    Raises ConfigurationError for options that cannot be, RunError without the run, BrokerError when the
     cluster does not take the events.
     """
     began = time.monotonic()
-    files = corpus_files(options.paths)
+    files = options.files
     decider = DocumentDecider(options.limits, options.licence)
     configured, _ = read_run(settings, options.run)
     apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were documents
+    for closed in files.closed:
+        notify(closed)
     known = _rebuilt(decider, settings, options.run)
     counts: Counter[str] = Counter()
     dropped: Counter[DropReason] = Counter()
@@ -123,6 +126,7 @@ def add_corpus(
         run=options.run,
         files=len(files.files),
         skipped=files.skipped,
+        closed=len(files.closed),
         read=counts["read"],
         known=counts["known"],
         kept=counts["kept"],

@@ -25,15 +25,36 @@ _TRANSLATED: dict[int, str | None] = {
 _TRANSLATE = re.compile(f"[{re.escape(''.join(map(chr, _TRANSLATED)))}]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LINE_ENDS = re.compile(r"\r\n?")
-_TRAILING = re.compile(r"[ \t]+(?=\n)")
+_TRAILING = re.compile(r"(?<![ \t])[ \t]++(?=\n)")
 _BLANK_LINES = re.compile(r"\n{3,}")
+_MARKS = 30  # combining marks in a row, as in the Stream-Safe Text Format of Unicode: more are costly to put in order
+_MANY_MARKS = re.compile(rf"[^\x00-\x7f\w\s]{{{_MARKS + 1},}}")
+_JOINER = "\u034f"
 
 
 def cleaned(text: str) -> str:
-    """The text in NFC, with `\\n` as line ends and no more than one blank line in a row; tokenised text restored."""
+    """The text in NFC, with `\\n` as line ends and no more than one blank line in a row; tokenised text restored.
+
+    After each 30 combining marks in a row there is a grapheme joiner, which is not seen.
+    """
     text = _LINE_ENDS.sub("\n", text)
     if _TRANSLATE.search(text):
         text = text.translate(_TRANSLATED)
     text = _SURROGATES.sub("\ufffd", text)
-    text = unicodedata.normalize("NFC", detokenised(text))
+    text = _with_joiners(unicodedata.normalize("NFC", _with_joiners(detokenised(text))))
     return _BLANK_LINES.sub("\n\n", _TRAILING.sub("", text)).strip("\n").rstrip()
+
+
+def _with_joiners(text: str) -> str:
+    def joined(found: re.Match[str]) -> str:
+        parts: list[str] = []
+        marks = 0
+        for character in found[0]:
+            marks = marks + 1 if unicodedata.combining(character) else 0
+            if marks > _MARKS:
+                parts.append(_JOINER)
+                marks = 1
+            parts.append(character)
+        return "".join(parts)
+
+    return _MANY_MARKS.sub(joined, text)

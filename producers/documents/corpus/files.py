@@ -47,10 +47,15 @@ class CorpusFile:
 
 @dataclass(frozen=True)
 class CorpusFiles:
-    """The files to read, in order; `skipped` are hidden ones and those with another ending, in the folders."""
+    """The files to read, in order.
+
+    skipped   files of the folders that are not read: hidden, or with another ending
+    closed    folders that cannot be listed, each with the reason
+    """
 
     files: tuple[CorpusFile, ...]
-    skipped: int
+    skipped: int = 0
+    closed: tuple[str, ...] = ()
 
 
 def corpus_files(paths: Iterable[Path]) -> CorpusFiles:
@@ -60,9 +65,10 @@ def corpus_files(paths: Iterable[Path]) -> CorpusFiles:
     """
     found: dict[Path, CorpusFile] = {}
     skipped = 0
+    closed: list[str] = []
     for path in paths:
         if path.is_dir():
-            for file in _walk(path):
+            for file in _walk(path, closed):
                 known = _corpus_file(file, file.relative_to(path).as_posix())
                 if known is None:
                     skipped += 1
@@ -78,12 +84,16 @@ def corpus_files(paths: Iterable[Path]) -> CorpusFiles:
             found.setdefault(path.resolve(), known)
         else:
             raise ConfigurationError(f"{path} is not there. Give a folder or a file of documents.")
-    return CorpusFiles(tuple(found.values()), skipped)
+    return CorpusFiles(tuple(found.values()), skipped, tuple(closed))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, closed: list[str]) -> Iterator[Path]:
     """All files below, sorted by name in each folder; hidden folders, and links to folders, are left out."""
-    for parent, folders, names in os.walk(folder):
+
+    def note(error: OSError) -> None:
+        closed.append(f"{error.filename}: {error.strerror}")
+
+    for parent, folders, names in os.walk(folder, onerror=note):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(parent, name) for name in sorted(names))
 

@@ -1,9 +1,14 @@
 """Which language a text is in, by py3langid, from up to three places of it."""
 
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
 from producers.documents.corpus.quality import ANY_LANGUAGE
 from schemas.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
 
 _SAMPLE = 250  # characters a place
 
@@ -21,9 +26,7 @@ class LanguageFinder:
     """Finds languages. Raises ConfigurationError for a wanted one that the model does not know."""
 
     def __init__(self, wanted: str = ANY_LANGUAGE) -> None:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-        self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        self._identifier = _identifier()
         self._wanted = wanted
         known = sorted(str(name) for name in self._identifier.nb_classes)
         if wanted != ANY_LANGUAGE and wanted not in known:
@@ -40,6 +43,13 @@ class LanguageFinder:
         else:
             of_wanted = float(dict(self._identifier.rank(shown))[self._wanted])
         return FoundLanguage(str(language), _share(float(probability)), _share(of_wanted))
+
+
+@cache
+def _identifier() -> "LanguageIdentifier":
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def sample(text: str) -> str:

@@ -17,7 +17,10 @@ ANY_LANGUAGE = "any"
 
 _SENTENCE_END = re.compile(r"[.!?…。！？؟।][\"'”’»)\]]*(?=\s|$)|[。！？]")
 _SENTENCES = re.compile(r"[^.!?…。！？؟।\n]+")
-_LINK = re.compile(r"(?:https?://|www\.)\S+|\[[^\]]*\]\([^)\s]+\)|\S+@\S+\.\w+")
+_LINK = re.compile(
+    r"(?:https?://|www\.)\S+|\[[^\]]{0,1000}+\]\([^)\s]{1,2000}+\)"
+    r"|(?<!\S)\S[^\s@]*+@\S+\.\w+"  # it is tried once a word, so the time is linear
+)
 _LINK_MARKS = ("://", "www.", "](", "@")  # one of them is in each link, and looking for it is quicker
 _LIST_MARK = re.compile(r"^\s*(?:[-*+•·–]|\d{1,3}[.)])\s+")
 _SEPARATOR = re.compile(r"\s[|•·»›>/]\s")

@@ -7,7 +7,8 @@ and two apostrophes. A text without these marks is left as it is. `<unk>` stands
 
 import re
 
-_HEADING = re.compile(r"^ ?((?:= )+)(\S.*?)(?: =)+ ?$", re.MULTILINE)
+# The marks at the end are tried where they begin, and only there: else the time would grow with the line's square.
+_HEADING = re.compile(r"^ ?((?:= )++)(\S.*?)(?<! =)(?: =)++ ?$", re.MULTILINE)
 _JOINED = re.compile(r" @([-,.])@ ")
 _QUOTED = re.compile(r'(?<!\S)" ([^"\n]*?) "(?!\w)')
 _APOSTROPHE = re.compile(r" (n't|'(?:s|m|d|re|ve|ll)|')(?= |$)", re.MULTILINE)

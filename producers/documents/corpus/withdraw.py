@@ -1,4 +1,7 @@
-"""Withdraws documents of a run: nothing is made from them any more."""
+"""Withdraws documents of a run: nothing is made from them any more.
+
+A long text is several documents. Who withdraws one of them means the text, so all of its parts are withdrawn.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +10,7 @@ from infra.log.source import KafkaSource
 from infra.log.writer import LogWriter
 from infra.settings import Settings
 from producers.documents.corpus.add import CLIENT
-from producers.documents.corpus.known import documents_on_log, withdrawals_on_log
+from producers.documents.corpus.known import known_documents
 from schemas import ids
 from schemas.documents import DocumentWithdrawn
 from schemas.errors import ConfigurationError, RunError
@@ -15,31 +18,44 @@ from schemas.errors import ConfigurationError, RunError
 
 @dataclass(frozen=True)
 class WithdrawnDocuments:
-    """What one start has withdrawn; `before`: those that were withdrawn already."""
+    """What one start has withdrawn, or with `dry_run` would have.
+
+    withdrawn   in the order of the log
+    before      those of the same texts that were withdrawn already
+    parts       of these, how many were not named: they are other parts of a text that was
+    """
 
     run: str
+    dry_run: bool
     withdrawn: tuple[str, ...]
     before: tuple[str, ...]
+    parts: int
 
 
-def withdraw_documents(settings: Settings, run: str, documents: Iterable[str], reason: str) -> WithdrawnDocuments:
-    """Write a withdrawal of each document that has none; a document is named by its id, or by the start of it.
+def withdraw_documents(
+    settings: Settings, run: str, documents: Iterable[str], reason: str, *, dry_run: bool = False
+) -> WithdrawnDocuments:
+    """Write a withdrawal of each document that has none, and of all other parts of its text.
+
+    documents   ids, or the starts of them
+    dry_run     write nothing; then no reason is needed
 
     Raises ConfigurationError without a reason, RunError for one that is not on the log, or the start of several. Then
     none is withdrawn.
     """
-    if not reason.strip():
+    if not reason.strip() and not dry_run:
         raise ConfigurationError("A withdrawal needs a reason: --reason TEXT. It stays on the log.")
-    source = KafkaSource(settings, run)
-    there = [id for id, _ in documents_on_log(source)]
-    wanted = list(dict.fromkeys(whole_id(given, there, run) for given in documents))
-    before = withdrawals_on_log(source)
-    new = [id for id in wanted if id not in before]
-    with LogWriter(settings, run, CLIENT) as log:
-        for id in new:
-            event = DocumentWithdrawn(document_id=id, reason=reason.strip())
-            log.write(event, key=id, id=ids.withdrawn_id(id), causation_id=id)
-    return WithdrawnDocuments(run, tuple(new), tuple(id for id in wanted if id in before))
+    known = known_documents(KafkaSource(settings, run))
+    named = {whole_id(given, known.documents, run) for given in documents}
+    wanted = known.with_all_parts(named)
+    before = tuple(id for id in wanted if id in known.withdrawals)
+    new = tuple(id for id in wanted if id not in known.withdrawals)
+    if not dry_run:
+        with LogWriter(settings, run, CLIENT) as log:
+            for id in new:
+                event = DocumentWithdrawn(document_id=id, reason=reason.strip())
+                log.write(event, key=id, id=ids.withdrawn_id(id), causation_id=id)
+    return WithdrawnDocuments(run, dry_run, new, before, len(wanted) - len(named))
 
 
 def whole_id(given: str, there: Iterable[str], run: str) -> str:

@@ -67,15 +67,17 @@ def _joined(text: str, lines: list[tuple[int, int]]) -> list[tuple[int, int]]:
     lower = any(text[start].islower() for start, _ in lines[1:])
     wrapped = longest in _WRAPPED and lower and sum(full) * 10 >= 7 * len(full)
     blocks, before = [lines[0]], text[slice(*lines[0])]
+    item = _ITEM.match(text, lines[0][0]) is not None  # whether the last block is one
     for start, end in lines[1:]:
         line = text[start:end]
         ended = ends_well(before) or before.endswith(":") or (len(before) < _LONGEST_HEADING and _HEADING.match(before))
         before = line
-        indented = text[start - 1] in " \t" and _ITEM.match(text, blocks[-1][0]) is not None
+        indented = item and text[start - 1] in " \t"
         if not _marked(line) and (indented or (not ended and (line[0].islower() or wrapped))):
             blocks[-1] = blocks[-1][0], end
         else:
             blocks.append((start, end))
+            item = _ITEM.match(text, start) is not None
     return blocks
 
 

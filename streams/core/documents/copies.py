@@ -32,23 +32,16 @@ def is_copy(candidate: str, segment: str, policy: Policy) -> bool:
     """Whether a candidate (`candidate_text`) copies its segment, by `max_copied_run` and `max_copied` of the policy."""
     words_of = tokenizer(policy.tokenizer)
     theirs = words_of(segment)
-    if longest_run(words_of(candidate), theirs) > policy.max_copied_run:
+    if share_run(words_of(candidate), theirs, policy.max_copied_run + 1):
         return True
     parts = {candidate, *_PARTS.split(candidate)}
     return any(_is_copied(words_of(part), theirs, policy.max_copied) for part in parts)
 
 
-def longest_run(words: Sequence[str], others: Sequence[str]) -> int:
-    """Length of the longest run of words that both have, one after the other."""
-    places: dict[str, list[int]] = {}
-    for place, word in enumerate(others):
-        places.setdefault(word, []).append(place)
-    longest = 0
-    before: dict[int, int] = {}  # lengths of the runs that end at the last word, by their end in `others`
-    for word in words:
-        before = {place: before.get(place - 1, 0) + 1 for place in places.get(word, ())}
-        longest = max(longest, *before.values(), 0)
-    return longest
+def share_run(words: Sequence[str], others: Sequence[str], length: int) -> bool:
+    """Whether both have so many words, one or more, one after the other."""
+    runs = {tuple(words[at : at + length]) for at in range(len(words) - length + 1)}
+    return bool(runs) and any(tuple(others[at : at + length]) in runs for at in range(len(others) - length + 1))
 
 
 def _is_copied(words: Sequence[str], theirs: Sequence[str], most: float) -> bool:

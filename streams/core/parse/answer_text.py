@@ -23,16 +23,16 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 _HEADER = re.compile(
-    r"\A\s*(?:<\|START_RESPONSE\|>|<\|im_start\|>\s*assistant\b|<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>"
+    r"\s*(?:<\|START_RESPONSE\|>|<\|im_start\|>\s*assistant\b|<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>"
     r"|<start_of_turn>\s*model\b|<\|assistant\|>|<\|start\|>\s*assistant\b|<\|channel\|>\s*final\b[^<]*<\|message\|>"
-    r"|<s>(?!.*</s>.*\S)|<bos>|<\|begin_of_text\|>|\[/INST\])\s*",
+    r"|(?:<s>[^\S\n]*)++(?!.*</s>.*\S)|<bos>|<\|begin_of_text\|>|\[/INST\])\s*",
     re.IGNORECASE,
 )
 _END = re.compile(
     r"(?<!`)(?:<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id|eot|end|return|im_start|user|start_header_id|END_RESPONSE"
     r"|END_OF_TURN_TOKEN|end_of_turn)\|>|<end_of_turn>|<start_of_turn>|<eos>|<｜end▁of▁sentence｜>|<｜User｜>)"
 )
-_LAST = re.compile(r"(?:\s*(?:</s>|\[/INST\]))+\s*\Z")
+_LAST = re.compile(r"\s*+(?:(?:>s/<|\]TSNI/\[)\s*+)++")  # of the text from its end, so that it is searched once
 _WHOLE = frozenset(
     {
         "stop",
@@ -68,12 +68,15 @@ def answer_text(raw: str) -> AnswerText:
     """
     removed: list[Unparsed] = []
     text = _without_reasoning(raw.replace("\ufeff", ""), removed)
-    while (headed := _HEADER.sub("", text)) != text:
-        text = headed
+    start = 0
+    while (header := _HEADER.match(text, start)) is not None:
+        start = header.end()
+    text = text[start:]
     if (end := _END.search(text)) is not None:
         _keep(removed, "after_end_mark", _END.sub("", text[end.start() :]))
         text = text[: end.start()]
-    text = text if "<s>" in text else _LAST.sub("", text)
+    if "<s>" not in text and (last := _LAST.match(text[::-1])) is not None:
+        text = text[: len(text) - last.end()]
     return AnswerText(text, tuple(removed))
 
 

@@ -85,9 +85,14 @@ def _first(head: str, unparsed: list[Unparsed]) -> str:
         if following is not None:
             leave(unparsed, "extra", head[following.start() :])
             head = head[: following.start()].rstrip()
+    at, goes_on = 0, False
     for blank in _BLANK.finditer(head):
-        if not head[: blank.start()].rstrip().endswith((":", "：")):
-            leave(unparsed, "extra", head[blank.end() :])
+        paragraph = head[at : blank.start()].rstrip()
+        at = blank.end()
+        if paragraph:
+            goes_on = paragraph.endswith((":", "："))
+        if not goes_on:
+            leave(unparsed, "extra", head[at:])
             return head[: blank.start()].rstrip()
     return head
 

@@ -12,7 +12,10 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from consumers.export.run import ExportOptions, export
+from consumers.replay.parallel import audit
 from infra.cluster.admin import administrator
+from infra.cluster.topics import apply
 from infra.digest import sha256_of
 from infra.local_broker.temporary_broker import TemporaryBroker
 from infra.log.archive import MANIFEST, ArchiveSource
@@ -20,7 +23,8 @@ from infra.log.archiving import TABLES, existing_tables, write_archive
 from infra.log.reader import LogReader
 from infra.log.record import Record
 from infra.log.restoring import restore_archive
-from infra.log.source import TOPICS, dead_letter_topics
+from infra.log.source import TOPICS, KafkaSource, dead_letter_topics
+from infra.log.writer import LogWriter
 from infra.settings import Settings, environment_of
 from schemas import ids
 from schemas.errors import ConfigurationError, RunError
@@ -28,6 +32,7 @@ from schemas.events import InstructionsRejected
 from schemas.policy import policy_for
 from schemas.topics import topic_name
 from tests.integration.worker.driver import Rig, first_of_each, generation, seeds, undisturbed
+from tests.unit.consumers.document_run import documents_run
 
 ALL = (*TOPICS, *dead_letter_topics())
 ODD = [
@@ -125,6 +130,31 @@ def test_a_restored_run_is_the_same_and_its_worker_goes_on_after_the_last_decisi
 
     with pytest.raises(RunError, match="goes on at"):
         restore_archive(settings, tmp_path / "first")
+
+
+def test_documents_their_withdrawal_and_the_segments_of_generations_are_restored(
+    broker: TemporaryBroker, run: str, tmp_path: Path
+) -> None:
+    settings, story = broker.settings, documents_run(run)
+    story.withdraw(story.document(2))
+    apply(settings, run, story.policy.clusters)
+    with LogWriter(settings, run, "test") as writer:
+        story.write(writer)
+    before, sound = log_of(settings, run), audit(KafkaSource(settings, run))
+    assert (sound.divergences, sound.checked["documents"], sound.checked["segments"]) == (0, 4, 3), sound.found
+
+    write_archive(settings, run, tmp_path / "first", compress=True)
+    delete_topics(settings, run)
+    assert restore_archive(settings, tmp_path / "first").written == len(before)
+    assert log_of(settings, run) == before
+    write_archive(settings, run, tmp_path / "back", compress=True)
+    assert digests(tmp_path / "back") == digests(tmp_path / "first")
+
+    restored = audit(KafkaSource(settings, run))
+    assert (restored.checked, restored.digests) == (sound.checked, sound.digests)
+    exported = export(KafkaSource(settings, run), tmp_path / "export", ExportOptions())
+    assert (exported.rows, exported.withdrawn.rows, exported.withdrawn.through) == (1, 1, 3)
+    assert restore_archive(settings, tmp_path / "first").written == 0
 
 
 def test_a_restore_that_was_interrupted_goes_on_and_one_over_another_log_is_refused(rig: Rig, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class Crew:
         self.worker = self.rig.start_worker()
         recorded_answers = broker.settings.model_copy(update={"backend": "recorded"})
         generators = producers.Rig(recorded_answers, run, folder)
-        recorded = RecordedOptions(generators.answers(2_000), latency_s=0.15)
+        recorded = RecordedOptions(generators.answers(10_000), latency_s=0.15)  # for as long as the test may take
         self.generator = generators.start(GenerateOptions(run=run, lane=LANE, recorded=recorded))
         with capture_output(folder / "saving.log"):
             trainee = save_tiny(folder / "tiny")
@@ -71,6 +71,10 @@ class Crew:
 
     def dead(self) -> list[str]:
         return [name for name, process in self.processes.items() if process.poll() is not None]
+
+    def last_lines(self) -> str:
+        """The processes that died, and the end of what they wrote."""
+        return "\n".join(f"{name}: {self.processes[name].last_lines()}" for name in self.dead())
 
     def end(self) -> dict[str, int]:
         """End them in order, as a run does; how each ended."""
@@ -110,16 +114,13 @@ def good_work(rig: Rig) -> tuple[int, int]:
 def wait_until(crew: Crew, true: Callable[[], bool], timeout_s: float = 150.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not true():
-        assert time.monotonic() < deadline and not crew.dead(), f"dead: {crew.dead()}"
+        assert time.monotonic() < deadline and not crew.dead(), f"dead: {crew.last_lines()}"
         time.sleep(0.5)
 
 
-@pytest.mark.timeout(600)
-def test_no_process_dies_the_good_work_goes_on_and_all_that_is_unreadable_is_put_aside(crew: Crew) -> None:
-    rig = crew.rig
-    source = KafkaSource(rig.settings, rig.run)
-    written: set[tuple[str, int, int]] = set()
-    count = 0
+def drawn_batches() -> list[list[Fuzzed]]:
+    """RECORDS records in batches. They are drawn before any is written: what fails later is no example to be shrunk."""
+    batches: list[list[Fuzzed]] = []
 
     @settings(
         max_examples=2 * RECORDS // AT_ONCE,
@@ -129,19 +130,25 @@ def test_no_process_dies_the_good_work_goes_on_and_all_that_is_unreadable_is_put
         suppress_health_check=list(HealthCheck),
     )
     @given(st.lists(fuzzed().filter(is_wanted), min_size=AT_ONCE, max_size=AT_ONCE))
-    def write(records: list[Fuzzed]) -> None:
-        nonlocal count
-        if count >= RECORDS:
-            return
+    def draw(records: list[Fuzzed]) -> None:
+        batches.append(records)
+
+    draw()
+    assert len(batches) >= RECORDS // AT_ONCE
+    return batches[: RECORDS // AT_ONCE]
+
+
+@pytest.mark.timeout(600)
+def test_no_process_dies_the_good_work_goes_on_and_all_that_is_unreadable_is_put_aside(crew: Crew) -> None:
+    rig = crew.rig
+    source = KafkaSource(rig.settings, rig.run)
+    written: set[tuple[str, int, int]] = set()
+    for records in drawn_batches():
         raw = [RawRecord(one.topic, one.partition, one.key, one.value, one.headers) for one in records]
         for one, offset in zip(records, write_raw(rig.settings, rig.run, raw), strict=True):
             if one.record().error is not None:
                 written.add((one.topic, one.partition, offset))
-        count += len(records)
-        assert not crew.dead()
-
-    write()
-    assert count == RECORDS
+        assert not crew.dead(), crew.last_lines()
     assert {topic for topic, _, _ in written} == set(TOPICS)
     wait_until(crew, lambda: missing(source) == [])
     good, windows = good_work(rig)

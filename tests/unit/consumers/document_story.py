@@ -55,6 +55,7 @@ class DocumentStory(Story):
         cluster: int = 0,
         spans: Sequence[tuple[int, int]] | None = None,
         decide: bool = True,
+        scorer: Scorer = SCORER,
     ) -> str | None:
         """A segment of the document's text with its candidates, decided; returns the kept row's id.
 
@@ -101,7 +102,7 @@ class DocumentStory(Story):
             unparsed=(),
             cost_usd=None,
             segment=segment,
-            scores=SegmentScores(scorer=SCORER, tokens=10, unconditional=-30.0, candidates=scored),
+            scores=SegmentScores(scorer=scorer, tokens=10, unconditional=-30.0, candidates=scored),
         )
         self.tell(event, id=id, key=id)
         kept = None

@@ -1,23 +1,29 @@
 """Producers and strategies side by side: what they yield, and how diverse it is at equal sizes."""
 
+import math
 import random
+from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
 from consumers.compare import Comparison, compare
 from consumers.compare.page import page
+from consumers.compare.producers import compare_producers
 from consumers.compare.producers.correlations import spearman
 from consumers.compare.producers.equal_samples import MEASURES, MeasuredPool, pool_of, sampled_diversity
+from consumers.compare.producers.groups import average
+from consumers.compare.producers.tables import producer_tables
 from consumers.compare.side import read_side
 from consumers.compare.tables import tables
 from schemas.errors import ConfigurationError
-from schemas.segments import Strategy
+from schemas.segments import Scorer, Strategy
 from streams.core.similarity.rouge import rouge_l_fmeasure
 from streams.core.similarity.rouge_scores import full_scores_in_order
 from streams.core.similarity.tokenize import rouge_tokens
-from tests.unit.consumers.document_story import DocumentStory
+from tests.unit.consumers.document_story import SCORER, DocumentStory
 from tests.unit.consumers.recorded_run import source_of, whole_run
 
 TEXT = "The tide turns twice a day. Boats wait for it in the harbour. At night the light is on."
@@ -32,6 +38,15 @@ def varied(number: int) -> str:
 
 def alike(number: int) -> str:
     return f"Write a summary of the text about the {WORDS[number % 2]}"
+
+
+def own(texts: list[str]) -> list[str]:
+    """A document for each text."""
+    return [str(number) for number in range(len(texts))]
+
+
+def replace_scorer(model: str) -> Scorer:
+    return msgspec.structs.replace(SCORER, model=model)
 
 
 def two_segments() -> DocumentStory:
@@ -119,7 +134,7 @@ def test_an_outputs_tokens_are_looked_up_in_its_document_each_as_often_as_it_is_
 
 def test_a_matrix_of_scores_is_rouges() -> None:
     texts = [varied(number) for number in range(12)] + ["", "?!"]
-    pool = MeasuredPool(texts, [0] * len(texts), rouge_tokens)
+    pool = MeasuredPool(texts, [0] * len(texts), own(texts), rouge_tokens)
     places = np.arange(len(texts))
     one_by_one = [max(rouge_l_fmeasure(a, b) for b in texts[:at]) for at, a in enumerate(texts) if at]
     assert pool.measure(places)[0] == pytest.approx(np.mean(one_by_one))
@@ -128,7 +143,7 @@ def test_a_matrix_of_scores_is_rouges() -> None:
 
 def test_measures_of_a_sample_are_those_of_its_rows_alone() -> None:
     texts = ["Write a poem", "Write a poem", "Draw the long red line", "What is it?"]
-    pool = MeasuredPool(texts, [0, 1, 1, 2], rouge_tokens)
+    pool = MeasuredPool(texts, [0, 1, 1, 2], own(texts), rouge_tokens)
     nearest, pairs, one, two, bits = pool.measure(np.array([0, 2, 3]))
     assert (nearest, pairs, bits) == (0.0, 2.0, pytest.approx(np.log2(3)))
     assert (one, two) == (1.0, 1.0)
@@ -138,7 +153,7 @@ def test_measures_of_a_sample_are_those_of_its_rows_alone() -> None:
 
 def test_the_interval_of_a_mean_is_as_wide_as_its_standard_error_says_whatever_the_sample() -> None:
     texts = [(varied if number % 3 else alike)(number) for number in range(240)]
-    firsts = MeasuredPool(texts, [0] * len(texts), rouge_tokens)
+    firsts = MeasuredPool(texts, [0] * len(texts), own(texts), rouge_tokens)
     values = np.random.default_rng(1).normal(size=240)
     firsts.measure = lambda places: (float(values[places].mean()),) * len(MEASURES)  # type: ignore[method-assign]
     expected = 2 * 1.96 * values.std(ddof=1) / np.sqrt(240)
@@ -151,7 +166,7 @@ def test_the_interval_of_a_mean_is_as_wide_as_its_standard_error_says_whatever_t
 def test_groups_of_different_sizes_are_as_diverse_as_each_other_if_they_are_made_alike() -> None:
     small, large = ([varied(number) for number in range(rows)] for rows in (60, 600))
     of_small, of_large = (
-        sampled_diversity(pool_of(texts, [0] * len(texts), rouge_tokens), 30) for texts in (small, large)
+        sampled_diversity(pool_of(texts, [0] * len(texts), own(texts), rouge_tokens), 30) for texts in (small, large)
     )
     assert of_small is not None and of_large is not None
     for measure in MEASURES[:4]:
@@ -187,15 +202,17 @@ def test_rows_made_alike_on_both_sides_show_no_difference() -> None:
     }
 
 
-def test_too_few_rows_are_said_in_words() -> None:
+def test_too_few_documents_are_said_in_words() -> None:
     found = compare([source_of(many(documents=19))]).producers
     assert found is not None
     assert found.extraction[0].measures == ()
-    assert "19 rows against 19" in found.extraction[0].words
+    assert "too few documents have rows, 19 against 19" in found.extraction[0].words
     assert (found.strategy_sample, found.strategies[0].diversity) == (None, None)
+    shown = {table.title: table.rows for table in producer_tables(found)}
+    assert shown["By strategy: diversity"][1][1:] == ("too few documents", "too few documents")
     assert [(one.rho, one.words) for one in found.correlations][1] == (
         None,
-        "too few rows: 19 have both, 20 are needed",
+        "too few documents: 19 have rows with both, 20 are needed",
     )
 
 
@@ -203,17 +220,61 @@ def test_ranks_correlate_as_scipy_finds_and_the_interval_has_the_value(found: Co
     rng = np.random.default_rng(3)
     first = rng.integers(0, 6, 80).astype(float)
     second = first + rng.normal(size=80) * 2
-    rho = spearman(first.tolist(), second.tolist())
+    rho = spearman(first.tolist(), second.tolist(), [str(number) for number in range(80)])
     assert rho is not None
     assert rho.value == pytest.approx(spearmanr(first, second).statistic)
     assert 0 < rho.low < rho.value < rho.high < 1
-    assert spearman([1.0] * 30, second[:30].tolist()) is None
+    assert spearman([1.0] * 30, second[:30].tolist(), [*map(str, range(30))]) is None
 
     assert found.producers is not None
     with_gain, perplexity, gain = found.producers.correlations
     assert with_gain.rho is not None and with_gain.rho.value == pytest.approx(-1)
-    assert (gain.judge, gain.rows, gain.words) == ("quality/1/j", 60, "rise together")
+    assert (gain.judge, gain.rows, gain.documents) == ("quality/1/j", 60, 60)
+    assert gain.words == "rise together"
     assert perplexity.words == "one rises as the other falls"
+
+
+def test_runs_and_scorers_are_correlated_apart_and_of_a_document_all_rows_or_none() -> None:
+    first, second = many(documents=30), many(documents=25)
+    other = replace_scorer("large")
+    for number in range(22):
+        text = f"{TEXT} It was night {number}."
+        second.segment(second.document(text), text, "random", [varied(number)], keep=0, gains=(0.1,), scorer=other)
+    found = compare([source_of(first), source_of(second)]).producers
+    assert found is not None
+    apart = {(one.run, one.scorer and one.scorer.model): one for one in found.correlations if one.judge is None}
+    assert {key: (one.rows, one.documents) for key, one in apart.items()} == {
+        ("demo", "small"): (60, 30),
+        ("demo (2)", "small"): (50, 25),
+        ("demo (2)", "large"): (22, 22),
+    }
+    assert apart["demo (2)", "large"].words == "one of the two is the same in all rows"
+    (table,) = (table for table in producer_tables(found) if table.title.startswith("Rank"))
+    assert ("demo (2): perplexity and gain", "large") in {row[:2] for row in table.rows}
+
+
+def test_an_infinite_perplexity_ranks_last_and_is_left_out_of_the_mean() -> None:
+    run = read_side(source_of(many())).producers
+    rows = tuple(
+        replace(row, perplexity=math.inf) if row.strategy == "whole" or number < 4 else row
+        for number, row in enumerate(run.rows)
+    )
+    found = compare_producers([("demo", replace(run, rows=rows))])
+    assert found is not None
+    extracts, wholes = found.strategies
+    assert extracts.perplexity is not None and wholes.perplexity is not None
+    assert (extracts.perplexity.rows, extracts.perplexity.infinite) == (60, 2)
+    finite = [row.perplexity for row in rows if row.strategy == "random" and row.perplexity != math.inf]
+    assert extracts.perplexity.mean is not None
+    assert extracts.perplexity.mean.value == pytest.approx(np.mean(np.array(finite, float)))
+    assert math.isfinite(extracts.perplexity.median) and extracts.perplexity.mean.high < math.inf
+    assert (wholes.perplexity.mean, wholes.perplexity.median, wholes.perplexity.infinite) == (None, math.inf, 60)
+    assert found.correlations[0].rho is not None and math.isfinite(found.correlations[0].rho.low)
+    assert average([replace(row, perplexity=1e308) for row in rows], lambda row: row.perplexity)
+
+    cells = {row[0]: row[1:] for table in producer_tables(found) for row in table.rows}
+    assert cells["… infinite, not in the mean"] == ("2", "60")
+    assert b"nan" not in msgspec.json.encode(found).lower()
 
 
 def test_both_producers_are_compared_over_runs_at_one_sample_size() -> None:
@@ -225,7 +286,7 @@ def test_both_producers_are_compared_over_runs_at_one_sample_size() -> None:
     sedi, goliath = found.producers
     assert (sedi.name, sedi.producer, goliath.name) == ("sedi/alpaca", "sedi", "goliath")
     assert sedi.diversity is not None and goliath.diversity is not None
-    assert sedi.diversity.sample == goliath.diversity.sample == found.producer_sample == sedi.kept // 2
+    assert sedi.diversity.sample == goliath.diversity.sample == found.producer_sample == sedi.units // 2
     assert sedi.perplexity is None and sedi.documents == 0
     assert found.strategy_sample == 30
 
@@ -248,7 +309,9 @@ def test_the_sample_can_be_set_and_must_be_possible() -> None:
             compare([source_of(many())], sample=wrong)
 
 
-def test_a_run_without_documents_has_no_comparison_of_producers() -> None:
+def test_a_run_without_documents_has_no_comparison_of_producers_and_no_sample() -> None:
     assert compare([source_of(whole_run()), source_of(whole_run())]).producers is None
+    with pytest.raises(ConfigurationError, match=r"--sample is for .* no run here has rows from documents"):
+        compare([source_of(whole_run()), source_of(whole_run())], sample=20)
     with pytest.raises(ConfigurationError, match="it has no rows from documents"):
         compare([source_of(whole_run())])

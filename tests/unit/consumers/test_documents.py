@@ -7,15 +7,16 @@ import pytest
 
 from consumers.explain.story import explain
 from consumers.explain.withdraw import withdraw
-from consumers.export.manifest import read_manifest
+from consumers.export.manifest import Added, read_manifest
 from consumers.export.run import ExportOptions, export
 from consumers.folds.documents import Withdrawals, read_withdrawals
 from consumers.replay.parallel import audit
 from consumers.replay.result import Audit
 from schemas.errors import RunError
-from schemas.events import Rejection, TrainingLogged
+from schemas.events import TrainingLogged
 from sedi.api.document_frames import documents_frame
 from sedi.explain_panels import show_explanation
+from sedi.export_panels import show_export
 from tests.unit.consumers.document_run import DocumentRun
 from tests.unit.consumers.export.memory import MemorySource as ExportSource
 from tests.unit.consumers.recorded_run import POEM, row_id, source_of
@@ -35,9 +36,9 @@ def story() -> DocumentRun:
     story = DocumentRun()
     oaks, birches = story.read("oaks.txt", OAKS, licence="CC0-1.0"), story.read("birches.txt", BIRCHES)
     story.read("copy.txt", OAKS, dropped="duplicate", nearest_id=oaks)
-    story.about(0, oaks, QUESTIONS[0], span=(0, 46))
+    story.about(0, oaks, QUESTIONS[0], spans=[(0, 46)])
     story.about(1, birches, QUESTIONS[1])
-    story.about(2, oaks, QUESTIONS[2], span=(47, 67))
+    story.about(2, oaks, QUESTIONS[2], spans=[(47, 67)])
     story.generation(3, [POEM])
     story.withdraw(birches)
     return story
@@ -46,12 +47,8 @@ def story() -> DocumentRun:
 OAK_ROW, BIRCH_ROW, ROOT_ROW, POEM_ROW = (row_id(number, 0) for number in range(4))
 
 
-def document(story: DocumentRun, place: int) -> str:
-    return list(story.offsets)[place]
-
-
 def test_a_document_and_its_withdrawal_count_once_and_for_a_reader_that_has_read_so_far(story: DocumentRun) -> None:
-    story.withdraw(document(story, 1), "again")
+    story.withdraw(story.document(1), "again")
     source = source_of(story)
     frame = documents_frame(source)
 
@@ -60,7 +57,7 @@ def test_a_document_and_its_withdrawal_count_once_and_for_a_reader_that_has_read
         ("birches.txt", None, True),
         ("copy.txt", "duplicate", False),
     ]
-    birches = {document(story, 1): 3}
+    birches = {story.document(1): 3}
     assert [read_withdrawals(source, through).offsets for through in (2, 3, 4)] == [{}, birches, birches]
     assert read_withdrawals(source) == Withdrawals(birches, 0, 5)
 
@@ -83,7 +80,7 @@ def test_an_export_leaves_out_rows_of_withdrawn_documents_and_can_be_made_again(
     assert msgspec.to_builtins(manifest.withdrawn) == {"through": 3, "documents": 1, "rows": 1}
     assert "| left out with their document | 1 rows |" in (tmp_path / "now" / "README.md").read_text(encoding="utf-8")
 
-    story.withdraw(document(story, 0))
+    story.withdraw(story.document(0))
     assert exported(story, tmp_path / "later") == [POEM_ROW]
     pinned = ExportOptions(documents_through=3)
     assert exported(story, tmp_path / "again", pinned) == [OAK_ROW, ROOT_ROW, POEM_ROW]
@@ -91,6 +88,35 @@ def test_an_export_leaves_out_rows_of_withdrawn_documents_and_can_be_made_again(
         assert (tmp_path / "again" / file).read_bytes() == (tmp_path / "now" / file).read_bytes()
     with pytest.raises(RunError, match="no offset 5 of documents; the last is 4"):
         exported(story, tmp_path / "none", ExportOptions(documents_through=5))
+
+
+@pytest.mark.parametrize("name", ["birches.txt", "the-same-text.md"])
+def test_a_document_that_one_run_has_withdrawn_comes_back_through_no_other_run(
+    story: DocumentRun, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = DocumentRun("other")
+    elms, birches = other.read("elms.txt", "Elms grow tall."), other.read(name, BIRCHES)
+    other.about(0, birches, "Say what birches do when it is dry")
+    other.about(1, elms, "Say how tall elms grow")
+    sources = [ExportSource(each.run, each.records()) for each in (story, other)]
+    sources[1].name = "the other run"
+
+    for number, (first, also, rows) in enumerate([(*sources, [3, 1]), (*reversed(sources), [1, 3])]):
+        folder = tmp_path / str(number)
+        manifest = export(first, folder, ExportOptions(), also=[also])
+        assert isinstance(manifest.added, Added)
+        (added,) = manifest.added.runs
+        assert [manifest.added.run_rows, added.rows] == rows
+        assert "birches" not in (folder / "alpaca.json").read_text(encoding="utf-8")
+        withdrawn = {manifest.run: manifest.withdrawn, added.run: added.withdrawn}
+        elsewhere = {"through": 1, "documents": 0, "elsewhere": 1, "rows": 1}
+        assert msgspec.to_builtins(withdrawn["demo"]) == {"through": 3, "documents": 1, "rows": 1}
+        assert msgspec.to_builtins(withdrawn["other"]) == elsewhere
+        show_export(manifest, folder, 1.0)
+        shown = capsys.readouterr().out
+        assert "of demo: 1 left out with 1 withdrawn documents" in shown
+        assert "of other: 1 left out with 1 withdrawn documents" in shown
+    assert "| withdrawn in another run here | 1 documents |" in (folder / "README.md").read_text(encoding="utf-8")
 
 
 # -- audit ---------------------------------------------------------------------------------------------------------
@@ -146,11 +172,11 @@ def test_a_window_that_reflects_withdrawals_that_are_not_on_the_log_is_a_diverge
 
 
 def test_everything_that_came_of_a_document_is_listed_with_its_path_withdrawn_or_not(story: DocumentRun) -> None:
-    oaks, birches = (withdraw(source_of(story), id=document(story, place)) for place in (0, 1))
+    oaks, birches = (withdraw(source_of(story), id=story.document(place)) for place in (0, 1))
 
     assert [row.id for row in oaks.rows] == [OAK_ROW, ROOT_ROW]
     assert [(link.kind, link.id) for link in oaks.rows[1].path] == [
-        ("document", document(story, 0)),
+        ("document", story.document(0)),
         ("generation", story.kept[ROOT_ROW].generation_id),
     ]
     assert oaks.document is not None and birches.document is not None
@@ -162,7 +188,7 @@ def test_a_documents_story_goes_from_what_it_is_to_its_rows(
     story: DocumentRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     story.window([OAK_ROW, BIRCH_ROW])
-    found = explain(source_of(story), document(story, 0)[:8])
+    found = explain(source_of(story), story.document(0)[:8])
 
     assert found.kinds == ("document",) and found.document is not None
     assert [segment.kept for segment in found.document.segments] == [(OAK_ROW,), (ROOT_ROW,)]
@@ -172,22 +198,16 @@ def test_a_documents_story_goes_from_what_it_is_to_its_rows(
     shown = capsys.readouterr().out
     assert "licence CC0-1.0" in shown and "2 segments, 2 kept rows" in shown
 
-    show_explanation(explain(source_of(story), document(story, 2)))
-    assert f"dropped: duplicate, of {document(story, 0)} (oaks.txt)" in capsys.readouterr().out
-    show_explanation(explain(source_of(story), document(story, 1)))
+    show_explanation(explain(source_of(story), story.document(2)))
+    assert f"dropped: duplicate, of {story.document(0)} (oaks.txt)" in capsys.readouterr().out
+    show_explanation(explain(source_of(story), story.document(1)))
     assert "WITHDRAWN: its author asked" in capsys.readouterr().out
 
 
 def test_a_candidate_is_shown_with_its_segment_and_by_how_much_it_lost(capsys: pytest.CaptureFixture[str]) -> None:
     story = DocumentRun()
     oaks = story.read("oaks.txt", OAKS)
-    reasons = {0: "copies_segment", 1: "higher_perplexity"}
-    ids = [row_id(0, place) for place in range(3)]
-    rejected = [
-        Rejection(id=ids[place], place=place, reason=reason, nearest_id=None if place == 0 else ids[2])
-        for place, reason in reasons.items()
-    ]
-    story.about(0, oaks, "Oaks keep", *QUESTIONS[:2], perplexities=(None, 4.0, 2.0), rejected=rejected)
+    ids = story.about(0, oaks, "Oaks keep their leaves long.", *QUESTIONS[:2], perplexities=(1.0, 4.0, 2.0))
 
     for id in ids:
         told = explain(source_of(story), id).instruction

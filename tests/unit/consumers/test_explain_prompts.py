@@ -121,7 +121,7 @@ def test_the_prompt_of_a_candidate_is_asked_for_its_segment() -> None:
     document = story.read("birds.txt", "Swifts sleep on the wing. They land only to nest.")
     kept, lost = story.about(0, document, "Say where swifts sleep.", "Name a bird.", perplexities=(3.0, 5.0))
     sampling = Sampling(temperature=0.5)
-    expected = candidates.request(story.texts[document], "chat", trained=False, sampling=sampling)
+    expected = candidates.request(story.documents[document].text, "chat", trained=False, sampling=sampling)
 
     for id in (kept, lost, ids.generation_id("main", 0)):
         (found,) = prompts(story, id)

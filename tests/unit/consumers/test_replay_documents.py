@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -19,21 +20,21 @@ from schemas.segments import Segment, SegmentScores
 from sedi.main import main
 from sedi.options import ExitCode
 from streams.core.parse.segment_answers import WITHDRAWN
-from tests.unit.consumers.documents_run import DOCUMENTS_POLICY, DocumentsRun, documents_run
+from tests.unit.consumers.document_run import DOCUMENTS_POLICY, TEA, DocumentRun, documents_run
 from tests.unit.consumers.evaluated_run import archive_of
 from tests.unit.consumers.recorded_run import source_of, whole_run
 
-Edit = Callable[[DocumentsRun], None]
+Edit = Callable[[DocumentRun], None]
 
 
-def in_two_parts(story: DocumentsRun) -> Audit:
+def in_two_parts(story: DocumentRun) -> Audit:
     source = source_of(story)
     first = run(source, AuditExtent(to_offset=0), conducting=False)
     second = run(source, AuditExtent(from_offset=1), conducting=True)
     return merge(first.audit(0.0), second.audit(0.0))
 
 
-def rows(story: DocumentsRun) -> list[tuple[int, int]]:
+def rows(story: DocumentRun) -> list[tuple[int, int]]:
     found = [entry.event for _, entry in story.events(InstructionKept)]
     return [(row.generated_offset, row.place) for row in found if isinstance(row, InstructionKept)]
 
@@ -57,7 +58,7 @@ def test_a_document_again_on_the_log_is_a_repeat() -> None:
     assert (found.divergences, found.repeats) == (0, {"documents": 1})
 
 
-def generation(story: DocumentsRun, nth: int) -> InstructionsGenerated:
+def generation(story: DocumentRun, nth: int) -> InstructionsGenerated:
     event = list(story.events(InstructionsGenerated))[nth][1].event
     assert isinstance(event, InstructionsGenerated)
     return event
@@ -66,7 +67,7 @@ def generation(story: DocumentsRun, nth: int) -> InstructionsGenerated:
 def segment(nth: int = 0, **fields: object) -> Edit:
     """A generation's segment reads otherwise; its id follows, so that only the document can show it."""
 
-    def edit(story: DocumentsRun) -> None:
+    def edit(story: DocumentRun) -> None:
         found = generation(story, nth).segment
         assert found is not None
         new: Segment = msgspec.structs.replace(found, **fields)
@@ -78,7 +79,7 @@ def segment(nth: int = 0, **fields: object) -> Edit:
     return edit
 
 
-def score(story: DocumentsRun) -> None:
+def score(story: DocumentRun) -> None:
     """A score in the event differs from the answer on `calls`; the winner stays the same."""
     found = generation(story, 0).scores
     assert found is not None
@@ -86,7 +87,7 @@ def score(story: DocumentsRun) -> None:
     story.change(InstructionsGenerated, 0, scores=msgspec.structs.replace(found, candidates=candidates))
 
 
-def score_and_answer(story: DocumentsRun) -> None:
+def score_and_answer(story: DocumentRun) -> None:
     """The score differs in the event and in its copy of the answer, but not on `calls`."""
     event = generation(story, 0)
     assert event.scores is not None
@@ -96,7 +97,7 @@ def score_and_answer(story: DocumentsRun) -> None:
     story.change(InstructionsGenerated, 0, scores=scores, answers=answers)
 
 
-def winner(story: DocumentsRun) -> None:
+def winner(story: DocumentRun) -> None:
     """The row that was kept is of the candidate that lost."""
     row = next(story.events(InstructionKept))[1].event
     verdict = next(story.events(InstructionsRejected))[1].event
@@ -111,19 +112,29 @@ def winner(story: DocumentsRun) -> None:
     story.change(InstructionsRejected, 0, rejections=rejections)
 
 
-def seeds(story: DocumentsRun) -> None:
+def seeds(story: DocumentRun) -> None:
     story.change(InstructionsGenerated, 1, seed_ids=("seed_task_0",))
 
 
-def document_text(story: DocumentsRun) -> None:
-    story.change(DocumentRead, 2, text=story.documents[2].text.replace("four", "five"))
+def document_text(story: DocumentRun) -> None:
+    story.change(DocumentRead, 2, text=TEA.replace("four", "five"))
 
 
-def document_source(story: DocumentsRun) -> None:
+def document_source(story: DocumentRun) -> None:
     story.change(DocumentRead, 1, source="others.jsonl")
 
 
-def withdrawn(story: DocumentsRun) -> None:
+def document_key(story: DocumentRun) -> None:
+    place, entry = next(story.events(DocumentRead))
+    story.written[place] = replace(entry, key=story.document(1))
+
+
+def withdrawal_key(story: DocumentRun) -> None:
+    story.withdraw(story.document(2))
+    story.written[-1] = replace(story.written[-1], key=story.document(0))
+
+
+def withdrawn(story: DocumentRun) -> None:
     """The last generation is empty, as of a document that was withdrawn: its verdict is empty too."""
     unparsed = (Unparsed(reason=WITHDRAWN, text=""),)
     story.change(InstructionsGenerated, 2, instructions=(), unparsed=unparsed, scores=None)
@@ -147,6 +158,8 @@ FAULTS: dict[str, tuple[Edit, dict[str, int], int]] = {
     "the winner": (winner, {"flipped": 2}, 0),
     "seeds": (seeds, {"seeds_shown": 1}, 1),
     "the document's source": (document_source, {"altered": 1}, 3),
+    "the document's key": (document_key, {"altered": 1}, 3),
+    "the withdrawal's key": (withdrawal_key, {"altered": 1}, 3),
     "withdrawn, and it was not": (withdrawn, {"segment": 1}, 2),
 }
 
@@ -166,7 +179,7 @@ def test_what_was_altered_is_found(name: str) -> None:
 def test_a_generation_of_a_withdrawn_document_is_empty() -> None:
     story = documents_run()
     withdrawn(story)
-    story.withdraw(2)
+    story.withdraw(story.document(2))
     found = audit(source_of(story))
     assert found.divergences == 0, found.found
     assert found.checked["documents"] == 4

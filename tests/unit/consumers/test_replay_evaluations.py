@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from consumers.evaluation.report import evaluation_report
 from consumers.replay import Audit, audit
-from consumers.replay.recomputed import recomputed
+from consumers.replay.parallel import recomputed
 from infra.log.archive import ArchiveSource
 from schemas import ids
 from schemas.evaluation import AnswerGiven, AnswersJudged, QuestionMeasured

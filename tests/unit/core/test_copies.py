@@ -9,7 +9,7 @@ import pytest
 
 from schemas.events import Instruction
 from schemas.policy import Policy, policy_for
-from streams.core.documents.copies import candidate_text, is_copy, longest_run
+from streams.core.documents.copies import candidate_text, is_copy, share_run
 
 POLICY = Policy()
 SEGMENT = (
@@ -59,10 +59,13 @@ def test_the_input_counts_and_the_policy_sets_both_limits() -> None:
     assert not is_copy(question, SEGMENT, policy_for(max_copied_run=4))
 
 
-def test_the_longest_run_is_of_neighbours_in_both() -> None:
-    assert longest_run("a b c d".split(), "b c x c d a b".split()) == 2
-    assert longest_run("a a a".split(), "a a b a a a a".split()) == 3
-    assert longest_run([], ["a"]) == longest_run(["a"], []) == 0
+@pytest.mark.parametrize(
+    ("words", "others", "longest"),
+    [("a b c d", "b c x c d a b", 2), ("a a a", "a a b a a a a", 3), ("", "a", 0), ("a", "", 0)],
+)
+def test_a_shared_run_is_of_neighbours_in_both(words: str, others: str, longest: int) -> None:
+    found = [share_run(words.split(), others.split(), length) for length in range(1, 6)]
+    assert found == [True] * longest + [False] * (5 - longest)
 
 
 def test_few_true_instructions_are_copies_and_nearly_all_starts_of_the_output(data: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_judge_gets_a_score_from_it_and_now_and_then_none(completion: bool) ->
         cluster=0,
         classifier_offset=0,
     )
-    request = judge.request(row, judge.rubric("accuracy"), completion=completion, sampling=Sampling())
+    request = judge.request(row, judge.RUBRICS["accuracy"], completion=completion, sampling=Sampling())
     model = LoadModel()
     scores = [read(asyncio.run(model.complete(request, place(number))).raw).value for number in range(300)]
     assert 0 < scores.count(None) < 30
@@ -143,7 +143,7 @@ def test_a_judge_gets_a_score_from_it_and_now_and_then_none(completion: bool) ->
 @pytest.mark.parametrize("completion", [True, False])
 @pytest.mark.parametrize("rubric", pair.ANSWER_RUBRICS)
 def test_a_judge_of_answers_gets_a_score_for_each(rubric: pair.AnswerRubricName, completion: bool) -> None:
-    asked = pair.answer_rubric(rubric)
+    asked = pair.ANSWER_RUBRICS[rubric]
     request = pair.judging_request(asked, "Why?", ["So."] * asked.shown, completion=completion, sampling=Sampling())
     model = LoadModel()
     raws = [asyncio.run(model.complete(request, place(number))).raw for number in range(100)]

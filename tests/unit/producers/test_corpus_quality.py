@@ -1,6 +1,8 @@
 """Which documents are dropped, at both sides of each limit; and no text is lost on the way."""
 
+import math
 import random
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -105,6 +107,45 @@ def test_the_second_of_two_equal_or_nearly_equal_texts_is_dropped_and_names_the_
     )
 
 
+LINKS = "\n".join(f"https://example.org/page/{n}/of/the/pond" for n in range(6))
+COOKIES = "We use cookies to make this page better for all of you."
+AT_THE_LIMIT: dict[str, tuple[str, list[str]]] = {  # setting: (reason, documents of which the last is measured)
+    "max_bare": ("link_list", [f"{LINKS}\n{prose(1)}"]),
+    "max_repeated_lines": ("boilerplate", ["\n".join([prose(3, 1), prose(4, 4), prose(3, 1)])]),
+    "max_repeated_runs": ("boilerplate", [" ".join([prose(3, 3), prose(4, 6), prose(3, 3)])]),
+    "max_phrases": ("boilerplate", [f"{prose(5)} {COOKIES}"]),
+    "near_duplicate": ("near_duplicate", [prose(7, 20), prose(7, 20).replace("people of", "folk of", 1)]),
+    "min_language_probability": ("language", ["Le chat dort sur la table et la maison est grande. " + prose(1, 2)]),
+}
+
+
+@pytest.mark.parametrize("setting", AT_THE_LIMIT)
+def test_a_document_at_a_limit_and_one_beyond_it_are_on_different_sides(setting: str) -> None:
+    reason, texts = AT_THE_LIMIT[setting]
+    least = setting.startswith("min_")
+    strictest = {"max": 0.0, "min": 1.0, "near": 0.0}[setting.split("_", maxsplit=1)[0]]
+    wanted = QualityLimits(**{setting: strictest}, language="en" if least else "any")
+    measured = decided(*texts, limits=wanted)[-1]
+    assert (measured.dropped, measured.limit) == (reason, strictest) and measured.value is not None
+    assert 0 < measured.value < 1
+
+    at = decided(*texts, limits=replace(wanted, **{setting: measured.value}))[-1]
+    side = math.nextafter(measured.value, 0 if setting.startswith("max_") else 1)
+    beyond = decided(*texts, limits=replace(wanted, **{setting: side}))[-1]
+
+    if setting == "near_duplicate":  # dropped from the limit on
+        at, beyond = beyond, at
+    assert (at.dropped, at.text) == (None, texts[-1])
+    assert (beyond.dropped, beyond.value, beyond.text) == (reason, measured.value, "")
+
+
+def test_sentences_are_counted_up_to_the_limit() -> None:
+    text = prose(1, 3)
+    assert dropped(text, QualityLimits(min_sentences=3)) is None
+    (found,) = decided(text, limits=QualityLimits(min_sentences=4))
+    assert (found.dropped, found.value, found.limit) == ("stub", 3, 4)
+
+
 def test_unreadable_and_too_long_documents_are_dropped_without_their_text() -> None:
     limits = QualityLimits(max_characters=1_000)
     wrong = FoundText("a.pdf", 0, "pdf", digest("x"), wrong="damaged")
@@ -137,6 +178,8 @@ def test_a_long_text_becomes_documents_that_fit_into_a_record() -> None:
     assert len(found) > 3
     assert [each.start for each in found] == sorted({each.start for each in found})
     assert not any(larger_than_a_record(each) for each in found)
+    whole = FoundText("a.txt", 0, "text", digest(text), "\ufeff" + text.replace("\n", "\r\n"))
+    assert "".join(part.text for part in parts_of(whole, QualityLimits())) == cleaned(whole.text) == text
     used = [each for each in found if each.dropped is None]
     assert all(text[each.start : each.start + len(each.text)] == each.text for each in used)
 

@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from pypdf import PdfWriter
 
 from producers.documents.corpus.files import corpus_files
 from producers.documents.corpus.readers import FoundText, ReadOptions, read_file
+from producers.documents.corpus.readers.parquet_rows import decoded
 from schemas.errors import ConfigurationError
 
 TEXT = "A pond is still water. It is fed by rain."
@@ -123,6 +127,28 @@ def test_a_long_title_is_cut_so_that_the_event_fits_into_a_record(tmp_path: Path
     assert (len(found.title), len(found.licence or ""), found.text) == (1_000, 1_000, TEXT)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_file_that_is_too_long_is_counted_in_characters(tmp_path: Path, encoding: str) -> None:
+    text = "\u20ac\U0001f600" * 2_000
+    (found,) = read(tmp_path, "a.txt", text.encode(encoding), max_characters=1_000)
+    assert (found.text, found.characters, found.wrong) == ("", len(text), "")
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_packed_file_of_each_form_that_breaks_off_ends_with_one_that_is_wrong(tmp_path: Path, name: str) -> None:
+    packed = gzip.compress(FORMS[name](tmp_path))
+    found = read(tmp_path, f"{name}.gz", packed[:-12])
+    assert found[-1].wrong and not found[-1].text and not any(each.wrong for each in found[:-1])
+
+
+def test_a_file_that_cannot_be_opened_is_unreadable_and_the_others_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "b.txt").write_text(TEXT)
+    gone, there = (found for file in corpus_files([tmp_path]).files for found in read_file(file, ReadOptions()))
+    assert (gone.source, gone.text, there.text) == ("a.txt", "", TEXT)
+    assert gone.wrong and str(tmp_path) not in gone.wrong, "the same on every machine"
+
+
 def test_a_file_that_breaks_off_gives_what_came_before_and_one_that_is_wrong(tmp_path: Path) -> None:
     rows = "".join(json.dumps({"text": f"{n} " + "x" * 997}) + "\n" for n in range(3_000)).encode()
     packed = gzip.compress(rows, compresslevel=0)
@@ -149,6 +175,44 @@ def test_a_damaged_file_is_one_unreadable_document(tmp_path: Path, name: str, ra
     assert found.text == ""
 
 
+def test_a_parquet_file_with_wrong_bytes_is_read_or_damaged_and_ends_nothing(tmp_path: Path) -> None:
+    rows = pl.DataFrame({"text": [TEXT * 10 + str(n) for n in range(300)], "title": ["Ponds"] * 300})
+    rows.write_parquet(tmp_path / "made", row_group_size=100)
+    raw = (tmp_path / "made").read_bytes()
+    rng = random.Random(3)
+    places = [rng.sample(range(len(raw) // 2, len(raw)), 3) for _ in range(12)]
+    changed = [bytes(byte ^ 0x55 if at in wrong else byte for at, byte in enumerate(raw)) for wrong in places]
+
+    found = [last for each in changed for last in read(tmp_path, "a.parquet", each)[-1:]]
+
+    assert all(each.wrong.startswith("damaged") or each.text.startswith(TEXT) for each in found)
+    assert sum(bool(each.wrong) for each in found) > 3
+
+
+def test_a_parquet_file_that_breaks_polars_down_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process ends, at once or within a batch; or it panics, with an exception that is no `Exception`."""
+    (tmp_path / "abort.py").write_text(
+        "import os, sys\nsys.stdout.write('r' + 7 * chr(0) + '9A')\nsys.stdout.flush()\nos.abort()"
+    )
+    command = [sys.executable, str(tmp_path / "abort.py")]
+    with monkeypatch.context() as patched:
+        patched.setattr("producers.documents.corpus.readers.parquet.python_module", lambda *_: command)
+        (found,) = read(tmp_path, "a.parquet", parquet(tmp_path))
+    assert (found.text, found.wrong) == ("", "damaged: polars broke down on it")
+
+    def broken(error: BaseException) -> list[object]:
+        def raising(*_: object, **__: object) -> None:
+            raise error
+
+        with monkeypatch.context() as patched:
+            patched.setattr(pl, "scan_parquet", raising)
+            return list(decoded(tmp_path / "a.parquet", None))
+
+    assert broken(pl.exceptions.PanicException("index out of bounds\nsecond line")) == ["damaged: index out of bounds"]
+    with pytest.raises(KeyboardInterrupt):
+        broken(KeyboardInterrupt())
+
+
 def test_an_encrypted_pdf_says_so(tmp_path: Path) -> None:
     writer = PdfWriter()
     writer.add_blank_page(100, 100)
@@ -157,6 +221,37 @@ def test_an_encrypted_pdf_says_so(tmp_path: Path) -> None:
         writer.write(file)
     (found,) = read(tmp_path, "a.pdf", (tmp_path / "a.pdf").read_bytes())
     assert "encrypted" in found.wrong
+
+
+def test_a_pipe_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt.gz", "c.parquet"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "d.txt").write_text(TEXT)
+
+    found = [each for file in corpus_files([tmp_path]).files for each in read_file(file, ReadOptions())]
+
+    assert [each.wrong for each in found] == ["no regular file"] * 3 + [""]
+
+
+def test_a_folder_that_cannot_be_listed_is_named_and_the_others_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of a folder without the right to list it; the superuser has that right, so it is taken away here."""
+    for name in ("a/1.txt", "b/2.txt", "c/3.txt"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(TEXT)
+    listed = os.scandir
+
+    def scandir(folder: str) -> object:
+        if Path(folder).name == "b":
+            raise PermissionError(13, "Permission denied", folder)
+        return listed(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = corpus_files([tmp_path])
+
+    assert [file.source for file in found.files] == ["a/1.txt", "c/3.txt"]
+    assert found.closed == (f"{tmp_path / 'b'}: Permission denied",)
 
 
 def test_folders_are_read_in_sorted_order_without_hidden_files_and_unknown_endings(tmp_path: Path) -> None:

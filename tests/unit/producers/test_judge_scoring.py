@@ -15,9 +15,8 @@ from producers.calls.kept_rows import KeptRows
 from producers.calls.rate_control import RateControl, RateOptions
 from producers.calls.retries import Retries
 from producers.generate.progress import LaneProgress
-from producers.judge.progress import JudgeProgress
-from producers.judge.scoring import JudgeWorker, RowJudge, RowQueue, RowSample
-from producers.prompts.judge import rubric
+from producers.judge.scoring import JudgeProgress, JudgeWorker, RowJudge, RowQueue, RowSample
+from producers.prompts.judge import RUBRICS
 from schemas import ids
 from schemas.events import CallAnswered, CallStarted, InstructionJudged, InstructionKept, Judge, Usage
 from streams.core.ledger import Ledger
@@ -103,9 +102,9 @@ def judging(
         rate=RateControl(RateOptions(), 4),
         known=progress,
     )
-    row_judge = RowJudge(WHO, rubric("accuracy"), False, Sampling(), attempts)
-    queue = RowQueue(cast(KeptRows, Rows(rows)), sample or RowSample(), until_end=True)
-    return JudgeWorker(row_judge, queue, caller, progress, in_flight=4)
+    row_judge = RowJudge(WHO, RUBRICS["accuracy"], False, Sampling(), attempts)
+    queue = RowQueue(cast(KeptRows, Rows(rows)), row_judge, sample or RowSample(), until_end=True)
+    return JudgeWorker(queue, caller, progress, in_flight=4)
 
 
 def judge(log: MemoryLog, backend: Scripted, rows: int, sample: RowSample | None = None) -> None:
@@ -214,7 +213,7 @@ def test_a_row_that_gets_no_readable_answer_is_judged_without_a_score() -> None:
     found = log.events(InstructionJudged)
     assert [event.score for event in found] == [None] * 3
     assert all(len(event.answers) == 3 and "not a score" in event.reason for event in found)
-    assert (work.judged, work.unreadable) == (3, 3)
+    assert (work.written, work.unreadable) == (3, 3)
 
 
 def test_a_refused_row_is_judged_without_a_score_and_four_in_a_row_end_it() -> None:

@@ -136,12 +136,10 @@ def test_a_list_of_nothing_is_refused(shown: tuple[str, ...], asked: int) -> Non
         two_step.list_request(shown, asked=asked)
 
 
-def test_an_answer_is_asked_for_with_the_instruction_and_briefly_unless_told_otherwise() -> None:
+def test_an_answer_is_asked_for_with_the_instruction_and_briefly() -> None:
     brief = two_step.answer_request("Compare cats and dogs.")
-    full = two_step.answer_request("Compare cats and dogs.", brief=False)
 
-    assert brief.messages[-1].content.startswith("Compare cats and dogs.\n")
-    assert full.messages[-1].content == "Compare cats and dogs."
+    assert brief.messages[-1].content.startswith("Compare cats and dogs.\nAnswer briefly")
     assert (two_step.answer_request("Compare cats.", "completion").prompt or "").endswith(
         "Task: Compare cats.\nAnswer:"
     )
@@ -183,14 +181,14 @@ def test_a_judge_is_shown_the_row_and_asked_for_a_score_first() -> None:
         cluster=0,
         classifier_offset=0,
     )
-    chat = judge.request(row, judge.rubric("accuracy"), completion=False, sampling=Sampling(max_tokens=64))
+    chat = judge.request(row, judge.RUBRICS["accuracy"], completion=False, sampling=Sampling(max_tokens=64))
     assert [message.role for message in chat.messages] == ["system", "user"]
     asked = chat.messages[1].content
     assert "=== Instruction\nName three colours\n=== Input\n<noinput>\n=== Response\nRed.\n=== End\n" in asked
     assert "from 0 to 5, in steps of 0.5" in asked
     assert "score alone on the first line" in asked
     assert (chat.sampling.temperature, chat.sampling.max_tokens) == (0.0, 64)
-    helpful = judge.request(row, judge.rubric("helpfulness"), completion=True, sampling=Sampling())
+    helpful = judge.request(row, judge.RUBRICS["helpfulness"], completion=True, sampling=Sampling())
     assert helpful.prompt is not None
     assert "How helpful" in helpful.prompt
     assert helpful.prompt.endswith("=== End\n\nScore, a number alone, and then why:\n")

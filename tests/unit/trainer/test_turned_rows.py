@@ -65,6 +65,9 @@ def test_a_feed_turns_its_rows_round_keeps_their_places_and_counts_those_left_ou
     assert [(row.offset, row.kept.id) for row in fed.rows] == [(n, rows[n].id) for n in range(9) if n % 3]
     assert all(row.kept.instruction == question(ANSWER) and row.kept.input == "" for row in fed.rows)
     assert fed.rows[0].kept.output == rows[1].instruction
+    feed.open({0: PartitionPosition()}, {0: PartitionPosition(9)})  # a later epoch
+    again = feed.take(0.0)
+    assert (again.rows, again.left_out) == (fed.rows, 0)
 
 
 def test_of_a_file_only_rows_that_teach_are_dealt_out_or_measured(tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
 """Rows of withdrawn documents leave the queues at a window's start, and a window trained again has the same rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
 from consumers.trainer.data.archive_feed import MemoryFeed
 from consumers.trainer.data.batches import RowStream, StreamEnds
-from consumers.trainer.data.withdrawn_rows import WithdrawnRows
+from consumers.trainer.data.withdrawn_rows import LiveRanges, WithdrawnRows
 from consumers.trainer.distributed.process_group import ProcessGroup
 from infra.log.record import Record
+from infra.settings import Settings
 from streams.core.batches import PartitionPosition
 from tests.unit.consumers.document_run import DocumentRun
 from tests.unit.trainer.test_batches import Together, encode, never
@@ -51,10 +52,6 @@ def story() -> DocumentRun:
     return story
 
 
-def document(story: DocumentRun, place: int) -> str:
-    return list(story.offsets)[place]
-
-
 def stream_of(story: DocumentRun, group: ProcessGroup, told: Told | None = None) -> RowStream:
     feed = MemoryFeed([kept(number, number % CLUSTERS) for number in range(ROWS)])
     return RowStream(
@@ -88,7 +85,7 @@ def test_a_withdrawal_counts_from_the_next_window_on_and_not_within_one(story: D
     assert rows(stream, begins_window=True) == [0, 1, 2, 3]
     assert (stream.documents_offset, told.asked) == (3, ["documents"])  # `generated` is not read for nothing
 
-    at = story.withdraw(document(story, 0))
+    at = story.withdraw(story.document(0))
     assert rows(stream) == [4, 5, 6, 7]  # 6 is of that document, and the window has begun
     assert rows(stream, begins_window=True) == [8, 13, 10, 11]  # without 9, in whose queue 13 is next
     assert stream.documents_offset == at
@@ -97,14 +94,14 @@ def test_a_withdrawal_counts_from_the_next_window_on_and_not_within_one(story: D
 
 
 def test_a_window_trained_again_reflects_the_withdrawals_that_it_names_and_no_later_ones(story: DocumentRun) -> None:
-    first = story.withdraw(document(story, 0))
+    first = story.withdraw(story.document(0))
     uninterrupted = stream_of(story, ProcessGroup())
     uninterrupted.open({})
     before = rows(uninterrupted, begins_window=True)
     positions: Mapping[int, PartitionPosition] = uninterrupted.positions()
     after = [rows(uninterrupted), rows(uninterrupted)]
 
-    story.withdraw(document(story, 1))  # after the window began
+    story.withdraw(story.document(1))  # after the window began
     resumed = stream_of(story, ProcessGroup())
     resumed.open(positions)
     resumed.read_withdrawals(first)
@@ -125,7 +122,7 @@ def test_all_ranks_drop_the_same_rows_and_a_later_epoch_lacks_them(story: Docume
         passes = [rows(stream, begins_window=True) or []]
         group.all_gather(None)
         if group.is_first:
-            story.withdraw(document(story, 2))
+            story.withdraw(story.document(2))
         group.all_gather(None)
         passes[0] += rest(stream)
         ends = stream.positions()
@@ -137,6 +134,37 @@ def test_all_ranks_drop_the_same_rows_and_a_later_epoch_lacks_them(story: Docume
     of_document = {number for number in range(ROWS) if number % 3 == 2 and number != 5}
     for found in Together(2).run(work):
         assert found == [list(range(ROWS)), [number for number in range(ROWS) if number not in of_document]]
+
+
+class WithGaps:
+    """A reader of the log whose topic lacks records at most of its offsets, as after compaction."""
+
+    def __init__(self, offsets: Sequence[int], end: int) -> None:
+        self._offsets = offsets
+        self._end = end
+
+    def partitions(self, topic: str) -> int:
+        return 1
+
+    def starts(self) -> dict[tuple[str, int], int]:
+        return {("documents", 0): self._offsets[0]}
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        return {("documents", 0): self._end}
+
+    def read_range(self, topic: str, partition: int, start: int, end: int, limit: int) -> list[Record]:
+        stop = min(start + limit, end, self._end)
+        return [Record(topic, 0, offset, 0, None, None) for offset in self._offsets if start <= offset < stop]
+
+
+def test_the_log_is_read_to_its_end_over_offsets_that_have_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    offsets = [3, 4, 700, 1500]
+    monkeypatch.setattr("consumers.trainer.data.withdrawn_rows.LogReader", lambda *_: WithGaps(offsets, 2000))
+    ranges = LiveRanges(Settings(), "demo")
+    assert ranges.end("documents") == 2000
+    assert [record.offset for record in ranges.read("documents", 0, 2000)] == offsets
+    assert [record.offset for record in ranges.read("documents", 4, 9999)] == offsets[1:]
+    assert [record.offset for record in ranges.read("documents", 4, 1500)] == [4, 700]
 
 
 def test_rows_from_no_log_are_not_asked_about() -> None:

@@ -38,6 +38,9 @@ def read_file(file: CorpusFile, options: ReadOptions) -> Iterator[FoundText]:
     """The texts of a file, in order. One that breaks off ends with a text that is `wrong`, at the next place."""
     reader = read_json_list if file.ending == ".json" else _READERS[file.format]
     place = 0
+    if file.path.exists() and not file.path.is_file():  # reading a pipe may never end
+        yield FoundText(file.source, 0, file.format, digest(b""), wrong="no regular file")
+        return
     try:
         with _opened(file) as stream:
             for found in reader(file, stream, options):

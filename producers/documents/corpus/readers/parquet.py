@@ -1,16 +1,33 @@
-"""Parquet files: a document a row, read in batches."""
+"""Parquet files: a document a row, read in batches.
 
+They are decoded in a process of its own (`parquet_rows`): some damaged files make polars end the process. It sends
+frames: a kind, the length of the payload in eight bytes, the payload. By the last frame it is known that the file was
+read to its end.
+"""
+
+import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
+from infra.distribution import python_module
 from producers.documents.corpus.files import CorpusFile
 from producers.documents.corpus.readers.found import FoundText, ReadOptions, digest
-from producers.documents.corpus.readers.rows import LICENCE_COLUMNS, TEXT_COLUMNS, TITLE_COLUMNS, RowReader
+from producers.documents.corpus.readers.rows import RowReader
 
-_BATCH = 1_000
+if TYPE_CHECKING:
+    import polars as pl
+
+ROWS, WRONG, END = b"r", b"w", b"e"
+"""Kinds of frames: rows in the IPC format of Arrow, what is wrong in UTF-8, and the last one."""
+LENGTH = 8
+"""Bytes of the length of a frame."""
+
+_DECODER = "producers.documents.corpus.readers.parquet_rows"
 
 
 def read_parquet(file: CorpusFile, stream: BinaryIO, options: ReadOptions) -> Iterator[FoundText]:
@@ -26,30 +43,41 @@ def read_parquet(file: CorpusFile, stream: BinaryIO, options: ReadOptions) -> It
 
 
 def _read(file: CorpusFile, path: Path, options: ReadOptions) -> Iterator[FoundText]:
-    import polars as pl
-    from polars.exceptions import PolarsError
-
     reader = RowReader(file, options)
     place = 0
-    try:
-        rows = pl.scan_parquet(path, glob=False)
-        there = rows.collect_schema()
-        columns = TEXT_COLUMNS if options.text_column is None else (options.text_column,)
-        texts = [name for name in columns if there.get(name) == pl.String][:1]
-        if not texts:
-            named = f"no text column named {', '.join(columns)}; its columns are {', '.join(there)}"
-            wrong = f"{named}; name one with --text-column"
-            yield FoundText(file.source, 0, file.format, digest(wrong), wrong=wrong)
+    for batch in _batches(path, options.text_column):
+        if isinstance(batch, str):
+            sha256 = _digest(path) if batch.startswith("damaged") else digest(batch)
+            yield FoundText(file.source, place, file.format, sha256, wrong=batch)
             return
-        reader.column = texts[0]
-        others = [name for name in (*TITLE_COLUMNS, *LICENCE_COLUMNS) if name in there and name not in texts]
-        for batch in rows.select(*texts, *others).collect_batches(chunk_size=_BATCH, maintain_order=True):
-            for row in batch.iter_rows(named=True):
-                yield reader.text(row, place)
-                place += 1
-    except PolarsError as error:
-        first = str(error).splitlines()[0]
-        yield FoundText(file.source, place, file.format, _digest(path), wrong=f"damaged: {first}")
+        reader.column = batch.columns[0]
+        for row in batch.iter_rows(named=True):
+            yield reader.text(row, place)
+            place += 1
+
+
+def _batches(path: Path, text_column: str | None) -> Iterator["pl.DataFrame | str"]:
+    """Batches of rows, the column of the text first; if something is wrong with the file, then that, as the last."""
+    command = python_module(_DECODER, os.fspath(path), *([] if text_column is None else [text_column]))
+    # In a session of its own, so that Ctrl-C ends the reading where the command wants it.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True) as child:
+        assert child.stdout is not None
+        try:
+            yield from _received(child.stdout)
+        finally:
+            child.kill()
+
+
+def _received(stream: IO[bytes]) -> Iterator["pl.DataFrame | str"]:
+    import polars as pl
+
+    while (kind := stream.read(1)) != END:
+        size = int.from_bytes(stream.read(LENGTH))
+        payload = stream.read(size)
+        if not kind or len(payload) < size:
+            yield "damaged: polars broke down on it"
+            return
+        yield pl.read_ipc(BytesIO(payload)) if kind == ROWS else payload.decode()
 
 
 def _digest(path: Path) -> str:

@@ -11,7 +11,7 @@ from producers.documents.corpus.readers.found import FoundText, ReadOptions, dig
 
 _BLOCK = 1 << 20
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-_HEADING = re.compile(r"\A\s*#\s+(.+?)\s*#*\s*$", re.MULTILINE)
+_HEADING = re.compile(r"\A\s*+#\s++(.{1,2000})")  # longer than `MAX_LABEL`
 
 
 def read_plain(file: CorpusFile, stream: BinaryIO, options: ReadOptions) -> Iterator[FoundText]:
@@ -26,8 +26,14 @@ def read_plain(file: CorpusFile, stream: BinaryIO, options: ReadOptions) -> Iter
         wrong = "neither UTF-8 nor UTF-16, and it holds zero bytes, so it is no text"
         yield FoundText(file.source, 0, file.format, digest(raw), wrong=wrong)
         return
-    heading = _HEADING.match(text) if file.format == "markdown" else None
-    yield FoundText(file.source, 0, file.format, digest(text), text, title="" if heading is None else heading[1])
+    title = heading(text) if file.format == "markdown" else ""
+    yield FoundText(file.source, 0, file.format, digest(text), text, title=title)
+
+
+def heading(text: str) -> str:
+    """The heading that a Markdown text begins with, if it is one of the first level; else nothing."""
+    found = _HEADING.match(text)
+    return "" if found is None else found[1].rstrip().rstrip("#").rstrip()
 
 
 def decoded(raw: bytes) -> str | None:

@@ -9,7 +9,7 @@ from producers.documents.segments.sentences import Outline
 from producers.documents.segments.words import count_words
 
 _QUOTED_WORDS = 8
-_QUOTED = re.compile(r"“([^“”]*)”|\"([^\"]*)\"|``(.*?)''|«([^«»]*)»|「([^「」]*)」")
+_QUOTED = re.compile(r"“([^“”]*)”|\"([^\"]*)\"|``(.{0,2000}?)''|«([^«»]*)»|「([^「」]*)」")
 _ATTRIBUTION = re.compile(
     r"\b(?:says?|said|writes?|wrote|written|states?|stated|argue[sd]?|according to|declare[sd]?|remark(?:s|ed)?"
     r"|call(?:s|ed)|describe[sd]?|claim(?:s|ed)?|note[sd]?|explain(?:s|ed)?|observe[sd]?|add(?:s|ed)|repl(?:ies|ied)"
@@ -53,13 +53,16 @@ def quotations(outline: Outline, bounds: WordBounds) -> Iterator[Proposal]:
     for place, sentence in enumerate(sentences):
         text = outline.of(sentence)
         quoted = max((count_words(found[0]) for found in _QUOTED.finditer(text)), default=0)
-        speech = outline.of(outline.blocks[sentence.block]).startswith(OPENS)
+        speech = outline.text.startswith(OPENS, outline.blocks[sentence.block].start)
         if quoted < _QUOTED_WORDS or speech or sentence.inside or not _ATTRIBUTION.search(_QUOTED.sub(" ", text)):
             continue
-        first = place
+        first, words = place, sentence.words
         while first and sentences[first].dangling and sentences[first - 1].block == sentence.block:
             first -= 1
-        if sentences[first].inside or sentences[first].run != sentence.run:
+            words += sentences[first].words
+            if words > bounds.most:
+                break
+        if words > bounds.most or sentences[first].inside or sentences[first].run != sentence.run:
             first = place
         parts = grown(sentences, first, place, bounds) or grown(sentences, place, place, bounds, backwards=True)
         if parts:

@@ -1,6 +1,6 @@
 """What became of a set's prompts: every outcome is counted apart, and refusals by the list and by a judge."""
 
-from consumers.evaluation.answer_counts import answer_counts
+from consumers.evaluation.answer_counts import counts_of, read_answers
 from consumers.evaluation.report import evaluation_report
 from consumers.evaluation.results import AnswerCounts
 from consumers.evaluation.statistics import share_interval
@@ -13,7 +13,7 @@ SAFE = asked(system="Be safe.")
 
 
 def counted(story: EvaluationStory) -> list[AnswerCounts]:
-    return list(answer_counts(source_of(story)))
+    return list(counts_of(read_answers(source_of(story))))
 
 
 def test_outcomes_are_counted_apart_and_each_answer_once() -> None:

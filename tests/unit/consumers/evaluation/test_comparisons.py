@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.evaluation.comparisons import comparisons, comparisons_of
+from consumers.evaluation.comparisons import comparisons_of
 from consumers.evaluation.judged_pairs import judged_pairs
 from consumers.evaluation.results import ComparisonScore, Interval
 from streams.core.evaluation.outcomes import EQUALS, BothOrders, Equal
@@ -17,7 +17,7 @@ OURS, THEIRS = key("ours"), key("theirs")
 
 
 def only(story: Contest, equal: Equal = "tie") -> ComparisonScore:
-    (score,) = comparisons(story.source, equal=equal)
+    (score,) = comparisons_of(judged_pairs(story.source), equal=equal)
     assert_each_prompt_counts_once(score)
     return score
 
@@ -88,7 +88,7 @@ def test_each_set_each_judge_and_each_pair_has_a_score_and_all_sets_together() -
     story.compared("ours", "theirs", {"k0": WON}, of="koala")
     story.compared("ours", "theirs", {"p0": SPLIT, "p1": SPLIT}, judge=STRICT)
     story.compared("old", "ours", {"p0": WON})
-    found = comparisons(story.source)
+    found = comparisons_of(judged_pairs(story.source))
     for score in found:
         assert_each_prompt_counts_once(score)
     assert [(s.judge, s.first, s.second, s.set, s.win, s.tie, s.lose, s.unjudged) for s in found] == [
@@ -120,7 +120,7 @@ def test_a_set_with_the_name_of_all_sets_has_another_one_in_the_result() -> None
             story.answered(name, f"p{number}", of="vicuna")
     story.compared("ours", "theirs", {"p0": WON}, of="all")
     story.compared("ours", "theirs", {"p0": LOST, "p1": LOST}, of="vicuna")
-    found = [(score.set, score.win, score.lose) for score in comparisons(story.source)]
+    found = [(score.set, score.win, score.lose) for score in comparisons_of(judged_pairs(story.source))]
     assert found == [(f"all@{hashlib.sha256(b'all').hexdigest()[:8]}", 1, 0), ("vicuna", 0, 2), ("all", 1, 2)]
 
 
@@ -131,7 +131,7 @@ def test_judgements_of_one_answer_or_of_answers_that_are_not_there_compare_nothi
     for ids in (judged.answer_ids[:1], (judged.answer_ids[0], "gone")):  # type: ignore[attr-defined]
         event = msgspec.structs.replace(judged, answer_ids=ids, scores=(8.0, 1.0)[: len(ids)])
         story.tell(event, id=f"00000000-0000-5000-8000-{len(ids):012d}", key="k")
-    assert comparisons(story.source) == ()
+    assert comparisons_of(judged_pairs(story.source)) == ()
 
 
 scores = st.tuples(st.integers(1, 3), st.integers(1, 3)).map(lambda pair: (float(pair[0]), float(pair[1])))

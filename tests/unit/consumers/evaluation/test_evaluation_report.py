@@ -11,7 +11,7 @@ from consumers.evaluation.plots import write_evaluation_plots
 from consumers.evaluation.report import evaluation_report, is_empty
 from consumers.evaluation.results import EvaluationReport
 from consumers.evaluation.tables import tables
-from consumers.replay.recomputed import recomputed
+from consumers.replay.parallel import recomputed
 from schemas.errors import ConfigurationError, RunError
 from tests.unit.consumers.evaluation.evaluation_story import (
     AFTER,

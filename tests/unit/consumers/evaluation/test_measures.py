@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from consumers.evaluation.differences import differences_of
 from consumers.evaluation.measured import read_measured
-from consumers.evaluation.measures import benchmark_scores, held_out_scores
+from consumers.evaluation.measures import losses_of, scores_of
 from consumers.evaluation.results import BenchmarkDifference, BenchmarkScore, Interval
 from consumers.evaluation.statistics import share_interval
 from schemas.evaluation import Benchmark, QuestionMeasured
@@ -23,7 +23,7 @@ def story() -> EvaluationStory:
 
 
 def scores(story: EvaluationStory) -> dict[str, BenchmarkScore]:
-    return {score.name: score for score in benchmark_scores(source_of(story))}
+    return {score.name: score for score in scores_of(read_measured(source_of(story)))}
 
 
 def measure(story: EvaluationStory, of: Benchmark, right: int, asked: int, size: int, *, group: str = "") -> None:
@@ -111,7 +111,7 @@ def test_other_data_other_shots_and_other_models_have_rows_of_their_own(story: E
     story.measured(AFTER, EASY, "1", right=False)
     story.measured(replace(AFTER, sha256="f" * 64), EASY, "1", right=True)
 
-    found = benchmark_scores(source_of(story))
+    found = scores_of(read_measured(source_of(story)))
 
     assert [score.accuracy.value for score in found] == [1, 1, 1, 0, 1]
     assert len({(score.model, score.benchmark) for score in found}) == 5
@@ -122,11 +122,11 @@ def test_the_loss_of_held_out_texts_is_per_token_and_no_accuracy(story: Evaluati
     story.text(BEFORE, of, "short", loss=30.0, tokens=10)
     story.text(BEFORE, of, "long", loss=90.0, tokens=90)
 
-    (found,) = held_out_scores(source_of(story))
+    (found,) = losses_of(read_measured(source_of(story)))
 
     assert (found.texts, found.tokens, found.loss.value) == (2, 100, pytest.approx(1.2))
     assert (found.loss.low, found.loss.high) == pytest.approx((1.0, 3.0))  # of one text alone
-    assert benchmark_scores(source_of(story)) == ()
+    assert scores_of(read_measured(source_of(story))) == ()
 
 
 def differences(story: EvaluationStory, models: Sequence[str]) -> dict[str, BenchmarkDifference]:

@@ -6,7 +6,8 @@ import random
 import numpy as np
 import pytest
 
-from consumers.evaluation.strengths import bradley_terry, strengths
+from consumers.evaluation.judged_pairs import judged_pairs
+from consumers.evaluation.strengths import bradley_terry, strengths_of
 from tests.unit.consumers.evaluation.contest import LOST, SPLIT, STRICT, WON, Contest, contest, key
 
 NAMES = ("a", "b", "c", "d")
@@ -23,7 +24,7 @@ def simulated(prompts: int, rng_seed: int = 4) -> Contest:
 
 
 def test_known_strengths_are_recovered() -> None:
-    found = strengths(simulated(400).source, resamples=20)
+    found = strengths_of(judged_pairs(simulated(400).source), resamples=20)
     assert [strength.model for strength in found] == [key(name) for name in NAMES], "the strongest first"
     assert [strength.strength.value for strength in found] == pytest.approx(list(TRUE.values()), abs=0.2)
     assert sum(strength.strength.value for strength in found) == pytest.approx(0, abs=1e-9)
@@ -34,7 +35,7 @@ def test_intervals_hold_the_true_strength_about_as_often_as_they_say() -> None:
     held = [
         strength.strength.low < TRUE[strength.model[0]] < strength.strength.high
         for rng_seed in range(12)
-        for strength in strengths(simulated(60, rng_seed).source, resamples=100)
+        for strength in strengths_of(judged_pairs(simulated(60, rng_seed).source), resamples=100)
     ]
     assert len(held) == 48
     assert 0.85 <= np.mean(held) <= 1
@@ -42,11 +43,11 @@ def test_intervals_hold_the_true_strength_about_as_often_as_they_say() -> None:
 
 def test_the_order_of_models_and_judgements_makes_no_difference_and_the_bootstrap_is_seeded() -> None:
     story = simulated(30)
-    before = strengths(story.source, resamples=50)
-    assert strengths(story.source, resamples=50) == before
-    assert strengths(story.source, resamples=50, rng_seed=1) != before
+    before = strengths_of(judged_pairs(story.source), resamples=50)
+    assert strengths_of(judged_pairs(story.source), resamples=50) == before
+    assert strengths_of(judged_pairs(story.source), resamples=50, rng_seed=1) != before
     random.Random(1).shuffle(story.written)
-    after = strengths(story.source, resamples=50)
+    after = strengths_of(judged_pairs(story.source), resamples=50)
     assert [s.model for s in after] == [s.model for s in before]
     for one, other in zip(before, after, strict=True):
         assert (one.strength.value, one.strength.low, one.strength.high) == pytest.approx(
@@ -66,7 +67,9 @@ def test_whoever_always_wins_has_a_finite_strength_and_ties_are_half() -> None:
     story = contest(["a", "b", "c"], 4)
     for first, second in itertools.combinations("abc", 2):
         story.compared(first, second, {f"p{number}": SPLIT for number in range(4)})
-    assert [strength.strength.value for strength in strengths(story.source, resamples=10)] == pytest.approx([0, 0, 0])
+    assert [
+        strength.strength.value for strength in strengths_of(judged_pairs(story.source), resamples=10)
+    ] == pytest.approx([0, 0, 0])
 
 
 def test_the_likelihood_is_at_its_largest() -> None:
@@ -91,10 +94,10 @@ def test_two_models_or_models_that_nobody_compared_have_no_strengths() -> None:
     story = contest(["a", "b", "c", "d"], 5)
     for first, second in (("a", "b"), ("c", "d")):
         story.compared(first, second, {f"p{number}": WON for number in range(5)})
-    assert strengths(story.source, resamples=5) == ()
+    assert strengths_of(judged_pairs(story.source), resamples=5) == ()
     story.compared("b", "c", {"p0": WON}, judge=STRICT)
-    assert strengths(story.source, resamples=5) == ()
+    assert strengths_of(judged_pairs(story.source), resamples=5) == ()
     story.compared("b", "c", {"p0": WON})
-    found = strengths(story.source, resamples=5)
+    found = strengths_of(judged_pairs(story.source), resamples=5)
     assert [strength.model for strength in found] == [key(name) for name in "abcd"]
     assert {strength.judge for strength in found} == {"pair/1/big"}
