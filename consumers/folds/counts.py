@@ -52,7 +52,7 @@ class CallCost(msgspec.Struct, frozen=True, kw_only=True):
     usd_per_kept: float | None
 
 
-class AnswerCounts(msgspec.Struct, frozen=True, kw_only=True):
+class AnsweredCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Kept rows by their answer, in a run that answers kept instructions alone; together `kept`.
 
     used           rows with an answer: those that are trained and exported
@@ -121,7 +121,7 @@ class RunCounts(msgspec.Struct, frozen=True, kw_only=True):
     cost: CallCost
     tokens: TokenCounts
     dead_letters: dict[str, int]
-    answered: AnswerCounts | msgspec.UnsetType = msgspec.UNSET
+    answered: AnsweredCounts | msgspec.UnsetType = msgspec.UNSET
 
 
 def counts_of(fold: RunFold) -> RunCounts:
@@ -190,13 +190,13 @@ def counts_of(fold: RunFold) -> RunCounts:
     )
 
 
-def _answer_counts(fold: RunFold) -> AnswerCounts:
+def _answer_counts(fold: RunFold) -> AnsweredCounts:
     verdicts, cost = fold.verdicts, fold.ledger.cost_usd
     kept = [id for id, (offset, _) in verdicts.kept.items() if offset <= verdicts.decided_offset]
     reasons = [fold.answered[id] for id in kept if id in fold.answered]
     unused = Counter(reason for reason in reasons if reason is not None)
     used = len(reasons) - unused.total()
-    return AnswerCounts(
+    return AnsweredCounts(
         used=used,
         waiting=len(kept) - len(reasons),
         unused=dict(sorted(unused.items(), key=lambda item: (-item[1], item[0]))),

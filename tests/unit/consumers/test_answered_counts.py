@@ -3,7 +3,7 @@
 import msgspec
 
 from consumers.compare.side import read_side
-from consumers.folds.counts import AnswerCounts, counts_of
+from consumers.folds.counts import AnsweredCounts, counts_of
 from consumers.folds.run_fold import RunFold
 from consumers.report import report
 from consumers.status import BrokerHealth, EventRates, status_of
@@ -23,7 +23,7 @@ def test_a_kept_row_is_used_waits_or_is_not_used_and_repeats_count_once() -> Non
     found = report(source(story))
     cost = found.cost.usd
     assert cost is not None
-    assert found.answered == AnswerCounts(
+    assert found.answered == AnsweredCounts(
         used=3, waiting=1, unused={"cut_output": 1}, unused_total=1, usd_per_used=cost / 3
     )
     assert (found.kept, found.duplicates["answered"], found.accounted) == (5, 2, True)
