@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from producers.backends.base import CallFailure, EndpointRefused, Request, Sampling, Transient
+from producers.backends.base import CallFailure, EndpointRefused, Request, RequestRefused, Sampling, Transient
 from producers.prompts.alpaca import TOTAL
 from schemas.events import CallAnswered, Instruction, Unparsed
 from schemas.seeds import SeedTask
@@ -28,6 +28,7 @@ class StyleResult:
     """The result of a generation: every answer in the order asked, and what was parsed from them.
 
     parameters   of this generation, beside those of its style
+    refusal      of a request that the generation is made without; too many of them in a row end the lane
     """
 
     answers: tuple[CallAnswered, ...]
@@ -36,6 +37,7 @@ class StyleResult:
     cut: tuple[int, ...] = ()
     scores: SegmentScores | None = None
     parameters: Parameters = field(default_factory=dict)
+    refusal: RequestRefused | None = None
 
 
 class Style(Protocol):
