@@ -76,9 +76,15 @@ class SegmentScores(msgspec.Struct, frozen=True, kw_only=True):
     heads: tuple[float | None, ...] = ()
 
     def perplexity(self, place: int) -> float | None:
-        """Of the segment after the instruction at `place`; None: it was not scored."""
+        """Of the segment after the instruction at `place`; infinite where it exceeds the largest number, from some 709
+        nats a token on. None: it was not scored."""
         found = self.candidates[place] if place < len(self.candidates) else None
-        return None if found is None or not self.tokens else math.exp(-found / self.tokens)
+        if found is None or not self.tokens:
+            return None
+        try:
+            return math.exp(-found / self.tokens)
+        except OverflowError:
+            return math.inf
 
     def gain(self, place: int) -> float | None:
         """By how much the instruction at `place` makes the segment likelier, in nats a token; None: not scored."""

@@ -238,3 +238,17 @@ class ScorerBackend(Backend, Protocol):
 
     @property
     def local(self) -> bool: ...
+
+    def most_usage(self, scoring: Scoring) -> Usage | None:
+        """The most tokens that a scoring takes, by the scorer's tokenizer; None: it has none. Raises EndpointRefused
+        when the scorer cannot be used."""
+        ...
+
+
+@runtime_checkable
+class EndpointBackend(Backend, Protocol):
+    """A backend that asks an endpoint. `account`: its URL and key, the same for backends that share its rate limits;
+    to be compared only."""
+
+    @property
+    def account(self) -> tuple[str, str]: ...

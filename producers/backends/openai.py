@@ -110,6 +110,11 @@ class OpenAIBackend:
             max_answer_bytes=settings.max_answer_bytes,
         )
 
+    @property
+    def account(self) -> tuple[str, str]:
+        """URL and key: backends with the same ones share the endpoint's rate limits."""
+        return str(self._client.base_url), self._client.api_key
+
     async def complete(self, request: Request, place: CallPlace) -> Answer:
         """Send one HTTP request. Raises CallFailure."""
         self._accept(request)

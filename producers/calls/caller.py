@@ -92,7 +92,6 @@ class Caller:
         self._max_answer_bytes = max_answer_bytes
         self._rng = rng or random.Random()
         self._clock = clock
-        self._answered = 0
         self._channels = Channels(Channel(backend, LedgerEvents(backend, prices, self.write), rate))
         self._scheduler = CallScheduler(refresh=refresh, may_call=may_call, known=known, clock=clock)
 
@@ -153,6 +152,11 @@ class Caller:
         """Evaluate `select` on the progress as last read, while no thread refreshes it."""
         return await self._scheduler.query(select)
 
+    async def has_answer(self, cause: CallCause, step: int) -> bool:
+        """Whether the ledger has the answer to the step-th request of an unfinished generation."""
+        request_id = ids.request_id(cause.generation_id, step)
+        return await self.query(lambda progress: request_id in progress.answers)
+
     async def pause(self, seconds: float) -> None:
         """Wait, at most until `halt`."""
         try:
@@ -169,8 +173,8 @@ class Caller:
         """
         request_id = ids.request_id(cause.generation_id, step)
         channel = self._channels.of(backend)
-        worst = worst_case(request, channel.prices)
-        scheduler, failures, answered_before, first_attempt = self._scheduler, 0, self._answered, 0
+        worst = worst_case(request, channel.prices, channel.backend)
+        scheduler, failures, answered_before, first_attempt = self._scheduler, 0, channel.answered, 0
         try:
             while True:
                 begun = await scheduler.acquire(cause, step, request_id, worst, channel)
@@ -187,11 +191,11 @@ class Caller:
                             outcome = too_large(self._max_answer_bytes, _size(outcome), outcome.usage)
                         else:
                             scheduler.forget(request_id)
-                            self._answered += 1
+                            channel.answered += 1
                             return answered
                     # A failed probe is the endpoint's fault rather than the request's.
                     failures += not (begun.ticket.probe and self._retries.forever)
-                    breaker, others = channel.rate.breaker, self._answered > answered_before
+                    breaker, others = channel.rate.breaker, channel.answered > answered_before
                     retry = self._retries.should_retry(outcome, failures, breaker, others_answered=others)
                     event_id = await channel.events.failed(place, outcome, retry)
                     if not retry:

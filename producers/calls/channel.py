@@ -1,13 +1,14 @@
 """The backends of one lane: each with its prices, its rate control, and the ledger's events that name it.
 
-Most lanes have one. A lane that scores what it generates has a second (`producers.documents.scoring`): a failing
-scorer must not hold back the generator's calls, nor its tokens count as the endpoint's. A backend that computes in this
-process costs nothing and is limited to two calls, one that it works on and the next.
+Most lanes have one. A lane that scores what it generates has a second (`producers.documents.scoring`). Rate control is
+one an endpoint: where both backends ask one URL with one key, its limits hold for the calls of both together; else a
+failing scorer must not hold back the generator's calls, nor its tokens count as the endpoint's. A backend that computes
+in this process costs nothing and is limited to two calls, one that it works on and the next.
 """
 
 from dataclasses import dataclass, replace
 
-from producers.backends.base import Backend, ScorerBackend
+from producers.backends.base import Backend, EndpointBackend, ScorerBackend
 from producers.calls.cost import FREE, Prices
 from producers.calls.ledger_events import LedgerEvents
 from producers.calls.rate_control import RateControl, RateOptions
@@ -15,13 +16,14 @@ from producers.calls.rate_control import RateControl, RateOptions
 _AT_ONCE = 2
 
 
-@dataclass(frozen=True)
+@dataclass
 class Channel:
-    """A backend with what a call through it needs."""
+    """A backend with what a call through it needs. `answered`: its calls that were answered so far."""
 
     backend: Backend
     events: LedgerEvents
     rate: RateControl
+    answered: int = 0
 
     @property
     def prices(self) -> Prices:
@@ -46,6 +48,17 @@ class Channels:
 
     def _made(self, backend: Backend) -> Channel:
         local = isinstance(backend, ScorerBackend) and backend.local
-        rate = RateControl(RateOptions(), _AT_ONCE) if local else self.own.rate.another()
         prices = FREE if local else self.own.prices
-        return Channel(backend, replace(self.own.events, backend=backend, prices=prices), rate)
+        events = replace(self.own.events, backend=backend, prices=prices)
+        return Channel(backend, events, RateControl(RateOptions(), _AT_ONCE) if local else self._rate(backend))
+
+    def _rate(self, backend: Backend) -> RateControl:
+        """That of the endpoint that a backend asks."""
+        known = [self.own, *self._others.values()]
+        found = next((each.rate for each in known if _same_endpoint(each.backend, backend)), None)
+        return self.own.rate.another() if found is None else found
+
+
+def _same_endpoint(one: Backend, other: Backend) -> bool:
+    """Whether both ask one URL with one key."""
+    return isinstance(one, EndpointBackend) and isinstance(other, EndpointBackend) and one.account == other.account

@@ -1,7 +1,7 @@
 """What calls cost: by the endpoint's token counts, and at worst, before the call is made.
 
 The worst case of a call is an estimate of its prompt's tokens that is rarely too low, plus the most tokens its answer
-may have.
+may have. Of a scoring by a scorer with a tokenizer it is exact: no scoring takes more.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from infra.settings import Settings
-from producers.backends.base import Request, Scoring
+from producers.backends.base import Backend, Request, ScorerBackend, Scoring
 from schemas.events import CallAnswered, Usage
 
 _BYTES_A_TOKEN = 3.0  # English has over four; other scripts fewer, down to about two
@@ -77,10 +77,13 @@ def total_cost(answers: Sequence[CallAnswered]) -> float | None:
     return None if None in costs else sum(cost for cost in costs if cost is not None)
 
 
-def worst_case(request: Request, prices: Prices) -> WorstCase:
-    """The worst case of a request."""
+def worst_case(request: Request, prices: Prices, backend: Backend | None = None) -> WorstCase:
+    """The worst case of a request; `backend` answers it. Raises EndpointRefused when that is a scorer that cannot be
+    used."""
     if request.scoring is not None:
-        return _of_scoring(request.scoring, prices)
+        known = backend.most_usage(request.scoring) if isinstance(backend, ScorerBackend) else None
+        usage = known or _estimated(request.scoring)
+        return WorstCase(usage.prompt_tokens + usage.completion_tokens, prices.cost(usage))
     text = request.prompt if request.prompt is not None else "".join(message.content for message in request.messages)
     prompt = _tokens(text) + _TOKENS_A_MESSAGE * max(1, len(request.messages))
     most = request.sampling.max_tokens
@@ -89,13 +92,12 @@ def worst_case(request: Request, prices: Prices) -> WorstCase:
     return WorstCase(prompt + most, prices.cost(Usage(prompt_tokens=prompt, completion_tokens=most)))
 
 
-def _of_scoring(scoring: Scoring, prices: Prices) -> WorstCase:
+def _estimated(scoring: Scoring) -> Usage:
     """The segment after each instruction and after none; an endpoint also answers each with a token."""
     asked = [f"{each.instruction}{each.input}" for each in scoring.instructions if each is not None]
     texts = [scoring.segment, scoring.segment, *(text + scoring.segment for text in asked)]
     prompt = sum(_tokens(text) + _TOKENS_A_TEMPLATE for text in texts)
-    usage = Usage(prompt_tokens=prompt, completion_tokens=len(texts))
-    return WorstCase(prompt + len(texts), prices.cost(usage))
+    return Usage(prompt_tokens=prompt, completion_tokens=len(texts))
 
 
 def _tokens(text: str) -> int:

@@ -53,7 +53,7 @@ class Retries:
     ) -> bool:
         """Whether another attempt is made.
 
-        others_answered   whether other requests were answered since this one was first asked
+        others_answered   whether the same backend answered other requests since this one was first asked
         """
         if not failure.retryable:
             return False

@@ -3,6 +3,9 @@
 Steps 0 to k-1 ask for a candidate each, concurrently. Step k asks the scorer for the likelihood of the segment after
 each of them. Copies of the segment are not scored: they would win. Step k+1 asks the model to rewrite the segment into
 an answer to the candidate that the filter will choose. `streams.core.parse.answers` parses the answers.
+
+Scores fit the candidates that were scored, so these are fixed with them. A generation that was begun and scored by a
+generator that died is made of the candidates on the ledger: one that had failed is not asked for again.
 """
 
 import asyncio
@@ -29,7 +32,7 @@ class DocumentStyle:
     """How a generation is made from a segment.
 
     A candidate whose call failed for good is left out. If all failed, the last failure is raised. Without a candidate
-    that can be scored, there are no scores.
+    that can be scored, there are no scores; nor if the scoring is refused, which the parameter `scoring_refused` says.
     """
 
     policy: Policy
@@ -49,28 +52,39 @@ class DocumentStyle:
         to_score = tuple(
             None if is_copy(candidate_text(task), segment.text, self.policy) else task for task in found.instructions
         )
+        refusal: RequestRefused | None = None
         if any(to_score):
             step = scoring_step(self.candidates)
-            answers[step] = await ask(step, Request(scoring=Scoring(segment.text, to_score)), self.scorer)
+            try:
+                answers[step] = await ask(step, Request(scoring=Scoring(segment.text, to_score)), self.scorer)
+            except RequestRefused as refused:
+                refusal = refused  # the candidates are paid for
             found = self._read(segment, answers)
         place = await self._rewrite(segment, found, answers, ask)
         if place is not None:
             found = self._read(segment, answers, place)
+        parameters: Parameters = {} if place is None else {"rewritten": place}
+        if refusal is not None:
+            parameters["scoring_refused"] = refusal.reason
         return StyleResult(
             tuple(answers[step] for step in sorted(answers)),
             found.instructions,
             found.unparsed,
             found.cut,
             found.scores,
-            {} if place is None else {"rewritten": place},
+            parameters,
+            refusal,
         )
 
     async def _candidates(self, segment: Segment, ask: AskWith) -> dict[int, CallAnswered]:
-        request = self.build(segment.text)
-        calls = [ask(step, request) for step in range(self.candidates)]
+        request, steps = self.build(segment.text), range(self.candidates)
+        if await ask.has_answer(scoring_step(self.candidates)):
+            asked = [step for step in steps if await ask.has_answer(step)]
+        else:
+            asked = list(steps)
         # All of them end before anything is raised: each answer is paid for and goes on the ledger.
-        outcomes = await asyncio.gather(*calls, return_exceptions=True)
-        answers = {step: each for step, each in enumerate(outcomes) if isinstance(each, CallAnswered)}
+        outcomes = await asyncio.gather(*(ask(step, request) for step in asked), return_exceptions=True)
+        answers = {step: each for step, each in zip(asked, outcomes, strict=True) if isinstance(each, CallAnswered)}
         errors = [each for each in outcomes if isinstance(each, BaseException)]
         raise_unless_partial(errors, bool(answers))
         if not answers:

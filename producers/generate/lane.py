@@ -6,7 +6,6 @@ way and is raised then. A second signal cancels the calls in flight.
 """
 
 import asyncio
-from functools import partial
 
 import msgspec
 
@@ -18,6 +17,7 @@ from producers.calls.stop_signals import run_until_stopped
 from producers.generate.admission import Admission
 from producers.generate.lane_parts import GeneratorState, LaneOptions, LaneServices
 from producers.generate.styles import StyleResult
+from producers.generate.subjects import GenerationCalls
 from schemas import ids
 from schemas.errors import ConfigurationError
 from schemas.events import InstructionsGenerated, Unparsed
@@ -82,14 +82,18 @@ class Lane:
         causation_id = subject.causation_id
         cause = CallCause(lane, number, ids.generation_id(lane, number), causation_id, subject.kept_shown)
         try:
-            result = await subject.make(partial(self._caller.ask, cause))
-            self.state.refusals.answered()
+            result = await subject.make(GenerationCalls(self._caller, cause))
         except RequestRefused as refusal:
             # This one will never be answered, but the next ones may be.
             if self.state.refusals.too_many(refusal):
                 raise
             unparsed = Unparsed(reason=refusal.reason, text=str(refusal))
             result, causation_id = StyleResult((), (), (unparsed,)), refusal.event_id or causation_id
+        else:
+            if result.refusal is None:
+                self.state.refusals.answered()
+            elif self.state.refusals.too_many(result.refusal):
+                raise result.refusal
         if result.answers:
             last = result.answers[-1]
             causation_id = ids.child(last.request_id, f"answered/{last.attempt}")

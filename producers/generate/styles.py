@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from producers.backends.base import Request, Sampling
+from producers.backends.base import Request, RequestRefused, Sampling
 from producers.prompts.alpaca import TOTAL
 from schemas.events import CallAnswered, Instruction, Unparsed
 from schemas.seeds import SeedTask
@@ -26,6 +26,7 @@ class StyleResult:
     """The result of a generation: every answer in the order asked, and what was parsed from them.
 
     parameters   of this generation, beside those of its style
+    refusal      of a request that the generation is made without; too many of them in a row end the lane
     """
 
     answers: tuple[CallAnswered, ...]
@@ -34,6 +35,7 @@ class StyleResult:
     cut: tuple[int, ...] = ()
     scores: SegmentScores | None = None
     parameters: Parameters = field(default_factory=dict)
+    refusal: RequestRefused | None = None
 
 
 class Style(Protocol):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from producers.backends.base import Backend, Request
-from producers.calls.caller import Caller
+from producers.calls.caller import CallCause, Caller
 from producers.generate.kept_reader import KeptReader
 from producers.generate.styles import SeedStyle, Style, StyleResult
 from schemas.events import CallAnswered, KeptShown
@@ -22,6 +22,24 @@ class AskWith(Protocol):
     """Asks the step-th request of a generation; of another backend than the lane's, if one is named."""
 
     def __call__(self, step: int, request: Request, backend: Backend | None = None) -> Awaitable[CallAnswered]: ...
+
+    async def has_answer(self, step: int) -> bool:
+        """Whether the ledger has that request's answer already."""
+        ...
+
+
+@dataclass(frozen=True)
+class GenerationCalls:
+    """The calls of one generation."""
+
+    caller: Caller
+    cause: CallCause
+
+    def __call__(self, step: int, request: Request, backend: Backend | None = None) -> Awaitable[CallAnswered]:
+        return self.caller.ask(self.cause, step, request, backend)
+
+    async def has_answer(self, step: int) -> bool:
+        return await self.caller.has_answer(self.cause, step)
 
 
 @dataclass(frozen=True, kw_only=True)

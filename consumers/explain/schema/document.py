@@ -41,7 +41,7 @@ class DocumentSummary(msgspec.Struct, frozen=True, kw_only=True):
 class CandidateStory(msgspec.Struct, frozen=True, kw_only=True):
     """A candidate for a segment, and the verdict on it.
 
-    perplexity   of the segment after it; None: it was not scored
+    perplexity   of the segment after it; None: it was not scored; an infinite one is null in JSON
     gain         by how much it makes the segment likelier, in nats a token; None: it was not scored
     copied       whether it was rejected as a copy of its segment
     behind       by how many nats a token the winner makes the segment likelier; None for the winner, and without a

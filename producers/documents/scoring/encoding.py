@@ -43,6 +43,11 @@ class EncodedScoring:
         """How many tokens these are."""
         return sum(len(self.prompts[place]) + len(self.segment[:tokens]) for place in prompts)
 
+    @property
+    def most_computed(self) -> int:
+        """How many tokens all prompts are, each with the whole segment: the most that a scoring counts."""
+        return self.computed(range(len(self.prompts)))
+
 
 def encoded(scoring: Scoring, tokenizer: Any, template: Template, *, context: int, max_tokens: int) -> EncodedScoring:
     """The tokens of a scoring; `segment` is empty for a blank one.

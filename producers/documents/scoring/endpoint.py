@@ -43,6 +43,13 @@ class EndpointScorer(OpenAIBackend):
             backend="endpoint", model=options.model, sha256=None, template=self._template, version=VERSION
         )
 
+    def most_usage(self, scoring: Scoring) -> Usage | None:
+        """The tokens of the prompts, and one after each; None without a tokenizer."""
+        if self._tokenizer is None or not scoring.segment.strip():
+            return None
+        prompts = self._prompts(Request(scoring=scoring)).prompts
+        return Usage(prompt_tokens=sum(map(len, prompts)), completion_tokens=len(prompts))
+
     def _accept(self, request: Request) -> None:
         if request.scoring is None:
             raise EndpointRefused(f"The scorer {self.model} scores segments only. Send prompts to the lane's backend.")

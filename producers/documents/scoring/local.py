@@ -13,8 +13,8 @@ import msgspec
 from infra.models.likelihood.continued import ContinuationEngine
 from infra.models.likelihood.engine import LikelihoodEngine
 from infra.models.templates import Template
-from producers.backends.base import Answer, CallPlace, EndpointRefused, Request, RequestRefused
-from producers.documents.scoring.encoding import encoded
+from producers.backends.base import Answer, CallPlace, EndpointRefused, Request, RequestRefused, Scoring
+from producers.documents.scoring.encoding import EncodedScoring, encoded
 from producers.documents.scoring.options import VERSION, ScorerOptions
 from producers.documents.scoring.stages import staged
 from schemas.errors import TrainerError
@@ -60,10 +60,7 @@ class LocalScorer:
         when the model cannot compute."""
         if request.scoring is None:
             raise EndpointRefused(f"The scorer {self.model} scores segments only. Send prompts to the lane's backend.")
-        options, engine = self._options, self._engine
-        scoring = encoded(
-            request.scoring, engine.tokenizer, self.template, context=engine.max_length, max_tokens=options.max_tokens
-        )
+        options, scoring = self._options, self._encoded(request.scoring)
         if not scoring.segment:
             raise RequestRefused("The segment is blank, so it has no tokens to score.")
         found = staged(self._continuing, scoring, options.head_tokens, options.head_margin)
@@ -76,6 +73,20 @@ class LocalScorer:
             heads=found.heads,
         )
         return scores, found.computed
+
+    def most_usage(self, scoring: Scoring) -> Usage:
+        """The tokens of a scoring in one stage; in two it counts no more. Any thread. Raises EndpointRefused when the
+        template cannot be used."""
+        try:
+            return Usage(prompt_tokens=self._encoded(scoring).most_computed, completion_tokens=0)
+        except TrainerError as error:
+            raise EndpointRefused(f"The scorer {self.model} failed: {error}") from error
+
+    def _encoded(self, scoring: Scoring) -> EncodedScoring:
+        engine = self._engine
+        return encoded(
+            scoring, engine.tokenizer, self.template, context=engine.max_length, max_tokens=self._options.max_tokens
+        )
 
     async def close(self) -> None:
         """End the thread when its scoring has ended; scorings that wait are cancelled."""

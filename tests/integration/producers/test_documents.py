@@ -122,6 +122,17 @@ def undisturbed(rig: Rig, scorer: str) -> list[InstructionsGenerated]:
     return other.generations()
 
 
+def test_a_document_that_is_on_the_log_twice_is_used_once_before_and_after_a_restart(rig: Rig, scorer: str) -> None:
+    add(rig.settings, rig.run, [0, 1, 0, 2])
+    rig.generate(options(rig, scorer))
+    assert sorted(set(offsets(rig.generations()))) == [0, 1, 3]
+    add(rig.settings, rig.run, [1, 3, 3])
+    rig.generate(options(rig, scorer))
+    assert sorted(set(offsets(rig.generations()))) == [0, 1, 3, 5]
+    segments = [event.segment.id for event in rig.generations() if event.segment is not None]
+    assert len(set(segments)) == len(segments) == len(undisturbed(rig, scorer))
+
+
 def test_two_lanes_share_the_documents(rig: Rig, scorer: str) -> None:
     add(rig.settings, rig.run, range(8))
     for place in (1, 2):

@@ -1,10 +1,12 @@
 """Documents, what was made from them, and what a withdrawal does to exports and to the audit."""
 
+import math
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from consumers.compare import compare
 from consumers.explain.story import explain
 from consumers.explain.withdraw import withdraw
 from consumers.export.manifest import Added, read_manifest
@@ -14,10 +16,11 @@ from consumers.replay.parallel import audit
 from consumers.replay.result import Audit
 from schemas.errors import RunError
 from schemas.events import TrainingLogged
+from schemas.segments import SegmentScores
 from sedi.api.document_frames import documents_frame
 from sedi.explain_panels import show_explanation
 from sedi.export_panels import show_export
-from tests.unit.consumers.document_run import DocumentRun
+from tests.unit.consumers.document_run import SCORER, DocumentRun
 from tests.unit.consumers.export.memory import MemorySource as ExportSource
 from tests.unit.consumers.recorded_run import POEM, row_id, source_of
 
@@ -224,6 +227,34 @@ def test_a_candidate_is_shown_with_its_segment_and_by_how_much_it_lost(capsys: p
     shown = capsys.readouterr().out
     assert f"0.6931 nats a token behind {ids[2][:8]}" in shown and "decided again: by `sedi replay`" in shown
     assert "sampling the pool again" not in shown
+
+
+def test_a_candidate_that_makes_its_segment_impossible_has_an_infinite_perplexity(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scores = SegmentScores(scorer=SCORER, tokens=2, unconditional=-9.0, candidates=(-1420.0, -1418.0, 0.0, None))
+    found = [scores.perplexity(place) for place in range(4)]
+    assert found == [math.inf, pytest.approx(math.exp(709)), 1.0, None], "e^709 is a number, e^710 is none"
+
+    story = DocumentRun()
+    oaks = story.read("oaks.txt", OAKS)
+    beyond = 10**400  # no float holds it, but its logarithm
+    story.about(0, oaks, *QUESTIONS[:2], unconditional=60.0, perplexities=(beyond, 7.389))
+    told = explain(source_of(story), row_id(0, 0))
+    assert told.instruction is not None and told.instruction.segment is not None
+    assert [candidate.perplexity for candidate in told.instruction.segment.candidates] == [
+        math.inf,
+        pytest.approx(7.389, abs=1e-3),
+    ]
+    show_explanation(told)
+    assert "perplexity inf, gain -916.9" in capsys.readouterr().out
+    assert b'"perplexity":null' in msgspec.json.encode(told.instruction.segment)
+
+    story.about(1, oaks, QUESTIONS[2], unconditional=10**500, perplexities=(beyond,))
+    (group,) = compare([source_of(story)]).producers.producers
+    assert group.perplexity is not None and group.perplexity.mean is not None
+    assert (group.kept, group.perplexity.infinite) == (2, 1)
+    assert group.perplexity.mean.value == pytest.approx(7.389, abs=1e-3)
 
 
 def test_the_frame_of_documents_counts_the_rows_made_from_each(story: DocumentRun) -> None:

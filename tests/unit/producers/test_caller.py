@@ -19,6 +19,7 @@ from producers.backends.base import (
     Message,
     Request,
     RequestRefused,
+    Scoring,
     Transient,
 )
 from producers.calls.caller import CallCause, Caller, CallsHalted
@@ -29,7 +30,7 @@ from producers.calls.retries import Retries
 from producers.generate.progress import LaneProgress
 from schemas import ids
 from schemas.errors import RunError
-from schemas.events import CallAnswered, CallFailed, CallStarted, Event, Usage
+from schemas.events import CallAnswered, CallFailed, CallStarted, Event, Instruction, Usage
 from tests.unit.producers.memory_log import MemoryLog, configured
 
 GENERATION = ids.generation_id("main", 0)
@@ -480,3 +481,53 @@ def test_a_request_that_used_up_its_attempts_in_two_starts_is_given_up_alone(
     assert type(second.value) is kind
     if kind is RequestRefused:
         assert "after 3 in earlier starts of the generator" in str(second.value)
+
+
+class Second(Scripted):
+    """A backend at an endpoint, which also scores."""
+
+    local = False
+
+    def __init__(self, log: MemoryLog, *outcomes: Answer | CallFailure, account: tuple[str, str]) -> None:
+        super().__init__(log, *outcomes)
+        self.account = account
+
+    def most_usage(self, scoring: Scoring) -> None:
+        return None
+
+
+HERE, OTHER_KEY = ("http://here/v1", "k"), ("http://here/v1", "l")
+SCORING = Request(scoring=Scoring("text", (Instruction(instruction="Ask."),)))
+
+
+def test_answers_of_the_scorer_do_not_make_a_failing_endpoint_a_bad_request() -> None:
+    """Else generations are written empty while no candidate is answered at all."""
+    log = MemoryLog()
+    scorer = Second(log, *[HI] * 9, account=HERE)
+    made = caller(log, Scripted(log, *[Transient("no", status=500)] * 3))
+
+    async def failing() -> CallAnswered:
+        asking = asyncio.create_task(made.ask(CAUSE, 0, REQUEST))
+        for step in range(1, 5):
+            await made.ask(CAUSE, step, SCORING, scorer)
+        return await asking
+
+    with pytest.raises(Transient, match="attempt 3 in a row") as caught:
+        asyncio.run(failing())
+    assert type(caught.value) is Transient
+    assert len(log.events(CallAnswered)) == 4
+
+
+@pytest.mark.parametrize(("account", "waits"), [(HERE, True), (OTHER_KEY, False)])
+def test_limits_of_an_endpoint_hold_for_generator_and_scorer_together(account: tuple[str, str], waits: bool) -> None:
+    log = MemoryLog()
+    own, scorer = Second(log, *[HI] * 9, account=HERE), Second(log, *[HI] * 9, account=account)
+    made = caller(log, own, rate=RateControl(RateOptions(rpm=60.0), 4))
+
+    async def in_turn() -> float:
+        started = asyncio.get_running_loop().time()
+        await made.ask(CAUSE, 0, REQUEST)
+        await made.ask(CAUSE, 1, SCORING, scorer)
+        return asyncio.get_running_loop().time() - started
+
+    assert (asyncio.run(in_turn()) > 0.8) is waits, "the bucket holds one call a second"

@@ -57,6 +57,9 @@ class Answers:
             latency_s=0.0,
         )
 
+    async def has_answer(self, step: int) -> bool:
+        return False
+
     def _scores(self, request: Request) -> str:
         assert request.scoring is not None
         likelihoods = tuple(

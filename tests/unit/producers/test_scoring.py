@@ -1,6 +1,7 @@
 """A scorer sums the log-probabilities of the segment's tokens alone, the same ones after every prompt."""
 
 import asyncio
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,18 +14,22 @@ from infra.settings import Settings
 from producers.backends.base import (
     Answer,
     CallPlace,
+    EndpointBackend,
     EndpointRefused,
     Message,
     Request,
     RequestRefused,
+    ScorerBackend,
     Scoring,
     Transient,
     generates_only,
 )
+from producers.backends.openai import OpenAIBackend
 from producers.calls.caller import CallCause, Caller
 from producers.calls.cost import FREE, Prices, worst_case
 from producers.calls.rate_control import RateControl, RateOptions
 from producers.calls.retries import Retries
+from producers.documents.scoring.local import LocalScorer
 from producers.documents.scoring.opening import opened_scorer
 from producers.documents.scoring.options import ScorerOptions
 from producers.generate.progress import LaneProgress
@@ -212,6 +217,9 @@ class Named:
     async def complete(self, request: Request, place: CallPlace) -> Answer:
         return Answer("{}", "stop", Usage(prompt_tokens=9, completion_tokens=0), self.model, 0.0)
 
+    def most_usage(self, scoring: Scoring) -> None:
+        return None
+
     async def close(self) -> None:
         """Nothing is open."""
 
@@ -245,12 +253,59 @@ def test_a_second_backend_is_named_in_its_start_and_a_local_one_costs_nothing() 
     ]
 
 
+def test_no_scoring_takes_more_than_its_worst_case(tiny_options: ScorerOptions) -> None:
+    """In one stage and in two, of any text, and where segment or prompt exceed the context."""
+    rng = random.Random(5)
+    pieces = ["fox ", "Say it. ", "é", "茶を淹れる。", "🫖", "<|end|>", "\n", "\ue001", "x" * 200]
+
+    def text(most: int) -> str:
+        return "".join(rng.choices(pieces, k=rng.randint(1, most)))
+
+    staged = replace(tiny_options, head_tokens=8, head_margin=0.05, max_tokens=300)
+    seen: list[tuple[int, int]] = []
+    for options in (tiny_options, staged):
+        with opened_scorer(Settings(), options) as scorer:
+            assert isinstance(scorer, LocalScorer)
+            for _ in range(20):
+                asked = [Instruction(instruction=text(4), input=text(2)) for _ in range(rng.randint(1, 4))]
+                request = Request(scoring=Scoring(f"a{text(12)}", (*asked, None, asked[0])))
+                worst = worst_case(request, FREE, scorer)
+                scores, counted = scorer.score(request)
+                assert worst.tokens is not None and worst.usd == 0.0
+                assert counted <= worst.tokens, request
+                assert counted == worst.tokens or None in scores.candidates[: len(asked)], "without a stage it is exact"
+                seen.append((counted, worst.tokens))
+    assert any(counted < worst for counted, worst in seen), "some candidates were dropped after the first stage"
+
+
+def test_at_an_endpoint_the_worst_case_is_exact_with_a_tokenizer_and_an_estimate_without(tmp_path: Path) -> None:
+    folder = tiny.save_tiny(tmp_path / "m")
+    at = ScorerOptions(backend="endpoint", model="t", base_url="http://127.0.0.1:9/v1")
+    with opened_scorer(Settings(), replace(at, tokenizer=str(folder), template="chat")) as scorer:
+        exact = worst_case(REQUEST, Prices(1.0, 1.0), scorer)
+    with opened_scorer(Settings(), at) as scorer:
+        estimate = worst_case(REQUEST, Prices(1.0, 1.0), scorer)
+    plain = [len(f"<{text}>\nAab") for text in ("", "Name it.", "Say what.\n\nIt.")]
+    assert exact.tokens == sum(plain) + 3 and exact.usd == pytest.approx(exact.tokens / 1e6)
+    assert estimate.tokens is not None and estimate.tokens > exact.tokens
+
+
 def test_the_worst_case_of_a_scoring_has_each_pass_and_other_backends_refuse_it() -> None:
-    known = worst_case(REQUEST, FREE)
+    known = worst_case(REQUEST, FREE, Named("s", True))
     assert known.tokens is not None
     assert known.usd == 0.0
-    fewer = worst_case(Request(scoring=Scoring("ab", (FIRST,))), FREE)
+    fewer = worst_case(Request(scoring=Scoring("ab", (FIRST,))), FREE, Named("s", True))
     assert fewer.tokens is not None
     assert known.tokens > fewer.tokens
     with pytest.raises(EndpointRefused, match="scores no segments"):
         generates_only("builtin", REQUEST)
+
+
+def test_a_scorer_at_the_endpoint_of_the_settings_shares_its_account_and_none_elsewhere() -> None:
+    settings = Settings(backend="openai", model="m", base_url="http://127.0.0.1:9/v1", api_key="sk-a")
+    generator = OpenAIBackend.of(settings)
+    here, there = ScorerOptions(backend="endpoint", model="t"), "http://127.0.0.1:8/v1"
+    for options, shared in ((here, True), (replace(here, base_url=there), False)):
+        with opened_scorer(settings, options) as scorer:
+            assert isinstance(scorer, EndpointBackend) and isinstance(scorer, ScorerBackend)
+            assert (scorer.account == generator.account) is shared
