@@ -1,5 +1,6 @@
 """Commands in an audit: each is decided again from its window, the pool, and the scores at the offsets it reflects."""
 
+from consumers.replay.answered import AnsweredSoFar
 from consumers.replay.digests import Digests, command_content
 from consumers.replay.effect_stream import EffectStream, content
 from consumers.replay.findings import Findings, Kind, differences, place_of
@@ -25,7 +26,9 @@ class CommandAudit:
         judged: JudgementAudit,
         findings: Findings,
         digests: Digests,
+        answered: AnsweredSoFar | None = None,
     ) -> None:
+        """`answered` None: rows have their outputs when they are kept."""
         self.pool = SeedPool.of(configured.seeds)
         self.pools = PoolHistory(self.pool)
         self.count = 0
@@ -33,6 +36,7 @@ class CommandAudit:
         self._stream = stream
         self._windows = windows
         self._judged = judged
+        self._answered = answered
         self._findings = findings
         self._digests = digests
         self._repeats = RepeatCheck(findings)
@@ -93,7 +97,7 @@ class CommandAudit:
             self._policy,
             self.pool,
             state.scores,
-            state.kept,
+            state.kept if self._answered is None else self._answered.rows_of(window, state.kept),
             window,
             command.training_offset,
             command.as_of_offset,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from consumers.replay.answered import AnsweredSoFar
 from consumers.replay.commands import CommandAudit
 from consumers.replay.digests import Digests, generation_content, policy_content
 from consumers.replay.effect_stream import EffectStream, content
@@ -23,6 +24,7 @@ from consumers.replay.withdrawn import WithdrawnSoFar
 from infra.log.record import Record
 from schemas import ids
 from schemas.events import InstructionsGenerated, RunConfigured
+from streams.core.answering import rows_topic
 from streams.core.decider import FilterState
 from streams.core.lanes import LaneNumbers
 from streams.core.seeds import SeedPool
@@ -51,8 +53,10 @@ class LogAudit:
         self._judged = JudgementAudit(streams["judged"][0], self._answers, findings, digests)
         self._withdrawn = withdrawn
         self._windows = WindowAudit(streams["training-log"][0], kept, withdrawn, findings, digests)
+        answered_apart = rows_topic(configured.policy) == "answered"
+        self._answered = AnsweredSoFar(streams["answered"]) if answered_apart else None
         self._commands = CommandAudit(
-            configured, streams["seed-commands"][0], self._windows, self._judged, findings, digests
+            configured, streams["seed-commands"][0], self._windows, self._judged, findings, digests, self._answered
         )
         self._evaluations = EvaluationAudit(streams, self._answers, findings, digests)
         self._segments = SegmentAudit(streams["documents"][0], findings, digests)

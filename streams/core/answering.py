@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from schemas import ids
-from schemas.events import CallAnswered, InstructionAnswered, InstructionKept, Unparsed
+from schemas.events import CallAnswered, InstructionAnswered, InstructionKept, TrainingLogged, Unparsed
 from schemas.policy import Policy
 from streams.core.parse.answers import READING, AnswerForm, read_one
 from streams.core.rules import unfit_answer
@@ -87,3 +87,14 @@ def usable_row(event: object) -> InstructionKept | None:
     if isinstance(event, InstructionAnswered):
         return event.row if event.reason is None else None
     return event if isinstance(event, InstructionKept) else None
+
+
+def answered_rows(
+    window: TrainingLogged, kept: Mapping[str, InstructionKept], answered: Mapping[str, InstructionKept]
+) -> dict[str, InstructionKept]:
+    """The rows of a training window that are in `kept`, with the input and output that they have in `answered`.
+
+    What feedback decides from in a run that answers kept instructions alone: a row that becomes a seed has its answer.
+    """
+    rows = (row.id for step in window.steps for row in step.rows)
+    return {id: answered[id] for id in rows if id in kept and id in answered}

@@ -9,8 +9,8 @@
 
 Every topic has one partition, so one worker is active and the others are on standby. Each source is read through a
 `Cursor`, which gives the guarantees; Faust delivers records, recovers the tables and moves them between workers.
-`judged` is read only if the policy has a `candidate_min_score`, and directly from the log: a run may lack that topic,
-and then Faust could not subscribe to it.
+`judged` is read only if the policy has a `candidate_min_score`, `answered` only in a run that answers kept instructions
+alone; both directly from the log: a run may lack that topic, and then Faust could not subscribe to it.
 """
 
 import asyncio
@@ -30,6 +30,8 @@ from infra.log.run import read_run
 from infra.settings import Settings
 from schemas.events import RunConfigured
 from schemas.topics import dead_letter_name, topic_name
+from streams.core.answering import rows_topic
+from streams.worker.answered import AnsweredReader
 from streams.worker.cursor import Cursor, Fetch
 from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.feedback import FeedbackAgent, JudgedRows, SeedTable
@@ -93,6 +95,8 @@ def build(settings: Settings, run: str, configured: RunConfigured) -> Worker:
         judged = JudgedRows(outlet)
         cursors["judged"] = Cursor("judged", log.fetch, judged.apply)
         feedback.judged = judged, cursors["judged"]
+    if rows_topic(configured.policy) == "answered":
+        feedback.answered = log.answered
     worker = Worker(app, outlet, filter_, seeds, cursors)
     _recovery(worker, settings, configured, kept, log)
     return worker
@@ -246,13 +250,17 @@ def _record(topic: str, message: Any) -> Record:
 
 
 class LogFetcher:
-    """Direct reads of the log for the cursors, one at a time, off the event loop."""
+    """Direct reads of the log for the cursors, one at a time, off the event loop.
+
+    answered   the rows with their answers, for the feedback
+    """
 
     def __init__(self, settings: Settings, run: str) -> None:
         self._settings = settings
         self._run = run
         self._lock = asyncio.Lock()
         self._readers: dict[str, LogReader] = {}
+        self.answered = AnsweredReader(settings, run)
 
     async def fetch(self, topic: str, start: int, end: int | None) -> Sequence[Record]:
         """Records [start, end) of the topic's one partition, the first FETCH_RECORDS of them."""
@@ -272,3 +280,4 @@ class LogFetcher:
     def close(self) -> None:
         for reader in self._readers.values():
             reader.close()
+        self.answered.close()

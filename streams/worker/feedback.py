@@ -15,9 +15,11 @@ from infra.log.record import Record
 from schemas import ids
 from schemas.events import InstructionJudged, ReplaceSeeds, RunConfigured, TrainingLogged
 from schemas.seeds import SeedTask
+from streams.core.answering import answered_rows
 from streams.core.feedback import answer, needed_offset
 from streams.core.judging import FirstJudge
 from streams.core.seeds import SeedPool
+from streams.worker.answered import AnsweredReader
 from streams.worker.cursor import Cursor
 from streams.worker.filter import FilterAgent
 from streams.worker.outlet import Outgoing, Outlet
@@ -88,7 +90,8 @@ class JudgedRows:
 class FeedbackAgent:
     """Answers training windows, each once, in the order of `training-log`.
 
-    judged   the judge's scores and their cursor, if the policy has a `candidate_min_score`
+    judged     the judge's scores and their cursor, if the policy has a `candidate_min_score`
+    answered   the rows with their answers, in a run that answers kept instructions alone
     """
 
     configured: RunConfigured
@@ -98,6 +101,7 @@ class FeedbackAgent:
     filter_cursor: Cursor
     seeds_cursor: Cursor
     judged: tuple[JudgedRows, Cursor] | None = None
+    answered: AnsweredReader | None = None
 
     async def apply(self, record: Record) -> None:
         """Answer one record of `training-log`, unless its window was answered before."""
@@ -107,6 +111,8 @@ class FeedbackAgent:
             await self.filter_cursor.catch_up(max(needed_offset(record.event), self.seeds.as_of_offset))
             if self.judged is not None:
                 await self.judged[1].catch_up()  # it uses the scores there are now, and waits for no more
+            if self.answered is not None and not self._is_passed(record.event):
+                await self.answered.read_for(record.event)
         command = await self.outlet.evaluate_or_dead_letter(record, TrainingLogged, self._answer)
         if command is None:
             return
@@ -117,16 +123,21 @@ class FeedbackAgent:
         await self.seeds_cursor.catch_up(offsets[-1])
         logger.info("window %d: %s, %d seeds replaced", command.window, command.outcome, len(command.replacements))
 
+    def _is_passed(self, window: TrainingLogged) -> bool:
+        """Whether a window gets no command from now on."""
+        return not self.configured.policy.feedback or (window.epoch, window.window) in self.seeds.pool.windows
+
     def _answer(self, record: Record, window: TrainingLogged) -> ReplaceSeeds | None:
         policy = self.configured.policy
-        if not policy.feedback or (window.epoch, window.window) in self.seeds.pool.windows:
+        if self._is_passed(window):
             return None
         state, judge = self.filter.state, self.judged[0].judge if self.judged else FirstJudge()
+        kept = state.kept if self.answered is None else answered_rows(window, state.kept, self.answered.rows)
         return answer(
             policy,
             self.seeds.pool,
             state.scores,
-            state.kept,
+            kept,
             window,
             training_offset=record.offset,
             as_of_offset=state.applied,
