@@ -30,6 +30,7 @@ def show_audit(found: Audit) -> None:
         ("decided again", f"offsets {found.from_offset:,} to {found.through_offset:,} of generated"),
         ("compared", checked),
         ("undecided", f"{found.undecided:,} generations with {found.pending:,} kept rows"),
+        *([] if isinstance(found.unanswered, msgspec.UnsetType) else [("without an answer yet", found.unanswered)]),
         ("repeats", _counted(found.repeats)),
         ("unreadable", _counted(found.unreadable) + (f"; {left:,} not among the dead letters" if left else "")),
         ("read", f"{found.records:,} records in {found.seconds:.1f} s, {rate}"),
