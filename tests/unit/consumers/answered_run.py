@@ -18,7 +18,7 @@ from schemas.events import (
     Unparsed,
 )
 from streams.core import feedback
-from streams.core.answering import answered_rows, read_answer, usable_row
+from streams.core.answering import AnsweredRow, answered_rows, read_answer, usable_row
 from streams.core.parse.answers import READING, AnswerForm, read
 from tests.unit.consumers.recorded_run import (
     CHESS,
@@ -99,21 +99,36 @@ class AnsweredRun(ToldRun):
         self.tell(answer, id=ids.child(request, "answered/1"), key=request)
         return answer
 
-    def answered(self, id: str, raw: str | None, end: str = "stop") -> InstructionAnswered:
-        """The answer to a kept row; `raw` None: the endpoint refuses."""
+    def answered(
+        self, id: str, raw: str | None, end: str = "stop", *, kind: str | None = None, fits: bool = True
+    ) -> InstructionAnswered:
+        """The answer to a kept row.
+
+        raw    None: the endpoint refuses
+        kind   of a row in style self-instruct, whether it is a classification task
+        fits   whether the event is no larger than a record may be
+        """
         row, cause, number = self.kept[id], ids.answered_id(id), list(self.kept).index(id)
+        lane, style = "answer/1-of-1", "two-step" if kind is None else "self-instruct"
         answers, failure = {}, None
+        if kind is not None:
+            answers[0] = self.call(cause, lane, number, 0, kind)
         if raw is None:
-            request = ids.request_id(cause, 0)
+            request = ids.request_id(cause, len(answers))
             failed = CallFailed(request_id=request, attempt=1, error="400 flagged", status=400, retry=False)
             self.tell(failed, id=ids.child(request, "failed/1"), key=request)
             failure = Unparsed(reason="flagged", text="400 flagged")
         else:
-            answers[0] = self.call(cause, "answer/1-of-1", number, 0, raw, end)
-        found = read_answer(self.policy, row, "two-step", answers, failure)
+            answers[len(answers)] = self.call(cause, lane, number, len(answers), raw, end)
+        found = read_answer(self.policy, row, style, answers, failure)
+        if not fits:
+            answers, found = (
+                {},
+                AnsweredRow(row, (Unparsed(reason="too_large", text="It is on `calls`."),), "too_large"),
+            )
         event = InstructionAnswered(
             row=found.row,
-            style="two-step",
+            style=style,
             backend="recorded",
             model="m-1",
             parameters=ASKED,

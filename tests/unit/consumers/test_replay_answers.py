@@ -178,6 +178,28 @@ def test_what_was_altered_is_found_at_its_place(
             assert isinstance(event, InstructionAnswered) and event.row.id == id
 
 
+@pytest.mark.parametrize(
+    ("raw", "kind", "fits", "reason"),
+    [
+        ("Class label: no\nInput: a tyre", "Yes", True, None),
+        ("Output: Hang plants from it.", "neither", True, None),
+        (None, "no", True, "flagged"),
+        (None, None, True, "flagged"),
+        ("Hang plants from it.", None, False, "too_large"),
+    ],
+)
+def test_every_way_an_answer_may_end_is_read_again_the_same(
+    raw: str | None, kind: str | None, fits: bool, reason: str | None
+) -> None:
+    story = answered_run()
+    waiting = next(id for id in story.kept if id not in ROWS)
+    assert story.answered(waiting, raw, kind=kind, fits=fits).reason == reason
+    found = audited(story)
+    assert (found.divergences, found.unanswered, found.checked["answered"]) == (0, 0, 7), found.first
+    story.change(InstructionAnswered, 6, reason="flagged" if reason is None else None)
+    assert audited(story).by_kind == ({"read": 1} if fits else {"read": 1, "answer": 1})
+
+
 def test_an_answer_that_no_row_has_is_no_fault() -> None:
     """The process died between an answer and its row: the next start takes it from the ledger."""
     story = answered_run()
