@@ -92,6 +92,12 @@ def _(event: events.InstructionsRejected) -> str:
 
 
 @summary.register
+def _(event: events.InstructionAnswered) -> str:
+    found = f"not used, {event.reason}" if event.reason is not None else " ".join(event.row.output.split())
+    return f"cluster {event.row.cluster}: {' '.join(event.row.instruction.split())}: {found}"
+
+
+@summary.register
 def _(event: events.InstructionJudged) -> str:
     score = "no score" if event.score is None else f"{event.score:g} of {event.scale.most:g}"
     return f"{score} by {event.judge.name}, cluster {event.cluster}: {' '.join(event.reason.split())}"

@@ -70,7 +70,7 @@ def answer_command(
     by its clusters, each with its own --share.
     """
     given = dict(locals())  # every option, by its parameter
-    from producers.answer.answerer import AnswerOptions, answer
+    from producers.answer.answerer import AnswererOptions, answer
     from producers.backends.recorded import RecordedOptions
     from sedi.output import notify, print_json
     from sedi.reading_progress import counting_progress
@@ -78,7 +78,7 @@ def answer_command(
     settings = llm.llm_settings(
         bootstrap_servers, state_dir, backend=backend, recorded=recorded, model=model, load_model_seed=load_model_seed
     )
-    options = AnswerOptions(
+    options = AnswererOptions(
         run=run,
         style=answer_style_in_use(settings, given),
         share=share_of(share),

@@ -16,6 +16,7 @@ from sedi.explain_texts import TEXT, around, cut, marked, sparkline
 from sedi.output import clock, console, dollars, shown
 
 if TYPE_CHECKING:
+    from consumers.explain.schema.answered import RowAnswerStory
     from consumers.explain.schema.explanation import Explanation, RebuiltPrompt, RequestOutcome
     from consumers.explain.schema.generation import GenerationStory
     from consumers.explain.schema.instruction import AnswerStory, Candidacy, InstructionStory, Judgement, TrainedStep
@@ -26,7 +27,7 @@ def show_explanation(found: Explanation) -> None:
     """Print all stories of it."""
     out = console()
     if found.instruction is not None:
-        _instruction(out, found.instruction, found.prompts)
+        _instruction(out, found.instruction, found.prompts, found.answer_prompts)
     if found.seed is not None:
         panel(out, f"Seed {found.seed.id}", _seed(found.seed))
     if found.document is not None:
@@ -39,7 +40,9 @@ def show_explanation(found: Explanation) -> None:
 # -- an instruction ------------------------------------------------------------------------------------------------
 
 
-def _instruction(out: Console, story: InstructionStory, prompts: Sequence[RebuiltPrompt]) -> None:
+def _instruction(
+    out: Console, story: InstructionStory, prompts: Sequence[RebuiltPrompt], answer_prompts: Sequence[RebuiltPrompt]
+) -> None:
     verdict, terminal = story.verdict, out.is_terminal
     where = "" if story.cluster is None else f" in cluster {story.cluster}"
     reason = "" if verdict.reason is None else f": {verdict.reason}"
@@ -49,6 +52,10 @@ def _instruction(out: Console, story: InstructionStory, prompts: Sequence[Rebuil
     panel(out, "Where it came from", [*_requested(story.generation), *map(_prompt, prompts)])
     if story.segment is not None:
         show_segment(out, story.segment, story.id)
+    if story.answered is not None:
+        panel(
+            out, "Its answer, asked for once it was kept", [*_answered(story.answered), *map(_prompt, answer_prompts)]
+        )
     for answer in story.answers:
         holds = "" if answer.holds == "both" else f" with the {answer.holds}"
         panel(out, f"Raw answer{holds}", [_answer(answer, terminal=terminal)])
@@ -56,6 +63,22 @@ def _instruction(out: Console, story: InstructionStory, prompts: Sequence[Rebuil
     if story.judged:
         panel(out, "Judges", map(_judgement, story.judged))
     panel(out, "Training", [*_steps(story.training), *map(_candidacy, story.candidacies)])
+
+
+def _answered(story: RowAnswerStory) -> list[Line]:
+    requests = list(map(request_line, story.requests[:LINES]))
+    if story.at is None:
+        return ["none yet", *requests]
+    used = "used" if story.reason is None else f"NOT used: {story.reason}"
+    again = "the same" if story.agrees else "NOT the same"
+    settings = ", ".join(f"{name} {shown(value)}" for name, value in story.parameters.items())
+    how = f"style {story.style}, model {story.model} of {story.backend}, cost {dollars(story.cost_usd)}"
+    return [
+        f"the row is {used} (read again: {again}){at_text(story.at)}",
+        f"{how}{f'; {settings}' if settings else ''}" if story.style else "nothing was asked: it had its output",
+        *requests,
+        *(f"raw answer: {cut(raw)}" for raw in story.raws),
+    ]
 
 
 def _answer(answer: AnswerStory, *, terminal: bool) -> Text:
@@ -186,6 +209,7 @@ def _generation(out: Console, found: RequestOutcome, prompts: Sequence[RebuiltPr
         reason = "" if task.reason is None else f": {task.reason}"
         near = "" if task.similarity is None else f" {task.similarity:.4f} to {(task.nearest_id or '?')[:8]}"
         seed = ", became a seed" if task.became_seed else ""
+        seed += "" if task.unused is None else f", not used: {task.unused}"
         text = cut(task.instruction, SHORT)
         lines.append(f"{task.id[:8]} {task.outcome}{cluster}{reason}{near}{trained}{seed}: {text}")
     panel(out, "Its instructions", lines or ["none"])

@@ -6,18 +6,20 @@ that this version does not know is a reason not to rebuild.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from consumers.explain.schema.answered import RowAnswerStory
 from consumers.explain.schema.explanation import Explanation, PromptMessage, RebuiltPrompt
 from consumers.explain.schema.generation import GenerationStory
 from producers.backends.base import Request, Sampling
 from producers.prompts import alpaca, candidates, self_instruct, two_step
 from schemas.errors import ConfigurationError
 from schemas.seeds import SeedTask
-from streams.core.steps import DOCUMENTS, place_of, steps_of
+from streams.core.steps import DOCUMENTS, answer_steps, asks_apart, place_of, steps_of
 
 _SAMPLING = tuple(Sampling.__dataclass_fields__)
 _OF_SEGMENTS = (
@@ -25,18 +27,19 @@ _OF_SEGMENTS = (
     *("scorer", "scorer_backend", "score_max_tokens", "score_head", "score_head_margin", "rewrite", "rewritten"),
 )
 """Parameters of the style `documents` that are not in a candidate's prompt."""
+_NEVER_ANSWERED = "whether it is a classification task was never answered, so no instance was requested"
 
 
 def with_prompts(found: Explanation) -> Explanation:
     """The explanation with the prompts of its requests; of candidates for a segment the one that they share."""
     if found.instruction is not None:
         generation, place = found.instruction.generation, found.instruction.place
-        steps = {0: ""} | dict.fromkeys(steps_of(generation.style, place), found.instruction.instruction)
+        steps = {0: ""} | dict.fromkeys(_steps_about(generation, place), found.instruction.instruction)
     elif found.made is not None and found.made.generation is not None:
         generation = found.made.generation
         steps = {0: ""}
         for task in found.made.instructions:
-            steps |= dict.fromkeys(steps_of(generation.style, task.place), task.instruction)
+            steps |= dict.fromkeys(_steps_about(generation, task.place), task.instruction)
         if found.made.step is not None:
             steps = {step: text for step, text in steps.items() if step == found.made.step}
     else:
@@ -44,25 +47,46 @@ def with_prompts(found: Explanation) -> Explanation:
     about = found.instruction or found.made
     if about is not None and about.segment is not None:
         steps = {0: about.segment.text}
-    return msgspec.structs.replace(found, prompts=rebuild(generation, steps))
+    answer_prompts: tuple[RebuiltPrompt, ...] = ()
+    if found.instruction is not None and found.instruction.answered is not None:
+        answer_prompts = _of_answer(found.instruction.answered, found.instruction.instruction)
+    return msgspec.structs.replace(found, prompts=rebuild(generation, steps), answer_prompts=answer_prompts)
 
 
 def rebuild(generation: GenerationStory, steps: Mapping[int, str]) -> tuple[RebuiltPrompt, ...]:
     """The prompt of each step; steps from 1 on are given with their instruction, and one of candidates with the
     segment."""
-    prompts = []
-    for step, text in steps.items():
-        try:
-            request = _request(generation, step, text)
-        except (msgspec.ValidationError, ConfigurationError, _NotFaithful) as error:
-            prompts.append(RebuiltPrompt(step=step, messages=None, reason=str(error)))
-            continue
-        turns = [PromptMessage(role=message.role, content=message.content) for message in request.messages]
-        if request.prompt is not None:
-            turns = [PromptMessage(role=None, content=request.prompt)]
-        schema = None if request.json_schema is None else dict(request.json_schema)
-        prompts.append(RebuiltPrompt(step=step, messages=tuple(turns), stop=request.stop, json_schema=schema))
-    return tuple(prompts)
+    return tuple(_prompt(step, partial(_request, generation, step, text)) for step, text in steps.items())
+
+
+def _of_answer(story: RowAnswerStory, instruction: str) -> tuple[RebuiltPrompt, ...]:
+    """The prompts of the answer to a kept instruction."""
+    build = partial(_answer_request, story.style, story.parameters, instruction, story.classification)
+    return tuple(_prompt(step, partial(build, step)) for step in range(answer_steps(story.style)))
+
+
+def _prompt(step: int, build: Callable[[], Request]) -> RebuiltPrompt:
+    try:
+        request = build()
+    except (msgspec.ValidationError, ConfigurationError, _NotFaithful) as error:
+        return RebuiltPrompt(step=step, messages=None, reason=str(error))
+    turns = [PromptMessage(role=message.role, content=message.content) for message in request.messages]
+    if request.prompt is not None:
+        turns = [PromptMessage(role=None, content=request.prompt)]
+    schema = None if request.json_schema is None else dict(request.json_schema)
+    return RebuiltPrompt(step=step, messages=tuple(turns), stop=request.stop, json_schema=schema)
+
+
+def _lists_only(generation: GenerationStory) -> bool:
+    """Whether a generation asked for a list of instructions and for none of their answers."""
+    return asks_apart(generation.style) and not any(
+        name.startswith(("answer_", "classification_", "instance_")) for name in generation.parameters
+    )
+
+
+def _steps_about(generation: GenerationStory, place: int) -> tuple[int, ...]:
+    """The generation's steps about the instruction at a place."""
+    return () if _lists_only(generation) else steps_of(generation.style, place)
 
 
 class _NotFaithful(Exception):
@@ -83,7 +107,9 @@ def _request(generation: GenerationStory, step: int, text: str) -> Request:
                 safety=known["safety"],
             )
         case "two-step":
-            fields = {"list_api": two_step.Form, "answer_api": two_step.Form, "asked": int, "most": int, "safety": bool}
+            fields: dict[str, Any] = {"list_api": two_step.Form, "asked": int, "most": int, "safety": bool}
+            if not _lists_only(generation):
+                fields["answer_api"] = two_step.Form
             known = _checked(parameters, fields, ("list_", "answer_"))
             if step:
                 sampling = _sampling(parameters, "answer_")
@@ -110,6 +136,25 @@ def _request(generation: GenerationStory, step: int, text: str) -> Request:
             raise _NotFaithful(f"this program has no prompts of the style {other!r}")
 
 
+def _answer_request(
+    style: str, parameters: Mapping[str, Any], instruction: str, is_classification: bool | None, step: int
+) -> Request:
+    """The step-th request for the answer to a kept instruction."""
+    if style == "two-step":
+        known = _checked(parameters, {"answer_api": two_step.Form, "safety": bool}, ("answer_",))
+        sampling = _sampling(parameters, "answer_")
+        return two_step.answer_request(instruction, known["answer_api"], sampling=sampling, safety=known["safety"])
+    known = _checked(parameters, {"api": self_instruct.Form, "safety": bool}, ("classification_", "instance_"))
+    form, safety = known["api"], known["safety"]
+    if step == 0:
+        sampling = _sampling(parameters, "classification_")
+        return self_instruct.classification_request(instruction, form, sampling=sampling, safety=safety)
+    if is_classification is None:
+        raise _NotFaithful(_NEVER_ANSWERED)
+    sampling = _sampling(parameters, "instance_")
+    return self_instruct.instance_request(instruction, is_classification, form, sampling=sampling, safety=safety)
+
+
 def _self_instruct_request(generation: GenerationStory, step: int, text: str) -> Request:
     parameters = dict(generation.parameters)
     fields = {"api": self_instruct.Form, "asked": int, "most": int, "safety": bool}
@@ -125,7 +170,7 @@ def _self_instruct_request(generation: GenerationStory, step: int, text: str) ->
         sampling = _sampling(parameters, "classification_")
         return self_instruct.classification_request(text, form, sampling=sampling, safety=safety)
     if place not in generation.classification:
-        raise _NotFaithful("whether it is a classification task was never answered, so no instance was requested")
+        raise _NotFaithful(_NEVER_ANSWERED)
     sampling = _sampling(parameters, "instance_")
     return self_instruct.instance_request(
         text, generation.classification[place], form, sampling=sampling, safety=safety

@@ -30,6 +30,7 @@ def show_audit(found: Audit) -> None:
         ("decided again", f"offsets {found.from_offset:,} to {found.through_offset:,} of generated"),
         ("compared", checked),
         ("undecided", f"{found.undecided:,} generations with {found.pending:,} kept rows"),
+        *([] if isinstance(found.unanswered, msgspec.UnsetType) else [("without an answer yet", found.unanswered)]),
         ("repeats", _counted(found.repeats)),
         ("unreadable", _counted(found.unreadable) + (f"; {left:,} not among the dead letters" if left else "")),
         ("read", f"{found.records:,} records in {found.seconds:.1f} s, {rate}"),
@@ -124,17 +125,31 @@ def show_what_if(found: WhatIf) -> None:
         ("yield", *(percent(side.kept_share) for side in sides)),
         ("calls", *(side.calls for side in sides)),
         ("calls per 1,000 kept", *(side.calls_per_1000_kept for side in sides)),
+        ("tokens", *(side.tokens for side in sides)),
         ("cost per 1,000 kept", *(dollars(side.usd_per_1000_kept) for side in sides)),
         ("balance of clusters", *(side.balance for side in sides)),
         ("seeds replaced", *(_replaced(side) for side in sides)),
     ]
+    unused = {**found.real.unused, **found.what_if.unused}
+    lines += [(f"kept, not used: {name}", *(side.unused.get(name, 0) for side in sides)) for name in unused]
     reasons = {**found.real.rejected, **found.what_if.rejected}
     lines += [(f"rejected: {name}", *(side.rejected.get(name, 0) for side in sides)) for name in reasons]
     out.print(table(f"Run {found.run}: {changed}", ("", "#real", "#what if"), lines))
+    if "answer" in found.changed:
+        out.print(_saved(found))
     out.print(
         f"Of the kept, {found.in_both:,} are in both, {found.only_real:,} only in the real run and "
         f"{found.only_what_if:,} only here. The answers to other seeds are unknown to a replay."
     )
+
+
+def _saved(found: WhatIf) -> str:
+    """What answering only kept instructions saves."""
+    real, other = found.real, found.what_if
+    share = f" ({percent((real.calls - other.calls) / real.calls)})" if real.calls else ""
+    tokens = "" if real.tokens is None or other.tokens is None else f", {real.tokens - other.tokens:,} tokens"
+    cost = "" if real.usd is None or other.usd is None else f", {dollars(real.usd - other.usd)}"
+    return f"Answers to instructions that are not kept: {real.calls - other.calls:,} calls{share}{tokens}{cost} saved."
 
 
 def _replaced(side: WhatIfOutcome) -> str:

@@ -23,6 +23,7 @@ _STYLES = {
     "documents": "blue",
     "kept": "green",
     "rejected": "yellow",
+    "answered": "green",
     "judged": "cyan",
     "training-log": "magenta",
     "seed-commands": "blue",

@@ -4,6 +4,7 @@ Only what belongs to the story is kept in memory, and for a seed's story two num
 (`consumers.folds.deduplicate`).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -36,6 +37,8 @@ class Evidence:
     kept_shown   texts of the kept instructions that the generation was shown beside its seeds
     judged       judgements of the instruction, by judge
     document     that the generation's segment was cut from, and its withdrawal
+    answered     answers to kept instructions of the story, by the instruction's id
+    answer_calls of the answer to the instruction that is the subject
     """
 
     subject: Subject
@@ -54,6 +57,8 @@ class Evidence:
     )
     calls: list[PlacedCall] = field(default_factory=list)
     document: DocumentFacts = (None, None)
+    answered: dict[str, tuple[RecordPlace, events.InstructionAnswered]] = field(default_factory=dict)
+    answer_calls: list[PlacedCall] = field(default_factory=list)
 
 
 def outcome_of(found: Evidence, id: str) -> tuple[Outcome, RecordPlace | None, events.Rejection | None]:
@@ -77,10 +82,13 @@ def gather(source: Source, subject: Subject, progress: ReadProgress = no_progres
             _kept(found, read, deduplicator)
             _trained(found, read, deduplicator)
             _judged(found, read, deduplicator)
+            _answered(found, read, deduplicator)
             if (segment := found.generation[1].segment) is not None:
                 found.document = facts_about([segment.document_id], read)[segment.document_id]
         if subject.generation_id is not None:
-            found.calls = calls_of(subject.generation_id, read)
+            answer_id = ids.answered_id(subject.id) if subject.id in found.kept else None
+            calls = _calls_of(filter(None, (subject.generation_id, answer_id)), read)
+            found.calls, found.answer_calls = calls[subject.generation_id], calls.get(answer_id or "", [])
     return found
 
 
@@ -147,6 +155,14 @@ def _judged(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> 
         found.judged[event.judge.name] = place_of(record), event
 
 
+def _answered(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> None:
+    wanted = {id.encode() for id in found.focus}
+    for record in read("answered"):
+        event = record.event if record.key in wanted else None
+        if isinstance(event, events.InstructionAnswered) and deduplicator.first(event, record.id):
+            found.answered[event.row.id] = place_of(record), event
+
+
 def _trained(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> None:
     for record, event in first_events(read("training-log"), events.TrainingLogged, deduplicator):
         for step in event.steps:
@@ -157,21 +173,27 @@ def _trained(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) ->
 
 def calls_of(cause: str, read: TopicRecords) -> list[PlacedCall]:
     """The calls for a generation, an answer or a judgement, from `calls`."""
-    wanted = cause.encode()
-    requests: set[str] = set()
+    return _calls_of((cause,), read)[cause]
+
+
+def _calls_of(causes: Iterable[str], read: TopicRecords) -> dict[str, list[PlacedCall]]:
+    """The calls by what they are for, from `calls`, which is read once."""
+    calls: dict[str, list[PlacedCall]] = {cause: [] for cause in causes}
+    wanted = [cause.encode() for cause in calls]
+    requests: dict[str, str] = {}
     ledger = Ledger()
-    calls: list[PlacedCall] = []
     for record in read("calls"):
-        if wanted not in (record.value or b"") and (record.key or b"").decode(errors="replace") not in requests:
+        value, key = record.value or b"", (record.key or b"").decode(errors="replace")
+        if key not in requests and not any(cause in value for cause in wanted):
             continue
         event = record.event
-        if isinstance(event, events.CallStarted):
-            requests.add(event.request_id)
+        if isinstance(event, events.CallStarted) and event.generation_id in calls:
+            requests[event.request_id] = event.generation_id
         if (
             not isinstance(event, events.CallStarted | events.CallAnswered | events.CallFailed)
             or event.request_id not in requests
         ):
             continue
         if ledger.apply(event, record.id):
-            calls.append((place_of(record), event))
+            calls[requests[event.request_id]].append((place_of(record), event))
     return calls

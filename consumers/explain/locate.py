@@ -2,7 +2,8 @@
 
 The run is read once, and a record is decoded only when it holds the bytes of the id. An id may name two things: a
 promoted seed has the id of the instruction it was. A whole id names itself, even if another id starts with it. The
-calls of an evaluation are its answer's or judgement's, which their ids name too.
+calls of an evaluation are its answer's or judgement's, which their ids name too; those of the answer to a kept
+instruction are the instruction's.
 """
 
 import re
@@ -20,12 +21,22 @@ from infra.log.source import Source
 from schemas import ids
 from schemas.documents import DocumentRead
 from schemas.errors import RunError
-from schemas.events import CallStarted, InstructionKept, InstructionsGenerated, InstructionsRejected
+from schemas.events import (
+    CallStarted,
+    InstructionAnswered,
+    InstructionKept,
+    InstructionsGenerated,
+    InstructionsRejected,
+)
+from streams.core.answering import LANE as ANSWERERS
 
 Kind = Literal["seed", "instruction", "generation", "request", "document"] | EvaluationKind
 
 SHORTEST_PREFIX = 6
-TOPICS = ("run", "documents", "calls", "generated", "kept", "rejected", "seed-commands", *EVALUATION_TOPICS)
+TOPICS = (
+    *("run", "documents", "calls", "generated", "kept", "rejected", "answered", "seed-commands"),
+    *EVALUATION_TOPICS,
+)
 
 _UUID_PART = re.compile(r"[0-9a-f-]{6,36}")
 _SHOWN = 5
@@ -50,11 +61,24 @@ class Subject:
 
 @dataclass
 class _Search:
-    """Things found so far, by id; `exact`: those that the whole text names, not only the start of a name."""
+    """Things found so far, by id.
+
+    exact     those that the whole text names, not only the start of a name
+    answers   ids of answers to kept instructions, each with the texts that name it
+    """
 
     text: str
     found: dict[str, dict[Kind, Subject]] = field(default_factory=dict)
     exact: set[str] = field(default_factory=set)
+    answers: dict[str, set[str]] = field(default_factory=dict)
+
+    def matches(self, name: str) -> bool:
+        return name == self.text or (len(self.text) >= SHORTEST_PREFIX and name.startswith(self.text))
+
+    def offer_answer(self, answer_id: str, name: str) -> None:
+        """Offer a name of an answer: its own id, or that of a request for it."""
+        if self.matches(name):
+            self.answers.setdefault(answer_id, set()).add(name)
 
     def offer(
         self,
@@ -68,7 +92,7 @@ class _Search:
     ) -> None:
         """Offer a thing. `name`: another text than its id that names it."""
         name = id if name is None else name
-        if name == self.text or (len(self.text) >= SHORTEST_PREFIX and name.startswith(self.text)):
+        if self.matches(name):
             self.found.setdefault(id, {}).setdefault(kind, Subject(id, (kind,), generation_id, place, step))
             if name == self.text:
                 self.exact.add(id)
@@ -96,6 +120,9 @@ def locate(source: Source, text: str, progress: ReadProgress = no_progress) -> S
             decided = _decided(search, read)
             _generated(search, read, decided)
             _calls(search, read)
+            _answers(search, read)
+    if search.answers:
+        _answered_rows(search, source, progress)
     return _choose(search, source)
 
 
@@ -135,8 +162,30 @@ def _calls(search: _Search, read: TopicRecords) -> None:
     for record in read("calls"):
         if _holds(record, search) and isinstance(record.event, CallStarted):
             call = record.event
+            if call.lane.startswith(f"{ANSWERERS}/"):
+                search.offer_answer(call.generation_id, call.request_id)
+                search.offer_answer(call.generation_id, call.generation_id)
+                continue
             search.offer("request", call.request_id, generation_id=call.generation_id, step=call.step)
             search.offer("generation", call.generation_id, generation_id=call.generation_id)
+
+
+def _answers(search: _Search, read: TopicRecords) -> None:
+    for record in read("answered"):
+        if search.matches(record.id) and isinstance(record.event, InstructionAnswered):  # it does not hold its own id
+            search.offer_answer(record.id, record.id)
+
+
+def _answered_rows(search: _Search, source: Source, progress: ReadProgress) -> None:
+    """Offer the kept instructions of the answers that were found. Their ids follow from the instructions'."""
+    with source.open(["kept"]) as reading:
+        for record in records(reading, "kept", progress):
+            row = record.event
+            if isinstance(row, InstructionKept) and (names := search.answers.get(ids.answered_id(row.id))):
+                subject = Subject(row.id, ("instruction",), row.generation_id, row.place)
+                search.found.setdefault(row.id, {}).setdefault("instruction", subject)
+                if search.text in names:
+                    search.exact.add(row.id)
 
 
 def _holds(record: Record, search: _Search) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from consumers.copied_fields import fields_of
+from consumers.explain.answered_story import answered_of
 from consumers.explain.document_story import document_of
 from consumers.explain.evaluation_story import answer_of, judgement_of, question_of
 from consumers.explain.evidence import Evidence, gather, outcome_of
@@ -31,6 +32,7 @@ from infra.log.source import Source
 from schemas import ids
 from schemas.errors import RunError
 from schemas.events import InstructionsGenerated
+from streams.core.answering import answers_later
 from streams.core.documents.choice import CHOICE_REASONS
 from streams.core.rules import RULES
 from streams.core.similarity.tokenize import tokenizer
@@ -81,20 +83,25 @@ def _instruction(found: Evidence) -> InstructionStory:
         )
     event = found.generation[1]
     task = event.instructions[subject.place]
+    later = answers_later(policy, event.style)
     rules = [
-        RuleResult(name=name, passed=not breaks(task, policy)) for name, breaks in RULES.items() if name in policy.rules
+        RuleResult(name=name, passed=not breaks(task, policy))
+        for name, breaks in RULES.items()
+        if name in policy.rules and not (later and name == "empty_output")  # then that is decided on its answer
     ]
     if event.reading > 1 and policy.reject_cut:
         rules.insert(0, RuleResult(name="cut_output", passed=subject.place not in event.cut))
     rules.append(RuleResult(name="no_tokens", passed=bool(tokenizer(policy.tokenizer)(task.instruction))))
     nearest = None if found.nearest is None else found.nearest.result()
     kept = found.kept.get(subject.id)
+    answered = answered_of(found, subject.id)
+    row = task if answered is None or answered.at is None else answered
     return InstructionStory(
         id=subject.id,
         place=subject.place,
         instruction=task.instruction,
-        input=task.input,
-        output=task.output,
+        input=row.input,
+        output=row.output,
         generation=generation,
         answers=_answers(event, subject),
         rules=tuple(rules),
@@ -105,6 +112,7 @@ def _instruction(found: Evidence) -> InstructionStory:
         training=training_of(found, subject.id),
         candidacies=candidacies_of(found, subject.id),
         segment=segment_of(found),
+        answered=answered,
         judged=tuple(
             Judgement(
                 at=at,
@@ -214,4 +222,5 @@ def _summary(found: Evidence, id: str, place: int) -> InstructionSummary:
         cluster=found.kept[id][1].cluster if id in found.kept else None,
         steps=tuple((step.epoch, step.step) for step in training_of(found, id)),
         became_seed=became_seed(found, id),
+        unused=found.answered[id][1].reason if id in found.answered else None,
     )

@@ -147,6 +147,7 @@ class Auditor:
             not_read=tuple(findings.unreadable),
             not_in_dead_letters=(),
             digests=self._digests.values(),
+            unanswered=msgspec.UNSET if self._log is None or not self._extent.whole else self._log.waiting,
             records=sum(stream.records for streams in self._streams.values() for stream in streams),
             seconds=seconds,
         )

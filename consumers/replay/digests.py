@@ -11,7 +11,14 @@ import msgspec
 
 from infra.log.source import TOPICS as log_topics
 from schemas.evaluation import AnswerGiven, AnswersJudged, QuestionMeasured
-from schemas.events import ClassifierFitted, InstructionJudged, InstructionsGenerated, ReplaceSeeds, TrainingLogged
+from schemas.events import (
+    ClassifierFitted,
+    InstructionAnswered,
+    InstructionJudged,
+    InstructionsGenerated,
+    ReplaceSeeds,
+    TrainingLogged,
+)
 from schemas.policy import Policy
 from schemas.topics import is_optional
 from schemas.upcasting import policy_from_v1
@@ -86,6 +93,12 @@ def window_content(event: TrainingLogged) -> bytes:
         for s in event.steps
     ]
     return _encode((event.epoch, event.window, steps))
+
+
+def answered_content(event: InstructionAnswered) -> bytes:
+    """The answered row without latency and cost."""
+    raws = [answer.raw for answer in event.answers]
+    return _encode((event.row, event.style, event.model, event.reading, event.reason, event.unparsed, raws))
 
 
 def judged_content(event: InstructionJudged) -> bytes:

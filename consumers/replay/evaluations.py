@@ -7,6 +7,7 @@ its id, its model's key and a digest of its prompt.
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from consumers.folds.deduplicate import Found
@@ -69,20 +70,16 @@ class EvaluationAudit:
         self._digests = digests
         self._given: dict[str, _Given] = {}
         self._models: dict[str, str] = {}
-        self._ended: dict[str, _Subject] = {}  # by the request that was not made any more
         self.count = dict.fromkeys(EVALUATED, 0)
 
     def check(self) -> None:
-        """Check all of them, and `calls` to its end."""
+        """Check all of them."""
         for record, question in self._fresh("measured", QuestionMeasured, measured_content):
             self._check_question(record, question)
         for record, given in self._fresh("answers", AnswerGiven, answer_content):
             self._check_given(record, given)
         for record, judged in self._fresh("judgements", AnswersJudged, answers_judged_content):
             self._check_judged(record, judged)
-        for answer in self._calls.drain(self._ended):
-            subject = self._ended[answer.request_id]
-            self._report("answer", subject, "leaves out an answer that is on `calls`", None, answer)
 
     def _fresh(
         self, topic: str, kind: type[Found], digested: Callable[[Found], bytes]
@@ -124,7 +121,7 @@ class EvaluationAudit:
         if event.answers:
             self._check_verdict(subject, event, "is not what its call's answer is read as")
             return
-        self._ended |= dict.fromkeys(subject.requests(0), subject)
+        self._expect_no_answer(subject, 0)
         if event.model.kind != "file" and (event.text or event.outcome not in ("refused", "failed")):
             what = "has a text, or none for no reason, without a call"
             self._report("read", subject, what, (event.outcome, event.text), None)
@@ -146,7 +143,7 @@ class EvaluationAudit:
         self._check_calls(subject, event.answers)
         self._check_scores(subject, event)
         if event.scores is None:
-            self._ended |= dict.fromkeys(subject.requests(len(event.answers)), subject)
+            self._expect_no_answer(subject, len(event.answers))
 
     def _check_scores(self, subject: _Subject, event: AnswersJudged) -> None:
         parsed = [scores_in(answer, event) for answer in event.answers]
@@ -178,6 +175,14 @@ class EvaluationAudit:
             on_ledger = self._calls.take(answer.request_id, answer.attempt)
             if on_ledger != answer or answer.request_id not in subject.requests(step):
                 self._report("answer", subject, "holds an answer that is not its own on `calls`", answer, on_ledger)
+
+    def _expect_no_answer(self, subject: _Subject, step: int) -> None:
+        """A request of the subject was not made any more."""
+        for request in subject.requests(step):
+            self._calls.expect_none(request, partial(self._left_out, subject))
+
+    def _left_out(self, subject: _Subject, answer: CallAnswered) -> None:
+        self._report("answer", subject, "leaves out an answer that is on `calls`", None, answer)
 
     def _check_verdict(self, subject: _Subject, event: QuestionMeasured | AnswerGiven, what: str) -> None:
         recorded, decided = differences(event, redecided(event))

@@ -7,7 +7,7 @@ instructions and scores.
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import chain, zip_longest
 
 from consumers.replay.effect_stream import EffectStream, content
@@ -32,6 +32,7 @@ class GenerationAnswers:
         self._findings = findings
         self._repeats = RepeatCheck(findings)
         self._waiting: dict[tuple[str, int], CallAnswered] = {}
+        self._none: dict[str, Callable[[CallAnswered], None]] = {}
         self.count = 0
 
     def check(self, record: Record, event: InstructionsGenerated) -> None:
@@ -56,14 +57,23 @@ class GenerationAnswers:
                 self._waiting[event.request_id, event.attempt] = event
         return self._waiting.pop(wanted)
 
-    def drain(self, watched: Container[str] = ()) -> list[CallAnswered]:
-        """Read to the end of `calls`, for repeats and unreadable records. Returns untaken answers to these requests."""
-        untaken = [answer for answer in self._waiting.values() if answer.request_id in watched]
+    def expect_none(self, request_id: str, report: Callable[[CallAnswered], None]) -> None:
+        """`drain` reports the answers to this request that were not taken."""
+        self._none[request_id] = report
+
+    def drain(self) -> None:
+        """Read to the end of `calls`, for repeats, unreadable records, and answers that there should not be."""
+        for answer in self._waiting.values():
+            self._check_none(answer)
         while (record := self._stream.take()) is not None:
-            answer = self._first_answer(record)
-            if answer is not None and answer.request_id in watched:
-                untaken.append(answer)
-        return untaken
+            found = self._first_answer(record)
+            if found is not None:
+                self._check_none(found)
+
+    def _check_none(self, answer: CallAnswered) -> None:
+        report = self._none.get(answer.request_id)
+        if report is not None:
+            report(answer)
 
     def _first_answer(self, record: Record) -> CallAnswered | None:
         """The answer that a record holds, unless it is a repeat."""

@@ -1,5 +1,5 @@
 """The log as a whole, beside the filter's decisions: lanes, answers, what was shown, documents, segments, windows,
-commands, judgements, evaluations.
+commands, answered rows, judgements, evaluations.
 
 One process of an audit checks this, the conductor (`consumers.replay.auditor`).
 """
@@ -18,6 +18,7 @@ from consumers.replay.findings import Findings
 from consumers.replay.generations import GenerationAnswers, check_lane, check_shown
 from consumers.replay.judgements import JudgementAudit
 from consumers.replay.repeats import RepeatCheck
+from consumers.replay.row_answers import RowAnswerAudit
 from consumers.replay.segments import SegmentAudit
 from consumers.replay.windows import WindowAudit
 from consumers.replay.withdrawn import WithdrawnSoFar
@@ -52,11 +53,12 @@ class LogAudit:
         self._answers = GenerationAnswers(streams["calls"][0], findings)
         self._judged = JudgementAudit(streams["judged"][0], self._answers, findings, digests)
         self._withdrawn = withdrawn
-        self._windows = WindowAudit(streams["training-log"][0], kept, withdrawn, findings, digests)
-        answered_apart = rows_topic(configured.policy) == "answered"
-        self._answered = AnsweredSoFar(streams["answered"]) if answered_apart else None
+        self._row_answers = RowAnswerAudit(configured.policy, self._answers, findings, digests)
+        self._answered = AnsweredSoFar(streams["answered"], self._row_answers.hold)
+        apart = self._answered if rows_topic(configured.policy) == "answered" else None
+        self._windows = WindowAudit(streams["training-log"][0], kept, withdrawn, findings, digests, apart)
         self._commands = CommandAudit(
-            configured, streams["seed-commands"][0], self._windows, self._judged, findings, digests, self._answered
+            configured, streams["seed-commands"][0], self._windows, self._judged, findings, digests, apart
         )
         self._evaluations = EvaluationAudit(streams, self._answers, findings, digests)
         self._segments = SegmentAudit(streams["documents"][0], findings, digests)
@@ -70,13 +72,19 @@ class LogAudit:
     @property
     def checked(self) -> dict[str, int]:
         """How many of each were checked."""
-        optional = {"judged": self._judged.count} | self._segments.count | self._evaluations.count
+        optional = {"answered": self._row_answers.count, "judged": self._judged.count}
+        optional |= self._segments.count | self._evaluations.count
         return {
             "answers": self._answers.count,
             "windows": self._windows.count,
             "commands": self._commands.count,
             **{name: count for name, count in optional.items() if count},
         }
+
+    @property
+    def waiting(self) -> int | msgspec.UnsetType:
+        """Kept rows whose answer is still to come; unset in a run that answers all instructions."""
+        return self._row_answers.waiting if rows_topic(self._policy) == "answered" else msgspec.UNSET
 
     def see(self, found: RecordedGeneration) -> None:
         """Check the next offset of `generated` as far as no state is needed."""
@@ -115,5 +123,8 @@ class LogAudit:
         self._commands.finish(whole)
         self._segments.check(whole)
         if whole:
+            self._answered.finish()
+            self._row_answers.check(state.kept)
             self._judged.check(state.kept)
             self._evaluations.check()
+            self._answers.drain()

@@ -41,6 +41,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     records        records read
     reference      a sample of verdicts checked by rouge_score, on request
     evaluation     report of evaluations, computed again; absent without an evaluation
+    unanswered     kept rows whose answer is still to come; absent in a run that answers all instructions
     """
 
     run: str
@@ -63,6 +64,7 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     reference: ReferenceCheck | None = None
     evaluation: EvaluationReport | msgspec.UnsetType = msgspec.UNSET
+    unanswered: int | msgspec.UnsetType = msgspec.UNSET
 
 
 def with_divergences(audit: Audit, found: Iterable[Divergence], by_kind: Mapping[str, int]) -> Audit:

@@ -4,6 +4,10 @@ The recorded generations are decided by the other policy from the first on: its 
 feedback would have put into the seed pool. Unknown stay the answers of the LLM to other seeds, and the measurements of
 training on other batches: the windows are the recorded ones.
 
+Instructions whose outputs were asked for can be decided as if only kept ones were answered (`answer=kept`): by the
+instruction alone, and the answers that this saves are counted. Not the reverse, because answers that nobody asked for
+are unknown.
+
 A judge's scores are those that the recorded commands used. Where the run itself used none, all on the log count, as if
 the judge had been there in time.
 """
@@ -15,6 +19,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from consumers.replay.answer_costs import AskedAnswers, answers_of_rows, as_listed
 from consumers.replay.auditor import Progress
 from consumers.replay.effect_stream import EffectStream
 from consumers.replay.effects import Effects, EndOfVerdicts, RecordedGeneration
@@ -24,13 +29,13 @@ from infra.log.record import Record
 from infra.log.run import configuration
 from infra.log.source import Reading, Source
 from infra.models.embeddings import embedder_for
-from schemas.errors import MalformedEvent
+from schemas.errors import ConfigurationError, MalformedEvent
 from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected, ReplaceSeeds, RunConfigured
 from schemas.policy import Policy
 from streams.core import decider
 
 _POINTS = 200
-_TOPICS = ("run", "generated", "kept", "rejected", "judged", "training-log", "seed-commands")
+_TOPICS = ("run", "generated", "kept", "rejected", "answered", "judged", "training-log", "seed-commands")
 
 
 class WhatIfOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,9 +44,11 @@ class WhatIfOutcome(msgspec.Struct, frozen=True, kw_only=True):
     yield                 kept / generated
     clusters              kept instructions in each cluster
     balance               entropy of the clusters over that of equal ones: 1 when all are equally full
-    calls                 answered calls of the generations
+    calls                 answered calls of the generations and of the answers to kept instructions
+    tokens                of these calls, prompts included; None when one of them has no known number
     calls_per_1000_kept   None when nothing is kept
     usd                   cost of the calls, None when one of them has no known cost
+    unused                kept instructions whose answer is not used, by reason: answers are asked for afterwards
     replacements          seeds that the recorded windows replace
     curve                 (generated, kept) at regular intervals
     """
@@ -56,11 +63,13 @@ class WhatIfOutcome(msgspec.Struct, frozen=True, kw_only=True):
     balance: float | None
     calls: int
     calls_per_1000_kept: float | None
+    tokens: int | None
     usd: float | None
     usd_per_1000_kept: float | None
     windows: int
     replacements: int
     curve: tuple[tuple[int, int], ...]
+    unused: dict[str, int] = {}
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,9 +92,15 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
 def what_if(source: Source, policy: Policy, *, progress: Progress = lambda done, of: None) -> WhatIf:
     """Decide a run's generations by another policy, beside the recorded decisions.
 
-    Raises RunError when there is no such run, ConfigurationError when the run's seeds cannot be clustered by it.
+    Raises RunError when there is no such run, ConfigurationError when the run's seeds cannot be clustered by it, or
+    when it needs answers that the run never asked for.
     """
     configured, _ = configuration(source)
+    if configured.policy.answer == "kept" and policy.answer == "all":
+        raise ConfigurationError(
+            f"{source.name} has no answers to the instructions that were not kept: it was made with answer=kept. Leave "
+            "out answer=all; the other settings can be tried. A run that answers all can be tried with answer=kept."
+        )
     with source.open(_TOPICS) as reading:
         return _Comparison(configured, policy, reading).run(progress)
 
@@ -95,13 +110,12 @@ class _Tally:
     """Counts one side."""
 
     policy: Policy
+    asked: AskedAnswers
     rejected: Counter[str] = field(default_factory=Counter)
     clusters: Counter[int] = field(default_factory=Counter)
     generations: int = 0
     generated: int = 0
     kept: int = 0
-    calls: int = 0
-    usd: float | None = 0.0
     windows: int = 0
     replacements: int = 0
     curve: list[tuple[int, int]] = field(default_factory=list)
@@ -116,9 +130,6 @@ class _Tally:
         self.clusters.update(row.cluster for row in kept)
         self.rejected.update(rejection.reason for rejection in rejected.rejections)
         self.curve.append((self.generated, self.kept))
-        self.calls += len(event.answers)
-        for answered in event.answers:
-            self.usd = None if self.usd is None or answered.cost_usd is None else self.usd + answered.cost_usd
 
     def add_command(self, command: ReplaceSeeds) -> None:
         """Count an answered window."""
@@ -130,6 +141,7 @@ class _Tally:
         sizes = tuple(self.clusters[cluster] for cluster in range(self.policy.clusters))
         step = max(1, len(self.curve) // _POINTS)
         per_kept = 1000 / self.kept if self.kept else None
+        costs = self.asked.costs
         return WhatIfOutcome(
             policy=self.policy,
             generations=self.generations,
@@ -139,10 +151,12 @@ class _Tally:
             rejected=dict(self.rejected.most_common()),
             clusters=sizes,
             balance=_balance(sizes),
-            calls=self.calls,
-            calls_per_1000_kept=None if per_kept is None else self.calls * per_kept,
-            usd=self.usd,
-            usd_per_1000_kept=None if per_kept is None or self.usd is None else self.usd * per_kept,
+            calls=costs.calls,
+            calls_per_1000_kept=None if per_kept is None else costs.calls * per_kept,
+            tokens=costs.tokens,
+            usd=costs.usd,
+            usd_per_1000_kept=None if per_kept is None or costs.usd is None else costs.usd * per_kept,
+            unused=self.asked.unused,
             windows=self.windows,
             replacements=self.replacements,
             curve=tuple(sorted({*self.curve[::step], *self.curve[-1:]})),
@@ -160,7 +174,9 @@ class _Comparison:
         kept = [stream for (topic, _), stream in sorted(streams.items()) if topic == "kept"]
         self._effects = Effects(streams["generated", 0], streams["rejected", 0], kept, findings)
         self._state = decider.initial_state(msgspec.structs.replace(configured, policy=policy), embedder_for(policy))
-        self._recorded, self._other = _Tally(configured.policy), _Tally(policy)
+        own = configured.policy
+        self._recorded, self._other = (_Tally(each, AskedAnswers(each)) for each in (own, policy))
+        self._answered = answers_of_rows(stream for (topic, _), stream in streams.items() if topic == "answered")
         by_topic = {topic: stream for (topic, partition), stream in streams.items() if partition == 0}
         self._feedback = OtherFeedback(configured, policy, by_topic)
         self._in_both = 0
@@ -204,7 +220,7 @@ class _Comparison:
         if event is not None and rejected is not None:
             fresh = state.lanes.fresh(event.lane, event.number)
             try:
-                verdict = decider.decide(state, found.offset, record.id, event)
+                verdict = decider.decide(state, found.offset, record.id, as_listed(event, self._policy))
             except MalformedEvent:
                 fresh = False
             if fresh:
@@ -224,6 +240,10 @@ class _Comparison:
         kept = [row.event for row in found.rows if isinstance(row.event, InstructionKept)]
         self._recorded.add(event, kept, rejected)
         self._other.add(event, verdict.decision.kept, verdict.rejected)
+        for tally, rows in ((self._recorded, kept), (self._other, verdict.decision.kept)):
+            tally.asked.add(
+                event, rows, self._answered, recorded=self._configured.policy, recorded_kept={row.id for row in kept}
+            )
         self._in_both += len({row.id for row in kept} & {row.id for row in verdict.decision.kept})
 
 

@@ -1,12 +1,14 @@
 """Training windows in an audit: within an epoch each cluster's rows are trained in the order they were kept, without
 a gap, and steps follow one another.
 
-The gaps that there must be are rows of documents withdrawn by the offset of `documents` that the window names.
+The gaps that there must be are rows of documents withdrawn by the offset of `documents` that the window names; and in a
+run that answers kept instructions alone, rows whose answer is not used.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from consumers.replay.answered import AnsweredSoFar
 from consumers.replay.digests import Digests, window_content
 from consumers.replay.effect_stream import EffectStream
 from consumers.replay.findings import Findings
@@ -17,7 +19,8 @@ from schemas.events import BatchRow, TrainingLogged
 
 
 class WindowAudit:
-    """Follows `training-log`; `kept` are the ids of the kept rows so far, by cluster."""
+    """Follows `training-log`; `kept` are the ids of the kept rows so far, by cluster. `answered` None: rows have their
+    outputs when they are kept."""
 
     def __init__(
         self,
@@ -26,9 +29,11 @@ class WindowAudit:
         withdrawn: WithdrawnSoFar,
         findings: Findings,
         digests: Digests,
+        answered: AnsweredSoFar | None = None,
     ) -> None:
         self.count = 0
         self._rows = withdrawn
+        self._answered = answered
         self._documents_offset = -1
         self._stream = stream
         self._kept = kept
@@ -91,8 +96,14 @@ class WindowAudit:
             )
             self._findings.diverged("withdrawn", record, row.generated_offset, what, recorded=row.id)
             return
+        if self._answered is not None and not self._answered.read_to(row.id, row.cluster):
+            reason = self._answered.unused(row.id)
+            why = "has no answer on `answered`" if reason is None else f"is not used ({reason})"
+            what = f"Step {step} of epoch {epoch} trained row {row.id}, which {why}."
+            self._findings.diverged("batch", record, row.generated_offset, what, id=row.id, recorded=row.id)
+            return
         place = self._trained[epoch][row.cluster]
-        while place < len(kept) and self._rows.is_withdrawn(kept[place], through):
+        while place < len(kept) and self._left_out(kept[place], through):
             place += 1
         self._trained[epoch][row.cluster] = place + 1
         expected = kept[place] if place < len(kept) else None
@@ -103,3 +114,9 @@ class WindowAudit:
             what = f"{trained}, whose next row was {expected}."
             at, id = row.generated_offset, row.id
             self._findings.diverged("batch", record, at, what, id=id, recorded=id, decided=expected)
+
+    def _left_out(self, id: str, through: int) -> bool:
+        """Whether a row before a trained one of its cluster is rightly not trained. One that lacks its event on
+        `answered` is reported there."""
+        unused = self._answered is not None and not self._answered.used(id)
+        return unused or self._rows.is_withdrawn(id, through)

@@ -35,7 +35,7 @@ OnAnswered = Callable[[InstructionAnswered], None]
 
 
 @dataclass(frozen=True)
-class AnswerOptions(CallOptions):
+class AnswererOptions(CallOptions):
     """What an answerer does, beside its settings.
 
     style       of its requests: one that asks for instructions and answers apart
@@ -50,7 +50,7 @@ class AnswerOptions(CallOptions):
 
 
 @dataclass(frozen=True)
-class AnswerSummary:
+class AnswererSummary:
     """What this process did, and why it ended.
 
     answered, unused   rows written, and those of them that are not used, by reason
@@ -74,13 +74,13 @@ class AnswerSummary:
 
 
 def answer(
-    options: AnswerOptions,
+    options: AnswererOptions,
     settings: Settings,
     *,
     on_answered: OnAnswered | None = None,
     on_rows: OnRows = lambda done, of: None,
     progress: Callable[[str], None] = lambda _: None,
-) -> AnswerSummary:
+) -> AnswererSummary:
     """Answer the run's kept instructions, with the backend that the settings name, and write each row to the log.
 
     On SIGTERM or SIGINT the calls in flight end, complete rows are written, and it returns; on a second one it returns
@@ -125,7 +125,7 @@ def answer(
                 asyncio.run(work.run(backend))
             keep_found(settings, rate)
             known = reader.refresh()
-            return AnswerSummary(
+            return AnswererSummary(
                 lane=lane,
                 ended=caller.halted or "all kept rows are answered",
                 answered=work.written,

@@ -116,7 +116,7 @@ def _writable(event: InstructionAnswered, row: InstructionKept) -> InstructionAn
 
 
 @dataclass(frozen=True)
-class AnswerItem:
+class RowAnswerItem:
     """A row to answer, as an item of ordered work. It takes the next free number of the answerer's lane."""
 
     row: InstructionKept
@@ -148,7 +148,7 @@ class AnswerQueue:
     _read: "deque[InstructionKept]" = field(default_factory=deque)
     _processed: int = 0
 
-    async def next(self) -> AnswerItem | None:
+    async def next(self) -> RowAnswerItem | None:
         """The next row; None: there is none now."""
         while True:
             if not self._read:
@@ -160,4 +160,4 @@ class AnswerQueue:
             self._processed += 1
             self.on_rows(self._processed, self.rows.total)
             if self.share.includes(row.cluster):
-                return AnswerItem(row, self.answerer)
+                return RowAnswerItem(row, self.answerer)

@@ -249,14 +249,14 @@ def _judge(options: RunOptions, settings: Settings, checks: _Checks) -> None:
 
 
 def _answerer(options: RunOptions, settings: Settings, policy: Policy | None, checks: _Checks) -> None:
-    from producers.answer.answerer import AnswerOptions
+    from producers.answer.answerer import AnswererOptions
     from producers.generate.style_factory import answer_style
     from sedi.answer import answer_style_in_use, share_of
 
     all_of, _ = parsed("answerer", options.answer_arguments())
     used = _overridden(settings, all_of)
     checks.attempt("answerer", lambda: answer_style(answer_style_in_use(used, all_of), used), ["style"])
-    checks.attempt("answerer", lambda: AnswerOptions("run", share=share_of(all_of["share"])), ["share"])
+    checks.attempt("answerer", lambda: AnswererOptions("run", share=share_of(all_of["share"])), ["share"])
     if policy is not None and policy.answer == "all":
         checks.add("answerer", [], "[answerer] is about kept instructions, and policy.answer is all. Take one out.")
     if parsed("generate", options.generate)[0]["recorded"] is not None and all_of["recorded"] is None:

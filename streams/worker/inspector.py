@@ -1,11 +1,11 @@
 """The inspector: checks the topics that no agent reads, and puts unreadable records on the dead-letter topics.
 
 The agents do that for `generated`, `training-log` and `seed-commands`. The inspector reads `run`, `calls`, `kept`,
-`rejected` and, if they exist when this starts, `judged` and the topics of evaluations. It continues from the committed
-offsets of its own consumer group, which are committed after the dead letters before them are confirmed. So every record
-is checked at least once as long as some worker runs. After a crash, or by two workers at once, a dead letter may be
-written twice. If the cluster drops the group's offsets (it may after a week without a worker), everything is checked
-again.
+`rejected` and, if they exist when this starts, `documents`, `answered`, `judged` and the topics of evaluations. It
+continues from the committed offsets of its own consumer group, which are committed after the dead letters before them
+are confirmed. So every record is checked at least once as long as some worker runs. After a crash, or by two workers at
+once, a dead letter may be written twice. If the cluster drops the group's offsets (it may after a week without a
+worker), everything is checked again.
 
 It works in threads, with clients of its own, while the filter is active, and pauses twice as long as it worked, so that
 the filter keeps its share of the CPU. It may lag behind, and nothing waits for it.

@@ -26,7 +26,7 @@ class Point:
     proves   what holds if a death here changes nothing
     """
 
-    victim: Literal["worker", "generate", "documents", "train"]
+    victim: Literal["worker", "generate", "documents", "answer", "train"]
     where: str
     when: Literal["before", "after", "confirmed"]
     proves: str
@@ -100,6 +100,16 @@ POINTS = {
     # the generator from documents, beside the points of the other one
     "scoring begins": Point("documents", _SCORER, "before", "scores never computed are computed"),
     "scored": Point("documents", _SCORER, "after", "scores that were not stored are computed again, the same"),
+    # the answerer, beside the points of the generator that are about calls
+    "row answered": Point("answer", _CALLER, "before", "a row not written is written", "InstructionAnswered"),
+    "answered row sent": Point(
+        "answer",
+        "infra.log.writer:LogWriter.send",
+        "after",
+        "a row that may be written is one row to its readers",
+        "InstructionAnswered",
+    ),
+    "answered row written": Point("answer", _CALLER, "after", "a row on the log is passed over", "InstructionAnswered"),
     # the trainer
     "step done": Point(
         "train", "consumers.trainer.engine.step:Engine.step", "after", "steps since the checkpoint are the same again"

@@ -51,7 +51,10 @@ class RebuiltPrompt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything on the log about one id; a promoted seed has two stories, everything else has one."""
+    """Everything on the log about one id; a promoted seed has two stories, everything else has one.
+
+    answer_prompts   of the requests for the answer to a kept instruction, in a run that answers these alone
+    """
 
     run: str
     id: str
@@ -60,6 +63,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     seed: SeedStory | None = None
     made: RequestOutcome | None = None
     prompts: tuple[RebuiltPrompt, ...] = ()
+    answer_prompts: tuple[RebuiltPrompt, ...] = ()
     question: QuestionStory | None = None
     answer: PromptAnswerStory | None = None
     judgement: AnswersJudgedStory | None = None

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from consumers.explain.schema.answered import RowAnswerStory
 from consumers.explain.schema.document import SegmentStory
 from consumers.explain.schema.generation import GenerationStory
 from consumers.explain.schema.place import RecordPlace, Span
@@ -152,7 +153,13 @@ class Candidacy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InstructionStory(msgspec.Struct, frozen=True, kw_only=True):
-    """An instruction's story. `cluster`: None unless it is kept; `segment`: None unless it is a candidate for one."""
+    """An instruction's story.
+
+    input, output   as they are trained: of its answer where that was asked for after it was kept
+    cluster         None unless it is kept
+    segment         None unless it is a candidate for one
+    answered        None unless it is kept in a run that answers kept instructions alone
+    """
 
     id: str
     place: int
@@ -170,10 +177,11 @@ class InstructionStory(msgspec.Struct, frozen=True, kw_only=True):
     candidacies: tuple[Candidacy, ...]
     judged: tuple[Judgement, ...] = ()
     segment: SegmentStory | None = None
+    answered: RowAnswerStory | None = None
 
 
 class InstructionSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """An instruction in a line. `steps` are (epoch, step)."""
+    """An instruction in a line. `steps` are (epoch, step); `unused`: why its answer is not used."""
 
     id: str
     place: int
@@ -185,3 +193,4 @@ class InstructionSummary(msgspec.Struct, frozen=True, kw_only=True):
     cluster: int | None
     steps: tuple[tuple[int, int], ...]
     became_seed: bool
+    unused: str | None = None

@@ -10,7 +10,7 @@ from consumers.report import report
 from consumers.trainer.data.log_feed import LogFeed
 from infra.local_broker.temporary_broker import TemporaryBroker
 from infra.log.source import KafkaSource
-from producers.answer.answerer import AnswerOptions, answer
+from producers.answer.answerer import AnswererOptions, answer
 from producers.answer.rows import ClusterShare
 from producers.backends.recorded import RecordedOptions
 from producers.judge.judge import JudgeOptions
@@ -60,7 +60,7 @@ def test_rows_of_two_answerers_reach_every_reader_with_their_outputs(rig: JudgeR
         raws = ["" if place == 2 else f"Answer {place} of {number}." for place in range(ROWS)]
         recorded = RecordedOptions(rig.file(raws, f"answers-{number}.jsonl"), per_generation=1)
         share = ClusterShare(number, 2)
-        options = AnswerOptions(run=rig.run, recorded=recorded, share=share, until_end=True, in_flight=1)
+        options = AnswererOptions(run=rig.run, recorded=recorded, share=share, until_end=True, in_flight=1)
         assert answer(options, rig.settings).answered == ROWS // 2
     written = rig.events("answered", InstructionAnswered)
     used = {event.row.id: event.row.output for event in written if event.reason is None}
