@@ -87,6 +87,7 @@ class SpendingFold:
     rejected_unanswered: int = 0
     _answered: int = 0  # kept instructions with an answer of their own, used or not
     _rejected_answered: int = 0
+    _generations: set[str] = field(default_factory=set)
     _undecided: dict[str, _Undecided] = field(default_factory=dict)
     _early: dict[str, frozenset[int]] = field(default_factory=dict)  # verdicts that came before their generation
 
@@ -136,6 +137,9 @@ class SpendingFold:
         )
 
     def _generated(self, event: events.InstructionsGenerated, id: str) -> None:
+        if id in self._generations:  # one that the filter could not read, put on the log again
+            return
+        self._generations.add(id)
         by_place: dict[int, list[CallAnswered]] = {}
         candidates = event.parameters.get("candidates")
         scoring = scoring_step(candidates) if event.style == DOCUMENTS and isinstance(candidates, int) else None
