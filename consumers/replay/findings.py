@@ -151,9 +151,10 @@ class Findings:
     ) -> None:
         self.by_kind[kind] += 1
         if len(self.divergences) < SHOWN:
-            if isinstance(at, Record):
+            if not isinstance(at, tuple):
                 details.setdefault("id", at.id)
-            topic, partition, offset = place_of(at) if isinstance(at, Record) else at
+                at = place_of(at)
+            topic, partition, offset = at
             self.divergences.append(
                 Divergence(
                     kind=kind,
