@@ -9,22 +9,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sedi.options import AsJson, Servers, StateDir, epilog
+from sedi.commands import command
+from sedi.options import CommonOptions
 from sedi.run_flags import File, Mode, Pairs, Preset, RunOfFile, SeedCount, Seeds
 
 if TYPE_CHECKING:
     from sedi.run_options import RunOptions
 
 
-def register(app: typer.Typer) -> None:
-    examples = epilog(
-        "sedi configure mine.toml",
-        "sedi configure --run mine --set threshold=0.8",
-        "sedi configure --preset self-instruct --json",
-    )
-    app.command("configure", epilog=examples)(configure_command)
-
-
+@command(
+    "configure",
+    "sedi configure mine.toml",
+    "sedi configure --run mine --set threshold=0.8",
+    "sedi configure --preset self-instruct --json",
+)
 def configure_command(
     file: File = None,
     run: RunOfFile = None,
@@ -33,9 +31,8 @@ def configure_command(
     set_: Pairs = None,
     seeds: Seeds = None,
     seed_count: SeedCount = None,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    *,
+    common: CommonOptions,
 ) -> None:
     """Make a run and start nothing: its topics, policy, seeds and first classifier.
 
@@ -59,8 +56,8 @@ def configure_command(
             preset=preset,
             pairs=set_ or (),
             flags=flags,
-            bootstrap_servers=bootstrap_servers,
-            state_dir=state_dir,
+            bootstrap_servers=common.bootstrap_servers,
+            state_dir=common.state_dir,
             here=False,
         )
     )
@@ -68,8 +65,8 @@ def configure_command(
         notify(hint)
     require_listener(plan.settings)
     configured = configure(plan.settings, plan.run, plan.options, notify)
-    following = commands_to_start(plan.options, bootstrap_servers, state_dir, plan.variables)
-    if as_json:
+    following = commands_to_start(plan.options, common.bootstrap_servers, common.state_dir, plan.variables)
+    if common.as_json:
         found = {"run": plan.run, "new": configured.is_new, "seeds": configured.seeds, "policy": configured.policy}
         print_json(found | {"next": following})
     else:

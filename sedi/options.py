@@ -5,6 +5,7 @@ No large module is imported here. A command imports what it needs when it runs, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -83,6 +84,24 @@ def opened(
     if from_files is not None:
         return open(archive=from_files)
     return open(run, bootstrap_servers=bootstrap_servers, state_dir=state_dir)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonOptions:
+    """The last options of a command: a group (`sedi.commands`)."""
+
+    as_json: AsJson = False
+    bootstrap_servers: Servers = None
+    state_dir: StateDir = None
+
+    def settings(self) -> Settings:
+        return settings_of(self.bootstrap_servers, self.state_dir)
+
+    def cluster(self, **flags: object) -> Settings:
+        return cluster_of(self.bootstrap_servers, self.state_dir, **flags)
+
+    def opened(self, run: str, from_files: Path | None = None) -> OpenRun:
+        return opened(run, from_files, self.bootstrap_servers, self.state_dir)
 
 
 def number_or_none(flag: str, text: str, kind: type[Number]) -> Number | None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from infra.visible import visible, visible_json
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from consumers.folds.counts import RunCounts
     from infra.settings import Settings
 
+T = TypeVar("T")
+
 _PIPE_WIDTH = 200
 
 
@@ -31,6 +33,11 @@ def print_json(value: Any) -> None:
 
     encoded = msgspec.json.encode(value, enc_hook=_encode)
     write_json(msgspec.json.format(encoded, indent=2))
+
+
+def print_result(found: T, show: Callable[[T], object], *, as_json: bool) -> None:
+    """Print a result on standard output: as JSON, or for people as `show` does."""
+    (print_json if as_json else show)(found)
 
 
 def write_json(encoded: bytes) -> None:

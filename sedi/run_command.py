@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Servers, StateDir, epilog
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, CommonOptions, ExitCode
 from sedi.run_flags import File, Mode, Pairs, Preset, RunOfFile, SeedCount, Seeds
 
 if TYPE_CHECKING:
@@ -17,19 +18,14 @@ if TYPE_CHECKING:
     from sedi.run_file.plan import RunPlan
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        "run",
-        epilog=epilog(
-            "sedi run --preset demo",
-            "sedi init mine.toml",
-            "sedi run mine.toml",
-            "sedi run mine.toml --set train.precision=fp32 --max-usd 20",
-            "sedi run --preset goliath --corpus ./texts --run mine",
-        ),
-    )(run_command)
-
-
+@command(
+    "run",
+    "sedi run --preset demo",
+    "sedi init mine.toml",
+    "sedi run mine.toml",
+    "sedi run mine.toml --set train.precision=fp32 --max-usd 20",
+    "sedi run --preset goliath --corpus ./texts --run mine",
+)
 def run_command(
     file: File = None,
     run: RunOfFile = None,
@@ -63,9 +59,8 @@ def run_command(
     ] = None,
     no_trainer: Annotated[bool, typer.Option("--no-trainer", help="Generate and filter only.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Check what is described, and start nothing.")] = False,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    *,
+    common: CommonOptions,
 ) -> None:
     """Start the broker, a worker, a trainer and a generator; show how it goes; end it in order.
 
@@ -112,14 +107,14 @@ def run_command(
             pairs=set_ or (),
             flags=flags,
             arguments={"generate": generate or (), "train": train or ()},
-            bootstrap_servers=bootstrap_servers,
-            state_dir=state_dir,
+            bootstrap_servers=common.bootstrap_servers,
+            state_dir=common.state_dir,
         )
     )
     for hint in plan.hints:
         notify(hint)
     if check:
-        _show_checked(plan, bootstrap_servers, state_dir, as_json=as_json)
+        _show_checked(plan, common.bootstrap_servers, common.state_dir, as_json=common.as_json)
         return
     options, settings, run = plan.options, plan.settings, plan.run
     out = console()
@@ -129,7 +124,7 @@ def run_command(
             options = fitting.options(policy)
         ended = Orchestrator(settings, run, options, policy, view.show, view.say).play()
     found = report(KafkaSource(settings, run))
-    if as_json:
+    if common.as_json:
         print_json({"reason": ended.reason, "reached": ended.reached, "report": found})
     else:
         show_report(found, priced=priced(settings))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import AsJson, epilog
+from sedi.commands import command
+from sedi.options import AsJson
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,11 +19,7 @@ if TYPE_CHECKING:
 _LENGTH_CONTROLLED = "equal lengths*"
 
 
-def register(group: typer.Typer) -> None:
-    examples = epilog("sedi eval alpaca-eval annotations.json", "sedi eval alpaca-eval --json a.json.gz b.json.gz")
-    group.command("alpaca-eval", epilog=examples)(alpaca_eval_command)
-
-
+@command("alpaca-eval", "sedi eval alpaca-eval annotations.json", "sedi eval alpaca-eval --json a.json.gz b.json.gz")
 def alpaca_eval_command(
     files: Annotated[list[Path], typer.Argument(help="Annotation files: a JSON array, gzipped or not.")],
     rng_seed: Annotated[int, typer.Option("--rng-seed", min=0, help="Seed of the bootstrap.")] = 0,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from schemas.errors import ConfigurationError
+from sedi.llm_options import RecordedLoop
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -36,25 +37,25 @@ JudgeTokens = Annotated[
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class JudgeChoice:
-    """The judge that the flags name."""
+    """The judge that the flags name: a group (`sedi.commands`)."""
 
-    model: str | None
-    backend: str | None
-    recorded: Path | None
-    recorded_loop: bool
-    attempts: int
-    max_tokens: int | None
+    judge_model: JudgeModel = None
+    judge_backend: JudgeBackend = None
+    judge_max_tokens: JudgeTokens = None
+    recorded: JudgeRecorded = None
+    recorded_loop: RecordedLoop = False
+    attempts: Attempts = 2
 
     def settings(self, settings: Settings) -> Settings:
         """The settings with this judge as the LLM; a model that is named is at an endpoint unless a backend is."""
-        backend = "recorded" if self.recorded else self.backend
-        if backend is None and self.model is not None and settings.backend == "builtin":
+        backend = "recorded" if self.recorded else self.judge_backend
+        if backend is None and self.judge_model is not None and settings.backend == "builtin":
             backend = "openai"
         from infra.settings import load
 
-        flags = {"backend": backend, "model": self.model}
+        flags = {"backend": backend, "model": self.judge_model}
         changed = {name: value for name, value in flags.items() if value is not None}
         return load(**{**_given(settings), **changed})
 
@@ -107,7 +108,7 @@ def answer_and_judge(
             for prompts in sets
         ),
         attempts=judge.attempts,
-        sampling=Sampling(max_tokens=judge.max_tokens),
+        sampling=Sampling(max_tokens=judge.judge_max_tokens),
         recorded=None
         if judge.recorded is None
         else RecordedOptions(judge.recorded, loop=judge.recorded_loop, per_generation=judge.attempts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from schemas.errors import ConfigurationError
 from sedi.eval.model_source import ModelSource, model_source, name_and_place
+from sedi.options import DEFAULT_RUN, Run
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -43,6 +45,24 @@ Temperature = Annotated[
 TrustCheckpoint = Annotated[
     bool, typer.Option("--trust-checkpoint", help="Load a checkpoint of another installation: it may run code.")
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedOptions:
+    """What models are asked, and on which run's log the answers are: a group (`sedi.commands`)."""
+
+    system: System = ""
+    limit: Limit = None
+    run: Run = DEFAULT_RUN
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerSampling:
+    """How answers are sampled."""
+
+    call_max_tokens: AnswerTokens = None
+    temperature: Temperature = None
+
 
 _SHOWN = 5  # rows that are named
 

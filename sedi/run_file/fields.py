@@ -199,10 +199,13 @@ def _settings() -> list[RunFileField]:
 
 
 def _app(section: str) -> typer.Typer:
-    from sedi import generate, judge, train
+    from sedi.generate import generate_command
+    from sedi.judge import judge_command
+    from sedi.train import train_command
 
     app = typer.Typer(add_completion=False)
-    {"generate": generate, "documents": generate, "train": train, "judge": judge}[section].register(app)
+    commands = {"generate": generate_command, "train": train_command, "judge": judge_command}
+    commands[command_name(section)].register(app)
     return app
 
 
