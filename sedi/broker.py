@@ -60,13 +60,10 @@ def status(common: CommonOptions) -> None:
         _print(found, common.as_json)
         healthy = found.healthy
     else:
-        from sedi.output import console, print_json
+        from sedi.output import console, print_result
 
         cluster = health(settings)
-        if common.as_json:
-            print_json(cluster)
-        else:
-            console().print(cluster.detail, soft_wrap=True)
+        print_result(cluster, lambda found: console().print(found.detail, soft_wrap=True), as_json=common.as_json)
         healthy = cluster.healthy
     if not healthy:
         raise typer.Exit(ExitCode.UNREACHABLE)

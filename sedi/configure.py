@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from sedi.commands import command
-from sedi.options import CommonOptions
-from sedi.run_flags import File, Mode, Pairs, Preset, RunOfFile, SeedCount, Seeds
+from sedi.options import CommonOptions, words_of
+from sedi.run_flags import DescribedRun
 
 if TYPE_CHECKING:
     from sedi.run_options import RunOptions
@@ -23,17 +23,7 @@ if TYPE_CHECKING:
     "sedi configure --run mine --set threshold=0.8",
     "sedi configure --preset self-instruct --json",
 )
-def configure_command(
-    file: File = None,
-    run: RunOfFile = None,
-    preset: Preset = None,
-    mode: Mode = None,
-    set_: Pairs = None,
-    seeds: Seeds = None,
-    seed_count: SeedCount = None,
-    *,
-    common: CommonOptions,
-) -> None:
+def configure_command(described: DescribedRun, common: CommonOptions) -> None:
     """Make a run and start nothing: its topics, policy, seeds and first classifier.
 
     Then start its parts one by one, on as many machines as you like; the commands are printed. A run that is
@@ -42,27 +32,8 @@ def configure_command(
     from infra.cluster.listener import require_listener
     from sedi.configuring import configure
     from sedi.output import notify, print_json
-    from sedi.run_file.plan import RunRequest, plan_run
 
-    flags = {
-        ("--run", "run"): run,
-        ("--mode", "policy.mode"): mode,
-        ("--seeds", "seeds"): seeds,
-        ("--seed-count", "seed_count"): seed_count,
-    }
-    plan = plan_run(
-        RunRequest(
-            file=file,
-            preset=preset,
-            pairs=set_ or (),
-            flags=flags,
-            bootstrap_servers=common.bootstrap_servers,
-            state_dir=common.state_dir,
-            here=False,
-        )
-    )
-    for hint in plan.hints:
-        notify(hint)
+    plan = described.planned(common, here=False)
     require_listener(plan.settings)
     configured = configure(plan.settings, plan.run, plan.options, notify)
     following = commands_to_start(plan.options, common.bootstrap_servers, common.state_dir, plan.variables)
@@ -70,9 +41,7 @@ def configure_command(
         found = {"run": plan.run, "new": configured.is_new, "seeds": configured.seeds, "policy": configured.policy}
         print_json(found | {"next": following})
     else:
-        typer.echo("Start its parts, each on a machine of your choice:")
-        for command in following:
-            typer.echo(f"  {command}")
+        typer.echo("\n  ".join(["Start its parts, each on a machine of your choice:", *following]))
 
 
 def commands_to_start(
@@ -82,8 +51,7 @@ def commands_to_start(
     variables: Mapping[str, str] | None = None,
 ) -> list[str]:
     """The commands that start a run's parts, after the variables that the file's [settings] come to."""
-    where = ["--run", options.run] + (["--bootstrap-servers", bootstrap_servers] if bootstrap_servers else [])
-    where += ["--state-dir", str(state_dir)] if state_dir else []
+    where = words_of({"--run": options.run, "--bootstrap-servers": bootstrap_servers, "--state-dir": state_dir})
     parts = [["worker"], *(["generate", *arguments] for arguments in options.generators().values())]
     if options.corpus_arguments():
         parts.insert(1, ["corpus", *options.corpus_arguments()])

@@ -159,15 +159,9 @@ def generate_command(
     if recorded is not None:
         lines = per_generation or (1 if in_use is None else in_use.recorded_lines)
         answers = RecordedOptions(recorded, loop=recorded_loop, per_generation=lines, faults=faults_of(inject or ()))
-    limits = Limits(
-        max_kept=max_kept,
-        max_candidates=max_candidates,
-        max_calls=max_calls,
-        max_tokens=max_tokens,
-        max_usd=max_usd,
-        max_generations=max_generations,
-        max_ahead=None if max_ahead is None else number_or_none("--max-ahead", max_ahead, int),
-    )
+    most = ("max_kept", "max_candidates", "max_calls", "max_tokens", "max_usd", "max_generations")
+    ahead = None if max_ahead is None else number_or_none("--max-ahead", max_ahead, int)
+    limits = Limits(**{name: given[name] for name in most}, max_ahead=ahead)
     options = GenerateOptions(
         run,
         lane or documents.LANES[producer],

@@ -5,6 +5,7 @@ No large module is imported here. A command imports what it needs when it runs, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -112,6 +113,11 @@ def number_or_none(flag: str, text: str, kind: type[Number]) -> Number | None:
         return kind(text)
     except ValueError:
         raise ConfigurationError(f"{flag} takes a number or `none`; {text!r} is neither.") from None
+
+
+def words_of(flags: Mapping[str, object]) -> list[str]:
+    """Flags with their values as words of a command line, without those that are None."""
+    return [word for flag, value in flags.items() if value is not None for word in (flag, str(value))]
 
 
 def settings_of(bootstrap_servers: str | None = None, state_dir: Path | None = None, **flags: object) -> Settings:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from consumers.folds.counts import RunCounts
+    from consumers.html_page import Table as PlainTable
     from infra.settings import Settings
 
 T = TypeVar("T")
@@ -102,6 +103,16 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     for row in rows:
         result.add_row(*(shown(cell) for cell in row))
     return result
+
+
+def print_tables(tables: Iterable[PlainTable], most: int | None = None) -> None:
+    """Print tables; of a longer cell only `most` characters."""
+    out = console()
+    for each in tables:
+        rows = [
+            [cell if most is None or len(cell) <= most else f"{cell[: most - 1]}…" for cell in row] for row in each.rows
+        ]
+        out.print(table(each.title, each.columns, rows))
 
 
 def shown(value: object) -> str:

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.topics import check_run_name
 from sedi.commands import command
 from sedi.options import DEFAULT_RUN, CommonOptions, ExitCode, Run, opened
 
 if TYPE_CHECKING:
+    from consumers.compare import Comparison
     from consumers.report import Report
     from infra.log.source import Source
 
 
 _BAR = 40  # characters of the longest possible bar of a histogram
+_TEXT = 90  # characters of a cell of a comparison
 
 
 @command(
@@ -66,9 +69,7 @@ def report(
     if compare:
         if seeds:
             raise ConfigurationError("--seeds is for one run; --compare --json shows all seeds.")
-        sources = [
-            opened(name, None, common.bootstrap_servers, common.state_dir).source for name in _checked(runs or [])
-        ]
+        sources = [common.opened(check_run_name(name)).source for name in runs or ()]
         _compare([*sources, *(opened("", folder).source for folder in archives)], html, plot, sample, common.as_json)
         return
     if runs or html or plot or sample is not None or len(archives) > 1:
@@ -81,7 +82,7 @@ def report(
     from consumers.report import held_out_of
     from sedi.output import priced, print_json
 
-    with opened(run, archives[0] if archives else None, common.bootstrap_servers, common.state_dir) as reading:
+    with common.opened(run, archives[0] if archives else None) as reading:
         found = reading.report(seeds=seeds)
     folder = training or common.settings().state_dir / found.run
     found = replace(found, held_out=held_out_of(found.run, folder))
@@ -93,17 +94,10 @@ def report(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _checked(runs: Sequence[str]) -> Sequence[str]:
-    from schemas.topics import check_run_name
-
-    return [check_run_name(name) for name in runs]
-
-
 def _compare(
     sources: Sequence[Source], html: Path | None, plot: Path | None, sample: int | None, as_json: bool
 ) -> None:
     from consumers.compare import compare
-    from sedi.compare_tables import show_comparison
     from sedi.output import notify, print_result
     from sedi.reading_progress import reading_progress
 
@@ -118,7 +112,21 @@ def _compare(
         from consumers.compare.plots import write_plots
 
         notify(f"{len(write_plots(found, plot))} figures in {plot}")
-    print_result(found, show_comparison, as_json=as_json)
+    print_result(found, _show_comparison, as_json=as_json)
+
+
+def _show_comparison(found: Comparison) -> None:
+    from consumers.compare.tables import tables
+    from sedi.output import console, print_tables
+
+    print_tables(tables(found), _TEXT)
+    out = console()
+    if found.producers is not None:
+        for finding in found.producers.extraction:
+            out.print(finding.words)
+        out.print("In brackets are 95 % intervals; (–) is not known, or of too few rows.")
+    if len(found.sides) > 1:
+        out.print("× is the ratio to the first run; below 1 saves. Verbs and objects are guessed without a parser.")
 
 
 def show_report(found: Report, *, priced: bool = False) -> None:

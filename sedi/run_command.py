@@ -11,7 +11,7 @@ import typer
 
 from sedi.commands import command
 from sedi.options import DEFAULT_RUN, CommonOptions, ExitCode
-from sedi.run_flags import File, Mode, Pairs, Preset, RunOfFile, SeedCount, Seeds
+from sedi.run_flags import DescribedRun
 
 if TYPE_CHECKING:
     from sedi.orchestrate import RunEnding
@@ -27,13 +27,8 @@ if TYPE_CHECKING:
     "sedi run --preset goliath --corpus ./texts --run mine",
 )
 def run_command(
-    file: File = None,
-    run: RunOfFile = None,
-    preset: Preset = None,
-    mode: Mode = None,
-    set_: Pairs = None,
-    seeds: Seeds = None,
-    seed_count: SeedCount = None,
+    *,
+    described: DescribedRun,
     producer: Annotated[
         str | None, typer.Option("--producer", help="`sedi` from seeds, `goliath` from documents, or `both`.")
     ] = None,
@@ -59,7 +54,6 @@ def run_command(
     ] = None,
     no_trainer: Annotated[bool, typer.Option("--no-trainer", help="Generate and filter only.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Check what is described, and start nothing.")] = False,
-    *,
     common: CommonOptions,
 ) -> None:
     """Start the broker, a worker, a trainer and a generator; show how it goes; end it in order.
@@ -80,17 +74,12 @@ def run_command(
     from sedi.fit import Fitting
     from sedi.live import LiveView
     from sedi.orchestrate import Orchestrator
-    from sedi.output import console, notify, priced, print_json
+    from sedi.output import console, priced, print_json
     from sedi.report import show_report
-    from sedi.run_file.plan import RunRequest, plan_run
 
     flags = {
-        ("--run", "run"): run,
-        ("--mode", "policy.mode"): mode,
         ("--producer", "producer"): producer,
         ("--corpus", "corpus"): corpus or None,
-        ("--seeds", "seeds"): seeds,
-        ("--seed-count", "seed_count"): seed_count,
         ("--windows", "windows"): windows,
         ("--max-kept", "max_kept"): max_kept,
         ("--max-candidates", "max_candidates"): max_candidates,
@@ -100,19 +89,8 @@ def run_command(
         ("--time-limit", "time_limit_s"): time_limit,
         ("--no-trainer", "trainer"): False if no_trainer else None,
     }
-    plan = plan_run(
-        RunRequest(
-            file=file,
-            preset=preset,
-            pairs=set_ or (),
-            flags=flags,
-            arguments={"generate": generate or (), "train": train or ()},
-            bootstrap_servers=common.bootstrap_servers,
-            state_dir=common.state_dir,
-        )
-    )
-    for hint in plan.hints:
-        notify(hint)
+    arguments = {"generate": generate or (), "train": train or ()}
+    plan = described.planned(common, flags, arguments=arguments)
     if check:
         _show_checked(plan, common.bootstrap_servers, common.state_dir, as_json=common.as_json)
         return
@@ -141,9 +119,7 @@ def _show_checked(plan: RunPlan, bootstrap_servers: str | None, state_dir: Path 
     if as_json:
         print_json({"run": plan.run, "policy": policy_of(plan.options), "parts": commands})
     else:
-        typer.echo(f"Run {plan.run} can start. Its parts would be:")
-        for command in commands:
-            typer.echo(f"  {command}")
+        typer.echo("\n  ".join([f"Run {plan.run} can start. Its parts would be:", *commands]))
 
 
 def exit_code_of(ended: RunEnding) -> ExitCode:

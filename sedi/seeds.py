@@ -84,7 +84,5 @@ def import_file(
     if as_json:
         print_json(installed)
     else:
-        out = console()
-        classification = f"{installed.classification} of them classification"
-        out.print(f"{installed.seeds} seeds, {classification}, in {installed.path}", soft_wrap=True)
-        out.print(f"Use them with: sedi run --seeds {installed.name}", soft_wrap=True)
+        seeds = f"{installed.seeds} seeds, {installed.classification} of them classification, in {installed.path}"
+        console().print(f"{seeds}\nUse them with: sedi run --seeds {installed.name}", soft_wrap=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,20 +14,13 @@ from sedi.commands import command
 from sedi.options import DEFAULT_RUN, CommonOptions, Run
 
 
-class LogLevel(StrEnum):
-    """Log level of the worker on standard error."""
-
-    DEBUG = "DEBUG"
-    INFO = "INFO"
-    WARNING = "WARNING"
-    ERROR = "ERROR"
-
-
 @command("worker", "sedi worker --run demo")
 def worker(
     *,
     run: Run = DEFAULT_RUN,
-    log_level: Annotated[LogLevel, typer.Option("--log-level", help="What to log on standard error.")] = LogLevel.INFO,
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], typer.Option("--log-level", help="What to log on standard error.")
+    ] = "INFO",
     common: CommonOptions,
 ) -> None:
     """A Faust worker of a run: decides what is kept, and which seeds are replaced. Ctrl-C or SIGTERM ends it cleanly.
@@ -39,7 +31,7 @@ def worker(
     from sedi.output import print_json
     from streams.worker.main import run_worker
 
-    code = run_worker(common.settings(), run, log_level.value, _end_process)
+    code = run_worker(common.settings(), run, log_level, _end_process)
     if common.as_json:
         print_json({"run": run, "exit_code": code})
     raise typer.Exit(code)

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from consumers.evaluation.alpaca_eval import AlpacaEvalScore
     from consumers.evaluation.results import Interval
 
-_LENGTH_CONTROLLED = "equal lengths*"
-
 
 @command("alpaca-eval", "sedi eval alpaca-eval annotations.json", "sedi eval alpaca-eval --json a.json.gz b.json.gz")
 def alpaca_eval_command(
@@ -35,13 +33,15 @@ def alpaca_eval_command(
     The last column is the win rate with the outputs' lengths held equal. It is not the leaderboard's length-controlled
     win rate, since it has no term for the difficulty of an instruction. Its 95 % interval is bootstrapped.
     """
+    import msgspec
+
     from consumers.evaluation.alpaca_eval import alpaca_eval, read_annotations
     from sedi.output import console, notify, print_json
 
     read = [(file, read_annotations(file)) for file in files]
     scores = [(file, score) for file, rows in read for score in alpaca_eval(rows, rng_seed=rng_seed, say=notify)]
     if as_json:
-        print_json([{"file": file, **_fields(score)} for file, score in scores])
+        print_json([{"file": file, **msgspec.structs.asdict(score)} for file, score in scores])
         return
     tables: dict[str, list[AlpacaEvalScore]] = {}
     for file, score in scores:
@@ -52,16 +52,20 @@ def alpaca_eval_command(
     console().print("* Length-controlled without a term for difficulty, so not the leaderboard's number.")
 
 
-def _fields(score: AlpacaEvalScore) -> dict[str, object]:
-    import msgspec
-
-    return msgspec.structs.asdict(score)
-
-
 def _table(title: str, scores: list[AlpacaEvalScore]) -> Table:
     from sedi.output import table
 
-    columns = ("data set", "#win rate", "#discrete", "#wins", "#losses", "#draws", "#dropped", "#length")
+    columns = (
+        "data set",
+        "#win rate",
+        "#discrete",
+        "#wins",
+        "#losses",
+        "#draws",
+        "#dropped",
+        "#length",
+        "#equal lengths*",
+    )
     rows = (
         (
             score.dataset,
@@ -76,7 +80,7 @@ def _table(title: str, scores: list[AlpacaEvalScore]) -> Table:
         )
         for score in scores
     )
-    return table(title, (*columns, f"#{_LENGTH_CONTROLLED}"), rows)
+    return table(title, columns, rows)
 
 
 def _with_error(score: AlpacaEvalScore) -> str | None:

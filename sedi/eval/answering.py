@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from infra.settings import Settings
     from producers.evaluation.answers import AnswerOptions, AnswerSummary
     from producers.evaluation.prompt_sets import PromptSet
-    from sedi.eval.model_source import ModelSource
     from sedi.eval.options import AnswerSampling, AskedOptions
 
 _OUTCOMES = ("answered", "empty", "cut", "refused", "failed")
@@ -32,28 +31,15 @@ def prepare_answers(
 
     Raises what `model_sources` and `ensure_run` raise, ConfigurationError for options that cannot be.
     """
+    from producers.backends.base import Sampling
+    from producers.evaluation.answering import system_prompt
+    from producers.evaluation.answers import AnswerOptions
     from sedi.ensure_run import ensure_run
     from sedi.eval.options import model_sources
     from sedi.output import notify
 
     sources = model_sources(models, run=asked.run, step=step, settings=settings, say=notify, trust=trust)
-    options = _options(sources, sets, asked, sampling, calls)
-    ensure_run(settings, asked.run, notify)
-    return options
-
-
-def _options(
-    sources: Sequence[ModelSource],
-    sets: Sequence[PromptSet],
-    asked: AskedOptions,
-    sampling: AnswerSampling,
-    calls: Mapping[str, Any],
-) -> list[AnswerOptions]:
-    from producers.backends.base import Sampling
-    from producers.evaluation.answering import system_prompt
-    from producers.evaluation.answers import AnswerOptions
-
-    return [
+    options = [
         AnswerOptions(
             run=asked.run,
             model=source.model,
@@ -69,6 +55,8 @@ def _options(
         for source in sources
         for prompts in sets
     ]
+    ensure_run(settings, asked.run, notify)
+    return options
 
 
 def give_all(options: Iterable[AnswerOptions], settings: Settings) -> list[AnswerSummary]:

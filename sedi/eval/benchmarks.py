@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sedi.commands import command
+from sedi.eval.options import Step, TrustCheckpoint
 from sedi.options import DEFAULT_RUN, CommonOptions, ExitCode, Run
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def benchmarks(
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Questions of any other task, at most.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the samples.")] = 0,
     run: Run = DEFAULT_RUN,
-    step: Annotated[int | None, typer.Option("--step", min=1, help="Without MODEL: the run's checkpoint.")] = None,
+    step: Step = None,
     engine: Annotated[
         str, typer.Option("--engine", help="`direct`, or `lm-eval`: by lm-evaluation-harness, slower.")
     ] = "direct",
@@ -60,9 +61,7 @@ def benchmarks(
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Of torch on the CPU. Default: half of the cores.")
     ] = None,
-    trust_checkpoint: Annotated[
-        bool, typer.Option("--trust-checkpoint", help="Load a checkpoint of another installation: it may run code.")
-    ] = False,
+    trust_checkpoint: TrustCheckpoint = False,
     common: CommonOptions,
 ) -> None:
     """Measure models on MMLU (5 solved examples), HellaSwag, ARC easy and challenge (none), and on held-out rows.

@@ -26,15 +26,6 @@ JudgeModel = Annotated[
 JudgeBackend = Annotated[
     str | None, typer.Option("--judge-backend", help="`openai`, `builtin`, `transformers`, `recorded`, `load-model`.")
 ]
-JudgeRecorded = Annotated[
-    Path | None, typer.Option("--recorded", help="JSON Lines of the judge's answers, for `recorded`.")
-]
-Attempts = Annotated[
-    int, typer.Option("--attempts", min=1, help="Times a reading is asked for, at most; its lines of --recorded.")
-]
-JudgeTokens = Annotated[
-    int | None, typer.Option("--judge-max-tokens", min=1, help="Of one answer of the judge; the default is 512.")
-]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +34,16 @@ class JudgeChoice:
 
     judge_model: JudgeModel = None
     judge_backend: JudgeBackend = None
-    judge_max_tokens: JudgeTokens = None
-    recorded: JudgeRecorded = None
+    judge_max_tokens: Annotated[
+        int | None, typer.Option("--judge-max-tokens", min=1, help="Of one answer of the judge; the default is 512.")
+    ] = None
+    recorded: Annotated[
+        Path | None, typer.Option("--recorded", help="JSON Lines of the judge's answers, for `recorded`.")
+    ] = None
     recorded_loop: RecordedLoop = False
-    attempts: Attempts = 2
+    attempts: Annotated[
+        int, typer.Option("--attempts", min=1, help="Times a reading is asked for, at most; its lines of --recorded.")
+    ] = 2
 
     def settings(self, settings: Settings) -> Settings:
         """The settings with this judge as the LLM; a model that is named is at an endpoint unless a backend is."""
@@ -57,12 +54,7 @@ class JudgeChoice:
 
         flags = {"backend": backend, "model": self.judge_model}
         changed = {name: value for name, value in flags.items() if value is not None}
-        return load(**{**_given(settings), **changed})
-
-
-def _given(settings: Settings) -> dict[str, Any]:
-    """The settings that were not left at their defaults."""
-    return {name: getattr(settings, name) for name in settings.model_fields_set}
+        return load(**{name: getattr(settings, name) for name in settings.model_fields_set} | changed)
 
 
 def answer_and_judge(

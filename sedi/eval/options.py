@@ -34,14 +34,6 @@ Sets = Annotated[
         help="A file of prompts; `*=FILE`: one set for each `dataset` of its rows. Repeatable.",
     ),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first prompts of each set.")]
-System = Annotated[str, typer.Option("--system", help="System prompt; `llama-2`: a safety prompt in its style.")]
-AnswerTokens = Annotated[
-    int | None, typer.Option("--call-max-tokens", min=1, help="Of one answer; the default is 512.")
-]
-Temperature = Annotated[
-    float | None, typer.Option("--temperature", min=0, help="Of the answers. Default: 0, the likeliest word each time.")
-]
 TrustCheckpoint = Annotated[
     bool, typer.Option("--trust-checkpoint", help="Load a checkpoint of another installation: it may run code.")
 ]
@@ -51,8 +43,10 @@ TrustCheckpoint = Annotated[
 class AskedOptions:
     """What models are asked, and on which run's log the answers are: a group (`sedi.commands`)."""
 
-    system: System = ""
-    limit: Limit = None
+    system: Annotated[str, typer.Option("--system", help="System prompt; `llama-2`: a safety prompt in its style.")] = (
+        ""
+    )
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first prompts of each set.")] = None
     run: Run = DEFAULT_RUN
 
 
@@ -60,8 +54,13 @@ class AskedOptions:
 class AnswerSampling:
     """How answers are sampled."""
 
-    call_max_tokens: AnswerTokens = None
-    temperature: Temperature = None
+    call_max_tokens: Annotated[
+        int | None, typer.Option("--call-max-tokens", min=1, help="Of one answer; the default is 512.")
+    ] = None
+    temperature: Annotated[
+        float | None,
+        typer.Option("--temperature", min=0, help="Of the answers. Default: 0, the likeliest word each time."),
+    ] = None
 
 
 _SHOWN = 5  # rows that are named

@@ -94,14 +94,11 @@ def report(
 def show_evaluation(found: EvaluationReport, *, details: bool = True) -> None:
     """Print the tables and notes on standard output."""
     from consumers.evaluation.tables import tables
-    from sedi.output import console, table
+    from sedi.output import console, print_tables
 
-    out = console()
-    for shown in tables(found, details=details):
-        rows = [[cell if len(cell) <= _TEXT else f"{cell[: _TEXT - 1]}…" for cell in row] for row in shown.rows]
-        out.print(table(shown.title, shown.columns, rows))
+    print_tables(tables(found, details=details), _TEXT)
     for note in found.notes:
-        out.print(f"- {note}")
+        console().print(f"- {note}")
 
 
 def _run_option(run: str, from_files: Path | None) -> str:

@@ -10,7 +10,7 @@ import typer
 from sedi import llm_options as llm
 from sedi.commands import command
 from sedi.eval import judging as judge_options
-from sedi.options import CommonOptions
+from sedi.options import CommonOptions, words_of
 
 
 @command(
@@ -75,16 +75,7 @@ def study(
         output=output or settings.state_dir / named,
         prefix=named,
         large=large,
-        judge=tuple(
-            word
-            for flag, value in (
-                ("--judge-model", judge_model),
-                ("--judge-backend", judge_backend),
-                ("--max-usd", max_usd),
-            )
-            if value is not None
-            for word in (flag, str(value))
-        ),
+        judge=tuple(words_of({"--judge-model": judge_model, "--judge-backend": judge_backend, "--max-usd": max_usd})),
     )
     steps = plan(options)
     if dry_run:
@@ -95,7 +86,7 @@ def study(
         return
     from sedi.eval.studies.result import StudyResult, as_table, study_tables, write
     from sedi.eval.studies.runner import run_steps
-    from sedi.output import console, notify, print_json, table
+    from sedi.output import console, notify, print_json, print_tables
 
     try:
         options.output.mkdir(parents=True, exist_ok=True)
@@ -118,8 +109,7 @@ def study(
         print_json(result)
         return
     for shown in tables:
-        rows = as_table(shown)
-        console().print(table(rows.title, rows.columns, rows.rows))
+        print_tables([as_table(shown)])
         for note in shown.notes:
             console().print(note)
     notify(f"Written: {', '.join(result.files)}. The runs stay on the log: {', '.join(result.runs)}.")

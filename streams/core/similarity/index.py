@@ -28,11 +28,9 @@ from rapidfuzz.distance import LCSseq
 from schemas.errors import ConfigurationError, SediError
 from streams.core.similarity.bounds import LONGEST, Bounds, LengthBounds
 from streams.core.similarity.lists import InvertedLists, SlotList
-from streams.core.similarity.rouge import fmeasure, fmeasures, rouge_l_fmeasure
-from streams.core.similarity.tokenize import Tokenizer, rouge_tokens, tokenizer, unicode_tokens
+from streams.core.similarity.rouge import fmeasure, fmeasures
+from streams.core.similarity.tokenize import Tokenizer, rouge_tokens
 from streams.core.similarity.vocabulary import BITS, WIDE_WORDS, Encoded, Vocabulary
-
-__all__ = ["Position", "RougeLIndex", "Tokenizer", "rouge_l_fmeasure", "rouge_tokens", "tokenizer", "unicode_tokens"]
 
 Position = tuple[int, int]
 """An item's position in the log: (offset, place)."""

@@ -11,8 +11,9 @@ from schemas.errors import ConfigurationError, SediError
 from streams.core.similarity import index as similarity_index
 from streams.core.similarity import lists as similarity_lists
 from streams.core.similarity import vocabulary as similarity_vocabulary
-from streams.core.similarity.index import RougeLIndex, rouge_l_fmeasure, unicode_tokens
-from streams.core.similarity.rouge import fmeasure
+from streams.core.similarity.index import RougeLIndex
+from streams.core.similarity.rouge import fmeasure, rouge_l_fmeasure
+from streams.core.similarity.tokenize import unicode_tokens
 
 SCORER = RougeScorer(["rougeL"])
 
