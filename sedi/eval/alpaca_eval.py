@@ -55,17 +55,7 @@ def alpaca_eval_command(
 def _table(title: str, scores: list[AlpacaEvalScore]) -> Table:
     from sedi.output import table
 
-    columns = (
-        "data set",
-        "#win rate",
-        "#discrete",
-        "#wins",
-        "#losses",
-        "#draws",
-        "#dropped",
-        "#length",
-        "#equal lengths*",
-    )
+    columns = ("data set", "#win rate", "#discrete", "#wins", "#losses", "#draws", "#dropped", "#length")
     rows = (
         (
             score.dataset,
@@ -80,7 +70,7 @@ def _table(title: str, scores: list[AlpacaEvalScore]) -> Table:
         )
         for score in scores
     )
-    return table(title, columns, rows)
+    return table(title, (*columns, "#equal lengths*"), rows)
 
 
 def _with_error(score: AlpacaEvalScore) -> str | None:
