@@ -13,13 +13,11 @@ from sedi.commands import command
 from sedi.options import DEFAULT_RUN, CommonOptions, ExitCode, Run, opened
 
 if TYPE_CHECKING:
-    from consumers.compare import Comparison
     from consumers.report import Report
     from infra.log.source import Source
 
 
 _BAR = 40  # characters of the longest possible bar of a histogram
-_TEXT = 90  # characters of a cell of a comparison
 
 
 @command(
@@ -98,6 +96,7 @@ def _compare(
     sources: Sequence[Source], html: Path | None, plot: Path | None, sample: int | None, as_json: bool
 ) -> None:
     from consumers.compare import compare
+    from sedi.compare_tables import show_comparison
     from sedi.output import notify, print_result
     from sedi.reading_progress import reading_progress
 
@@ -112,21 +111,7 @@ def _compare(
         from consumers.compare.plots import write_plots
 
         notify(f"{len(write_plots(found, plot))} figures in {plot}")
-    print_result(found, _show_comparison, as_json=as_json)
-
-
-def _show_comparison(found: Comparison) -> None:
-    from consumers.compare.tables import tables
-    from sedi.output import console, print_tables
-
-    print_tables(tables(found), _TEXT)
-    out = console()
-    if found.producers is not None:
-        for finding in found.producers.extraction:
-            out.print(finding.words)
-        out.print("In brackets are 95 % intervals; (–) is not known, or of too few rows.")
-    if len(found.sides) > 1:
-        out.print("× is the ratio to the first run; below 1 saves. Verbs and objects are guessed without a parser.")
+    print_result(found, show_comparison, as_json=as_json)
 
 
 def show_report(found: Report, *, priced: bool = False) -> None:
