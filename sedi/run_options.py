@@ -10,6 +10,7 @@ from infra.settings import Settings
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy, policy_for
 from schemas.seeds import SeedTask, parse_seed_lines
+from sedi.options import words_of
 
 FROM_DOCUMENTS = "documents"
 """The name of the generator from documents among the parts of a run."""
@@ -90,14 +91,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def limits(self) -> list[str]:
         """The budgets as arguments of `sedi generate`."""
-        given = {
-            "--max-kept": self.max_kept,
-            "--max-candidates": self.max_candidates,
-            "--max-calls": self.max_calls,
-            "--max-tokens": self.max_tokens,
-            "--max-usd": self.max_usd,
-        }
-        return [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
+        return words_of({"--max-kept": self.max_kept, "--max-candidates": self.max_candidates, **self._of_calls()})
 
     def generators(self) -> dict[str, list[str]]:
         """Arguments of `sedi generate` for each generator, by its name among the run's parts.
@@ -121,9 +115,11 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def judge_arguments(self) -> list[str]:
         """Arguments of `sedi judge`: its own, and the run's budgets where it has none of its own."""
-        given = {"--max-calls": self.max_calls, "--max-tokens": self.max_tokens, "--max-usd": self.max_usd}
-        ours = [(flag, value) for flag, value in given.items() if value is not None and not _gives(self.judge, flag)]
-        return [*(text for flag, value in ours for text in (flag, str(value))), *self.judge]
+        ours = {flag: value for flag, value in self._of_calls().items() if not _gives(self.judge, flag)}
+        return [*words_of(ours), *self.judge]
+
+    def _of_calls(self) -> dict[str, float | None]:
+        return {"--max-calls": self.max_calls, "--max-tokens": self.max_tokens, "--max-usd": self.max_usd}
 
     def ahead(self) -> list[str]:
         """Arguments of the generator from seeds: not to wait for a trainer that is not there, or passes rows over."""
