@@ -23,29 +23,8 @@ PARTS = {
 }
 """The modules that each part brings and the core does not have."""
 
-_BY_MODULE = {
-    "faust": "run",
-    "mode": "run",
-    "openai": "run",
-    "accelerate": "train",
-    "deepspeed": "train",
-    "peft": "train",
-    "tensorboard": "train",
-    "gguf": "local",
-    "safetensors": "local",
-    "torch": "local",
-    "transformers": "local",
-    "xllamacpp": "local",
-    "matplotlib": "plot",
-    "lxml_html_clean": "documents",
-    "nupunkt": "documents",
-    "py3langid": "documents",
-    "pypdf": "documents",
-    "rensa": "documents",
-    "trafilatura": "documents",
-    "datasets": "eval",
-    "lm_eval": "eval",
-}
+_SMALLEST_LAST = ("eval", "train", "local", "plot", "run", "documents")
+_BY_MODULE = {module: part for part in _SMALLEST_LAST for module in PARTS[part]} | {"mode": "run"}
 
 
 def part_of(module: str) -> str | None:

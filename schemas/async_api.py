@@ -85,33 +85,16 @@ def message_name(spec: EventSpec, version: int) -> str:
 
 
 def _channels(topic: TopicSpec) -> Iterator[tuple[str, Json]]:
-    yield (
-        topic.name,
-        _channel(
-            topic,
-            address=f"sedi.{{run}}.{topic.name}",
-            summary=topic.description,
-            messages=_messages_of(topic),
-            partitions=topic.partitions,
-        ),
-    )
+    yield topic.name, _channel(topic, topic.name, topic.description, _messages_of(topic), topic.partitions)
     if topic.dead_letters:
-        yield (
-            f"{topic.name}.dlq",
-            _channel(
-                topic,
-                address=f"sedi.{{run}}.{topic.name}.dlq",
-                summary=f"Unreadable records of {topic.name}: bytes, key and headers unchanged.",
-                messages=["DeadLetter"],
-                partitions=1,
-            ),
-        )
+        name, summary = f"{topic.name}.dlq", f"Unreadable records of {topic.name}: bytes, key and headers unchanged."
+        yield name, _channel(topic, name, summary, ["DeadLetter"], 1)
 
 
-def _channel(topic: TopicSpec, *, address: str, summary: str, messages: list[str], partitions: int | str) -> Json:
+def _channel(topic: TopicSpec, name: str, summary: str, messages: list[str], partitions: int | str) -> Json:
     counted = isinstance(partitions, int)
     return {
-        "address": address,
+        "address": f"sedi.{{run}}.{name}",
         "summary": summary,
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
         "parameters": {"run": {"$ref": "#/components/parameters/run"}},

@@ -25,16 +25,8 @@ Headers = list[tuple[str, bytes]]
 _SPEC_VERSION = b"1.0"
 _TYPE = re.compile(rb"sedi\.([A-Za-z]+)\.v([1-9][0-9]{0,5})")
 _SHOWN_BYTES = 120
-_READ = (
-    "ce_specversion",
-    "ce_type",
-    "ce_id",
-    "ce_source",
-    "ce_time",
-    "ce_causationid",
-    "ce_correlationid",
-    "traceparent",
-)
+_OPTIONAL = {"causation_id": "ce_causationid", "correlation_id": "ce_correlationid", "traceparent": "traceparent"}
+_READ = ("ce_specversion", "ce_type", "ce_id", "ce_source", "ce_time", *_OPTIONAL.values())
 _encoder = msgspec.json.Encoder()
 
 # Everything that reading arbitrary bytes as a known type can raise: the decoder's errors, a policy's own checks, JSON
@@ -149,14 +141,8 @@ def _headers(spec: EventSpec, key: str, meta: Meta) -> Headers:
         ("ce_subject", key.encode()),
         ("content-type", b"application/json"),
     ]
-    for name, value in (
-        ("ce_causationid", meta.causation_id),
-        ("ce_correlationid", meta.correlation_id),
-        ("traceparent", meta.traceparent),
-    ):
-        if value is not None:
-            headers.append((name, value.encode()))
-    return headers
+    given = ((header, getattr(meta, field)) for field, header in _OPTIONAL.items())
+    return headers + [(header, value.encode()) for header, value in given if value is not None]
 
 
 def _fields(headers: Mapping[str, bytes] | Sequence[tuple[str, bytes]]) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ Settings that only affect how fast or on which machine something is done are not
 
 from collections.abc import Mapping
 from math import gcd, isfinite
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -26,15 +26,7 @@ RuleName = Literal[
     "empty_output",
 ]
 
-ALL_RULES: tuple[RuleName, ...] = (
-    "too_short",
-    "too_long",
-    "unsuitable_word",
-    "write_program",
-    "starts_with_punctuation",
-    "starts_non_ascii",
-    "empty_output",
-)
+ALL_RULES: tuple[RuleName, ...] = get_args(RuleName)
 
 Threshold = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]

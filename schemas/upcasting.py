@@ -14,34 +14,15 @@ Json = dict[str, Any]
 Upcaster = Callable[[Json], Json]
 
 
-def _without_kept_shown(data: Json) -> Json:
-    """Version 2 has the kept instructions that were shown beside the seeds; before, none were shown."""
-    return data | {"kept_shown": None}
-
-
-def _without_reasoning(data: Json) -> Json:
-    """Version 2 has the reasoning that an endpoint gives apart from the answer; before, it was not stored."""
-    return data | {"reasoning": None}
-
-
-def _first_reading(data: Json) -> Json:
-    """Version 2 of InstructionJudged, and 3 of InstructionsGenerated, have the version of the parser."""
-    return data | {"reading": 1}
-
-
-def _first_reading_without_cut(data: Json) -> Json:
-    return _first_reading(data) | {"cut": []}
+def _adding(**fields: Any) -> Upcaster:
+    """The next version has these fields; before, they would have had these values."""
+    return lambda data: data | fields
 
 
 def _without_tokens_and_memory(data: Json) -> Json:
     """Version 2 has the tokens, padding and memory of each step; before, they were not measured."""
     unknown = {"all_tokens": None, "padding": None, "memory_bytes": None}
     return data | {"steps": [step | unknown for step in data["steps"]]}
-
-
-def _without_judge(data: Json) -> Json:
-    """Version 2 has the offset of the judge's scores that were used; before, there were none."""
-    return data | {"judged_offset": -1}
 
 
 def policy_from_v1(policy: Json) -> Json:
@@ -75,40 +56,25 @@ def _without_segments(data: Json) -> Json:
     return data | {"policy": fields | data["policy"]}
 
 
-def _without_segment(data: Json) -> Json:
-    """Version 4 has the segment that instructions are candidates for; before, all came from seeds."""
-    return data | {"segment": None, "scores": None}
-
-
-def _without_documents(data: Json) -> Json:
-    """Version 3 has the offset of the documents' withdrawals; before, there were none."""
-    return data | {"documents_offset": -1}
-
-
 def _tfidf_vectorizer(data: Json) -> Json:
     """Version 2 has the vectorizer; before, there was only one."""
     return data | {"classifier": data["classifier"] | {"vectorizer": "tfidf", "model_sha256": None}}
 
 
-def _without_usage(data: Json) -> Json:
-    """Version 2 has the usage and cost of a failed attempt; before, they were not recorded and count as nothing."""
-    return data | {"usage": None, "cost_usd": None, "perhaps_paid": False}
-
-
 UPCASTERS: dict[tuple[str, int], Upcaster] = {
-    ("CallAnswered", 1): _without_reasoning,
-    ("CallFailed", 1): _without_usage,
-    ("CallStarted", 1): _without_kept_shown,
+    ("CallAnswered", 1): _adding(reasoning=None),  # that an endpoint gives apart from the answer; it was not stored
+    ("CallFailed", 1): _adding(usage=None, cost_usd=None, perhaps_paid=False),  # not recorded; they count as nothing
+    ("CallStarted", 1): _adding(kept_shown=None),  # no kept instructions were shown beside the seeds
     ("ClassifierFitted", 1): _tfidf_vectorizer,
-    ("InstructionJudged", 1): _first_reading,
-    ("InstructionsGenerated", 1): _without_kept_shown,
-    ("InstructionsGenerated", 2): _first_reading_without_cut,
-    ("InstructionsGenerated", 3): _without_segment,
-    ("ReplaceSeeds", 1): _without_judge,
+    ("InstructionJudged", 1): _adding(reading=1),  # the version of the parser
+    ("InstructionsGenerated", 1): _adding(kept_shown=None),
+    ("InstructionsGenerated", 2): _adding(reading=1, cut=[]),
+    ("InstructionsGenerated", 3): _adding(segment=None, scores=None),  # all instructions came from seeds
+    ("ReplaceSeeds", 1): _adding(judged_offset=-1),  # no judge's scores were used
     ("RunConfigured", 1): _with_policy_from_v1,
     ("RunConfigured", 2): _without_segments,
     ("TrainingLogged", 1): _without_tokens_and_memory,
-    ("TrainingLogged", 2): _without_documents,
+    ("TrainingLogged", 2): _adding(documents_offset=-1),  # no document could be withdrawn
 }
 
 

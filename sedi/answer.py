@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sedi import llm_options as llm
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, epilog
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, CommonOptions, Run
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -17,16 +18,13 @@ if TYPE_CHECKING:
     from schemas.events import InstructionAnswered
 
 
-def register(app: typer.Typer) -> None:
-    examples = epilog(
-        "sedi configure --run cheap --set answer=kept",
-        "sedi answer --run cheap --in-flight 32",
-        "sedi answer --run cheap --until-end --max-usd 5",
-        "sedi answer --run cheap --share 2/4",
-    )
-    app.command("answer", epilog=examples)(answer_command)
-
-
+@command(
+    "answer",
+    "sedi configure --run cheap --set answer=kept",
+    "sedi answer --run cheap --in-flight 32",
+    "sedi answer --run cheap --until-end --max-usd 5",
+    "sedi answer --run cheap --share 2/4",
+)
 def answer_command(
     *,
     run: Run = DEFAULT_RUN,
@@ -43,13 +41,8 @@ def answer_command(
     answer_max_tokens: Annotated[
         int | None, typer.Option("--answer-max-tokens", min=1, help="Of one answer. Default: the style's.")
     ] = None,
-    max_usd: llm.MaxUsd = None,
-    max_calls: llm.MaxCalls = None,
-    max_tokens: llm.MaxTokens = None,
-    in_flight: llm.InFlight = None,
-    rpm: llm.Rpm = None,
-    tpm: llm.Tpm = None,
-    forever: llm.Forever = False,
+    budget: llm.Budget,
+    pace: llm.Pace,
     model: llm.Model = None,
     backend: llm.Backend = None,
     load_model_seed: Annotated[
@@ -57,9 +50,7 @@ def answer_command(
     ] = None,
     recorded: llm.Recorded = None,
     recorded_loop: llm.RecordedLoop = False,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """Ask the LLM for the input and output of each kept instruction, in a run made with `answer=kept`. Ends with
     Ctrl-C, a limit or --until-end.
@@ -76,7 +67,7 @@ def answer_command(
     from sedi.reading_progress import counting_progress
 
     settings = llm.llm_settings(
-        bootstrap_servers, state_dir, backend=backend, recorded=recorded, model=model, load_model_seed=load_model_seed
+        common, backend=backend, recorded=recorded, model=model, load_model_seed=load_model_seed
     )
     options = AnswererOptions(
         run=run,
@@ -84,15 +75,7 @@ def answer_command(
         share=share_of(share),
         until_end=until_end,
         recorded=None if recorded is None else RecordedOptions(recorded, loop=recorded_loop),
-        **llm.call_fields(
-            max_calls=max_calls,
-            max_tokens=max_tokens,
-            max_usd=max_usd,
-            forever=forever,
-            rpm=rpm,
-            tpm=tpm,
-            in_flight=in_flight,
-        ),
+        **llm.call_fields(budget, pace),
     )
     unused: list[InstructionAnswered] = []
 
@@ -103,7 +86,7 @@ def answer_command(
 
     with counting_progress("answering", "rows") as on_rows:
         summary = answer(options, settings, on_answered=report, on_rows=on_rows, progress=notify)
-    if as_json:
+    if common.as_json:
         print_json(summary)
         return
     left_out = sum(summary.unused.values())

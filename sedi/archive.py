@@ -9,25 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, CommonOptions, Run
 
 if TYPE_CHECKING:
     from infra.log.archive import Show
 
 
-def register(app: typer.Typer) -> None:
-    app.command("archive", epilog=epilog("sedi archive demo-archive --run demo --gzip"))(archive)
-    app.command("restore", epilog=epilog("sedi restore demo-archive --bootstrap-servers 127.0.0.1:29092"))(restore)
-
-
+@command("archive", "sedi archive demo-archive --run demo --gzip")
 def archive(
     *,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write it; must not exist yet.")],
     run: Run = DEFAULT_RUN,
     gzip: Annotated[bool, typer.Option("--gzip", help="Compress the files.")] = False,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """Write a run's whole log into a folder of files; the run may go on meanwhile.
 
@@ -38,10 +33,10 @@ def archive(
     from sedi.output import console, print_json
 
     with _progress() as show:
-        manifest = write_archive(cluster_of(bootstrap_servers, state_dir), run, folder, compress=gzip, show=show)
+        manifest = write_archive(common.cluster(), run, folder, compress=gzip, show=show)
     size = sum(file.stat().st_size for file in folder.iterdir())
     records = sum(file.records for file in manifest.files)
-    if as_json:
+    if common.as_json:
         print_json({"folder": folder, "bytes": size, "records": records, "manifest": manifest})
     else:
         console().print(
@@ -49,12 +44,11 @@ def archive(
         )
 
 
+@command("restore", "sedi restore demo-archive --bootstrap-servers 127.0.0.1:29092")
 def restore(
     *,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="An archive that `sedi archive` wrote.")],
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """Put an archived run back on a cluster: same name, partitions, offsets, bytes and times.
 
@@ -64,14 +58,14 @@ def restore(
     from infra.log.restoring import restore_archive
     from sedi.output import console, notify, print_json
 
-    settings = cluster_of(bootstrap_servers, state_dir)
+    settings = common.cluster()
     try:
         with _progress() as show:
             found = restore_archive(settings, folder, show)
     except KeyboardInterrupt:
         notify(f"The restore is incomplete. Continue it with `sedi restore {folder}`; do not use the run until then.")
         raise
-    if as_json:
+    if common.as_json:
         print_json(found)
     else:
         before = found.records - found.written

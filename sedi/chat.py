@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from infra.distribution import require
-from sedi.options import DEFAULT_RUN, AsJson, Run, StateDir, epilog, settings_of
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, AsJson, Run, StateDir, settings_of
 
 if TYPE_CHECKING:
     from consumers.trainer.result.chat import Conversation
@@ -18,11 +19,7 @@ if TYPE_CHECKING:
 _NEW, _QUIT = "/new", "/quit"
 
 
-def register(app: typer.Typer) -> None:
-    examples = epilog("sedi chat --run demo", "sedi chat ./model --message 'Name three rivers.' --json")
-    app.command("chat", epilog=examples)(chat)
-
-
+@command("chat", "sedi chat --run demo", "sedi chat ./model --message 'Name three rivers.' --json")
 def chat(
     *,
     folder: Annotated[str | None, typer.Argument(metavar="FOLDER", help="A model; default: that of the run.")] = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sedi.output import console, table
+from sedi.output import console, print_tables
 
 if TYPE_CHECKING:
     from consumers.compare import Comparison
@@ -17,9 +17,7 @@ def show_comparison(found: Comparison) -> None:
     from consumers.compare.tables import tables
 
     out = console()
-    for shown in tables(found):
-        rows = [[cell if len(cell) <= _TEXT else cell[: _TEXT - 1] + "…" for cell in row] for row in shown.rows]
-        out.print(table(shown.title, shown.columns, rows))
+    print_tables(tables(found), _TEXT)
     if found.producers is not None:
         for finding in found.producers.extraction:
             out.print(finding.words)

@@ -9,35 +9,22 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sedi.options import AsJson, Servers, StateDir, epilog
-from sedi.run_flags import File, Mode, Pairs, Preset, RunOfFile, SeedCount, Seeds
+from sedi.commands import command
+from sedi.options import CommonOptions, words_of
+from sedi.run_flags import DescribedRun
 
 if TYPE_CHECKING:
     from schemas.policy import Policy
     from sedi.run_options import RunOptions
 
 
-def register(app: typer.Typer) -> None:
-    examples = epilog(
-        "sedi configure mine.toml",
-        "sedi configure --run mine --set threshold=0.8",
-        "sedi configure --preset self-instruct --json",
-    )
-    app.command("configure", epilog=examples)(configure_command)
-
-
-def configure_command(
-    file: File = None,
-    run: RunOfFile = None,
-    preset: Preset = None,
-    mode: Mode = None,
-    set_: Pairs = None,
-    seeds: Seeds = None,
-    seed_count: SeedCount = None,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
-) -> None:
+@command(
+    "configure",
+    "sedi configure mine.toml",
+    "sedi configure --run mine --set threshold=0.8",
+    "sedi configure --preset self-instruct --json",
+)
+def configure_command(described: DescribedRun, common: CommonOptions) -> None:
     """Make a run and start nothing: its topics, policy, seeds and first classifier.
 
     Then start its parts one by one, on as many machines as you like; the commands are printed. A run that is
@@ -46,37 +33,18 @@ def configure_command(
     from infra.cluster.listener import require_listener
     from sedi.configuring import configure
     from sedi.output import notify, print_json
-    from sedi.run_file.plan import RunRequest, plan_run
 
-    flags = {
-        ("--run", "run"): run,
-        ("--mode", "policy.mode"): mode,
-        ("--seeds", "seeds"): seeds,
-        ("--seed-count", "seed_count"): seed_count,
-    }
-    plan = plan_run(
-        RunRequest(
-            file=file,
-            preset=preset,
-            pairs=set_ or (),
-            flags=flags,
-            bootstrap_servers=bootstrap_servers,
-            state_dir=state_dir,
-            here=False,
-        )
-    )
-    for hint in plan.hints:
-        notify(hint)
+    plan = described.planned(common, here=False)
     require_listener(plan.settings)
     configured = configure(plan.settings, plan.run, plan.options, notify)
-    following = commands_to_start(plan.options, configured.policy, bootstrap_servers, state_dir, plan.variables)
-    if as_json:
+    following = commands_to_start(
+        plan.options, configured.policy, common.bootstrap_servers, common.state_dir, plan.variables
+    )
+    if common.as_json:
         found = {"run": plan.run, "new": configured.is_new, "seeds": configured.seeds, "policy": configured.policy}
         print_json(found | {"next": following})
     else:
-        typer.echo("Start its parts, each on a machine of your choice:")
-        for command in following:
-            typer.echo(f"  {command}")
+        typer.echo("\n  ".join(["Start its parts, each on a machine of your choice:", *following]))
 
 
 def commands_to_start(
@@ -87,8 +55,7 @@ def commands_to_start(
     variables: Mapping[str, str] | None = None,
 ) -> list[str]:
     """The commands that start a run's parts, after the variables that the file's [settings] come to."""
-    where = ["--run", options.run] + (["--bootstrap-servers", bootstrap_servers] if bootstrap_servers else [])
-    where += ["--state-dir", str(state_dir)] if state_dir else []
+    where = words_of({"--run": options.run, "--bootstrap-servers": bootstrap_servers, "--state-dir": state_dir})
     parts = [["worker"], *(["generate", *arguments] for arguments in options.generators().values())]
     if options.corpus_arguments():
         parts.insert(1, ["corpus", *options.corpus_arguments()])

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, cluster_of, epilog, opened
+from sedi.commands import add_group, command
+from sedi.options import DEFAULT_RUN, CommonOptions, ExitCode, FromFiles, Run
 
 if TYPE_CHECKING:
     from consumers.dead_letters import LetterContent, ListedLetter, RetryResult
@@ -18,18 +19,16 @@ _ERROR_SHOWN = 100
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(
-        help="Dead letters: records that could not be read, or are on the wrong topic. List, show, retry.",
-        no_args_is_help=True,
+    add_group(
+        app,
+        "dlq",
+        "Dead letters: records that could not be read, or are on the wrong topic. List, show, retry.",
+        (list_command, show, retry),
+        "sedi dlq list",
     )
-    group.command("list", epilog=epilog("sedi dlq list", "sedi dlq list --topic generated --json"))(list_command)
-    group.command("show", epilog=epilog("sedi dlq show generated 3"))(show)
-    group.command(
-        "retry", epilog=epilog("sedi dlq retry generated 3", "sedi dlq retry --all", "sedi dlq retry kept --all")
-    )(retry)
-    app.add_typer(group, name="dlq", epilog=epilog("sedi dlq list"))
 
 
+@command("list", "sedi dlq list", "sedi dlq list --topic generated --json")
 def list_command(
     *,
     run: Run = DEFAULT_RUN,
@@ -37,17 +36,15 @@ def list_command(
         list[str] | None, typer.Option("--topic", help="Only of this topic, such as generated; may be repeated.")
     ] = None,
     from_files: FromFiles = None,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """The dead letters: place, origin, time, error, and whether they were put back."""
     from consumers.dead_letters import letters
     from sedi.output import clock, console, print_json, table
 
-    source = opened(run, from_files, bootstrap_servers, state_dir).source
+    source = common.opened(run, from_files).source
     found = letters(source, topic)
-    if as_json:
+    if common.as_json:
         print_json(found)
         return
     rows = [
@@ -65,22 +62,16 @@ def list_command(
     console().print(table(f"{len(found)} dead letters of run {source.run}", columns, rows))
 
 
+@command("show", "sedi dlq show generated 3")
 def show(
-    topic: Topic,
-    offset: Offset,
-    *,
-    run: Run = DEFAULT_RUN,
-    from_files: FromFiles = None,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    topic: Topic, offset: Offset, *, run: Run = DEFAULT_RUN, from_files: FromFiles = None, common: CommonOptions
 ) -> None:
     """One dead letter in full: its error, and the original headers, key and value."""
     from consumers.dead_letters import content
     from sedi.output import clock, console, print_json, table
 
-    found = content(opened(run, from_files, bootstrap_servers, state_dir).source, topic, offset)
-    if as_json:
+    found = content(common.opened(run, from_files).source, topic, offset)
+    if common.as_json:
         print_json(_as_json(found))
         return
     letter, record = found.letter, found.record
@@ -101,6 +92,7 @@ def show(
     out.print(_pretty(record.value), soft_wrap=True)
 
 
+@command("retry", "sedi dlq retry generated 3", "sedi dlq retry --all", "sedi dlq retry kept --all")
 def retry(
     topic: Annotated[str | None, typer.Argument(metavar="TOPIC", help="generated, ...; with --all not needed.")] = None,
     offset: Annotated[
@@ -111,9 +103,7 @@ def retry(
     all_: Annotated[bool, typer.Option("--all", help="All that were not put back yet, of TOPIC or the run.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Also those that were put back before.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also those that this program still cannot read.")] = False,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """Put the original records back on their topic, where their readers try them again.
 
@@ -129,7 +119,7 @@ def retry(
 
     if all_ == (offset is not None) or (topic is None and not all_):
         raise ConfigurationError("Give `sedi dlq retry TOPIC OFFSET`, `sedi dlq retry TOPIC --all` or `--all`.")
-    settings = cluster_of(bootstrap_servers, state_dir)
+    settings = common.cluster()
     source = KafkaSource(settings, run)
     if offset is not None and topic is not None:
         wanted = [content(source, topic, offset).letter]
@@ -139,11 +129,11 @@ def retry(
     with LogWriter(settings, run, "dlq") as writer:
         for one in put_back(source, writer, wanted, again=again, force=force):
             done.append(one)
-            if not as_json:
+            if not common.as_json:
                 result = f"put back as offset {one.retried_as}" if one.refused is None else f"refused. {one.refused}"
                 notify(f"{one.topic}.dlq@{one.offset} ({len(done)} of {len(wanted)}): {result}")
     refused = sum(1 for one in done if one.refused is not None)
-    if as_json:
+    if common.as_json:
         print_json({"retried": len(done) - refused, "refused": refused, "letters": done})
     else:
         notify(f"{len(done) - refused} put back, {refused} refused.")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from sedi.options import AsJson, ExitCode, Servers, StateDir, epilog, settings_of
+from sedi.commands import command
+from sedi.options import CommonOptions, ExitCode
 
 
-def register(app: typer.Typer) -> None:
-    app.command("doctor", epilog=epilog("sedi doctor", "sedi doctor --json"))(doctor)
-
-
-def doctor(as_json: AsJson = False, bootstrap_servers: Servers = None, state_dir: StateDir = None) -> None:
+@command("doctor", "sedi doctor", "sedi doctor --json")
+def doctor(common: CommonOptions) -> None:
     """What this machine has and lacks, each with a remedy, and every setting with the origin of its value.
 
     Secrets are not shown. Ends with 1 when something required is missing.
@@ -19,8 +17,8 @@ def doctor(as_json: AsJson = False, bootstrap_servers: Servers = None, state_dir
     from infra.machine.doctor import check
     from sedi.output import console, print_json, table
 
-    checks = check(settings_of(bootstrap_servers, state_dir))
-    if as_json:
+    checks = check(common.settings())
+    if common.as_json:
         print_json(checks)
     else:
         rows = [(each.level, each.name, each.found) for each in checks]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -18,60 +19,72 @@ T = TypeVar("T")
 Producer = Annotated[
     str, typer.Option("--producer", help="`sedi`: from seeds. `goliath`: from the run's documents (`sedi corpus add`).")
 ]
-Candidates = Annotated[
-    int | None, typer.Option("--candidates", min=1, help="Instructions asked for, for each segment. Default: 4.")
-]
-Strategies = Annotated[
-    str | None,
-    typer.Option(
-        "--strategies",
-        metavar="NAME=SHARE,...",
-        help="How segments are cut, and their shares: random, salient, structural, whole. Default: the first three.",
-    ),
-]
-SegmentWords = Annotated[
-    str | None,
-    typer.Option("--segment-words", metavar="FROM-TO", help="The length of a segment, in words. Default: 15-120."),
-]
-PerDocument = Annotated[
-    int | None, typer.Option("--per-document", min=1, help="Segments of a document, at most. Default: all there are.")
-]
-Overlap = Annotated[bool, typer.Option("--overlap", help="Segments of different strategies may share text.")]
-Share = Annotated[
-    str | None,
-    typer.Option("--share", metavar="N/M", help="Take the N-th of each M documents: for M lanes, or M machines."),
-]
-Follow = Annotated[bool, typer.Option("--follow", help="Wait for further documents when all are used.")]
-Rewrite = Annotated[bool, typer.Option("--rewrite", help="Let the model rewrite the segment into an answer.")]
-ScorerModel = Annotated[
-    str | None, typer.Option("--scorer", help="Model that scores: a folder, hub name, `builtin` (default), or at it.")
-]
-ScorerBackend = Annotated[
-    str | None, typer.Option("--scorer-backend", help="`local` (default), or an `endpoint` with prompt log-probs.")
-]
-ScorerUrl = Annotated[
-    str | None, typer.Option("--scorer-url", help="Base URL of that endpoint. Default: setting base_url.")
-]
-ScorerForm = Annotated[
-    str | None, typer.Option("--scorer-form", help="Of that endpoint: `prompt_logprobs` (default), or `echo`.")
-]
-ScorerTemplate = Annotated[
-    str | None,
-    typer.Option("--scorer-template", help="`chat` or `alpaca`. Default: as the model was trained, `alpaca` at it."),
-]
-ScorerTokenizer = Annotated[
-    str | None, typer.Option("--scorer-tokenizer", help="Folder or hub name whose chat template that endpoint's has.")
-]
-ScoreHead = Annotated[
-    int | None, typer.Option("--score-head", min=0, help="Score on so many tokens first. Default: 0, no such stage.")
-]
-ScorerThreads = Annotated[int | None, typer.Option("--scorer-threads", min=1, help="Of a local scorer.")]
 
-OF_DOCUMENTS = (
-    *("candidates", "strategies", "segment_words", "per_document", "overlap", "share", "follow", "rewrite"),
-    *("scorer", "scorer_backend", "scorer_url", "scorer_form", "scorer_template", "scorer_tokenizer"),
-    *("score_head", "scorer_threads"),
-)
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentFlags:
+    """Options that only the second producer has: a group (`sedi.commands`)."""
+
+    candidates: Annotated[
+        int | None, typer.Option("--candidates", min=1, help="Instructions asked for, for each segment. Default: 4.")
+    ] = None
+    strategies: Annotated[
+        str | None,
+        typer.Option(
+            "--strategies",
+            metavar="NAME=SHARE,...",
+            help="How segments are cut, and their shares: random, salient, structural, whole. "
+            "Default: the first three.",
+        ),
+    ] = None
+    segment_words: Annotated[
+        str | None,
+        typer.Option("--segment-words", metavar="FROM-TO", help="The length of a segment, in words. Default: 15-120."),
+    ] = None
+    per_document: Annotated[
+        int | None,
+        typer.Option("--per-document", min=1, help="Segments of a document, at most. Default: all there are."),
+    ] = None
+    overlap: Annotated[bool, typer.Option("--overlap", help="Segments of different strategies may share text.")] = False
+    share: Annotated[
+        str | None,
+        typer.Option("--share", metavar="N/M", help="Take the N-th of each M documents: for M lanes, or M machines."),
+    ] = None
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for further documents when all are used.")] = False
+    rewrite: Annotated[bool, typer.Option("--rewrite", help="Let the model rewrite the segment into an answer.")] = (
+        False
+    )
+    scorer: Annotated[
+        str | None,
+        typer.Option("--scorer", help="Model that scores: a folder, hub name, `builtin` (default), or at it."),
+    ] = None
+    scorer_backend: Annotated[
+        str | None, typer.Option("--scorer-backend", help="`local` (default), or an `endpoint` with prompt log-probs.")
+    ] = None
+    scorer_url: Annotated[
+        str | None, typer.Option("--scorer-url", help="Base URL of that endpoint. Default: setting base_url.")
+    ] = None
+    scorer_form: Annotated[
+        str | None, typer.Option("--scorer-form", help="Of that endpoint: `prompt_logprobs` (default), or `echo`.")
+    ] = None
+    scorer_template: Annotated[
+        str | None,
+        typer.Option(
+            "--scorer-template", help="`chat` or `alpaca`. Default: as the model was trained, `alpaca` at it."
+        ),
+    ] = None
+    scorer_tokenizer: Annotated[
+        str | None,
+        typer.Option("--scorer-tokenizer", help="Folder or hub name whose chat template that endpoint's has."),
+    ] = None
+    score_head: Annotated[
+        int | None,
+        typer.Option("--score-head", min=0, help="Score on so many tokens first. Default: 0, no such stage."),
+    ] = None
+    scorer_threads: Annotated[int | None, typer.Option("--scorer-threads", min=1, help="Of a local scorer.")] = None
+
+
+OF_DOCUMENTS = tuple(each.name for each in fields(DocumentFlags))
 """Parameters of `sedi generate` that only the second producer has; `OF_SEEDS`: that only the first has."""
 
 LANES = {"sedi": "main", "goliath": "documents"}

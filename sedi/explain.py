@@ -6,20 +6,16 @@ from typing import Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, opened
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, CommonOptions, FromFiles, Run
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        "explain",
-        epilog=epilog(
-            "sedi explain 3f2c91 --run demo",
-            "sedi explain seed_task_7 --from-files archive --json",
-            "sedi explain demo@300",
-        ),
-    )(explain_command)
-
-
+@command(
+    "explain",
+    "sedi explain 3f2c91 --run demo",
+    "sedi explain seed_task_7 --from-files archive --json",
+    "sedi explain demo@300",
+)
 def explain_command(
     id: Annotated[
         str,
@@ -32,9 +28,7 @@ def explain_command(
     *,
     run: Run = DEFAULT_RUN,
     from_files: FromFiles = None,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """Why a row is in the training set, or is not: every fact with its place on the run's log.
 
@@ -50,15 +44,11 @@ def explain_command(
     and the rows it was trained on; --json lists them all. Of a question, an answer or a judgement: all that is on the
     log, a judgement with the answers and calls behind it.
     """
-    from sedi.output import print_json
+    from sedi.explain_panels import show_explanation
+    from sedi.output import print_result
     from sedi.reading_progress import reading_progress
 
-    reading = opened(run, from_files, bootstrap_servers, state_dir)
+    reading = common.opened(run, from_files)
     with reading, reading_progress(f"Reading {reading.name}") as progress:
         found = reading.explain(id, progress=progress)
-    if as_json:
-        print_json(found)
-    else:
-        from sedi.explain_panels import show_explanation
-
-        show_explanation(found)
+    print_result(found, show_explanation, as_json=common.as_json)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
         TrainedRows,
     )
     from consumers.explain.schema.explanation import Explanation
-    from schemas.evaluation import EvaluatedModel
     from schemas.events import CallAnswered
 
 _WRONG = 10  # questions of a benchmark that are listed
@@ -88,7 +87,8 @@ def _judgement(out: Console, story: AnswersJudgedStory) -> None:
 
 
 def _model(out: Console, story: ModelStory) -> None:
-    panel(out, f"Model {story.key}", _identity(story.model))
+    identity = f"{story.model.kind} {story.model.source}", f"SHA-256 {story.model.sha256 or 'not known'}"
+    panel(out, f"Model {story.key}", identity)
     for benchmark in story.benchmarks:
         panel(out, f"{benchmark.benchmark.name}, {benchmark.benchmark.shots} shots", _benchmark(benchmark))
     if story.answers:
@@ -96,11 +96,6 @@ def _model(out: Console, story: ModelStory) -> None:
         panel(out, "Answers", [*map(_set, story.answers), counted])
     lines = ["by whom it was trained is not known"] if story.trained is None else _trained(story.trained)
     panel(out, "Training", lines)
-
-
-def _identity(model: EvaluatedModel) -> Iterator[str]:
-    yield f"{model.kind} {model.source}"
-    yield f"SHA-256 {model.sha256 or 'not known'}"
 
 
 def _benchmark(story: BenchmarkStory) -> Iterator[str]:

@@ -10,7 +10,6 @@ What was chosen is kept in the run's folder, and a run that goes on goes on with
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -98,7 +97,7 @@ class Fitting:
             self._trial = start_trial(self._options, self._settings)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._end_trial()
 
     def options(self, policy: Policy) -> RunOptions:
@@ -121,7 +120,9 @@ class Fitting:
         else:
             return options
         fewer = layout.layers < layout.speeds.layers and "--layers" not in options.train
-        shorter = self._asks_builtin and not {"--answer-max-tokens", "--call-max-tokens"} & {*options.generate}
+        shorter = uses_builtin(self._options, self._settings) and not {"--answer-max-tokens", "--call-max-tokens"} & {
+            *options.generate
+        }
         return msgspec.structs.replace(
             options,
             train=(*options.train, *(("--layers", str(layout.layers)) if fewer else ())),
@@ -132,10 +133,6 @@ class Fitting:
     def _is_asked(self) -> bool:
         options = self._options
         return options.fit_s is not None and options.windows is not None and options.trainer
-
-    @property
-    def _asks_builtin(self) -> bool:
-        return uses_builtin(self._options, self._settings)
 
     @property
     def _began_without(self) -> bool:

@@ -10,7 +10,8 @@ import typer
 
 from sedi import document_options as documents
 from sedi import llm_options as llm
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, epilog, number_or_none
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, CommonOptions, Run, number_or_none
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -19,18 +20,15 @@ if TYPE_CHECKING:
     from schemas.events import InstructionsGenerated
 
 
-def register(app: typer.Typer) -> None:
-    examples = epilog(
-        "sedi generate --max-kept 1000",
-        "sedi generate --style two-step --lane second --max-calls 500",
-        "sedi generate --backend transformers --model ./llama --batch 32",
-        "sedi generate --max-kept 1000 --max-ahead none",
-        "sedi generate --producer goliath --candidates 4 --strategies random=1,salient=2 --per-document 20",
-        "sedi generate --forever --in-flight 64 --rpm 3000 --max-usd 200 --min-yield 0.05",
-    )
-    app.command("generate", epilog=examples)(generate_command)
-
-
+@command(
+    "generate",
+    "sedi generate --max-kept 1000",
+    "sedi generate --style two-step --lane second --max-calls 500",
+    "sedi generate --backend transformers --model ./llama --batch 32",
+    "sedi generate --max-kept 1000 --max-ahead none",
+    "sedi generate --producer goliath --candidates 4 --strategies random=1,salient=2 --per-document 20",
+    "sedi generate --forever --in-flight 64 --rpm 3000 --max-usd 200 --min-yield 0.05",
+)
 def generate_command(
     *,
     run: Run = DEFAULT_RUN,
@@ -56,22 +54,7 @@ def generate_command(
     answer_max_tokens: Annotated[
         int | None, typer.Option("--answer-max-tokens", min=1, help="Not in alpaca; with goliath, of the rewrite.")
     ] = None,
-    candidates: documents.Candidates = None,
-    strategies: documents.Strategies = None,
-    segment_words: documents.SegmentWords = None,
-    per_document: documents.PerDocument = None,
-    overlap: documents.Overlap = False,
-    share: documents.Share = None,
-    follow: documents.Follow = False,
-    rewrite: documents.Rewrite = False,
-    scorer: documents.ScorerModel = None,
-    scorer_backend: documents.ScorerBackend = None,
-    scorer_url: documents.ScorerUrl = None,
-    scorer_form: documents.ScorerForm = None,
-    scorer_template: documents.ScorerTemplate = None,
-    scorer_tokenizer: documents.ScorerTokenizer = None,
-    score_head: documents.ScoreHead = None,
-    scorer_threads: documents.ScorerThreads = None,
+    of_documents: documents.DocumentFlags,
     concurrency: Annotated[
         int | None,
         typer.Option(
@@ -148,9 +131,7 @@ def generate_command(
         list[str] | None,
         typer.Option("--inject", metavar="FAULT=SHARE", help="time_out, rate_limited, server_error, cut, garbled."),
     ] = None,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """Generate instructions with the LLM and write each generation to the log, until a limit is reached or Ctrl-C.
 
@@ -163,7 +144,7 @@ def generate_command(
     scorer finds how much likelier each makes the segment, and the filter keeps one at most. It ends when all documents
     are used. These generations do not wait for the trainer.
     """
-    given = dict(locals())  # every option, by its parameter
+    given = {**locals(), **vars(of_documents)}  # every option, by its parameter
     from producers.backends.recorded import RecordedOptions
     from producers.calls.limits import AHEAD_WINDOWS, Limits
     from producers.calls.rate_control import RateOptions
@@ -174,8 +155,7 @@ def generate_command(
 
     documents.check_producer(producer, given)
     settings = llm.llm_settings(
-        bootstrap_servers,
-        state_dir,
+        common,
         backend=backend,
         recorded=recorded,
         load_model_seed=load_model_seed,
@@ -187,16 +167,9 @@ def generate_command(
     if recorded is not None:
         lines = per_generation or (1 if in_use is None else in_use.recorded_lines)
         answers = RecordedOptions(recorded, loop=recorded_loop, per_generation=lines, faults=faults_of(inject or ()))
-    limits = Limits(
-        max_kept=max_kept,
-        max_candidates=max_candidates,
-        max_calls=max_calls,
-        max_tokens=max_tokens,
-        max_usd=max_usd,
-        max_generations=max_generations,
-        max_ahead=None if max_ahead is None else number_or_none("--max-ahead", max_ahead, int),
-        max_unanswered=max_unanswered,
-    )
+    most = ("max_kept", "max_candidates", "max_calls", "max_tokens", "max_usd", "max_generations", "max_unanswered")
+    ahead = None if max_ahead is None else number_or_none("--max-ahead", max_ahead, int)
+    limits = Limits(**{name: given[name] for name in most}, max_ahead=ahead)
     options = GenerateOptions(
         run,
         lane or documents.LANES[producer],
@@ -226,7 +199,7 @@ def generate_command(
         )
 
     summary = generate(options, settings, on_generation=report, progress=notify)
-    if as_json:
+    if common.as_json:
         print_json(summary)
     else:
         if summary.lost_calls or summary.repeated_calls:

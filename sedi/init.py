@@ -12,16 +12,13 @@ from typing import Annotated
 import typer
 
 from schemas.errors import ConfigurationError
-from sedi.options import DEFAULT_RUN, AsJson, epilog
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, AsJson
 
 _STDOUT = "-"
 
 
-def register(app: typer.Typer) -> None:
-    examples = epilog("sedi init mine.toml", "sedi init --preset demo mine.toml", "sedi init - | less")
-    app.command("init", epilog=examples)(init_command)
-
-
+@command("init", "sedi init mine.toml", "sedi init --preset demo mine.toml", "sedi init - | less")
 def init_command(
     file: Annotated[str, typer.Argument(help="The file to write, or `-` for standard output.")],
     preset: Annotated[

@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sedi import llm_options as llm
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, epilog
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, CommonOptions, Run
 
 if TYPE_CHECKING:
     from schemas.events import InstructionJudged
 
 
-def register(app: typer.Typer) -> None:
-    examples = epilog(
-        "sedi judge --until-end --max-usd 5",
-        "sedi judge --rubric helpfulness --model <name> --sample 0.1 --in-flight 32",
-        "sedi export ./good --min-score 4.5",
-    )
-    app.command("judge", epilog=examples)(judge_command)
-
-
+@command(
+    "judge",
+    "sedi judge --until-end --max-usd 5",
+    "sedi judge --rubric helpfulness --model <name> --sample 0.1 --in-flight 32",
+    "sedi export ./good --min-score 4.5",
+)
 def judge_command(
     *,
     run: Run = DEFAULT_RUN,
@@ -32,26 +30,19 @@ def judge_command(
     attempts: Annotated[
         int, typer.Option("--attempts", min=1, help="Times a row is asked about, at most; its lines of --recorded.")
     ] = 2,
-    max_usd: llm.MaxUsd = None,
-    max_calls: llm.MaxCalls = None,
-    max_tokens: llm.MaxTokens = None,
+    budget: llm.Budget,
     call_max_tokens: Annotated[
         int | None, typer.Option("--call-max-tokens", min=1, help="Of one answer; the default is 256.")
     ] = None,
     temperature: Annotated[
         float | None, typer.Option("--temperature", min=0, help="Default: 0, and 0.7 when asked again.")
     ] = None,
-    in_flight: llm.InFlight = None,
-    rpm: llm.Rpm = None,
-    tpm: llm.Tpm = None,
-    forever: llm.Forever = False,
+    pace: llm.Pace,
     model: llm.Model = None,
     backend: llm.Backend = None,
     recorded: llm.Recorded = None,
     recorded_loop: llm.RecordedLoop = False,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """Score each kept row with an LLM: from 0 to 5, in steps of 0.5, with a reason. Ends with Ctrl-C, a limit or
     --until-end.
@@ -70,7 +61,7 @@ def judge_command(
     from sedi.output import notify, print_json
     from sedi.reading_progress import counting_progress
 
-    settings = llm.llm_settings(bootstrap_servers, state_dir, backend=backend, recorded=recorded, model=model)
+    settings = llm.llm_settings(common, backend=backend, recorded=recorded, model=model)
     options = JudgeOptions(
         run,
         rubric=cast(RubricName, rubric),  # checked by the options
@@ -79,15 +70,7 @@ def judge_command(
         sampling=Sampling(temperature=temperature, max_tokens=call_max_tokens),
         attempts=attempts,
         until_end=until_end,
-        **llm.call_fields(
-            max_calls=max_calls,
-            max_tokens=max_tokens,
-            max_usd=max_usd,
-            forever=forever,
-            rpm=rpm,
-            tpm=tpm,
-            in_flight=in_flight,
-        ),
+        **llm.call_fields(budget, pace),
     )
     without: list[InstructionJudged] = []
 
@@ -98,7 +81,7 @@ def judge_command(
 
     with counting_progress("judging", "rows") as on_rows:
         summary = judge(options, settings, on_judged=report, on_rows=on_rows, progress=notify)
-    if as_json:
+    if common.as_json:
         print_json(summary)
         return
     notify(

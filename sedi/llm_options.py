@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sedi.options import cluster_of
+from sedi.options import CommonOptions
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -38,36 +39,39 @@ MaxTokens = Annotated[
 MaxUsd = Annotated[float | None, typer.Option("--max-usd", min=0, help="End when the run has spent so much.")]
 
 
-def call_fields(
-    *,
-    max_calls: int | None,
-    max_tokens: int | None,
-    max_usd: float | None,
-    forever: bool,
-    rpm: float | None,
-    tpm: float | None,
-    in_flight: int | None,
-) -> dict[str, Any]:
-    """Fields of `CallOptions`, from the flags for how much and how fast."""
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How much the run's calls may be in all: a group (`sedi.commands`)."""
+
+    max_usd: MaxUsd = None
+    max_calls: MaxCalls = None
+    max_tokens: MaxTokens = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How fast calls are made."""
+
+    in_flight: InFlight = None
+    rpm: Rpm = None
+    tpm: Tpm = None
+    forever: Forever = False
+
+
+def call_fields(budget: Budget, pace: Pace) -> dict[str, Any]:
+    """Fields of `CallOptions`."""
     from producers.calls.limits import Limits
     from producers.calls.rate_control import RateOptions
     from producers.calls.retries import Retries
 
     return {
-        "limits": Limits(max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd),
-        "retries": Retries(forever=forever),
-        "rate": RateOptions(rpm=rpm, tpm=tpm),
-        "in_flight": in_flight,
+        "limits": Limits(**vars(budget)),
+        "retries": Retries(forever=pace.forever),
+        "rate": RateOptions(rpm=pace.rpm, tpm=pace.tpm),
+        "in_flight": pace.in_flight,
     }
 
 
-def llm_settings(
-    bootstrap_servers: str | None,
-    state_dir: Path | None,
-    *,
-    backend: str | None,
-    recorded: Path | None,
-    **flags: object,
-) -> Settings:
+def llm_settings(common: CommonOptions, *, backend: str | None, recorded: Path | None, **flags: object) -> Settings:
     """The settings of a command that calls an LLM; `--recorded` implies the backend of that name."""
-    return cluster_of(bootstrap_servers, state_dir, backend="recorded" if recorded else backend, **flags)
+    return common.cluster(backend="recorded" if recorded else backend, **flags)

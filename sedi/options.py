@@ -5,6 +5,8 @@ No large module is imported here. A command imports what it needs when it runs, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -85,6 +87,24 @@ def opened(
     return open(run, bootstrap_servers=bootstrap_servers, state_dir=state_dir)
 
 
+@dataclass(frozen=True, kw_only=True)
+class CommonOptions:
+    """The last options of a command: a group (`sedi.commands`)."""
+
+    as_json: AsJson = False
+    bootstrap_servers: Servers = None
+    state_dir: StateDir = None
+
+    def settings(self) -> Settings:
+        return settings_of(self.bootstrap_servers, self.state_dir)
+
+    def cluster(self, **flags: object) -> Settings:
+        return cluster_of(self.bootstrap_servers, self.state_dir, **flags)
+
+    def opened(self, run: str, from_files: Path | None = None) -> OpenRun:
+        return opened(run, from_files, self.bootstrap_servers, self.state_dir)
+
+
 def number_or_none(flag: str, text: str, kind: type[Number]) -> Number | None:
     """The value of a flag that takes a number or `none`. Raises ConfigurationError for anything else."""
     if text == "none":
@@ -93,6 +113,11 @@ def number_or_none(flag: str, text: str, kind: type[Number]) -> Number | None:
         return kind(text)
     except ValueError:
         raise ConfigurationError(f"{flag} takes a number or `none`; {text!r} is neither.") from None
+
+
+def words_of(flags: Mapping[str, object]) -> list[str]:
+    """Flags with their values as words of a command line, without those that are None."""
+    return [word for flag, value in flags.items() if value is not None for word in (flag, str(value))]
 
 
 def settings_of(bootstrap_servers: str | None = None, state_dir: Path | None = None, **flags: object) -> Settings:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from infra.visible import visible, visible_json
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from consumers.folds.counts import RunCounts
+    from consumers.html_page import Table as PlainTable
     from infra.settings import Settings
+
+T = TypeVar("T")
 
 _PIPE_WIDTH = 200
 
@@ -31,6 +34,11 @@ def print_json(value: Any) -> None:
 
     encoded = msgspec.json.encode(value, enc_hook=_encode)
     write_json(msgspec.json.format(encoded, indent=2))
+
+
+def print_result(found: T, show: Callable[[T], object], *, as_json: bool) -> None:
+    """Print a result on standard output: as JSON, or for people as `show` does."""
+    (print_json if as_json else show)(found)
 
 
 def write_json(encoded: bytes) -> None:
@@ -95,6 +103,16 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     for row in rows:
         result.add_row(*(shown(cell) for cell in row))
     return result
+
+
+def print_tables(tables: Iterable[PlainTable], most: int | None = None) -> None:
+    """Print tables; of a longer cell only `most` characters."""
+    out = console()
+    for each in tables:
+        rows = [
+            [cell if most is None or len(cell) <= most else f"{cell[: most - 1]}…" for cell in row] for row in each.rows
+        ]
+        out.print(table(each.title, each.columns, rows))
 
 
 def shown(value: object) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.errors import ConfigurationError
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, FromFiles, Run, Servers, StateDir, epilog, opened
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, CommonOptions, ExitCode, FromFiles, Run
 
 if TYPE_CHECKING:
     from consumers.replay import Audit, AuditExtent
@@ -18,19 +19,14 @@ if TYPE_CHECKING:
     from sedi.api.opened import OpenRun
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        "replay",
-        epilog=epilog(
-            "sedi replay --run demo",
-            "sedi replay --reference 200",
-            "sedi replay --at 2026-11-21T08:00",
-            "sedi replay --set threshold=0.7 --set compare_with_seeds=true --plot what-if.svg",
-            "sedi replay --set gain_at_least=none --set strategies=salient,structural --set candidates=2",
-        ),
-    )(replay)
-
-
+@command(
+    "replay",
+    "sedi replay --run demo",
+    "sedi replay --reference 200",
+    "sedi replay --at 2026-11-21T08:00",
+    "sedi replay --set threshold=0.7 --set compare_with_seeds=true --plot what-if.svg",
+    "sedi replay --set gain_at_least=none --set strategies=salient,structural --set candidates=2",
+)
 def replay(
     *,
     run: Run = DEFAULT_RUN,
@@ -59,9 +55,7 @@ def replay(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="End with 1 on repeats and unreadable records too.")] = False,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes. Default: the cores, at most 8.")] = None,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """Decide a run again from its log and compare it, event by event, with the record.
 
@@ -69,22 +63,22 @@ def replay(
     their order. It only reads. Ends with 1 on a difference, and shows the first one with both sides and the state
     before it. OFFSET is one of `generated`; TIME is 10m or 2h ago, or 2026-11-21T08:00.
     """
-    reading = opened(run, from_files, bootstrap_servers, state_dir)
+    reading = common.opened(run, from_files)
     if reference and (set_ or at):
         raise ConfigurationError("--reference belongs to an audit; leave out --set and --at.")
     if set_:
         if start or to or at:
             raise ConfigurationError("--set decides the whole run; leave out --from, --to and --at.")
-        _what_if(reading.source, set_, plot, as_json)
+        _what_if(reading.source, set_, plot, common.as_json)
         return
     if plot is not None:
         raise ConfigurationError("--plot draws a what-if; give --set too, such as --set threshold=0.7.")
     if at is not None:
         if start or to:
             raise ConfigurationError("--at was given with --from or --to. Choose one.")
-        found = _state(reading.source, at, as_json)
+        found = _state(reading.source, at, common.as_json)
     else:
-        found = _audit(reading, _extent(start, to), jobs, reference, as_json)
+        found = _audit(reading, _extent(start, to), jobs, reference, common.as_json)
     if found.divergences or (strict and (found.repeats or found.unreadable or found.not_in_dead_letters)):
         raise typer.Exit(ExitCode.FAILED)
 
@@ -97,7 +91,7 @@ def _extent(start: str | None, to: str | None) -> AuditExtent:
 
 
 def _audit(reading: OpenRun, extent: AuditExtent, jobs: int | None, reference: int | None, as_json: bool) -> Audit:
-    from sedi.output import print_json
+    from sedi.output import print_result
     from sedi.reading_progress import counting_progress
     from sedi.replay_tables import show_audit
 
@@ -108,26 +102,20 @@ def _audit(reading: OpenRun, extent: AuditExtent, jobs: int | None, reference: i
 
         with counting_progress(f"Scoring {reference:,} verdicts with rouge_score", "verdicts") as progress:
             found = with_reference(found, reading.source, reference, progress)
-    if as_json:
-        print_json(found)
-    else:
-        show_audit(found)
+    print_result(found, show_audit, as_json=as_json)
     return found
 
 
 def _state(source: Source, at: str, as_json: bool) -> Audit:
     from consumers.replay.point_in_time import state_at
-    from sedi.output import print_json
+    from sedi.output import print_result
     from sedi.reading_progress import counting_progress
     from sedi.replay_tables import show_state
 
     offset, timestamp_ms = _place(at, "--at")
     with counting_progress(f"Deciding {source.name} again", "generations") as progress:
         found = state_at(source, offset=offset, timestamp_ms=timestamp_ms, progress=progress)
-    if as_json:
-        print_json(found)
-    else:
-        show_state(found)
+    print_result(found, show_state, as_json=as_json)
     return found.audit
 
 
@@ -135,7 +123,7 @@ def _what_if(source: Source, pairs: list[str], plot: Path | None, as_json: bool)
     from consumers.replay.what_if import what_if
     from infra.log.run import configuration
     from schemas.policy import policy_with
-    from sedi.output import notify, print_json
+    from sedi.output import notify, print_result
     from sedi.reading_progress import counting_progress
     from sedi.replay_tables import show_what_if
     from sedi.run_options import policy_fields
@@ -148,10 +136,7 @@ def _what_if(source: Source, pairs: list[str], plot: Path | None, as_json: bool)
 
         write_plot(found, plot)
         notify(f"Plot: {plot}")
-    if as_json:
-        print_json(found)
-    else:
-        show_what_if(found)
+    print_result(found, show_what_if, as_json=as_json)
 
 
 def _place(text: str | None, flag: str) -> tuple[int | None, int | None]:

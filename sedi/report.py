@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, epilog, opened, settings_of
+from schemas.topics import check_run_name
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, CommonOptions, ExitCode, Run, opened
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,18 +23,13 @@ if TYPE_CHECKING:
 _BAR = 40  # characters of the longest possible bar of a histogram
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        "report",
-        epilog=epilog(
-            "sedi report",
-            "sedi report --run demo --json --seeds",
-            "sedi report --compare baseline mine --html compared.html",
-            "sedi report --compare from-documents --sample 100",
-        ),
-    )(report)
-
-
+@command(
+    "report",
+    "sedi report",
+    "sedi report --run demo --json --seeds",
+    "sedi report --compare baseline mine --html compared.html",
+    "sedi report --compare from-documents --sample 100",
+)
 def report(
     *,
     runs: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="With --compare: the runs.")] = None,
@@ -59,9 +56,7 @@ def report(
     training: Annotated[
         Path | None, typer.Option("--training", metavar="FOLDER", help="A training's output; default: the run's own.")
     ] = None,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """The numbers and cost of a run, computed from its log alone; with --compare, of several side by side.
 
@@ -75,8 +70,8 @@ def report(
     if compare:
         if seeds:
             raise ConfigurationError("--seeds is for one run; --compare --json shows all seeds.")
-        sources = [opened(name, None, bootstrap_servers, state_dir).source for name in _checked(runs or [])]
-        _compare([*sources, *(opened("", folder).source for folder in archives)], html, plot, sample, as_json)
+        sources = [common.opened(check_run_name(name)).source for name in runs or ()]
+        _compare([*sources, *(opened("", folder).source for folder in archives)], html, plot, sample, common.as_json)
         return
     if runs or html or plot or sample is not None or len(archives) > 1:
         raise ConfigurationError(
@@ -88,22 +83,16 @@ def report(
     from consumers.report import held_out_of
     from sedi.output import priced, print_json
 
-    with opened(run, archives[0] if archives else None, bootstrap_servers, state_dir) as reading:
+    with common.opened(run, archives[0] if archives else None) as reading:
         found = reading.report(seeds=seeds)
-    folder = training or settings_of(bootstrap_servers, state_dir).state_dir / found.run
+    folder = training or common.settings().state_dir / found.run
     found = replace(found, held_out=held_out_of(found.run, folder))
-    if as_json:
+    if common.as_json:
         print_json(found)
     else:
-        show_report(found, priced=priced(settings_of(bootstrap_servers, state_dir)))
+        show_report(found, priced=priced(common.settings()))
     if not found.accounted:
         raise typer.Exit(ExitCode.FAILED)
-
-
-def _checked(runs: Sequence[str]) -> Sequence[str]:
-    from schemas.topics import check_run_name
-
-    return [check_run_name(name) for name in runs]
 
 
 def _compare(
@@ -111,7 +100,7 @@ def _compare(
 ) -> None:
     from consumers.compare import compare
     from sedi.compare_tables import show_comparison
-    from sedi.output import notify, print_json
+    from sedi.output import notify, print_result
     from sedi.reading_progress import reading_progress
 
     with reading_progress("Reading the runs") as progress:
@@ -125,10 +114,7 @@ def _compare(
         from consumers.compare.plots import write_plots
 
         notify(f"{len(write_plots(found, plot))} figures in {plot}")
-    if as_json:
-        print_json(found)
-    else:
-        show_comparison(found)
+    print_result(found, show_comparison, as_json=as_json)
 
 
 def show_report(found: Report, *, priced: bool = False) -> None:

@@ -9,35 +9,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Servers, StateDir, epilog
-from sedi.run_flags import File, Mode, Pairs, Preset, RunOfFile, SeedCount, Seeds
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, CommonOptions, ExitCode
+from sedi.run_flags import DescribedRun
 
 if TYPE_CHECKING:
     from sedi.orchestrate import RunEnding
     from sedi.run_file.plan import RunPlan
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        "run",
-        epilog=epilog(
-            "sedi run --preset demo",
-            "sedi init mine.toml",
-            "sedi run mine.toml",
-            "sedi run mine.toml --set train.precision=fp32 --max-usd 20",
-            "sedi run --preset goliath --corpus ./texts --run mine",
-        ),
-    )(run_command)
-
-
+@command(
+    "run",
+    "sedi run --preset demo",
+    "sedi init mine.toml",
+    "sedi run mine.toml",
+    "sedi run mine.toml --set train.precision=fp32 --max-usd 20",
+    "sedi run --preset goliath --corpus ./texts --run mine",
+)
 def run_command(
-    file: File = None,
-    run: RunOfFile = None,
-    preset: Preset = None,
-    mode: Mode = None,
-    set_: Pairs = None,
-    seeds: Seeds = None,
-    seed_count: SeedCount = None,
+    *,
+    described: DescribedRun,
     producer: Annotated[
         str | None, typer.Option("--producer", help="`sedi` from seeds, `goliath` from documents, or `both`.")
     ] = None,
@@ -63,9 +54,7 @@ def run_command(
     ] = None,
     no_trainer: Annotated[bool, typer.Option("--no-trainer", help="Generate and filter only.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Check what is described, and start nothing.")] = False,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """Start the broker, a worker, a trainer and a generator; show how it goes; end it in order.
 
@@ -85,17 +74,12 @@ def run_command(
     from sedi.fit import Fitting
     from sedi.live import LiveView
     from sedi.orchestrate import Orchestrator
-    from sedi.output import console, notify, priced, print_json
+    from sedi.output import console, priced, print_json
     from sedi.report import show_report
-    from sedi.run_file.plan import RunRequest, plan_run
 
     flags = {
-        ("--run", "run"): run,
-        ("--mode", "policy.mode"): mode,
         ("--producer", "producer"): producer,
         ("--corpus", "corpus"): corpus or None,
-        ("--seeds", "seeds"): seeds,
-        ("--seed-count", "seed_count"): seed_count,
         ("--windows", "windows"): windows,
         ("--max-kept", "max_kept"): max_kept,
         ("--max-candidates", "max_candidates"): max_candidates,
@@ -105,21 +89,10 @@ def run_command(
         ("--time-limit", "time_limit_s"): time_limit,
         ("--no-trainer", "trainer"): False if no_trainer else None,
     }
-    plan = plan_run(
-        RunRequest(
-            file=file,
-            preset=preset,
-            pairs=set_ or (),
-            flags=flags,
-            arguments={"generate": generate or (), "train": train or ()},
-            bootstrap_servers=bootstrap_servers,
-            state_dir=state_dir,
-        )
-    )
-    for hint in plan.hints:
-        notify(hint)
+    arguments = {"generate": generate or (), "train": train or ()}
+    plan = described.planned(common, flags, arguments=arguments)
     if check:
-        _show_checked(plan, bootstrap_servers, state_dir, as_json=as_json)
+        _show_checked(plan, common.bootstrap_servers, common.state_dir, as_json=common.as_json)
         return
     options, settings, run = plan.options, plan.settings, plan.run
     out = console()
@@ -129,7 +102,7 @@ def run_command(
             options = fitting.options(policy)
         ended = Orchestrator(settings, run, options, policy, view.show, view.say).play()
     found = report(KafkaSource(settings, run))
-    if as_json:
+    if common.as_json:
         print_json({"reason": ended.reason, "reached": ended.reached, "report": found})
     else:
         show_report(found, priced=priced(settings))
@@ -147,9 +120,7 @@ def _show_checked(plan: RunPlan, bootstrap_servers: str | None, state_dir: Path 
     if as_json:
         print_json({"run": plan.run, "policy": policy, "parts": commands})
     else:
-        typer.echo(f"Run {plan.run} can start. Its parts would be:")
-        for command in commands:
-            typer.echo(f"  {command}")
+        typer.echo("\n  ".join([f"Run {plan.run} can start. Its parts would be:", *commands]))
 
 
 def exit_code_of(ended: RunEnding) -> ExitCode:

@@ -10,6 +10,7 @@ from infra.settings import Settings
 from schemas.errors import ConfigurationError
 from schemas.policy import Answered, Policy, policy_for, policy_with
 from schemas.seeds import SeedTask, parse_seed_lines
+from sedi.options import words_of
 
 _SHARED = ("style", "safety", "temperature", "top_p", "answer_max_tokens", "model", "backend", "load_model_seed")
 """Parameters of the generator from seeds that its answerer has too."""
@@ -94,14 +95,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def limits(self) -> list[str]:
         """The budgets as arguments of `sedi generate`."""
-        given = {
-            "--max-kept": self.max_kept,
-            "--max-candidates": self.max_candidates,
-            "--max-calls": self.max_calls,
-            "--max-tokens": self.max_tokens,
-            "--max-usd": self.max_usd,
-        }
-        return [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
+        return words_of({"--max-kept": self.max_kept, "--max-candidates": self.max_candidates, **self._of_calls()})
 
     def generators(self) -> dict[str, list[str]]:
         """Arguments of `sedi generate` for each generator, by its name among the run's parts.
@@ -145,9 +139,10 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def _spending(self, own: Sequence[str]) -> list[str]:
         """The run's budgets for calls, as arguments, without those that a part has of its own."""
-        given = {"--max-calls": self.max_calls, "--max-tokens": self.max_tokens, "--max-usd": self.max_usd}
-        ours = [(flag, value) for flag, value in given.items() if value is not None and not _gives(own, flag)]
-        return [text for flag, value in ours for text in (flag, str(value))]
+        return words_of({flag: value for flag, value in self._of_calls().items() if not _gives(own, flag)})
+
+    def _of_calls(self) -> dict[str, float | None]:
+        return {"--max-calls": self.max_calls, "--max-tokens": self.max_tokens, "--max-usd": self.max_usd}
 
     def ahead(self) -> list[str]:
         """Arguments of the generator from seeds: not to wait for a trainer that is not there, or passes rows over."""

@@ -7,27 +7,23 @@ from typing import Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, opened, settings_of
+from sedi.commands import add_group, command
+from sedi.options import DEFAULT_RUN, AsJson, CommonOptions, FromFiles, Run, StateDir, settings_of
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="The seed pool of a run: list, history; seed files: import.", no_args_is_help=True)
-    group.command("list", epilog=epilog("sedi seeds list --run demo --lowest"))(list_seeds)
-    group.command("history", epilog=epilog("sedi seeds history --run demo --json"))(history)
-    group.command(
-        "import", epilog=epilog("sedi seeds import seed_tasks.jsonl --name classic", "sedi run --seeds classic")
-    )(import_file)
-    app.add_typer(group, name="seeds")
+    add_group(
+        app, "seeds", "The seed pool of a run: list, history; seed files: import.", (list_seeds, history, import_file)
+    )
 
 
+@command("list", "sedi seeds list --run demo --lowest")
 def list_seeds(
     *,
     run: Run = DEFAULT_RUN,
     lowest: Annotated[bool, typer.Option("--lowest", help="Lowest score first, seeds without one last.")] = False,
     from_files: FromFiles = None,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """The seeds in the pool, each with its score: kept / generated of the generations it was shown in."""
     from consumers.folds.read_fold import read_fold
@@ -35,24 +31,18 @@ def list_seeds(
     from sedi.output import console, print_json
     from sedi.seed_tables import seed_table
 
-    source = opened(run, from_files, bootstrap_servers, state_dir).source
+    source = common.opened(run, from_files).source
     rows = seed_rows(read_fold(source, dead_letters=False))
     if lowest:
         rows = (*by_score(rows), *(row for row in rows if row.score is None))
-    if as_json:
+    if common.as_json:
         print_json(rows)
     else:
         console().print(seed_table(f"Seeds of run {source.run}", rows))
 
 
-def history(
-    *,
-    run: Run = DEFAULT_RUN,
-    from_files: FromFiles = None,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
-) -> None:
+@command("history", "sedi seeds history --run demo --json")
+def history(*, run: Run = DEFAULT_RUN, from_files: FromFiles = None, common: CommonOptions) -> None:
     """Every replacement of a seed: the training window and step that caused it, the victim with its score, the new one.
 
     Without --json also the outcomes of all windows and the verdicts on their candidates. For each in full: sedi tail
@@ -63,10 +53,10 @@ def history(
     from sedi.output import console, print_json
     from sedi.seed_tables import history_table, outcome_table, verdict_table
 
-    source = opened(run, from_files, bootstrap_servers, state_dir).source
+    source = common.opened(run, from_files).source
     fold = read_fold(source, dead_letters=False)
     rows = replacement_rows(fold)
-    if as_json:
+    if common.as_json:
         print_json(rows)
     else:
         console().print(history_table(f"Seed replacements of run {source.run}", rows))
@@ -74,6 +64,7 @@ def history(
         console().print(verdict_table(candidate_verdicts(fold)))
 
 
+@command("import", "sedi seeds import seed_tasks.jsonl --name classic", "sedi run --seeds classic")
 def import_file(
     file: Annotated[Path, typer.Argument(help="A file of rows: JSON Lines, JSON, CSV or Parquet.")],
     name: Annotated[str | None, typer.Option("--name", help="Name to install it under. Default: the file's.")] = None,
@@ -93,7 +84,5 @@ def import_file(
     if as_json:
         print_json(installed)
     else:
-        out = console()
-        classification = f"{installed.classification} of them classification"
-        out.print(f"{installed.seeds} seeds, {classification}, in {installed.path}", soft_wrap=True)
-        out.print(f"Use them with: sedi run --seeds {installed.name}", soft_wrap=True)
+        seeds = f"{installed.seeds} seeds, {installed.classification} of them classification, in {installed.path}"
+        console().print(f"{seeds}\nUse them with: sedi run --seeds {installed.name}", soft_wrap=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, cluster_of, epilog
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, CommonOptions, ExitCode, Run
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -17,18 +18,13 @@ if TYPE_CHECKING:
     from consumers.status import Status, StatusWatch, WindowStatus
 
 
-def register(app: typer.Typer) -> None:
-    app.command("status", epilog=epilog("sedi status --watch", "sedi status --run demo --json"))(status)
-
-
+@command("status", "sedi status --watch", "sedi status --run demo --json")
 def status(
     *,
     run: Run = DEFAULT_RUN,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again and again.")] = False,
     every: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between updates with --watch.")] = 2.0,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """Lag, rates, cost, cluster balance, seeds, the last training window, and the broker's health.
 
@@ -37,12 +33,12 @@ def status(
     from consumers.status import StatusWatch
     from sedi.output import console, priced, print_json
 
-    settings = cluster_of(bootstrap_servers, state_dir)
+    settings = common.cluster()
     with StatusWatch(settings, run) as follower:
         if watch:
-            _watch(follower, every, as_json, priced=priced(settings))
+            _watch(follower, every, common.as_json, priced=priced(settings))
         found = follower.look()
-    if as_json:
+    if common.as_json:
         print_json(found)
     else:
         console().print(status_tables(found, priced=priced(settings)))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from schemas.errors import ConfigurationError
-from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, cluster_of, epilog, opened
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, cluster_of, opened
 from sedi.times import timestamp_ms
 
 if TYPE_CHECKING:
@@ -33,17 +34,12 @@ _STYLES = {
 }
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        "tail",
-        epilog=epilog(
-            "sedi tail --since 10m --type InstructionKept --where cluster=3",
-            "sedi tail --until-end --topic rejected --where rejections.reason=similar | jq .data.generation_id",
-            "sedi tail --resume export --from start --topic kept >> kept.jsonl",
-        ),
-    )(tail)
-
-
+@command(
+    "tail",
+    "sedi tail --since 10m --type InstructionKept --where cluster=3",
+    "sedi tail --until-end --topic rejected --where rejections.reason=similar | jq .data.generation_id",
+    "sedi tail --resume export --from start --topic kept >> kept.jsonl",
+)
 def tail(
     *,
     run: Run = DEFAULT_RUN,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, cluster_of, epilog
+from sedi.commands import add_group, command
+from sedi.options import DEFAULT_RUN, CommonOptions, ExitCode, Run
 
 if TYPE_CHECKING:
     from infra.cluster.topics import TopicPlan
@@ -37,20 +38,12 @@ BatchSize = Annotated[int | None, typer.Option("--batch-size", callback=_checked
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="The topics of a run: plan, apply.", no_args_is_help=True)
-    group.command("plan", epilog=epilog("sedi topics plan --run demo --clusters 16"))(plan)
-    group.command("apply", epilog=epilog("sedi topics apply --run demo --clusters 16"))(apply)
-    app.add_typer(group, name="topics")
+    add_group(app, "topics", "The topics of a run: plan, apply.", (plan, apply))
 
 
+@command("plan", "sedi topics plan --run demo --clusters 16")
 def plan(
-    *,
-    run: Run = DEFAULT_RUN,
-    clusters: Clusters = None,
-    batch_size: BatchSize = None,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    *, run: Run = DEFAULT_RUN, clusters: Clusters = None, batch_size: BatchSize = None, common: CommonOptions
 ) -> None:
     """Show which topics exist, which would be created and what differs; changes nothing.
 
@@ -58,21 +51,16 @@ def plan(
     """
     from infra.cluster import topics
 
-    settings = cluster_of(bootstrap_servers, state_dir)
+    settings = common.cluster()
     found = topics.plan(settings, run, _size(settings, run, clusters or batch_size))
-    _print(run, found, as_json, done=False)
+    _print(run, found, common.as_json, done=False)
     if found.differences:
         raise typer.Exit(ExitCode.FAILED)
 
 
+@command("apply", "sedi topics apply --run demo --clusters 16")
 def apply(
-    *,
-    run: Run = DEFAULT_RUN,
-    clusters: Clusters = None,
-    batch_size: BatchSize = None,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    *, run: Run = DEFAULT_RUN, clusters: Clusters = None, batch_size: BatchSize = None, common: CommonOptions
 ) -> None:
     """Create the missing topics; alters and deletes nothing.
 
@@ -80,8 +68,8 @@ def apply(
     """
     from infra.cluster import topics
 
-    settings = cluster_of(bootstrap_servers, state_dir)
-    _print(run, topics.apply(settings, run, _size(settings, run, clusters or batch_size)), as_json, done=True)
+    settings = common.cluster()
+    _print(run, topics.apply(settings, run, _size(settings, run, clusters or batch_size)), common.as_json, done=True)
 
 
 def _size(settings: Settings, run: str, given: int | None) -> int:

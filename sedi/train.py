@@ -8,25 +8,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.distribution import require
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog, number_or_none, settings_of
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, CommonOptions, Run, cluster_of, number_or_none, settings_of
 
 if TYPE_CHECKING:
     from consumers.trainer.record.metrics import StepLine
 
 BUILTIN = "builtin"
 
-
-def register(app: typer.Typer) -> None:
-    examples = epilog(
-        "sedi train --run demo",
-        "sedi train --model ./llama --epochs 3 --until-end",
-        "sedi train --processes 4 --epochs 3",
-        "sedi train --offline --data rows.json --eval held-out.json --eval-every 50",
-        "sedi train --task instruct --offline --data rows.json --output ./generator",
-    )
-    app.command("train", epilog=examples)(train_command)
+TRAIN_NAMES = {"lr": "learning_rate", "warmup": "warmup_ratio", "borrow_after": "borrow_after_s", "eval": "eval_file"}
+"""Flags that have another name in the options of a training."""
 
 
+@command(
+    "train",
+    "sedi train --run demo",
+    "sedi train --model ./llama --epochs 3 --until-end",
+    "sedi train --processes 4 --epochs 3",
+    "sedi train --offline --data rows.json --eval held-out.json --eval-every 50",
+    "sedi train --task instruct --offline --data rows.json --output ./generator",
+)
 def train_command(
     *,
     run: Run = DEFAULT_RUN,
@@ -108,9 +109,7 @@ def train_command(
     trust_checkpoint: Annotated[
         bool, typer.Option("--trust-checkpoint", help="Load one made elsewhere, which runs code that it holds.")
     ] = False,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """Train on a run's kept rows, equally many of each cluster a batch, and log every window of steps.
 
@@ -119,6 +118,7 @@ def train_command(
     be waiting for the next window. --offline waits for nothing, and can train an archive or a file. The output folder
     gets checkpoints, metrics.jsonl, TensorBoard's files and, at the end, the model with its card.
     """
+    given = dict(locals())  # every option, by its parameter
     require("train", "sedi train")
     import msgspec
 
@@ -130,55 +130,16 @@ def train_command(
     from sedi.output import notify, print_json
 
     from_log = from_files is None and data is None
-    settings = (cluster_of if from_log else settings_of)(bootstrap_servers, state_dir)
+    settings = (cluster_of if from_log else settings_of)(common.bootstrap_servers, common.state_dir)
     if model == BUILTIN:
         from producers.backends.builtin.model import safetensors_folder
 
         model = str(safetensors_folder(settings.cache_dir, notify))
-    fields = {
-        "run": run,
+    fields = {TRAIN_NAMES.get(name, name): value for name, value in given.items()} | {
         "model": model,
-        "task": task,
-        "output": output,
         "epochs": epochs or (3 if offline else 1),
-        "max_steps": max_steps,
-        "max_windows": max_windows,
-        "until_end": until_end,
-        "last_batch": last_batch,
         "borrow_after_s": _borrow_after(borrow_after, live=not offline),
-        "min_score": min_score,
-        "judge": judge,
-        "offline": offline,
-        "from_files": from_files,
-        "data": data,
-        "batch_size": batch_size,
-        "eval_file": eval_file,
-        "eval_every": eval_every,
-        "eval_rows": eval_rows,
-        "tensorboard": tensorboard,
-        "learning_rate": lr,
-        "weight_decay": weight_decay,
-        "warmup_ratio": warmup,
-        "schedule": schedule,
-        "planned_steps": planned_steps,
-        "clip": clip,
-        "max_length": max_length,
-        "template": template,
-        "micro_batch": micro_batch,
-        "precision": precision,
-        "device": device,
-        "zero_stage": zero_stage,
-        "activation_checkpointing": activation_checkpointing,
-        "lora_rank": lora_rank,
-        "lora_alpha": lora_alpha,
-        "lora_dropout": lora_dropout,
         "lora_targets": lora_targets and tuple(lora_targets.split(",")),
-        "max_skipped": max_skipped,
-        "layers": layers,
-        "threads": threads,
-        "checkpoint_every": checkpoint_every,
-        "fresh": fresh,
-        "trust_checkpoint": trust_checkpoint,
     }
     try:
         options = msgspec.convert(fields, TrainOptions)
@@ -194,7 +155,7 @@ def train_command(
         summary = Launcher(on_line=on_line, say=notify).launch(options, settings, processes)
     if rank_from_environment()[0] > 0:  # of another launcher: only the first rank prints
         return
-    if as_json:
+    if common.as_json:
         print_json(summary)
     else:
         notify(f"{summary.steps_now} steps, {summary.steps} in all; ended: {summary.reason}")

@@ -10,7 +10,8 @@ import typer
 
 from infra.visible import visible
 from schemas.errors import ConfigurationError
-from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, opened
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, CommonOptions, FromFiles, Run
 
 if TYPE_CHECKING:
     from consumers.explain.withdrawal_schema import DerivationPath, SearchedDocument, Withdrawal
@@ -20,17 +21,12 @@ _LINKS_SHOWN = 3
 _ID_SHOWN = 8
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        "withdraw",
-        epilog=epilog(
-            "sedi withdraw seed_task_7 --dry-run",
-            "sedi withdraw 8f2c01 --dry-run",
-            "sedi withdraw --model m-1 --dry-run -o withdrawn.txt; sedi export ./clean --exclude withdrawn.txt",
-        ),
-    )(withdraw_command)
-
-
+@command(
+    "withdraw",
+    "sedi withdraw seed_task_7 --dry-run",
+    "sedi withdraw 8f2c01 --dry-run",
+    "sedi withdraw --model m-1 --dry-run -o withdrawn.txt; sedi export ./clean --exclude withdrawn.txt",
+)
 def withdraw_command(
     id: Annotated[
         str | None,
@@ -45,9 +41,7 @@ def withdraw_command(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write those ids into a file.")
     ] = None,
     from_files: FromFiles = None,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """Everything that came from an id: generations shown a seed, their instructions, seeds these became, and so on.
 
@@ -66,14 +60,14 @@ def withdraw_command(
         )
     if (id is None) == (model is None):
         raise ConfigurationError("Give an ID or --model NAME, one of the two.")
-    if ids and as_json:
+    if ids and common.as_json:
         raise ConfigurationError("--ids and --json were both given; choose one.")
 
     from consumers.explain.withdraw import withdraw
-    from sedi.output import print_json
+    from sedi.output import print_result
     from sedi.reading_progress import reading_progress
 
-    source = opened(run, from_files, bootstrap_servers, state_dir).source
+    source = common.opened(run, from_files).source
     with reading_progress(f"Reading {source.name}") as progress:
         found = withdraw(source, id=id, model=model, progress=progress)
     lines = "".join(f"{row.id}\n" for row in found.rows)
@@ -81,10 +75,8 @@ def withdraw_command(
         _write(output, lines)
     if ids:
         sys.stdout.write(visible(lines) if sys.stdout.isatty() else lines)
-    elif as_json:
-        print_json(found)
     else:
-        show_withdrawal(found)
+        print_result(found, show_withdrawal, as_json=common.as_json)
 
 
 def show_withdrawal(found: Withdrawal) -> None:

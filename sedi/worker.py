@@ -4,36 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from infra.distribution import require
 from schemas.errors import SediError
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, epilog, settings_of
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, CommonOptions, Run
 
 
-class LogLevel(StrEnum):
-    """Log level of the worker on standard error."""
-
-    DEBUG = "DEBUG"
-    INFO = "INFO"
-    WARNING = "WARNING"
-    ERROR = "ERROR"
-
-
-def register(app: typer.Typer) -> None:
-    app.command("worker", epilog=epilog("sedi worker --run demo"))(worker)
-
-
+@command("worker", "sedi worker --run demo")
 def worker(
     *,
     run: Run = DEFAULT_RUN,
-    log_level: Annotated[LogLevel, typer.Option("--log-level", help="What to log on standard error.")] = LogLevel.INFO,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], typer.Option("--log-level", help="What to log on standard error.")
+    ] = "INFO",
+    common: CommonOptions,
 ) -> None:
     """A Faust worker of a run: decides what is kept, and which seeds are replaced. Ctrl-C or SIGTERM ends it cleanly.
 
@@ -43,8 +31,8 @@ def worker(
     from sedi.output import print_json
     from streams.worker.main import run_worker
 
-    code = run_worker(settings_of(bootstrap_servers, state_dir), run, log_level.value, _end_process)
-    if as_json:
+    code = run_worker(common.settings(), run, log_level, _end_process)
+    if common.as_json:
         print_json({"run": run, "exit_code": code})
     raise typer.Exit(code)
 

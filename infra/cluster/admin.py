@@ -17,6 +17,7 @@ from schemas.errors import RunError
 from schemas.topics import topic_name
 
 _LISTENER_S = 5.0
+_TIMEOUTS = ("bootstrap_timeout_ms", "request_timeout_ms")
 
 
 @contextmanager
@@ -27,10 +28,7 @@ def administrator(settings: Settings, client_id: str = "sedi-admin", timeout_s: 
     the cluster rejects the login or the request.
     """
     require_listener(settings, _LISTENER_S if timeout_s is None else timeout_s)
-    if timeout_s is not None:
-        limits = {"bootstrap_timeout_ms": int(timeout_s * 1000), "request_timeout_ms": int(timeout_s * 1000)}
-    else:
-        limits = {}
+    limits = {} if timeout_s is None else dict.fromkeys(_TIMEOUTS, int(timeout_s * 1000))
     # The admin client rejects options that only producers and consumers have.
     config = {
         name: value

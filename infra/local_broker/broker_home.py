@@ -11,52 +11,31 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from string import Template
 
 from infra.local_broker.jars import FILES, Progress
 from infra.local_broker.java import Java
-from infra.machine.processes import ProcessMark
+from infra.machine.processes import ProcessMark, run_program
 from infra.settings import Settings
 from schemas.errors import BrokerError
 
 _FORMAT_S = 60.0
 
 
-@dataclass(frozen=True)
 class BrokerHome:
     """The paths of a broker's files."""
 
-    root: Path
-
-    @property
-    def data(self) -> Path:
-        return self.root / "data"
-
-    @property
-    def cluster_id(self) -> Path:
-        return self.root / "cluster-id"
-
-    @property
-    def log(self) -> Path:
-        return self.root / "logs" / "broker.log"
-
-    @property
-    def console(self) -> Path:
-        return self.root / "logs" / "console.log"
-
-    @property
-    def pid(self) -> Path:
-        return self.root / "broker.pid"
-
-    @property
-    def lock(self) -> Path:
-        return self.root / "lock"
-
-    @property
-    def tmp(self) -> Path:
-        return self.root / "tmp"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.data = root / "data"
+        self.cluster_id = root / "cluster-id"
+        self.log = root / "logs" / "broker.log"
+        self.console = root / "logs" / "console.log"
+        self.pid = root / "broker.pid"
+        self.lock = root / "lock"
+        self.tmp = root / "tmp"
 
 
 def home(settings: Settings) -> BrokerHome:
@@ -125,17 +104,7 @@ def _format(place: BrokerHome, data: Path, java: Java, lib: Path, port: int) -> 
         str(write_properties(place, data, port)),
     ]
     try:
-        done = subprocess.run(
-            command,
-            env=java_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=_FORMAT_S,
-            check=False,
-        )
+        done = run_program(command, java_environment(), _FORMAT_S)
     except subprocess.TimeoutExpired:
         raise BrokerError(
             f"Kafka had not formatted {data} after {_FORMAT_S:.0f} s. Is the machine very busy? Try again."

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from infra.digest import sha256_of
 from infra.local_broker.java import find_java
-from infra.machine.processes import file_lock
+from infra.machine.processes import file_lock, run_program
 from infra.settings import Settings
 from schemas.errors import BrokerError
 
@@ -108,18 +108,7 @@ def _run_maven(target: Path, progress: Progress | None) -> None:
     ]
     try:
         # Maven looks for Java in JAVA_HOME and on PATH only; ours may come from the wheel.
-        done = subprocess.run(
-            command,
-            env={**os.environ, "JAVA_HOME": str(java.home)},
-            cwd=target.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=_FETCH_S,
-            check=False,
-        )
+        done = run_program(command, {**os.environ, "JAVA_HOME": str(java.home)}, _FETCH_S, target.parent)
     except subprocess.TimeoutExpired:
         raise BrokerError(
             f"Maven had not fetched Kafka {KAFKA_VERSION} after {_FETCH_S:.0f} s. Check the network and Maven's "

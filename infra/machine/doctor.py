@@ -206,31 +206,28 @@ def _gpu() -> DoctorCheck:
     if tool is None:
         return _ok("gpu", "none (no nvidia-smi); training runs on the processor")
     try:
-        queried = subprocess.run(
-            [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
+        queried = _printed([tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"], 10)
     except (OSError, subprocess.SubprocessError) as error:
         return _warn("gpu", f"nvidia-smi does not answer ({error})", "Repair the driver, or train on the processor.")
-    return _ok("gpu", "; ".join(queried.stdout.strip().splitlines()) or "none")
+    return _ok("gpu", "; ".join(queried.strip().splitlines()) or "none")
 
 
 def _precision() -> Iterator[DoctorCheck]:
     """The precision to train in, measured in a separate process: torch is heavy, and a broken one must not end us."""
     try:
-        measured = subprocess.run(
-            _MEASURE, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True
-        )
-        found = msgspec.json.decode(measured.stdout, type=PrecisionChoice)
+        found = msgspec.json.decode(_printed(_MEASURE, 60), type=PrecisionChoice)
     except (OSError, subprocess.SubprocessError, msgspec.MsgspecError) as error:
         yield _warn("precision", f"could not be measured ({error})", "Set it yourself: `sedi train --precision fp32`.")
         return
     speeds = ", ".join(f"{name} {value:.0f} ms" for name, value in (found.milliseconds or {}).items())
     yield _ok("precision", f"{found.precision}: {found.reason}" + (f" ({speeds})" if speeds else ""))
+
+
+def _printed(command: list[str], timeout_s: float) -> str:
+    """What a program prints. Raises OSError, subprocess.SubprocessError."""
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=True
+    ).stdout
 
 
 def _settings(settings: Settings) -> Iterator[DoctorCheck]:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from infra.install import PYTHONS, ROOT
+from infra.install import PYTHONS, ROOT, say
 
 PLATFORMS = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin")
 _MACOS = "14.0"  # the oldest that PyTorch's wheels are for
@@ -28,7 +28,7 @@ def main() -> int:
             problem, how = _missing(platform, version, ONLY_SOURCE), "all there"
             if problem:
                 problem, how = _missing(platform, version, (*ONLY_SOURCE, COMPILED)), f"all there, {COMPILED} as source"
-            _say(f"{platform:24} Python {version}: {problem or how}")
+            say(f"{platform:24} Python {version}: {problem or how}")
             worst = max(worst, int(bool(problem)))
     return worst
 
@@ -63,10 +63,6 @@ def _missing(platform: str, version: str, from_source: tuple[str, ...]) -> str |
             text=True,
         )
     return None if done.returncode == 0 else " ".join(done.stderr.split())
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - a script for a terminal
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ is psutil's creation time.
 """
 
 import fcntl
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,24 @@ def port_listener(port: int) -> str | None:
     except psutil.Error:
         return None
     return None
+
+
+def run_program(
+    command: Sequence[str | Path], environment: Mapping[str, str], timeout_s: float, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program without input, its output and errors in one text. Raises subprocess.TimeoutExpired."""
+    return subprocess.run(
+        command,
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=timeout_s,
+        check=False,
+    )
 
 
 @contextmanager

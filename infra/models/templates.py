@@ -47,7 +47,9 @@ def choose_template(tokenizer: Any, wanted: Template | None) -> Template:
 
 def texts(row: AnyRow, tokenizer: Any, template: Template) -> tuple[str, str]:
     """Prompt and response as text."""
-    return _chat(row, tokenizer) if template == "chat" else _alpaca(row, tokenizer)
+    if template == "chat":
+        return exchange(tokenizer, chat_question(row), row.output)
+    return alpaca_prompt(row), row.output + (tokenizer.eos_token or "")
 
 
 def encode(row: AnyRow, tokenizer: Any, template: Template, max_length: int) -> EncodedRow:
@@ -99,11 +101,3 @@ def _fit(prompt: list[int], response: list[int], max_length: int) -> EncodedRow:
         return EncodedRow((*prompt, *response), len(prompt), False)
     room = min(len(prompt), max(max_length - len(response), max_length // 4))
     return EncodedRow((*shortened(prompt, room), *response[: max_length - room]), room, True)
-
-
-def _chat(row: AnyRow, tokenizer: Any) -> tuple[str, str]:
-    return exchange(tokenizer, chat_question(row), row.output)
-
-
-def _alpaca(row: AnyRow, tokenizer: Any) -> tuple[str, str]:
-    return alpaca_prompt(row), row.output + (tokenizer.eos_token or "")

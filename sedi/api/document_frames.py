@@ -11,7 +11,7 @@ from consumers.folds.documents import TOPIC, read_withdrawals
 from infra.log.source import Source
 from schemas.documents import DocumentRead
 from sedi.api.columns import DOCUMENTS
-from sedi.api.frames import Row, framed
+from sedi.api.frames import Row, framed, row_of
 
 
 def documents_frame(source: Source) -> pl.DataFrame:
@@ -24,9 +24,8 @@ def documents_frame(source: Source) -> pl.DataFrame:
                 event = record.event
                 if not isinstance(event, DocumentRead) or not deduplicator.first(event, record.id):
                     continue
-                place = record.id, event.source, event.place, event.start, event.format, event.characters
-                found = event.title, event.language, event.licence, event.dropped, event.nearest_id
-                yield (*place, *found, record.id in withdrawn, kept[record.id])
+                own = {"id": record.id, "withdrawn": record.id in withdrawn, "kept": kept[record.id]}
+                yield row_of(DOCUMENTS, event, **own)
 
     return framed(DOCUMENTS, rows())
 

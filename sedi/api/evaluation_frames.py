@@ -1,7 +1,7 @@
 """An evaluation as polars data frames: questions, answers and judgements, each in the order of the log and once."""
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -11,7 +11,7 @@ from infra.log.source import Source
 from schemas.evaluation import AnswerGiven, AnswersJudged, EvaluatedModel, QuestionMeasured
 from schemas.events import Event
 from sedi.api.columns import ANSWERS, JUDGEMENTS, MEASURED
-from sedi.api.frames import Row, framed
+from sedi.api.frames import Row, framed, row_of
 
 Found = TypeVar("Found", bound=Event)
 
@@ -42,62 +42,44 @@ def _rows(source: Source, topic: str, kind: type[Found], row: Callable[[Record, 
 
 def _measured(record: Record, event: QuestionMeasured) -> Row:
     gold, benchmark = event.gold, event.benchmark
-    right = (None, None) if gold is None else (event.chosen == gold, event.chosen_per_character == gold)
-    return (
-        record.id,
-        *_model(event.model),
-        benchmark.name,
-        benchmark.version,
-        benchmark.shots,
-        benchmark.data_sha256,
-        benchmark.form,
-        event.question_id,
-        event.group,
-        event.group_size,
-        event.sample,
-        event.question,
-        event.choices,
-        event.loglikelihoods,
-        event.tokens,
-        gold,
-        event.chosen,
-        event.chosen_per_character,
-        *right,
-        event.engine,
-        event.precision,
-        record.timestamp_ms,
+    return row_of(
+        MEASURED,
+        event,
+        id=record.id,
+        **_model(event.model),
+        benchmark=benchmark.name,
+        version=benchmark.version,
+        shots=benchmark.shots,
+        data_sha256=benchmark.data_sha256,
+        form=benchmark.form,
+        right=None if gold is None else event.chosen == gold,
+        right_per_character=None if gold is None else event.chosen_per_character == gold,
+        time=record.timestamp_ms,
     )
 
 
 def _given(record: Record, event: AnswerGiven) -> Row:
     asked = event.asked
-    return (
-        record.id,
-        *_model(event.model),
-        asked.prompts,
-        asked.key,
-        asked.system,
-        asked.shots,
-        asked.template,
-        event.prompt_id,
-        event.group,
-        event.instruction,
-        event.input,
-        event.references,
-        event.outcome,
-        event.text,
-        event.reason,
-        event.cost_usd,
-        record.timestamp_ms,
+    return row_of(
+        ANSWERS,
+        event,
+        id=record.id,
+        **_model(event.model),
+        set=asked.prompts,
+        asked=asked.key,
+        system=asked.system,
+        shots=asked.shots,
+        template=asked.template,
+        time=record.timestamp_ms,
     )
 
 
 def _judged(record: Record, event: AnswersJudged) -> Row:
-    shown = event.answer_ids, event.models, event.scores
-    of = event.judge.name, event.prompts, event.prompt_id, event.group
-    return (record.id, *of, *shown, event.reason, len(event.answers), event.cost_usd, record.timestamp_ms)
+    own = {"judge": event.judge.name, "set": event.prompts, "requests": len(event.answers)}
+    return row_of(JUDGEMENTS, event, id=record.id, time=record.timestamp_ms, **own)
 
 
-def _model(model: EvaluatedModel) -> Row:
+def _model(model: EvaluatedModel) -> dict[str, Any]:
     trained = model.trained
-    return (model.name, model.key, *((None, None) if trained is None else (trained.run, trained.step)))
+    run, step = (None, None) if trained is None else (trained.run, trained.step)
+    return {"model": model.name, "model_key": model.key, "trained_run": run, "trained_step": step}

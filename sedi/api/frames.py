@@ -109,6 +109,11 @@ def framed(schema: pl.Schema, rows: Iterable[Row]) -> pl.DataFrame:
     return pl.concat(parts)
 
 
+def row_of(schema: pl.Schema, event: object, **own: Any) -> Row:
+    """A row of a frame: fields of the event by the columns' names, and these columns."""
+    return tuple(own[name] if name in own else getattr(event, name) for name in schema)
+
+
 def _decided(source: Source, *further: str) -> Iterator[DecidedGeneration]:
     through = extent(source, None).through
     with source.open((*DecidedReading.topics, *further)) as reading:
@@ -203,24 +208,16 @@ def _steps(window: TrainingLogged, answer: ReplaceSeeds | None, clusters: int, a
     for step in window.steps:
         chosen = None if answer is None else answer.step == step.step
         replaced = None if answer is None else len(answer.replacements) if chosen else 0
-        yield (
-            window.epoch,
-            window.window,
-            step.step,
-            step.loss,
-            step.loss_variance,
-            step.grad_norm,
-            step.learning_rate,
-            step.tokens,
-            step.all_tokens,
-            step.padding,
-            step.seconds,
-            step.memory_bytes,
-            tuple(row.id for row in step.rows),
-            sum(row.is_borrowed(clusters) for row in step.rows),
-            None if answer is None else answer.outcome,
-            chosen,
-            replaced,
-            window.model,
-            at,
+        yield row_of(
+            TRAINING,
+            step,
+            epoch=window.epoch,
+            window=window.window,
+            row_ids=tuple(row.id for row in step.rows),
+            borrowed=sum(row.is_borrowed(clusters) for row in step.rows),
+            outcome=None if answer is None else answer.outcome,
+            chosen=chosen,
+            replaced=replaced,
+            model=window.model,
+            time=at,
         )

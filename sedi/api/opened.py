@@ -12,9 +12,9 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from infra.log.closing import Closing
 from schemas.errors import ConfigurationError, RunError
 from schemas.topics import check_run_name
 from sedi.options import DEFAULT_RUN, cluster_of
@@ -68,7 +68,7 @@ def open(
     return OpenRun(KafkaSource(cluster_of(bootstrap_servers, None if state_dir is None else Path(state_dir)), name))
 
 
-class OpenRun:
+class OpenRun(Closing):
     """A run, open for reading. A context manager; once closed it reads no more.
 
     The data frames' columns are described in `docs/python.md`. A frame is held in memory whole.
@@ -239,12 +239,6 @@ class OpenRun:
     def close(self) -> None:
         """Read no more."""
         self._source = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<sedi.OpenRun {self._name}{' (closed)' if self._source is None else ''}>"

@@ -24,7 +24,7 @@ from consumers.report import Report
 from infra.distribution import python_module
 from infra.machine.supervisor import PARENT
 from schemas.errors import BrokerError, ConfigurationError, RunError, SediError
-from sedi.options import ExitCode
+from sedi.options import ExitCode, words_of
 from sedi.toml_text import given, toml
 
 _COMMAND = ("run", "--json", "--preset")
@@ -70,8 +70,8 @@ def run(
     Raises what the command would end with: ConfigurationError for a wrong configuration, BrokerError when no cluster
     answers, RunError when a part of the run failed.
     """
-    settings = {"--run": run, "--bootstrap-servers": bootstrap_servers, "--state-dir": state_dir}
-    flags = [word for flag, value in settings.items() if value is not None for word in (flag, os.fspath(value))]
+    folder = None if state_dir is None else os.fspath(state_dir)
+    flags = words_of({"--run": run, "--bootstrap-servers": bootstrap_servers, "--state-dir": folder})
     with _file_of(config) as file, tempfile.TemporaryFile() as printed:
         shown = re.compile(rf"{re.escape(file)}(:\d+:\d+)?") if isinstance(config, Mapping) else None
         code, last = _watched([*_COMMAND, file, *flags], printed, say or _print, shown)

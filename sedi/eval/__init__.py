@@ -8,21 +8,25 @@ studies          the paper's tables and figures, as lists of commands
 Beside these, there is one module for each sub-command.
 """
 
-from types import ModuleType
-
 import typer
 
+from sedi.commands import add_group
 from sedi.eval import alpaca_eval, answers, benchmarks, compare, generation, refusals, report, study
-
-_COMMANDS: tuple[ModuleType, ...] = (benchmarks, answers, compare, generation, refusals, alpaca_eval, report, study)
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(
-        name="eval",
-        help="What a model is worth: benchmarks, answers, comparisons by a judge; every question is an event.",
-        no_args_is_help=True,
+    add_group(
+        app,
+        "eval",
+        "What a model is worth: benchmarks, answers, comparisons by a judge; every question is an event.",
+        (
+            benchmarks.benchmarks,
+            answers.answers_command,
+            compare.compare_command,
+            generation.generation,
+            refusals.refusals_command,
+            alpaca_eval.alpaca_eval_command,
+            report.report,
+            study.study,
+        ),
     )
-    for command in _COMMANDS:
-        command.register(group)
-    app.add_typer(group)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import AsJson, epilog
+from sedi.commands import command
+from sedi.options import AsJson
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -15,14 +16,8 @@ if TYPE_CHECKING:
     from consumers.evaluation.alpaca_eval import AlpacaEvalScore
     from consumers.evaluation.results import Interval
 
-_LENGTH_CONTROLLED = "equal lengths*"
 
-
-def register(group: typer.Typer) -> None:
-    examples = epilog("sedi eval alpaca-eval annotations.json", "sedi eval alpaca-eval --json a.json.gz b.json.gz")
-    group.command("alpaca-eval", epilog=examples)(alpaca_eval_command)
-
-
+@command("alpaca-eval", "sedi eval alpaca-eval annotations.json", "sedi eval alpaca-eval --json a.json.gz b.json.gz")
 def alpaca_eval_command(
     files: Annotated[list[Path], typer.Argument(help="Annotation files: a JSON array, gzipped or not.")],
     rng_seed: Annotated[int, typer.Option("--rng-seed", min=0, help="Seed of the bootstrap.")] = 0,
@@ -38,13 +33,15 @@ def alpaca_eval_command(
     The last column is the win rate with the outputs' lengths held equal. It is not the leaderboard's length-controlled
     win rate, since it has no term for the difficulty of an instruction. Its 95 % interval is bootstrapped.
     """
+    import msgspec
+
     from consumers.evaluation.alpaca_eval import alpaca_eval, read_annotations
     from sedi.output import console, notify, print_json
 
     read = [(file, read_annotations(file)) for file in files]
     scores = [(file, score) for file, rows in read for score in alpaca_eval(rows, rng_seed=rng_seed, say=notify)]
     if as_json:
-        print_json([{"file": file, **_fields(score)} for file, score in scores])
+        print_json([{"file": file, **msgspec.structs.asdict(score)} for file, score in scores])
         return
     tables: dict[str, list[AlpacaEvalScore]] = {}
     for file, score in scores:
@@ -53,12 +50,6 @@ def alpaca_eval_command(
     for title, found in tables.items():
         console().print(_table(title, found))
     console().print("* Length-controlled without a term for difficulty, so not the leaderboard's number.")
-
-
-def _fields(score: AlpacaEvalScore) -> dict[str, object]:
-    import msgspec
-
-    return msgspec.structs.asdict(score)
 
 
 def _table(title: str, scores: list[AlpacaEvalScore]) -> Table:
@@ -79,7 +70,7 @@ def _table(title: str, scores: list[AlpacaEvalScore]) -> Table:
         )
         for score in scores
     )
-    return table(title, (*columns, f"#{_LENGTH_CONTROLLED}"), rows)
+    return table(title, (*columns, "#equal lengths*"), rows)
 
 
 def _with_error(score: AlpacaEvalScore) -> str | None:

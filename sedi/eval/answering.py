@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from infra.settings import Settings
     from producers.evaluation.answers import AnswerOptions, AnswerSummary
     from producers.evaluation.prompt_sets import PromptSet
-    from sedi.eval.model_source import ModelSource
+    from sedi.eval.options import AnswerSampling, AskedOptions
 
 _OUTCOMES = ("answered", "empty", "cut", "refused", "failed")
-
-
-@dataclass(frozen=True)
-class AnswerConditions:
-    """The flags that say under which conditions models answer."""
-
-    system: str
-    temperature: float | None
-    call_max_tokens: int | None
-    limit: int | None
 
 
 def prepare_answers(
     models: Sequence[str] | None,
     sets: Sequence[PromptSet],
-    conditions: AnswerConditions,
+    asked: AskedOptions,
+    sampling: AnswerSampling,
     *,
-    run: str,
     step: int | None,
     trust: bool,
     settings: Settings,
@@ -42,43 +31,32 @@ def prepare_answers(
 
     Raises what `model_sources` and `ensure_run` raise, ConfigurationError for options that cannot be.
     """
+    from producers.backends.base import Sampling
+    from producers.evaluation.answering import system_prompt
+    from producers.evaluation.answers import AnswerOptions
     from sedi.ensure_run import ensure_run
     from sedi.eval.options import model_sources
     from sedi.output import notify
 
-    sources = model_sources(models, run=run, step=step, settings=settings, say=notify, trust=trust)
-    options = _options(run, sources, sets, conditions, calls)
-    ensure_run(settings, run, notify)
-    return options
-
-
-def _options(
-    run: str,
-    sources: Sequence[ModelSource],
-    sets: Sequence[PromptSet],
-    conditions: AnswerConditions,
-    calls: Mapping[str, Any],
-) -> list[AnswerOptions]:
-    from producers.backends.base import Sampling
-    from producers.evaluation.answering import system_prompt
-    from producers.evaluation.answers import AnswerOptions
-
-    return [
+    sources = model_sources(models, run=asked.run, step=step, settings=settings, say=notify, trust=trust)
+    options = [
         AnswerOptions(
-            run=run,
+            run=asked.run,
             model=source.model,
             prompts=prompts,
             folder=source.folder,
             template=source.template,
             answers=source.answers,
-            system=system_prompt(conditions.system),
-            sampling=Sampling(temperature=conditions.temperature, max_tokens=conditions.call_max_tokens),
-            limit=conditions.limit,
+            system=system_prompt(asked.system),
+            sampling=Sampling(temperature=sampling.temperature, max_tokens=sampling.call_max_tokens),
+            limit=asked.limit,
             **calls,
         )
         for source in sources
         for prompts in sets
     ]
+    ensure_run(settings, asked.run, notify)
+    return options
 
 
 def give_all(options: Iterable[AnswerOptions], settings: Settings) -> list[AnswerSummary]:

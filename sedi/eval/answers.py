@@ -2,45 +2,31 @@
 
 from __future__ import annotations
 
-import typer
-
 from sedi import llm_options as llm
+from sedi.commands import command
 from sedi.eval import options as given
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
+from sedi.options import CommonOptions
 
 
-def register(group: typer.Typer) -> None:
-    examples = epilog(
-        "sedi eval answers builtin run:demo@300 --set vicuna=vicuna.jsonl --set koala.jsonl",
-        "sedi eval answers davinci=predictions.jsonl.gz --set self-instruct=user_oriented.jsonl",
-        "SEDI_BASE_URL=http://127.0.0.1:8000/v1 sedi eval answers endpoint:my-model --set '*=alpaca_eval.json'",
-    )
-    group.command("answers", epilog=examples)(answers_command)
-
-
+@command(
+    "answers",
+    "sedi eval answers builtin run:demo@300 --set vicuna=vicuna.jsonl --set koala.jsonl",
+    "sedi eval answers davinci=predictions.jsonl.gz --set self-instruct=user_oriented.jsonl",
+    "SEDI_BASE_URL=http://127.0.0.1:8000/v1 sedi eval answers endpoint:my-model --set '*=alpaca_eval.json'",
+)
 def answers_command(
     *,
     models: given.Models = None,
     set_: given.Sets,
-    system: given.System = "",
-    limit: given.Limit = None,
-    run: Run = DEFAULT_RUN,
+    asked: given.AskedOptions,
     step: given.Step = None,
-    max_usd: llm.MaxUsd = None,
-    max_calls: llm.MaxCalls = None,
-    max_tokens: llm.MaxTokens = None,
-    call_max_tokens: given.AnswerTokens = None,
-    temperature: given.Temperature = None,
-    in_flight: llm.InFlight = None,
-    rpm: llm.Rpm = None,
-    tpm: llm.Tpm = None,
-    forever: llm.Forever = False,
+    budget: llm.Budget,
+    sampling: given.AnswerSampling,
+    pace: llm.Pace,
     recorded: llm.Recorded = None,
     recorded_loop: llm.RecordedLoop = False,
     trust_checkpoint: given.TrustCheckpoint = False,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """Have models answer sets of prompts; each answer is an event on the run's log.
 
@@ -52,28 +38,16 @@ def answers_command(
     whole run, its generators' calls included. A run that does not exist is made.
     """
     from producers.backends.recorded import RecordedOptions
-    from sedi.eval.answering import AnswerConditions, explain_missing, give_all, prepare_answers, show_answers
-    from sedi.output import notify, print_json
+    from sedi.eval.answering import explain_missing, give_all, prepare_answers, show_answers
+    from sedi.output import notify, print_result
 
-    settings = cluster_of(bootstrap_servers, state_dir)
+    settings = common.cluster()
     sets = given.prompt_sets(set_, notify)
-    calls = llm.call_fields(
-        max_calls=max_calls,
-        max_tokens=max_tokens,
-        max_usd=max_usd,
-        forever=forever,
-        rpm=rpm,
-        tpm=tpm,
-        in_flight=in_flight,
-    )
+    calls = llm.call_fields(budget, pace)
     calls["recorded"] = None if recorded is None else RecordedOptions(recorded, loop=recorded_loop)
-    asked = AnswerConditions(system, temperature, call_max_tokens, limit)
     options = prepare_answers(
-        models, sets, asked, run=run, step=step, trust=trust_checkpoint, settings=settings, calls=calls
+        models, sets, asked, sampling, step=step, trust=trust_checkpoint, settings=settings, calls=calls
     )
     summaries = give_all(options, settings)
-    if as_json:
-        print_json(summaries)
-    else:
-        show_answers(summaries)
+    print_result(summaries, show_answers, as_json=common.as_json)
     explain_missing(summaries, notify)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, ExitCode, Run, Servers, StateDir, cluster_of, epilog
+from sedi.commands import command
+from sedi.eval.options import Step, TrustCheckpoint
+from sedi.options import DEFAULT_RUN, CommonOptions, ExitCode, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,14 +22,11 @@ _DEFAULT_TASKS = ("arc_easy", "arc_challenge", "hellaswag", "mmlu")
 _HELD_OUT = "held-out"
 
 
-def register(app: typer.Typer) -> None:
-    examples = epilog(
-        "sedi eval benchmarks builtin run:demo --data ./questions --limit 200 --per-subject 5",
-        "sedi eval benchmarks --run demo --step 300 --task arc_easy --task held-out=rows.jsonl --data ./questions",
-    )
-    app.command("benchmarks", epilog=examples)(benchmarks)
-
-
+@command(
+    "benchmarks",
+    "sedi eval benchmarks builtin run:demo --data ./questions --limit 200 --per-subject 5",
+    "sedi eval benchmarks --run demo --step 300 --task arc_easy --task held-out=rows.jsonl --data ./questions",
+)
 def benchmarks(
     *,
     models: Annotated[
@@ -50,7 +49,7 @@ def benchmarks(
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Questions of any other task, at most.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the samples.")] = 0,
     run: Run = DEFAULT_RUN,
-    step: Annotated[int | None, typer.Option("--step", min=1, help="Without MODEL: the run's checkpoint.")] = None,
+    step: Step = None,
     engine: Annotated[
         str, typer.Option("--engine", help="`direct`, or `lm-eval`: by lm-evaluation-harness, slower.")
     ] = "direct",
@@ -62,12 +61,8 @@ def benchmarks(
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Of torch on the CPU. Default: half of the cores.")
     ] = None,
-    trust_checkpoint: Annotated[
-        bool, typer.Option("--trust-checkpoint", help="Load a checkpoint of another installation: it may run code.")
-    ] = False,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    trust_checkpoint: TrustCheckpoint = False,
+    common: CommonOptions,
 ) -> None:
     """Measure models on MMLU (5 solved examples), HellaSwag, ARC easy and challenge (none), and on held-out rows.
 
@@ -85,11 +80,11 @@ def benchmarks(
     from schemas.errors import ConfigurationError
     from sedi.ensure_run import ensure_run
     from sedi.eval.options import model_sources
-    from sedi.output import notify, print_json
+    from sedi.output import notify, print_result
     from sedi.reading_progress import counting_progress
 
     how = _engine_options(engine, device, precision, threads, batch)
-    settings = cluster_of(bootstrap_servers, state_dir)
+    settings = common.cluster()
     found = _data(task or _DEFAULT_TASKS, data, per_subject, limit, seed, engine, notify)
     sources = model_sources(models, run=run, step=step, settings=settings, say=notify, trust=trust_checkpoint)
     asked: list[MeasureOptions] = []
@@ -109,10 +104,7 @@ def benchmarks(
             summaries.append(measure(options, found, settings, on_questions=on_questions, say=notify))
         if not summaries[-1].complete:
             break
-    if as_json:
-        print_json(summaries)
-    else:
-        _show(summaries)
+    print_result(summaries, _show, as_json=common.as_json)
     if not summaries[-1].complete:
         notify("Stopped. Start the same command again to measure the rest.")
         raise typer.Exit(ExitCode.INTERRUPTED)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import typer
-
 from sedi import llm_options as llm
+from sedi.commands import command
 from sedi.eval import judging as judge_options
 from sedi.eval import options as given
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
+from sedi.options import CommonOptions
 
 if TYPE_CHECKING:
     from consumers.evaluation.results import ComparisonScore
@@ -18,40 +17,22 @@ if TYPE_CHECKING:
     from producers.evaluation.answers import AnswerSummary
 
 
-def register(group: typer.Typer) -> None:
-    examples = epilog(
-        "sedi eval compare run:demo builtin --set vicuna=vicuna.jsonl --judge-model <name> --max-usd 5",
-        "sedi eval compare a.jsonl b.jsonl c.jsonl --set '*=alpaca_eval.json' --judge-model <name>",
-    )
-    group.command("compare", epilog=examples)(compare_command)
-
-
+@command(
+    "compare",
+    "sedi eval compare run:demo builtin --set vicuna=vicuna.jsonl --judge-model <name> --max-usd 5",
+    "sedi eval compare a.jsonl b.jsonl c.jsonl --set '*=alpaca_eval.json' --judge-model <name>",
+)
 def compare_command(
     *,
     models: given.Models = None,
     set_: given.Sets,
-    judge_model: judge_options.JudgeModel = None,
-    judge_backend: judge_options.JudgeBackend = None,
-    judge_max_tokens: judge_options.JudgeTokens = None,
-    recorded: judge_options.JudgeRecorded = None,
-    recorded_loop: llm.RecordedLoop = False,
-    attempts: judge_options.Attempts = 2,
-    system: given.System = "",
-    limit: given.Limit = None,
-    run: Run = DEFAULT_RUN,
-    max_usd: llm.MaxUsd = None,
-    max_calls: llm.MaxCalls = None,
-    max_tokens: llm.MaxTokens = None,
-    call_max_tokens: given.AnswerTokens = None,
-    temperature: given.Temperature = None,
-    in_flight: llm.InFlight = None,
-    rpm: llm.Rpm = None,
-    tpm: llm.Tpm = None,
-    forever: llm.Forever = False,
+    judge: judge_options.JudgeChoice,
+    asked: given.AskedOptions,
+    budget: llm.Budget,
+    sampling: given.AnswerSampling,
+    pace: llm.Pace,
     trust_checkpoint: given.TrustCheckpoint = False,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """Have a judge compare the answers of two models or more: each pair, each prompt, in both orders.
 
@@ -64,30 +45,22 @@ def compare_command(
     first, with `sedi eval answers` and the settings of its endpoint. Shown is who won; `sedi eval report` shows more.
     """
     from schemas.errors import ConfigurationError
-    from sedi.eval.answering import AnswerConditions, prepare_answers, show_answers
+    from sedi.eval.answering import prepare_answers, show_answers
     from sedi.output import notify, print_json
 
     if len(models or ()) < 2:
         raise ConfigurationError("Two models or more are compared. Give each as a MODEL, such as run:demo and builtin.")
-    judge = judge_options.JudgeChoice(judge_model, judge_backend, recorded, recorded_loop, attempts, judge_max_tokens)
-    calls = llm.call_fields(
-        max_calls=max_calls,
-        max_tokens=max_tokens,
-        max_usd=max_usd,
-        forever=forever,
-        rpm=rpm,
-        tpm=tpm,
-        in_flight=in_flight,
-    )
-    settings = cluster_of(bootstrap_servers, state_dir)
+    calls = llm.call_fields(budget, pace)
+    settings = common.cluster()
     sets = given.prompt_sets(set_, notify)
-    asked = AnswerConditions(system, temperature, call_max_tokens, limit)
     options = prepare_answers(
-        models, sets, asked, run=run, step=None, trust=trust_checkpoint, settings=settings, calls=calls
+        models, sets, asked, sampling, step=None, trust=trust_checkpoint, settings=settings, calls=calls
     )
-    summaries, judged = judge_options.answer_and_judge("pair", options, sets, judge, settings, limit=limit, **calls)
-    scores = [] if judged is None else _comparisons(settings, run, judged.judge, summaries)
-    if as_json:
+    summaries, judged = judge_options.answer_and_judge(
+        "pair", options, sets, judge, settings, limit=asked.limit, **calls
+    )
+    scores = [] if judged is None else _comparisons(settings, asked.run, judged.judge, summaries)
+    if common.as_json:
         print_json({"answers": summaries, "judged": judged, "comparisons": scores})
         return
     show_answers(summaries)

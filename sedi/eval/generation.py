@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sedi import llm_options as llm
+from sedi.commands import command
 from sedi.eval import options as given
-from sedi.options import DEFAULT_RUN, AsJson, Run, Servers, StateDir, cluster_of, epilog
+from sedi.options import CommonOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,14 +19,11 @@ if TYPE_CHECKING:
     from consumers.evaluation.results import GenerationScore, Interval
 
 
-def register(group: typer.Typer) -> None:
-    examples = epilog(
-        "sedi eval generation builtin run:demo --task superni=./tasks --shots 2 --per-task 10",
-        "sedi eval generation --run demo --step 300 --task longform=test.jsonl --task user-oriented=252.jsonl",
-    )
-    group.command("generation", epilog=examples)(generation)
-
-
+@command(
+    "generation",
+    "sedi eval generation builtin run:demo --task superni=./tasks --shots 2 --per-task 10",
+    "sedi eval generation --run demo --step 300 --task longform=test.jsonl --task user-oriented=252.jsonl",
+)
 def generation(
     *,
     models: given.Models = None,
@@ -39,25 +37,15 @@ def generation(
     per_task: Annotated[
         int | None, typer.Option("--per-task", min=1, help="Instances of each SuperNI task, at most.")
     ] = None,
-    system: given.System = "",
-    limit: given.Limit = None,
-    run: Run = DEFAULT_RUN,
+    asked: given.AskedOptions,
     step: given.Step = None,
-    max_usd: llm.MaxUsd = None,
-    max_calls: llm.MaxCalls = None,
-    max_tokens: llm.MaxTokens = None,
-    call_max_tokens: given.AnswerTokens = None,
-    temperature: given.Temperature = None,
-    in_flight: llm.InFlight = None,
-    rpm: llm.Rpm = None,
-    tpm: llm.Tpm = None,
-    forever: llm.Forever = False,
+    budget: llm.Budget,
+    sampling: given.AnswerSampling,
+    pace: llm.Pace,
     recorded: llm.Recorded = None,
     recorded_loop: llm.RecordedLoop = False,
     trust_checkpoint: given.TrustCheckpoint = False,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """Have models answer sets with references, and compare: ROUGE-L as for Super-NaturalInstructions, and METEOR.
 
@@ -73,33 +61,24 @@ def generation(
     from consumers.evaluation.generation import generation_scores
     from infra.log.source import KafkaSource
     from producers.backends.recorded import RecordedOptions
-    from sedi.eval.answering import AnswerConditions, explain_missing, give_all, prepare_answers
+    from sedi.eval.answering import explain_missing, give_all, prepare_answers
     from sedi.eval.generation_sets import generation_sets
     from sedi.output import notify, print_json
     from sedi.reading_progress import reading_progress
 
-    settings = cluster_of(bootstrap_servers, state_dir)
+    settings = common.cluster()
     sets = generation_sets(task, shots=shots, per_task=per_task, say=notify)
-    calls = llm.call_fields(
-        max_calls=max_calls,
-        max_tokens=max_tokens,
-        max_usd=max_usd,
-        forever=forever,
-        rpm=rpm,
-        tpm=tpm,
-        in_flight=in_flight,
-    )
+    calls = llm.call_fields(budget, pace)
     calls["recorded"] = None if recorded is None else RecordedOptions(recorded, loop=recorded_loop)
-    asked = AnswerConditions(system, temperature, call_max_tokens, limit)
     options = prepare_answers(
-        models, sets, asked, run=run, step=step, trust=trust_checkpoint, settings=settings, calls=calls
+        models, sets, asked, sampling, step=step, trust=trust_checkpoint, settings=settings, calls=calls
     )
     summaries = give_all(options, settings)
     keys = {(summary.model, summary.asked) for summary in summaries}
     with reading_progress("comparing answers with references") as on_records:
-        found = generation_scores(KafkaSource(settings, run), on_records)
+        found = generation_scores(KafkaSource(settings, asked.run), on_records)
     scores = [score for score in found if (score.model, score.asked) in keys]
-    if as_json:
+    if common.as_json:
         print_json({"answers": summaries, "scores": scores})
     else:
         _show(scores)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from schemas.errors import ConfigurationError
+from sedi.llm_options import RecordedLoop
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -25,43 +26,35 @@ JudgeModel = Annotated[
 JudgeBackend = Annotated[
     str | None, typer.Option("--judge-backend", help="`openai`, `builtin`, `transformers`, `recorded`, `load-model`.")
 ]
-JudgeRecorded = Annotated[
-    Path | None, typer.Option("--recorded", help="JSON Lines of the judge's answers, for `recorded`.")
-]
-Attempts = Annotated[
-    int, typer.Option("--attempts", min=1, help="Times a reading is asked for, at most; its lines of --recorded.")
-]
-JudgeTokens = Annotated[
-    int | None, typer.Option("--judge-max-tokens", min=1, help="Of one answer of the judge; the default is 512.")
-]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class JudgeChoice:
-    """The judge that the flags name."""
+    """The judge that the flags name: a group (`sedi.commands`)."""
 
-    model: str | None
-    backend: str | None
-    recorded: Path | None
-    recorded_loop: bool
-    attempts: int
-    max_tokens: int | None
+    judge_model: JudgeModel = None
+    judge_backend: JudgeBackend = None
+    judge_max_tokens: Annotated[
+        int | None, typer.Option("--judge-max-tokens", min=1, help="Of one answer of the judge; the default is 512.")
+    ] = None
+    recorded: Annotated[
+        Path | None, typer.Option("--recorded", help="JSON Lines of the judge's answers, for `recorded`.")
+    ] = None
+    recorded_loop: RecordedLoop = False
+    attempts: Annotated[
+        int, typer.Option("--attempts", min=1, help="Times a reading is asked for, at most; its lines of --recorded.")
+    ] = 2
 
     def settings(self, settings: Settings) -> Settings:
         """The settings with this judge as the LLM; a model that is named is at an endpoint unless a backend is."""
-        backend = "recorded" if self.recorded else self.backend
-        if backend is None and self.model is not None and settings.backend == "builtin":
+        backend = "recorded" if self.recorded else self.judge_backend
+        if backend is None and self.judge_model is not None and settings.backend == "builtin":
             backend = "openai"
         from infra.settings import load
 
-        flags = {"backend": backend, "model": self.model}
+        flags = {"backend": backend, "model": self.judge_model}
         changed = {name: value for name, value in flags.items() if value is not None}
-        return load(**{**_given(settings), **changed})
-
-
-def _given(settings: Settings) -> dict[str, Any]:
-    """The settings that were not left at their defaults."""
-    return {name: getattr(settings, name) for name in settings.model_fields_set}
+        return load(**{name: getattr(settings, name) for name in settings.model_fields_set} | changed)
 
 
 def answer_and_judge(
@@ -107,7 +100,7 @@ def answer_and_judge(
             for prompts in sets
         ),
         attempts=judge.attempts,
-        sampling=Sampling(max_tokens=judge.max_tokens),
+        sampling=Sampling(max_tokens=judge.judge_max_tokens),
         recorded=None
         if judge.recorded is None
         else RecordedOptions(judge.recorded, loop=judge.recorded_loop, per_generation=judge.attempts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from schemas.errors import ConfigurationError
 from sedi.eval.model_source import ModelSource, model_source, name_and_place
+from sedi.options import DEFAULT_RUN, Run
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -32,17 +34,34 @@ Sets = Annotated[
         help="A file of prompts; `*=FILE`: one set for each `dataset` of its rows. Repeatable.",
     ),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first prompts of each set.")]
-System = Annotated[str, typer.Option("--system", help="System prompt; `llama-2`: a safety prompt in its style.")]
-AnswerTokens = Annotated[
-    int | None, typer.Option("--call-max-tokens", min=1, help="Of one answer; the default is 512.")
-]
-Temperature = Annotated[
-    float | None, typer.Option("--temperature", min=0, help="Of the answers. Default: 0, the likeliest word each time.")
-]
 TrustCheckpoint = Annotated[
     bool, typer.Option("--trust-checkpoint", help="Load a checkpoint of another installation: it may run code.")
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedOptions:
+    """What models are asked, and on which run's log the answers are: a group (`sedi.commands`)."""
+
+    system: Annotated[str, typer.Option("--system", help="System prompt; `llama-2`: a safety prompt in its style.")] = (
+        ""
+    )
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first prompts of each set.")] = None
+    run: Run = DEFAULT_RUN
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerSampling:
+    """How answers are sampled."""
+
+    call_max_tokens: Annotated[
+        int | None, typer.Option("--call-max-tokens", min=1, help="Of one answer; the default is 512.")
+    ] = None
+    temperature: Annotated[
+        float | None,
+        typer.Option("--temperature", min=0, help="Of the answers. Default: 0, the likeliest word each time."),
+    ] = None
+
 
 _SHOWN = 5  # rows that are named
 

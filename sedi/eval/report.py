@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sedi.options import DEFAULT_RUN, AsJson, FromFiles, Run, Servers, StateDir, epilog, opened
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, CommonOptions, FromFiles, Run
 
 if TYPE_CHECKING:
     from consumers.evaluation.results import EvaluationReport
@@ -20,17 +21,12 @@ _COMMANDS = (
 )
 
 
-def register(app: typer.Typer) -> None:
-    app.command(
-        "report",
-        epilog=epilog(
-            "sedi eval report --run demo",
-            "sedi eval report --run demo --model before --model after --html evaluation.html --plot figures",
-            "sedi eval report --from-files ARCHIVE --json",
-        ),
-    )(report)
-
-
+@command(
+    "report",
+    "sedi eval report --run demo",
+    "sedi eval report --run demo --model before --model after --html evaluation.html --plot figures",
+    "sedi eval report --from-files ARCHIVE --json",
+)
 def report(
     *,
     run: Run = DEFAULT_RUN,
@@ -57,9 +53,7 @@ def report(
     ),
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page without script.")] = None,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FOLDER", help="Write the figures as PNG.")] = None,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    common: CommonOptions,
 ) -> None:
     """Everything on a run's log about evaluations: benchmarks, answers, comparisons, each with 95 % intervals.
 
@@ -75,10 +69,7 @@ def report(
     chosen = next((known for known in EQUALS if known == equal), None)
     if chosen is None:
         raise ConfigurationError(f"--equal takes {', '.join(EQUALS)}; {equal!r} is none of them.")
-    with (
-        opened(run, from_files, bootstrap_servers, state_dir) as reading,
-        reading_progress("Reading the evaluations") as progress,
-    ):
+    with common.opened(run, from_files) as reading, reading_progress("Reading the evaluations") as progress:
         found = evaluation_report(
             reading.source, models=models or (), equal=chosen, rng_seed=rng_seed, progress=progress
         )
@@ -91,7 +82,7 @@ def report(
         from consumers.evaluation.plots import write_evaluation_plots
 
         notify(f"{len(write_evaluation_plots(found, plot))} figures in {plot}")
-    if as_json:
+    if common.as_json:
         print_json(found)
     elif is_empty(found):
         commands = "".join(f"\n  {command}{_run_option(run, from_files)}" for command in _COMMANDS)
@@ -103,14 +94,11 @@ def report(
 def show_evaluation(found: EvaluationReport, *, details: bool = True) -> None:
     """Print the tables and notes on standard output."""
     from consumers.evaluation.tables import tables
-    from sedi.output import console, table
+    from sedi.output import console, print_tables
 
-    out = console()
-    for shown in tables(found, details=details):
-        rows = [[cell if len(cell) <= _TEXT else f"{cell[: _TEXT - 1]}…" for cell in row] for row in shown.rows]
-        out.print(table(shown.title, shown.columns, rows))
+    print_tables(tables(found, details=details), _TEXT)
     for note in found.notes:
-        out.print(f"- {note}")
+        console().print(f"- {note}")
 
 
 def _run_option(run: str, from_files: Path | None) -> str:

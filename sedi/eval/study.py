@@ -8,19 +8,17 @@ from typing import Annotated
 import typer
 
 from sedi import llm_options as llm
+from sedi.commands import command
 from sedi.eval import judging as judge_options
-from sedi.options import AsJson, Servers, StateDir, epilog
+from sedi.options import CommonOptions, words_of
 
 
-def register(app: typer.Typer) -> None:
-    examples = epilog(
-        "sedi eval study table1 --data ../shared/data",
-        "sedi eval study fig7 --data ./data --side mine=mine.toml --side baseline=self-instruct",
-        "sedi eval study table2 --large gpt-4.1-mini --kept 2000 --dry-run",
-    )
-    app.command("study", epilog=examples)(study)
-
-
+@command(
+    "study",
+    "sedi eval study table1 --data ../shared/data",
+    "sedi eval study fig7 --data ./data --side mine=mine.toml --side baseline=self-instruct",
+    "sedi eval study table2 --large gpt-4.1-mini --kept 2000 --dry-run",
+)
 def study(
     name: Annotated[str, typer.Argument(help="table1, table5, fig7, table2, fig9 or fig10.")],
     data: Annotated[
@@ -45,9 +43,8 @@ def study(
     prefix: Annotated[str | None, typer.Option("--prefix", help="Of its runs' names. Default: study-NAME.")] = None,
     output: Annotated[Path | None, typer.Option("--output", help="Default: <state_dir>/<prefix>.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands, and run none.")] = False,
-    as_json: AsJson = False,
-    bootstrap_servers: Servers = None,
-    state_dir: StateDir = None,
+    *,
+    common: CommonOptions,
 ) -> None:
     """Make one of the paper's tables or figures: generate and train each side, evaluate, and draw it from the log.
 
@@ -60,11 +57,10 @@ def study(
     from schemas.topics import check_run_name
     from sedi.eval.studies import options as asked
     from sedi.eval.studies.plans import plan, trained_sides
-    from sedi.options import settings_of
 
     chosen = asked.study_name(name)
     given = {"kept": kept, "questions": questions, "per_subject": per_subject, "prompts": prompts, "tokens": tokens}
-    settings = settings_of(bootstrap_servers, state_dir)
+    settings = common.settings()
     named = check_run_name(prefix or f"study-{chosen}")
     sides = tuple(asked.side(text) for text in side) if side else asked.default_sides()
     if len({each.name for each in sides}) < len(sides):
@@ -79,16 +75,7 @@ def study(
         output=output or settings.state_dir / named,
         prefix=named,
         large=large,
-        judge=tuple(
-            word
-            for flag, value in (
-                ("--judge-model", judge_model),
-                ("--judge-backend", judge_backend),
-                ("--max-usd", max_usd),
-            )
-            if value is not None
-            for word in (flag, str(value))
-        ),
+        judge=tuple(words_of({"--judge-model": judge_model, "--judge-backend": judge_backend, "--max-usd": max_usd})),
     )
     steps = plan(options)
     if dry_run:
@@ -99,7 +86,7 @@ def study(
         return
     from sedi.eval.studies.result import StudyResult, as_table, study_tables, write
     from sedi.eval.studies.runner import run_steps
-    from sedi.output import console, notify, print_json, table
+    from sedi.output import console, notify, print_json, print_tables
 
     try:
         options.output.mkdir(parents=True, exist_ok=True)
@@ -118,12 +105,11 @@ def study(
         seconds=seconds,
     )
     write(result, options.output)
-    if as_json:
+    if common.as_json:
         print_json(result)
         return
     for shown in tables:
-        rows = as_table(shown)
-        console().print(table(rows.title, rows.columns, rows.rows))
+        print_tables([as_table(shown)])
         for note in shown.notes:
             console().print(note)
     notify(f"Written: {', '.join(result.files)}. The runs stay on the log: {', '.join(result.runs)}.")

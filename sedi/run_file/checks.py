@@ -14,13 +14,11 @@ from schemas.errors import ConfigurationError
 from sedi.run_file.given import Given, Mistake
 from sedi.run_file.values import parsed
 from sedi.run_options import RunOptions, planned_steps, policy_of, seeds_of
+from sedi.train import TRAIN_NAMES
 
 if TYPE_CHECKING:
     from infra.settings import Settings
     from schemas.policy import Policy
-
-TRAIN_NAMES = {"lr": "learning_rate", "warmup": "warmup_ratio", "borrow_after": "borrow_after_s", "eval": "eval_file"}
-"""Flags of `sedi train` that have another name in its options."""
 
 
 class _Checks:

@@ -121,7 +121,15 @@ class RunFileField:
 @cache
 def fields() -> Mapping[tuple[str, str], RunFileField]:
     """Every field by section and name, in the order in which a file is written."""
-    made = [*_top(), *_policy(), *(field for name in COMMANDS for field in _flags(name)), *_settings()]
+    from schemas.policy import Policy
+    from sedi.run_options import RunOptions
+
+    made = [
+        *_of_struct(TOP, RunOptions),
+        *_of_struct("policy", Policy),
+        *(field for name in COMMANDS for field in _flags(name)),
+        *_settings(),
+    ]
     return {(field.section, field.name): field for field in made}
 
 
@@ -139,24 +147,13 @@ def command_of(section: str) -> Any:
     return typer.main.get_command(_app(section))
 
 
-def _top() -> list[RunFileField]:
-    from sedi.run_options import RunOptions
-
-    about = documented_fields(RunOptions)
+def _of_struct(section: str, kind: type[msgspec.Struct]) -> list[RunFileField]:
+    """The fields of a struct that are no sections themselves."""
+    about = documented_fields(kind)
     return [
-        RunFileField(TOP, field.name, _without_none(field.type), field.default, about[field.name])
-        for field in msgspec.structs.fields(RunOptions)
+        RunFileField(section, field.name, _without_none(field.type), field.default, about[field.name])
+        for field in msgspec.structs.fields(kind)
         if field.name not in SECTIONS
-    ]
-
-
-def _policy() -> list[RunFileField]:
-    from schemas.policy import Policy
-
-    about = documented_fields(Policy)
-    return [
-        RunFileField("policy", field.name, _without_none(field.type), field.default, about[field.name])
-        for field in msgspec.structs.fields(Policy)
     ]
 
 
@@ -202,11 +199,14 @@ def _settings() -> list[RunFileField]:
 
 
 def _app(section: str) -> typer.Typer:
-    from sedi import answer, generate, judge, train
+    from sedi.answer import answer_command
+    from sedi.generate import generate_command
+    from sedi.judge import judge_command
+    from sedi.train import train_command
 
     app = typer.Typer(add_completion=False)
-    modules = {"generate": generate, "documents": generate, "answerer": answer, "train": train, "judge": judge}
-    modules[section].register(app)
+    commands = {each.name: each for each in (generate_command, answer_command, train_command, judge_command)}
+    commands[command_name(section)].register(app)
     return app
 
 

@@ -128,13 +128,6 @@ class BatchQueues:
                 batch.append(SlotRow(slot, row))
         return tuple(batch)
 
-    def take(self, sources: Sequence[tuple[int, int]], ids: Sequence[str]) -> Batch | None:
-        """A batch as recorded on the log: for each (slot, cluster) the cluster's oldest row.
-
-        None when a row has not been read yet. Raises TrainerError when the rows have other ids.
-        """
-        return self.take_planned(sources) if self.holds(sources, ids) else None
-
     def holds(self, sources: Sequence[tuple[int, int]], ids: Sequence[str]) -> bool:
         """Whether these queues have the next rows as recorded on the log, as far as the clusters are theirs.
 

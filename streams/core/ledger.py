@@ -134,11 +134,6 @@ class Ledger(msgspec.Struct):
         """Tokens of the answers and failed attempts that report them."""
         return self.prompt_tokens + self.completion_tokens
 
-    def open_of(self, lane: str) -> int:
-        """The open attempts of a lane."""
-        state = self.lanes.get(lane)
-        return 0 if state is None else state.open
-
     def _start(self, event: CallStarted) -> bool:
         lane = self.lanes.setdefault(event.lane, LaneState())
         state = self.requests.get(event.request_id)

@@ -24,6 +24,7 @@ class Cursor:
     """The position in one partition.
 
     applied            the last applied offset
+    active             between `start` and `stop`
     repeats, filled    records that were dropped as repeats, and read to fill gaps
 
     `fetch(topic, start, end)` reads records [start, end) from the log (None: to its end), or only the first of them; an
@@ -37,46 +38,42 @@ class Cursor:
         self.filled = 0
         self._fetch = fetch
         self._apply = apply
-        self._active = False
+        self.active = False
         self._lock = asyncio.Lock()
-
-    @property
-    def active(self) -> bool:
-        return self._active
 
     def stop(self) -> None:
         """Apply nothing more until `start`: the partition is being revoked."""
-        self._active = False
+        self.active = False
 
     async def start(self, applied: int) -> None:
         """Continue after the offset `applied`, once the record being applied now is done."""
         async with self._lock:
             self.applied = applied
-            self._active = True
+            self.active = True
 
     async def offer(self, record: Record) -> None:
         """Apply a delivered record, after any records that were not delivered before it."""
         async with self._lock:
-            if not self._active:
+            if not self.active:
                 return
             if record.offset <= self.applied:
                 self.repeats += 1
                 return
             if record.offset > self.applied + 1:
                 await self._fill(record.offset)
-            if self._active and record.offset == self.applied + 1:
+            if self.active and record.offset == self.applied + 1:
                 await self._take(record)
 
     async def catch_up(self, through: int | None = None) -> None:
         """Apply the log's records up to the offset `through`, by default to the end."""
         async with self._lock:
-            if self._active and (through is None or through > self.applied):
+            if self.active and (through is None or through > self.applied):
                 await self._fill(None if through is None else through + 1)
 
     async def _fill(self, end: int | None) -> None:
         while records := await self._fetch(self.topic, self.applied + 1, end):
             for record in records:
-                if not self._active:
+                if not self.active:
                     return
                 if record.offset > self.applied + 1:
                     raise RunError(

@@ -1,9 +1,7 @@
 """Runs a run's worker until a signal stops it."""
 
 import logging
-import os
 import re
-import sys
 from collections.abc import Callable
 
 import faust
@@ -20,15 +18,7 @@ from streams.worker.recovery_watch import watch_recovery
 from streams.worker.shutdown import LIMIT_S, bounded_shutdown
 
 
-def _end_process(error: SediError) -> None:
-    sys.stderr.write(f"{error}\n")
-    sys.stderr.flush()
-    os._exit(1)
-
-
-def run_worker(
-    settings: Settings, run: str, loglevel: str = "INFO", end_process: Callable[[SediError], None] = _end_process
-) -> int:
+def run_worker(settings: Settings, run: str, loglevel: str, end_process: Callable[[SediError], None]) -> int:
     """Run the filter and feedback agents of a run, and the inspector beside them. Returns the exit code.
 
     SIGINT and SIGTERM end it cleanly. When its shutdown hangs, `end_process` is called in another thread with the error

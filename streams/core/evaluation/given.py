@@ -35,7 +35,7 @@ def read_answer(answers: Sequence[CallAnswered], reading: int) -> ReadOutcome:
     if not text:
         thought = any(part.reason == "reasoning" for part in seen.removed)
         what = "the answer holds nothing but reasoning" if thought else "the answer is empty"
-        return ReadOutcome("empty", "", f"{what}{_cut_off(last) if cut else ''}")
+        return ReadOutcome("empty", "", f"{what}{f', and was cut off ({last.finish_reason})' if cut else ''}")
     if cut:
         return ReadOutcome("cut", text, f"the answer was cut off ({last.finish_reason})")
     return ReadOutcome("answered", text, "")
@@ -44,7 +44,3 @@ def read_answer(answers: Sequence[CallAnswered], reading: int) -> ReadOutcome:
 def read_text_of_file(text: str) -> ReadOutcome:
     """An answer that was read from a file, which says nothing of how it ended."""
     return ReadOutcome("answered", text, "") if text.strip() else ReadOutcome("empty", "", "the answer is empty")
-
-
-def _cut_off(answer: CallAnswered) -> str:
-    return f", and was cut off ({answer.finish_reason})"

@@ -42,11 +42,6 @@ class BothOrders(NamedTuple):
     forward: Scores | None
     backward: Scores | None
 
-    @property
-    def mirrored(self) -> "BothOrders":
-        """The same readings, with the models' places exchanged."""
-        return BothOrders(self.backward, self.forward)
-
 
 def preference(scores: Scores) -> Preference:
     """Which of the two answers, by the place it was shown in, has the higher score."""

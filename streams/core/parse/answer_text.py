@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 from schemas.events import CallAnswered, Unparsed
+from streams.core.parse.leftover import leave
 from streams.core.thoughts import MARKS
 
 _OPENING, _CLOSING = ("|".join(map(re.escape, tags)) for tags in zip(*MARKS, strict=True))
@@ -73,7 +74,7 @@ def answer_text(raw: str) -> AnswerText:
         start = header.end()
     text = text[start:]
     if (end := _END.search(text)) is not None:
-        _keep(removed, "after_end_mark", _END.sub("", text[end.start() :]))
+        leave(removed, "after_end_mark", _END.sub("", text[end.start() :]))
         text = text[: end.start()]
     if "<s>" not in text and (last := _LAST.match(text[::-1])) is not None:
         text = text[: len(text) - last.end()]
@@ -114,15 +115,10 @@ def _without_reasoning(text: str, removed: list[Unparsed]) -> str:
         depth = max(0, depth - 1)
         if depth == 0 or place == last_close:
             depth = 0
-            _keep(removed, "reasoning", text[at : tag.start()])
+            leave(removed, "reasoning", text[at : tag.start()])
             at = tag.end()
     if depth:
-        _keep(removed, "reasoning", text[at:])
+        leave(removed, "reasoning", text[at:])
     else:
         parts.append(text[at:])
     return "".join(parts)
-
-
-def _keep(removed: list[Unparsed], reason: str, text: str) -> None:
-    if text.strip():
-        removed.append(Unparsed(reason=reason, text=text.strip()))

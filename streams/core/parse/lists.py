@@ -49,7 +49,8 @@ def parse_list(raw: str, *, first_number: int, cut: bool) -> Items:
     head = raw[: matches[0].start()] if matches else raw
     number = matches[0].groupdict().get("number") if matches else None
     continues = number is not None and int(number) > first_number
-    bodies = [raw[match.end() : end] for match, end in zip(matches, _ends(matches, len(raw)), strict=True)]
+    ends = [*(match.start() for match in matches[1:]), len(raw)]
+    bodies = [raw[match.end() : end] for match, end in zip(matches, ends, strict=False)]
     return _list_items(head, bodies, continues=continues, cut=cut, split=_first_paragraph, marks=_ITEM_MARKS)
 
 
@@ -99,10 +100,6 @@ def _list_items(
 def _first_paragraph(text: str) -> tuple[str, str]:
     first, _, rest = text.partition("\n\n")
     return first, rest
-
-
-def _ends(matches: Sequence[re.Match[str]], last: int) -> list[int]:
-    return [*(match.start() for match in matches[1:]), last][: len(matches)]
 
 
 def _bare(text: str, marks: Mapping[str, str]) -> str:

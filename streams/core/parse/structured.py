@@ -26,7 +26,6 @@ def parse_structured(raw: str, *, cut: bool) -> Parsed:
 
     If an answer is truncated or becomes invalid JSON, the objects before that point are parsed.
     """
-    decoder = json.JSONDecoder(strict=False)
     instructions: list[Instruction] = []
     unparsed: list[Unparsed] = []
     array = re.search(r"\[\s*(?=[{\]])", raw)
@@ -39,7 +38,7 @@ def parse_structured(raw: str, *, cut: bool) -> Parsed:
         if raw[at : at + 1] != "{":
             break
         try:
-            value, end = decoder.raw_decode(raw, at)
+            value, end = _decoder.raw_decode(raw, at)
         except (ValueError, RecursionError):
             break
         task = _object(value)

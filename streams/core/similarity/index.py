@@ -28,11 +28,9 @@ from rapidfuzz.distance import LCSseq
 from schemas.errors import ConfigurationError, SediError
 from streams.core.similarity.bounds import LONGEST, Bounds, LengthBounds
 from streams.core.similarity.lists import InvertedLists, SlotList
-from streams.core.similarity.rouge import fmeasure, fmeasures, rouge_l_fmeasure
-from streams.core.similarity.tokenize import Tokenizer, rouge_tokens, tokenizer, unicode_tokens
+from streams.core.similarity.rouge import fmeasure, fmeasures
+from streams.core.similarity.tokenize import Tokenizer, rouge_tokens
 from streams.core.similarity.vocabulary import BITS, WIDE_WORDS, Encoded, Vocabulary
-
-__all__ = ["Position", "RougeLIndex", "Tokenizer", "rouge_l_fmeasure", "rouge_tokens", "tokenizer", "unicode_tokens"]
 
 Position = tuple[int, int]
 """An item's position in the log: (offset, place)."""
@@ -50,7 +48,6 @@ _SLACK = 1e-6  # far above rounding, far below one element
 _BANDED_FROM = 512  # from this length on, individual score cutoffs save more than batching
 _SCAN_SHARE = 0.5  # above this share of named slots, a sequential scan is cheaper than gathering
 _LARGEST_MOVE = 80_000  # total tokens of a list's texts, above which moving it would block the caller
-_NO_BITS = array("Q", bytes(8 * WIDE_WORDS))
 _PROGRESS_EVERY = 2000
 
 
@@ -67,26 +64,23 @@ class RougeLIndex:
         self._tokenize = tokenizer if tokenizer is not None else rouge_tokens
         self._bounds = Bounds(threshold)
         self._vocabulary = Vocabulary()
-        self._slots: dict[str, int] = {}
-        # By slot:
+        self._known: set[str] = set()
+        # By slot, in the order added:
         self._ids: list[str] = []
         self._texts: list[Encoded] = []
         self._lengths = array("i")
         self._lists = InvertedLists(self._lengths)
         self._signatures = array("q")
         self._wide_signatures = array("Q")  # WIDE_WORDS a slot
-        self._added = array("q")
         self._offsets = array("q")
         self._places = array("q")
-        self._free: list[int] = []
-        self._additions = 0
         self._last: Position = (-1, -1)
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return len(self._known)
 
     def __contains__(self, id: object) -> bool:
-        return id in self._slots
+        return id in self._known
 
     def tokens(self, text: str) -> list[str]:
         """The tokens of a text; one without tokens is similar to nothing."""
@@ -121,18 +115,6 @@ class RougeLIndex:
                 done += 1
                 if progress is not None and (done % _PROGRESS_EVERY == 0 or done == 2 * len(slots)):
                     progress(done // 2)
-
-    def remove(self, id: str) -> None:
-        """Remove an item. Raises SediError for an unknown id."""
-        slot = self._slots.pop(id, None)
-        if slot is None:
-            raise SediError(f"The similarity index does not hold {id!r}, so it cannot be removed; check the id.")
-        for element in self._rarest(slot):
-            self._lists.remove(element, slot)
-        self._vocabulary.uncount(self._vocabulary.known_elements(self._vocabulary.decode(self._texts[slot])))
-        self._ids[slot] = self._texts[slot] = ""
-        self._signatures[slot] = 0  # a length of 0 fits nothing
-        self._free.append(slot)
 
     def nearest_above(self, text: str, before: Position | None = None) -> tuple[float, str] | None:
         """(F, id) of the item with the highest F above the threshold, the earliest added on ties; None without any.
@@ -207,7 +189,7 @@ class RougeLIndex:
         if before is not None and before <= self._last:
             offsets, places = self._offsets, self._places
             slots = [slot for slot in slots if (offsets[slot], places[slot]) < before]
-        texts, added = self._texts, self._added
+        texts = self._texts
         query, m = self._vocabulary.encode(codes), len(codes)
         best, best_slot = self.threshold, -1
         for slot in slots:
@@ -215,7 +197,7 @@ class RougeLIndex:
             n = len(text)
             lcs = LCSseq.similarity(query, text, score_cutoff=int(best * (m + n) / 2))
             score = fmeasure(lcs, m, n)
-            if score > best or (score == best and best_slot >= 0 and added[slot] < added[best_slot]):
+            if score > best or (score == best and best_slot >= 0 and slot < best_slot):
                 best, best_slot = score, slot
         return (best, self._ids[best_slot]) if best_slot >= 0 else None
 
@@ -235,43 +217,28 @@ class RougeLIndex:
         best = float(scores.max())
         if best <= self.threshold:
             return None
-        slots = slots[scores == best]
-        first = slots[np.frombuffer(self._added, np.int64)[slots].argmin()]
-        return best, self._ids[first]
+        return best, self._ids[slots[scores == best].min()]
 
     def _enter(self, id: str, text: str, position: Position) -> tuple[int, list[int]]:
         """Store a text without listing it; returns its slot and its elements."""
-        if id in self._slots:
-            raise SediError(f"The similarity index holds {id!r} already; add an item once, or remove it first.")
+        if id in self._known:
+            raise SediError(f"The similarity index holds {id!r} already; add an item once.")
         vocabulary = self._vocabulary
         codes = vocabulary.learn(self._tokenize(text))
         elements = vocabulary.known_elements(codes)
-        slot = self._new_slot()
-        self._ids[slot] = id
-        self._texts[slot] = vocabulary.encode(codes)
-        self._lengths[slot] = len(codes)
-        self._signatures[slot] = vocabulary.signature(elements) | min(len(codes), LONGEST) << BITS
-        wide = array("Q", vocabulary.wide_signature(elements))
-        self._wide_signatures[slot * WIDE_WORDS : (slot + 1) * WIDE_WORDS] = wide
-        self._added[slot] = self._additions
-        self._offsets[slot], self._places[slot] = position
-        self._slots[id] = slot
-        self._additions += 1
+        slot = len(self._ids)
+        self._ids.append(id)
+        self._texts.append(vocabulary.encode(codes))
+        self._lengths.append(len(codes))
+        self._signatures.append(vocabulary.signature(elements) | min(len(codes), LONGEST) << BITS)
+        self._wide_signatures.frombytes(vocabulary.wide_signature(elements))
+        self._offsets.append(position[0])
+        self._places.append(position[1])
+        self._known.add(id)
         self._last = max(self._last, position)
         for element in vocabulary.count(elements):
             self._move(element)
         return slot, elements
-
-    def _new_slot(self) -> int:
-        """The slot of a removed item, or a new one."""
-        if self._free:
-            return self._free.pop()
-        self._ids.append("")
-        self._texts.append("")
-        for column in (self._lengths, self._signatures, self._added, self._offsets, self._places):
-            column.append(0)
-        self._wide_signatures.extend(_NO_BITS)
-        return len(self._ids) - 1
 
     def _list(self, slot: int, elements: list[int]) -> None:
         for element in elements:

@@ -45,12 +45,6 @@ class InvertedLists:
             part = parts[length] = array("I")
         part.append(slot)
 
-    def remove(self, element: int, slot: int) -> None:
-        """Remove a slot from an element's list."""
-        whole = self._whole.get(element)
-        part = whole if whole is not None else self._parts[element][min(self._lengths[slot], LONGEST)]
-        part.remove(slot)
-
     def take(self, element: int) -> SlotList:
         """Remove and return all slots of an element."""
         whole = self._whole.pop(element, None)

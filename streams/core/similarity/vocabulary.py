@@ -108,11 +108,6 @@ class Vocabulary:
                 ending.append(element)
         return ending
 
-    def uncount(self, elements: list[int]) -> None:
-        """Uncount a text's elements. The order stays: any order is correct."""
-        for element in elements:
-            self.frequency[element] -= 1
-
     def move(self, element: int) -> None:
         """Move the element to the class of its frequency."""
         self.order[element] = (self._due[element] // _CLASS_WIDTH) * _CLASS_STEP - element

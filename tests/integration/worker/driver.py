@@ -1,5 +1,6 @@
 """Drives a real worker process over a real log, and computes the decisions of an undisturbed run."""
 
+import os
 import signal
 import subprocess
 import time
@@ -74,7 +75,7 @@ def work(run: str, prepare: Callable[[], None] | None = None) -> int:
 
     if prepare is not None:
         prepare()
-    return run_worker(load(), run)
+    return run_worker(load(), run, "INFO", lambda error: os._exit(1))
 
 
 @dataclass

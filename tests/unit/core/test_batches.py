@@ -108,13 +108,14 @@ def test_a_row_trained_before_a_restart_is_still_a_repeat_after_it() -> None:
 def test_a_logged_batch_is_taken_again_as_it_was_and_only_when_its_rows_are_there() -> None:
     queues = fed(2, row(0, 1), row(1, 1))
     sources, names = [(0, 1), (1, 1)], ["r0", "r1"]
-    assert shown(queues.take(sources, names)) == [(0, 1, "r0"), (1, 1, "r1")]
-    assert queues.take(sources, names) is None
+    assert queues.holds(sources, names)
+    assert shown(queues.take_planned(sources)) == [(0, 1, "r0"), (1, 1, "r1")]
+    assert not queues.holds(sources, names)
 
 
 def test_a_logged_batch_of_other_rows_is_an_error() -> None:
     with pytest.raises(TrainerError, match="was trained next"):
-        fed(1, row(0, 0)).take([(0, 0)], ["r9"])
+        fed(1, row(0, 0)).holds([(0, 0)], ["r9"])
 
 
 @pytest.mark.parametrize("world", [1, 2, 4, 8])

@@ -54,12 +54,12 @@ def test_without_both_orders_there_is_no_outcome(equal: Equal, read: Scores) -> 
 
 @given(forward=scores, backward=scores, equal=st.sampled_from(EQUALS))
 def test_exchanging_the_models_mirrors_the_outcome(forward: Scores, backward: Scores, equal: Equal) -> None:
-    orders = BothOrders(forward, backward)
-    ours, theirs = outcome(orders, equal), outcome(orders.mirrored, equal)
+    orders, mirrored = BothOrders(forward, backward), BothOrders(backward, forward)
+    ours, theirs = outcome(orders, equal), outcome(mirrored, equal)
     assert ours is not None
     assert theirs is not None
     assert POINTS[ours] + POINTS[theirs] == 1
-    assert orders_disagree(orders) == orders_disagree(orders.mirrored)
+    assert orders_disagree(orders) == orders_disagree(mirrored)
 
 
 def test_a_preference_is_of_the_place_shown() -> None:

@@ -11,8 +11,9 @@ from schemas.errors import ConfigurationError, SediError
 from streams.core.similarity import index as similarity_index
 from streams.core.similarity import lists as similarity_lists
 from streams.core.similarity import vocabulary as similarity_vocabulary
-from streams.core.similarity.index import RougeLIndex, rouge_l_fmeasure, unicode_tokens
-from streams.core.similarity.rouge import fmeasure
+from streams.core.similarity.index import RougeLIndex
+from streams.core.similarity.rouge import fmeasure, rouge_l_fmeasure
+from streams.core.similarity.tokenize import unicode_tokens
 
 SCORER = RougeScorer(["rougeL"])
 
@@ -73,26 +74,6 @@ def test_filling_at_once_answers_as_filling_one_by_one(threshold: float, stream:
     index = RougeLIndex(threshold)
     index.extend((str(place), text, (place, 0)) for place, text in enumerate(stream))
     assert answer(index, query) == answer(filled(stream, threshold), query) == reference(stream, query, threshold)
-
-
-@settings(max_examples=40, deadline=None)
-@given(THRESHOLDS, STREAMS, TEXTS, st.data())
-def test_what_was_removed_is_as_if_never_added(
-    threshold: float, stream: list[str], query: str, data: st.DataObject
-) -> None:
-    index = filled(stream, threshold)
-    gone = data.draw(st.sets(st.sampled_from(range(len(stream))))) if stream else set()
-    for place in gone:
-        index.remove(str(place))
-    left = [place for place in range(len(stream)) if place not in gone]
-    found = reference([stream[place] for place in left], query, threshold)
-    assert answer(index, query) == (found and (found[0], left[found[1]]))
-    # A slot that is used again is not an earlier one: of equals, what was added first still wins.
-    for place in sorted(gone):
-        index.add(str(place), stream[place], (place, 0))
-    again = left + sorted(gone)
-    found = reference([stream[place] for place in again], query, threshold)
-    assert answer(index, query) == (found and (found[0], again[found[1]]))
 
 
 @pytest.mark.parametrize("few_left", [1, 24])
@@ -201,21 +182,13 @@ def test_texts_of_hundreds_of_repeated_tokens_are_compared_right(
 
 @pytest.mark.parametrize("split_from", [0, 1, 5])
 @settings(max_examples=40, deadline=None)
-@given(THRESHOLDS, STREAMS, TEXTS, st.data())
-def test_split_lists_answer_as_whole_ones(
-    split_from: int, threshold: float, stream: list[str], query: str, data: st.DataObject
-) -> None:
+@given(THRESHOLDS, STREAMS, TEXTS)
+def test_split_lists_answer_as_whole_ones(split_from: int, threshold: float, stream: list[str], query: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(similarity_lists, "_SPLIT_FROM", split_from)
         patch.setattr(similarity_index, "_SCAN_SHARE", 1e9)
         index = filled(stream, threshold)
         assert answer(index, query) == reference(stream, query, threshold)
-        gone = data.draw(st.sets(st.sampled_from(range(len(stream))))) if stream else set()
-        for place in gone:
-            index.remove(str(place))
-        left = [place for place in range(len(stream)) if place not in gone]
-        found = reference([stream[place] for place in left], query, threshold)
-        assert answer(index, query) == (found and (found[0], left[found[1]]))
 
 
 @settings(max_examples=20, deadline=None)
@@ -256,8 +229,6 @@ def test_the_longest_and_shortest_partners_are_found_and_nothing_beyond(
         index.add("other", "something else")
         expected = (score, "partner") if score > threshold else None
         assert index.nearest_above(" ".join(query)) == expected, n
-        index.remove("partner")
-        assert index.nearest_above(" ".join(query)) is None
 
 
 def test_a_text_without_tokens_is_similar_to_nothing_not_even_to_itself() -> None:
@@ -272,7 +243,7 @@ def test_with_the_unicode_tokenizer_other_scripts_are_compared() -> None:
     assert index.nearest_above("東京タワーの高さ") == (pytest.approx(16 / 17), "tokyo")
 
 
-def test_an_id_is_held_once_and_only_what_is_held_can_be_removed() -> None:
+def test_an_id_is_held_once() -> None:
     index = filled(["some text"], 0.7)
     with pytest.raises(SediError, match="holds '0' already"):
         index.add("0", "other text")
@@ -280,10 +251,6 @@ def test_an_id_is_held_once_and_only_what_is_held_can_be_removed() -> None:
         index.extend([("1", "before it", (1, 0)), ("0", "again", (2, 0)), ("2", "after it", (3, 0))])
     assert ("1" in index, "2" in index, len(index)) == (True, False, 2)
     assert answer(index, "before it") == (1.0, 1)
-    index.remove("0")
-    assert "0" not in index
-    with pytest.raises(SediError, match="does not hold '0'"):
-        index.remove("0")
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.0, float("nan")])
@@ -305,11 +272,5 @@ def test_what_stays_because_moving_it_would_take_long_is_found_all_the_same(
     monkeypatch.setattr(similarity_index, "_LARGEST_MOVE", limit)
     stream = [f"w{n % 3} w{n % 5} w{n % 7} once{n} w{n % 2}" for n in range(150)]
     index = filled(stream, 0.7)
-    for gone in range(0, 150, 2):
-        index.remove(str(gone))
-    left = [place for place in range(150) if place % 2]
-    for query in stream[::7]:
-        found = reference([stream[place] for place in left], query, 0.7)
-        assert answer(index, query) == (found and (found[0], left[found[1]]))
-        index.add("again", query)
-        index.remove("again")
+    for query in [*stream[::7], *(f"other w{n % 3} w{n % 5} w{n % 7} w{n % 2}" for n in range(0, 150, 7))]:
+        assert answer(index, query) == reference(stream, query, 0.7)
