@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from sedi.output import notify, percent, shown, spent, table
+from sedi.output import answered_line, notify, percent, shown, spent, table
 from sedi.seed_tables import seed_table
 
 if TYPE_CHECKING:
@@ -66,9 +66,11 @@ def line(status: Status, progress: RunProgress) -> str:
     """One line for logs and pipes."""
     window = status.last_window
     training = f", loss {shown(window.loss)} grad norm {shown(window.grad_norm)}" if window else ""
+    answered = "".join(f", {what} {many}" for what, many in answered_line(status))
     return (
         f"{progress.elapsed_s:4.0f} s  {_phase(progress)}: {status.generated} generated, {status.kept} kept "
-        f"({percent(status.kept_share)}), {status.rejected_total} rejected, clusters {list(status.clusters)}, "
+        f"({percent(status.kept_share)}), {status.rejected_total} rejected{answered}, "
+        f"clusters {list(status.clusters)}, "
         f"{status.steps} steps, {_windows(progress)} windows{training}, {status.lag.untrained} rows to train on, "
         f"{status.replacements} seeds replaced, cost {spent(status, priced=progress.priced)}"
         + (f" | {progress.training}" if progress.training else "")
@@ -116,6 +118,7 @@ def _flow(status: Status, progress: RunProgress) -> Table:
             ("generated", f"{status.generated} in {status.generations} generations, {rates.generated:.2f} a second"),
             ("kept", f"{status.kept} ({percent(status.kept_share)}), {rates.kept:.2f} a second"),
             ("rejected", f"{status.rejected_total}: {reasons}"),
+            *answered_line(status),
             ("waiting", f"{status.lag.generations} generations to decide on, {status.lag.untrained} rows to train on"),
             ("training", f"{status.steps} steps in {status.windows} windows, {status.replacements} seeds replaced"),
             ("last window", last),

@@ -1,8 +1,8 @@
 """Which part of a run is stalled: it has work, and has not progressed for a while.
 
-Each part has its own sign of progress: calls of the generator, verdicts of the filter, status lines of the trainer,
-feedback's answer to a window. Only a part with input can stall: a trainer without rows waits for the generator, and a
-generator with a trainer behind it may be held back.
+Each part has its own sign of progress: calls of the generator, verdicts of the filter, rows of the answerer, status
+lines of the trainer, feedback's answer to a window. Only a part with input can stall: a trainer without rows waits for
+the generator, and a generator with a trainer behind it may be held back.
 """
 
 import re
@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from consumers.status import Status
@@ -57,6 +59,7 @@ class LastMoved:
         self._news, self._news_step = news, step_in(news) or self._news_step
         now: dict[str, Hashable] = {
             "filter": (status.kept, status.rejected_total),
+            "answerer": _answers(status)[0],
             "feedback": None if window is None else (window.window, window.outcome),
             "trainer": (status.steps, news),
             "generator": (status.calls.started, status.calls.answered, status.calls.failed, status.generations),
@@ -89,7 +92,16 @@ class LastMoved:
         has_batch = self.trains and status.lag.untrained - unlogged >= self.batch_size
         return {
             "filter": status.lag.generations > 0,
+            "answerer": _answers(status)[1] > 0,
             "feedback": self.feeds_back and window is not None and window.outcome is None,
             "trainer": has_batch and not self._news.startswith(_WAITS_FOR_ROWS),
             "generator": not has_batch,
         }
+
+
+def _answers(status: "Status") -> tuple[int, int]:
+    """Kept rows that are answered, and that wait for it, in a run that answers these alone."""
+    found = status.answered
+    if isinstance(found, msgspec.UnsetType):
+        return 0, 0
+    return found.used + found.unused_total, found.waiting

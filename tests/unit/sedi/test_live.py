@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from consumers.folds.counts import AnsweredCounts
 from sedi.live import LiveView, dashboard, line
 from sedi.orchestrate import RunProgress
 from sedi.status import status_tables
@@ -38,6 +39,14 @@ def rendered(*, priced: bool) -> str:
 def test_without_a_price_the_cost_is_unknown_from_the_first_line_on() -> None:
     assert "cost unknown |" in line(STATUS, progress())
     assert "$" not in rendered(priced=False)
+
+
+def test_rows_that_wait_for_their_answer_are_shown_where_kept_ones_alone_are_answered() -> None:
+    found = AnsweredCounts(used=3, waiting=2, unused={"cut_output": 1}, unused_total=1, usd_per_used=None)
+    status = msgspec.structs.replace(STATUS, answered=found)
+
+    assert ", answered 3, 2 waiting, 1 not used (cut_output 1)" in line(status, progress())
+    assert "answered" not in line(STATUS, progress())
 
 
 def test_with_a_price_nothing_spent_is_no_money() -> None:

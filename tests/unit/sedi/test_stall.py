@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from consumers.folds.counts import AnsweredCounts
 from consumers.folds.run_fold import RunFold
 from consumers.status import BrokerHealth, Lag, RecentEvents, Status, WindowStatus, status_of
 from sedi.stall import STILL_S, LastMoved, step_in
@@ -78,6 +79,17 @@ def test_a_filter_with_generations_to_decide_on_stands_still_though_the_generato
 
     assert run.look(60, **run.answer(1), lag=lag) is None
     assert run.look(LONG_S - 60, **run.answer(2)) == ("filter", LONG_S)
+
+
+def test_an_answerer_with_rows_to_answer_stands_still_though_more_are_kept() -> None:
+    run = Run()
+    found = AnsweredCounts(used=3, waiting=2, unused={}, unused_total=0, usd_per_used=None)
+
+    run.look(0, answered=found)
+    more = msgspec.structs.replace(found, waiting=9)
+    assert run.look(LONG_S, **run.answer(1), answered=more) == ("answerer", LONG_S)
+    unused = msgspec.structs.replace(more, waiting=8, unused={"cut_output": 1}, unused_total=1)
+    assert run.look(1, answered=unused) is None
 
 
 def test_a_window_without_an_answer_is_for_feedback_to_answer() -> None:
