@@ -16,7 +16,7 @@ from sedi.seed_tables import seed_table
 
 if TYPE_CHECKING:
     from consumers.status import Status
-    from sedi.orchestrate import RunProgress
+    from sedi.run_progress import RunProgress
 
 _LINE_S, _WAITING_LINE_S = 10.0, 5.0
 _BAR = 24

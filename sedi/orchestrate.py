@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,7 @@ from sedi.interrupts import SignalCounter
 from sedi.output import priced
 from sedi.producing import Producing, halted_since_start
 from sedi.run_options import RunOptions, planned_steps
+from sedi.run_progress import RunEnding, RunProgress
 from sedi.stall import LastMoved, step_in
 
 if TYPE_CHECKING:
@@ -42,37 +42,6 @@ _CALLS_S, _GIVE_UP_S, _FILTER_S, _EXIT_S, _WORKER_S = 10.0, 3.0, 5.0, 3.0, 6.0  
 
 Show = Callable[["Status", "RunProgress"], None]
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class RunProgress:
-    """How far the run is towards its end, for the live view.
-
-    windows     closed since the start of this command, of `windows_wanted` (None: it has no end by windows)
-    children    name of each process and how it does
-    training    the trainer's last line
-    priced      whether calls have a price
-    waited_s    seconds of this phase so far, when it is one that waits for somebody
-    """
-
-    windows: int
-    windows_wanted: int | None
-    elapsed_s: float
-    phase: str
-    children: dict[str, str]
-    training: str
-    priced: bool
-    waited_s: float | None = None
-
-
-@dataclass(frozen=True)
-class RunEnding:
-    """Why the run ended, whether it did what it was asked for, and whether that is a failure."""
-
-    reason: str
-    reached: bool
-    failed: bool
-    interrupted: bool
 
 
 class Orchestrator:

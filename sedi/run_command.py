@@ -14,8 +14,8 @@ from sedi.options import DEFAULT_RUN, CommonOptions, ExitCode
 from sedi.run_flags import DescribedRun
 
 if TYPE_CHECKING:
-    from sedi.orchestrate import RunEnding
     from sedi.run_file.plan import RunPlan
+    from sedi.run_progress import RunEnding
 
 
 @command(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from msgspec.structs import replace
 
 from schemas.errors import ConfigurationError
 from sedi.run_file.given import Given, Mistake
+from sedi.run_file.mistake_list import MistakeList
 from sedi.run_file.values import parsed
 from sedi.run_options import RunOptions, planned_steps, policy_of, seeds_of
 from sedi.train import TRAIN_NAMES
@@ -19,55 +19,6 @@ from sedi.train import TRAIN_NAMES
 if TYPE_CHECKING:
     from infra.settings import Settings
     from schemas.policy import Policy
-
-
-class _Checks:
-    """`here`: whether the parts of the run start on this machine, with its files and settings."""
-
-    def __init__(
-        self, given: Mapping[tuple[str, str], Given], sections: Mapping[str, Given], *, here: bool = True
-    ) -> None:
-        self._given = given
-        self._sections = sections
-        self.here = here
-        self.mistakes: list[Mistake] = []
-
-    def add(self, section: str, names: Iterable[str], text: str) -> None:
-        """A mistake at the first of these fields that was given, else at the section's."""
-        places = [self._given[section, name] for name in names if (section, name) in self._given]
-        nowhere = Given(None, f"[{section}]" if section else "the run", (3, 0, 0))
-        at = min(places, key=lambda each: each.order) if places else self._sections.get(section, nowhere)
-        self.mistakes.append(Mistake(at.place, text, at.order))
-
-    def add_at_backend(self, section: str, text: str) -> None:
-        """A mistake about what answers, which a section names, or else [settings]."""
-        self.add(section if (section, "backend") in self._given else "settings", ["backend"], text)
-
-    def attempt(self, section: str, check: Callable[[], object], about: Iterable[str] = ()) -> None:
-        """A check whose error names fields of a section, or is `about` some of them."""
-        try:
-            check()
-        except ConfigurationError as error:
-            text = _as_flags(str(error)) if section == "train" else str(error)
-            self.add(section, self.named_in(section, text) or about, text)
-
-    def named_in(self, section: str, text: str) -> list[str]:
-        """The given fields of a section that a message names, by their own name, their flag's or their variable's."""
-        found = []
-        for part, name in self._given:
-            names = {name, name.replace("_", "-"), f"SEDI_{name.upper()}"}
-            if part == section and any(
-                re.search(rf"(?<![\w-]){each}(?![\w-])", text.replace("--", " ")) for each in names
-            ):
-                found.append(name)
-        return found
-
-
-def _as_flags(text: str) -> str:
-    """A message of the trainer's options, with the names that a run file has for them."""
-    for name, option in TRAIN_NAMES.items():
-        text = re.sub(rf"\b{option}\b", name, text)
-    return text
 
 
 def combinations(
@@ -79,7 +30,7 @@ def combinations(
     here: bool,
 ) -> list[Mistake]:
     """Every mistake that is in no single value. `here`: whether the parts start on this machine."""
-    checks = _Checks(given, sections, here=here)
+    checks = MistakeList(given, sections, here=here)
     policy = _policy(options, checks)
     checks.attempt("", lambda: seeds_of(options, settings))
     _ends(options, policy, checks)
@@ -97,7 +48,7 @@ def combinations(
     return checks.mistakes
 
 
-def _policy(options: RunOptions, checks: _Checks) -> Policy | None:
+def _policy(options: RunOptions, checks: MistakeList) -> Policy | None:
     """The policy; None when it is wrong. A wrong field does not hide the next one."""
     fields = dict(options.policy)
     policy = None
@@ -113,7 +64,7 @@ def _policy(options: RunOptions, checks: _Checks) -> Policy | None:
     return policy if len(fields) == len(options.policy) else None
 
 
-def _ends(options: RunOptions, policy: Policy | None, checks: _Checks) -> None:
+def _ends(options: RunOptions, policy: Policy | None, checks: MistakeList) -> None:
     from schemas.topics import check_run_name
 
     checks.attempt("", lambda: _named("run", check_run_name, options.run))
@@ -129,7 +80,7 @@ def _ends(options: RunOptions, policy: Policy | None, checks: _Checks) -> None:
         )
 
 
-def _producers(options: RunOptions, checks: _Checks) -> None:
+def _producers(options: RunOptions, checks: MistakeList) -> None:
     """What is for a producer that takes no part, and documents that are not there."""
     if options.corpus and not options.from_documents:
         checks.add("", ["corpus"], 'corpus is for the producer from documents. Set producer = "goliath" or "both".')
@@ -143,7 +94,7 @@ def _producers(options: RunOptions, checks: _Checks) -> None:
             checks.add("", ["corpus"], text)
 
 
-def _generate(options: RunOptions, settings: Settings, policy: Policy | None, checks: _Checks) -> None:
+def _generate(options: RunOptions, settings: Settings, policy: Policy | None, checks: MistakeList) -> None:
     from producers.generate.style_factory import style_of
     from sedi.generate import style_in_use
 
@@ -153,7 +104,7 @@ def _generate(options: RunOptions, settings: Settings, policy: Policy | None, ch
     _lane("generate", all_of, options, used, policy, checks)
 
 
-def _documents(options: RunOptions, settings: Settings, policy: Policy | None, checks: _Checks) -> None:
+def _documents(options: RunOptions, settings: Settings, policy: Policy | None, checks: MistakeList) -> None:
     from sedi.document_options import LANES, documents_in_use
 
     all_of, _ = parsed("documents", options.documents)
@@ -173,7 +124,12 @@ def _documents(options: RunOptions, settings: Settings, policy: Policy | None, c
 
 
 def _lane(
-    section: str, all_of: Mapping[str, Any], options: RunOptions, used: Settings, policy: Policy | None, checks: _Checks
+    section: str,
+    all_of: Mapping[str, Any],
+    options: RunOptions,
+    used: Settings,
+    policy: Policy | None,
+    checks: MistakeList,
 ) -> None:
     """What all generators have in common."""
     from producers.calls.limits import Limits
@@ -193,7 +149,7 @@ def _lane(
         checks.attempt(section, lambda: Limits(max_ahead=int(ahead)).check(policy, priced=True))
 
 
-def _pace(section: str, used: Settings, all_of: Mapping[str, Any], checks: _Checks) -> None:
+def _pace(section: str, used: Settings, all_of: Mapping[str, Any], checks: MistakeList) -> None:
     """Calls in flight, as a lane begins with them, and the rates."""
     from producers.calls.found_concurrency import rate_control_for
     from producers.calls.rate_control import RateOptions
@@ -209,7 +165,7 @@ def _pace(section: str, used: Settings, all_of: Mapping[str, Any], checks: _Chec
             checks.attempt(section, partial(TokenBucket, all_of[name]), [name])
 
 
-def _train(options: RunOptions, policy: Policy | None, checks: _Checks) -> None:
+def _train(options: RunOptions, policy: Policy | None, checks: MistakeList) -> None:
     from dataclasses import fields
 
     from consumers.trainer.options import TrainOptions
@@ -231,7 +187,7 @@ def _train(options: RunOptions, policy: Policy | None, checks: _Checks) -> None:
             checks.add("train", ["processes"], str(error))
 
 
-def _judge(options: RunOptions, settings: Settings, checks: _Checks) -> None:
+def _judge(options: RunOptions, settings: Settings, checks: MistakeList) -> None:
     from producers.judge.judge import JudgeOptions
     from producers.judge.scoring import RowSample
 
@@ -246,7 +202,7 @@ def _judge(options: RunOptions, settings: Settings, checks: _Checks) -> None:
         _priced("judge", all_of["max_usd"], used, checks)
 
 
-def _answerer(options: RunOptions, settings: Settings, policy: Policy | None, checks: _Checks) -> None:
+def _answerer(options: RunOptions, settings: Settings, policy: Policy | None, checks: MistakeList) -> None:
     from producers.answer.answerer import AnswererOptions
     from producers.generate.style_factory import answer_style
     from sedi.answer import answer_style_in_use, share_of
@@ -264,7 +220,7 @@ def _answerer(options: RunOptions, settings: Settings, policy: Policy | None, ch
     _pace("answerer", used, all_of, checks)
 
 
-def _backend(section: str, used: Settings, all_of: Mapping[str, Any], checks: _Checks) -> None:
+def _backend(section: str, used: Settings, all_of: Mapping[str, Any], checks: MistakeList) -> None:
     recorded = all_of["recorded"]
     _there(section, "recorded", recorded, checks)
     if used.backend == "recorded" and recorded is None:
@@ -281,12 +237,12 @@ def _overridden(settings: Settings, all_of: Mapping[str, Any]) -> Settings:
     return settings.model_copy(update={name: value for name, value in changes.items() if value is not None})
 
 
-def _there(section: str, name: str, file: Path | None, checks: _Checks) -> None:
+def _there(section: str, name: str, file: Path | None, checks: MistakeList) -> None:
     if file is not None and checks.here and not file.is_file():
         checks.add(section, [name], f"{name} is {file}, and there is no such file here. Paths begin at this folder.")
 
 
-def _priced(section: str, max_usd: float, used: Settings, checks: _Checks) -> None:
+def _priced(section: str, max_usd: float, used: Settings, checks: MistakeList) -> None:
     if checks.here and None in (used.usd_per_1m_prompt_tokens, used.usd_per_1m_completion_tokens):
         text = (
             f"max_usd is {max_usd:g}, but what a call costs is not known. Set usd_per_1m_prompt_tokens and "

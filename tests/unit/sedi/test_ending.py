@@ -8,10 +8,11 @@ import pytest
 from infra.settings import Settings
 from schemas.policy import Answered, Policy
 from sedi.options import ExitCode
-from sedi.orchestrate import Orchestrator, RunEnding
+from sedi.orchestrate import Orchestrator
 from sedi.producing import ALL_USED, Producing
 from sedi.run_command import _further, exit_code_of
 from sedi.run_options import RunOptions
+from sedi.run_progress import RunEnding
 from tests.unit.sedi.test_stall import LONG_S, STEP, quiet_status
 
 STATUS = quiet_status()

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from consumers.folds.counts import AnsweredCounts
 from sedi.live import LiveView, dashboard, line
-from sedi.orchestrate import RunProgress
+from sedi.run_progress import RunProgress
 from sedi.status import status_tables
 from tests.unit.sedi.test_stall import quiet_status
 
