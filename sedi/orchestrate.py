@@ -15,6 +15,8 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from infra.log.reader import LogReader
 from infra.log.writer import LogWriter
 from infra.machine.supervisor import Supervisor
@@ -58,6 +60,7 @@ class Orchestrator:
         self._interrupts = SignalCounter(self._supervisor.kill_now, say)
         self._started = time.monotonic()
         self._windows_before = 0
+        self._asked: set[str] = set()
         self._producing = Producing(run, options)
         self._movement = LastMoved(policy.batch_size, options.trainer, options.trainer and policy.feedback)
 
@@ -116,8 +119,9 @@ class Orchestrator:
             if self._producing.have_ended(self._supervisor):
                 halted = halted_since_start(self._settings, self._run)
                 return halted or self._producing.why_ended(self._supervisor), halted is None, halted is not None
-            if self._options.trainer and self._supervisor.ended("trainer") == 0:
-                return "the trainer has ended", True, False
+            for name in ("trainer", "answerer"):  # without them the generators would wait for ever
+                if name in self._supervisor.children and self._supervisor.ended(name) == 0:
+                    return f"the {name} has ended", True, False
             if limit is not None and time.monotonic() - self._started > limit:
                 return self._at_limit(limit, status)
             failed = self._revive()
@@ -162,53 +166,67 @@ class Orchestrator:
         return f"{over} with {done}{wanted} training windows closed; nothing stands still", False, False
 
     def _drain(self, watch: StatusWatch, reason: str) -> None:
-        trains = self._options.trainer
-        hurry = self._interrupts.count > 0 or self._options.windows is not None or self._is_over
         for name in self._producing.names:
             self._supervisor.ask_to_stop(name)
-        if hurry:
-            self._supervisor.ask_to_stop("trainer")  # its step may take longer than all that follows
+        if self._hurry:
+            self._ask_once("trainer")  # its step may take longer than all that follows
             for name in self._callers():
-                self._supervisor.ask_to_stop(name)
+                self._ask_once(name)
         self._end_generators(watch)
         decided = self._wait(
             watch,
             lambda: "ending: waiting for the filter to decide on what is written",
             lambda status: status.filter_lag == 0 or self._supervisor.refused("worker"),
-            _FILTER_S if hurry else _DRAIN_S,
+            _FILTER_S if self._hurry else _DRAIN_S,
         )
         if not decided or self._supervisor.refused("worker"):
             self._say("The filter decides on the rest at the next start; nothing is lost")
         if self._policy.answer == "kept":
-            self._end_caller(watch, "answerer", hurry=hurry)
+            self._end_caller(watch, "answerer")
+            self._say_unanswered(watch)
         self._tell_log(RunStopped(reason=reason))
-        if trains:
-            if not hurry:
+        if self._options.trainer:
+            if not self._hurry:
                 # no row is left behind: the trainer ends by itself once it has seen that the run was stopped
                 self._wait(watch, lambda: "training what is left", lambda _: self._ended("trainer"), None, cut=True)
-                self._supervisor.ask_to_stop("trainer")
+            self._ask_once("trainer")
             self._wait(watch, self._trainer_phase, lambda _: self._ended("trainer") or self._has_saved, _STEP_S)
             self._supervisor.stop("trainer", _EXIT_S)
         if self._options.judging:
-            self._end_caller(watch, "judge", hurry=hurry)
+            self._end_caller(watch, "judge")
         self._supervisor.ask_to_stop("worker")
         self._wait(watch, lambda: "ending: waiting for the worker", lambda _: self._ended("worker"), _WORKER_S)
         self._supervisor.stop("worker", 0.0)
 
-    def _end_caller(self, watch: StatusWatch, name: str, *, hurry: bool) -> None:
-        """End the answerer or the judge. Without a hurry another one does what is left, until a first signal."""
+    def _end_caller(self, watch: StatusWatch, name: str) -> None:
+        """End the answerer or the judge, once its calls have ended. Without a hurry another one does what is left,
+        until a first signal."""
         _, doing = self._callers()[name]
-        self._supervisor.ask_to_stop(name)
-        self._wait(watch, lambda: f"ending: waiting for the {name}", lambda _: self._ended(name), _CALLS_S)
+        self._ask_once(name)
+        limit_s = _CALLS_S if self._hurry else None
+        self._wait(watch, lambda: f"ending: waiting for the {name}", lambda _: self._ended(name), limit_s, cut=True)
         self._supervisor.stop(name, 0.0)
-        if not hurry and not self._supervisor.refused(name):
+        if not self._hurry and not self._supervisor.refused(name):
             self._start_caller(name, "--until-end", suffix="-rest")
             self._wait(watch, lambda: f"{doing} what is left", lambda _: self._ended(f"{name}-rest"), None, cut=True)
             self._supervisor.stop(f"{name}-rest", _CALLS_S)
 
+    def _say_unanswered(self, watch: StatusWatch) -> None:
+        found = self._look(watch, "ending").answered
+        if not isinstance(found, msgspec.UnsetType) and found.waiting:
+            self._say(f"{found.waiting:,} kept rows have no answer yet: the same command goes on with them")
+
+    def _ask_once(self, name: str) -> None:
+        """Ask a part to stop, unless it was asked: asked twice, it gives up its calls in flight."""
+        if name not in self._asked:
+            self._asked.add(name)
+            self._supervisor.ask_to_stop(name)
+
     @property
-    def _is_over(self) -> bool:
-        return time.monotonic() - self._started > (self._options.time_limit_s or inf)
+    def _hurry(self) -> bool:
+        """Whether the end should come soon, so that what can go on at the next start is left to it."""
+        is_over = time.monotonic() - self._started > (self._options.time_limit_s or inf)
+        return self._interrupts.count > 0 or self._options.windows is not None or is_over
 
     def _ended(self, name: str) -> bool:
         return self._supervisor.ended(name) is not None

@@ -12,7 +12,10 @@ from schemas.policy import Answered, Policy, policy_for, policy_with
 from schemas.seeds import SeedTask, parse_seed_lines
 from sedi.options import words_of
 
-_SHARED = ("style", "safety", "temperature", "top_p", "answer_max_tokens", "model", "backend", "load_model_seed")
+_SHARED = (
+    *("style", "safety", "temperature", "top_p", "answer_max_tokens", "model", "backend", "load_model_seed"),
+    *("in_flight", "rpm", "tpm", "forever"),
+)
 """Parameters of the generator from seeds that its answerer has too."""
 
 FROM_DOCUMENTS = "documents"
@@ -126,12 +129,13 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         none of its own: the LLM that lists instructions answers them too, in the same style."""
         from sedi.run_file.fields import fields
         from sedi.run_file.values import arguments_of, parsed
+        from streams.core.steps import asks_apart
 
         _, given = parsed("generate", self.generate)
         shared = [
             word
             for name, value in given.items()
-            if name in _SHARED
+            if name in _SHARED and not (name == "style" and not asks_apart(value))
             if not _gives(self.answerer, fields()["answerer", name].flags[0])
             for word in arguments_of(fields()["answerer", name], value)
         ]

@@ -61,12 +61,13 @@ class RunFold:
     dead_letters: dict[str, set[tuple[bytes, bytes]]] = field(default_factory=dict)
     first_ms: int | None = None
     last_ms: int | None = None
-    spending: SpendingFold = field(default_factory=SpendingFold)
+    spending: SpendingFold = field(init=False)
     pool: SeedPool = field(init=False)
     verdicts: VerdictFold = field(init=False)
     _deduplicator: Deduplicator = field(default_factory=Deduplicator, repr=False)
 
     def __post_init__(self) -> None:
+        self.spending = SpendingFold(self.configured.policy)
         self.pool = SeedPool.of(self.configured.seeds)
         self.verdicts = VerdictFold(self.configured.policy, self._deduplicator)
 

@@ -19,8 +19,10 @@ import msgspec
 
 from schemas import events
 from schemas.events import CallAnswered
+from schemas.policy import Policy
+from streams.core.answering import answers_later
 from streams.core.parse.answers import by_step
-from streams.core.steps import DOCUMENTS, asks_apart, place_of, scoring_step
+from streams.core.steps import DOCUMENTS, place_of, scoring_step
 
 Purpose = Literal["lists", "scoring", "answers", "answers_rejected", "answers_unused", "judging"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
@@ -81,8 +83,12 @@ class _Undecided:
 
 @dataclass
 class SpendingFold:
-    """The state. `rejected_unanswered`: instructions that were rejected before their answer was asked for."""
+    """The state, of a run with this policy.
 
+    rejected_unanswered   instructions that were rejected before their answer was asked for
+    """
+
+    policy: Policy
     spent: dict[Purpose, Spent] = field(default_factory=lambda: {purpose: Spent() for purpose in PURPOSES})
     rejected_unanswered: int = 0
     _answered: int = 0  # kept instructions with an answer of their own, used or not
@@ -151,7 +157,7 @@ class SpendingFold:
                 self.spent["lists"].add([answer])
             else:
                 by_place.setdefault(place, []).append(answer)
-        listed_alone = asks_apart(event.style) and not by_place
+        listed_alone = answers_later(self.policy, event.style)
         waiting = _Undecided(by_place, frozenset(range(len(event.instructions)) if listed_alone else ()))
         if id in self._early:
             self._decide(waiting, self._early.pop(id))

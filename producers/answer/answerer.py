@@ -127,7 +127,7 @@ def answer(
             known = reader.refresh()
             return AnswererSummary(
                 lane=lane,
-                ended=caller.halted or "all kept rows are answered",
+                ended=caller.halted or f"all kept rows{options.share.named} are answered",
                 answered=work.written,
                 unused=counts.unused,
                 calls=caller.started,

@@ -56,6 +56,11 @@ class ClusterShare:
     def __str__(self) -> str:
         return f"{self.number}-of-{self.of}"
 
+    @property
+    def named(self) -> str:
+        """For the end of a sentence's subject: empty for all clusters."""
+        return "" if self.of == 1 else f" of share {self.number}/{self.of}"
+
 
 @dataclass(frozen=True)
 class RowAnswerer:

@@ -13,12 +13,12 @@ from schemas.errors import ConfigurationError
 from sedi.run_file.given import Given, Mistake
 from sedi.run_file.mistake_list import MistakeList
 from sedi.run_file.values import parsed
-from sedi.run_options import RunOptions, planned_steps, policy_of, seeds_of
+from sedi.run_options import RunOptions, answered_by_default, planned_steps, policy_of, seeds_of
 from sedi.train import TRAIN_NAMES
 
 if TYPE_CHECKING:
     from infra.settings import Settings
-    from schemas.policy import Policy
+    from schemas.policy import Answered, Policy
 
 
 def combinations(
@@ -41,8 +41,9 @@ def combinations(
         _documents(options, settings, policy, checks)
     if options.trainer:
         _train(options, policy, checks)
-    if options.answerer or (policy is not None and policy.answer == "kept"):
-        _answerer(options, settings, policy, checks)
+    answers = _answers(options, settings, policy, checks)
+    if options.answerer or answers == "kept":
+        _answerer(options, settings, answers, checks)
     if options.judging or options.judge:
         _judge(options, settings, checks)
     return checks.mistakes
@@ -202,7 +203,17 @@ def _judge(options: RunOptions, settings: Settings, checks: MistakeList) -> None
         _priced("judge", all_of["max_usd"], used, checks)
 
 
-def _answerer(options: RunOptions, settings: Settings, policy: Policy | None, checks: MistakeList) -> None:
+def _answers(options: RunOptions, settings: Settings, policy: Policy | None, checks: MistakeList) -> Answered:
+    """Which instructions a new run answers, as far as that can be said."""
+    if policy is not None and ("answer" in options.policy or not checks.here):
+        return policy.answer
+    try:
+        return answered_by_default(options, settings)
+    except ConfigurationError:  # it is among the mistakes
+        return "all"
+
+
+def _answerer(options: RunOptions, settings: Settings, answers: Answered, checks: MistakeList) -> None:
     from producers.answer.answerer import AnswererOptions
     from producers.generate.style_factory import answer_style
     from sedi.answer import answer_style_in_use, share_of
@@ -211,13 +222,20 @@ def _answerer(options: RunOptions, settings: Settings, policy: Policy | None, ch
     used = _overridden(settings, all_of)
     checks.attempt("answerer", lambda: answer_style(answer_style_in_use(used, all_of), used), ["style"])
     checks.attempt("answerer", lambda: AnswererOptions("run", share=share_of(all_of["share"])), ["share"])
-    if policy is not None and policy.answer == "all":
-        checks.add("answerer", [], "[answerer] is about kept instructions, and policy.answer is all. Take one out.")
+    if answers == "all":
+        text = (
+            "[answerer] is for a run that answers kept instructions alone, and this one does not. Set policy.answer = "
+            '"kept", with a style that asks for answers apart, or take the section out.'
+        )
+        checks.add("answerer", [], text)
     if parsed("generate", options.generate)[0]["recorded"] is not None and all_of["recorded"] is None:
         text = 'The generator\'s answers are recorded. Set recorded in [answerer] too, or policy.answer = "all".'
         checks.add("answerer", ["recorded"], text)
     _backend("answerer", used, all_of, checks)
-    _pace("answerer", used, all_of, checks)
+    own, _ = parsed("answerer", options.answerer)  # what it has from other sections is checked there
+    _pace("answerer", used, own, checks)
+    if own["max_usd"] is not None:
+        _priced("answerer", own["max_usd"], used, checks)
 
 
 def _backend(section: str, used: Settings, all_of: Mapping[str, Any], checks: MistakeList) -> None:

@@ -59,6 +59,7 @@ NOT_HERE: dict[tuple[str, str], str] = {
     **{("train", name): _LIVE for name in ("offline", "from_files", "data")},
     ("train", "task"): "an instruction generator is trained on rows that exist: `sedi train --task instruct --offline`",
     ("train", "batch_size"): "write it in [policy]: a live training has the run's own batch_size",
+    ("answerer", "share"): "a run's answerer works on all clusters: start others by hand, with `sedi answer --share`",
     ("answerer", "until_end"): "the run ends its answerer itself, once every kept row is answered",
     ("judge", "until_end"): "the run ends its judge itself, once every kept row is judged",
     **{(section, "run"): _FILE_IS for section in COMMANDS},

@@ -35,8 +35,8 @@ def answers_later(policy: Policy, style: str) -> bool:
 
 
 def has_answer(row: InstructionKept) -> bool:
-    """Whether a row had its output when it was kept, so that nothing is to be asked."""
-    return bool(row.output)
+    """Whether a row had its output, or at least its input, when it was kept, so that nothing is to be asked."""
+    return bool(row.output or row.input)
 
 
 def by_step(style: str, kept: str, answers: tuple[CallAnswered, ...]) -> dict[int, CallAnswered]:

@@ -250,7 +250,9 @@ class RowStream:
         judge = f" {unjudged} rows wait for their score: is `sedi judge` running?" if unjudged else ""
         unanswered = sum(offer.unanswered for offer in offers)
         answerer = (
-            f" Rows of {unanswered} clusters wait for their answer: is `sedi answer` running?" if unanswered else ""
+            f" Rows of {unanswered} clusters wait for their answer: is `sedi answer` running, and has it a budget left?"
+            if unanswered
+            else ""
         )
         short = sorted(cluster for cluster, rows in waiting.items() if rows < self._rows_per_cluster)
         few = "are empty" if self._rows_per_cluster == 1 else f"have fewer than {self._rows_per_cluster}"

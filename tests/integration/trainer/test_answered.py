@@ -34,7 +34,7 @@ def rows_of(steps: Sequence[StepLogged]) -> list[tuple[int, str]]:
 def test_it_trains_answered_rows_and_with_until_end_waits_for_the_last_one(answers_kept: TrainerRig) -> None:
     rig = answers_kept
     answer(rig, range(12))
-    waits = "clusters wait for their answer: is `sedi answer` running?"
+    waits = "clusters wait for their answer: is `sedi answer` running"
 
     def go_on_once_it_waits() -> None:
         deadline = time.monotonic() + 120

@@ -15,6 +15,7 @@ from schemas.events import (
     Rejection,
     Usage,
 )
+from schemas.policy import Policy
 
 
 def answer(item: str, step: int, tokens: int, usd: float | None = 0.5) -> CallAnswered:
@@ -95,8 +96,8 @@ def answered(place: int, reason: str | None = None, tokens: int = 20) -> tuple[I
     return event, ids.answered_id(id)
 
 
-def fold(*found: tuple[Event, str]) -> SpendingFold:
-    made = SpendingFold()
+def fold(*found: tuple[Event, str], policy: Policy = Policy()) -> SpendingFold:  # noqa: B008 - it is frozen
+    made = SpendingFold(policy)
     for event, id in found:
         made.apply(event, id)
     return made
@@ -115,7 +116,8 @@ def test_answers_to_rejected_instructions_are_what_the_other_order_would_have_sa
 
 
 def test_what_was_saved_is_as_many_mean_answers() -> None:
-    found = fold(generated("two-step", 1), rejected(1), answered(0), answered(2, "cut_output", tokens=40))
+    events = generated("two-step", 1), rejected(1), answered(0), answered(2, "cut_output", tokens=40)
+    found = fold(*events, policy=Policy(answer="kept"))
     assert found.spent["answers"].calls == found.spent["answers_unused"].calls == 1
     saving = found.saving()
     assert saving is not None and saving.estimated

@@ -25,12 +25,13 @@ def test_an_answerer_asks_the_llm_that_lists_within_the_runs_budgets() -> None:
     options = RunOptions(
         trainer=False,
         max_usd=5.0,
-        generate=("--style", "self-instruct", "--model", "big", "--asked", "9", "--temperature", "0.5"),
+        generate=("--style", "self-instruct", "--model", "big", "--asked", "9", "--temperature", "0.5", "--rpm", "60"),
         answerer=("--in-flight", "8", "--model", "small"),
     )
     answerer = commands_to_start(options, policy_for(answer="kept"))[-1]
     assert answerer == (
-        "sedi answer --run demo --max-usd 5.0 --style self-instruct --temperature 0.5 --in-flight 8 --model small"
+        "sedi answer --run demo --max-usd 5.0 --style self-instruct --temperature 0.5 --rpm 60 --in-flight 8 "
+        "--model small"
     )
 
 

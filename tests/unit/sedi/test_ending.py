@@ -1,6 +1,7 @@
 """How a run is said to have ended: a time limit is no failure while something moves."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -115,6 +116,7 @@ class Crew:
 
     def start(self, name: str, arguments: list[str]) -> None:
         self.done.append(f"{name}: {' '.join(arguments)}")
+        self.children[name] = None
 
     def ask_to_stop(self, name: str) -> None:
         self.done.append(f"stop {name}")
@@ -157,13 +159,30 @@ def test_what_is_left_is_done_unless_there_is_a_hurry(
     tmp_path: Path, name: str, *, hurry: bool, refuses: bool, goes_on: bool
 ) -> None:
     crew = Crew((name,) if refuses else ())
-    made = with_judge(tmp_path, crew, judging=True, answer="kept")
-    made._end_caller(None, name, hurry=hurry)
+    made = with_judge(tmp_path, crew, judging=True, answer="kept", windows=3 if hurry else None)
+    made._end_caller(None, name)
     rest = {
         "judge": "judge-rest: judge --run demo --max-calls 9 --rubric helpfulness --until-end",
         "answerer": "answerer-rest: answer --run demo --max-calls 9 --until-end",
     }
     assert crew.done == [f"stop {name}", *([rest[name]] if goes_on else [])]
+
+
+def test_in_a_hurry_a_part_is_asked_to_stop_once_since_twice_gives_up_its_calls(tmp_path: Path) -> None:
+    crew = Crew()
+    made = with_judge(tmp_path, crew, judging=True, answer="kept", windows=3)
+    made._tell_log = lambda event: None
+    made._start()
+    made._drain(None, "so")
+    assert [crew.done.count(f"stop {name}") for name in ("answerer", "judge", "trainer")] == [1, 1, 1]
+
+
+def test_a_run_whose_answerer_has_ended_by_itself_is_ended(tmp_path: Path) -> None:
+    crew = Crew()
+    made = with_judge(tmp_path, crew, judging=False, answer="kept", trainer=False)
+    made._start()
+    made._producing = SimpleNamespace(start=lambda _: None, have_ended=lambda _: False)
+    assert made._watch(None) == ("the answerer has ended", True, False)
 
 
 @pytest.mark.parametrize("answer", ["all", "kept"])

@@ -212,6 +212,16 @@ MISTAKES = [
     ("[generate]\nmax_kept = 5", "max_kept is no field of [generate]: it is a budget of the run: write it at the top"),
     ("[train]\noffline = true", "offline is no field of [train]: a run trains its own rows"),
     ("[train]\nbatch_size = 4", "batch_size is no field of [train]: write it in [policy]"),
+    ("[answerer]\nshare = '1/2'", "share is no field of [answerer]: a run's answerer works on all clusters"),
+    ("[answerer]\nrpm = 0", "mine.toml:2:1: A rate is 0 a minute; it must be above 0."),
+    (
+        "[policy]\nanswer = 'all'\n[answerer]\nin_flight = 4",
+        "[answerer] is for a run that answers kept instructions alone, and this one does not. Set policy.answer =",
+    ),
+    (
+        "[policy]\nanswer = 'kept'\n[answerer]\nstyle = 'alpaca'",
+        "mine.toml:4:1: The style alpaca asks for instructions and answers at once",
+    ),
     ("[judge]\nuntil_end = true", "until_end is no field of [judge]: the run ends its judge itself"),
     ("policy = 3", "mine.toml:1:1: policy is a section: write [policy], and its fields below it."),
     ('windows = "3"', 'mine.toml:1:1: windows is "3"; it takes a whole number, at least 1.'),
