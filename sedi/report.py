@@ -70,7 +70,8 @@ def report(
     if compare:
         if seeds:
             raise ConfigurationError("--seeds is for one run; --compare --json shows all seeds.")
-        sources = [common.opened(check_run_name(name)).source for name in runs or ()]
+        names = [check_run_name(name) for name in runs or ()]
+        sources = [common.opened(name).source for name in names]
         _compare([*sources, *(opened("", folder).source for folder in archives)], html, plot, sample, common.as_json)
         return
     if runs or html or plot or sample is not None or len(archives) > 1:

@@ -69,6 +69,8 @@ def add_command(
     from sedi.reading_progress import reading_progress
 
     require("documents", "sedi corpus add")
+    import polars  # noqa: F401 - later it would take the handler of Ctrl-C from the one that is set here
+
     limits = QualityLimits(
         language=language, min_characters=min_characters, max_characters=max_characters, near_duplicate=near_duplicate
     )

@@ -134,7 +134,7 @@ def test_a_run_that_is_not_there_is_told_and_ends_with_1(cluster: Settings, run:
 
 def test_the_topics_command_plans_and_applies(cluster: Settings, run: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["topics", "plan", "--run", run, "--batch-size", "2", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["missing"]) == 24
+    assert len(json.loads(capsys.readouterr().out)["missing"]) == 26
     assert main(["topics", "apply", "--run", run, "--batch-size", "2", "--json"]) == 0
     capsys.readouterr()
     assert main(["topics", "plan", "--run", run, "--json"]) == 0

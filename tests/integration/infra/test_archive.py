@@ -263,8 +263,8 @@ def test_an_archive_that_fails_leaves_nothing_and_the_commands_say_what_was_done
     assert restored["records"] == 5
     assert {path.name for path in folder.iterdir()} == {
         "manifest.json",
-        *(f"kept-{n}.jsonl.gz" for n in range(4)),
-        *(f"{topic}-0.jsonl.gz" for topic in ALL if topic != "kept"),
+        *(f"{topic}-{n}.jsonl.gz" for topic in ("answered", "kept") for n in range(4)),
+        *(f"{topic}-0.jsonl.gz" for topic in ALL if topic not in ("answered", "kept")),
     }
     again = sedi("archive", folder, "--run", rig.run)
     assert again.returncode == 2 and "never overwrites" in again.stderr

@@ -52,7 +52,7 @@ def test_ten_kills_lose_and_repeat_nothing(rig: Rig, style: str) -> None:
             for number in range(generations)
             for text in (f"1. Name {number} things.\n2. Praise {number}.\n3. Sing {number} songs.", "A", "B", "C")
         ]
-        recorded = RecordedOptions(rig.file(raws), per_generation=4, latency_s=0.01)
+        recorded = RecordedOptions(rig.file(raws), per_generation=4, latency_s=0.04)  # all kills find it at work
         style = StyleInUse(style="two-step", most=3)
     options = GenerateOptions(
         run=rig.run, style=style, recorded=recorded, limits=Limits(max_generations=generations), concurrency=4

@@ -15,7 +15,7 @@ from pypdf import PdfWriter
 from producers.documents.corpus.files import corpus_files
 from producers.documents.corpus.readers import FoundText, ReadOptions, read_file
 from producers.documents.corpus.readers.parquet_rows import decoded
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, SediError
 
 TEXT = "A pond is still water. It is fed by rain."
 PAGE = (
@@ -199,6 +199,13 @@ def test_a_parquet_file_that_breaks_polars_down_is_damaged(tmp_path: Path, monke
         patched.setattr("producers.documents.corpus.readers.parquet.python_module", lambda *_: command)
         (found,) = read(tmp_path, "a.parquet", parquet(tmp_path))
     assert (found.text, found.wrong) == ("", "damaged: polars broke down on it")
+
+    killed = "import os, sys\nsys.stderr.write('no memory')\nsys.stderr.flush()\nos.kill(os.getpid(), 9)"
+    (tmp_path / "abort.py").write_text(killed)
+    with monkeypatch.context() as patched:
+        patched.setattr("producers.documents.corpus.readers.parquet.python_module", lambda *_: command)
+        with pytest.raises(SediError, match=r"ended with -9\. no memory"):  # not the file's fault
+            read(tmp_path, "a.parquet", parquet(tmp_path))
 
     def broken(error: BaseException) -> list[object]:
         def raising(*_: object, **__: object) -> None:

@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.machine.supervisor import die_with_parent
 from producers.documents.corpus.readers.parquet import END, LENGTH, ROWS, WRONG
 from producers.documents.corpus.readers.rows import LICENCE_COLUMNS, TEXT_COLUMNS, TITLE_COLUMNS
 
@@ -58,4 +59,5 @@ def _send(kind: bytes, payload: bytes | memoryview) -> None:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     main(*sys.argv[1:])
