@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -30,14 +31,13 @@ from sedi.interrupts import SignalCounter
 from sedi.output import priced
 from sedi.producing import Producing, halted_since_start
 from sedi.run_options import RunOptions, planned_steps
-from sedi.run_progress import RunEnding, RunProgress
-from sedi.stall import LastMoved, step_in
+from sedi.run_progress import RunEnding, RunProgress, has_saved, trainer_phase
+from sedi.stall import LastMoved
 
 if TYPE_CHECKING:
     from consumers.status import Status, StatusWatch
 
 _LOOK_S = 1.0
-_STOPPING, _SAID_LAST = "Stopping", "; ended: "  # in the trainer's lines: it saves a checkpoint; it has saved it
 _DRAIN_S = 90.0
 _STEP_S = 900.0  # longer than any step that somebody waits for
 _CALLS_S, _GIVE_UP_S, _FILTER_S, _EXIT_S, _WORKER_S = 10.0, 3.0, 5.0, 3.0, 6.0  # together less than 30 s
@@ -190,7 +190,13 @@ class Orchestrator:
                 # no row is left behind: the trainer ends by itself once it has seen that the run was stopped
                 self._wait(watch, lambda: "training what is left", lambda _: self._ended("trainer"), None, cut=True)
             self._ask_once("trainer")
-            self._wait(watch, self._trainer_phase, lambda _: self._ended("trainer") or self._has_saved, _STEP_S)
+            news = partial(self._supervisor.news, "trainer")
+            self._wait(
+                watch,
+                lambda: f"ending: waiting for the trainer{trainer_phase(news())}",
+                lambda _: self._ended("trainer") or has_saved(news()),
+                _STEP_S,
+            )
             self._supervisor.stop("trainer", _EXIT_S)
         if self._options.judging:
             self._end_caller(watch, "judge")
@@ -242,20 +248,6 @@ class Orchestrator:
                 self._supervisor.ask_to_stop(name)
         for name in self._producing.names:
             self._supervisor.stop(name, 0.0)
-
-    @property
-    def _has_saved(self) -> bool:
-        """Whether the trainer has said its last, after which there is nothing to lose."""
-        return _SAID_LAST in self._supervisor.news("trainer")
-
-    def _trainer_phase(self) -> str:
-        news = self._supervisor.news("trainer")
-        if not news:
-            return "ending: waiting for the trainer, which is starting"
-        if news.startswith(_STOPPING) or self._has_saved:
-            return "ending: waiting for the trainer to save its checkpoint"
-        step = step_in(news)
-        return f"ending: waiting for the trainer to finish {'its step' if step is None else f'step {step + 1}'}"
 
     def _wait(
         self,

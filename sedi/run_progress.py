@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from sedi.stall import step_in
+
+_STOPPING, _SAID_LAST = "Stopping", "; ended: "  # in the trainer's lines: it saves a checkpoint; it has saved it
+
 
 @dataclass(frozen=True)
 class RunProgress:
@@ -32,3 +36,18 @@ class RunEnding:
     reached: bool
     failed: bool
     interrupted: bool
+
+
+def has_saved(news: str) -> bool:
+    """Whether a trainer has said its last, after which there is nothing to lose. `news`: its last line."""
+    return _SAID_LAST in news
+
+
+def trainer_phase(news: str) -> str:
+    """What a trainer that was asked to stop still does, behind its name."""
+    if not news:
+        return ", which is starting"
+    if news.startswith(_STOPPING) or has_saved(news):
+        return " to save its checkpoint"
+    step = step_in(news)
+    return f" to finish {'its step' if step is None else f'step {step + 1}'}"

@@ -13,7 +13,7 @@ from sedi.orchestrate import Orchestrator
 from sedi.producing import ALL_USED, Producing
 from sedi.run_command import _further, exit_code_of
 from sedi.run_options import RunOptions
-from sedi.run_progress import RunEnding
+from sedi.run_progress import RunEnding, has_saved, trainer_phase
 from tests.unit.sedi.test_stall import LONG_S, STEP, quiet_status
 
 STATUS = quiet_status()
@@ -78,11 +78,9 @@ def test_a_part_that_says_nothing_of_its_own_is_quoted_from_its_log(tmp_path: Pa
         ("31 steps, 31 in all; ended: stopped", "the trainer to save its checkpoint"),
     ],
 )
-def test_what_is_waited_for_is_said(tmp_path: Path, news: str, phase: str) -> None:
-    made = orchestra(tmp_path, {"trainer": news})
-
-    assert made._trainer_phase() == f"ending: waiting for {phase}"
-    assert made._has_saved == ("ended" in news)
+def test_what_is_waited_for_is_said(news: str, phase: str) -> None:
+    assert f"the trainer{trainer_phase(news)}" == phase
+    assert has_saved(news) == ("ended" in news)
 
 
 @pytest.mark.parametrize(
