@@ -22,7 +22,6 @@ from infra.log.source import TOPICS, dead_letter_topics
 from infra.settings import Settings
 from schemas.errors import BrokerError
 from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, InstructionsRejected, TrainingLogged
-from streams.core.answering import rows_topic
 
 RATE_S = 60.0
 _SEEDS_SHOWN = 5
@@ -160,7 +159,7 @@ def health(settings: Settings) -> BrokerHealth:
 def status_of(fold: RunFold, rates: EventRates, now_ms: int, broker: BrokerHealth) -> Status:
     counts = counts_of(fold)
     ranked = by_score(seed_rows(fold))
-    answered_apart = rows_topic(fold.configured.policy) == "answered"
+    answered_apart = fold.configured.policy.answer == "kept"
     usable = (id for id, reason in fold.answered.items() if reason is None) if answered_apart else fold.verdicts.kept
     return Status(
         **msgspec.structs.asdict(counts),

@@ -36,6 +36,11 @@ def request_id(generation: str, step: int) -> str:
     return child(generation, f"request/{step}")
 
 
+def call_answered_id(request: str, attempt: int) -> str:
+    """Of the answer to an attempt at a request."""
+    return child(request, f"answered/{attempt}")
+
+
 def instruction_id(generation: str, place: int) -> str:
     """Of the place-th instruction (from 0) parsed from a generation."""
     return child(generation, place)

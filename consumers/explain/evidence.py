@@ -157,10 +157,9 @@ def _judged(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> 
 
 def _answered(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> None:
     wanted = {id.encode() for id in found.focus}
-    for record in read("answered"):
-        event = record.event if record.key in wanted else None
-        if isinstance(event, events.InstructionAnswered) and deduplicator.first(event, record.id):
-            found.answered[event.row.id] = place_of(record), event
+    of_focus = (record for record in read("answered") if record.key in wanted)
+    for record, event in first_events(of_focus, events.InstructionAnswered, deduplicator):
+        found.answered[event.row.id] = place_of(record), event
 
 
 def _trained(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> None:

@@ -104,10 +104,8 @@ class _Job:
                 writers.append(TextFile(self.work, text))
                 unfinished.callback(writers[-1].abort)
             if "parquet" in self.options.formats:
-                scores, runs = (
-                    self.run.selection.judgements is not None,
-                    [self.run, *(one.source for one in self.added)],
-                )
+                scores = self.run.selection.judgements is not None
+                runs = [self.run, *(one.source for one in self.added)]
                 answers = any(isinstance(one, RunRows) and one.selection.answered_apart for one in runs)
                 folder = self.work / PARQUET
                 writers.append(ParquetFile(folder, scores=scores, origins=bool(self.added), answers=answers))

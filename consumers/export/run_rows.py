@@ -21,12 +21,10 @@ from consumers.export.totals import ExportTotals
 from consumers.folds.documents import TOPIC as DOCUMENTS
 from consumers.folds.documents import read_withdrawals
 from consumers.folds.judgements import judgements
-from infra.log.answers import TOPIC as ANSWERED
 from infra.log.record import Partition
 from infra.log.source import Source
 from schemas.errors import ConfigurationError
 from schemas.events import RunConfigured
-from streams.core.answering import rows_topic
 
 
 @dataclass
@@ -95,7 +93,7 @@ def open_run(source: Source, options: ExportOptions) -> RunRows:
     if options.min_score is not None:
         scores, end = judgements(source, options.judge, options.judged_through)
         used["judged", 0] = 0, end
-    answered_apart = rows_topic(settings.policy) == ANSWERED
+    answered_apart = settings.policy.answer == "kept"
     selection = RowSelection(options, excluded, documents, scores, ExportTotals(), answered_apart)
     return RunRows(source, settings, reach, selection, used)
 

@@ -10,7 +10,6 @@ import msgspec
 
 from consumers.folds.run_fold import RunFold
 from schemas.policy import Mode
-from streams.core.answering import rows_topic
 
 
 class CallCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,7 +185,7 @@ def counts_of(fold: RunFold) -> RunCounts:
             answers_without=ledger.without_usage,
         ),
         dead_letters={topic: len(places) for topic, places in sorted(fold.dead_letters.items())},
-        answered=_answer_counts(fold) if rows_topic(policy) == "answered" else msgspec.UNSET,
+        answered=_answer_counts(fold) if policy.answer == "kept" else msgspec.UNSET,
     )
 
 

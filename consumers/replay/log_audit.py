@@ -25,7 +25,6 @@ from consumers.replay.withdrawn import WithdrawnSoFar
 from infra.log.record import Record
 from schemas import ids
 from schemas.events import InstructionsGenerated, RunConfigured
-from streams.core.answering import rows_topic
 from streams.core.decider import FilterState
 from streams.core.lanes import LaneNumbers
 from streams.core.seeds import SeedPool
@@ -55,7 +54,7 @@ class LogAudit:
         self._withdrawn = withdrawn
         self._row_answers = RowAnswerAudit(configured.policy, self._answers, findings, digests)
         self._answered = AnsweredSoFar(streams["answered"], self._row_answers.hold)
-        apart = self._answered if rows_topic(configured.policy) == "answered" else None
+        apart = self._answered if configured.policy.answer == "kept" else None
         self._windows = WindowAudit(streams["training-log"][0], kept, withdrawn, findings, digests, apart)
         self._commands = CommandAudit(
             configured, streams["seed-commands"][0], self._windows, self._judged, findings, digests, apart
@@ -84,7 +83,7 @@ class LogAudit:
     @property
     def waiting(self) -> int | msgspec.UnsetType:
         """Kept rows whose answer is still to come; unset in a run that answers all instructions."""
-        return self._row_answers.waiting if rows_topic(self._policy) == "answered" else msgspec.UNSET
+        return self._row_answers.waiting if self._policy.answer == "kept" else msgspec.UNSET
 
     def see(self, found: RecordedGeneration) -> None:
         """Check the next offset of `generated` as far as no state is needed."""

@@ -9,7 +9,6 @@ before it is parsed; limits are the run's; the rate adapts to the endpoint. So a
 continue: no row is answered twice, and no answer is paid for twice. Several can share a run by its clusters.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -19,13 +18,13 @@ from infra.log.source import KafkaSource
 from infra.log.writer import LogWriter
 from infra.settings import Settings
 from producers.answer.progress import answer_reader
-from producers.answer.rows import AnswerQueue, ClusterShare, OnRows, RowAnswerer
+from producers.answer.rows import AnswerQueue, ClusterShare, RowAnswerer
 from producers.backends.choice import opened_backend, warn_of_task
 from producers.calls.caller import Caller, CallOptions
 from producers.calls.cost import Prices
-from producers.calls.found_concurrency import keep_found, rate_control_for
-from producers.calls.kept_rows import KeptRows
-from producers.calls.ordered_work import OrderedWork
+from producers.calls.found_concurrency import rate_control_for
+from producers.calls.kept_rows import KeptRows, OnRows
+from producers.calls.ordered_work import OrderedWork, work_off
 from producers.generate.style_factory import StyleInUse, answer_style
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import Event, InstructionAnswered
@@ -122,19 +121,13 @@ def answer(
                     in_flight=rate.most,
                     on_written=counts.count,
                 )
-                asyncio.run(work.run(backend))
-            keep_found(settings, rate)
-            known = reader.refresh()
+                known = work_off(work, backend, settings, rate, reader)
             return AnswererSummary(
                 lane=lane,
                 ended=caller.halted or f"all kept rows{options.share.named} are answered",
                 answered=work.written,
                 unused=counts.unused,
-                calls=caller.started,
-                unfinished=known.unfinished(),
-                run_cost_usd=known.ledger.cost_usd,
-                lost_calls=known.ledger.lost,
-                repeated_calls=known.ledger.repeated,
+                **caller.totals(known),
                 at_once=work.cancelled,
             )
         finally:

@@ -7,7 +7,6 @@ A row that had its output when it was kept, such as one from a document, is writ
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,7 +16,7 @@ from producers.backends.base import Backend, CallFailure, RequestRefused
 from producers.calls.caller import CallCause, Caller
 from producers.calls.cost import total_cost
 from producers.calls.event_size import larger_than_a_record
-from producers.calls.kept_rows import KeptRows
+from producers.calls.kept_rows import READ_ROWS, KeptRows, OnRows
 from producers.calls.ordered_work import FinishedItem
 from producers.calls.refusals import Refusals
 from producers.generate.answer_styles import AnswerStyle, InstructionAnswers
@@ -27,11 +26,6 @@ from schemas.events import InstructionAnswered, InstructionKept, Unparsed
 from schemas.policy import Policy
 from streams.core.answering import has_answer, read_answer
 from streams.core.parse.answers import READING
-
-OnRows = Callable[[int, int], None]
-"""Called with the number of kept rows processed and their total."""
-
-_READ_ROWS = 500  # rows read at a time
 
 
 @dataclass(frozen=True)
@@ -64,60 +58,12 @@ class ClusterShare:
 
 @dataclass(frozen=True)
 class RowAnswerer:
-    """Answers one row."""
+    """Who answers rows, and how."""
 
     policy: Policy
     style: AnswerStyle
     backend: Backend
     refusals: Refusals = field(default_factory=Refusals)
-
-    async def answer(self, row: InstructionKept, cause: CallCause, caller: Caller) -> FinishedItem:
-        """The event of a row. Raises CallsHalted, and the CallFailure of a request whose fault is the endpoint's."""
-        if has_answer(row):
-            return self._finished(row, "", InstructionAnswers(), row.id)
-        found = await self.style.answer(row.instruction, partial(caller.ask, cause))
-        causation_id = row.id
-        if found.answers:
-            last = found.answers[max(found.answers)]
-            causation_id = ids.child(last.request_id, f"answered/{last.attempt}")
-        if found.failure is None:
-            self.refusals.answered()
-        else:
-            # This one will never be answered, but the next ones may be.
-            if not isinstance(found.failure, RequestRefused) or self.refusals.too_many(found.failure):
-                raise found.failure
-            causation_id = found.failure.event_id or causation_id
-        return self._finished(row, self.style.name, found, causation_id)
-
-    def _finished(self, row: InstructionKept, style: str, found: InstructionAnswers, causation_id: str) -> FinishedItem:
-        read = read_answer(self.policy, row, style, found.answers, _unparsed(found.failure))
-        answers = tuple(found.answers[step] for step in sorted(found.answers))
-        event = InstructionAnswered(
-            row=read.row,
-            style=style,
-            backend=self.backend.name,
-            model=answers[0].model if answers else self.backend.model,
-            parameters=self.style.parameters if style else {},
-            answers=answers,
-            unparsed=read.unparsed,
-            reason=read.reason,
-            cost_usd=total_cost(answers),
-            reading=READING,
-        )
-        return FinishedItem(_writable(event, row), row.id, ids.answered_id(row.id), causation_id, row.cluster)
-
-
-def _unparsed(failure: CallFailure | None) -> Unparsed | None:
-    return Unparsed(reason=failure.reason, text=str(failure)) if isinstance(failure, RequestRefused) else None
-
-
-def _writable(event: InstructionAnswered, row: InstructionKept) -> InstructionAnswered:
-    """The event; or, if it is larger than a record may be, one without the answer that says so."""
-    larger = larger_than_a_record(event)
-    if not larger:
-        return event
-    unparsed = (Unparsed(reason="too_large", text=f"The answer has {larger}; it is on `calls`."),)
-    return msgspec.structs.replace(event, row=row, answers=(), unparsed=unparsed, reason="too_large")
 
 
 @dataclass(frozen=True)
@@ -137,7 +83,53 @@ class RowAnswerItem:
         return self.row.id
 
     async def work(self, cause: CallCause, caller: Caller) -> FinishedItem:
-        return await self.answerer.answer(self.row, cause, caller)
+        by = self.answerer
+        if has_answer(self.row):
+            return self._finished("", InstructionAnswers(), self.row.id)
+        found = await by.style.answer(self.row.instruction, partial(caller.ask, cause))
+        causation_id = self.row.id
+        if found.answers:
+            last = found.answers[max(found.answers)]
+            causation_id = ids.call_answered_id(last.request_id, last.attempt)
+        if found.failure is None:
+            by.refusals.answered()
+        else:
+            # This one will never be answered, but the next ones may be.
+            if not isinstance(found.failure, RequestRefused) or by.refusals.too_many(found.failure):
+                raise found.failure
+            causation_id = found.failure.event_id or causation_id
+        return self._finished(by.style.name, found, causation_id)
+
+    def _finished(self, style: str, found: InstructionAnswers, causation_id: str) -> FinishedItem:
+        row, by = self.row, self.answerer
+        read = read_answer(by.policy, row, style, found.answers, _unparsed(found.failure))
+        answers = tuple(found.answers[step] for step in sorted(found.answers))
+        event = InstructionAnswered(
+            row=read.row,
+            style=style,
+            backend=by.backend.name,
+            model=answers[0].model if answers else by.backend.model,
+            parameters=by.style.parameters if style else {},
+            answers=answers,
+            unparsed=read.unparsed,
+            reason=read.reason,
+            cost_usd=total_cost(answers),
+            reading=READING,
+        )
+        return FinishedItem(_writable(event, row), row.id, self.id, causation_id, row.cluster)
+
+
+def _unparsed(failure: CallFailure | None) -> Unparsed | None:
+    return Unparsed(reason=failure.reason, text=str(failure)) if isinstance(failure, RequestRefused) else None
+
+
+def _writable(event: InstructionAnswered, row: InstructionKept) -> InstructionAnswered:
+    """The event; or, if it is larger than a record may be, one without the answer that says so."""
+    larger = larger_than_a_record(event)
+    if not larger:
+        return event
+    unparsed = (Unparsed(reason="too_large", text=f"The answer has {larger}; it is on `calls`."),)
+    return msgspec.structs.replace(event, row=row, answers=(), unparsed=unparsed, reason="too_large")
 
 
 @dataclass
@@ -157,7 +149,7 @@ class AnswerQueue:
         """The next row; None: there is none now."""
         while True:
             if not self._read:
-                self._read.extend(await asyncio.to_thread(self.rows.take, _READ_ROWS))
+                self._read.extend(await asyncio.to_thread(self.rows.take, READ_ROWS))
             if not self._read:
                 self.ended = self.until_end
                 return None

@@ -12,7 +12,7 @@ from infra.log.source import Source
 from producers.calls.kept_rows import KeptRows
 from schemas.events import InstructionKept
 from schemas.policy import Policy
-from streams.core.answering import rows_topic, usable_row
+from streams.core.answering import usable_row
 
 
 class RowsInOrder(Protocol):
@@ -84,4 +84,4 @@ class AnsweredRows:
 
 def rows_in_order(source: Source, policy: Policy) -> RowsInOrder:
     """The rows that a run's readers read, by its policy."""
-    return AnsweredRows(source) if rows_topic(policy) == TOPIC else KeptRows(source)
+    return AnsweredRows(source) if policy.answer == "kept" else KeptRows(source)

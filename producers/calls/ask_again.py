@@ -49,7 +49,7 @@ async def ask_until_read(
         while value is None and len(answers) < attempts:
             answer = await caller.ask(cause, len(answers), request(len(answers)))
             answers.append(answer)
-            causation_id = ids.child(answer.request_id, f"answered/{answer.attempt}")
+            causation_id = ids.call_answered_id(answer.request_id, answer.attempt)
             value, reason = read(answer)
         refusals.answered()
     except RequestRefused as refusal:

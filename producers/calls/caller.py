@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol, TypedDict, TypeVar
 
 from infra.log.writer import LogWriter, NotWritable
 from infra.settings import Settings
@@ -56,6 +56,22 @@ class CallOptions:
                 f"in_flight is {self.in_flight}; it must be from 1 to {MOST_IN_FLIGHT}. For more calls at once start "
                 "another generator with its own --lane."
             )
+
+
+class CallTotals(TypedDict):
+    """What the summaries of programs that make calls have in common.
+
+    calls              attempts started by this process
+    unfinished         work of the lane begun and not written; the next start continues from its answers
+    run_cost_usd       cost of the run's answers so far, of all its programs; None if one is not known
+    lost_calls, repeated_calls   of the run: perhaps paid for without an answer, and paid twice
+    """
+
+    calls: int
+    unfinished: int
+    run_cost_usd: float | None
+    lost_calls: int
+    repeated_calls: int
 
 
 class LaneReader(Protocol):
@@ -134,6 +150,16 @@ class Caller:
     def started(self) -> int:
         """Attempts started by this process."""
         return self._scheduler.started
+
+    def totals(self, known: LaneProgress) -> CallTotals:
+        """The counts for a summary; `known`: the progress at the end."""
+        return CallTotals(
+            calls=self.started,
+            unfinished=known.unfinished(),
+            run_cost_usd=known.ledger.cost_usd,
+            lost_calls=known.ledger.lost,
+            repeated_calls=known.ledger.repeated,
+        )
 
     @property
     def in_flight_limit(self) -> int:

@@ -6,11 +6,17 @@ are deduplicated.
 """
 
 import heapq
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from itertools import islice
 
 from infra.log.source import Reading, Source
 from schemas.events import InstructionKept, InstructionsRejected
+
+OnRows = Callable[[int, int], None]
+"""Called with the number of rows processed and their total."""
+
+READ_ROWS = 500
+"""Rows that are read at a time."""
 
 _Placed = tuple[int, int, int, int, InstructionKept]  # generated_offset, place, partition, offset on the log, row
 

@@ -14,9 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from infra.settings import Settings
 from producers.backends.base import Backend
 from producers.calls.caller import CallCause, Caller, CallsHalted
-from producers.calls.ordered_progress import OrderedProgress
+from producers.calls.found_concurrency import keep_found
+from producers.calls.ordered_progress import OrderedProgress, OrderedReader, P
+from producers.calls.rate_control import RateControl
 from producers.calls.stop_signals import run_until_stopped
 from schemas.events import Event
 from streams.core.ledger import WINDOW
@@ -67,6 +70,18 @@ class ItemQueue(Protocol):
     async def next(self) -> OrderedItem | None:
         """The next item; None: there is none now."""
         ...
+
+
+def work_off(
+    work: "OrderedWork", backend: Backend, settings: Settings, rate: RateControl, reader: OrderedReader[P]
+) -> P:
+    """Work to the end, and remember how many calls at once the endpoint took. Returns the progress as of then.
+
+    Raises as `OrderedWork.run`.
+    """
+    asyncio.run(work.run(backend))
+    keep_found(settings, rate)
+    return reader.refresh()
 
 
 class OrderedWork:

@@ -50,7 +50,7 @@ class AnswerItem:
             self.refusals.answered()
             answers = (answer,)
             given = read_answer(answers, READING)
-            causation_id = ids.child(answer.request_id, f"answered/{answer.attempt}")
+            causation_id = ids.call_answered_id(answer.request_id, answer.attempt)
         return FinishedItem(self.event(given, answers), self.id, self.id, causation_id)
 
     def event(self, given: ReadOutcome, answers: tuple[CallAnswered, ...]) -> AnswerGiven:

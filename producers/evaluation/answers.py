@@ -8,7 +8,6 @@ A prompt that gets no answer has an event all the same, with the reason: the end
 good.
 """
 
-import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,9 +22,9 @@ from producers.backends.base import Backend, Sampling
 from producers.backends.choice import opened_backend
 from producers.calls.caller import Caller, CallOptions
 from producers.calls.cost import Prices
-from producers.calls.found_concurrency import keep_found, rate_control_for
+from producers.calls.found_concurrency import rate_control_for
 from producers.calls.ordered_progress import OrderedReader
-from producers.calls.ordered_work import OrderedWork
+from producers.calls.ordered_work import OrderedWork, work_off
 from producers.calls.refusals import Refusals
 from producers.evaluation.answer_files import AnswerFile
 from producers.evaluation.answer_items import AnswerItem
@@ -166,9 +165,7 @@ def give_answers(
             )
             queue = ItemList(items, reader.progress.done, on_done)
             work = OrderedWork(queue, caller, reader.progress, in_flight=rate.most, on_written=queue.written)
-            asyncio.run(work.run(backend))
-            keep_found(of_model, rate)
-            known = reader.refresh()
+            known = work_off(work, backend, of_model, rate, reader)
             return _summary(options, asked, known, work.written, caller)
 
 

@@ -5,7 +5,6 @@ Two answers are shown in both orders, since judges favour a place. Calls are mad
 of the judge is paid for twice. Whether a model has won is not decided here: it is a fold of the readings.
 """
 
-import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,8 +18,8 @@ from producers.backends.base import Sampling
 from producers.backends.choice import opened_backend, warn_of_task
 from producers.calls.caller import Caller, CallOptions
 from producers.calls.cost import Prices
-from producers.calls.found_concurrency import keep_found, rate_control_for
-from producers.calls.ordered_work import OrderedWork
+from producers.calls.found_concurrency import rate_control_for
+from producers.calls.ordered_work import OrderedWork, work_off
 from producers.calls.refusals import Refusals
 from producers.evaluation.answers import OnDone
 from producers.evaluation.item_list import ItemList
@@ -141,9 +140,7 @@ def judge_answers(
         )
         queue = ItemList(items, reader.progress.done, on_done)
         work = OrderedWork(queue, caller, reader.progress, in_flight=rate.most, on_written=queue.written)
-        asyncio.run(work.run(backend))
-        keep_found(settings, rate)
-        known = reader.refresh()
+        known = work_off(work, backend, settings, rate, reader)
         counted = known.counted()
         return JudgingSummary(
             judge=judge.judge.name,

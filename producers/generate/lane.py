@@ -96,7 +96,7 @@ class Lane:
                 raise result.refusal
         if result.answers:
             last = result.answers[-1]
-            causation_id = ids.child(last.request_id, f"answered/{last.attempt}")
+            causation_id = ids.call_answered_id(last.request_id, last.attempt)
         event = InstructionsGenerated(
             lane=lane,
             number=number,

@@ -52,6 +52,11 @@ class StyleInUse:
         if self.most is not None and self.most < 1:
             raise ConfigurationError(f"most is {self.most}; use 1 instruction of a list or more.")
 
+    def list_size(self, own: int) -> tuple[int, int]:
+        """How many instructions a list asks for, and how many of them are used; `own`: the style's number."""
+        asked = own if self.asked is None else self.asked
+        return asked, asked if self.most is None else self.most
+
 
 def style_of(options: StyleInUse, settings: Settings, answer: Answered = "all") -> SeedStyle:
     """The style, bound to its prompts; `answer`: the policy's. Raises ConfigurationError if the style does not support
@@ -104,9 +109,8 @@ def _alpaca(options: StyleInUse, settings: Settings) -> SeedStyle:
 
 
 def _two_step(options: StyleInUse, settings: Settings, answers: AnswerStyle | None) -> SeedStyle:
-    form, _ = _forms(settings)
-    asked = two_step.ASKED if options.asked is None else options.asked
-    most = asked if options.most is None else options.most
+    form = _form(options.style, settings, two_step.LIST_FORM)
+    asked, most = options.list_size(two_step.ASKED)
     parameters: Parameters = {
         "list_api": form,
         "asked": asked,
@@ -127,7 +131,7 @@ def _two_step(options: StyleInUse, settings: Settings, answers: AnswerStyle | No
 
 
 def _direct_answer(options: StyleInUse, settings: Settings) -> DirectAnswer:
-    _, form = _forms(settings)
+    form = _form(options.style, settings, two_step.ANSWER_FORM)
     return DirectAnswer(
         build=lambda instruction: two_step.answer_request(
             instruction, form, sampling=options.answer_sampling, safety=options.safety
@@ -141,9 +145,8 @@ def _direct_answer(options: StyleInUse, settings: Settings) -> DirectAnswer:
 
 
 def _self_instruct(options: StyleInUse, settings: Settings, answers: AnswerStyle | None) -> SeedStyle:
-    form = _self_instruct_form(options, settings)
-    asked = self_instruct.ASKED if options.asked is None else options.asked
-    most = asked if options.most is None else options.most
+    form = _form(options.style, settings, "completion")
+    asked, most = options.list_size(self_instruct.ASKED)
     parameters: Parameters = {
         "api": form,
         "asked": asked,
@@ -166,7 +169,7 @@ def _self_instruct(options: StyleInUse, settings: Settings, answers: AnswerStyle
 
 
 def _instance_answer(options: StyleInUse, settings: Settings) -> InstanceAnswer:
-    form = _self_instruct_form(options, settings)
+    form = _form(options.style, settings, "completion")
     return InstanceAnswer(
         build_classification=lambda instruction: self_instruct.classification_request(
             instruction, form, safety=options.safety
@@ -183,19 +186,10 @@ def _instance_answer(options: StyleInUse, settings: Settings) -> InstanceAnswer:
     )
 
 
-def _self_instruct_form(options: StyleInUse, settings: Settings) -> self_instruct.Form:
-    return "completion" if asks_builtin(settings) else _plain(options.style, settings)
-
-
-def _forms(settings: Settings) -> tuple[two_step.Form, two_step.Form]:
-    """API forms of the list and of the answers: those that suit the built-in model, else the endpoint's."""
+def _form(style: StyleName, settings: Settings, of_builtin: two_step.Form) -> two_step.Form:
+    """The API form of a request: the one that suits the built-in model, else the endpoint's."""
     if asks_builtin(settings):
-        return two_step.LIST_FORM, two_step.ANSWER_FORM
-    form = _plain("two-step", settings)
-    return form, form
-
-
-def _plain(style: StyleName, settings: Settings) -> Literal["chat", "completion"]:
+        return of_builtin
     if settings.api == "structured":
         raise ConfigurationError(
             f"The {style} style asks for plain text, and SEDI_API is 'structured'. Set it to chat or completion, or "

@@ -8,7 +8,6 @@ The filter's decisions do not depend on it. The readers of the scores decide whi
 (`streams.core.judging`).
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -22,9 +21,11 @@ from producers.backends.choice import opened_backend, warn_of_task
 from producers.calls.answered_rows import rows_in_order
 from producers.calls.caller import Caller, CallOptions
 from producers.calls.cost import Prices
-from producers.calls.found_concurrency import keep_found, rate_control_for
+from producers.calls.found_concurrency import rate_control_for
+from producers.calls.kept_rows import OnRows
 from producers.calls.ordered_progress import OrderedReader
-from producers.judge.scoring import JudgeProgress, JudgeWorker, OnJudged, OnRows, RowJudge, RowQueue, RowSample
+from producers.calls.ordered_work import work_off
+from producers.judge.scoring import JudgeProgress, JudgeWorker, OnJudged, RowJudge, RowQueue, RowSample
 from producers.prompts.judge import RUBRICS, RubricName
 from schemas.errors import ConfigurationError
 from schemas.events import Judge
@@ -123,19 +124,13 @@ def judge(
                 )
                 queue = RowQueue(rows, row_judge, options.sample, options.until_end, on_rows)
                 worker = JudgeWorker(queue, caller, reader.progress, in_flight=rate.most, on_judged=on_judged)
-                asyncio.run(worker.run(backend))
-            keep_found(settings, rate)
-            known = reader.refresh()
+                known = work_off(worker, backend, settings, rate, reader)
             return JudgeSummary(
                 judge=identity.name,
                 ended=caller.halted or "all requested rows are judged",
                 judged=worker.written,
                 unreadable=worker.unreadable,
-                calls=caller.started,
-                unfinished=known.unfinished(),
-                run_cost_usd=known.ledger.cost_usd,
-                lost_calls=known.ledger.lost,
-                repeated_calls=known.ledger.repeated,
+                **caller.totals(known),
                 at_once=worker.cancelled,
             )
         finally:

@@ -14,6 +14,7 @@ from producers.calls.answered_rows import RowsInOrder
 from producers.calls.ask_again import ask_until_read
 from producers.calls.caller import CallCause, Caller
 from producers.calls.cost import total_cost
+from producers.calls.kept_rows import READ_ROWS, OnRows
 from producers.calls.ordered_progress import OrderedProgress
 from producers.calls.ordered_work import FinishedItem, OrderedWork
 from producers.calls.refusals import Refusals
@@ -24,10 +25,6 @@ from streams.core.judging import SCALE, score_of
 from streams.core.parse.answers import READING
 
 OnJudged = Callable[[InstructionJudged], None]
-OnRows = Callable[[int, int], None]
-"""Called with the number of kept rows processed and their total."""
-
-_READ_ROWS = 500  # rows read at a time
 _SAMPLE_DIGITS = 8  # of a row's id, which is a hash
 
 
@@ -124,8 +121,8 @@ class RowQueue:
         """The next row of the sample; None: there is none now."""
         while not self.ended:
             if not self._read and not self._all_read:
-                self._read.extend(await asyncio.to_thread(self.rows.take, _READ_ROWS))
-                self._all_read = self.until_end and len(self._read) < _READ_ROWS
+                self._read.extend(await asyncio.to_thread(self.rows.take, READ_ROWS))
+                self._all_read = self.until_end and len(self._read) < READ_ROWS
             if not self._read:
                 self.ended = self._all_read
                 return None

@@ -1,19 +1,16 @@
 """An evaluation as polars data frames: questions, answers and judgements, each in the order of the log and once."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import polars as pl
 
-from consumers.folds.deduplicate import Deduplicator, records
+from consumers.folds.deduplicate import Found, first_events, records
 from infra.log.record import Record
 from infra.log.source import Source
 from schemas.evaluation import AnswerGiven, AnswersJudged, EvaluatedModel, QuestionMeasured
-from schemas.events import Event
 from sedi.api.columns import ANSWERS, JUDGEMENTS, MEASURED
 from sedi.api.frames import Row, framed, row_of
-
-Found = TypeVar("Found", bound=Event)
 
 
 def measured_frame(source: Source) -> pl.DataFrame:
@@ -32,12 +29,9 @@ def judgements_frame(source: Source) -> pl.DataFrame:
 
 
 def _rows(source: Source, topic: str, kind: type[Found], row: Callable[[Record, Found], Row]) -> Iterator[Row]:
-    deduplicator = Deduplicator()
     with source.open([topic]) as reading:
-        for record in records(reading, topic):
-            event = record.event
-            if isinstance(event, kind) and deduplicator.first(event, record.id):
-                yield row(record, event)
+        for record, event in first_events(records(reading, topic), kind):
+            yield row(record, event)
 
 
 def _measured(record: Record, event: QuestionMeasured) -> Row:

@@ -21,7 +21,6 @@ from infra.log.run import configuration
 from infra.log.source import Source
 from schemas.events import CallAnswered, CallFailed, CallStarted, ReplaceSeeds, TrainingLogged
 from sedi.api.columns import CALLS, KEPT, KEPT_ANSWERED, REJECTED, SEEDS, TRAINING
-from streams.core.answering import rows_topic
 from streams.core.ledger import Ledger
 from streams.core.scores import SeedScore
 from streams.core.seeds import PooledSeed, SeedPool
@@ -37,7 +36,7 @@ def kept_frame(source: Source) -> pl.DataFrame:
     In a run that answers kept instructions alone, with the input and output of its answer, the model of that, and why
     it is not used; all null while there is none.
     """
-    if rows_topic(configuration(source)[0].policy) == ANSWERED:
+    if configuration(source)[0].policy.answer == "kept":
         return framed(KEPT_ANSWERED, (row for decided in _decided(source, ANSWERED) for row in _answered(decided)))
     return framed(KEPT, (row for decided in _decided(source) for row in _kept(decided)))
 

@@ -13,7 +13,7 @@ import msgspec
 from schemas import ids
 from schemas.events import CallAnswered, InstructionAnswered, InstructionKept, TrainingLogged, Unparsed
 from schemas.policy import Policy
-from streams.core.parse.answers import READING, AnswerForm, read_one
+from streams.core.parse.answers import READING, AnswerForm, answers_at, read_one
 from streams.core.rules import unfit_answer
 from streams.core.steps import answer_steps, asks_apart
 
@@ -41,9 +41,7 @@ def has_answer(row: InstructionKept) -> bool:
 
 def by_step(style: str, kept: str, answers: tuple[CallAnswered, ...]) -> dict[int, CallAnswered]:
     """The answers about a kept instruction by step, without those to other requests."""
-    found = {answer.request_id: answer for answer in answers}
-    placed = ((step, found.get(ids.request_id(ids.answered_id(kept), step))) for step in range(answer_steps(style)))
-    return {step: answer for step, answer in placed if answer is not None}
+    return answers_at(ids.answered_id(kept), range(answer_steps(style)), answers)
 
 
 def read_answer(

@@ -30,7 +30,6 @@ from infra.log.run import read_run
 from infra.settings import Settings
 from schemas.events import RunConfigured
 from schemas.topics import dead_letter_name, topic_name
-from streams.core.answering import rows_topic
 from streams.worker.answered import AnsweredReader
 from streams.worker.cursor import Cursor, Fetch
 from streams.worker.dead_letter_limit import DeadLetterLimit
@@ -95,7 +94,7 @@ def build(settings: Settings, run: str, configured: RunConfigured) -> Worker:
         judged = JudgedRows(outlet)
         cursors["judged"] = Cursor("judged", log.fetch, judged.apply)
         feedback.judged = judged, cursors["judged"]
-    if rows_topic(configured.policy) == "answered":
+    if configured.policy.answer == "kept":
         feedback.answered = log.answered
     worker = Worker(app, outlet, filter_, seeds, cursors)
     _recovery(worker, settings, configured, kept, log)

@@ -14,7 +14,6 @@ from typing import Literal
 from consumers.folds.run_fold import RunFold
 from schemas.events import Event, InstructionAnswered, InstructionKept, InstructionsGenerated, InstructionsRejected
 from schemas.segments import Scorer, Strategy
-from streams.core.answering import rows_topic
 from streams.core.documents.choice import (
     COPIES_SEGMENT,
     HIGHER_PERPLEXITY,
@@ -192,7 +191,7 @@ class ProducerFold:
         )
 
     def _output_tokens(self, kept: _Kept, fold: RunFold) -> int | None:
-        answered_apart = rows_topic(fold.configured.policy) == "answered"
+        answered_apart = fold.configured.policy.answer == "kept"
         return self._outputs.get(kept.id) if answered_apart else kept.output_tokens
 
     def _row(self, event: InstructionKept) -> _Kept:

@@ -11,7 +11,7 @@ The parser has versions, so that a log is always parsed as it was when it was wr
         truncated by any finish reason but the known ones (`streams.core.parse.answer_text`)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
@@ -100,14 +100,18 @@ def _segment_form(event: InstructionsGenerated) -> SegmentForm | None:
 
 def by_step(event: InstructionsGenerated) -> dict[int, CallAnswered]:
     """The answers of an event by step, without those to requests that its generation does not make."""
-    generation = ids.generation_id(event.lane, event.number)
-    found = {answer.request_id: answer for answer in event.answers}
     form = _segment_form(event)
     if form is not None:
         steps = [*range(rewrite_step(form.candidates) + 1)]
     else:
         steps = [0, *(step for place in range(len(event.instructions)) for step in steps_of(event.style, place))]
-    placed = ((step, found.get(ids.request_id(generation, step))) for step in steps)
+    return answers_at(ids.generation_id(event.lane, event.number), steps, event.answers)
+
+
+def answers_at(asked: str, steps: Iterable[int], answers: Iterable[CallAnswered]) -> dict[int, CallAnswered]:
+    """The answers by the step of their request; `asked`: the id that the requests are named by."""
+    found = {answer.request_id: answer for answer in answers}
+    placed = ((step, found.get(ids.request_id(asked, step))) for step in steps)
     return {step: answer for step, answer in placed if answer is not None}
 
 
