@@ -24,6 +24,7 @@ import psutil
 from infra.cluster.health import cluster_health
 from infra.local_broker.broker_home import (
     BrokerHome,
+    begin_log,
     ensure_formatted,
     home,
     java_command,
@@ -192,6 +193,7 @@ def _launch(
     place.tmp.mkdir()
     ensure_formatted(place, java, lib, port, report)
     properties = write_properties(place, place.data, port, further)
+    begin_log(place)
     report(f"Starting Kafka {KAFKA_VERSION} at 127.0.0.1:{port}")
     command = [
         *java_command(java, lib, place),

@@ -12,6 +12,7 @@ import subprocess
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from string import Template
 
@@ -22,6 +23,7 @@ from infra.settings import Settings
 from schemas.errors import BrokerError
 
 _FORMAT_S = 60.0
+_OLD_LOGS = 5  # as in log4j2.properties
 
 
 class BrokerHome:
@@ -167,11 +169,16 @@ def read_pid(place: BrokerHome) -> tuple[ProcessMark, int] | None:
 
 def log_tail(place: BrokerHome) -> str:
     """The end of the console output and log of the last start."""
-    texts = [read(place.console) or ""]
-    # A broker that died before it logged anything left the log of an earlier start.
-    if place.log.exists() and place.pid.exists() and place.log.stat().st_mtime >= place.pid.stat().st_mtime:
-        texts.append(read(place.log) or "")
-    return tail(*texts)
+    return tail(read(place.console) or "", read(place.log) or "")
+
+
+def begin_log(place: BrokerHome) -> None:
+    """Move the log of the earlier start to broker.log.1.
+
+    Log4j's own OnStartupTriggeringPolicy compares file times with Java's idea of when it started: a broker started
+    within a second of the earlier one's end went on in its log.
+    """
+    RotatingFileHandler(place.log, backupCount=_OLD_LOGS, delay=True).doRollover()
 
 
 def tail(*texts: str, lines: int = 12) -> str:
