@@ -77,6 +77,17 @@ class ClassifierFitted(Event, frozen=True, kw_only=True):
     classifier: Classifier
 
 
+class InstructionsReleased(Event, frozen=True, kw_only=True):
+    """Kept instructions whose answer is not used block no similar ones, from a generation on (policy `failed_answer`).
+
+    from_offset   of `generated`: from this record on, candidates are not compared with them
+    ids           of the kept instructions
+    """
+
+    from_offset: Offset
+    ids: tuple[str, ...]
+
+
 class RunStarted(Event, frozen=True, kw_only=True):
     """The run starts or continues: generators, filter and trainer are being started, with these program versions."""
 
@@ -110,11 +121,15 @@ class GenerationHalted(Event, frozen=True, kw_only=True):
 # -- calls ---------------------------------------------------------------------------------------------------------
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens as reported by the endpoint."""
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Tokens as reported by the endpoint.
+
+    cached_tokens   those of the prompt that it had in its cache; None: not reported
+    """
 
     prompt_tokens: Count
     completion_tokens: Count
+    cached_tokens: Count | None = None
 
 
 class KeptShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,10 +144,27 @@ class KeptShown(msgspec.Struct, frozen=True, kw_only=True):
     ids: tuple[str, ...]
 
 
+class Steering(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a generation's request follows what was kept before it (policy `seed_choice`, `adapt`, `hints`).
+
+    as_of         the last record of `generated` whose verdict the generator had read, -1 for none: all here, and the
+                  choice of the seeds, follows from the verdicts up to there
+    temperature   of the list call; None: the style's own
+    list_length   instructions asked for; None: the style's own
+    hint_ids      kept instructions that the prompt asks the LLM not to repeat, in the order shown
+    """
+
+    as_of: LastOffset
+    temperature: Amount | None = None
+    list_length: Ordinal | None = None
+    hint_ids: tuple[str, ...] = ()
+
+
 class CallStarted(Event, frozen=True, kw_only=True):
     """An LLM call is about to be made. Without an outcome after it, its answer may have been paid for and lost.
 
     kept_shown   what its generation's prompt shows beside the seeds; None in styles that show only seeds
+    steering     what of its generation's request follows what was kept; None: nothing does
     """
 
     request_id: str
@@ -144,6 +176,7 @@ class CallStarted(Event, frozen=True, kw_only=True):
     backend: str
     model: str
     kept_shown: KeptShown | None = None
+    steering: Steering | None = None
 
 
 class CallAnswered(Event, frozen=True, kw_only=True):
@@ -211,6 +244,7 @@ class InstructionsGenerated(Event, frozen=True, kw_only=True):
     cut                    places of the instructions whose output was cut off before its end
     segment                that the instructions are candidates for; None: they come from seeds
     scores                 of the candidates; None: there are none
+    steering               what of its request followed what was kept; None: nothing did
     """
 
     lane: str
@@ -231,6 +265,7 @@ class InstructionsGenerated(Event, frozen=True, kw_only=True):
     cut: tuple[Place, ...] = ()
     segment: Segment | None = None
     scores: SegmentScores | None = None
+    steering: Steering | None = None
 
 
 # -- kept, rejected ------------------------------------------------------------------------------------------------

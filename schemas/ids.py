@@ -91,6 +91,11 @@ def classifier_id(from_offset: int) -> str:
     return _uuid5(_ROOT, f"classifier/{from_offset}")
 
 
+def released_id(from_offset: int) -> str:
+    """Of the release of kept instructions from an offset of `generated` on."""
+    return _uuid5(_ROOT, f"released/{from_offset}")
+
+
 def window_id(epoch: int, window: int) -> str:
     """Of the window-th training window (from 0) of an epoch (from 1)."""
     return _uuid5(_ROOT, f"window/{epoch}/{window}")

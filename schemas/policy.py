@@ -16,6 +16,9 @@ from schemas.segments import ALL_STRATEGIES, Strategy
 Mode = Literal["sedi", "self-instruct"]
 Metric = Literal["grad_norm", "loss_variance", "sum", "random"]
 Answered = Literal["all", "kept"]
+FailedAnswer = Literal["blocks", "releases"]
+SeedChoice = Literal["uniform", "thompson", "ucb"]
+Adapted = Literal["temperature", "list_length"]
 RuleName = Literal[
     "too_short",
     "too_long",
@@ -39,6 +42,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     mode                      `sedi`, or the baseline `self-instruct`, which has other defaults for four fields
     answer                    which instructions are answered, in styles that ask for instructions and answers apart:
                               `all` of a list, before the filter decides; or those `kept`, afterwards, on `answered`
+    failed_answer             whether a kept instruction whose answer is not used still `blocks` similar ones, or
+                              `releases` them: later candidates are not compared with it
     threshold                 keep if ROUGE-L F to all kept rows is <= this (paper: 0.85; Self-Instruct: 0.7)
     compare_with_seeds        compare candidates with the run's initial seeds too, as Alpaca does
     tokenizer                 `rouge` uses only ASCII letters and digits; `unicode` all scripts
@@ -56,6 +61,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     refit_from                kept instructions at the first refit; then whenever their number has grown
     refit_growth              by this factor; in longer steps, up to doublings, once there are many
     seeds_per_request         seeds that a prompt shows, sampled without replacement
+    seed_choice               how they are sampled: `uniform`, as in the paper; or those that brought the most kept rows
+                              are preferred, by `thompson` sampling or `ucb` (upper confidence bound)
+    adapt                     what of a request follows the yield of the last generations: the `temperature`, the
+                              `list_length`, both or neither
+    hints                     instructions of the fullest cluster that a prompt asks the LLM not to repeat
     feedback                  whether training windows replace seeds
     metric                    that a window's batch is chosen by
     window_steps              steps of a window
@@ -78,6 +88,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     mode: Mode = "sedi"
     answer: Answered = "all"
+    failed_answer: FailedAnswer = "blocks"
     threshold: Threshold = 0.85
     compare_with_seeds: bool = False
     tokenizer: Literal["rouge", "unicode"] = "rouge"
@@ -93,6 +104,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     refit_from: Positive = 16
     refit_growth: Growth = 1.1
     seeds_per_request: Positive = 3
+    seed_choice: SeedChoice = "uniform"
+    adapt: tuple[Adapted, ...] = ()
+    hints: Annotated[int, msgspec.Meta(ge=0)] = 0
     feedback: bool = True
     metric: Metric = "grad_norm"
     window_steps: Positive = 10

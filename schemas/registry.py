@@ -26,10 +26,11 @@ def _spec(cls: type[Event], topic: str, version: int = 1) -> EventSpec:
 _ALL = (
     _spec(events.RunConfigured, "run", 3),
     _spec(events.ClassifierFitted, "run", 2),
+    _spec(events.InstructionsReleased, "run"),
     _spec(events.RunStarted, "run"),
     _spec(events.RunStopped, "run"),
     _spec(events.GenerationHalted, "run"),
-    _spec(events.CallStarted, "calls", 2),
+    _spec(events.CallStarted, "calls", 3),
     _spec(events.CallAnswered, "calls", 2),
     _spec(events.CallFailed, "calls", 2),
     _spec(documents.DocumentRead, "documents"),

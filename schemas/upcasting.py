@@ -3,6 +3,8 @@
 An upcaster takes the JSON object of version n and returns that of version n + 1. To make a new version of an event:
 change its class, raise its version in `schemas.registry`, register an upcaster here, and add an example file. Old
 example files are never removed.
+
+A field that is left out where it has its default, such as `cached_tokens`, needs no new version.
 """
 
 from collections.abc import Callable
@@ -43,10 +45,14 @@ def _with_policy_from_v1(data: Json) -> Json:
 
 
 def _without_segments(data: Json) -> Json:
-    """Version 3 has the choice among candidates for a segment, and which instructions are answered; before, no
-    instruction came from a document, and all were answered."""
+    """Version 3 has the choice among candidates for a segment, which instructions are answered, and what a request
+    follows; before, no instruction came from a document, all were answered, and seeds were drawn uniformly."""
     fields = {
         "answer": "all",
+        "failed_answer": "blocks",
+        "seed_choice": "uniform",
+        "adapt": [],
+        "hints": 0,
         "strategies": ["random", "salient", "structural", "whole"],
         "candidates": None,
         "max_copied_run": 12,
@@ -65,11 +71,12 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("CallAnswered", 1): _adding(reasoning=None),  # that an endpoint gives apart from the answer; it was not stored
     ("CallFailed", 1): _adding(usage=None, cost_usd=None, perhaps_paid=False),  # not recorded; they count as nothing
     ("CallStarted", 1): _adding(kept_shown=None),  # no kept instructions were shown beside the seeds
+    ("CallStarted", 2): _adding(steering=None),  # nothing of a request followed what was kept
     ("ClassifierFitted", 1): _tfidf_vectorizer,
     ("InstructionJudged", 1): _adding(reading=1),  # the version of the parser
     ("InstructionsGenerated", 1): _adding(kept_shown=None),
     ("InstructionsGenerated", 2): _adding(reading=1, cut=[]),
-    ("InstructionsGenerated", 3): _adding(segment=None, scores=None),  # all instructions came from seeds
+    ("InstructionsGenerated", 3): _adding(segment=None, scores=None, steering=None),  # all from seeds, unsteered
     ("ReplaceSeeds", 1): _adding(judged_offset=-1),  # no judge's scores were used
     ("RunConfigured", 1): _with_policy_from_v1,
     ("RunConfigured", 2): _without_segments,

@@ -114,6 +114,7 @@ def test_the_examples_bear_the_ids_of_their_causes_and_places(examples, told):
     expected = {
         "RunConfigured.v1": ("demo", run, None),
         "ClassifierFitted.v1": ("demo", ids.classifier_id(0), run),
+        "InstructionsReleased.v1": ("demo", ids.released_id(2), ids.answered_id(kept)),
         "RunStarted.v1": ("demo", ids.child(run, "place/2"), None),
         "CallFailed.v1": (request, ids.child(request, "failed/1"), ids.child(request, "started/1")),
         "CallStarted.v1": (request, ids.child(request, "started/2"), run),
@@ -144,7 +145,7 @@ def test_the_examples_bear_the_ids_of_their_causes_and_places(examples, told):
         "TrainingLogged.v1",
     )
     expected |= {name.replace("v1", "v2"): expected[name] for name in twice}
-    for name in ("InstructionsGenerated", "RunConfigured", "TrainingLogged"):
+    for name in ("CallStarted", "InstructionsGenerated", "RunConfigured", "TrainingLogged"):
         expected[f"{name}.v3"] = expected[f"{name}.v1"]
     expected["InstructionsGenerated.v4"] = expected["InstructionsGenerated.v1"]
     document = told(DocumentRead)
