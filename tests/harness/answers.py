@@ -25,12 +25,11 @@ class MemoryAnswerer:
 
     def answer(self, fails: tuple[bool, ...]) -> None:
         """Answer the rows without an answer; `fails`: whose is not used, in turn."""
-        for cluster in range(self._policy.clusters):
-            for record in self._log.records("kept", cluster):
-                row = record.event
-                if isinstance(row, InstructionKept) and row.id not in self._done:
-                    self._write(row, fails=fails[len(self._done) % len(fails)])
-                    self._done.add(row.id)
+        rows = [row for r in self._log.all_records("kept") if isinstance(row := r.event, InstructionKept)]
+        for row in sorted(rows, key=lambda row: (row.generated_offset, row.place)):
+            if row.id not in self._done:
+                self._write(row, fails=fails[len(self._done) % len(fails)])
+                self._done.add(row.id)
 
     def _write(self, row: InstructionKept, *, fails: bool) -> None:
         id, answers, failure = ids.answered_id(row.id), {}, None

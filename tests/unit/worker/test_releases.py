@@ -3,17 +3,22 @@
 Here a release is due before every second record.
 """
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.log.record import Record
 from infra.settings import Settings
 from schemas import ids
+from schemas.envelope import Meta, encode
 from schemas.events import InstructionKept, InstructionsRejected, InstructionsReleased
 from schemas.policy import policy_for
 from streams.core import releases
+from streams.worker.outlet import Outgoing
+from streams.worker.releases import FailedAnswers, Releaser
 from tests.harness.memory_worker import Outage
 from tests.harness.script import (
     CRASH,
@@ -30,7 +35,7 @@ from tests.harness.script import (
     Item,
 )
 from tests.harness.stream import Stream
-from tests.unit.core.conftest import configured, own_seeds
+from tests.unit.core.conftest import configured, decided, fresh_state, generation, own_seeds
 
 POLICY = policy_for(
     batch_size=4, clusters=4, refit_from=6, refit_growth=2, feedback=False, answer="kept", failed_answer="releases"
@@ -127,3 +132,38 @@ def test_whatever_happens_the_log_follows_from_its_causes_and_its_releases(scrip
 def test_an_outage_after_a_release_is_on_the_log_uses_it() -> None:
     played = Stream(RUN).play(gen(0, 1), HALF, gen(2), OUTAGE("after run"), gen(0, 1), gen(3), ALL_FAIL, gen(0), gen(1))
     assert len(released(played.as_undisturbed())) == 2
+
+
+def test_two_workers_that_know_of_other_answers_use_the_first_release_on_the_log() -> None:
+    log: list[Record] = []
+
+    class Shared:
+        async def write(self, outgoing: list[Outgoing]) -> None:
+            for one in outgoing:
+                key, value, headers = encode(one.event, one.key, Meta(one.id, "/sedi/t/worker", "2026-01-01T00:00:00Z"))
+                log.append(Record("run", 0, len(log), 0, key, value, headers))
+
+    class Known(FailedAnswers):
+        async def read_on(self) -> None:
+            """What is known is given."""
+
+    async def fetch(topic: str, start: int, end: int | None) -> list[Record]:
+        assert (topic, end) == ("run", None)
+        return log[start : start + 1]
+
+    async def steps() -> None:
+        states = []
+        for place in (0, 1):
+            state = fresh_state(POLICY)
+            decided(state, generation(0, TEXTS[:2]))
+            decided(state, generation(1, TEXTS[2:3]))
+            answers = Known(Settings(), "t")
+            answers.failed[list(state.kept)[place]] = None
+            releaser = Releaser("t", Shared(), fetch, answers)  # type: ignore[arg-type]
+            await releaser.before(state, 1)
+            await releaser.before(state, 2)
+            states.append(state)
+        assert len(log) == 2, "the other had not read the log before it wrote"
+        assert states[0].released == states[1].released == {next(iter(states[0].kept)): 2}
+
+    asyncio.run(steps())
