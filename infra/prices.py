@@ -36,7 +36,7 @@ HOW_TO_PRICE = (
 
 _TABLE = Path(__file__).parent / "prices.toml"
 _OPENAI = "https://api.openai.com/v1"
-_DATE = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8})")
+_DATE = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8})\Z")
 
 _Usd = Annotated[float, msgspec.Meta(ge=0.0)]
 
@@ -215,11 +215,7 @@ def endpoint_host(settings: Settings) -> str:
 def _found(lists: dict[str, PriceList], model: str, host: str, origin: Literal["file", "table"]) -> PricesInUse | None:
     """The price of a model in lists: by its exact name before one with a date, in the lists for the host first."""
     fitting = [each for each in lists.values() if host in each.hosts] + [x for x in lists.values() if not x.hosts]
-    names = [model]
-    dated = _DATE.search(model)
-    if dated is not None and dated.end() == len(model):
-        names.append(model[: dated.start()])
-    for name in names:
+    for name in dict.fromkeys((model, _DATE.sub("", model))):
         for each in fitting:
             price = each.models.get(name)
             if price is not None:

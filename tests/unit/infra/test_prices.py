@@ -41,7 +41,9 @@ def test_a_name_matches_exactly_or_with_a_whole_date_after_it(model: str) -> Non
     assert found.as_of is not None and "as of 20" in found.described()
 
 
-@pytest.mark.parametrize("model", ["gpt-4o-mini-0718", "gpt-4o-mini-audio-preview", "ft:gpt-4o-mini", "gpt-4o-min", ""])
+@pytest.mark.parametrize(
+    "model", ["gpt-4o-mini-0718", "gpt-4o-mini-audio-preview", "ft:gpt-4o-mini", "gpt-4o-2024-07-18-mini", ""]
+)
 def test_no_name_is_guessed(model: str) -> None:
     found = prices_in_use(settings(model or "x"))
     assert (found.origin, found.known, found.prices.known) == (None, False, False)
