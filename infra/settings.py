@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
         "max_tokens", description="What the endpoint calls the limit of an answer."
     )
+    prompt_cache_key: str | None = Field(
+        None, description="Sent with chats, so that an endpoint that takes it finds equal beginnings."
+    )
     request_timeout_s: float = Field(120.0, gt=0, description="Seconds that one call may take.")
     max_answer_bytes: int = Field(
         1024 * 1024, ge=1024, le=4 * 1024 * 1024, description="Bytes of an answer; a larger one is refused."
@@ -78,6 +81,12 @@ class Settings(BaseSettings):
     )
     usd_per_1m_completion_tokens: float | None = Field(
         None, ge=0, description="Price in US dollars of a million completion tokens."
+    )
+    usd_per_1m_cached_tokens: float | None = Field(
+        None, ge=0, description="Of a million prompt tokens that were in the endpoint's cache; not set: the full price."
+    )
+    prices_file: Path | None = Field(
+        None, description="TOML of prices by model; asked before the program's own table, after the prices above."
     )
     transformers_batch: int = Field(
         8, ge=1, le=256, description="Requests that the model of this process answers at once."

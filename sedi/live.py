@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from sedi.output import answered_line, notify, percent, shown, spent, table
+from sedi.output import answered_line, notify, percent, shown, spent, table, token_counts
 from sedi.seed_tables import seed_table
 
 if TYPE_CHECKING:
@@ -104,7 +104,6 @@ def _head(status: Status, progress: RunProgress) -> Table:
 def _flow(status: Status, progress: RunProgress) -> Table:
     rates, window = status.rates, status.last_window
     reasons = ", ".join(f"{reason} {count}" for reason, count in status.rejected.items()) or "none"
-    tokens = f"{shown(status.tokens.prompt)} in, {shown(status.tokens.completion)} out"
     last = "none yet"
     if window is not None:
         outcome = "not answered yet" if window.outcome is None else f"{window.outcome}, {window.replacements} seeds"
@@ -113,7 +112,8 @@ def _flow(status: Status, progress: RunProgress) -> Table:
         "",
         ("", ""),
         [
-            ("LLM", f"{status.calls.answered} calls answered, {status.calls.failed} failed; tokens {tokens}"),
+            ("LLM", f"{status.calls.answered} calls answered, {status.calls.failed} failed"),
+            ("tokens", token_counts(status.tokens)),
             ("cost", spent(status, priced=progress.priced)),
             ("generated", f"{status.generated} in {status.generations} generations, {rates.generated:.2f} a second"),
             ("kept", f"{status.kept} ({percent(status.kept_share)}), {rates.kept:.2f} a second"),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from consumers.folds.counts import RunCounts
+    from consumers.folds.counts import RunCounts, TokenCounts
     from consumers.html_page import Table as PlainTable
     from infra.settings import Settings
 
@@ -150,13 +150,23 @@ def dollars(amount: float | None, known: float = 0.0) -> str:
 
 def priced(settings: Settings) -> bool:
     """Whether a call's price is known, so that no calls cost $0 and not an unknown amount."""
-    return None not in (settings.usd_per_1m_prompt_tokens, settings.usd_per_1m_completion_tokens)
+    from infra.prices import Prices
+
+    return Prices.of(settings).known
 
 
 def spent(counts: RunCounts, *, priced: bool) -> str:
     """A run's cost so far; also unknown before the first call that took tokens, unless calls are `priced`."""
     unknown = not counts.calls.answered and not counts.calls.failed_paid and not priced
     return dollars(None if unknown else counts.cost.usd, counts.cost.known_usd)
+
+
+def token_counts(counts: TokenCounts) -> str:
+    """Tokens in words: of the prompts, of those the cached ones where they are reported, and of the answers."""
+    prompt, completion = ("unknown" if each is None else f"{each:,}" for each in (counts.prompt, counts.completion))
+    share = percent(counts.cached / counts.prompt) if counts.cached and counts.prompt else ""
+    cached = "" if counts.cached is None else f" ({counts.cached:,} cached{f', {share}' if share else ''})"
+    return f"{prompt} prompt{cached}, {completion} completion"
 
 
 def answered_line(counts: RunCounts) -> list[tuple[str, str]]:

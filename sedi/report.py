@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from consumers.folds.spending import Purpose
-    from consumers.report import Report
+    from consumers.report import PurposeCost, Report
     from infra.log.source import Source
+    from infra.settings import Settings
 
 
 _BAR = 40  # characters of the longest possible bar of a histogram
@@ -87,13 +88,23 @@ def report(
     with common.opened(run, archives[0] if archives else None) as reading:
         found = reading.report(seeds=seeds)
     folder = training or common.settings().state_dir / found.run
-    found = replace(found, held_out=held_out_of(found.run, folder))
+    found = with_prices(replace(found, held_out=held_out_of(found.run, folder)), common.settings())
     if common.as_json:
         print_json(found)
     else:
         show_report(found, priced=priced(common.settings()))
     if not found.accounted:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def with_prices(found: Report, settings: Settings) -> Report:
+    """The report with what calls cost by these settings, where that is known or an endpoint is asked."""
+    from msgspec.structs import replace
+
+    from infra.prices import prices_in_use
+
+    prices = prices_in_use(settings)
+    return replace(found, prices=prices) if prices.known or settings.backend == "openai" else found
 
 
 def _compare(
@@ -122,17 +133,18 @@ def show_report(found: Report, *, priced: bool = False) -> None:
     """Print the report; `priced`: whether this machine's calls have a price."""
     import msgspec
 
-    from sedi.output import answered_line, clock, console, dollars, percent, shown, spent, table
+    from sedi.output import answered_line, clock, console, dollars, percent, shown, spent, table, token_counts
 
     out = console()
     lines = [
         ("mode", found.mode),
         ("first and last event", f"{clock(found.first_event_ms)}, {clock(found.last_event_ms)}"),
         ("LLM calls", _listed(msgspec.structs.asdict(found.calls))),
-        ("tokens", f"{_count(found.tokens.prompt)} prompt, {_count(found.tokens.completion)} completion"),
+        ("tokens", token_counts(found.tokens)),
         ("cost", spent(found, priced=priced)),
         ("cost per kept row", dollars(found.cost.usd_per_kept)),
         *_answered_cost(found),
+        *_prices(found),
         ("generations", found.generations),
         ("generated", found.generated),
         ("kept", found.kept),
@@ -194,6 +206,14 @@ def _answered_cost(found: Report) -> list[tuple[str, object]]:
     return [("cost per answered row", dollars(found.answered.usd_per_used))]
 
 
+def _prices(found: Report) -> list[tuple[str, object]]:
+    import msgspec
+
+    if isinstance(found.prices, msgspec.UnsetType):
+        return []
+    return [("a call costs now", found.prices.described())]
+
+
 _PURPOSES: dict[Purpose, str] = {
     "lists": "lists of instructions, or whole tasks",
     "scoring": "scoring candidates",
@@ -201,34 +221,47 @@ _PURPOSES: dict[Purpose, str] = {
     "answers_rejected": "answers to instructions that were rejected",
     "answers_unused": "answers that are not used",
     "judging": "judging",
+    "evaluation": "evaluation",
+    "undecided": "answers of rows without a verdict yet",
+    "unwritten": "answers that nothing uses: of unfinished work, or paid for twice",
+    "failed": "attempts that failed",
+    "lost": "attempts that were lost, maybe paid for",
 }
 
 
 def _spending(found: Report) -> Table:
-    """What the answers were for, a row of the data at a time, and what answering kept ones alone saves."""
+    """What the calls were for, also for each row that is used, and what answering kept ones alone saves."""
+    import msgspec
+
     from sedi.output import dollars, percent, table
 
-    rows = [
-        (
-            _PURPOSES[purpose],
-            f"{spent.calls:,}",
-            f"{spent.prompt_tokens + spent.completion_tokens:,}",
-            dollars(None if spent.without_cost else spent.usd),
-            f"{spent.calls / found.kept:.2f}" if found.kept else "–",
-            f"{(spent.prompt_tokens + spent.completion_tokens) / found.kept:,.0f}" if found.kept else "–",
+    def cells(name: str, cost: PurposeCost) -> tuple[str, ...]:
+        tokens = f"{cost.known_tokens:,}" if cost.tokens is not None else f"at least {cost.known_tokens:,}"
+        return (
+            name,
+            f"{cost.calls:,}",
+            tokens if cost.known_tokens or cost.tokens is not None else "unknown",
+            "–" if cost.cached_tokens is None else f"{cost.cached_tokens:,}",
+            dollars(cost.usd, cost.known_usd),
+            "–" if cost.calls_per_row is None else f"{cost.calls_per_row:.2f}",
+            "–" if cost.tokens_per_row is None else f"{cost.tokens_per_row:,.0f}",
+            "–" if cost.usd_per_row is None else f"${cost.usd_per_row:.6f}",
         )
-        for purpose, spent in found.spent.items()
-    ]
-    head = ("what for", "#calls", "#tokens", "#cost", "#calls per kept", "#tokens per kept")
-    made = table("What the answers were for", head, rows)
+
+    rows = [cells(_PURPOSES[purpose], cost) for purpose, cost in found.spent.items()]
+    row = "kept row" if isinstance(found.answered, msgspec.UnsetType) else "answered row"
+    per_row = (f"#calls a {row}", f"#tokens a {row}", f"#cost a {row}")
+    head = ("what for", "#calls", "#tokens", "#of these cached", "#cost", *per_row)
+    made = table("What the calls were for", head, [*rows, cells("all but lost ones", found.spent_total)])
     saving = found.saving
     if saving is not None and saving.instructions:
         how = "were not asked for: by the mean answer" if saving.estimated else "would not be with answer=kept:"
         made.caption_justify = "left"
+        tokens = "unknown" if saving.tokens is None else f"{saving.tokens:,.0f}"
         made.caption = (
             f"Answers to {saving.instructions:,} rejected instructions {how} {saving.calls:,.0f} calls and "
-            f"{saving.tokens:,.0f} tokens, {percent(saving.share_of_calls)} and {percent(saving.share_of_tokens)} of "
-            "lists and answers"
+            f"{tokens} tokens, {percent(saving.share_of_calls)} and {percent(saving.share_of_tokens)} of lists and "
+            "answers"
         )
     return made
 
@@ -259,7 +292,3 @@ def _listed(numbers: dict[str, int]) -> str:
 
 def _in_brackets(numbers: dict[str, int]) -> str:
     return f" ({_listed(numbers)})" if numbers else ""
-
-
-def _count(number: int | None) -> str:
-    return "unknown" if number is None else f"{number:,}"

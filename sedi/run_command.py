@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,7 +76,8 @@ def run_command(
     from sedi.live import LiveView
     from sedi.orchestrate import Orchestrator
     from sedi.output import console, priced, print_json
-    from sedi.report import show_report
+    from sedi.report import show_report, with_prices
+    from sedi.run_prices import stale_prices
 
     flags = {
         ("--producer", "producer"): producer,
@@ -97,11 +99,13 @@ def run_command(
     options, settings, run = plan.options, plan.settings, plan.run
     out = console()
     with LiveView(out) as view:
+        for stale in stale_prices(options, settings, date.today()):
+            view.say(stale)
         with Fitting(options, settings, run, view.say) as fitting:
             policy = prepare(settings, run, options, view.say)
             options = fitting.options(policy)
         ended = Orchestrator(settings, run, options, policy, view.show, view.say).play()
-    found = report(KafkaSource(settings, run))
+    found = with_prices(report(KafkaSource(settings, run)), settings)
     if common.as_json:
         print_json({"reason": ended.reason, "reached": ended.reached, "report": found})
     else:

@@ -46,7 +46,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_candidates     Budget: generate no more than so many rows, kept or not.
     max_calls          Budget: end after so many LLM calls.
     max_tokens         Budget: end before answers take more tokens, prompts included.
-    max_usd            Budget: end when so many US dollars were spent; needs both prices in [settings].
+    max_usd            Budget: end when so many US dollars were spent; needs a known price ([settings]).
     policy             fields of the policy that differ from its mode's defaults; `mode` among them
     generate, documents, train, judge, answerer   further arguments of `sedi generate` for the producer from seeds and
                        for that from documents, of `sedi train`, of `sedi judge` and of `sedi answer`

@@ -1,13 +1,11 @@
 """One run of a comparison, read in one pass.
 
 Memory holds the run's fold (`consumers.folds.run_fold`), some numbers for each generation, and the texts of the kept
-instructions. As in the report, the log is deduplicated, and undecided generations do not count. The cost of a call is
-what the endpoint reported; None is not known, and then so is every sum with it. A run with rows from documents is read
-again, for their outputs and documents.
+instructions. As in the report, the log is deduplicated, and undecided generations do not count. A sum with an unknown
+part is None (`streams.core.spent`). A run with rows from documents is read again, for their outputs and documents.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -25,12 +23,10 @@ from schemas.events import InstructionAnswered, InstructionKept, InstructionsGen
 from schemas.policy import Mode
 from streams.core.scores import SeedScore
 from streams.core.similarity.tokenize import tokenizer
+from streams.core.spent import Spent
 
 _POINTS = 200
 _CURVE = {"generated": pl.Int64, "kept": pl.Int64, "calls": pl.Int64, "tokens": pl.Int64, "usd": pl.Float64}
-
-
-_Spent = tuple[int, int | None, float | None]
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -59,7 +55,8 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
     name           its name in the comparison: the run's, with a number where two are equal
     calls          attempts by how they ended; `answered` ones are compared
-    prompt_tokens, completion_tokens, usd   of all answers
+    prompt_tokens, completion_tokens, usd   of all answers and failed calls (`streams.core.spent`)
+    cached_tokens  of the prompt tokens; None when no answer reports them
     after_replacement_share   share of generations that sampled a pool in which training had replaced a seed
     curve          some 200 points over the run, with the last one
     seeds          those with a score, lowest first; equal ones by id
@@ -78,6 +75,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     kept_share: float | None = msgspec.field(name="yield")
     calls: CallCounts
     prompt_tokens: int | None
+    cached_tokens: int | None
     completion_tokens: int | None
     usd: float | None
     rejected: dict[str, int]
@@ -92,15 +90,14 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 class SideFold:
     """The state of one pass over a run.
 
-    spent   by offset of `generated`: calls, tokens and cost of the generation; in `answers` of the answers to its kept
-            rows, where these are asked for apart
+    spent   by offset of `generated`: what the answers of the generation took, with those to its kept rows where these
+            are asked for apart
     texts   (generated_offset, place, instruction) of the kept rows
     """
 
     fold: RunFold
     producers: ProducerFold
-    spent: dict[int, _Spent] = field(default_factory=dict)
-    answers: dict[int, list[_Spent]] = field(default_factory=dict)
+    spent: dict[int, Spent] = field(default_factory=dict)
     texts: list[tuple[int, int, str]] = field(default_factory=list)
 
     def apply(self, record: Record) -> None:
@@ -108,9 +105,9 @@ class SideFold:
         event = None if record.decoded is None else record.decoded.event
         self.producers.apply(event, record.offset)
         if isinstance(event, InstructionsGenerated):
-            self.spent[record.offset] = _spent(event)
+            self._spent(record.offset).add_answers(event.answers)
         elif fresh and isinstance(event, InstructionAnswered):
-            self.answers.setdefault(event.row.generated_offset, []).append(_spent(event))
+            self._spent(event.row.generated_offset).add_answers(event.answers)
         elif fresh and isinstance(event, InstructionKept):
             self.texts.append((event.generated_offset, event.place, event.instruction))
 
@@ -118,11 +115,15 @@ class SideFold:
         """A row for each decided generation, with the fields of a `Point` as columns."""
         verdicts = self.fold.verdicts
         decided = [
-            (totals.generated, totals.kept, *_summed([self.spent[offset], *self.answers.get(offset, ())]))
+            (totals.generated, totals.kept, spent.calls, spent.tokens, spent.cost_usd)
             for offset in sorted(verdicts.generations)
             if (totals := verdicts.totals.get(offset)) is not None
+            for spent in [self._spent(offset)]
         ]
         return pl.DataFrame(decided, schema=_CURVE, orient="row").select(_running_sum(name) for name in _CURVE)
+
+    def _spent(self, offset: int) -> Spent:
+        return self.spent.setdefault(offset, Spent())
 
 
 def read_side(source: Source, name: str | None = None, progress: Callable[[int], None] = lambda _: None) -> "SideCurve":
@@ -151,8 +152,9 @@ def read_side(source: Source, name: str | None = None, progress: Callable[[int],
         kept=counts.kept,
         kept_share=counts.kept_share,
         calls=counts.calls,
-        prompt_tokens=counts.tokens.prompt if not counts.tokens.answers_without else None,
-        completion_tokens=counts.tokens.completion if not counts.tokens.answers_without else None,
+        prompt_tokens=None if fold.ledger.tokens is None else fold.ledger.prompt_tokens,
+        cached_tokens=counts.tokens.cached,
+        completion_tokens=None if fold.ledger.tokens is None else fold.ledger.completion_tokens,
         usd=counts.cost.usd,
         rejected=counts.rejected,
         unparsed=counts.unparsed,
@@ -184,22 +186,6 @@ class SideCurve:
 def _running_sum(column: str) -> pl.Expr:
     """The sum up to each row; null from the first unknown value on."""
     return pl.when(pl.col(column).is_null().cum_sum() == 0).then(pl.col(column).cum_sum()).alias(column)
-
-
-def _summed(parts: Sequence[_Spent]) -> _Spent:
-    tokens = [part[1] for part in parts]
-    costs = [part[2] for part in parts]
-    return (
-        sum(part[0] for part in parts),
-        None if None in tokens else sum(number for number in tokens if number is not None),
-        None if None in costs else math.fsum(usd for usd in costs if usd is not None),
-    )
-
-
-def _spent(event: InstructionsGenerated | InstructionAnswered) -> _Spent:
-    usages = [answer.usage for answer in event.answers]
-    known = [usage.prompt_tokens + usage.completion_tokens for usage in usages if usage is not None]
-    return len(event.answers), sum(known) if len(known) == len(usages) else None, event.cost_usd
 
 
 def _thinned(points: pl.DataFrame) -> tuple[Point, ...]:

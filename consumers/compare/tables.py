@@ -58,6 +58,7 @@ def _whole(found: Comparison) -> tuple[tuple[str, ...], ...]:
         "generations from a replaced pool": lambda side: _percent(side.after_replacement_share),
         "yield": lambda side: _percent(side.kept_share),
         "attempted calls": lambda side: _count(side.calls.started),
+        "cached prompt tokens": lambda side: _count(side.cached_tokens) if side.cached_tokens is not None else "–",
         "parts not parsed": lambda side: _count(sum(side.unparsed.values())),
     }
     return (*_rows(found.sides, cells), *_spent(found.spent))

@@ -31,9 +31,14 @@ class CallCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of answers and failed calls, as the endpoint counted them; None when it never did."""
+    """Tokens of the answers and failed calls that report them; None when none does.
+
+    cached            of the prompt tokens, those that were in the endpoint's cache
+    answers_without   answers that report none, so that there are more tokens than these
+    """
 
     prompt: int | None
+    cached: int | None
     completion: int | None
     answers_without: int
 
@@ -184,6 +189,7 @@ def counts_of(fold: RunFold) -> RunCounts:
         ),
         tokens=TokenCounts(
             prompt=ledger.prompt_tokens if some_usage else None,
+            cached=ledger.cached_tokens if ledger.with_cached else None,
             completion=ledger.completion_tokens if some_usage else None,
             answers_without=ledger.without_usage,
         ),

@@ -1,4 +1,4 @@
-"""What a run's answers were for, in calls, tokens and money: a fold of the events that hold them.
+"""What a run's calls were for, with what they took (`streams.core.spent`): a fold of the events that hold them.
 
     lists              instructions alone, or whole tasks (`alpaca`), or candidates for a segment
     scoring            of candidates for segments
@@ -6,54 +6,44 @@
     answers_rejected   to instructions that the filter rejected: what answering kept ones alone saves
     answers_unused     to kept instructions, whose answer is not used
     judging            of kept rows
+    evaluation         answers to evaluation prompts, and judgements of them
+    undecided          answers to instructions that have no verdict yet
+    unwritten          answers that no event uses: of work that is not written yet or never was, and paid for twice
+    failed             attempts without a usable answer
+    lost               attempts without an outcome: nobody knows what they took
 
-Repeats are left out before. What no event names is not here: failed attempts, lost ones, and answers of generations
-that were never written; the ledger has them. Answers of a generation wait for its verdict.
+Together they are the ended calls of the ledger.
+Repeats are left out before. Answers of a generation wait for its verdict.
 """
 
-from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import msgspec
 
-from schemas import events
+from schemas import evaluation, events
 from schemas.events import CallAnswered
 from schemas.policy import Policy
 from streams.core.answering import answers_later
 from streams.core.parse.answers import by_step
+from streams.core.spent import Spent
 from streams.core.steps import DOCUMENTS, place_of, scoring_step
 
-Purpose = Literal["lists", "scoring", "answers", "answers_rejected", "answers_unused", "judging"]
+Purpose = Literal[
+    "lists",
+    "scoring",
+    "answers",
+    "answers_rejected",
+    "answers_unused",
+    "judging",
+    "evaluation",
+    "undecided",
+    "unwritten",
+    "failed",
+    "lost",
+]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
-
-
-class Spent(msgspec.Struct, kw_only=True):
-    """Answers for one purpose.
-
-    without_usage, without_cost   those that report none: tokens and money are at least what they are here
-    """
-
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    usd: float = 0.0
-    without_usage: int = 0
-    without_cost: int = 0
-
-    def add(self, answers: Iterable[CallAnswered]) -> None:
-        for answer in answers:
-            self.calls += 1
-            self.without_usage += answer.usage is None
-            self.without_cost += answer.cost_usd is None
-            self.usd += answer.cost_usd or 0.0
-            if answer.usage is not None:
-                self.prompt_tokens += answer.usage.prompt_tokens
-                self.completion_tokens += answer.usage.completion_tokens
-
-    @property
-    def tokens(self) -> int:
-        return self.prompt_tokens + self.completion_tokens
 
 
 class Saving(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,14 +51,15 @@ class Saving(msgspec.Struct, frozen=True, kw_only=True):
 
     instructions   rejected without an answer, or with one
     estimated      whether calls, tokens and money are those of as many mean answers of this run
+    tokens, usd    None where those of an answer are not known
     share_of_calls, share_of_tokens   of what answering all instructions takes; None where there is nothing
     """
 
     instructions: int
     estimated: bool
     calls: float
-    tokens: float
-    usd: float
+    tokens: float | None
+    usd: float | None
     share_of_calls: float | None
     share_of_tokens: float | None
 
@@ -91,6 +82,7 @@ class SpendingFold:
     policy: Policy
     spent: dict[Purpose, Spent] = field(default_factory=lambda: {purpose: Spent() for purpose in PURPOSES})
     rejected_unanswered: int = 0
+    _on_calls: Spent = field(default_factory=Spent)  # every answer on `calls`
     _answered: int = 0  # kept instructions with an answer of their own, used or not
     _rejected_answered: int = 0
     _generations: set[str] = field(default_factory=set)
@@ -109,37 +101,56 @@ class SpendingFold:
                 else:
                     self._early[event.generation_id] = rejected
             case events.InstructionAnswered():
-                self.spent["answers" if event.reason is None else "answers_unused"].add(event.answers)
+                self.spent["answers" if event.reason is None else "answers_unused"].add_answers(event.answers)
                 self._answered += bool(event.answers)
             case events.InstructionJudged():
-                self.spent["judging"].add(event.answers)
+                self.spent["judging"].add_answers(event.answers)
+            case evaluation.AnswerGiven() | evaluation.AnswersJudged():
+                self.spent["evaluation"].add_answers(event.answers)
+            case events.CallAnswered():
+                self._on_calls.add_answers([event])
+            case events.CallFailed():
+                self.spent["failed"].add_failure(event)
             case _:
                 pass
 
+    def by_purpose(self, lost: int) -> dict[Purpose, Spent]:
+        """What was spent for each purpose until now. `lost`: the ledger's lost calls."""
+        found = {purpose: copy(spent) for purpose, spent in self.spent.items()}
+        for generation in self._undecided.values():
+            for answers in generation.by_place.values():
+                found["undecided"].add_answers(answers)
+        used = Spent()
+        for purpose, spent in found.items():
+            if purpose != "failed":
+                used.merge(spent)
+        found["lost"].add_unknown(lost)
+        found["unwritten"] = _beyond(self._on_calls, used)
+        return found
+
     def saving(self) -> Saving | None:
         """What answering kept instructions alone saves; None for a run without answers apart from lists."""
-        kept, rejected = self.spent["answers"], self.spent["answers_rejected"]
-        unused = self.spent["answers_unused"]
         if not (self._answered or self._rejected_answered):
             return None
+        rejected, others = copy(self.spent["answers_rejected"]), copy(self.spent["answers"])
+        others.merge(self.spent["answers_unused"])
         estimated = self.rejected_unanswered > 0
-        calls, tokens, usd = float(rejected.calls), float(rejected.tokens), rejected.usd
-        if estimated and self._answered:
-            each = self.rejected_unanswered / self._answered
-            calls += each * (kept.calls + unused.calls)
-            tokens += each * (kept.tokens + unused.tokens)
-            usd += each * (kept.usd + unused.usd)
-        lists = self.spent["lists"]
-        made = calls + kept.calls + unused.calls + lists.calls
-        taken = tokens + kept.tokens + unused.tokens + lists.tokens
+        each = self.rejected_unanswered / self._answered if estimated and self._answered else 0.0
+        calls = rejected.calls + each * others.calls
+        tokens = _plus(rejected.tokens, each, others.tokens)
+        usd = _plus(rejected.cost_usd, each, others.cost_usd)
+        made, taken = copy(others), None
+        made.merge(self.spent["lists"])
+        if tokens is not None and made.tokens is not None:
+            taken = tokens + made.tokens
         return Saving(
             instructions=self.rejected_unanswered + self._rejected_answered,
             estimated=estimated,
             calls=calls,
             tokens=tokens,
             usd=usd,
-            share_of_calls=calls / made if made else None,
-            share_of_tokens=tokens / taken if taken else None,
+            share_of_calls=calls / (calls + made.calls) if calls + made.calls else None,
+            share_of_tokens=tokens / taken if tokens is not None and taken else None,
         )
 
     def _generated(self, event: events.InstructionsGenerated, id: str) -> None:
@@ -152,9 +163,9 @@ class SpendingFold:
         for step, answer in by_step(event).items():
             place = place_of(event.style, step)
             if step == scoring:
-                self.spent["scoring"].add([answer])
+                self.spent["scoring"].add_answers([answer])
             elif place is None:
-                self.spent["lists"].add([answer])
+                self.spent["lists"].add_answers([answer])
             else:
                 by_place.setdefault(place, []).append(answer)
         listed_alone = answers_later(self.policy, event.style)
@@ -166,9 +177,22 @@ class SpendingFold:
 
     def _decide(self, found: _Undecided, rejected: frozenset[int]) -> None:
         for place, answers in found.by_place.items():
-            self.spent["answers_rejected" if place in rejected else "answers"].add(answers)
+            self.spent["answers_rejected" if place in rejected else "answers"].add_answers(answers)
             if place in rejected:
                 self._rejected_answered += 1
             else:
                 self._answered += 1
         self.rejected_unanswered += len(found.unanswered & rejected)
+
+
+def _plus(known: float | None, times: float, each: float | None) -> float | None:
+    """A sum with so many times another part; None when a part of it is not known."""
+    if not times:
+        return known
+    return None if known is None or each is None else known + times * each
+
+
+def _beyond(whole: Spent, part: Spent) -> Spent:
+    """What a sum has beyond a part of it; nothing where the log holds only the part."""
+    rest = {name: max(0, getattr(whole, name) - getattr(part, name)) for name in Spent.__struct_fields__}
+    return Spent(**{**rest, "known_cost_usd": rest["known_cost_usd"] if rest["calls"] else 0.0})

@@ -8,38 +8,16 @@ their tokens and price stay unknown. An answer that the run was still waiting fo
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-import msgspec
 from msgspec.structs import replace
 
 from consumers.replay.effect_stream import EffectStream
-from schemas.events import CallAnswered, Instruction, InstructionAnswered, InstructionKept, InstructionsGenerated
+from schemas.events import Instruction, InstructionAnswered, InstructionKept, InstructionsGenerated
 from schemas.policy import Policy
 from streams.core.answering import answers_later, has_answer
 from streams.core.parse.answers import by_step
 from streams.core.rules import unfit_answer
+from streams.core.spent import Spent
 from streams.core.steps import answer_steps, steps_of
-
-
-class AnswerCosts(msgspec.Struct):
-    """Answered calls, their tokens and price in US dollars; None where one of them has no known number."""
-
-    calls: int = 0
-    tokens: int | None = 0
-    usd: float | None = 0.0
-
-    def add(self, answers: Iterable[CallAnswered]) -> None:
-        for answer in answers:
-            self.calls += 1
-            usage = answer.usage
-            tokens = None if usage is None else usage.prompt_tokens + usage.completion_tokens
-            self.tokens = None if self.tokens is None or tokens is None else self.tokens + tokens
-            self.usd = None if self.usd is None or answer.cost_usd is None else self.usd + answer.cost_usd
-
-    def add_unknown(self, calls: int) -> None:
-        """Count calls that were never made."""
-        if calls:
-            self.calls += calls
-            self.tokens = self.usd = None
 
 
 def as_listed(event: InstructionsGenerated, policy: Policy) -> InstructionsGenerated:
@@ -54,11 +32,12 @@ def as_listed(event: InstructionsGenerated, policy: Policy) -> InstructionsGener
 class AskedAnswers:
     """Which answers a policy asks for, in a run that was recorded with another one.
 
+    costs    the answered calls, with what they took
     unused   kept rows whose recorded answer is not used, by reason
     """
 
     policy: Policy
-    costs: AnswerCosts = field(default_factory=AnswerCosts)
+    costs: Spent = field(default_factory=Spent)
     unused: dict[str, int] = field(default_factory=dict)
 
     def add(
@@ -78,12 +57,12 @@ class AskedAnswers:
         recorded_kept   ids of the generation's rows that the recorded run kept
         """
         if not answers_later(self.policy, event.style):
-            self.costs.add(event.answers)
+            self.costs.add_answers(event.answers)
             for row in kept:  # each had its output when it was kept, or may be without one
                 self._add_answered(answered.get(row.id))
             return
         by_steps = by_step(event)
-        self.costs.add(answer for step, answer in by_steps.items() if step == 0)
+        self.costs.add_answers(answer for step, answer in by_steps.items() if step == 0)
         for row in kept:
             if row.id in answered:
                 self._add_answered(answered[row.id])
@@ -92,13 +71,13 @@ class AskedAnswers:
                 self.costs.add_unknown(0 if waits or has_answer(row) else answer_steps(event.style))
             else:
                 answers = [by_steps[step] for step in steps_of(event.style, row.place) if step in by_steps]
-                self.costs.add(answers)
+                self.costs.add_answers(answers)
                 task = event.instructions[row.place]
                 self._count(unfit_answer(task.output, self.policy, cut=row.place in event.cut))
 
     def _add_answered(self, event: InstructionAnswered | None) -> None:
         if event is not None:
-            self.costs.add(event.answers)
+            self.costs.add_answers(event.answers)
             self._count(event.reason)
 
     def _count(self, reason: str | None) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,7 @@ from infra.local_broker.jars import KAFKA_VERSION, find_maven, is_fetched, lib_d
 from infra.local_broker.java import find_java
 from infra.masking import masked
 from infra.models.precision import PrecisionChoice
+from infra.prices import HOW_TO_PRICE, prices_in_use
 from infra.settings import Settings, origins
 from schemas.errors import SediError
 
@@ -75,6 +77,7 @@ def check(settings: Settings) -> list[DoctorCheck]:
         _builtin_model(settings),
         _gpu(),
         *_precision(),
+        *_prices(settings),
         *_settings(settings),
     ]
 
@@ -228,6 +231,22 @@ def _printed(command: list[str], timeout_s: float) -> str:
     return subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=True
     ).stdout
+
+
+def _prices(settings: Settings) -> Iterator[DoctorCheck]:
+    """What a call costs, and where that is from; nothing for a local model without a price."""
+    try:
+        prices = prices_in_use(settings)
+    except SediError as error:
+        yield _fail("prices", "cannot be read", str(error))
+        return
+    stale = prices.stale(date.today())
+    if stale is not None:
+        yield _warn("prices", prices.described(), stale)
+    elif prices.known:
+        yield _ok("prices", prices.described())
+    elif settings.backend == "openai":
+        yield _warn("prices", "unknown", f"Costs are unknown: {HOW_TO_PRICE}.")
 
 
 def _settings(settings: Settings) -> Iterator[DoctorCheck]:

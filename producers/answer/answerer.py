@@ -21,10 +21,10 @@ from producers.answer.progress import answer_reader
 from producers.answer.rows import AnswerQueue, ClusterShare, RowAnswerer
 from producers.backends.choice import opened_backend, warn_of_task
 from producers.calls.caller import Caller, CallOptions
-from producers.calls.cost import Prices
 from producers.calls.found_concurrency import rate_control_for
 from producers.calls.kept_rows import KeptRows, OnRows
 from producers.calls.ordered_work import OrderedWork, work_off
+from producers.calls.spending_check import check_spending
 from producers.generate.style_factory import StyleInUse, answer_style
 from schemas.errors import ConfigurationError, RunError
 from schemas.events import Event, InstructionAnswered
@@ -101,7 +101,7 @@ def answer(
             f"The clusters are shared by {options.share.of} answerers, and the run has {policy.clusters}. A cluster "
             "has one answerer: start at most so many, and raise --in-flight for more calls at once."
         )
-    options.limits.check(policy, priced=Prices.of(settings).known)
+    check_spending(options.limits, policy, settings, progress)
     apply(settings, options.run, policy.clusters)
     warn_of_task(settings, progress)
     rate = rate_control_for(settings, options.rate, options.in_flight, progress)

@@ -41,12 +41,12 @@ from producers.backends.bounded import BodyTooLarge
 from producers.backends.error_bodies import ErrorBody, error_in, read_error
 from producers.backends.openai_message import MessageText, message_text, was_filtered
 from producers.backends.proxies import client_of
+from producers.backends.usage import usage_in
 from producers.backends.waits import asked_wait, wait_in
 from schemas.errors import ConfigurationError
 from schemas.events import Usage
 
 _SHOWN = 400  # characters of an endpoint's message
-_MOST_TOKENS = 10_000_000  # of a call; a higher count is wrong
 _STREAMED = ("data:", "event:", ":")  # server-sent events, which were not requested
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
@@ -65,12 +65,14 @@ class OpenAIBackend:
         name: str = "openai",
         connections: int = 256,
         max_answer_bytes: int = 1024 * 1024,
+        prompt_cache_key: str | None = None,
     ) -> None:
         self.name = name
         self.model = model
         self._timeout_s = timeout_s
         self._max_tokens_field = max_tokens_field
         self._max_answer_bytes = max_answer_bytes
+        self._prompt_cache_key = prompt_cache_key
         host = urlsplit(base_url).hostname if base_url else None
         try:
             self._client = openai.AsyncOpenAI(
@@ -108,6 +110,7 @@ class OpenAIBackend:
             timeout_s=settings.request_timeout_s,
             max_tokens_field=settings.max_tokens_field,
             max_answer_bytes=settings.max_answer_bytes,
+            prompt_cache_key=settings.prompt_cache_key,
         )
 
     @property
@@ -168,6 +171,8 @@ class OpenAIBackend:
             return await self._client.completions.create(model=self.model, prompt=request.prompt, **options)
         if "max_tokens" in options:
             options[self._max_tokens_field] = options.pop("max_tokens")
+        if self._prompt_cache_key is not None:
+            options["prompt_cache_key"] = self._prompt_cache_key
         if request.json_schema is not None:
             options["response_format"] = {
                 "type": "json_schema",
@@ -178,7 +183,7 @@ class OpenAIBackend:
 
     def _read(self, request: Request, body: Any, latency_s: float) -> Answer:
         """The answer in a body, or its failure with the tokens it took."""
-        usage = _usage(getattr(body, "usage", None))
+        usage = usage_in(getattr(body, "usage", None))
         found = error_in(json_of(body))
         if isinstance(body, str) and body.strip() and not body.lstrip().startswith(_STREAMED):
             found = read_error(body)
@@ -266,21 +271,3 @@ def json_of(body: Any) -> Any:
     if isinstance(body, list):
         return [json_of(part) for part in body]
     return body.to_dict(warnings=False) if isinstance(body, openai.BaseModel) else body
-
-
-def _usage(usage: Any) -> Usage | None:
-    """The tokens that the endpoint reports; None if it reports none, or an impossible number.
-
-    Gemini leaves reasoning tokens out of `completion_tokens`, or leaves that field out if there are no others. They are
-    what `total_tokens` has beyond both counts, and are paid for as tokens of the answer.
-    """
-    prompt, completion, total = (
-        count if type(count) is int and 0 <= count <= _MOST_TOKENS else None
-        for count in (getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
-    )
-    if completion is None and getattr(usage, "completion_tokens", None) is None and prompt is not None:
-        completion = None if total is None or total < prompt else 0
-    if prompt is None or completion is None:
-        return None
-    reasoning = max(0, (total or 0) - prompt - completion)
-    return Usage(prompt_tokens=prompt, completion_tokens=completion + reasoning)

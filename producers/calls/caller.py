@@ -12,11 +12,12 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, TypedDict, TypeVar
 
 from infra.log.writer import LogWriter, NotWritable
 from infra.settings import Settings
-from producers.backends.base import Answer, Backend, CallFailure, CallPlace, Request, too_large
+from producers.backends.base import Answer, Backend, CallFailure, CallPlace, EndpointBackend, Request, too_large
 from producers.backends.recorded import RecordedOptions
 from producers.calls.call_scheduler import CallScheduler, CallsHalted
 from producers.calls.channel import Channel, Channels
@@ -100,6 +101,7 @@ class Caller:
         rate: RateControl,
         known: LaneProgress,
         max_answer_bytes: int = 1024 * 1024,
+        price_of: Callable[[Backend], Prices] | None = None,
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -108,7 +110,7 @@ class Caller:
         self._max_answer_bytes = max_answer_bytes
         self._rng = rng or random.Random()
         self._clock = clock
-        self._channels = Channels(Channel(backend, LedgerEvents(backend, prices, self.write), rate))
+        self._channels = Channels(Channel(backend, LedgerEvents(backend, prices, self.write), rate), price_of)
         self._scheduler = CallScheduler(refresh=refresh, may_call=may_call, known=known, clock=clock)
 
     @classmethod
@@ -139,6 +141,7 @@ class Caller:
             rate=rate,
             known=reader.progress,
             max_answer_bytes=min(settings.max_answer_bytes, most_bytes or settings.max_answer_bytes),
+            price_of=partial(backend_prices, settings),
         )
 
     @property
@@ -260,6 +263,12 @@ class Caller:
             channel.rate.end(ticket, outcome, self._clock())
             self._scheduler.wake()
         return outcome
+
+
+def backend_prices(settings: Settings, backend: Backend) -> Prices:
+    """The prices of a lane's further backend: of its own model, at its own endpoint."""
+    url = backend.account[0] if isinstance(backend, EndpointBackend) else settings.base_url
+    return Prices.of(settings.model_copy(update={"base_url": url}), backend.model)
 
 
 def _size(answer: Answer) -> int:

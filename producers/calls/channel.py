@@ -6,6 +6,7 @@ failing scorer must not hold back the generator's calls, nor its tokens count as
 in this process costs nothing and is limited to two calls, one that it works on and the next.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from producers.backends.base import Backend, EndpointBackend, ScorerBackend
@@ -33,8 +34,10 @@ class Channel:
 class Channels:
     """The lane's own channel, and those of other backends, made when they are first asked for."""
 
-    def __init__(self, own: Channel) -> None:
+    def __init__(self, own: Channel, price_of: Callable[[Backend], Prices] | None = None) -> None:
+        """`price_of`: the prices of another backend at an endpoint; None: those of the own one."""
         self.own = own
+        self._price_of = price_of
         self._others: dict[int, Channel] = {}
 
     def of(self, backend: Backend | None) -> Channel:
@@ -48,7 +51,8 @@ class Channels:
 
     def _made(self, backend: Backend) -> Channel:
         local = isinstance(backend, ScorerBackend) and backend.local
-        prices = FREE if local else self.own.prices
+        priced = self.own.prices if self._price_of is None else self._price_of(backend)
+        prices = FREE if local else priced
         events = replace(self.own.events, backend=backend, prices=prices)
         return Channel(backend, events, RateControl(RateOptions(), _AT_ONCE) if local else self._rate(backend))
 

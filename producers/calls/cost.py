@@ -8,40 +8,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from infra.settings import Settings
+from infra.prices import FREE, Prices
 from producers.backends.base import Backend, Request, ScorerBackend, Scoring
 from schemas.events import CallAnswered, Usage
+
+__all__ = ["FREE", "PlannedCall", "Prices", "WorstCase", "larger", "total_cost", "worst_case"]
 
 _BYTES_A_TOKEN = 3.0  # English has over four; other scripts fewer, down to about two
 _TOKENS_A_MESSAGE = 8
 _TOKENS_A_TEMPLATE = 64  # around an instruction and a segment; chat templates may bring a system prompt
-
-
-@dataclass(frozen=True)
-class Prices:
-    """USD per million tokens. None is unknown, and so is the cost then."""
-
-    prompt: float | None = None
-    completion: float | None = None
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Prices":
-        """The prices in the settings."""
-        return cls(settings.usd_per_1m_prompt_tokens, settings.usd_per_1m_completion_tokens)
-
-    @property
-    def known(self) -> bool:
-        return self.prompt is not None and self.completion is not None
-
-    def cost(self, usage: Usage | None) -> float | None:
-        """The cost in USD; None: not known."""
-        if usage is None or self.prompt is None or self.completion is None:
-            return None
-        return (usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion) / 1_000_000
-
-
-FREE = Prices(0.0, 0.0)
-"""Of what is computed in this process."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from infra.prices import HOW_TO_PRICE
 from producers.calls.cost import PlannedCall
 from producers.generate.progress import LaneProgress
 from schemas.errors import ConfigurationError
@@ -72,8 +73,8 @@ class Limits:
         """Raise ConfigurationError for limits that cannot be enforced or would block for ever."""
         if self.max_usd is not None and not priced:
             raise ConfigurationError(
-                f"--max-usd is {self.max_usd}, but the price of a call is not known. Set SEDI_USD_PER_1M_PROMPT_TOKENS "
-                "and SEDI_USD_PER_1M_COMPLETION_TOKENS, or limit by --max-calls."
+                f"--max-usd is {self.max_usd}, but the price of a call is not known: {HOW_TO_PRICE}, or limit by "
+                "--max-calls."
             )
         window = window_rows(policy)
         if self.max_ahead is not None and self.max_ahead < window:
@@ -100,7 +101,7 @@ class Limits:
         for flag, limit, used, what in (
             ("--max-kept", self.max_kept, progress.kept_total, f"{progress.kept_total} instructions are kept"),
             ("--max-calls", self.max_calls, ledger.started, f"{ledger.started} calls were made"),
-            ("--max-tokens", self.max_tokens, ledger.tokens, f"{ledger.tokens} tokens were taken"),
+            ("--max-tokens", self.max_tokens, ledger.known_tokens, f"{ledger.known_tokens} tokens were taken"),
             ("--max-usd", self.max_usd, ledger.known_cost_usd, f"{ledger.known_cost_usd:.4f} USD were spent"),
         ):
             if limit is not None and used >= limit:
@@ -149,7 +150,7 @@ class Limits:
             yield (
                 "--max-tokens",
                 self.max_tokens,
-                ledger.tokens,
+                ledger.known_tokens,
                 _sum(worst.tokens for worst in planned.in_flight) + _sum([planned.largest.tokens] * elsewhere),
                 _sum(worst.tokens for worst in planned.starting),
                 _sum([planned.call.tokens]),

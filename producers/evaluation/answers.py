@@ -21,11 +21,11 @@ from infra.settings import Settings
 from producers.backends.base import Backend, Sampling
 from producers.backends.choice import opened_backend
 from producers.calls.caller import Caller, CallOptions
-from producers.calls.cost import Prices
 from producers.calls.found_concurrency import rate_control_for
 from producers.calls.ordered_progress import OrderedReader
 from producers.calls.ordered_work import OrderedWork, work_off
 from producers.calls.refusals import Refusals
+from producers.calls.spending_check import check_spending
 from producers.evaluation.answer_files import AnswerFile
 from producers.evaluation.answer_items import AnswerItem
 from producers.evaluation.answering import GREEDY, template_of
@@ -126,7 +126,7 @@ def give_answers(
     the same answers, ConfigurationError for unusable options, BrokerError when the cluster does not answer.
     """
     configured, _ = read_run(settings, options.run)
-    options.limits.check(configured.policy, priced=Prices.of(settings).known)
+    check_spending(options.limits, configured.policy, settings, notify)
     apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were evaluations
     asked = conditions(options, settings)
     cause, refusals, sampling = ids.run_id(options.run), Refusals(most_flagged=None), overlaid(GREEDY, options.sampling)

@@ -17,10 +17,10 @@ from infra.settings import Settings
 from producers.backends.base import Sampling
 from producers.backends.choice import opened_backend, warn_of_task
 from producers.calls.caller import Caller, CallOptions
-from producers.calls.cost import Prices
 from producers.calls.found_concurrency import rate_control_for
 from producers.calls.ordered_work import OrderedWork, work_off
 from producers.calls.refusals import Refusals
+from producers.calls.spending_check import check_spending
 from producers.evaluation.answers import OnDone
 from producers.evaluation.item_list import ItemList
 from producers.evaluation.judgement_items import AnswerJudge, JudgedSet, judgement_items
@@ -105,7 +105,7 @@ def judge_answers(
     the same comparison, ConfigurationError for unusable options, BrokerError when the cluster does not answer.
     """
     configured, _ = read_run(settings, options.run)
-    options.limits.check(configured.policy, priced=Prices.of(settings).known)
+    check_spending(options.limits, configured.policy, settings, notify)
     apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were evaluations
     given = read_given(
         KafkaSource(settings, options.run), frozenset(id for judged in options.sets for id in judged.answer_ids())

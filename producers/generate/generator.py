@@ -27,8 +27,8 @@ from infra.log.writer import LogWriter
 from infra.settings import Settings
 from producers.backends.choice import opened_backend, warn_of_task
 from producers.calls.caller import Caller, CallOptions
-from producers.calls.cost import Prices
 from producers.calls.found_concurrency import keep_found, rate_control_for
+from producers.calls.spending_check import check_spending
 from producers.documents.options import DocumentsInUse
 from producers.generate.answer_backlog import AnswerBacklogReader
 from producers.generate.backpressure import Backpressure
@@ -119,7 +119,7 @@ def generate(
     limits = limits.with_answer_limit(configured.policy)
     if limits.max_filter_lag is None:
         limits = replace(limits, max_filter_lag=settings.max_filter_lag)
-    limits.check(configured.policy, priced=Prices.of(settings).known)
+    check_spending(limits, configured.policy, settings, progress)
     rate = rate_control_for(settings, options.rate, options.in_flight, progress)
 
     reader = ProgressReader(settings, configured, options.lane, yield_window=options.guard.window, notify=progress)

@@ -20,11 +20,11 @@ from producers.backends.base import Sampling
 from producers.backends.choice import opened_backend, warn_of_task
 from producers.calls.answered_rows import rows_in_order
 from producers.calls.caller import Caller, CallOptions
-from producers.calls.cost import Prices
 from producers.calls.found_concurrency import rate_control_for
 from producers.calls.kept_rows import OnRows
 from producers.calls.ordered_progress import OrderedReader
 from producers.calls.ordered_work import work_off
+from producers.calls.spending_check import check_spending
 from producers.judge.scoring import JudgeProgress, JudgeWorker, OnJudged, RowJudge, RowQueue, RowSample
 from producers.prompts.judge import RUBRICS, RubricName
 from schemas.errors import ConfigurationError
@@ -102,7 +102,7 @@ def judge(
     the same judge, ConfigurationError for unusable options, BrokerError when the cluster does not answer.
     """
     configured, _ = read_run(settings, options.run)
-    options.limits.check(configured.policy, priced=Prices.of(settings).known)
+    check_spending(options.limits, configured.policy, settings, progress)
     apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were judges
     warn_of_task(settings, progress)
     chosen = RUBRICS[options.rubric]

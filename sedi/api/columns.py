@@ -70,6 +70,7 @@ CALLS = _schema(
         "latency_s": pl.Float64,
         "prompt_tokens": pl.Int64,
         "completion_tokens": pl.Int64,
+        "cached_tokens": pl.Int64,
         "cost_usd": pl.Float64,
         "finish_reason": pl.String,
         "error": pl.String,

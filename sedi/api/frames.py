@@ -183,12 +183,14 @@ def _calls(source: Source) -> Iterator[Row]:
         yield _ended(event, at, None, None)
     for (request, attempt), (start, at) in started.items():
         lost = request in answered or attempt < latest[request]
-        yield (request, attempt, "lost" if lost else "open", *_asked(start), at, *(None,) * 10)
+        yield (request, attempt, "lost" if lost else "open", *_asked(start), at, *(None,) * 11)
 
 
 def _ended(event: CallAnswered | CallFailed, at: int, start: CallStarted | None, began: int | None) -> Row:
     usage = event.usage
-    tokens = (None, None) if usage is None else (usage.prompt_tokens, usage.completion_tokens)
+    tokens: Row = (None,) * 3
+    if usage is not None:
+        tokens = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
     place = event.request_id, event.attempt
     if isinstance(event, CallAnswered):
         end: Row = (at, event.latency_s, *tokens, event.cost_usd, event.finish_reason, None, None, None, None)

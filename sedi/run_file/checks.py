@@ -100,7 +100,7 @@ def _generate(options: RunOptions, settings: Settings, policy: Policy | None, ch
     from sedi.generate import style_in_use
 
     all_of, _ = parsed("generate", options.generate)
-    used = _overridden(settings, all_of)
+    used = overridden(settings, all_of)
     checks.attempt("generate", lambda: style_of(style_in_use(used, all_of), used))
     _lane("generate", all_of, options, used, policy, checks)
 
@@ -109,7 +109,7 @@ def _documents(options: RunOptions, settings: Settings, policy: Policy | None, c
     from sedi.document_options import LANES, documents_in_use
 
     all_of, _ = parsed("documents", options.documents)
-    used = _overridden(settings, all_of)
+    used = overridden(settings, all_of)
 
     def check() -> None:
         in_use = documents_in_use(all_of)
@@ -196,7 +196,7 @@ def _judge(options: RunOptions, settings: Settings, checks: MistakeList) -> None
     checks.attempt(
         "judge", lambda: JudgeOptions("run", sample=RowSample(all_of["sample"], all_of["limit"])), ["sample", "limit"]
     )
-    used = _overridden(settings, all_of)
+    used = overridden(settings, all_of)
     _backend("judge", used, all_of, checks)
     _pace("judge", used, all_of, checks)
     if all_of["max_usd"] is not None:
@@ -219,7 +219,7 @@ def _answerer(options: RunOptions, settings: Settings, answers: Answered, checks
     from sedi.answer import answer_style_in_use, share_of
 
     all_of, _ = parsed("answerer", options.answer_arguments())
-    used = _overridden(settings, all_of)
+    used = overridden(settings, all_of)
     checks.attempt("answerer", lambda: answer_style(answer_style_in_use(used, all_of), used), ["style"])
     checks.attempt("answerer", lambda: AnswererOptions("run", share=share_of(all_of["share"])), ["share"])
     if answers == "all":
@@ -249,7 +249,8 @@ def _backend(section: str, used: Settings, all_of: Mapping[str, Any], checks: Mi
         checks.add_at_backend(section, text)
 
 
-def _overridden(settings: Settings, all_of: Mapping[str, Any]) -> Settings:
+def overridden(settings: Settings, all_of: Mapping[str, Any]) -> Settings:
+    """The settings of a part with these flags."""
     backend = "recorded" if all_of["recorded"] else all_of["backend"]
     changes = {"backend": backend, "model": all_of["model"]}
     return settings.model_copy(update={name: value for name, value in changes.items() if value is not None})
@@ -261,10 +262,20 @@ def _there(section: str, name: str, file: Path | None, checks: MistakeList) -> N
 
 
 def _priced(section: str, max_usd: float, used: Settings, checks: MistakeList) -> None:
-    if checks.here and None in (used.usd_per_1m_prompt_tokens, used.usd_per_1m_completion_tokens):
+    from infra.prices import Prices
+
+    if not checks.here:
+        return
+    try:
+        known = Prices.of(used).known
+    except ConfigurationError as error:
+        checks.add("settings", ["prices_file"], str(error))
+        return
+    if not known:
         text = (
             f"max_usd is {max_usd:g}, but what a call costs is not known. Set usd_per_1m_prompt_tokens and "
-            "usd_per_1m_completion_tokens in [settings], or as SEDI_USD_PER_1M_..., or limit by max_calls."
+            "usd_per_1m_completion_tokens in [settings], or as SEDI_USD_PER_1M_..., or prices_file, or limit by "
+            "max_calls."
         )
         checks.add(section, ["max_usd"], text)
 

@@ -6,9 +6,8 @@ there is no answer. Before that it is *open*: it is in flight, or its generator 
 
     started = answered + failed + lost + open      (for a log that holds each call's start)
 
-Tokens and cost are summed over the answers and failed attempts that report them; the others are counted. The cost of a
-lost call is unknown, as is that of a `perhaps_paid` failure, and with it the total cost. Duplicate events (same
-request, attempt and kind, which make the id) are dropped and counted.
+Tokens and cost are those of answers and failed attempts, by the rule of `streams.core.spent`; a lost call has neither,
+and is counted. Duplicate events (same request, attempt and kind, which make the id) are dropped and counted.
 
 The state holds what may still change: the requests of each lane's last `WINDOW` generations, because a lane never works
 further ahead of its oldest unwritten generation; and older ones with an open attempt or a retry to follow. A start from
@@ -19,7 +18,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from schemas.events import CallAnswered, CallFailed, CallStarted, Event, Usage
+from schemas.events import CallAnswered, CallFailed, CallStarted, Event
+from streams.core.spent import Spent
 
 WINDOW = 1024
 """The number of a lane's latest generations whose calls are kept; a lane never has more in flight."""
@@ -64,16 +64,13 @@ class LaneState(msgspec.Struct):
     requests: dict[int, list[str]] = {}
 
 
-class Ledger(msgspec.Struct):
-    """The state of the fold. Numbers only grow, except `lost` and `open`, which follow from pending attempts.
+class Ledger(Spent, kw_only=True):
+    """The state of the fold, with what its calls took. Numbers only grow, except `lost` and `open`, which follow from
+    pending attempts.
 
     repeated               answers beyond the first to the same request: paid twice
     repeated_cost_usd      their reported cost
-    prompt_tokens          of answers and failed attempts that report them; `without_usage` counts other answers
-    known_cost_usd         of answers and failed attempts that report it; `without_cost` counts other answers, and
-                           failed attempts that report only tokens
     failed_paid            failed attempts that used tokens
-    perhaps_paid           failed attempts that may have been paid for and report nothing
     duplicates             dropped duplicate events
     lost                   attempts that will never have an outcome
     open                   attempts that may still have an outcome
@@ -87,20 +84,14 @@ class Ledger(msgspec.Struct):
     failed: int = 0
     repeated: int = 0
     repeated_cost_usd: float = 0.0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    without_usage: int = 0
-    known_cost_usd: float = 0.0
-    without_cost: int = 0
     failed_paid: int = 0
-    perhaps_paid: int = 0
     duplicates: int = 0
     lost: int = 0
     open: int = 0
     retrying: int = 0
-    lanes: dict[str, LaneState] = {}
-    requests: dict[str, RequestState] = {}
-    unplaced: dict[str, None] = {}
+    lanes: dict[str, LaneState] = msgspec.field(default_factory=dict)
+    requests: dict[str, RequestState] = msgspec.field(default_factory=dict)
+    unplaced: dict[str, None] = msgspec.field(default_factory=dict)
 
     def apply(self, event: Event, ce_id: str) -> bool:
         """Apply an event of `calls`, in log order.
@@ -123,16 +114,6 @@ class Ledger(msgspec.Struct):
                 return False
         self.duplicates += not fresh
         return fresh
-
-    @property
-    def cost_usd(self) -> float | None:
-        """The cost of all calls except lost ones; None when one is unknown. `known_cost_usd` is a lower bound."""
-        return None if self.without_cost or self.perhaps_paid else self.known_cost_usd
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of the answers and failed attempts that report them."""
-        return self.prompt_tokens + self.completion_tokens
 
     def _start(self, event: CallStarted) -> bool:
         lane = self.lanes.setdefault(event.lane, LaneState())
@@ -189,24 +170,12 @@ class Ledger(msgspec.Struct):
         if len(self.requests[event.request_id].answered) > 1:
             self.repeated += 1
             self.repeated_cost_usd += event.cost_usd or 0.0
-        self.without_usage += event.usage is None
-        self._spend(event.usage, event.cost_usd)
+        self.add_answer(event.usage, event.cost_usd)
 
     def _failure(self, event: CallFailed) -> None:
         self.failed += 1
-        self.perhaps_paid += event.perhaps_paid
-        if event.usage is not None or event.cost_usd is not None:
-            self.failed_paid += 1
-            self._spend(event.usage, event.cost_usd)
-
-    def _spend(self, usage: Usage | None, cost_usd: float | None) -> None:
-        if usage is not None:
-            self.prompt_tokens += usage.prompt_tokens
-            self.completion_tokens += usage.completion_tokens
-        if cost_usd is None:
-            self.without_cost += 1
-        else:
-            self.known_cost_usd += cost_usd
+        self.failed_paid += event.usage is not None or event.cost_usd is not None
+        self.add_failure(event)
 
     def _forget(self, lane: LaneState, newest: int) -> None:
         """Drop the requests before the window that ends at `newest`, except unsettled ones."""

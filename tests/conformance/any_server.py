@@ -24,6 +24,16 @@ def _completion(text: str | None = None, finish_reason: str = "stop", **changes:
     return reply
 
 
+def _counted(**more: str) -> Callable[[Payload], Reply]:
+    """A plain answer whose usage has further fields, each with the payload's number of that name."""
+
+    def reply(payload: Payload) -> Reply:
+        counted = openai.usage(payload, **{name: getattr(payload, of) for name, of in more.items()})
+        return Reply(openai.chat(payload, {"role": "assistant", "content": payload.text}, counted=counted))
+
+    return reply
+
+
 _odd = partial(Form, _SERVER, api="completion")
 
 FORMS = (
@@ -37,6 +47,10 @@ FORMS = (
         tells=False,
     ),
     Form(_SERVER, "a list", "garbled", lambda _: Reply([]), Waits("no answer", FailureKind.GARBLED), tells=False),
+    # other places of the cached tokens: DeepSeek's, Moonshot's, and those of gateways to Anthropic's models
+    Form(_SERVER, "cache hits", "plain", _counted(prompt_cache_hit_tokens="cached_tokens"), Answered()),
+    Form(_SERVER, "cached", "plain", _counted(cached_tokens="cached_tokens"), Answered()),
+    Form(_SERVER, "cache reads", "plain", _counted(cache_read_input_tokens="cached_tokens"), Answered()),
     # odd answers of plain completions, of which the tables have the usual ones
     _odd("completion, cut", "cut", _completion(finish_reason="length"), Answered("length")),
     _odd("completion, empty", "empty", _completion(""), Answered(text=lambda _: "", reads=lambda _: "")),

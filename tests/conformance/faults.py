@@ -25,7 +25,6 @@ from producers.calls.rate_control import RateOptions
 from producers.calls.retries import Retries
 from producers.generate.generator import GenerateOptions, generate
 from schemas.errors import BackendError
-from schemas.events import Usage
 from streams.core.ledger import Ledger
 from tests.conformance.dialects import SERVERS
 from tests.conformance.forms import LARGEST_ANSWER
@@ -33,7 +32,7 @@ from tests.conformance.server import Books, Disturbed, served
 from tests.conftest import ROOT
 from tests.integration.producers.driver import Rig
 
-PRICES = Prices(prompt=0.15, completion=0.60)
+PRICES = Prices(prompt=0.15, completion=0.60, cached=0.075)
 _MOST_STARTS = 5
 _SHOWN = 12
 
@@ -97,6 +96,7 @@ def play(
             "max_filter_lag": 10 * generations,
             "usd_per_1m_prompt_tokens": PRICES.prompt,
             "usd_per_1m_completion_tokens": PRICES.completion,
+            "usd_per_1m_cached_tokens": PRICES.cached,
         }
         rig = Rig(Settings(**{**settings.model_dump(), **chosen}), run, folder)
         rig.configure()
@@ -122,11 +122,8 @@ def compared(rig: Rig, books: Books, generations: int) -> list[Line]:
     """The log's figures compared with those of the books."""
     ledger: Ledger = rig.ledger()
     numbers = [generation.number for generation in rig.generations()]
-    spend = sum(
-        PRICES.cost(Usage(prompt_tokens=entry.prompt_tokens, completion_tokens=entry.completion_tokens)) or 0.0
-        for entry in books.entries
-        if entry.reported
-    )
+    full, cached = books.prompt_tokens - books.cached_tokens, books.cached_tokens
+    spend = (full * 0.15 + cached * 0.075 + books.completion_tokens * 0.60) / 1_000_000
     return [
         Line("generations on the log", len(numbers), generations),
         Line("of these in their place", sum(number == place for place, number in enumerate(numbers)), generations),
@@ -135,6 +132,7 @@ def compared(rig: Rig, books: Books, generations: int) -> list[Line]:
         Line("answers", ledger.answered, books.answered),
         Line("answers paid for twice", ledger.repeated, 0),
         Line("prompt tokens", ledger.prompt_tokens, books.prompt_tokens),
+        Line("of these cached", ledger.cached_tokens, books.cached_tokens),
         Line("completion tokens", ledger.completion_tokens, books.completion_tokens),
         Line("spend, USD", ledger.known_cost_usd, spend),
         Line("calls of unknown usage", ledger.without_usage + ledger.perhaps_paid, books.unknown),

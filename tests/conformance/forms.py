@@ -4,7 +4,7 @@ Bodies are built from a `Payload`, so that the same form carries any text and an
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from producers.backends.base import FailureKind, Reason
@@ -25,6 +25,7 @@ class Payload:
     """The content of an answer.
 
     completion_tokens   all generated tokens, including reasoning
+    cached_tokens       of the prompt, in servers that report them
     wait_s              seconds of a server's request to wait
     """
 
@@ -33,6 +34,7 @@ class Payload:
     prompt_tokens: int = 210
     completion_tokens: int = 34
     thought_tokens: int = 12
+    cached_tokens: int = 64
     wait_s: int = 7
     serial: int = 1
     model: str = "tiny-1"
@@ -118,6 +120,12 @@ class Form:
     @property
     def id(self) -> str:
         return f"{self.server}: {self.name}"
+
+    def cached(self, payload: Payload) -> int | None:
+        """The cached tokens in its reply; None: it reports none, as its body is the same whatever their number."""
+        other = replace(payload, cached_tokens=payload.cached_tokens + 1)
+        reports = self.worked and self.tells and self.reply(payload).body != self.reply(other).body
+        return payload.cached_tokens if reports else None
 
     def serves(self, api: Api) -> bool:
         """Whether it can answer a request to this API; errors can answer any."""

@@ -38,11 +38,13 @@ Plan = Callable[[bytes, int, Api], tuple[Form, Payload]]
 
 @dataclass
 class Entry:
-    """One request in the books. `reported`: the token counts were sent completely, in a readable form."""
+    """One request in the books. `cached_tokens`: those that the form reports. `reported`: the token counts were sent
+    completely, in a readable form."""
 
     form: Form
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int
     reported: bool
 
     @property
@@ -65,6 +67,10 @@ class Books:
     @property
     def completion_tokens(self) -> int:
         return sum(entry.completion_tokens for entry in self.entries if entry.reported)
+
+    @property
+    def cached_tokens(self) -> int:
+        return sum(entry.cached_tokens for entry in self.entries if entry.reported)
 
     @property
     def unknown(self) -> int:
@@ -118,6 +124,7 @@ def payload_for(body: bytes, draw: random.Random, *, cut: bool = False) -> Paylo
         prompt_tokens=16 + len(body) // 4,
         completion_tokens=1 + len(text) // 4 + thoughts,
         thought_tokens=thoughts,
+        cached_tokens=draw.randrange(len(body) // 4),
         wait_s=draw.randrange(2),
         serial=draw.randrange(2**32),
     )
@@ -145,7 +152,13 @@ def served(plan: Plan) -> Iterator[tuple[str, Books]]:
             except Exception as error:
                 books.faults.append(f"{type(error).__name__}: {error}")
                 raise
-            entry = Entry(form, payload.prompt_tokens, payload.completion_tokens, form.worked and form.tells)
+            entry = Entry(
+                form,
+                payload.prompt_tokens,
+                payload.completion_tokens,
+                form.cached(payload) or 0,
+                form.worked and form.tells,
+            )
             with lock:
                 books.entries.append(entry)
             try:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from tests.conformance.dialects import FORMS, GATEWAY, TABLES
 from tests.conformance.forms import KINDS, Answered, Ends, Form, Refused, Waits
+from tests.conformance.prefixes import prefix_section
 
 _HEAD = """\
 # Endpoints
@@ -25,12 +26,17 @@ What becomes of an error:
 Usage that a server does not report, or that cannot be right, is unknown, never zero. A failure whose tokens nobody
 reports, although the server may have worked, counts as perhaps paid ([generator and
 ledger](decisions/generator-and-ledger.md)).
+
+Prompt tokens that a server had in its cache are read wherever it reports them: in `prompt_tokens_details`, or as
+`prompt_cache_hit_tokens` (DeepSeek), `cache_read_input_tokens` (gateways to Anthropic's models) or `cached_tokens`
+(Moonshot). More of them than the prompt has tokens count as not reported. They are priced apart where that price is
+known ([prices](configuration.md#prices)), and at the full price where it is not.
 """
 
 
 def page() -> str:
     """The whole page."""
-    return "\n".join((_HEAD, *_servers(), "", *_kinds()))
+    return "\n".join((_HEAD, *_servers(), "", *_kinds(), *prefix_section()))
 
 
 def _servers() -> Iterable[str]:

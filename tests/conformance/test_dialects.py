@@ -56,7 +56,11 @@ def ask() -> Iterator[Ask]:
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_the_backend_gives_what_a_form_means(form: Form, ask: Ask) -> None:
     found = ask(form)
-    counted = Usage(prompt_tokens=PAYLOAD.prompt_tokens, completion_tokens=PAYLOAD.completion_tokens)
+    counted = Usage(
+        prompt_tokens=PAYLOAD.prompt_tokens,
+        completion_tokens=PAYLOAD.completion_tokens,
+        cached_tokens=form.cached(PAYLOAD),
+    )
     assert found.usage == (counted if form.worked and form.tells else None)
     if isinstance(found, Answer):
         _is_the_answer(found, form)

@@ -12,7 +12,7 @@ from tests.conformance.faults import Line, Outcome, play, table
 from tests.conformance.forms import KINDS, Answered, Api
 from tests.conformance.server import DISTURBANCES, Disturbed, known_forms
 
-GENERATIONS, TIMEOUT_S = 60, 2.5
+GENERATIONS, TIMEOUT_S = 150, 2.5
 
 
 def test_the_books_of_a_disturbed_run_agree_with_the_servers(broker: TemporaryBroker, run: str, tmp_path: Path) -> None:

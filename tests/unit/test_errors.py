@@ -33,6 +33,7 @@ CAUGHT = {
     "infra/cluster/addresses.py": "the settings make a ConfigurationError of it",
     "infra/local_broker/broker.py": "`start` makes a BrokerError of it",
     "infra/cluster/listener.py": "a server that does not answer as Kafka does is reported as such",
+    "infra/prices.py": "reading the file makes a ConfigurationError of it",
     "producers/backends/base.py": "a programming error",
     "schemas/events.py": "decoding makes a MalformedEvent of it",
     "schemas/ids.py": "a programming error, or what is no id",

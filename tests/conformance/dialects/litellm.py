@@ -18,7 +18,8 @@ def _chat(payload: Payload, content: Any, finish_reason: str = "stop", counted: 
     detailed = openai.usage(
         payload,
         completion_tokens_details={"reasoning_tokens": payload.thought_tokens},
-        prompt_tokens_details={"cached_tokens": 0},
+        prompt_tokens_details={"cached_tokens": payload.cached_tokens},
+        cache_read_input_tokens=payload.cached_tokens,
         cache_creation_input_tokens=0,
     )
     body = openai.chat(

@@ -20,7 +20,7 @@ def _usage(payload: Payload) -> dict[str, Any]:
         payload,
         cost=0.0001,
         is_byok=False,
-        prompt_tokens_details={"cached_tokens": 0},
+        prompt_tokens_details={"cached_tokens": payload.cached_tokens},
         cost_details={"upstream_inference_cost": None},
         completion_tokens_details={"reasoning_tokens": payload.thought_tokens},
     )

@@ -31,7 +31,7 @@ def _chat(
         full,
         finish_reason=finish_reason,
         choice=choice,
-        counted=openai.usage(payload, prompt_tokens_details={"cached_tokens": 16}),
+        counted=openai.usage(payload, prompt_tokens_details={"cached_tokens": payload.cached_tokens}),
         service_tier=None,
         system_fingerprint=None,
         prompt_logprobs=None,

@@ -8,9 +8,10 @@ from consumers.folds.run_fold import RunFold
 from consumers.report import report_of
 from consumers.seed_table import by_score, replacement_rows, seed_rows
 from consumers.status import BrokerHealth, RecentEvents, status_of
-from schemas.events import GenerationHalted, RunStarted, RunStopped
+from infra.settings import Settings
+from schemas.events import GenerationHalted, RunStarted, RunStopped, Usage
 from schemas.seeds import SeedTask
-from sedi.report import show_report
+from sedi.report import show_report, with_prices
 from sedi.status import status_tables
 from tests.unit.consumers.story import START_MS, Story, record, short_run
 
@@ -29,7 +30,7 @@ def test_the_report_of_a_short_run_has_every_number_of_it() -> None:
 
     ended = {"answered": 3, "failed": 0, "failed_paid": 0, "perhaps_paid": 0, "lost": 0, "open": 0, "repeated": 0}
     assert report["calls"] == {"started": 3, **ended}
-    assert report["tokens"] == {"prompt": 300, "completion": 30, "answers_without": 0}
+    assert report["tokens"] == {"prompt": 300, "cached": None, "completion": 30, "answers_without": 0}
     assert (report["cost"]["usd"], report["cost"]["usd_per_kept"]) == (1.5, 0.375)
     assert (report["steps"], report["windows"], report["epochs"], report["replacements"]) == (20, 2, 1, 1)
     assert (report["unparsed"], report["unparsed_total"]) == ({"no_output": 1}, 1)
@@ -180,3 +181,33 @@ def test_rates_of_a_run_younger_than_a_minute_are_of_its_own_time() -> None:
         recent.add(each)
 
     assert recent.rates(START_MS + 3000, START_MS).generated == 2.0
+
+
+def test_the_cost_of_a_row_is_split_into_what_the_calls_were_for(capsys: pytest.CaptureFixture[str]) -> None:
+    story = short_run()
+    story.call(9)
+    story.call(9, attempt=2)
+    story.failure(9, attempt=2)
+    story.call(9, attempt=3)
+    usage = Usage(prompt_tokens=100, completion_tokens=10, cached_tokens=40)
+    story.answer(9, attempt=3, usage=usage, cost=0.25)
+
+    report = report_of(folded(story))
+
+    assert report.rows == report.kept == 4
+    assert {name: (cost.calls, cost.usd, cost.usd_per_row) for name, cost in report.spent.items()} == {
+        "lists": (3, 1.5, 0.375),
+        "unwritten": (1, 0.25, 0.0625),
+        "failed": (1, 0.0, 0.0),
+        "lost": (1, None, None),
+    }
+    total = report.spent_total
+    assert (total.usd, total.tokens, total.cached_tokens) == (report.cost.usd, 440, 40) == (1.75, 440, 40)
+    assert (total.calls_per_row, total.tokens_per_row, total.usd_per_row) == (1.25, 110.0, 0.4375)
+
+    show_report(with_prices(report, Settings(backend="openai", model="gpt-4o-mini", base_url="http://127.0.0.1:1")))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "400 prompt (40 cached, 10.0 %), 40 completion" in shown
+    assert "attempts that were lost, maybe paid for 1 unknown – unknown 0.25 – –" in shown
+    assert "all but lost ones 5 440 40 $1.7500 1.25 110 $0.437500" in shown
+    assert "a call costs now unknown" in shown

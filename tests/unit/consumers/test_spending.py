@@ -2,10 +2,11 @@
 
 import msgspec
 
-from consumers.folds.spending import SpendingFold, Spent
+from consumers.folds.spending import SpendingFold
 from schemas import ids
 from schemas.events import (
     CallAnswered,
+    CallFailed,
     Event,
     Instruction,
     InstructionAnswered,
@@ -16,6 +17,8 @@ from schemas.events import (
     Usage,
 )
 from schemas.policy import Policy
+from streams.core.ledger import Ledger
+from streams.core.spent import Spent
 
 
 def answer(item: str, step: int, tokens: int, usd: float | None = 0.5) -> CallAnswered:
@@ -106,9 +109,11 @@ def fold(*found: tuple[Event, str], policy: Policy = Policy()) -> SpendingFold: 
 def test_answers_to_rejected_instructions_are_what_the_other_order_would_have_saved() -> None:
     for order in ([generated("two-step", 4), rejected(1)], [rejected(1), generated("two-step", 4)]):
         found = fold(*order)
-        assert found.spent["lists"] == Spent(calls=1, prompt_tokens=10, completion_tokens=1, usd=0.5)
-        assert found.spent["answers"] == Spent(calls=2, prompt_tokens=20 + 40, completion_tokens=2, usd=1.0)
-        assert found.spent["answers_rejected"] == Spent(calls=1, prompt_tokens=30, completion_tokens=1, usd=0.5)
+        assert found.spent["lists"] == Spent(calls=1, prompt_tokens=10, completion_tokens=1, known_cost_usd=0.5)
+        assert found.spent["answers"] == Spent(calls=2, prompt_tokens=20 + 40, completion_tokens=2, known_cost_usd=1.0)
+        assert found.spent["answers_rejected"] == Spent(
+            calls=1, prompt_tokens=30, completion_tokens=1, known_cost_usd=0.5
+        )
         saving = found.saving()
         assert saving is not None and not saving.estimated
         assert (saving.instructions, saving.calls, saving.tokens, saving.usd) == (1, 1.0, 31.0, 0.5)
@@ -150,3 +155,53 @@ def test_what_is_not_known_is_counted() -> None:
     )
     found = fold((msgspec.structs.replace(event, answers=(unknown,)), id))
     assert found.spent["lists"] == Spent(calls=1, without_usage=1, without_cost=1)
+
+
+def failed(attempt: int, usage: Usage | None = None, *, perhaps_paid: bool = False) -> tuple[CallFailed, str]:
+    event = CallFailed(
+        request_id=ids.request_id(ids.generation_id("main", 0), 0),
+        attempt=attempt,
+        error="no",
+        status=500,
+        retry=True,
+        usage=usage,
+        cost_usd=None if usage is None else 0.25,
+        perhaps_paid=perhaps_paid,
+    )
+    return event, f"failed/{attempt}"
+
+
+def test_the_purposes_together_are_the_ledger() -> None:
+    """An answer that nothing uses yet, a repeated one, a failure that took tokens, and one perhaps paid for."""
+    event, id = generated("two-step", 4)
+    again = msgspec.structs.replace(event.answers[0], attempt=3)
+    later = answer(ids.generation_id("main", 1), 0, 70)
+    calls: list[tuple[Event, str]] = [(each, f"{each.request_id}/1") for each in (*event.answers, again, later)]
+    calls += [failed(1, Usage(prompt_tokens=5, completion_tokens=1, cached_tokens=4)), failed(2)]
+    undecided = [*calls, (event, id)]
+    for found in (undecided, [*undecided, rejected(1)], [*undecided, rejected(1), failed(4, perhaps_paid=True)]):
+        ledger, spending = Ledger(), fold(*found)
+        for each, name in found:
+            ledger.apply(each, name)
+        total, by_purpose = Spent(), spending.by_purpose(lost=2)
+        for purpose, spent in by_purpose.items():
+            if purpose != "lost":
+                total.merge(spent)
+        assert total == Spent(**{name: getattr(ledger, name) for name in Spent.__struct_fields__})
+        assert (total.tokens, total.cost_usd) == (ledger.tokens, ledger.cost_usd)
+        assert (by_purpose["unwritten"].calls, by_purpose["unwritten"].known_tokens) == (2, 11 + 71)
+        assert by_purpose["failed"].cached_tokens == 4
+        lost = by_purpose["lost"]
+        assert (lost.calls, lost.tokens, lost.cost_usd) == (2, None, None), "nobody knows what they took"
+    assert ledger.tokens is None and ledger.cost_usd is None, "one part is not known, so the sum is not"
+    assert spending.by_purpose(0)["undecided"].calls == 0
+    assert fold(*undecided).by_purpose(0)["undecided"].calls == 3
+
+
+def test_a_saving_whose_answers_do_not_say_what_they_took_is_unknown_and_no_zero() -> None:
+    event, id = answered(0)
+    silent = msgspec.structs.replace(event.answers[0], usage=None, cost_usd=None)
+    unknown = msgspec.structs.replace(event, answers=(silent,)), id
+    saving = fold(generated("two-step", 1), rejected(1, 2), unknown, policy=Policy(answer="kept")).saving()
+    assert saving is not None
+    assert (saving.calls, saving.tokens, saving.usd, saving.share_of_tokens) == (2.0, None, None, None)

@@ -4,7 +4,9 @@ import re
 import socket
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -106,6 +108,22 @@ def test_the_model_matters_only_to_whom_uses_it(settings: Settings, monkeypatch:
 def test_the_precision_is_shown_with_its_reason_and_both_times(settings: Settings) -> None:
     found = named(check(settings), "precision").found
     assert found == "fp32: bf16 is 9.0 times slower than fp32 on this processor (fp32 5 ms, bf16 45 ms)"
+
+
+def test_the_prices_in_use_have_an_origin_and_a_date_and_old_ones_a_warning(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "https://api.openai.com/v1"
+    own = settings.model_copy(update={"backend": "openai", "model": "gpt-4o-mini", "base_url": url})
+    other = own.model_copy(update={"base_url": "http://127.0.0.1:9/v1"})
+    monkeypatch.setattr(doctor, "date", SimpleNamespace(today=lambda: date(2026, 8, 1)))
+    assert not [found for found in check(settings) if found.name == "prices"]
+    assert "this program's table, as of 2026-07-24" in named(check(own), "prices").found
+    assert (named(check(own), "prices").level, named(check(other), "prices").level) == ("ok", "warn")
+    monkeypatch.setattr(doctor, "date", SimpleNamespace(today=lambda: date(2027, 8, 1)))
+    assert named(check(own), "prices").level == "warn"
+    broken = own.model_copy(update={"prices_file": Path("nowhere.toml")})
+    assert named(check(broken), "prices").level == "fail"
 
 
 @pytest.mark.parametrize("script", ["import os; os.abort()", "print('no JSON')"])

@@ -59,6 +59,12 @@ def test_a_chat_is_answered_with_usage_and_the_model_that_answered() -> None:
     }
 
 
+def test_a_cache_key_is_sent_with_chats_where_one_is_set() -> None:
+    with endpoint(chat("Hi.")) as served:
+        ask(served, prompt_cache_key="mine")
+    assert served.received[0].body["prompt_cache_key"] == "mine"
+
+
 def test_a_plain_completion_goes_to_its_own_path() -> None:
     request = Request(prompt="List:\n4.", sampling=Sampling(temperature=1.0, max_tokens=9), stop=("20.",))
     with endpoint(completion(" Sing.")) as served:

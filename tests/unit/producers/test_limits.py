@@ -1,10 +1,16 @@
 """Limits belong to the run and are decided from its log; backpressure never deadlocks."""
 
+from datetime import date
+
 import pytest
 
+from infra.settings import Settings
 from producers.backends.base import Message, Request, Sampling
+from producers.backends.openai import OpenAIBackend
+from producers.calls.caller import backend_prices
 from producers.calls.cost import PlannedCall, Prices, WorstCase, larger, worst_case
 from producers.calls.limits import AHEAD_WINDOWS, Limits
+from producers.calls.spending_check import check_spending
 from producers.generate.progress import LaneProgress
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy, policy_for
@@ -208,3 +214,25 @@ def test_open_calls_of_judges_and_evaluations_are_no_candidates_under_way(lane: 
     made = log.refresh(LaneProgress("main", configured()))
     assert made.ledger.open == 1
     assert Limits(max_candidates=17).generation_limit(made, 0, 17) is None
+
+
+def test_whoever_spends_is_told_of_an_old_price_before_the_first_call() -> None:
+    said: list[str] = []
+    settings = Settings(backend="openai", model="gpt-4o-mini", base_url="https://api.openai.com/v1")
+    check_spending(Limits(max_usd=1.0), Policy(), settings, said.append, today=lambda: date(2026, 8, 1))
+    assert said == [], "the table's price is enough for a budget, and recent"
+    check_spending(Limits(), Policy(), settings, said.append, today=lambda: date(2028, 8, 1))
+    assert len(said) == 1 and "SEDI_PRICES_FILE" in said[0]
+    with pytest.raises(ConfigurationError, match="SEDI_PRICES_FILE"):
+        check_spending(Limits(max_usd=1.0), Policy(), Settings(), said.append)
+
+
+def test_another_model_of_a_lane_has_its_own_price() -> None:
+    settings = Settings(backend="openai", model="gpt-4o-mini")
+    at = "https://api.openai.com/v1"
+    scorer = OpenAIBackend(model="gpt-4.1", base_url=at, api_key="k")
+    assert backend_prices(settings, scorer).prompt == 2.0
+    elsewhere = OpenAIBackend(model="gpt-4.1", base_url="http://127.0.0.1:9/v1")
+    assert not backend_prices(settings, elsewhere).known
+    fixed = settings.model_copy(update={"usd_per_1m_prompt_tokens": 1.0, "usd_per_1m_completion_tokens": 2.0})
+    assert backend_prices(fixed, elsewhere) == Prices(1.0, 2.0)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sedi.run_file.fields import COMMANDS, SECTIONS, fields, secrets
 from sedi.run_file.plan import RunPlan, RunRequest, plan_run, values_of
 from sedi.run_file.values import parsed
 from sedi.run_options import RunOptions, policy_of
+from sedi.run_prices import stale_prices
 
 
 @pytest.fixture(autouse=True)
@@ -254,6 +256,10 @@ MISTAKES = [
     ),
     ("max_usd = 5", "mine.toml:1:1: max_usd is 5, but what a call costs is not known. Set usd_per_1m_prompt_tokens"),
     (
+        "max_usd = 5\n[settings]\nbackend = 'openai'\nmodel = 'm'\nprices_file = 'nowhere.toml'",
+        "mine.toml:5:1: The prices file nowhere.toml cannot be used",
+    ),
+    (
         "[train]\nlora_alpha = 3",
         "mine.toml:2:1: lora_alpha, lora_dropout and lora_targets are for LoRA. Give lora_rank",
     ),
@@ -433,3 +439,15 @@ def test_files_and_settings_of_parts_that_start_elsewhere_are_not_looked_for_her
     text = "max_usd = 5\n[train]\neval = 'held.json'\n[settings]\nbackend = 'openai'"
     assert told(text).startswith("3 mistakes")
     assert plan(text, here=False).options.max_usd == 5
+
+
+def test_old_prices_of_a_runs_models_are_named_once_each_before_it_starts() -> None:
+    settings = Settings(base_url="https://api.openai.com/v1")
+    asked = ("--backend", "openai", "--model", "gpt-4o-mini")
+    options = RunOptions(generate=asked, judging=True, judge=("--backend", "openai", "--model", "gpt-4.1"))
+    old = date(2028, 1, 1)
+    assert [said.partition(" are")[0] for said in stale_prices(options, settings, old)] == [
+        "The prices of gpt-4o-mini",
+        "The prices of gpt-4.1",
+    ]
+    assert stale_prices(options, settings, date(2026, 8, 1)) == stale_prices(RunOptions(), settings, old) == []
