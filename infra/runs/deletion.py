@@ -14,7 +14,6 @@ from kafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     GroupIdNotFoundError,
-    KafkaError,
     NoError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
@@ -25,7 +24,7 @@ from infra.cluster.admin import administrator
 from infra.cluster.refusals import Right, missing_rights, status_hint
 from infra.runs.extent import topics_of
 from infra.settings import Settings
-from schemas.errors import BrokerError
+from schemas.errors import BrokerError, ClusterRefused
 from schemas.topics import topic_name
 
 _GONE_S = 60.0
@@ -51,7 +50,7 @@ def delete_run(
     """
     with administrator(settings) as admin:
         described = topics_of(settings, admin, run)
-        topics = sorted(topic["name"] for topic in described)
+        topics = [topic["name"] for topic in described]
         listed = (group["group_id"] for group in admin.list_groups())
         groups = sorted(group for group in listed if group.startswith(topic_name(run, "")))
         _require_rights(settings, described, admin.describe_groups(groups) if groups else {})
@@ -120,7 +119,7 @@ def _delete_groups(settings: Settings, admin: Any, groups: list[str]) -> tuple[t
     return done, tuple(sorted(answers.keys() - set(done)))
 
 
-def _groups_refused(settings: Settings, groups: list[str]) -> KafkaError | BrokerError:
+def _groups_refused(settings: Settings, groups: list[str]) -> ClusterRefused:
     return missing_rights(
         settings, *(Right("Delete", "group", name) for name in groups), further="The topics were deleted. "
     )

@@ -9,7 +9,7 @@ Records are counted by offsets. A restored run is as old as its records: they ke
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ from schemas.topics import dead_letter_name, topic_name, topic_specs
 
 _TOPIC = re.compile(r"sedi\.([a-z0-9][a-z0-9_-]{0,62})\.(.+)")
 _WORKER = "worker-"  # the worker's own topics, as Faust names them: changelogs of its tables
-_TRIES = 3
+_RETRIES = 2
 _LATEST, _EARLIEST, _NEWEST, _FIRST = -1, -2, -3, 0  # offset queries; the last is a time that all records are after
 
 
@@ -61,14 +61,12 @@ class RunExtent(msgspec.Struct, frozen=True, kw_only=True):
 
 def run_extents(admin: Any) -> list[RunExtent]:
     """All runs that the user may see, by name. `admin` is a KafkaAdminClient (`infra.cluster.admin.administrator`)."""
-    for left in reversed(range(_TRIES)):
-        described = [topic for topic in admin.describe_topics(None) if topic["error_code"] == NoError.errno]
+    for _ in range(_RETRIES):
         try:
-            return _extents(admin, described)
-        except UnknownTopicOrPartitionError:  # a run was deleted meanwhile
-            if not left:
-                raise
-    raise AssertionError("unreachable")
+            return _extents(admin)
+        except UnknownTopicOrPartitionError:  # a run was deleted between two requests
+            continue
+    return _extents(admin)
 
 
 def run_extent(settings: Settings, admin: Any, run: str) -> RunExtent | None:
@@ -81,9 +79,10 @@ def run_extent(settings: Settings, admin: Any, run: str) -> RunExtent | None:
 
 
 def topics_of(settings: Settings, admin: Any, run: str) -> list[dict[str, Any]]:
-    """The cluster's descriptions of a run's topics, those that it does not know left out."""
+    """The cluster's descriptions of a run's topics, by name; those that this program does not know are left out."""
     prefix = topic_name(run, "")
-    own = [topic for topic in admin.describe_topics(None) if topic["name"].startswith(prefix)]
+    described = sorted(admin.describe_topics(None), key=lambda topic: str(topic["name"]))
+    own = [topic for topic in described if topic["name"].startswith(prefix)]
     for topic in own:
         kind = for_code(topic["error_code"])
         if kind not in (NoError, UnknownTopicOrPartitionError, TopicAuthorizationFailedError):
@@ -119,10 +118,12 @@ def _required() -> frozenset[str]:
     )
 
 
-def _extents(admin: Any, described: Iterable[dict[str, Any]]) -> list[RunExtent]:
+def _extents(admin: Any) -> list[RunExtent]:
     by_run: defaultdict[str, dict[str, list[int]]] = defaultdict(dict)
     unknown: defaultdict[str, list[str]] = defaultdict(list)
-    for topic in described:
+    for topic in admin.describe_topics(None):
+        if topic["error_code"]:
+            continue
         if match := _TOPIC.fullmatch(topic["name"]):
             run, short = match.groups()
             if is_known(short):

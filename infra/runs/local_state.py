@@ -3,13 +3,13 @@
 Archives, exports and pages are where their commands were asked to write them; those elsewhere are never touched.
 """
 
-import os
 import shutil
 from pathlib import Path
 
 import msgspec
 
 from infra.local_broker.broker_home import home
+from infra.machine.disk import bytes_on_disk
 from infra.settings import Settings
 from schemas.errors import ConfigurationError, RunError
 from schemas.topics import check_run_name
@@ -66,22 +66,6 @@ def remove_local_state(settings: Settings, run: str) -> None:
         raise RunError(
             f"{folder} cannot be removed: {error}. Make it writable for this user, then give the same command again."
         ) from error
-
-
-def bytes_on_disk(path: Path) -> int:
-    """Bytes that a file or a folder takes on the disk; links are not followed, and what vanishes meanwhile is 0."""
-    total = 0
-    waiting = [str(path)]
-    while waiting:
-        name = waiting.pop()
-        try:
-            total += os.lstat(name).st_blocks * 512
-            if os.path.isdir(name) and not os.path.islink(name):  # noqa: PTH112, PTH114 - strings: a folder may be large
-                with os.scandir(name) as entries:
-                    waiting += [entry.path for entry in entries]
-        except OSError:
-            continue
-    return total
 
 
 def _folder(settings: Settings, run: str) -> Path:

@@ -13,7 +13,6 @@ from kafka import KafkaConsumer, KafkaProducer
 from infra.cluster.admin import administrator
 from infra.cluster.connection import connection
 from infra.cluster.topics import apply
-from infra.log.reader import LogReader
 from infra.log.writer import LogWriter
 from infra.settings import Settings
 from schemas import ids
@@ -22,6 +21,7 @@ from schemas.events import RunStopped
 from schemas.topics import topic_name
 from sedi.main import main
 from sedi.runs import found as looking
+from tests.harness.groups import commit_place
 from tests.unit.consumers.evaluated_run import MINE, loglikelihoods
 from tests.unit.consumers.recorded_run import ToldRun, whole_run
 
@@ -42,17 +42,11 @@ def written(cluster: Settings, run: str) -> ToldRun:
         story.write(log)
     with administrator(cluster) as admin:
         admin.create_topics({topic_name(run, "worker-kept-changelog"): {"num_partitions": 1, "replication_factor": 1}})
-    commit(cluster, run, topic_name(run, "worker"))
+    commit_place(cluster, topic_name(run, "worker"), topic_name(run, "generated"))
     checkpoint = cluster.state_dir / run / "checkpoints" / "step-1"
     checkpoint.mkdir(parents=True)
     (checkpoint / "weights").write_bytes(b"w" * 10_000)
     return story
-
-
-def commit(cluster: Settings, run: str, group: str) -> None:
-    with LogReader(cluster, run, ["generated"], group=group) as reader:
-        reader.poll()
-        reader.commit()
 
 
 @contextmanager
@@ -97,7 +91,7 @@ def test_a_list_has_size_age_and_who_is_at_work_and_a_run_is_shown_with_what_dep
     apply(cluster, other, evaluation.policy.clusters)
     with LogWriter(cluster, other, "test") as log:
         evaluation.write(log)
-    commit(cluster, run, f"{run}-sink")
+    commit_place(cluster, f"{run}-sink", topic_name(run, "generated"))
 
     with at_work(cluster, run, topic_name(run, "worker")):
         code, listed, _ = runs(capsys, "list")
