@@ -46,7 +46,7 @@ def delete(
     found = look(settings, [run])[0]
     if not found.exists and not (local_state and found.local.entries):
         raise no_such_run(settings, run)
-    if not common.as_json:
+    if not common.as_json or not (yes or dry_run):
         for line in summary(found, local_state=local_state):
             notify(line)
     if found.at_work and not force:

@@ -40,7 +40,7 @@ def expire(
     found = look(settings, old) if old else []
     expired = [each for each in found if not each.at_work]
     at_work = [each for each in found if each.at_work]
-    if not common.as_json:
+    if not common.as_json or not (yes or dry_run):
         for each in expired:
             for line in summary(each, local_state=local_state):
                 notify(line)

@@ -1,6 +1,7 @@
 """Runs on a real cluster are listed, and deleted whole: not one that is at work, and no other run with them."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,6 +64,24 @@ def at_work(cluster: Settings, run: str, group: str) -> Iterator[None]:
         yield
     finally:
         consumer.close()
+
+
+@contextmanager
+def writing(log: LogWriter) -> Iterator[None]:
+    """Records come to the run's ledger, until the context ends."""
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.wait(0.05):
+            log.put("calls", 0, b"k", b"v", [])
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def runs(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any, str]:
@@ -167,7 +186,7 @@ def test_a_half_deleted_run_is_marked_and_deleted_only_after_a_yes(
     assert (cluster.state_dir / run).is_dir()
 
 
-def test_a_run_just_written_to_is_refused_until_it_was_stopped(
+def test_a_run_just_written_to_is_refused_until_it_was_stopped_and_grows_no_more(
     cluster: Settings, run: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     story = whole_run(run)
@@ -178,6 +197,9 @@ def test_a_run_just_written_to_is_refused_until_it_was_stopped(
         assert code == 1 and "its newest record is" in message
 
         log.write(RunStopped(reason="it is enough"), key=run, id=ids.child(ids.run_id(run), "stop"))
+        with writing(log):
+            code, _, message = runs(capsys, "delete", run, "--yes")
+        assert code == 1 and "records were written to it just now" in message
     assert runs(capsys, "delete", run, "--yes")[0] == 0
 
 
