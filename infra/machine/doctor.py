@@ -24,8 +24,10 @@ from infra.cluster.health import cluster_health
 from infra.distribution import NAME, python_module
 from infra.install import PYTHONS, python_names
 from infra.local_broker import broker
+from infra.local_broker.broker_home import home
 from infra.local_broker.jars import KAFKA_VERSION, find_maven, is_fetched, lib_dir
 from infra.local_broker.java import find_java
+from infra.machine.disk import bytes_on_disk
 from infra.masking import masked
 from infra.models.precision import PrecisionChoice
 from infra.prices import HOW_TO_PRICE, prices_in_use
@@ -71,6 +73,7 @@ def check(settings: Settings) -> list[DoctorCheck]:
     return [
         _python(),
         *(_local_broker(settings) if settings.is_local else [_cluster(settings)]),
+        *(_broker_data(settings) if settings.is_local else ()),
         *_disk(settings),
         _memory(),
         _wheels(),
@@ -155,6 +158,17 @@ def _cluster(settings: Settings) -> DoctorCheck:
     except SediError as error:
         return _fail("cluster", settings.bootstrap_servers, str(error))
     return _ok("cluster", f"{cluster.cluster_id} with {len(cluster.brokers)} brokers: {', '.join(cluster.brokers)}")
+
+
+def _broker_data(settings: Settings) -> Iterator[DoctorCheck]:
+    """The disk that the local broker's data takes: nothing before its first start."""
+    data = home(settings).data
+    if data.is_dir():
+        used_gb, free_gb = bytes_on_disk(data) / 1e9, shutil.disk_usage(data).free / 1e9
+        yield _ok(
+            "broker data",
+            f"{used_gb:.2f} GB in {data}, {free_gb:.1f} GB free there; `sedi runs list` shows each run's part",
+        )
 
 
 def _disk(settings: Settings) -> Iterator[DoctorCheck]:

@@ -1,5 +1,6 @@
 """A cluster with TLS, logins and ACLs: it works with the right settings, and each wrong one has its own sentence."""
 
+import json
 import re
 import subprocess
 import time
@@ -12,20 +13,24 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
+from infra.cluster.admin import administrator
 from infra.cluster.connection import ssl_context
 from infra.cluster.health import cluster_health
+from infra.cluster.topics import apply
 from infra.log.reader import LogReader
 from infra.log.run import configure_run
 from infra.log.source import KafkaSource
 from infra.log.writer import LogWriter
 from infra.machine.doctor import _cluster
 from infra.machine.supervisor import Supervisor
-from infra.settings import Settings
+from infra.settings import Settings, environment_of
 from schemas.errors import BrokerError, ClusterRefused, ConfigurationError
 from schemas.policy import Policy
+from sedi.main import main
 from sedi.options import ExitCode
 from streams.core import decider
 from tests.e2e.driver import Terminal
+from tests.harness.groups import commit_place
 from tests.harness.secured_broker import SecuredBroker, secured_broker
 from tests.integration.worker.driver import Rig, generation, seeds
 
@@ -284,6 +289,44 @@ def test_a_wrong_password_ends_a_run_with_4_and_the_doctor_says_so_too(cluster: 
     assert started.returncode == ExitCode.REFUSED
     assert started.stderr.splitlines()[-1].startswith("sedi: The Kafka cluster") and "Traceback" not in started.stderr
     assert seen.level == "fail" and "refuses the login of user 'owner'" in (seen.remedy or "")
+
+
+def test_a_run_is_deleted_only_with_the_right_to_delete_all_of_it(
+    cluster: SecuredBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prefix = "sedi.gone."
+    cluster.add_users("remover")
+    cluster.allow("remover", "READ", "DELETE", topics=prefix)
+    cluster.allow("remover", "READ", groups=prefix)
+    apply(cluster.plain.settings, "gone", 4)
+    commit_place(cluster.plain.settings, f"{prefix}worker", f"{prefix}generated")
+
+    def runs(user: str, *arguments: str) -> tuple[int, str, str]:
+        for name, value in environment_of(cluster.settings(user, state_dir=tmp_path)).items():
+            monkeypatch.setenv(name, value)
+        code = main(["runs", *arguments])
+        return code, *capsys.readouterr()
+
+    def topics(run: str) -> int:
+        with administrator(cluster.plain.settings) as admin:
+            return sum(1 for name in admin.list_topics() if name.startswith(f"sedi.{run}."))
+
+    before = topics(RUN), topics("gone")
+    code, _, error = runs("owner", "delete", RUN, "--yes", "--force")
+    assert code == ExitCode.REFUSED and f"'owner' has no right to Delete on topic {TOPICS}answered" in error
+    assert "Nothing was deleted" in error
+    code, _, error = runs("owner", "delete", "gone", "--yes")
+    assert code == ExitCode.REFUSED and "so the cluster hides whether it exists" in error
+    code, _, error = runs("remover", "delete", "gone", "--yes")
+    assert code == ExitCode.REFUSED, error
+    assert f"'remover' has no right to Delete on group {prefix}worker at" in error
+    assert (topics(RUN), topics("gone")) == before
+    listed = json.loads(runs("remover", "list", "--json")[1])
+    assert [(run["run"], run["bytes"], run["missing"]) for run in listed] == [("gone", None, [])]
+
+    cluster.allow("remover", "DELETE", groups=prefix)
+    assert runs("remover", "delete", "gone", "--yes")[0] == ExitCode.OK
+    assert (topics(RUN), topics("gone")) == (before[0], 0)
 
 
 def test_of_a_cluster_that_is_away_it_is_said_how_to_reach_it_and_not_how_to_start_ours(cluster: SecuredBroker) -> None:

@@ -69,6 +69,18 @@ def test_every_failure_and_warning_says_what_to_do(settings: Settings, monkeypat
         assert found.ok == (found.level != "fail")
 
 
+def test_the_disk_of_the_brokers_data_is_named_as_it_is_allocated(settings: Settings) -> None:
+    data = settings.state_dir / "broker" / "data" / "sedi.demo.kept-0"
+    data.mkdir(parents=True)
+    (data / "00000000000000000000.log").write_bytes(b"x" * 12_000_000)
+    with (data / "00000000000000000000.index").open("wb") as index:
+        index.truncate(10**10)  # Kafka allocates an index in advance
+
+    found = named(check(settings), "broker data").found
+
+    assert found.startswith("0.01 GB in ") and "sedi runs list" in found
+
+
 def test_a_taken_port_is_a_failure_that_names_the_holder(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", settings.broker_port + 1)):
         found = named(check(settings), "port")
