@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from consumers.estimate.estimate import CallPace, CostDraws, CostEstimate, EstimateBasis, estimate
+from consumers.estimate.estimate import FEWEST, CallPace, CostDraws, CostEstimate, EstimateBasis, estimate
 from schemas.errors import BrokerError, RunError
 
 if TYPE_CHECKING:
@@ -66,10 +66,8 @@ def estimate_run(settings: Settings, options: RunOptions) -> RunEstimate:
     except BrokerError as error:
         raise type(error)(f"{error} For a run that is not there yet: {advice}") from error
     basis = basis_of(history := history_for(settings, run), policy)
-    if not basis.is_history:
-        raise RunError(
-            f"Run {run!r} has {len(basis.samples)} decided generations, too few to see how its yield falls. {advice}"
-        )
+    if len(basis.samples) < FEWEST:
+        raise RunError(f"Run {run!r} has {len(basis.samples)} decided generations, too few to estimate from. {advice}")
     return estimated(settings, options, basis, history)
 
 
@@ -81,6 +79,7 @@ def basis_of(history: CostHistory, policy: Policy) -> EstimateBasis:
         threshold=policy.threshold,
         answers_apart=policy.answer == "kept",
         attempts=history.attempts,
+        is_history=True,
     )
 
 
@@ -128,7 +127,7 @@ def budget_warning(settings: Settings, options: RunOptions, policy: Policy) -> s
         return None
     history = history_for(settings, options.run)
     basis = basis_of(history, policy)
-    if not basis.is_history or not history.kept or history.kept >= options.max_kept:
+    if len(basis.samples) < FEWEST or not history.kept or history.kept >= options.max_kept:
         return None
     found = estimated(settings, options, basis, history)
     short = [flag for flag, share in found.within.items() if share is not None and share < 0.5]
@@ -193,6 +192,8 @@ def _notes(settings: Settings, options: RunOptions, basis: EstimateBasis, amount
         notes.append("The endpoint reports no tokens for some answers")
     if not amounts.answers_included:
         notes.append("Answers to kept rows come on top: none was measured")
+    if options.from_seeds and options.from_documents:
+        notes.append("What is made from documents is not in it")
     if options.judging:
         notes.append("Judging comes on top")
     if basis.is_history:

@@ -53,8 +53,9 @@ def preview_command(
     A run that is not there yet is made, as by `sedi configure`, and started by nobody. Its policy and seeds are fixed
     by that: to try others, give each its own --run. Style, model and temperature may change from preview to preview.
 
-    The estimate gives calls, tokens, money and hours to the target, each with an interval: from the run's own yield and
-    its fall, or, of a run with fewer than 20 decided generations, from the preview's yield and a usual fall.
+    The estimate gives calls, tokens, money and hours to the target, each with an interval: from the run's own log, or,
+    of a run with fewer than 20 decided generations, from the preview. Until 300 rows are kept, a usual fall of the
+    yield is assumed.
     """
     from consumers.estimate.estimate import FEWEST
     from infra.log.run import read_run

@@ -201,6 +201,7 @@ _PURPOSES: dict[Purpose, str] = {
     "answers_rejected": "answers to instructions that were rejected",
     "answers_unused": "answers that are not used",
     "judging": "judging",
+    "preview": "previews",
 }
 
 

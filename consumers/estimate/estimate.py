@@ -1,8 +1,8 @@
 """What it takes to get a run to so many kept rows: calls, tokens, money and hours, each with an interval.
 
-Candidates come from the yield and its fall: a run with a history extrapolates its own fit, another one scales a fall
-that was measured elsewhere (`consumers.estimate.default_fall`) to its own first yield. Calls, tokens, money and seconds
-follow from what a candidate and the answer to a kept row took in the samples.
+Candidates come from the yield and its fall: a run that has kept some hundreds extrapolates its own fit, another one
+scales a fall that was measured elsewhere (`consumers.estimate.default_fall`) to its own first yield. Calls, tokens,
+money and seconds follow from what a candidate and the answer to a kept row took in the samples.
 
 The interval is a bootstrap over generations, because instructions of one list resemble each other: each draw samples
 generations with replacement, and computes everything from them. Of a first yield the draw adds the error of a share, as
@@ -26,7 +26,10 @@ from consumers.folds.yield_forms import Floats, candidates
 from schemas.errors import RunError
 
 FEWEST = 20
-"""Decided generations from which on a run has a history of its own to extrapolate."""
+"""Decided generations from which on a run is estimated from its own log."""
+
+SHOWS_FALL = 300
+"""Kept rows from which on that log shows how its yield falls."""
 
 _DRAWS = 400
 _LEVEL = 0.9
@@ -91,7 +94,8 @@ class EstimateBasis:
     threshold       of its policy
     answers_apart   whether answers are asked for after rows are kept
     attempts        started for each answer
-    pace            for a run without a history; with one, that of its log is used
+    is_history      whether these are all of a run's generations, with the time they took; else a preview's
+    pace            of a preview
     """
 
     samples: Sequence[GenerationSample]
@@ -99,12 +103,13 @@ class EstimateBasis:
     threshold: float
     answers_apart: bool
     attempts: float = 1.0
+    is_history: bool = False
     pace: CallPace = field(default_factory=CallPace)
 
     @property
-    def is_history(self) -> bool:
+    def shows_fall(self) -> bool:
         """Whether the samples show the fall of the yield."""
-        return len(self.samples) >= FEWEST
+        return self.is_history and self.kept >= SHOWS_FALL
 
 
 @dataclass(frozen=True)
@@ -134,13 +139,13 @@ def estimate(basis: EstimateBasis, target: int) -> tuple[CostEstimate, CostDraws
     rng = np.random.default_rng(0)
     drawn = columns.draws(_DRAWS, rng)
     wanted = max(0, target - basis.kept)
-    fall = _own_fall if basis.is_history else _default_fall
+    fall = _own_fall if basis.shows_fall else _default_fall
     number = fall(basis, drawn.yields(rng), basis.kept + wanted, rng)
     paid = number
     if not basis.is_history:
         # A handful of generations may not show those that bring nothing.
         paid = number / (1 - rng.beta(len(basis.samples) - len(found_some) + 0.5, len(found_some) + 0.5, _DRAWS))
-    included = not basis.answers_apart or columns.answered.sum() > 0
+    included = not basis.answers_apart or bool(columns.answered.any())
     rows = np.full(_DRAWS, float(wanted) if basis.answers_apart and included else 0.0)
     requests, answers = drawn.requests, drawn.answers
     calls = basis.attempts * (paid * requests.calls + rows * answers.calls)
@@ -156,7 +161,7 @@ def estimate(basis: EstimateBasis, target: int) -> tuple[CostEstimate, CostDraws
         generations=len(basis.samples),
         generated=generated,
         kept_share=kept / generated,
-        fall="own" if basis.is_history else "default",
+        fall="own" if basis.shows_fall else "default",
         candidates=_interval(number),
         calls=_interval(calls),
         tokens=None if tokens is None else _interval(tokens),

@@ -6,6 +6,7 @@
     answers_rejected   to instructions that the filter rejected: what answering kept ones alone saves
     answers_unused     to kept instructions, whose answer is not used
     judging            of kept rows
+    preview            of generations that were asked for before one pays, and are on `calls` only
 
 Repeats are left out before. What no event names is not here: failed attempts, lost ones, and answers of generations
 that were never written; the ledger has them. Answers of a generation wait for its verdict.
@@ -22,9 +23,10 @@ from schemas.events import CallAnswered
 from schemas.policy import Policy
 from streams.core.answering import answers_later
 from streams.core.parse.answers import by_step
+from streams.core.preview import is_preview
 from streams.core.steps import DOCUMENTS, place_of, scoring_step
 
-Purpose = Literal["lists", "scoring", "answers", "answers_rejected", "answers_unused", "judging"]
+Purpose = Literal["lists", "scoring", "answers", "answers_rejected", "answers_unused", "judging", "preview"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
 
@@ -93,6 +95,7 @@ class SpendingFold:
     rejected_unanswered: int = 0
     _answered: int = 0  # kept instructions with an answer of their own, used or not
     _rejected_answered: int = 0
+    _previewed: set[str] = field(default_factory=set)  # requests of previews
     _generations: set[str] = field(default_factory=set)
     _undecided: dict[str, _Undecided] = field(default_factory=dict)
     _early: dict[str, frozenset[int]] = field(default_factory=dict)  # verdicts that came before their generation
@@ -113,6 +116,10 @@ class SpendingFold:
                 self._answered += bool(event.answers)
             case events.InstructionJudged():
                 self.spent["judging"].add(event.answers)
+            case events.CallStarted() if is_preview(event.lane):
+                self._previewed.add(event.request_id)
+            case events.CallAnswered() if event.request_id in self._previewed:
+                self.spent["preview"].add([event])
             case _:
                 pass
 

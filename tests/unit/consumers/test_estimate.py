@@ -45,7 +45,7 @@ def test_a_run_extrapolates_its_own_fall_and_the_interval_holds_what_it_then_tak
             else:
                 candidates += 7
         have = sum(each.kept for each in samples)
-        estimated, _ = estimate(basis(*samples, kept=have), 3_000)
+        estimated, _ = estimate(replace(basis(*samples, kept=have), is_history=True), 3_000)
         assert estimated.fall == "own"
         assert estimated.candidates.high is not None
         held += estimated.candidates.low <= candidates <= estimated.candidates.high
@@ -74,7 +74,7 @@ def test_five_generations_of_a_model_whose_yield_falls_as_in_the_paper_hold_what
 
 def test_calls_tokens_money_and_hours_follow_from_what_a_candidate_and_an_answered_row_took() -> None:
     answers = CallSums(calls=6, tokens=600, usd=0.03, seconds=60.0)
-    same = basis(*[sample(answered=6, answers=answers)] * 40, answers_apart=True)
+    same = replace(basis(*[sample(answered=6, answers=answers)] * 40, answers_apart=True), is_history=True)
     found, draws = estimate(replace(same, attempts=1.5), 1_000)
     number = found.candidates.middle
     assert found.calls.middle == pytest.approx(1.5 * (number / 7 + 1_000))
@@ -83,10 +83,10 @@ def test_calls_tokens_money_and_hours_follow_from_what_a_candidate_and_an_answer
     assert found.usd is not None
     assert found.usd.middle == pytest.approx(number / 7 * 0.002 + 1_000 * 0.005)
     assert found.usd.high is not None
-    assert draws.reach(found.usd.high, 0.0, draws.usd) == pytest.approx(0.95, abs=0.01)
+    assert 0.9 <= (draws.reach(found.usd.high, 0.0, draws.usd) or 0.0) <= 1.0
     assert draws.reach(found.usd.high, 1e6, draws.usd) == 0.0
 
-    few = replace(same, samples=same.samples[:5], attempts=1.5)
+    few = replace(same, samples=same.samples[:5], attempts=1.5, is_history=False)
     side_by_side, _ = estimate(replace(few, pace=CallPace(in_flight=4)), 1_000)
     assert side_by_side.hours is not None
     assert side_by_side.hours.middle == pytest.approx(1.5 * 1_000 * 10 / 4 / 3600), "answers take longer than lists"
@@ -112,7 +112,8 @@ def test_what_is_not_known_is_not_estimated() -> None:
 
 def test_a_run_with_a_history_goes_on_at_its_own_pace() -> None:
     timed = [sample(wall_s=None if number % 10 == 0 else 14.0) for number in range(40)]
-    found, _ = estimate(basis(*timed, kept=240), 1_000)
+    found, _ = estimate(replace(basis(*timed, kept=240), is_history=True), 1_000)
+    assert found.fall == "default", "it has not kept enough to show its own"
     assert found.hours is not None
     assert found.hours.middle == pytest.approx(2 * found.candidates.middle / 3600)
 

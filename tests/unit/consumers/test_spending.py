@@ -6,6 +6,7 @@ from consumers.folds.spending import SpendingFold, Spent
 from schemas import ids
 from schemas.events import (
     CallAnswered,
+    CallStarted,
     Event,
     Instruction,
     InstructionAnswered,
@@ -16,6 +17,7 @@ from schemas.events import (
     Usage,
 )
 from schemas.policy import Policy
+from streams.core.preview import preview_lane
 
 
 def answer(item: str, step: int, tokens: int, usd: float | None = 0.5) -> CallAnswered:
@@ -150,3 +152,25 @@ def test_what_is_not_known_is_counted() -> None:
     )
     found = fold((msgspec.structs.replace(event, answers=(unknown,)), id))
     assert found.spent["lists"] == Spent(calls=1, without_usage=1, without_cost=1)
+
+
+def test_answers_of_a_preview_are_told_from_those_of_the_run_by_their_lane() -> None:
+    def started(lane: str) -> tuple[CallStarted, str]:
+        item = ids.generation_id(lane, 0)
+        start = CallStarted(
+            request_id=ids.request_id(item, 0),
+            attempt=1,
+            generation_id=item,
+            lane=lane,
+            number=0,
+            step=0,
+            backend="b",
+            model="m",
+        )
+        return start, ids.child(start.request_id, "started/1")
+
+    lanes = "main", preview_lane(("two-step", "m"))
+    calls = [(answer(ids.generation_id(lane, 0), 0, 10), "answered") for lane in lanes]
+    found = fold(*map(started, lanes), *calls)
+    assert found.spent["preview"] == Spent(calls=1, prompt_tokens=10, completion_tokens=1, usd=0.5)
+    assert found.spent["lists"].calls == 0
