@@ -52,6 +52,8 @@ def test_a_previewed_run_is_generated_decided_and_audited_as_one_without_a_previ
     assert first["estimate"]["amounts"]["fall"] == "default"
     assert first["estimate"]["amounts"]["usd"]["low"] > 0
     assert rig.records("generated") == rig.records("kept") == []
+    worker = WorkerRig(rig.settings, rig.run, policy_for(), rig.folder)
+    worker.start_worker()
     second = previewed(rig, capfd, "--generations", "4", "--target", "500")
     assert (second["calls"], second["generations"]) == (0, first["generations"]), "what was asked is not asked twice"
     again = previewed(rig, capfd, "--generations", "2", "--again")
@@ -68,8 +70,6 @@ def test_a_previewed_run_is_generated_decided_and_audited_as_one_without_a_previ
         assert main(["generate", "--run", each.run, "--style", "two-step", "--max-generations", "24"]) == 0
     assert rig.generations() == twin.generations()
 
-    worker = WorkerRig(rig.settings, rig.run, policy_for(), rig.folder)
-    worker.start_worker()
     rig.wait_for("rejected", 24)
     assert main(["answer", "--run", rig.run, "--until-end"]) == 0
     source = KafkaSource(rig.settings, rig.run)
