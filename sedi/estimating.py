@@ -64,7 +64,9 @@ def estimate_run(settings: Settings, options: RunOptions) -> RunEstimate:
     except RunError as error:
         raise RunError(f"{error} There is nothing to estimate from yet: {advice}") from error
     except BrokerError as error:
-        raise type(error)(f"{error} For a run that is not there yet: {advice}") from error
+        if error.permanent:
+            raise
+        raise BrokerError(f"{error} For a run that is not there yet: {advice}") from error
     basis = basis_of(history := history_for(settings, run), policy)
     if len(basis.samples) < FEWEST:
         raise RunError(f"Run {run!r} has {len(basis.samples)} decided generations, too few to estimate from. {advice}")

@@ -1,8 +1,8 @@
 """How the yield of a run falls that has not shown it yet, in the form `power` of `consumers.folds.yield_forms`.
 
 A handful of generations shows the first yield, not its fall. So the fall is drawn between two that were measured: that
-of the built-in model in the yield study (its first 4,500 kept, three rng seeds), which hardly repeats itself; and that
-of the paper's model (SeDi-Instruct, Fig. 1: 24,000 generated for 10,000 kept at 0.7; 36 % fewer calls at 0.85). A
+of the built-in model in the yield study (the first 4,500 kept of rng seeds 1 and 2), which hardly repeats itself; and
+that of the paper's model (SeDi-Instruct, Fig. 1: 24,000 generated for 10,000 kept at 0.7; 36 % fewer calls at 0.85). A
 stricter threshold makes it fall faster: between the two thresholds, and beyond them, `θ` is interpolated.
 """
 
