@@ -204,7 +204,8 @@ def _score(generated: int, kept: int) -> str:
 def _generation(out: Console, found: RequestOutcome, prompts: Sequence[RebuiltPrompt]) -> None:
     title = f"Generation {found.generation_id}" + ("" if found.step is None else f", request {found.step} of it")
     if found.generation is None:
-        panel(out, title, ["not (yet) on the log; its calls:", *map(request_line, found.requests)])
+        where = "of a preview, on `calls` alone:" if found.preview else "not (yet) on the log; its calls:"
+        panel(out, title, [where, *map(request_line, found.requests)])
         return
     panel(out, title, [*_requested(found.generation), *map(_prompt, prompts[:1])])
     if found.segment is not None:

@@ -37,6 +37,7 @@ from sedi import (
     generate,
     init,
     judge,
+    preview,
     replay,
     report,
     run_command,
@@ -55,6 +56,7 @@ from sedi.output import escape_unencodable, print_error
 
 _COMMANDS = (
     run_command.run_command,
+    preview.preview_command,
     configure.configure_command,
     worker.worker,
     corpus,

@@ -221,6 +221,7 @@ _PURPOSES: dict[Purpose, str] = {
     "answers_rejected": "answers to instructions that were rejected",
     "answers_unused": "answers that are not used",
     "judging": "judging",
+    "preview": "previews",
     "evaluation": "evaluation",
     "undecided": "answers of rows without a verdict yet",
     "unwritten": "answers that nothing uses: of unfinished work, or paid for twice",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     "sedi run mine.toml",
     "sedi run mine.toml --set train.precision=fp32 --max-usd 20",
     "sedi run --preset goliath --corpus ./texts --run mine",
+    "sedi run mine.toml --max-kept 52000 --estimate",
 )
 def run_command(
     *,
@@ -55,6 +56,9 @@ def run_command(
     ] = None,
     no_trainer: Annotated[bool, typer.Option("--no-trainer", help="Generate and filter only.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Check what is described, and start nothing.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Estimate what the run will still take, by its log, and start nothing.")
+    ] = False,
     common: CommonOptions,
 ) -> None:
     """Start the broker, a worker, a trainer and a generator; show how it goes; end it in order.
@@ -72,6 +76,7 @@ def run_command(
     from consumers.report import report
     from infra.log.source import KafkaSource
     from sedi.configuring import prepare
+    from sedi.estimating import budget_warning
     from sedi.fit import Fitting
     from sedi.live import LiveView
     from sedi.orchestrate import Orchestrator
@@ -96,6 +101,9 @@ def run_command(
     if check:
         _show_checked(plan, common.bootstrap_servers, common.state_dir, as_json=common.as_json)
         return
+    if estimate:
+        _show_estimate(plan, as_json=common.as_json)
+        return
     options, settings, run = plan.options, plan.settings, plan.run
     out = console()
     with LiveView(out) as view:
@@ -104,6 +112,8 @@ def run_command(
         with Fitting(options, settings, run, view.say) as fitting:
             policy = prepare(settings, run, options, view.say)
             options = fitting.options(policy)
+        if (warning := budget_warning(settings, options, policy)) is not None:
+            view.say(warning)
         ended = Orchestrator(settings, run, options, policy, view.show, view.say).play()
     found = with_prices(report(KafkaSource(settings, run)), settings)
     if common.as_json:
@@ -125,6 +135,13 @@ def _show_checked(plan: RunPlan, bootstrap_servers: str | None, state_dir: Path 
         print_json({"run": plan.run, "policy": policy, "parts": commands})
     else:
         typer.echo("\n  ".join([f"Run {plan.run} can start. Its parts would be:", *commands]))
+
+
+def _show_estimate(plan: RunPlan, *, as_json: bool) -> None:
+    from sedi.estimating import estimate_run, show_estimate
+    from sedi.output import print_result
+
+    print_result(estimate_run(plan.settings, plan.options), show_estimate, as_json=as_json)
 
 
 def exit_code_of(ended: RunEnding) -> ExitCode:

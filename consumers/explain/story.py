@@ -31,9 +31,10 @@ from consumers.folds.deduplicate import ReadProgress, no_progress
 from infra.log.source import Source
 from schemas import ids
 from schemas.errors import RunError
-from schemas.events import InstructionsGenerated
+from schemas.events import CallStarted, InstructionsGenerated
 from streams.core.answering import answers_later
 from streams.core.documents.choice import CHOICE_REASONS
+from streams.core.preview import is_preview
 from streams.core.rules import RULES
 from streams.core.similarity.tokenize import tokenizer
 from streams.core.steps import steps_of
@@ -204,6 +205,7 @@ def _request_outcome(found: Evidence) -> RequestOutcome:
         generation=generation_of(found),
         requests=requests_from(found.calls),
         segment=segment_of(found),
+        preview=any(isinstance(event, CallStarted) and is_preview(event.lane) for _, event in found.calls),
         instructions=tuple(_summary(found, id, place) for place, id in enumerate(found.focus)),
     )
 

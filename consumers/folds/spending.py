@@ -6,6 +6,7 @@
     answers_rejected   to instructions that the filter rejected: what answering kept ones alone saves
     answers_unused     to kept instructions, whose answer is not used
     judging            of kept rows
+    preview            of generations asked for before one pays; they are on `calls` only
     evaluation         answers to evaluation prompts, and judgements of them
     undecided          answers to instructions that have no verdict yet
     unwritten          answers that no event uses: of work that is not written yet or never was, and paid for twice
@@ -27,6 +28,7 @@ from schemas.events import CallAnswered
 from schemas.policy import Policy
 from streams.core.answering import answers_later
 from streams.core.parse.answers import by_step
+from streams.core.preview import is_preview
 from streams.core.spent import Spent
 from streams.core.steps import DOCUMENTS, place_of, scoring_step
 
@@ -37,6 +39,7 @@ Purpose = Literal[
     "answers_rejected",
     "answers_unused",
     "judging",
+    "preview",
     "evaluation",
     "undecided",
     "unwritten",
@@ -85,6 +88,7 @@ class SpendingFold:
     _on_calls: Spent = field(default_factory=Spent)  # every answer on `calls`
     _answered: int = 0  # kept instructions with an answer of their own, used or not
     _rejected_answered: int = 0
+    _previewed: set[str] = field(default_factory=set)  # requests of previews
     _generations: set[str] = field(default_factory=set)
     _undecided: dict[str, _Undecided] = field(default_factory=dict)
     _early: dict[str, frozenset[int]] = field(default_factory=dict)  # verdicts that came before their generation
@@ -107,8 +111,12 @@ class SpendingFold:
                 self.spent["judging"].add_answers(event.answers)
             case evaluation.AnswerGiven() | evaluation.AnswersJudged():
                 self.spent["evaluation"].add_answers(event.answers)
+            case events.CallStarted() if is_preview(event.lane):
+                self._previewed.add(event.request_id)
             case events.CallAnswered():
                 self._on_calls.add_answers([event])
+                if event.request_id in self._previewed:
+                    self.spent["preview"].add_answers([event])
             case events.CallFailed():
                 self.spent["failed"].add_failure(event)
             case _:

@@ -20,6 +20,7 @@ from schemas.policy import Policy
 from streams.core.answering import LANE as ANSWERERS
 from streams.core.evaluation.lanes import LANE as EVALUATIONS
 from streams.core.judging import LANE as JUDGES
+from streams.core.preview import LANE as PREVIEWS
 
 MOST_IN_FLIGHT = 256
 """The most calls in flight of one generator."""
@@ -32,7 +33,7 @@ MOST_UNANSWERED = 128
 
 _WITHOUT = "`--max-ahead none` goes on without, and is needed with `sedi train --min-score`."
 
-OTHER_LANES = (f"{ANSWERERS}/", f"{JUDGES}/", f"{EVALUATIONS}/")
+OTHER_LANES = (f"{ANSWERERS}/", f"{JUDGES}/", f"{EVALUATIONS}/", f"{PREVIEWS}/")
 """Beginnings of the names of lanes that are no generators'."""
 
 _SILENT_S = 60.0  # without a training window, after which the message asks whether a trainer is at work
@@ -176,7 +177,7 @@ class Limits:
         if self.max_candidates is not None:
             ledger = progress.ledger
             here = max(0, begun - progress.next_number)
-            # The calls of judges and evaluations write no instructions.
+            # The calls of judges, evaluations and previews write no instructions.
             generating = {name: lane for name, lane in ledger.lanes.items() if not name.startswith(OTHER_LANES)}
             elsewhere = sum(lane.open for name, lane in generating.items() if name != progress.lane)
             room = self.max_candidates - progress.candidates - elsewhere * candidates

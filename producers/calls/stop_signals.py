@@ -8,6 +8,9 @@ from contextlib import suppress
 
 from producers.backends.base import Backend
 
+BY_SIGNAL = "stopped by a signal"
+"""Why calls were halted, where a signal did it."""
+
 
 class StopSignals:
     """While this context is open in the main thread, the first SIGTERM or SIGINT calls `halt` with a reason, and each
@@ -35,7 +38,7 @@ class StopSignals:
     def _receive(self) -> None:
         self.received += 1
         if self.received == 1:
-            self._halt("stopped by a signal")
+            self._halt(BY_SIGNAL)
         elif self._task is not None:
             self._task.cancel()
 

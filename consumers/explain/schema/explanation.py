@@ -18,6 +18,7 @@ class RequestOutcome(msgspec.Struct, frozen=True, kw_only=True):
     step         of the request that is the subject, None for a generation
     generation   None when it is not (yet) on `generated`: then only its calls are known
     segment      that it is about; None: its instructions come from seeds
+    preview      whether it was asked for by a preview: then it is on `calls` alone
     """
 
     generation_id: str
@@ -26,6 +27,7 @@ class RequestOutcome(msgspec.Struct, frozen=True, kw_only=True):
     requests: tuple[RequestStory, ...]
     instructions: tuple[InstructionSummary, ...]
     segment: SegmentStory | None = None
+    preview: bool = False
 
 
 class PromptMessage(msgspec.Struct, frozen=True, kw_only=True):

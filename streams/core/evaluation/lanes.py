@@ -11,7 +11,12 @@ _DIGITS = 16
 
 def evaluation_lane(kind: str, asked: Sequence[str]) -> str:
     """The lane of answers or judgements. `asked`: what identifies them, such as keys of models and sets."""
+    return f"{LANE}/{kind}/{digest_of(asked)}"
+
+
+def digest_of(asked: Sequence[str]) -> str:
+    """The digest in a lane's name of what is asked."""
     whole = hashlib.sha256()
     for part in asked:
         whole.update(f"{len(part)}:{part}".encode())
-    return f"{LANE}/{kind}/{whole.hexdigest()[:_DIGITS]}"
+    return whole.hexdigest()[:_DIGITS]

@@ -7,6 +7,7 @@ from schemas import ids
 from schemas.events import (
     CallAnswered,
     CallFailed,
+    CallStarted,
     Event,
     Instruction,
     InstructionAnswered,
@@ -18,6 +19,7 @@ from schemas.events import (
 )
 from schemas.policy import Policy
 from streams.core.ledger import Ledger
+from streams.core.preview import preview_lane
 from streams.core.spent import Spent
 
 
@@ -205,3 +207,25 @@ def test_a_saving_whose_answers_do_not_say_what_they_took_is_unknown_and_no_zero
     saving = fold(generated("two-step", 1), rejected(1, 2), unknown, policy=Policy(answer="kept")).saving()
     assert saving is not None
     assert (saving.calls, saving.tokens, saving.usd, saving.share_of_tokens) == (2.0, None, None, None)
+
+
+def test_answers_of_a_preview_are_told_from_those_of_the_run_by_their_lane() -> None:
+    def started(lane: str) -> tuple[CallStarted, str]:
+        item = ids.generation_id(lane, 0)
+        start = CallStarted(
+            request_id=ids.request_id(item, 0),
+            attempt=1,
+            generation_id=item,
+            lane=lane,
+            number=0,
+            step=0,
+            backend="b",
+            model="m",
+        )
+        return start, ids.child(start.request_id, "started/1")
+
+    lanes = "main", preview_lane(("two-step", "m"))
+    calls = [(answer(ids.generation_id(lane, 0), 0, 10), "answered") for lane in lanes]
+    found = fold(*map(started, lanes), *calls)
+    assert found.spent["preview"] == Spent(calls=1, prompt_tokens=10, completion_tokens=1, known_cost_usd=0.5)
+    assert found.spent["lists"].calls == 0

@@ -15,6 +15,7 @@ from producers.generate.progress import LaneProgress
 from schemas.errors import ConfigurationError
 from schemas.policy import Policy, policy_for
 from streams.core.evaluation.lanes import evaluation_lane
+from streams.core.preview import preview_lane
 from tests.unit.producers.memory_log import MemoryLog, configured
 from tests.unit.producers.test_progress import rejected, started, write
 
@@ -207,7 +208,9 @@ def test_no_generation_begins_that_could_bring_more_candidates_than_are_wanted()
     assert limits.generation_limit(seen("other"), 0, 60) is not None, "and one elsewhere"
 
 
-@pytest.mark.parametrize("lane", ["judge/quality/1/m", evaluation_lane("answers", ("m", "s"))])
+@pytest.mark.parametrize(
+    "lane", ["judge/quality/1/m", evaluation_lane("answers", ("m", "s")), preview_lane(("two-step", "m"))]
+)
 def test_open_calls_of_judges_and_evaluations_are_no_candidates_under_way(lane: str) -> None:
     log = MemoryLog()
     write(log, started(0, lane=lane))
