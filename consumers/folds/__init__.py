@@ -5,5 +5,6 @@ verdicts      the verdict on every generated instruction
 judgements    judges' scores of the kept rows
 counts        the numbers of the report and the status
 documents     which documents are withdrawn
+yield_curve   how the yield falls, fitted by one of `yield_forms`
 deduplicate   which events of a topic count
 """
