@@ -2,7 +2,7 @@
 
 `curves`: the yield over kept instructions (the paper's Fig. 1), and calls over kept instructions (its Fig. 8). Lines
 are means over rng seeds, bands go from the lowest to the highest, dashes are extrapolated.
-`sweep`: calls per 1,000 kept by threshold.
+`sweep`: calls per 1,000 kept by threshold; bars go from the lowest to the highest.
 """
 
 from __future__ import annotations
@@ -58,8 +58,19 @@ def _curves(study: YieldStudy) -> Figure:
             start = float(np.mean([_calls_at(points, np.array([reached]))[0] for points in streams]))
             x, y = zip((reached, start), *beyond, strict=True)
             calls.plot(x, y, color=_COLOURS[side.name], linestyle="--")
-    shares.set(xlabel="kept", ylabel="kept / generated, of the next ones", ylim=(0, 1), title="Yield")
-    calls.set(xlabel="kept", ylabel="calls for lists", ylim=(0, None), xlim=(0, None), title="Calls")
+    shares.set(
+        xlabel="kept",
+        ylabel="kept / generated, of the next ones",
+        ylim=(0, 1),
+        title="Yield over kept (the paper's Fig. 1)",
+    )
+    calls.set(
+        xlabel="kept",
+        ylabel="calls for lists",
+        ylim=(0, None),
+        xlim=(0, None),
+        title="Calls to keep so many (its Fig. 8)",
+    )
     _finish(shares, calls)
     return figure
 
@@ -67,14 +78,15 @@ def _curves(study: YieldStudy) -> Figure:
 def _sweep(study: YieldStudy) -> Figure:
     figure: Figure = matplotlib().figure.Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
-    for mode, side in (("self-instruct", SELF_INSTRUCT), ("sedi", SEDI)):
+    for mode, side, line in (("self-instruct", SELF_INSTRUCT, ""), ("sedi", SEDI, "-")):
         points = [point for point in study.sweep if point.side.startswith(mode)]
         x = [point.threshold for point in points]
         mean = [point.calls_per_1000_kept.mean for point in points]
         of = [point.calls_per_1000_kept.of for point in points]
         colour = _COLOURS[side.name]
-        axes.plot(x, mean, marker="o", markersize=4, color=colour, label=f"{mode}, mean over rng seeds")
-        axes.fill_between(x, [min(each) for each in of], [max(each) for each in of], color=colour, alpha=0.2)
+        ends = [[at - min(each) for at, each in zip(mean, of, strict=True)]]
+        ends += [[max(each) - at for at, each in zip(mean, of, strict=True)]]
+        axes.errorbar(x, mean, ends, marker="o", markersize=4, linestyle=line, color=colour, capsize=3, label=mode)
     axes.set(
         xlabel="threshold (a kept instruction is at most this similar to another)",
         ylabel="calls per 1,000 kept",
