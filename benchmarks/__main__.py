@@ -17,6 +17,8 @@ corpus       documents added to a run: per second, and memory while a corpus of 
 perplexity   how often the true instruction is the likeliest, copies, and segments scored per minute beside a plain
              loop; needs the public data, so it runs only when it is named
 segments     documents cut into segments: sentences beside a plain pattern, and each strategy
+yield        instructions alone, listed by the built-in model: the calls that Self-Instruct and SEDI-Instruct take to
+             keep so many, by what-if over a stream for each rng seed; takes hours, so it runs only when it is named
 export       data sets written from a large run on a real broker: rows per second, peak memory
 """
 
@@ -47,6 +49,7 @@ from benchmarks import (
     similarity,
     trainer,
     trainer_gpu,
+    yields,
 )
 
 Step = Callable[..., None]
@@ -143,8 +146,17 @@ def _loop(options: argparse.Namespace, console: Console) -> int:
 
 def _saving(options: argparse.Namespace, console: Console) -> int:
     with _progress() as step:
-        found = saving.measure(options.kept, options.rng, options.out / "saving", step)
+        found = saving.measure(options.kept or saving.KEPT, options.rng, options.out / "saving", step)
     return _told(options, console, "saving", saving.show, saving.write_json, found)
+
+
+def _yield(options: argparse.Namespace, console: Console) -> int:
+    folder = options.folder or options.out / "yield"
+    with _progress() as step:
+        study = yields.measure(options.rng, options.kept or yields.KEPT, options.minutes, folder, options.model, step)
+    yields.show(console, study)
+    console.print(f"written: {', '.join(map(str, yields.write(study, folder, options.page)))}")
+    return 0
 
 
 def _likelihood(options: argparse.Namespace, console: Console) -> int:
@@ -215,11 +227,12 @@ _BENCHMARKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "clusters": _clusters,
     "segments": _segments,
     "saving": _saving,
+    "yield": _yield,
     "likelihood": _likelihood,
     "corpus": _corpus,
     "perplexity": _perplexity,
 }
-_ASKED_FOR = ("saving", "clusters", "pace", "likelihood", "perplexity")  # hours, or texts that are not ours
+_ASKED_FOR = ("saving", "yield", "clusters", "pace", "likelihood", "perplexity")  # hours, or texts that are not ours
 _UNASKED = [name for name in _BENCHMARKS if name not in _ASKED_FOR]
 
 
@@ -268,9 +281,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pace-seconds", type=float, default=pace.SECONDS, help="each measurement of the pace takes")
     parser.add_argument("--export-rows", type=int, default=export.ROWS, help="kept rows in the run that is exported")
     parser.add_argument(
-        "--kept", type=int, default=saving.KEPT, help="instructions that each run of `saving` is to keep"
+        "--kept",
+        type=int,
+        help=f"instructions that each run is to keep: of `saving`, {saving.KEPT:,}; of `yield`, {yields.KEPT:,}",
     )
-    parser.add_argument("--rng", type=_numbers, default=saving.RNG_SEEDS, help="rng seeds of `saving`")
+    parser.add_argument("--rng", type=_numbers, default=saving.RNG_SEEDS, help="rng seeds of `saving` and `yield`")
+    parser.add_argument("--minutes", type=float, default=yields.MINUTES, help="that each stream of `yield` takes")
+    parser.add_argument("--folder", type=Path, help="streams and results of `yield`; default: yield, in --out")
+    parser.add_argument("--model", type=Path, help="`yield`: a GGUF to serve; default: what the settings name")
+    parser.add_argument("--page", type=Path, help="`yield`: put tables and figures into this page, docs/yield.md")
     parser.add_argument("--loop-kept", type=int, default=loop.KEPT, help="that each run of `loop` is to keep")
     parser.add_argument(
         "--loop-steps", type=float, default=loop.STEPS_A_SECOND, help="training steps a second of `loop`, of 16 rows"

@@ -18,9 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.texts import data_folder
-from producers.documents.segments import STRATEGIES, CutOptions, cut
+from producers.documents.segments import CutOptions, cut
 from producers.documents.segments.sentences import outline, sentence_spans
 from schemas import ids
+from schemas.segments import ALL_STRATEGIES
 
 _PLAIN = re.compile(r"(?<=[.!?])\s+")
 
@@ -47,7 +48,7 @@ def measure(step: Step) -> list[Result]:
         "sentences, nupunkt": lambda text: [""] * len(sentence_spans(text)),
         "blocks and fit sentences": lambda text: [""] * len(outline(text).sentences),
     }
-    alone = {f"cut, {name}": CutOptions({name: 1}) for name in STRATEGIES}
+    alone = {f"cut, {name}": CutOptions({name: 1}) for name in ALL_STRATEGIES}
     mixed = {"cut, random=1,salient=1,structural=1": CutOptions({"random": 1, "salient": 1, "structural": 1})}
     for name, options in (alone | mixed).items():
         ways[name] = lambda text, options=options: [segment.form or "" for segment in cut(_ID, 0, text, options, 0)]

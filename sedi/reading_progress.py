@@ -52,3 +52,39 @@ def counting_progress(title: str, unit: str) -> Iterator[Callable[[int, int], No
                 progress.update(task, completed=done, total=total, rate=f"{done / max(now - started, 0.001):,.0f}")
 
         yield update
+
+
+@contextmanager
+def staged_progress(unit: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Shows a bar for the stage under way; gives a function to call with (stage, units done, units in all).
+
+    Where standard error is no terminal, each stage is a line.
+    """
+    from sedi.console import TextConsole
+
+    console = TextConsole(stderr=True)
+    named = ""
+    if not console.is_terminal:
+
+        def say(stage: str, done: int, total: int) -> None:
+            nonlocal named
+            if stage != named:
+                named = stage
+                console.print(f"{stage}: {total:,} {unit}")
+
+        yield say
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+
+        def update(stage: str, done: int, total: int) -> None:
+            nonlocal named
+            if stage != named:
+                named = stage
+                progress.reset(task, description=stage, total=total)
+            progress.update(task, completed=done)
+
+        yield update

@@ -16,7 +16,7 @@ the judge had been there in time.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -36,6 +36,9 @@ from schemas.events import InstructionKept, InstructionsGenerated, InstructionsR
 from schemas.policy import Policy
 from streams.core import decider
 from streams.core.releases import recorded_releases, release, releases
+
+Watch = Callable[[InstructionsGenerated, int, int], None]
+"""Called with each decided generation, and with how many the run and the other policy keep of it."""
 
 _POINTS = 200
 _TOPICS = ("run", "generated", "kept", "rejected", "answered", "judged", "training-log", "seed-commands")
@@ -92,7 +95,13 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     only_what_if: int
 
 
-def what_if(source: Source, policy: Policy, *, progress: Progress = lambda done, of: None) -> WhatIf:
+def what_if(
+    source: Source,
+    policy: Policy,
+    *,
+    progress: Progress = lambda done, of: None,
+    watch: Watch = lambda event, kept, what_if_kept: None,
+) -> WhatIf:
     """Decide a run's generations by another policy, beside the recorded decisions.
 
     Raises RunError when there is no such run, ConfigurationError when the run's seeds cannot be clustered by it, or
@@ -111,7 +120,7 @@ def what_if(source: Source, policy: Policy, *, progress: Progress = lambda done,
             "failed_answer=blocks."
         )
     with source.open(_TOPICS) as reading:
-        return _Comparison(configured, policy, reading).run(progress)
+        return _Comparison(configured, policy, reading, watch).run(progress)
 
 
 @dataclass
@@ -175,8 +184,9 @@ class _Tally:
 class _Comparison:
     """One pass over a run by two policies: the recorded one's decisions are read, the other's made."""
 
-    def __init__(self, configured: RunConfigured, policy: Policy, reading: Reading) -> None:
+    def __init__(self, configured: RunConfigured, policy: Policy, reading: Reading, watch: Watch) -> None:
         self._configured = configured
+        self._watch = watch
         self._policy = policy
         findings = Findings(_nothing_known, conducting=False)
         streams = {place: EffectStream(reading, *place, findings) for place in reading.ends()}
@@ -257,6 +267,7 @@ class _Comparison:
             tally.asked.add(
                 event, rows, self._answered, recorded=self._configured.policy, recorded_kept={row.id for row in kept}
             )
+        self._watch(event, len(kept), len(verdict.decision.kept))
         self._in_both += len({row.id for row in kept} & {row.id for row in verdict.decision.kept})
 
 

@@ -78,9 +78,9 @@ def test_blocks_cover_all_generations() -> None:
     assert reaching(run, 501 + LIST) is None
 
 
-def drawn(share: Callable[[int], float], to: int) -> list[YieldPoint]:
+def drawn(share: Callable[[int], float], to: int, rng_seed: int = 1) -> list[YieldPoint]:
     """Points of lists of seven, each instruction of which is kept with this probability."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(rng_seed)
     points = [YieldPoint(0, 0, 0, 0)]
     while points[-1].kept < to:
         last = points[-1]
