@@ -25,6 +25,11 @@ def _(event: events.ClassifierFitted) -> str:
 
 
 @summary.register
+def _(event: events.InstructionsReleased) -> str:
+    return f"{len(event.ids)} kept rows, from offset {event.from_offset} on"
+
+
+@summary.register
 def _(event: events.RunStarted) -> str:
     return ", ".join(f"{name} {version}" for name, version in event.versions.items())
 

@@ -75,10 +75,17 @@ def _answered(story: RowAnswerStory) -> list[Line]:
     how = f"style {story.style}, model {story.model} of {story.backend}, cost {dollars(story.cost_usd)}"
     return [
         f"the row is {used} (read again: {again}){at_text(story.at)}",
+        *_released(story),
         f"{how}{f'; {settings}' if settings else ''}" if story.style else "nothing was asked: it had its output",
         *requests,
         *(f"raw answer: {cut(raw)}" for raw in story.raws),
     ]
+
+
+def _released(story: RowAnswerStory) -> list[Line]:
+    if story.released_at is None:
+        return []
+    return [f"blocks no similar ones from offset {story.released_from} of generated on{at_text(story.released_at)}"]
 
 
 def _answer(answer: AnswerStory, *, terminal: bool) -> Text:

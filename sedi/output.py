@@ -168,7 +168,8 @@ def answered_line(counts: RunCounts) -> list[tuple[str, str]]:
         return []
     reasons = ", ".join(f"{reason} {number:,}" for reason, number in found.unused.items())
     unused = f", {found.unused_total:,} not used ({reasons})" if reasons else ""
-    return [("answered", f"{found.used:,}, {found.waiting:,} waiting{unused}")]
+    released = f", {found.released:,} of them released" if isinstance(found.released, int) and reasons else ""
+    return [("answered", f"{found.used:,}, {found.waiting:,} waiting{unused}{released}")]
 
 
 def _encode(value: object) -> str:

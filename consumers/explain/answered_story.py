@@ -20,6 +20,7 @@ def answered_of(found: Evidence, id: str) -> RowAnswerStory | None:
     if id not in found.answered:
         return RowAnswerStory(id=ids.answered_id(id), at=None, requests=requests)
     at, event = found.answered[id]
+    released_at, released_from = found.history.releases.get(id, (None, None))
     written = AnsweredRow(event.row, event.unparsed, event.reason)
     return RowAnswerStory(
         id=ids.answered_id(id),
@@ -37,6 +38,8 @@ def answered_of(found: Evidence, id: str) -> RowAnswerStory | None:
         unparsed=dict(Counter(part.reason for part in event.unparsed)),
         requests=requests,
         cost_usd=event.cost_usd,
+        released_at=released_at,
+        released_from=released_from,
     )
 
 

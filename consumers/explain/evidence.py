@@ -145,7 +145,7 @@ def _kept(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> No
         if row.id in wanted:
             found.kept_shown[row.id] = row.instruction
         if found.nearest is not None:
-            found.nearest.row(row, record)
+            found.nearest.row(row, record, found.history.releases.get(row.id, (None, None))[1])
 
 
 def _judged(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> None:

@@ -9,6 +9,7 @@ from infra.log.record import Record
 from infra.log.source import Source
 from schemas import events
 from schemas.errors import RunError
+from streams.core.releases import RecordedReleases
 from streams.core.seeds import SeedPool
 
 TopicRecords = Callable[[str], Iterator[Record]]
@@ -22,12 +23,14 @@ class RunHistory:
     pool          as the commands leave it
     commands      those that took effect, in order
     classifiers   by the offset of `generated` from which each is in force
+    releases      of kept rows, by the id of the row: from which offset of `generated` it is not compared with
     """
 
     configured: events.RunConfigured
     pool: SeedPool
     commands: list[tuple[RecordPlace, events.ReplaceSeeds]]
     classifiers: dict[int, tuple[RecordPlace, events.ClassifierFitted]]
+    releases: dict[str, tuple[RecordPlace, int]]
 
     def pool_at(self, offset: int) -> SeedPool:
         """The pool after the command at `offset` of `seed-commands`."""
@@ -43,6 +46,7 @@ def read_history(source: Source, read: TopicRecords) -> RunHistory:
     configured: events.RunConfigured | None = None
     deduplicator = Deduplicator()
     classifiers: dict[int, tuple[RecordPlace, events.ClassifierFitted]] = {}
+    released, places = RecordedReleases(), dict[int, RecordPlace]()
     for record in read("run"):
         event = record.event
         if event is None or not deduplicator.first(event, record.id):
@@ -51,6 +55,9 @@ def read_history(source: Source, read: TopicRecords) -> RunHistory:
             configured = event
         elif isinstance(event, events.ClassifierFitted):
             classifiers[event.from_offset] = place_of(record), event
+        elif isinstance(event, events.InstructionsReleased):
+            released.apply(event)
+            places[event.from_offset] = place_of(record)
     if configured is None:
         raise RunError(
             f"The log of {source.name} has no RunConfigured. Start the run with `sedi run --run {source.run}`."
@@ -61,4 +68,5 @@ def read_history(source: Source, read: TopicRecords) -> RunHistory:
         for record in read("seed-commands")
         if isinstance(record.event, events.ReplaceSeeds) and pool.apply(record.event, record.offset)
     ]
-    return RunHistory(configured, pool, commands, classifiers)
+    releases = {id: (places[at], at) for id, at in released.of_rows(configured.policy).items()}
+    return RunHistory(configured, pool, commands, classifiers, releases)

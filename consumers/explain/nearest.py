@@ -33,8 +33,11 @@ class NearestSearch:
     def __post_init__(self) -> None:
         self._tokens = self.tokenizer(self.text)
 
-    def row(self, row: InstructionKept, record: Record) -> None:
+    def row(self, row: InstructionKept, record: Record, released_from: int | None = None) -> None:
+        """Compare with a kept row; `released_from`: the offset from which on candidates are not compared with it."""
         key = row.generated_offset, row.place
+        if released_from is not None and released_from <= self.before[0]:
+            return
         if key < self.before and self._better(row.instruction, key):
             self._found = row.id, row.instruction, place_of(record)
 

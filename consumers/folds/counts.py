@@ -10,6 +10,7 @@ import msgspec
 
 from consumers.folds.run_fold import RunFold
 from schemas.policy import Mode
+from streams.core.releases import releases
 
 
 class CallCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +59,7 @@ class AnsweredCounts(msgspec.Struct, frozen=True, kw_only=True):
     waiting        rows without an answer yet
     unused         rows whose answer is not used, by reason
     usd_per_used   cost of all calls for each used row; None when it is not known, or there is none
+    released       unused rows that block no similar ones; absent in a run that releases none
     """
 
     used: int
@@ -65,6 +67,7 @@ class AnsweredCounts(msgspec.Struct, frozen=True, kw_only=True):
     unused: dict[str, int]
     unused_total: int
     usd_per_used: float | None
+    released: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class GeneratorHalt(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,4 +204,5 @@ def _answer_counts(fold: RunFold) -> AnsweredCounts:
         unused=dict(sorted(unused.items(), key=lambda item: (-item[1], item[0]))),
         unused_total=unused.total(),
         usd_per_used=None if cost is None or not used else cost / used,
+        released=len(fold.released) if releases(fold.configured.policy) else msgspec.UNSET,
     )

@@ -43,6 +43,7 @@ _IDENTITY: Mapping[type[events.Event], Callable[[Any], Any]] = {
     events.TrainingLogged: attrgetter("epoch", "window"),
     events.ReplaceSeeds: attrgetter("epoch", "window"),
     events.ClassifierFitted: attrgetter("from_offset"),
+    events.InstructionsReleased: attrgetter("from_offset"),
     events.RunConfigured: lambda _: None,
     DocumentWithdrawn: attrgetter("document_id"),
 }

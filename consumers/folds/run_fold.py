@@ -38,6 +38,7 @@ class RunFold:
     windows        training windows in order
     spending       what the answers were for
     trained        ids of the rows in a logged batch
+    released       ids of the rows that block no similar ones any more
     stopped        when and why the run was stopped; None when it was started since
     halted         when generators halted because going on would only have spent, by CloudEvents id
     dropped        repeats, by topic
@@ -53,6 +54,7 @@ class RunFold:
     judged: dict[str, Judgements] = field(default_factory=dict)
     windows: list[events.TrainingLogged] = field(default_factory=list)
     trained: set[str] = field(default_factory=set)
+    released: set[str] = field(default_factory=set)
     commands: list[EffectiveCommand] = field(default_factory=list)
     stopped: tuple[int, str] | None = None
     halted: dict[str, tuple[int, events.GenerationHalted]] = field(default_factory=dict)
@@ -147,6 +149,8 @@ class RunFold:
         match event:
             case events.ClassifierFitted():
                 self.classifiers[event.from_offset] = event
+            case events.InstructionsReleased():
+                self.released.update(event.ids)
             case events.RunStarted():
                 self.stopped = None
             case events.RunStopped():

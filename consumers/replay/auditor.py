@@ -1,8 +1,8 @@
 """The audit of a run: everything that was decided is decided again, in the recorded order, and compared.
 
-The run's total order is that of `generated`. For each of its records, in order: the classifier that is due, the
-commands decided by then, the generation itself (its lane, the seeds it was shown, its answers), and the verdict on it.
-After a divergence the audit goes on from what was recorded, so that each fault is reported once.
+The run's total order is that of `generated`. For each of its records, in order: the release and the classifier that are
+due, the commands decided by then, the generation itself (its lane, the seeds it was shown, its answers), and the
+verdict on it. After a divergence the audit goes on from what was recorded, so that each fault is reported once.
 
 Because the log leads, parts of it can be audited independently by several processes: each takes what is before its
 part as recorded, which is quick, and decides its part again. One of them, the conductor, also checks the log as a whole
@@ -27,6 +27,7 @@ from consumers.replay.extent import AuditExtent
 from consumers.replay.findings import AuditState, Findings, in_order
 from consumers.replay.generations import check_read
 from consumers.replay.log_audit import LogAudit
+from consumers.replay.releases import ReleaseAudit
 from consumers.replay.result import Audit
 from consumers.replay.withdrawn import WithdrawnSoFar
 from infra.log.source import Reading
@@ -81,11 +82,12 @@ class Auditor:
         self._digests = Digests()
         self._log: LogAudit | None = None
         self._classifiers = Classifiers(configured, classifiers, self.findings, self._digests)
+        self._releases = ReleaseAudit(configured, self.findings, self._digests)
         self._streams: dict[str, list[EffectStream]] = {}
         for topic, partition in sorted(reading.ends()):
             stream = EffectStream(reading, topic, partition, self.findings)
             self._streams.setdefault(topic, []).append(stream)
-        self._classifiers.read(self._streams["run"][0])
+        self._classifiers.read(self._streams["run"][0], self._releases.see)
         self._effects = Effects(
             self._streams["generated"][0], self._streams["rejected"][0], self._streams["kept"], self.findings
         )
@@ -130,6 +132,8 @@ class Auditor:
         findings, tally = self.findings, self._tally
         found = sorted(findings.divergences, key=in_order)
         checked = tally.checked | {"classifiers": self._classifiers.count}
+        if self._log is not None and self._releases.count:
+            checked["releases"] = self._releases.count
         return Audit(
             run=self.configured.run,
             from_offset=tally.from_offset or 0,
@@ -155,6 +159,7 @@ class Auditor:
     def _finish(self, log: LogAudit, offset: int) -> None:
         whole = self._extent.whole
         if whole:
+            self._releases.finish(offset, self.state, log.answered)
             self._tally.pending = self._effects.finish()
         log.finish(offset, self.state, whole)
         while whole and (undecided := self._effects.take_undecided()) is not None:
@@ -167,6 +172,7 @@ class Auditor:
             self.findings.deciding = True
         if self._log is not None:
             self._log.see(found)
+        self._releases.before(found.offset, self.state, None if self._log is None else self._log.answered)
         decision = self._decide(found) if self.findings.deciding else self._take_as_recorded(found)
         for row in decision.kept:
             if row.cluster < len(self._tally.kept):

@@ -1,6 +1,6 @@
 """Classifiers in an audit: each is due at a number of kept instructions, and fitting it again gives equal numbers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import isclose
 
 import msgspec
@@ -9,7 +9,8 @@ from consumers.replay.digests import Digests, classifier_content
 from consumers.replay.effect_stream import EffectStream
 from consumers.replay.findings import Findings
 from consumers.replay.repeats import RepeatCheck
-from schemas.events import Classifier, ClassifierFitted, Event, RunConfigured
+from infra.log.record import Record
+from schemas.events import Classifier, ClassifierFitted, Event, InstructionsReleased, RunConfigured
 from streams.core import decider
 from streams.core.decider import FilterState
 
@@ -29,15 +30,20 @@ class Classifiers:
         self._digests = digests
         self._offsets: dict[int, int] = {}
 
-    def read(self, run: EffectStream) -> None:
-        """Read `run` to its end, for the offset of each classifier, repeats and unreadable records."""
+    def read(self, run: EffectStream, on_record: Callable[[Record], None]) -> None:
+        """Read `run` to its end, for the offset of each classifier, repeats and unreadable records.
+
+        `on_record` gets every readable record that is no repeat.
+        """
         repeats = RepeatCheck(self._findings)
         while (record := run.take()) is not None:
             event = record.event
             if event is None:
                 self._findings.cannot_read(record, str(record.error))
-            elif repeats.fresh(record, event, _content(event)) and isinstance(event, ClassifierFitted):
-                self._offsets[event.from_offset] = record.offset
+            elif repeats.fresh(record, event, _content(event)):
+                if isinstance(event, ClassifierFitted):
+                    self._offsets[event.from_offset] = record.offset
+                on_record(record)
 
     def check(self, offset: int, state: FilterState) -> None:
         """Compare the classifier due before an offset with the recorded one, and use the recorded one."""
@@ -73,7 +79,12 @@ class Classifiers:
 
 
 def _content(event: Event) -> bytes:
-    """A configuration without its program versions: two programs may have configured the run at the same time."""
+    """The event, as far as two programs that write it at the same time write the same.
+
+    Two may configure the run, each with its versions; and release rows, each those whose answers it has read.
+    """
+    if isinstance(event, InstructionsReleased):
+        return b""
     return _encode((event.policy, event.seeds) if isinstance(event, RunConfigured) else event)
 
 

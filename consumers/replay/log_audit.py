@@ -33,7 +33,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class LogAudit:
-    """Follows the other topics in step with `generated`; `kept` are the ids of the kept rows so far, by cluster."""
+    """Follows the other topics in step with `generated`; `kept` are the ids of the kept rows so far, by cluster.
+
+    answered   the answers to kept rows, as far as they were read
+    """
 
     def __init__(
         self,
@@ -53,8 +56,8 @@ class LogAudit:
         self._judged = JudgementAudit(streams["judged"][0], self._answers, findings, digests)
         self._withdrawn = withdrawn
         self._row_answers = RowAnswerAudit(configured.policy, self._answers, findings, digests)
-        self._answered = AnsweredSoFar(streams["answered"], self._row_answers.hold)
-        apart = self._answered if configured.policy.answer == "kept" else None
+        self.answered = AnsweredSoFar(streams["answered"], self._row_answers.hold)
+        apart = self.answered if configured.policy.answer == "kept" else None
         self._windows = WindowAudit(streams["training-log"][0], kept, withdrawn, findings, digests, apart)
         self._commands = CommandAudit(
             configured, streams["seed-commands"][0], self._windows, self._judged, findings, digests, apart
@@ -122,7 +125,7 @@ class LogAudit:
         self._commands.finish(whole)
         self._segments.check(whole)
         if whole:
-            self._answered.finish()
+            self.answered.finish()
             self._row_answers.check(state.kept)
             self._judged.check(state.kept)
             self._evaluations.check()

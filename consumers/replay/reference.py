@@ -26,6 +26,8 @@ from infra.log.run import configuration
 from infra.log.source import Reading, Source
 from schemas import ids
 from schemas.events import ClassifierFitted, InstructionsGenerated, InstructionsRejected, Rejection
+from schemas.policy import Policy
+from streams.core.releases import recorded_releases, releases
 from streams.core.similarity import tokenize
 
 
@@ -62,6 +64,7 @@ def with_reference(
     policy = configured.policy
     earlier = [(seed.id, seed.instruction) for seed in configured.seeds] if policy.compare_with_seeds else []
     seeds = len(earlier)
+    released = _released(source, policy)
     sampled, of = _sample(source, found, size, earlier)
     own = SimpleNamespace(tokenize=tokenize.tokenizer(policy.tokenizer))  # for policies that do not use rouge_score's
     scorer = RougeScorer(["rougeL"], tokenizer=None if policy.tokenizer == "rouge" else own)
@@ -69,6 +72,9 @@ def with_reference(
     pairs = 0
     for number, one in enumerate(sampled, 1):
         before = earlier[: one.earlier]
+        if released:
+            offset = one.verdict.generated_offset
+            before = before[:seeds] + [each for each in before[seeds:] if released.get(each[0], offset + 1) > offset]
         pairs += len(before)
         similarity, nearest = _nearest(scorer, one.text, before)
         rejected = similarity > policy.threshold
@@ -87,6 +93,14 @@ def with_reference(
     )
     checked = with_divergences(found, differences, Counter(difference.kind for difference in differences))
     return msgspec.structs.replace(checked, reference=reference)
+
+
+def _released(source: Source, policy: Policy) -> dict[str, int]:
+    """From which offset on a released row is not compared with, by its id."""
+    if not releases(policy):
+        return {}
+    with source.open(["run"]) as reading:
+        return recorded_releases(record.event for record in reading.rest()).of_rows(policy)
 
 
 def _divergence(

@@ -8,6 +8,8 @@ Instructions whose outputs were asked for can be decided as if only kept ones we
 instruction alone, and the answers that this saves are counted. Not the reverse, because answers that nobody asked for
 are unknown.
 
+Rows that were released are released at the same place, if they are kept here too.
+
 A judge's scores are those that the recorded commands used. Where the run itself used none, all on the log count, as if
 the judge had been there in time.
 """
@@ -33,6 +35,7 @@ from schemas.errors import ConfigurationError, MalformedEvent
 from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected, ReplaceSeeds, RunConfigured
 from schemas.policy import Policy
 from streams.core import decider
+from streams.core.releases import recorded_releases, release, releases
 
 _POINTS = 200
 _TOPICS = ("run", "generated", "kept", "rejected", "answered", "judged", "training-log", "seed-commands")
@@ -93,13 +96,19 @@ def what_if(source: Source, policy: Policy, *, progress: Progress = lambda done,
     """Decide a run's generations by another policy, beside the recorded decisions.
 
     Raises RunError when there is no such run, ConfigurationError when the run's seeds cannot be clustered by it, or
-    when it needs answers that the run never asked for.
+    when it needs answers that the run never asked for, or releases that it did not make.
     """
     configured, _ = configuration(source)
     if configured.policy.answer == "kept" and policy.answer == "all":
         raise ConfigurationError(
             f"{source.name} has no answers to the instructions that were not kept: it was made with answer=kept. Leave "
             "out answer=all; the other settings can be tried. A run that answers all can be tried with answer=kept."
+        )
+    if releases(policy) and not releases(configured.policy):
+        raise ConfigurationError(
+            f"{source.name} released no rows, so its log does not say when it would have. Leave out "
+            "failed_answer=releases; other settings can be tried. A run that releases can be tried with "
+            "failed_answer=blocks."
         )
     with source.open(_TOPICS) as reading:
         return _Comparison(configured, policy, reading).run(progress)
@@ -178,6 +187,7 @@ class _Comparison:
         self._recorded, self._other = (_Tally(each, AskedAnswers(each)) for each in (own, policy))
         self._answered = answers_of_rows(stream for (topic, _), stream in streams.items() if topic == "answered")
         by_topic = {topic: stream for (topic, partition), stream in streams.items() if partition == 0}
+        self._releases = recorded_releases(record.event for record in iter(streams["run", 0].take, None))
         self._feedback = OtherFeedback(configured, policy, by_topic)
         self._in_both = 0
 
@@ -216,6 +226,9 @@ class _Comparison:
 
     def _decide(self, found: RecordedGeneration, record: Record) -> None:
         state, event, rejected = self._state, found.event, found.rejected
+        released = self._releases.by_offset.get(found.offset)
+        if released is not None:
+            release(state, released)
         verdict = decider.empty_verdict(state, found.offset)
         if event is not None and rejected is not None:
             fresh = state.lanes.fresh(event.lane, event.number)

@@ -1,8 +1,8 @@
 """The filter as a decider: `decide(state, offset, generation) -> verdict`, then `apply(state, decision)`.
 
 The worker, a replay and the tests call the same functions, so a decision is a pure function of the log up to its cause:
-`generated` in offset order, and the classifiers on `run`. The instructions of a generation are decided in order, each
-also compared with those kept before it (paper, Alg. 1).
+`generated` in offset order, and the classifiers and releases on `run`. The instructions of a generation are decided in
+order, each also compared with those kept before it (paper, Alg. 1).
 
 Each record of `generated` gets exactly one decision and one `InstructionsRejected`. For a record that cannot be read,
 and for a duplicate generation, both are empty. A generation that could not be read at first is decided where it is
@@ -72,9 +72,10 @@ class Verdict:
 
 @dataclass
 class FilterState:
-    """The filter's state: a fold of the log, changed only by `apply` and `use_classifier`.
+    """The filter's state: a fold of the log, changed only by `apply`, `use_classifier` and `streams.core.releases`.
 
     kept       rows by id, in the order they were kept
+    released   of the kept rows that candidates are not compared with any more, the offset from which on
     applied    offset of the last record of `generated` in this state
     lanes      decided generation numbers of each lane
     fits       refit marks that the current classifier has passed
@@ -85,6 +86,7 @@ class FilterState:
     tokenizer: Tokenizer
     index: RougeLIndex
     kept: dict[str, InstructionKept] = field(default_factory=dict)
+    released: dict[str, int] = field(default_factory=dict)
     scores: dict[str, SeedScore] = field(default_factory=dict)
     applied: int = BEFORE_ALL
     lanes: LaneNumbers = field(default_factory=LaneNumbers)
@@ -205,7 +207,8 @@ def index(
     state: FilterState, decisions: Iterable[Decision], progress: Callable[[int], None] | None = None
 ) -> FilterState:
     """The state (the same object) with the rows of these decisions, already noted, in its index."""
-    state.index.extend((item for decision in decisions for item in _indexed(decision)), progress=progress)
+    items = (item for decision in decisions for item in _indexed(decision) if item[0] not in state.released)
+    state.index.extend(items, progress=progress)
     return state
 
 

@@ -1,6 +1,6 @@
 """The Faust app of a run: three sources, three agents, three tables, and their recovery after a rebalance.
 
-    generated ──> filter agent ──> kept, rejected, (run: ClassifierFitted)
+    generated ──> filter agent ──> kept, rejected, (run: ClassifierFitted, InstructionsReleased)
                    │ kept table, score table
     training-log ─> feedback agent ──> seed-commands
     (judged) ─────────┘
@@ -10,7 +10,8 @@
 Every topic has one partition, so one worker is active and the others are on standby. Each source is read through a
 `Cursor`, which gives the guarantees; Faust delivers records, recovers the tables and moves them between workers.
 `judged` is read only if the policy has a `candidate_min_score`, `answered` only in a run that answers kept instructions
-alone; both directly from the log: a run may lack that topic, and then Faust could not subscribe to it.
+alone; both directly from the log: a run may lack that topic, and then Faust could not subscribe to it. The filter reads
+`answered` too, and `run`, where kept rows whose answer is not used are released.
 """
 
 import asyncio
@@ -30,12 +31,14 @@ from infra.log.run import read_run
 from infra.settings import Settings
 from schemas.events import RunConfigured
 from schemas.topics import dead_letter_name, topic_name
+from streams.core.releases import releases
 from streams.worker.answered import AnsweredReader
 from streams.worker.cursor import Cursor, Fetch
 from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.feedback import FeedbackAgent, JudgedRows, SeedTable
 from streams.worker.filter import FilterAgent
 from streams.worker.outlet import Outlet
+from streams.worker.releases import FailedAnswers, Releaser
 from streams.worker.shutdown import WorkerApp
 
 logger = logging.getLogger(__name__)
@@ -96,6 +99,8 @@ def build(settings: Settings, run: str, configured: RunConfigured) -> Worker:
         feedback.judged = judged, cursors["judged"]
     if configured.policy.answer == "kept":
         feedback.answered = log.answered
+    if releases(configured.policy):
+        filter_.releaser = Releaser(run, outlet, log.fetch, log.failed_answers)
     worker = Worker(app, outlet, filter_, seeds, cursors)
     _recovery(worker, settings, configured, kept, log)
     return worker
@@ -189,6 +194,9 @@ def _recovery(worker: Worker, settings: Settings, configured: RunConfigured, kep
             cursor.stop()
         worker.repaired = False
         try:
+            if worker.filter.releaser is not None:
+                await cursors["generated"].settle()  # a release in progress would reach into the recovered state
+                await worker.filter.releaser.read_on()
             _, classifiers = await asyncio.to_thread(read_run, settings, run)
             # off the event loop: a large table must not block the heartbeats
             await asyncio.to_thread(worker.filter.recover, classifiers)
@@ -251,7 +259,8 @@ def _record(topic: str, message: Any) -> Record:
 class LogFetcher:
     """Direct reads of the log for the cursors, one at a time, off the event loop.
 
-    answered   the rows with their answers, for the feedback
+    answered         the rows with their answers, for the feedback
+    failed_answers   the rows whose answer is not used, for the filter
     """
 
     def __init__(self, settings: Settings, run: str) -> None:
@@ -260,6 +269,7 @@ class LogFetcher:
         self._lock = asyncio.Lock()
         self._readers: dict[str, LogReader] = {}
         self.answered = AnsweredReader(settings, run)
+        self.failed_answers = FailedAnswers(settings, run)
 
     async def fetch(self, topic: str, start: int, end: int | None) -> Sequence[Record]:
         """Records [start, end) of the topic's one partition, the first FETCH_RECORDS of them."""
@@ -280,3 +290,4 @@ class LogFetcher:
         for reader in self._readers.values():
             reader.close()
         self.answered.close()
+        self.failed_answers.close()

@@ -45,6 +45,11 @@ class Cursor:
         """Apply nothing more until `start`: the partition is being revoked."""
         self.active = False
 
+    async def settle(self) -> None:
+        """After `stop`: wait until the record being applied now is done."""
+        async with self._lock:
+            pass
+
     async def start(self, applied: int) -> None:
         """Continue after the offset `applied`, once the record being applied now is done."""
         async with self._lock:

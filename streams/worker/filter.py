@@ -1,6 +1,7 @@
 """The filter agent: decides on each record of `generated`, writes the verdict, then stores the decision.
 
 The steps for the record at offset N are in this order, so that a crash at any point changes no outcome:
+0. where a release is due, write it or use the one on the log (`streams.worker.releases`);
 1. decide, purely, from the state of offsets below N;
 2. write the kept rows and the one `rejected` record, and wait for the cluster's confirmation;
 3. put the decision into the kept table under N, and the seeds' scores into the score table (changelogs follow);
@@ -25,6 +26,7 @@ from streams.core import decider
 from streams.core.decider import Decision, FilterState, Verdict
 from streams.core.scores import SeedScore
 from streams.worker.outlet import Outgoing, Outlet
+from streams.worker.releases import Releaser
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +36,9 @@ Table = Any  # faust.Table has no types
 class FilterAgent:
     """The filter's state and its tables.
 
-    kept     kept table: `generated` offset -> Decision, as JSON
-    scores   score table: seed id -> SeedScore, as JSON
+    kept       kept table: `generated` offset -> Decision, as JSON
+    scores     score table: seed id -> SeedScore, as JSON
+    releaser   in a run that releases kept rows whose answer is not used
     """
 
     def __init__(self, configured: RunConfigured, outlet: Outlet, kept: Table, scores: Table) -> None:
@@ -45,6 +48,7 @@ class FilterAgent:
         self._kept = kept
         self._scores = scores
         self._recorded: dict[int, ClassifierFitted] = {}
+        self.releaser: Releaser | None = None
 
     async def apply(self, record: Record) -> None:
         """Decide on one record of `generated`; its offset is the state's next.
@@ -52,6 +56,8 @@ class FilterAgent:
         Called again after an error, it continues: a stored decision is not made again.
         """
         if record.offset > self.state.applied:
+            if self.releaser is not None:
+                await self.releaser.before(self.state, record.offset)
             verdict = await self._outlet.evaluate_or_dead_letter(record, InstructionsGenerated, self._decide)
             if verdict is None:
                 verdict = decider.empty_verdict(self.state, record.offset)
@@ -73,6 +79,8 @@ class FilterAgent:
         while (value := values.get(self.state.applied + 1 + len(decisions))) is not None:
             decisions.append(msgspec.json.decode(value, type=Decision))
         decider.restore(self.state, decisions, lambda rows: logger.info("%d kept rows indexed", rows))
+        if self.releaser is not None:
+            self.releaser.restore(self.state)
         for classifier in classifiers:
             self._recorded[classifier.from_offset] = classifier
             in_force = classifier.from_offset <= self.state.applied + 1

@@ -1,70 +1,79 @@
-"""Recorded answers for long runs: thousands of instructions, some of them duplicates or near-duplicates."""
+"""An answerer on a log in memory, as the filter and the audit see one: what it writes, and how the worker reads it."""
 
-import json
-import random
-from collections import deque
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-_VERBS = (
-    "Explain",
-    "Describe",
-    "Compare",
-    "Summarise",
-    "Name",
-    "Rewrite",
-    "Plan",
-    "Criticise",
-    "Defend",
-    "Outline",
-    "Imagine",
-    "Review",
-    "Advertise",
-    "Measure",
-    "Question",
-    "Predict",
-    "Classify",
-    "Repair",
-    "Teach",
-    "Praise",
-)
-_SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "er", "il")]
-_RECENT = 2_000
-_SAME, _SIMILAR = 0.08, 0.15  # shares of duplicates of an earlier instruction, and of those that differ in one word
+from schemas import ids
+from schemas.events import CallAnswered, InstructionAnswered, InstructionKept, Unparsed
+from schemas.policy import Policy
+from streams.core.answering import read_answer
+from streams.core.parse.answers import READING
+from streams.worker.releases import FailedAnswers
+from tests.harness.memory_log import MemoryLog
+
+STYLE = "two-step"
+LISTED = {"list_api": "chat", "asked": 9, "most": 9, "safety": False, "list_temperature": 1.0, "list_max_tokens": 500}
+_ASKED = {"answer_api": "chat", "safety": False, "answer_temperature": 0.5, "answer_max_tokens": 200}
 
 
-def instructions(seed: int) -> Iterator[str]:
-    """An endless, deterministic sequence of instructions, with Zipf-distributed words from a vocabulary of 20,000."""
-    draw = random.Random(seed)
-    words = ["".join(draw.choices(_SYLLABLES, k=2 + rank % 2)) + "aeiou"[rank % 5] for rank in range(20_000)]
-    weights = [1 / (rank + 20) for rank in range(len(words))]
-    for rank in range(1, len(weights)):
-        weights[rank] += weights[rank - 1]
-    recent: deque[list[str]] = deque(maxlen=_RECENT)
-    while True:
-        kind = draw.random()
-        if recent and kind < _SAME + _SIMILAR:
-            text = list(draw.choice(recent))
-            if kind >= _SAME:
-                text[draw.randrange(1, len(text))] = draw.choice(words)
+class MemoryAnswerer:
+    """Answers the kept rows of one log, in the order they were kept."""
+
+    def __init__(self, policy: Policy, log: MemoryLog) -> None:
+        self._policy = policy
+        self._log = log
+        self._done: set[str] = set()
+
+    def answer(self, fails: tuple[bool, ...]) -> None:
+        """Answer the rows without an answer; `fails`: whose is not used, in turn."""
+        rows = [row for r in self._log.all_records("kept") if isinstance(row := r.event, InstructionKept)]
+        for row in sorted(rows, key=lambda row: (row.generated_offset, row.place)):
+            if row.id not in self._done:
+                self._write(row, fails=fails[len(self._done) % len(fails)])
+                self._done.add(row.id)
+
+    def _write(self, row: InstructionKept, *, fails: bool) -> None:
+        id, answers, failure = ids.answered_id(row.id), {}, None
+        if fails:
+            failure = Unparsed(reason="flagged", text="400 flagged")
         else:
-            text = [draw.choice(_VERBS), *draw.choices(words, cum_weights=weights, k=draw.randrange(6, 14))]
-            recent.append(text)
-        yield " ".join(text)
+            request = ids.request_id(id, 0)
+            answers[0] = CallAnswered(
+                request_id=request,
+                attempt=1,
+                model="none",
+                raw="So it is.",
+                finish_reason="stop",
+                usage=None,
+                cost_usd=None,
+                latency_s=0.0,
+            )
+            self._log.write(answers[0], key=request, id=ids.child(request, "answered/1"))
+        found = read_answer(self._policy, row, STYLE, answers, failure)
+        event = InstructionAnswered(
+            row=found.row,
+            style=STYLE,
+            backend="recorded",
+            model="none",
+            parameters=_ASKED,
+            answers=tuple(answers.values()),
+            unparsed=found.unparsed,
+            reason=found.reason,
+            cost_usd=None,
+            reading=READING,
+        )
+        self._log.write(event, key=row.id, id=id, partition=row.cluster)
 
 
-def write_answers(file: Path, generations: int, tasks: int, seed: int = 1) -> Path:
-    """Write answers in the alpaca style, each with `tasks` tasks."""
-    texts = instructions(seed)
-    draw = random.Random(seed + 1)
-    with file.open("w", encoding="utf-8") as out:
-        for _ in range(generations):
-            parts = []
-            for number in range(4, 4 + tasks):
-                words = " ".join(draw.choice(_SYLLABLES) for _ in range(draw.randrange(3, 10)))
-                parts.append(
-                    f"{number}. Instruction: {next(texts)}.\n{number}. Input: <noinput>\n{number}. Output: {words}."
-                )
-            raw = "\n###\n".join(parts).removeprefix("4. Instruction:")
-            out.write(json.dumps({"raw": raw, "usage": {"prompt_tokens": 200, "completion_tokens": 40 * tasks}}) + "\n")
-    return file
+class MemoryFailedAnswers(FailedAnswers):
+    """The worker's reader of `answered`, on a log in memory."""
+
+    def __init__(self, log: MemoryLog, at: Callable[[str], None]) -> None:
+        self.failed: dict[str, None] = {}
+        self._answered: set[str] = set()
+        self._log = log
+        self._at = at
+
+    async def read_on(self) -> None:
+        self._at("before reading answered")
+        for record in self._log.all_records("answered"):
+            self.apply(record.event)

@@ -20,8 +20,9 @@ from streams.core.batches import Batch, BatchQueues, KeptRow
 from streams.core.judging import SCALE
 from streams.core.parse.answers import READING, AnswerForm, read
 from streams.core.seeds import SeedPool
+from tests.harness.answers import LISTED, STYLE, MemoryAnswerer
 from tests.harness.memory_log import MemoryLog
-from tests.harness.script import Generation, Judgement, Window
+from tests.harness.script import Answers, Generation, Judgement, Window
 
 JUDGE = Judge(backend="none", model="none", rubric="accuracy", version=1)
 
@@ -43,6 +44,7 @@ class Causes:
         self._steps = self._windows = 0
         self._judged: set[str] = set()
         self._last: dict[str, Record] = {}
+        self._answerer = MemoryAnswerer(configured.policy, log)
 
     def generation(self, item: Generation) -> Record:
         if item.again and item.lane in self._last:
@@ -52,11 +54,13 @@ class Causes:
         self._numbers[item.lane] = number
         policy, pool = self.configured.policy, self._pool()
         id = ids.generation_id(item.lane, number)
+        later = policy.answer == "kept"
+        raw = "\n".join(f"{n}. {text}" for n, text in enumerate(item.texts, policy.seeds_per_request + 1))
         answer = CallAnswered(
             request_id=ids.request_id(id, 0),
             attempt=1,
             model="none",
-            raw=_raw(item.texts),
+            raw=raw if later else _raw(item.texts),
             finish_reason="stop",
             usage=None,
             cost_usd=None,
@@ -64,15 +68,18 @@ class Causes:
         )
         self.log.write(answer, key=answer.request_id, id=ids.child(answer.request_id, "answered/1"))
         seed_ids = tuple(seed.id for seed in pool.sample(policy.seeds_per_request, policy.rng_seed, item.lane, number))
-        instructions, unparsed, cut = read(AnswerForm("alpaca", "strict", len(seed_ids), structured=True), {0: answer})
+        form = AnswerForm("alpaca", "strict", len(seed_ids), structured=True)
+        if later:
+            form = AnswerForm(STYLE, "strict", len(seed_ids), most=9)
+        instructions, unparsed, cut = read(form, {0: answer})
         event = InstructionsGenerated(
             lane=item.lane,
             number=number,
-            style="alpaca",
+            style=form.style,
             parser="strict",
             backend="recorded",
             model="none",
-            parameters={"api": "structured"},
+            parameters=LISTED if later else {"api": "structured"},
             seed_ids=seed_ids,
             seed_commands_offset=pool.commands_offset,
             answers=(answer,),
@@ -116,7 +123,14 @@ class Causes:
         self._last["window"] = self.log.write(event, key=id, id=id)
         return self._last["window"]
 
-    def judge(self, item: Judgement) -> None:
+    def beside(self, item: Judgement | Answers) -> None:
+        """What is not delivered to the worker: it reads that when it needs it."""
+        if isinstance(item, Answers):
+            self._answerer.answer(item.fails)
+        else:
+            self._judge(item)
+
+    def _judge(self, item: Judgement) -> None:
         records = (record for cluster in self._fed for record in self.log.records("kept", cluster))
         # A crash may have duplicated a row.
         rows = {r.event.id: r.event for r in records if isinstance(r.event, InstructionKept)}

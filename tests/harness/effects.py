@@ -27,6 +27,7 @@ from streams.core import decider
 from streams.core.decider import FilterState, Verdict
 from streams.core.feedback import answer
 from streams.core.judging import FirstJudge
+from streams.core.releases import recorded_releases, release, release_due
 from streams.core.scores import SeedScore
 from streams.core.seeds import SeedPool
 
@@ -98,9 +99,9 @@ class Undisturbed:
 def undisturbed(source: Source) -> Undisturbed:
     """Decide everything again from the causes on the log: configuration, first classifier, generations, windows.
 
-    Refits are decided again, but a classifier on the log is used as it is: another process may fit another last digit,
-    and the audit compares them. The order of the commands and the offsets that their scores reflect are the log's,
-    because they depend on when the window came.
+    Releases are those on the log. Refits are decided again, but a classifier on the log is used as it is: another
+    process may fit another last digit, and the audit compares them. The order of the commands and the
+    offsets that their scores reflect are the log's, because they depend on when the window came.
     """
     configured, classifiers = configuration(source)
     recorded = {fitted.from_offset: fitted for fitted in classifiers}
@@ -113,8 +114,12 @@ def undisturbed(source: Source) -> Undisturbed:
     effects.classifiers[0] = msgspec.json.encode(classifiers[0])
     if -1 in wanted:
         scores[-1] = {}
+    with source.open(["run"]) as reading:
+        released = recorded_releases(record.event for record in reading.rest())
     with source.open(["generated"]) as reading:
         for record in reading.rest():
+            if release_due(configured.policy, record.offset):
+                release(state, released.by_offset[record.offset])
             verdict = _verdict(state, record)
             for row in verdict.decision.kept:
                 effects.kept[row.id] = row.cluster, msgspec.json.encode(row)

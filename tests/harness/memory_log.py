@@ -40,7 +40,7 @@ class MemoryLog:
         self._partitions: dict[Partition, list[Record]] = {
             (topic, partition): []
             for topic in (*TOPICS, *dead_letter_topics())
-            for partition in range(clusters if topic == "kept" else 1)
+            for partition in range(clusters if topic in ("kept", "answered") else 1)
         }
         self.write(configured, key=self.run, id=ids.run_id(self.run))
         self.write(classifier, key=self.run, id=ids.classifier_id(classifier.from_offset))
@@ -67,6 +67,10 @@ class MemoryLog:
     def records(self, topic: str, partition: int = 0) -> list[Record]:
         """All records of a partition; the list grows with it."""
         return self._partitions[topic, partition]
+
+    def all_records(self, topic: str) -> Iterator[Record]:
+        """The records of a topic, one partition after the other."""
+        return (record for place, records in self._partitions.items() if place[0] == topic for record in records)
 
     def open(self, topics: Iterable[str]) -> "MemoryReading":
         wanted = tuple(topics)

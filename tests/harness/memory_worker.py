@@ -20,6 +20,7 @@ from infra.settings import Settings
 from schemas.topics import topic_name
 from streams.worker import app as worker_app
 from streams.worker.app import Worker
+from tests.harness.answers import MemoryFailedAnswers
 from tests.harness.memory_log import MemoryLog
 
 PAGE = 3  # maximum records of one read of the log
@@ -269,10 +270,14 @@ class Process:
         """Replace the worker's external dependencies."""
         with (
             patch.object(worker_app, "_app", lambda *_: self.app),
-            patch.object(worker_app, "LogFetcher", lambda *_: SimpleNamespace(fetch=self._fetch, close=lambda: None)),
+            patch.object(worker_app, "LogFetcher", lambda *_: self._fetcher()),
             patch.object(worker_app, "read_run", self._read_run),
         ):
             yield
+
+    def _fetcher(self) -> Any:
+        failed = MemoryFailedAnswers(self._log, self.at)
+        return SimpleNamespace(fetch=self._fetch, close=lambda: None, answered=None, failed_answers=failed)
 
     def _read_run(self, *_: Any) -> Any:
         self.at("in recovery")

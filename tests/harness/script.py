@@ -39,6 +39,14 @@ class Judgement:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """Kept rows without an answer get one, which is not used where `fails` says so, in turn. Not delivered to the
+    worker."""
+
+    fails: tuple[bool, ...] = (True, False)
+
+
+@dataclass(frozen=True)
 class Garbage:
     """An unreadable record."""
 
@@ -118,6 +126,7 @@ Item = (
     Generation
     | Window
     | Judgement
+    | Answers
     | Garbage
     | CRASH
     | PAUSE

@@ -39,6 +39,7 @@ from tests.harness.script import (
     REBALANCE,
     SKIP,
     TOGETHER,
+    Answers,
     Garbage,
     Generation,
     Item,
@@ -110,8 +111,8 @@ class Stream:
                 record = self._causes.window(item)
                 if record is not None:
                     await self._arrive(record)
-            case Judgement():
-                self._causes.judge(item)
+            case Judgement() | Answers():
+                self._causes.beside(item)
             case Garbage(topic):
                 await self._arrive(self.log.append(topic, 0, b"some key", b"not an event", [("from", b"elsewhere")]))
             case CRASH(at) if at == BETWEEN:

@@ -15,6 +15,8 @@ class RowAnswerStory(msgspec.Struct, frozen=True, kw_only=True):
     agrees           whether reading the raw answers again gives this input, output and reason; None without an answer
     classification   whether the LLM called it a classification task; None where it was not asked
     raws             raw answers in the order asked
+    released_at      the release of the row, and the offset of `generated` from which on candidates are not compared
+    released_from    with it; None: they are
     """
 
     id: str
@@ -32,3 +34,5 @@ class RowAnswerStory(msgspec.Struct, frozen=True, kw_only=True):
     unparsed: dict[str, int] = {}
     requests: tuple[RequestStory, ...] = ()
     cost_usd: float | None = None
+    released_at: RecordPlace | None = None
+    released_from: int | None = None

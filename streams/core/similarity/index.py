@@ -64,7 +64,7 @@ class RougeLIndex:
         self._tokenize = tokenizer if tokenizer is not None else rouge_tokens
         self._bounds = Bounds(threshold)
         self._vocabulary = Vocabulary()
-        self._known: set[str] = set()
+        self._slots: dict[str, int] = {}
         # By slot, in the order added:
         self._ids: list[str] = []
         self._texts: list[Encoded] = []
@@ -77,10 +77,10 @@ class RougeLIndex:
         self._last: Position = (-1, -1)
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._slots)
 
     def __contains__(self, id: object) -> bool:
-        return id in self._known
+        return id in self._slots
 
     def tokens(self, text: str) -> list[str]:
         """The tokens of a text; one without tokens is similar to nothing."""
@@ -115,6 +115,21 @@ class RougeLIndex:
                 done += 1
                 if progress is not None and (done % _PROGRESS_EVERY == 0 or done == 2 * len(slots)):
                     progress(done // 2)
+
+    def remove(self, id: str) -> None:
+        """Take a text out: from now on the index answers as if it had never been added. Raises SediError for an
+        unknown id.
+
+        Its slot stays, without a text: of no tokens, it is above no threshold. Frequencies keep counting it, which
+        changes the order of elements, and no answer.
+        """
+        slot = self._slots.pop(id, None)
+        if slot is None:
+            raise SediError(f"The similarity index does not hold {id!r}; only what was added can be removed.")
+        for element in self._rarest(slot):
+            self._lists.remove(element, slot)
+        self._texts[slot] = ""
+        self._lengths[slot] = self._signatures[slot] = 0
 
     def nearest_above(self, text: str, before: Position | None = None) -> tuple[float, str] | None:
         """(F, id) of the item with the highest F above the threshold, the earliest added on ties; None without any.
@@ -221,7 +236,7 @@ class RougeLIndex:
 
     def _enter(self, id: str, text: str, position: Position) -> tuple[int, list[int]]:
         """Store a text without listing it; returns its slot and its elements."""
-        if id in self._known:
+        if id in self._slots:
             raise SediError(f"The similarity index holds {id!r} already; add an item once.")
         vocabulary = self._vocabulary
         codes = vocabulary.learn(self._tokenize(text))
@@ -234,7 +249,7 @@ class RougeLIndex:
         self._wide_signatures.frombytes(vocabulary.wide_signature(elements))
         self._offsets.append(position[0])
         self._places.append(position[1])
-        self._known.add(id)
+        self._slots[id] = slot
         self._last = max(self._last, position)
         for element in vocabulary.count(elements):
             self._move(element)

@@ -52,6 +52,12 @@ class InvertedLists:
             return whole
         return array("I", b"".join(self._parts.pop(element, {}).values()))
 
+    def remove(self, element: int, slot: int) -> None:
+        """Take a slot out of an element's list; its length must still be the one that it was listed with."""
+        parts = self._parts.get(element)
+        listed = self._whole[element] if parts is None else parts[min(self._lengths[slot], LONGEST)]
+        listed.remove(slot)
+
     def tokens(self, element: int) -> int:
         """The total tokens of the texts under an element; in a split list at most LONGEST each."""
         whole = self._whole.get(element)

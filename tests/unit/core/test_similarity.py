@@ -274,3 +274,51 @@ def test_what_stays_because_moving_it_would_take_long_is_found_all_the_same(
     index = filled(stream, 0.7)
     for query in [*stream[::7], *(f"other w{n % 3} w{n % 5} w{n % 7} w{n % 2}" for n in range(0, 150, 7))]:
         assert answer(index, query) == reference(stream, query, 0.7)
+
+
+REMOVALS = st.lists(st.one_of(TEXTS, FEW_WORDS, st.integers(0, 24)), max_size=40)
+WAYS: list[dict[str, int]] = [
+    {},
+    {"_FEW_NAMED": 0, "_SCAN_SHARE": 10**9},
+    {"_FEW_NAMED": 0, "_SCAN_SHARE": 0, "_FEW_LEFT": 1},
+    {"_FEW_NAMED": 0, "_SCAN_SHARE": 0, "_FEW_LEFT": 1, "_FULL": 0, "_WIDE_FROM": 0, "_HARDLY_ANY_FAILS": 2},
+    {"_FEW_NAMED": 0, "_SCAN_SHARE": 10**9, "_FEW_LEFT": 1, "_BANDED_FROM": 0},
+]
+
+
+@pytest.mark.parametrize("limits", WAYS)
+@settings(max_examples=60, deadline=None)
+@given(THRESHOLDS, REMOVALS, TEXTS, st.sampled_from([1, 2, 256]))
+def test_a_removed_text_is_as_if_it_had_never_been_added(
+    limits: dict[str, int], threshold: float, script: list[str | int], query: str, split_from: int
+) -> None:
+    """A text is added, the one with that number is removed; it may be added again, as the latest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(similarity_lists, "_SPLIT_FROM", split_from)
+        patch.setattr(similarity_vocabulary, "_CLASS_WIDTH", 2)
+        for name, value in limits.items():
+            patch.setattr(similarity_index, name, value)
+        index, texts = RougeLIndex(threshold), dict[str, str]()
+        for number, step in enumerate(script):
+            if isinstance(step, str):
+                index.add(str(number), step)
+                texts[str(number)] = step
+            elif str(step) in texts:
+                index.remove(str(step))
+                again = texts.pop(str(step))
+                if number % 3 == 0:
+                    index.add(str(step), again)
+                    texts[str(step)] = again
+            for asked in (query, *list(texts.values())[:2]):
+                found = reference(list(texts.values()), asked, threshold)
+                expected = None if found is None else (found[0], list(texts)[found[1]])
+                assert index.nearest_above(asked) == expected
+        assert len(index) == len(texts) and all(id in index for id in texts)
+
+
+def test_only_what_is_there_can_be_removed() -> None:
+    index = filled(["a b c"], 0.7)
+    index.remove("0")
+    assert "0" not in index and index.nearest_above("a b c") is None
+    with pytest.raises(SediError, match="does not hold '0'"):
+        index.remove("0")

@@ -294,3 +294,18 @@ def test_deliveries_at_the_same_time_are_applied_one_after_the_other_in_order(da
         assert rig.seen == list(range(end))
 
     run(steps())
+
+
+def test_settling_waits_for_the_record_that_is_being_applied() -> None:
+    async def steps() -> None:
+        rig = Rig(end=1)
+        await rig.cursor.start(-1)
+        applying = asyncio.ensure_future(rig.deliver(0))
+        while not rig.busy:
+            await asyncio.sleep(0)
+        rig.cursor.stop()
+        await rig.cursor.settle()
+        assert rig.seen == [0]
+        await applying
+
+    asyncio.run(steps())
