@@ -68,7 +68,7 @@ class ReleaseAudit:
             self._report("unexpected", event, "is not due")
         elif state is not None and answered is not None:
             for id, what in self._wrong(event, state, answered):
-                self._report("released", event, f"names {id}, {what}", id)
+                self._report("unexpected", event, f"names {id}, {what}", id)
 
     def _wrong(
         self, event: InstructionsReleased, state: FilterState, answered: AnsweredSoFar

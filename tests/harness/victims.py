@@ -26,7 +26,7 @@ class Point:
     proves   what holds if a death here changes nothing
     """
 
-    victim: Literal["worker", "generate", "documents", "answer", "train"]
+    victim: Literal["worker", "releases", "generate", "documents", "answer", "train"]
     where: str
     when: Literal["before", "after", "confirmed"]
     proves: str
@@ -81,6 +81,13 @@ POINTS = {
     ),
     "revoked": Point(
         "worker", "faust.app.base:App._on_partitions_revoked", "before", "a rebalance that a death cuts short is done"
+    ),
+    # the worker of a run that releases rows
+    "release made": Point(
+        "releases", f"{_OUTLET}.write", "before", "a release nobody heard of is made again", "InstructionsReleased"
+    ),
+    "release emitted": Point(
+        "releases", f"{_OUTLET}.write", "after", "a release on the log is used, not made again", "InstructionsReleased"
     ),
     # the generator
     "call announced": Point("generate", _CALLER, "before", "a call never made is made", "CallStarted"),

@@ -6,6 +6,7 @@ apart.
 """
 
 import asyncio
+import hashlib
 import json
 import random
 from collections import Counter
@@ -19,7 +20,7 @@ import msgspec
 import pytest
 
 from consumers.replay import Audit, audit
-from infra.local_broker.temporary_broker import temporary_broker
+from infra.local_broker.temporary_broker import TemporaryBroker, temporary_broker
 from infra.log.reader import LogReader
 from infra.log.run import configure_run
 from infra.log.source import KafkaSource
@@ -34,8 +35,9 @@ from schemas.events import (
     InstructionKept,
     InstructionsGenerated,
     InstructionsRejected,
+    InstructionsReleased,
 )
-from schemas.policy import policy_for
+from schemas.policy import policy_for, policy_with
 from streams.core.decider import first_classifier
 from streams.core.ledger import Ledger
 from tests.harness.crew import Crew
@@ -57,6 +59,9 @@ FIRST = [
 SECOND = [("answered row sent", 5), ("call under way", 9), ("answered row written", 8)]
 GENERATOR = [("call under way", 15), ("answer stored", 20), ("generation sent", 20)]
 WORKER = [("decided", 15), ("half emitted", 15)]
+RELEASING = policy_with(POLICY, failed_answer="releases")
+FAILING = "fails"
+"""The model of which every third answer is cut off."""
 
 
 @contextmanager
@@ -70,7 +75,7 @@ def answering() -> Iterator[tuple[str, Counter[str]]]:
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
             received[json.dumps(asked, sort_keys=True)] += 1
-            raw = json.dumps(_reply(asked)).encode()
+            raw = json.dumps(_reply(asked, cut=asked["model"] == FAILING and _third(asked))).encode()
             try:
                 self.send_response(200)
                 self.send_header("content-type", "application/json")
@@ -87,13 +92,17 @@ def answering() -> Iterator[tuple[str, Counter[str]]]:
         yield url, received
 
 
-def _reply(asked: dict[str, Any]) -> dict[str, Any]:
+def _third(asked: dict[str, Any]) -> bool:
+    return hashlib.sha256(json.dumps(asked["messages"]).encode()).digest()[0] % 3 == 0
+
+
+def _reply(asked: dict[str, Any], *, cut: bool) -> dict[str, Any]:
     messages = tuple(Message(message["role"], message["content"]) for message in asked["messages"])
     request = Request(messages=messages, sampling=Sampling(max_tokens=asked["max_tokens"]))
     place = CallPlace(lane="", number=0, step=0, attempt=1, request_id="")
     answer = asyncio.run(LoadModel().complete(request, place))
     message = {"role": "assistant", "content": answer.raw}
-    choice = {"index": 0, "message": message, "finish_reason": answer.finish_reason}
+    choice = {"index": 0, "message": message, "finish_reason": "length" if cut else answer.finish_reason}
     usage = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
     return {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
 
@@ -205,3 +214,33 @@ def test_kills_change_nothing_and_no_answer_is_asked_for_twice_but_those_that_we
         started = sum(isinstance(record.event, CallStarted) for record in records)
         assert ledger.lost <= started - ledger.answered <= ledger.lost + failed
         assert ledger.answered <= received.total() <= ledger.answered + ledger.lost + failed
+
+
+@pytest.mark.timeout(300)
+def test_a_filter_that_dies_beside_its_releases_leaves_a_log_that_follows_from_them(
+    broker: TemporaryBroker, run: str, tmp_path: Path
+) -> None:
+    """When an answer comes depends on the deaths, so the log is audited, and not compared with another run's."""
+    deaths = [("release made", 2), ("release emitted", 2), ("decided", 9)]
+    with answering() as (url, _):
+        asking = {"backend": "openai", "base_url": url, "model": FAILING, "api": "chat", "api_key": "k"}
+        used = Settings(**{**broker.settings.model_dump(), **asking})
+        seeds = own_seeds()[:40]
+        configure_run(used, run, RELEASING, seeds, versions={}, classifier=first_classifier(RELEASING, seeds))
+        crew = Crew(used, run, tmp_path)
+        try:
+            crew.add("worker", "worker", deaths=deaths)
+            generating = ("generate", "--style", "two-step", "--concurrency", "3", "--max-unanswered", "12")
+            crew.add("generator", *generating, "--max-ahead", "none", "--max-generations", "64")
+            for number in (1, 2):
+                crew.add(f"answerer-{number}", "answer", "--style", "two-step", "--share", f"{number}/2")
+            audited = finish(used, run, crew)
+        finally:
+            crew.stop()
+        assert crew.marks() == [name for name, _ in deaths] and set(points_of("releases")) <= set(crew.marks())
+        found = events(used, run, "run", InstructionsReleased)
+        released = [event for event in found if isinstance(event, InstructionsReleased)]
+        assert [event.from_offset for event in released] == list(range(8, 64, 8))
+        assert audited.checked["releases"] == 7 and any(event.ids for event in released)
+        rejected = events(used, run, "rejected", InstructionsRejected)
+        assert [event.generated_offset for event in rejected if isinstance(event, InstructionsRejected)] == [*range(64)]

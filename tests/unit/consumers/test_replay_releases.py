@@ -86,11 +86,11 @@ def test_the_audit_decides_with_the_releases_on_the_log() -> None:
 @pytest.mark.parametrize(
     ("edits", "kinds", "what"),
     [
-        ([naming(SECOND)], {"released", "flipped"}, "whose answer is used"),
-        ([naming(FIRST, TWIN)], {"released"}, "which is not kept by then"),
-        ([naming(FIRST, FIRST)], {"released"}, "which was released before"),
-        ([same, naming(FIRST)], {"released"}, "which was released before"),
-        ([same, naming(TWIN)], {"released", "flipped"}, "which has no answer"),
+        ([naming(SECOND)], {"unexpected", "flipped"}, "whose answer is used"),
+        ([naming(FIRST, TWIN)], {"unexpected"}, "which is not kept by then"),
+        ([naming(FIRST, FIRST)], {"unexpected"}, "which was released before"),
+        ([same, naming(FIRST)], {"unexpected"}, "which was released before"),
+        ([same, naming(TWIN)], {"unexpected", "flipped"}, "which has no answer"),
         ([naming()], {"flipped"}, "is to be rejected (similar)"),
         ([lambda _: None], {"missing", "unexpected", "flipped"}, "there is no InstructionsReleased"),
         ([same, lambda _: None], {"missing", "unexpected"}, "there is no InstructionsReleased"),
@@ -140,7 +140,7 @@ def test_parts_and_ranges_are_audited_with_the_releases_before_them(
     monkeypatch.setattr(parallel, "_START", 1)
     source = archived(run_log(naming(FIRST, TWIN)), tmp_path / "bad")
     alone, shared = audit(source), audit(source, jobs=2)  # type: ignore[arg-type]
-    assert plain(shared) == plain(alone) and alone.by_kind == {"released": 1}
+    assert plain(shared) == plain(alone) and alone.by_kind == {"unexpected": 1}
     assert [one.what for one in shared.found] == [one.what for one in alone.found]
     for start in (8, 9, 12, 17):
         found = audit(recorded(), AuditExtent(from_offset=start))
