@@ -168,6 +168,8 @@ class Auditor:
         if self._log is not None:
             self._log.see(found)
         decision = self._decide(found) if self.findings.deciding else self._take_as_recorded(found)
+        if self._log is not None:
+            self._log.after(decision)
         for row in decision.kept:
             if row.cluster < len(self._tally.kept):
                 self._tally.kept[row.cluster].append(row.id)
