@@ -18,7 +18,7 @@ from sedi.output import clock, console, dollars, shown
 if TYPE_CHECKING:
     from consumers.explain.schema.answered import RowAnswerStory
     from consumers.explain.schema.explanation import Explanation, RebuiltPrompt, RequestOutcome
-    from consumers.explain.schema.generation import GenerationStory
+    from consumers.explain.schema.generation import GenerationStory, SteeringStory
     from consumers.explain.schema.instruction import AnswerStory, Candidacy, InstructionStory, Judgement, TrainedStep
     from consumers.explain.schema.seed import SeedGeneration, SeedReplacement, SeedStory
 
@@ -230,6 +230,8 @@ def _requested(story: GenerationStory) -> list[Line]:
         lines.append(f"seed {seed.id} (since {since}): {cut(seed.instruction or 'unknown', SHORT)}")
     if not story.sampled_as_told:
         lines.append("NOTE: sampling the pool again gives other seeds")
+    if story.steering is not None:
+        lines += _steered(story.steering)
     settings = ", ".join(f"{name} {shown(value)}" for name, value in story.parameters.items())
     unparsed = sum(story.unparsed.values())
     return [
@@ -240,6 +242,18 @@ def _requested(story: GenerationStory) -> list[Line]:
         f"{f'; {settings}' if settings else ''}",
         *map(request_line, story.requests[:LINES]),
     ]
+
+
+def _steered(story: SteeringStory) -> list[Line]:
+    own = "the style's own"
+    brought = "; ".join(f"{seed.id}: {seed.kept} kept of {seed.tried} in {seed.shown}" for seed in story.brought)
+    lines: list[Line] = [
+        f"seeds by {story.seed_choice} as of generated/{story.as_of}: {brought}; all seeds: {story.pool_kept} kept of "
+        f"{story.pool_tried}",
+        f"yield level {story.level}: temperature {shown(story.temperature or own)}, list length "
+        f"{shown(story.list_length or own)}",
+    ]
+    return lines + [f"not to repeat: {cut(hint.instruction or f'unknown {hint.id}', SHORT)}" for hint in story.hints]
 
 
 def _prompt(prompt: RebuiltPrompt) -> str:

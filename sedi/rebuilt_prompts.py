@@ -7,6 +7,7 @@ that this version does not know is a reason not to rebuild.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ import msgspec
 
 from consumers.explain.schema.answered import RowAnswerStory
 from consumers.explain.schema.explanation import Explanation, PromptMessage, RebuiltPrompt
-from consumers.explain.schema.generation import GenerationStory
+from consumers.explain.schema.generation import GenerationStory, KeptRowShown
 from producers.backends.base import Request, Sampling
 from producers.prompts import alpaca, candidates, self_instruct, two_step
 from schemas.errors import ConfigurationError
@@ -105,6 +106,7 @@ def _request(generation: GenerationStory, step: int, text: str) -> Request:
                 total=known["total"],
                 sampling=_sampling(parameters, ""),
                 safety=known["safety"],
+                hints=_hints(generation),
             )
         case "two-step":
             fields: dict[str, Any] = {"list_api": two_step.Form, "asked": int, "most": int, "safety": bool}
@@ -117,9 +119,10 @@ def _request(generation: GenerationStory, step: int, text: str) -> Request:
             return two_step.list_request(
                 [seed.instruction for seed in _seeds(generation)],
                 known["list_api"],
-                asked=known["asked"],
-                sampling=_sampling(parameters, "list_"),
+                asked=_asked(generation, known),
+                sampling=_list_sampling(generation, "list_"),
                 safety=known["safety"],
+                hints=_hints(generation),
             )
         case "self-instruct":
             return _self_instruct_request(generation, step, text)
@@ -162,9 +165,13 @@ def _self_instruct_request(generation: GenerationStory, step: int, text: str) ->
     form, safety = known["api"], known["safety"]
     place = place_of(generation.style, step)
     if place is None:
-        sampling = _sampling(parameters, "bootstrap_")
         return self_instruct.bootstrap_request(
-            _instructions(generation), form, asked=known["asked"], sampling=sampling, safety=safety
+            _instructions(generation),
+            form,
+            asked=_asked(generation, known),
+            sampling=_list_sampling(generation, "bootstrap_"),
+            safety=safety,
+            hints=_hints(generation),
         )
     if step == steps_of(generation.style, place)[0]:
         sampling = _sampling(parameters, "classification_")
@@ -177,14 +184,35 @@ def _self_instruct_request(generation: GenerationStory, step: int, text: str) ->
     )
 
 
+def _asked(generation: GenerationStory, known: Mapping[str, Any]) -> int:
+    """How many instructions the list asked for."""
+    steered = None if generation.steering is None else generation.steering.list_length
+    return int(known["asked"]) if steered is None else steered
+
+
+def _list_sampling(generation: GenerationStory, prefix: str) -> Sampling:
+    """The sampling parameters of the list."""
+    own = _sampling(generation.parameters, prefix)
+    steered = None if generation.steering is None else generation.steering.temperature
+    return own if steered is None else replace(own, temperature=steered)
+
+
+def _hints(generation: GenerationStory) -> list[str]:
+    """The instructions that the prompt asked not to repeat."""
+    return [] if generation.steering is None else _texts(generation.steering.hints)
+
+
 def _instructions(generation: GenerationStory) -> list[str]:
     """The instructions shown: the seeds', then kept ones."""
     shown = [seed.instruction for seed in _seeds(generation)]
-    for kept in generation.kept_shown:
-        if kept.instruction is None:
-            raise _NotFaithful(f"the instruction {kept.id} that was shown is not on `kept`")
-        shown.append(kept.instruction)
-    return shown
+    return shown + _texts(generation.kept_shown)
+
+
+def _texts(rows: Sequence[KeptRowShown]) -> list[str]:
+    missing = [row.id for row in rows if row.instruction is None]
+    if missing:
+        raise _NotFaithful(f"the instruction {missing[0]} that was shown is not on `kept`")
+    return [row.instruction for row in rows if row.instruction is not None]
 
 
 def _checked(parameters: Mapping[str, Any], fields: Mapping[str, Any], prefixes: Sequence[str]) -> dict[str, Any]:

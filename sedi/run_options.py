@@ -223,6 +223,6 @@ def seeds_of(options: RunOptions, settings: Settings) -> tuple[SeedTask, ...]:
 
 def _value(name: str, text: str) -> Any:
     """Lists are given with commas, and no value as `none`; the policy itself converts numbers and booleans."""
-    if name in ("rules", "strategies"):
+    if name in ("rules", "strategies", "adapt"):
         return [part for part in text.split(",") if part]
     return None if text.lower() == "none" else text

@@ -21,6 +21,7 @@ from schemas import events, ids
 from streams.core.ledger import Ledger
 from streams.core.scores import uncounted
 from streams.core.similarity.tokenize import tokenizer
+from streams.core.steering import SteeringHistory, steers
 
 PlacedCall = tuple[RecordPlace, events.CallStarted | events.CallAnswered | events.CallFailed]
 
@@ -33,8 +34,9 @@ class Evidence:
     generation   the subject itself, or the instruction's generation
     kept         rows of that generation, by id
     shown        id and offset of the generations that the seed was shown in
-    decided      (generated, kept, uncounted) by offset of `generated`, for a seed's story
-    kept_shown   texts of the kept instructions that the generation was shown beside its seeds
+    decided      (generated, kept, uncounted) by offset of `generated`, for a seed's story, or where requests follow it
+    kept_shown   texts of the kept instructions that the generation was shown beside its seeds, or asked not to repeat
+    steering     what requests followed, where the policy steers them; without the texts of hints
     judged       judgements of the instruction, by judge
     document     that the generation's segment was cut from, and its withdrawal
     answered     answers to kept instructions of the story, by the instruction's id
@@ -49,6 +51,7 @@ class Evidence:
     decided: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     kept: dict[str, tuple[RecordPlace, events.InstructionKept]] = field(default_factory=dict)
     kept_shown: dict[str, str] = field(default_factory=dict)
+    steering: SteeringHistory | None = None
     judged: dict[str, tuple[RecordPlace, events.InstructionJudged]] = field(default_factory=dict)
     rejected: dict[str, tuple[RecordPlace, events.Rejection]] = field(default_factory=dict)
     nearest: NearestSearch | None = None
@@ -76,6 +79,8 @@ def gather(source: Source, subject: Subject, progress: ReadProgress = no_progres
         read = partial(records, reading, progress=progress)
         deduplicator = Deduplicator()
         found = Evidence(subject, read_history(source, read))
+        policy = found.history.configured.policy
+        found.steering = SteeringHistory(policy) if steers(policy) else None
         _rejected(found, read, deduplicator)  # before `generated`, so that what the filter could not read is known
         _generated(found, read, deduplicator)
         if found.generation is not None:
@@ -97,7 +102,7 @@ def _rejected(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -
         event = record.event
         if not isinstance(event, events.InstructionsRejected) or not deduplicator.rejected(event):
             continue
-        if "seed" in found.subject.kinds:
+        if "seed" in found.subject.kinds or found.steering is not None:
             not_counted = uncounted(found.history.configured.policy, event.rejections)
             found.decided[event.generated_offset] = event.generated, event.kept, not_counted
         if event.generation_id == found.subject.generation_id:
@@ -110,11 +115,22 @@ def _generated(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) 
         event = record.event
         if not isinstance(event, events.InstructionsGenerated) or not deduplicator.generated(event, record.offset):
             continue
+        _steered(found, record, event)
         if "seed" in subject.kinds and subject.id in event.seed_ids:
             found.shown.append((record.id, record.offset))
         if record.id == subject.generation_id:
             found.generation = place_of(record), event
             _focus(found, record, event)
+
+
+def _steered(found: Evidence, record: Record, event: events.InstructionsGenerated) -> None:
+    """Take the decision on a generation into what requests follow; the first of its number, as the filter does."""
+    if found.steering is None or record.offset not in found.decided:
+        return
+    generated, kept, not_counted = found.decided[record.offset]
+    found.steering.decide(
+        record.offset, event.lane, event.number, event.seed_ids, generated=generated, uncounted=not_counted, kept=kept
+    )
 
 
 def _focus(found: Evidence, record: Record, event: events.InstructionsGenerated) -> None:
@@ -133,7 +149,8 @@ def _focus(found: Evidence, record: Record, event: events.InstructionsGenerated)
 
 def _kept(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> None:
     shown = () if found.generation is None else found.generation[1].kept_shown
-    wanted = set(shown.ids if shown else ())
+    steering = None if found.generation is None else found.generation[1].steering
+    wanted = set(shown.ids if shown else ()) | set(steering.hint_ids if steering else ())
     for record in read("kept"):
         row = record.event
         if not isinstance(row, events.InstructionKept):

@@ -7,13 +7,22 @@ from typing import Literal
 from consumers.copied_fields import fields_of
 from consumers.explain.evidence import Evidence, PlacedCall
 from consumers.explain.history import RunHistory
-from consumers.explain.schema.generation import Attempt, GenerationStory, KeptRowShown, RequestStory, SeedShown
+from consumers.explain.schema.generation import (
+    Attempt,
+    GenerationStory,
+    KeptRowShown,
+    RequestStory,
+    SeedBrought,
+    SeedShown,
+    SteeringStory,
+)
 from consumers.explain.schema.place import RecordPlace
 from schemas import ids
 from schemas.events import CallAnswered, CallFailed, CallStarted, InstructionsGenerated
 from schemas.seeds import SeedTask
 from streams.core.kept_so_far import beside
 from streams.core.parse.self_instruct import parse_is_classification
+from streams.core.seeds import SeedPool
 from streams.core.steps import steps_of
 
 
@@ -22,13 +31,11 @@ def generation_of(found: Evidence) -> GenerationStory | None:
     if found.generation is None:
         return None
     at, event = found.generation
-    policy = found.history.configured.policy
     pool = found.history.pool_at(event.seed_commands_offset)
     shown = () if event.kept_shown is None else event.kept_shown.ids
     sampled: Sequence[SeedTask] = ()
     if event.segment is None:  # else it is about a document and was shown no seed
-        sample = pool.sample(policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
-        sampled = beside(sample, len(shown))
+        sampled = beside(_sample(found, pool, event), len(shown))
     return GenerationStory(
         id=ids.generation_id(event.lane, event.number),
         at=at,
@@ -44,10 +51,39 @@ def generation_of(found: Evidence) -> GenerationStory | None:
         sampled_as_told=tuple(seed.id for seed in sampled) == event.seed_ids,
         kept_shown=tuple(KeptRowShown(id=id, instruction=found.kept_shown.get(id)) for id in shown),
         classification=_classification(event),
+        steering=_steering(found, pool, event),
         requests=requests_from(found.calls),
         cost_usd=event.cost_usd,
         instructions=len(event.instructions),
         unparsed=dict(Counter(part.reason for part in event.unparsed)),
+    )
+
+
+def _sample(found: Evidence, pool: SeedPool, event: InstructionsGenerated) -> tuple[SeedTask, ...]:
+    policy = found.history.configured.policy
+    if event.steering is None or found.steering is None:
+        return pool.sample(policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
+    ids_of = [seed.task.id for seed in pool.active]
+    places = found.steering.choose(ids_of, event.lane, event.number, event.steering.as_of)
+    return tuple(pool.active[place].task for place in places)
+
+
+def _steering(found: Evidence, pool: SeedPool, event: InstructionsGenerated) -> SteeringStory | None:
+    steering, history = event.steering, found.steering
+    if steering is None or history is None:
+        return None
+    of_pool = history.trials([seed.task.id for seed in pool.active], steering.as_of)
+    of_shown = zip(event.seed_ids, history.trials(event.seed_ids, steering.as_of), strict=True)
+    return SteeringStory(
+        as_of=steering.as_of,
+        seed_choice=found.history.configured.policy.seed_choice,
+        brought=tuple(SeedBrought(id=id, **trials._asdict()) for id, trials in of_shown),
+        pool_tried=sum(trials.tried for trials in of_pool),
+        pool_kept=sum(trials.kept for trials in of_pool),
+        level=history.level(steering.as_of),
+        temperature=steering.temperature,
+        list_length=steering.list_length,
+        hints=tuple(KeptRowShown(id=id, instruction=found.kept_shown.get(id)) for id in steering.hint_ids),
     )
 
 

@@ -174,6 +174,8 @@ class Auditor:
             self._log.see(found)
         self._releases.before(found.offset, self.state, None if self._log is None else self._log.answered)
         decision = self._decide(found) if self.findings.deciding else self._take_as_recorded(found)
+        if self._log is not None:
+            self._log.after(decision)
         for row in decision.kept:
             if row.cluster < len(self._tally.kept):
                 self._tally.kept[row.cluster].append(row.id)

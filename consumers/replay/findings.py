@@ -26,9 +26,9 @@ Kind = Literal[
     "cluster",  # a kept instruction is in another cluster
     "counts",  # the filter's counts or totals differ
     "classifier",  # a classifier was fitted at another time or to other numbers
-    "released",  # a row was released that is not kept by then, has no unused answer, or was released before
     "lane",  # a lane's numbers have a gap
     "seeds_shown",  # another sample of seeds, or of kept instructions beside them, was shown
+    "steering",  # a request followed other verdicts than it says, or asked for something else than they give
     "read",  # an instruction, score, answer or choice is not what its raw answer or its log-likelihoods give
     "answer",  # a raw answer in an event is not the one on `calls`
     "segment",  # a segment is not the text of its document's spans, or has no document

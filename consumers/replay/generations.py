@@ -2,25 +2,28 @@
 
 The numbers of a lane have no gap. The seeds are the sample that the run's rng draws from the pool after the recorded
 offset of `seed-commands`, and kept instructions beside them are drawn from the rows kept by the recorded offset of
-`generated`; a generation from a segment is shown none of both. Each answer is the one on `calls`, and parses to the
-instructions and scores.
+`generated`; a generation from a segment is shown none of both. Where the policy steers requests, the seeds and the rest
+of the request follow from the verdicts up to the recorded offset (`streams.core.steering`). Each answer is the one on
+`calls`, and parses to the instructions and scores.
 """
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from itertools import chain, zip_longest
 
 from consumers.replay.effect_stream import EffectStream, content
 from consumers.replay.findings import Findings
 from consumers.replay.repeats import RepeatCheck
 from infra.log.record import Record
-from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, KeptShown
+from schemas.events import CallAnswered, CallStarted, InstructionKept, InstructionsGenerated, KeptShown, Steering
 from schemas.policy import Policy
 from streams.core.kept_so_far import beside, drawn
 from streams.core.lanes import LaneNumbers
 from streams.core.parse.answers import ParsedAnswers, by_step, form_of, read, read_candidates
 from streams.core.parse.segment_answers import is_withdrawn
 from streams.core.seeds import SeedPool, sampled
+from streams.core.steering import SteeringHistory
 from streams.core.steps import DOCUMENTS
 
 
@@ -33,6 +36,7 @@ class GenerationAnswers:
         self._repeats = RepeatCheck(findings)
         self._waiting: dict[tuple[str, int], CallAnswered] = {}
         self._none: dict[str, Callable[[CallAnswered], None]] = {}
+        self._steerings: dict[str, Steering] = {}
         self.count = 0
 
     def check(self, record: Record, event: InstructionsGenerated) -> None:
@@ -43,6 +47,10 @@ class GenerationAnswers:
             what = "another answer than `calls`" if on_ledger else "an answer that is not on `calls`"
             what = f"{_name(event)} holds {what}, to request {answer.request_id}, attempt {answer.attempt}."
             self._findings.diverged("answer", record, record.offset, what, recorded=answer, decided=on_ledger)
+        begun = self._steerings.pop(record.id, None)
+        if begun is not None and begun != event.steering:
+            what = f"{_name(event)} holds another steering than its first call on `calls`."
+            self._findings.diverged("steering", record, record.offset, what, recorded=event.steering, decided=begun)
 
     def take(self, request_id: str, attempt: int) -> CallAnswered | None:
         """The answer to an attempt at a request, returned once; None when `calls` has none."""
@@ -80,6 +88,8 @@ class GenerationAnswers:
         event = record.event
         if event is None:
             self._findings.cannot_read(record, str(record.error))
+        if isinstance(event, CallStarted) and event.steering is not None:
+            self._steerings.setdefault(event.generation_id, event.steering)
         if isinstance(event, CallAnswered) and self._repeats.fresh(record, event, content(record)):
             return event
         return None
@@ -163,14 +173,20 @@ def check_shown(
     policy: Policy,
     pools: PoolHistory,
     kept: Collection[InstructionKept],
+    history: SteeringHistory | None = None,
 ) -> None:
     """Check that the generation was shown what its lane and number draw: seeds of the pool, and in some styles
-    instructions kept by then beside them; one from a segment, neither. `kept` is in total order."""
+    instructions kept by then beside them; one from a segment, neither. `kept` is in total order.
+
+    history   of the decisions so far, where the policy steers requests: seeds and the rest of the request follow it
+    """
     if event.style == DOCUMENTS:
-        if event.seed_ids or event.kept_shown is not None:
-            recorded = event.seed_ids, event.kept_shown
+        if event.seed_ids or event.kept_shown is not None or event.steering is not None:
+            recorded = event.seed_ids, event.kept_shown, event.steering
             _report_shown(findings, record, event, "seeds or kept instructions, though it has a segment", recorded, ())
         return
+    if not _check_steering(findings, record, event, history):
+        return  # its seeds follow from what is not known
     shown_kept = 0
     if event.kept_shown is not None:
         shown_kept = len(event.kept_shown.ids)
@@ -180,10 +196,15 @@ def check_shown(
         _report_shown(findings, record, event, what, event.seed_commands_offset, pools.known)
         return
     pool = pools.at(event.seed_commands_offset)
-    slots = sampled(len(pool), policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
+    if history is None or event.steering is None:
+        slots = sampled(len(pool), policy.seeds_per_request, policy.rng_seed, event.lane, event.number)
+    else:
+        slots = history.choose(pool, event.lane, event.number, event.steering.as_of)
     sample = tuple(pool[slot] for slot in beside(tuple(slots), shown_kept))
     if sample != event.seed_ids:
         what = "other seeds than its lane, number and the pool give"
+        if history is not None:
+            what += ", with what each had brought by then"
         _report_shown(findings, record, event, what, event.seed_ids, sample)
 
 
@@ -205,6 +226,29 @@ def _check_kept(
     if sample != shown.ids:
         what = "other kept instructions than its lane, number and the rows kept by then give"
         _report_shown(findings, record, event, what, shown.ids, sample)
+
+
+def _check_steering(
+    findings: Findings, record: Record, event: InstructionsGenerated, history: SteeringHistory | None
+) -> bool:
+    """Check that its request followed what was decided by the recorded offset; whether that offset can be used."""
+    report = partial(findings.diverged, "steering", record, record.offset)
+    if history is None or event.steering is None:
+        if history is None and event.steering is None:
+            return True
+        what = "holds steering, which the policy rules out" if history is None else "lacks the steering that is due"
+        report(f"{_name(event)} {what}.", recorded=event.steering, decided=None)
+        return False
+    as_of = event.steering.as_of
+    if as_of >= record.offset:
+        what = f"{_name(event)} followed the verdict on {as_of} of generated, which was not decided yet."
+        report(what, recorded=as_of, decided=record.offset - 1)
+        return False
+    decided = history.steering(event.style, event.parameters, event.lane, event.number, as_of)
+    if decided != event.steering:
+        what = f"{_name(event)} asked for something else than the verdicts up to {as_of} of generated give."
+        report(what, recorded=event.steering, decided=decided)
+    return True
 
 
 def _report_shown(

@@ -25,9 +25,11 @@ from consumers.replay.withdrawn import WithdrawnSoFar
 from infra.log.record import Record
 from schemas import ids
 from schemas.events import InstructionsGenerated, RunConfigured
-from streams.core.decider import FilterState
+from streams.core.decider import Decision, FilterState
+from streams.core.kept_so_far import KeptText
 from streams.core.lanes import LaneNumbers
 from streams.core.seeds import SeedPool
+from streams.core.steering import SteeringHistory, steers
 
 _encode = msgspec.json.Encoder().encode
 
@@ -63,6 +65,7 @@ class LogAudit:
             configured, streams["seed-commands"][0], self._windows, self._judged, findings, digests, apart
         )
         self._evaluations = EvaluationAudit(streams, self._answers, findings, digests)
+        self._steering = SteeringHistory(configured.policy) if steers(configured.policy) else None
         self._segments = SegmentAudit(streams["documents"][0], findings, digests)
         digests.add("run", _encode((policy_content(configured.policy), configured.seeds)))
 
@@ -117,7 +120,22 @@ class LogAudit:
         self._commands.before(found.offset, state)
         record, event = found.record, found.event
         if record is not None and event is not None and record.id == ids.generation_id(event.lane, event.number):
-            check_shown(self._findings, record, event, self._policy, self._commands.pools, state.kept.values())
+            kept, pools = state.kept.values(), self._commands.pools
+            check_shown(self._findings, record, event, self._policy, pools, kept, self._steering)
+
+    def after(self, decision: Decision) -> None:
+        """Take the decision that the audit goes on from."""
+        if self._steering is not None:
+            self._steering.decide(
+                decision.offset,
+                decision.lane,
+                decision.number,
+                decision.seed_ids,
+                generated=decision.generated,
+                uncounted=decision.uncounted,
+                kept=len(decision.kept),
+                rows=[(row.cluster, KeptText(row.id, row.instruction)) for row in decision.kept],
+            )
 
     def finish(self, offset: int, state: FilterState, whole: bool) -> None:
         """Check what is left after the last decision; of a `whole` log, all of it."""

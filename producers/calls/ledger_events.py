@@ -7,7 +7,7 @@ from typing import Protocol
 from producers.backends.base import Answer, Backend, CallFailure, CallPlace
 from producers.calls.cost import Prices
 from schemas import ids
-from schemas.events import CallAnswered, CallFailed, CallStarted, Event, KeptShown
+from schemas.events import CallAnswered, CallFailed, CallStarted, Event, KeptShown, Steering
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class CallCause:
     generation_id: str
     causation_id: str
     kept_shown: KeptShown | None = None
+    steering: Steering | None = None
 
 
 class Write(Protocol):
@@ -47,6 +48,7 @@ class LedgerEvents:
             backend=self.backend.name,
             model=self.backend.model,
             kept_shown=cause.kept_shown,
+            steering=cause.steering if step == 0 else None,  # its later requests follow from the first answer
         )
         id = ids.child(request_id, f"started/{attempt}")
         await self.write(event, key=request_id, id=id, causation_id=cause.causation_id)

@@ -37,11 +37,13 @@ from producers.generate.lane import Lane
 from producers.generate.lane_parts import LaneOptions, LaneServices, OnGeneration
 from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import Stalled, StallGuard
-from producers.generate.style_factory import StyleInUse, style_of
+from producers.generate.steering_reader import SteeringReader
+from producers.generate.style_factory import StyleInUse, check_steering, style_of
 from producers.generate.subjects import SeedSubjects, Subjects
 from producers.generate.trainer_backlog import TrainerBacklogReader
 from schemas.errors import ConfigurationError
 from schemas.events import RunConfigured
+from streams.core.steering import steers
 
 
 @dataclass(frozen=True)
@@ -180,11 +182,16 @@ def _opened_subjects(
     if options.documents is not None:
         from producers.documents.opening import opened_documents
 
+        if steers(configured.policy):
+            notify("The policy's seed_choice, adapt and hints are about seeds: requests about documents ignore them")
         with opened_documents(options.documents, settings, configured, reader.progress, notify) as subjects:
             yield lambda _: subjects
         return
-    style = style_of(options.style, settings, configured.policy.answer)
+    policy = configured.policy
+    check_steering(policy, options.style.style)
+    style = style_of(options.style, settings, policy.answer)
     warn_of_task(settings, notify)
     kept_reader = closing(KeptReader(settings, configured, options.lane)) if style.shows_kept else nullcontext()
-    with kept_reader as kept:
-        yield lambda caller: SeedSubjects(style, caller, kept)
+    steered = closing(SteeringReader(settings, configured, options.lane)) if steers(policy) else nullcontext()
+    with kept_reader as kept, steered as steering:
+        yield lambda caller: SeedSubjects(style, caller, kept, steering)

@@ -80,7 +80,9 @@ class Lane:
         lane, style, backend = self._options.name, self.services.subjects.style, self.services.backend
         subject = await self.services.subjects.subject(number)
         causation_id = subject.causation_id
-        cause = CallCause(lane, number, ids.generation_id(lane, number), causation_id, subject.kept_shown)
+        cause = CallCause(
+            lane, number, ids.generation_id(lane, number), causation_id, subject.kept_shown, subject.steering
+        )
         try:
             result = await subject.make(GenerationCalls(self._caller, cause))
         except RequestRefused as refusal:
@@ -116,6 +118,7 @@ class Lane:
             cut=result.cut,
             segment=subject.segment,
             scores=result.scores,
+            steering=subject.steering,
         )
         return _writable(event), causation_id
 

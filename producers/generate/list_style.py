@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from producers.backends.base import CallFailure, EndpointRefused, Request, Transient
 from producers.generate.answer_styles import AnswerStyle, InstructionAnswers
-from producers.generate.styles import Ask, Parameters, StyleResult
+from producers.generate.styles import UNSTEERED, Ask, Parameters, SteeredRequest, StyleResult
 from schemas.seeds import SeedTask
 from streams.core.kept_so_far import KeptText
 from streams.core.parse.answers import AnswerForm, Parser, items_of, read
@@ -22,7 +22,7 @@ from streams.core.steps import steps_of
 class ListStyle:
     """A list call, then the answers to its instructions, at most `most` of them.
 
-    build_list   the request for a list after these instructions
+    build_list   the request for a list after these instructions, as it is steered
     answers      how each is answered; None: not in the generation
 
     An instruction whose requests failed for good has an empty output, and so has one whose answer cannot be read. If
@@ -30,7 +30,7 @@ class ListStyle:
     """
 
     name: str
-    build_list: Callable[[Sequence[str]], Request]
+    build_list: Callable[[Sequence[str], SteeredRequest], Request]
     answers: AnswerStyle | None
     most: int
     parameters: Parameters
@@ -41,10 +41,12 @@ class ListStyle:
     def candidates(self) -> int:
         return self.most
 
-    async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[KeptText] = ()) -> StyleResult:
+    async def generate(
+        self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[KeptText] = (), steered: SteeredRequest = UNSTEERED
+    ) -> StyleResult:
         shown = [seed.instruction for seed in seeds] + [row.instruction for row in kept]
         form = AnswerForm(self.name, self.parser, shown=len(shown), most=self.most)
-        found = {0: await ask(0, self.build_list(shown))}
+        found = {0: await ask(0, self.build_list(shown, steered))}
         items, _ = items_of(form, found[0])
         if self.answers is not None:
             # All of them end before anything is raised: each answer is paid for and goes on the ledger.

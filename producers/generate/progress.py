@@ -5,6 +5,7 @@ comes next, which calls of unfinished generations are already answered (and are 
 generations show.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
 from infra.log.record import Record
@@ -19,6 +20,7 @@ from schemas.events import (
     InstructionsRejected,
     ReplaceSeeds,
     RunConfigured,
+    Steering,
     TrainingLogged,
 )
 from schemas.seeds import SeedTask
@@ -52,6 +54,7 @@ class ProgressState:
     answers             answered calls of the lane's unfinished generations, by request id
     request_numbers, request_attempts   of the same generations, by request id
     causes              the event that fixed the seeds of each of these generations, by number
+    steerings           what the requests of these generations follow, by number; only where they follow something
     """
 
     ledger: Ledger = field(default_factory=Ledger)
@@ -72,6 +75,7 @@ class ProgressState:
     request_numbers: dict[str, int] = field(default_factory=dict)
     request_attempts: dict[str, int] = field(default_factory=dict)
     causes: dict[int, str | None] = field(default_factory=dict)
+    steerings: dict[int, Steering] = field(default_factory=dict)
 
 
 @dataclass
@@ -144,9 +148,12 @@ class LaneProgress(ProgressState):
         """Attempts on the ledger at each request of the lane's unfinished generations."""
         return dict(self.request_attempts)
 
-    def seeds_of(self, number: int) -> tuple[tuple[SeedTask, ...], int, str]:
+    def seeds_of(
+        self, number: int, choose: Callable[[SeedPool], tuple[SeedTask, ...]] | None = None
+    ) -> tuple[tuple[SeedTask, ...], int, str]:
         """The seeds that a generation of this lane shows, their `seed-commands` offset, and the id of that command.
 
+        choose   those of a pool that it shows; None: a uniform sample
         A generation begun by a generator that died shows the same seeds again. Raises ConfigurationError if it was
         begun about a segment.
         """
@@ -167,7 +174,10 @@ class LaneProgress(ProgressState):
                 if at <= offset:
                     pool.apply(command, at)
         policy = self.configured.policy
-        seeds = pool.sample(policy.seeds_per_request, policy.rng_seed, self.lane, number)
+        if choose is None:
+            seeds = pool.sample(policy.seeds_per_request, policy.rng_seed, self.lane, number)
+        else:
+            seeds = choose(pool)
         cause = next((id for at, id, _ in self._commands if at == offset), ids.run_id(self.configured.run))
         return seeds, offset, cause
 
@@ -201,6 +211,8 @@ class LaneProgress(ProgressState):
                 )
                 if event.step == 0:
                     # The first call of a generation fixes its seeds.
+                    if event.number not in self.causes and event.steering is not None:
+                        self.steerings[event.number] = event.steering
                     self.causes.setdefault(event.number, causation_id)
             case CallAnswered() if event.request_id in self.request_numbers:
                 self.answers.setdefault(event.request_id, event)
@@ -225,3 +237,4 @@ class LaneProgress(ProgressState):
             self.answers.pop(request_id, None)
         for number in [number for number in self.causes if number <= event.number]:
             del self.causes[number]
+            self.steerings.pop(number, None)

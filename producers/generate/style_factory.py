@@ -1,7 +1,7 @@
 """Makes a prompt style from its name and settings, bound to its prompts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from infra.settings import Settings
@@ -9,13 +9,14 @@ from producers.backends.base import Request, Sampling
 from producers.backends.choice import asks_builtin
 from producers.generate.answer_styles import AnswerStyle, DirectAnswer, InstanceAnswer
 from producers.generate.list_style import ListStyle
-from producers.generate.styles import AlpacaStyle, Parameters, SeedStyle, sampling_parameters
+from producers.generate.styles import AlpacaStyle, Parameters, SeedStyle, SteeredRequest, sampling_parameters
 from producers.prompts import alpaca, self_instruct, two_step
 from producers.prompts.sampling import overlaid
 from schemas.errors import ConfigurationError
-from schemas.policy import Answered
+from schemas.policy import Answered, Policy
 from schemas.seeds import SeedTask
 from streams.core.parse.answers import Parser
+from streams.core.steering import has_list
 
 StyleName = Literal["alpaca", "two-step", "self-instruct"]
 
@@ -67,6 +68,15 @@ def style_of(options: StyleInUse, settings: Settings, answer: Answered = "all") 
     return (_two_step if options.style == "two-step" else _self_instruct)(options, settings, answers)
 
 
+def check_steering(policy: Policy, style: StyleName) -> None:
+    """Check that requests of the style can follow what the policy says. Raises ConfigurationError."""
+    if policy.adapt and not has_list(style):
+        raise ConfigurationError(
+            f"adapt is {', '.join(policy.adapt)}, which is about lists of instructions, and the style {style} asks for "
+            "whole tasks. Use the style two-step or self-instruct, or leave adapt empty."
+        )
+
+
 def answer_style(options: StyleInUse, settings: Settings) -> AnswerStyle:
     """How an instruction is answered, in a style that asks for it apart. Raises ConfigurationError for another style,
     and if the style does not support the API form."""
@@ -83,7 +93,7 @@ def answer_style(options: StyleInUse, settings: Settings) -> AnswerStyle:
 
 
 def _alpaca(options: StyleInUse, settings: Settings) -> SeedStyle:
-    def build(seeds: Sequence[SeedTask]) -> Request:
+    def build(seeds: Sequence[SeedTask], hints: tuple[str, ...]) -> Request:
         return alpaca.request(
             seeds,
             settings.api,
@@ -91,6 +101,7 @@ def _alpaca(options: StyleInUse, settings: Settings) -> SeedStyle:
             total=options.total,
             sampling=options.sampling,
             safety=options.safety,
+            hints=hints,
         )
 
     parameters: Parameters = {
@@ -121,8 +132,13 @@ def _two_step(options: StyleInUse, settings: Settings, answers: AnswerStyle | No
     }
     return ListStyle(
         name="two-step",
-        build_list=lambda shown: two_step.list_request(
-            shown, form, asked=asked, sampling=options.sampling, safety=options.safety
+        build_list=lambda shown, steered: two_step.list_request(
+            shown,
+            form,
+            asked=steered.list_length or asked,
+            sampling=_steered_sampling(options.sampling, steered),
+            safety=options.safety,
+            hints=steered.hints,
         ),
         answers=answers,
         most=most,
@@ -157,8 +173,13 @@ def _self_instruct(options: StyleInUse, settings: Settings, answers: AnswerStyle
     }
     return ListStyle(
         name="self-instruct",
-        build_list=lambda shown: self_instruct.bootstrap_request(
-            shown, form, asked=asked, sampling=options.sampling, safety=options.safety
+        build_list=lambda shown, steered: self_instruct.bootstrap_request(
+            shown,
+            form,
+            asked=steered.list_length or asked,
+            sampling=_steered_sampling(options.sampling, steered),
+            safety=options.safety,
+            hints=steered.hints,
         ),
         answers=answers,
         most=most,
@@ -184,6 +205,12 @@ def _instance_answer(options: StyleInUse, settings: Settings) -> InstanceAnswer:
             **sampling_parameters(overlaid(self_instruct.INSTANCE_SAMPLING, options.answer_sampling), "instance_"),
         },
     )
+
+
+def _steered_sampling(sampling: Sampling | None, steered: SteeredRequest) -> Sampling | None:
+    if steered.temperature is None:
+        return sampling
+    return replace(sampling or Sampling(), temperature=steered.temperature)
 
 
 def _form(style: StyleName, settings: Settings, of_builtin: two_step.Form) -> two_step.Form:

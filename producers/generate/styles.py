@@ -38,6 +38,21 @@ class StyleResult:
     refusal: RequestRefused | None = None
 
 
+@dataclass(frozen=True)
+class SteeredRequest:
+    """What of a request follows what was kept before it. None: the style's own.
+
+    hints   kept instructions that the prompt asks the LLM not to repeat
+    """
+
+    temperature: float | None = None
+    list_length: int | None = None
+    hints: tuple[str, ...] = ()
+
+
+UNSTEERED = SteeredRequest()
+
+
 class Style(Protocol):
     """What a generation says of how it was made.
 
@@ -67,16 +82,21 @@ class SeedStyle(Style, Protocol):
     @property
     def shows_kept(self) -> bool: ...
 
-    async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[KeptText] = ()) -> StyleResult:
+    async def generate(
+        self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[KeptText] = (), steered: SteeredRequest = UNSTEERED
+    ) -> StyleResult:
         """Make a generation. Raises CallsHalted, or the CallFailure of a call that it cannot do without."""
         ...
 
 
 @dataclass(frozen=True)
 class AlpacaStyle:
-    """One call. `structured`: it asks for JSON. `total`: tasks in the list, the seeds among them."""
+    """One call. `structured`: it asks for JSON. `total`: tasks in the list, the seeds among them.
 
-    build: Callable[[Sequence[SeedTask]], Request]
+    build   the request for tasks after these, and unlike the hints
+    """
+
+    build: Callable[[Sequence[SeedTask], tuple[str, ...]], Request]
     parser: Parser
     structured: bool
     parameters: Parameters
@@ -88,9 +108,11 @@ class AlpacaStyle:
     def candidates(self) -> int:
         return self.total - 1  # at least one seed is shown
 
-    async def generate(self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[KeptText] = ()) -> StyleResult:
+    async def generate(
+        self, seeds: Sequence[SeedTask], ask: Ask, kept: Sequence[KeptText] = (), steered: SteeredRequest = UNSTEERED
+    ) -> StyleResult:
         form = AnswerForm(self.name, self.parser, shown=len(seeds), structured=self.structured)
-        answer = await ask(0, self.build(seeds))
+        answer = await ask(0, self.build(seeds, steered.hints))
         return StyleResult((answer,), *read(form, {0: answer}))
 
 

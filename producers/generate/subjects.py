@@ -7,13 +7,15 @@ So a generation that was begun by a generator that died has the same subject aga
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from producers.backends.base import Backend, Request
 from producers.calls.caller import CallCause, Caller
 from producers.generate.kept_reader import KeptReader
-from producers.generate.styles import SeedStyle, Style, StyleResult
-from schemas.events import CallAnswered, KeptShown
+from producers.generate.steering_reader import SteeringReader
+from producers.generate.styles import UNSTEERED, SeedStyle, Style, StyleResult
+from schemas.events import CallAnswered, KeptShown, Steering
 from schemas.segments import Segment
 from streams.core.kept_so_far import ShownRows, beside
 
@@ -56,6 +58,7 @@ class GenerationSubject:
     seed_commands_offset: int = -1
     kept_shown: KeptShown | None = None
     segment: Segment | None = None
+    steering: Steering | None = None
 
 
 @dataclass(frozen=True)
@@ -93,13 +96,19 @@ class Subjects(Protocol):
 
 
 class SeedSubjects:
-    """Each generation is about seeds of the run, and shows kept rows beside them if its style does."""
+    """Each generation is about seeds of the run, and shows kept rows beside them if its style does.
 
-    def __init__(self, style: SeedStyle, caller: Caller, kept: KeptReader | None = None) -> None:
+    steering   where the policy steers requests; else seeds are drawn uniformly
+    """
+
+    def __init__(
+        self, style: SeedStyle, caller: Caller, kept: KeptReader | None = None, steering: SteeringReader | None = None
+    ) -> None:
         self.style = style
         self.most_kept = style.candidates
         self._caller = caller
         self._kept = kept
+        self._steering = steering
 
     async def supply(self, end: int) -> Supply:
         return Supply()
@@ -108,13 +117,21 @@ class SeedSubjects:
         pass
 
     async def subject(self, number: int) -> GenerationSubject:
-        seeds, offset, causation_id = await self._caller.query(lambda progress: progress.seeds_of(number))
+        steering, request, choose = None, UNSTEERED, None
+        if (reader := self._steering) is not None:
+            begun = await self._caller.query(lambda progress: progress.steerings.get(number))
+            steering, request = await asyncio.to_thread(
+                reader.steer, number, self.style.name, self.style.parameters, begun
+            )
+            choose = partial(reader.choose, number=number, as_of=steering.as_of)
+        seeds, offset, causation_id = await self._caller.query(lambda progress: progress.seeds_of(number, choose))
         shown = ShownRows() if self._kept is None else await asyncio.to_thread(self._kept.shown, number)
         seeds = beside(seeds, len(shown.kept))
         return GenerationSubject(
             causation_id=causation_id,
-            make=lambda ask: self.style.generate(seeds, ask, shown.kept),
+            make=lambda ask: self.style.generate(seeds, ask, shown.kept, request),
             seed_ids=tuple(seed.id for seed in seeds),
             seed_commands_offset=offset,
             kept_shown=shown.recorded,
+            steering=steering,
         )

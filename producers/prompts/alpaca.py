@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from producers.backends.base import Message, Request, Sampling
 from producers.prompts.sampling import overlaid
-from producers.prompts.wording import NO_INPUT, preamble, shown_instruction, with_safety
+from producers.prompts.wording import NO_INPUT, avoiding, preamble, shown_instruction, with_safety
 from schemas.errors import ConfigurationError
 from schemas.seeds import SeedTask
 
@@ -83,11 +83,13 @@ def request(
     total: int = TOTAL,
     sampling: Sampling | None = None,
     safety: bool = False,
+    hints: Sequence[str] = (),
 ) -> Request:
     """The request for `total` tasks, the first of which are the seeds.
 
     parser     of the answer; it decides the stop texts
     sampling   parameters that differ from `SAMPLING`
+    hints      instructions that no new task may be like
     Raises ConfigurationError if `total` leaves none to write.
     """
     if total <= len(seeds):
@@ -98,10 +100,12 @@ def request(
     effective = overlaid(SAMPLING, sampling)
     stop = stop_texts(form, parser, total)
     if form == "completion":
-        return Request(prompt=preamble(safety) + _list_prompt(seeds, total), sampling=effective, stop=stop)
+        return Request(prompt=preamble(safety) + _list_prompt(seeds, total, hints), sampling=effective, stop=stop)
     if form == "chat":
-        return Request(messages=with_safety(_chat(seeds, total), safety), sampling=effective, stop=stop)
-    return Request(messages=with_safety(_structured(seeds, total), safety), sampling=effective, json_schema=SCHEMA)
+        return Request(messages=with_safety(_chat(seeds, total, hints), safety), sampling=effective, stop=stop)
+    return Request(
+        messages=with_safety(_structured(seeds, total, hints), safety), sampling=effective, json_schema=SCHEMA
+    )
 
 
 def _rules(total: int, no_input: str) -> str:
@@ -128,20 +132,20 @@ def _shown(seeds: Sequence[SeedTask]) -> str:
     return "".join(parts)
 
 
-def _list_prompt(seeds: Sequence[SeedTask], total: int) -> str:
+def _list_prompt(seeds: Sequence[SeedTask], total: int, hints: Sequence[str]) -> str:
     return (
-        f"{_rules(total, _NO_INPUT_LIST)}\n\nList of {total} tasks:\n\n{_shown(seeds)}###\n"
+        f"{_rules(total, _NO_INPUT_LIST)}\n\n{avoiding(hints)}List of {total} tasks:\n\n{_shown(seeds)}###\n"
         f"{first_number(seeds)}. Instruction:"
     )
 
 
-def _chat(seeds: Sequence[SeedTask], total: int) -> tuple[Message, ...]:
+def _chat(seeds: Sequence[SeedTask], total: int, hints: Sequence[str]) -> tuple[Message, ...]:
     first = first_number(seeds)
     return (
         Message("system", _SYSTEM),
         Message(
             "user",
-            f"{_rules(total, _NO_INPUT_LIST)}\n\nList of {total} tasks:\n\n{_shown(seeds)}\n"
+            f"{_rules(total, _NO_INPUT_LIST)}\n\n{avoiding(hints)}List of {total} tasks:\n\n{_shown(seeds)}\n"
             f"Go on with the list from task {first} to task {total}, in the same form: a line with ###, then "
             f'"{first}. Instruction:", "{first}. Input:" and "{first}. Output:", and so on with each number. '
             "Repeat none of the tasks above, and write nothing but the list.",
@@ -149,7 +153,7 @@ def _chat(seeds: Sequence[SeedTask], total: int) -> tuple[Message, ...]:
     )
 
 
-def _structured(seeds: Sequence[SeedTask], total: int) -> tuple[Message, ...]:
+def _structured(seeds: Sequence[SeedTask], total: int, hints: Sequence[str]) -> tuple[Message, ...]:
     shown = [
         {"instruction": shown_instruction(seed.instruction), "input": seed.input.strip(), "output": seed.output.strip()}
         for seed in seeds
@@ -158,7 +162,7 @@ def _structured(seeds: Sequence[SeedTask], total: int) -> tuple[Message, ...]:
         Message("system", _SYSTEM),
         Message(
             "user",
-            f"{_rules(total, _NO_INPUT_JSON)}\n\nThe first {len(seeds)} of the {total} tasks:\n\n"
+            f"{_rules(total, _NO_INPUT_JSON)}\n\n{avoiding(hints)}The first {len(seeds)} of the {total} tasks:\n\n"
             f"{json.dumps({'tasks': shown}, ensure_ascii=False, indent=1)}\n\n"
             f"Write the other {total - len(seeds)} as JSON of the same form. Repeat none of those above.",
         ),

@@ -15,7 +15,7 @@ from typing import Literal
 
 from producers.backends.base import Message, Request, Sampling
 from producers.prompts.sampling import overlaid
-from producers.prompts.wording import preamble, shown_instruction, with_safety
+from producers.prompts.wording import avoiding, before_list, preamble, shown_instruction, with_safety
 from schemas.errors import ConfigurationError
 
 Form = Literal["chat", "completion"]
@@ -88,10 +88,12 @@ def bootstrap_request(
     asked: int = ASKED,
     sampling: Sampling | None = None,
     safety: bool = False,
+    hints: Sequence[str] = (),
 ) -> Request:
     """The request for `asked` new instructions after these, which are shuffled.
 
     sampling   parameters that differ from `BOOTSTRAP_SAMPLING`
+    hints      instructions that none of the new ones may be like
     Raises ConfigurationError if there is nothing to show or nothing to ask for.
     """
     if not instructions or asked < 1:
@@ -103,13 +105,13 @@ def bootstrap_request(
     effective = overlaid(BOOTSTRAP_SAMPLING, sampling)
     stop = (f"\n{total + 1}.",)
     if form == "completion":
-        prompt = f"{preamble(safety)}A series of {total} different tasks:\n\n{shown}\n{first}."
+        prompt = f"{preamble(safety)}A series of {total} different tasks{before_list(hints)}{shown}\n{first}."
         return Request(prompt=prompt, sampling=effective, stop=("\n\n", *stop))
     asking = Message(
         "user",
         f"This is the beginning of a series of {total} different tasks:\n\n{shown}\n\n"
-        f"Go on with the series from {first} to {total}: one task after each number, none like another. "
-        "Write nothing but the list.",
+        f"{avoiding(hints)}Go on with the series from {first} to {total}: one task after each number, none like "
+        "another. Write nothing but the list.",
     )
     return Request(messages=with_safety((asking,), safety), sampling=effective, stop=stop)
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 from producers.backends.base import Message, Request, Sampling
 from producers.prompts.sampling import overlaid
-from producers.prompts.wording import preamble, shown_instruction, with_safety
+from producers.prompts.wording import avoiding, before_list, preamble, shown_instruction, with_safety
 from schemas.errors import ConfigurationError
 
 Form = Literal["chat", "completion"]
@@ -39,10 +39,12 @@ def list_request(
     asked: int = ASKED,
     sampling: Sampling | None = None,
     safety: bool = False,
+    hints: Sequence[str] = (),
 ) -> Request:
     """The request for `asked` new instructions, numbered on from these.
 
     sampling   parameters that differ from `LIST_SAMPLING`
+    hints      instructions that none of the new ones may be like
     Raises ConfigurationError if there is nothing to show or nothing to ask for.
     """
     if not instructions or asked < 1:
@@ -55,7 +57,7 @@ def list_request(
     if form == "completion":
         return Request(
             prompt=f"{preamble(safety)}Below are {total} different tasks, each one sentence long, that someone could "
-            "give to a writing assistant. Every task has its own topic and its own verb:\n\n"
+            f"give to a writing assistant. Every task has its own topic and its own verb{before_list(hints)}"
             f"{shown}\n{first}.",
             sampling=effective,
             stop=("\n\n", f"\n{total + 1}."),
@@ -63,8 +65,8 @@ def list_request(
     asking = Message(
         "user",
         f"Here are {len(instructions)} tasks that someone could give to a writing assistant:\n\n{shown}\n\n"
-        f"Write {asked} more. Each is one sentence, can be answered in writing without any further material, and "
-        "differs from all the others in topic, in verb and in kind. "
+        f"{avoiding(hints)}Write {asked} more. Each is one sentence, can be answered in writing without any further "
+        "material, and differs from all the others in topic, in verb and in kind. "
         f"Answer with the list alone, numbered from {first} to {total}.",
     )
     return Request(messages=with_safety((asking,), safety), sampling=effective, stop=(f"\n{total + 1}.",))

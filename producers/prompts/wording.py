@@ -1,5 +1,7 @@
 """Wording that all styles share: how a seed is cleaned before it is shown, and the optional safety prompt."""
 
+from collections.abc import Sequence
+
 from producers.backends.base import Message
 
 NO_INPUT = "<noinput>"
@@ -15,6 +17,19 @@ SAFETY = (
 def shown_instruction(instruction: str) -> str:
     """An instruction as it is shown to the LLM: white space collapsed, trailing colons stripped."""
     return " ".join(instruction.split()).rstrip(":").rstrip()
+
+
+def avoiding(hints: Sequence[str]) -> str:
+    """The paragraph that asks for nothing like these instructions, with an empty line after it; nothing for none."""
+    if not hints:
+        return ""
+    listed = "\n".join(f"- {shown_instruction(text)}" for text in hints)
+    return f"There are enough tasks like the following ones. No new task may be similar to any of them:\n\n{listed}\n\n"
+
+
+def before_list(hints: Sequence[str]) -> str:
+    """The end of a completion prompt's sentence about a list, before the list: with hints, these first."""
+    return f". {avoiding(hints)}The tasks:\n\n" if hints else ":\n\n"
 
 
 def with_safety(messages: tuple[Message, ...], safety: bool) -> tuple[Message, ...]:

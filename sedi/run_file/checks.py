@@ -35,6 +35,7 @@ def combinations(
     checks.attempt("", lambda: seeds_of(options, settings))
     _ends(options, policy, checks)
     _producers(options, checks)
+    _steering(options, policy, checks)
     if options.from_seeds or options.generate:
         _generate(options, settings, policy, checks)
     if options.from_documents or options.documents:
@@ -95,13 +96,33 @@ def _producers(options: RunOptions, checks: MistakeList) -> None:
             checks.add("", ["corpus"], text)
 
 
+def _steering(options: RunOptions, policy: Policy | None, checks: MistakeList) -> None:
+    """What requests from seeds follow, in a run without any."""
+    given = {"seed_choice": "uniform", "adapt": (), "hints": 0}
+    names = [] if policy is None else [name for name, off in given.items() if getattr(policy, name) != off]
+    if names and not options.from_seeds:
+        text = (
+            f"{' and '.join(names)} in [policy] is about requests from seeds, and this run makes none. Take it out, or "
+            'set producer = "sedi" or "both".'
+        )
+        checks.add("policy", names, text)
+
+
 def _generate(options: RunOptions, settings: Settings, policy: Policy | None, checks: MistakeList) -> None:
-    from producers.generate.style_factory import style_of
+    from producers.generate.style_factory import StyleInUse, check_steering, style_of
     from sedi.generate import style_in_use
 
     all_of, _ = parsed("generate", options.generate)
     used = overridden(settings, all_of)
-    checks.attempt("generate", lambda: style_of(style_in_use(used, all_of), used))
+    styles: list[StyleInUse] = []
+
+    def check() -> None:
+        styles.append(style_in_use(used, all_of))
+        style_of(styles[0], used)
+
+    checks.attempt("generate", check)
+    if policy is not None and styles:
+        checks.attempt("policy", lambda: check_steering(policy, styles[0].style), ["adapt"])
     _lane("generate", all_of, options, used, policy, checks)
 
 

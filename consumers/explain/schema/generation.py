@@ -57,6 +57,37 @@ class RequestStory(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...]
 
 
+class SeedBrought(msgspec.Struct, frozen=True, kw_only=True):
+    """What a seed had brought when it was chosen: instructions tried and kept of them, in so many generations."""
+
+    id: str
+    shown: int
+    tried: int
+    kept: int
+
+
+class SteeringStory(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a generation's request followed the verdicts up to `as_of` of `generated`.
+
+    seed_choice   how the seeds were chosen
+    brought       what those shown had brought by then, in the order shown
+    pool_tried, pool_kept   of all seeds of the pool together
+    level         how far the yield had fallen by then, in steps from 0
+    temperature, list_length   asked for; None: the style's own
+    hints         kept instructions that the prompt asks not to repeat
+    """
+
+    as_of: int
+    seed_choice: str
+    brought: tuple[SeedBrought, ...]
+    pool_tried: int
+    pool_kept: int
+    level: int
+    temperature: float | None
+    list_length: int | None
+    hints: tuple[KeptRowShown, ...]
+
+
 class GenerationStory(msgspec.Struct, frozen=True, kw_only=True):
     """How a generation was requested.
 
@@ -64,6 +95,7 @@ class GenerationStory(msgspec.Struct, frozen=True, kw_only=True):
     seed_commands_offset   the pool it sampled: the last command the generator had read, -1 for none
     sampled_as_told        whether sampling that pool again gives these seeds
     kept_shown             kept instructions shown beside them, in styles that show some
+    steering               what of the request followed what was kept before; None: nothing did
     classification         by place, whether the LLM called the instruction a classification task, where asked
     """
 
@@ -85,3 +117,4 @@ class GenerationStory(msgspec.Struct, frozen=True, kw_only=True):
     unparsed: dict[str, int]
     kept_shown: tuple[KeptRowShown, ...] = ()
     classification: dict[int, bool] = {}
+    steering: SteeringStory | None = None

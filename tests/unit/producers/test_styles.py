@@ -47,7 +47,7 @@ def made(style: SeedStyle, *outcomes: str | Exception, finish_reason: str = "sto
 def two_step(most: int = 8, *, answers: bool = True) -> ListStyle:
     return ListStyle(
         name="two-step",
-        build_list=lambda _: request("list"),
+        build_list=lambda *_: request("list"),
         answers=DirectAnswer(request, {}) if answers else None,
         most=most,
         parameters={},
@@ -55,7 +55,7 @@ def two_step(most: int = 8, *, answers: bool = True) -> ListStyle:
 
 
 def alpaca(structured: bool = False) -> AlpacaStyle:
-    return AlpacaStyle(build=lambda _: request("tasks"), parser="strict", structured=structured, parameters={})
+    return AlpacaStyle(build=lambda *_: request("tasks"), parser="strict", structured=structured, parameters={})
 
 
 def test_alpaca_reads_the_tasks_of_one_answer_numbered_after_the_seeds() -> None:
