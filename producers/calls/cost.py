@@ -29,6 +29,11 @@ class Prices:
         """The prices in the settings."""
         return cls(settings.usd_per_1m_prompt_tokens, settings.usd_per_1m_completion_tokens)
 
+    def in_batches(self) -> "Prices":
+        """The prices of what is asked in batches: half, as OpenAI has it."""
+        halves = (None if price is None else price / 2 for price in (self.prompt, self.completion))
+        return Prices(*halves)
+
     @property
     def known(self) -> bool:
         return self.prompt is not None and self.completion is not None
