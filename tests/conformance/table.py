@@ -25,6 +25,14 @@ What becomes of an error:
 Usage that a server does not report, or that cannot be right, is unknown, never zero. A failure whose tokens nobody
 reports, although the server may have worked, counts as perhaps paid ([generator and
 ledger](decisions/generator-and-ledger.md)).
+
+## Batches
+
+`--batch-api` of `sedi generate`, `sedi answer` and `sedi judge` asks for half of the price and within a day, where the
+endpoint offers files and batches: OpenAI, LiteLLM and others of the same form. What is used of it: `POST /files` with
+purpose `batch`, `POST /batches`, `GET /batches/ID`, `GET /batches` with `limit` and `after`, `GET /files/ID/content`.
+Metadata may be dropped; `input_file_id` must be in what is said of a batch. How crashes, expired and failed batches
+come out is in [requests in batches](decisions/batches.md).
 """
 
 
