@@ -86,7 +86,8 @@ class BatchLane:
 
     async def close(self) -> None:
         """Write the ends of batches that are over, and leave the others at the endpoint."""
-        over = [self._tasks[id] for id, batch in self._batches.items() if batch.settled.is_set()]
+        settled = [id for id, batch in self._batches.items() if batch.settled.is_set()]
+        over = [self._tasks[id] for id in settled if id in self._tasks]
         if over:
             await asyncio.wait(over, timeout=_CLOSE_S)
         if self._batches:
@@ -94,9 +95,10 @@ class BatchLane:
                 "Batches are left at the endpoint, and nothing of them is lost or asked twice: the next start of this "
                 "lane with --batch-api takes them up"
             )
-        for task in self._tasks.values():
+        left = list(self._tasks.values())
+        for task in left:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
 
     def _opened(self, id: str, attempts: set[Attempt], size: int, caused_by: str) -> BatchAtWork:
         batch = self._batches[id] = BatchAtWork(self._services, id, attempts, size, caused_by)

@@ -155,8 +155,10 @@ def test_a_start_after_a_kill_takes_up_what_is_at_the_endpoint(after: type, meta
         assert len(at.log.events(CallStarted)) == 10
 
 
-def test_a_batch_that_was_created_and_not_noted_is_found_and_not_created_again() -> None:
+@pytest.mark.parametrize("metadata", [True, False])
+def test_a_batch_that_was_created_and_not_noted_is_found_and_not_created_again(metadata: bool) -> None:
     with judging() as at:
+        at.books.keeps_metadata = metadata
         at.books.faults["create"] = [0, 503]  # the connection breaks after the work; the other is refused
         at.check(at.judge(8), 8)
         assert len(at.books.batches) == 2
