@@ -1,5 +1,5 @@
 """Batches over kills: real processes and a real broker, killed at the moments where a request could be lost or sent
-twice. SEDI_TEST_BATCHED sets the number of requests; 2000 is the full proof, in ten batches."""
+twice. BATCHED_REQUESTS sets the number of requests; 2000 is the full proof, in ten batches."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ from tests.harness.forked import Forked
 from tests.integration.producers.driver import Rig
 from tests.integration.producers.judge_driver import JudgeRig
 
-REQUESTS = int(os.environ.get("SEDI_TEST_BATCHED", "200"))
+REQUESTS = int(os.environ.get("BATCHED_REQUESTS", "200"))
 BATCHES = 10
 KILLS: tuple[Moment, ...] = ("upload", "create", "retrieve", "content", "list")
 
