@@ -3,7 +3,7 @@
 from functools import singledispatch
 
 from consumers.feedback_terms import OUTCOMES, verdict_counts
-from schemas import documents, evaluation, events
+from schemas import batches, documents, evaluation, events
 
 
 @singledispatch
@@ -78,6 +78,30 @@ def _(event: events.CallFailed) -> str:
     cost = "" if event.cost_usd is None else f", ${event.cost_usd:.4f}"
     paid = ", perhaps paid for" if event.perhaps_paid else ""
     return f"attempt {event.attempt}: {event.error}{', will be retried' if event.retry else ''}{tokens}{cost}{paid}"
+
+
+@summary.register
+def _(event: batches.BatchPrepared) -> str:
+    return f"{len(event.lines):,} requests of lane {event.lane}, {event.bytes:,} bytes, for {event.endpoint}"
+
+
+@summary.register
+def _(event: batches.BatchUploaded) -> str:
+    return f"as {event.file_id}, lane {event.lane}"
+
+
+@summary.register
+def _(event: batches.BatchSubmitted) -> str:
+    return f"as {event.remote_id}, lane {event.lane}"
+
+
+@summary.register
+def _(event: batches.BatchEnded) -> str:
+    reason = f": {' '.join(event.reason.split())}" if event.reason else ""
+    return (
+        f"{event.status}, lane {event.lane}: {event.answered:,} answered, {event.failed:,} failed, "
+        f"{event.unfinished:,} not carried out{reason}"
+    )
 
 
 @summary.register

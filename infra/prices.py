@@ -35,6 +35,7 @@ HOW_TO_PRICE = (
 """Why a price is not known, and what to do."""
 
 _TABLE = Path(__file__).parent / "prices.toml"
+_OF_BATCHES = 0.5  # of the settings' prices, as OpenAI's batch API has it; a prices file can say otherwise
 _OPENAI = "https://api.openai.com/v1"
 _DATE = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8})\Z")
 
@@ -177,12 +178,16 @@ def prices_in_use(settings: Settings, model: str | None = None) -> PricesInUse:
     """
     model = model or settings.model
     cached = settings.usd_per_1m_cached_tokens
-    if settings.usd_per_1m_prompt_tokens is not None or settings.usd_per_1m_completion_tokens is not None:
+    prompt, completion = settings.usd_per_1m_prompt_tokens, settings.usd_per_1m_completion_tokens
+    if prompt is not None or completion is not None:
+        known = prompt is not None and completion is not None
         return PricesInUse(
             model=model,
-            prompt=settings.usd_per_1m_prompt_tokens,
+            prompt=prompt,
             cached=cached,
-            completion=settings.usd_per_1m_completion_tokens,
+            completion=completion,
+            batch_prompt=prompt * _OF_BATCHES if prompt is not None and known else None,
+            batch_completion=completion * _OF_BATCHES if completion is not None and known else None,
             origin="settings",
         )
     nothing = PricesInUse(model=model)

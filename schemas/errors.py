@@ -12,10 +12,12 @@
     ├── RunError                    1
     ├── TooManyDeadLetters          5
     ├── BackendError                1
+    │   ├── BatchesRefused          4   producers.backends.batch.services
     │   └── CallFailure             1   producers.backends.base
     │       ├── Transient           1   producers.backends.base
     │       ├── RequestRefused      1   producers.backends.base
     │       └── EndpointRefused     4   producers.backends.base
+    │           └── BatchNotKnown   4   producers.backends.batch.endpoint
     └── TrainerError                1
         ├── UntrustedCheckpoint     4
         ├── RankLost                1

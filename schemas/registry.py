@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from schemas import documents, evaluation, events
+from schemas import batches, documents, evaluation, events
 from schemas.events import Event
 
 
@@ -33,6 +33,10 @@ _ALL = (
     _spec(events.CallStarted, "calls", 3),
     _spec(events.CallAnswered, "calls", 2),
     _spec(events.CallFailed, "calls", 2),
+    _spec(batches.BatchPrepared, "calls"),
+    _spec(batches.BatchUploaded, "calls"),
+    _spec(batches.BatchSubmitted, "calls"),
+    _spec(batches.BatchEnded, "calls"),
     _spec(documents.DocumentRead, "documents"),
     _spec(documents.DocumentWithdrawn, "documents"),
     _spec(events.InstructionsGenerated, "generated", 4),

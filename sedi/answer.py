@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     "sedi answer --run cheap --in-flight 32",
     "sedi answer --run cheap --until-end --max-usd 5",
     "sedi answer --run cheap --share 2/4",
+    "sedi answer --run cheap --batch-api --until-end",
 )
 def answer_command(
     *,
@@ -43,6 +44,7 @@ def answer_command(
     ] = None,
     budget: llm.Budget,
     pace: llm.Pace,
+    batching: llm.Batching,
     model: llm.Model = None,
     backend: llm.Backend = None,
     load_model_seed: Annotated[
@@ -75,7 +77,7 @@ def answer_command(
         share=share_of(share),
         until_end=until_end,
         recorded=None if recorded is None else RecordedOptions(recorded, loop=recorded_loop),
-        **llm.call_fields(budget, pace),
+        **llm.call_fields(budget, pace, batching),
     )
     unused: list[InstructionAnswered] = []
 

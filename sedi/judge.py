@@ -38,6 +38,7 @@ def judge_command(
         float | None, typer.Option("--temperature", min=0, help="Default: 0, and 0.7 when asked again.")
     ] = None,
     pace: llm.Pace,
+    batching: llm.Batching,
     model: llm.Model = None,
     backend: llm.Backend = None,
     recorded: llm.Recorded = None,
@@ -70,7 +71,7 @@ def judge_command(
         sampling=Sampling(temperature=temperature, max_tokens=call_max_tokens),
         attempts=attempts,
         until_end=until_end,
-        **llm.call_fields(budget, pace),
+        **llm.call_fields(budget, pace, batching),
     )
     without: list[InstructionJudged] = []
 

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from sedi.output import answered_line, notify, percent, shown, spent, table, token_counts
+from sedi.output import answered_line, batches_line, notify, percent, shown, spent, table, token_counts
 from sedi.seed_tables import seed_table
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def line(status: Status, progress: RunProgress) -> str:
     """One line for logs and pipes."""
     window = status.last_window
     training = f", loss {shown(window.loss)} grad norm {shown(window.grad_norm)}" if window else ""
-    answered = "".join(f", {what} {many}" for what, many in answered_line(status))
+    answered = "".join(f", {what} {many}" for what, many in (*answered_line(status), *batches_line(status)))
     return (
         f"{progress.elapsed_s:4.0f} s  {_phase(progress)}: {status.generated} generated, {status.kept} kept "
         f"({percent(status.kept_share)}), {status.rejected_total} rejected{answered}, "
@@ -114,6 +114,7 @@ def _flow(status: Status, progress: RunProgress) -> Table:
         [
             ("LLM", f"{status.calls.answered} calls answered, {status.calls.failed} failed"),
             ("tokens", token_counts(status.tokens)),
+            *batches_line(status),
             ("cost", spent(status, priced=progress.priced)),
             ("generated", f"{status.generated} in {status.generations} generations, {rates.generated:.2f} a second"),
             ("kept", f"{status.kept} ({percent(status.kept_share)}), {rates.kept:.2f} a second"),

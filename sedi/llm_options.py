@@ -12,6 +12,7 @@ from sedi.options import CommonOptions
 
 if TYPE_CHECKING:
     from infra.settings import Settings
+    from producers.backends.batch.options import BatchOptions
 
 Backend = Annotated[
     str | None, typer.Option("--backend", help="`builtin`, `openai`, `transformers`, `recorded`, `load-model`.")
@@ -58,7 +59,56 @@ class Pace:
     forever: Forever = False
 
 
-def call_fields(budget: Budget, pace: Pace) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Batching:
+    """Whether calls are asked in batches, and how."""
+
+    batch_api: Annotated[
+        bool, typer.Option("--batch-api", help="Ask in batches, within a day and at half the price (openai).")
+    ] = False
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", min=1, max=10_000, help="Requests of a batch, at most. Default: 500.")
+    ] = None
+    batch_linger: Annotated[
+        float | None,
+        typer.Option(
+            "--batch-linger", help="Send a smaller batch after so many seconds without a new request. Default: 5."
+        ),
+    ] = None
+    batch_poll: Annotated[
+        float | None, typer.Option("--batch-poll", help="Seconds between two looks at a batch. Default: 30.")
+    ] = None
+    batch_settle: Annotated[
+        float | None,
+        typer.Option(
+            "--batch-settle", help="Seconds after which a batch that is not listed was never created. Default: 30."
+        ),
+    ] = None
+    batch_give_up: Annotated[
+        bool, typer.Option("--batch-give-up", help="Ask requests of batches that the endpoint does not know again.")
+    ] = False
+
+
+_ONE_BY_ONE = Batching()
+
+
+def batch_options(given: Batching) -> BatchOptions | None:
+    """How calls are asked in batches; None: each is made by itself."""
+    from producers.backends.batch.options import BatchOptions
+
+    if not given.batch_api:
+        return None
+    named = {
+        "size": given.batch_size,
+        "linger_s": given.batch_linger,
+        "poll_s": given.batch_poll,
+        "settle_s": given.batch_settle,
+    }
+    chosen: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    return BatchOptions(**chosen, give_up=given.batch_give_up)
+
+
+def call_fields(budget: Budget, pace: Pace, batching: Batching = _ONE_BY_ONE) -> dict[str, Any]:
     """Fields of `CallOptions`."""
     from producers.calls.limits import Limits
     from producers.calls.rate_control import RateOptions
@@ -69,6 +119,7 @@ def call_fields(budget: Budget, pace: Pace) -> dict[str, Any]:
         "retries": Retries(forever=pace.forever),
         "rate": RateOptions(rpm=pace.rpm, tpm=pace.tpm),
         "in_flight": pace.in_flight,
+        "batch": batch_options(batching),
     }
 
 

@@ -182,6 +182,17 @@ def answered_line(counts: RunCounts) -> list[tuple[str, str]]:
     return [("answered", f"{found.used:,}, {found.waiting:,} waiting{unused}{released}")]
 
 
+def batches_line(counts: RunCounts) -> list[tuple[str, str]]:
+    """A line of a table on batches at an endpoint; none in a run without."""
+    import msgspec
+
+    found = counts.batches
+    if isinstance(found, msgspec.UnsetType):
+        return []
+    ended = ", ".join(f"{number:,} {status.replace('_', ' ')}" for status, number in found.ended.items())
+    return [("batches", f"{found.open:,} open with {found.requests:,} requests{f'; {ended}' if ended else ''}")]
+
+
 def _encode(value: object) -> str:
     if isinstance(value, Path):
         return visible(str(value))  # its bytes need not be text

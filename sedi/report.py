@@ -133,13 +133,25 @@ def show_report(found: Report, *, priced: bool = False) -> None:
     """Print the report; `priced`: whether this machine's calls have a price."""
     import msgspec
 
-    from sedi.output import answered_line, clock, console, dollars, percent, shown, spent, table, token_counts
+    from sedi.output import (
+        answered_line,
+        batches_line,
+        clock,
+        console,
+        dollars,
+        percent,
+        shown,
+        spent,
+        table,
+        token_counts,
+    )
 
     out = console()
     lines = [
         ("mode", found.mode),
         ("first and last event", f"{clock(found.first_event_ms)}, {clock(found.last_event_ms)}"),
         ("LLM calls", _listed(msgspec.structs.asdict(found.calls))),
+        *batches_line(found),
         ("tokens", token_counts(found.tokens)),
         ("cost", spent(found, priced=priced)),
         ("cost per kept row", dollars(found.cost.usd_per_kept)),

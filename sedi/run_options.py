@@ -15,6 +15,7 @@ from sedi.options import words_of
 _SHARED = (
     *("style", "safety", "temperature", "top_p", "answer_max_tokens", "model", "backend", "load_model_seed"),
     *("in_flight", "rpm", "tpm", "forever"),
+    *("batch_api", "batch_size", "batch_linger", "batch_poll", "batch_settle", "batch_give_up"),
 )
 """Parameters of the generator from seeds that its answerer has too."""
 

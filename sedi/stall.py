@@ -2,7 +2,8 @@
 
 Each part has its own sign of progress: calls of the generator, verdicts of the filter, rows of the answerer, status
 lines of the trainer, feedback's answer to a window. Only a part with input can stall: a trainer without rows waits for
-the generator, and a generator with a trainer behind it may be held back.
+the generator, and a generator with a trainer behind it may be held back. Nothing stalls while batches are open at an
+endpoint: it may answer them in a day.
 """
 
 import re
@@ -75,6 +76,8 @@ class LastMoved:
 
         When no part progresses and none seems to have work, it is the one that waits for the others: the trainer.
         """
+        if not isinstance(status.batches, msgspec.UnsetType) and status.batches.open:
+            return None
         still = {part: self.clock() - sign.since for part, sign in self._signs.items()}
         long = {part: still[part] >= max(STILL_S, _LONGEST * sign.longest) for part, sign in self._signs.items()}
         for part, works in self._at_work(status).items():

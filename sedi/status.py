@@ -72,7 +72,7 @@ def status_tables(found: Status, *, priced: bool = False) -> Group:
     """The status as tables; `priced`: whether this machine's calls have a price."""
     from rich.console import Group
 
-    from sedi.output import answered_line, clock, percent, spent, table, token_counts
+    from sedi.output import answered_line, batches_line, clock, percent, spent, table, token_counts
     from sedi.seed_tables import seed_table
 
     rates = found.rates
@@ -81,6 +81,7 @@ def status_tables(found: Status, *, priced: bool = False) -> Group:
         ("behind", f"filter {found.lag.generations:,} generations, trainer {found.lag.untrained:,} kept rows"),
         ("LLM calls", _calls(found.calls)),
         ("tokens", token_counts(found.tokens)),
+        *batches_line(found),
         ("generated", f"{found.generated:,} in {found.generations:,} generations"),
         ("kept", f"{found.kept:,} ({percent(found.kept_share)}), {found.rejected_total:,} rejected"),
         *answered_line(found),

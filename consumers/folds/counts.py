@@ -30,6 +30,14 @@ class CallCounts(msgspec.Struct, frozen=True, kw_only=True):
     repeated: int
 
 
+class BatchCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Batches at an endpoint; `requests`: those in open ones without an outcome; `ended`: by status."""
+
+    open: int
+    requests: int
+    ended: dict[str, int]
+
+
 class TokenCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of the answers and failed calls that report them; None when none does.
 
@@ -90,6 +98,7 @@ class RunCounts(msgspec.Struct, frozen=True, kw_only=True):
     halts                  generators that halted, oldest first; a lane may have been started again since
     clusters               kept instructions in each cluster
     answered               absent unless the run answers kept instructions alone
+    batches                absent unless calls were asked in batches
     filter_lag             records of `generated` that the filter has not decided
     replacements           seeds that were replaced
     generations_after_replacement       generations that sampled a pool in which training had replaced a seed
@@ -129,6 +138,7 @@ class RunCounts(msgspec.Struct, frozen=True, kw_only=True):
     tokens: TokenCounts
     dead_letters: dict[str, int]
     answered: AnsweredCounts | msgspec.UnsetType = msgspec.UNSET
+    batches: BatchCounts | msgspec.UnsetType = msgspec.UNSET
 
 
 def counts_of(fold: RunFold) -> RunCounts:
@@ -195,7 +205,15 @@ def counts_of(fold: RunFold) -> RunCounts:
         ),
         dead_letters={topic: len(places) for topic, places in sorted(fold.dead_letters.items())},
         answered=_answer_counts(fold) if policy.answer == "kept" else msgspec.UNSET,
+        batches=_batch_counts(fold),
     )
+
+
+def _batch_counts(fold: RunFold) -> BatchCounts | msgspec.UnsetType:
+    found = fold.batches
+    if not found.open and not found.ended:
+        return msgspec.UNSET
+    return BatchCounts(open=len(found.open), requests=found.requests, ended=dict(sorted(found.ended.items())))
 
 
 def _answer_counts(fold: RunFold) -> AnsweredCounts:

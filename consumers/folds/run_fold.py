@@ -15,6 +15,7 @@ from consumers.folds.spending import SpendingFold
 from consumers.folds.verdicts import VerdictFold
 from infra.log.record import Record
 from schemas import events
+from streams.core.batch_ledger import BatchLedger
 from streams.core.judging import Judgements
 from streams.core.ledger import Ledger
 from streams.core.seeds import SeedPool
@@ -33,6 +34,7 @@ class EffectiveCommand:
 class RunFold:
     """The state. Begin it with the run's `RunConfigured`, then `apply` every record once.
 
+    batches        calls that are asked many at once
     answered       why each row on `answered` is not used, by its id; None: it is used
     judged         each judge's judgements, by its name
     windows        training windows in order
@@ -49,6 +51,7 @@ class RunFold:
 
     configured: events.RunConfigured
     ledger: Ledger = field(default_factory=Ledger)
+    batches: BatchLedger = field(default_factory=BatchLedger)
     classifiers: dict[int, events.ClassifierFitted] = field(default_factory=dict)
     answered: dict[str, str | None] = field(default_factory=dict)
     judged: dict[str, Judgements] = field(default_factory=dict)
@@ -101,6 +104,7 @@ class RunFold:
         self.last_ms = max(self.last_ms or record.timestamp_ms, record.timestamp_ms)
         fresh = self._take(record)
         if fresh:
+            self.batches.apply(record.decoded.event)
             self.spending.apply(record.decoded.event, record.decoded.meta.id)
         else:
             self.dropped[record.topic] += 1

@@ -104,7 +104,7 @@ def answer(
     check_spending(options.limits, policy, settings, progress)
     apply(settings, options.run, policy.clusters)
     warn_of_task(settings, progress)
-    rate = rate_control_for(settings, options.rate, options.in_flight, progress)
+    rate = rate_control_for(settings, options.rate, options.in_flight, progress, options.batch)
     lane = f"{LANE}/{options.share}"
     with opened_backend(settings, options.recorded, rate.most, progress) as backend:
         row_answerer = RowAnswerer(policy, answer_style(options.style, settings), backend)
@@ -112,7 +112,9 @@ def answer(
         rows = KeptRows(KafkaSource(settings, options.run))
         try:
             with LogWriter(settings, options.run, f"answerer-{options.share}") as writer:
-                caller = Caller.of(options, settings, backend=backend, writer=writer, reader=reader, rate=rate)
+                caller = Caller.of(
+                    options, settings, backend=backend, writer=writer, reader=reader, rate=rate, notify=progress
+                )
                 counts = _Counts(on_answered)
                 work = OrderedWork(
                     AnswerQueue(rows, options.share, row_answerer, options.until_end, on_rows),
@@ -121,7 +123,7 @@ def answer(
                     in_flight=rate.most,
                     on_written=counts.count,
                 )
-                known = work_off(work, backend, settings, rate, reader)
+                known = work_off(work, caller.backend, settings, rate, reader)
             return AnswererSummary(
                 lane=lane,
                 ended=caller.halted or f"all kept rows{options.share.named} are answered",

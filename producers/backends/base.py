@@ -246,6 +246,19 @@ class ScorerBackend(Backend, Protocol):
 
 
 @runtime_checkable
+class OutlivingBackend(Backend, Protocol):
+    """A backend whose attempts go on when the process ends; the next start of the lane takes them up. Nothing is won by
+    waiting for them to end. `started_as`: its name in the starts of calls."""
+
+    @property
+    def started_as(self) -> str: ...
+
+    def booked(self, place: CallPlace) -> None:
+        """The outcome of an attempt is on the log."""
+        ...
+
+
+@runtime_checkable
 class EndpointBackend(Backend, Protocol):
     """A backend that asks an endpoint. `account`: its URL and key, the same for backends that share its rate limits;
     to be compared only."""

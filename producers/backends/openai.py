@@ -13,7 +13,8 @@ Not known here: whether an attempt that timed out was answered and paid for.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -75,7 +76,7 @@ class OpenAIBackend:
         self._prompt_cache_key = prompt_cache_key
         host = urlsplit(base_url).hostname if base_url else None
         try:
-            self._client = openai.AsyncOpenAI(
+            self.client = openai.AsyncOpenAI(
                 base_url=base_url,
                 # Most local servers need no key, but the client requires one.
                 api_key=api_key or ("none" if base_url else None),
@@ -92,9 +93,9 @@ class OpenAIBackend:
             raise ConfigurationError(
                 "There is no key for OpenAI's endpoint. Set SEDI_API_KEY, or SEDI_BASE_URL for another endpoint."
             ) from error
-        self._secrets = [key for key in (api_key, self._client.api_key) if key and key != "none"]
+        self._secrets = [key for key in (api_key, self.client.api_key) if key and key != "none"]
         self._secrets += secrets_of_url(base_url or "")
-        self._where = shown_url(str(self._client.base_url))
+        self._where = shown_url(str(self.client.base_url))
 
     @classmethod
     def of(cls, settings: Settings) -> "OpenAIBackend":
@@ -116,19 +117,29 @@ class OpenAIBackend:
     @property
     def account(self) -> tuple[str, str]:
         """URL and key: backends with the same ones share the endpoint's rate limits."""
-        return str(self._client.base_url), self._client.api_key
+        return str(self.client.base_url), self.client.api_key
 
     async def complete(self, request: Request, place: CallPlace) -> Answer:
         """Send one HTTP request. Raises CallFailure."""
         self._accept(request)
         started = time.monotonic()
-        try:
+        with self.translated(self._timeout_s):
             # The client's time-out is for each read; this one is for the whole attempt.
             async with asyncio.timeout(self._timeout_s):
                 body = await self._send(request)
+        return self.read(request, body, time.monotonic() - started)
+
+    async def close(self) -> None:
+        await self.client.close()
+
+    @contextmanager
+    def translated(self, timeout_s: float) -> Iterator[None]:
+        """Raise the client's errors in this context as CallFailure; `timeout_s`: the time-out in it."""
+        try:
+            yield
         except (openai.APITimeoutError, TimeoutError) as error:
             raise Transient(
-                f"{self._where} did not answer within {self._timeout_s:g} s. If its answers take longer, raise "
+                f"{self._where} did not answer within {timeout_s:g} s. If its answers take longer, raise "
                 "SEDI_REQUEST_TIMEOUT_S.",
                 kind=FailureKind.TIME_OUT,
                 perhaps_paid=not isinstance(error.__cause__, _NEVER_SENT),
@@ -138,7 +149,7 @@ class OpenAIBackend:
         except openai.APIStatusError as error:
             # The client's own error holds the request with its headers, so it is not chained.
             response = error.response
-            raise self._failure(error.status_code, read_error(response.text), response.headers) from None
+            raise self.failure(error.status_code, read_error(response.text), response.headers) from None
         except openai.APIConnectionError as error:
             why = self._clean(str(error.__cause__ or error))
             if isinstance(error.__cause__, _NEVER_SENT):
@@ -154,21 +165,23 @@ class OpenAIBackend:
                 kind=FailureKind.GARBLED,
                 perhaps_paid=True,
             ) from None
-        return self._read(request, body, time.monotonic() - started)
-
-    async def close(self) -> None:
-        await self._client.close()
 
     def _accept(self, request: Request) -> None:
         """Raises EndpointRefused for a request that is not for this backend."""
         generates_only(self.name, request)
 
     async def _send(self, request: Request) -> Any:
+        body = self.body_of(request)
+        create: Any = self.client.completions.create if "prompt" in body else self.client.chat.completions.create
+        return await create(**body)
+
+    def body_of(self, request: Request) -> dict[str, Any]:
+        """The JSON body of a request: of a plain completion if it has a `prompt`, else of a chat."""
         options: dict[str, Any] = dict(request.sampling.given())
         if request.stop:
             options["stop"] = list(request.stop)
         if request.prompt is not None:
-            return await self._client.completions.create(model=self.model, prompt=request.prompt, **options)
+            return {"model": self.model, "prompt": request.prompt, **options}
         if "max_tokens" in options:
             options[self._max_tokens_field] = options.pop("max_tokens")
         if self._prompt_cache_key is not None:
@@ -178,17 +191,17 @@ class OpenAIBackend:
                 "type": "json_schema",
                 "json_schema": {"name": "tasks", "schema": dict(request.json_schema), "strict": True},
             }
-        messages: Any = [{"role": message.role, "content": message.content} for message in request.messages]
-        return await self._client.chat.completions.create(model=self.model, messages=messages, **options)
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        return {"model": self.model, "messages": messages, **options}
 
-    def _read(self, request: Request, body: Any, latency_s: float) -> Answer:
-        """The answer in a body, or its failure with the tokens it took."""
+    def read(self, request: Request, body: Any, latency_s: float) -> Answer:
+        """The answer in a body, as the client reads it. Raises CallFailure, with the tokens it took."""
         usage = usage_in(getattr(body, "usage", None))
         found = error_in(json_of(body))
         if isinstance(body, str) and body.strip() and not body.lstrip().startswith(_STREAMED):
             found = read_error(body)
         if found is not None:
-            raise self._failure(200, found, {}, usage)
+            raise self.failure(200, found, {}, usage)
         try:
             return self._answer(request, body, usage, latency_s)
         except (Transient, RequestRefused) as failure:
@@ -231,7 +244,7 @@ class OpenAIBackend:
             latency_s=latency_s,
         )
 
-    def _failure(
+    def failure(
         self, http_status: int, error: ErrorBody, headers: Mapping[str, str], usage: Usage | None = None
     ) -> CallFailure:
         """The failure for an error. With HTTP status 200 the status in the body counts, if there is one."""

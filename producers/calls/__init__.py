@@ -2,6 +2,7 @@
 
 caller              one request to its answer; `retries`, `refusals`: when it fails; `ask_again`: until it can be read
 call_scheduler      when the next attempt begins, with its start on the log first
+earlier_attempts    what other processes did in the lane
 rate_control        calls in flight, rates and pauses: `concurrency`, `token_bucket`, `circuit_breaker`
 explorer            finds how many calls in flight pay off; `found_concurrency`: kept for the next start
 limits              when to stop and when to wait; `cost`: known cost and worst case of calls

@@ -17,8 +17,9 @@ from typing import TypeVar
 
 from producers.calls.channel import Channel
 from producers.calls.cost import PlannedCall, WorstCase, larger
+from producers.calls.earlier_attempts import attempt_to_resume, check_sole_writer
 from producers.calls.ledger_events import CallCause
-from producers.calls.limits import OTHER_LANES
+from producers.calls.limits import MOST_IN_FLIGHT
 from producers.calls.rate_control import RateControl, Ticket
 from producers.generate.progress import LaneProgress
 from schemas.errors import RunError
@@ -33,10 +34,11 @@ class CallsHalted(Exception):
 
 @dataclass(frozen=True)
 class BegunCall:
-    """An attempt whose start is on the log and that is to be made now."""
+    """An attempt whose start is on the log and that is to be made now. `resumed`: an earlier process started it."""
 
     attempt: int
     ticket: Ticket
+    resumed: bool = False
 
 
 @dataclass(order=True)
@@ -189,12 +191,12 @@ class CallScheduler:
                 result.set_exception(error)
 
     def _admit(self) -> tuple[list[tuple[_Waiting, Ticket]], float | None]:
-        """Requests that rate control lets begin now, and the seconds until the next (None: until a change). A backend
-        that admits no more holds back its own requests only."""
+        """Requests that rate control lets begin now, a round of `MOST_IN_FLIGHT` at most, and the seconds until the
+        next (None: until a change). A backend that admits no more holds back its own requests only."""
         admitted: list[tuple[_Waiting, Ticket]] = []
         held: list[_Waiting] = []
         waits: dict[RateControl, float | None] = {}
-        while self._waiting and len(waits) < len(self._rates):
+        while self._waiting and len(waits) < len(self._rates) and len(admitted) < MOST_IN_FLIGHT:
             now, first = self._clock(), heappop(self._waiting)
             if first.result.done():
                 continue
@@ -218,12 +220,13 @@ class CallScheduler:
             try:
                 progress = await asyncio.to_thread(self._refresh)
                 for waiting, ticket in admitted:
-                    if later or not self._may_begin(progress, waiting, [w.worst for w, _ in begun], later):
+                    starting = [other.worst for other, begin in begun if not begin.resumed]
+                    if later or not self._may_begin(progress, waiting, starting, later):
                         waiting.channel.rate.abandon(ticket)
                         if waiting not in later and not waiting.result.done():
                             later.append(waiting)
                         continue
-                    begun.append((waiting, BegunCall(progress.next_attempt(waiting.request_id), ticket)))
+                    begun.append((waiting, _begun(progress, waiting, ticket)))
                 await asyncio.gather(*(self._write_start(waiting, begin) for waiting, begin in begun))
             except Exception as error:  # noqa: BLE001 - raised to every request of the round
                 for waiting, ticket in admitted:
@@ -243,7 +246,9 @@ class CallScheduler:
         if waiting.result.done():
             return False
         try:
-            self._check_sole_writer(progress, waiting.cause, waiting.request_id)
+            own = self._attempts.get(waiting.request_id, 0)
+            check_sole_writer(progress, waiting.cause, waiting.request_id, own)
+            resumed = _to_resume(progress, waiting) is not None
         except RunError as error:
             waiting.result.set_exception(error)
             return False
@@ -252,7 +257,8 @@ class CallScheduler:
         excluded = {waiting.request_id} if waiting.first_attempt else {waiting.request_id, *self._retrying}
         in_flight = [worst for id, worst in self._begun.items() if id not in excluded]
         planned = PlannedCall(waiting.worst, not waiting.first_attempt, in_flight, starting, self._largest)
-        reason = None if self.halted is not None else self._may_call(progress, planned)
+        # What is resumed counts already.
+        reason = None if self.halted is not None or resumed else self._may_call(progress, planned)
         if reason is not None and (starting or self._active or (waiting.first_attempt and self._retrying)):
             # Calls in flight may take less than their worst case, and budget reserved for a retry is still to be used.
             later.append(waiting)
@@ -265,11 +271,12 @@ class CallScheduler:
         return True
 
     async def _write_start(self, waiting: _Waiting, begun: BegunCall) -> None:
-        """Write the start of an attempt, then let its caller make it."""
+        """Write the start of an attempt, unless it is on the log, then let its caller make it."""
         request_id = waiting.request_id
-        await waiting.channel.events.started(waiting.cause, waiting.step, request_id, begun.attempt)
+        if not begun.resumed:
+            await waiting.channel.events.started(waiting.cause, waiting.step, request_id, begun.attempt)
+            self.started += 1
         self._attempts[request_id] = begun.attempt
-        self.started += 1
         if waiting.result.done():  # its caller was cancelled
             waiting.channel.rate.end(begun.ticket, None, self._clock())
         else:
@@ -278,13 +285,11 @@ class CallScheduler:
             self._active += 1
             waiting.result.set_result(begun)
 
-    def _check_sole_writer(self, progress: LaneProgress, cause: CallCause, request_id: str) -> None:
-        own = self._attempts.get(request_id, 0)
-        if cause.number < progress.next_number or progress.next_attempt(request_id) != own + 1:
-            remedy = "Stop one of them, or give each generator its own --lane."
-            if cause.lane.startswith(OTHER_LANES):
-                remedy = "Let it end, and start this command again: what it did is not done twice."
-            raise RunError(
-                f"Lane {cause.lane!r} is also written by another process: number {cause.number} has calls that this "
-                f"process did not make. {remedy}"
-            )
+
+def _to_resume(progress: LaneProgress, waiting: _Waiting) -> int | None:
+    return attempt_to_resume(progress, waiting.cause, waiting.request_id, waiting.channel.backend)
+
+
+def _begun(progress: LaneProgress, waiting: _Waiting, ticket: Ticket) -> BegunCall:
+    attempt = _to_resume(progress, waiting)
+    return BegunCall(attempt or progress.next_attempt(waiting.request_id), ticket, resumed=attempt is not None)

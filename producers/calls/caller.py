@@ -18,7 +18,9 @@ from typing import Protocol, TypedDict, TypeVar
 from infra.log.writer import LogWriter, NotWritable
 from infra.settings import Settings
 from producers.backends.base import Answer, Backend, CallFailure, CallPlace, EndpointBackend, Request, too_large
+from producers.backends.batch.options import BatchOptions
 from producers.backends.recorded import RecordedOptions
+from producers.calls.batching import batch_backend, check_no_batches
 from producers.calls.call_scheduler import CallScheduler, CallsHalted
 from producers.calls.channel import Channel, Channels
 from producers.calls.confirming_writer import ConfirmingWriter
@@ -31,6 +33,7 @@ from producers.generate.progress import LaneProgress
 from schemas import ids
 from schemas.errors import ConfigurationError
 from schemas.events import CallAnswered, Event
+from streams.core.batch_ledger import BatchLedger
 
 __all__ = ["CallCause", "CallOptions", "Caller", "CallsHalted"]
 
@@ -43,6 +46,7 @@ class CallOptions:
 
     recorded    the file of answers, when the settings' backend is `recorded`
     in_flight   calls in flight at once, at most; None: what suits the backend, or found by trying
+    batch       ask the endpoint in batches; None: make each call by itself
     """
 
     recorded: RecordedOptions | None = None
@@ -50,6 +54,7 @@ class CallOptions:
     retries: Retries = field(default_factory=Retries)
     rate: RateOptions = field(default_factory=RateOptions)
     in_flight: int | None = None
+    batch: BatchOptions | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= (self.in_flight or 1) <= MOST_IN_FLIGHT:
@@ -87,7 +92,7 @@ class LaneReader(Protocol):
 
 
 class Caller:
-    """Makes a lane's calls, as fast as `rate` admits them."""
+    """Makes a lane's calls, as fast as `rate` admits them, or in batches. `backend`: what answers them."""
 
     def __init__(
         self,
@@ -102,15 +107,22 @@ class Caller:
         known: LaneProgress,
         max_answer_bytes: int = 1024 * 1024,
         price_of: Callable[[Backend], Prices] | None = None,
+        batch: BatchOptions | None = None,
+        notify: Callable[[str], None] = lambda _: None,
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        if batch is None:
+            check_no_batches(known)
+            self.backend = backend
+        else:
+            self.backend = batch_backend(backend, batch, self, known, retries, notify)
         self._log = ConfirmingWriter(writer)
         self._retries = retries
         self._max_answer_bytes = max_answer_bytes
         self._rng = rng or random.Random()
         self._clock = clock
-        self._channels = Channels(Channel(backend, LedgerEvents(backend, prices, self.write), rate), price_of)
+        self._channels = Channels(Channel(self.backend, LedgerEvents(self.backend, prices, self.write), rate), price_of)
         self._scheduler = CallScheduler(refresh=refresh, may_call=may_call, known=known, clock=clock)
 
     @classmethod
@@ -125,23 +137,28 @@ class Caller:
         rate: RateControl,
         limits: Limits | None = None,
         most_bytes: int | None = None,
+        notify: Callable[[str], None] = lambda _: None,
     ) -> "Caller":
         """The caller of a lane.
 
         limits      those in force; None: those of the options
         most_bytes  of an answer, if fewer than the settings allow
+        notify      gets what people should know of batches
         """
+        prices = Prices.of(settings)
         return cls(
             backend=backend,
             writer=writer,
             refresh=reader.refresh,
             may_call=(limits or options.limits).may_call,
-            prices=Prices.of(settings),
+            prices=prices if options.batch is None else prices.in_batches,
             retries=options.retries,
             rate=rate,
             known=reader.progress,
             max_answer_bytes=min(settings.max_answer_bytes, most_bytes or settings.max_answer_bytes),
             price_of=partial(backend_prices, settings),
+            batch=options.batch,
+            notify=notify,
         )
 
     @property
@@ -176,6 +193,10 @@ class Caller:
     async def refresh(self) -> LaneProgress:
         """The progress as of the end of the log now."""
         return await self._scheduler.refresh()
+
+    async def batches(self) -> BatchLedger:
+        """The run's batches as of the end of the log now."""
+        return (await self.refresh()).batches
 
     async def query(self, select: Callable[[LaneProgress], T]) -> T:
         """Evaluate `select` on the progress as last read, while no thread refreshes it."""

@@ -12,7 +12,9 @@ import msgspec
 
 from infra.masking import shown_url
 from infra.settings import Settings
+from producers.backends.batch.options import BatchOptions
 from producers.backends.choice import in_flight_of
+from producers.calls.batching import batch_rate, check_batches
 from producers.calls.explorer import Explorer
 from producers.calls.rate_control import RateControl, RateOptions
 
@@ -26,9 +28,17 @@ def explores(settings: Settings, in_flight: int | None) -> bool:
 
 
 def rate_control_for(
-    settings: Settings, options: RateOptions, in_flight: int | None, notify: Callable[[str], None]
+    settings: Settings,
+    options: RateOptions,
+    in_flight: int | None,
+    notify: Callable[[str], None],
+    batch: BatchOptions | None = None,
 ) -> RateControl:
-    """Rate control with up to `in_flight` calls; None: what suits the backend, or found by trial."""
+    """Rate control with up to `in_flight` calls; None: what suits the backend, or found by trial. In batches as many as
+    a lane may have. Raises ConfigurationError where batches cannot be."""
+    if batch is not None:
+        check_batches(settings, options, in_flight)
+        return batch_rate(notify)
     if not explores(settings, in_flight):
         return RateControl(options, in_flight or in_flight_of(settings), notify)
     found = _read(settings).get(_key(settings))

@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
-from producers.backends.base import Answer, Backend, CallFailure, CallPlace
+from producers.backends.base import Answer, Backend, CallFailure, CallPlace, OutlivingBackend
 from producers.calls.cost import Prices
 from schemas import ids
 from schemas.events import CallAnswered, CallFailed, CallStarted, Event, KeptShown, Steering
@@ -38,6 +38,7 @@ class LedgerEvents:
 
     async def started(self, cause: CallCause, step: int, request_id: str, attempt: int) -> None:
         """An attempt is about to be made."""
+        backend = self.backend
         event = CallStarted(
             request_id=request_id,
             attempt=attempt,
@@ -45,8 +46,8 @@ class LedgerEvents:
             lane=cause.lane,
             number=cause.number,
             step=step,
-            backend=self.backend.name,
-            model=self.backend.model,
+            backend=backend.started_as if isinstance(backend, OutlivingBackend) else backend.name,
+            model=backend.model,
             kept_shown=cause.kept_shown,
             steering=cause.steering if step == 0 else None,  # its later requests follow from the first answer
         )
@@ -87,4 +88,6 @@ class LedgerEvents:
         started = ids.child(place.request_id, f"started/{place.attempt}")
         id = ids.child(place.request_id, f"{name}/{place.attempt}")
         await self.write(event, key=place.request_id, id=id, causation_id=started)
+        if isinstance(self.backend, OutlivingBackend):
+            self.backend.booked(place)
         return id

@@ -18,6 +18,7 @@ from infra.log.record import Record
 from infra.settings import Settings
 from producers.generate.progress import LaneProgress
 from schemas import ids
+from schemas.batches import BatchEnded, BatchPrepared, BatchSubmitted, BatchUploaded
 from schemas.events import CallAnswered, CallFailed, CallStarted, Event
 
 P = TypeVar("P", bound="OrderedProgress")
@@ -47,7 +48,10 @@ class OrderedProgress(LaneProgress):
         """Apply one record. Records must come in log order within each topic; repeats have no effect."""
         match record.event:
             case CallStarted() | CallAnswered() | CallFailed() as event if self.ledger.apply(event, record.id):
+                self.batches.apply(event)
                 self._take(event)
+            case BatchPrepared() | BatchUploaded() | BatchSubmitted() | BatchEnded() as event:
+                self.batches.apply(event)
             case Event() as event if self.finishes(event, record.id):
                 self.done.add(record.id)
                 for request_id in self._calls.pop(record.id, ()):

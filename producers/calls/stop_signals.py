@@ -1,4 +1,7 @@
-"""How signals end a generator or judge: the first lets the calls in flight end, the second cancels them."""
+"""How signals end a generator or judge: the first lets the calls in flight end, the second cancels them.
+
+Calls that go on without this process (`OutlivingBackend`) are not waited for: the first signal ends it at once.
+"""
 
 import asyncio
 import signal
@@ -6,7 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from producers.backends.base import Backend
+from producers.backends.base import Backend, OutlivingBackend
 
 BY_SIGNAL = "stopped by a signal"
 """Why calls were halted, where a signal did it."""
@@ -14,10 +17,12 @@ BY_SIGNAL = "stopped by a signal"
 
 class StopSignals:
     """While this context is open in the main thread, the first SIGTERM or SIGINT calls `halt` with a reason, and each
-    further one cancels the task that opened it. In other threads it does nothing. `received` counts the signals."""
+    further one cancels the task that opened it, the first too if `at_once`. In other threads it does nothing.
+    `received` counts the signals."""
 
-    def __init__(self, halt: Callable[[str], None]) -> None:
+    def __init__(self, halt: Callable[[str], None], *, at_once: bool = False) -> None:
         self._halt = halt
+        self._at_once = at_once
         self._task: asyncio.Task[object] | None = None
         self._handled: list[signal.Signals] = []
         self.received = 0
@@ -39,13 +44,13 @@ class StopSignals:
         self.received += 1
         if self.received == 1:
             self._halt(BY_SIGNAL)
-        elif self._task is not None:
+        if (self.received > 1 or self._at_once) and self._task is not None:
             self._task.cancel()
 
 
 async def run_until_stopped(work: Callable[[], Awaitable[None]], halt: Callable[[str], None], backend: Backend) -> bool:
-    """Run the work under `StopSignals`, then close the backend. Returns whether a second signal cancelled it."""
-    with StopSignals(halt) as signals:
+    """Run the work under `StopSignals`, then close the backend. Returns whether a signal cancelled it."""
+    with StopSignals(halt, at_once=isinstance(backend, OutlivingBackend)) as signals:
         try:
             await work()
         except asyncio.CancelledError:

@@ -69,6 +69,10 @@ class GenerateOptions(CallOptions):
         super().__post_init__()
         if self.concurrency is not None and self.concurrency < 1:
             raise ConfigurationError(f"concurrency is {self.concurrency}; it must be 1 or more.")
+        if self.batch is not None and self.documents is not None:
+            raise ConfigurationError(
+                "Generations about documents are not asked in batches. Leave --batch-api out with --producer goliath."
+            )
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def generate(
     if limits.max_filter_lag is None:
         limits = replace(limits, max_filter_lag=settings.max_filter_lag)
     check_spending(limits, configured.policy, settings, progress)
-    rate = rate_control_for(settings, options.rate, options.in_flight, progress)
+    rate = rate_control_for(settings, options.rate, options.in_flight, progress, options.batch)
 
     reader = ProgressReader(settings, configured, options.lane, yield_window=options.guard.window, notify=progress)
     backlog = TrainerBacklogReader(settings, configured, options.lane)
@@ -135,13 +139,20 @@ def generate(
             LogWriter(settings, options.run, f"generator-{options.lane}") as writer,
         ):
             caller = Caller.of(
-                options, settings, backend=backend, writer=writer, reader=reader, rate=rate, limits=limits
+                options,
+                settings,
+                backend=backend,
+                writer=writer,
+                reader=reader,
+                rate=rate,
+                limits=limits,
+                notify=progress,
             )
             services = LaneServices(
                 subjects=subjects_of(caller),
                 reader=reader,
                 caller=caller,
-                backend=backend,
+                backend=caller.backend,
                 backpressure=backpressure,
                 backlog=backlog,
                 unanswered=unanswered,

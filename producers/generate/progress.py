@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from infra.log.record import Record
 from producers.generate.yield_window import YieldWindow
 from schemas import ids
+from schemas.batches import BatchEnded, BatchPrepared, BatchSubmitted, BatchUploaded
 from schemas.errors import ConfigurationError
 from schemas.events import (
     CallAnswered,
@@ -24,6 +25,7 @@ from schemas.events import (
     TrainingLogged,
 )
 from schemas.seeds import SeedTask
+from streams.core.batch_ledger import BatchLedger
 from streams.core.lanes import LaneNumbers
 from streams.core.ledger import Ledger
 from streams.core.seeds import SeedPool
@@ -38,6 +40,7 @@ class ProgressState:
     """The fold of all topics but `seed-commands`, as plain data for a snapshot.
 
     ledger              of the whole run
+    batches             of the whole run: calls that are asked many at once
     rolling             the yield of the last decided generations
     next_number         the number after the lane's last on `generated`
     style               of the lane's last generation, None before the first
@@ -58,6 +61,7 @@ class ProgressState:
     """
 
     ledger: Ledger = field(default_factory=Ledger)
+    batches: BatchLedger = field(default_factory=BatchLedger)
     rolling: YieldWindow = field(default_factory=lambda: YieldWindow(YIELD_WINDOW))
     next_number: int = 0
     style: str | None = None
@@ -105,7 +109,10 @@ class LaneProgress(ProgressState):
         match event:
             case CallStarted() | CallAnswered() | CallFailed():
                 if self.ledger.apply(event, record.id):
+                    self.batches.apply(event)
                     self._call(event, None if record.decoded is None else record.decoded.meta.causation_id)
+            case BatchPrepared() | BatchUploaded() | BatchSubmitted() | BatchEnded():
+                self.batches.apply(event)
             case InstructionsGenerated():
                 self.generated_end = max(self.generated_end, record.offset + 1)
                 self._generated(event, record.offset)

@@ -17,7 +17,7 @@ from infra.log.record import Record
 from producers.generate.progress import ProgressState
 from schemas.events import RunConfigured
 
-_FORMAT = 6
+_FORMAT = 7
 
 
 class Covered(msgspec.Struct, frozen=True):

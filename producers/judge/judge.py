@@ -106,7 +106,7 @@ def judge(
     apply(settings, options.run, configured.policy.clusters)  # the run may be from before there were judges
     warn_of_task(settings, progress)
     chosen = RUBRICS[options.rubric]
-    rate = rate_control_for(settings, options.rate, options.in_flight, progress)
+    rate = rate_control_for(settings, options.rate, options.in_flight, progress, options.batch)
     with opened_backend(settings, options.recorded, rate.most, progress) as backend:
         identity = Judge(backend=backend.name, model=backend.model, rubric=chosen.name, version=chosen.version)
         known = JudgeProgress(f"{LANE}/{identity.name}", configured, judge=identity.name)
@@ -114,7 +114,9 @@ def judge(
         rows = rows_in_order(KafkaSource(settings, options.run), configured.policy)
         try:
             with LogWriter(settings, options.run, "judge") as writer:
-                caller = Caller.of(options, settings, backend=backend, writer=writer, reader=reader, rate=rate)
+                caller = Caller.of(
+                    options, settings, backend=backend, writer=writer, reader=reader, rate=rate, notify=progress
+                )
                 row_judge = RowJudge(
                     judge=identity,
                     rubric=chosen,
@@ -124,7 +126,7 @@ def judge(
                 )
                 queue = RowQueue(rows, row_judge, options.sample, options.until_end, on_rows)
                 worker = JudgeWorker(queue, caller, reader.progress, in_flight=rate.most, on_judged=on_judged)
-                known = work_off(worker, backend, settings, rate, reader)
+                known = work_off(worker, caller.backend, settings, rate, reader)
             return JudgeSummary(
                 judge=identity.name,
                 ended=caller.halted or "all requested rows are judged",

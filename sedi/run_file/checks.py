@@ -172,11 +172,19 @@ def _lane(
 
 
 def _pace(section: str, used: Settings, all_of: Mapping[str, Any], checks: MistakeList) -> None:
-    """Calls in flight, as a lane begins with them, and the rates."""
+    """Calls in flight, as a lane begins with them, and the rates; or batches, which have neither."""
+    from producers.calls.batching import check_batches
     from producers.calls.found_concurrency import rate_control_for
     from producers.calls.rate_control import RateOptions
     from producers.calls.token_bucket import TokenBucket
 
+    if all_of["batch_api"]:
+        given = RateOptions(rpm=all_of["rpm"], tpm=all_of["tpm"])
+        checks.attempt(section, partial(check_batches, used, given, all_of["in_flight"]), ["batch_api"])
+        if section == "documents":
+            text = "Generations about documents are not asked in batches. Take batch_api out of [documents]."
+            checks.add(section, ["batch_api"], text)
+        return
     if section not in ("answerer", "judge"):
         names = ("in_flight_start", "in_flight_least", "in_flight_step")
         rate = RateOptions(**{name.removeprefix("in_flight_"): all_of[name] for name in names})

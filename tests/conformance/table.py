@@ -31,6 +31,14 @@ Prompt tokens that a server had in its cache are read wherever it reports them: 
 `prompt_cache_hit_tokens` (DeepSeek), `cache_read_input_tokens` (gateways to Anthropic's models) or `cached_tokens`
 (Moonshot). More of them than the prompt has tokens count as not reported. They are priced apart where that price is
 known ([prices](configuration.md#prices)), and at the full price where it is not.
+
+## Batches
+
+`--batch-api` of `sedi generate`, `sedi answer` and `sedi judge` asks for half of the price and within a day, where the
+endpoint offers files and batches: OpenAI, LiteLLM and others of the same form. What is used of it: `POST /files` with
+purpose `batch`, `POST /batches`, `GET /batches/ID`, `GET /batches` with `limit` and `after`, `GET /files/ID/content`.
+Metadata may be dropped; `input_file_id` must be in what is said of a batch. How crashes, expired and failed batches
+come out is in [requests in batches](decisions/batches.md).
 """
 
 

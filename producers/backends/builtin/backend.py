@@ -33,7 +33,7 @@ class BuiltinBackend(OpenAIBackend):
             options["stop"] = list(request.stop)
         if request.json_schema is not None:
             options["extra_body"] = {"json_schema": dict(request.json_schema)}
-        return await self._client.completions.create(model=self.model, prompt=tokens, **options)
+        return await self.client.completions.create(model=self.model, prompt=tokens, **options)
 
     async def _prompt(self, request: Request) -> list[int] | None:
         """The tokens of a request whose texts hold names of special tokens; None for any other."""
@@ -62,4 +62,4 @@ class BuiltinBackend(OpenAIBackend):
         return found
 
     async def _post(self, path: str, body: dict[str, Any]) -> Any:
-        return await self._client.post(urljoin(str(self._client.base_url), path), body=body, cast_to=object)
+        return await self.client.post(urljoin(str(self.client.base_url), path), body=body, cast_to=object)

@@ -58,7 +58,7 @@ class EndpointScorer(OpenAIBackend):
         echoes = self._options.form == "echo"
         options: dict[str, Any] = {"echo": True, "logprobs": 1} if echoes else {"extra_body": {"prompt_logprobs": 0}}
         prompt: Any = self._prompts(request).sent
-        return await self._client.completions.create(
+        return await self.client.completions.create(
             model=self.model, prompt=prompt, max_tokens=1, temperature=0.0, **options
         )
 

@@ -9,6 +9,7 @@ import pytest
 
 from schemas import ids
 from schemas.async_api import message_name, versions
+from schemas.batches import BatchPrepared
 from schemas.documents import DocumentRead
 from schemas.envelope import decode, encode
 from schemas.errors import MalformedEvent
@@ -161,6 +162,11 @@ def test_the_examples_bear_the_ids_of_their_causes_and_places(examples, told):
     for name, id in evaluated.items():
         asked = name != "QuestionMeasured.v1"
         expected[name] = id, id, ids.child(ids.request_id(id, 0), "answered/1") if asked else None
+    prepared = told(BatchPrepared)
+    causes = (ids.child(prepared.lines[0].request_id, f"started/{prepared.lines[0].attempt}"), "prepared", "uploaded")
+    for step, cause in zip(("Prepared", "Uploaded", "Submitted", "Ended"), (*causes, "submitted"), strict=True):
+        id = cause if step == "Prepared" else ids.child(prepared.batch, cause)
+        expected[f"Batch{step}.v1"] = prepared.batch, ids.child(prepared.batch, step.lower()), id
     assert judgement.answer_ids[0] == evaluated["AnswerGiven.v1"]
     found = {name: example.decoded() for name, example in examples.items()}
     assert {name: (one.key, one.meta.id, one.meta.causation_id) for name, one in found.items()} == expected

@@ -215,6 +215,11 @@ MISTAKES = [
     ("[train]\noffline = true", "offline is no field of [train]: a run trains its own rows"),
     ("[train]\nbatch_size = 4", "batch_size is no field of [train]: write it in [policy]"),
     ("[answerer]\nshare = '1/2'", "share is no field of [answerer]: a run's answerer works on all clusters"),
+    ("[generate]\nbatch_api = true", "mine.toml:2:1: The backend is 'builtin', and only an endpoint takes batches."),
+    (
+        "[settings]\nbackend = 'openai'\nmodel = 'm'\n[generate]\nbatch_api = true\nrpm = 9",
+        "mine.toml:5:1: --in-flight, --rpm and --tpm limit calls that are made one by one.",
+    ),
     ("[answerer]\nrpm = 0", "mine.toml:2:1: A rate is 0 a minute; it must be above 0."),
     (
         "[policy]\nanswer = 'all'\n[answerer]\nin_flight = 4",

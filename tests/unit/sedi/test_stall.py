@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers.folds.counts import AnsweredCounts
+from consumers.folds.counts import AnsweredCounts, BatchCounts
 from consumers.folds.run_fold import RunFold
 from consumers.status import BrokerHealth, Lag, RecentEvents, Status, WindowStatus, status_of
 from sedi.stall import STILL_S, LastMoved, step_in
@@ -67,6 +67,12 @@ def test_while_parts_move_nobody_stands_still() -> None:
     run = Run()
     for number in range(10):
         assert run.look(STILL_S - 10, **run.answer(number + 1), news=f"line {number}", kept=number + 1) is None
+
+
+def test_while_batches_are_open_at_the_endpoint_nobody_stands_still() -> None:
+    run, waiting = Run(), {"news": "Waiting for rows: 4 of 4 clusters are empty."}
+    assert run.look(LONG_S, batches=BatchCounts(open=1, requests=500, ended={}), **waiting) is None
+    assert run.look(LONG_S, batches=BatchCounts(open=0, requests=0, ended={"completed": 1}), **waiting) is not None
 
 
 def test_a_generator_whose_calls_are_not_answered_stands_still() -> None:
