@@ -45,6 +45,7 @@ from sedi import (
     tail,
     topics,
     train,
+    web,
     withdraw,
     worker,
 )
@@ -66,6 +67,7 @@ _COMMANDS = (
     chat.chat,
     status.status,
     tail.tail,
+    web.web,
     report.report,
     replay.replay,
     explain.explain_command,

@@ -9,6 +9,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+NONE = {"reason": "", "cluster": -1, "model": "", "producer": ""}
+"""What stands for NULL in a key of `counted`, the number of rows by all facets at once; triggers keep it."""
+
+_KEY = "outcome = {0}.outcome AND " + " AND ".join(
+    f"{name} = ifnull({{0}}.{name}, {none!r})" for name, none in NONE.items()
+)
+_GOES = f"""
+UPDATE counted SET rows = rows - 1 WHERE {_KEY.format("old")};
+DELETE FROM counted WHERE rows = 0 AND {_KEY.format("old")};
+"""
+_COMES = f"""
+INSERT INTO counted VALUES (new.outcome, {", ".join(f"ifnull(new.{name}, {none!r})" for name, none in NONE.items())}, 1)
+ON CONFLICT (outcome, reason, cluster, model, producer) DO UPDATE SET rows = rows + 1;
+"""
+
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), positions BLOB NOT NULL, fold BLOB NOT NULL);
@@ -36,6 +51,13 @@ CREATE INDEX row_producer ON row (producer, at, place);
 CREATE INDEX row_cluster ON row (cluster, at, place) WHERE cluster IS NOT NULL;
 CREATE INDEX row_model ON row (model, at, place);
 CREATE INDEX row_generation ON row (generation);
+CREATE TABLE counted (
+    outcome TEXT, reason TEXT, cluster INTEGER, model TEXT, producer TEXT, rows INTEGER NOT NULL,
+    PRIMARY KEY (outcome, reason, cluster, model, producer)
+) WITHOUT ROWID;
+CREATE TRIGGER row_comes AFTER INSERT ON row BEGIN {comes} END;
+CREATE TRIGGER row_changes AFTER UPDATE OF outcome, reason, cluster, model, producer ON row BEGIN {goes} {comes} END;
+CREATE TRIGGER row_goes AFTER DELETE ON row BEGIN {goes} END;
 CREATE TABLE judged (row TEXT, judge TEXT, score REAL, least REAL, most REAL, reason TEXT, PRIMARY KEY (row, judge))
     WITHOUT ROWID;
 CREATE TABLE seed_point (seed TEXT, at INTEGER, generated INTEGER, kept INTEGER, PRIMARY KEY (seed, at)) WITHOUT ROWID;
@@ -66,7 +88,7 @@ def create(file: Path) -> sqlite3.Connection:
     for path in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
         path.unlink(missing_ok=True)
     writing = open_for_writing(file)
-    writing.executescript(_TABLES)
+    writing.executescript(_TABLES.replace("{comes}", _COMES).replace("{goes}", _GOES))
     try:
         writing.execute(_TEXT_INDEX)
     except sqlite3.OperationalError:  # an older SQLite, or one without FTS5: searching reads every text
