@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -81,6 +82,7 @@ def web(
         address = server.access.address
         if common.as_json:
             print_json({"address": address, "runs": list(found)})
+            sys.stdout.flush()
         also = ", with ?token= and the token after it the first time" if token is not None else ""
         notify(f"The page is at {address}{also}. Ctrl-C ends it.")
         server.serve()
