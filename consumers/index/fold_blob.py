@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from consumers.folds.run_fold import RunFold
+from schemas.errors import SchemaError
 
 _OURS = ("schemas.", "streams.core.", "consumers.folds.")
 _ALSO = {("collections", "Counter"), ("collections", "OrderedDict"), ("collections", "deque")} | {
@@ -29,7 +30,7 @@ class _OwnDataOnly(pickle.Unpickler):
         found = super().find_class(module, name) if module.startswith(_OURS) else None
         if isinstance(found, type) and found.__module__ == module:
             return found
-        raise pickle.UnpicklingError(f"{module}.{name} is no data of a fold")
+        raise SchemaError(f"{module}.{name} is no data of a fold")
 
 
 def to_bytes(fold: RunFold) -> bytes:
@@ -37,13 +38,13 @@ def to_bytes(fold: RunFold) -> bytes:
 
 
 def from_bytes(raw: bytes) -> RunFold:
-    """The fold. Raises ValueError for bytes that `to_bytes` did not write."""
+    """The fold. Raises SchemaError for bytes that `to_bytes` did not write."""
     try:
         found = _OwnDataOnly(io.BytesIO(raw)).load()
     except Exception as error:  # whatever the bytes lead to
-        raise ValueError(f"no fold: {error}") from error
+        raise SchemaError(f"no fold: {error}") from error
     if not isinstance(found, RunFold):
-        raise ValueError(f"no fold: {type(found).__name__}")
+        raise SchemaError(f"no fold: {type(found).__name__}")
     return found
 
 

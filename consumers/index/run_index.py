@@ -25,7 +25,7 @@ from infra.log.closing import Closing
 from infra.log.record import Partition, Record
 from infra.log.run import configuration
 from infra.log.source import TOPICS, Source, dead_letter_topics
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, SchemaError
 
 Found = TypeVar("Found")
 
@@ -146,7 +146,7 @@ def _restored(file: Path, identity: str) -> tuple[sqlite3.Connection, RunFold, d
         if kept == identity and found is not None:
             places = msgspec.json.decode(found[0], type=list[tuple[str, int, int]])
             return opened, from_bytes(found[1]), {(topic, part): offset for topic, part, offset in places}
-    except (sqlite3.Error, ValueError, msgspec.MsgspecError):
+    except (sqlite3.Error, SchemaError, msgspec.MsgspecError):
         pass
     opened.close()
     return None

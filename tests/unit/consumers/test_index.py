@@ -14,7 +14,7 @@ from consumers.index.run_index import RunIndex
 from consumers.report import report, report_of
 from infra.log.record import Record
 from schemas import ids
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, SchemaError
 from schemas.events import InstructionsRejected
 from tests.unit.consumers.recorded_run import POEM, RIVERS_AGAIN, ToldRun, row_id, source_of, whole_run
 
@@ -157,7 +157,7 @@ def test_reading_a_fold_back_runs_no_code_of_others(tmp_path: Path) -> None:
     fold = RunFold(whole_run().configured)
     fold.answered["x"] = Evil()  # type: ignore[assignment]
     for raw in (fold_blob.to_bytes(fold), pickle.dumps(Evil()), pickle.dumps(Path), b"", b"spoilt"):
-        with pytest.raises(ValueError, match="no fold"):
+        with pytest.raises(SchemaError, match="no fold"):
             fold_blob.from_bytes(raw)
     assert not (tmp_path / "ran").exists()
 
