@@ -19,11 +19,12 @@ PARTS = {
     "local": ("gguf", "safetensors", "torch", "transformers", "xllamacpp"),
     "plot": ("matplotlib",),
     "eval": ("datasets", "lm_eval", "safetensors", "torch", "transformers"),
+    "web": ("starlette", "uvicorn"),
     "documents": ("lxml_html_clean", "nupunkt", "py3langid", "pypdf", "rensa", "trafilatura"),
 }
 """The modules that each part brings and the core does not have."""
 
-_SMALLEST_LAST = ("eval", "train", "local", "plot", "run", "documents")
+_SMALLEST_LAST = ("eval", "train", "local", "plot", "run", "web", "documents")
 _BY_MODULE = {module: part for part in _SMALLEST_LAST for module in PARTS[part]} | {"mode": "run"}
 
 

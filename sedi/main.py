@@ -47,6 +47,7 @@ from sedi import (
     tail,
     topics,
     train,
+    web,
     withdraw,
     worker,
 )
@@ -69,6 +70,7 @@ _COMMANDS = (
     chat.chat,
     status.status,
     tail.tail,
+    web.web,
     report.report,
     replay.replay,
     explain.explain_command,

@@ -1,0 +1,232 @@
+"""What the page asks for, as JSON. Each run is under `/api/runs/NAME/`; nothing here changes anything.
+
+Numbers are those of `consumers.report` and `consumers.status`, from the run's one fold; rows and records are looked up
+in its index.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from consumers.index import log_lines, rows, series, tables
+from consumers.index.follow import Follower
+from consumers.index.run_index import INDEXED
+from consumers.report import report_of
+from consumers.seed_table import replacement_rows, seed_rows
+from consumers.tail import as_line
+from consumers.web.story import Explain, row_in_short, told
+from consumers.web.stream import events, status_json
+from infra.log.source import TOPICS
+from schemas.errors import ConfigurationError, RunError, SediError
+
+_STORIES = 64  # that are kept, of archives
+
+
+@dataclass(frozen=True)
+class PageApi:
+    """The runs of a page.
+
+    runs       by the name that they have in addresses
+    others     names of further runs on the cluster
+    explain    tells a row's whole story from a log
+    max_usd    the budget to show the spending against; None: none is known
+    stopping   whether the server ends, and with it what comes in
+    """
+
+    runs: Mapping[str, Follower]
+    others: Callable[[], list[str]]
+    explain: Explain
+    max_usd: float | None
+    stopping: Callable[[], bool]
+
+    def routes(self) -> list[Route]:
+        one_at_a_time = threading.Lock()
+        story = lru_cache(_STORIES)(self._story)
+
+        def row_story(request: Request) -> Response:
+            """The whole story; the log is read for it, so one at a time. Of an archive it never changes."""
+            name, id = request.path_params["run"], request.path_params["id"]
+            follower = self._follower(request)
+            with one_at_a_time:
+                return _json(self._story(name, id) if follower.live else story(name, id))
+
+        run = "/api/runs/{run}"
+        asked: dict[str, Callable[[Request], Any]] = {
+            "/api/runs": self._runs,
+            f"{run}/status": self._status,
+            f"{run}/report": lambda request: _json(self._follower(request).index.look(report_of)),
+            f"{run}/yield": lambda request: self._looked_up(request, series.yield_curve),
+            f"{run}/rows": self._rows,
+            f"{run}/facets": lambda request: self._looked_up(request, lambda c: rows.facets(c, _filter(request))),
+            f"{run}/rows/{{id}}": self._row,
+            f"{run}/rows/{{id}}/story": row_story,
+            f"{run}/log": self._log,
+            f"{run}/record": self._record,
+            f"{run}/seeds": self._seeds,
+            f"{run}/seeds/{{id}}": lambda request: self._looked_up(
+                request, lambda c: series.seed_points(c, request.path_params["id"])
+            ),
+            f"{run}/training": lambda request: self._looked_up(
+                request, lambda c: {"steps": series.steps(c), "windows": series.windows(c)}
+            ),
+            f"{run}/calls": lambda request: self._looked_up(request, _calls),
+        }
+        return [
+            *(Route(path, _answering(function), methods=["GET"]) for path, function in asked.items()),
+            Route(f"{run}/events", self._events, methods=["GET"]),
+        ]
+
+    def _follower(self, request: Request) -> Follower:
+        name = request.path_params["run"]
+        if name not in self.runs:
+            raise RunError(f"The page has no run {name!r}. It has {', '.join(self.runs)}.")
+        return self.runs[name]
+
+    def _looked_up(self, request: Request, read: Callable[[Any], Any]) -> Response:
+        with tables.reading(self._follower(request).index.file) as connection:
+            return _json(read(connection))
+
+    def _runs(self, request: Request) -> Response:
+        found = [
+            {
+                "name": name,
+                "run": follower.source.run,
+                "source": follower.source.name,
+                "live": follower.live,
+                "status": follower.state.status,
+            }
+            for name, follower in self.runs.items()
+        ]
+        return _json({"runs": found, "others": self.others(), "topics": INDEXED, "max_usd": self.max_usd})
+
+    def _status(self, request: Request) -> Response:
+        follower = self._follower(request)
+        position = log_lines.position_text(follower.index.committed)
+        return Response(status_json(follower.state, position), media_type="application/json", headers=_FRESH)
+
+    def _rows(self, request: Request) -> Response:
+        before = request.query_params.get("before")
+        place = None
+        if before is not None:
+            at, _, number = before.partition(".")
+            place = _number("before", at), _number("before", number)
+        return self._looked_up(request, lambda connection: rows.page(connection, _filter(request), place))
+
+    def _row(self, request: Request) -> Response:
+        follower, id = self._follower(request), request.path_params["id"]
+        with tables.reading(follower.index.file) as connection:
+            found = follower.index.look(lambda fold: row_in_short(connection, fold, id))
+        if found is None:
+            raise RunError(f"There is no instruction {id!r} in run {follower.source.run!r}.")
+        return _json(found)
+
+    def _story(self, name: str, id: str) -> dict[str, Any]:
+        return told(self.explain(self.runs[name].source, id))
+
+    def _log(self, request: Request) -> Response:
+        follower, topics = self._follower(request), _topics(request)
+        ends = {place: end for place, end in follower.index.committed.items() if place[0] in topics}
+        asked = request.query_params
+        with tables.reading(follower.index.file) as connection:
+            if "after" in asked:
+                return _json(log_lines.after(connection, ends, log_lines.parse_position(asked["after"])))
+            positions = log_lines.parse_position(asked.get("before", ""))
+            return _json(log_lines.before(connection, ends, positions))
+
+    def _record(self, request: Request) -> Response:
+        """One record, whole, from the log itself."""
+        follower, asked = self._follower(request), request.query_params
+        topic, part = asked.get("topic", ""), _number("part", asked.get("part", ""))
+        at = _number("at", asked.get("at", ""))
+        if topic not in INDEXED:
+            raise ConfigurationError(f"There is no topic {topic!r} in a run.")
+        with follower.source.open([topic]) as reading:
+            if (topic, part) in reading.ends():
+                reading.seek(topic, part, at)
+                record = reading.next(topic, part)
+                if record is not None and record.offset == at:
+                    text = (record.value or b"").decode(errors="backslashreplace")
+                    return _json({**as_line(record), "raw": text if record.decoded is None else None})
+        raise RunError(f"There is no record {at} of {topic}/{part}.")
+
+    def _seeds(self, request: Request) -> Response:
+        found = self._follower(request).index.look(
+            lambda fold: {"seeds": seed_rows(fold), "replacements": replacement_rows(fold)}
+        )
+        return _json(found)
+
+    async def _events(self, request: Request) -> Response:
+        try:
+            follower = self._follower(request)
+            topics = _topics(request) if "topics" in request.query_params else frozenset()
+            last = request.headers.get("last-event-id")
+            text = last if last is not None and topics else request.query_params.get("from", "")
+            coming = events(follower, topics, log_lines.parse_position(text), self.stopping)
+        except SediError as error:
+            return _refused(error)
+        return StreamingResponse(coming, media_type="text/event-stream", headers=_FRESH)
+
+
+_FRESH = {"cache-control": "no-store"}
+
+
+def _json(found: Any) -> Response:
+    return Response(msgspec.json.encode(found), media_type="application/json", headers=_FRESH)
+
+
+def _refused(error: SediError) -> Response:
+    status = 404 if isinstance(error, RunError) else 400 if isinstance(error, ConfigurationError) else 503
+    return JSONResponse({"error": str(error)}, status_code=status, headers=_FRESH)
+
+
+def _answering(function: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    """Errors of ours as JSON. The function is no coroutine, so Starlette runs it in a thread."""
+
+    def answer(request: Request) -> Response:
+        try:
+            return function(request)
+        except SediError as error:
+            return _refused(error)
+
+    return answer
+
+
+def _filter(request: Request) -> rows.RowFilter:
+    asked: dict[str, Any] = {
+        name: value
+        for name, value in request.query_params.items()
+        if name in rows.RowFilter.__struct_fields__ and value
+    }
+    if "cluster" in asked:
+        asked["cluster"] = _number("cluster", asked["cluster"])
+    return rows.RowFilter(**asked)
+
+
+def _topics(request: Request) -> frozenset[str]:
+    topics = frozenset(request.query_params.get("topics", "").split(",")) - {""} or frozenset(TOPICS)
+    unknown = sorted(topics - set(INDEXED))
+    if unknown:
+        raise ConfigurationError(f"There is no topic {unknown[0]!r} in a run. Choose from {', '.join(INDEXED)}.")
+    return topics
+
+
+def _number(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise ConfigurationError(f"{name} is {text[:60]!r}, and must be a whole number.")
+    return int(text)
+
+
+def _calls(connection: Any) -> dict[str, Any]:
+    return {
+        "series": series.calls_over_time(connection),
+        "recent": series.recent_calls(connection),
+        "failures": series.call_failures(connection),
+        "latency_s": series.latencies(connection),
+    }

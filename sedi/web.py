@@ -1,0 +1,116 @@
+"""`sedi web`: the page of a run."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.distribution import require
+from schemas.topics import check_run_name
+from sedi.commands import command
+from sedi.options import DEFAULT_RUN, CommonOptions
+
+if TYPE_CHECKING:
+    from consumers.explain.schema.explanation import Explanation
+    from consumers.index.follow import Follower
+    from infra.log.source import Source
+    from infra.settings import Settings
+
+
+@command(
+    "web",
+    "sedi web --run demo",
+    "sedi web --from-files archive --port 8080",
+    "sedi web --run demo --host 0.0.0.0 --token $(openssl rand -hex 16)",
+)
+def web(
+    *,
+    runs: Annotated[
+        list[str] | None,
+        typer.Option("--run", envvar="SEDI_RUN", help=f"Name of the run; may be repeated. Default: {DEFAULT_RUN}."),
+    ] = None,
+    from_files: Annotated[
+        list[Path] | None,
+        typer.Option("--from-files", metavar="FOLDER", help="Show an archive of a run; may be repeated."),
+    ] = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0: any that is free.")] = 8765,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen at. Another than this machine's own needs --token.")
+    ] = "127.0.0.1",
+    token: Annotated[
+        str | None,
+        typer.Option("--token", envvar="SEDI_WEB_TOKEN", help="Who looks must have it: 16 characters or more."),
+    ] = None,
+    max_usd: Annotated[
+        float | None, typer.Option("--max-usd", min=0, help="The run's budget, to show the spending against.")
+    ] = None,
+    common: CommonOptions,
+) -> None:
+    """A page that shows a run as it goes on: rates, rows with their stories, seeds, training, calls, and the log.
+
+    It reads the log into an index on disk (in the state folder), and goes on there when it is started again. It changes
+    nothing on the log, and fetches nothing from another host. Ctrl-C or SIGTERM ends it. With --json it prints its
+    address as JSON.
+    """
+    require("web", "sedi web")
+    from consumers.index.follow import follower
+    from consumers.web.server import PageServer
+    from sedi.output import notify, print_json
+
+    archives = from_files or []
+    names = [check_run_name(name) for name in runs or ([] if archives else [DEFAULT_RUN])]
+    settings = common.cluster() if names else common.settings()
+    with ExitStack() as ends:
+        found: dict[str, Follower] = {}
+        for run, archive in [*((name, None) for name in names), *((None, folder) for folder in archives)]:
+            opened = ends.enter_context(follower(settings, run, archive))
+            found[_free(opened.source.run, found)] = opened
+        server = PageServer(
+            found,
+            host=host,
+            port=port,
+            token=token,
+            explain=_explain,
+            others=(lambda: _others(settings, names)) if names else list,
+            max_usd=max_usd,
+        )
+        ends.callback(server.close)
+        address = server.access.address
+        if common.as_json:
+            print_json({"address": address, "runs": list(found)})
+            sys.stdout.flush()
+        also = ", with ?token= and the token after it the first time" if token is not None else ""
+        notify(f"The page is at {address}{also}. Ctrl-C ends it.")
+        server.serve()
+
+
+def _free(name: str, taken: dict[str, Follower]) -> str:
+    """The run's name in addresses: with a number where there are several of one name."""
+    number = 1
+    free = name
+    while free in taken:
+        number += 1
+        free = f"{name}-{number}"
+    return free
+
+
+def _explain(source: Source, id: str) -> Explanation:
+    from consumers.explain.story import explain
+    from sedi.rebuilt_prompts import with_prompts
+
+    return with_prompts(explain(source, id))
+
+
+def _others(settings: Settings, shown: list[str]) -> list[str]:
+    """Further runs on the cluster; none while it does not answer."""
+    from infra.cluster.run_names import run_names
+    from schemas.errors import BrokerError
+
+    try:
+        return [name for name in run_names(settings, 3.0) if name not in shown]
+    except BrokerError:
+        return []

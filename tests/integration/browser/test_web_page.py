@@ -1,0 +1,190 @@
+"""The page of a run in a real browser: the report's numbers, texts that stay texts, and nothing missing or twice
+after a reload or the death of the broker."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from consumers.index.follow import Follower
+from consumers.report import report
+from consumers.web.server import PageServer
+from infra.cluster.topics import apply
+from infra.local_broker.temporary_broker import TemporaryBroker, temporary_broker
+from infra.log.archive import ArchiveSource
+from infra.log.source import KafkaSource, Source
+from infra.log.writer import LogWriter
+from infra.settings import Settings
+from infra.visible import visible
+from schemas import ids
+from schemas.events import CallStarted, Instruction, InstructionsGenerated
+from sedi.main import main
+from sedi.web import _explain
+from tests.golden import HERE
+from tests.harness.browser import Tab, open_tab
+from tests.unit.consumers.recorded_run import whole_run
+
+HOSTILE = (
+    "<script>ran = 1</script><img src=x onerror='ran = 1'> \x1b]0;x\x07 \u202eabc\u202c "
+    "\u0645\u0631\u062d\u0628\u0627 &lt;b&gt;"
+)
+FACTS = {"generated": "generated", "kept": "kept", "rejected": "rejected_total", "undecided": "undecided"}
+PAGES = ("overview", "rows", "log", "seeds", "training", "calls", "runs")
+LINES = "[...document.querySelectorAll('#log tbody tr')].map(row => row.id)"
+
+
+@pytest.fixture
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    with open_tab(tmp_path_factory.mktemp("browser"), locale="en-US") as opened:
+        yield opened
+
+
+@contextmanager
+def served(source: Source, folder: Path, settings: Settings | None = None) -> Iterator[str]:
+    """The address of a run's page. Playwright's event loop is in this thread, so the log is opened in another."""
+    with ThreadPoolExecutor(1) as other:
+        follower = other.submit(Follower, source, folder, settings).result()
+    runs = {follower.source.run: follower}
+    server = PageServer(runs, host="127.0.0.1", port=0, token=None, explain=_explain)
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    try:
+        yield server.access.address
+    finally:
+        server.end()
+        thread.join(20)
+        server.close()
+        follower.close()
+        assert not thread.is_alive()
+
+
+def wait_for(tab: Tab, expression: str, limit_s: float = 20.0) -> None:
+    """Wait until an expression holds. The page's policy forbids Playwright's own way, which evaluates a text there."""
+    until = time.monotonic() + limit_s
+    while not tab.page.evaluate(expression):
+        if time.monotonic() > until:
+            raise AssertionError(f"{expression}: {tab.page.locator('body').inner_text()[:2000]}")
+        tab.page.wait_for_timeout(50)
+
+
+def test_every_page_shows_an_archive_and_fetches_nothing_else(tab: Tab, tmp_path: Path) -> None:
+    source = ArchiveSource(HERE / "undisturbed")
+    expected = report(source)
+    with served(source, tmp_path) as address:
+        for name in PAGES:
+            tab.page.goto("about:blank")
+            tab.page.goto(f"{address}#{name}")
+            wait_for(tab, "document.querySelector('#state').textContent === 'archive, read to its end'")
+            assert tab.page.locator("h1").text_content() == name.title()
+        tab.page.goto(f"{address}#rows?reason=similar")
+        wait_for(tab, f"document.querySelector('#total')?.textContent === '{expected.rejected['similar']}'")
+        tab.page.locator("#rows a.row").first.click()
+        tab.page.locator("#story").wait_for()
+        assert tab.page.locator("#drawer .beside mark").count() > 0
+        assert "similar" in (tab.page.locator("#story").text_content() or "")
+        tab.page.keyboard.press("Escape")
+        wait_for(tab, "document.querySelector('#drawer') === null")
+        assert [url for url in tab.requests if not url.startswith((address, "about:", "data:"))] == []
+        assert (tab.problems, tab.dialogs) == ([], [])
+        tab.page.set_viewport_size({"width": 390, "height": 800})
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_live_page_misses_nothing_through_reloads_and_a_broker_that_dies(
+    settings: Settings, run: str, tab: Tab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story = whole_run(run)
+    last = next(
+        i for i in reversed(range(len(story.written))) if isinstance(story.written[i].event, InstructionsGenerated)
+    )
+    event = story.written[last].event
+    assert isinstance(event, InstructionsGenerated)
+    spoilt = replace(event, instructions=(Instruction(instruction=HOSTILE, output=HOSTILE),), model="m<b>\x1b")
+    story.written[last] = replace_event(story.written[last], spoilt)
+    with temporary_broker(settings) as broker:
+        apply(broker.settings, run, story.policy.clusters)
+        with LogWriter(broker.settings, run, "test") as log:
+            story.write(log)
+        with served(KafkaSource(broker.settings, run), tmp_path, broker.settings) as address:
+            shows_the_reports_numbers(broker, run, tab, address, capsys)
+
+            tab.page.goto(f"{address}#rows?outcome=undecided")
+            tab.page.locator("#rows a.row").first.click()
+            tab.page.locator("#story").wait_for()
+            assert tab.page.locator("#drawer h2").text_content() == visible(HOSTILE)
+            assert tab.page.locator("#rows a.row").first.text_content() == visible(HOSTILE)
+            assert tab.page.evaluate("typeof ran") == "undefined"
+
+            tab.page.goto(f"{address}#log?topics=calls")
+            wait_for(tab, f"{LINES}.length > 0")
+            before = len(tab.page.evaluate(LINES))
+            writing = threading.Thread(target=write_calls, args=(broker.settings, run, range(600)))
+            writing.start()
+            wait_for(tab, f"{LINES}.length > {before + 50}")
+            tab.page.reload()
+            wait_for(tab, f"{LINES}.length > 0")
+            tab.page.locator("#pause").click()
+            writing.join()
+            tab.page.locator("#pause").click()
+            all_lines_to(tab, before + 600)
+
+            broker.kill()
+            tab.page.locator("#banner").wait_for(timeout=20_000)
+            assert "cannot be read now" in (tab.page.locator("#banner").text_content() or "")
+            broker.restart()
+            write_calls(broker.settings, run, range(600, 650))
+            all_lines_to(tab, before + 650)
+            tab.page.locator("#banner").wait_for(state="detached", timeout=20_000)
+            shows_the_reports_numbers(broker, run, tab, address, capsys)
+        assert (tab.problems, tab.dialogs) == ([], [])
+
+
+def replace_event(entry: object, event: InstructionsGenerated) -> object:
+    from dataclasses import replace as with_fields
+
+    return with_fields(entry, event=event)  # type: ignore[type-var]
+
+
+def write_calls(settings: Settings, run: str, numbers: range) -> None:
+    with LogWriter(settings, run, "burst") as log:
+        for number in numbers:
+            request = ids.request_id(ids.generation_id("burst", number), 0)
+            started = CallStarted(
+                request_id=request,
+                attempt=1,
+                generation_id=ids.generation_id("burst", number),
+                lane="burst",
+                number=number,
+                step=0,
+                backend="recorded",
+                model="m",
+            )
+            log.write(started, key=request, id=ids.child(request, "started/1"))
+
+
+def all_lines_to(tab: Tab, count: int) -> None:
+    """The page shows the last records of `calls` up to that many, each once and in order."""
+    wait_for(tab, f"{LINES}.at(-1) === 'calls/0@{count - 1}'")
+    shown = tab.page.evaluate(LINES)
+    assert shown == [f"calls/0@{at}" for at in range(count - len(shown), count)]
+
+
+def shows_the_reports_numbers(
+    broker: TemporaryBroker, run: str, tab: Tab, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers = ["--bootstrap-servers", broker.bootstrap]
+    assert main(["report", "--run", run, "--json", *servers]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    tab.page.goto("about:blank")
+    tab.page.goto(address)
+    for id, name in FACTS.items():
+        wait_for(tab, f"document.querySelector('#{id}')?.textContent === '{printed[name]:,}'")
+    wait_for(tab, "document.querySelector('#books')?.textContent === 'yes'")
+    answered = tab.page.evaluate(f"fetch('{address}api/runs/{run}/report').then((answer) => answer.json())")
+    assert answered == printed
