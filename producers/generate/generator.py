@@ -19,7 +19,7 @@ Give each generator its own lane.
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from infra.log.run import read_run
@@ -32,14 +32,12 @@ from producers.calls.spending_check import check_spending
 from producers.documents.options import DocumentsInUse
 from producers.generate.answer_backlog import AnswerBacklogReader
 from producers.generate.backpressure import Backpressure
-from producers.generate.kept_reader import KeptReader
 from producers.generate.lane import Lane
 from producers.generate.lane_parts import LaneOptions, LaneServices, OnGeneration
 from producers.generate.progress_reader import ProgressReader
 from producers.generate.stall_guard import Stalled, StallGuard
-from producers.generate.steering_reader import SteeringReader
 from producers.generate.style_factory import StyleInUse, check_steering, style_of
-from producers.generate.subjects import SeedSubjects, Subjects
+from producers.generate.subjects import Subjects, opened_seed_subjects
 from producers.generate.trainer_backlog import TrainerBacklogReader
 from schemas.errors import ConfigurationError
 from schemas.events import RunConfigured
@@ -202,7 +200,5 @@ def _opened_subjects(
     check_steering(policy, options.style.style)
     style = style_of(options.style, settings, policy.answer)
     warn_of_task(settings, notify)
-    kept_reader = closing(KeptReader(settings, configured, options.lane)) if style.shows_kept else nullcontext()
-    steered = closing(SteeringReader(settings, configured, options.lane)) if steers(policy) else nullcontext()
-    with kept_reader as kept, steered as steering:
-        yield lambda caller: SeedSubjects(style, caller, kept, steering)
+    with opened_seed_subjects(style, settings, configured, options.lane) as seed_subjects:
+        yield seed_subjects

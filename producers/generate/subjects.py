@@ -5,19 +5,22 @@ So a generation that was begun by a generator that died has the same subject aga
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from infra.settings import Settings
 from producers.backends.base import Backend, Request
 from producers.calls.caller import CallCause, Caller
 from producers.generate.kept_reader import KeptReader
 from producers.generate.steering_reader import SteeringReader
 from producers.generate.styles import UNSTEERED, SeedStyle, Style, StyleResult
-from schemas.events import CallAnswered, KeptShown, Steering
+from schemas.events import CallAnswered, KeptShown, RunConfigured, Steering
 from schemas.segments import Segment
 from streams.core.kept_so_far import ShownRows, beside
+from streams.core.steering import steers
 
 
 class AskWith(Protocol):
@@ -135,3 +138,14 @@ class SeedSubjects:
             kept_shown=shown.recorded,
             steering=steering,
         )
+
+
+@contextmanager
+def opened_seed_subjects(
+    style: SeedStyle, settings: Settings, configured: RunConfigured, lane: str
+) -> Iterator[Callable[[Caller], SeedSubjects]]:
+    """The subjects of a lane, once its caller is there, with what they read of the log."""
+    kept_reader = closing(KeptReader(settings, configured, lane)) if style.shows_kept else nullcontext()
+    steered = closing(SteeringReader(settings, configured, lane)) if steers(configured.policy) else nullcontext()
+    with kept_reader as kept, steered as steering:
+        yield lambda caller: SeedSubjects(style, caller, kept, steering)

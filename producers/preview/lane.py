@@ -198,7 +198,7 @@ class PreviewLane:
 
     def _cause(self, number: int, subject: GenerationSubject) -> CallCause:
         id = ids.generation_id(self.name, number)
-        return CallCause(self.name, number, id, subject.causation_id, subject.kept_shown)
+        return CallCause(self.name, number, id, subject.causation_id, subject.kept_shown, subject.steering)
 
     def _rejected(self, rejection: Rejection | None) -> dict[str, Any]:
         if rejection is None:

@@ -10,7 +10,7 @@ call, until it is to ask again; verdicts are as of now each time.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import msgspec
@@ -24,12 +24,12 @@ from producers.backends.choice import opened_backend, warn_of_task
 from producers.calls.caller import Caller, CallOptions
 from producers.calls.cost import Prices
 from producers.calls.found_concurrency import rate_control_for
+from producers.calls.spending_check import check_spending
 from producers.generate.answer_styles import AnswerStyle
-from producers.generate.kept_reader import KeptReader
 from producers.generate.progress_reader import ProgressReader
-from producers.generate.style_factory import StyleInUse, answer_style, style_of
+from producers.generate.style_factory import StyleInUse, answer_style, check_steering, style_of
 from producers.generate.styles import SeedStyle
-from producers.generate.subjects import SeedSubjects
+from producers.generate.subjects import opened_seed_subjects
 from producers.preview.lane import OnPreviewed, PreviewLane, PreviewServices
 from producers.preview.previewed import PreviewedGeneration
 from producers.preview.state import decided_state
@@ -104,7 +104,8 @@ def preview(
     configured, classifiers = read_run(settings, options.run)
     policy = configured.policy
     prices = Prices.of(settings)
-    options.limits.check(policy, priced=prices.known)
+    check_spending(options.limits, policy, settings, progress)
+    check_steering(policy, options.style.style)
     style = style_of(options.style, settings, policy.answer)
     later = answers_later(policy, style.name)
     answers = answer_style(options.answers, settings) if later and options.answers is not None else None
@@ -113,13 +114,13 @@ def preview(
     with opened_backend(settings, options.recorded, rate.most, progress) as backend:
         lane = preview_lane(_asked(style, answers, backend))
         with closing(ProgressReader(settings, configured, lane, notify=progress)) as reader:
-            shown = closing(KeptReader(settings, configured, lane)) if style.shows_kept else nullcontext()
-            with shown as kept_reader, LogWriter(settings, options.run, "preview") as writer:
+            subjects = opened_seed_subjects(style, settings, configured, lane)
+            with subjects as seed_subjects, LogWriter(settings, options.run, "preview") as writer:
                 state = decided_state(KafkaSource(settings, options.run), configured, classifiers)
                 kept, seeds = len(state.kept), {seed.id: seed.instruction for seed in configured.seeds}
                 caller = Caller.of(options, settings, backend=backend, writer=writer, reader=reader, rate=rate)
                 services = PreviewServices(
-                    subjects=SeedSubjects(style, caller, kept_reader),
+                    subjects=seed_subjects(caller),
                     answers=answers,
                     caller=caller,
                     backend=backend,

@@ -14,10 +14,10 @@ import msgspec
 from sedi.options import DEFAULT_RUN
 
 _WRITING = frozenset(
-    {"run", "configure", "worker", "generate", "answer", "judge", "train", "corpus", "eval", "restore"}
+    {"run", "configure", "worker", "generate", "answer", "judge", "train", "corpus", "eval", "restore", "preview"}
 )
 _READING = frozenset(
-    {"status", "tail", "report", "replay", "explain", "export", "withdraw", "archive", "topics", "dlq"}
+    {"status", "tail", "report", "replay", "explain", "export", "withdraw", "archive", "topics", "dlq", "web"}
 )
 _SERVERS, _RUN = "SEDI_BOOTSTRAP_SERVERS", "SEDI_RUN"
 _PROGRAM_WITHIN = 8  # words: an interpreter and its options come first
