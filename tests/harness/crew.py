@@ -89,11 +89,16 @@ class Crew:
         return path.read_text().splitlines() if path.exists() else []
 
     def kill(self, name: str) -> None:
-        """SIGKILL a process."""
-        process = self.members[name].process
-        assert process is not None
-        process.kill()
-        process.wait()
+        """SIGKILL a process. Its next life dies at the point that this one did not reach."""
+        member = self.members[name]
+        assert member.process is not None
+        due = member.deaths[member.lives - 1 : member.lives]
+        before = [self.marks().count(at) for at, _ in due]
+        alive = member.running
+        member.process.kill()
+        member.process.wait()
+        if due and alive and before == [self.marks().count(at) for at, _ in due]:
+            member.lives -= 1
 
     def end(self, name: str, timeout_s: float = 90.0) -> int:
         """SIGTERM a process and wait for its exit code."""
