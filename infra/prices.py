@@ -35,7 +35,7 @@ HOW_TO_PRICE = (
 """Why a price is not known, and what to do."""
 
 _TABLE = Path(__file__).parent / "prices.toml"
-_OF_BATCHES = 0.5  # of the settings' prices, as OpenAI's batch API has it; a prices file can say otherwise
+_OF_BATCHES = 0.5  # of the full price, at OpenAI itself; another endpoint may give no discount
 _OPENAI = "https://api.openai.com/v1"
 _DATE = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8})\Z")
 
@@ -180,14 +180,18 @@ def prices_in_use(settings: Settings, model: str | None = None) -> PricesInUse:
     cached = settings.usd_per_1m_cached_tokens
     prompt, completion = settings.usd_per_1m_prompt_tokens, settings.usd_per_1m_completion_tokens
     if prompt is not None or completion is not None:
-        known = prompt is not None and completion is not None
+        share = settings.batch_price_share
+        if share is None:
+            at_openai = settings.backend == "openai" and endpoint_host(settings) == urlsplit(_OPENAI).hostname
+            share = _OF_BATCHES if at_openai else 1.0
+        batched = share < 1.0 and prompt is not None and completion is not None
         return PricesInUse(
             model=model,
             prompt=prompt,
             cached=cached,
             completion=completion,
-            batch_prompt=prompt * _OF_BATCHES if prompt is not None and known else None,
-            batch_completion=completion * _OF_BATCHES if completion is not None and known else None,
+            batch_prompt=prompt * share if batched and prompt is not None else None,
+            batch_completion=completion * share if batched and completion is not None else None,
             origin="settings",
         )
     nothing = PricesInUse(model=model)

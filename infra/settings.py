@@ -85,6 +85,12 @@ class Settings(BaseSettings):
     usd_per_1m_cached_tokens: float | None = Field(
         None, ge=0, description="Of a million prompt tokens that were in the endpoint's cache; not set: the full price."
     )
+    batch_price_share: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Of the prices above, in batches. Default: 0.5 at OpenAI, 1 at any other endpoint.",
+    )
     prices_file: Path | None = Field(
         None, description="TOML of prices by model; asked before the program's own table, after the prices above."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -45,7 +46,11 @@ def history_for(settings: Settings, run: str) -> CostHistory:
     from infra.log.source import KafkaSource
     from producers.calls.cost import Prices
 
-    return history_of(KafkaSource(settings, run), Prices.of(settings).cost)
+    @cache
+    def prices(model: str) -> Prices:
+        return Prices.of(settings, model)
+
+    return history_of(KafkaSource(settings, run), lambda answer: prices(answer.model).cost(answer.usage))
 
 
 def estimate_run(settings: Settings, options: RunOptions) -> RunEstimate:
@@ -82,6 +87,7 @@ def basis_of(history: CostHistory, policy: Policy) -> EstimateBasis:
         answers_apart=policy.answer == "kept",
         attempts=history.attempts,
         is_history=True,
+        unanswered=history.unanswered,
     )
 
 

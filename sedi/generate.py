@@ -146,8 +146,8 @@ def generate_command(
     scorer finds how much likelier each makes the segment, and the filter keeps one at most. It ends when all documents
     are used. These generations do not wait for the trainer.
 
-    With --batch-api requests are asked in batches at the endpoint, which answers within a day and takes half the price.
-    Ctrl-C then ends at once and leaves them there; the next start takes them up.
+    With --batch-api requests are asked in batches at the endpoint, which answers within a day; OpenAI takes half the
+    price. Ctrl-C then ends at once and leaves them there; the next start takes them up.
     """
     given = {**locals(), **vars(of_documents)}  # every option, by its parameter
     from producers.backends.recorded import RecordedOptions

@@ -64,7 +64,7 @@ class Batching:
     """Whether calls are asked in batches, and how."""
 
     batch_api: Annotated[
-        bool, typer.Option("--batch-api", help="Ask in batches, within a day and at half the price (openai).")
+        bool, typer.Option("--batch-api", help="Ask in batches, within a day, for half the price at OpenAI.")
     ] = False
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", min=1, max=10_000, help="Requests of a batch, at most. Default: 500.")

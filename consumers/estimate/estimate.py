@@ -96,6 +96,7 @@ class EstimateBasis:
     attempts        started for each answer
     is_history      whether these are all of a run's generations, with the time they took; else a preview's
     pace            of a preview
+    unanswered      rows kept so far that wait for their answer
     """
 
     samples: Sequence[GenerationSample]
@@ -105,6 +106,7 @@ class EstimateBasis:
     attempts: float = 1.0
     is_history: bool = False
     pace: CallPace = field(default_factory=CallPace)
+    unanswered: int = 0
 
     @property
     def shows_fall(self) -> bool:
@@ -146,7 +148,7 @@ def estimate(basis: EstimateBasis, target: int) -> tuple[CostEstimate, CostDraws
         # A handful of generations may not show those that bring nothing.
         paid = number / (1 - rng.beta(len(basis.samples) - len(found_some) + 0.5, len(found_some) + 0.5, _DRAWS))
     included = not basis.answers_apart or bool(columns.answered.any())
-    rows = np.full(_DRAWS, float(wanted) if basis.answers_apart and included else 0.0)
+    rows = np.full(_DRAWS, float(wanted + basis.unanswered) if basis.answers_apart and included else 0.0)
     requests, answers = drawn.requests, drawn.answers
     calls = basis.attempts * (paid * requests.calls + rows * answers.calls)
     tokens = _together(paid, requests.tokens, rows, answers.tokens)
@@ -179,6 +181,8 @@ def _own_fall(basis: EstimateBasis, yields: Floats, target: int, rng: np.random.
     """
     fit = fit_yield(points_from(basis.samples))
     own = candidates(fit.form, fit.level, fit.slope, basis.kept, target) or 1.0
+    if np.isinf(own):
+        return np.full(len(yields), np.inf)
     forms = fit.by_form.items()
     others: Floats = np.array([candidates(form, *fitted, basis.kept, target) / own for form, fitted in forms])
     drawn = (fit.draws[at] for at in rng.integers(len(fit.draws), size=len(yields)))
@@ -198,7 +202,10 @@ def _default_fall(basis: EstimateBasis, yields: Floats, target: int, rng: np.ran
 
 
 def _together(number: Floats, each: Floats | None, rows: Floats, each_row: Floats | None) -> Floats | None:
-    return None if each is None or each_row is None else number * each + rows * each_row
+    if each is None or each_row is None:
+        return None
+    # A yield that falls to nothing takes infinitely many candidates, which cost nothing where each is free.
+    return np.multiply(number, each, out=np.zeros_like(number), where=each > 0) + rows * each_row
 
 
 def _hours(

@@ -49,6 +49,7 @@ class CostHistory:
     samples              one for each decided generation, in order
     attempts             started attempts for each answer
     calls, tokens, usd   spent so far, for whatever purpose, as far as it is known
+    unanswered           kept rows that wait for their answer, in a run that asks for them afterwards
     """
 
     samples: Sequence[GenerationSample]
@@ -56,6 +57,7 @@ class CostHistory:
     calls: int
     tokens: int
     usd: float
+    unanswered: int = 0
 
     @property
     def kept(self) -> int:
@@ -80,7 +82,7 @@ def history_of(source: Source, price: Price) -> CostHistory:
     requests: dict[int, tuple[CallSums, int]] = {}
     answers: dict[int, CallSums] = {}
     answered: Counter[int] = Counter()
-    seen = Deduplicator()
+    seen, rows = Deduplicator(), 0
     with source.open(_TOPICS) as reading:
         for record in reading.rest():
             match record.event:
@@ -91,7 +93,10 @@ def history_of(source: Source, price: Price) -> CostHistory:
                     verdicts.generated(event, record.id, record.offset)
                 case InstructionsRejected() as event:
                     verdicts.reject(event)
-                case InstructionAnswered() as event if event.answers and seen.first(event, record.id):
+                case InstructionAnswered() as event if seen.first(event, record.id):
+                    rows += 1
+                    if not event.answers:
+                        continue
                     offset = event.row.generated_offset
                     answers[offset] = answers.get(offset, CallSums()) + CallSums.of(event.answers, price)
                     answered[offset] += 1
@@ -118,6 +123,7 @@ def history_of(source: Source, price: Price) -> CostHistory:
         calls=ledger.started,
         tokens=ledger.known_tokens,
         usd=ledger.known_cost_usd,
+        unanswered=max(0, sum(sample.kept for sample in samples) - rows) if configured.policy.answer == "kept" else 0,
     )
 
 

@@ -91,7 +91,7 @@ class SpendingFold:
     _previewed: set[str] = field(default_factory=set)  # requests of previews
     _generations: set[str] = field(default_factory=set)
     _undecided: dict[str, _Undecided] = field(default_factory=dict)
-    _early: dict[str, frozenset[int]] = field(default_factory=dict)  # verdicts that came before their generation
+    _early: dict[str, frozenset[int]] = field(default_factory=dict)  # verdicts before their generation
 
     def apply(self, event: events.Event, id: str) -> None:
         """Apply an event that is no repeat; `id` is its CloudEvents id."""
@@ -103,7 +103,7 @@ class SpendingFold:
                 if event.generation_id in self._undecided:
                     self._decide(self._undecided.pop(event.generation_id), rejected)
                 else:
-                    self._early[event.generation_id] = rejected
+                    self._early.setdefault(event.generation_id, rejected)
             case events.InstructionAnswered():
                 self.spent["answers" if event.reason is None else "answers_unused"].add_answers(event.answers)
                 self._answered += bool(event.answers)

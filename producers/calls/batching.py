@@ -64,7 +64,7 @@ def batch_backend(
 
 def check_no_batches(known: LaneProgress) -> None:
     """Raise RunError when the lane has batches at the endpoint and is started without them."""
-    found = known.batches.of_lane(known.lane)
+    found = {id: batch for id, batch in known.batches.of_lane(known.lane).items() if batch.lines}
     if found:
         requests = sum(len(batch.lines) for batch in found.values())
         raise RunError(

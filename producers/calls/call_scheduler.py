@@ -221,7 +221,7 @@ class CallScheduler:
                 progress = await asyncio.to_thread(self._refresh)
                 for waiting, ticket in admitted:
                     starting = [other.worst for other, begin in begun if not begin.resumed]
-                    if later or not self._may_begin(progress, waiting, starting, later):
+                    if later or not self._may_begin(progress, waiting, starting, later, others=bool(begun)):
                         waiting.channel.rate.abandon(ticket)
                         if waiting not in later and not waiting.result.done():
                             later.append(waiting)
@@ -240,9 +240,16 @@ class CallScheduler:
         return bool(begun) or not later
 
     def _may_begin(
-        self, progress: LaneProgress, waiting: _Waiting, starting: list[WorstCase], later: list[_Waiting]
+        self,
+        progress: LaneProgress,
+        waiting: _Waiting,
+        starting: list[WorstCase],
+        later: list[_Waiting],
+        *,
+        others: bool,
     ) -> bool:
-        """Whether an attempt may be made now. If not, its result is set, or it is added to `later`."""
+        """Whether an attempt may be made now. If not, its result is set, or it is added to `later`. `others`: whether
+        the round has begun any, resumed ones too."""
         if waiting.result.done():
             return False
         try:
@@ -259,7 +266,7 @@ class CallScheduler:
         planned = PlannedCall(waiting.worst, not waiting.first_attempt, in_flight, starting, self._largest)
         # What is resumed counts already.
         reason = None if self.halted is not None or resumed else self._may_call(progress, planned)
-        if reason is not None and (starting or self._active or (waiting.first_attempt and self._retrying)):
+        if reason is not None and (others or self._active or (waiting.first_attempt and self._retrying)):
             # Calls in flight may take less than their worst case, and budget reserved for a retry is still to be used.
             later.append(waiting)
             return False

@@ -80,10 +80,18 @@ class PreviewLane:
             for number in self.numbers:
                 subject = await self.services.subjects.subject(number)
                 asked.append((number, subject, self._begin(self._ask(number, subject))))
-            answered = [self._begin(self._answer(*await self._decided(*each))) for each in asked]
+            answered = []
+            halted: CallsHalted | None = None
+            for each in asked:
+                try:
+                    answered.append(self._begin(self._answer(*await self._decided(*each))))
+                except CallsHalted as halt:  # those that are there already are shown
+                    halted = halt
             for task in answered:
                 self.found.append(await task)
                 self.services.on_previewed(self.found[-1])
+            if halted is not None:
+                raise halted
         except CallsHalted:
             pass
         except asyncio.CancelledError:

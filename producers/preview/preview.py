@@ -124,7 +124,7 @@ def preview(
                     answers=answers,
                     caller=caller,
                     backend=backend,
-                    price=prices.cost,
+                    price=lambda answer: prices.cost(answer.usage),
                     on_previewed=on_previewed,
                 )
                 work = PreviewLane(lane, _numbers(reader, options), state, seeds, services)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from schemas.events import CallAnswered, Usage
+from schemas.events import CallAnswered
 
-Price = Callable[[Usage | None], float | None]
-"""The cost of a usage in USD; None: not known."""
+Price = Callable[[CallAnswered], float | None]
+"""The cost of an answer in USD; None: not known."""
 
 
 class CallSums(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class CallSums(msgspec.Struct, frozen=True, kw_only=True):
             sums += cls(
                 calls=1,
                 tokens=None if usage is None else usage.prompt_tokens + usage.completion_tokens,
-                usd=price(usage) if answer.cost_usd is None else answer.cost_usd,
+                usd=price(answer) if answer.cost_usd is None else answer.cost_usd,
                 seconds=answer.latency_s,
             )
         return sums

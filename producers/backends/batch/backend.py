@@ -107,7 +107,7 @@ class BatchBackend:
 
     def _deliver(self, attempt: Attempt, found: OutcomeLine | Missing) -> None:
         if attempt not in self._asked:
-            self._early[attempt] = found
+            self._early.setdefault(attempt, found)
         elif not (future := self._asked[attempt][1]).done():
             future.set_result(found)
 

@@ -28,7 +28,7 @@ from streams.core.batch_ledger import OpenBatch
 
 _NEWS_S = 300.0  # between two reports on an open batch
 _FULL_S = 60.0  # before requests are sent again that the endpoint's queue had no room for
-_READ_AGAIN = 3
+_LOOKS = 5  # at a batch that is over, until its files name all that it counts
 
 
 @dataclass
@@ -129,17 +129,28 @@ class BatchAtWork:
 
     async def _follow(self, remote_id: str) -> None:
         """Wait for the end of a batch, and give out its outcomes."""
+        read: set[Attempt] = set()
+        known = self.size - len(self.unbooked)
         try:
-            remote = await self._over(remote_id)
+            for look in range(_LOOKS):
+                remote = await self._over(remote_id)
+                unread = await self._read(remote, read)
+                told = min(self.size, remote.completed + remote.failed)
+                if known + len(read) >= told:
+                    break
+                if look < _LOOKS - 1:  # its files may come after its status
+                    await asyncio.sleep(self.services.options.poll_s)
+            else:
+                if unread is not None or not remote.files:
+                    raise unread or BatchNotKnown(f"Batch {remote_id} is {remote.status} and names no file.")
         except BatchNotKnown as unknown:
             await self._give_up(unknown)
             return
-        read = await self._read(remote)
         if remote.status == "failed" and not read:
             await self._failed(remote)
             return
         why = f"Batch {remote_id} is {remote.status}, and its files do not name this request."
-        missing = Missing(why, carried_out=remote.status == "completed")
+        missing = Missing(why, carried_out=remote.status == "completed" or told > known + len(read))
         self.failed += len(self.unbooked - read)
         for attempt in self.unbooked - read:
             self.services.deliver(attempt, missing)
@@ -161,13 +172,13 @@ class BatchAtWork:
                 )
             await asyncio.sleep(self.services.options.poll_s)
 
-    async def _read(self, remote: RemoteBatch) -> set[Attempt]:
-        """Give out the outcomes in a batch's files. Returns the attempts that they name; of two outcomes of one the
-        first counts."""
-        read: set[Attempt] = set()
-        known, told = self.size - len(self.unbooked), min(self.size, remote.completed + remote.failed)
+    async def _read(self, remote: RemoteBatch, read: set[Attempt]) -> BatchNotKnown | None:
+        """Give out the outcomes in a batch's files, and add the attempts that they name to `read`; of two outcomes of
+        one the first counts. Returns why a file could not be read."""
+        unread: BatchNotKnown | None = None
 
         async def all_files() -> None:
+            nonlocal unread
             for file in remote.files:
                 try:
                     async for raw in self.services.endpoint.lines(file):
@@ -180,13 +191,10 @@ class BatchAtWork:
                         self.failed += not found.answered
                         self.services.deliver(attempt, found)
                 except BatchNotKnown as unknown:
-                    self.services.notify(f"{unknown} Its requests are asked again")
+                    unread = unknown
 
-        for _ in range(_READ_AGAIN):
-            await self.services.insist(all_files)
-            if known + len(read) >= told:
-                break
-        return read
+        await self.services.insist(all_files)
+        return unread
 
     async def _failed(self, remote: RemoteBatch) -> None:
         """The endpoint failed a batch as a whole: it carried out none of it."""
@@ -197,7 +205,10 @@ class BatchAtWork:
                 f"The endpoint failed batch {remote.id}: {reason}. None of its requests was carried out. Correct what "
                 "it says and start again: they are asked then."
             )
-        self.services.notify(f"The endpoint had no room for a batch: {reason}. It is sent again in {_FULL_S:.0f} s")
+        self.services.notify(
+            f"The endpoint had no room for a batch: {reason}. It is sent again in {_FULL_S:.0f} s. "
+            "If that does not end, start with a smaller --batch-size"
+        )
         await asyncio.sleep(_FULL_S)
         await self._end("failed", reason)
 

@@ -30,7 +30,7 @@ KILLS: tuple[Moment, ...] = ("upload", "create", "retrieve", "content", "list")
 @pytest.fixture
 def rig(broker: TemporaryBroker, run: str, tmp_path: Path) -> JudgeRig:
     values = {**broker.settings.model_dump(), "backend": "openai", "model": "tiny", "api_key": "sk-secret"}
-    values |= {"usd_per_1m_prompt_tokens": 1.0, "usd_per_1m_completion_tokens": 2.0}
+    values |= {"usd_per_1m_prompt_tokens": 1.0, "usd_per_1m_completion_tokens": 2.0, "batch_price_share": 0.5}
     made = JudgeRig(type(broker.settings)(**values), run, tmp_path)
     made.configure()
     made.keep(0, REQUESTS)

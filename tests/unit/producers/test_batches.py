@@ -28,7 +28,7 @@ from tests.unit.producers.memory_log import MemoryLog, configured
 from tests.unit.producers.test_judge_scoring import LANE, WHO, Rows
 
 QUICK = BatchOptions(size=4, linger_s=0.05, poll_s=0.01, settle_s=0.05)
-PRICES = Prices(1.0, 2.0).in_batches()
+PRICES = Prices(1.0, 2.0, batch=Prices(0.5, 1.0)).in_batches
 
 
 @dataclass
