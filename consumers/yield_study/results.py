@@ -35,7 +35,7 @@ class YieldStream(msgspec.Struct, frozen=True, kw_only=True):
     hours: float
 
 
-class SideCurve(msgspec.Struct, frozen=True, kw_only=True):
+class FilterCurve(msgspec.Struct, frozen=True, kw_only=True):
     """A stream under a side; `points` are some 200 of them, with the last one."""
 
     rng_seed: int
@@ -118,7 +118,7 @@ class YieldStudy(msgspec.Struct, frozen=True, kw_only=True):
 
     target: int
     streams: tuple[YieldStream, ...]
-    curves: tuple[SideCurve, ...]
+    curves: tuple[FilterCurve, ...]
     fits: tuple[SideFit, ...]
     costs: tuple[CostAt, ...]
     sweep: tuple[SweepPoint, ...]

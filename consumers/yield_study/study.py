@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from consumers.folds.yield_curve import YieldPoint, reaching
-from consumers.yield_study.results import CostAt, SideCurve, SideFit, SweepPoint, YieldStream, YieldStudy
+from consumers.yield_study.results import CostAt, FilterCurve, SideFit, SweepPoint, YieldStream, YieldStudy
 from consumers.yield_study.savings import SideFits, Streams, mean_over_seeds, saved_as_measured, saved_at
 from consumers.yield_study.sides import ALL_SIDES, LOOSER, SEDI, SELF_INSTRUCT, SweepProgress, decide
 from infra.log.run import configuration
@@ -43,7 +43,7 @@ def study_streams(
         target=target,
         streams=tuple(described),
         curves=tuple(
-            SideCurve(
+            FilterCurve(
                 rng_seed=stream.rng_seed,
                 side=side.name,
                 threshold=side.threshold,
