@@ -136,7 +136,7 @@ class BatchAtWork:
                 remote = await self._over(remote_id)
                 unread = await self._read(remote, read)
                 told = min(self.size, remote.completed + remote.failed)
-                if known + len(read) >= told:
+                if remote.status == "failed" or known + len(read) >= told:
                     break
                 if look < _LOOKS - 1:  # its files may come after its status
                     await asyncio.sleep(self.services.options.poll_s)
