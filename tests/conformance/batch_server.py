@@ -53,6 +53,7 @@ class BatchBooks:
 
     files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     batches: dict[str, ServedBatch] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
     carried_out: Counter[str] = field(default_factory=Counter)
     fates: list[Fate] = field(default_factory=list)
     faults: dict[Moment, list[int]] = field(default_factory=dict)
@@ -95,7 +96,7 @@ class BatchBooks:
         fate = self.fates.pop(0) if self.fates else "completed"
         ids = [line["custom_id"] for line in lines]
         batch = ServedBatch(
-            f"batch_{len(self.batches)}",
+            f"batch_{next(self.numbers)}",  # a number is never given twice
             body["input_file_id"],
             body["endpoint"],
             body.get("metadata", {}) if self.keeps_metadata else {},
