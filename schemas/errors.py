@@ -76,6 +76,10 @@ class RunError(SediError):
     """Raised when the run's log does not hold what is asked for. Exit code 1."""
 
 
+class RunAtWork(RunError):
+    """A run is not deleted because it is being written to."""
+
+
 class TooManyDeadLetters(SediError):
     """Raised when so many records of a topic are dead-lettered that the fault must be in a program. Exit code 5."""
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,12 +23,15 @@ if TYPE_CHECKING:
     from infra.log.source import Source
     from infra.settings import Settings
 
+_OTHERS_S = 30.0
+
 
 @command(
     "web",
     "sedi web --run demo",
     "sedi web --from-files archive --port 8080",
-    "sedi web --run demo --host 0.0.0.0 --token $(openssl rand -hex 16)",
+    "export SEDI_WEB_TOKEN=$(openssl rand -hex 16)",
+    "sedi web --run demo --host 0.0.0.0",
 )
 def web(
     *,
@@ -75,7 +81,7 @@ def web(
             port=port,
             token=token,
             explain=_explain,
-            others=(lambda: _others(settings, names)) if names else list,
+            others=_OtherRuns(settings, names) if names else list,
             max_usd=max_usd,
         )
         ends.callback(server.close)
@@ -105,12 +111,29 @@ def _explain(source: Source, id: str) -> Explanation:
     return with_prompts(explain(source, id))
 
 
-def _others(settings: Settings, shown: list[str]) -> list[str]:
-    """Further runs on the cluster; none while it does not answer."""
-    from infra.cluster.run_names import run_names
-    from schemas.errors import BrokerError
+class _OtherRuns:
+    """Further runs on the cluster, asked for at most every 30 s; none while it does not answer.
 
-    try:
-        return [name for name in run_names(settings, 3.0) if name not in shown]
-    except BrokerError:
-        return []
+    Nobody waits for another's question: meanwhile the names are those of before.
+    """
+
+    def __init__(self, settings: Settings, shown: list[str]) -> None:
+        self._settings = settings
+        self._shown = shown
+        self._asking = threading.Lock()
+        self._asked_at = -math.inf
+        self._names: list[str] = []
+
+    def __call__(self) -> list[str]:
+        from infra.cluster.run_names import run_names
+        from schemas.errors import BrokerError
+
+        if time.monotonic() - self._asked_at > _OTHERS_S and self._asking.acquire(blocking=False):
+            try:
+                self._names = [name for name in run_names(self._settings, 3.0) if name not in self._shown]
+            except BrokerError:
+                self._names = []
+            finally:
+                self._asked_at = time.monotonic()
+                self._asking.release()
+        return self._names

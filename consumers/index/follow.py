@@ -23,6 +23,7 @@ from infra.log.closing import Closing
 from infra.log.reader import LogReader
 from infra.log.record import Record
 from infra.log.source import KafkaSource, Source
+from infra.runs.local_state import WEB_FOLDER
 from infra.settings import Settings
 from infra.visible import first_line
 from schemas.errors import BrokerError, RunError, SediError
@@ -119,14 +120,13 @@ class Follower(Closing):
         with LogReader(settings, self.source.run, INDEXED, "web") as reader:
             ends = reader.ends()
             if self.index.is_beyond(ends):
-                raise RunError(
-                    f"Run {self.source.run!r} was made again: its log is shorter than what was read of it. Start `sedi "
-                    "web` again."
-                )
+                raise self._made_again()
             for place, start in reader.starts().items():
                 reader.seek(*place, self.index.positions.get(place, start))
             for batch in self._arrivals(settings, reader):
                 if batch:
+                    if any(record.offset < self.index.positions.get(record.place, 0) for record in batch):
+                        raise self._made_again()  # the reader began anew, at the start of another log
                     self.index.apply(batch)
                     for record in batch:
                         if record.timestamp_ms > (time.time() - RATE_S) * 1000 and record.event is not None:
@@ -135,6 +135,11 @@ class Follower(Closing):
                 behind = sum(max(0, end - self.index.positions.get(place, 0)) for place, end in ends.items())
                 self._look(behind=behind)
                 self.index.checkpoint(now=False)
+
+    def _made_again(self) -> RunError:
+        return RunError(
+            f"Run {self.source.run!r} was made again: its log is not the one that was read. Start `sedi web` again."
+        )
 
     def _arrivals(self, settings: Settings, reader: LogReader) -> Iterator[list[Record]]:
         """Records as they come, an empty list twice a second where there are none. Raises BrokerError for a cluster
@@ -199,7 +204,7 @@ def _file_name(source: Source) -> str:
 
 def follower(settings: Settings, run: str | None, archive: Path | None) -> Follower:
     """A follower of a run on the cluster, or of an archive; its index is in the state folder."""
-    folder = settings.state_dir / "web"
+    folder = settings.state_dir / WEB_FOLDER
     if archive is not None:
         return Follower(ArchiveSource(archive), folder)
     assert run is not None

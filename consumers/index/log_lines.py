@@ -78,12 +78,12 @@ def before(
     """The last records before a position, of the partitions of `ends`; one that it does not name ends at its end."""
     given = {place: positions.get(place, end) for place, end in ends.items()}
     query = f"{_SELECT} AND at < ? ORDER BY at DESC LIMIT ?"
-    found = (line for place, at in given.items() for line in _lines(connection, query, place, at, limit))
-    lines = tuple(sorted(found, key=_order)[-limit:])
+    each = (_lines(connection, query, place, at, limit) for place, at in given.items())
+    merged = list(islice(heapq.merge(*each, key=_order, reverse=True), limit))
     begun = dict(given)
-    for line in reversed(lines):
+    for line in merged:  # each partition backwards, whatever the times of its records
         begun[line.topic, line.part] = line.at
-    return LogLines(lines=lines, after=position_text(given), first=position_text(begun))
+    return LogLines(lines=tuple(reversed(merged)), after=position_text(given), first=position_text(begun))
 
 
 _COLUMNS = LogLine.__struct_fields__

@@ -7,7 +7,6 @@ in its index.
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -26,7 +25,7 @@ from consumers.web.stream import events, status_json
 from infra.log.source import TOPICS
 from schemas.errors import ConfigurationError, RunError, SediError
 
-_STORIES = 64  # that are kept, of archives
+_STORIES = 64  # that are kept, of archives: the last ones
 
 
 @dataclass(frozen=True)
@@ -47,15 +46,28 @@ class PageApi:
     stopping: Callable[[], bool]
 
     def routes(self) -> list[Route]:
-        one_at_a_time = threading.Lock()
-        story = lru_cache(_STORIES)(self._story)
+        at_work = threading.Lock()
+        kept: dict[tuple[str, str], dict[str, Any]] = {}
 
         def row_story(request: Request) -> Response:
-            """The whole story; the log is read for it, so one at a time. Of an archive it never changes."""
+            """The whole story; the log is read for it, so only one is at work, and others are refused at once: threads
+            that wait would leave none for the rest of the page. Of an archive it never changes."""
             name, id = request.path_params["run"], request.path_params["id"]
             follower = self._follower(request)
-            with one_at_a_time:
-                return _json(self._story(name, id) if follower.live else story(name, id))
+            if (known := kept.get((name, id))) is not None:
+                return _json(known)
+            if not at_work.acquire(blocking=False):
+                busy = {"error": "The log is being read for another row. Ask again in a second.", "busy": True}
+                return JSONResponse(busy, status_code=503, headers={**_FRESH, "retry-after": "1"})
+            try:
+                found = told(self.explain(follower.source, id))
+                if not follower.live:
+                    if len(kept) == _STORIES:
+                        del kept[next(iter(kept))]
+                    kept[name, id] = found
+                return _json(found)
+            finally:
+                at_work.release()
 
         run = "/api/runs/{run}"
         asked: dict[str, Callable[[Request], Any]] = {
@@ -126,9 +138,6 @@ class PageApi:
         if found is None:
             raise RunError(f"There is no instruction {id!r} in run {follower.source.run!r}.")
         return _json(found)
-
-    def _story(self, name: str, id: str) -> dict[str, Any]:
-        return told(self.explain(self.runs[name].source, id))
 
     def _log(self, request: Request) -> Response:
         follower, topics = self._follower(request), _topics(request)

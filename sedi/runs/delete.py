@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schemas.errors import RunError
+from schemas.errors import RunAtWork
 from sedi.commands import command
 from sedi.options import CommonOptions, ExitCode
 from sedi.runs.options import DryRun, LocalFolder, RunName, Yes, confirm
@@ -44,22 +44,19 @@ def delete(
 
     settings = common.cluster()
     found = look(settings, [run])[0]
-    if not found.exists and not (local_state and found.local.entries):
+    if not found.exists and not (local_state and found.local.kept):
         raise no_such_run(settings, run)
     if not common.as_json or not (yes or dry_run):
         for line in summary(found, local_state=local_state):
             notify(line)
     if found.at_work and not force:
-        raise RunError(
-            f"Run {run!r} is being written to: {'; '.join(found.at_work)}. Nothing was deleted. Stop it first, or "
-            "delete it anyway with --force."
-        )
+        raise at_work_error(run, found.at_work)
     deleted: RunDeletion | None = None
     if not dry_run:
         if not yes and not confirm(f"Delete run {run}?"):
             notify("Nothing was deleted.")
             raise typer.Exit(ExitCode.FAILED)
-        deleted = delete_one(settings, run, local_state=local_state)
+        deleted = delete_one(settings, run, local_state=local_state, force=force)
     if common.as_json:
         print_json({"run": run, "dry_run": dry_run, "details": found, "deleted": deleted, "local_state": local_state})
     elif dry_run:
@@ -69,15 +66,31 @@ def delete(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def delete_one(settings: Settings, run: str, *, local_state: bool) -> RunDeletion:
-    """Delete a run, and its folder on this machine if asked, and say so on standard error."""
+def at_work_error(run: str, signs: tuple[str, ...]) -> RunAtWork:
+    return RunAtWork(
+        f"Run {run!r} is being written to: {'; '.join(signs)}. Nothing of it was deleted. Stop it first, or delete it "
+        "anyway with `sedi runs delete --force`."
+    )
+
+
+def delete_one(settings: Settings, run: str, *, local_state: bool, force: bool = False) -> RunDeletion:
+    """Delete a run, and what this machine keeps of it if asked, and say so on standard error.
+
+    Looks first whether it is being written to by now, as it may since somebody was asked. Raises RunAtWork then, unless
+    `force`.
+    """
     from infra.runs.deletion import delete_run
     from infra.runs.local_state import check_folder, remove_local_state
     from sedi.output import notify
     from sedi.reading_progress import counting_progress
+    from sedi.runs.found import run_details
 
     if local_state:
         check_folder(settings, run)
+    if not force:
+        [now] = run_details(settings, [run], references=False)
+        if now.at_work:
+            raise at_work_error(run, now.at_work)
     try:
         with counting_progress(f"Deleting run {run}", "topics") as progress:
             deleted = delete_run(settings, run, progress)
@@ -86,7 +99,7 @@ def delete_one(settings: Settings, run: str, *, local_state: bool) -> RunDeletio
     except KeyboardInterrupt:
         notify(f"Deleting run {run} may be incomplete. `sedi runs delete {run}` finishes it.")
         raise
-    also = " and its folder on this machine" if local_state else ""
+    also = " and what this machine kept of it" if local_state else ""
     notify(f"Deleted of run {run}: {len(deleted.topics)} topics, {len(deleted.groups)} consumer groups{also}.")
     return deleted
 
@@ -118,6 +131,6 @@ def summary(found: RunDetails, *, local_state: bool) -> list[str]:
         if not process.writes
     ]
     lines += [f"  run {other} has evaluations of a model that it trained; they stay" for other in found.evaluated_in]
-    if found.local.entries:
+    if found.local.kept:
         lines.append(f"  {'on this machine' if local_state else 'stays on this machine'}: {local_line(found)}")
     return lines

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.errors import ConfigurationError, RunAtWork
 from sedi.commands import command
 from sedi.options import CommonOptions, ExitCode
 from sedi.runs.delete import delete_one, summary
 from sedi.runs.options import DryRun, LocalFolder, Yes, confirm
 from sedi.runs.show import look
 
+if TYPE_CHECKING:
+    from infra.runs.deletion import RunDeletion
+
 
 @command("expire", "sedi runs expire --older-than 30d --dry-run", "sedi runs expire --older-than 30d --yes")
 def expire(
     *,
     older_than: Annotated[
-        str, typer.Option("--older-than", metavar="SPAN", help="Age of the newest record: 30d, 12h, or a date.")
+        str,
+        typer.Option(
+            "--older-than", metavar="SPAN", help="Age of the newest record: 30d, 12h, or a date that is past."
+        ),
     ],
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -32,9 +39,8 @@ def expire(
     """
     from sedi.output import notify, print_json
     from sedi.runs.found import listed_runs
-    from sedi.times import timestamp_ms
 
-    before_ms = timestamp_ms(older_than, time.time(), "--older-than")
+    before_ms = _before_ms(older_than, time.time())
     settings = common.cluster()
     old = [each.run for each in listed_runs(settings) if each.last_ms is not None and each.last_ms < before_ms]
     found = look(settings, old) if old else []
@@ -46,14 +52,39 @@ def expire(
                 notify(line)
         for each in at_work:
             notify(f"Run {each.run} is left out: {'; '.join(each.at_work)}.")
-    deleted = []
+    deleted: list[RunDeletion] = []
     if expired and not dry_run:
         if not yes and not confirm(f"Delete these {len(expired)} runs?"):
             notify("Nothing was deleted.")
             raise typer.Exit(ExitCode.FAILED)
-        deleted = [delete_one(settings, each.run, local_state=local_state) for each in expired]
+        for each in list(expired):
+            try:
+                deleted.append(delete_one(settings, each.run, local_state=local_state))
+            except RunAtWork as error:  # since the first look
+                notify(str(error))
+                expired.remove(each)
+                at_work.append(each)
     if common.as_json:
         print_json({"dry_run": dry_run, "expired": expired, "at_work": at_work, "deleted": deleted})
     elif dry_run or not expired:
-        what = f"{len(expired)} runs would be deleted: --dry-run." if expired else "No run is that old."
+        none = "Each run that is that old is at work." if at_work else "No run is that old."
+        what = f"{len(expired)} runs would be deleted: --dry-run." if expired else none
         notify(f"Nothing was deleted. {what}")
+
+
+def _before_ms(text: str, now_s: float) -> int:
+    """The time of --older-than, in ms. Raises ConfigurationError for one that is not past, and for a span in minutes or
+    seconds: `6m` could be taken for months."""
+    from sedi.times import timestamp_ms
+
+    if text[:-1].isdecimal() and text[-1:] not in ("h", "d"):
+        raise ConfigurationError(
+            f"--older-than {text!r} is not in hours or days. Give a span such as 12h or 30d, or a date such as "
+            "2026-01-31."
+        )
+    before_ms = timestamp_ms(text, now_s, "--older-than")
+    if before_ms > now_s * 1000:
+        raise ConfigurationError(
+            f"--older-than {text!r} is in the future. Give a span such as 30d, or a date that is past."
+        )
+    return before_ms

@@ -71,10 +71,15 @@ def listed_runs(settings: Settings) -> list[ListedRun]:
 
 
 def run_details(
-    settings: Settings, runs: Sequence[str], progress: Callable[[int], None] = lambda _: None
+    settings: Settings,
+    runs: Sequence[str],
+    progress: Callable[[int], None] = lambda _: None,
+    *,
+    references: bool = True,
 ) -> list[RunDetails]:
     """Runs with what uses them, in their order. Takes a second and a little, in which it watches whether they grow.
 
+    Without `references`, `evaluated_in` is empty: the evaluations of the other runs are not read.
     Raises ConfigurationError for an invalid name, ClusterRefused for a run that the user may not see.
     """
     for run in runs:
@@ -85,7 +90,7 @@ def run_details(
         known = [(run, extent) for run, extent in extents.items() if extent is not None]
         before = {run: end_offsets(admin, run, extent) for run, extent in known}
         begun = time.monotonic()
-        evaluated = evaluations(settings, run_extents(admin) if known else (), progress)
+        evaluated = evaluations(settings, run_extents(admin) if known and references else (), progress)
         time.sleep(max(0.0, begun + _MOVE_S - time.monotonic()))
         moved = {run for run, extent in known if end_offsets(admin, run, extent) != before[run]}
     processes = local_processes(settings.bootstrap_servers)

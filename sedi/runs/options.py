@@ -15,7 +15,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")]
 LocalFolder = Annotated[
     bool,
-    typer.Option("--local-state", help="Also the run's folder in state_dir: checkpoints, models, logs, bookmarks."),
+    typer.Option("--local-state", help="Also what state_dir has of it: checkpoints, models, logs, bookmarks, page."),
 ]
 
 

@@ -67,10 +67,13 @@ def show_run(found: RunDetails) -> None:
 
 def local_line(found: RunDetails) -> str:
     """What this machine keeps of a run, on one line."""
-    if not found.local.entries:
-        return f"nothing in {found.local.folder}"
-    entries = ", ".join(f"{entry.name} {size(entry.bytes)}" for entry in found.local.entries)
-    return f"{size(found.local.bytes)} in {found.local.folder}: {entries}"
+    local = found.local
+    if not local.kept:
+        return f"nothing in {local.folder}"
+    entries = ", ".join(f"{entry.name} {size(entry.bytes)}" for entry in local.entries)
+    lines = [f"{size(sum(entry.bytes for entry in local.entries))} in {local.folder}: {entries}"] if entries else []
+    lines += [f"of its page, {entry.name} {size(entry.bytes)}" for entry in local.indexes]
+    return "; ".join(lines)
 
 
 def size(count: int | None) -> str:

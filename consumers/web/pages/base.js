@@ -18,22 +18,28 @@ export const visible = (text) =>
 /** JSON whose every text can be shown. What goes back to the server (ids, names) holds no such characters. */
 export const parse = (text) => JSON.parse(text, (_, value) => (typeof value === "string" ? visible(value) : value));
 
-export async function get(path) {
-  const answer = await fetch(path);
+export async function get(path, signal) {
+  const answer = await fetch(path, { signal });
   const found = parse(await answer.text());
-  if (!answer.ok) throw new Error(found.error ?? `${answer.status}`);
+  if (!answer.ok) throw Object.assign(new Error(found.error ?? `${answer.status}`), { busy: found.busy === true });
   return found;
 }
 
-/** What is at a path, asked for again when the path or `again` changes: {found, error}. The last is kept meanwhile. */
+/** What is at a path, asked for again when the path or `again` changes: {found, error, busy}. The last is kept
+ * meanwhile. While the server is busy with another one, it is asked again every second; what nobody waits for is aborted. */
 export function useFound(path, again) {
   const [state, set] = useState({});
   useEffect(() => {
     if (path === null) return set({});
-    let gone = false;
+    let gone = false, timer;
+    const stop = new AbortController();
     const keep = (next) => gone || set((last) => ({ path, found: last.path === path ? last.found : undefined, ...next }));
-    get(path).then((found) => keep({ found, error: undefined }), (error) => keep({ error: error.message }));
-    return () => { gone = true; };
+    const ask = () => get(path, stop.signal).then((found) => keep({ found, error: undefined, busy: false }), (error) => {
+      if (error.busy && !gone) timer = setTimeout(ask, 1000);
+      keep(error.busy ? { busy: true } : { error: error.message, busy: false });
+    });
+    ask();
+    return () => { gone = true; clearTimeout(timer); stop.abort(); };
   }, [path, again]);
   return state.path === path ? state : {};
 }

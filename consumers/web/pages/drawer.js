@@ -47,6 +47,6 @@ export function Drawer({ run, id, query, close }) {
       <${Block} title="Output"><${Long} text=${found.output} /><//>
       <${Block} title="Seeds shown"><ul>${found.seeds.map((seed) => html`<li><a href=${address("rows", { seed, run: query.run })}><${Text}>${seed}<//></a></li>`)}</ul><//>`}
     ${story.error ? html`<${Fault} error=${story.error} />` : story.found ? html`<div id="story"><${Whole} story=${story.found.instruction} query=${query} /></div>`
-      : html`<p class="quiet" role="status">Reading the log for the whole story…</p>`}
+      : html`<p class="quiet" role="status">${story.busy ? "The log is being read for another row; this one is next." : "Reading the log for the whole story…"}</p>`}
   </aside>`;
 }

@@ -12,12 +12,13 @@ const key = (line) => `${line.topic}/${line.part}@${line.at}`;
 export function useLog(run, topics) {
   const [state, set] = useState({ lines: [], paused: false });
   const [error, fail] = useState();
+  const shown = (found) => ({ run, topics, lines: found.lines, first: found.first, after: found.after, from: found.after });
   const load = (query) => get(api(run, "log", { topics, ...query }));
   useEffect(() => {
     set({ lines: [], paused: false });
     if (!run || topics === null) return;
     let gone = false;
-    load({}).then((found) => gone || set({ topics, lines: found.lines, first: found.first, after: found.after, from: found.after, paused: false }),
+    load({}).then((found) => gone || set({ ...shown(found), paused: false }),
       (problem) => gone || fail(problem.message));
     return () => { gone = true; };
   }, [run, topics]);
@@ -27,7 +28,9 @@ export function useLog(run, topics) {
     take: (found) => set((last) => (last.paused ? last : { ...last, lines: [...last.lines, ...found.lines].slice(-MOST), after: found.after,
       first: last.lines.length + found.lines.length > MOST ? undefined : last.first })),
     pause: () => set((last) => ({ ...last, paused: true })),
-    resume: () => set((last) => ({ ...last, paused: false, from: last.after })),
+    // Where older lines pushed out the newest, there is no place to go on from: the last lines are loaded again.
+    resume: () => state.after !== undefined ? set((last) => ({ ...last, paused: false, from: last.after }))
+      : load({}).then((found) => set((last) => (last.topics !== topics || last.run !== run ? last : { ...shown(found), paused: false })), (problem) => fail(problem.message)),
     older: () => load({ before: state.first }).then((found) => set((last) => ({ ...last, paused: true, after: last.lines.length + found.lines.length > MOST ? undefined : last.after,
       lines: [...found.lines, ...last.lines].slice(0, MOST), first: found.first })), (problem) => fail(problem.message)),
     at: (text) => load({ after: text }).then((found) => set((last) => ({ ...last, lines: found.lines, first: found.first, after: found.after, from: found.after, paused: true })),

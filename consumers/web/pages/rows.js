@@ -35,7 +35,7 @@ export function Rows({ run, live, query }) {
     return () => { gone = true; };
   }, [asked, shownAt]);
   // What comes in moves nothing under the reader's eyes, except while the first page is not full.
-  useEffect(() => { if (list.rows.length < 50 || live.ended) setShownAt(generated); }, [generated, live.ended]);
+  useEffect(() => { if (!shownAt || list.rows.length < 50 || live.ended) setShownAt(generated); }, [generated, live.ended]);
   const more = () => get(api(run, "rows", { ...wanted, before: list.before.join(".") }))
     .then((found) => set({ rows: [...list.rows, ...found.rows].slice(-2000), before: found.before }), (problem) => fail(problem.message));
   const total = facets.found?.outcome.filter(({ value }) => query.outcome === undefined || value === query.outcome).reduce((sum, { rows }) => sum + rows, 0);

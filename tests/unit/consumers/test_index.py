@@ -184,3 +184,24 @@ def test_records_are_looked_up_once_each_whatever_the_pages(tmp_path: Path) -> N
     assert sum(line.repeated for line in forth) == sum(report(source).duplicates.get(topic, 0) for topic in topics)
     with pytest.raises(ConfigurationError, match="no position"):
         log_lines.parse_position("kept/0:1;DROP")
+
+
+def test_pages_backwards_have_each_record_once_though_times_run_back(tmp_path: Path) -> None:
+    source = source_of(whole_run())
+    with RunIndex(source, tmp_path / "i.sqlite", "log") as index:
+        index.apply(source.records)
+        ends = {place: end for place, end in index.committed.items() if place[0] in {"kept", "calls"}}
+        index.checkpoint()
+        with sqlite3.connect(index.file) as connection:
+            connection.row_factory = sqlite3.Row
+            connection.execute("UPDATE record SET ms = 1000000 - 1000 * at WHERE at % 3 > 0")
+            back, page = [], log_lines.before(connection, ends, {}, 3)
+            while page.lines:
+                back = [*page.lines, *back]
+                page = log_lines.before(connection, ends, log_lines.parse_position(page.first), 3)
+            connection.rollback()
+        connection.close()
+
+    for topic, part in ends:
+        told = sorted(r.offset for r in source.records if r.place == (topic, part))
+        assert [line.at for line in back if (line.topic, line.part) == (topic, part)] == told

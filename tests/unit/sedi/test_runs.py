@@ -1,17 +1,23 @@
 """Which processes work on a run, what counts as being written to, and whose folder is removed."""
 
 import io
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from infra.runs.deletion import RunDeletion
 from infra.runs.groups import GroupMember, RunGroup
 from infra.runs.local_state import local_state, remove_local_state
 from infra.settings import Settings
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, RunAtWork
+from sedi.runs.delete import delete_one
+from sedi.runs.expire import _before_ms
 from sedi.runs.found import signs_of_work
 from sedi.runs.options import confirm
 from sedi.runs.processes import LocalProcess, of_command
+from sedi.web import _OtherRuns
 
 SERVERS = "127.0.0.1:19092"
 PYTHON = ("/venv/bin/python", "-P", "-m", "sedi")
@@ -82,9 +88,73 @@ def test_only_the_runs_own_folder_is_removed_and_no_link_is_followed(tmp_path: P
     assert not (settings.state_dir / "demo").exists() and not (settings.state_dir / "linked").is_symlink()
     assert (elsewhere / "file").is_file()
     assert local_state(settings, "broker").entries == ()
-    with pytest.raises(ConfigurationError, match="also holds what is of no run"):
-        remove_local_state(settings, "broker")
+    for name in ("broker", "web"):
+        with pytest.raises(ConfigurationError, match="also holds what is of no run"):
+            remove_local_state(settings, name)
     assert (settings.state_dir / "broker" / "data" / "file").is_file()
+
+
+def test_the_indexes_of_a_runs_page_go_with_its_folder_and_no_other_runs(tmp_path: Path) -> None:
+    settings, digest = Settings(state_dir=tmp_path), "0123456789ab"
+    own = {f"demo-{digest}.sqlite", f"demo-{digest}.sqlite-wal"}
+    others = {
+        f"demo-2-{digest}.sqlite",
+        f"demo-{digest}-{digest}.sqlite",
+        f"demo-{digest}0.sqlite",
+        f"my-demo-{digest}.sqlite",
+    }
+    (tmp_path / "web").mkdir()
+    for name in own | others:
+        (tmp_path / "web" / name).write_bytes(b"x")
+
+    found = local_state(settings, "demo")
+    assert {entry.name for entry in found.indexes} == {f"web/{name}" for name in own} and found.kept
+    remove_local_state(settings, "demo")
+
+    assert {path.name for path in (tmp_path / "web").iterdir()} == others
+    assert not local_state(settings, "demo").kept
+
+
+@pytest.mark.parametrize(
+    ("older_than", "refused"),
+    [
+        ("6m", "not in hours or days"),
+        ("90s", "not in hours or days"),
+        ("2999-01-01", "in the future"),
+        ("x", "not a time"),
+    ],
+)
+def test_runs_expire_only_by_hours_days_or_a_past_date(older_than: str, refused: str) -> None:
+    with pytest.raises(ConfigurationError, match=refused):
+        _before_ms(older_than, time.time())
+    assert [_before_ms(span, 86_400.0) for span in ("24h", "1d")] == [0, 0]
+
+
+def test_a_run_that_is_written_to_since_somebody_was_asked_is_not_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    deleted: list[str] = []
+
+    def delete_run(_: Settings, run: str, __: object) -> RunDeletion:
+        deleted.append(run)
+        return RunDeletion(topics=(), groups=(), groups_left=())
+
+    at_work = SimpleNamespace(at_work=("records were written to it just now",))
+    monkeypatch.setattr("sedi.runs.found.run_details", lambda *_, **__: [at_work])
+    monkeypatch.setattr("infra.runs.deletion.delete_run", delete_run)
+
+    with pytest.raises(RunAtWork, match="just now"):
+        delete_one(Settings(), "demo", local_state=False)
+    assert deleted == []
+    delete_one(Settings(), "demo", local_state=False, force=True)
+    assert deleted == ["demo"]
+
+
+def test_further_runs_are_asked_for_at_most_every_half_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr("infra.cluster.run_names.run_names", lambda _, limit_s: asked.append(limit_s) or ["a", "b"])
+    others = _OtherRuns(Settings(), ["a"])
+
+    assert [others(), others()] == [["b"], ["b"]]
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(
