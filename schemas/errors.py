@@ -10,6 +10,7 @@
     │   ├── TopicMismatch           1
     │   └── NotWritable             3   infra.log.writer
     ├── RunError                    1
+    │   └── RunAtWork               1
     ├── TooManyDeadLetters          5
     ├── BackendError                1
     │   ├── BatchesRefused          4   producers.backends.batch.services
