@@ -78,7 +78,7 @@ class RunError(SediError):
 
 
 class RunAtWork(RunError):
-    """A run is not deleted because it is being written to."""
+    """A run is not deleted because it is being written to. Exit code 1."""
 
 
 class TooManyDeadLetters(SediError):
