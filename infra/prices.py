@@ -99,8 +99,7 @@ class ModelPrice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @property
     def prices(self) -> Prices:
-        batch = None if self.batch_prompt is None else Prices(self.batch_prompt, self.batch_completion)
-        return Prices(self.prompt, self.completion, self.cached, batch)
+        return _prices_of(self)
 
 
 class PriceList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -141,8 +140,7 @@ class PricesInUse(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def prices(self) -> Prices:
-        batch = None if self.batch_prompt is None else Prices(self.batch_prompt, self.batch_completion)
-        return Prices(self.prompt, self.completion, self.cached, batch)
+        return _prices_of(self)
 
     @property
     def known(self) -> bool:
@@ -219,6 +217,11 @@ def endpoint_host(settings: Settings) -> str:
     """The host that the backend `openai` asks."""
     url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
     return (urlsplit(url).hostname or "").lower()
+
+
+def _prices_of(each: "ModelPrice | PricesInUse") -> Prices:
+    batch = None if each.batch_prompt is None else Prices(each.batch_prompt, each.batch_completion)
+    return Prices(each.prompt, each.completion, each.cached, batch)
 
 
 def _found(lists: dict[str, PriceList], model: str, host: str, origin: Literal["file", "table"]) -> PricesInUse | None:

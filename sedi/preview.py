@@ -152,16 +152,11 @@ def _pace(in_flight: int, **limits: Any) -> CallPace:
 
 def _settings_of(settings: Settings, given: dict[str, Any]) -> Settings:
     """The settings with what a part's arguments say of its LLM."""
-    names = {
-        "backend": "backend",
-        "model": "model",
-        "batch": "transformers_batch",
-        "load_model_seed": "load_model_seed",
-    }
+    from sedi.run_file.checks import overridden
+
+    names = {"batch": "transformers_batch", "load_model_seed": "load_model_seed"}
     chosen = {name: given[option] for option, name in names.items() if given.get(option) is not None}
-    if given.get("recorded") is not None:
-        chosen["backend"] = "recorded"
-    return settings.model_copy(update=chosen)
+    return overridden(settings, given).model_copy(update=chosen)
 
 
 def _without_trainer(options: RunOptions) -> RunOptions:

@@ -23,6 +23,7 @@ from infra.log.run import configuration
 from infra.log.source import Source
 from schemas.errors import RunError
 from schemas.events import InstructionsGenerated, InstructionsRejected
+from streams.core.spent import Spent
 
 _BLOCKS = 60  # of a run, at most
 _FEWEST_BLOCKS = 10  # of all runs together, to tell one form from another
@@ -246,9 +247,6 @@ def _every(points: Sequence[YieldPoint], every: int) -> Iterator[YieldPoint]:
 
 def _spent(event: InstructionsGenerated) -> tuple[int, int | None]:
     """Answered calls of a generation and their tokens."""
-    tokens = 0
-    for answer in event.answers:
-        if answer.usage is None:
-            return len(event.answers), None
-        tokens += answer.usage.prompt_tokens + answer.usage.completion_tokens
-    return len(event.answers), tokens
+    spent = Spent()
+    spent.add_answers(event.answers)
+    return spent.calls, spent.tokens

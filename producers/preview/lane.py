@@ -7,6 +7,7 @@ kept. They depend on the answers and the state alone, not on the order in which 
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,17 +82,12 @@ class PreviewLane:
                 subject = await self.services.subjects.subject(number)
                 asked.append((number, subject, self._begin(self._ask(number, subject))))
             answered = []
-            halted: CallsHalted | None = None
             for each in asked:
-                try:
+                with suppress(CallsHalted):  # those that are there already are shown
                     answered.append(self._begin(self._answer(*await self._decided(*each))))
-                except CallsHalted as halt:  # those that are there already are shown
-                    halted = halt
             for task in answered:
                 self.found.append(await task)
                 self.services.on_previewed(self.found[-1])
-            if halted is not None:
-                raise halted
         except CallsHalted:
             pass
         except asyncio.CancelledError:

@@ -4,14 +4,16 @@ Scores of seeds, lane numbers and totals are not in it. Nothing is written, and 
 fast also for a long run.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import groupby
 
 from infra.log.source import Source
 from infra.models.embeddings import embedder_for
 from producers.calls.kept_rows import READ_ROWS, KeptRows
-from schemas.events import ClassifierFitted, InstructionKept, InstructionsReleased, RunConfigured
+from schemas.events import ClassifierFitted, InstructionKept, RunConfigured
+from schemas.policy import Policy
 from streams.core.decider import Decision, FilterState, first_classifier, initial_state, restore, use_classifier
+from streams.core.releases import recorded_releases
 
 
 def decided_state(source: Source, configured: RunConfigured, classifiers: Sequence[ClassifierFitted]) -> FilterState:
@@ -23,10 +25,10 @@ def decided_state(source: Source, configured: RunConfigured, classifiers: Sequen
     state = initial_state(configured, embedder)
     fitted = classifiers or (first_classifier(configured.policy, configured.seeds, embedder),)
     use_classifier(state, fitted[-1])
-    return restore(state, _decisions(_rows(source), _released(source)))
+    return restore(state, _decisions(_rows(source), _released(source, configured.policy)))
 
 
-def _decisions(rows: Iterable[InstructionKept], released: set[str]) -> Iterator[Decision]:
+def _decisions(rows: Iterable[InstructionKept], released: Set[str]) -> Iterator[Decision]:
     for offset, kept in groupby(rows, key=lambda row: row.generated_offset):
         found = tuple(row for row in kept if row.id not in released)
         yield Decision(offset=offset, generated=len(found), kept=found)
@@ -43,8 +45,6 @@ def _rows(source: Source) -> Iterator[InstructionKept]:
         reader.close()
 
 
-def _released(source: Source) -> set[str]:
+def _released(source: Source, policy: Policy) -> Set[str]:
     with source.open(["run"]) as reading:
-        return {
-            id for record in reading.rest() if isinstance(record.event, InstructionsReleased) for id in record.event.ids
-        }
+        return recorded_releases(record.event for record in reading.rest()).of_rows(policy).keys()

@@ -6,10 +6,10 @@ comes, to the end of the log, and held in memory. They have no table: a new work
 
 import asyncio
 
-from infra.log.reader import LogReader
 from infra.settings import Settings
 from schemas.events import InstructionKept, TrainingLogged
 from streams.core.answering import usable_row
+from streams.worker.optional_topic import OptionalTopic
 
 
 class AnsweredReader:
@@ -20,10 +20,8 @@ class AnsweredReader:
 
     def __init__(self, settings: Settings, run: str) -> None:
         self.rows: dict[str, InstructionKept] = {}
-        self._settings = settings
-        self._run = run
         self._lock = asyncio.Lock()
-        self._reader: LogReader | None = None
+        self._topic = OptionalTopic(settings, run, "answered", "worker-answered")
 
     async def read_for(self, window: TrainingLogged) -> None:
         """Read on, off the event loop, unless all rows of the window are known. Raises BrokerError."""
@@ -32,17 +30,11 @@ class AnsweredReader:
                 await asyncio.to_thread(self._read_on)
 
     def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
+        self._topic.close()
 
     def _read_on(self) -> None:
-        if self._reader is None:
-            reader = LogReader(self._settings, self._run, ["answered"], "worker-answered")
-            if not reader.partitions("answered"):
-                reader.close()
-                return
-            self._reader = reader
-        for record in self._reader.read_to_end():
+        reader = self._topic.reader()
+        for record in () if reader is None else reader.read_to_end():
             row = usable_row(record.event)
             if row is not None:
                 self.rows.setdefault(row.id, row)

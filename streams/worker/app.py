@@ -25,7 +25,6 @@ import faust
 
 from infra.cluster.connection import MAX_RECORD_BYTES, ssl_context
 from infra.log.dead_letters import origins
-from infra.log.reader import LogReader
 from infra.log.record import Record
 from infra.log.run import read_run
 from infra.settings import Settings
@@ -37,6 +36,7 @@ from streams.worker.cursor import Cursor, Fetch
 from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.feedback import FeedbackAgent, JudgedRows, SeedTable
 from streams.worker.filter import FilterAgent
+from streams.worker.optional_topic import OptionalTopic
 from streams.worker.outlet import Outlet
 from streams.worker.releases import FailedAnswers, Releaser
 from streams.worker.shutdown import WorkerApp
@@ -267,7 +267,7 @@ class LogFetcher:
         self._settings = settings
         self._run = run
         self._lock = asyncio.Lock()
-        self._readers: dict[str, LogReader] = {}
+        self._topics: dict[str, OptionalTopic] = {}
         self.answered = AnsweredReader(settings, run)
         self.failed_answers = FailedAnswers(settings, run)
 
@@ -277,17 +277,13 @@ class LogFetcher:
             return await asyncio.to_thread(self._fetch, topic, start, end)
 
     def _fetch(self, topic: str, start: int, end: int | None) -> list[Record]:
-        reader = self._readers.get(topic)
-        if reader is None:
-            reader = LogReader(self._settings, self._run, [topic], f"worker-{topic}")
-            if not reader.partitions(topic):  # a run may lack the topic, and get it later
-                reader.close()
-                return []
-            self._readers[topic] = reader
-        return reader.read_range(topic, 0, start, end, FETCH_RECORDS)
+        if topic not in self._topics:
+            self._topics[topic] = OptionalTopic(self._settings, self._run, topic, f"worker-{topic}")
+        reader = self._topics[topic].reader()
+        return [] if reader is None else reader.read_range(topic, 0, start, end, FETCH_RECORDS)
 
     def close(self) -> None:
-        for reader in self._readers.values():
-            reader.close()
+        for topic in self._topics.values():
+            topic.close()
         self.answered.close()
         self.failed_answers.close()

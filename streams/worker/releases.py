@@ -6,7 +6,6 @@ what is used is the first one there for that offset, which another worker may ha
 
 import asyncio
 
-from infra.log.reader import LogReader
 from infra.settings import Settings
 from schemas import ids
 from schemas.errors import BrokerError
@@ -14,6 +13,7 @@ from schemas.events import InstructionAnswered
 from streams.core.decider import FilterState
 from streams.core.releases import RecordedReleases, due_release, release, release_due
 from streams.worker.cursor import Fetch
+from streams.worker.optional_topic import OptionalTopic
 from streams.worker.outlet import Outgoing, Outlet
 
 
@@ -26,9 +26,7 @@ class FailedAnswers:
     def __init__(self, settings: Settings, run: str) -> None:
         self.failed: dict[str, None] = {}
         self._answered: set[str] = set()
-        self._settings = settings
-        self._run = run
-        self._reader: LogReader | None = None
+        self._topic = OptionalTopic(settings, run, "answered", "worker-failed-answers")
 
     async def read_on(self) -> None:
         """Read on to the end, off the event loop. Raises BrokerError."""
@@ -42,17 +40,11 @@ class FailedAnswers:
                 self.failed[event.row.id] = None
 
     def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
+        self._topic.close()
 
     def _read_on(self) -> None:
-        if self._reader is None:
-            reader = LogReader(self._settings, self._run, ["answered"], "worker-failed-answers")
-            if not reader.partitions("answered"):
-                reader.close()
-                return
-            self._reader = reader
-        for record in self._reader.read_to_end():
+        reader = self._topic.reader()
+        for record in () if reader is None else reader.read_to_end():
             self.apply(record.event)
 
 

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Literal
 
-from tests.unit.producers.endpoint import running
+from tests.unit.producers.endpoint import BusyServer, running
 
 Fate = Literal["completed", "expired", "cancelled", "half_failed", "failed", "full", "strange"]
 Moment = Literal["upload", "create", "retrieve", "list", "content"]
@@ -242,14 +242,7 @@ def batch_server(*fates: Fate) -> Iterator[tuple[str, BatchBooks]]:
         def log_message(self, format: str, *args: Any) -> None:
             """The books are the log."""
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 256
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that resets its connection is not a fault."""
-
-    with running(Server(("127.0.0.1", 0), Handler)) as url:
+    with running(BusyServer(("127.0.0.1", 0), Handler)) as url:
         try:
             yield url, books
         finally:

@@ -17,13 +17,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from tests.conformance.any_server import FORMS as ANY_SERVER
 from tests.conformance.dialects import SERVERS, forms_of
 from tests.conformance.forms import KINDS, OF_THE_REQUEST, PASSING, Answered, Api, Form, Payload, Reply
-from tests.unit.producers.endpoint import bytes_of, running
+from tests.unit.producers.endpoint import BusyServer, bytes_of, running
 
 ODD = tuple(KINDS)[list(KINDS).index("cut") : list(KINDS).index("rate limit")]
 DISTURBANCES = (*ODD, *PASSING, *OF_THE_REQUEST)
@@ -203,14 +203,7 @@ def served(plan: Plan) -> Iterator[tuple[str, Books]]:
         def log_message(self, format: str, *args: Any) -> None:
             """The books are the log."""
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 256
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that resets its connection is not a fault; those of the plan are in the books."""
-
-    with running(Server(("127.0.0.1", 0), Handler)) as url:
+    with running(BusyServer(("127.0.0.1", 0), Handler)) as url:
         try:
             yield url, books
         finally:

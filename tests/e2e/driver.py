@@ -3,11 +3,14 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from infra.settings import Settings, environment_of
 
@@ -72,6 +75,16 @@ class Terminal:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def terminate(self, process: subprocess.Popen[str]) -> None:
+        """SIGTERM: it ends as a command that was interrupted, and its children with it."""
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 2
+        process.send_signal(signal.SIGTERM)
+        _, output = process.communicate(timeout=90)
+        assert process.returncode == 130, output[-3000:]
+        _, alive = psutil.wait_procs(children, timeout=30)
+        assert not alive
 
     def sedi(self, *arguments: str, timeout_s: float = 280, **environment: str) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments, **environment)

@@ -1,10 +1,8 @@
 """`sedi eval study`: its commands, one after the other, as a user starts them."""
 
-import signal
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from infra.local_broker.temporary_broker import TemporaryBroker
@@ -79,13 +77,7 @@ def test_a_study_runs_ends_in_order_and_continues(terminal: Terminal, run: str) 
         assert time.monotonic() < deadline
         time.sleep(0.2)
     time.sleep(3)
-    children = psutil.Process(endless.pid).children(recursive=True)
-    assert len(children) >= 2
-    endless.send_signal(signal.SIGTERM)
-    _, output = endless.communicate(timeout=90)
-    assert endless.returncode == 130, output[-3000:]
-    _, alive = psutil.wait_procs(children, timeout=30)
-    assert not alive
+    terminal.terminate(endless)
 
     before = terminal.json("report", "--run", name)
     assert before["accounted"]

@@ -129,20 +129,8 @@ class BatchAtWork:
 
     async def _follow(self, remote_id: str) -> None:
         """Wait for the end of a batch, and give out its outcomes."""
-        read: set[Attempt] = set()
-        known = self.size - len(self.unbooked)
         try:
-            for look in range(_LOOKS):
-                remote = await self._over(remote_id)
-                unread = await self._read(remote, read)
-                told = min(self.size, remote.completed + remote.failed)
-                if remote.status == "failed" or known + len(read) >= told:
-                    break
-                if look < _LOOKS - 1:  # its files may come after its status
-                    await asyncio.sleep(self.services.options.poll_s)
-            else:
-                if unread is not None or not remote.files:
-                    raise unread or BatchNotKnown(f"Batch {remote_id} is {remote.status} and names no file.")
+            remote, read, whole = await self._outcomes(remote_id)
         except BatchNotKnown as unknown:
             await self._give_up(unknown)
             return
@@ -150,12 +138,32 @@ class BatchAtWork:
             await self._failed(remote)
             return
         why = f"Batch {remote_id} is {remote.status}, and its files do not name this request."
-        missing = Missing(why, carried_out=remote.status == "completed" or told > known + len(read))
+        missing = Missing(why, carried_out=remote.status == "completed" or not whole)
         self.failed += len(self.unbooked - read)
         for attempt in self.unbooked - read:
             self.services.deliver(attempt, missing)
         await self.settled.wait()
         await self._end(_end_of(remote.status))
+
+    async def _outcomes(self, remote_id: str) -> tuple[RemoteBatch, set[Attempt], bool]:
+        """Wait for the end of a batch and give out what its files name. Returns it with the attempts that they name,
+        and whether these are as many as it counts. Its files may come after its status.
+
+        Raises BatchNotKnown for a batch or file that is not there.
+        """
+        read: set[Attempt] = set()
+        known = self.size - len(self.unbooked)
+        for pause_s in (*[self.services.options.poll_s] * (_LOOKS - 1), None):
+            remote = await self._over(remote_id)
+            unread = await self._read(remote, read)
+            whole = known + len(read) >= min(self.size, remote.completed + remote.failed)
+            if whole or remote.status == "failed":
+                break
+            if pause_s is not None:
+                await asyncio.sleep(pause_s)
+            elif unread is not None or not remote.files:
+                raise unread or BatchNotKnown(f"Batch {remote_id} is {remote.status} and names no file.")
+        return remote, read, whole
 
     async def _over(self, remote_id: str) -> RemoteBatch:
         started = shown = time.monotonic()

@@ -12,7 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ from streams.core.ledger import Ledger
 from tests.harness.crew import Crew
 from tests.harness.victims import points_of
 from tests.unit.core.conftest import own_seeds
-from tests.unit.producers.endpoint import running
+from tests.unit.producers.endpoint import BusyServer, running
 
 POLICY = policy_for(clusters=4, batch_size=4, refit_from=32, feedback=False, threshold=0.7, answer="kept")
 GENERATIONS = 120
@@ -88,7 +88,7 @@ def answering() -> Iterator[tuple[str, Counter[str]]]:
         def log_message(self, format: str, *args: Any) -> None:
             """Tests print nothing."""
 
-    with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
+    with running(BusyServer(("127.0.0.1", 0), Handler)) as url:
         yield url, received
 
 

@@ -85,6 +85,16 @@ def bytes_of(body: Any, headers: Mapping[str, str]) -> bytes:
     return gzip.compress(raw) if headers.get("content-encoding") == "gzip" else raw
 
 
+class BusyServer(ThreadingHTTPServer):
+    """For many clients at once, some of which reset their connection, as those that are killed do: that is no fault."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Tests print nothing."""
+
+
 @contextmanager
 def running(server: ThreadingHTTPServer) -> Iterator[str]:
     """Let a server that is bound to loopback serve until the context ends. Gives the base URL."""
