@@ -134,7 +134,7 @@ def _trainer(options: argparse.Namespace, console: Console) -> int:
 
 def _pace(options: argparse.Namespace, console: Console) -> int:
     with _progress() as step:
-        found = pace.measure(options.pace_seconds, step)
+        found = pace.measure(options.pace_seconds, step, options.pace_given, options.pace_slots)
     return _told(options, console, "pace", pace.show, pace.write_json, found)
 
 
@@ -279,6 +279,8 @@ def _parser() -> argparse.ArgumentParser:
         "--generator-seconds", type=float, default=generator.SECONDS, help="each measurement of the generator takes"
     )
     parser.add_argument("--pace-seconds", type=float, default=pace.SECONDS, help="each measurement of the pace takes")
+    parser.add_argument("--pace-given", type=_numbers, default=pace.GIVEN, help="fixed numbers of calls in flight")
+    parser.add_argument("--pace-slots", type=_numbers, default=pace.SLOTS, help="requests that the servers work on")
     parser.add_argument("--export-rows", type=int, default=export.ROWS, help="kept rows in the run that is exported")
     parser.add_argument(
         "--kept",

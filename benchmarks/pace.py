@@ -9,6 +9,7 @@ import json
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -45,17 +46,17 @@ class Results:
         return rate.a_minute / max(r.a_minute for r in self.rates if r.slots == rate.slots and r.in_flight.isdecimal())
 
 
-def measure(seconds: float, step: Step) -> Results:
-    """Run all measurements: fifteen times `seconds`, and some for each start."""
+def measure(seconds: float, step: Step, given: Sequence[int] = GIVEN, slots_of: Sequence[int] = SLOTS) -> Results:
+    """Run all measurements: each takes `seconds`, and some for its start. `given`: the fixed numbers."""
     rates = []
     with (
         tempfile.TemporaryDirectory(prefix="sedi-bench-") as folder,
         temporary_broker(load(state_dir=Path(folder)), short_lived=False) as broker,
     ):
-        for slots in SLOTS:
+        for slots in slots_of:
             settings = broker.settings.model_copy(update={"state_dir": Path(folder) / f"slots-{slots}"})
             port = free_port()  # one for all: the found concurrency is stored by the endpoint's address
-            for name in (*map(str, GIVEN), "found", "found again"):
+            for name in (*map(str, given), "found", "found again"):
                 step(f"{slots} slots, {name} in flight, {seconds:.0f} s")
                 rates.append(_rate(settings, slots, name, seconds, port))
     return Results(rates)

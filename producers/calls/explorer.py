@@ -1,14 +1,21 @@
 """Finds by trial how many calls in flight pay off.
 
-A level is a number of calls in flight. Calls are measured in rounds: those that began at one level and had that many in
-flight all along. The first `level` calls are left out, because the server's queue is still filling. The throughput of a
-level follows from Little's law: the level, times the work of the round's calls, over the seconds they took. Work is
-counted in completion tokens if every answer reports them, else in answers.
+A level is a number of calls in flight; `producers.calls.call_meter` measures what it brings. Work is counted in
+completion tokens if every answer reports them, else in answers.
 
-From the first level on, the level doubles as long as throughput grows by the factor `PAYS`; where throughput nearly
-doubled, the level grows fourfold. Where it does not grow, half of the level before is tried: a server that serves one
-call at a time should have a short queue. If the first level is not clearly faster than a single call, the level shrinks
-at once. Then it settles, and the next higher level is tried now and then, since a server's load changes.
+Growing: from the first level on, the level doubles as long as throughput grows by the factor `PAYS`. Where the quick
+measurement shows that nearly all of the added calls were served beside the others, the thorough one is not waited for,
+and the level grows fourfold; so 8, 16, 64 calls take one call's time each. A quick measurement can be low, as at a
+server that is still loading its model. Where the gain over it is not clear, or is more than the added calls explain,
+its level is measured again, thoroughly.
+
+Shrinking: where more does not pay off, less is tried: a server that serves one call at a time should have a short
+queue. The rate over that of the first call tells how many calls are served at once; below that nothing is tried at
+first. A clear loss ends a trial quickly. If the first level is not clearly faster than one call, the level shrinks at
+once.
+
+Then the level settles, with a quarter more, so that a slot of the server does not wait for the client's next call. The
+next higher level is tried now and then, since a server's load changes.
 
 Pure: call times are arguments. Busy responses (429, 5xx, time-outs) are handled by `producers.calls.concurrency`, which
 takes the level as its maximum; here they only end the growth.
@@ -17,57 +24,16 @@ takes the level as its maximum; here they only end the growth.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from producers.calls.call_meter import CallMeter, CallStart, Throughput
+
 PAYS = 1.15
 _ENOUGH = 0.93  # share of another level's throughput that counts as equal to it
+_LOSS = 0.6  # share of it that is clearly less
 _ROUND, _ROUND_UNSIZED = 12, 48  # least calls of a round; the second where answers report no tokens
 _TRIED_AGAIN = 24  # rounds until a settled level is tried against the next
-_FULL = 0.9  # share of the level that must be in flight, on average over a call, for it to count
-_CLEAR, _DOUBLED = 1.5, 1.7  # factors of throughput
-
-
-@dataclass(frozen=True)
-class CallStart:
-    """When a call began.
-
-    epoch          counts the changes of the level
-    number         of the call within the epoch
-    call_seconds   seconds of all calls until then, summed
-    """
-
-    at: float
-    epoch: int
-    number: int
-    call_seconds: float
-
-
-@dataclass
-class _CallClock:
-    """`call_seconds`: seconds of all calls so far, summed."""
-
-    in_flight: int = 0
-    now: float = 0.0
-    call_seconds: float = 0.0
-
-    def change(self, now: float | None, calls: int) -> None:
-        """So many calls begin (or end, if negative); without a time, at the time of the last change."""
-        if now is not None:
-            self.call_seconds += self.in_flight * max(0.0, now - self.now)
-            self.now = max(now, self.now)
-        self.in_flight += calls
-
-
-@dataclass
-class _Round:
-    """The calls of a round."""
-
-    calls: int = 0
-    seconds: float = 0.0
-    tokens: int = 0
-
-    def add(self, seconds: float, tokens: int | None) -> None:
-        self.calls += 1
-        self.seconds += seconds
-        self.tokens += tokens or 0
+_CLEAR = 1.5  # factor of throughput
+_SERVED, _EXPLAINED = 0.75, 1.5  # times the factor of the level: nearly all added calls are served; most that can be
+_PARALLEL = 2.0  # calls served at once that suffice to try more after a quick measurement
 
 
 @dataclass
@@ -76,7 +42,7 @@ class Explorer:
 
     known     the level was found by an earlier start: it is settled at once
     settled   the level that was found; None before that
-    rates     work and answers a second, as last measured at each level
+    rates     throughput as last measured at each level
     """
 
     most: int
@@ -84,127 +50,167 @@ class Explorer:
     notify: Callable[[str], None] = lambda _: None
     known: bool = False
     settled: int | None = None
-    rates: dict[int, tuple[float, float]] = field(default_factory=dict)
+    rates: dict[int, Throughput] = field(default_factory=dict)
     _direction: int = 1  # 1: growing, -1: shrinking, 0: settled
-    _before: float | None = None  # throughput of the level that a trial started from
+    _before: Throughput | None = None  # of the level that a trial started from
     _from: int = 0  # that level
-    _quiet: int = 0  # rounds since it settled
-    _alone: float = 0.0  # throughput of the first answered call alone
+    _rough: bool = False  # `_before` was measured quickly
+    _thorough: bool = False  # the level is to be measured thoroughly
+    _rounds: int = 0  # since it settled
     _counted: bool = True  # throughput is in tokens, which all answers so far reported; else in answers
-    _epoch: int = 0
-    _begun: int = 0  # calls in this epoch
-    _clock: _CallClock = field(default_factory=_CallClock)
-    _round: _Round = field(default_factory=_Round)
 
     def __post_init__(self) -> None:
         self.level = min(max(1, self.level), self.most)
+        self._meter = CallMeter(self.level)
         if self.known:
             self._direction, self.settled = 0, self.level
 
     def begun(self, now: float) -> CallStart:
         """A call begins. Pass the result to `answered`."""
-        self._clock.change(now, 1)
-        self._begun += 1
-        return CallStart(now, self._epoch, self._begun, self._clock.call_seconds)
+        return self._meter.begun(now)
 
     def ended(self, now: float | None = None) -> None:
         """A call ended without an answer. Without a time it was not made at all."""
-        self._clock.change(now, -1)
+        self._meter.ended(now)
 
     def answered(self, start: CallStart, now: float, tokens: int | None) -> None:
         """A call ended with an answer of so many tokens; None: the answer does not report them."""
-        self.ended(now)
-        seconds = now - start.at
-        if seconds <= 0.0:
+        self._meter.answered(start, now, tokens)
+        if now <= start.at:
             return
-        if self._counted and not tokens:
-            self._count_answers()
-        self._alone = self._alone or ((tokens or 1) if self._counted else 1) / seconds
-        in_flight = (self._clock.call_seconds - start.call_seconds) / seconds
-        if start.epoch != self._epoch or start.number <= self.level or in_flight < _FULL * self.level:
+        self._counted = self._counted and bool(tokens)
+        quick = None if self._thorough or self._direction == 0 else self._meter.quick()
+        if quick is not None and self._decided_quickly(quick):
             return
-        current = self._round
-        current.add(seconds, tokens)
-        rate = self.level * (current.tokens if self._counted else current.calls) / current.seconds
-        if current.calls >= self._round_size(rate):
-            self._decide(rate, self.level * current.calls / current.seconds)
+        measured = self._meter.thorough()
+        if measured is not None and self._meter.calls >= self._round_size(measured):
+            self._decide(measured)
 
     def busy(self) -> None:
         """The endpoint had no capacity for a call: stop growing."""
         if self._direction > 0:
             self._settle(self.level if self._before is None else self._from)
 
-    def _round_size(self, rate: float) -> int:
+    def _value(self, throughput: Throughput) -> float:
+        return throughput.of(counted=self._counted)
+
+    def _gain(self, throughput: Throughput) -> float:
+        """Over the level that the trial started from."""
+        return self._value(throughput) / self._value(self._before) if self._before else 1.0
+
+    def _at_once(self, throughput: Throughput) -> float:
+        return self._meter.at_once(throughput, counted=self._counted)
+
+    def _served(self, throughput: Throughput) -> bool:
+        """Whether nearly all of the added calls are served beside the others."""
+        times = self.level / self._from if self._from else 1.0
+        return _SERVED * times <= self._gain(throughput) <= _EXPLAINED * times
+
+    def _round_size(self, measured: Throughput) -> int:
         """Calls of a round: more where tokens are not reported, unless the gain is clear."""
-        if self._direction > 0 and self._before is None:
-            return self.level
-        clear = self._direction > 0 and self._before is not None and rate >= _CLEAR * self._before
+        clear = self._direction > 0 and (self._before is None or self._gain(measured) >= _CLEAR)
         return max(_ROUND if self._counted or clear else _ROUND_UNSIZED, self.level)
 
-    def _count_answers(self) -> None:
-        """An answer does not report its tokens: from now on compare answers a second, of what was measured too."""
-        self._counted, self._alone = False, 0.0
-        self.rates = {level: (answers, answers) for level, (_, answers) in self.rates.items()}
-        if self._before is not None:
-            self._before = self.rates[self._from][0]
+    def _decided_quickly(self, measured: Throughput) -> bool:
+        """Decide where the result is clear already."""
+        if self._direction < 0:
+            clear = self._gain(measured) < _LOSS
+        elif self._before is None:
+            at_once = self._at_once(measured)
+            clear = at_once < _CLEAR or at_once >= _PARALLEL
+        else:
+            clear = self._served(measured)
+        if clear:
+            self._decide(measured, rough=True)
+        return clear
 
-    def _decide(self, rate: float, answers: float) -> None:
-        self._round = _Round()
-        self.rates[self.level] = rate, answers
-        before = self._before
+    def _decide(self, measured: Throughput, *, rough: bool = False) -> None:
+        self._meter.next_round()
+        self.rates[self.level] = measured
         if self._direction > 0:
-            if before is None and rate < _CLEAR * self._alone:
-                self._back(self.level, rate)
-            elif before is None or rate >= PAYS * before:
-                if self.level < self.most:
-                    times = 4 if before is not None and rate >= _DOUBLED * before else 2
-                    self._try_from_here(min(times * self.level, self.most), rate)
-                else:
-                    self._settle(self.level)
-            else:
-                self._back(self._from, before)
+            self._grown(measured, rough=rough)
         elif self._direction < 0:
-            if before is not None and rate < _ENOUGH * before:
-                self._settle(self._from)
-            elif self.level == 1:
-                self._settle(1)
-            else:
-                self._try_from_here(self.level // 2, max(rate, before or 0.0))
+            self._shrunk(measured)
         else:
-            self._quiet += 1
-            if self._quiet >= _TRIED_AGAIN and self.level < self.most:
+            self._rounds += 1
+            if self._rounds >= _TRIED_AGAIN and self.level < self.most:
                 self._direction = 1
-                self._try_from_here(min(2 * self.level, self.most), rate)
+                self._try_from_here(min(2 * self.level, self.most), measured)
 
-    def _back(self, level: int, rate: float) -> None:
-        """More did not pay off: try whether half does as well, unless that was measured."""
-        while level // 2 in self.rates and self.rates[level // 2][0] >= _ENOUGH * rate:
-            level //= 2
-        if level > 1 and level // 2 not in self.rates:
-            self._direction = -1
-            self._try(level // 2, level, rate)
+    def _grown(self, measured: Throughput, *, rough: bool) -> None:
+        gain = self._gain(measured)
+        if self._before is None:
+            if self._at_once(measured) < _CLEAR:
+                self._back(self.level, measured)
+            else:
+                self._grow(2, measured, rough=rough)
+        elif gain < PAYS:
+            self._back(self._from, self._before)
+        elif self._rough and not _CLEAR <= gain <= _EXPLAINED * self.level / self._from:
+            self._before = None
+            self._set(self._from)
+            self._thorough = True
         else:
+            self._grow(4 if self._served(measured) else 2, measured, rough=rough)
+
+    def _grow(self, times: int, measured: Throughput, *, rough: bool) -> None:
+        if self.level == self.most:
+            self._settle(self.level)
+        else:
+            self._try_from_here(min(times * self.level, self.most), measured, rough=rough)
+
+    def _shrunk(self, measured: Throughput) -> None:
+        if self._gain(measured) >= _ENOUGH:
+            self._back(self.level, max(measured, self._before or measured, key=self._value))
+        elif self._gain(measured) <= _EXPLAINED * self.level / self._from and max(self.rates) == self._from < self.most:
+            # All of them were served at once, so the first call was no measure: more may pay off.
+            self._direction = 1
+            self._try(min(2 * self._from, self.most), self._from, self._before or measured)
+        elif 2 * self.level < self._from and self._before is not None:
+            self._try(2 * self.level, self._from, self._before)
+        else:
+            self._found(self._from)
+
+    def _back(self, level: int, before: Throughput) -> None:
+        """More did not pay off: try whether less does as well, unless that was measured, or the level had settled."""
+        if self.settled is not None:
             self._settle(level)
+            return
+        while level // 2 in self.rates and self._value(self.rates[level // 2]) >= _ENOUGH * self._value(before):
+            level //= 2
+        less = level // 2
+        while less > 1 and less // 2 not in self.rates and less // 2 >= _ENOUGH * self._at_once(before):
+            less //= 2
+        if less and less not in self.rates:
+            self._direction = -1
+            self._try(less, level, before)
+        else:
+            self._found(level)
 
-    def _try_from_here(self, level: int, rate: float) -> None:
+    def _try_from_here(self, level: int, measured: Throughput, *, rough: bool = False) -> None:
         """Try another level against the current one and its throughput."""
-        answers = self.rates[self.level][1]
-        self.notify(f"{self.level} calls in flight give {60 * answers:,.0f} answers a minute; trying {level}")
-        self._try(level, self.level, rate)
+        a_minute = f"{60 * measured.answers:,.0f} answers a minute"
+        self.notify(f"{self.level} calls in flight give {a_minute}; trying {level}")
+        self._try(level, self.level, measured, rough=rough)
 
-    def _try(self, level: int, origin: int, rate: float) -> None:
-        self._from, self._before = origin, rate
+    def _try(self, level: int, origin: int, before: Throughput, *, rough: bool = False) -> None:
+        self._from, self._before, self._rough = origin, before, rough
         self._set(level)
 
-    def _settle(self, level: int) -> None:
-        self._direction, self._before, self._quiet, self.settled = 0, None, 0, level
-        known = self.rates.get(level)
-        measured = "" if known is None else f", which gave {60 * known[1]:,.0f} answers a minute"
+    def _found(self, level: int) -> None:
+        """This many are served at once. A quarter more wait, so that no slot waits for the next call."""
+        self._settle(min(level + level // 4, self.most), level)
+
+    def _settle(self, level: int, measured_at: int | None = None) -> None:
+        self._direction, self._before, self._rounds, self.settled = 0, None, 0, level
+        at = level if measured_at is None else measured_at
+        known = self.rates.get(at)
+        which = "which" if at == level else f"as {at}"
+        measured = "" if known is None else f", {which} gave {60 * known.answers:,.0f} answers a minute"
         self.notify(f"Keeping {level} calls in flight{measured}")
         self._set(level)
 
     def _set(self, level: int) -> None:
         self.level = level
-        self._epoch += 1
-        self._begun = 0
-        self._round = _Round()
+        self._thorough = False
+        self._meter.set_level(level)

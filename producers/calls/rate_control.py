@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from producers.backends.base import Answer, CallFailure, Transient
+from producers.calls.call_meter import CallStart
 from producers.calls.circuit_breaker import CircuitBreaker
 from producers.calls.concurrency import Concurrency
-from producers.calls.explorer import CallStart, Explorer
+from producers.calls.explorer import Explorer
 from producers.calls.token_bucket import TokenBucket
 from schemas.events import Usage
 
