@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from consumers.folds.counts import RunCounts, counts_of
+from consumers.folds.moment import Moment
 from consumers.folds.run_fold import RunFold
 from consumers.seed_table import SeedRow, by_score, seed_rows
 from infra.cluster.health import cluster_health
@@ -73,6 +74,7 @@ class Status(RunCounts, frozen=True, kw_only=True):
     """One run now; `smallest` and `largest` are the kept rows of those clusters."""
 
     at_ms: int
+    moment: Moment
     lag: Lag
     rates: EventRates
     smallest: int
@@ -164,6 +166,7 @@ def status_of(fold: RunFold, rates: EventRates, now_ms: int, broker: BrokerHealt
     return Status(
         **msgspec.structs.asdict(counts),
         at_ms=now_ms,
+        moment=fold.moment.at(now_ms),
         lag=Lag(generations=fold.verdicts.lag, untrained=sum(1 for id in usable if id not in fold.trained)),
         rates=rates,
         smallest=min(counts.clusters),

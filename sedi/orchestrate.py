@@ -31,8 +31,9 @@ from sedi.interrupts import SignalCounter
 from sedi.output import priced
 from sedi.producing import Producing, halted_since_start
 from sedi.run_options import RunOptions, planned_steps
-from sedi.run_progress import RunEnding, RunProgress, has_saved, trainer_phase
+from sedi.run_progress import RunEnding, RunProgress, has_saved, states, trainer_phase
 from sedi.stall import LastMoved
+from sedi.targets import Targets
 
 if TYPE_CHECKING:
     from consumers.status import Status, StatusWatch
@@ -59,7 +60,7 @@ class Orchestrator:
         self._supervisor = Supervisor(settings, settings.state_dir / run / "logs")
         self._interrupts = SignalCounter(self._supervisor.kill_now, say)
         self._started = time.monotonic()
-        self._windows_before = 0
+        self._targets = Targets(options)
         self._asked: set[str] = set()
         self._producing = Producing(run, options)
         self._movement = LastMoved(policy.batch_size, options.trainer, options.trainer and policy.feedback)
@@ -71,7 +72,7 @@ class Orchestrator:
         with self._interrupts:
             try:
                 with StatusWatch(self._settings, self._run) as watch:
-                    self._windows_before = watch.look().windows
+                    self._targets.windows_before = watch.look().windows
                     self._tell_log(RunStarted(versions=versions()))
                     self._start()
                     reason, reached, failed = self._watch(watch)
@@ -85,7 +86,7 @@ class Orchestrator:
         self._supervisor.start("worker", ["worker", "--run", self._run])
         if self._options.trainer:
             # A training that goes on keeps the steps it was planned for.
-            planned = [] if self._windows_before else planned_steps(self._options, self._policy)
+            planned = [] if self._targets.windows_before else planned_steps(self._options, self._policy)
             self._supervisor.start("trainer", ["train", "--run", self._run, *planned, *self._options.train])
         if self._options.trainer and self._options.from_seeds and self._options.ahead():
             self._say("The trainer passes rows over (--min-score), so the generator does not wait for it (--max-ahead)")
@@ -143,7 +144,7 @@ class Orchestrator:
 
     def _windows_done(self, status: Status) -> bool:
         wanted = self._options.windows
-        if wanted is None or status.windows - self._windows_before < wanted:
+        if wanted is None or self._targets.windows(status) < wanted:
             return False
         answered = status.last_window is not None and status.last_window.outcome is not None
         shown = not self._options.show_replacement or status.generations_with_replacement_seed > 0
@@ -161,7 +162,7 @@ class Orchestrator:
                 child = self._producing.quoted(self._supervisor)
             last = self._supervisor.news(child) or self._supervisor.tail(child, 1)
             return f"{over}, and the {part} has not moved for {still:.0f} s; its last line: {last or '-'}", False, True
-        done = status.windows - self._windows_before
+        done = self._targets.windows(status)
         wanted = f" of {self._options.windows}" if self._options.windows else ""
         return f"{over} with {done}{wanted} training windows closed; nothing stands still", False, False
 
@@ -271,22 +272,22 @@ class Orchestrator:
     def _look(self, watch: StatusWatch, phase: str, waited_s: float | None = None) -> Status:
         status = watch.look()
         self._interrupts.check()
-        children = {}
-        for name, child in self._supervisor.children.items():
-            code = self._supervisor.ended(name)
-            state = "runs" if code is None else "has ended" if code == 0 else f"failed ({code})"
-            children[name] = state + (f", restarted {child.restarts}×" if child.restarts else "")
-        training = self._supervisor.news("trainer") if "trainer" in self._supervisor.children else ""
+        children, news = states(self._supervisor)
+        training = news.get("trainer", "")
         self._movement.see(status, training)
+        elapsed_s = time.monotonic() - self._started
         progress = RunProgress(
-            windows=status.windows - self._windows_before,
+            windows=self._targets.windows(status),
             windows_wanted=self._options.windows,
-            elapsed_s=time.monotonic() - self._started,
+            elapsed_s=elapsed_s,
             phase=phase,
             children=children,
             training=training,
             priced=priced(self._settings),
             waited_s=waited_s,
+            news=news,
+            targets=self._targets.see(status, elapsed_s, watch.fold.verdicts),
+            feeds_back=self._policy.feedback,
         )
         self._show(status, progress)
         return status

@@ -1,8 +1,10 @@
 """How far a run is, and how it ended."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from infra.machine.supervisor import Supervisor
 from sedi.stall import step_in
+from sedi.targets import Target
 
 _STOPPING, _SAID_LAST = "Stopping", "; ended: "  # in the trainer's lines: it saves a checkpoint; it has saved it
 
@@ -16,6 +18,9 @@ class RunProgress:
     training    the trainer's last line
     priced      whether calls have a price
     waited_s    seconds of this phase so far, when it is one that waits for somebody
+    news        last line of each process that has said something
+    targets     targets and budgets
+    feeds_back  whether training replaces seeds
     """
 
     windows: int
@@ -26,6 +31,9 @@ class RunProgress:
     training: str
     priced: bool
     waited_s: float | None = None
+    news: dict[str, str] = field(default_factory=dict)
+    targets: tuple[Target, ...] = ()
+    feeds_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,18 @@ class RunEnding:
     reached: bool
     failed: bool
     interrupted: bool
+
+
+def states(supervisor: Supervisor) -> tuple[dict[str, str], dict[str, str]]:
+    """How each process does, and the last line of those that have said something."""
+    children, news = {}, {}
+    for name, child in supervisor.children.items():
+        code = supervisor.ended(name)
+        state = "runs" if code is None else "has ended" if code == 0 else f"failed ({code})"
+        children[name] = state + (f", restarted {child.restarts}×" if child.restarts else "")
+        if said := supervisor.news(name):
+            news[name] = said
+    return children, news
 
 
 def has_saved(news: str) -> bool:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from consumers.folds.counts import CallCounts
     from consumers.status import Status, StatusWatch, WindowStatus
 
+_TEXT_SHOWN = 80  # characters of a row
+
 
 @command("status", "sedi status --watch", "sedi status --run demo --json")
 def status(
@@ -72,6 +74,7 @@ def status_tables(found: Status, *, priced: bool = False) -> Group:
     """The status as tables; `priced`: whether this machine's calls have a price."""
     from rich.console import Group
 
+    from sedi.dashboard import row_text
     from sedi.output import answered_line, batches_line, clock, percent, spent, table, token_counts
     from sedi.seed_tables import seed_table
 
@@ -80,11 +83,14 @@ def status_tables(found: Status, *, priced: bool = False) -> Group:
         ("last event", clock(found.last_event_ms)),
         ("behind", f"filter {found.lag.generations:,} generations, trainer {found.lag.untrained:,} kept rows"),
         ("LLM calls", _calls(found.calls)),
+        ("in flight", _in_flight(found)),
         ("tokens", token_counts(found.tokens)),
         *batches_line(found),
         ("generated", f"{found.generated:,} in {found.generations:,} generations"),
         ("kept", f"{found.kept:,} ({percent(found.kept_share)}), {found.rejected_total:,} rejected"),
         *answered_line(found),
+        ("last kept", row_text(found.moment.last_kept)[:_TEXT_SHOWN]),
+        ("last rejected", row_text(found.moment.last_rejected)[:_TEXT_SHOWN]),
         ("per second", f"{rates.generated:.2f} generated, {rates.kept:.2f} kept, {rates.steps:.3f} steps"),
         ("clusters", f"{found.smallest:,} to {found.largest:,} rows in {len(found.clusters)}"),
         ("training", f"{found.steps:,} steps, {found.windows:,} windows, {found.replacements:,} seeds replaced"),
@@ -105,6 +111,14 @@ def _calls(calls: CallCounts) -> str:
     counts = ((calls.failed_paid, "paid for"), (calls.perhaps_paid, "perhaps paid for"))
     paid = ", ".join(f"{count:,} {kind}" for count, kind in counts if count)
     return f"{calls.answered:,} answered, {calls.failed:,} failed{f' ({paid})' if paid else ''}, {calls.lost:,} lost"
+
+
+def _in_flight(found: Status) -> str:
+    from sedi.amounts import duration
+
+    oldest = found.moment.oldest_call_s
+    age = f", the oldest for {duration(oldest)}" if found.calls.open and oldest is not None else ""
+    return f"{found.calls.open:,}{age}"
 
 
 def _window(window: WindowStatus | None) -> str:

@@ -1,6 +1,18 @@
 """All known forms, by server."""
 
-from tests.conformance.dialects import gateway, gemini, litellm, llama_cpp, mistral, ollama, openrouter, vllm
+from tests.conformance.dialects import (
+    anthropic,
+    azure,
+    gateway,
+    gemini,
+    litellm,
+    llama_cpp,
+    mistral,
+    ollama,
+    openai_api,
+    openrouter,
+    vllm,
+)
 from tests.conformance.forms import Api, Form
 
 TABLES: dict[str, tuple[Form, ...]] = {
@@ -11,6 +23,9 @@ TABLES: dict[str, tuple[Form, ...]] = {
     "OpenRouter": openrouter.FORMS,
     "Gemini": gemini.FORMS,
     "Mistral": mistral.FORMS,
+    "OpenAI": openai_api.FORMS,
+    "Azure": azure.FORMS,
+    "Anthropic": anthropic.FORMS,
     "any gateway": gateway.FORMS,
 }
 """The forms of each server, in the order of its table; `any gateway`: what may stand before each of them."""

@@ -154,6 +154,7 @@ def _chat() -> None:
 def _dashboard() -> None:
     import msgspec
 
+    from consumers.folds.moment import LastRow, Moment
     from consumers.seed_table import SeedRow
     from sedi.live import LiveView
     from sedi.output import console
@@ -161,7 +162,10 @@ def _dashboard() -> None:
     from tests.unit.sedi.test_live import STATUS, progress
 
     seed = SeedRow(id="s", instruction=HOSTILE, shown=1, generated=1, kept=1, score=1.0, since_offset=-1)
-    status = msgspec.structs.replace(STATUS, lowest_seeds=(seed,), highest_seeds=(seed,))
+    kept = LastRow(id="k", instruction=HOSTILE, cluster=0)
+    lost = LastRow(id="r", instruction=HOSTILE, reason=HOSTILE)
+    moment = Moment(oldest_call_s=None, last_kept=kept, last_rejected=lost)
+    status = msgspec.structs.replace(STATUS, lowest_seeds=(seed,), highest_seeds=(seed,), moment=moment)
     out = console()
     with LiveView(out) as view:
         view.say(f"Failed: {HOSTILE}")

@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from consumers.folds.counts import AnsweredCounts
-from sedi.live import LiveView, dashboard, line
+from sedi.dashboard import Dashboard
+from sedi.live import LiveView, line
 from sedi.run_progress import RunProgress
 from sedi.status import status_tables
 from tests.unit.sedi.test_stall import quiet_status
@@ -31,7 +32,7 @@ def progress(*, priced: bool = False, waited_s: float | None = None) -> RunProgr
 def rendered(*, priced: bool) -> str:
     console = Console(width=160)
     with console.capture() as shown:
-        console.print(dashboard(STATUS, progress(priced=priced)))
+        console.print(Dashboard(STATUS, progress(priced=priced)))
         console.print(status_tables(STATUS, priced=priced))
     return shown.get()
 
