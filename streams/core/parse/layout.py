@@ -17,18 +17,24 @@ from collections.abc import Sequence
 
 from schemas.events import Unparsed
 
+# In these patterns a run of blanks is possessive: where several may follow one another, a long one would otherwise be
+# split between them in all ways before a line is given up.
 _NUMBER = r"[(\[]?(?P<{0}>[0-9０-９]{{1,4}})(?:\\?[.:)\]、．。）]|\s?-)?[)\]]?"
+# A colon right after a word, with no digit before that word: `\D*\w+\W*[:：]` without its many ways to match.
+_TITLE = r"\W*+(?=\w)(?:[^\W\d]++[^\w:：]++)*+(?:\w++[^\w:：]*+)?[:：]"
 _LABEL = re.compile(
-    r"^[ \t]*(?:>[ \t]*)*(?:[-*•][ \t]+(?=\D*\w+\W*[:：]))?(?:#{1,6}[ \t]*)?[*_`]{0,3}"
-    rf"(?:(?:task|example)[ \t]*)?(?:{_NUMBER.format('before')}[ \t]*)?[*_`\[(]{{0,3}}[ \t]*"
+    rf"^[ \t]*+(?:>[ \t]*+)*+(?:[-*•][ \t]++(?={_TITLE}))?(?:#{{1,6}}[ \t]*+)?[*_`]{{0,3}}"
+    rf"(?:(?:task|example)[ \t]*+)?(?:{_NUMBER.format('before')}[ \t]*+)?[*_`\[(]{{0,3}}[ \t]*"
     r"(?P<name>instruction|input|output)s?[ \t]*(?:[#(]?(?P<after>[0-9]{1,4})\)?)?[*_`\])]{0,3}[ \t]?[:：﹕][*_`]{0,3}",
     re.IGNORECASE,
 )
-_RULE = re.compile(r"^[ \t]*(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,}|={3,}|#{3,}|—{2,}|~{4,})[ \t]*$")
+_RULE = re.compile(
+    r"^[ \t]*+(?:(?:-[ \t]*+){3,}+|(?:\*[ \t]*+){3,}+|(?:_[ \t]*+){3,}+|={3,}+|#{3,}+|—{2,}+|~{4,}+)[ \t]*+$"
+)
 _HEADING = re.compile(
-    r"^[ \t]*(?:#{1,6}[ \t]*[*_]{0,3}(?:task|example|instruction|no\.?)?|[*_]{1,3}(?:task|example|instruction|no\.?)?"
-    r"|(?:task|example|instruction))[ \t]*"
-    rf"{_NUMBER.format('number')}[*_]{{0,3}}[ \t]*:?[ \t]*[*_]{{0,3}}$",
+    r"^[ \t]*+(?:#{1,6}[ \t]*+[*_]{0,3}(?:task|example|instruction|no\.?)?|[*_]{1,3}(?:task|example|instruction|no\.?)?"
+    r"|(?:task|example|instruction))[ \t]*+"
+    rf"{_NUMBER.format('number')}[*_]{{0,3}}[ \t]*+:?[ \t]*+[*_]{{0,3}}$",
     re.IGNORECASE,
 )
 _BARE_NUMBER = re.compile(r"^[ \t]*[(]?[0-9]{1,4}[.):][ \t]*$")
@@ -39,10 +45,12 @@ _REMARK = re.compile(
     r".*\b(?:tasks?|instructions?)\b[^.!?]*[.!?]*$",
     re.IGNORECASE | re.DOTALL,
 )
+_PLAIN = re.compile(r"[1-9][0-9]{0,3}\. (?:Instruction|Input|Output):(?![*_`])")
 _START = re.compile(r"(?:[0-9]{1,4}\. )?Instruction:")
 _SEPARATOR = "###"
 _FIELD = re.compile(
-    r"^(?P<label>[ \t]*[#>*]*[ \t]*(?:input|output|class label|label)(?:[ \t]*[0-9]+)?\*{0,2}[ \t]?)[：﹕]", re.I | re.M
+    r"^(?P<label>[ \t]*+[#>*]*+[ \t]*+(?:input|output|class label|label)(?:[ \t]*[0-9]+)?\*{0,2}[ \t]?)[：﹕]",
+    re.I | re.M,
 )
 
 
@@ -53,25 +61,33 @@ def plain_layout(text: str) -> tuple[str, tuple[Unparsed, ...]]:
     end = _without_remark(lines, removed)
     lines = lines[:end]
     made: list[str] = []
-    begin = 0
-    for at in [*(at for at, line in enumerate(lines) if _START.match(line)), len(lines)]:
+    begin, has_text = 0, False
+    fenced = "```" in text or "~~~" in text
+    for at in [*(at for at, line in enumerate(lines) if "Instruction:" in line and _START.match(line)), len(lines)]:
         if at < len(lines) and lines[at].startswith("Instruction") and at > begin and _BARE_NUMBER.match(lines[at - 1]):
             lines[at - 1] = ""
-        made += _without_furniture(lines[begin:at], last=at == len(lines))
+        task = _without_furniture(lines[begin:at], fenced=fenced, last=at == len(lines))
+        made += task
         if at < len(lines):
-            if any(line.strip() for line in made):
+            if has_text or any(line.strip() for line in task):
                 made.append(_SEPARATOR)
             made.append(lines[at])
+            has_text = True
         begin = at + 1
     return "\n".join(made), tuple(removed)
 
 
 def plain_fields(text: str) -> str:
     """The text with plain colons after the labels of an instance (`streams.core.parse.self_instruct`)."""
+    if "：" not in text and "﹕" not in text:
+        return text
     return _FIELD.sub(lambda found: f"{found['label']}:", text)
 
 
 def _plain_label(line: str) -> str:
+    """The line with its label, if it begins with one, in the plain form."""
+    if _PLAIN.match(line) or not (":" in line or "：" in line or "﹕" in line):
+        return line
     match = _LABEL.match(line)
     if match is None:
         return line
@@ -83,18 +99,17 @@ def _plain_label(line: str) -> str:
     return label + line[match.end() :]
 
 
-def _without_furniture(lines: Sequence[str], *, last: bool) -> list[str]:
-    """The lines of a task without the markup after its end."""
+def _without_furniture(lines: list[str], *, fenced: bool, last: bool) -> list[str]:
+    """The lines of a task without the markup after its end. `fenced`: there may be fences."""
     end = len(lines)
     while end and (not lines[end - 1].strip() or _is_furniture(lines[end - 1], last)):
         end -= 1
-    kept = list(lines[:end])
-    if sum(_FENCE.match(line) is not None for line in kept) % 2:
+    if fenced and sum(_FENCE.match(line) is not None for line in lines[:end]) % 2:
         # A fence is open: the first one in the removed lines closes it; if none does, it encloses tasks.
         closing = next((at for at in range(end, len(lines)) if _FENCE.match(lines[at])), None)
         if closing is not None:
-            return [*kept, *lines[end : closing + 1]]
-    return kept
+            return lines[: closing + 1]
+    return lines[:end]
 
 
 def _is_furniture(line: str, last: bool) -> bool:

@@ -23,7 +23,9 @@ _NUMBERED = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _BULLET = re.compile(r"^(?P<indent>[ \t]*)[-*•][ \t]+", re.MULTILINE)
-_RULE = re.compile(r"^[ \t]*(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|_{3,}|={3,}|#{3,}|```+\w*)[ \t]*$", re.MULTILINE)
+_RULE = re.compile(
+    r"^[ \t]*+(?:(?:-[ \t]*+){3,}+|(?:\*[ \t]*+){3,}+|_{3,}+|={3,}+|#{3,}+|```++\w*+)[ \t]*+$", re.MULTILINE
+)
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 _MARKS = {"**": "**", '"': '"', "“": "”", "`": "`"}
 
@@ -119,11 +121,11 @@ def _starts(raw: str) -> list[_Start]:
     outer = [start for start in found if start.indent <= found[0].indent + 1]
     starts: list[_Start] = []
     last: int | None = None
+    last_of = {start.number: place for place, start in enumerate(outer)}
     for place, start in enumerate(outer):
-        if last is not None and start.number is not None and start.number <= last:
-            following = {other.number for other in outer[place + 1 :]}
-            if last + 1 in following and start.number != last:
-                continue
+        goes_back = last is not None and start.number is not None and start.number < last
+        if goes_back and last_of.get((last or 0) + 1, -1) > place:
+            continue
         starts.append(start)
         last = start.number
     return starts

@@ -15,4 +15,4 @@ NO_INPUT = re.compile(
 
 def without_marked_input(task: Instruction) -> Instruction:
     """The task with an empty input instead of `None`, `N/A`, `` `<noinput>` `` and the like."""
-    return msgspec.structs.replace(task, input="") if NO_INPUT.fullmatch(task.input) else task
+    return msgspec.structs.replace(task, input="") if task.input and NO_INPUT.fullmatch(task.input) else task

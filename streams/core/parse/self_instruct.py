@@ -21,8 +21,8 @@ from streams.core.parse.no_input import NO_INPUT_MARK
 
 _NUMBER = re.compile(r"\n[0-9]+\s?\.")
 _WORD = re.compile(r"[^\W\d_]+")
-_MARKS = r"[ \t]*[#>*]*[ \t]*"
-_EXAMPLE = re.compile(rf"^{_MARKS}(?:Example|Instance)[ \t]*[0-9]*[ \t]*[.:)]?\*{{0,2}}[ \t]*$", re.I | re.M)
+_MARKS = r"[ \t]*+[#>*]*+[ \t]*+"
+_EXAMPLE = re.compile(rf"^{_MARKS}(?:Example|Instance)[ \t]*+[0-9]*+[ \t]*+[.:)]?\*{{0,2}}[ \t]*+$", re.I | re.M)
 _FIELD = re.compile(rf"^{_MARKS}(?P<name>Input|Output)(?:[ \t]*[0-9]+)?\*{{0,2}}[ \t]?:\*{{0,2}}", re.I | re.M)
 _CLASS = re.compile(rf"^{_MARKS}(?:Class[ \t]+label|Label)(?:[ \t]*[0-9]+)?\*{{0,2}}[ \t]?:\*{{0,2}}", re.I | re.M)
 

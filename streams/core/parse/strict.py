@@ -9,23 +9,33 @@ Reasons of unparsed blocks: `cut` (the answer ended in it), `no_label`, `no_inst
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from schemas.events import Instruction, Unparsed
 from streams.core.parse.leftover import Parsed, leave
 from streams.core.parse.no_input import NO_INPUT_MARK
 
+# A label is `\*{0,2}` and a number, if any, then `\*{0,2}` and the name, all of it not after a letter or digit. It is
+# written from its first character on, so that the search skips to these characters, which are rare in a text.
 _LABEL = re.compile(
-    r"(?<!\w)\*{0,2}(?:(?P<number>[0-9]{1,4})\s?[.)]\s*)?\*{0,2}(?P<name>Instruction|Input|Output)\*{0,2}\s?:(?:\*\*)?"
+    r"[*0-9IO](?:(?<=\*)(?<!\w\*)\*?(?:[0-9]{1,4}\s?[.)]\s*)?\*{0,2}[IO]"
+    r"|(?<=[0-9])(?<!\w[0-9])[0-9]{0,3}\s?[.)]\s*\*{0,2}[IO]|(?<=[IO])(?<!\w[IO]))"
+    r"(?P<rest>(?<=I)n(?:struction|put)|(?<=O)utput)\*{0,2}\s?:(?:\*\*)?"
 )
-_SEPARATOR = re.compile(r"^[ \t]*#{3,}[ \t]*$", re.MULTILINE)
-_FENCE = re.compile(r"^[ \t]*```.*?^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
+_NAMES = {"nstruction": "Instruction", "nput": "Input", "utput": "Output"}
+_AROUND_NUMBER = "*.)" + "".join(filter(str.isspace, map(chr, range(0x3001))))
+_OPENING = re.compile(r"^[ \t]*```([ \t]*$)?", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class _Label:
-    """A field's label: `number` is None when it has none; `own_line`: it is the first text on its line."""
+class _Label(NamedTuple):
+    """A field's label.
+
+    number      None when it has none
+    own_line    it is the first text on its line
+    separated   of an instruction: it comes right after a separator, or first of all
+    """
 
     start: int
     end: int
@@ -35,8 +45,7 @@ class _Label:
     separated: bool
 
 
-@dataclass(frozen=True)
-class _Block:
+class _Block(NamedTuple):
     """A part of the answer; a task, from the end of its label, when `number` is not None."""
 
     start: int
@@ -46,62 +55,98 @@ class _Block:
 
 
 def parse_strict(raw: str, first_number: int, cut: bool) -> Parsed:
-    """The `strict` parser of `streams.core.parse.alpaca.parse_alpaca`."""
+    """The `strict` parser of `streams.core.parse.alpaca.parse_alpaca`. Linear in the length of the answer."""
     labels = _labels(raw)
+    starts = [label.start for label in labels]
     instructions: list[Instruction] = []
     unparsed: list[Unparsed] = []
     blocks = _blocks(raw, labels, first_number)
     for block in blocks:
-        text = raw[block.start : block.end]
         if cut and block is blocks[-1] and not block.closed:
-            leave(unparsed, "cut", text)
+            leave(unparsed, "cut", raw[block.start : block.end])
             continue
-        inside = [label for label in labels if block.start <= label.start < block.end]
+        inside = labels[bisect_left(starts, block.start) : bisect_left(starts, block.end)]
         task = _task(raw, block, inside)
         if isinstance(task, Instruction):
             instructions.append(task)
         else:
-            leave(unparsed, task, text)
+            leave(unparsed, task, raw[block.start : block.end])
     return tuple(instructions), tuple(unparsed)
 
 
 def _labels(raw: str) -> list[_Label]:
     found = []
+    end = 0  # of the label before: a line that begins before it has other text
     for match in _LABEL.finditer(raw):
-        line = raw.rfind("\n", 0, match.start()) + 1
-        own_line = not raw[line : match.start()].strip(" \t#>-")
-        if match["number"] is None and not own_line:
+        start, named, last = match.start(), match.start("rest") - 1, end
+        end = match.end()
+        own_line = start > 0 and raw[start - 1] == "\n"
+        if not own_line:
+            line = raw.rfind("\n", last, start) + 1
+            own_line = (line > 0 or last == 0) and not raw[line:start].strip(" \t#>-")
+        digits = raw[start:named].strip(_AROUND_NUMBER)
+        if not digits and not own_line:
             continue
-        number = None if match["number"] is None else int(match["number"])
-        before = raw[max(0, match.start() - 40) : match.start()].rstrip()
-        separated = before.endswith("###") or (not before and match.start() <= 40)
-        found.append(_Label(match.start(), match.end(), number, match["name"], own_line, separated))
+        name = _NAMES[match["rest"]]
+        separated = name == "Instruction" and _is_separated(raw, start)
+        found.append(_Label(start, end, int(digits) if digits else None, name, own_line, separated))
     return found
+
+
+def _is_separated(raw: str, start: int) -> bool:
+    """Whether a separator is right before this place, or nothing at all."""
+    before = raw[max(0, start - 40) : start].rstrip()
+    return before.endswith("###") or (not before and start <= 40)
 
 
 def _blocks(raw: str, labels: Sequence[_Label], first_number: int) -> list[_Block]:
     """The answer split at the starts of tasks and at separators; the first block may continue the prompt's label."""
     starts = _task_starts(labels, first_number)
-    fences = [span for span in (match.span() for match in _FENCE.finditer(raw)) if not _holds_start(span, starts)]
+    fences = _fences(raw, [label.start for label, _ in starts])
+    opened = [start for start, _ in fences]
     cuts: list[tuple[int, int, int | None, bool]] = [
         (label.start, label.end, number, label.separated) for label, number in starts
     ]
-    cuts += [
-        (match.start(), match.end(), None, True)
-        for match in _SEPARATOR.finditer(raw)
-        if not any(start < match.start() < end for start, end in fences)
-    ]
+    for start, end in _separators(raw):
+        fence = bisect_left(opened, start) - 1
+        if fence < 0 or start >= fences[fence][1]:
+            cuts.append((start, end, None, True))
     blocks = []
     begin = 0
     open_number: int | None = first_number
     for start, end, next_number, separates in [*sorted(cuts), (len(raw), len(raw), None, False)]:
-        blocks.append(_Block(begin, start, open_number, separates))
+        if open_number is not None or raw[begin:start].strip():
+            blocks.append(_Block(begin, start, open_number, separates))
         begin, open_number = end, next_number
-    return [block for block in blocks if raw[block.start : block.end].strip() or block.number is not None]
+    return blocks
 
 
-def _holds_start(span: tuple[int, int], starts: Sequence[tuple[_Label, int]]) -> bool:
-    return any(span[0] < label.start < span[1] for label, _ in starts)
+def _separators(raw: str) -> Iterator[tuple[int, int]]:
+    """The lines of nothing but three or more `#`, with blanks around them."""
+    end = 0
+    while (mark := raw.find("###", end)) >= 0:
+        start = raw.rfind("\n", end, mark) + 1 or end
+        end = raw.find("\n", mark)
+        end = len(raw) if end < 0 else end
+        if not raw[start:end].strip(" \t").strip("#"):
+            yield start, end
+
+
+def _fences(raw: str, starts: Sequence[int]) -> list[tuple[int, int]]:
+    """The fenced blocks without the start of a task in them."""
+    found: list[tuple[int, int]] = []
+    if "```" not in raw:
+        return found
+    opened: int | None = None
+    for match in _OPENING.finditer(raw):
+        if opened is None:
+            opened = match.start()
+        elif match[1] is not None:
+            first = bisect_right(starts, opened)
+            if first == len(starts) or starts[first] >= match.end():
+                found.append((opened, match.end()))
+            opened = None
+    return found
 
 
 def _task_starts(labels: Sequence[_Label], first_number: int) -> list[tuple[_Label, int]]:
@@ -139,6 +184,10 @@ def _whole(labels: Sequence[_Label]) -> bool:
 
 def _task(raw: str, block: _Block, labels: Sequence[_Label]) -> Instruction | str:
     """The block's instruction, or the reason why it has none."""
+    if len(labels) == 2 and block.number is not None:
+        given, output = labels
+        if given.name == "Input" and output.name == "Output" and given.number == output.number == block.number:
+            return _made(raw, block, given, output)
     fields = [label for label in labels if label.name != "Instruction"]
     if block.number is None:
         return "no_instruction_label" if fields else "no_label"
@@ -150,7 +199,11 @@ def _task(raw: str, block: _Block, labels: Sequence[_Label]) -> Instruction | st
     own = [label.name for label in fields if label.number == block.number]
     if own not in (["Input", "Output"], ["Output"], ["Input"], []):
         return "misplaced_label"
-    given = inputs[0] if inputs else None
+    return _made(raw, block, inputs[0] if inputs else None, output)
+
+
+def _made(raw: str, block: _Block, given: _Label | None, output: _Label) -> Instruction | str:
+    """The instruction with these labels of its fields; the reason for which there is none, if it is empty."""
     instruction = _trim(raw[block.start : given.start if given else output.start])
     if not instruction:
         return "empty_instruction"
@@ -176,10 +229,15 @@ def _best(labels: Sequence[_Label], name: str, number: int) -> list[_Label]:
 
 
 def _trim(text: str) -> str:
-    """The text without surrounding white space and a trailing separator."""
-    while True:
-        text = text.strip()
-        rest = text.rstrip("#")
-        if len(text) - len(rest) < 3 or (rest and not rest[-1].isspace()):
-            return text
-        text = rest
+    """The text without surrounding white space and trailing separators."""
+    text = text.strip()
+    end = len(text)
+    while text.endswith("###", 0, end):
+        last = end
+        while end and text[end - 1] == "#":
+            end -= 1
+        if end and not text[end - 1].isspace():
+            return text[:last]
+        while end and text[end - 1].isspace():
+            end -= 1
+    return text[:end]
