@@ -12,10 +12,12 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from schemas.events import Classifier
+from streams.core import native
 from streams.core.embeddings import Embedder, Projection
 
 if TYPE_CHECKING:
     import numpy as np
+    import sedi_native
 
     Columns = np.ndarray[tuple[int], np.dtype[np.intp]]
     Coordinates = np.ndarray[tuple[int, int], np.dtype[np.float64]]
@@ -48,6 +50,16 @@ class ClusterModel:
         idf = np.array(self._numbers.idf, dtype=np.float64)
         axes = np.array(self._numbers.components, dtype=np.float64).reshape(len(self._numbers.means), len(idf))
         return np.column_stack((idf, (axes * idf).T))
+
+    @cached_property
+    def _compiled(self) -> "sedi_native.Clusters | None":
+        if native.CORE is None or self._projection is not None:
+            return None
+        numbers = self._numbers
+        made: sedi_native.Clusters = native.CORE.Clusters(
+            numbers.ngrams, numbers.vocabulary, numbers.idf, numbers.components, numbers.means, numbers.cuts
+        )
+        return made
 
     def _read(self, word: str) -> "Columns":
         """The columns of a word's n-grams, cached."""
@@ -96,6 +108,8 @@ class ClusterModel:
 
     def cluster(self, text: str) -> int:
         """The cluster of a text, 0 .. 2**axes - 1."""
+        if self._compiled is not None:
+            return self.clusters([text])[0]
         node = 0
         for axis, coordinate in enumerate(self.coordinates(text)):
             node |= (coordinate >= self._numbers.cuts[axis][node]) << axis
@@ -103,6 +117,11 @@ class ClusterModel:
 
     def clusters(self, texts: Sequence[str]) -> list[int]:
         """`cluster` of each text, bit-identical and faster."""
+        if self._compiled is not None:
+            try:
+                return self._compiled.clusters(texts)
+            except ValueError:  # half a surrogate pair, which has no UTF-8
+                pass
         found: list[int] = []
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             found += self._cells(texts[start : start + _TEXTS_AT_ONCE])
