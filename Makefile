@@ -15,11 +15,19 @@ help:
 	@echo "make conformance  1,000 generations with every fault of an endpoint, 20,000 made answers (5 minutes)"
 	@echo "make docs   the pages, into build/docs"
 
-setup: .venv/.ready
+setup: .venv/.ready .venv/.native
 
 .venv/.ready: requirements.txt requirements-model.txt pyproject.toml infra/install.py
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not there. Install Python 3.11, 3.12 or 3.13, or name one: make run PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) infra/install.py
+
+# The compiled core is optional: where there is no cargo this says so and goes on. `make native` tries again.
+.venv/.native: native/Cargo.toml native/pyproject.toml $(wildcard native/src/*.rs) | .venv/.ready
+	@$(BIN)/python infra/install.py native && touch $@
+
+.PHONY: native
+native: .venv/.ready
+	@$(BIN)/python infra/install.py native && touch .venv/.native
 
 run: setup
 	@$(BIN)/sedi run --preset demo

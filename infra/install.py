@@ -1,6 +1,7 @@
 """Makes the environment in `.venv`. Runs before anything is installed, so it uses the standard library only.
 
 Doing it again re-uses what is there. When something is missing it says in a sentence what, and how to get it.
+With the argument `native` it builds the compiled core, which is optional, and nothing else.
 """
 
 import os
@@ -15,6 +16,7 @@ VENV = ROOT / ".venv"
 NEEDED_GB = 12
 PYTHONS = ((3, 11), (3, 12), (3, 13))
 """Versions of Python for which the pinned requirements were installed and tested."""
+_CARGO = {"CARGO_TARGET_DIR": str(ROOT / "build" / "native"), "CARGO_TERM_COLOR": "never"}
 
 
 def main() -> int:
@@ -55,6 +57,30 @@ def main() -> int:
     return 0
 
 
+def native_core() -> int:
+    """Build the compiled core into the environment where cargo is there. Without it all works: this never fails."""
+    if shutil.which("cargo") is None:
+        say("The decision runs in Python: there is no cargo to build the faster compiled core with")
+        return 0
+    say("Building the compiled core (half a minute)")
+    binaries = VENV / "bin"
+    wheel = ["install", "--disable-pip-version-check", "--quiet", "--no-deps", "--no-build-isolation"]
+    done = subprocess.run(
+        [str(binaries / "python"), "-m", "pip", *wheel, "--force-reinstall", "./native"],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}", **_CARGO},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        log = ROOT / "build" / "native.log"
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(done.stdout + done.stderr, encoding="utf-8")
+        say(f"The decision runs in Python: the compiled core could not be built ({log.relative_to(ROOT)} says why)")
+    return 0
+
+
 def _problem() -> str | None:
     if sys.version_info[:2] not in PYTHONS:
         return (
@@ -87,4 +113,4 @@ def _fail(problem: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(native_core() if sys.argv[1:] == ["native"] else main())

@@ -33,6 +33,7 @@ from infra.models.precision import PrecisionChoice
 from infra.prices import HOW_TO_PRICE, prices_in_use
 from infra.settings import Settings, origins
 from schemas.errors import SediError
+from streams.core import native
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -77,6 +78,7 @@ def check(settings: Settings) -> list[DoctorCheck]:
         *_disk(settings),
         _memory(),
         _wheels(),
+        _ok("core", f"{native.FOUND}; the decision is the same, its speed is not"),
         _builtin_model(settings),
         _gpu(),
         *_precision(),

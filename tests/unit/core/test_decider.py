@@ -300,8 +300,7 @@ def test_a_state_without_a_classifier_cannot_decide() -> None:
 
 def everything(state: FilterState) -> bytes:
     """The whole state with its index, except what the index caches for the threshold."""
-    index = {name: value for name, value in vars(state.index).items() if name != "_bounds"}
-    return pickle.dumps({**vars(state), "index": index})
+    return pickle.dumps(vars(state))
 
 
 def test_deciding_changes_nothing_and_decides_the_same_again() -> None:

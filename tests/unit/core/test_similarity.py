@@ -1,6 +1,9 @@
-"""The index against rouge_score itself: the same decision, the same score to the last bit, the same nearest item."""
+"""The index against rouge_score itself: the same decision, the same score to the last bit, the same nearest item.
 
-from collections.abc import Sequence
+Each test is of the Python index, and of the compiled one where it is installed.
+"""
+
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -8,14 +11,27 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
 from schemas.errors import ConfigurationError, SediError
-from streams.core.similarity import index as similarity_index
 from streams.core.similarity import lists as similarity_lists
+from streams.core.similarity import reference as similarity_index
 from streams.core.similarity import vocabulary as similarity_vocabulary
 from streams.core.similarity.index import RougeLIndex
+from streams.core.similarity.native import NativeIndex
+from streams.core.similarity.reference import ReferenceIndex
 from streams.core.similarity.rouge import fmeasure, rouge_l_fmeasure
 from streams.core.similarity.tokenize import unicode_tokens
 
 SCORER = RougeScorer(["rougeL"])
+
+
+@pytest.fixture(scope="module", autouse=True, params=[ReferenceIndex, NativeIndex])
+def implementation(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each index in turn stands for the one in use."""
+    if request.param is NativeIndex:
+        pytest.importorskip("sedi_native", reason="The compiled core is not installed; make setup builds it.")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"{__name__}.RougeLIndex", request.param)
+        yield
+
 
 THRESHOLDS = st.one_of(st.sampled_from([0.0, 0.5, 2 / 3, 0.7, 0.85, 0.9, 0.999]), st.floats(0.0, 1.0, exclude_max=True))
 WORDS = st.sampled_from(["a", "b", "c", "d", "Wort", "X9", "naïve", "東京", "", "..."])

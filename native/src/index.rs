@@ -1,0 +1,254 @@
+//! The similarity index; the same answers as `streams/core/similarity/reference.py`, which says how it works.
+
+use crate::bounds::{fmeasure, Bounds, LONGEST, UNBOUNDED};
+use crate::identities::Identities;
+use crate::lcs::Query;
+use crate::lists::Lists;
+use crate::scan;
+use crate::tokens::Tokens;
+use crate::vocabulary::{Vocabulary, BITS};
+
+const SCAN_SHARE: f64 = 0.5; // above this share of named slots, all signatures are scanned
+const LARGEST_MOVE: usize = 80_000; // tokens of a list's texts, above which moving it would block the caller
+const FEW_NAMED: usize = 32;
+
+pub type Position = (i64, i64);
+
+pub struct Index {
+    bounds: Bounds,
+    pub vocabulary: Vocabulary,
+    pub ids: Identities,
+    // By slot, in the order added:
+    codes: Vec<u32>, // of all texts, one after the other
+    pub starts: Vec<u64>,
+    pub lengths: Vec<u32>,
+    signatures: Vec<u64>,
+    pub offsets: Vec<i64>,
+    pub places: Vec<i32>,
+    lists: Lists,
+    listed: usize, // slots below are in the lists
+    pub last: Position,
+    work: Work,
+}
+
+/// Buffers, reused from call to call.
+#[derive(Default)]
+struct Work {
+    query: Query,
+    codes: Vec<u32>,
+    elements: Vec<u32>,
+    found: Vec<u32>,
+    limits: Vec<u32>,
+}
+
+impl Index {
+    pub fn new(threshold: f64) -> Self {
+        Index {
+            bounds: Bounds::new(threshold),
+            vocabulary: Vocabulary::default(),
+            ids: Identities::default(),
+            codes: Vec::new(),
+            starts: Vec::new(),
+            lengths: Vec::new(),
+            signatures: Vec::new(),
+            offsets: Vec::new(),
+            places: Vec::new(),
+            lists: Lists::default(),
+            listed: 0,
+            last: (-1, -1),
+            work: Work::default(),
+        }
+    }
+
+    pub fn threshold(&self) -> f64 {
+        self.bounds.threshold
+    }
+
+    /// Store a text, and list it unless others wait to be listed. Its id must not be there yet.
+    pub fn add(&mut self, id: &str, tokens: &Tokens, position: (i64, i32)) {
+        let mut codes = std::mem::take(&mut self.work.codes);
+        self.vocabulary.codes(tokens, &mut codes);
+        self.enter(id, tokens, &mut codes, position);
+        self.work.codes = codes;
+    }
+
+    fn enter(&mut self, id: &str, tokens: &Tokens, codes: &mut [u32], position: (i64, i32)) {
+        self.vocabulary.learn(tokens, codes);
+        let mut elements = std::mem::take(&mut self.work.elements);
+        self.store(id, codes, position, &mut elements);
+        for &element in &elements {
+            if self.vocabulary.count(element) {
+                self.reclass(element);
+            }
+        }
+        self.work.elements = elements;
+    }
+
+    /// Without counting or listing; leaves the text's elements in `elements`.
+    pub fn store(&mut self, id: &str, codes: &[u32], position: (i64, i32), elements: &mut Vec<u32>) {
+        self.vocabulary.known_elements(codes, elements);
+        self.ids.push(id);
+        self.starts.push(self.codes.len() as u64);
+        self.lengths.push(codes.len() as u32);
+        self.codes.extend_from_slice(codes);
+        self.signatures.push(Vocabulary::signature(elements) | (codes.len().min(LONGEST) as u64) << BITS);
+        self.offsets.push(position.0);
+        self.places.push(position.1);
+        self.last = self.last.max((position.0, i64::from(position.1)));
+    }
+
+    /// List up to `count` of the stored texts that are not listed yet; how many are left.
+    pub fn list(&mut self, count: usize) -> usize {
+        let mut elements = std::mem::take(&mut self.work.elements);
+        for _ in 0..count.min(self.starts.len() - self.listed) {
+            let slot = self.listed as u32;
+            self.rarest(slot, &mut elements);
+            for &element in &elements {
+                self.lists.add(element, self.signatures[slot as usize], slot);
+            }
+            self.listed += 1;
+        }
+        self.work.elements = elements;
+        self.starts.len() - self.listed
+    }
+
+    /// Take a text out; false when there is none of that id.
+    pub fn remove(&mut self, id: &str) -> bool {
+        let Some(slot) = self.ids.slot(id) else { return false };
+        if (slot as usize) < self.listed {
+            let mut elements = std::mem::take(&mut self.work.elements);
+            self.rarest(slot, &mut elements);
+            for &element in &elements {
+                self.lists.remove(element, self.signatures[slot as usize], slot);
+            }
+            self.work.elements = elements;
+        }
+        self.ids.remove(id, slot);
+        self.lengths[slot as usize] = 0;
+        self.signatures[slot as usize] = 0;
+        true
+    }
+
+    /// F and slot of the text with the highest F above the threshold, the earliest added on ties.
+    pub fn nearest_above(&mut self, tokens: &Tokens, before: Option<Position>) -> Option<(f64, u32)> {
+        let mut codes = std::mem::take(&mut self.work.codes);
+        self.vocabulary.codes(tokens, &mut codes);
+        let best = self.nearest(&codes, before);
+        self.work.codes = codes;
+        best
+    }
+
+    /// `nearest_above`, then `add` if there is none; for a text at a later place than all that are there.
+    pub fn add_unless_similar(&mut self, id: &str, tokens: &Tokens, position: (i64, i32)) -> Option<(f64, u32)> {
+        let mut codes = std::mem::take(&mut self.work.codes);
+        self.vocabulary.codes(tokens, &mut codes);
+        let best = self.nearest(&codes, None);
+        if best.is_none() {
+            self.enter(id, tokens, &mut codes, position);
+            self.list(usize::MAX);
+        }
+        self.work.codes = codes;
+        best
+    }
+
+    fn nearest(&mut self, codes: &[u32], before: Option<Position>) -> Option<(f64, u32)> {
+        let mut work = std::mem::take(&mut self.work);
+        self.candidates(codes, &mut work);
+        let best = if work.found.is_empty() { None } else { self.best(codes, before, &mut work) };
+        self.work = work;
+        best
+    }
+
+    /// Fills `work.found` with the slots, sorted, that may be above the threshold.
+    fn candidates(&mut self, codes: &[u32], work: &mut Work) {
+        work.found.clear();
+        self.vocabulary.known_elements(codes, &mut work.elements);
+        let unknown = codes.len() - work.elements.len();
+        let row = self.bounds.row(codes.len());
+        if work.elements.is_empty() || unknown >= row.reach.len() {
+            return;
+        }
+        let reach = &row.reach[unknown..];
+        let query = Vocabulary::signature(&work.elements);
+        self.vocabulary.rarest(&mut work.elements, reach.len());
+        work.limits.clear();
+        work.limits.extend(row.below.iter().map(|&limit| match limit {
+            UNBOUNDED => u32::from(UNBOUNDED),
+            limit => u32::from(limit).saturating_sub(unknown as u32),
+        }));
+        let named = self.lists.named(&work.elements, reach, row);
+        if named > FEW_NAMED && named as f64 > SCAN_SHARE * self.starts.len() as f64 {
+            scan::near_of_all(&self.signatures, query, &work.limits, &mut work.found);
+        } else {
+            self.lists.read(&work.elements, reach, row, query, &work.limits, &mut work.found);
+            work.found.sort_unstable();
+            work.found.dedup();
+        }
+    }
+
+    fn best(&self, codes: &[u32], before: Option<Position>, work: &mut Work) -> Option<(f64, u32)> {
+        let before = before.filter(|&before| before <= self.last);
+        let m = codes.len();
+        work.query.prepare(codes, self.vocabulary.elements.len());
+        let (mut best, mut best_slot) = (self.bounds.threshold, None);
+        for &slot in &work.found {
+            let at = slot as usize;
+            if before.is_some_and(|before| (self.offsets[at], i64::from(self.places[at])) >= before) {
+                continue;
+            }
+            let text = self.text(slot);
+            let n = text.len();
+            let needed = (best * (m + n) as f64 / 2.0) as usize; // rounded down, so not above what `best` has
+            if needed > m.min(n) {
+                continue;
+            }
+            let score = fmeasure(work.query.lcs(text, needed), m, n);
+            if score > best {
+                (best, best_slot) = (score, Some(slot)); // slots come in order: the first of equals stays
+            }
+        }
+        best_slot.map(|slot| (best, slot))
+    }
+
+    pub fn text(&self, slot: u32) -> &[u32] {
+        let start = self.starts[slot as usize] as usize;
+        &self.codes[start..start + self.lengths[slot as usize] as usize]
+    }
+
+    /// The elements under which the text in the slot is listed.
+    fn rarest(&mut self, slot: u32, elements: &mut Vec<u32>) {
+        let start = self.starts[slot as usize] as usize;
+        let length = self.lengths[slot as usize] as usize;
+        self.vocabulary.known_elements(&self.codes[start..start + length], elements);
+        let count = self.bounds.prefix(length);
+        self.vocabulary.rarest(elements, count);
+    }
+
+    /// Move an element that became more frequent, and with it the lists of its texts: it can only leave a text's rarest
+    /// elements, and the next rarest replaces it.
+    fn reclass(&mut self, element: u32) {
+        if self.lists.tokens(element) > LARGEST_MOVE {
+            return;
+        }
+        self.vocabulary.reclass(element);
+        let mut rarest = Vec::new();
+        for slot in self.lists.take(element) {
+            self.rarest(slot, &mut rarest);
+            let under = if rarest.contains(&element) { element } else { rarest[rarest.len() - 1] };
+            self.lists.add(under, self.signatures[slot as usize], slot);
+        }
+    }
+
+    /// Bytes that the index holds.
+    pub fn held(&self) -> usize {
+        self.vocabulary.held()
+            + self.ids.bytes()
+            + self.lists.held()
+            + self.codes.capacity() * 4
+            + self.starts.capacity() * 8
+            + self.lengths.capacity() * 4
+            + self.signatures.capacity() * 8
+            + self.offsets.capacity() * 8
+            + self.places.capacity() * 4
+    }
+}

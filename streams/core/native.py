@@ -1,0 +1,30 @@
+"""Chooses between the compiled core (`native/`, Rust) and the Python it is a faster copy of.
+
+The compiled core is optional: `make setup` builds it where cargo is, and without it everything works. No decision
+depends on the choice. `SEDI_NATIVE_CORE=0` in the environment turns it off; `sedi doctor` says which is in use.
+"""
+
+import os
+from types import ModuleType
+
+VERSION = "1.0.0"
+"""Of the compiled core that goes with this program: one that was built from other sources is not used."""
+
+SWITCH = "SEDI_NATIVE_CORE"
+
+
+def _choose() -> tuple[ModuleType | None, str]:
+    if os.environ.get(SWITCH) == "0":
+        return None, f"off ({SWITCH}=0)"
+    try:
+        import sedi_native
+    except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError)
+        return None, "not installed" if missing else f"cannot be loaded ({error})"
+    if sedi_native.VERSION != VERSION:
+        return None, f"installed is {sedi_native.VERSION}, which goes with another version of this program"
+    return sedi_native, f"compiled, {VERSION}"
+
+
+CORE, FOUND = _choose()
+"""The compiled core, None where Python is used; and what was found, in words."""
