@@ -7,6 +7,7 @@ with the same result on every machine.
 """
 
 import math
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     Columns = np.ndarray[tuple[int], np.dtype[np.intp]]
+    Coordinates = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 NGRAMS = (2, 4)
 LONGEST_KNOWN = 30  # longer words are not cached
 WORDS_KNOWN = 20_000
-_TEXTS_AT_ONCE = 2_000
+_TEXTS_AT_ONCE = 256
+_TERMS_AT_ONCE = 100_000  # in memory at once, with their weights: some megabytes
 
 
 class ClusterModel:
@@ -88,23 +91,8 @@ class ClusterModel:
         """
         if self._projection is not None:
             return self._projection.coordinates_of(counts)
-        import numpy as np
-
         counts = counts.sorted_indices()  # summed in column order
-        found: list[tuple[float, ...]] = []
-        for start in range(0, counts.shape[0], _TEXTS_AT_ONCE):
-            block = counts[start : start + _TEXTS_AT_ONCE]
-            weighted = self._weights[block.indices] * block.data[:, None]
-            weighted[:, 0] *= weighted[:, 0]
-            lengths = np.diff(block.indptr)
-            sums = np.zeros((len(lengths), weighted.shape[1]))
-            for place in range(int(lengths.max(initial=0))):  # the next column of each text that has one
-                some = lengths > place
-                sums[some] += weighted[block.indptr[:-1][some] + place]
-            norms = np.sqrt(sums[:, :1])
-            places = np.divide(sums[:, 1:], norms, out=np.zeros_like(sums[:, 1:]), where=norms > 0)
-            found += map(tuple, (places - np.array(self._numbers.means)).tolist())
-        return found
+        return list(map(tuple, self._placed(counts.indices, counts.data, counts.indptr).tolist()))
 
     def cluster(self, text: str) -> int:
         """The cluster of a text, 0 .. 2**axes - 1."""
@@ -112,6 +100,75 @@ class ClusterModel:
         for axis, coordinate in enumerate(self.coordinates(text)):
             node |= (coordinate >= self._numbers.cuts[axis][node]) << axis
         return node
+
+    def clusters(self, texts: Sequence[str]) -> list[int]:
+        """`cluster` of each text, bit-identical and faster."""
+        found: list[int] = []
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            found += self._cells(texts[start : start + _TEXTS_AT_ONCE])
+        return found
+
+    def _cells(self, texts: Sequence[str]) -> list[int]:
+        import numpy as np
+
+        if self._projection is not None:
+            coordinates = np.array(self._projection.coordinates_of(self._projection.embedder(texts)))
+        else:
+            coordinates = self._placed(*self._counted(texts))
+        nodes = np.zeros(len(texts), dtype=np.intp)
+        for axis, level in enumerate(self._numbers.cuts):
+            nodes |= (coordinates[:, axis] >= np.array(level)[nodes]).astype(np.intp) << axis
+        cells: list[int] = nodes.tolist()
+        return cells
+
+    def _counted(self, texts: Sequence[str]) -> "tuple[Columns, Columns, Columns]":
+        """The columns of the texts in order, their counts, and where each text's begin: [n], [n], [texts + 1]."""
+        import numpy as np
+
+        known, width = self._known, len(self._column)
+        found: list[Columns] = []
+        sizes = []
+        for text in texts:
+            first = len(found)
+            for word in text.lower().split():
+                columns = known.get(word)
+                found.append(self._read(word) if columns is None else columns)
+            sizes.append(sum(map(len, found[first:])))
+        of_text = np.repeat(np.arange(len(texts)) * width, sizes)
+        if not len(of_text):
+            return of_text, of_text, np.zeros(len(texts) + 1, dtype=np.intp)
+        numbers, counts = np.unique(of_text + np.concatenate(found), return_counts=True)
+        starts = np.searchsorted(numbers, np.arange(len(texts) + 1) * width)
+        return numbers % width, counts, starts
+
+    def _placed(self, columns: Any, counts: Any, starts: Any) -> "Coordinates":
+        """The coordinates, [texts][axes], of texts with these columns in order, each with its count; text k's are
+        those from `starts[k]` to `starts[k + 1]`.
+        """
+        import numpy as np
+
+        lengths = np.diff(starts)
+        sums = np.zeros((len(lengths), 1 + len(self._numbers.means)))
+        order = np.argsort(lengths, kind="stable")  # texts of like length share a block
+        first = 0
+        while first < len(order):
+            longest = int(lengths[order[min(first + _TEXTS_AT_ONCE, len(order)) - 1]])
+            texts = order[first : first + max(1, min(_TEXTS_AT_ONCE, _TERMS_AT_ONCE // max(1, longest)))]
+            first += len(texts)
+            longest = int(lengths[texts[-1]])
+            if not longest:
+                continue
+            steps = np.arange(longest)[:, None]
+            there = steps < lengths[texts]
+            at = np.where(there, starts[texts] + steps, 0)
+            weighted = self._weights[columns[at]] * np.where(there, counts[at], 0)[:, :, None]
+            weighted[:, :, 0] *= weighted[:, :, 0]
+            # `accumulate`, whose order is that of the columns; the zeros after a text's last change nothing.
+            sums[texts] = np.add.accumulate(weighted, out=weighted)[-1]
+        norms = np.sqrt(sums[:, :1])
+        placed = np.divide(sums[:, 1:], norms, out=np.zeros_like(sums[:, 1:]), where=norms > 0)
+        placed -= np.array(self._numbers.means)
+        return placed
 
 
 def char_ngrams(text: str, sizes: tuple[int, int]) -> list[str]:

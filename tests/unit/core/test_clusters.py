@@ -140,6 +140,19 @@ def test_many_texts_at_once_have_the_very_coordinates_of_each(
     assert model.coordinates_of(csr_matrix(counts)) == [model.coordinates(text) for text in texts]
 
 
+def test_many_texts_at_once_have_the_cluster_of_each() -> None:
+    """Also a text on a cut: the model's own texts, and cuts at their coordinates, last bit and all."""
+    fitted = fit(TEXTS, policy_for(clusters=8))
+    model = ClusterModel(fitted)
+    for some in ([*TEXTS, *OTHERS], ["", "?"], TEXTS[:1], []):
+        assert model.clusters(some) == [model.cluster(text) for text in some]
+    for text in TEXTS[:50]:
+        on = model.coordinates(text)
+        at = ClusterModel(msgspec.structs.replace(fitted, cuts=tuple((on[axis],) * 2**axis for axis in range(len(on)))))
+        assert at.clusters([*TEXTS[:50], text]) == [at.cluster(each) for each in (*TEXTS[:50], text)]
+        assert at.clusters([text]) == [7]
+
+
 def test_a_fit_counts_as_scikit_learns_vectorizer_does() -> None:
     texts = TEXTS[:60]
     vectorizer = TfidfVectorizer(analyzer=lambda text: char_ngrams(text, NGRAMS)).fit(texts)
