@@ -37,6 +37,14 @@ class Outgoing:
     partition: int = 0
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A record that is to become a dead letter, which its topic's limit allows, and why."""
+
+    record: Record
+    error: Exception
+
+
 class Outlet:
     """Writes the events and dead letters of one run."""
 
@@ -62,34 +70,34 @@ class Outlet:
             pending.append(await self._send(name, item.partition, key, value, headers))
         return [int(message.offset) for message in await asyncio.gather(*pending)]
 
-    async def evaluate_or_dead_letter(self, record: Record, kind: type[E], rule: Callable[[Record, E], R]) -> R | None:
-        """The result of `rule` for a record that should hold a `kind`; None if it became a dead letter.
+    def evaluate(self, record: Record, kind: type[E], rule: Callable[[Record, E], R]) -> R | Refused:
+        """The result of `rule` for a record that should hold a `kind`; Refused if it is to become a dead letter.
 
         A record that cannot be decoded, holds another event, or makes the rule fail would fail every time, so it must
-        not stop the agent. Raises TooManyDeadLetters, without moving the record, if its topic has more dead letters
-        than the limit allows.
+        not stop the agent. Raises TooManyDeadLetters if its topic has more dead letters than the limit allows.
         """
         if record.error is not None:
-            await self._dead_letter(record, record.error)
-            return None
+            return self._refuse(record, record.error)
         if not isinstance(record.event, kind):
-            await self._dead_letter(record, MalformedEvent(f"{record.topic} takes {kind.__name__} only."))
-            return None
+            return self._refuse(record, MalformedEvent(f"{record.topic} takes {kind.__name__} only."))
         try:
             return rule(record, record.event)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - rules are pure, so the error is about this record
-            await self._dead_letter(record, error)
+            return self._refuse(record, error)
+
+    async def evaluate_or_dead_letter(self, record: Record, kind: type[E], rule: Callable[[Record, E], R]) -> R | None:
+        """As `evaluate`, and write the dead letter; then None."""
+        found = self.evaluate(record, kind, rule)
+        if isinstance(found, Refused):
+            await self.dead_letter(found)
             return None
+        return found
 
-    def dead_letters(self, topic: str) -> DeadLetterCount:
-        """The count of a topic's dead letters."""
-        return self._counts.setdefault(topic, DeadLetterCount(self._run, topic, self._limit))
-
-    async def _dead_letter(self, record: Record, error: Exception) -> None:
+    async def dead_letter(self, refused: Refused) -> None:
         """Put a record on its dead-letter topic unchanged; one that is too large to write is only referred to."""
-        self.dead_letters(record.topic).add(record.offset, error)
+        record, error = refused.record, refused.error
         headers = dead_letter_headers(record.topic, record.partition, record.offset, f"{type(error).__name__}: {error}")
         name = dead_letter_name(topic_name(self._run, record.topic))
         logger.warning("%s offset %d goes to the dead letters: %s", record.topic, record.offset, error)
@@ -101,6 +109,14 @@ class Outlet:
                 if not isinstance(refusal.__cause__ or refusal, MessageSizeTooLargeError):
                     raise
         await (await self._send(name, 0, None, NO_VALUE, left_out_headers(headers)))
+
+    def dead_letters(self, topic: str) -> DeadLetterCount:
+        """The count of a topic's dead letters."""
+        return self._counts.setdefault(topic, DeadLetterCount(self._run, topic, self._limit))
+
+    def _refuse(self, record: Record, error: Exception) -> Refused:
+        self.dead_letters(record.topic).add(record.offset, error)
+        return Refused(record, error)
 
     async def _send(
         self, name: str, partition: int, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]

@@ -25,8 +25,9 @@ from schemas.events import (
     RunStopped,
 )
 from schemas.policy import policy_for
-from streams.core import decider
+from streams.core import refits
 from streams.core.cluster_fit import marks_passed
+from streams.core.clusters import ClusterModel
 from streams.core.decider import Decision
 from streams.core.scores import SeedScore
 from streams.worker.dead_letter_limit import DeadLetterLimit
@@ -134,7 +135,7 @@ class Rig:
 
     async def take(self, *events: InstructionsGenerated | None) -> None:
         for event in events:
-            await self.filter.apply(record(self.filter.state.applied + 1, event))
+            assert await self.filter.apply([record(self.filter.state.applied + 1, event)]) == 1
 
 
 def record(offset: int, event: Event | None, *, id: str | None = None) -> Record:
@@ -246,7 +247,7 @@ def test_an_unreadable_record_goes_to_the_dead_letters_as_it_was_and_the_filter_
 def test_a_record_that_does_not_belong_there_goes_to_the_dead_letters(event: Event, id: str, error: bytes) -> None:
     async def steps() -> None:
         rig = Rig()
-        await rig.filter.apply(record(0, event, id=id))
+        await rig.filter.apply([record(0, event, id=id)])
         dead, verdict = rig.outlet.sent
         assert dead.topic == "generated.dlq" and error in dict(dead.headers)["dlq_error"]
         assert verdict.topic == "rejected"
@@ -296,13 +297,13 @@ def test_a_classifier_that_the_log_has_already_is_used_and_not_fitted_again(monk
         rig = Rig()
         rig.start(recorded)
         assert rig.filter.state.classifier_offset == 0, "it is not in force yet"
-        monkeypatch.setattr(decider, "fit", lambda *_: pytest.fail("fitted again"))
+        monkeypatch.setattr(refits, "fit", lambda *_: pytest.fail("fitted again"))
         await rig.take(*generations(5, 3, 1))
         assert rig.outlet.events("run") == []
         state = rig.filter.state
         assert (state.classifier_offset, state.fits) == (2, 1)
         *_, last = state.kept.values()
-        assert last.cluster == decider.ClusterModel(other).cluster(last.instruction)
+        assert last.cluster == ClusterModel(other).cluster(last.instruction)
 
     run(steps())
 
