@@ -32,6 +32,7 @@ from schemas.events import RunConfigured
 from schemas.topics import dead_letter_name, topic_name
 from streams.core.releases import releases
 from streams.worker.answered import AnsweredReader
+from streams.worker.block_writer import BATCH_BYTES, BlockWriter
 from streams.worker.cursor import Cursor, Fetch, one_by_one
 from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.deliveries import deliver_in_blocks
@@ -70,10 +71,10 @@ class Worker:
     cursors: dict[str, Cursor]
     repaired: bool = False
 
-    def repair(self) -> None:
+    async def repair(self) -> None:
         """Once after a recovery: write the missing entries of the score and seeds tables. Events keep them complete."""
         if not self.repaired and all(cursor.active for cursor in self.cursors.values()):
-            self.filter.repair_scores()
+            await self.filter.repair_scores()
             self.seeds.write()
             self.repaired = True
 
@@ -81,7 +82,8 @@ class Worker:
 def build(settings: Settings, run: str, configured: RunConfigured) -> Worker:
     """Wire the app of a run, without starting it."""
     app = _app(settings, run)
-    outlet = Outlet(app, run, "worker", DeadLetterLimit(settings.dead_letters_in_a_row, settings.dead_letter_share))
+    limit = DeadLetterLimit(settings.dead_letters_in_a_row, settings.dead_letter_share)
+    outlet = Outlet(app, run, "worker", limit, BlockWriter(app))
     kept, scores, seeds_table = (_table(app, name) for name in ("kept", "scores", "seeds"))
     log = LogFetcher(settings, run)
     filter_ = FilterAgent(configured, outlet, kept, scores)
@@ -118,6 +120,7 @@ def _app(settings: Settings, run: str) -> WorkerApp:
         broker_heartbeat_interval=SESSION_S / 3,
         consumer_max_fetch_size=MAX_RECORD_BYTES,
         producer_max_request_size=MAX_RECORD_BYTES,
+        producer_max_batch_size=BATCH_BYTES,
         producer_acks=-1,
         store="memory://",
         Table=OnePartitionTable,
@@ -226,7 +229,7 @@ def _recovery(worker: Worker, settings: Settings, configured: RunConfigured, kep
                 if cursor.active and applied_before.get(cursor.topic) == cursor.applied:
                     await cursor.catch_up()
                 applied_before[cursor.topic] = cursor.applied
-            worker.repair()
+            await worker.repair()
         except Exception as error:  # noqa: BLE001 - as in the agents
             logger.error("catching up failed: %r", error)
             await app.crash(error)

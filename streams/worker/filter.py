@@ -33,7 +33,6 @@ from schemas.events import ClassifierFitted, InstructionsGenerated, RunConfigure
 from streams.core import decider
 from streams.core.decider import Decision, FilterState, Judged, Verdict
 from streams.core.releases import release_due
-from streams.core.scores import SeedScore
 from streams.worker.outlet import Outgoing, Outlet, Refused
 from streams.worker.releases import Releaser
 
@@ -90,7 +89,7 @@ class FilterAgent:
             for letter in refused:
                 await self._outlet.dead_letter(letter)
             await self._write(verdicts)
-            self._store(verdicts)
+            await self._store(verdicts)
             self._ahead = False
             stored = len(verdicts)
         await self.refit()
@@ -171,10 +170,9 @@ class FilterAgent:
         self.state, self._ahead = state, False
         return state.applied
 
-    def repair_scores(self) -> None:
+    async def repair_scores(self) -> None:
         """Write the entries of the score table that lag behind the kept table."""
-        for seed_id, score in self.state.scores.items():
-            self._put_score(seed_id, score)
+        await self._store_scores(self.state.scores)
 
     async def _write(self, verdicts: Iterable[Verdict]) -> None:
         outgoing: list[Outgoing] = []
@@ -186,19 +184,16 @@ class FilterAgent:
             outgoing.append(Outgoing(verdict.rejected, key, ids.verdict_id(decision.offset), cause))
         await self._outlet.write(outgoing)
 
-    def _store(self, verdicts: Iterable[Verdict]) -> None:
-        seeds: dict[str, None] = {}
-        for verdict in verdicts:
-            decision = verdict.decision
-            self._kept[str(decision.offset).encode()] = msgspec.json.encode(decision)
-            seeds |= dict.fromkeys(decision.seed_ids)
-        for seed_id in seeds:
-            self._put_score(seed_id, self.state.scores[seed_id])
+    async def _store(self, verdicts: Iterable[Verdict]) -> None:
+        decisions = [verdict.decision for verdict in verdicts]
+        await self._outlet.store(self._kept, {_key(made.offset): msgspec.json.encode(made) for made in decisions})
+        await self._store_scores(dict.fromkeys(seed_id for made in decisions for seed_id in made.seed_ids))
 
-    def _put_score(self, seed_id: str, score: SeedScore) -> None:
-        value = msgspec.json.encode(score)
-        if self._scores.get(seed_id.encode()) != value:
-            self._scores[seed_id.encode()] = value
+    async def _store_scores(self, seed_ids: Iterable[str]) -> None:
+        """Write the scores of these seeds, as they are now, where the table has others."""
+        scores, table = self.state.scores, self._scores
+        encoded = {seed_id.encode(): msgspec.json.encode(scores[seed_id]) for seed_id in seed_ids}
+        await self._outlet.store(table, {key: value for key, value in encoded.items() if table.get(key) != value})
 
     async def refit(self) -> None:
         """Fit, write and use the classifier that is due; one that is on the log already is only used."""
@@ -210,3 +205,7 @@ class FilterAgent:
             await self._outlet.write([Outgoing(event, self._configured.run, ids.classifier_id(event.from_offset))])
             logger.info("fitted a classifier on %d kept instructions", event.texts)
         decider.use_classifier(self.state, event)
+
+
+def _key(offset: int) -> bytes:
+    return str(offset).encode()

@@ -1,8 +1,7 @@
-"""Writes the worker's events through Faust's producer, and waits for their confirmation."""
+"""Writes the worker's events, table entries and dead letters, and waits for the confirmation of events and letters."""
 
-import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from schemas.errors import MalformedEvent
 from schemas.events import Event
 from schemas.registry import spec_of
 from schemas.topics import dead_letter_name, topic_name
+from streams.worker.block_writer import BlockWriter, Outbound
 from streams.worker.dead_letter_limit import DeadLetterCount, DeadLetterLimit
 
 logger = logging.getLogger(__name__)
@@ -48,12 +48,14 @@ class Refused:
 class Outlet:
     """Writes the events and dead letters of one run."""
 
-    def __init__(self, app: faust.App, run: str, component: str, limit: DeadLetterLimit) -> None:
+    def __init__(self, app: faust.App, run: str, component: str, limit: DeadLetterLimit, writer: BlockWriter) -> None:
         self._app = app
+        self._writer = writer
         self._run = run
         self._source = f"/sedi/{run}/{component}"
         self._correlation = ids.run_id(run)
         self._topics: dict[str, Any] = {}
+        self._names: dict[type[Event], str] = {}
         self._limit = limit
         self._counts: dict[str, DeadLetterCount] = {}
 
@@ -62,13 +64,17 @@ class Outlet:
 
         Raises when one is not confirmed.
         """
-        pending = []
+        time = now()
+        records = []
         for item in outgoing:
-            meta = Meta(item.id, self._source, now(), item.causation_id, self._correlation)
+            meta = Meta(item.id, self._source, time, item.causation_id, self._correlation)
             key, value, headers = encode(item.event, item.key, meta)
-            name = topic_name(self._run, spec_of(type(item.event)).topic)
-            pending.append(await self._send(name, item.partition, key, value, headers))
-        return [int(message.offset) for message in await asyncio.gather(*pending)]
+            records.append(Outbound(self._name(type(item.event)), item.partition, key, value, headers))
+        return await self._writer.write(records)
+
+    async def store(self, table: Any, entries: Mapping[bytes, bytes]) -> None:
+        """Put entries into a table, as `BlockWriter.store`."""
+        await self._writer.store(table, entries)
 
     def evaluate(self, record: Record, kind: type[E], rule: Callable[[Record, E], R]) -> R | Refused:
         """The result of `rule` for a record that should hold a `kind`; Refused if it is to become a dead letter.
@@ -113,6 +119,12 @@ class Outlet:
     def dead_letters(self, topic: str) -> DeadLetterCount:
         """The count of a topic's dead letters."""
         return self._counts.setdefault(topic, DeadLetterCount(self._run, topic, self._limit))
+
+    def _name(self, kind: type[Event]) -> str:
+        name = self._names.get(kind)
+        if name is None:
+            name = self._names[kind] = topic_name(self._run, spec_of(kind).topic)
+        return name
 
     def _refuse(self, record: Record, error: Exception) -> Refused:
         self.dead_letters(record.topic).add(record.offset, error)
