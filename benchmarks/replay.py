@@ -28,7 +28,7 @@ from infra.log.source import TOPICS, KafkaSource
 from infra.log.writer import LogWriter
 from infra.settings import Settings
 from schemas import ids
-from schemas.events import CallAnswered, CallStarted, Instruction, InstructionsGenerated, Usage
+from schemas.events import CallAnswered, CallStarted, Instruction, InstructionsGenerated, RunConfigured, Usage
 from schemas.policy import Policy, policy_for
 from schemas.seeds import SeedTask
 from streams.core import decider
@@ -136,8 +136,8 @@ def make(settings: Settings, style: str, generations: int, step: Step) -> int:
     return len(state.kept)
 
 
-def _configured(policy: Policy, seeds: tuple[SeedTask, ...]) -> decider.RunConfigured:
-    return decider.RunConfigured(run=_RUN, policy=policy, seeds=seeds, versions={})
+def _configured(policy: Policy, seeds: tuple[SeedTask, ...]) -> RunConfigured:
+    return RunConfigured(run=_RUN, policy=policy, seeds=seeds, versions={})
 
 
 def _generate(

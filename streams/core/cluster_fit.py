@@ -14,7 +14,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, count, islice, takewhile
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -30,6 +30,8 @@ DIGITS = 7
 BEYOND = 4.0
 """Beyond the coordinates of any text: vectors have length 1."""
 _CALM = 600  # see _marks
+
+T = TypeVar("T")
 
 
 def fit(
@@ -50,13 +52,13 @@ def fit(
         )
     from sklearn.decomposition import PCA
 
-    sample = [texts[place * len(texts) // MAX_TEXTS] for place in range(MAX_TEXTS)] if len(texts) > MAX_TEXTS else texts
+    texts = sample(texts)
     vocabulary: tuple[str, ...] = ()
     idf: tuple[float, ...] = ()
     if policy.vectorizer == "embeddings":
-        columns = matrix = embed(sample, embedder, axes)
+        columns = matrix = embed(texts, embedder, axes)
     else:
-        vocabulary, idf, columns, matrix = _tfidf(sample, policy)
+        vocabulary, idf, columns, matrix = _tfidf(texts, policy)
         embedder = None
     pca = PCA(n_components=axes, svd_solver="arpack", random_state=0).fit(matrix)
     at_zero = Classifier(
@@ -73,6 +75,13 @@ def fit(
         return at_zero
     points = ClusterModel(at_zero, embedder).coordinates_of(columns)
     return msgspec.structs.replace(at_zero, cuts=_cuts(policy, points, sizes or (0,) * policy.clusters))
+
+
+def sample(rows: Sequence[T]) -> Sequence[T]:
+    """All rows, or MAX_TEXTS of them at an even stride; a sample's sample is itself."""
+    if len(rows) <= MAX_TEXTS:
+        return rows
+    return [rows[place * len(rows) // MAX_TEXTS] for place in range(MAX_TEXTS)]
 
 
 def _tfidf(texts: Sequence[str], policy: Policy) -> tuple[tuple[str, ...], tuple[float, ...], Any, Any]:
@@ -178,13 +187,19 @@ def _rounded(value: float) -> float:
 
 
 def refit_due(policy: Policy, kept_total: int, fits: int) -> bool:
-    """Whether to fit the classifier on the kept instructions, after `fits` marks have been passed.
+    """Whether to fit the classifier on the kept instructions, after `fits` marks have been passed."""
+    needed = next_refit(policy, fits)
+    return needed is not None and kept_total >= needed
 
-    `literal` is never refitted. A fit needs more instructions than axes.
+
+def next_refit(policy: Policy, fits: int) -> int | None:
+    """The number of kept instructions from which on a fit is due, after `fits` marks have been passed.
+
+    None for `literal`, which is never refitted. A fit needs more instructions than axes.
     """
     if policy.classifier == "literal" or policy.axes == 0:
-        return False
-    return kept_total > policy.axes and kept_total >= next(islice(_marks(policy), fits, None))
+        return None
+    return max(policy.axes + 1, next(islice(_marks(policy), fits, None)))
 
 
 def marks_passed(policy: Policy, kept_total: int) -> int:

@@ -1,49 +1,56 @@
-"""The filter as a decider: `decide(state, offset, generation) -> verdict`, then `apply(state, decision)`.
+"""The filter as a decider: `judge` a generation, then `classify` what was kept of many of them at once.
+
+    judged = [judge(state, offset, id, event) for ...]     compared with all rows kept before, in offset order
+    verdicts = classify(state, judged)                     the clusters of their kept rows, in one call
 
 The worker, a replay and the tests call the same functions, so a decision is a pure function of the log up to its cause:
 `generated` in offset order, and the classifiers and releases on `run`. The instructions of a generation are decided in
-order, each also compared with those kept before it (paper, Alg. 1).
+order, each also compared with those kept before it (paper, Alg. 1). Between a `judge` and its `classify` no classifier
+and no release may come into force. `decide`, then `apply`, is the same for one record, and `decide` changes nothing.
 
 Each record of `generated` gets exactly one decision and one `InstructionsRejected`. For a record that cannot be read,
 and for a duplicate generation, both are empty. A generation that could not be read at first is decided where it is
 written again (`streams.core.lanes`).
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
 from schemas import ids
 from schemas.errors import MalformedEvent
-from schemas.events import (
-    ClassifierFitted,
-    Instruction,
-    InstructionKept,
-    InstructionsGenerated,
-    InstructionsRejected,
-    Rejection,
-    RunConfigured,
-)
-from schemas.policy import Policy
-from schemas.seeds import SeedTask
-from streams.core.cluster_fit import fit, marks_passed, refit_due
-from streams.core.clusters import ClusterModel
-from streams.core.embeddings import Embedder
-from streams.core.lanes import LaneNumbers
+from schemas.events import Instruction, InstructionKept, InstructionsGenerated, InstructionsRejected, Rejection
+from streams.core.filter_state import BEFORE_ALL, SEED, FilterState, initial_state
+from streams.core.refits import due_classifier, first_classifier, use_classifier
 from streams.core.scores import SeedScore, uncounted
-from streams.core.similarity.index import RougeLIndex
 from streams.core.similarity.rouge import tokens_fmeasure
-from streams.core.similarity.tokenize import Tokenizer, tokenizer
 from streams.core.unfit import unfit_of
 
-BEFORE_ALL = -1
+__all__ = [
+    "BEFORE_ALL",
+    "Decision",
+    "FilterState",
+    "Judged",
+    "Verdict",
+    "apply",
+    "classify",
+    "decide",
+    "due_classifier",
+    "empty_verdict",
+    "first_classifier",
+    "index",
+    "initial_state",
+    "judge",
+    "judge_empty",
+    "note",
+    "restore",
+    "use_classifier",
+]
+
 _SLACK = 1e-6  # well above the rounding error of an F-measure
 Sibling = tuple[str, list[str], set[str]]
 """Id, tokens and distinct tokens of an instruction kept before another of the same generation."""
-
-_SEED = "seed/"  # prefix in the index: a seed may have the id of an instruction, from another run
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,108 +77,73 @@ class Verdict:
     rejected: InstructionsRejected
 
 
-@dataclass
-class FilterState:
-    """The filter's state: a fold of the log, changed only by `apply`, `use_classifier` and `streams.core.releases`.
+@dataclass(frozen=True)
+class Passed:
+    """An instruction that is kept, before it has its cluster."""
 
-    kept       rows by id, in the order they were kept
-    released   of the kept rows that candidates are not compared with any more, the offset from which on
-    applied    offset of the last record of `generated` in this state
-    lanes      decided generation numbers of each lane
-    fits       refit marks that the current classifier has passed
-    embedder   for a policy with `vectorizer=embeddings`; else None
+    id: str
+    place: int
+    task: Instruction
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A decision whose kept rows have no cluster yet: they are in `passed`, and `decision.kept` is empty.
+
+    generated_total, kept_total   of the run, after it
     """
 
-    policy: Policy
-    tokenizer: Tokenizer
-    index: RougeLIndex
-    kept: dict[str, InstructionKept] = field(default_factory=dict)
-    released: dict[str, int] = field(default_factory=dict)
-    scores: dict[str, SeedScore] = field(default_factory=dict)
-    applied: int = BEFORE_ALL
-    lanes: LaneNumbers = field(default_factory=LaneNumbers)
-    generated_total: int = 0
-    fits: int = 0
-    classifier_offset: int = 0
-    model: ClusterModel | None = None
-    embedder: Embedder | None = None
-
-    @property
-    def numbers(self) -> Mapping[str, int]:
-        """The last generation number of each lane."""
-        return self.lanes.last
+    decision: Decision
+    passed: tuple[Passed, ...]
+    rejections: tuple[Rejection, ...]
+    generated_total: int
+    kept_total: int
 
 
-def initial_state(configured: RunConfigured, embedder: Embedder | None = None) -> FilterState:
-    """The state before the first generation. It needs a classifier (`use_classifier`) before it can decide.
+def judge(state: FilterState, offset: int, generation_id: str, event: InstructionsGenerated) -> Judged:
+    """Decide which instructions of the generation at `offset` of `generated` are kept, and change the state by that.
 
-    `embedder`: the one that the policy needs, if any, from `infra.models.embeddings`.
+    The rows are in `state.kept` once they have been classified; all else is as after `apply`. Raises MalformedEvent
+    when the generation's id is not the one derived from its lane and number. An exception leaves the state as it was.
     """
-    policy = configured.policy
-    split = tokenizer(policy.tokenizer)
-    index = RougeLIndex(policy.threshold, tokenizer=split)
-    if policy.compare_with_seeds:
-        for place, seed in enumerate(configured.seeds):
-            index.add(_SEED + seed.id, seed.instruction, (BEFORE_ALL, place))
-    return FilterState(policy, split, index, embedder=embedder)
+    judged = _compare(state, offset, generation_id, event)
+    entered = []
+    try:
+        for row in judged.passed:
+            state.index.add(row.id, row.task.instruction, (offset, row.place))
+            entered.append(row.id)
+    except Exception:
+        for id in entered:
+            state.index.remove(id)
+        raise
+    _count(state, judged.decision, len(judged.passed))
+    return judged
+
+
+def judge_empty(state: FilterState, offset: int, generation_id: str = "") -> Judged:
+    """`judge` of a record with nothing to decide: unreadable, or a generation that was decided before."""
+    judged = _judged(state, Decision(offset=offset, generation_id=generation_id))
+    _count(state, judged.decision, 0)
+    return judged
+
+
+def classify(state: FilterState, block: Sequence[Judged]) -> list[Verdict]:
+    """The verdicts on generations that were judged, in the same order; completes the state with their kept rows."""
+    verdicts = _classified(state, block)
+    for verdict in verdicts:
+        for row in verdict.decision.kept:
+            state.kept[row.id] = row
+    return verdicts
 
 
 def decide(state: FilterState, offset: int, generation_id: str, event: InstructionsGenerated) -> Verdict:
-    """Decide on the generation at `offset` of `generated`, without changing the state.
-
-    Raises MalformedEvent when the generation's id is not the one derived from its lane and number.
-    """
-    if generation_id != ids.generation_id(event.lane, event.number):
-        raise MalformedEvent(
-            f"Generation {event.number} of lane {event.lane!r} has the id {generation_id!r}, which is not its own. "
-            "Was it written by another program?"
-        )
-    if not state.lanes.fresh(event.lane, event.number):
-        return empty_verdict(state, offset, generation_id)
-    if state.model is None:
-        raise ValueError("The state has no classifier yet; give it one with use_classifier before deciding.")
-    kept: list[InstructionKept] = []
-    siblings: list[Sibling] = []
-    rejections: list[Rejection] = []
-    tokenized = [state.tokenizer(task.instruction) for task in event.instructions]
-    rejected = unfit_of(state.policy, generation_id, event, tokenized)
-    for place, (task, tokens) in enumerate(zip(event.instructions, tokenized, strict=True)):
-        id = ids.instruction_id(generation_id, place)
-        rejection = rejected.get(place) or _similar(state, siblings, id, place, task, tokens)
-        if rejection is not None:
-            rejections.append(rejection)
-            continue
-        siblings.append((id, tokens, set(tokens)))
-        kept.append(
-            InstructionKept(
-                id=id,
-                instruction=task.instruction,
-                input=task.input,
-                output=task.output,
-                generation_id=generation_id,
-                generated_offset=offset,
-                place=place,
-                cluster=state.model.cluster(task.instruction),
-                classifier_offset=state.classifier_offset,
-            )
-        )
-    decision = Decision(
-        offset=offset,
-        generation_id=generation_id,
-        lane=event.lane,
-        number=event.number,
-        seed_ids=event.seed_ids,
-        generated=len(event.instructions),
-        kept=tuple(kept),
-        uncounted=uncounted(state.policy, rejections),
-    )
-    return Verdict(decision, _rejected(state, decision, rejections))
+    """Decide on the generation at `offset` of `generated`, without changing the state; raises as `judge`."""
+    return _classified(state, [_compare(state, offset, generation_id, event)])[0]
 
 
 def empty_verdict(state: FilterState, offset: int, generation_id: str = "") -> Verdict:
     """The verdict on a record with nothing to decide: unreadable, or a generation that was decided before."""
-    decision = Decision(offset=offset, generation_id=generation_id)
-    return Verdict(decision, _rejected(state, decision, ()))
+    return _classified(state, [_judged(state, Decision(offset=offset, generation_id=generation_id))])[0]
 
 
 def apply(state: FilterState, decision: Decision) -> None:
@@ -180,7 +152,7 @@ def apply(state: FilterState, decision: Decision) -> None:
         return
     for id, text, position in _indexed(decision):
         state.index.add(id, text, position)
-    _count(state, decision)
+    note(state, decision)
 
 
 def restore(
@@ -199,7 +171,9 @@ def restore(
 def note(state: FilterState, decision: Decision) -> FilterState:
     """The state after a decision (the same object) except its index, which `index` must update before deciding."""
     if decision.offset > state.applied:
-        _count(state, decision)
+        for row in decision.kept:
+            state.kept[row.id] = row
+        _count(state, decision, len(decision.kept))
     return state
 
 
@@ -216,53 +190,63 @@ def _indexed(decision: Decision) -> Iterator[tuple[str, str, tuple[int, int]]]:
     return ((row.id, row.instruction, (row.generated_offset, row.place)) for row in decision.kept)
 
 
-def _count(state: FilterState, decision: Decision) -> None:
-    for row in decision.kept:
-        state.kept[row.id] = row
+def _compare(state: FilterState, offset: int, generation_id: str, event: InstructionsGenerated) -> Judged:
+    if generation_id != ids.generation_id(event.lane, event.number):
+        raise MalformedEvent(
+            f"Generation {event.number} of lane {event.lane!r} has the id {generation_id!r}, which is not its own. "
+            "Was it written by another program?"
+        )
+    if not state.lanes.fresh(event.lane, event.number):
+        return _judged(state, Decision(offset=offset, generation_id=generation_id))
+    if state.model is None:
+        raise ValueError("The state has no classifier yet; give it one with use_classifier before deciding.")
+    passed: list[Passed] = []
+    siblings: list[Sibling] = []
+    rejections: list[Rejection] = []
+    tokenized = [state.tokenizer(task.instruction) for task in event.instructions]
+    rejected = unfit_of(state.policy, generation_id, event, tokenized)
+    for place, (task, tokens) in enumerate(zip(event.instructions, tokenized, strict=True)):
+        id = ids.instruction_id(generation_id, place)
+        rejection = rejected.get(place) or _similar(state, siblings, id, place, task, tokens)
+        if rejection is not None:
+            rejections.append(rejection)
+            continue
+        siblings.append((id, tokens, set(tokens)))
+        passed.append(Passed(id, place, task))
+    decision = Decision(
+        offset=offset,
+        generation_id=generation_id,
+        lane=event.lane,
+        number=event.number,
+        seed_ids=event.seed_ids,
+        generated=len(event.instructions),
+        uncounted=uncounted(state.policy, rejections),
+    )
+    return _judged(state, decision, passed, rejections)
+
+
+def _judged(
+    state: FilterState, decision: Decision, passed: Sequence[Passed] = (), rejections: Sequence[Rejection] = ()
+) -> Judged:
+    return Judged(
+        decision,
+        tuple(passed),
+        tuple(rejections),
+        state.generated_total + decision.generated,
+        state.kept_total + len(passed),
+    )
+
+
+def _count(state: FilterState, decision: Decision, kept: int) -> None:
     counted = decision.generated - decision.uncounted
     for seed_id in decision.seed_ids:
         score = state.scores.get(seed_id, SeedScore())
-        state.scores[seed_id] = score.credit(counted, len(decision.kept), decision.offset)
+        state.scores[seed_id] = score.credit(counted, kept, decision.offset)
     if decision.number >= 0:
         state.lanes.take(decision.lane, decision.number)
     state.generated_total += decision.generated
+    state.kept_total += kept
     state.applied = decision.offset
-
-
-def due_classifier(state: FilterState) -> ClassifierFitted | None:
-    """A new classifier for the next generation, if a refit is due."""
-    if not refit_due(state.policy, len(state.kept), state.fits):
-        return None
-    texts = [row.instruction for row in state.kept.values()]
-    in_cluster = Counter(row.cluster for row in state.kept.values())
-    sizes = [in_cluster[cluster] for cluster in range(state.policy.clusters)]
-    return ClassifierFitted(
-        from_offset=state.applied + 1,
-        fitted_on="kept",
-        texts=len(texts),
-        kept_total=len(texts),
-        classifier=fit(texts, state.policy, sizes, state.embedder),
-    )
-
-
-def first_classifier(policy: Policy, seeds: Iterable[SeedTask], embedder: Embedder | None = None) -> ClassifierFitted:
-    """The classifier that a run starts with, fitted on its seeds; `embedder` as in `initial_state`."""
-    texts = [seed.instruction for seed in seeds]
-    return ClassifierFitted(
-        from_offset=0,
-        fitted_on="seeds",
-        texts=len(texts),
-        kept_total=0,
-        classifier=fit(texts, policy, embedder=embedder),
-    )
-
-
-def use_classifier(state: FilterState, event: ClassifierFitted) -> FilterState:
-    """The state with another classifier (the same object)."""
-    state.model = ClusterModel(event.classifier, state.embedder)
-    state.classifier_offset = event.from_offset
-    state.fits = marks_passed(state.policy, event.kept_total)
-    return state
 
 
 def _similar(
@@ -270,11 +254,14 @@ def _similar(
 ) -> Rejection | None:
     threshold = state.policy.threshold
     found = state.index.nearest_above(task.instruction)
-    nearest = None if found is None else (found[0], found[1].removeprefix(_SEED))
+    nearest = None if found is None else (found[0], found[1].removeprefix(SEED))
     for sibling_id, theirs, distinct in siblings:
-        # The common tokens bound the common subsequence, which rules out most pairs.
+        # The lengths and the common tokens bound the common subsequence, which rules out most pairs.
+        least = threshold * (len(tokens) + len(theirs)) - _SLACK
+        if 2 * min(len(tokens), len(theirs)) < least:
+            continue
         common = sum(1 for token in tokens if token in distinct)
-        if 2 * common < threshold * (len(tokens) + len(theirs)) - _SLACK:
+        if 2 * common < least:
             continue
         fmeasure = tokens_fmeasure(theirs, tokens)
         if fmeasure > threshold and (nearest is None or fmeasure > nearest[0]):
@@ -286,13 +273,35 @@ def _similar(
     )
 
 
-def _rejected(state: FilterState, decision: Decision, rejections: Iterable[Rejection]) -> InstructionsRejected:
-    return InstructionsRejected(
+def _classified(state: FilterState, block: Sequence[Judged]) -> list[Verdict]:
+    texts = [row.task.instruction for judged in block for row in judged.passed]
+    clusters = iter(state.model.clusters(texts) if state.model is not None and texts else ())
+    return [_verdict(judged, clusters, state.classifier_offset) for judged in block]
+
+
+def _verdict(judged: Judged, clusters: Iterator[int], classifier_offset: int) -> Verdict:
+    decision = judged.decision
+    kept = tuple(
+        InstructionKept(
+            id=row.id,
+            instruction=row.task.instruction,
+            input=row.task.input,
+            output=row.task.output,
+            generation_id=decision.generation_id,
+            generated_offset=decision.offset,
+            place=row.place,
+            cluster=next(clusters),
+            classifier_offset=classifier_offset,
+        )
+        for row in judged.passed
+    )
+    rejected = InstructionsRejected(
         generation_id=decision.generation_id,
         generated_offset=decision.offset,
-        rejections=tuple(rejections),
+        rejections=judged.rejections,
         generated=decision.generated,
-        kept=len(decision.kept),
-        generated_total=state.generated_total + decision.generated,
-        kept_total=len(state.kept) + len(decision.kept),
+        kept=len(kept),
+        generated_total=judged.generated_total,
+        kept_total=judged.kept_total,
     )
+    return Verdict(msgspec.structs.replace(decision, kept=kept) if kept else decision, rejected)

@@ -32,10 +32,12 @@ from schemas.events import RunConfigured
 from schemas.topics import dead_letter_name, topic_name
 from streams.core.releases import releases
 from streams.worker.answered import AnsweredReader
-from streams.worker.cursor import Cursor, Fetch
+from streams.worker.block_writer import BATCH_BYTES, BlockWriter
+from streams.worker.cursor import Cursor, Fetch, one_by_one
 from streams.worker.dead_letter_limit import DeadLetterLimit
+from streams.worker.deliveries import deliver_in_blocks
 from streams.worker.feedback import FeedbackAgent, JudgedRows, SeedTable
-from streams.worker.filter import FilterAgent
+from streams.worker.filter import BLOCK_RECORDS, FilterAgent
 from streams.worker.optional_topic import OptionalTopic
 from streams.worker.outlet import Outlet
 from streams.worker.releases import FailedAnswers, Releaser
@@ -69,10 +71,10 @@ class Worker:
     cursors: dict[str, Cursor]
     repaired: bool = False
 
-    def repair(self) -> None:
+    async def repair(self) -> None:
         """Once after a recovery: write the missing entries of the score and seeds tables. Events keep them complete."""
         if not self.repaired and all(cursor.active for cursor in self.cursors.values()):
-            self.filter.repair_scores()
+            await self.filter.repair_scores()
             self.seeds.write()
             self.repaired = True
 
@@ -80,22 +82,23 @@ class Worker:
 def build(settings: Settings, run: str, configured: RunConfigured) -> Worker:
     """Wire the app of a run, without starting it."""
     app = _app(settings, run)
-    outlet = Outlet(app, run, "worker", DeadLetterLimit(settings.dead_letters_in_a_row, settings.dead_letter_share))
+    limit = DeadLetterLimit(settings.dead_letters_in_a_row, settings.dead_letter_share)
+    outlet = Outlet(app, run, "worker", limit, BlockWriter(app))
     kept, scores, seeds_table = (_table(app, name) for name in ("kept", "scores", "seeds"))
     log = LogFetcher(settings, run)
     filter_ = FilterAgent(configured, outlet, kept, scores)
     seeds = SeedTable(configured, outlet, seeds_table)
-    generated = Cursor("generated", log.fetch, filter_.apply)
-    commands = Cursor("seed-commands", log.fetch, seeds.apply)
+    generated = Cursor("generated", log.fetch, filter_.apply, BLOCK_RECORDS)
+    commands = Cursor("seed-commands", log.fetch, one_by_one(seeds.apply))
     feedback = FeedbackAgent(
         configured, outlet, filter=filter_, seeds=seeds, filter_cursor=generated, seeds_cursor=commands
     )
-    training = Cursor("training-log", log.fetch, feedback.apply)
+    training = Cursor("training-log", log.fetch, one_by_one(feedback.apply))
     cursors = {cursor.topic: cursor for cursor in (generated, training, commands)}
     _agents(app, run, cursors)
     if configured.policy.candidate_min_score is not None:
         judged = JudgedRows(outlet)
-        cursors["judged"] = Cursor("judged", log.fetch, judged.apply)
+        cursors["judged"] = Cursor("judged", log.fetch, one_by_one(judged.apply))
         feedback.judged = judged, cursors["judged"]
     if configured.policy.answer == "kept":
         feedback.answered = log.answered
@@ -117,6 +120,7 @@ def _app(settings: Settings, run: str) -> WorkerApp:
         broker_heartbeat_interval=SESSION_S / 3,
         consumer_max_fetch_size=MAX_RECORD_BYTES,
         producer_max_request_size=MAX_RECORD_BYTES,
+        producer_max_batch_size=BATCH_BYTES,
         producer_acks=-1,
         store="memory://",
         Table=OnePartitionTable,
@@ -158,14 +162,11 @@ def _agents(app: faust.App, run: str, cursors: dict[str, Cursor]) -> None:
         topic = app.topic(topic_name(run, short), key_serializer="raw", value_serializer="raw", allow_empty=True)
 
         async def deliver(stream: Any, cursor: Cursor = cursor) -> None:
-            async for event in stream.noack().events():
-                try:
-                    await cursor.offer(_record(cursor.topic, event.message))
-                except Exception as error:  # noqa: BLE001 - not the record's fault: stop without an ack
-                    logger.error("%s stopped at offset %d: %r", cursor.topic, event.message.offset, error)
-                    await app.crash(error)
-                    return
-                event.ack()
+            try:
+                await deliver_in_blocks(stream, cursor)
+            except Exception as error:  # noqa: BLE001 - not the records' fault: stop without an ack
+                logger.error("%s stopped after offset %d: %r", cursor.topic, cursor.applied, error)
+                await app.crash(error)
 
         app.agent(topic, name=f"sedi.{short}", concurrency=1)(deliver)
 
@@ -194,8 +195,8 @@ def _recovery(worker: Worker, settings: Settings, configured: RunConfigured, kep
             cursor.stop()
         worker.repaired = False
         try:
+            await cursors["generated"].settle()  # a block in progress would reach into the recovered state
             if worker.filter.releaser is not None:
-                await cursors["generated"].settle()  # a release in progress would reach into the recovered state
                 await worker.filter.releaser.read_on()
             _, classifiers = await asyncio.to_thread(read_run, settings, run)
             # off the event loop: a large table must not block the heartbeats
@@ -228,7 +229,7 @@ def _recovery(worker: Worker, settings: Settings, configured: RunConfigured, kep
                 if cursor.active and applied_before.get(cursor.topic) == cursor.applied:
                     await cursor.catch_up()
                 applied_before[cursor.topic] = cursor.applied
-            worker.repair()
+            await worker.repair()
         except Exception as error:  # noqa: BLE001 - as in the agents
             logger.error("catching up failed: %r", error)
             await app.crash(error)
@@ -241,19 +242,6 @@ async def _dead_letters(fetch: Fetch, topic: str) -> tuple[set[int], set[int]]:
         found += records
     waiting, put_back = origins(found)
     return {offset for _, offset in waiting}, {offset for _, offset in put_back}
-
-
-def _record(topic: str, message: Any) -> Record:
-    headers = message.headers.items() if isinstance(message.headers, dict) else (message.headers or ())
-    return Record(
-        topic,
-        message.partition,
-        message.offset,
-        int((message.timestamp or 0) * 1000),
-        key=message.key,
-        value=message.value,
-        headers=headers,
-    )
 
 
 class LogFetcher:

@@ -24,8 +24,19 @@ class DeadLetterLimit:
     share: float
 
 
+@dataclass(frozen=True)
+class Counted:
+    """The offset of the last dead letter, or where the count began; how many in a row up to it, and in all."""
+
+    offset: int = -1
+    in_a_row: int = 0
+    total: int = 0
+
+
 class DeadLetterCount:
     """The dead letters of a topic's one partition, by offset.
+
+    counted   so far; what is not stored may be taken back by setting an earlier one
 
     Offsets have no gaps, so a record's offset is also the number of records before it.
     """
@@ -34,9 +45,7 @@ class DeadLetterCount:
         self._run = run
         self._topic = topic
         self._limit = limit
-        self._last = -1
-        self._in_a_row = 0
-        self._total = 0
+        self.counted = Counted()
         self._put_back: Collection[int] = ()
 
     def recover(self, waiting: Collection[int], put_back: Collection[int], applied: int) -> None:
@@ -47,24 +56,26 @@ class DeadLetterCount:
         """
         self._put_back = put_back
         before = {offset for offset in waiting if offset <= applied}
-        self._last, self._in_a_row, self._total = applied, 0, len(before)
-        while applied - self._in_a_row in before:
-            self._in_a_row += 1
+        in_a_row = 0
+        while applied - in_a_row in before:
+            in_a_row += 1
+        self.counted = Counted(applied, in_a_row, len(before))
 
     def add(self, offset: int, error: Exception) -> None:
         """Count the record at this offset; repeats count once.
 
         Raises TooManyDeadLetters, without counting it, if it exceeds the limit: then it must not be dead-lettered.
         """
-        if offset in self._put_back or (self._in_a_row and offset == self._last):
+        last = self.counted
+        if offset in self._put_back or (last.in_a_row and offset == last.offset):
             return
-        in_a_row = self._in_a_row + 1 if offset == self._last + 1 else 1
-        total, seen = self._total + 1, offset + 1
+        in_a_row = last.in_a_row + 1 if offset == last.offset + 1 else 1
+        total, seen = last.total + 1, offset + 1
         if in_a_row > self._limit.in_a_row:
             self._stop(offset, error, f"{in_a_row} in a row", f"dead_letters_in_a_row={self._limit.in_a_row}")
         if seen >= SHARE_AFTER and total > self._limit.share * seen:
             self._stop(offset, error, f"{total} of {seen} records", f"dead_letter_share={self._limit.share:g}")
-        self._last, self._in_a_row, self._total = offset, in_a_row, total
+        self.counted = Counted(offset, in_a_row, total)
 
     def _stop(self, offset: int, error: Exception, found: str, setting: str) -> None:
         shown = " ".join(f"{type(error).__name__}: {error}".split())[:_SHOWN].removesuffix(".")

@@ -113,6 +113,8 @@ class FeedbackAgent:
                 await self.judged[1].catch_up()  # it uses the scores there are now, and waits for no more
             if self.answered is not None and not self._is_passed(record.event):
                 await self.answered.read_for(record.event)
+        await self.filter_cursor.settle()  # amid a block the filter's state is ahead of the log
+        self.filter.require_whole()
         command = await self.outlet.evaluate_or_dead_letter(record, TrainingLogged, self._answer)
         if command is None:
             return

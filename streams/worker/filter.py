@@ -1,18 +1,26 @@
-"""The filter agent: decides on each record of `generated`, writes the verdict, then stores the decision.
+"""The filter agent: decides on the records of `generated` in blocks, writes the verdicts, then stores the decisions.
 
-The steps for the record at offset N are in this order, so that a crash at any point changes no outcome:
-0. where a release is due, write it or use the one on the log (`streams.worker.releases`);
-1. decide, purely, from the state of offsets below N;
-2. write the kept rows and the one `rejected` record, and wait for the cluster's confirmation;
-3. put the decision into the kept table under N, and the seeds' scores into the score table (changelogs follow);
-4. apply the decision to the state; fit, write and use a new classifier if one is due.
-After a crash the kept table shows up to where all steps are done. Later records are decided again, with the same
-outcome and the same ids, and readers deduplicate.
+The steps for a block, the records at offsets N to M, are in this order, so that a crash changes no outcome:
+0. where a release is due before N, write it or use the one on the log (`streams.worker.releases`);
+1. decide, purely, from the state of offsets below N: judge each record in order, which moves the state on, then find
+   the clusters of all kept rows at once;
+2. write the dead letters of the block's unreadable records;
+3. write the kept rows and a `rejected` record for each, and wait once for the cluster's confirmation of all;
+4. put the decisions into the kept table, each under its offset, and the seeds' scores into the score table (changelogs
+   follow);
+5. fit, write and use a new classifier if one is due.
+A block ends where a release is due, where a new classifier comes into force, and after BLOCK_S of judging. After a
+crash the kept table shows up to where all steps are done. Later records are decided again, with the same outcome and
+the same ids, and readers deduplicate.
+
+From step 1 to step 4 the state is ahead of the tables. When one of them fails, the state is not used any more until it
+has been recovered from the tables.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -20,15 +28,19 @@ import msgspec
 from infra.log.record import Record
 from infra.models.embeddings import embedder_for
 from schemas import ids
-from schemas.errors import RunError
+from schemas.errors import RunError, TooManyDeadLetters
 from schemas.events import ClassifierFitted, InstructionsGenerated, RunConfigured
 from streams.core import decider
-from streams.core.decider import Decision, FilterState, Verdict
-from streams.core.scores import SeedScore
-from streams.worker.outlet import Outgoing, Outlet
+from streams.core.decider import Decision, FilterState, Judged, Verdict
+from streams.core.releases import release_due
+from streams.worker.outlet import Outgoing, Outlet, Refused
 from streams.worker.releases import Releaser
 
 logger = logging.getLogger(__name__)
+
+BLOCK_RECORDS = 256
+BLOCK_S = 0.05
+"""Seconds of judging after which a block ends: the event loop waits for them."""
 
 Table = Any  # faust.Table has no types
 
@@ -42,31 +54,94 @@ class FilterAgent:
     """
 
     def __init__(self, configured: RunConfigured, outlet: Outlet, kept: Table, scores: Table) -> None:
-        self.state: FilterState = decider.initial_state(configured, embedder_for(configured.policy))
-        self._run = configured.run
+        self._embedder = embedder_for(configured.policy)
+        self.state: FilterState = decider.initial_state(configured, self._embedder)
+        self._configured = configured
         self._outlet = outlet
         self._kept = kept
         self._scores = scores
         self._recorded: dict[int, ClassifierFitted] = {}
+        self._ahead = False
+        self._alone_through = decider.BEFORE_ALL
         self.releaser: Releaser | None = None
 
-    async def apply(self, record: Record) -> None:
-        """Decide on one record of `generated`; its offset is the state's next.
+    async def apply(self, records: Sequence[Record]) -> int:
+        """Decide on the first of consecutive records of `generated`; returns on how many.
 
-        Called again after an error, it continues: a stored decision is not made again.
+        The first is the state's next. Called again after an error, it continues: a stored decision is not made again.
+        Raises RunError when an earlier block failed and the state was not recovered since.
         """
-        if record.offset > self.state.applied:
+        stored = sum(1 for record in records if record.offset <= self.state.applied)
+        if not stored:
+            self.require_whole()
             if self.releaser is not None:
-                await self.releaser.before(self.state, record.offset)
-            verdict = await self._outlet.evaluate_or_dead_letter(record, InstructionsGenerated, self._decide)
-            if verdict is None:
-                verdict = decider.empty_verdict(self.state, record.offset)
-            await self._write(verdict)
-            self._store(verdict.decision)
+                await self.releaser.before(self.state, records[0].offset)
+            letters = self._outlet.dead_letters("generated")
+            counted = letters.counted
+            self._ahead = True
+            judged, refused = self._judge(records)
+            try:
+                verdicts = decider.classify(self.state, judged)
+            except Exception as error:  # noqa: BLE001 - some text's fault: in blocks of one its record is a dead letter
+                letters.counted = counted
+                await self._begin_again(judged[-1].decision.offset, error)
+                return 0
+            for letter in refused:
+                await self._outlet.dead_letter(letter)
+            await self._write(verdicts)
+            await self._store(verdicts)
+            self._ahead = False
+            stored = len(verdicts)
         await self.refit()
+        return stored
 
-    def _decide(self, record: Record, event: InstructionsGenerated) -> Verdict:
-        return decider.decide(self.state, record.offset, record.id, event)
+    def require_whole(self) -> None:
+        """Raise RunError while the state is ahead of the tables because a block failed."""
+        if self._ahead:
+            raise RunError("A block of decisions failed before it was stored. Nothing is lost; start the worker again.")
+
+    def _judge(self, records: Sequence[Record]) -> tuple[list[Judged], list[Refused]]:
+        """Judge the records of one block, and the dead letters among them. Awaits nothing: nobody sees half of it."""
+        state = self.state
+        until = time.monotonic() + BLOCK_S
+        judged: list[Judged] = []
+        refused: list[Refused] = []
+        for record in records:
+            if judged and (self._ends_before(record.offset) or time.monotonic() > until):
+                break
+            try:
+                found = self._outlet.evaluate(record, InstructionsGenerated, self._judge_one)
+            except TooManyDeadLetters:
+                if judged:
+                    break  # what was decided before it is stored first
+                self._ahead = False
+                raise
+            if isinstance(found, Refused):
+                refused.append(found)
+                found = decider.judge_empty(state, record.offset)
+            judged.append(found)
+        return judged, refused
+
+    def _ends_before(self, offset: int) -> bool:
+        """Whether the record at an offset, the state's next, must begin another block."""
+        state = self.state
+        return (
+            offset <= self._alone_through + 1
+            or (self.releaser is not None and release_due(state.policy, offset))
+            or offset in self._recorded
+            or (state.next_fit is not None and state.kept_total >= state.next_fit)
+        )
+
+    def _judge_one(self, record: Record, event: InstructionsGenerated) -> Judged:
+        if record.offset <= self._alone_through:
+            decider.decide(self.state, record.offset, record.id, event)  # raises for a row that has no cluster
+        return decider.judge(self.state, record.offset, record.id, event)
+
+    async def _begin_again(self, through: int, error: Exception) -> None:
+        """Recover the state, and decide up to the offset `through` in blocks of one record."""
+        logger.warning("deciding singly up to offset %d of generated: %r", through, error)
+        self._alone_through = through
+        await asyncio.to_thread(self.recover, ())
 
     def recover(self, classifiers: Iterable[ClassifierFitted]) -> int:
         """Restore the state from the recovered kept table. Returns the last applied offset.
@@ -74,46 +149,51 @@ class FilterAgent:
         Only offsets without a gap count; records after a gap are decided again. Raises RunError if no classifier is in
         force then.
         """
+        state = decider.initial_state(self._configured, self._embedder) if self._ahead else self.state
         values = {int(offset): value for offset, value in self._kept.items()}
         decisions: list[Decision] = []
-        while (value := values.get(self.state.applied + 1 + len(decisions))) is not None:
+        while (value := values.get(state.applied + 1 + len(decisions))) is not None:
             decisions.append(msgspec.json.decode(value, type=Decision))
-        decider.restore(self.state, decisions, lambda rows: logger.info("%d kept rows indexed", rows))
+        decider.restore(state, decisions, lambda rows: logger.info("%d kept rows indexed", rows))
         if self.releaser is not None:
-            self.releaser.restore(self.state)
-        for classifier in classifiers:
-            self._recorded[classifier.from_offset] = classifier
-            in_force = classifier.from_offset <= self.state.applied + 1
-            if in_force and (self.state.model is None or classifier.from_offset > self.state.classifier_offset):
-                decider.use_classifier(self.state, classifier)
-        if self.state.model is None:  # without one every record would become a dead letter
+            self.releaser.restore(state)
+        self._recorded |= {classifier.from_offset: classifier for classifier in classifiers}
+        for from_offset in sorted(self._recorded):
+            in_force = from_offset <= state.applied + 1
+            if in_force and (state.model is None or from_offset > state.classifier_offset):
+                decider.use_classifier(state, self._recorded[from_offset])
+        if state.model is None:  # without one every record would become a dead letter
             raise RunError(
-                f"Run {self._run!r} has no classifier for offset {self.state.applied + 1} of generated: its "
-                f"configuration was interrupted. Complete it with `sedi run --run {self._run}`."
+                f"Run {self._configured.run!r} has no classifier for offset {state.applied + 1} of generated: its "
+                f"configuration was interrupted. Complete it with `sedi run --run {self._configured.run}`."
             )
-        return self.state.applied
+        self.state, self._ahead = state, False
+        return state.applied
 
-    def repair_scores(self) -> None:
+    async def repair_scores(self) -> None:
         """Write the entries of the score table that lag behind the kept table."""
-        for seed_id, score in self.state.scores.items():
-            value = _encoded(score)
-            if self._scores.get(seed_id.encode()) != value:
-                self._scores[seed_id.encode()] = value
+        await self._store_scores(self.state.scores)
 
-    async def _write(self, verdict: Verdict) -> None:
-        decision, rejected = verdict.decision, verdict.rejected
-        cause = decision.generation_id or None
-        outgoing = [Outgoing(row, row.id, row.id, causation_id=cause, partition=row.cluster) for row in decision.kept]
-        key = decision.generation_id or f"offset-{decision.offset}"
-        await self._outlet.write(
-            [*outgoing, Outgoing(rejected, key, ids.verdict_id(decision.offset), causation_id=cause)]
-        )
+    async def _write(self, verdicts: Iterable[Verdict]) -> None:
+        outgoing: list[Outgoing] = []
+        for verdict in verdicts:
+            decision = verdict.decision
+            cause = decision.generation_id or None
+            outgoing += (Outgoing(row, row.id, row.id, cause, row.cluster) for row in decision.kept)
+            key = decision.generation_id or f"offset-{decision.offset}"
+            outgoing.append(Outgoing(verdict.rejected, key, ids.verdict_id(decision.offset), cause))
+        await self._outlet.write(outgoing)
 
-    def _store(self, decision: Decision) -> None:
-        self._kept[str(decision.offset).encode()] = msgspec.json.encode(decision)
-        decider.apply(self.state, decision)
-        for seed_id in decision.seed_ids:
-            self._scores[seed_id.encode()] = _encoded(self.state.scores[seed_id])
+    async def _store(self, verdicts: Iterable[Verdict]) -> None:
+        decisions = [verdict.decision for verdict in verdicts]
+        await self._outlet.store(self._kept, {_key(made.offset): msgspec.json.encode(made) for made in decisions})
+        await self._store_scores(dict.fromkeys(seed_id for made in decisions for seed_id in made.seed_ids))
+
+    async def _store_scores(self, seed_ids: Iterable[str]) -> None:
+        """Write the scores of these seeds, as they are now, where the table has others."""
+        scores, table = self.state.scores, self._scores
+        encoded = {seed_id.encode(): msgspec.json.encode(scores[seed_id]) for seed_id in seed_ids}
+        await self._outlet.store(table, {key: value for key, value in encoded.items() if table.get(key) != value})
 
     async def refit(self) -> None:
         """Fit, write and use the classifier that is due; one that is on the log already is only used."""
@@ -122,10 +202,10 @@ class FilterAgent:
         if event is None or event.from_offset == self.state.classifier_offset:
             return
         if recorded is None:
-            await self._outlet.write([Outgoing(event, self._run, ids.classifier_id(event.from_offset))])
+            await self._outlet.write([Outgoing(event, self._configured.run, ids.classifier_id(event.from_offset))])
             logger.info("fitted a classifier on %d kept instructions", event.texts)
         decider.use_classifier(self.state, event)
 
 
-def _encoded(score: SeedScore) -> bytes:
-    return msgspec.json.encode(score)
+def _key(offset: int) -> bytes:
+    return str(offset).encode()

@@ -1,8 +1,7 @@
-"""Writes the worker's events through Faust's producer, and waits for their confirmation."""
+"""Writes the worker's events, table entries and dead letters, and waits for the confirmation of events and letters."""
 
-import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from schemas.errors import MalformedEvent
 from schemas.events import Event
 from schemas.registry import spec_of
 from schemas.topics import dead_letter_name, topic_name
+from streams.worker.block_writer import BlockWriter, Outbound
 from streams.worker.dead_letter_limit import DeadLetterCount, DeadLetterLimit
 
 logger = logging.getLogger(__name__)
@@ -37,15 +37,25 @@ class Outgoing:
     partition: int = 0
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A record that is to become a dead letter, which its topic's limit allows, and why."""
+
+    record: Record
+    error: Exception
+
+
 class Outlet:
     """Writes the events and dead letters of one run."""
 
-    def __init__(self, app: faust.App, run: str, component: str, limit: DeadLetterLimit) -> None:
+    def __init__(self, app: faust.App, run: str, component: str, limit: DeadLetterLimit, writer: BlockWriter) -> None:
         self._app = app
+        self._writer = writer
         self._run = run
         self._source = f"/sedi/{run}/{component}"
         self._correlation = ids.run_id(run)
         self._topics: dict[str, Any] = {}
+        self._names: dict[type[Event], str] = {}
         self._limit = limit
         self._counts: dict[str, DeadLetterCount] = {}
 
@@ -54,42 +64,46 @@ class Outlet:
 
         Raises when one is not confirmed.
         """
-        pending = []
+        time = now()
+        records = []
         for item in outgoing:
-            meta = Meta(item.id, self._source, now(), item.causation_id, self._correlation)
+            meta = Meta(item.id, self._source, time, item.causation_id, self._correlation)
             key, value, headers = encode(item.event, item.key, meta)
-            name = topic_name(self._run, spec_of(type(item.event)).topic)
-            pending.append(await self._send(name, item.partition, key, value, headers))
-        return [int(message.offset) for message in await asyncio.gather(*pending)]
+            records.append(Outbound(self._name(type(item.event)), item.partition, key, value, headers))
+        return await self._writer.write(records)
 
-    async def evaluate_or_dead_letter(self, record: Record, kind: type[E], rule: Callable[[Record, E], R]) -> R | None:
-        """The result of `rule` for a record that should hold a `kind`; None if it became a dead letter.
+    async def store(self, table: Any, entries: Mapping[bytes, bytes]) -> None:
+        """Put entries into a table, as `BlockWriter.store`."""
+        await self._writer.store(table, entries)
+
+    def evaluate(self, record: Record, kind: type[E], rule: Callable[[Record, E], R]) -> R | Refused:
+        """The result of `rule` for a record that should hold a `kind`; Refused if it is to become a dead letter.
 
         A record that cannot be decoded, holds another event, or makes the rule fail would fail every time, so it must
-        not stop the agent. Raises TooManyDeadLetters, without moving the record, if its topic has more dead letters
-        than the limit allows.
+        not stop the agent. Raises TooManyDeadLetters if its topic has more dead letters than the limit allows.
         """
         if record.error is not None:
-            await self._dead_letter(record, record.error)
-            return None
+            return self._refuse(record, record.error)
         if not isinstance(record.event, kind):
-            await self._dead_letter(record, MalformedEvent(f"{record.topic} takes {kind.__name__} only."))
-            return None
+            return self._refuse(record, MalformedEvent(f"{record.topic} takes {kind.__name__} only."))
         try:
             return rule(record, record.event)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - rules are pure, so the error is about this record
-            await self._dead_letter(record, error)
+            return self._refuse(record, error)
+
+    async def evaluate_or_dead_letter(self, record: Record, kind: type[E], rule: Callable[[Record, E], R]) -> R | None:
+        """As `evaluate`, and write the dead letter; then None."""
+        found = self.evaluate(record, kind, rule)
+        if isinstance(found, Refused):
+            await self.dead_letter(found)
             return None
+        return found
 
-    def dead_letters(self, topic: str) -> DeadLetterCount:
-        """The count of a topic's dead letters."""
-        return self._counts.setdefault(topic, DeadLetterCount(self._run, topic, self._limit))
-
-    async def _dead_letter(self, record: Record, error: Exception) -> None:
+    async def dead_letter(self, refused: Refused) -> None:
         """Put a record on its dead-letter topic unchanged; one that is too large to write is only referred to."""
-        self.dead_letters(record.topic).add(record.offset, error)
+        record, error = refused.record, refused.error
         headers = dead_letter_headers(record.topic, record.partition, record.offset, f"{type(error).__name__}: {error}")
         name = dead_letter_name(topic_name(self._run, record.topic))
         logger.warning("%s offset %d goes to the dead letters: %s", record.topic, record.offset, error)
@@ -101,6 +115,20 @@ class Outlet:
                 if not isinstance(refusal.__cause__ or refusal, MessageSizeTooLargeError):
                     raise
         await (await self._send(name, 0, None, NO_VALUE, left_out_headers(headers)))
+
+    def dead_letters(self, topic: str) -> DeadLetterCount:
+        """The count of a topic's dead letters."""
+        return self._counts.setdefault(topic, DeadLetterCount(self._run, topic, self._limit))
+
+    def _name(self, kind: type[Event]) -> str:
+        name = self._names.get(kind)
+        if name is None:
+            name = self._names[kind] = topic_name(self._run, spec_of(kind).topic)
+        return name
+
+    def _refuse(self, record: Record, error: Exception) -> Refused:
+        self.dead_letters(record.topic).add(record.offset, error)
+        return Refused(record, error)
 
     async def _send(
         self, name: str, partition: int, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]

@@ -15,7 +15,9 @@ from infra.log.run import configuration
 from infra.log.source import Source
 from infra.models.embeddings import embedder_for
 from schemas import ids
+from schemas.errors import MalformedEvent
 from schemas.events import (
+    ClassifierFitted,
     InstructionJudged,
     InstructionKept,
     InstructionsGenerated,
@@ -78,7 +80,7 @@ def on_log(source: Source) -> Effects:
                 case ReplaceSeeds() as command:
                     found.repeats += (command.epoch, command.window) in found.commands
                     found.commands.setdefault((command.epoch, command.window), value)
-                case decider.ClassifierFitted() as fitted:
+                case ClassifierFitted() as fitted:
                     found.repeats += fitted.from_offset in found.classifiers
                     found.classifiers.setdefault(fitted.from_offset, value)
                 case _:
@@ -186,7 +188,7 @@ def _verdict(state: FilterState, record: Record) -> Verdict:
     if isinstance(record.event, InstructionsGenerated):
         try:
             return decider.decide(state, record.offset, record.id, record.event)
-        except decider.MalformedEvent:
+        except MalformedEvent:
             pass
     return decider.empty_verdict(state, record.offset)
 

@@ -7,7 +7,7 @@ Outage.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -20,6 +20,7 @@ from infra.settings import Settings
 from schemas.topics import topic_name
 from streams.worker import app as worker_app
 from streams.worker.app import Worker
+from streams.worker.block_writer import BlockWriter, Outbound
 from tests.harness.answers import MemoryFailedAnswers
 from tests.harness.memory_log import MemoryLog
 
@@ -119,6 +120,25 @@ class Producer:
 
     def _land(self, sent: _Sent) -> int:
         return self._log.append(sent.topic, sent.partition, sent.key, sent.value, sent.headers).offset
+
+
+class MemoryWriter(BlockWriter):
+    """Writes with the producer in memory, record by record."""
+
+    def __init__(self, run: str, producer: Producer) -> None:
+        self._run = run
+        self._producer = producer
+
+    async def write(self, records: Sequence[Outbound]) -> list[int]:
+        pending = [
+            self._producer.send(topic.removeprefix(f"sedi.{self._run}."), partition, key, value, headers)
+            for topic, partition, key, value, headers in records
+        ]
+        return [int(confirmed.offset) for confirmed in await asyncio.gather(*pending)]
+
+    async def store(self, table: Any, entries: Mapping[bytes, bytes]) -> None:
+        for key, value in entries.items():
+            table[key] = value
 
 
 class MemoryApp:
@@ -270,6 +290,7 @@ class Process:
         """Replace the worker's external dependencies."""
         with (
             patch.object(worker_app, "_app", lambda *_: self.app),
+            patch.object(worker_app, "BlockWriter", lambda *_: MemoryWriter(self._log.run, self.producer)),
             patch.object(worker_app, "LogFetcher", lambda *_: self._fetcher()),
             patch.object(worker_app, "read_run", self._read_run),
         ):

@@ -22,7 +22,7 @@ from infra.log.record import Record
 from infra.settings import Settings
 from schemas.events import Classifier, RunConfigured
 from schemas.policy import Policy
-from streams.core import cluster_fit, decider
+from streams.core import cluster_fit, refits
 from streams.core.embeddings import Embedder
 from streams.worker.app import CATCH_UP_S
 from tests.harness.causes import Causes
@@ -332,5 +332,5 @@ def fits_once() -> Iterator[None]:
     ) -> Classifier:
         return _fit(tuple(texts), policy, None if sizes is None else tuple(sizes), embedder)
 
-    with patch.object(decider, "fit", fit):
+    with patch.object(refits, "fit", fit):
         yield

@@ -34,6 +34,7 @@ class Point:
 
 
 _OUTLET = "streams.worker.outlet:Outlet"
+_WRITER = "streams.worker.block_writer:BlockWriter"
 _FILTER = "streams.worker.filter:FilterAgent"
 _CALLER = "producers.calls.caller:Caller.write"
 _SCORER = "producers.documents.scoring.local:LocalScorer.complete"
@@ -46,7 +47,7 @@ POINTS = {
         "worker", f"{_OUTLET}.write", "before", "a decision nobody heard of is made again", "InstructionsRejected"
     ),
     "half emitted": Point(
-        "worker", f"{_OUTLET}._send", "confirmed", "rows emitted without their `rejected` are emitted again", "kept"
+        "worker", f"{_WRITER}._write", "after", "rows emitted without their `rejected` are emitted again", "kept"
     ),
     "emitted": Point(
         "worker",
@@ -55,6 +56,7 @@ POINTS = {
         "what was emitted and not stored is emitted again, the same",
         "InstructionsRejected",
     ),
+    "half remembered": Point("worker", f"{_FILTER}._store_scores", "before", "scores that lag behind rows are mended"),
     "remembered": Point("worker", f"{_FILTER}._store", "after", "a table whose changelog lags is made up for"),
     "classifier fitted": Point(
         "worker", f"{_OUTLET}.write", "before", "a fit nobody heard of is made again", "ClassifierFitted"

@@ -9,6 +9,7 @@ WORKER = [
     ("decided", 15),
     ("half emitted", 15),
     ("emitted", 15),
+    ("half remembered", 15),
     ("remembered", 15),
     ("classifier fitted", 1),
     ("classifier emitted", 1),

@@ -51,10 +51,10 @@ def write_garbage(rig: Rig, count: int, topic: str = "generated") -> None:
 
 
 def break_decider() -> None:
-    def decide(*_: object) -> None:
+    def judge(*_: object) -> None:
         raise ValueError("the rule is broken")
 
-    decider.decide = decide  # type: ignore[assignment]
+    decider.judge = judge  # type: ignore[assignment]
 
 
 def let_the_consumers_thread_end_first() -> None:

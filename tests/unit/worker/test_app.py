@@ -12,22 +12,26 @@ from streams.worker.app import OnePartitionTable, Worker
 def test_tables_are_repaired_once_after_each_recovery_and_only_when_all_is_recovered() -> None:
     written: list[str] = []
     cursors: dict[str, Any] = {name: SimpleNamespace(active=False) for name in ("generated", "training-log")}
+
+    async def repair_scores() -> None:
+        written.append("scores")
+
     tables: Any = SimpleNamespace(
-        repair_scores=lambda: written.append("scores"), write=lambda: written.append("seeds")
-    )  # both the filter and the seeds
+        repair_scores=repair_scores, write=lambda: written.append("seeds")
+    )  # filter and seeds
     worker = Worker(None, None, tables, tables, cursors)  # type: ignore[arg-type]
 
     cursors["generated"].active = True
-    worker.repair()
+    asyncio.run(worker.repair())
     assert written == []
 
     cursors["training-log"].active = True
-    worker.repair()
-    worker.repair()
+    asyncio.run(worker.repair())
+    asyncio.run(worker.repair())
     assert written == ["scores", "seeds"]
 
     worker.repaired = False  # as a recovery leaves it
-    worker.repair()
+    asyncio.run(worker.repair())
     assert written == ["scores", "seeds"] * 2
 
 

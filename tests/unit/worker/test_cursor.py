@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from infra.log.record import Record
 from schemas.errors import RunError
-from streams.worker.cursor import Cursor
+from streams.worker.cursor import Cursor, one_by_one
 
 TOPIC = "generated"
 
@@ -34,7 +34,7 @@ class Rig:
     busy: bool = False
 
     def __post_init__(self) -> None:
-        self.cursor = Cursor(TOPIC, self.fetch, self.apply)
+        self.cursor = Cursor(TOPIC, self.fetch, one_by_one(self.apply))
 
     async def fetch(self, topic: str, start: int, end: int | None) -> Sequence[Record]:
         assert topic == TOPIC
@@ -181,7 +181,7 @@ def test_a_start_waits_for_the_record_being_applied_and_what_it_says_counts() ->
             await done.wait()
             seen.append(given.offset)
 
-        cursor = Cursor(TOPIC, Rig(end=1).fetch, apply)
+        cursor = Cursor(TOPIC, Rig(end=1).fetch, one_by_one(apply))
         await cursor.start(-1)
         applying = asyncio.create_task(cursor.offer(record(0)))
         await asyncio.sleep(0)

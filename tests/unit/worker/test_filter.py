@@ -25,10 +25,12 @@ from schemas.events import (
     RunStopped,
 )
 from schemas.policy import policy_for
-from streams.core import decider
+from streams.core import refits
 from streams.core.cluster_fit import marks_passed
+from streams.core.clusters import ClusterModel
 from streams.core.decider import Decision
 from streams.core.scores import SeedScore
+from streams.worker.block_writer import BlockWriter, Outbound
 from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.filter import FilterAgent
 from streams.worker.outlet import Outlet
@@ -67,21 +69,39 @@ class Sent:
         return decode(self.key, self.value, self.headers)
 
 
+class MemoryWriter(BlockWriter):
+    """The writer, with the cluster in memory."""
+
+    def __init__(self, fuse: Fuse) -> None:
+        self.sent: list[Sent] = []
+        self.fuse = fuse
+
+    async def write(self, records: Sequence[Outbound]) -> list[int]:
+        before = len(self.sent)
+        for topic, partition, key, value, headers in records:
+            self.fuse.burn()
+            self.sent.append(Sent(topic.removeprefix(f"sedi.{RUN.run}."), partition, key, value, tuple(headers)))
+        return list(range(before, len(self.sent)))
+
+    async def store(self, table: Any, entries: Mapping[bytes, bytes]) -> None:
+        for key, value in entries.items():
+            table[key] = value
+
+
 class MemoryOutlet(Outlet):
     """The outlet, with the cluster in memory."""
 
     def __init__(self, fuse: Fuse) -> None:
-        super().__init__(None, RUN.run, "worker", DeadLetterLimit(in_a_row=20, share=0.1))
-        self.sent: list[Sent] = []
-        self.fuse = fuse
+        self.writer = MemoryWriter(fuse)
+        super().__init__(None, RUN.run, "worker", DeadLetterLimit(in_a_row=20, share=0.1), self.writer)
+        self.sent = self.writer.sent
 
     async def _send(
         self, name: str, partition: int, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
     ) -> Any:
-        self.fuse.burn()
-        self.sent.append(Sent(name.removeprefix(f"sedi.{RUN.run}."), partition, key, value, tuple(headers)))
+        (offset,) = await self.writer.write([Outbound(name, partition, key, value, headers)])
         confirmed = asyncio.get_running_loop().create_future()
-        confirmed.set_result(SimpleNamespace(offset=len(self.sent) - 1))
+        confirmed.set_result(SimpleNamespace(offset=offset))
         return confirmed
 
     def events(self, topic: str) -> list[Event]:
@@ -134,7 +154,7 @@ class Rig:
 
     async def take(self, *events: InstructionsGenerated | None) -> None:
         for event in events:
-            await self.filter.apply(record(self.filter.state.applied + 1, event))
+            assert await self.filter.apply([record(self.filter.state.applied + 1, event)]) == 1
 
 
 def record(offset: int, event: Event | None, *, id: str | None = None) -> Record:
@@ -246,7 +266,7 @@ def test_an_unreadable_record_goes_to_the_dead_letters_as_it_was_and_the_filter_
 def test_a_record_that_does_not_belong_there_goes_to_the_dead_letters(event: Event, id: str, error: bytes) -> None:
     async def steps() -> None:
         rig = Rig()
-        await rig.filter.apply(record(0, event, id=id))
+        await rig.filter.apply([record(0, event, id=id)])
         dead, verdict = rig.outlet.sent
         assert dead.topic == "generated.dlq" and error in dict(dead.headers)["dlq_error"]
         assert verdict.topic == "rejected"
@@ -296,13 +316,13 @@ def test_a_classifier_that_the_log_has_already_is_used_and_not_fitted_again(monk
         rig = Rig()
         rig.start(recorded)
         assert rig.filter.state.classifier_offset == 0, "it is not in force yet"
-        monkeypatch.setattr(decider, "fit", lambda *_: pytest.fail("fitted again"))
+        monkeypatch.setattr(refits, "fit", lambda *_: pytest.fail("fitted again"))
         await rig.take(*generations(5, 3, 1))
         assert rig.outlet.events("run") == []
         state = rig.filter.state
         assert (state.classifier_offset, state.fits) == (2, 1)
         *_, last = state.kept.values()
-        assert last.cluster == decider.ClusterModel(other).cluster(last.instruction)
+        assert last.cluster == ClusterModel(other).cluster(last.instruction)
 
     run(steps())
 
@@ -369,10 +389,10 @@ def test_the_score_table_is_mended_where_it_lags_behind_the_kept_table() -> None
         rig.scores[b"s0"] = msgspec.json.encode(SeedScore(1, 1, 0))
         del rig.scores[b"s9"]
         rig.start(rig.recorded())
-        rig.filter.repair_scores()
+        await rig.filter.repair_scores()
         assert dict(rig.scores) == right
         rig.fuse.steps = 0
-        rig.filter.repair_scores()  # writes nothing where nothing is wrong
+        await rig.filter.repair_scores()  # writes nothing where nothing is wrong
 
     run(steps())
 
@@ -389,7 +409,7 @@ def test_a_run_whose_tables_were_written_before_scores_counted_showings_goes_on(
                 del fields[field_]
                 table[key] = msgspec.json.encode(fields)
         rig.start(rig.recorded())
-        rig.filter.repair_scores()
+        await rig.filter.repair_scores()
         assert rig.table_of_scores() == rig.filter.state.scores
         assert rig.filter.state.scores["s9"] == SeedScore(7, 4, 2, shown=3)
         await rig.take(*generations(2, 1, 1, 1)[3:])
@@ -449,7 +469,7 @@ def test_a_crash_at_any_step_and_a_table_that_lags_change_nothing(
             try:
                 rig.start(rig.recorded())
                 await rig.filter.refit()
-                rig.filter.repair_scores()
+                await rig.filter.repair_scores()
                 await rig.take(*log[rig.filter.state.applied + 1 :])
             except Crash:
                 for offset in sorted(rig.kept, key=int)[len(rig.kept) - lost :]:
