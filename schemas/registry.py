@@ -24,7 +24,7 @@ def _spec(cls: type[Event], topic: str, version: int = 1) -> EventSpec:
 
 
 _ALL = (
-    _spec(events.RunConfigured, "run", 3),
+    _spec(events.RunConfigured, "run", 4),
     _spec(events.ClassifierFitted, "run", 2),
     _spec(events.InstructionsReleased, "run"),
     _spec(events.RunStarted, "run"),

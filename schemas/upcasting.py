@@ -62,6 +62,11 @@ def _without_segments(data: Json) -> Json:
     return data | {"policy": fields | data["policy"]}
 
 
+def _without_refit_lead(data: Json) -> Json:
+    """Version 4 has the lead of refits; before, each was used at once."""
+    return data | {"policy": {"refit_lead": 0} | data["policy"]}
+
+
 def _tfidf_vectorizer(data: Json) -> Json:
     """Version 2 has the vectorizer; before, there was only one."""
     return data | {"classifier": data["classifier"] | {"vectorizer": "tfidf", "model_sha256": None}}
@@ -80,6 +85,7 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("ReplaceSeeds", 1): _adding(judged_offset=-1),  # no judge's scores were used
     ("RunConfigured", 1): _with_policy_from_v1,
     ("RunConfigured", 2): _without_segments,
+    ("RunConfigured", 3): _without_refit_lead,
     ("TrainingLogged", 1): _without_tokens_and_memory,
     ("TrainingLogged", 2): _adding(documents_offset=-1),  # no document could be withdrawn
 }

@@ -7,11 +7,12 @@ those. Until it is in force, no other one is due. So both follow from the log al
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import islice, takewhile
 
+import msgspec
+
 from schemas.events import ClassifierFitted
-from schemas.policy import Policy
+from schemas.policy import REFIT_ROWS, Policy
 from schemas.seeds import SeedTask
 from streams.core.cluster_fit import fit, marks_passed, next_refit, sample
 from streams.core.clusters import ClusterModel
@@ -19,8 +20,7 @@ from streams.core.embeddings import Embedder
 from streams.core.filter_state import DueFit, FilterState
 
 
-@dataclass(frozen=True)
-class FitInput:
+class FitInput(msgspec.Struct, frozen=True, kw_only=True):
     """What a fit is a function of, beside the policy.
 
     texts         a sample of the kept rows' instructions, in order (`streams.core.cluster_fit.sample`)
@@ -36,8 +36,13 @@ class FitInput:
 
 
 def lead(policy: Policy, rows: int) -> int:
-    """Records of `generated` between the one after which a fit on so many rows is due, and the first that uses it."""
-    return 0
+    """Records of `generated` between the one after which a fit on so many rows is due, and the first that uses it.
+
+    A fit takes the longer the more rows there are. The delay is at most one record for every REFIT_ROWS of them, in
+    which far fewer rows come than the tenth or more by which they have to grow until the next fit. It never shrinks, so
+    two fits are never for the same offset.
+    """
+    return min(policy.refit_lead, rows // REFIT_ROWS)
 
 
 def due_fit(state: FilterState) -> DueFit | None:

@@ -8,8 +8,8 @@ The steps for a block, the records at offsets N to M, are in this order, so that
 3. write the kept rows and a `rejected` record for each, and wait once for the cluster's confirmation of all;
 4. put the decisions into the kept table, each under its offset, and the seeds' scores into the score table (changelogs
    follow);
-5. fit, write and use a new classifier if one is due.
-A block ends where a release is due, where a new classifier comes into force, and after BLOCK_S of judging. After a
+5. begin to fit a classifier if one is due; write and use it if it is in force with the next record.
+A block ends where a release or a fit is due, where a classifier comes into force, and after BLOCK_S of judging. After a
 crash the kept table shows up to where all steps are done. Later records are decided again, with the same outcome and
 the same ids, and readers deduplicate.
 
@@ -32,7 +32,9 @@ from schemas.errors import RunError, TooManyDeadLetters
 from schemas.events import ClassifierFitted, InstructionsGenerated, RunConfigured
 from streams.core import decider
 from streams.core.decider import Decision, FilterState, Judged, Verdict
+from streams.core.refits import due_fit
 from streams.core.releases import release_due
+from streams.worker.fit_beside import FitBeside
 from streams.worker.outlet import Outgoing, Outlet, Refused
 from streams.worker.releases import Releaser
 
@@ -61,6 +63,7 @@ class FilterAgent:
         self._kept = kept
         self._scores = scores
         self._recorded: dict[int, ClassifierFitted] = {}
+        self._fits = FitBeside()
         self._ahead = False
         self._alone_through = decider.BEFORE_ALL
         self.releaser: Releaser | None = None
@@ -124,12 +127,13 @@ class FilterAgent:
 
     def _ends_before(self, offset: int) -> bool:
         """Whether the record at an offset, the state's next, must begin another block."""
-        state = self.state
+        state, due = self.state, self.state.due_fit
+        passed = state.next_fit is not None and state.kept_total >= state.next_fit
         return (
             offset <= self._alone_through + 1
             or (self.releaser is not None and release_due(state.policy, offset))
             or offset in self._recorded
-            or (state.next_fit is not None and state.kept_total >= state.next_fit)
+            or (passed if due is None else offset == due.from_offset)
         )
 
     def _judge_one(self, record: Record, event: InstructionsGenerated) -> Judged:
@@ -196,15 +200,21 @@ class FilterAgent:
         await self._outlet.store(table, {key: value for key, value in encoded.items() if table.get(key) != value})
 
     async def refit(self) -> None:
-        """Fit, write and use the classifier that is due; one that is on the log already is only used."""
-        recorded = self._recorded.get(self.state.applied + 1)
-        event = recorded or await asyncio.to_thread(decider.due_classifier, self.state)
-        if event is None or event.from_offset == self.state.classifier_offset:
-            return
-        if recorded is None:
-            await self._outlet.write([Outgoing(event, self._configured.run, ids.classifier_id(event.from_offset))])
-            logger.info("fitted a classifier on %d kept instructions", event.texts)
-        decider.use_classifier(self.state, event)
+        """Begin the fit that is due; write and use the classifier that is in force with the next record.
+
+        One that is on the log already is not fitted again.
+        """
+        state, at = self.state, self.state.applied + 1
+        due = due_fit(state)
+        event = self._recorded.get(at)
+        if event is None and due is not None and due.from_offset not in self._recorded:
+            self._fits.begin(state, due)
+            if due.from_offset == at:
+                event = await self._fits.fitted()
+                await self._outlet.write([Outgoing(event, self._configured.run, ids.classifier_id(event.from_offset))])
+                logger.info("fitted a classifier on %d kept instructions", event.texts)
+        if event is not None and event.from_offset != state.classifier_offset:
+            decider.use_classifier(state, event)
 
 
 def _key(offset: int) -> bytes:

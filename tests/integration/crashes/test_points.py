@@ -6,11 +6,11 @@ from tests.harness.victims import points_of
 from tests.integration.crashes.rig import CrashRig
 
 WORKER = [
-    ("decided", 15),
-    ("half emitted", 15),
-    ("emitted", 15),
-    ("half remembered", 15),
-    ("remembered", 15),
+    ("decided", 3),
+    ("half emitted", 3),
+    ("emitted", 3),
+    ("half remembered", 3),
+    ("remembered", 3),
     ("classifier fitted", 1),
     ("classifier emitted", 1),
     ("before recovering", 1),

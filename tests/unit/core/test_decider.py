@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rouge_score import rouge_scorer
 from scipy.sparse import csr_array
@@ -18,8 +18,9 @@ from schemas.errors import MalformedEvent
 from schemas.events import ClassifierFitted, Instruction, InstructionsGenerated, Rejection, RunConfigured
 from schemas.policy import ALL_RULES, Policy, policy_for
 from schemas.seeds import SeedTask
-from streams.core import decider
+from streams.core import decider, refits
 from streams.core.decider import Decision, FilterState, Verdict
+from streams.core.filter_state import DueFit
 from streams.core.scores import SeedScore
 from streams.core.similarity.tokenize import rouge_tokens
 from tests.unit.core.conftest import configured, decided, first_classifier, fresh_state, generation, in_one_go, seeds_of
@@ -424,6 +425,7 @@ POLICIES = st.builds(
     st.just("sedi"),
     batch_size=st.sampled_from([1, 4]),
     refit_from=st.sampled_from([6, 7]),
+    refit_lead=st.sampled_from([0, 2]),
     threshold=st.sampled_from([0.5, 0.7, 0.85]),
     compare_with_seeds=st.booleans(),
     tokenizer=st.sampled_from(["rouge", "unicode"]),
@@ -447,7 +449,73 @@ def recovered(
     return state, {event.from_offset: event for event in recorded}
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.fixture
+def leads_of_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refits, "REFIT_ROWS", 3)
+
+
+@pytest.mark.usefixtures("leads_of_few_rows")
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(POLICIES, st.lists(RECORDS, max_size=14), st.integers(1, 5))
+def test_a_log_decided_in_blocks_is_decided_as_record_by_record(
+    some: Policy, log: list[InstructionsGenerated | None], size: int
+) -> None:
+    """Given blocks that end where a classifier comes into force, then verdicts, state and later decisions are equal."""
+    run = small_run(some)
+    whole = in_one_go(run, log)
+    state = fresh_state(some, run.seeds)
+    verdicts: list[Verdict] = []
+    while len(verdicts) < len(log):
+        judged = []
+        for event in log[len(verdicts) :][:size]:
+            at = state.applied + 1
+            if event is None:
+                judged.append(decider.judge_empty(state, at))
+            else:
+                judged.append(decider.judge(state, at, ids.generation_id(event.lane, event.number), event))
+            if state.next_fit is not None and state.kept_total >= state.next_fit:
+                break
+        verdicts += decider.classify(state, judged)
+        due = decider.due_classifier(state)
+        if due is not None:
+            decider.use_classifier(state, due)
+    assert verdicts == whole.verdicts
+    parts = ("kept", "kept_total", "scores", "lanes", "applied", "generated_total", "classifier_offset", "due_fit")
+    assert [getattr(state, name) for name in parts] == [getattr(whole.state, name) for name in parts]
+    assert list(state.kept) == list(whole.state.kept)
+    later = generation(30, ["red cow runs", "old tree house sings"])
+    assert decided(state, later) == decided(whole.state, later)
+
+
+def test_a_judgement_that_fails_leaves_the_state_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    state, untouched = fresh_state(policy(0.7)), fresh_state(policy(0.7))
+    add = state.index.add
+
+    def fail_at_the_second(id: str, text: str, position: tuple[int, int]) -> None:
+        if position[1] == 1:
+            raise OSError("no memory")
+        add(id, text, position)
+
+    monkeypatch.setattr(state.index, "add", fail_at_the_second)
+    event = generation(0, distinct(3))
+    with pytest.raises(OSError, match="no memory"):
+        decider.judge(state, 0, ids.generation_id("g0", 0), event)
+    monkeypatch.undo()
+    assert (state.applied, state.kept_total, state.scores, len(state.index)) == (-1, 0, {}, 0)
+    assert decided(state, event) == decided(untouched, event)
+
+
+def test_a_refit_leads_by_a_record_for_every_so_many_rows_and_no_other_is_due_before(leads_of_few_rows: None) -> None:
+    run = configured(policy_for(batch_size=4, refit_from=8, refit_growth=1.1, refit_lead=3))
+    fold = in_one_go(run, [generation(n, distinct(2, start=2 * n)) for n in range(13)])
+    assert [(event.texts, event.from_offset) for event in fold.classifiers] == [(8, 6), (12, 9), (18, 12)]
+    rows = list(fold.state.kept.values())
+    assert [row.classifier_offset for row in rows[::2]] == [0] * 6 + [6] * 3 + [9] * 3 + [12]
+    assert fold.state.due_fit == DueFit(24, 15), "of the rows kept when the last one came into force"
+
+
+@pytest.mark.usefixtures("leads_of_few_rows")
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(POLICIES, st.lists(RECORDS, max_size=14), st.lists(st.tuples(st.integers(1, 8), st.integers(0, 6)), max_size=4))
 def test_a_log_decided_with_crashes_is_decided_as_in_one_go(
     some: Policy, log: list[InstructionsGenerated | None], crashes: list[tuple[int, int]]

@@ -72,7 +72,21 @@ def test_a_crash_between_records_is_a_death_and_ends_what_lived() -> None:
 # -- deaths at every point -------------------------------------------------------------------------------------------
 
 
-WHOLE = (gen(0), gen(1), Garbage(), gen(2), Window(), Garbage("training-log"), gen(3), SKIP(), gen(4), Window(), gen(5))
+WHOLE = (
+    gen(0),
+    SKIP(),
+    gen(1),
+    SKIP(),
+    Garbage(),
+    gen(2),  # with it the two before are decided, in blocks
+    Window(),
+    Garbage("training-log"),
+    gen(3),
+    SKIP(),
+    gen(4),
+    Window(),
+    gen(5),
+)
 POINTS = [
     "in recovery",
     "before reading generated",

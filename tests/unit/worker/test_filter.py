@@ -5,6 +5,7 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -24,14 +25,15 @@ from schemas.events import (
     RunConfigured,
     RunStopped,
 )
-from schemas.policy import policy_for
+from schemas.policy import policy_for, policy_with
 from streams.core import refits
 from streams.core.cluster_fit import marks_passed
 from streams.core.clusters import ClusterModel
 from streams.core.decider import Decision
 from streams.core.scores import SeedScore
+from streams.worker import fit_beside
 from streams.worker.block_writer import BlockWriter, Outbound
-from streams.worker.dead_letter_limit import DeadLetterLimit
+from streams.worker.dead_letter_limit import Counted, DeadLetterLimit
 from streams.worker.filter import FilterAgent
 from streams.worker.outlet import Outlet
 from tests.unit.core.conftest import configured, first_classifier, generation, in_one_go, own_seeds
@@ -152,9 +154,11 @@ class Rig:
     def table_of_scores(self) -> dict[str, SeedScore]:
         return {id.decode(): msgspec.json.decode(value, type=SeedScore) for id, value in self.scores.items()}
 
-    async def take(self, *events: InstructionsGenerated | None) -> None:
-        for event in events:
-            assert await self.filter.apply([record(self.filter.state.applied + 1, event)]) == 1
+    async def take(self, *events: InstructionsGenerated | None, block: int = 1) -> None:
+        """Take records in blocks of so many at most."""
+        records = [record(offset, event) for offset, event in enumerate(events, self.filter.state.applied + 1)]
+        while records:
+            del records[: await self.filter.apply(records[:block])]
 
 
 def record(offset: int, event: Event | None, *, id: str | None = None) -> Record:
@@ -344,6 +348,91 @@ def test_a_refit_that_is_due_after_a_start_is_made_once() -> None:
     run(steps())
 
 
+# -- blocks --------------------------------------------------------------------------------------------------------
+
+
+def test_a_block_is_written_before_any_of_it_is_stored_and_each_score_is_stored_once() -> None:
+    async def steps() -> None:
+        rig = Rig()
+        rig.fuse.steps = 4 + 4 + 4  # rows, verdicts and decisions
+        with pytest.raises(Crash):
+            await rig.take(*generations(1, 1, 1, 1), block=9)
+        assert [sent.topic for sent in rig.outlet.sent] == ["kept", "rejected"] * 4
+        assert (list(rig.decisions()), rig.scores) == ([0, 1, 2, 3], {})
+        rig.fuse.steps = 4  # scores of s0, s1, s2 and s9
+        rig.start(rig.recorded())
+        await rig.filter.repair_scores()
+
+    run(steps())
+
+
+def test_a_block_ends_where_a_fit_is_due_and_where_it_comes_into_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refits, "REFIT_ROWS", 3)
+
+    async def steps() -> None:
+        rig = Rig(configured(policy_with(POLICY, refit_lead=2), own_seeds()[:12]))
+        log = generations(3, 3, 1, 1, 1, 1)
+        assert await rig.filter.apply([record(n, event) for n, event in enumerate(log)]) == 2
+        assert await rig.filter.apply([record(n, event) for n, event in enumerate(log)][2:]) == 2
+        await rig.take(*log[4:], block=9)
+        assert rig.recorded()[1:] == in_one_go(rig.run, log).classifiers
+        assert [row.classifier_offset for row in rig.filter.state.kept.values()] == [0] * 8 + [4] * 2
+
+    run(steps())
+
+
+def test_after_a_block_that_failed_nothing_is_decided_until_the_state_is_recovered() -> None:
+    async def steps() -> None:
+        rig = Rig()
+        rig.fuse.steps = 3
+        with pytest.raises(Crash):
+            await rig.take(*generations(1, 1, 1), block=3)
+        rig.fuse.steps = 10**9
+        with pytest.raises(RunError, match="failed before it was stored"):
+            await rig.take(*generations(1, 1, 1), block=3)
+        assert rig.filter.recover(rig.recorded()) == -1
+        await rig.take(*generations(1, 1, 1), block=3)
+        assert list(rig.decisions().values()) == [one.decision for one in in_one_go(RUN, generations(1, 1, 1)).verdicts]
+
+    run(steps())
+
+
+def test_a_row_that_cannot_be_classified_makes_a_dead_letter_of_its_record_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also when the block has another dead letter before it, which counts once."""
+    clusters = ClusterModel.clusters
+
+    def fail(model: ClusterModel, texts: Sequence[str]) -> list[int]:
+        if TEXTS[1] in texts:
+            raise ValueError("no cluster")
+        return clusters(model, texts)
+
+    monkeypatch.setattr(ClusterModel, "clusters", fail)
+
+    async def steps() -> None:
+        rig = Rig()
+        log = generations(1, 1, 1)
+        await rig.take(log[0], None, log[1], log[2], block=9)
+        letters = [int(dict(sent.headers)["dlq_offset"]) for sent in rig.outlet.sent if sent.topic == "generated.dlq"]
+        assert letters == [1, 2]
+        assert rig.outlet.dead_letters("generated").counted == Counted(2, 2, 2)
+        assert [len(decision.kept) for decision in rig.decisions().values()] == [1, 0, 0, 1]
+
+    run(steps())
+
+
+def test_a_fit_of_many_rows_in_a_process_of_its_own_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def steps() -> None:
+        monkeypatch.setattr(fit_beside, "PROCESS_FROM", 8)
+        rig = Rig()
+        log = generations(5, 3, 1)
+        await rig.take(*log)
+        assert rig.recorded()[1:] == in_one_go(RUN, log).classifiers
+
+    run(steps())
+
+
 # -- recovery ------------------------------------------------------------------------------------------------------
 
 
@@ -455,26 +544,31 @@ def first_of_each(sent: Sequence[Sent]) -> dict[tuple[str, str], tuple[int, byte
 
 
 @settings(max_examples=40, deadline=None)
-@given(LOGS, st.lists(st.tuples(st.integers(0, 25), st.integers(0, 3)), max_size=5))
+@given(
+    LOGS,
+    st.lists(st.tuples(st.integers(0, 25), st.integers(0, 3)), max_size=5),
+    st.integers(1, 4),
+    st.sampled_from([0, 2]),
+)
 def test_a_crash_at_any_step_and_a_table_that_lags_change_nothing(
-    log: list[InstructionsGenerated | None], crashes: list[tuple[int, int]]
+    log: list[InstructionsGenerated | None], crashes: list[tuple[int, int]], block: int, lead: int
 ) -> None:
     """Given crashes between any two writes, and changelogs that lost their last entries, then the log says the same as
     after one undisturbed pass, and so do the tables."""
 
     async def steps() -> None:
-        rig = Rig()
+        rig = Rig(configured(policy_with(POLICY, refit_lead=lead), RUN.seeds))
         for step_limit, lost in [*crashes, (10**9, 0)]:
             rig.fuse.steps = step_limit
             try:
                 rig.start(rig.recorded())
                 await rig.filter.refit()
                 await rig.filter.repair_scores()
-                await rig.take(*log[rig.filter.state.applied + 1 :])
+                await rig.take(*log[rig.filter.state.applied + 1 :], block=block)
             except Crash:
                 for offset in sorted(rig.kept, key=int)[len(rig.kept) - lost :]:
                     del rig.kept[offset]
-        whole = in_one_go(RUN, log)
+        whole = in_one_go(rig.run, log)
         expected: dict[tuple[str, str], bytes] = {}
         for verdict in whole.verdicts:
             for row in verdict.decision.kept:
@@ -487,4 +581,5 @@ def test_a_crash_at_any_step_and_a_table_that_lags_change_nothing(
         assert list(rig.decisions().values()) == [verdict.decision for verdict in whole.verdicts]
         assert rig.table_of_scores() == whole.state.scores
 
-    run(steps())
+    with patch.object(refits, "REFIT_ROWS", 3):
+        run(steps())

@@ -1,5 +1,7 @@
 """Whatever happens to the worker, its output is that of one undisturbed pass over the log."""
 
+from unittest.mock import patch
+
 import msgspec
 import pytest
 from hypothesis import example, given, settings
@@ -11,6 +13,7 @@ from infra.settings import Settings
 from schemas.errors import TooManyDeadLetters
 from schemas.events import ClassifierFitted, InstructionsRejected, ReplaceSeeds, RunConfigured
 from schemas.policy import policy_for, policy_with
+from streams.core import refits
 from tests.harness.embedder import Letters
 from tests.harness.memory_worker import Outage
 from tests.harness.script import (
@@ -381,6 +384,26 @@ def test_a_run_that_clusters_by_embeddings_survives_deaths_and_is_audited_as_any
     assert len(fitted) > 1 and {event.classifier.model_sha256 for event in fitted} == {Letters().model_sha256}
 
 
+LEADING_RUN = configured(policy_with(RUN.policy, refit_lead=2), RUN.seeds)
+
+
+@pytest.mark.parametrize("at", ["before run", "after run", "before table kept"])
+def test_a_classifier_fitted_beside_is_used_from_the_same_offset_over_deaths(
+    at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refits, "REFIT_ROWS", 3)
+    script = (
+        *BEGINNING,
+        CRASH("after rejected", lost=2),
+        tasks(14),
+        CRASH(at, lost=1),
+        *(tasks(n) for n in (18, 22, 26)),
+    )
+    played = Stream(LEADING_RUN).play(*script).as_undisturbed()
+    fitted = [r.event for r in played.log.records("run") if isinstance(r.event, ClassifierFitted)]
+    assert len(played.died) == 2 and len({event.from_offset for event in fitted}) > 2
+
+
 KEPT_TWICE: list[Item] = [
     CRASH("in a write, before rejected", 1, spare="all", error=Outage),
     Generation(("What made the Rosetta Stone so useful to scholars?",), "a"),
@@ -389,7 +412,8 @@ KEPT_TWICE: list[Item] = [
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.one_of(RECORDS, RECORDS, TROUBLE), max_size=30), st.sampled_from([RUN, JUDGED_RUN]))
+@given(st.lists(st.one_of(RECORDS, RECORDS, TROUBLE), max_size=30), st.sampled_from([RUN, JUDGED_RUN, LEADING_RUN]))
 @example(KEPT_TWICE, JUDGED_RUN)
 def test_whatever_happens_the_log_and_the_tables_are_as_if_nothing_had(script: list[Item], run: RunConfigured) -> None:
-    Stream(run, Settings(dead_letters_in_a_row=100)).play(*script).as_undisturbed()
+    with patch.object(refits, "REFIT_ROWS", 3):
+        Stream(run, Settings(dead_letters_in_a_row=100)).play(*script).as_undisturbed()
