@@ -9,11 +9,17 @@ import hashlib
 from collections.abc import Sequence
 from uuid import NAMESPACE_URL, uuid5
 
-_ROOT = uuid5(NAMESPACE_URL, "urn:sedi").bytes
+from schemas import native
+
+_ROOT = str(uuid5(NAMESPACE_URL, "urn:sedi"))
 
 
 def child(cause: str, place: str | int) -> str:
     """The id of what `cause` produces at `place`; `cause` is an id from this module."""
+    if native.CORE is not None:
+        made: str | None = native.CORE.child_id(cause, str(place))
+        if made is not None:
+            return made
     digits = cause.replace("-", "")
     namespace = bytes.fromhex(digits) if len(digits) == 32 and digits.isalnum() else b""
     if not namespace:
@@ -23,12 +29,12 @@ def child(cause: str, place: str | int) -> str:
 
 def run_id(run: str) -> str:
     """The id that all events of a run share as correlation id."""
-    return _uuid5(_ROOT, f"run/{run}")
+    return child(_ROOT, f"run/{run}")
 
 
 def generation_id(lane: str, number: int) -> str:
     """Of the number-th generation (from 0) of a generator lane."""
-    return _uuid5(_ROOT, f"generation/{lane}/{number}")
+    return child(_ROOT, f"generation/{lane}/{number}")
 
 
 def request_id(generation: str, step: int) -> str:
@@ -58,22 +64,22 @@ def judgement_id(kept: str, judge: str) -> str:
 
 def measured_id(model: str, benchmark: str, question: str) -> str:
     """Of a benchmark's question, measured with a model; `model` and `benchmark` are their keys."""
-    return _uuid5(_ROOT, f"measured/{model}/{benchmark}/{question}")
+    return child(_ROOT, f"measured/{model}/{benchmark}/{question}")
 
 
 def answer_id(model: str, asked: str, prompt: str) -> str:
     """Of a model's answer to a prompt; `model` is its key, `asked` the key of the conditions."""
-    return _uuid5(_ROOT, f"answer/{model}/{asked}/{prompt}")
+    return child(_ROOT, f"answer/{model}/{asked}/{prompt}")
 
 
 def answers_judged_id(judge: str, answers: Sequence[str]) -> str:
     """Of a judge's reading of answers, shown in this order."""
-    return _uuid5(_ROOT, f"answers-judged/{judge}/{'/'.join(answers)}")
+    return child(_ROOT, f"answers-judged/{judge}/{'/'.join(answers)}")
 
 
 def document_id(source: str, place: int, start: int, sha256: str) -> str:
     """Of a document that was read; the arguments are fields of its event."""
-    return _uuid5(_ROOT, f"document/{sha256}/{place}/{start}/{source}")
+    return child(_ROOT, f"document/{sha256}/{place}/{start}/{source}")
 
 
 def segment_id(document: str, strategy: str, spans: Sequence[tuple[int, int]]) -> str:
@@ -88,27 +94,27 @@ def withdrawn_id(document: str) -> str:
 
 def classifier_id(from_offset: int) -> str:
     """Of the classifier in force from an offset of `generated` on."""
-    return _uuid5(_ROOT, f"classifier/{from_offset}")
+    return child(_ROOT, f"classifier/{from_offset}")
 
 
 def released_id(from_offset: int) -> str:
     """Of the release of kept instructions from an offset of `generated` on."""
-    return _uuid5(_ROOT, f"released/{from_offset}")
+    return child(_ROOT, f"released/{from_offset}")
 
 
 def window_id(epoch: int, window: int) -> str:
     """Of the window-th training window (from 0) of an epoch (from 1)."""
-    return _uuid5(_ROOT, f"window/{epoch}/{window}")
+    return child(_ROOT, f"window/{epoch}/{window}")
 
 
 def verdict_id(generated_offset: int) -> str:
     """Of the filter's verdict on the record at an offset of `generated`."""
-    return _uuid5(_ROOT, f"verdict/{generated_offset}")
+    return child(_ROOT, f"verdict/{generated_offset}")
 
 
 def command_id(training_offset: int) -> str:
     """Of the command that answers the window at an offset of `training-log`."""
-    return _uuid5(_ROOT, f"command/{training_offset}")
+    return child(_ROOT, f"command/{training_offset}")
 
 
 def _uuid5(namespace: bytes, name: str) -> str:

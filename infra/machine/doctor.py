@@ -32,8 +32,8 @@ from infra.masking import masked
 from infra.models.precision import PrecisionChoice
 from infra.prices import HOW_TO_PRICE, prices_in_use
 from infra.settings import Settings, origins
+from schemas import native
 from schemas.errors import SediError
-from streams.core import native
 
 Level = Literal["ok", "warn", "fail"]
 

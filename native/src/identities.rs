@@ -72,7 +72,8 @@ impl Identities {
     }
 }
 
-fn pack(id: &str) -> Option<[u8; 16]> {
+/// The bytes of a UUID in its usual form.
+pub fn pack(id: &str) -> Option<[u8; 16]> {
     let text = id.as_bytes();
     if text.len() != 36 {
         return None;
@@ -97,7 +98,7 @@ fn pack(id: &str) -> Option<[u8; 16]> {
     Some(packed)
 }
 
-fn unpack(packed: &[u8; 16]) -> String {
+pub fn unpack(packed: &[u8; 16]) -> String {
     let mut id = String::with_capacity(36);
     for (place, &byte) in packed.iter().enumerate() {
         if matches!(place, 4 | 6 | 8 | 10) {

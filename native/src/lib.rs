@@ -3,12 +3,14 @@
 //! tokens, texts        the default tokenizer; Python's strings
 //! index                the similarity index; its parts are bounds, identities, lcs, lists, scan, table, vocabulary
 //! pickled              the index as bytes
+//! identity             ids
 //! clusters, space      the clusters of a classifier of n-grams
 //! python_*             the classes that Python sees
 
 mod bounds;
 mod clusters;
 mod identities;
+mod identity;
 mod index;
 mod lcs;
 mod lists;
@@ -29,5 +31,12 @@ fn sedi_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<python_index::PyIndex>()?;
     module.add_class::<python_clusters::PyClusters>()?;
-    module.add_function(wrap_pyfunction!(python_index::rouge_tokens, module)?)
+    module.add_function(wrap_pyfunction!(python_index::rouge_tokens, module)?)?;
+    module.add_function(wrap_pyfunction!(child_id, module)?)
+}
+
+/// The id of what `cause` produces at `place`; None when `cause` is no UUID in its usual form.
+#[pyfunction]
+fn child_id(cause: &str, place: &str) -> Option<String> {
+    identity::child(cause, place)
 }

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from schemas import native
 from schemas.events import Classifier
-from streams.core import native
 from streams.core.embeddings import Embedder, Projection
 
 if TYPE_CHECKING:

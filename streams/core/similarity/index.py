@@ -5,7 +5,7 @@ Both give the same answers, bit for bit (`tests/unit/core/test_native.py`).
 
 from typing import TYPE_CHECKING
 
-from streams.core.native import CORE
+from schemas.native import CORE
 from streams.core.similarity.items import Position
 
 if TYPE_CHECKING or CORE is None:

@@ -5,24 +5,26 @@ import pickle
 import random
 import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
 from os import environ
 from typing import Any
+from uuid import UUID, uuid5
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas import ids, native
 from schemas.errors import SediError
 from schemas.events import Classifier
 from schemas.policy import policy_for
-from streams.core import native
 from streams.core.cluster_fit import fit
 from streams.core.clusters import NGRAMS, ClusterModel
 from streams.core.similarity.native import NativeIndex
 from streams.core.similarity.reference import ReferenceIndex
 from streams.core.similarity.tokenize import rouge_tokens, unicode_tokens
-from tests.unit.core.conftest import own_seeds
+from tests.unit.core.conftest import ROOT, own_seeds
 
 core: Any = pytest.importorskip("sedi_native", reason="The compiled core is not installed; make setup builds it.")
 
@@ -224,6 +226,24 @@ def test_white_space_is_pythons() -> None:
     assert reference.clusters(texts[:0x3100]) == [int(character.isspace()) for character in characters[:0x3100]]
 
 
+# -- ids -----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.uuids().map(str), st.text(st.characters(exclude_categories=("Cs",)), max_size=150))
+def test_ids_are_those_of_the_standard_library(cause: str, place: str) -> None:
+    assert core.child_id(cause, place) == str(uuid5(UUID(cause), place))
+
+
+def test_what_is_no_id_in_its_usual_form_is_left_to_python() -> None:
+    cause = "929d7158-f48f-518f-990e-011b42b229a0"
+    for length in range(200):  # each way in which the last block of the hash is filled
+        assert core.child_id(cause, "x" * length) == str(uuid5(UUID(cause), "x" * length))
+    for other in (cause.upper(), cause.replace("-", ""), "default", cause[:-1], f"{cause}0", "é" * 18, ""):
+        assert core.child_id(other, "0") is None
+    assert ids.child(cause.upper(), 0) == ids.child(cause, 0) == core.child_id(cause, "0")
+
+
 # -- the choice ----------------------------------------------------------------------------------------------------
 
 
@@ -236,6 +256,8 @@ def test_the_environment_turns_it_off(setting: str, expected: str) -> None:
 
 
 def test_one_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tomllib.loads((ROOT / "native" / "Cargo.toml").read_text(encoding="utf-8"))["package"]
+    assert package["version"] == native.VERSION
     monkeypatch.delenv(native.SWITCH, raising=False)
     assert native._choose() == (core, f"compiled, {native.VERSION}")
     monkeypatch.setattr(core, "VERSION", "0.9")
