@@ -19,6 +19,7 @@ from infra.plotting import matplotlib
 
 SETTLED_S = 60.0  # of a life, after which its samples count
 FLAT_SHARE = 0.02  # of the level an hour: less is called flat even if it is measurable
+SEEN_SHARE = 0.005  # of the level while it was sampled: less is too little to tell from settling
 _CERTAIN = 1.96  # standard errors on either side of a slope: 95 %
 _FEWEST = 8
 _MINUTE = 60.0
@@ -43,11 +44,12 @@ class Slope:
     low: float
     high: float
     samples: int
+    span: float
 
     @property
     def flat(self) -> bool:
-        """Whether no rise an hour is seen, or one below `FLAT_SHARE` of the level."""
-        return self.low <= 0.0 or self.high < FLAT_SHARE * self.level
+        """Whether no rise an hour is seen, or one below `FLAT_SHARE` of the level, or `SEEN_SHARE` in all."""
+        return self.low <= 0.0 or self.high < FLAT_SHARE * self.level or self.per * self.span < SEEN_SHARE * self.level
 
 
 def slope(samples: Sequence[Sample], column: str, over: str, life: str | None = None) -> Slope | None:
@@ -60,7 +62,7 @@ def slope(samples: Sequence[Sample], column: str, over: str, life: str | None = 
     x, y, lives = x[some], y[some], lives[some]
     if len(x) < _FEWEST:
         return None
-    level = float(y.mean())
+    level, span = float(y.mean()), float(np.ptp(x))
     for each in counted:
         x[lives == each] -= x[lives == each].mean()
         y[lives == each] -= y[lives == each].mean()
@@ -74,7 +76,7 @@ def slope(samples: Sequence[Sample], column: str, over: str, life: str | None = 
     alike = float(left[1:] @ left[:-1]) / variance if variance > 0 else 0.0
     alike = min(max(alike, 0.0), 0.99)
     error = (variance / max(1, free) / spread * (1 + alike) / (1 - alike)) ** 0.5
-    return Slope(level, per, per - _CERTAIN * error, per + _CERTAIN * error, len(x))
+    return Slope(level, per, per - _CERTAIN * error, per + _CERTAIN * error, len(x), span)
 
 
 def second_half(samples: Sequence[Sample], process: str) -> list[Sample]:
