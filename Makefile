@@ -3,15 +3,16 @@
 PYTHON ?= $(or $(shell command -v python3.11 || command -v python3.12 || command -v python3.13),python3.11)
 BIN := .venv/bin
 
-.PHONY: run test embeddings browser platforms check unit integration e2e crashes conformance bench lock build wheel-test schemas setup clean
+.PHONY: run test embeddings browser platforms check unit integration e2e crashes soak conformance bench lock build wheel-test schemas setup clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run    a whole run on this machine: Kafka, a small LLM, the filter, the trainer (about 5 minutes)"
 	@echo "make test   lint, types, imports, schemas and all tests but those of the wheel (wheel-test) and the pages (docs)"
 	@echo "make wheel-test  the wheel with the core's packages alone, in an empty environment (a minute)"
-	@echo "make bench  measurements, side by side"
+	@echo "make bench  measurements, side by side; make bench filter: one of them"
 	@echo "make crashes  a long run with deaths in it, beside an undisturbed one (40 minutes)"
+	@echo "make soak   a minute of steady load with deaths in it, as curves; OPTIONS='--instructions 1000000 --disturb-every 300': an hour"
 	@echo "make conformance  1,000 generations with every fault of an endpoint, 20,000 made answers (5 minutes)"
 	@echo "make docs   the pages, into build/docs"
 
@@ -65,6 +66,11 @@ e2e: setup
 crashes: setup
 	$(BIN)/python -m tests.harness.long_run --instructions 100000 --kills 20
 
+# Memory, handles, disk and lag while 20,000 instructions come at 300 a second, with deaths in it; into build/soak
+# an hour: make soak OPTIONS="--instructions 1000000 --disturb-every 300 --sample-every 5"
+soak: setup
+	$(BIN)/python -m tests.harness.soak $(OPTIONS)
+
 # A real generator at an endpoint that fails in every way, and made answers through it all; both sides' books must agree.
 conformance: setup
 	$(BIN)/python -m tests.conformance.faults --generations 1000 --seed 1
@@ -81,8 +87,16 @@ docs: setup .cache/docs-packages/.ready
 	$(BIN)/pip install --quiet --no-deps --require-hashes --upgrade --target $(@D) -r requirements-docs.txt
 	@touch $@
 
+# `make bench` measures all, `make bench filter` what is named; OPTIONS are passed on: make bench filter OPTIONS="--json".
+ifeq (bench,$(firstword $(MAKECMDGOALS)))
+BENCHMARKS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
+.PHONY: $(BENCHMARKS)
+$(BENCHMARKS): bench
+	@:
+endif
+
 bench: setup .cache/bench-packages/.ready
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCHMARKS) $(OPTIONS)
 
 # What the trainer is compared with lies beside the environment; only the processes that need it see it.
 .cache/bench-packages/.ready: requirements-bench.txt .venv/.ready

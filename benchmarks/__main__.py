@@ -1,6 +1,10 @@
 """`python -m benchmarks [NAME]...`: all benchmarks, or the named ones.
 
 similarity   the similarity index against what it replaces, and its agreement with rouge_score
+filter       our worker, the same decider in Quix Streams, and a bare consumer and producer, behind 0 to 1,000,000 kept
+             rows: speed, processor time by part, memory, recovery, latency, and reading again; takes an hour, so it
+             runs only when it is named
+sharding     the kept table in shards under one sequencer, simulated: decisions, shards asked, work of each
 replay       the audit of a run against a bare consumer of the same topics
 pace         adaptive against fixed concurrency, at servers of 1, 8 and 64 slots; takes 20 minutes, so it runs only when
              it is named
@@ -37,6 +41,7 @@ from benchmarks import (
     clusters,
     corpus,
     export,
+    filter_tables,
     generator,
     likelihood,
     loop,
@@ -46,11 +51,15 @@ from benchmarks import (
     report,
     saving,
     segments,
+    sharding,
+    sharding_page,
     similarity,
     trainer,
     trainer_gpu,
     yields,
 )
+from benchmarks import filter as filters
+from benchmarks.options import add_options
 
 Step = Callable[..., None]
 T = TypeVar("T")
@@ -97,6 +106,22 @@ def _export(options: argparse.Namespace, console: Console) -> int:
     with _progress() as step:
         found = export.measure(options.export_rows, step)
     return _told(options, console, "export", export.show, export.write_json, found)
+
+
+def _filter(options: argparse.Namespace, console: Console) -> int:
+    with _progress() as step:
+        found = filters.measure(
+            options.filter_instructions, options.filter_kept, options.filter_latency_s, options.out / "filter", step
+        )
+    return _told(options, console, "filter", filter_tables.show, filter_tables.write_json, found)
+
+
+def _sharding(options: argparse.Namespace, console: Console) -> int:
+    with _progress() as step:
+        found = sharding.measure(options.sharding_texts, options.sharding_shards, step)
+    if options.page is not None:
+        sharding_page.write_page(options.page, found)
+    return _told(options, console, "sharding", sharding_page.show, sharding_page.write_json, found)
 
 
 def _replay(options: argparse.Namespace, console: Console) -> int:
@@ -194,9 +219,12 @@ def _told(
 ) -> int:
     """Show and write the results; returns the exit code."""
     path = options.out / f"{name}.json"
-    show(console, found)
     write_json(path, found)
-    console.print(f"written: {path}")
+    if options.json:
+        print(path.read_text(encoding="utf-8"), end="")
+    else:
+        show(console, found)
+        console.print(f"written: {path}")
     return 0
 
 
@@ -218,6 +246,8 @@ def _perplexity(options: argparse.Namespace, console: Console) -> int:
 
 _BENCHMARKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "similarity": _similarity,
+    "filter": _filter,
+    "sharding": _sharding,
     "replay": _replay,
     "generator": _generator,
     "trainer": _trainer,
@@ -232,7 +262,15 @@ _BENCHMARKS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "corpus": _corpus,
     "perplexity": _perplexity,
 }
-_ASKED_FOR = ("saving", "yield", "clusters", "pace", "likelihood", "perplexity")  # hours, or texts that are not ours
+_ASKED_FOR = (
+    "filter",
+    "saving",
+    "yield",
+    "clusters",
+    "pace",
+    "likelihood",
+    "perplexity",
+)  # an hour or more, or texts of others
 _UNASKED = [name for name in _BENCHMARKS if name not in _ASKED_FOR]
 
 
@@ -265,65 +303,8 @@ def _parser() -> argparse.ArgumentParser:
         default=_ALL,
         help=f"{', '.join(_BENCHMARKS)}; default: all but {' and '.join(_ASKED_FOR)}",
     )
-    parser.add_argument("--sizes", type=_numbers, default=similarity.SIZES, help="kept items, all ways side by side")
-    parser.add_argument("--growth", type=_numbers, default=similarity.GROWTH, help="kept items, the index alone")
-    parser.add_argument(
-        "--recovered", type=int, default=similarity.RECOVERED, help="kept items to fill at once; 0: none"
-    )
-    parser.add_argument("--agreement", type=int, default=10_000, help="mixed items compared with rouge_score; 0: none")
-    parser.add_argument("--whole", type=int, default=50, help="of these, how many with every other item, bound or not")
-    parser.add_argument(
-        "--replay-instructions", type=int, default=replay.INSTRUCTIONS, help="instructions in the run that is audited"
-    )
-    parser.add_argument(
-        "--generator-seconds", type=float, default=generator.SECONDS, help="each measurement of the generator takes"
-    )
-    parser.add_argument("--pace-seconds", type=float, default=pace.SECONDS, help="each measurement of the pace takes")
-    parser.add_argument("--pace-given", type=_numbers, default=pace.GIVEN, help="fixed numbers of calls in flight")
-    parser.add_argument("--pace-slots", type=_numbers, default=pace.SLOTS, help="requests that the servers work on")
-    parser.add_argument("--export-rows", type=int, default=export.ROWS, help="kept rows in the run that is exported")
-    parser.add_argument(
-        "--kept",
-        type=int,
-        help=f"instructions that each run is to keep: of `saving`, {saving.KEPT:,}; of `yield`, {yields.KEPT:,}",
-    )
-    parser.add_argument("--rng", type=_numbers, default=saving.RNG_SEEDS, help="rng seeds of `saving` and `yield`")
-    parser.add_argument("--minutes", type=float, default=yields.MINUTES, help="that each stream of `yield` takes")
-    parser.add_argument("--folder", type=Path, help="streams and results of `yield`; default: yield, in --out")
-    parser.add_argument("--model", type=Path, help="`yield`: a GGUF to serve; default: what the settings name")
-    parser.add_argument("--page", type=Path, help="`yield`: put tables and figures into this page, docs/yield.md")
-    parser.add_argument("--loop-kept", type=int, default=loop.KEPT, help="that each run of `loop` is to keep")
-    parser.add_argument(
-        "--loop-steps", type=float, default=loop.STEPS_A_SECOND, help="training steps a second of `loop`, of 16 rows"
-    )
-    parser.add_argument(
-        "--likelihood-questions", type=int, default=likelihood.QUESTIONS, help="of ARC easy, and of ARC challenge"
-    )
-    parser.add_argument(
-        "--likelihood-data", type=Path, default=likelihood.data_folder(), help="folder of question files"
-    )
-    parser.add_argument("--corpus-mb", type=int, default=corpus.MB, help="size of the corpus that `corpus` makes")
-    parser.add_argument("--perplexity-rows", type=int, default=perplexity.ROWS, help="rows of `perplexity`, 10 or more")
-    parser.add_argument(
-        "--perplexity-staged", type=int, default=perplexity.STAGED_ROWS, help="segments scored in one stage and in two"
-    )
-    parser.add_argument("--perplexity-data", type=Path, default=perplexity.data_file(), help="JSON of Alpaca's rows")
-    parser.add_argument("--clusters-texts", type=Path, help="JSON of instructions for `clusters`: strings, or rows")
-    parser.add_argument("--clusters-rows", type=int, default=10_000, help="only the first so many of them")
-    parser.add_argument(
-        "--clusters-vectorizers", type=lambda text: text.split(","), default=["tfidf"], help="tfidf,embeddings"
-    )
-    parser.add_argument("--trainer-rounds", type=int, default=trainer.ROUNDS, help="turns of every side of `trainer`")
-    parser.add_argument("--trainer-steps", type=int, default=trainer.STEPS, help="steps of each, warm-up included")
-    parser.add_argument("--trainer-precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--trainer-model", type=Path, help="a model folder; default: 5 M random weights")
-    parser.add_argument("--gpu", action="store_true", help="`trainer` on a CUDA device, alone")
-    parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="folder for the JSON and the plot")
+    add_options(parser)
     return parser
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part.replace("_", "")) for part in text.split(",") if part.strip())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ a killed worker in its consumer group until its session times out, after six sec
 """
 
 import logging
+import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -15,7 +17,8 @@ from pathlib import Path
 from kafka.admin import MemberToRemove
 
 from infra.cluster.admin import administrator
-from infra.settings import Settings
+from infra.distribution import python_module
+from infra.settings import Settings, environment_of
 from schemas.errors import BrokerError
 from tests.harness import victims
 from tests.harness.forked import Forked, fork
@@ -149,3 +152,20 @@ class Crew:
             dying = member.deaths[member.lives - 1] if member.lives <= len(member.deaths) else "no point"
             tails.append(f"{member.name}, life {member.lives} ({dying}), log:\n{log}")
         return "\n".join(tails)
+
+
+class SediProcesses(Crew):
+    """A crew of the program as users start it, instead of forks of one that has imported everything."""
+
+    def _start(self, member: Member) -> None:
+        member.lives += 1
+        with (self.folder / f"{member.name}.log").open("ab") as output:
+            member.process = subprocess.Popen(  # type: ignore[assignment]
+                python_module("sedi", *member.arguments),
+                env={**os.environ, **environment_of(self.settings), **member.environment},
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
