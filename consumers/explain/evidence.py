@@ -82,9 +82,11 @@ def gather(source: Source, subject: Subject, progress: ReadProgress = no_progres
         policy = found.history.configured.policy
         found.steering = SteeringHistory(policy) if steers(policy) else None
         _rejected(found, read, deduplicator)  # before `generated`, so that what the filter could not read is known
-        _generated(found, read, deduplicator)
+        last = _generated(found, read, deduplicator)
         if found.generation is not None:
-            _kept(found, read, deduplicator)
+            # in a partition rows ascend, and readers drop one that does not: nothing of the story is after it
+            past = partial(records, reading, progress=progress, is_past=partial(_is_kept_after, last))
+            _kept(found, past, deduplicator)
             _trained(found, read, deduplicator)
             _judged(found, read, deduplicator)
             _answered(found, read, deduplicator)
@@ -109,9 +111,16 @@ def _rejected(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -
             found.rejected |= {rejection.id: (place_of(record), rejection) for rejection in event.rejections}
 
 
-def _generated(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> None:
-    subject = found.subject
+def _generated(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) -> int:
+    """Returns the last offset at which the subject's generation is, -1 for none."""
+    subject, last = found.subject, -1
+    every = "seed" in subject.kinds or found.steering is not None  # else the others need not be decoded
+    own = "ce_id", (subject.generation_id or "").encode()
     for record in read("generated"):
+        if own in record.headers:
+            last = record.offset
+        elif not every:
+            continue
         event = record.event
         if not isinstance(event, events.InstructionsGenerated) or not deduplicator.generated(event, record.offset):
             continue
@@ -121,6 +130,12 @@ def _generated(found: Evidence, read: TopicRecords, deduplicator: Deduplicator) 
         if record.id == subject.generation_id:
             found.generation = place_of(record), event
             _focus(found, record, event)
+    return last
+
+
+def _is_kept_after(offset: int, record: Record) -> bool:
+    """Whether a record of `kept` is a row of a generation after an offset of `generated`."""
+    return isinstance(record.event, events.InstructionKept) and record.event.generated_offset > offset
 
 
 def _steered(found: Evidence, record: Record, event: events.InstructionsGenerated) -> None:

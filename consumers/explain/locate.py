@@ -1,9 +1,9 @@
 """The thing that an id names; the start of an id is enough.
 
-The run is read once, and a record is decoded only when it holds the bytes of the id. An id may name two things: a
-promoted seed has the id of the instruction it was. A whole id names itself, even if another id starts with it. The
-calls of an evaluation are its answer's or judgement's, which their ids name too; those of the answer to a kept
-instruction are the instruction's.
+The run is read once, for a whole id up to where it is found; a record is decoded only when it holds the bytes of the
+id. An id may name two things: a promoted seed has the id of the instruction it was. A whole id names itself, even if
+another id starts with it. The calls of an evaluation are its answer's or judgement's, which their ids name too; those
+of the answer to a kept instruction are the instruction's.
 """
 
 import re
@@ -75,6 +75,11 @@ class _Search:
     def matches(self, name: str) -> bool:
         return name == self.text or (len(self.text) >= SHORTEST_PREFIX and name.startswith(self.text))
 
+    @property
+    def is_over(self) -> bool:
+        """Whether what a whole id names was found: nothing else has it, but a seed, which is read before."""
+        return self.text in self.exact and bool(self.found.get(self.text, {}).keys() - {"seed"})
+
     def offer_answer(self, answer_id: str, name: str) -> None:
         """Offer a name of an answer: its own id, or that of a request for it."""
         if self.matches(name):
@@ -118,9 +123,11 @@ def locate(source: Source, text: str, progress: ReadProgress = no_progress) -> S
         if is_id:
             _documents(search, read)
             decided = _decided(search, read)
-            _generated(search, read, decided)
-            _calls(search, read)
-            _answers(search, read)
+            if not search.is_over:
+                _generated(search, read, decided)
+            if not search.is_over:
+                _calls(search, read)
+                _answers(search, read)
     if search.answers:
         _answered_rows(search, source, progress)
     return _choose(search, source)
@@ -140,10 +147,12 @@ def _decided(search: _Search, read: TopicRecords) -> int:
         if _holds(record, search) and isinstance(record.event, InstructionsRejected):
             for item in record.event.rejections:
                 search.offer("instruction", item.id, generation_id=record.event.generation_id, place=item.place)
-    for record in read("kept"):
+    for record in () if search.is_over else read("kept"):
         if _holds(record, search) and isinstance(record.event, InstructionKept):
             row = record.event
             search.offer("instruction", row.id, generation_id=row.generation_id, place=row.place)
+            if search.is_over:
+                break
     event = None if last is None else last.event
     return event.generated_offset if isinstance(event, InstructionsRejected) else -1
 

@@ -120,8 +120,13 @@ def first_events(
             yield record, event
 
 
-def records(reading: Reading, topic: str, progress: ReadProgress = no_progress) -> Iterator[Record]:
-    """The rest of a topic, one partition after the other."""
+def records(
+    reading: Reading,
+    topic: str,
+    progress: ReadProgress = no_progress,
+    is_past: Callable[[Record], bool] = lambda record: False,
+) -> Iterator[Record]:
+    """The rest of a topic, one partition after the other; of each, up to the first record that `is_past`, with it."""
     read = 0
     for name, partition in sorted(reading.ends()):
         if name != topic:
@@ -131,4 +136,6 @@ def records(reading: Reading, topic: str, progress: ReadProgress = no_progress) 
             read += 1
             if read % _PROGRESS_EVERY == 0:
                 progress(_PROGRESS_EVERY)
+            if is_past(record):
+                break
     progress(read % _PROGRESS_EVERY)

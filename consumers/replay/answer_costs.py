@@ -86,10 +86,17 @@ class AskedAnswers:
 
 
 def answers_of_rows(streams: Iterable[EffectStream]) -> dict[str, InstructionAnswered]:
-    """The first event of each row on `answered`."""
+    """The first event of each row on `answered`, by the row's id, without texts: these would fill the memory."""
     found: dict[str, InstructionAnswered] = {}
     for stream in streams:
         while (record := stream.take()) is not None:
-            if isinstance(record.event, InstructionAnswered):
-                found.setdefault(record.event.row.id, record.event)
+            event = record.event
+            if isinstance(event, InstructionAnswered) and event.row.id not in found:
+                found[event.row.id] = _without_texts(event)
     return found
+
+
+def _without_texts(event: InstructionAnswered) -> InstructionAnswered:
+    answers = tuple(replace(answer, raw="", reasoning=None) for answer in event.answers)
+    row = replace(event.row, instruction="", input="", output="")
+    return replace(event, row=row, answers=answers, unparsed=())

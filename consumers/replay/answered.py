@@ -1,20 +1,17 @@
 """`answered` as an audit reads it: as far as training windows need it, then to its end."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from consumers.replay.effect_stream import EffectStream
-from infra.log.record import Record
 from schemas.events import InstructionAnswered, InstructionKept, TrainingLogged
 from streams.core.answering import answered_rows, usable_row
 
 
 class AnsweredSoFar:
-    """Follows all partitions of `answered`. `on_record` gets every record, each partition in order; it may be ahead of
-    the filter's decisions."""
+    """Follows all partitions of `answered`, each in order; it may be ahead of the filter's decisions."""
 
-    def __init__(self, streams: Sequence[EffectStream], on_record: Callable[[Record], None] = lambda _: None) -> None:
+    def __init__(self, streams: Sequence[EffectStream]) -> None:
         self._streams = streams
-        self._on_record = on_record
         self._rows: dict[str, InstructionKept] = {}
         self._unused: dict[str, str] = {}
 
@@ -43,7 +40,7 @@ class AnsweredSoFar:
     def finish(self) -> None:
         """Read what is left. After it nothing is known of rows."""
         for stream in self._streams:
-            while self._read(stream):
+            while stream.take() is not None:
                 pass
         self._rows.clear()
 
@@ -56,5 +53,4 @@ class AnsweredSoFar:
             self._rows.setdefault(row.id, row)
         elif isinstance(event, InstructionAnswered) and event.row.id not in self._rows:
             self._unused.setdefault(event.row.id, str(event.reason))
-        self._on_record(record)
         return True

@@ -33,7 +33,7 @@ from consumers.replay.withdrawn import WithdrawnSoFar
 from infra.log.source import Reading
 from infra.models.embeddings import embedder_for
 from schemas.errors import MalformedEvent
-from schemas.events import ClassifierFitted, RunConfigured
+from schemas.events import ClassifierFitted, InstructionKept, RunConfigured
 from streams.core import decider
 from streams.core.decider import Decision, FilterState, Verdict
 from streams.core.seeds import SeedPool
@@ -42,7 +42,9 @@ Progress = Callable[[int, int], None]
 """Called with (records of `generated` done, records in all)."""
 
 _SKIPPED_AT_ONCE = 5_000
-_FROZEN_EVERY = 500
+FROZEN_EVERY = 500
+"""Generations between two calls of `gc.freeze`."""
+
 _CHECKED = ("generations", "instructions", "kept", "rejected")
 
 
@@ -51,10 +53,12 @@ class _Tally:
     """Numbers for the result.
 
     kept     ids of the kept rows so far, by cluster
+    rows     the kept rows so far, in total order
     excess   rows that the filter has counted and that are not on the log, so that this is reported once only
     """
 
     kept: list[list[str]]
+    rows: list[InstructionKept] = field(default_factory=list)
     checked: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_CHECKED, 0))
     from_offset: int | None = None
     pending: int = 0
@@ -93,8 +97,9 @@ class Auditor:
         )
         self._tally = _Tally([[] for _ in self._streams["kept"]])
         if withdrawals is not None:
-            rows = WithdrawnSoFar(withdrawals, self._streams["documents"][0].end - 1)
-            self._log = LogAudit(configured, self._streams, self._tally.kept, rows, self.findings, self._digests)
+            withdrawn = WithdrawnSoFar(withdrawals, self._streams["documents"][0].end - 1)
+            kept, rows = self._tally.kept, self._tally.rows
+            self._log = LogAudit(configured, self._streams, kept, rows, withdrawn, self.findings, self._digests)
         self._skipped: list[Decision] = []
 
     @property
@@ -119,7 +124,7 @@ class Auditor:
             self._step(found)
             offset += 1
             progress(offset, end)
-            if offset % _FROZEN_EVERY == 0:
+            if offset % FROZEN_EVERY == 0:
                 gc.freeze()  # rows are never freed: scanning all of them for garbage costs a tenth of the time
         self._catch_up()
         if self._log is not None:
@@ -179,6 +184,8 @@ class Auditor:
         for row in decision.kept:
             if row.cluster < len(self._tally.kept):
                 self._tally.kept[row.cluster].append(row.id)
+            if row.id not in self.state.kept:
+                self._tally.rows.append(row)
         if self.findings.deciding:
             decider.apply(self.state, decision)
             return

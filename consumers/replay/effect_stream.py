@@ -1,10 +1,13 @@
 """One partition of the log in offset order, and what a record of it holds, compared by bytes where that is enough."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from consumers.replay.findings import Findings
 from infra.log.record import Record
 from infra.log.source import Reading
+from schemas.errors import BrokerError
 from schemas.events import Event, InstructionKept, InstructionsRejected
 from schemas.registry import spec_of
 
@@ -41,6 +44,18 @@ class EffectStream:
         else:
             self._next_offset = self.end
         return record
+
+    def again(self) -> Iterator[Record]:
+        """All records that were taken, once more; to be read to the end. `take` goes on where it was."""
+        self._reading.seek(self.topic, self.partition, self._reading.starts()[self.topic, self.partition])
+        for _ in range(self.records):
+            record = self._reading.next(self.topic, self.partition)
+            if record is None:
+                raise BrokerError(
+                    f"{self.topic}/{self.partition} has fewer records than a moment ago. Does its topic delete records "
+                    "(retention.ms, retention.bytes)? A run's topics must keep all of them."
+                )
+            yield record
 
 
 def _offsets(first: int, last: int) -> str:

@@ -147,8 +147,12 @@ class _Verdicts:
         del self._queue[place]
         self.unread = not cause.generation_id
         self._digests.extend([0] * (offset - len(self._digests)))
-        self._digests.append(digest(content(record)))
+        self._digests.append(self._digest(record))
         return record
+
+    def _digest(self, record: Record) -> int:
+        """Of its content, if repeats are reported: not 0."""
+        return digest(content(record)) if self._findings.conducting else 1
 
     def finish(self) -> None:
         """Report repeats to the end, and verdicts on what is not on `generated`."""
@@ -244,7 +248,8 @@ class _KeptRows:
                 continue
             key = cause.generated_offset << _PLACE_BITS | cause.place
             if self._deduplicator.kept(cause.generated_offset, cause.place, partition):
-                self._digests[partition][key] = digest(content(record))
+                if self._findings.conducting:  # else repeats are not reported
+                    self._digests[partition][key] = digest(content(record))
                 self._heads[partition] = cause, record
                 return
             self._report_dropped(record, cause, self._digests[partition].get(key))

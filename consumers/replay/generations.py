@@ -8,7 +8,7 @@ of the request follow from the verdicts up to the recorded offset (`streams.core
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain, zip_longest
 
@@ -172,7 +172,7 @@ def check_shown(
     event: InstructionsGenerated,
     policy: Policy,
     pools: PoolHistory,
-    kept: Collection[InstructionKept],
+    kept: Sequence[InstructionKept],
     history: SteeringHistory | None = None,
 ) -> None:
     """Check that the generation was shown what its lane and number draw: seeds of the pool, and in some styles
@@ -190,7 +190,7 @@ def check_shown(
     shown_kept = 0
     if event.kept_shown is not None:
         shown_kept = len(event.kept_shown.ids)
-        _check_kept(findings, record, event, event.kept_shown, policy, list(kept))
+        _check_kept(findings, record, event, event.kept_shown, policy, kept)
     if event.seed_commands_offset > pools.known:
         what = f"seeds as of {event.seed_commands_offset} of seed-commands, which was not written yet"
         _report_shown(findings, record, event, what, event.seed_commands_offset, pools.known)
@@ -214,7 +214,7 @@ def _check_kept(
     event: InstructionsGenerated,
     shown: KeptShown,
     policy: Policy,
-    rows: list[InstructionKept],
+    rows: Sequence[InstructionKept],
 ) -> None:
     if shown.as_of >= record.offset:
         what = f"instructions kept as of {shown.as_of} of generated, which was not decided yet"

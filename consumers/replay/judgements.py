@@ -1,11 +1,11 @@
 """Judges' scores in an audit: each is the one that its answer parses to, of a kept row.
 
 They are checked after all generations, because a judge may come long after the filter; its answers are held until then.
-Scores that a command used are read before it, and held too. There the scores on the log count, even a wrong one.
+Scores that a command used are read before it, and once more then. There the scores on the log count, even a wrong one.
 """
 
-from collections import deque
 from collections.abc import Mapping
+from itertools import chain
 
 from consumers.replay.digests import Digests, judged_content
 from consumers.replay.effect_stream import EffectStream, content
@@ -27,20 +27,18 @@ class JudgementAudit:
         self._findings = findings
         self._digests = digests
         self._repeats = RepeatCheck(findings)
-        self._ahead: deque[Record] = deque()
         self._first = FirstJudge()
         self.count = 0
 
     def judge(self, through: int) -> FirstJudge:
         """The first judge's scores up to the record at `through`, or up to the last."""
         while self._first.offset < through and (record := self._stream.take()) is not None:
-            self._ahead.append(record)
             self._first.apply(record.event if isinstance(record.event, InstructionJudged) else None, record.offset)
         return self._first
 
     def check(self, kept: Mapping[str, InstructionKept]) -> None:
         """Check all of it; `kept` are the rows by id."""
-        while (record := self._ahead.popleft() if self._ahead else self._stream.take()) is not None:
+        for record in chain(self._stream.again(), iter(self._stream.take, None)):
             event = record.event
             if not isinstance(event, InstructionJudged):
                 self._findings.cannot_read(record, str(record.error))

@@ -24,7 +24,7 @@ from consumers.replay.windows import WindowAudit
 from consumers.replay.withdrawn import WithdrawnSoFar
 from infra.log.record import Record
 from schemas import ids
-from schemas.events import InstructionsGenerated, RunConfigured
+from schemas.events import InstructionKept, InstructionsGenerated, RunConfigured
 from streams.core.decider import Decision, FilterState
 from streams.core.kept_so_far import KeptText
 from streams.core.lanes import LaneNumbers
@@ -35,7 +35,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 class LogAudit:
-    """Follows the other topics in step with `generated`; `kept` are the ids of the kept rows so far, by cluster.
+    """Follows the other topics in step with `generated`; `kept` are the ids of the kept rows so far, by cluster, and
+    `rows` the rows, in total order.
 
     answered   the answers to kept rows, as far as they were read
     """
@@ -45,6 +46,7 @@ class LogAudit:
         configured: RunConfigured,
         streams: dict[str, list[EffectStream]],
         kept: Sequence[Sequence[str]],
+        rows: Sequence[InstructionKept],
         withdrawn: WithdrawnSoFar,
         findings: Findings,
         digests: Digests,
@@ -56,9 +58,11 @@ class LogAudit:
         self._repeats = RepeatCheck(findings)
         self._answers = GenerationAnswers(streams["calls"][0], findings)
         self._judged = JudgementAudit(streams["judged"][0], self._answers, findings, digests)
+        self._rows = rows
         self._withdrawn = withdrawn
         self._row_answers = RowAnswerAudit(configured.policy, self._answers, findings, digests)
-        self.answered = AnsweredSoFar(streams["answered"], self._row_answers.hold)
+        self._answered_streams = streams["answered"]
+        self.answered = AnsweredSoFar(streams["answered"])
         apart = self.answered if configured.policy.answer == "kept" else None
         self._windows = WindowAudit(streams["training-log"][0], kept, withdrawn, findings, digests, apart)
         self._commands = CommandAudit(
@@ -120,8 +124,7 @@ class LogAudit:
         self._commands.before(found.offset, state)
         record, event = found.record, found.event
         if record is not None and event is not None and record.id == ids.generation_id(event.lane, event.number):
-            kept, pools = state.kept.values(), self._commands.pools
-            check_shown(self._findings, record, event, self._policy, pools, kept, self._steering)
+            check_shown(self._findings, record, event, self._policy, self._commands.pools, self._rows, self._steering)
 
     def after(self, decision: Decision) -> None:
         """Take the decision that the audit goes on from."""
@@ -144,7 +147,7 @@ class LogAudit:
         self._segments.check(whole)
         if whole:
             self.answered.finish()
-            self._row_answers.check(state.kept)
+            self._row_answers.check(self._answered_streams, state.kept)
             self._judged.check(state.kept)
             self._evaluations.check()
             self._answers.drain()

@@ -1,18 +1,18 @@
 """Answered rows in an audit: each kept row has one event on `answered`, in the order of `kept`, and it is the row as it
 was kept with what its raw answers parse to.
 
-They are checked after all generations, because an answerer may come long after the filter; records that training
-windows needed are held until then. A row whose answer is still to come is counted, and is no divergence.
+They are checked after all generations, because an answerer may come long after the filter; `answered` is read once more
+for it, so that none of its records is held. A row whose answer is still to come is counted, and is no divergence.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from msgspec.structs import replace
 
 from consumers.replay.digests import Digests, answered_content
-from consumers.replay.effect_stream import content
+from consumers.replay.effect_stream import EffectStream, content
 from consumers.replay.findings import Findings, Kind, differences, place_of
 from consumers.replay.generations import GenerationAnswers
 from consumers.replay.repeats import RepeatCheck
@@ -25,7 +25,7 @@ from streams.core.steps import answer_steps, asks_apart
 
 
 class RowAnswerAudit:
-    """Gets the records of `answered` from `hold`, each partition in order.
+    """Checks the records of `answered`, one partition after the other.
 
     count     answered rows that were checked
     waiting   kept rows without an answer, after the last answered one of their cluster
@@ -37,23 +37,25 @@ class RowAnswerAudit:
         self._findings = findings
         self._digests = digests
         self._repeats = RepeatCheck(findings)
-        self._held: dict[int, list[Record]] = defaultdict(list)
         self.count = 0
         self.waiting = 0
 
-    def hold(self, record: Record) -> None:
-        self._held[record.partition].append(record)
-
-    def check(self, kept: Mapping[str, InstructionKept]) -> None:
-        """Check all that is held; `kept` are the rows by id, in total order."""
+    def check(self, streams: Iterable[EffectStream], kept: Mapping[str, InstructionKept]) -> None:
+        """Check what was taken from these partitions; `kept` are the rows by id, in total order."""
+        partitions = {stream.partition: stream for stream in streams}
         by_cluster: dict[int, list[InstructionKept]] = defaultdict(list)
         for row in kept.values():
             by_cluster[row.cluster].append(row)
-        for partition in sorted({*self._held, *by_cluster}):
-            self._check_partition(partition, self._held.pop(partition, []), by_cluster[partition], kept)
+        for partition in sorted({*partitions, *by_cluster}):
+            records = partitions[partition].again() if partition in partitions else ()
+            self._check_partition(partition, records, by_cluster.pop(partition, []), kept)
 
     def _check_partition(
-        self, partition: int, records: list[Record], rows: list[InstructionKept], kept: Mapping[str, InstructionKept]
+        self,
+        partition: int,
+        records: Iterable[Record],
+        rows: list[InstructionKept],
+        kept: Mapping[str, InstructionKept],
     ) -> None:
         places = {row.id: place for place, row in enumerate(rows)}
         last = -1

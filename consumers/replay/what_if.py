@@ -14,6 +14,7 @@ A judge's scores are those that the recorded commands used. Where the run itself
 the judge had been there in time.
 """
 
+import gc
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from consumers.replay.answer_costs import AskedAnswers, answers_of_rows, as_listed
-from consumers.replay.auditor import Progress
+from consumers.replay.auditor import FROZEN_EVERY, Progress
 from consumers.replay.effect_stream import EffectStream
 from consumers.replay.effects import Effects, EndOfVerdicts, RecordedGeneration
 from consumers.replay.findings import AuditState, Findings
@@ -120,7 +121,10 @@ def what_if(
             "failed_answer=blocks."
         )
     with source.open(_TOPICS) as reading:
-        return _Comparison(configured, policy, reading, watch).run(progress)
+        try:
+            return _Comparison(configured, policy, reading, watch).run(progress)
+        finally:
+            gc.unfreeze()
 
 
 @dataclass
@@ -218,6 +222,8 @@ class _Comparison:
                 if other is not None:
                     self._other.add_command(other)
             progress(offset, end)
+            if offset % FROZEN_EVERY == 0:
+                gc.freeze()  # as in an audit
         real, what_if, before = self._recorded.outcome(), self._other.outcome(), self._configured.policy
         return WhatIf(
             run=self._configured.run,

@@ -196,13 +196,9 @@ def open_file(path: Path) -> IO[bytes]:
 
 
 def as_bytes(text: Text) -> bytes | None:
-    match text:
-        case None:
-            return None
-        case str():
-            return text.encode()
-        case Base64():
-            return base64.b64decode(text.base64, validate=True)
+    if isinstance(text, str):
+        return text.encode()
+    return None if text is None else base64.b64decode(text.base64, validate=True)
 
 
 def as_text(raw: bytes | None) -> Text:
@@ -227,7 +223,7 @@ def _record(file: ArchiveFile, path: Path, number: int, text: bytes) -> Record:
     try:
         line = _line.decode(text)
         # A header's value may be null on Kafka; decoding the event checks that.
-        headers = cast("Headers", tuple((name, as_bytes(value)) for name, value in line.headers))
+        headers = cast("Headers", [(name, as_bytes(value)) for name, value in line.headers])
         key, value = as_bytes(line.key), as_bytes(line.value)
     except (msgspec.MsgspecError, ValueError) as error:
         raise ConfigurationError(f"Line {number} of {path} is not a record: {error}. Archive the run again.") from error

@@ -59,7 +59,7 @@ class Reading(Protocol):
         ...
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
-        """Read this partition from `offset` on. Only before its first record is read."""
+        """Read this partition from `offset` on, which may have been read before."""
         ...
 
     def next(self, topic: str, partition: int) -> Record | None:
@@ -154,6 +154,7 @@ class KafkaReading(Closing):
     def seek(self, topic: str, partition: int, offset: int) -> None:
         place = topic, partition
         self._next[place] = offset
+        self._waiting[place].clear()
         if self._starts[place] <= offset < self._ends[place]:
             self._consumer.seek(self._partition(place), offset)
 

@@ -6,6 +6,7 @@ recorded sample can be checked.
 """
 
 import hashlib
+from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -93,9 +94,13 @@ def sampled(size: int, count: int, rng_seed: int, lane: str, number: int) -> lis
     A partial Fisher-Yates shuffle driven by SHA-256 of the rng seed, the lane, the number and the draw: uniform, and
     the same on every platform and version.
     """
-    left = list(range(size))
-    picked = []
+    picked: list[int] = []
+    ascending: list[int] = []
     for draw in range(min(count, size)):
         digest = hashlib.sha256(f"{rng_seed}/{lane}/{number}/{draw}".encode()).digest()
-        picked.append(left.pop(int.from_bytes(digest) % len(left)))
+        slot = int.from_bytes(digest) % (size - draw)  # among those that are left
+        for taken in ascending:
+            slot += taken <= slot
+        picked.append(slot)
+        insort(ascending, slot)
     return picked

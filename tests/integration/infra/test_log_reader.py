@@ -1,4 +1,4 @@
-"""The log reader's special cases: offsets without a record, and partitions that were paused."""
+"""The log readers' special cases: offsets without a record, partitions that were paused, and reading once more."""
 
 import time
 
@@ -8,6 +8,7 @@ from kafka import KafkaProducer
 from infra.cluster.topics import apply
 from infra.local_broker.temporary_broker import TemporaryBroker
 from infra.log.reader import LogReader
+from infra.log.source import KafkaSource
 from infra.log.writer import LogWriter
 from schemas.topics import topic_name
 from tests.unit.consumers.story import Story
@@ -59,3 +60,22 @@ def test_a_partition_that_was_paused_with_records_fetched_goes_on(broker: Tempor
         while reader.position(*first) < reader.ends()[first]:
             reader.poll()
             assert time.monotonic() < deadline, "what was fetched before the pause is never given out"
+
+
+def test_a_partition_that_was_read_in_part_or_whole_is_read_once_more_from_any_offset(
+    broker: TemporaryBroker, story: Story
+) -> None:
+    with KafkaSource(broker.settings, story.run).open(["calls", "generated"]) as reading:
+
+        def read(count: int) -> list[tuple[int, bytes | None]]:
+            found = (reading.next("generated", 0) for _ in range(count))
+            return [(record.offset, record.value) for record in found if record is not None]
+
+        first = read(40)  # more are fetched
+        reading.seek("generated", 0, 0)
+        whole = read(400)
+        assert [at for at, _ in whole] == [*range(300)]
+        assert whole[:40] == first
+        for start in (0, 290):  # from the end, where nothing is waiting
+            reading.seek("generated", 0, start)
+            assert read(400) == whole[start:]

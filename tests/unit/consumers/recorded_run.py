@@ -241,7 +241,7 @@ class MemoryReading:
     """A reading of records; each partition as it was told."""
 
     def __init__(self, records: Sequence[Record], topics: set[str]) -> None:
-        self._left: dict[Partition, list[Record]] = {(topic, 0): [] for topic in topics}
+        all_: dict[Partition, list[Record]] = {(topic, 0): [] for topic in topics}
         for record in records:
             if record.topic in topics:
                 again = Record(
@@ -253,8 +253,10 @@ class MemoryReading:
                     record.value,
                     record.headers,
                 )
-                self._left.setdefault(record.place, []).append(again)
-        self._ends = {place: left[-1].offset + 1 if left else 0 for place, left in self._left.items()}
+                all_.setdefault(record.place, []).append(again)
+        self._all = all_
+        self._left = {place: list(records) for place, records in all_.items()}
+        self._ends = {place: left[-1].offset + 1 if left else 0 for place, left in all_.items()}
 
     def starts(self) -> Mapping[Partition, int]:
         return dict.fromkeys(self._ends, 0)
@@ -263,7 +265,7 @@ class MemoryReading:
         return self._ends
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
-        self._left[topic, partition] = [r for r in self._left[topic, partition] if r.offset >= offset]
+        self._left[topic, partition] = [r for r in self._all[topic, partition] if r.offset >= offset]
 
     def next(self, topic: str, partition: int) -> Record | None:
         left = self._left[topic, partition]
