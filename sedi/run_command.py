@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infra.distribution import require
 from sedi.commands import command
 from sedi.options import DEFAULT_RUN, CommonOptions, ExitCode
 from sedi.run_flags import DescribedRun
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     "sedi run mine.toml --set train.precision=fp32 --max-usd 20",
     "sedi run --preset goliath --corpus ./texts --run mine",
     "sedi run mine.toml --max-kept 52000 --estimate",
+    "sedi run mine.toml --web",
 )
 def run_command(
     *,
@@ -55,6 +57,7 @@ def run_command(
         list[str] | None, typer.Option("--train", help="An argument for `sedi train`; better: --set train.FIELD=VALUE.")
     ] = None,
     no_trainer: Annotated[bool, typer.Option("--no-trainer", help="Generate and filter only.")] = False,
+    web: Annotated[bool, typer.Option("--web", help="Serve the run's page meanwhile, on this machine only.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Check what is described, and start nothing.")] = False,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Estimate what the run will still take, by its log, and start nothing.")
@@ -82,6 +85,7 @@ def run_command(
     from sedi.orchestrate import Orchestrator
     from sedi.output import console, priced, print_json
     from sedi.report import show_report, with_prices
+    from sedi.run_page import page_of
     from sedi.run_prices import stale_prices
 
     flags = {
@@ -104,6 +108,8 @@ def run_command(
     if estimate:
         _show_estimate(plan, as_json=common.as_json)
         return
+    if web:
+        require("web", "sedi run --web")
     options, settings, run = plan.options, plan.settings, plan.run
     out = console()
     with LiveView(out) as view:
@@ -114,7 +120,8 @@ def run_command(
             options = fitting.options(policy)
         if (warning := budget_warning(settings, options, policy)) is not None:
             view.say(warning)
-        ended = Orchestrator(settings, run, options, policy, view.show, view.say).play()
+        with page_of(settings, run, view.say, wanted=web):
+            ended = Orchestrator(settings, run, options, policy, view.show, view.say).play()
     found = with_prices(report(KafkaSource(settings, run)), settings)
     if common.as_json:
         print_json({"reason": ended.reason, "reached": ended.reached, "report": found})

@@ -4,14 +4,12 @@ Numbers are those of `consumers.report` and `consumers.status`, from the run's o
 in its index.
 """
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from consumers.index import log_lines, rows, series, tables
@@ -20,8 +18,10 @@ from consumers.index.run_index import INDEXED
 from consumers.report import report_of
 from consumers.seed_table import replacement_rows, seed_rows
 from consumers.tail import as_line
+from consumers.web.answers import FRESH, OneAtATime, answering, as_json, number, refused
 from consumers.web.story import Explain, row_in_short, told
 from consumers.web.stream import events, status_json
+from consumers.web.studies import PageStudies, is_evaluated
 from infra.log.source import TOPICS
 from schemas.errors import ConfigurationError, RunError, SediError
 
@@ -46,34 +46,31 @@ class PageApi:
     stopping: Callable[[], bool]
 
     def routes(self) -> list[Route]:
-        at_work = threading.Lock()
+        at_work = OneAtATime("The log is being read for another row. Ask again in a second.")
         kept: dict[tuple[str, str], dict[str, Any]] = {}
 
         def row_story(request: Request) -> Response:
-            """The whole story; the log is read for it, so only one is at work, and others are refused at once: threads
-            that wait would leave none for the rest of the page. Of an archive it never changes."""
+            """The whole story; the log is read for it. Of an archive it never changes."""
             name, id = request.path_params["run"], request.path_params["id"]
             follower = self._follower(request)
             if (known := kept.get((name, id))) is not None:
-                return _json(known)
-            if not at_work.acquire(blocking=False):
-                busy = {"error": "The log is being read for another row. Ask again in a second.", "busy": True}
-                return JSONResponse(busy, status_code=503, headers={**_FRESH, "retry-after": "1"})
-            try:
+                return as_json(known)
+
+            def read() -> dict[str, Any]:
                 found = told(self.explain(follower.source, id))
                 if not follower.live:
                     if len(kept) == _STORIES:
                         del kept[next(iter(kept))]
                     kept[name, id] = found
-                return _json(found)
-            finally:
-                at_work.release()
+                return found
+
+            return at_work(read)
 
         run = "/api/runs/{run}"
         asked: dict[str, Callable[[Request], Any]] = {
             "/api/runs": self._runs,
             f"{run}/status": self._status,
-            f"{run}/report": lambda request: _json(self._follower(request).index.look(report_of)),
+            f"{run}/report": lambda request: as_json(self._follower(request).index.look(report_of)),
             f"{run}/yield": lambda request: self._looked_up(request, series.yield_curve),
             f"{run}/rows": self._rows,
             f"{run}/facets": lambda request: self._looked_up(request, lambda c: rows.facets(c, _filter(request))),
@@ -89,9 +86,10 @@ class PageApi:
                 request, lambda c: {"steps": series.steps(c), "windows": series.windows(c)}
             ),
             f"{run}/calls": lambda request: self._looked_up(request, _calls),
+            **PageStudies(self._follower, self.stopping).routes(run),
         }
         return [
-            *(Route(path, _answering(function), methods=["GET"]) for path, function in asked.items()),
+            *(Route(path, answering(function), methods=["GET"]) for path, function in asked.items()),
             Route(f"{run}/events", self._events, methods=["GET"]),
         ]
 
@@ -103,7 +101,7 @@ class PageApi:
 
     def _looked_up(self, request: Request, read: Callable[[Any], Any]) -> Response:
         with tables.reading(self._follower(request).index.file) as connection:
-            return _json(read(connection))
+            return as_json(read(connection))
 
     def _runs(self, request: Request) -> Response:
         found = [
@@ -113,22 +111,23 @@ class PageApi:
                 "source": follower.source.name,
                 "live": follower.live,
                 "status": follower.state.status,
+                "evaluated": is_evaluated(follower),
             }
             for name, follower in self.runs.items()
         ]
-        return _json({"runs": found, "others": self.others(), "topics": INDEXED, "max_usd": self.max_usd})
+        return as_json({"runs": found, "others": self.others(), "topics": INDEXED, "max_usd": self.max_usd})
 
     def _status(self, request: Request) -> Response:
         follower = self._follower(request)
         position = log_lines.position_text(follower.index.committed)
-        return Response(status_json(follower.state, position), media_type="application/json", headers=_FRESH)
+        return Response(status_json(follower.state, position), media_type="application/json", headers=FRESH)
 
     def _rows(self, request: Request) -> Response:
         before = request.query_params.get("before")
         place = None
         if before is not None:
-            at, _, number = before.partition(".")
-            place = _number("before", at), _number("before", number)
+            offset, _, nth = before.partition(".")
+            place = number("before", offset), number("before", nth)
         return self._looked_up(request, lambda connection: rows.page(connection, _filter(request), place))
 
     def _row(self, request: Request) -> Response:
@@ -137,7 +136,7 @@ class PageApi:
             found = follower.index.look(lambda fold: row_in_short(connection, fold, id))
         if found is None:
             raise RunError(f"There is no instruction {id!r} in run {follower.source.run!r}.")
-        return _json(found)
+        return as_json(found)
 
     def _log(self, request: Request) -> Response:
         follower, topics = self._follower(request), _topics(request)
@@ -145,15 +144,15 @@ class PageApi:
         asked = request.query_params
         with tables.reading(follower.index.file) as connection:
             if "after" in asked:
-                return _json(log_lines.after(connection, ends, log_lines.parse_position(asked["after"])))
+                return as_json(log_lines.after(connection, ends, log_lines.parse_position(asked["after"])))
             positions = log_lines.parse_position(asked.get("before", ""))
-            return _json(log_lines.before(connection, ends, positions))
+            return as_json(log_lines.before(connection, ends, positions))
 
     def _record(self, request: Request) -> Response:
         """One record, whole, from the log itself."""
         follower, asked = self._follower(request), request.query_params
-        topic, part = asked.get("topic", ""), _number("part", asked.get("part", ""))
-        at = _number("at", asked.get("at", ""))
+        topic, part = asked.get("topic", ""), number("part", asked.get("part", ""))
+        at = number("at", asked.get("at", ""))
         if topic not in INDEXED:
             raise ConfigurationError(f"There is no topic {topic!r} in a run.")
         with follower.source.open([topic]) as reading:
@@ -162,14 +161,14 @@ class PageApi:
                 record = reading.next(topic, part)
                 if record is not None and record.offset == at:
                     text = (record.value or b"").decode(errors="backslashreplace")
-                    return _json({**as_line(record), "raw": text if record.decoded is None else None})
+                    return as_json({**as_line(record), "raw": text if record.decoded is None else None})
         raise RunError(f"There is no record {at} of {topic}/{part}.")
 
     def _seeds(self, request: Request) -> Response:
         found = self._follower(request).index.look(
             lambda fold: {"seeds": seed_rows(fold), "replacements": replacement_rows(fold)}
         )
-        return _json(found)
+        return as_json(found)
 
     async def _events(self, request: Request) -> Response:
         try:
@@ -179,32 +178,8 @@ class PageApi:
             text = last if last is not None and topics else request.query_params.get("from", "")
             coming = events(follower, topics, log_lines.parse_position(text), self.stopping)
         except SediError as error:
-            return _refused(error)
-        return StreamingResponse(coming, media_type="text/event-stream", headers=_FRESH)
-
-
-_FRESH = {"cache-control": "no-store"}
-
-
-def _json(found: Any) -> Response:
-    return Response(msgspec.json.encode(found), media_type="application/json", headers=_FRESH)
-
-
-def _refused(error: SediError) -> Response:
-    status = 404 if isinstance(error, RunError) else 400 if isinstance(error, ConfigurationError) else 503
-    return JSONResponse({"error": str(error)}, status_code=status, headers=_FRESH)
-
-
-def _answering(function: Callable[[Request], Response]) -> Callable[[Request], Response]:
-    """Errors of ours as JSON. The function is no coroutine, so Starlette runs it in a thread."""
-
-    def answer(request: Request) -> Response:
-        try:
-            return function(request)
-        except SediError as error:
-            return _refused(error)
-
-    return answer
+            return refused(error)
+        return StreamingResponse(coming, media_type="text/event-stream", headers=FRESH)
 
 
 def _filter(request: Request) -> rows.RowFilter:
@@ -214,7 +189,7 @@ def _filter(request: Request) -> rows.RowFilter:
         if name in rows.RowFilter.__struct_fields__ and value
     }
     if "cluster" in asked:
-        asked["cluster"] = _number("cluster", asked["cluster"])
+        asked["cluster"] = number("cluster", asked["cluster"])
     return rows.RowFilter(**asked)
 
 
@@ -224,12 +199,6 @@ def _topics(request: Request) -> frozenset[str]:
     if unknown:
         raise ConfigurationError(f"There is no topic {unknown[0]!r} in a run. Choose from {', '.join(INDEXED)}.")
     return topics
-
-
-def _number(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise ConfigurationError(f"{name} is {text[:60]!r}, and must be a whole number.")
-    return int(text)
 
 
 def _calls(connection: Any) -> dict[str, Any]:

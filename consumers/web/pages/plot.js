@@ -1,6 +1,7 @@
 // A plot: lines over an axis, with units, in the colours of the page; its numbers can be saved.
 import { useEffect, useRef } from "preact/hooks";
 import { html } from "./base.js";
+import { fileName, plotCsv, plotPng, plotSvg, saved } from "./save.js";
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -9,8 +10,8 @@ const named = (lines) => {
   return lines[0].unit ? `${labels} (${lines[0].unit})` : labels;
 };
 
-/** `lines` are {label, unit, values, scale}; x counts up, or is a time in ms if `time`. */
-export function Plot({ title, x, xLabel, time = false, lines, height = 220 }) {
+/** `lines` are {label, unit, values, scale}; x counts up, or is a time in ms if `time`. With another `again` it is drawn anew. */
+export function Plot({ title, x, xLabel, time = false, lines, height = 220, again }) {
   const box = useRef();
   useEffect(() => {
     const node = box.current;
@@ -36,18 +37,14 @@ export function Plot({ title, x, xLabel, time = false, lines, height = 220 }) {
     const fit = new ResizeObserver(() => node.isConnected && plot.setSize({ width: node.clientWidth, height }));
     fit.observe(node);
     return () => { fit.disconnect(); plot.destroy(); };
-  }, [x, lines.map((line) => line.label).join()]);
-  const save = () => {
-    const head = [xLabel, ...lines.map((line) => line.label)];
-    const rows = x.map((value, place) => [value, ...lines.map((line) => line.values[place] ?? "")]);
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([[head, ...rows].map((row) => row.join(",")).join("\n")], { type: "text/csv" }));
-    link.download = `${title.toLowerCase().replaceAll(/[^a-z]+/g, "-")}.csv`;
-    link.click();
-    URL.revokeObjectURL(link.href);
+  }, [again === undefined ? x : again, lines.map((line) => line.label).join()]);
+  const files = {
+    CSV: () => saved(plotCsv(x, xLabel, lines), fileName(title, "csv")),
+    PNG: () => plotPng(box.current.querySelector("canvas"), title, colour, (blob) => saved(blob, fileName(title, "png"))),
+    SVG: () => saved(plotSvg({ title, x, xLabel, time, lines, colour }), fileName(title, "svg")),
   };
   return html`<figure>
-    <figcaption>${title}${x.length ? html` <button class="small" onClick=${save}>Save as CSV</button>` : null}</figcaption>
+    <figcaption>${title}${x.length ? html` <span class="saves">Save as ${Object.entries(files).map(([kind, save]) => html` <button class="small" aria-label=${`Save ${title} as ${kind}`} onClick=${save}>${kind}</button>`)}</span>` : null}</figcaption>
     ${x.length ? null : html`<p class="quiet">Nothing yet.</p>`}
     <div ref=${box} role="img" aria-label=${title}></div>
   </figure>`;

@@ -8,16 +8,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from msgspec.structs import replace
 
 from consumers.index.follow import Follower
+from consumers.replay.what_if import what_if
 from consumers.report import report
 from consumers.web.server import PageServer
 from infra.cluster.topics import apply
 from infra.local_broker.temporary_broker import TemporaryBroker, temporary_broker
 from infra.log.archive import ArchiveSource
+from infra.log.run import configuration
 from infra.log.source import KafkaSource, Source
 from infra.log.writer import LogWriter
 from infra.settings import Settings
@@ -35,7 +38,7 @@ HOSTILE = (
     "\u0645\u0631\u062d\u0628\u0627 &lt;b&gt;"
 )
 FACTS = {"generated": "generated", "kept": "kept", "rejected": "rejected_total", "undecided": "undecided"}
-PAGES = ("overview", "rows", "log", "seeds", "training", "calls", "runs")
+PAGES = ("overview", "rows", "map", "log", "seeds", "training", "calls", "evaluation", "what-if", "runs")
 LINES = "[...document.querySelectorAll('#log tbody tr')].map(row => row.id)"
 
 
@@ -81,7 +84,7 @@ def test_every_page_shows_an_archive_and_fetches_nothing_else(tab: Tab, tmp_path
             tab.page.goto("about:blank")
             tab.page.goto(f"{address}#{name}")
             wait_for(tab, "document.querySelector('#state').textContent === 'archive, read to its end'")
-            assert tab.page.locator("h1").text_content() == name.title()
+            assert tab.page.locator("h1").text_content() == name.capitalize().replace("-", " ")
         tab.page.goto(f"{address}#rows?reason=similar")
         wait_for(tab, f"document.querySelector('#total')?.textContent === '{expected.rejected['similar']}'")
         tab.page.locator("#rows a.row").first.click()
@@ -94,6 +97,36 @@ def test_every_page_shows_an_archive_and_fetches_nothing_else(tab: Tab, tmp_path
         assert (tab.problems, tab.dialogs) == ([], [])
         tab.page.set_viewport_size({"width": 390, "height": 800})
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_dragged_threshold_shows_what_it_would_keep_and_plots_are_saved(tab: Tab, tmp_path: Path) -> None:
+    source = ArchiveSource(HERE / "undisturbed")
+    policy = configuration(source)[0].policy
+    expected = what_if(source, replace(policy, threshold=0.5)).what_if.kept
+    with served(source, tmp_path) as address:
+        tab.page.goto(f"{address}#what-if")
+        wait_for(tab, "document.querySelector('#passes')?.textContent.startsWith('11 of 11')")
+        tab.page.locator("#threshold").focus()
+        tab.page.keyboard.press("Home")
+        tab.page.keyboard.press("ArrowRight")
+        wait_for(tab, f"document.querySelector('#would-keep').textContent === '{expected}'")
+        assert tab.page.locator("#chosen").text_content() == "0.5"
+        saved = {}
+        for kind in ("CSV", "PNG", "SVG"):
+            with tab.page.expect_download() as coming:
+                tab.page.get_by_role("button", name=f"Save Kept at 0.5 as {kind}").click()
+            saved[kind] = Path(coming.value.path()).read_bytes()
+        rows = saved["CSV"].decode().splitlines()
+        assert rows[0] == "generated instructions,at 0.5,the run" and rows[-1].split(",")[1] == str(expected)
+        assert saved["PNG"].startswith(b"\x89PNG")
+        assert len(ElementTree.fromstring(saved["SVG"]).findall("{*}path")) == 2
+
+        tab.page.goto(f"{address}#map")
+        tab.page.locator("#sample").wait_for()
+        tab.page.locator("#time").focus()
+        tab.page.keyboard.press("Home")
+        wait_for(tab, "document.querySelector('#until').textContent === '0 of 92 shown rows'")
+        assert (tab.problems, tab.dialogs) == ([], [])
 
 
 def test_a_live_page_misses_nothing_through_reloads_and_a_broker_that_dies(
