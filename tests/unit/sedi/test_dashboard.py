@@ -1,7 +1,7 @@
 """The view of a run fits every terminal: no line wraps or is wider, and what matters most is there in a small one."""
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -20,7 +20,7 @@ SIZES = [(60, 20), (200, 60), (80, 24), (40, 12)]
 def busy_status() -> Status:
     quiet = quiet_status()
     seed = SeedRow(id="s", instruction=LONG, shown=9, generated=20, kept=7, score=0.35, since_offset=-1)
-    return msgspec.structs.replace(
+    return replace(
         quiet,
         run="a-run-with-a-long-name",
         generated=12_345,
@@ -35,7 +35,7 @@ def busy_status() -> Status:
             last_kept=LastRow(id="k", instruction=LONG, cluster=3),
             last_rejected=LastRow(id="r", instruction=f"two\nlines {LONG}", reason="similar", similarity=0.83),
         ),
-        calls=msgspec.structs.replace(quiet.calls, started=2_500, answered=2_480, failed=12, open=8),
+        calls=replace(quiet.calls, started=2_500, answered=2_480, failed=12, open=8),
         rates=EventRates(calls=1, generations=0.3, generated=1.5, kept=1.2, rejected=0.3, steps=0.1),
         lag=Lag(generations=3, untrained=44),
         last_window=WindowStatus(
@@ -77,7 +77,9 @@ def shown(width: int, height: int, status: Status, progress: RunProgress = BUSY)
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_no_line_wraps_and_none_is_too_many(width: int, height: int) -> None:
-    for status in (busy_status(), quiet_status()):
+    busy = busy_status()
+    wide = LastRow(id="k", instruction="列出三条河" * 5, cluster=3)  # characters of two cells
+    for status in (busy, quiet_status(), replace(busy, moment=replace(busy.moment, last_kept=wide))):
         lines = shown(width, height, status)
         assert len(lines) < height
         assert max(map(cell_len, lines)) <= width
@@ -121,9 +123,7 @@ def test_a_terminal_that_shows_only_ascii_gets_only_ascii() -> None:
         encoding = "ascii"
 
     console = AsciiConsole(width=60, height=20, color_system=None)
-    status = msgspec.structs.replace(
-        busy_status(), moment=Moment(oldest_call_s=1.0, last_kept=None, last_rejected=None)
-    )
+    status = replace(busy_status(), moment=Moment(oldest_call_s=1.0, last_kept=None, last_rejected=None))
     with console.capture() as captured:
         console.print(Dashboard(status, BUSY))
     assert "####" in captured.get() and "..." in captured.get()
