@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from consumers.folds.deduplicate import Deduplicator
+from consumers.folds.recent_events import RecentEvents
 from consumers.folds.spending import SpendingFold
 from consumers.folds.verdicts import VerdictFold
 from infra.log.record import Record
@@ -39,6 +40,7 @@ class RunFold:
     judged         each judge's judgements, by its name
     windows        training windows in order
     spending       what the answers were for
+    recent         events of the last minute
     trained        ids of the rows in a logged batch
     released       ids of the rows that block no similar ones any more
     stopped        when and why the run was stopped; None when it was started since
@@ -66,6 +68,7 @@ class RunFold:
     dead_letters: dict[str, set[tuple[bytes, bytes]]] = field(default_factory=dict)
     first_ms: int | None = None
     last_ms: int | None = None
+    recent: RecentEvents = field(default_factory=RecentEvents)
     spending: SpendingFold = field(init=False)
     pool: SeedPool = field(init=False)
     verdicts: VerdictFold = field(init=False)
@@ -106,6 +109,7 @@ class RunFold:
         if fresh:
             self.batches.apply(record.decoded.event)
             self.spending.apply(record.decoded.event, record.decoded.meta.id)
+            self.recent.apply(record.decoded.event, record.timestamp_ms)
         else:
             self.dropped[record.topic] += 1
         return fresh

@@ -1,16 +1,14 @@
-"""A fold continued from a snapshot equals the fold from the start; a snapshot that does not match is ignored."""
+"""What a lane knows goes on from a snapshot as if there had been none."""
 
 import random
-from pathlib import Path
 
 import msgspec
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.log.record import Record
-from producers.generate.progress import LaneProgress, ProgressState
-from producers.generate.snapshots import SnapshotFile, covered_by
+from producers.generate.progress import LaneProgress
+from producers.generate.progress_reader import lane_form
 from producers.generate.yield_window import YieldWindow
 from schemas import ids
 from schemas.events import CallFailed, CallStarted
@@ -70,8 +68,8 @@ def test_going_on_from_a_snapshot_is_as_if_there_had_been_none(rng: random.Rando
     before = [record for at, record in enumerate(records) if at < cut.get(record.topic, 0)]
     after = [record for at, record in enumerate(records) if at >= cut.get(record.topic, 0)]
 
-    kept = msgspec.json.encode(folded(LaneProgress("main", configured(), rolling=YieldWindow(5)), before).state())
-    found = folded(LaneProgress.of("main", configured(), msgspec.json.decode(kept, type=ProgressState)), after)
+    form = lane_form(configured(), "main", 5)
+    found = folded(form.from_bytes(form.to_bytes(folded(form.begin(), before))), after)
 
     ledger = expected.ledger
     assert ledger.started == ledger.answered + ledger.failed + ledger.lost + ledger.open
@@ -79,39 +77,6 @@ def test_going_on_from_a_snapshot_is_as_if_there_had_been_none(rng: random.Rando
     assert found.pool == expected.pool
     for number in range(expected.next_number, expected.next_number + 3):
         assert found.seeds_of(number) == expected.seeds_of(number)
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> SnapshotFile:
-    return SnapshotFile(tmp_path, configured(), "a/lane", 200)
-
-
-def test_a_snapshot_comes_back_as_it_was_written(file: SnapshotFile) -> None:
-    log = history(random.Random(3))
-    state = log.refresh(LaneProgress("a/lane", configured())).state()
-    covered = {record.topic: covered_by(record) for record in log.records}
-    file.write(state, covered)
-    found = file.read()
-    assert found is not None
-    assert (found.state, found.covered) == (state, covered)
-    assert [path.name for path in file.path.parent.iterdir()] == ["generator-a%2Flane.json"]
-
-
-def test_one_that_is_damaged_or_was_made_for_another_is_not_used(file: SnapshotFile, tmp_path: Path) -> None:
-    assert file.read() is None
-    file.write(LaneProgress("a/lane", configured()).state(), {})
-    others = [
-        SnapshotFile(tmp_path, configured(), "a/lane", 100),
-        SnapshotFile(tmp_path, msgspec.structs.replace(configured(), versions={"sedi": "2"}), "a/lane", 200),
-    ]
-    assert [other.path for other in others] == [file.path] * 2
-    assert [other.read() for other in others] == [None, None]
-    whole = file.path.read_bytes()
-    for spoiled in (whole[:-20], whole.replace(b'"next_number":0', b'"next_number":7'), b"", b"\xff"):
-        file.path.write_bytes(spoiled)
-        assert file.read() is None
-    file.path.write_bytes(whole)
-    assert file.read() is not None
 
 
 def test_the_ledger_holds_what_is_under_way_and_not_what_was_ever_asked() -> None:
