@@ -101,9 +101,9 @@ class SnapshotFile:
                     left.unlink()
 
 
-def is_due(coverage: Coverage) -> bool:
-    """Whether so much was read since the last snapshot that another one pays."""
-    return coverage.fresh >= _EVERY and coverage.fresh * _SHARE >= coverage.records
+def is_due(coverage: Coverage, *, last: bool = False) -> bool:
+    """Whether so much was read since the last snapshot that another one pays; `last`: none will be written later."""
+    return coverage.fresh >= _EVERY and (last or coverage.fresh * _SHARE >= coverage.records)
 
 
 def _seal(first: bytes, state: bytes) -> bytes:

@@ -126,9 +126,9 @@ class LogFollower(Closing, Generic[S]):
                 self._take(record)
         return self.state
 
-    def keep(self, *, now: bool = False) -> None:
-        """Write a snapshot where that pays, or `now`."""
-        if self._file is not None and (now or is_due(self.coverage)):
+    def keep(self, *, now: bool = False, last: bool = False) -> None:
+        """Write a snapshot where that pays, or `now`; the `last` one of a process pays sooner."""
+        if self._file is not None and (now or is_due(self.coverage, last=last)):
             self._file.write(self.coverage.now(), self._form.to_bytes(self.state))
             self.coverage.fresh = 0
 

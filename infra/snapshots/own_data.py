@@ -27,6 +27,8 @@ _ALSO = {("collections", "Counter"), ("collections", "OrderedDict"), ("collectio
     ("msgspec._utils", "rebuild"),  # how msgspec pickles a struct
     ("builtins", "set"),
     ("builtins", "frozenset"),
+    ("array", "_array_reconstructor"),
+    ("array", "array"),
 }
 
 

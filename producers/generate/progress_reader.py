@@ -25,7 +25,10 @@ from schemas.events import RunConfigured
 
 _COMMANDS = "seed-commands"
 _EVERY = 20_000  # records between two snapshots
-_CODE = ("producers/generate/progress.py", "producers/generate/yield_window.py")
+_LONGEST = 150  # characters of a lane in a file name; a judge's has the name of its model
+
+CODE = ("producers/generate/progress.py", "producers/generate/yield_window.py")
+"""What makes a lane's progress, beside the schemas and the core."""
 
 
 def lane_snapshot(
@@ -38,7 +41,10 @@ def lane_snapshot(
     """
     identity = identity_of(KafkaSource(settings, configured.run))
     same = msgspec.json.encode([identity, configured, lane, what, made_for])
-    path = settings.state_dir.expanduser() / configured.run / f"{what}-{quote(lane, safe='')}.snapshot"
+    name = quote(lane, safe="")
+    if len(name) > _LONGEST:
+        name = hashlib.sha256(name.encode()).hexdigest()
+    path = settings.state_dir.expanduser() / configured.run / f"{what}-{name}.snapshot"
     return SnapshotFile(path, f"{program_digest(*code)} {hashlib.sha256(same).hexdigest()}")
 
 
@@ -74,7 +80,7 @@ class ProgressReader:
         yield_window: int = YIELD_WINDOW,
         notify: Callable[[str], None] = lambda _: None,
     ) -> None:
-        file = lane_snapshot(settings, configured, lane, "generator", *_CODE, made_for=yield_window)
+        file = lane_snapshot(settings, configured, lane, "generator", *CODE, made_for=yield_window)
         file.notify = notify
         form = lane_form(configured, lane, yield_window)
         topics = [topic for topic in TOPICS if topic != _COMMANDS]
