@@ -11,7 +11,7 @@ import msgspec
 
 from consumers.folds.counts import RunCounts, counts_of
 from consumers.folds.judgements import JudgementCounts, judgement_counts
-from consumers.folds.read_fold import read_fold
+from consumers.folds.read_fold import FoldFolder, read_fold
 from consumers.folds.run_fold import RunFold
 from consumers.folds.spending import Purpose, Saving
 from consumers.folds.verdicts import BookkeepingProblem
@@ -77,9 +77,12 @@ class Report(RunCounts, frozen=True, kw_only=True):
     prices: PricesInUse | msgspec.UnsetType = msgspec.UNSET
 
 
-def report(source: Source, *, seeds: bool = False) -> Report:
-    """The report of a run, with a row for each seed if `seeds`. Raises RunError when there is no such run."""
-    return report_of(read_fold(source), seeds=seeds)
+def report(source: Source, *, seeds: bool = False, snapshots: FoldFolder | None = None) -> Report:
+    """The report of a run, with a row for each seed if `seeds`; with a folder for snapshots it goes on from one.
+
+    Raises RunError when there is no such run.
+    """
+    return report_of(read_fold(source, snapshots), seeds=seeds)
 
 
 def held_out_of(run: str, training: Path) -> tuple[HeldOutLine, ...]:

@@ -1,30 +1,27 @@
 """The state of a run now: lag, rates, cost, cluster balance, seeds, the last window, the broker.
 
-`StatusWatch` keeps the fold of the run and reads on from its position, so another look reads only new records. Rates
-are events of the last minute by the records' timestamps, without repeats.
+`StatusWatch` keeps the fold of the run and reads on from its position, so another look reads only new records, and
+another start only those after a snapshot. Rates are events of the last minute by the records' timestamps, without
+repeats.
 """
 
 import time
-from collections import Counter, deque
-from dataclasses import dataclass, field
 
 import msgspec
 
 from consumers.folds.counts import RunCounts, counts_of
 from consumers.folds.moment import Moment
+from consumers.folds.read_fold import FOLDED, FoldFolder, fold_form
 from consumers.folds.run_fold import RunFold
 from consumers.seed_table import SeedRow, by_score, seed_rows
 from infra.cluster.health import cluster_health
 from infra.log.closing import Closing
-from infra.log.reader import LogReader
-from infra.log.record import Record
-from infra.log.run import read_run
-from infra.log.source import TOPICS, dead_letter_topics
+from infra.log.source import KafkaSource
 from infra.settings import Settings
+from infra.snapshots.files import Notify
+from infra.snapshots.following import LogFollower
 from schemas.errors import BrokerError
-from schemas.events import CallAnswered, InstructionKept, InstructionsGenerated, InstructionsRejected, TrainingLogged
 
-RATE_S = 60.0
 _SEEDS_SHOWN = 5
 
 
@@ -85,63 +82,31 @@ class Status(RunCounts, frozen=True, kw_only=True):
     broker: BrokerHealth
 
 
-@dataclass
-class RecentEvents:
-    """Events of the last minute, for the rates."""
-
-    _events: deque[tuple[int, str, int]] = field(default_factory=deque)
-
-    def add(self, record: Record) -> None:
-        match record.event:
-            case CallAnswered():
-                self._add(record, "calls", 1)
-            case InstructionsGenerated(instructions=instructions):
-                self._add(record, "generations", 1)
-                self._add(record, "generated", len(instructions))
-            case InstructionKept():
-                self._add(record, "kept", 1)
-            case InstructionsRejected(rejections=rejections):
-                self._add(record, "rejected", len(rejections))
-            case TrainingLogged(steps=steps):
-                self._add(record, "steps", len(steps))
-            case _:
-                pass
-
-    def rates(self, now_ms: int, first_ms: int | None) -> EventRates:
-        """Rates at `now_ms` of a run whose first event was at `first_ms`. Forgets events older than a minute."""
-        since = now_ms - int(RATE_S * 1000)
-        self._events = deque(event for event in self._events if event[0] > since)
-        counts: Counter[str] = Counter()
-        for at, name, number in self._events:
-            if at <= now_ms:
-                counts[name] += number
-        span = RATE_S if first_ms is None else min(RATE_S, max(1.0, (now_ms - first_ms) / 1000))
-        return EventRates(**{name: counts[name] / span for name in EventRates.__struct_fields__})
-
-    def _add(self, record: Record, name: str, number: int) -> None:
-        self._events.append((record.timestamp_ms, name, number))
-
-
 class StatusWatch(Closing):
-    """Follows a run; `look` reads what is new. Raises RunError when there is no such run."""
+    """Follows a run; `look` reads what is new. It begins with a snapshot of the fold and leaves one.
 
-    def __init__(self, settings: Settings, run: str) -> None:
+    Raises RunError when there is no such run.
+    """
+
+    def __init__(self, settings: Settings, run: str, notify: Notify = lambda _: None) -> None:
         self._settings = settings
-        configured, _ = read_run(settings, run)
-        self.fold = RunFold(configured)
-        self._recent = RecentEvents()
-        self._reader = LogReader(settings, run, (*TOPICS, *dead_letter_topics()), "status")
+        source = KafkaSource(settings, run)
+        file = FoldFolder(settings.state_dir, notify).file(source)
+        self._log = LogFollower(settings, run, FOLDED, "status", fold_form(source), file)
+
+    @property
+    def fold(self) -> RunFold:
+        return self._log.state
 
     def look(self) -> Status:
-        """The run's status now. Raises BrokerError when the cluster does not answer."""
-        for record in self._reader.read_to_end():
-            if self.fold.apply(record) and record.timestamp_ms > (time.time() - RATE_S) * 1000:
-                self._recent.add(record)
-        now_ms = int(time.time() * 1000)
-        return status_of(self.fold, self._recent.rates(now_ms, self.fold.first_ms), now_ms, health(self._settings))
+        """The run's status now. Raises BrokerError when the cluster does not answer, RunError when the run was made
+        again meanwhile."""
+        fold = self._log.refresh()
+        self._log.keep()
+        return status_of(fold, int(time.time() * 1000), health(self._settings))
 
     def close(self) -> None:
-        self._reader.close()
+        self._log.close()
 
 
 def health(settings: Settings) -> BrokerHealth:
@@ -158,7 +123,8 @@ def health(settings: Settings) -> BrokerHealth:
     )
 
 
-def status_of(fold: RunFold, rates: EventRates, now_ms: int, broker: BrokerHealth) -> Status:
+def status_of(fold: RunFold, now_ms: int, broker: BrokerHealth) -> Status:
+    """The status at a time, of what the fold has."""
     counts = counts_of(fold)
     ranked = by_score(seed_rows(fold))
     answered_apart = fold.configured.policy.answer == "kept"
@@ -168,7 +134,9 @@ def status_of(fold: RunFold, rates: EventRates, now_ms: int, broker: BrokerHealt
         at_ms=now_ms,
         moment=fold.moment.at(now_ms),
         lag=Lag(generations=fold.verdicts.lag, untrained=sum(1 for id in usable if id not in fold.trained)),
-        rates=rates,
+        rates=EventRates(
+            **{name: fold.recent.per_second(name, now_ms, fold.first_ms) for name in EventRates.__struct_fields__}
+        ),
         smallest=min(counts.clusters),
         largest=max(counts.clusters),
         last_window=_last_window(fold),

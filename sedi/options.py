@@ -81,10 +81,14 @@ def opened(
 ) -> OpenRun:
     """The run that a command reads: the archive in `from_files`, or the one on the cluster."""
     from sedi.api.opened import open
+    from sedi.output import notify
 
     if from_files is not None:
-        return open(archive=from_files)
-    return open(run, bootstrap_servers=bootstrap_servers, state_dir=state_dir)
+        found = open(archive=from_files, state_dir=state_dir)
+    else:
+        found = open(run, bootstrap_servers=bootstrap_servers, state_dir=state_dir)
+    found.notify = notify
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,7 +71,7 @@ class Orchestrator:
 
         with self._interrupts:
             try:
-                with StatusWatch(self._settings, self._run) as watch:
+                with StatusWatch(self._settings, self._run, self._say) as watch:
                     self._targets.windows_before = watch.look().windows
                     self._tell_log(RunStarted(versions=versions()))
                     self._start()

@@ -76,6 +76,7 @@ def run_command(
     a closed terminal do the same. Without windows or a budget it goes on until then. At --time-limit it ends in order
     and with 0, unless a part of the run does not move. The broker stays up for a look at the log.
     """
+    from consumers.folds.read_fold import FoldFolder
     from consumers.report import report
     from infra.log.source import KafkaSource
     from sedi.configuring import prepare
@@ -122,7 +123,8 @@ def run_command(
             view.say(warning)
         with page_of(settings, run, view.say, wanted=web):
             ended = Orchestrator(settings, run, options, policy, view.show, view.say).play()
-    found = with_prices(report(KafkaSource(settings, run)), settings)
+    found = report(KafkaSource(settings, run), snapshots=FoldFolder(settings.state_dir))
+    found = with_prices(found, settings)
     if common.as_json:
         print_json({"reason": ended.reason, "reached": ended.reached, "report": found})
     else:

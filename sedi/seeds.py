@@ -31,8 +31,9 @@ def list_seeds(
     from sedi.output import console, print_json
     from sedi.seed_tables import seed_table
 
-    source = common.opened(run, from_files).source
-    rows = seed_rows(read_fold(source, dead_letters=False))
+    reading = common.opened(run, from_files)
+    source = reading.source
+    rows = seed_rows(read_fold(source, reading.snapshots))
     if lowest:
         rows = (*by_score(rows), *(row for row in rows if row.score is None))
     if common.as_json:
@@ -53,8 +54,9 @@ def history(*, run: Run = DEFAULT_RUN, from_files: FromFiles = None, common: Com
     from sedi.output import console, print_json
     from sedi.seed_tables import history_table, outcome_table, verdict_table
 
-    source = common.opened(run, from_files).source
-    fold = read_fold(source, dead_letters=False)
+    reading = common.opened(run, from_files)
+    source = reading.source
+    fold = read_fold(source, reading.snapshots)
     rows = replacement_rows(fold)
     if common.as_json:
         print_json(rows)

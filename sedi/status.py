@@ -33,10 +33,10 @@ def status(
     With --watch and --json one JSON object a line. Ends with 3 when the cluster does not answer.
     """
     from consumers.status import StatusWatch
-    from sedi.output import console, priced, print_json
+    from sedi.output import console, notify, priced, print_json
 
     settings = common.cluster()
-    with StatusWatch(settings, run) as follower:
+    with StatusWatch(settings, run, notify) as follower:
         if watch:
             _watch(follower, every, common.as_json, priced=priced(settings))
         found = follower.look()

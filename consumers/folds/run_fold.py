@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from consumers.folds.deduplicate import Deduplicator
 from consumers.folds.moment import MomentFold
+from consumers.folds.recent_events import RecentEvents
 from consumers.folds.spending import SpendingFold
 from consumers.folds.verdicts import VerdictFold
 from infra.log.record import Record
@@ -41,6 +42,7 @@ class RunFold:
     windows        training windows in order
     spending       what the answers were for
     moment         what the run does at this moment
+    recent         events of the last minute
     trained        ids of the rows in a logged batch
     released       ids of the rows that block no similar ones any more
     stopped        when and why the run was stopped; None when it was started since
@@ -69,6 +71,7 @@ class RunFold:
     first_ms: int | None = None
     last_ms: int | None = None
     moment: MomentFold = field(default_factory=MomentFold)
+    recent: RecentEvents = field(default_factory=RecentEvents)
     spending: SpendingFold = field(init=False)
     pool: SeedPool = field(init=False)
     verdicts: VerdictFold = field(init=False)
@@ -110,6 +113,7 @@ class RunFold:
             self.batches.apply(record.decoded.event)
             self.spending.apply(record.decoded.event, record.decoded.meta.id)
             self.moment.apply(record.decoded.event, record.offset, record.timestamp_ms)
+            self.recent.apply(record.decoded.event, record.timestamp_ms)
         else:
             self.dropped[record.topic] += 1
         return fresh

@@ -2,7 +2,6 @@
 
 tables        the tables of the SQLite file
 writer        one record of the log as rows of the tables
-fold_blob     the run's fold as bytes, read back without running anything
 run_index     one run's index: the fold and the tables, applied up to the same offsets
 follow        reads a log into its index, and goes on
 rows          looks up generated instructions: filters, facets, search, paging

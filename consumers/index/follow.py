@@ -16,15 +16,16 @@ from pathlib import Path
 import msgspec
 
 from consumers.index.run_index import INDEXED, RunIndex
-from consumers.status import RATE_S, BrokerHealth, RecentEvents, Status, status_of
+from consumers.status import BrokerHealth, Status, status_of
 from infra.cluster.listener import require_listener
-from infra.log.archive import MANIFEST, ArchiveSource
+from infra.log.archive import ArchiveSource
 from infra.log.closing import Closing
 from infra.log.reader import LogReader
 from infra.log.record import Record
 from infra.log.source import KafkaSource, Source
 from infra.runs.local_state import WEB_FOLDER
 from infra.settings import Settings
+from infra.snapshots.coverage import identity_of
 from infra.visible import first_line
 from schemas.errors import BrokerError, RunError, SediError
 
@@ -67,7 +68,6 @@ class Follower(Closing):
         self._folder = folder
         self.index = self._opened()
         self.state = FollowState()
-        self._recent = RecentEvents()
         self._looked = (0.0, 0.0)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"index-{source.run}", daemon=True)
@@ -128,9 +128,6 @@ class Follower(Closing):
                     if any(record.offset < self.index.positions.get(record.place, 0) for record in batch):
                         raise self._made_again()  # the reader began anew, at the start of another log
                     self.index.apply(batch)
-                    for record in batch:
-                        if record.timestamp_ms > (time.time() - RATE_S) * 1000 and record.event is not None:
-                            self._recent.add(record)
                     ends |= {r.place: r.offset + 1 for r in batch if r.offset >= ends.get(r.place, 0)}
                 behind = sum(max(0, end - self.index.positions.get(place, 0)) for place, end in ends.items())
                 self._look(behind=behind)
@@ -178,23 +175,8 @@ class Follower(Closing):
         where = self.source.name if self._settings is None else self._settings.bootstrap_servers
         broker = BrokerHealth(healthy=connected, bootstrap=where, brokers=int(connected and self.live), detail=detail)
         version = self.index.version
-        status = self.index.look(lambda fold: status_of(fold, self._recent.rates(now, fold.first_ms), now, broker))
+        status = self.index.look(lambda fold: status_of(fold, now, broker))
         self.state = FollowState(version, status, behind, connected, detail, ended)
-
-
-def identity_of(source: Source) -> str:
-    """What tells this log from another one of the same name: its first record, and of an archive its manifest."""
-    digest = hashlib.sha256()
-    with source.open(["run"]) as reading:
-        first = reading.next("run", 0)
-    if first is not None:
-        digest.update(repr((first.timestamp_ms, first.key, first.value, first.headers)).encode())
-    if isinstance(source, ArchiveSource):
-        digest.update((source.folder / MANIFEST).read_bytes())
-        for file in source.manifest.files:
-            found = (source.folder / file.name).stat()
-            digest.update(f"{file.name} {found.st_size} {found.st_mtime_ns}".encode())
-    return digest.hexdigest()
 
 
 def _file_name(source: Source) -> str:

@@ -17,20 +17,23 @@ from typing import TypeVar
 
 import msgspec
 
+from consumers.folds.read_fold import CODE, FOLDED, MODULES
 from consumers.folds.run_fold import RunFold
 from consumers.index import tables
-from consumers.index.fold_blob import from_bytes, program_digest, to_bytes
 from consumers.index.writer import IndexWriter
 from infra.log.closing import Closing
 from infra.log.record import Partition, Record
 from infra.log.run import configuration
-from infra.log.source import TOPICS, Source, dead_letter_topics
+from infra.log.source import Source
+from infra.snapshots.own_data import from_bytes, program_digest, to_bytes
 from schemas.errors import ConfigurationError, SchemaError
 
 Found = TypeVar("Found")
 
-INDEXED = (*TOPICS, *dead_letter_topics())
+INDEXED = FOLDED
 """The topics that an index holds."""
+
+_CODE = (*CODE, "consumers/index", "consumers/summary.py", "consumers/feedback_terms.py")
 
 _CHECKPOINT_S = 20.0
 _SHARE = 20  # a checkpoint is not written again before so many times the time that it took
@@ -62,7 +65,7 @@ class RunIndex(Closing):
             ) from None
         try:
             configured, _ = configuration(source)
-            self._begin(RunFold(configured), f"{program_digest()} {identity}")
+            self._begin(RunFold(configured), f"{program_digest(*_CODE)} {identity}")
         except BaseException:
             self._holding.close()
             raise
@@ -145,7 +148,11 @@ def _restored(file: Path, identity: str) -> tuple[sqlite3.Connection, RunFold, d
         found = opened.execute("SELECT positions, fold FROM checkpoint").fetchone()
         if kept == identity and found is not None:
             places = msgspec.json.decode(found[0], type=list[tuple[str, int, int]])
-            return opened, from_bytes(found[1]), {(topic, part): offset for topic, part, offset in places}
+            return (
+                opened,
+                from_bytes(found[1], RunFold, MODULES),
+                {(topic, part): offset for topic, part, offset in places},
+            )
     except (sqlite3.Error, SchemaError, msgspec.MsgspecError):
         pass
     opened.close()

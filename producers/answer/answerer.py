@@ -17,7 +17,7 @@ from infra.log.run import read_run
 from infra.log.source import KafkaSource
 from infra.log.writer import LogWriter
 from infra.settings import Settings
-from producers.answer.progress import answer_reader
+from producers.answer.progress_reader import answer_reader
 from producers.answer.rows import AnswerQueue, ClusterShare, RowAnswerer
 from producers.backends.choice import opened_backend, warn_of_task
 from producers.calls.caller import Caller, CallOptions
@@ -108,7 +108,7 @@ def answer(
     lane = f"{LANE}/{options.share}"
     with opened_backend(settings, options.recorded, rate.most, progress) as backend:
         row_answerer = RowAnswerer(policy, answer_style(options.style, settings), backend)
-        reader = answer_reader(settings, configured, lane)
+        reader = answer_reader(settings, configured, lane, progress)
         rows = KeptRows(KafkaSource(settings, options.run))
         try:
             with LogWriter(settings, options.run, f"answerer-{options.share}") as writer:
@@ -116,13 +116,9 @@ def answer(
                     options, settings, backend=backend, writer=writer, reader=reader, rate=rate, notify=progress
                 )
                 counts = _Counts(on_answered)
-                work = OrderedWork(
-                    AnswerQueue(rows, options.share, row_answerer, options.until_end, on_rows),
-                    caller,
-                    reader.progress,
-                    in_flight=rate.most,
-                    on_written=counts.count,
-                )
+                queue = AnswerQueue(rows, options.share, row_answerer, options.until_end, on_rows)
+                queue.go_on(reader.reached)
+                work = OrderedWork(queue, caller, reader.progress, in_flight=rate.most, on_written=counts.count)
                 known = work_off(work, caller.backend, settings, rate, reader)
             return AnswererSummary(
                 lane=lane,

@@ -2,13 +2,10 @@
 
 from dataclasses import dataclass
 
-from infra.settings import Settings
-from producers.calls.ordered_progress import OrderedProgress, OrderedReader
+from producers.calls.ordered_progress import OrderedProgress
 from schemas import ids
-from schemas.events import CallStarted, Event, InstructionAnswered, RunConfigured
+from schemas.events import CallStarted, Event, InstructionAnswered
 from streams.core.answering import LANE
-
-_TOPICS = ("answered", "calls")
 
 
 @dataclass
@@ -25,8 +22,3 @@ class AnswerProgress(OrderedProgress):
     def number_of(self, item: str) -> int | None:
         state = self.ledger.requests.get(ids.request_id(item, 0))
         return state.number if state is not None and state.lane == self.lane else None
-
-
-def answer_reader(settings: Settings, configured: RunConfigured, lane: str) -> OrderedReader[AnswerProgress]:
-    """The answerer's progress, read to the end of the log."""
-    return OrderedReader(settings, AnswerProgress(lane, configured), _TOPICS, lane.replace("/", "-"))

@@ -18,6 +18,7 @@ from producers.calls.cost import total_cost
 from producers.calls.event_size import larger_than_a_record
 from producers.calls.kept_rows import READ_ROWS, KeptRows, OnRows
 from producers.calls.ordered_work import FinishedItem
+from producers.calls.queue_position import QueuePosition, ReachedPosition
 from producers.calls.refusals import Refusals
 from producers.generate.answer_styles import AnswerStyle, InstructionAnswers
 from schemas import ids
@@ -144,11 +145,28 @@ class AnswerQueue:
     ended: bool = False
     _read: "deque[InstructionKept]" = field(default_factory=deque)
     _processed: int = 0
+    _reached: ReachedPosition = field(default_factory=ReachedPosition)
+
+    def reached(self, items: int) -> QueuePosition | None:
+        """The last position that is known to be after so many of the items that it gave."""
+        return self._reached.finished(items)
+
+    def go_on(self, position: QueuePosition | None) -> None:
+        """Begin at a position of an earlier queue of the same rows; at the first row for None or another queue's."""
+        if position is not None and position.of == self._of:
+            self._processed = position.processed
+            self.rows.go_on(position.rows)
+
+    @property
+    def _of(self) -> str:
+        return f"share {self.share}"
 
     async def next(self) -> RowAnswerItem | None:
         """The next row; None: there is none now."""
         while True:
             if not self._read:
+                position = QueuePosition(self._of, self._processed, 0, self.rows.position())
+                self._reached.mark(position)
                 self._read.extend(await asyncio.to_thread(self.rows.take, READ_ROWS))
             if not self._read:
                 self.ended = self.until_end
@@ -157,4 +175,5 @@ class AnswerQueue:
             self._processed += 1
             self.on_rows(self._processed, self.rows.total)
             if self.share.includes(row.cluster):
+                self._reached.given += 1
                 return RowAnswerItem(row, self.answerer)

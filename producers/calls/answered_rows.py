@@ -5,11 +5,13 @@ used is passed over. A row that has no answer yet holds back all later ones, so 
 """
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Protocol
 
 from infra.log.answers import TOPIC, AnswersInOrder
 from infra.log.source import Source
 from producers.calls.kept_rows import KeptRows
+from producers.calls.queue_position import RowsPosition
 from schemas.events import InstructionKept
 from schemas.policy import Policy
 from streams.core.answering import usable_row
@@ -25,6 +27,14 @@ class RowsInOrder(Protocol):
 
     def take(self, most: int) -> list[InstructionKept]:
         """The next rows, at most `most`; fewer, or none, if there are no more now."""
+        ...
+
+    def position(self) -> RowsPosition:
+        """Where it is: after the rows that `take` has returned."""
+        ...
+
+    def go_on(self, position: RowsPosition) -> None:
+        """Continue at a position of an earlier reader of the same log, before the first `take`."""
         ...
 
     def close(self) -> None: ...
@@ -60,6 +70,17 @@ class AnsweredRows:
                 break
             rows.append(row)
         return rows
+
+    def position(self) -> RowsPosition:
+        """Where it is: after the rows that `take` has returned."""
+        offsets = dict(self._answers.next_offsets)
+        return replace(self._kept.position(), answer_offsets=offsets, waiting=self._next, unused=self._unused)
+
+    def go_on(self, position: RowsPosition) -> None:
+        """Continue at a position of an earlier reader of the same log, before the first `take`."""
+        self._kept.go_on(position)
+        self._answers.next_offsets = dict(position.answer_offsets)
+        self._next, self._unused = position.waiting, position.unused
 
     def close(self) -> None:
         if self._pass is not None:

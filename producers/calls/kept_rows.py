@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from itertools import islice
 
 from infra.log.source import Reading, Source
+from producers.calls.queue_position import RowsPosition
 from schemas.events import InstructionKept, InstructionsRejected
 
 OnRows = Callable[[int, int], None]
@@ -44,6 +45,15 @@ class KeptRows:
         if len(rows) < most:
             self._pass = None
         return rows
+
+    def position(self) -> RowsPosition:
+        """Where it is: after the rows that `take` has returned."""
+        return RowsPosition(self._decided, self.total, self._rejected_offset, dict(self._offsets), dict(self._last))
+
+    def go_on(self, position: RowsPosition) -> None:
+        """Continue at a position of an earlier reader of the same log, before the first `take`."""
+        self._decided, self.total, self._rejected_offset = position.decided, position.total, position.rejected_offset
+        self._offsets, self._last = dict(position.offsets), dict(position.last)
 
     def close(self) -> None:
         if self._pass is not None:

@@ -4,24 +4,42 @@ items are done.
 A process that was killed and starts again knows what it knew before: which events are written, which calls of the
 others were answered (and are not paid again), and their numbers in its lane of the ledger.
 
-The topics are read at every start; the one with the events first, so that only calls of items that are not done are
-held in memory.
+The topic with the events is read first, so that only calls of items that are not done are held in memory. With a
+snapshot (`infra.snapshots`) a start goes on from there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from infra.log.closing import Closing
-from infra.log.reader import LogReader
 from infra.log.record import Record
 from infra.settings import Settings
+from infra.snapshots.files import SnapshotFile
+from infra.snapshots.following import LogFollower, StateForm
+from infra.snapshots.own_data import from_bytes, to_bytes
+from producers.calls.queue_position import QueuePosition
 from producers.generate.progress import LaneProgress
 from schemas import ids
 from schemas.batches import BatchEnded, BatchPrepared, BatchSubmitted, BatchUploaded
+from schemas.errors import SchemaError
 from schemas.events import CallAnswered, CallFailed, CallStarted, Event
 
 P = TypeVar("P", bound="OrderedProgress")
+
+CODE = (
+    "producers/calls/ordered_progress.py",
+    "producers/calls/queue_position.py",
+    "producers/calls/kept_rows.py",
+    "producers/calls/answered_rows.py",
+    "producers/generate/progress.py",
+    "producers/generate/yield_window.py",
+    "infra/log/answers.py",
+)
+"""What makes the state, beside the class of the progress."""
+
+_MODULES = ("producers.calls.queue_position", "producers.generate.yield_window")
+_PARTS = 2
 
 
 @dataclass
@@ -92,26 +110,71 @@ class OrderedProgress(LaneProgress):
                 pass
 
 
-class OrderedReader(Closing, Generic[P]):
-    """Keeps a progress up to date from the log; one thread at a time. `topics`: `calls` comes last."""
+@dataclass(frozen=True)
+class OrderedSnapshot:
+    """The snapshot of a progress of this class, which is alone in its module with what it is made of."""
 
-    def __init__(self, settings: Settings, progress: P, topics: Sequence[str], client: str) -> None:
-        self.progress = progress
-        run = progress.configured.run
-        self._readers = [LogReader(settings, run, [topic], f"{client}-{topic}") for topic in topics]
+    file: SnapshotFile
+    kind: type[OrderedProgress]
+
+
+class OrderedReader(Closing, Generic[P]):
+    """Keeps a progress up to date from the log; one thread at a time.
+
+    reached   where the queue of the items was when all before it were done (`producers.calls.queue_position`), as of
+              the snapshot that it began with; None: none is known
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        begin: Callable[[], P],
+        topics: Sequence[str],
+        client: str,
+        snapshot: OrderedSnapshot | None = None,
+    ) -> None:
+        """`begin` makes the state before the first record; `topics`: `calls` comes last. Without a snapshot all is
+        read."""
+        run = begin().configured.run
+        self.reached: QueuePosition | None = None
+        form = StateForm(
+            begin=begin,
+            apply=lambda progress, record: progress.apply(record),
+            to_bytes=self._to_bytes,
+            from_bytes=lambda raw: self._from_bytes(raw, snapshot),
+        )
+        file = None if snapshot is None else snapshot.file
+        self._log = LogFollower(settings, run, topics, client, form, file, in_turn=True)
         try:
             self.refresh()
         except BaseException:
             self.close()
             raise
 
+    @property
+    def progress(self) -> P:
+        return self._log.state
+
     def refresh(self) -> P:
         """Apply everything that is on the log now."""
-        for reader in self._readers:
-            for record in reader.read_to_end():
-                self.progress.apply(record)
-        return self.progress
+        return self._log.refresh()
+
+    def keep(self, reached: QueuePosition | None = None, *, last: bool = False) -> None:
+        """Write a snapshot where that pays; `reached` is where the queue is now. The `last` one pays sooner."""
+        self.reached = reached or self.reached
+        self._log.keep(last=last)
 
     def close(self) -> None:
-        for reader in self._readers:
-            reader.close()
+        self._log.close()
+
+    def _to_bytes(self, progress: P) -> bytes:
+        return to_bytes((progress, self.reached))
+
+    def _from_bytes(self, raw: bytes, snapshot: OrderedSnapshot | None) -> P:
+        assert snapshot is not None
+        found = from_bytes(raw, tuple, (snapshot.kind.__module__, *_MODULES))
+        progress, reached = found if len(found) == _PARTS else (None, None)
+        if not isinstance(progress, snapshot.kind) or not isinstance(reached, QueuePosition | None):
+            raise SchemaError("no progress of such work")
+        self.reached = reached
+        return cast("P", progress)

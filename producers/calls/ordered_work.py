@@ -19,6 +19,7 @@ from producers.backends.base import Backend
 from producers.calls.caller import CallCause, Caller, CallsHalted
 from producers.calls.found_concurrency import keep_found
 from producers.calls.ordered_progress import OrderedProgress, OrderedReader, P
+from producers.calls.queue_position import QueuePosition
 from producers.calls.rate_control import RateControl
 from producers.calls.stop_signals import run_until_stopped
 from schemas.events import Event
@@ -67,6 +68,10 @@ class ItemQueue(Protocol):
     @property
     def ended(self) -> bool: ...
 
+    def reached(self, items: int) -> QueuePosition | None:
+        """The last position that is known to be after so many of the items that it gave; None: it knows none."""
+        ...
+
     async def next(self) -> OrderedItem | None:
         """The next item; None: there is none now."""
         ...
@@ -79,13 +84,22 @@ def work_off(
 
     Raises as `OrderedWork.run`.
     """
+    work.keep = reader.keep
     asyncio.run(work.run(backend))
     keep_found(settings, rate)
-    return reader.refresh()
+    known = reader.refresh()
+    reader.keep(work.reached, last=True)
+    return known
 
 
 class OrderedWork:
-    """The main loop. `written`: events written by this process; `cancelled`: a second signal ended it."""
+    """The main loop.
+
+    written     events written by this process
+    cancelled   a second signal ended it
+    reached     the last position of the queue before which all is done; None: not known
+    keep        called with that now and then, while nobody reads the log
+    """
 
     def __init__(
         self,
@@ -98,12 +112,16 @@ class OrderedWork:
     ) -> None:
         self.written = 0
         self.cancelled = False
+        self.reached: QueuePosition | None = None
+        self.keep: Callable[[QueuePosition | None], None] = lambda _: None
         self.caller = caller
         self._queue = queue
         self._progress = progress
         self._most_pending = min(_AHEAD * in_flight, WINDOW - 1)
         self._on_written = on_written
+        self._given = 0  # items of the queue
         self._pending: deque[asyncio.Task[FinishedItem]] = deque()  # in the order of their items
+        self._places: deque[int] = deque()  # of these among all items
         self._next_number = progress.next_free
         self._error: BaseException | None = None
 
@@ -121,6 +139,8 @@ class OrderedWork:
                     await asyncio.wait([self._pending[0]], timeout=_POLL_S)
                     if not await self._write_ready():
                         break
+                    self.reached = self._queue.reached(self._places[0] if self._places else self._given)
+                    await self.caller.query(lambda _: self.keep(self.reached))
                 elif self._queue.ended or self.caller.halted is not None:
                     break
                 else:
@@ -138,9 +158,11 @@ class OrderedWork:
             item = await self._queue.next()
             if item is None:
                 return
+            self._given += 1
             cause = await self.caller.query(lambda _, item=item: self._cause(item))  # type: ignore[misc]
             if cause is not None:
                 self._pending.append(asyncio.create_task(item.work(cause, self.caller)))
+                self._places.append(self._given - 1)
 
     def _cause(self, item: OrderedItem) -> CallCause | None:
         """The cause of the item's calls; None if it is done."""
@@ -163,6 +185,7 @@ class OrderedWork:
             if failure is not None:
                 break
             ready.append(self._pending.popleft().result())
+            self._places.popleft()
         if failure is not None and not isinstance(failure, CallsHalted):
             self._error = failure
             self.caller.halt(f"an error: {failure}")

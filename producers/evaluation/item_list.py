@@ -31,6 +31,9 @@ class ItemList:
     def ended(self) -> bool:
         return self._next >= len(self.items)
 
+    def reached(self, items: int) -> None:
+        """It has no position: what is done is left out of it at the start."""
+
     async def next(self) -> OrderedItem | None:
         """The next item; None at the end."""
         if self.ended:

@@ -54,4 +54,5 @@ def evaluation_reader(
     wanted: frozenset[str],
 ) -> OrderedReader[EvaluationProgress]:
     """The progress of answers or judgements, read to the end of the log."""
-    return OrderedReader(settings, EvaluationProgress(lane, configured, wanted=wanted), (topic, "calls"), CLIENT)
+    begin = lambda: EvaluationProgress(lane, configured, wanted=wanted)  # noqa: E731
+    return OrderedReader(settings, begin, (topic, "calls"), CLIENT)  # without a snapshot: it depends on what is wanted

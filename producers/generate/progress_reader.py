@@ -1,23 +1,68 @@
 """Keeps a `LaneProgress` up to date from the log, and starts quickly from a snapshot of the fold.
 
-A first start reads the run's whole log. A snapshot (`producers.generate.snapshots`) is written when the generator ends
-and every `_EVERY` records, with the offsets it covers; the next start reads on from there. The log stays the source of
-truth: a snapshot that does not match it is discarded, and all is read. `seed-commands` has one record a training window
-and is always read from its start.
+A first start reads the run's whole log, `generated` before `calls`, so that the calls of finished generations need not
+be held in memory. A snapshot (`infra.snapshots`) is written when the generator ends and every `_EVERY` records; the
+next start reads on from there. The log stays the source of truth: a snapshot that does not match it is discarded, and
+all is read. `seed-commands` has one record a training window and is always read from its start.
 """
 
+import hashlib
 from collections.abc import Callable
+from urllib.parse import quote
 
-from infra.log.reader import LogReader
-from infra.log.record import Record
+import msgspec
+
+from infra.log.source import KafkaSource
 from infra.settings import Settings
-from producers.generate.progress import TOPICS, YIELD_WINDOW, LaneProgress
-from producers.generate.snapshots import Covered, SnapshotFile, covered_by
+from infra.snapshots.coverage import identity_of
+from infra.snapshots.files import SnapshotFile
+from infra.snapshots.following import LogFollower, StateForm
+from infra.snapshots.own_data import program_digest
+from producers.generate.progress import TOPICS, YIELD_WINDOW, LaneProgress, ProgressState
 from producers.generate.yield_window import YieldWindow
+from schemas.errors import SchemaError
 from schemas.events import RunConfigured
 
-_COVERED = tuple(topic for topic in TOPICS if topic != "seed-commands")
+_COMMANDS = "seed-commands"
 _EVERY = 20_000  # records between two snapshots
+_LONGEST = 150  # characters of a lane in a file name; a judge's has the name of its model
+
+CODE = ("producers/generate/progress.py", "producers/generate/yield_window.py")
+"""What makes a lane's progress, beside the schemas and the core."""
+
+
+def lane_snapshot(
+    settings: Settings, configured: RunConfigured, lane: str, what: str, *code: str, made_for: object = None
+) -> SnapshotFile:
+    """The snapshot of what a lane knows: `<state_dir>/<run>/<what>-<lane>.snapshot`.
+
+    code       what makes it, beside the schemas and the core
+    made_for   what else must be the same
+    """
+    identity = identity_of(KafkaSource(settings, configured.run))
+    same = msgspec.json.encode([identity, configured, lane, what, made_for])
+    name = quote(lane, safe="")
+    if len(name) > _LONGEST:
+        name = hashlib.sha256(name.encode()).hexdigest()
+    path = settings.state_dir.expanduser() / configured.run / f"{what}-{name}.snapshot"
+    return SnapshotFile(path, f"{program_digest(*code)} {hashlib.sha256(same).hexdigest()}")
+
+
+def lane_form(configured: RunConfigured, lane: str, yield_window: int) -> StateForm[LaneProgress]:
+    """How a lane's progress is made; all of it but the seed commands."""
+
+    def read_back(raw: bytes) -> LaneProgress:
+        try:
+            return LaneProgress.of(lane, configured, msgspec.json.decode(raw, type=ProgressState))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise SchemaError(f"no progress: {error}") from error
+
+    return StateForm(
+        begin=lambda: LaneProgress(lane, configured, rolling=YieldWindow(yield_window)),
+        apply=LaneProgress.apply,
+        to_bytes=lambda progress: msgspec.json.encode(progress.state()),
+        from_bytes=read_back,
+    )
 
 
 class ProgressReader:
@@ -35,78 +80,32 @@ class ProgressReader:
         yield_window: int = YIELD_WINDOW,
         notify: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._settings = settings
-        self._run = configured.run
-        self._notify = notify
-        self._file = SnapshotFile(settings.state_dir, configured, lane, yield_window)
-        self._covered: dict[str, Covered] = {}
-        self._last: dict[str, Record] = {}
-        self._since = self.read_at_start = 0
-        self._starting = True
-        self._reader = LogReader(settings, self._run, TOPICS, f"generator-{lane}")
+        file = lane_snapshot(settings, configured, lane, "generator", *CODE, made_for=yield_window)
+        file.notify = notify
+        form = lane_form(configured, lane, yield_window)
+        topics = [topic for topic in TOPICS if topic != _COMMANDS]
+        self._log = LogFollower(settings, configured.run, topics, f"generator-{lane}", form, file, beside=[_COMMANDS])
         try:
-            self.progress = self._from_snapshot() or self._from_start(
-                LaneProgress(lane, configured, rolling=YieldWindow(yield_window))
-            )
             self.refresh()
         except BaseException:
             self.close()
             raise
-        self._starting = False
+        self.read_at_start = self._log.caught.read
+
+    @property
+    def progress(self) -> LaneProgress:
+        return self._log.state
 
     def refresh(self) -> LaneProgress:
         """Apply everything that is on the log now."""
-        for record in self._reader.read_to_end():
-            self._take(self.progress, record)
-        if self._since >= _EVERY:
+        progress = self._log.refresh()
+        if self._log.coverage.fresh >= _EVERY:
             self.keep()
-        return self.progress
-
-    def keep(self) -> None:
-        """Write a snapshot. A failure to write it is reported and otherwise ignored."""
-        for topic, record in self._last.items():
-            self._covered[topic] = covered_by(record)
-        try:
-            self._file.write(self.progress.state(), self._covered)
-        except OSError as error:
-            self._notify(
-                f"The snapshot for a quick start could not be written ({error}); the next start reads the log."
-            )
-        self._last.clear()
-        self._since = 0
-
-    def close(self) -> None:
-        self._reader.close()
-
-    def _from_snapshot(self) -> LaneProgress | None:
-        """The progress of the snapshot, if there is one that matches the log."""
-        found = self._file.read()
-        if found is None or not all(self._matches(topic, covered) for topic, covered in found.covered.items()):
-            return None
-        self._covered = dict(found.covered)
-        for topic, covered in found.covered.items():
-            self._reader.seek(topic, 0, covered.offset + 1)
-        return LaneProgress.of(self._file.lane, self._file.configured, found.state)
-
-    def _matches(self, topic: str, covered: Covered) -> bool:
-        """Whether the last covered record is unchanged on the log."""
-        if self._reader.ends([topic])[topic, 0] <= covered.offset:
-            return False
-        with LogReader(self._settings, self._run, [topic], f"generator-{self._file.lane}-check") as reader:
-            found = reader.read_range(topic, 0, covered.offset, covered.offset + 1, 1)
-        return [covered_by(record) for record in found] == [covered]
-
-    def _from_start(self, progress: LaneProgress) -> LaneProgress:
-        """Read `generated` first, so that the calls of finished generations need not be held in memory."""
-        with LogReader(self._settings, self._run, ["generated"], f"generator-{progress.lane}-first") as reader:
-            for record in reader.read_to_end():
-                self._take(progress, record)
-            self._reader.seek("generated", 0, reader.position("generated", 0))
         return progress
 
-    def _take(self, progress: LaneProgress, record: Record) -> None:
-        progress.apply(record)
-        self._since += 1
-        self.read_at_start += self._starting
-        if record.topic in _COVERED:
-            self._last[record.topic] = record
+    def keep(self) -> None:
+        """Write a snapshot. A failure to write it is said and otherwise ignored."""
+        self._log.keep(now=True)
+
+    def close(self) -> None:
+        self._log.close()

@@ -1,93 +1,43 @@
 """What the requests of a lane follow, for a policy that steers them (`streams.core.steering`); read from the log.
 
-`generated`, `rejected` and, where the policy has hints, `kept` are read from their starts, and only for such a policy.
-What is held are some numbers for each showing of a seed, and with hints the texts of all kept instructions.
+`generated`, `rejected` and, where the policy has hints, `kept` are read, only for such a policy: from a snapshot on,
+where there is one (`infra.snapshots`). What is held are some numbers for each showing of a seed, and with hints the
+texts of all kept instructions.
 
 A generation begun by a generator that died asks for the same again: its first `CallStarted` records its steering.
 """
 
 import threading
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from infra.log.reader import LogReader
-from infra.log.record import Record
 from infra.settings import Settings
+from infra.snapshots.following import LogFollower, StateForm, reading_back
+from infra.snapshots.own_data import to_bytes
+from producers.generate.progress_reader import lane_snapshot
+from producers.generate.steering_fold import SteeringFold
 from producers.generate.styles import SteeredRequest
-from schemas import ids
 from schemas.errors import ConfigurationError
-from schemas.events import InstructionKept, InstructionsGenerated, InstructionsRejected, RunConfigured, Steering
+from schemas.events import RunConfigured, Steering
 from schemas.policy import Policy
 from schemas.seeds import SeedTask
 from streams.core.kept_so_far import KeptText
-from streams.core.scores import uncounted
 from streams.core.seeds import SeedPool
-from streams.core.steering import SteeringHistory
-
-
-class SteeringFold:
-    """A fold of three topics into a `SteeringHistory`; they may interleave in any order.
-
-    The history goes up to the last verdict whose generation and kept rows are read too.
-    """
-
-    def __init__(self, policy: Policy) -> None:
-        self.history = SteeringHistory(policy)
-        self._policy = policy
-        self._generated: dict[int, tuple[str, int, tuple[str, ...]]] = {}
-        self._rows: dict[int, dict[int, InstructionKept]] = {}
-        self._verdicts: deque[InstructionsRejected] = deque()
-        self._last_verdict = -1
-
-    def apply(self, record: Record) -> None:
-        """Apply one record; a repeat changes nothing."""
-        match record.event:
-            case InstructionsGenerated() as event if record.offset > self.history.as_of:
-                is_own = record.id == ids.generation_id(event.lane, event.number)
-                self._generated[record.offset] = event.lane, event.number if is_own else -1, event.seed_ids
-            case None if record.topic == "generated" and record.offset > self.history.as_of:
-                self._generated[record.offset] = "", -1, ()
-            case InstructionsRejected() as event if event.generated_offset > self._last_verdict:
-                self._last_verdict = event.generated_offset
-                self._verdicts.append(event)
-            case InstructionKept() as row if self._policy.hints and row.generated_offset > self.history.as_of:
-                self._rows.setdefault(row.generated_offset, {}).setdefault(row.place, row)
-            case _:
-                return
-        self._settle()
-
-    def _settle(self) -> None:
-        while self._verdicts:
-            verdict = self._verdicts[0]
-            offset = verdict.generated_offset
-            if offset not in self._generated:
-                return
-            if self._policy.hints and len(self._rows.get(offset, ())) < verdict.kept:
-                return
-            self._verdicts.popleft()
-            lane, number, seed_ids = self._generated.pop(offset)
-            rows = sorted(self._rows.pop(offset, {}).values(), key=lambda row: row.place)
-            self.history.decide(
-                offset,
-                lane,
-                number if verdict.generation_id else -1,  # the filter could not read it
-                seed_ids,
-                generated=verdict.generated,
-                uncounted=uncounted(self._policy, verdict.rejections),
-                kept=verdict.kept,
-                rows=[(row.cluster, KeptText(row.id, row.instruction)) for row in rows],
-            )
 
 
 class SteeringReader:
     """Keeps a `SteeringHistory` up to date for a lane. Thread-safe."""
 
-    def __init__(self, settings: Settings, configured: RunConfigured, lane: str) -> None:
+    def __init__(
+        self, settings: Settings, configured: RunConfigured, lane: str, notify: Callable[[str], None] = lambda _: None
+    ) -> None:
         policy = configured.policy
         topics = ("generated", "rejected", *(("kept",) if policy.hints else ()))
-        self._fold = SteeringFold(policy)
+        file = lane_snapshot(settings, configured, lane, "steering", "producers/generate/steering_fold.py")
+        file.notify = notify
+        form = steering_form(policy)
+        self._log = LogFollower(settings, configured.run, topics, f"generator-{lane}-steering", form, file)
+        self._log.keep()
         self._lane = lane
-        self._reader = LogReader(settings, configured.run, topics, f"generator-{lane}-steering")
         self._lock = threading.Lock()
 
     def steer(
@@ -100,9 +50,7 @@ class SteeringReader:
         Raises ConfigurationError if it was begun with others.
         """
         with self._lock:
-            for record in self._reader.read_to_end():
-                self._fold.apply(record)
-            history = self._fold.history
+            history = self._log.refresh().history
             if recorded is None:
                 now = history.steering(style, parameters, self._lane, number, history.as_of)
                 return now, steered(now, history.hints(self._lane, number, history.as_of))
@@ -114,11 +62,22 @@ class SteeringReader:
         """The seeds of the pool that the number-th generation of the lane shows."""
         with self._lock:
             seeds = [seed.task for seed in pool.active]
-            places = self._fold.history.choose([seed.id for seed in seeds], self._lane, number, as_of)
+            places = self._log.state.history.choose([seed.id for seed in seeds], self._lane, number, as_of)
             return tuple(seeds[place] for place in places)
 
     def close(self) -> None:
-        self._reader.close()
+        self._log.keep(last=True)
+        self._log.close()
+
+
+def steering_form(policy: Policy) -> StateForm[SteeringFold]:
+    """How what requests follow is made."""
+    return StateForm(
+        begin=lambda: SteeringFold(policy),
+        apply=SteeringFold.apply,
+        to_bytes=to_bytes,
+        from_bytes=reading_back(SteeringFold, "producers.generate.steering_fold"),
+    )
 
 
 def steered(steering: Steering, hints: Sequence[KeptText]) -> SteeredRequest:

@@ -22,13 +22,15 @@ from producers.calls.answered_rows import rows_in_order
 from producers.calls.caller import Caller, CallOptions
 from producers.calls.found_concurrency import rate_control_for
 from producers.calls.kept_rows import OnRows
-from producers.calls.ordered_progress import OrderedReader
+from producers.calls.ordered_progress import CODE, OrderedReader, OrderedSnapshot
 from producers.calls.ordered_work import work_off
 from producers.calls.spending_check import check_spending
-from producers.judge.scoring import JudgeProgress, JudgeWorker, OnJudged, RowJudge, RowQueue, RowSample
+from producers.generate.progress_reader import lane_snapshot
+from producers.judge.progress import JudgeProgress
+from producers.judge.scoring import JudgeWorker, OnJudged, RowJudge, RowQueue, RowSample
 from producers.prompts.judge import RUBRICS, RubricName
 from schemas.errors import ConfigurationError
-from schemas.events import Judge
+from schemas.events import Judge, RunConfigured
 from streams.core.judging import LANE
 
 
@@ -109,8 +111,7 @@ def judge(
     rate = rate_control_for(settings, options.rate, options.in_flight, progress, options.batch)
     with opened_backend(settings, options.recorded, rate.most, progress) as backend:
         identity = Judge(backend=backend.name, model=backend.model, rubric=chosen.name, version=chosen.version)
-        known = JudgeProgress(f"{LANE}/{identity.name}", configured, judge=identity.name)
-        reader = OrderedReader(settings, known, ("judged", "calls"), "judge")
+        reader = _reader(settings, configured, identity, progress)
         rows = rows_in_order(KafkaSource(settings, options.run), configured.policy)
         try:
             with LogWriter(settings, options.run, "judge") as writer:
@@ -125,6 +126,7 @@ def judge(
                     attempts=options.attempts,
                 )
                 queue = RowQueue(rows, row_judge, options.sample, options.until_end, on_rows)
+                queue.go_on(reader.reached)
                 worker = JudgeWorker(queue, caller, reader.progress, in_flight=rate.most, on_judged=on_judged)
                 known = work_off(worker, caller.backend, settings, rate, reader)
             return JudgeSummary(
@@ -138,3 +140,14 @@ def judge(
         finally:
             rows.close()
             reader.close()
+
+
+def _reader(
+    settings: Settings, configured: RunConfigured, judge: Judge, notify: Callable[[str], None]
+) -> OrderedReader[JudgeProgress]:
+    """What this judge knows of the run, from a snapshot on."""
+    lane = f"{LANE}/{judge.name}"
+    file = lane_snapshot(settings, configured, lane, "judge", "producers/judge/progress.py", *CODE)
+    file.notify = notify
+    begin = lambda: JudgeProgress(lane, configured, judge=judge.name)  # noqa: E731
+    return OrderedReader(settings, begin, ("judged", "calls"), "judge", OrderedSnapshot(file, JudgeProgress))

@@ -15,9 +15,10 @@ from producers.calls.ask_again import ask_until_read
 from producers.calls.caller import CallCause, Caller
 from producers.calls.cost import total_cost
 from producers.calls.kept_rows import READ_ROWS, OnRows
-from producers.calls.ordered_progress import OrderedProgress
 from producers.calls.ordered_work import FinishedItem, OrderedWork
+from producers.calls.queue_position import QueuePosition, ReachedPosition
 from producers.calls.refusals import Refusals
+from producers.judge.progress import JudgeProgress
 from producers.prompts import judge as prompts
 from schemas import ids
 from schemas.events import Event, InstructionJudged, InstructionKept, Judge
@@ -116,11 +117,27 @@ class RowQueue:
     _processed: int = 0
     _included: int = 0
     _all_read: bool = False
+    _reached: ReachedPosition = field(default_factory=ReachedPosition)
+
+    def reached(self, items: int) -> QueuePosition | None:
+        """The last position that is known to be after so many of the items that it gave."""
+        return self._reached.finished(items)
+
+    def go_on(self, position: QueuePosition | None) -> None:
+        """Begin at a position of an earlier queue of the same rows; at the first row for None or another queue's."""
+        if position is not None and position.of == self._of:
+            self._processed, self._included = position.processed, position.taken
+            self.rows.go_on(position.rows)
+
+    @property
+    def _of(self) -> str:
+        return f"sample {self.sample.sample}, limit {self.sample.limit}"
 
     async def next(self) -> RowItem | None:
         """The next row of the sample; None: there is none now."""
         while not self.ended:
             if not self._read and not self._all_read:
+                self._reached.mark(QueuePosition(self._of, self._processed, self._included, self.rows.position()))
                 self._read.extend(await asyncio.to_thread(self.rows.take, READ_ROWS))
                 self._all_read = self.until_end and len(self._read) < READ_ROWS
             if not self._read:
@@ -131,19 +148,10 @@ class RowQueue:
             self.on_rows(self._processed, self.rows.total)
             if self.sample.includes(row):
                 self._included += 1
+                self._reached.given += 1
                 self.ended = self._included == self.sample.limit
                 return RowItem(row, self.row_judge)
         return None
-
-
-@dataclass
-class JudgeProgress(OrderedProgress):
-    """The state of the fold. `judge`: the judge's name."""
-
-    judge: str = ""
-
-    def finishes(self, event: Event, id: str) -> bool:
-        return isinstance(event, InstructionJudged) and event.judge.name == self.judge
 
 
 class JudgeWorker(OrderedWork):

@@ -15,7 +15,7 @@ import polars as pl
 
 from consumers.export.decided import DecidedGeneration, DecidedReading, extent
 from consumers.folds.deduplicate import Deduplicator, records
-from consumers.folds.read_fold import read_fold
+from consumers.folds.read_fold import FoldFolder, read_fold
 from infra.log.answers import TOPIC as ANSWERED
 from infra.log.run import configuration
 from infra.log.source import Source
@@ -46,9 +46,9 @@ def rejected_frame(source: Source) -> pl.DataFrame:
     return framed(REJECTED, (row for decided in _decided(source) for row in _rejected(decided)))
 
 
-def seeds_frame(source: Source) -> pl.DataFrame:
+def seeds_frame(source: Source, snapshots: FoldFolder | None = None) -> pl.DataFrame:
     """A row for each seed that is or was in the pool: those in it now, in its order, then the replaced ones."""
-    fold = read_fold(source, dead_letters=False)
+    fold = read_fold(source, snapshots)
     successors = {
         (replacement.victim_id, command.offset): replacement.seed.id
         for command in fold.commands

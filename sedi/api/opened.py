@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from infra.log.closing import Closing
 from schemas.errors import ConfigurationError, RunError
 from schemas.topics import check_run_name
-from sedi.options import DEFAULT_RUN, cluster_of
+from sedi.options import DEFAULT_RUN, cluster_of, settings_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from consumers.export.answers import AnswerExportOptions
     from consumers.export.manifest import AnswersManifest, ExportManifest
     from consumers.export.run import ExportOptions
+    from consumers.folds.read_fold import FoldFolder
     from consumers.replay import Audit, AuditExtent
     from consumers.report import Report
     from infra.log.source import Source
@@ -56,7 +57,7 @@ def open(
     if archive is not None:
         from infra.log.archive import ArchiveSource
 
-        return OpenRun(ArchiveSource(Path(archive)))
+        return OpenRun(ArchiveSource(Path(archive)), _folder(bootstrap_servers, state_dir))
     name = DEFAULT_RUN if run is None else run
     if not isinstance(name, str):
         raise ConfigurationError(f"{name!r} is not the name of a run. Give a text, or sedi.open(archive=FOLDER).")
@@ -65,18 +66,37 @@ def open(
     check_run_name(name)
     from infra.log.source import KafkaSource
 
-    return OpenRun(KafkaSource(cluster_of(bootstrap_servers, None if state_dir is None else Path(state_dir)), name))
+    settings = cluster_of(bootstrap_servers, None if state_dir is None else Path(state_dir))
+    return OpenRun(KafkaSource(settings, name), settings.state_dir)
+
+
+def _folder(bootstrap_servers: str | None, state_dir: str | os.PathLike[str] | None) -> Path:
+    return settings_of(bootstrap_servers, None if state_dir is None else Path(state_dir)).state_dir
 
 
 class OpenRun(Closing):
     """A run, open for reading. A context manager; once closed it reads no more.
 
     The data frames' columns are described in `docs/python.md`. A frame is held in memory whole.
+
+    state_dir   where snapshots are, with which `report` and `seeds` go on instead of reading all; None: without any
+    notify      called once with a sentence when none can be written there
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(
+        self, source: Source, state_dir: Path | None = None, notify: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._source: Source | None = source
         self._name = source.name
+        self._state_dir = state_dir
+        self.notify = notify
+
+    @property
+    def snapshots(self) -> FoldFolder | None:
+        """Where the snapshots of the run's fold are."""
+        from consumers.folds.read_fold import FoldFolder
+
+        return None if self._state_dir is None else FoldFolder(self._state_dir, self.notify)
 
     @property
     def source(self) -> Source:
@@ -120,7 +140,7 @@ class OpenRun(Closing):
         """A row for each seed that is or was in the pool, with its score."""
         from sedi.api.frames import seeds_frame
 
-        return self._read(seeds_frame)
+        return self._read(lambda source: seeds_frame(source, self.snapshots))
 
     def calls(self) -> pl.DataFrame:
         """A row for each attempt at an LLM call: how it ended, its tokens and its cost."""
@@ -165,7 +185,7 @@ class OpenRun(Closing):
         """What the run made and what it cost, with a row for each seed in the pool if `seeds`."""
         from consumers.report import report
 
-        return self._read(lambda source: report(source, seeds=seeds))
+        return self._read(lambda source: report(source, seeds=seeds, snapshots=self.snapshots))
 
     def explain(self, id: str, *, progress: Callable[[int], None] | None = None) -> Explanation:
         """The story of the instruction, seed, generation, request or document with this id, or one that begins so.

@@ -89,11 +89,11 @@ def markdown(result: StudyResult) -> str:
 
 
 def _seeds(options: StudyOptions, settings: Settings, side: str) -> StudyTable:
-    from consumers.folds.read_fold import read_fold
+    from consumers.folds.read_fold import FoldFolder, read_fold
     from consumers.seed_table import seed_rows
 
     run = options.run_of(side)
-    return figure10(run, seed_rows(read_fold(KafkaSource(settings, run))))
+    return figure10(run, seed_rows(read_fold(KafkaSource(settings, run), FoldFolder(settings.state_dir))))
 
 
 def _cell(cell: Interval | str | None) -> str:

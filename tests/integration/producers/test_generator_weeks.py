@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from benchmarks.endpoint import endpoint
@@ -14,7 +15,7 @@ from producers.backends.recorded import RecordedOptions
 from producers.calls.limits import Limits
 from producers.calls.rate_control import RateOptions
 from producers.generate.generator import GenerateOptions
-from producers.generate.snapshots import Covered, SnapshotFile
+from producers.generate.progress_reader import CODE, lane_snapshot
 from producers.generate.stall_guard import StallGuard
 from schemas import ids
 from schemas.events import CallAnswered, CallStarted, GenerationHalted, InstructionsRejected, RunConfigured
@@ -134,14 +135,15 @@ def test_the_next_start_reads_on_from_where_the_last_one_ended_unless_its_snapsh
     assert start(20) == 0
     assert start(30) == 0, "60 records are not read again"
     (configured,) = rig.events("run", RunConfigured)
-    file = SnapshotFile(rig.settings.state_dir, configured, "main", 200)
+    file = lane_snapshot(rig.settings, configured, "main", "generator", *CODE, made_for=200)
     found = file.read()
     assert found is not None
-    assert found.covered["calls"].offset == 59
+    calls = found.covered["calls", 0]
+    assert calls.last == 59
 
-    file.write(found.state, found.covered | {"calls": Covered(59, "0" * 64)})
+    file.write(found.covered | {calls.place: msgspec.structs.replace(calls, digest="0" * 64)}, found.state)
     assert start(35) == 90, "another log: read whole"
-    file.write(found.state, found.covered | {"calls": Covered(9_999, "0" * 64)})
+    file.write(found.covered | {calls.place: msgspec.structs.replace(calls, last=9_999)}, found.state)
     assert start(40) == 105
     file.path.unlink()
     assert start(45) == 120

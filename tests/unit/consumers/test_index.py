@@ -1,6 +1,5 @@
 """An index is a fold of the log: the same rows however often it was cut off, and the report's numbers."""
 
-import pickle
 import random
 import sqlite3
 from collections.abc import Iterable
@@ -8,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from consumers.folds.run_fold import RunFold
-from consumers.index import fold_blob, log_lines, rows, tables
+from consumers.index import log_lines, rows, tables
 from consumers.index.run_index import RunIndex
 from consumers.report import report, report_of
 from infra.log.record import Record
 from schemas import ids
-from schemas.errors import ConfigurationError, SchemaError
+from schemas.errors import ConfigurationError
 from schemas.events import InstructionsRejected
 from tests.unit.consumers.recorded_run import POEM, RIVERS_AGAIN, ToldRun, row_id, source_of, whole_run
 
@@ -141,25 +139,12 @@ def test_another_log_another_program_or_a_spoilt_file_is_indexed_anew(
             return index.built
 
     assert [built(), built(), built("another"), built("another")] == [True, False, True, False]
-    monkeypatch.setattr("consumers.index.run_index.program_digest", lambda: "newer")
+    monkeypatch.setattr("consumers.index.run_index.program_digest", lambda *_: "newer")
     assert [built("another"), built("another")] == [True, False]
     file.write_bytes(b"spoilt" * 1000)
     assert [built("another"), built("another")] == [True, False]
     with RunIndex(source, file, "another"), pytest.raises(ConfigurationError, match="used by another process"):
         RunIndex(source, file, "another")
-
-
-def test_reading_a_fold_back_runs_no_code_of_others(tmp_path: Path) -> None:
-    class Evil:
-        def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-            return Path.touch, (tmp_path / "ran",)
-
-    fold = RunFold(whole_run().configured)
-    fold.answered["x"] = Evil()  # type: ignore[assignment]
-    for raw in (fold_blob.to_bytes(fold), pickle.dumps(Evil()), pickle.dumps(Path), b"", b"spoilt"):
-        with pytest.raises(SchemaError, match="no fold"):
-            fold_blob.from_bytes(raw)
-    assert not (tmp_path / "ran").exists()
 
 
 def test_records_are_looked_up_once_each_whatever_the_pages(tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from consumers.folds.recent_events import RecentEvents
 from consumers.folds.run_fold import RunFold
 from consumers.report import report_of
 from consumers.seed_table import by_score, replacement_rows, seed_rows
-from consumers.status import BrokerHealth, RecentEvents, status_of
+from consumers.status import BrokerHealth, status_of
 from infra.settings import Settings
-from schemas.events import GenerationHalted, RunStarted, RunStopped, Usage
+from schemas.events import CallAnswered, GenerationHalted, InstructionsRejected, RunStarted, RunStopped, Usage
 from schemas.seeds import SeedTask
 from sedi.report import show_report, with_prices
 from sedi.status import status_tables
@@ -114,7 +115,7 @@ def test_a_generator_that_halted_itself_is_told_of_once_with_its_reason(capsys: 
     assert [(halt.lane, halt.reason) for halt in report.halts] == [("main", "too little is kept")]
     assert report.duplicates["run"] == 1
     show_report(report)
-    Console().print(status_tables(status_of(fold, RecentEvents().rates(START_MS, START_MS), START_MS, ANSWERS)))
+    Console().print(status_tables(status_of(fold, START_MS, ANSWERS)))
     assert capsys.readouterr().out.count("too little is kept") == 2
 
 
@@ -150,7 +151,7 @@ def test_the_status_tells_lag_balance_and_the_last_window() -> None:
     story.generate(3)
     fold = folded(story)
 
-    status = status_of(fold, RecentEvents().rates(START_MS, fold.first_ms), START_MS, ANSWERS)
+    status = status_of(fold, START_MS, ANSWERS)
 
     assert (status.lag.generations, status.lag.untrained) == (1, 3)
     assert (status.smallest, status.largest) == (2, 2)
@@ -163,24 +164,36 @@ def test_rates_are_of_the_last_minute_only() -> None:
     story = Story()
     for number in range(120):
         story.generate(number, count=2)
-    recent = RecentEvents()
-    records = list(story.records())  # three a generation, a second after one another
-    for each in records:
-        recent.add(each)
+    now = [record.timestamp_ms for record in story.records()][-1]  # three a generation, a second after one another
+    story.again(story.written[-1])
 
-    rates = recent.rates(records[-1].timestamp_ms, START_MS)
+    rates = status_of(folded(story), now, ANSWERS).rates
 
     assert (rates.generations, rates.generated, rates.calls, rates.kept) == (20 / 60, 40 / 60, 20 / 60, 0.0)
+
+
+def test_rates_hold_what_is_recent_and_no_more_in_any_order() -> None:
+    ahead, recent = START_MS + 3_600_000, RecentEvents()
+    late = InstructionsRejected(
+        generation_id="", generated_offset=0, rejections=(), generated=0, kept=0, generated_total=0, kept_total=0
+    )
+    call = CallAnswered(
+        request_id="r", attempt=1, model="m", raw="", finish_reason=None, usage=None, cost_usd=None, latency_s=1.0
+    )
+    for second in (*range(9_000, 0, -1), 9_001):
+        recent.apply(call, START_MS + second * 10)
+    recent.apply(late, ahead)  # another machine's clock
+
+    assert recent.per_second("calls", START_MS + 90_010, START_MS) == 100.0
+    assert recent.per_second("calls", ahead, START_MS) == 0.0
+    assert sum(len(held) for held in recent._held.values()) <= 12_010
 
 
 def test_rates_of_a_run_younger_than_a_minute_are_of_its_own_time() -> None:
     story = Story()
     story.generate(0, count=6)
-    recent = RecentEvents()
-    for each in story.records():
-        recent.add(each)
 
-    assert recent.rates(START_MS + 3000, START_MS).generated == 2.0
+    assert status_of(folded(story), START_MS + 3000, ANSWERS).rates.generated == 2.0
 
 
 def test_the_cost_of_a_row_is_split_into_what_the_calls_were_for(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,8 @@ from producers.calls.cost import Prices
 from producers.calls.kept_rows import KeptRows
 from producers.calls.limits import Limits
 from producers.calls.retries import Retries
-from producers.judge.scoring import JudgeProgress, JudgeWorker, RowJudge, RowQueue, RowSample
+from producers.judge.progress import JudgeProgress
+from producers.judge.scoring import JudgeWorker, RowJudge, RowQueue, RowSample
 from producers.prompts.judge import RUBRICS
 from schemas.batches import BatchEnded, BatchPrepared, BatchSubmitted, BatchUploaded
 from schemas.errors import BackendError, RunError

@@ -12,10 +12,12 @@ from producers.backends.base import Answer, CallFailure, CallPlace, EndpointRefu
 from producers.calls.caller import Caller
 from producers.calls.cost import PlannedCall, Prices
 from producers.calls.kept_rows import KeptRows
+from producers.calls.queue_position import RowsPosition
 from producers.calls.rate_control import RateControl, RateOptions
 from producers.calls.retries import Retries
 from producers.generate.progress import LaneProgress
-from producers.judge.scoring import JudgeProgress, JudgeWorker, RowJudge, RowQueue, RowSample
+from producers.judge.progress import JudgeProgress
+from producers.judge.scoring import JudgeWorker, RowJudge, RowQueue, RowSample
 from producers.prompts.judge import RUBRICS
 from schemas import ids
 from schemas.events import CallAnswered, CallStarted, InstructionJudged, InstructionKept, Judge, Usage
@@ -53,6 +55,9 @@ class Rows:
     def take(self, most: int) -> list[InstructionKept]:
         taken, self._left = self._left[:most], self._left[most:]
         return taken
+
+    def position(self) -> RowsPosition:
+        return RowsPosition(-1, self.total, 0, {0: self.total - len(self._left)}, {})
 
 
 class Scripted:

@@ -11,7 +11,7 @@ from infra.log.record import Record
 from infra.settings import Settings
 from producers.backends.base import CallFailure, EndpointRefused, Request, RequestRefused, Sampling, Transient
 from producers.calls.caller import CallsHalted
-from producers.generate.kept_reader import KeptChoice
+from producers.generate.kept_choice import KeptChoice
 from producers.generate.style_factory import StyleInUse, style_of
 from producers.generate.styles import StyleResult
 from producers.prompts import self_instruct

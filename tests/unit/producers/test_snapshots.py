@@ -1,19 +1,28 @@
-"""A fold continued from a snapshot equals the fold from the start; a snapshot that does not match is ignored."""
+"""What a lane knows goes on from a snapshot as if there had been none."""
 
 import random
-from pathlib import Path
 
 import msgspec
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.log.record import Record
-from producers.generate.progress import LaneProgress, ProgressState
-from producers.generate.snapshots import SnapshotFile, covered_by
+from producers.generate.kept_reader import kept_form
+from producers.generate.progress import LaneProgress
+from producers.generate.progress_reader import lane_form
+from producers.generate.steering_reader import steering_form
 from producers.generate.yield_window import YieldWindow
 from schemas import ids
-from schemas.events import CallFailed, CallStarted
+from schemas.events import (
+    CallFailed,
+    CallStarted,
+    Instruction,
+    InstructionKept,
+    InstructionsRejected,
+    KeptShown,
+    Rejection,
+)
+from schemas.policy import policy_for
 from tests.unit.producers.memory_log import MemoryLog, configured
 from tests.unit.producers.test_progress import answered, generated, rejected, replaced, started, trained, write
 
@@ -70,8 +79,8 @@ def test_going_on_from_a_snapshot_is_as_if_there_had_been_none(rng: random.Rando
     before = [record for at, record in enumerate(records) if at < cut.get(record.topic, 0)]
     after = [record for at, record in enumerate(records) if at >= cut.get(record.topic, 0)]
 
-    kept = msgspec.json.encode(folded(LaneProgress("main", configured(), rolling=YieldWindow(5)), before).state())
-    found = folded(LaneProgress.of("main", configured(), msgspec.json.decode(kept, type=ProgressState)), after)
+    form = lane_form(configured(), "main", 5)
+    found = folded(form.from_bytes(form.to_bytes(folded(form.begin(), before))), after)
 
     ledger = expected.ledger
     assert ledger.started == ledger.answered + ledger.failed + ledger.lost + ledger.open
@@ -81,37 +90,88 @@ def test_going_on_from_a_snapshot_is_as_if_there_had_been_none(rng: random.Rando
         assert found.seeds_of(number) == expected.seeds_of(number)
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> SnapshotFile:
-    return SnapshotFile(tmp_path, configured(), "a/lane", 200)
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32).map(random.Random))
+def test_what_prompts_show_and_follow_goes_on_from_a_snapshot_made_anywhere(rng: random.Random) -> None:
+    policy = policy_for("self-instruct", seed_choice="thompson", hints=3)
+    records = decided(rng)
+    cut = {topic: rng.randrange(len(records) + 1) for topic in ("calls", "generated", "rejected", "kept")}
+    before = [record for at, record in enumerate(records) if at < cut[record.topic]]
+    after = [record for at, record in enumerate(records) if at >= cut[record.topic]]
+    choices, steerings = kept_form(configured(policy), "main"), steering_form(policy)
+    whole, part = choices.begin(), choices.begin()
+    steered, steered_part = steerings.begin(), steerings.begin()
+    for record in records:
+        whole.apply(record)
+        steered.apply(record)
+    for record in before:
+        part.apply(record)
+        steered_part.apply(record)
+    part = choices.from_bytes(choices.to_bytes(part))
+    steered_part = steerings.from_bytes(steerings.to_bytes(steered_part))
+    for record in after:
+        part.apply(record)
+        steered_part.apply(record)
+
+    pool = [f"s{number}" for number in range(20)]
+    assert steered_part.history.as_of == steered.history.as_of
+    for number in range(12):
+        assert part.shown(number) == whole.shown(number)
+        as_of = steered.history.as_of
+        assert steered_part.history.choose(pool, "main", number, as_of) == steered.history.choose(
+            pool, "main", number, as_of
+        )
+        assert steered_part.history.hints("main", number, as_of) == steered.history.hints("main", number, as_of)
 
 
-def test_a_snapshot_comes_back_as_it_was_written(file: SnapshotFile) -> None:
-    log = history(random.Random(3))
-    state = log.refresh(LaneProgress("a/lane", configured())).state()
-    covered = {record.topic: covered_by(record) for record in log.records}
-    file.write(state, covered)
-    found = file.read()
-    assert found is not None
-    assert (found.state, found.covered) == (state, covered)
-    assert [path.name for path in file.path.parent.iterdir()] == ["generator-a%2Flane.json"]
-
-
-def test_one_that_is_damaged_or_was_made_for_another_is_not_used(file: SnapshotFile, tmp_path: Path) -> None:
-    assert file.read() is None
-    file.write(LaneProgress("a/lane", configured()).state(), {})
-    others = [
-        SnapshotFile(tmp_path, configured(), "a/lane", 100),
-        SnapshotFile(tmp_path, msgspec.structs.replace(configured(), versions={"sedi": "2"}), "a/lane", 200),
-    ]
-    assert [other.path for other in others] == [file.path] * 2
-    assert [other.read() for other in others] == [None, None]
-    whole = file.path.read_bytes()
-    for spoiled in (whole[:-20], whole.replace(b'"next_number":0', b'"next_number":7'), b"", b"\xff"):
-        file.path.write_bytes(spoiled)
-        assert file.read() is None
-    file.path.write_bytes(whole)
-    assert file.read() is not None
+def decided(rng: random.Random) -> list[Record]:
+    """Generations of a lane that is under way, their calls, and what the filter kept of some, some of it twice."""
+    log = MemoryLog()
+    generations = rng.randrange(1, 12)
+    for number in range(generations):
+        call = started(number)
+        shown = KeptShown(as_of=number - 2 if number > 1 else -1, ids=())
+        write(log, msgspec.structs.replace(call, kept_shown=shown), ids.run_id("r"))
+        write(log, answered(call))
+        if number == generations - 1:
+            break
+        id = ids.generation_id("main", number)
+        texts = tuple(Instruction(instruction=f"Say {number} and {place}") for place in range(4))
+        seeds = tuple(f"s{rng.randrange(20)}" for _ in range(3))
+        write(log, msgspec.structs.replace(generated(number), instructions=texts, seed_ids=seeds))
+        if number >= generations - 2:
+            continue
+        kept = sorted(rng.sample(range(4), rng.randrange(5)))
+        for place in kept:
+            row = InstructionKept(
+                id=ids.instruction_id(id, place),
+                instruction=texts[place].instruction,
+                input="",
+                output="",
+                generation_id=id,
+                generated_offset=number,
+                place=place,
+                cluster=place % 2,
+                classifier_offset=0,
+            )
+            for _ in range(rng.randrange(1, 3)):
+                log.send(row, key=row.id, id=row.id)
+        rejections = tuple(
+            Rejection(id=ids.instruction_id(id, place), place=place, reason="similar")
+            for place in range(4)
+            if place not in kept
+        )
+        verdict = InstructionsRejected(
+            generation_id=id,
+            generated_offset=number,
+            rejections=rejections,
+            generated=4,
+            kept=len(kept),
+            generated_total=4 * (number + 1),
+            kept_total=number,
+        )
+        log.send(verdict, key=id, id=ids.verdict_id(number))
+    return log.records
 
 
 def test_the_ledger_holds_what_is_under_way_and_not_what_was_ever_asked() -> None:

@@ -12,7 +12,8 @@ from consumers.replay.generations import PoolHistory, check_shown
 from infra.log.record import Record
 from infra.settings import Settings
 from producers.generate.progress import LaneProgress
-from producers.generate.steering_reader import SteeringFold, check_resumed
+from producers.generate.steering_fold import SteeringFold
+from producers.generate.steering_reader import check_resumed
 from producers.generate.style_factory import StyleInUse, check_steering, style_of
 from producers.generate.styles import SteeredRequest
 from producers.prompts import alpaca, self_instruct, two_step

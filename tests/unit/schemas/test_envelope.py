@@ -7,7 +7,6 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from schemas.async_api import message_name, versions
 from schemas.envelope import Decoded, Meta, decode, encode

@@ -8,7 +8,7 @@ import pytest
 
 from consumers.folds.counts import AnsweredCounts, BatchCounts
 from consumers.folds.run_fold import RunFold
-from consumers.status import BrokerHealth, Lag, RecentEvents, Status, WindowStatus, status_of
+from consumers.status import BrokerHealth, Lag, Status, WindowStatus, status_of
 from sedi.stall import STILL_S, LastMoved, step_in
 from tests.unit.consumers.story import START_MS, Story
 
@@ -23,7 +23,7 @@ def quiet_status() -> Status:
     for each in story.records():
         fold.apply(each)
     broker = BrokerHealth(healthy=True, bootstrap="127.0.0.1:1", brokers=1, detail="It answers.")
-    return status_of(fold, RecentEvents().rates(START_MS, START_MS), START_MS, broker)
+    return status_of(fold, START_MS, broker)
 
 
 @dataclass
