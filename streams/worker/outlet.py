@@ -12,6 +12,7 @@ from faust.exceptions import ProducerSendError
 
 from infra.log.dead_letters import NO_VALUE, can_be_written, dead_letter_headers, left_out_headers
 from infra.log.record import Record, now
+from infra.tracing.context import context_of
 from schemas import ids
 from schemas.envelope import Meta, encode
 from schemas.errors import MalformedEvent
@@ -19,6 +20,7 @@ from schemas.events import Event
 from schemas.registry import spec_of
 from schemas.topics import dead_letter_name, topic_name
 from streams.worker.dead_letter_limit import DeadLetterCount, DeadLetterLimit
+from streams.worker.observing import note_written
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +56,17 @@ class Outlet:
 
         Raises when one is not confirmed.
         """
-        pending = []
+        pending, events = [], []
         for item in outgoing:
-            meta = Meta(item.id, self._source, now(), item.causation_id, self._correlation)
+            events.append(item.event)
+            context = context_of(self._run, item.event, item.id)
+            meta = Meta(item.id, self._source, now(), item.causation_id, self._correlation, context.traceparent)
             key, value, headers = encode(item.event, item.key, meta)
             name = topic_name(self._run, spec_of(type(item.event)).topic)
             pending.append(await self._send(name, item.partition, key, value, headers))
-        return [int(message.offset) for message in await asyncio.gather(*pending)]
+        offsets = [int(message.offset) for message in await asyncio.gather(*pending)]
+        note_written(self._run, events)
+        return offsets
 
     async def evaluate_or_dead_letter(self, record: Record, kind: type[E], rule: Callable[[Record, E], R]) -> R | None:
         """The result of `rule` for a record that should hold a `kind`; None if it became a dead letter.
