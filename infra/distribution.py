@@ -14,18 +14,26 @@ NAME = "sedi-instruct"
 VERSION = "0.1.0"
 
 PARTS = {
-    "run": ("faust", "openai"),
-    "train": ("accelerate", "deepspeed", "matplotlib", "peft", "safetensors", "tensorboard", "torch", "transformers"),
+    "run": ("faust", "openai", "prometheus_client"),
+    "train": (
+        *("accelerate", "deepspeed", "matplotlib", "peft", "prometheus_client", "safetensors", "tensorboard", "torch"),
+        "transformers",
+    ),
     "local": ("gguf", "safetensors", "torch", "transformers", "xllamacpp"),
     "plot": ("matplotlib",),
     "eval": ("datasets", "lm_eval", "safetensors", "torch", "transformers"),
-    "web": ("starlette", "uvicorn"),
+    "web": ("prometheus_client", "starlette", "uvicorn"),
+    "trace": ("opentelemetry",),
     "documents": ("lxml_html_clean", "nupunkt", "py3langid", "pypdf", "rensa", "trafilatura"),
 }
 """The modules that each part brings and the core does not have."""
 
-_SMALLEST_LAST = ("eval", "train", "local", "plot", "run", "web", "documents")
+TRACKERS = {"mlflow": ("mlflow",), "wandb": ("wandb",), "trackio": ("trackio",)}
+"""Parts for `train --track`. Each brings many packages, so they are neither in `all` nor pinned."""
+
+_SMALLEST_LAST = ("eval", "train", "local", "plot", "run", "web", "documents", "trace")
 _BY_MODULE = {module: part for part in _SMALLEST_LAST for module in PARTS[part]} | {"mode": "run"}
+_BY_MODULE |= {module: part for part, modules in TRACKERS.items() for module in modules}
 
 
 def part_of(module: str) -> str | None:
@@ -35,7 +43,7 @@ def part_of(module: str) -> str | None:
 
 def require(part: str, what: str) -> None:
     """Raise ConfigurationError, saying how to install the part, when `what` needs one that is not there."""
-    missing = [module for module in PARTS[part] if module not in sys.modules and find_spec(module) is None]
+    missing = [module for module in (PARTS | TRACKERS)[part] if module not in sys.modules and find_spec(module) is None]
     if missing:
         raise ConfigurationError(not_installed(part, what, missing[0]))
 

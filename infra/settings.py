@@ -114,6 +114,15 @@ class Settings(BaseSettings):
         0.1, gt=0, le=1, description="Of the records of such a topic, from 100 on; above it the worker stops. 1: never."
     )
 
+    # how processes are observed
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="Where a process serves /metrics, /healthz and /readyz; 0: a free port."
+    )
+    metrics_host: str = Field("127.0.0.1", description="The address for that; another than this machine's is open.")
+    stall_s: float = Field(
+        120.0, gt=0, description="Seconds without a turn of a main loop after which the process dumps its stacks."
+    )
+
     @field_validator("bootstrap_servers")
     @classmethod
     def _servers(cls, value: str) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from sedi import llm_options as llm
 from sedi.commands import command
-from sedi.options import DEFAULT_RUN, CommonOptions, Run
+from sedi.options import DEFAULT_RUN, CommonOptions, MetricsPort, Run
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -52,6 +52,7 @@ def answer_command(
     ] = None,
     recorded: llm.Recorded = None,
     recorded_loop: llm.RecordedLoop = False,
+    metrics_port: MetricsPort = None,
     common: CommonOptions,
 ) -> None:
     """Ask the LLM for the input and output of each kept instruction, in a run made with `answer=kept`. Ends with
@@ -69,7 +70,12 @@ def answer_command(
     from sedi.reading_progress import counting_progress
 
     settings = llm.llm_settings(
-        common, backend=backend, recorded=recorded, model=model, load_model_seed=load_model_seed
+        common,
+        backend=backend,
+        recorded=recorded,
+        model=model,
+        load_model_seed=load_model_seed,
+        metrics_port=metrics_port,
     )
     options = AnswererOptions(
         run=run,

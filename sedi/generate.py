@@ -11,7 +11,7 @@ import typer
 from sedi import document_options as documents
 from sedi import llm_options as llm
 from sedi.commands import command
-from sedi.options import DEFAULT_RUN, CommonOptions, Run, number_or_none
+from sedi.options import DEFAULT_RUN, CommonOptions, MetricsPort, Run, number_or_none
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -133,6 +133,7 @@ def generate_command(
         list[str] | None,
         typer.Option("--inject", metavar="FAULT=SHARE", help="time_out, rate_limited, server_error, cut, garbled."),
     ] = None,
+    metrics_port: MetricsPort = None,
     common: CommonOptions,
 ) -> None:
     """Generate instructions with the LLM and write each generation to the log, until a limit is reached or Ctrl-C.
@@ -166,6 +167,7 @@ def generate_command(
         load_model_seed=load_model_seed,
         model=model,
         transformers_batch=batch,
+        metrics_port=metrics_port,
     )
     in_use = documents.documents_in_use(given) if producer == "goliath" else None
     answers = None

@@ -8,7 +8,7 @@ import typer
 
 from sedi import llm_options as llm
 from sedi.commands import command
-from sedi.options import DEFAULT_RUN, CommonOptions, Run
+from sedi.options import DEFAULT_RUN, CommonOptions, MetricsPort, Run
 
 if TYPE_CHECKING:
     from schemas.events import InstructionJudged
@@ -43,6 +43,7 @@ def judge_command(
     backend: llm.Backend = None,
     recorded: llm.Recorded = None,
     recorded_loop: llm.RecordedLoop = False,
+    metrics_port: MetricsPort = None,
     common: CommonOptions,
 ) -> None:
     """Score each kept row with an LLM: from 0 to 5, in steps of 0.5, with a reason. Ends with Ctrl-C, a limit or
@@ -62,7 +63,7 @@ def judge_command(
     from sedi.output import notify, print_json
     from sedi.reading_progress import counting_progress
 
-    settings = llm.llm_settings(common, backend=backend, recorded=recorded, model=model)
+    settings = llm.llm_settings(common, backend=backend, recorded=recorded, model=model, metrics_port=metrics_port)
     options = JudgeOptions(
         run,
         rubric=cast(RubricName, rubric),  # checked by the options

@@ -53,6 +53,15 @@ FromFiles = Annotated[
     Path | None,
     typer.Option("--from-files", metavar="FOLDER", help="Read an archive of a run (`sedi archive`), not the cluster."),
 ]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics-port",
+        min=0,
+        max=65535,
+        help="Serve /metrics, /healthz and /readyz there; 0: a free port. Default: setting metrics_port.",
+    ),
+]
 StateDir = Annotated[
     Path | None, typer.Option("--state-dir", help="Broker data, logs, checkpoints. Default: setting state_dir.")
 ]
@@ -99,8 +108,8 @@ class CommonOptions:
     bootstrap_servers: Servers = None
     state_dir: StateDir = None
 
-    def settings(self) -> Settings:
-        return settings_of(self.bootstrap_servers, self.state_dir)
+    def settings(self, **flags: object) -> Settings:
+        return settings_of(self.bootstrap_servers, self.state_dir, **flags)
 
     def cluster(self, **flags: object) -> Settings:
         return cluster_of(self.bootstrap_servers, self.state_dir, **flags)

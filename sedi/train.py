@@ -9,7 +9,7 @@ import typer
 
 from infra.distribution import require
 from sedi.commands import command
-from sedi.options import DEFAULT_RUN, CommonOptions, Run, cluster_of, number_or_none, settings_of
+from sedi.options import DEFAULT_RUN, CommonOptions, MetricsPort, Run, number_or_none
 
 if TYPE_CHECKING:
     from consumers.trainer.record.metrics import StepLine
@@ -77,6 +77,10 @@ def train_command(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard/--no-tensorboard", help="Event files in the output folder.")
     ] = True,
+    track: Annotated[
+        list[str] | None,
+        typer.Option("--track", help="Also to this tracker: `mlflow`, `wandb` or `trackio`; may be repeated."),
+    ] = None,
     lr: Annotated[float, typer.Option("--lr", help="Learning rate.")] = 2e-5,
     weight_decay: Annotated[float, typer.Option("--weight-decay", help="Of AdamW.")] = 0.0,
     warmup: Annotated[float, typer.Option("--warmup", help="Share of the planned steps.")] = 0.03,
@@ -109,6 +113,7 @@ def train_command(
     trust_checkpoint: Annotated[
         bool, typer.Option("--trust-checkpoint", help="Load one made elsewhere, which runs code that it holds.")
     ] = False,
+    metrics_port: MetricsPort = None,
     common: CommonOptions,
 ) -> None:
     """Train on a run's kept rows, equally many of each cluster a batch, and log every window of steps.
@@ -130,7 +135,7 @@ def train_command(
     from sedi.output import notify, print_json
 
     from_log = from_files is None and data is None
-    settings = (cluster_of if from_log else settings_of)(common.bootstrap_servers, common.state_dir)
+    settings = (common.cluster if from_log else common.settings)(metrics_port=metrics_port)
     if model == BUILTIN:
         from producers.backends.builtin.model import safetensors_folder
 
@@ -138,6 +143,7 @@ def train_command(
     fields = {TRAIN_NAMES.get(name, name): value for name, value in given.items()} | {
         "model": model,
         "epochs": epochs or (3 if offline else 1),
+        "track": tuple(track or ()),
         "borrow_after_s": _borrow_after(borrow_after, live=not offline),
         "lora_targets": lora_targets and tuple(lora_targets.split(",")),
     }

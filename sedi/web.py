@@ -65,6 +65,8 @@ def web(
     require("web", "sedi web")
     from consumers.index.follow import follower
     from consumers.web.server import PageServer
+    from infra.metrics.declared import WEB
+    from infra.observed import observed
     from sedi.output import notify, print_json
 
     archives = from_files or []
@@ -75,6 +77,7 @@ def web(
         for run, archive in [*((name, None) for name in names), *((None, folder) for folder in archives)]:
             opened = ends.enter_context(follower(settings, run, archive))
             found[_free(opened.source.run, found)] = opened
+        ends.enter_context(observed(settings, "", WEB, own_server=False, needs_cluster=bool(names)))
         server = PageServer(
             found,
             host=host,

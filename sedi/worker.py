@@ -11,7 +11,7 @@ import typer
 from infra.distribution import require
 from schemas.errors import SediError
 from sedi.commands import command
-from sedi.options import DEFAULT_RUN, CommonOptions, Run
+from sedi.options import DEFAULT_RUN, CommonOptions, MetricsPort, Run
 
 
 @command("worker", "sedi worker --run demo")
@@ -21,6 +21,7 @@ def worker(
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], typer.Option("--log-level", help="What to log on standard error.")
     ] = "INFO",
+    metrics_port: MetricsPort = None,
     common: CommonOptions,
 ) -> None:
     """A Faust worker of a run: decides what is kept, and which seeds are replaced. Ctrl-C or SIGTERM ends it cleanly.
@@ -31,7 +32,7 @@ def worker(
     from sedi.output import print_json
     from streams.worker.main import run_worker
 
-    code = run_worker(common.settings(), run, log_level, _end_process)
+    code = run_worker(common.settings(metrics_port=metrics_port), run, log_level, _end_process)
     if common.as_json:
         print_json({"run": run, "exit_code": code})
     raise typer.Exit(code)

@@ -7,6 +7,7 @@ from typing import Literal
 from consumers.trainer.engine.learning_rate import Schedule
 from consumers.trainer.engine.lora import Lora
 from consumers.trainer.record.metrics import HeldOutLine
+from consumers.trainer.record.trackers import TrackerName
 from infra.models.device import Device
 from infra.models.templates import Template
 from infra.models.turned_rows import Task
@@ -49,6 +50,7 @@ class TrainOptions:
     eval_every             and every so many steps
     eval_rows              only the first so many of them
     tensorboard            write TensorBoard's event files into the output folder
+    track                  trackers that get the same numbers (`consumers.trainer.record.trackers`)
 
     max_length             tokens of a row
     template               None: the tokenizer's chat template if it has one, else `alpaca`
@@ -99,6 +101,7 @@ class TrainOptions:
     eval_every: int | None = None
     eval_rows: int | None = None
     tensorboard: bool = True
+    track: tuple[TrackerName, ...] = ()
     max_length: int = 512
     template: Template | None = None
     learning_rate: float = 2e-5
@@ -169,6 +172,12 @@ class TrainOptions:
             )
         if self.eval_file is None and (self.eval_every or self.eval_rows):
             raise ConfigurationError("eval_every and eval_rows are for held-out rows. Give eval_file too.")
+
+    @property
+    def tracked(self) -> dict[str, str | int | float | bool | None]:
+        """What trackers are told of a training: how it trains, and no paths."""
+        rates = ("epochs", "learning_rate", "weight_decay", "warmup_ratio", "schedule", "clip")
+        return {name: getattr(self, name) for name in (*rates, "max_length", "lora_rank", "zero_stage", "rng_seed")}
 
     @property
     def from_log(self) -> bool:

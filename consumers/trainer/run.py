@@ -6,7 +6,7 @@ model. SIGTERM and SIGINT stop it with a checkpoint only. torch, transformers an
 
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,15 +36,20 @@ from consumers.trainer.stop_signals import sole_user, stop_signals
 from infra.log.record import Record
 from infra.log.run import read_run
 from infra.log.writer import LogWriter
+from infra.metrics.declared import TRAINER
 from infra.models import cpu, precision
 from infra.models.device import pick_device
 from infra.models.loading import load_model, load_tokenizer, model_name
 from infra.models.templates import choose_template, encode
+from infra.observed import Observation, observed
 from infra.settings import Settings
 from infra.visible import visible
 from schemas.events import StepLogged
 from streams.core.answering import rows_topic
 from streams.core.batches import clusters_of_rank
+
+_STALL_FACTOR = 10.0
+"""Times `stall_s` that a step, a checkpoint or an evaluation may take."""
 
 
 def train(
@@ -68,7 +73,7 @@ def train(
     cpu.passive_threads()
     rank, size, _ = rank_from_environment()
     say = (say or _to_stderr) if rank == 0 else lambda line: None  # only the first rank prints
-    with ExitStack() as stack:
+    with _observed(options, settings, rank, say), ExitStack() as stack:
         stop = stack.enter_context(stop_signals())
         writer = LogWriter(settings, options.run, "trainer") if options.writes_windows else None
         if writer is not None:
@@ -147,6 +152,8 @@ def train(
             measure=engine.measure,
             say=say,
             on_line=on_line or (lambda line: None),
+            track=options.track,
+            config=options.tracked,
         )
         stack.callback(reporting.close)
         checkpoints = Checkpoints(
@@ -173,6 +180,14 @@ def train(
         reason = session.train(on_step if on_step is not None and group.is_first else lambda step: None)
         is_complete = reason != "stopped" and session.state.step > 0
         return session.summary(reason, session.save_model() if is_complete else None)
+
+
+def _observed(options: TrainOptions, settings: Settings, rank: int, say: Say) -> AbstractContextManager[Observation]:
+    """Only the first rank has metrics."""
+    own = settings if rank == 0 else settings.model_copy(update={"metrics_port": None})
+    return observed(
+        own, options.run, TRAINER, say=say, stall_factor=_STALL_FACTOR, needs_cluster=options.writes_windows
+    )
 
 
 def _open_source(options: TrainOptions, settings: Settings, writer: LogWriter | None, say: Say) -> RowSource:

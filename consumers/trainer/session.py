@@ -26,12 +26,15 @@ from consumers.trainer.engine.step import Engine
 from consumers.trainer.options import Reason, TrainSummary
 from consumers.trainer.record.reporting import Reporting
 from consumers.trainer.record.session_counts import SessionCounts
+from consumers.trainer.record.step_metrics import count_step
 from consumers.trainer.record.window_log import LoggedTraining, WindowLog
 from consumers.trainer.result.checkpoint import Checkpoints, TrainerState, offsets_of, pack, unpack
 from consumers.trainer.result.model_card import TrainedModel
 from consumers.trainer.result.model_export import write_model
 from consumers.trainer.session_state import SessionConfig, SessionState, check_resumable
 from infra.log.writer import LogWriter
+from infra.observed import observation
+from infra.tracing.context import verdict_place
 from schemas.errors import TrainerError
 from schemas.events import StepLogged
 
@@ -121,6 +124,7 @@ class Session:
         """Train until the end of the rows, a limit or a stop, and save a checkpoint there; returns which it was."""
         state, parts, counts = self.state, self._parts, self._counts
         checkpoint_every = self._config.options.checkpoint_every or self._config.policy.window_steps
+        observation().ready("it trains")
         while (reason := self._limit_reached()) is None:
             begun = time.perf_counter()
             batch = self._next_batch()
@@ -136,9 +140,12 @@ class Session:
             taken = time.perf_counter()
             logged = self._step(batch)
             trained = time.perf_counter()
-            self._windows.add(logged, state.epoch)
+            rows = [verdict_place(each.generation_id, each.row.generated_offset) for each in batch.batch]
+            self._windows.add(logged, state.epoch, rows)
             parts.reporting.add(logged, state.epoch)
             on_step(logged)
+            observation().beat()
+            count_step(logged, state.epoch, taken - begun if batch.waited else 0.0)
             counts.waiting_s += taken - begun if batch.waited else 0.0
             counts.around_s += time.perf_counter() - trained + (0.0 if batch.waited else taken - begun)
             parts.reporting.evaluate_if_due(state.step)

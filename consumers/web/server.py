@@ -1,7 +1,7 @@
 """The page's server: follows the runs, and answers at an address until it is ended.
 
 The port is taken before the logs are read, so an address that is in use is an error at once. Ctrl-C and SIGTERM end it:
-what comes in ends first, then the indexes are written.
+what comes in ends first, then the indexes are written. `/metrics`, `/healthz` and `/readyz` are paths of it.
 """
 
 import asyncio
@@ -16,7 +16,9 @@ from consumers.index.follow import Follower
 from consumers.web.api import PageApi
 from consumers.web.files import PageFiles
 from consumers.web.guard import Guard, PageAccess
+from consumers.web.metrics import CountedRequests, metric_routes
 from consumers.web.story import Explain
+from infra.observed import observation
 from schemas.errors import ConfigurationError
 
 _END_S = 2
@@ -42,8 +44,9 @@ class PageServer:
         self.access = PageAccess(host, self._socket.getsockname()[1], token, files.scripts)
         api = PageApi(runs, others, explain, max_usd, lambda: self._server.should_exit)
         page = [Route("/", files.answer, methods=["GET"]), Route("/static/{path:path}", files.answer, methods=["GET"])]
+        routes = [*api.routes(), *page, *metric_routes(observation().answers)]
         config = uvicorn.Config(
-            Guard(Starlette(routes=[*api.routes(), *page]), self.access),
+            CountedRequests(Guard(Starlette(routes=routes), self.access)),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -60,7 +63,15 @@ class PageServer:
     def serve(self) -> None:
         for follower in self._runs.values():
             follower.start()
-        asyncio.run(self._server.serve(sockets=[self._socket]))
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        turning = asyncio.create_task(observation().turn())
+        observation().ready("it shows the runs")
+        try:
+            await self._server.serve(sockets=[self._socket])
+        finally:
+            turning.cancel()
 
     def end(self) -> None:
         """End `serve`, from any thread."""

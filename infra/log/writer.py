@@ -15,6 +15,7 @@ from infra.log.closing import Closing
 from infra.log.dead_letters import NO_VALUE, can_be_written, dead_letter_headers, left_out_headers
 from infra.log.record import Record, now
 from infra.settings import Settings
+from infra.tracing.context import context_of
 from schemas import ids
 from schemas.envelope import Meta, encode
 from schemas.errors import BrokerError
@@ -40,10 +41,13 @@ class Written:
 
 
 class LogWriter(Closing):
-    """An idempotent producer of one component's events, with acks=all. Keeps the order within a partition."""
+    """An idempotent producer of one component's events, with acks=all. Keeps the order within a partition.
+
+    Each record names the span that it is written in (`infra.tracing.context`).
+    """
 
     def __init__(self, settings: Settings, run: str, component: str) -> None:
-        self._run = run
+        self.run = run
         self._source = f"/sedi/{run}/{component}"
         self._correlation = ids.run_id(run)
         self._settings = settings
@@ -64,9 +68,10 @@ class LogWriter(Closing):
 
     def send(self, event: Event, *, key: str, id: str, causation_id: str | None = None, partition: int = 0) -> Pending:
         """Write an event without waiting; pass the future to `wait`. Raises NotWritable, BrokerError."""
-        meta = Meta(id, self._source, now(), causation_id, self._correlation)
+        context = context_of(self.run, event, id)
+        meta = Meta(id, self._source, now(), causation_id, self._correlation, context.traceparent)
         raw_key, value, headers = encode(event, key, meta)
-        return self._send(topic_name(self._run, spec_of(type(event)).topic), partition, raw_key, value, headers)
+        return self._send(topic_name(self.run, spec_of(type(event)).topic), partition, raw_key, value, headers)
 
     def wait(self, future: Pending, timeout_s: float = _CONFIRM_S) -> Written:
         """Wait until a `send` is confirmed. Raises NotWritable, BrokerError."""
@@ -92,7 +97,7 @@ class LogWriter(Closing):
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes]]
     ) -> Written:
         """Write raw bytes to a topic or dead-letter topic and wait until confirmed. Raises NotWritable, BrokerError."""
-        name, header_list = topic_name(self._run, topic), list(headers)
+        name, header_list = topic_name(self.run, topic), list(headers)
         if not can_be_written(key, value, header_list):
             raise NotWritable(f"A record without key and value, or a header without a value, cannot be put on {name}.")
         return self.wait(self._send(name, partition, key, value, header_list))

@@ -146,10 +146,14 @@ class Supervisor:
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """The environment of a child with these settings, which ends with this process (`die_with_parent`)."""
+    """The environment of a child with these settings, which ends with this process (`die_with_parent`).
+
+    One port is not enough for several children: each serves its metrics at one that is free.
+    """
     # No progress bars: the output of children goes to files.
     quiet = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "OMP_WAIT_POLICY": "passive"}
-    return {**os.environ, **environment_of(settings), **quiet, PARENT: str(os.getpid())}
+    ports = {} if settings.metrics_port is None else {"SEDI_METRICS_PORT": "0"}
+    return {**os.environ, **environment_of(settings), **ports, **quiet, PARENT: str(os.getpid())}
 
 
 def _news_file(log_file: Path) -> Path:

@@ -20,6 +20,10 @@ WEB_FOLDER = "web"
 """Folder of `state_dir` with the indexes of pages: `<run>-<12 hexadecimal digits>.sqlite`, and files beside it."""
 
 
+METRICS_FOLDER = "metrics"
+"""Folder of `state_dir` with the addresses at which processes serve their metrics."""
+
+
 class LocalEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A file or folder of a run on this machine; `bytes` are those it takes on the disk."""
 
@@ -102,4 +106,4 @@ def _indexes(settings: Settings, run: str) -> list[Path]:
 
 def _others(settings: Settings) -> tuple[str, ...]:
     """Folders of `state_dir` that are no run's."""
-    return "seeds", home(settings).root.name, "temporary", WEB_FOLDER
+    return "seeds", home(settings).root.name, "temporary", WEB_FOLDER, METRICS_FOLDER

@@ -16,6 +16,9 @@ from infra.cluster.topics import apply
 from infra.log.run import read_run
 from infra.log.source import KafkaSource
 from infra.log.writer import LogWriter
+from infra.metrics.declared import ANSWERER, ROWS_ANSWERED
+from infra.metrics.meters import meters
+from infra.observed import observed
 from infra.settings import Settings
 from producers.answer.progress_reader import answer_reader
 from producers.answer.rows import AnswerQueue, ClusterShare, RowAnswerer
@@ -106,7 +109,10 @@ def answer(
     warn_of_task(settings, progress)
     rate = rate_control_for(settings, options.rate, options.in_flight, progress, options.batch)
     lane = f"{LANE}/{options.share}"
-    with opened_backend(settings, options.recorded, rate.most, progress) as backend:
+    with (
+        observed(settings, options.run, ANSWERER, f"{ANSWERER}-{options.share}", say=progress),
+        opened_backend(settings, options.recorded, rate.most, progress) as backend,
+    ):
         row_answerer = RowAnswerer(policy, answer_style(options.style, settings), backend)
         reader = answer_reader(settings, configured, lane, progress)
         rows = KeptRows(KafkaSource(settings, options.run))
@@ -141,6 +147,7 @@ class _Counts:
     def count(self, event: Event) -> None:
         if not isinstance(event, InstructionAnswered):
             return
+        meters().add(ROWS_ANSWERED, 1, "used" if event.reason is None else "unused")
         if event.reason is not None:
             self.unused[event.reason] = self.unused.get(event.reason, 0) + 1
         if self.on_answered is not None:

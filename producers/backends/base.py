@@ -81,13 +81,17 @@ class Request:
 
 @dataclass(frozen=True)
 class CallPlace:
-    """Which call this is: the step-th of a lane's number-th generation; `attempt` counts from 1."""
+    """Which call this is: the step-th of a lane's number-th generation; `attempt` counts from 1.
+
+    trace_root   the id that names its trace; empty: it has one of its own
+    """
 
     lane: str
     number: int
     step: int
     attempt: int
     request_id: str
+    trace_root: str = ""
 
 
 @dataclass(frozen=True)

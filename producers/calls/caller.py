@@ -17,11 +17,14 @@ from typing import Protocol, TypedDict, TypeVar
 
 from infra.log.writer import LogWriter, NotWritable
 from infra.settings import Settings
+from infra.tracing.spans import is_exporting
 from producers.backends.base import Answer, Backend, CallFailure, CallPlace, EndpointBackend, Request, too_large
 from producers.backends.batch.options import BatchOptions
 from producers.backends.recorded import RecordedOptions
 from producers.calls.batching import batch_backend, check_no_batches
+from producers.calls.call_metrics import count_attempt, meter_rate
 from producers.calls.call_scheduler import CallScheduler, CallsHalted
+from producers.calls.call_spans import export_attempt
 from producers.calls.channel import Channel, Channels
 from producers.calls.confirming_writer import ConfirmingWriter
 from producers.calls.cost import PlannedCall, Prices, worst_case
@@ -124,6 +127,7 @@ class Caller:
         self._clock = clock
         self._channels = Channels(Channel(self.backend, LedgerEvents(self.backend, prices, self.write), rate), price_of)
         self._scheduler = CallScheduler(refresh=refresh, may_call=may_call, known=known, clock=clock)
+        meter_rate(rate)
 
     @classmethod
     def of(
@@ -160,6 +164,11 @@ class Caller:
             batch=options.batch,
             notify=notify,
         )
+
+    @property
+    def run(self) -> str:
+        """The run that it writes to."""
+        return self._log.run
 
     @property
     def halted(self) -> str | None:
@@ -231,9 +240,13 @@ class Caller:
                 if isinstance(begun, CallAnswered):
                     return begun
                 first_attempt = first_attempt or begun.attempt
-                place = CallPlace(cause.lane, cause.number, step, begun.attempt, request_id)
+                place = CallPlace(cause.lane, cause.number, step, begun.attempt, request_id, cause.place.root)
                 try:
+                    began_ns = time.time_ns()
                     outcome = await self._attempt(channel, place, request, begun.ticket)
+                    count_attempt(outcome, channel.prices)
+                    if is_exporting():
+                        export_attempt(self.run, channel.backend, cause, place, request, outcome, began_ns)
                     if isinstance(outcome, Answer):
                         try:
                             answered = await channel.events.answered(place, outcome)

@@ -16,6 +16,10 @@ class ConfirmingWriter:
         self._unconfirmed: list[tuple[Any, asyncio.Future[None]]] = []
         self._waiter: asyncio.Task[None] | None = None
 
+    @property
+    def run(self) -> str:
+        return self._writer.run
+
     async def write(self, event: Event, *, key: str, id: str, causation_id: str, partition: int = 0) -> None:
         """Write an event; returns when the cluster has confirmed it. If cancelled, it is written all the same.
 

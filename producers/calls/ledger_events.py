@@ -4,15 +4,20 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
+from infra.tracing.context import written_in
 from producers.backends.base import Answer, Backend, CallFailure, CallPlace, OutlivingBackend
 from producers.calls.cost import Prices
 from schemas import ids
 from schemas.events import CallAnswered, CallFailed, CallStarted, Event, KeptShown, Steering
+from schemas.trace_context import SpanPlace
 
 
 @dataclass(frozen=True)
 class CallCause:
-    """The generation or judgement that calls are made for, and the event that caused it."""
+    """The generation or judgement that calls are made for, and the event that caused it.
+
+    follows   the span of that event, if its trace is continued; None: a trace begins
+    """
 
     lane: str
     number: int
@@ -20,12 +25,23 @@ class CallCause:
     causation_id: str
     kept_shown: KeptShown | None = None
     steering: Steering | None = None
+    follows: SpanPlace | None = None
+
+    @property
+    def place(self) -> SpanPlace:
+        """Its span."""
+        return SpanPlace(self.generation_id, self.generation_id if self.follows is None else self.follows.root)
 
 
 class Write(Protocol):
     """Writes an event; returns when the cluster has confirmed it."""
 
     def __call__(self, event: Event, *, key: str, id: str, causation_id: str) -> Awaitable[None]: ...
+
+
+def attempt_place(request_id: str, attempt: int, trace_root: str) -> SpanPlace:
+    """The span of an attempt at a call."""
+    return SpanPlace(ids.child(request_id, f"started/{attempt}"), trace_root or request_id)
 
 
 @dataclass(frozen=True)
@@ -52,7 +68,8 @@ class LedgerEvents:
             steering=cause.steering if step == 0 else None,  # its later requests follow from the first answer
         )
         id = ids.child(request_id, f"started/{attempt}")
-        await self.write(event, key=request_id, id=id, causation_id=cause.causation_id)
+        with written_in(attempt_place(request_id, attempt, cause.place.root)):
+            await self.write(event, key=request_id, id=id, causation_id=cause.causation_id)
 
     async def answered(self, place: CallPlace, answer: Answer) -> CallAnswered:
         """An attempt was answered."""
@@ -87,7 +104,8 @@ class LedgerEvents:
     async def _outcome(self, place: CallPlace, event: Event, name: str) -> str:
         started = ids.child(place.request_id, f"started/{place.attempt}")
         id = ids.child(place.request_id, f"{name}/{place.attempt}")
-        await self.write(event, key=place.request_id, id=id, causation_id=started)
+        with written_in(attempt_place(place.request_id, place.attempt, place.trace_root)):
+            await self.write(event, key=place.request_id, id=id, causation_id=started)
         if isinstance(self.backend, OutlivingBackend):
             self.backend.booked(place)
         return id

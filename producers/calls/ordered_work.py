@@ -9,20 +9,24 @@ item whose event is on the log is skipped. `sedi judge` and the evaluations work
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from infra.settings import Settings
+from infra.tracing.context import verdict_place, written_in
+from infra.tracing.spans import is_exporting
 from producers.backends.base import Backend
+from producers.calls.call_spans import export_item
 from producers.calls.caller import CallCause, Caller, CallsHalted
 from producers.calls.found_concurrency import keep_found
 from producers.calls.ordered_progress import OrderedProgress, OrderedReader, P
 from producers.calls.queue_position import QueuePosition
 from producers.calls.rate_control import RateControl
 from producers.calls.stop_signals import run_until_stopped
-from schemas.events import Event
+from schemas.events import Event, InstructionKept
 from streams.core.ledger import WINDOW
 
 _POLL_S = 0.5  # between two reads of the log when there is nothing to begin
@@ -60,6 +64,23 @@ class OrderedItem(Protocol):
     async def work(self, cause: CallCause, caller: Caller) -> FinishedItem:
         """Make the calls. Raises CallsHalted when none may be made any more, CallFailure when the work must end."""
         ...
+
+
+@runtime_checkable
+class RowWork(Protocol):
+    """An item that is about a kept row; its spans are of that row's trace."""
+
+    @property
+    def row(self) -> InstructionKept: ...
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A finished item, what its calls were made for, and when it was begun (nanoseconds since the epoch)."""
+
+    item: FinishedItem
+    cause: CallCause
+    begun_ns: int
 
 
 class ItemQueue(Protocol):
@@ -120,7 +141,7 @@ class OrderedWork:
         self._most_pending = min(_AHEAD * in_flight, WINDOW - 1)
         self._on_written = on_written
         self._given = 0  # items of the queue
-        self._pending: deque[asyncio.Task[FinishedItem]] = deque()  # in the order of their items
+        self._pending: deque[asyncio.Task[_Done]] = deque()  # in the order of their items
         self._places: deque[int] = deque()  # of these among all items
         self._next_number = progress.next_free
         self._error: BaseException | None = None
@@ -161,8 +182,12 @@ class OrderedWork:
             self._given += 1
             cause = await self.caller.query(lambda _, item=item: self._cause(item))  # type: ignore[misc]
             if cause is not None:
-                self._pending.append(asyncio.create_task(item.work(cause, self.caller)))
+                self._pending.append(asyncio.create_task(self._work_on(item, cause)))
                 self._places.append(self._given - 1)
+
+    async def _work_on(self, item: OrderedItem, cause: CallCause) -> _Done:
+        begun_ns = time.time_ns()
+        return _Done(await item.work(cause, self.caller), cause, begun_ns)
 
     def _cause(self, item: OrderedItem) -> CallCause | None:
         """The cause of the item's calls; None if it is done."""
@@ -174,11 +199,13 @@ class OrderedWork:
         if number is None:
             number = self._next_number
             self._next_number += 1
-        return CallCause(self._progress.lane, number, item.id, item.causation_id)
+        row = item.row if isinstance(item, RowWork) else None
+        follows = None if row is None else verdict_place(row.generation_id, row.generated_offset)
+        return CallCause(self._progress.lane, number, item.id, item.causation_id, follows=follows)
 
     async def _write_ready(self) -> bool:
         """Write the events whose turn it is. False when an item will not be done now: those behind it wait."""
-        ready: list[FinishedItem] = []
+        ready: list[_Done] = []
         failure: BaseException | None = None
         while self._pending and self._pending[0].done():
             failure = self._pending[0].exception()
@@ -189,12 +216,16 @@ class OrderedWork:
         if failure is not None and not isinstance(failure, CallsHalted):
             self._error = failure
             self.caller.halt(f"an error: {failure}")
-        await asyncio.gather(*(self._write(item) for item in ready))
+        await asyncio.gather(*(self._write(done) for done in ready))
         return failure is None
 
-    async def _write(self, item: FinishedItem) -> None:
-        await self.caller.write(
-            item.event, key=item.key, id=item.id, causation_id=item.causation_id, partition=item.partition
-        )
+    async def _write(self, done: _Done) -> None:
+        item = done.item
+        with written_in(done.cause.place):
+            await self.caller.write(
+                item.event, key=item.key, id=item.id, causation_id=item.causation_id, partition=item.partition
+            )
         self.written += 1
+        if is_exporting():
+            export_item(self.caller.run, item.event, done.cause, done.begun_ns)
         self._on_written(item.event)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from infra.observed import observation
 from producers.backends.base import Backend, OutlivingBackend
 
 BY_SIGNAL = "stopped by a signal"
@@ -51,6 +52,8 @@ class StopSignals:
 async def run_until_stopped(work: Callable[[], Awaitable[None]], halt: Callable[[str], None], backend: Backend) -> bool:
     """Run the work under `StopSignals`, then close the backend. Returns whether a signal cancelled it."""
     with StopSignals(halt, at_once=isinstance(backend, OutlivingBackend)) as signals:
+        turning = asyncio.create_task(observation().turn())
+        observation().ready("it is at work")
         try:
             await work()
         except asyncio.CancelledError:
@@ -58,6 +61,7 @@ async def run_until_stopped(work: Callable[[], Awaitable[None]], halt: Callable[
                 raise
             return True
         finally:
+            turning.cancel()
             with suppress(asyncio.CancelledError):
                 await backend.close()
     return False

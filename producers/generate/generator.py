@@ -24,6 +24,9 @@ from dataclasses import dataclass, field, replace
 
 from infra.log.run import read_run
 from infra.log.writer import LogWriter
+from infra.metrics.declared import GENERATOR, WAITED
+from infra.metrics.meters import meters
+from infra.observed import observed
 from infra.settings import Settings
 from producers.backends.choice import opened_backend, warn_of_task
 from producers.calls.caller import Caller, CallOptions
@@ -132,6 +135,7 @@ def generate(
     backpressure = Backpressure(progress)
     try:
         with (
+            observed(settings, options.run, GENERATOR, f"{GENERATOR}-{options.lane}", say=progress),
             _opened_subjects(options, settings, configured, reader, progress) as subjects_of,
             opened_backend(settings, options.recorded, rate.most, progress) as backend,
             LogWriter(settings, options.run, f"generator-{options.lane}") as writer,
@@ -157,6 +161,7 @@ def generate(
                 on_generation=on_generation,
             )
             lane = Lane(LaneOptions(options.run, options.lane, options.concurrency, limits, options.guard), services)
+            meters().read(WAITED, lambda: dict(backpressure.waited_s))
             asyncio.run(lane.run())
         keep_found(settings, rate)
         known = reader.refresh()

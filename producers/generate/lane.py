@@ -6,10 +6,15 @@ way and is raised then. A second signal cancels the calls in flight.
 """
 
 import asyncio
+import time
 
 import msgspec
 
+from infra.metrics import declared
+from infra.metrics.meters import meters
+from infra.tracing.spans import is_exporting
 from producers.backends.base import RequestRefused
+from producers.calls.call_spans import export_generation, export_subject
 from producers.calls.caller import CallCause, CallsHalted
 from producers.calls.cost import total_cost
 from producers.calls.event_size import larger_than_a_record
@@ -34,6 +39,7 @@ class Lane:
         self._options = options
         self._caller = services.caller
         self._admission = Admission(options, services, self.state)
+        self._begun: dict[int, tuple[CallCause, int]] = {}  # of generations whose spans are exported
 
     async def run(self) -> None:
         """Generate until a limit, the stall guard, a signal or an error ends it.
@@ -78,11 +84,15 @@ class Lane:
     async def _generate(self, number: int) -> tuple[InstructionsGenerated, str]:
         """Make one generation. Returns it with the id of the event that caused it."""
         lane, style, backend = self._options.name, self.services.subjects.style, self.services.backend
+        begun_ns = time.time_ns()
         subject = await self.services.subjects.subject(number)
         causation_id = subject.causation_id
         cause = CallCause(
             lane, number, ids.generation_id(lane, number), causation_id, subject.kept_shown, subject.steering
         )
+        if is_exporting():
+            self._begun[number] = cause, begun_ns
+            export_subject(self._options.run, cause, subject.seed_ids, subject.seed_commands_offset, begun_ns)
         try:
             result = await subject.make(GenerationCalls(self._caller, cause))
         except RequestRefused as refusal:
@@ -138,12 +148,23 @@ class Lane:
             state.written += len(batch)
             for event, _ in batch:
                 state.instructions += len(event.instructions)
+                self._observe(event)
                 if self.services.on_generation is not None:
                     self.services.on_generation(event)
 
     async def _write(self, event: InstructionsGenerated, causation_id: str) -> None:
         id = ids.generation_id(event.lane, event.number)
         await self._caller.write(event, key=id, id=id, causation_id=causation_id)
+
+    def _observe(self, event: InstructionsGenerated) -> None:
+        """Count a generation that is on the log, and export its span."""
+        by = meters()
+        by.add(declared.GENERATIONS)
+        by.add(declared.GENERATED, len(event.instructions))
+        by.add(declared.UNPARSED, len(event.unparsed))
+        begun = self._begun.pop(event.number, None)
+        if begun is not None:
+            export_generation(self._options.run, event, *begun)
 
     def _check_style(self) -> None:
         progress, style = self.services.reader.progress, self.services.subjects.style.name

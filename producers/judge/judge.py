@@ -15,6 +15,8 @@ from infra.cluster.topics import apply
 from infra.log.run import read_run
 from infra.log.source import KafkaSource
 from infra.log.writer import LogWriter
+from infra.metrics.declared import JUDGE
+from infra.observed import observed
 from infra.settings import Settings
 from producers.backends.base import Sampling
 from producers.backends.choice import opened_backend, warn_of_task
@@ -109,7 +111,10 @@ def judge(
     warn_of_task(settings, progress)
     chosen = RUBRICS[options.rubric]
     rate = rate_control_for(settings, options.rate, options.in_flight, progress, options.batch)
-    with opened_backend(settings, options.recorded, rate.most, progress) as backend:
+    with (
+        observed(settings, options.run, JUDGE, f"{JUDGE}-{chosen.name}", say=progress),
+        opened_backend(settings, options.recorded, rate.most, progress) as backend,
+    ):
         identity = Judge(backend=backend.name, model=backend.model, rubric=chosen.name, version=chosen.version)
         reader = _reader(settings, configured, identity, progress)
         rows = rows_in_order(KafkaSource(settings, options.run), configured.policy)

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from infra.metrics.declared import ROWS_JUDGED
+from infra.metrics.meters import meters
 from producers.backends.base import Sampling
 from producers.calls.answered_rows import RowsInOrder
 from producers.calls.ask_again import ask_until_read
@@ -174,5 +176,6 @@ class JudgeWorker(OrderedWork):
         if not isinstance(event, InstructionJudged):
             return
         self.unreadable += event.score is None
+        meters().add(ROWS_JUDGED, 1, "scored" if event.score is not None else "unreadable")
         if self._on_judged is not None:
             self._on_judged(event)

@@ -69,6 +69,10 @@ NOT_HERE: dict[tuple[str, str], str] = {
         for name in ("bootstrap_servers", "state_dir")
     },
     **{
+        (section, "metrics_port"): "write it in [settings]: each part of the run takes a port that is free"
+        for section in COMMANDS
+    },
+    **{
         (section, "json"): "what the parts of a run print goes into files; `sedi run` has --json"
         for section in COMMANDS
     },

@@ -27,6 +27,7 @@ from infra.cluster.connection import MAX_RECORD_BYTES, ssl_context
 from infra.log.dead_letters import origins
 from infra.log.record import Record
 from infra.log.run import read_run
+from infra.observed import observation
 from infra.settings import Settings
 from schemas.events import RunConfigured
 from schemas.topics import dead_letter_name, topic_name
@@ -38,6 +39,7 @@ from streams.worker.dead_letter_limit import DeadLetterLimit
 from streams.worker.deliveries import deliver_in_blocks
 from streams.worker.feedback import FeedbackAgent, JudgedRows, SeedTable
 from streams.worker.filter import BLOCK_RECORDS, FilterAgent
+from streams.worker.observing import in_command_span, timed
 from streams.worker.optional_topic import OptionalTopic
 from streams.worker.outlet import Outlet
 from streams.worker.releases import FailedAnswers, Releaser
@@ -88,12 +90,12 @@ def build(settings: Settings, run: str, configured: RunConfigured) -> Worker:
     log = LogFetcher(settings, run)
     filter_ = FilterAgent(configured, outlet, kept, scores)
     seeds = SeedTable(configured, outlet, seeds_table)
-    generated = Cursor("generated", log.fetch, filter_.apply, BLOCK_RECORDS)
+    generated = Cursor("generated", log.fetch, timed(filter_.apply), BLOCK_RECORDS)
     commands = Cursor("seed-commands", log.fetch, one_by_one(seeds.apply))
     feedback = FeedbackAgent(
         configured, outlet, filter=filter_, seeds=seeds, filter_cursor=generated, seeds_cursor=commands
     )
-    training = Cursor("training-log", log.fetch, one_by_one(feedback.apply))
+    training = Cursor("training-log", log.fetch, one_by_one(in_command_span(feedback.apply)))
     cursors = {cursor.topic: cursor for cursor in (generated, training, commands)}
     _agents(app, run, cursors)
     if configured.policy.candidate_min_score is not None:
@@ -183,6 +185,7 @@ def _recovery(worker: Worker, settings: Settings, configured: RunConfigured, kep
 
     @app.on_partitions_revoked.connect  # type: ignore[arg-type]
     async def stop(app: faust.App, revoked: Any, **_: Any) -> None:
+        observation().not_ready("its partitions are being assigned")
         for cursor in cursors.values():
             cursor.stop()
 
@@ -190,6 +193,7 @@ def _recovery(worker: Worker, settings: Settings, configured: RunConfigured, kep
     async def recovered() -> None:
         if not any(tp.topic == topic_name(run, "generated") for tp in app.assignor.assigned_actives()):
             logger.info("standing by: another worker decides")
+            observation().ready("standing by: another worker decides")
             return
         for cursor in cursors.values():
             cursor.stop()
@@ -215,6 +219,7 @@ def _recovery(worker: Worker, settings: Settings, configured: RunConfigured, kep
             await app.crash(error)
             return
         logger.info("active from offset %d of generated", worker.filter.state.applied + 1)
+        observation().ready("it decides")
 
     @app.on_before_shutdown.connect  # type: ignore[arg-type]
     async def close(app: faust.App, **_: Any) -> None:

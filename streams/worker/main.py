@@ -10,12 +10,17 @@ from infra.cluster.refusals import Right, causes, refusal
 from infra.cluster.rights import require_groups
 from infra.cluster.topics import check
 from infra.log.run import read_run
+from infra.metrics.declared import WORKER
+from infra.observed import observed
 from infra.settings import Settings
 from schemas.errors import BrokerError, RunError, SediError, TooManyDeadLetters
 from streams.worker.app import build
 from streams.worker.inspector import Inspector, inspect_beside, inspector_group
+from streams.worker.observing import metered_worker
 from streams.worker.recovery_watch import watch_recovery
 from streams.worker.shutdown import LIMIT_S, bounded_shutdown
+
+logger = logging.getLogger(__name__)
 
 
 def run_worker(settings: Settings, run: str, loglevel: str, end_process: Callable[[SediError], None]) -> int:
@@ -51,7 +56,11 @@ def run_worker(settings: Settings, run: str, loglevel: str, end_process: Callabl
         end_process(_permanent(settings, reason()) or hung)
 
     try:
-        with bounded_shutdown(service, end):
+        with (
+            observed(settings, run, WORKER, say=logger.info),
+            metered_worker(worker, run),
+            bounded_shutdown(service, end),
+        ):
             service.execute_from_commandline()
     except SystemExit as stop:
         permanent = _permanent(settings, reason())

@@ -11,6 +11,7 @@ from faust.exceptions import ProducerSendError
 
 from infra.log.dead_letters import NO_VALUE, can_be_written, dead_letter_headers, left_out_headers
 from infra.log.record import Record, now
+from infra.tracing.context import context_of
 from schemas import ids
 from schemas.envelope import Meta, encode
 from schemas.errors import MalformedEvent
@@ -19,6 +20,7 @@ from schemas.registry import spec_of
 from schemas.topics import dead_letter_name, topic_name
 from streams.worker.block_writer import BlockWriter, Outbound
 from streams.worker.dead_letter_limit import DeadLetterCount, DeadLetterLimit
+from streams.worker.observing import note_written
 
 logger = logging.getLogger(__name__)
 
@@ -65,12 +67,16 @@ class Outlet:
         Raises when one is not confirmed.
         """
         time = now()
-        records = []
+        records, events = [], []
         for item in outgoing:
-            meta = Meta(item.id, self._source, time, item.causation_id, self._correlation)
+            events.append(item.event)
+            context = context_of(self._run, item.event, item.id)
+            meta = Meta(item.id, self._source, time, item.causation_id, self._correlation, context.traceparent)
             key, value, headers = encode(item.event, item.key, meta)
             records.append(Outbound(self._name(type(item.event)), item.partition, key, value, headers))
-        return await self._writer.write(records)
+        offsets = await self._writer.write(records)
+        note_written(self._run, events)
+        return offsets
 
     async def store(self, table: Any, entries: Mapping[bytes, bytes]) -> None:
         """Put entries into a table, as `BlockWriter.store`."""

@@ -3,17 +3,23 @@
 import json
 import re
 import signal
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
 
 import psutil
 import pytest
 
 from infra.local_broker.temporary_broker import TemporaryBroker
 from infra.log.reader import LogReader
+from infra.tracing import names
 from schemas.events import InstructionsGenerated, ReplaceSeeds, TrainingLogged
 from tests.e2e.driver import Terminal, write_answers
+from tests.harness.collector import Collector, collector
 from tests.unit.producers.endpoint import endpoint, error
 from tests.unit.trainer.tiny import save_tiny
 
@@ -94,7 +100,9 @@ def test_the_loop_closes_and_the_report_accounts_for_every_instruction(
     answers = write_answers(terminal.folder / "answers.jsonl", 400)
     file = terminal.folder / "mine.toml"
     file.write_text(RUN_FILE.format(run=run, answers=answers, trainee=trainee), encoding="utf-8")
-    done = terminal.sedi("run", "mine.toml", "--set", "train.lr=1e-2", timeout_s=500)
+    with collector() as traces, scraping(terminal.settings.state_dir / "metrics", run) as scraped:
+        observing = {**traces.environment, "SEDI_METRICS_PORT": "0"}
+        done = terminal.sedi("run", "mine.toml", "--set", "train.lr=1e-2", timeout_s=500, **observing)
     assert done.returncode == 0, done.stderr[-3000:]
     file.write_text(file.read_text(encoding="utf-8").replace("batch_size = 4", "batch_size = 8"), encoding="utf-8")
     other = terminal.sedi("run", "mine.toml")
@@ -122,6 +130,72 @@ def test_the_loop_closes_and_the_report_accounts_for_every_instruction(
     history = terminal.json("seeds", "history", "--run", run)
     assert {row["seed_id"] for row in history} == new
     assert re.search(r"\d+/3 windows", done.stderr) and "sedi report" in done.stdout
+
+    one_trace_leads_from_the_seeds_to_their_replacement(traces)
+    the_metrics_say_what_the_report_says(scraped, report)
+
+
+def one_trace_leads_from_the_seeds_to_their_replacement(traces: Collector) -> None:
+    whole = [
+        {span.name: span for span in spans}
+        for spans in traces.traces.values()
+        if {span.service for span in spans} == {"sedi-generator-main", "sedi-worker", "sedi-trainer"}
+    ]
+    found = [trace for trace in whole if names.REPLACEMENT in trace]
+    assert found, {span.name for span in traces.spans}
+    by_id = {span.span_id: span.name for span in traces.spans}
+    for trace in found:
+        call = next(span for name, span in trace.items() if name.startswith("chat "))
+        parents = {span.name: by_id.get(span.parent, "") for span in trace.values()}
+        assert parents == {
+            names.GENERATION: "",
+            names.SUBJECT: names.GENERATION,
+            call.name: names.GENERATION,
+            names.VERDICT: names.GENERATION,
+            names.WINDOW: names.VERDICT,
+            names.BATCH: names.WINDOW,
+            names.REPLACEMENT: names.WINDOW,
+        }
+        assert all(span.end_ns >= span.start_ns > 0 for span in trace.values())
+        assert call.attributes[names.OUTPUT_TOKENS] == 200 and names.OUTPUT_MESSAGES not in call.attributes
+        linked = [by_id.get(span_id) for _, span_id in trace[names.BATCH].links]
+        assert linked and set(linked) == {names.VERDICT}  # of rows whose traces are others
+    assert any(trace[names.REPLACEMENT].attributes[names.REPLACED] for trace in found)
+
+
+def the_metrics_say_what_the_report_says(scraped: dict[str, str], report: dict[str, Any]) -> None:
+    assert set(scraped) == {"worker", "trainer", "generator-main"}
+    kept = re.search(r'sedi_worker_instructions_total\{.*outcome="kept".*\} ([0-9.]+)', scraped["worker"])
+    steps = re.search(r"sedi_trainer_step\{.*\} ([0-9.]+)", scraped["trainer"])
+    calls = re.search(r'sedi_calls_total\{.*outcome="answered".*\} ([0-9.]+)', scraped["generator-main"])
+    assert kept and steps and calls, scraped
+    assert 0 < float(kept[1]) <= report["kept"] and 0 < float(steps[1]) <= report["steps"]
+    assert 0 < float(calls[1]) <= report["calls"]["answered"]
+    assert all("sedi_ready{" in text and "STALLED" not in text for text in scraped.values())
+
+
+@contextmanager
+def scraping(folder: Path, run: str) -> Iterator[dict[str, str]]:
+    """The last metrics of each of the run's processes, by its name, as found where they say that they listen."""
+    found: dict[str, str] = {}
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.5):
+            for record in folder.glob(f"{run}-*.json"):
+                with suppress(OSError, ValueError):
+                    (where,) = json.loads(record.read_text(encoding="utf-8"))[0]["targets"]
+                    with urlopen(f"http://{where}/metrics", timeout=5) as answer:
+                        name = record.stem.removeprefix(f"{run}-").rpartition("-")[0]
+                        found[name] = answer.read().decode()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        thread.join()
 
 
 @pytest.mark.timeout(300)

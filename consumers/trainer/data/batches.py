@@ -21,6 +21,7 @@ from consumers.trainer.data.withdrawn_rows import WithdrawnRows
 from consumers.trainer.distributed.plan import RankOffer, decide, decide_logged, waiting_of
 from consumers.trainer.distributed.process_group import ProcessGroup
 from infra.models.templates import EncodedRow
+from infra.observed import observation
 from schemas.errors import TrainerError
 from schemas.events import BatchRow, InstructionKept, StepLogged
 from streams.core.batches import BatchQueues, PartitionPosition, Plan, clusters_of_rank
@@ -43,11 +44,15 @@ class StreamEnds:
 
 @dataclass(frozen=True)
 class TrainedRow:
-    """A row of a batch, for the log and the counts: its response tokens, and whether max_length cut it."""
+    """A row of a batch, for the log and the counts: its response tokens, and whether max_length cut it.
+
+    generation_id   of the generation that it is from
+    """
 
     row: BatchRow
     response: int
     truncated: bool
+    generation_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,7 @@ class RowStream:
         """
         since, reported, waited = self._clock(), False, False
         while True:
+            observation().beat()
             if begins_window:
                 self.read_withdrawals()
             fed = self._read(_WAIT_S if waited else 0.0)
@@ -228,6 +234,7 @@ class RowStream:
                 ),
                 tokens.response,
                 tokens.truncated,
+                each.row.kept.generation_id,
             )
             for each, tokens in zip(placed, mine, strict=True)
         ]

@@ -18,6 +18,7 @@ from schemas.errors import TrainerError
 from schemas.events import StepLogged
 
 METRICS = "metrics.jsonl"
+_GIB = 2**30
 
 
 class TrainingLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="training"):
@@ -90,6 +91,26 @@ def step_line(step: StepLogged, epoch: int, clusters: int) -> StepLine:
     """The line of a step of a run with so many clusters."""
     numbers = {**msgspec.structs.asdict(step), "rows": len(step.rows)}
     return StepLine(**numbers, epoch=epoch, borrowed=sum(row.is_borrowed(clusters) for row in step.rows))
+
+
+def scalars(line: StepLine | HeldOutLine) -> dict[str, float | None]:
+    """A line's numbers by their names in TensorBoard and in trackers; None: not known."""
+    if isinstance(line, HeldOutLine):
+        return {"held_out/loss": line.loss}
+    return {
+        "train/loss": line.loss,
+        "train/loss_variance": line.loss_variance,
+        "train/grad_norm": line.grad_norm,
+        "train/learning_rate": line.learning_rate,
+        "train/epoch": line.epoch,
+        "batch/tokens": line.all_tokens,
+        "batch/response_tokens": line.tokens,
+        "batch/padding": line.padding,
+        "batch/borrowed": line.borrowed,
+        "speed/tokens_per_s": line.tokens_per_s,
+        "speed/seconds": line.seconds,
+        "memory/gib": None if line.memory_bytes is None else line.memory_bytes / _GIB,
+    }
 
 
 def read_metrics(path: Path) -> Metrics:

@@ -13,6 +13,7 @@ from consumers.trainer.distributed.process_group import ProcessGroup
 from consumers.trainer.engine.held_out import HeldOut, Measure
 from consumers.trainer.record.metrics import METRICS, HeldOutLine, MetricsFile, StepLine, TrainingLine, step_line
 from consumers.trainer.record.tensorboard import FOLDER, TensorBoardWriter
+from consumers.trainer.record.trackers import Config, TrackerName, TrackerWriter
 from schemas.events import StepLogged
 
 
@@ -27,6 +28,7 @@ class Reporting:
     held_out    rows to evaluate every `eval_every` steps, or None
     measure     the engine's loss of rows without training on them
     on_line     called with each step's line, in the first rank
+    track       trackers that get the numbers too, and `config` with them
     """
 
     output: Path
@@ -40,9 +42,11 @@ class Reporting:
     measure: Measure
     say: Callable[[str], None]
     on_line: Callable[[StepLine], None] = lambda line: None
+    track: tuple[TrackerName, ...] = ()
+    config: Config = field(default_factory=dict)
 
     measured: dict[int, HeldOutLine] = field(default_factory=dict)
-    _writers: list[MetricsFile | TensorBoardWriter] = field(default_factory=list)
+    _writers: list[MetricsFile | TensorBoardWriter | TrackerWriter] = field(default_factory=list)
 
     def begin(self, step: int) -> None:
         """Begin after a step: 0, or that of the checkpoint (all ranks)."""
@@ -56,6 +60,10 @@ class Reporting:
             self._writers.append(file)
             if self.tensorboard:
                 self._writers.append(TensorBoardWriter(self.output / FOLDER, step))
+            fresh = self.fresh or step == 0
+            self._writers += [
+                TrackerWriter(name, self.output, self.training, self.config, fresh=fresh) for name in self.track
+            ]
         if self.held_out is not None:
             same_rows = {line.step: line for line in earlier if line.sha256 == self.held_out.sha256}
             self.measured = self.group.broadcast(same_rows)

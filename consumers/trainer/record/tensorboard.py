@@ -6,11 +6,10 @@ twice.
 
 from pathlib import Path
 
-from consumers.trainer.record.metrics import HeldOutLine, StepLine
+from consumers.trainer.record.metrics import HeldOutLine, StepLine, scalars
 from schemas.errors import TrainerError
 
 FOLDER = "tensorboard"
-_GIB = 2**30
 
 
 class TensorBoardWriter:
@@ -29,29 +28,10 @@ class TensorBoardWriter:
 
     def add(self, line: StepLine | HeldOutLine) -> None:
         """Write a line's numbers; unknown ones are left out."""
-        for tag, number in _numbers(line).items():
+        for tag, number in scalars(line).items():
             if number is not None:
                 self._writer.add_scalar(tag, number, line.step)
         self._writer.flush()
 
     def close(self) -> None:
         self._writer.close()
-
-
-def _numbers(line: StepLine | HeldOutLine) -> dict[str, float | None]:
-    if isinstance(line, HeldOutLine):
-        return {"held_out/loss": line.loss}
-    return {
-        "train/loss": line.loss,
-        "train/loss_variance": line.loss_variance,
-        "train/grad_norm": line.grad_norm,
-        "train/learning_rate": line.learning_rate,
-        "train/epoch": line.epoch,
-        "batch/tokens": line.all_tokens,
-        "batch/response_tokens": line.tokens,
-        "batch/padding": line.padding,
-        "batch/borrowed": line.borrowed,
-        "speed/tokens_per_s": line.tokens_per_s,
-        "speed/seconds": line.seconds,
-        "memory/gib": None if line.memory_bytes is None else line.memory_bytes / _GIB,
-    }

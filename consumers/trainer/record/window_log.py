@@ -8,14 +8,21 @@ Guarantee: for a reader that deduplicates windows each step is on the log once. 
 window on the log trains those steps again, from the batches that the log names, and does not write them again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from consumers.trainer.record.window_spans import WindowSpans
 from infra.log.reader import LogReader
 from infra.log.writer import LogWriter
+from infra.metrics import declared
+from infra.metrics.meters import meters
 from infra.settings import Settings
+from infra.tracing.context import written_in
+from infra.tracing.spans import is_exporting
 from schemas import ids
 from schemas.errors import TrainerError
 from schemas.events import StepLogged, TrainingLogged
+from schemas.trace_context import SpanPlace
 
 
 @dataclass(frozen=True)
@@ -85,15 +92,17 @@ class WindowLog:
         self.pending = list(pending)
         self.documents_offset = documents_offset
         self.written = 0
+        self._spans = WindowSpans()
 
     @property
     def begins(self) -> bool:
         """Whether the next step is the first of a window that is not on the log."""
         return not any(step.step > self._through for step in self.pending)
 
-    def add(self, step: StepLogged, epoch: int) -> None:
-        """Add a step; writes the window that it completes."""
+    def add(self, step: StepLogged, epoch: int, rows: Sequence[SpanPlace] = ()) -> None:
+        """Add a step, which has ended now; writes the window that it completes. `rows`: the verdicts on its rows."""
         self.pending.append(step)
+        self._spans.add(step, rows)
         if step.step % self._window_steps == 0:
             self.close(epoch)
 
@@ -112,5 +121,10 @@ class WindowLog:
                 window=number, epoch=epoch, model=self._model, steps=steps, documents_offset=self.documents_offset
             )
             key = ids.window_id(epoch, number)
-            self._writer.write(window, key=key, id=key, causation_id=steps[-1].rows[-1].id)
+            with written_in(self._spans.place(key)):
+                self._writer.write(window, key=key, id=key, causation_id=steps[-1].rows[-1].id)
+            if is_exporting():
+                self._spans.export(self._writer.run, window, key)
+        self._spans = WindowSpans()
         self.written += 1
+        meters().add(declared.WINDOWS)

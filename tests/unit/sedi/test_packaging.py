@@ -4,10 +4,16 @@ import re
 import tomllib
 from pathlib import Path
 
-from infra.distribution import NAME, PARTS, part_of
+from infra.distribution import NAME, PARTS, TRACKERS, part_of
 
 ROOT = Path(__file__).parents[3]
-_DISTRIBUTIONS = {"faust": "faust-streaming", "lm_eval": "lm-eval", "lxml_html_clean": "lxml-html-clean"}
+_DISTRIBUTIONS = {
+    "faust": "faust-streaming",
+    "lm_eval": "lm-eval",
+    "lxml_html_clean": "lxml-html-clean",
+    "opentelemetry": "opentelemetry-sdk",
+    "prometheus_client": "prometheus-client",
+}
 
 
 def test_every_file_that_a_package_reads_is_named_as_its_data() -> None:
@@ -35,6 +41,8 @@ def test_the_parts_are_the_extras_and_bring_what_the_core_does_not_have() -> Non
         assert all(part_of(module) in PARTS for module in modules)
     assert project["optional-dependencies"]["all"] == [f"{NAME}[{','.join(PARTS)}]"]
     assert project["name"] == NAME
+    for tracker, modules in TRACKERS.items():
+        assert {_name(one) for one in project["optional-dependencies"][tracker]} == set(modules) == {tracker}
 
 
 def test_the_smallest_part_that_brings_a_module_is_named() -> None:

@@ -95,7 +95,7 @@ def test_fields_that_are_left_out_exist_and_flags_of_the_trainer_become_its_opti
         assert name in {p.opts[0].removeprefix("--").replace("-", "_") for p in command_of(section).params}
     options = set(TrainOptions.__dataclass_fields__)
     unknown = {TRAIN_NAMES.get(p.name, p.name) for p in command_of("train").params} - options
-    assert unknown == {"processes", "as_json", "bootstrap_servers", "state_dir"}
+    assert unknown == {"processes", "as_json", "bootstrap_servers", "state_dir", "metrics_port"}
 
 
 def test_a_file_is_not_overwritten_unless_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

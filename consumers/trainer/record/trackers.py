@@ -1,0 +1,167 @@
+"""A training's numbers in a tracker beside TensorBoard: MLflow, Weights & Biases or Trackio.
+
+Nothing leaves this machine unless the tracker's own variables say so: MLflow writes to a file in the output folder
+without `MLFLOW_TRACKING_URI`; W&B is offline, with its files in the output folder, without `WANDB_MODE` or
+`WANDB_API_KEY`; Trackio is local without `TRACKIO_SPACE_ID`.
+
+A training that goes on goes on with the tracker's run: its name there, and the last step that it was given, are in
+`track-<name>.json` in the output folder. So a step that is trained again is not tracked again.
+"""
+
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from consumers.trainer.record.metrics import HeldOutLine, StepLine, TrainingLine, scalars
+from infra.distribution import require
+
+TrackerName = Literal["mlflow", "wandb", "trackio"]
+Config = Mapping[str, str | int | float | bool | None]
+
+_PROJECT = "sedi"
+
+
+class TrackedRun(msgspec.Struct, kw_only=True):
+    """A training's run at a tracker. `step`: the last one given; `held_out`: the last one whose evaluation was."""
+
+    training: TrainingLine
+    id: str
+    step: int = -1
+    held_out: int = -1
+
+
+class TrackerClient(Protocol):
+    """Takes numbers of one run."""
+
+    def log(self, numbers: dict[str, float], step: int) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class TrackerWriter:
+    """Gives the numbers of a training to a tracker. `fresh`: as a new run there.
+
+    Raises ConfigurationError when the tracker is not installed.
+    """
+
+    def __init__(
+        self, name: TrackerName, output: Path, training: TrainingLine, config: Config, *, fresh: bool = False
+    ) -> None:
+        require(name, f"--track {name}")
+        self._file = output / f"track-{name}.json"
+        known = None if fresh else _known(self._file, training)
+        self._run = known or TrackedRun(training=training, id=uuid.uuid4().hex)
+        title = f"{training.run}-{self._run.id[:6]}"
+        about = {"run": training.run, "model": training.model, "task": training.task, **config}
+        self._client = _CLIENTS[name](self._run, title, output, about)
+        self._save()
+
+    def add(self, line: StepLine | HeldOutLine) -> None:
+        """Give a line's numbers; those of a step that was given before are left out."""
+        last = "held_out" if isinstance(line, HeldOutLine) else "step"
+        if line.step <= getattr(self._run, last):
+            return
+        self._client.log({tag: number for tag, number in scalars(line).items() if number is not None}, line.step)
+        setattr(self._run, last, line.step)
+        self._save()
+
+    def close(self) -> None:
+        self._client.finish()
+
+    def _save(self) -> None:
+        draft = self._file.with_suffix(".draft")
+        draft.write_bytes(msgspec.json.encode(self._run))
+        draft.replace(self._file)
+
+
+def _known(file: Path, training: TrainingLine) -> TrackedRun | None:
+    """The run that this training had before."""
+    if not file.is_file():
+        return None
+    try:
+        found = msgspec.json.decode(file.read_bytes(), type=TrackedRun)
+    except msgspec.MsgspecError:
+        return None
+    return found if found.training == training else None
+
+
+class _MLflow:
+    def __init__(self, run: TrackedRun, title: str, output: Path, config: Config) -> None:
+        import mlflow
+
+        at = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(output / 'mlflow.db').resolve()}"
+        self._client = mlflow.MlflowClient(tracking_uri=at)
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", _PROJECT)
+        experiment = self._client.get_experiment_by_name(name)
+        experiment_id = self._client.create_experiment(name) if experiment is None else experiment.experiment_id
+        found = self._client.search_runs([experiment_id], f"tags.`sedi.id` = '{run.id}'", max_results=1)
+        if found:
+            self._run_id = found[0].info.run_id
+            self._client.update_run(self._run_id, status="RUNNING")
+            return
+        tags = {"sedi.id": run.id}
+        self._run_id = self._client.create_run(experiment_id, run_name=title, tags=tags).info.run_id
+        for key, value in config.items():
+            self._client.log_param(self._run_id, key, value)
+
+    def log(self, numbers: dict[str, float], step: int) -> None:
+        from mlflow.entities import Metric
+
+        now = _now_ms()
+        self._client.log_batch(self._run_id, metrics=[Metric(tag, value, now, step) for tag, value in numbers.items()])
+
+    def finish(self) -> None:
+        self._client.set_terminated(self._run_id)
+
+
+class _WandB:
+    def __init__(self, run: TrackedRun, title: str, output: Path, config: Config) -> None:
+        import wandb
+
+        asked = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
+        self._run: Any = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", _PROJECT),
+            name=title,
+            id=run.id,
+            resume="allow",
+            dir=str(output),
+            config=dict(config),
+            mode=asked,  # type: ignore[arg-type]
+            settings=wandb.Settings(console="off", disable_git=True, save_code=False, silent=True),
+        )
+
+    def log(self, numbers: dict[str, float], step: int) -> None:
+        self._run.log(numbers, step=step)
+
+    def finish(self) -> None:
+        self._run.finish()
+
+
+class _Trackio:
+    def __init__(self, run: TrackedRun, title: str, output: Path, config: Config) -> None:
+        import trackio
+
+        self._run: Any = trackio.init(project=_PROJECT, name=title, resume="allow", config=dict(config), embed=False)
+
+    def log(self, numbers: dict[str, float], step: int) -> None:
+        self._run.log(numbers, step=step)
+
+    def finish(self) -> None:
+        self._run.finish()
+
+
+_CLIENTS: dict[str, Callable[[TrackedRun, str, Path, Config], TrackerClient]] = {
+    "mlflow": _MLflow,
+    "wandb": _WandB,
+    "trackio": _Trackio,
+}
+
+
+def _now_ms() -> int:
+    import time
+
+    return int(time.time() * 1000)
