@@ -48,11 +48,6 @@ class DeadLetterCount:
         self.counted = Counted()
         self._put_back: Collection[int] = ()
 
-    @property
-    def total(self) -> int:
-        """Those that count."""
-        return self._total
-
     def recover(self, waiting: Collection[int], put_back: Collection[int], applied: int) -> None:
         """Continue after the offset `applied`; `waiting`, `put_back`: offsets of the dead letters on the log.
 

@@ -141,7 +141,9 @@ def metered_worker(worker: "Worker", run: str) -> Iterator[None]:
     by.read(declared.APPLIED, lambda: {topic: cursor.applied for topic, cursor in cursors.items()})
     by.read(declared.LAG, lambda: _lag(worker, run))
     by.read(declared.DECIDED, lambda: _decided(filter_.state))
-    by.read(declared.DEAD_LETTERS, lambda: {topic: worker.outlet.dead_letters(topic).total for topic in cursors})
+    by.read(
+        declared.DEAD_LETTERS, lambda: {topic: worker.outlet.dead_letters(topic).counted.total for topic in cursors}
+    )
     by.read(declared.REDELIVERED, lambda: {topic: cursor.repeats for topic, cursor in cursors.items()})
     by.read(declared.FILLED, lambda: {topic: cursor.filled for topic, cursor in cursors.items()})
     by.read(declared.COMMANDS, lambda: len(seeds.pool.windows))

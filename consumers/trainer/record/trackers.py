@@ -122,7 +122,7 @@ class _WandB:
     def __init__(self, run: TrackedRun, title: str, output: Path, config: Config) -> None:
         import wandb
 
-        asked = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
+        asked: Any = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
         self._run: Any = wandb.init(
             project=os.environ.get("WANDB_PROJECT", _PROJECT),
             name=title,
@@ -130,7 +130,7 @@ class _WandB:
             resume="allow",
             dir=str(output),
             config=dict(config),
-            mode=asked,  # type: ignore[arg-type]
+            mode=asked,
             settings=wandb.Settings(console="off", disable_git=True, save_code=False, silent=True),
         )
 
