@@ -41,7 +41,7 @@ from streams.worker.releases import Releaser
 logger = logging.getLogger(__name__)
 
 BLOCK_RECORDS = 256
-BLOCK_S = 0.05
+BLOCK_S = 0.1
 """Seconds of judging after which a block ends: the event loop waits for them."""
 
 Table = Any  # faust.Table has no types
