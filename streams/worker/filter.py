@@ -209,6 +209,8 @@ class FilterAgent:
         event = self._recorded.get(at)
         if event is None and due is not None and due.from_offset not in self._recorded:
             self._fits.begin(state, due)
+            if state.embedder is not None:
+                await self._fits.settle()  # an embedder is for one caller at a time
             if due.from_offset == at:
                 event = await self._fits.fitted()
                 await self._outlet.write([Outgoing(event, self._configured.run, ids.classifier_id(event.from_offset))])
