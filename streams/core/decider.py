@@ -252,16 +252,13 @@ def _count(state: FilterState, decision: Decision, kept: int) -> None:
 def _similar(
     state: FilterState, siblings: list[Sibling], id: str, place: int, task: Instruction, tokens: list[str]
 ) -> Rejection | None:
-    threshold = state.policy.threshold
+    threshold, own = state.policy.threshold, set(tokens)
     found = state.index.nearest_above(task.instruction)
     nearest = None if found is None else (found[0], found[1].removeprefix(SEED))
     for sibling_id, theirs, distinct in siblings:
-        # The lengths and the common tokens bound the common subsequence, which rules out most pairs.
+        # Lengths, and tokens that the other lacks, bound the common subsequence, which rules out most pairs.
         least = threshold * (len(tokens) + len(theirs)) - _SLACK
-        if 2 * min(len(tokens), len(theirs)) < least:
-            continue
-        common = sum(1 for token in tokens if token in distinct)
-        if 2 * common < least:
+        if 2 * len(theirs) < least or 2 * (len(tokens) - len(own - distinct)) < least:
             continue
         fmeasure = tokens_fmeasure(theirs, tokens)
         if fmeasure > threshold and (nearest is None or fmeasure > nearest[0]):

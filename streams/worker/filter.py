@@ -41,7 +41,7 @@ from streams.worker.releases import Releaser
 logger = logging.getLogger(__name__)
 
 BLOCK_RECORDS = 256
-BLOCK_S = 0.05
+BLOCK_S = 0.1
 """Seconds of judging after which a block ends: the event loop waits for them."""
 
 Table = Any  # faust.Table has no types
@@ -209,6 +209,8 @@ class FilterAgent:
         event = self._recorded.get(at)
         if event is None and due is not None and due.from_offset not in self._recorded:
             self._fits.begin(state, due)
+            if state.embedder is not None:
+                await self._fits.settle()  # an embedder is for one caller at a time
             if due.from_offset == at:
                 event = await self._fits.fitted()
                 await self._outlet.write([Outgoing(event, self._configured.run, ids.classifier_id(event.from_offset))])

@@ -1,7 +1,8 @@
 """Fits a classifier while the filter decides on.
 
 Fitting on many rows takes a second and more of a CPU, mostly in Python. It is done in a process of its own, which gets
-the rows and gives back the classifier; few rows, and those that an embedder has to read, are fitted in a thread.
+the rows and gives back the classifier; few rows, and those that an embedder has to read, are fitted in a thread. The
+filter waits for a fit only when it comes to the record from which on it is in force.
 
 As a program, `python -m streams.worker.fit_beside` does one fit: standard input has a policy and the input of the fit,
 standard output gets the event. It ends by itself soon after a worker that died.
@@ -47,6 +48,11 @@ class FitBeside:
         else:
             fitting = _in_process(_Job(state.policy, given))
         self._task = asyncio.ensure_future(fitting)
+
+    async def settle(self) -> None:
+        """Wait for the fit that was begun; what it raised is raised by `fitted`."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
 
     async def fitted(self) -> ClassifierFitted:
         """Wait for the fit that was begun, and forget it. Raises what it raised."""
