@@ -2,7 +2,7 @@
 
 use crate::bounds::{fmeasure, Bounds, LONGEST, UNBOUNDED};
 use crate::identities::Identities;
-use crate::lcs::Query;
+use crate::lcs::{Query, LANES};
 use crate::lists::Lists;
 use crate::scan;
 use crate::tokens::Tokens;
@@ -39,6 +39,28 @@ struct Work {
     elements: Vec<u32>,
     found: Vec<u32>,
     limits: Vec<u32>,
+}
+
+/// The best so far for a text of m tokens: at first the threshold, which is to be exceeded.
+struct Best {
+    score: f64,
+    slot: Option<u32>,
+    m: usize,
+}
+
+impl Best {
+    /// What a text of n tokens must have in common at least, rounded down, so not above what equals the best.
+    fn needed(&self, n: usize) -> usize {
+        (self.score * (self.m + n) as f64 / 2.0) as usize
+    }
+
+    /// Slots come in order: of equals the first stays.
+    fn take(&mut self, slot: u32, common: usize, n: usize) {
+        let score = fmeasure(common, self.m, n);
+        if score > self.score {
+            (self.score, self.slot) = (score, Some(slot));
+        }
+    }
 }
 
 impl Index {
@@ -189,25 +211,42 @@ impl Index {
     fn best(&self, codes: &[u32], before: Option<Position>, work: &mut Work) -> Option<(f64, u32)> {
         let before = before.filter(|&before| before <= self.last);
         let m = codes.len();
-        work.query.prepare(codes, self.vocabulary.elements.len());
-        let (mut best, mut best_slot) = (self.bounds.threshold, None);
-        for &slot in &work.found {
+        let Work { query, found, .. } = work;
+        query.prepare(codes, self.vocabulary.elements.len());
+        let mut best = Best { score: self.bounds.threshold, slot: None, m };
+        let lanes = query.lanes();
+        let mut waiting = [0; LANES];
+        let mut count = 0;
+        for &slot in found.iter() {
             let at = slot as usize;
             if before.is_some_and(|before| (self.offsets[at], i64::from(self.places[at])) >= before) {
                 continue;
             }
-            let text = self.text(slot);
-            let n = text.len();
-            let needed = (best * (m + n) as f64 / 2.0) as usize; // rounded down, so not above what `best` has
+            let n = self.lengths[at] as usize;
+            let needed = best.needed(n);
             if needed > m.min(n) {
                 continue;
             }
-            let score = fmeasure(work.query.lcs(text, needed), m, n);
-            if score > best {
-                (best, best_slot) = (score, Some(slot)); // slots come in order: the first of equals stays
+            if lanes == 1 {
+                best.take(slot, query.lcs(self.text(slot), needed), n);
+                continue;
+            }
+            waiting[count] = slot;
+            count += 1;
+            if count == LANES {
+                count = 0;
+                let texts = waiting.map(|slot| self.text(slot));
+                let common = query.lcs_of_lanes(&texts, &texts.map(|text| best.needed(text.len())));
+                for (&slot, common) in waiting.iter().zip(common) {
+                    best.take(slot, common, self.lengths[slot as usize] as usize);
+                }
             }
         }
-        best_slot.map(|slot| (best, slot))
+        for &slot in &waiting[..count] {
+            let text = self.text(slot);
+            best.take(slot, query.lcs(text, best.needed(text.len())), text.len());
+        }
+        best.slot.map(|slot| (best.score, slot))
     }
 
     pub fn text(&self, slot: u32) -> &[u32] {

@@ -1,4 +1,10 @@
-//! The longest common subsequence of one text with many, bit-parallel (Hyyrö 2004).
+//! The longest common subsequence of one text with many, bit-parallel (Hyyrö 2004): a bit for each token of the one
+//! text, and for each token of the other one addition. Short texts are compared four at a time, which keeps a processor
+//! busy that would wait for one addition after the other.
+
+pub const LANES: usize = 4;
+const BLOCK: usize = 32; // tokens, after which it is asked whether enough can still be found
+const TRIED: u32 = 128; // after so many texts the bound by bags goes on only if it rules enough out
 
 /// A text prepared for comparisons. Its tables are reused from text to text.
 #[derive(Default)]
@@ -7,10 +13,12 @@ pub struct Query {
     words: usize,
     codes: Vec<u32>,
     places: Vec<u32>, // by code: 1 + the number of the distinct token, 0 for a token that is not in the text
-    masks: Vec<u64>,  // [distinct][words]: where the token stands
+    masks: Vec<u64>,  // [1 + distinct][words]: where the token stands; the first are zeros
     counts: Vec<u32>, // [distinct]: how often
     left: Vec<u32>,
     state: Vec<u64>,
+    tried: u32,
+    ruled_out: u32,
 }
 
 impl Query {
@@ -27,6 +35,7 @@ impl Query {
         self.length = codes.len();
         self.words = self.length.div_ceil(64);
         self.masks.clear();
+        self.masks.resize(self.words, 0);
         self.counts.clear();
         for (at, &code) in codes.iter().enumerate() {
             if code == 0 {
@@ -35,76 +44,143 @@ impl Query {
             let place = &mut self.places[code as usize];
             if *place == 0 {
                 self.counts.push(0);
-                self.masks.resize(self.counts.len() * self.words, 0);
+                self.masks.resize((1 + self.counts.len()) * self.words, 0);
                 *place = self.counts.len() as u32;
             }
-            let distinct = *place as usize - 1;
-            self.counts[distinct] += 1;
-            self.masks[distinct * self.words + at / 64] |= 1 << (at % 64);
+            self.counts[*place as usize - 1] += 1;
+            self.masks[*place as usize * self.words + at / 64] |= 1 << (at % 64);
+        }
+        (self.tried, self.ruled_out) = (0, 0);
+    }
+
+    /// How many texts `lcs_of_lanes` takes at once; with 1, `lcs` is as fast.
+    pub fn lanes(&self) -> usize {
+        if self.words <= 2 {
+            LANES
+        } else {
+            1
+        }
+    }
+
+    /// The length of the longest common subsequence with each of the texts, or any number below the one `needed`.
+    pub fn lcs_of_lanes(&self, texts: &[&[u32]; LANES], needed: &[usize; LANES]) -> [usize; LANES] {
+        if self.words == 1 {
+            self.side_by_side::<1>(texts, needed)
+        } else {
+            self.side_by_side::<2>(texts, needed)
         }
     }
 
     /// The length of the longest common subsequence with a text; any number below `needed` when it is below that.
     pub fn lcs(&mut self, text: &[u32], needed: usize) -> usize {
-        if self.words == 1 {
-            return self.lcs_of_one_word(text);
+        match self.words {
+            1 => return self.one_by_one::<1>(text, [u64::MAX; 1]),
+            2 => return self.one_by_one::<2>(text, [u64::MAX; 2]),
+            _ => {}
         }
-        if self.common(text) < needed {
+        if (self.tried < TRIED || self.ruled_out * 8 > self.tried) && self.is_out_by_bags(text, needed) {
             return 0;
         }
-        let words = self.words;
-        self.state.clear();
-        self.state.resize(words, u64::MAX);
-        for (at, &code) in text.iter().enumerate() {
-            let place = self.places[code as usize] as usize;
-            if place == 0 {
-                continue;
+        match self.words {
+            3 => self.one_by_one::<3>(text, [u64::MAX; 3]),
+            4 => self.one_by_one::<4>(text, [u64::MAX; 4]),
+            5 => self.one_by_one::<5>(text, [u64::MAX; 5]),
+            6 => self.one_by_one::<6>(text, [u64::MAX; 6]),
+            7 => self.one_by_one::<7>(text, [u64::MAX; 7]),
+            8 => self.one_by_one::<8>(text, [u64::MAX; 8]),
+            _ => self.of_many_words(text, needed),
+        }
+    }
+
+    fn side_by_side<const WORDS: usize>(&self, texts: &[&[u32]; LANES], needed: &[usize; LANES]) -> [usize; LANES] {
+        let shortest = texts.iter().map(|text| text.len()).min().unwrap_or(0);
+        let mut states = [[u64::MAX; WORDS]; LANES];
+        let mut done = 0;
+        while done < shortest {
+            let end = shortest.min(done + BLOCK);
+            let parts = texts.map(|text| &text[done..end]);
+            for at in 0..end - done {
+                for (state, part) in states.iter_mut().zip(parts) {
+                    step(state, self.mask::<WORDS>(part[at]));
+                }
             }
-            let mask = &self.masks[(place - 1) * words..place * words];
-            let mut carry = false;
-            for (state, &here) in self.state.iter_mut().zip(mask) {
-                let both = *state & here;
-                let (sum, first) = state.overflowing_add(both);
-                let (sum, second) = sum.overflowing_add(u64::from(carry));
-                carry = first | second;
-                *state = sum | (*state & !here);
-            }
-            if at % 64 == 63 && self.zeros() + text.len() - at - 1 < needed {
-                return 0;
+            done = end;
+            let hopeless = |lane: usize| zeros(&states[lane]) + texts[lane].len() - done < needed[lane];
+            if done >= 2 * BLOCK && (0..LANES).all(hopeless) {
+                return [0; LANES];
             }
         }
-        self.zeros()
+        let mut found = [0; LANES];
+        for lane in 0..LANES {
+            found[lane] = self.one_by_one(&texts[lane][shortest..], states[lane]);
+        }
+        found
     }
 
-    fn zeros(&self) -> usize {
-        let whole: u32 = self.state.iter().map(|state| state.count_zeros()).sum();
-        whole as usize // bits beyond the text's end stay set
-    }
-
-    fn lcs_of_one_word(&self, text: &[u32]) -> usize {
-        let mut state = u64::MAX;
+    fn one_by_one<const WORDS: usize>(&self, text: &[u32], mut state: [u64; WORDS]) -> usize {
         for &code in text {
-            let place = self.places[code as usize] as usize;
-            if place != 0 {
-                let both = state & self.masks[place - 1];
-                state = state.wrapping_add(both) | (state & !both);
-            }
+            step(&mut state, self.mask::<WORDS>(code));
         }
-        state.count_zeros() as usize
+        zeros(&state)
     }
 
-    /// The overlap of the two as bags, which bounds their common subsequence.
-    fn common(&mut self, text: &[u32]) -> usize {
+    fn of_many_words(&mut self, text: &[u32], needed: usize) -> usize {
+        let mut state = std::mem::take(&mut self.state);
+        state.clear();
+        state.resize(self.words, u64::MAX);
+        let mut common = usize::MAX;
+        for (block, some) in text.chunks(64).enumerate() {
+            for &code in some {
+                let start = self.places[code as usize] as usize * self.words;
+                step(&mut state, &self.masks[start..start + self.words]);
+            }
+            if zeros(&state) + text.len() - block * 64 - some.len() < needed {
+                common = 0;
+                break;
+            }
+        }
+        if common > 0 {
+            common = zeros(&state);
+        }
+        self.state = state;
+        common
+    }
+
+    #[inline(always)]
+    fn mask<const WORDS: usize>(&self, code: u32) -> &[u64; WORDS] {
+        let start = self.places[code as usize] as usize * WORDS;
+        self.masks[start..].first_chunk().unwrap_or(&[0; WORDS])
+    }
+
+    /// Whether the overlap of the two as bags, which bounds their common subsequence, is below `needed`.
+    fn is_out_by_bags(&mut self, text: &[u32], needed: usize) -> bool {
         self.left.clear();
+        self.left.push(0);
         self.left.extend_from_slice(&self.counts);
         let mut common = 0;
         for &code in text {
-            let place = self.places[code as usize] as usize;
-            if place != 0 && self.left[place - 1] > 0 {
-                self.left[place - 1] -= 1;
-                common += 1;
-            }
+            let left = &mut self.left[self.places[code as usize] as usize];
+            common += usize::from(*left > 0);
+            *left = left.saturating_sub(1);
         }
-        common
+        self.tried += 1;
+        self.ruled_out += u32::from(common < needed);
+        common < needed
     }
+}
+
+#[inline(always)]
+fn step(state: &mut [u64], mask: &[u64]) {
+    let mut carry = false;
+    for (state, &here) in state.iter_mut().zip(mask) {
+        let (sum, first) = state.overflowing_add(*state & here);
+        let (sum, second) = sum.overflowing_add(u64::from(carry));
+        carry = first | second;
+        *state = sum | (*state & !here);
+    }
+}
+
+/// The bits beyond the text's end stay set.
+fn zeros(state: &[u64]) -> usize {
+    state.iter().map(|state| state.count_zeros() as usize).sum()
 }

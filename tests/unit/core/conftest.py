@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infra.models.embeddings import embedder_for
-from schemas import ids
+from schemas import ids, native
 from schemas.events import ClassifierFitted, Instruction, InstructionsGenerated, InstructionsRejected, RunConfigured
 from schemas.policy import Policy, policy_for
 from schemas.seeds import SeedTask, parse_seed_lines
@@ -20,6 +21,17 @@ from streams.core.decider import FilterState, Verdict
 ROOT = Path(__file__).resolve().parents[3]
 
 ONE_CLUSTER = policy_for(batch_size=1)
+
+
+def compiled_core() -> Any:
+    """The compiled core; what needs it is skipped where it is not installed, or goes with other sources."""
+    core = pytest.importorskip("sedi_native", reason="The compiled core is not installed; make native builds it.")
+    if core.VERSION != native.VERSION:
+        pytest.skip(
+            "The compiled core that is installed goes with other sources; make native builds it.",
+            allow_module_level=True,
+        )
+    return core
 
 
 def seeds_of(*texts: str) -> tuple[SeedTask, ...]:

@@ -24,9 +24,9 @@ from streams.core.clusters import NGRAMS, ClusterModel
 from streams.core.similarity.native import NativeIndex
 from streams.core.similarity.reference import ReferenceIndex
 from streams.core.similarity.tokenize import rouge_tokens, unicode_tokens
-from tests.unit.core.conftest import ROOT, own_seeds
+from tests.unit.core.conftest import ROOT, compiled_core, own_seeds
 
-core: Any = pytest.importorskip("sedi_native", reason="The compiled core is not installed; make setup builds it.")
+core = compiled_core()
 
 ENGLISH = [seed.instruction for seed in own_seeds()]
 OTHERS = [

@@ -19,6 +19,7 @@ from streams.core.similarity.native import NativeIndex
 from streams.core.similarity.reference import ReferenceIndex
 from streams.core.similarity.rouge import fmeasure, rouge_l_fmeasure
 from streams.core.similarity.tokenize import unicode_tokens
+from tests.unit.core.conftest import compiled_core
 
 SCORER = RougeScorer(["rougeL"])
 
@@ -27,7 +28,7 @@ SCORER = RougeScorer(["rougeL"])
 def implementation(request: pytest.FixtureRequest) -> Iterator[None]:
     """Each index in turn stands for the one in use."""
     if request.param is NativeIndex:
-        pytest.importorskip("sedi_native", reason="The compiled core is not installed; make setup builds it.")
+        compiled_core()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(f"{__name__}.RougeLIndex", request.param)
         yield
