@@ -20,7 +20,7 @@ from infra.settings import Settings, environment_of
 
 STANDBY = "standing by"
 _MB = 1e6
-_POLL_S = 0.02
+_POLL_S = 0.05
 _LONGEST_S = 3600.0
 _END_S = 30.0
 
