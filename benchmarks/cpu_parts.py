@@ -20,6 +20,7 @@ _DEEPEST = 80
 # (part, file's path contains, function or None for any), the first on the stack in this order
 _RULES: tuple[tuple[str, str, str | None], ...] = (
     ("fit", "streams/core/cluster_fit", None),
+    ("fit", "streams/core/refits", None),
     ("fit", "streams/core/decider", "due_classifier"),
     ("encode", "schemas/envelope", "encode"),
     ("decode", "schemas/envelope", "decode"),

@@ -20,14 +20,14 @@ from infra.settings import Settings, environment_of
 
 STANDBY = "standing by"
 _MB = 1e6
-_POLL_S = 0.02
+_POLL_S = 0.05
 _LONGEST_S = 3600.0
 _END_S = 30.0
 
 
 @dataclass(frozen=True)
 class Use:
-    """What a process has taken: seconds of processor time; resident bytes now and at most, in MB."""
+    """Seconds of processor time, with those of children that have ended; resident MB now, and at most."""
 
     cpu_s: float
     mb: float
@@ -38,7 +38,8 @@ class FilterProcess:
     """One side at work. `started` and `times` are seconds since 1970; `times` by the line that was waited for."""
 
     def __init__(self, side: str, job: Job, settings: Settings, log: Path, *, standbys: int = 0) -> None:
-        paths = [str(Path.cwd()), *([] if side == "worker" else [str(PACKAGES.resolve())])]
+        paths = [str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])]
+        paths += [] if side == "worker" else [str(PACKAGES.resolve())]
         environment = {
             **os.environ,
             **environment_of(settings),
@@ -91,7 +92,8 @@ class FilterProcess:
         times, memory = process.cpu_times(), process.memory_info()
         status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
         peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
-        return Use(times.user + times.system, memory.rss / _MB, peak / _MB)
+        cpu_s = times.user + times.system + times.children_user + times.children_system
+        return Use(cpu_s, memory.rss / _MB, peak / _MB)
 
     def kill(self) -> float:
         """SIGKILL; returns when."""

@@ -10,6 +10,8 @@ from infra.log.source import KafkaSource
 from infra.settings import Settings, environment_of
 from schemas.events import InstructionKept
 
+_SHOWN = 600  # characters of an error: it comes first, and what a client leaves behind after it
+
 
 @dataclass(frozen=True)
 class Read:
@@ -53,7 +55,7 @@ def _timed(settings: Settings, name: str, command: list[str], instructions: int)
     )
     seconds, after = time.monotonic() - began, os.times()
     if done.returncode:
-        raise SystemExit(f"`sedi {' '.join(command)}` ended with {done.returncode}: {done.stderr[-500:]}")
+        raise SystemExit(f"`sedi {' '.join(command)}` ended with {done.returncode}: {done.stderr[:_SHOWN]}")
     cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
     return Read(name, instructions, seconds, cpu_s)
 

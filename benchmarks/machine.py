@@ -5,7 +5,13 @@ import platform
 from pathlib import Path
 
 _NEWER = ("avx512f", "avx512_bf16", "avx512_vnni", "amx_tile")
-_MASKS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "NPY_DISABLE_CPU_FEATURES")
+_MASKS = (
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "NPY_DISABLE_CPU_FEATURES",
+    "OPENBLAS_CORETYPE",
+)
 
 
 def machine() -> dict[str, object]:

@@ -19,6 +19,7 @@ from infra.plotting import matplotlib
 
 SETTLED_S = 60.0  # of a life, after which its samples count
 FLAT_SHARE = 0.02  # of the level an hour: less is called flat even if it is measurable
+SHORTEST_H = 0.2  # that a curve is judged on: a program that has just begun fills its pools
 SEEN_SHARE = 0.005  # of the level while it was sampled: less is too little to tell from settling
 _CERTAIN = 1.96  # standard errors on either side of a slope: 95 %
 _FEWEST = 8
@@ -100,7 +101,11 @@ class Judged:
     def verdict(self) -> str:
         if self.slope is None:
             return "too few samples"
-        return "flat" if self.slope.flat else "grows, as expected" if self.expected else "GROWS"
+        if self.slope.flat:
+            return "flat"
+        if self.expected:
+            return "grows, as expected"
+        return "GROWS" if self.slope.span >= SHORTEST_H else "rises, in a time too short to judge"
 
 
 def judged(samples: Sequence[Sample], processes: Sequence[str]) -> list[Judged]:

@@ -43,6 +43,7 @@ def test_a_process_that_is_killed_and_does_not_leak_is_flat_and_one_that_leaks_i
     assert leaking["memory of the generator"] == "GROWS"
     assert sound["handles of the generator"] == sound["lag of the filter"] == "flat"
     assert sound["disk of the broker"] == "grows, as expected"
+    assert verdicts(hour(leak_mb=60.0)[:200])["memory of the generator"] == "rises, in a time too short to judge"
 
 
 def test_the_slope_is_that_of_each_life_and_its_interval_holds_it() -> None:
