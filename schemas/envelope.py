@@ -10,6 +10,7 @@ bytes and headers are. Not checked here: whether key, id and time are the right 
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -25,9 +26,7 @@ _SPEC_VERSION = b"1.0"
 _TYPE = re.compile(rb"sedi\.([A-Za-z]+)\.v([1-9][0-9]{0,5})")
 _SHOWN_BYTES = 120
 _OPTIONAL = {"causation_id": "ce_causationid", "correlation_id": "ce_correlationid", "traceparent": "traceparent"}
-_READ = frozenset({"ce_specversion", "ce_type", "ce_id", "ce_source", "ce_time", *_OPTIONAL.values()})
-_ONLY_BYTES = {bytes}
-_known_types: dict[bytes, tuple[EventSpec, int]] = {}  # of type headers that name one: as many as there are versions
+_READ = frozenset(("ce_specversion", "ce_type", "ce_id", "ce_source", "ce_time", *_OPTIONAL.values()))
 _encoder = msgspec.json.Encoder()
 
 # Everything that reading arbitrary bytes as a known type can raise: the decoder's errors, a policy's own checks, JSON
@@ -152,8 +151,8 @@ def _headers(spec: EventSpec, key: str, meta: Meta) -> Headers:
 def _fields(headers: Mapping[str, bytes] | Sequence[tuple[str, bytes]]) -> dict[str, bytes]:
     """The headers that are read here, each at most once; others are ignored."""
     fields: dict[str, bytes] = dict(headers)
-    if len(fields) == len(headers) and set(map(type, fields.values())) == _ONLY_BYTES:
-        return fields  # nearly always: no name twice, no null
+    if len(fields) == len(headers) and set(map(type, fields.values())) == {bytes}:
+        return fields  # as nearly always: no name twice, no null
     fields = {}
     for name, value in headers.items() if isinstance(headers, Mapping) else headers:
         if name not in _READ:
@@ -168,25 +167,28 @@ def _fields(headers: Mapping[str, bytes] | Sequence[tuple[str, bytes]]) -> dict[
     return fields
 
 
+@lru_cache(maxsize=256)
+def _named(raw: bytes) -> tuple[str, int] | None:
+    """Name and version of an event type, as its header has them."""
+    found = _TYPE.fullmatch(raw)
+    return None if found is None else (found[1].decode(), int(found[2]))
+
+
 def _type_of(fields: Mapping[str, bytes]) -> tuple[EventSpec, int]:
     raw = fields.get("ce_type")
     if raw is None:
         raise MalformedEvent("A record has no ce_type header. It was not written by this project; see its origin.")
-    known = _known_types.get(raw)
-    if known is not None:
-        return known
-    found = _TYPE.fullmatch(raw)
-    spec = None if found is None else SPECS.get(found[1].decode())
+    found = _named(raw)
+    spec = None if found is None else SPECS.get(found[0])
     if found is None or spec is None:
         raise UnknownEvent(
             f"Event type {raw[:_SHOWN_BYTES]!r} is not known here. Is a newer program writing to this run?"
         )
-    version = int(found[2])
+    version = found[1]
     if version > spec.version:
         raise UnknownEvent(
             f"{spec.name} v{version} is not known here (this program reads 1 to {spec.version}). Update this program."
         )
-    _known_types[raw] = spec, version
     return spec, version
 
 

@@ -52,8 +52,9 @@ _STORIES: Mapping[Kind, Callable[[Source, str, ReadProgress], Any]] = {
 def explain(source: Source, id: str, progress: ReadProgress = no_progress) -> Explanation:
     """The explanation of the thing with this `id`, or with an id that starts so.
 
-    The run is read twice, in memory that does not grow with it. `progress` is called with how many more records were
-    read. Raises RunError when there is no such run, when nothing has the id, or when several ids start so.
+    The run is read twice at most, in memory that does not grow with it; for a whole id, the first time up to the thing.
+    `progress` is called with how many more records were read. Raises RunError when there is no such run, when nothing
+    has the id, or when several ids start so.
     """
     subject = locate(source, id, progress)
     if len(subject.kinds) == 1 and (tell := _STORIES.get(kind := subject.kinds[0])) is not None:

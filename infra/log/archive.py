@@ -139,8 +139,11 @@ class ArchiveReading(Closing):
         return {place: file.end for place, file in self._files.items()} | dict.fromkeys(self._lacking, 0)
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
-        if (topic, partition) not in self._lacking:
-            self._records[topic, partition] = self._read(self._files[topic, partition], since=offset)
+        place = topic, partition
+        if place not in self._lacking:
+            if place in self._records:
+                self._records[place].close()
+            self._records[place] = self._read(self._files[place], since=offset)
 
     def next(self, topic: str, partition: int) -> Record | None:
         place = topic, partition

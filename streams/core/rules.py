@@ -10,6 +10,7 @@ is `all` (`streams.core.scripts`); on ASCII text both agree.
 import re
 import string
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from schemas.events import Instruction
 from schemas.policy import Policy, RuleName
@@ -21,7 +22,10 @@ _UNSUITABLE = re.compile(
 
 _ASCII_PUNCTUATION = frozenset(string.punctuation)
 
-RULES: dict[RuleName, Callable[[Instruction, Policy], bool]] = {
+Rule = Callable[[Instruction, Policy], bool]
+"""Whether an instruction breaks it."""
+
+RULES: dict[RuleName, Rule] = {
     "too_short": lambda task, policy: _words(task, policy) < policy.min_words,
     "too_long": lambda task, policy: _words(task, policy) > policy.max_words,
     "unsuitable_word": lambda task, policy: _UNSUITABLE.search(task.instruction) is not None,
@@ -44,7 +48,16 @@ def _words(task: Instruction, policy: Policy) -> float:
 
 def broken_rule(task: Instruction, policy: Policy) -> RuleName | None:
     """The first of the policy's rules that the instruction breaks, or None."""
-    return next((name for name, breaks in RULES.items() if name in policy.rules and breaks(task, policy)), None)
+    for name, breaks in _in_force(policy.rules):
+        if breaks(task, policy):
+            return name
+    return None
+
+
+@lru_cache(maxsize=64)
+def _in_force(rules: tuple[RuleName, ...]) -> tuple[tuple[RuleName, Rule], ...]:
+    """The rules that a policy names, in their order."""
+    return tuple((name, breaks) for name, breaks in RULES.items() if name in rules)
 
 
 def unfit(

@@ -1,5 +1,8 @@
 """Every fact that `explain` tells is the log's."""
 
+from collections import Counter
+from collections.abc import Iterable
+
 import msgspec
 import pytest
 
@@ -7,15 +10,24 @@ from consumers.explain.schema.explanation import Explanation
 from consumers.explain.schema.instruction import InstructionStory
 from consumers.explain.schema.seed import SeedReplacement, SeedStory
 from consumers.explain.story import explain
+from infra.log.record import Record
 from schemas import ids
 from schemas.errors import RunError
-from schemas.events import CallFailed, ClassifierFitted, InstructionsGenerated, InstructionsRejected, ReplaceSeeds
+from schemas.events import (
+    CallFailed,
+    ClassifierFitted,
+    InstructionKept,
+    InstructionsGenerated,
+    InstructionsRejected,
+    ReplaceSeeds,
+)
 from tests.unit.consumers.recorded_run import (
     LETTER,
     POEM,
     RIVERS,
     RIVERS_AGAIN,
     SEEDS,
+    MemoryReading,
     MemorySource,
     ToldRun,
     row_id,
@@ -429,3 +441,36 @@ def test_the_whole_of_it_is_json(story: ToldRun) -> None:
     found = told(story, RIVERS_ID)
 
     assert msgspec.json.decode(msgspec.json.encode(found), type=Explanation) == found
+
+
+# -- how much is read ----------------------------------------------------------------------------------------------
+
+
+class CountingSource(MemorySource):
+    """Counts the records that are read, by topic."""
+
+    def __init__(self, source: MemorySource) -> None:
+        vars(self).update(vars(source))
+        self.read: Counter[str] = Counter()
+
+    def open(self, topics: Iterable[str]) -> MemoryReading:
+        reading, read = super().open(topics), self.read
+        following = reading.next
+
+        def counted(topic: str, partition: int) -> Record | None:
+            record = following(topic, partition)
+            read[topic] += record is not None
+            return record
+
+        reading.next = counted  # type: ignore[method-assign]
+        return reading
+
+
+def test_a_whole_id_is_read_up_to_where_it_is_found_and_no_row_after_its_generation(story: ToldRun) -> None:
+    of_whole, of_start = (CountingSource(source_of(story)) for _ in range(2))
+    rows = sum(written.event.__class__ is InstructionKept for written in story.written)
+
+    assert explain(of_whole, RIVERS_ID) == explain(of_start, RIVERS_ID[:8])
+
+    assert of_whole.read["calls"] < of_start.read["calls"]  # once for the story alone
+    assert of_whole.read["kept"] < of_start.read["kept"] < 2 * rows

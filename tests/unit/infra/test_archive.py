@@ -85,6 +85,8 @@ def test_reading_goes_on_from_where_it_is_told_to_and_partition_by_partition(tmp
         assert first is not None and first.offset == 1
         assert [record.offset for record in reading.rest()] == [2]
         assert reading.next("calls", 0) is None
+        reading.seek("calls", 0, 0)  # once more
+        assert [record.offset for record in reading.rest()] == [0, 1, 2]
 
 
 def test_an_edited_file_is_read_and_fails_the_check(tmp_path: Path) -> None:
