@@ -128,12 +128,13 @@ def status_of(fold: RunFold, now_ms: int, broker: BrokerHealth) -> Status:
     counts = counts_of(fold)
     ranked = by_score(seed_rows(fold))
     answered_apart = fold.configured.policy.answer == "kept"
-    usable = (id for id, reason in fold.answered.items() if reason is None) if answered_apart else fold.verdicts.kept
+    usable = [id for id, reason in fold.answered.items() if reason is None] if answered_apart else fold.verdicts.kept
+    untrained = len(usable) - sum(map(fold.trained.__contains__, usable))
     return Status(
         **msgspec.structs.asdict(counts),
         at_ms=now_ms,
         moment=fold.moment.at(now_ms),
-        lag=Lag(generations=fold.verdicts.lag, untrained=sum(1 for id in usable if id not in fold.trained)),
+        lag=Lag(generations=fold.verdicts.lag, untrained=untrained),
         rates=EventRates(
             **{name: fold.recent.per_second(name, now_ms, fold.first_ms) for name in EventRates.__struct_fields__}
         ),
@@ -150,14 +151,13 @@ def _last_window(fold: RunFold) -> WindowStatus | None:
     if not fold.windows:
         return None
     window = fold.windows[-1]
-    last = window.steps[-1] if window.steps else None
     answers = [c.event for c in fold.commands if (c.event.epoch, c.event.window) == (window.epoch, window.window)]
     return WindowStatus(
         epoch=window.epoch,
         window=window.window,
-        step=0 if last is None else last.step,
-        loss=None if last is None else last.loss,
-        grad_norm=None if last is None else last.grad_norm,
+        step=window.step or 0,
+        loss=window.loss,
+        grad_norm=window.grad_norm,
         outcome=answers[0].outcome if answers else None,
         replacements=len(answers[0].replacements) if answers else None,
     )

@@ -32,6 +32,27 @@ class EffectiveCommand:
     event: events.ReplaceSeeds
 
 
+@dataclass(frozen=True, slots=True)
+class LoggedWindow:
+    """A training window as far as counting needs it.
+
+    steps   how many it has; the values are those of the last one, None where there is none, or they are not finite
+    """
+
+    epoch: int
+    window: int
+    steps: int
+    step: int | None
+    loss: float | None
+    grad_norm: float | None
+
+    @classmethod
+    def of(cls, event: events.TrainingLogged) -> "LoggedWindow":
+        last = event.steps[-1] if event.steps else None
+        values = (None, None, None) if last is None else (last.step, last.loss, last.grad_norm)
+        return cls(event.epoch, event.window, len(event.steps), *values)
+
+
 @dataclass
 class RunFold:
     """The state. Begin it with the run's `RunConfigured`, then `apply` every record once.
@@ -59,7 +80,7 @@ class RunFold:
     classifiers: dict[int, events.ClassifierFitted] = field(default_factory=dict)
     answered: dict[str, str | None] = field(default_factory=dict)
     judged: dict[str, Judgements] = field(default_factory=dict)
-    windows: list[events.TrainingLogged] = field(default_factory=list)
+    windows: list[LoggedWindow] = field(default_factory=list)
     trained: set[str] = field(default_factory=set)
     released: set[str] = field(default_factory=set)
     commands: list[EffectiveCommand] = field(default_factory=list)
@@ -85,7 +106,7 @@ class RunFold:
     @property
     def steps(self) -> int:
         """Optimizer steps in the logged windows."""
-        return sum(len(window.steps) for window in self.windows)
+        return sum(window.steps for window in self.windows)
 
     @property
     def unparsed(self) -> Counter[str]:
@@ -138,7 +159,7 @@ class RunFold:
             case events.TrainingLogged():
                 fresh = self._deduplicator.first(event, ce_id)
                 if fresh:
-                    insort(self.windows, event, key=lambda window: (window.epoch, window.window))
+                    insort(self.windows, LoggedWindow.of(event), key=lambda window: (window.epoch, window.window))
                     self.trained.update(row.id for step in event.steps for row in step.rows)
             case events.ReplaceSeeds():
                 fresh = self.pool.apply(event, record.offset)

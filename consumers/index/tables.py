@@ -69,6 +69,8 @@ CREATE TABLE call (
 ) WITHOUT ROWID;
 CREATE INDEX call_started ON call (started_ms);
 CREATE INDEX call_ended ON call (ended_ms);
+CREATE INDEX call_latency ON call (latency_s) WHERE latency_s IS NOT NULL;
+CREATE INDEX call_failed ON call (status) WHERE outcome = 'failed';
 CREATE TABLE step (
     epoch INTEGER, step INTEGER, window INTEGER, loss REAL, grad_norm REAL, learning_rate REAL, tokens INTEGER,
     seconds REAL, ms INTEGER, PRIMARY KEY (epoch, step)

@@ -88,9 +88,10 @@ class SnapshotFile:
         except OSError as error:
             self.notify(f"No snapshot for a quick start can be written ({error}): the next start reads more.")
             self.notify = lambda _: None
+            return False
+        finally:  # also when a signal ends it here
             with contextlib.suppress(OSError):
                 new.unlink(missing_ok=True)
-            return False
         return True
 
     def _remove_abandoned(self) -> None:

@@ -156,11 +156,13 @@ class OrderedWork:
         try:
             while self._error is None:
                 await self._begin()
+                self._note_reached()
                 if self._pending:
                     await asyncio.wait([self._pending[0]], timeout=_POLL_S)
-                    if not await self._write_ready():
+                    all_done = await self._write_ready()
+                    self._note_reached()
+                    if not all_done:
                         break
-                    self.reached = self._queue.reached(self._places[0] if self._places else self._given)
                     await self.caller.query(lambda _: self.keep(self.reached))
                 elif self._queue.ended or self.caller.halted is not None:
                     break
@@ -172,6 +174,9 @@ class OrderedWork:
             for task in self._pending:
                 task.cancel()
             await asyncio.gather(*self._pending, return_exceptions=True)
+
+    def _note_reached(self) -> None:
+        self.reached = self._queue.reached(self._places[0] if self._places else self._given)
 
     async def _begin(self) -> None:
         """Begin items that are not done yet, as many as there is room for."""

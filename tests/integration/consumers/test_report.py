@@ -3,15 +3,18 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from consumers.folds.read_fold import FoldFolder
 from consumers.report import report, report_of
 from consumers.status import StatusWatch
 from infra.cluster.topics import apply
 from infra.log.reader import LogReader
 from infra.log.source import KafkaSource
 from infra.log.writer import LogWriter
+from infra.runs.deletion import delete_run
 from infra.settings import Settings
 from sedi.main import main
 from tests.unit.consumers.story import Story, short_run
@@ -143,3 +146,32 @@ def test_the_topics_command_plans_and_applies(cluster: Settings, run: str, capsy
     assert "partitions is 2, declared is 4" in capsys.readouterr().out
     assert main(["topics", "apply", "--run", run, "--batch-size", "4"]) == 1
     assert "Topics of run" in capsys.readouterr().err
+
+
+def test_status_goes_on_from_the_reports_snapshot_and_not_when_the_run_was_made_again(
+    cluster: Settings, story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.snapshots.files._EVERY", 1)
+    settings = cluster.model_copy(update={"state_dir": tmp_path})
+    source, folder = KafkaSource(settings, story.run), FoldFolder(tmp_path)
+    whole = report(source)
+    assert report(source, snapshots=folder) == whole
+    with StatusWatch(settings, story.run) as watch:
+        status = watch.look()
+        assert watch._log.caught.went_on
+        assert watch._log.caught.read == 0
+        with LogWriter(settings, story.run, "test") as log:
+            told = story.reject(7, 7, {}, generated=0)
+            log.write(told.event, key=told.key, id=told.id)
+        assert watch.look().last_event_ms != status.last_event_ms
+    assert (status.kept, status.rejected, status.calls) == (whole.kept, whole.rejected, whole.calls)
+    assert report(source, snapshots=folder) == report(source)
+
+    delete_run(settings, story.run)
+    apply(settings, story.run, story.batch_size)
+    again = short_run(story.run)
+    with LogWriter(settings, story.run, "test") as log:
+        again.write(log)
+        again.write(log)
+    assert report(source, snapshots=folder) == report(source)
+    assert report(source).filter_lag != whole.filter_lag

@@ -17,7 +17,7 @@ from infra.log.source import KafkaSource
 from producers.backends.recorded import RecordedOptions
 from producers.calls.answered_rows import rows_in_order
 from producers.calls.limits import Limits
-from producers.judge.judge import JudgeOptions
+from producers.judge.judge import JudgeOptions, judge
 from schemas.errors import RunError
 from schemas.events import CallAnswered, CallStarted
 from schemas.policy import policy_for
@@ -141,3 +141,33 @@ def test_answered_rows_are_judged_in_the_order_of_the_run_and_unused_ones_are_no
     assert [row.output for row in in_order.take(100)] == [f"Answer of {n}." for n in range(12) if n not in (2, 5)]
     assert in_order.total == 10
     in_order.close()
+
+
+@pytest.mark.timeout(120)
+def test_a_judge_goes_on_from_a_snapshot_after_the_rows_that_it_has_done(
+    rig: JudgeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.snapshots.files._EVERY", 1)
+    monkeypatch.setattr("producers.judge.scoring.READ_ROWS", 5)
+    rig.configure()
+    rows = rig.keep(0, 40)
+    options = JudgeOptions(run=rig.run, recorded=recorded(rig), until_end=True)
+    begun_at: list[int] = []
+
+    def judge_from(options: JudgeOptions) -> int:
+        processed: list[int] = []
+        judged = judge(options, rig.settings, on_rows=lambda done, _: processed.append(done)).judged
+        begun_at.append(processed[0] if processed else -1)
+        return judged
+
+    first = judge_from(replace(options, limits=Limits(max_calls=25)))
+    (file,) = (rig.settings.state_dir / rig.run).glob("judge-*.snapshot")
+    assert 15 < first < 25
+    second = judge_from(options)
+    file.write_bytes(file.read_bytes()[:-1])
+    third = judge_from(options)
+    assert (first + second, third) == (40, 0)
+    assert begun_at[0] == 1
+    assert first - 5 <= begun_at[1] <= first + 1, "rows that were done are not read again"
+    assert begun_at[2] == 1, "a damaged snapshot is as if there were none"
+    assert [event.kept_id for event in rig.judged()] == [row.id for row in rows]
