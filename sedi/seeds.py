@@ -29,10 +29,12 @@ def list_seeds(
     from consumers.folds.read_fold import read_fold
     from consumers.seed_table import by_score, seed_rows
     from sedi.output import console, print_json
+    from sedi.reading_progress import log_progress
     from sedi.seed_tables import seed_table
 
     source = common.opened(run, from_files).source
-    rows = seed_rows(read_fold(source, dead_letters=False))
+    with log_progress(f"Reading {source.name}"):
+        rows = seed_rows(read_fold(source, dead_letters=False))
     if lowest:
         rows = (*by_score(rows), *(row for row in rows if row.score is None))
     if common.as_json:
@@ -51,10 +53,12 @@ def history(*, run: Run = DEFAULT_RUN, from_files: FromFiles = None, common: Com
     from consumers.folds.read_fold import read_fold
     from consumers.seed_table import candidate_verdicts, replacement_rows, window_outcomes
     from sedi.output import console, print_json
+    from sedi.reading_progress import log_progress
     from sedi.seed_tables import history_table, outcome_table, verdict_table
 
     source = common.opened(run, from_files).source
-    fold = read_fold(source, dead_letters=False)
+    with log_progress(f"Reading {source.name}"):
+        fold = read_fold(source, dead_letters=False)
     rows = replacement_rows(fold)
     if common.as_json:
         print_json(rows)
