@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from sedi.commands import command
 from sedi.options import DEFAULT_RUN, CommonOptions, Run
-
-if TYPE_CHECKING:
-    from infra.log.archive import Show
 
 
 @command("archive", "sedi archive demo-archive --run demo --gzip")
@@ -31,8 +26,9 @@ def archive(
     """
     from infra.log.archiving import write_archive
     from sedi.output import console, print_json
+    from sedi.reading_progress import staged_progress
 
-    with _progress() as show:
+    with staged_progress("records") as show:
         manifest = write_archive(common.cluster(), run, folder, compress=gzip, show=show)
     size = sum(file.stat().st_size for file in folder.iterdir())
     records = sum(file.records for file in manifest.files)
@@ -57,10 +53,11 @@ def restore(
     """
     from infra.log.restoring import restore_archive
     from sedi.output import console, notify, print_json
+    from sedi.reading_progress import staged_progress
 
     settings = common.cluster()
     try:
-        with _progress() as show:
+        with staged_progress("records") as show:
             found = restore_archive(settings, folder, show)
     except KeyboardInterrupt:
         notify(f"The restore is incomplete. Continue it with `sedi restore {folder}`; do not use the run until then.")
@@ -73,23 +70,3 @@ def restore(
         console().print(
             f"Run {found.run}: {found.records:,} records of {found.partitions} partitions restored{already}."
         )
-
-
-@contextmanager
-def _progress() -> Iterator[Show]:
-    """A progress bar for each stage, on standard error if that is a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    from sedi.console import TextConsole
-
-    console = TextConsole(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield show

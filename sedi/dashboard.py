@@ -65,8 +65,8 @@ class Dashboard:
 
 def _lines(status: Status, progress: RunProgress, width: int, ascii_only: bool) -> Iterator[_Line]:
     waited = "" if progress.waited_s is None else f", {progress.waited_s:.0f} s so far"
-    phase = f"{progress.phase}{waited}"
-    yield _Line(0, "", (f"Run {status.run}   {duration(progress.elapsed_s)}   {phase}",), "bold")
+    so_far = f"{duration(progress.elapsed_s)}   {progress.phase}"
+    yield _Line(0, "", (f"Run {status.run}   {so_far}{waited}", f"{so_far}{waited}", so_far), "bold")
     for target in progress.targets:
         yield _Line(1, _name(target), _amounts(target), bar=target.share)
     yield from _work(status, progress)

@@ -41,9 +41,11 @@ def list_command(
     """The dead letters: place, origin, time, error, and whether they were put back."""
     from consumers.dead_letters import letters
     from sedi.output import clock, console, print_json, table
+    from sedi.reading_progress import log_progress
 
     source = common.opened(run, from_files).source
-    found = letters(source, topic)
+    with log_progress(f"Reading {source.name}"):
+        found = letters(source, topic)
     if common.as_json:
         print_json(found)
         return

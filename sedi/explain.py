@@ -46,9 +46,9 @@ def explain_command(
     """
     from sedi.explain_panels import show_explanation
     from sedi.output import print_result
-    from sedi.reading_progress import reading_progress
+    from sedi.reading_progress import log_progress
 
     reading = common.opened(run, from_files)
-    with reading, reading_progress(f"Reading {reading.name}") as progress:
-        found = reading.explain(id, progress=progress)
+    with reading, log_progress(f"Reading {reading.name}"):
+        found = reading.explain(id)
     print_result(found, show_explanation, as_json=common.as_json)

@@ -158,6 +158,7 @@ def generate_command(
     from producers.generate.generator import GenerateOptions, generate
     from producers.generate.stall_guard import StallGuard
     from sedi.output import notify, print_json
+    from sedi.reading_progress import counting_progress
 
     documents.check_producer(producer, given)
     settings = llm.llm_settings(
@@ -201,12 +202,14 @@ def generate_command(
         ahead_windows=AHEAD_WINDOWS if max_ahead is None and in_use is None else None,
     )
 
-    def report(event: InstructionsGenerated) -> None:
-        notify(
-            f"generation {event.number}: {len(event.instructions)} instructions, {len(event.unparsed)} unparsed parts"
-        )
+    with counting_progress("generating", "generations") as on_generations:
 
-    summary = generate(options, settings, on_generation=report, progress=notify)
+        def report(event: InstructionsGenerated) -> None:
+            made = f"{len(event.instructions)} instructions, {len(event.unparsed)} unparsed parts"
+            notify(f"generation {event.number}: {made}")
+            on_generations(event.number + 1, max_generations)
+
+        summary = generate(options, settings, on_generation=report, progress=notify)
     if common.as_json:
         print_json(summary)
     else:

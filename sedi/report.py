@@ -84,8 +84,10 @@ def report(
 
     from consumers.report import held_out_of
     from sedi.output import priced, print_json
+    from sedi.reading_progress import log_progress
 
-    with common.opened(run, archives[0] if archives else None) as reading:
+    reading = common.opened(run, archives[0] if archives else None)
+    with reading, log_progress(f"Reading {reading.name}"):
         found = reading.report(seeds=seeds)
     folder = training or common.settings().state_dir / found.run
     found = with_prices(replace(found, held_out=held_out_of(found.run, folder)), common.settings())
@@ -113,10 +115,10 @@ def _compare(
     from consumers.compare import compare
     from sedi.compare_tables import show_comparison
     from sedi.output import notify, print_result
-    from sedi.reading_progress import reading_progress
+    from sedi.reading_progress import log_progress
 
-    with reading_progress("Reading the runs") as progress:
-        found = compare(sources, progress, sample=sample)
+    with log_progress("Reading the runs"):
+        found = compare(sources, sample=sample)
     if html is not None:
         from consumers.compare.page import write_page
 

@@ -149,8 +149,11 @@ def _show_checked(plan: RunPlan, bootstrap_servers: str | None, state_dir: Path 
 def _show_estimate(plan: RunPlan, *, as_json: bool) -> None:
     from sedi.estimating import estimate_run, show_estimate
     from sedi.output import print_result
+    from sedi.reading_progress import log_progress
 
-    print_result(estimate_run(plan.settings, plan.options), show_estimate, as_json=as_json)
+    with log_progress(f"Reading run {plan.run!r}"):
+        found = estimate_run(plan.settings, plan.options)
+    print_result(found, show_estimate, as_json=as_json)
 
 
 def exit_code_of(ended: RunEnding) -> ExitCode:

@@ -29,11 +29,12 @@ def list_seeds(
     from consumers.folds.read_fold import read_fold
     from consumers.seed_table import by_score, seed_rows
     from sedi.output import console, print_json
+    from sedi.reading_progress import log_progress
     from sedi.seed_tables import seed_table
 
     reading = common.opened(run, from_files)
-    source = reading.source
-    rows = seed_rows(read_fold(source, reading.snapshots))
+    with log_progress(f"Reading {reading.source.name}"):
+        rows = seed_rows(read_fold(reading.source, reading.snapshots))
     if lowest:
         rows = (*by_score(rows), *(row for row in rows if row.score is None))
     if common.as_json:
@@ -52,11 +53,13 @@ def history(*, run: Run = DEFAULT_RUN, from_files: FromFiles = None, common: Com
     from consumers.folds.read_fold import read_fold
     from consumers.seed_table import candidate_verdicts, replacement_rows, window_outcomes
     from sedi.output import console, print_json
+    from sedi.reading_progress import log_progress
     from sedi.seed_tables import history_table, outcome_table, verdict_table
 
     reading = common.opened(run, from_files)
     source = reading.source
-    fold = read_fold(source, reading.snapshots)
+    with log_progress(f"Reading {source.name}"):
+        fold = read_fold(source, reading.snapshots)
     rows = replacement_rows(fold)
     if common.as_json:
         print_json(rows)

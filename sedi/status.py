@@ -34,12 +34,14 @@ def status(
     """
     from consumers.status import StatusWatch
     from sedi.output import console, notify, priced, print_json
+    from sedi.reading_progress import log_progress
 
     settings = common.cluster()
     with StatusWatch(settings, run, notify) as follower:
+        with log_progress(f"Reading run {run!r}"):
+            found = follower.look()
         if watch:
             _watch(follower, every, common.as_json, priced=priced(settings))
-        found = follower.look()
     if common.as_json:
         print_json(found)
     else:

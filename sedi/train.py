@@ -133,6 +133,7 @@ def train_command(
     from consumers.trainer.run import train
     from schemas.errors import ConfigurationError
     from sedi.output import notify, print_json
+    from sedi.reading_progress import counting_progress
 
     from_log = from_files is None and data is None
     settings = (common.cluster if from_log else common.settings)(metrics_port=metrics_port)
@@ -152,13 +153,22 @@ def train_command(
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"{error}. `sedi train --help` lists the options.") from error
 
-    def on_line(line: StepLine) -> None:
-        notify(format_step(line))
+    steps = options.max_steps
 
-    if processes == 1:
-        summary = train(options, settings, on_line=on_line, say=notify)
-    else:
-        summary = Launcher(on_line=on_line, say=notify).launch(options, settings, processes)
+    def expect(known: int | None) -> None:
+        nonlocal steps
+        steps = known
+
+    with counting_progress("training", "steps") as on_steps:
+
+        def on_line(line: StepLine) -> None:
+            notify(format_step(line))
+            on_steps(line.step, steps)
+
+        if processes == 1:
+            summary = train(options, settings, on_line=on_line, expect=expect, say=notify)
+        else:
+            summary = Launcher(on_line=on_line, say=notify).launch(options, settings, processes)
     if rank_from_environment()[0] > 0:  # of another launcher: only the first rank prints
         return
     if common.as_json:

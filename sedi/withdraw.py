@@ -65,11 +65,11 @@ def withdraw_command(
 
     from consumers.explain.withdraw import withdraw
     from sedi.output import print_result
-    from sedi.reading_progress import reading_progress
+    from sedi.reading_progress import log_progress
 
     source = common.opened(run, from_files).source
-    with reading_progress(f"Reading {source.name}") as progress:
-        found = withdraw(source, id=id, model=model, progress=progress)
+    with log_progress(f"Reading {source.name}"):
+        found = withdraw(source, id=id, model=model)
     lines = "".join(f"{row.id}\n" for row in found.rows)
     if output is not None:
         _write(output, lines)

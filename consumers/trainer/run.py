@@ -58,14 +58,16 @@ def train(
     *,
     on_step: Callable[[StepLogged], None] | None = None,
     on_line: Callable[[StepLine], None] | None = None,
+    expect: Callable[[int | None], None] | None = None,
     say: Say | None = None,
 ) -> TrainSummary:
     """Train on a run's kept rows and log each window; resumes from the last checkpoint in the output folder.
 
     Called in the first rank only: `on_step` and `on_line` after each step, with its entry on the log and its line of
-    metrics.jsonl; `say` with lines to print (default: standard error). Run it in the main thread of a process of its
-    own: it handles SIGTERM and SIGINT, sets torch's threads, and keeps freed memory. To train with several ranks, each
-    process calls it (`launcher`, or another launcher).
+    metrics.jsonl; before them `expect`, with about how many steps there will be in all (None: unknown); `say` with
+    lines to print (default: standard error). Run it in the main thread of a process of its own: it handles SIGTERM and
+    SIGINT, sets torch's threads, and keeps freed memory. To train with several ranks, each process calls it
+    (`launcher`, or another launcher).
 
     Raises RunError, TopicMismatch, BrokerError, ConfigurationError, and TrainerError for a model, a checkpoint or a
     training log that cannot be used.
@@ -176,10 +178,15 @@ def train(
             stop=stop,
             say=say,
         )
+        (expect or (lambda steps: None))(_fewest(config.expected_steps, options.max_steps))
         session = Session(config, parts)
         reason = session.train(on_step if on_step is not None and group.is_first else lambda step: None)
-        is_complete = reason != "stopped" and session.state.step > 0
-        return session.summary(reason, session.save_model() if is_complete else None)
+        return session.summary(reason, session.save_model() if reason != "stopped" and session.state.step > 0 else None)
+
+
+def _fewest(*numbers: int | None) -> int | None:
+    """The lowest of those that are known."""
+    return min((number for number in numbers if number is not None), default=None)
 
 
 def _observed(options: TrainOptions, settings: Settings, rank: int, say: Say) -> AbstractContextManager[Observation]:

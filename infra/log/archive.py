@@ -25,6 +25,7 @@ import msgspec
 from infra.digest import sha256_of
 from infra.log.closing import Closing
 from infra.log.record import Headers, Partition, Record
+from infra.log.watched import BATCH, report_read
 from schemas.errors import ConfigurationError, RunError
 from schemas.topics import check_run_name, lacking
 
@@ -131,6 +132,7 @@ class ArchiveReading(Closing):
         if missing:
             raise RunError(f"The archive {source.folder} has no topic {min(missing)}. Archive the run again, whole.")
         self._records: dict[Partition, Generator[Record, None, None]] = {}
+        report_read(0, more=sum(file.records for file in self._files.values()))
 
     def starts(self) -> Mapping[Partition, int]:
         return {place: file.start for place, file in self._files.items()} | dict.fromkeys(self._lacking, 0)
@@ -163,6 +165,8 @@ class ArchiveReading(Closing):
         following, number = file.start, 0
         with open_file(path) as opened:
             for number, text in enumerate(_lines(path, opened), start=1):
+                if number % BATCH == 0:
+                    report_read(BATCH)
                 record = _record(file, path, number, text)
                 if not following <= record.offset < file.end:
                     raise ConfigurationError(
@@ -172,6 +176,7 @@ class ArchiveReading(Closing):
                 following = record.offset + 1
                 if record.offset >= since:
                     yield record
+        report_read(number % BATCH)
         if number != file.records:
             raise ConfigurationError(
                 f"{path} has {number} records, and the manifest promises {file.records}. The file is cut off or was "

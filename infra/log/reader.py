@@ -17,6 +17,7 @@ from infra.cluster.connection import connection
 from infra.cluster.refusals import Right, status_hint
 from infra.log.closing import Closing
 from infra.log.record import Partition, Record
+from infra.log.watched import report_read
 from infra.settings import Settings
 from schemas.errors import BrokerError, RunError, SediError
 from schemas.topics import is_optional, topic_name
@@ -142,9 +143,11 @@ class LogReader(Closing):
         """
         ends = self.ends()
         left = {tp for tp, end in ends.items() if self.position(*tp) < end}
+        report_read(0, more=sum(ends[tp] - self.position(*tp) for tp in left))
         last = time.monotonic()
         while left:
             records = self.poll()
+            report_read(len(records))
             for record in records:
                 if record.offset < ends[(record.topic, record.partition)]:
                     yield record

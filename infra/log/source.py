@@ -21,6 +21,7 @@ from infra.cluster.refusals import Right, status_hint
 from infra.log.closing import Closing
 from infra.log.reader import LogReader
 from infra.log.record import Partition, Record
+from infra.log.watched import report_read
 from infra.settings import Settings
 from schemas.errors import BrokerError
 from schemas.topics import dead_letter_name, lacking, topic_name, topic_specs
@@ -121,6 +122,7 @@ class KafkaReading(Closing):
         self._waiting: dict[Partition, deque[Record]] = {partition: deque() for partition in self._ends}
         self._loop = asyncio.new_event_loop()
         self._consumer: Any = None
+        report_read(0, more=sum(end - self._starts[place] for place, end in self._ends.items()))
         try:
             self._loop.run_until_complete(self._connect(settings))
         except KafkaError as error:
@@ -153,6 +155,7 @@ class KafkaReading(Closing):
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
         place = topic, partition
+        report_read(0, more=self._next[place] - offset)
         self._next[place] = offset
         self._waiting[place].clear()
         if self._starts[place] <= offset < self._ends[place]:
@@ -187,6 +190,7 @@ class KafkaReading(Closing):
                 found = await self._consumer.getmany(partition, timeout_ms=500, max_records=_AT_ONCE)
             except KafkaError as error:
                 raise cluster_error(self._settings, error, Right("Read", "topic", partition.topic)) from error
+            report_read(len(found.get(partition, ())))
             for raw in found.get(partition, ()):
                 if raw.offset < end:
                     waiting.append(Record(topic, number, raw.offset, raw.timestamp, raw.key, raw.value, raw.headers))

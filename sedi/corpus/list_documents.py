@@ -38,7 +38,7 @@ def list_command(
 
     from sedi.corpus.documents import documents_of
     from sedi.output import console, print_json, table
-    from sedi.reading_progress import reading_progress
+    from sedi.reading_progress import log_progress
 
     reasons = get_args(DropReason)
     if dropped not in (None, "any", *reasons):
@@ -46,8 +46,8 @@ def list_command(
     source = opened(run, from_files, bootstrap_servers, state_dir).source
     found = []
     counts: Counter[str] = Counter()
-    with reading_progress(f"Reading {source.name}") as progress:
-        for document in documents_of(source, progress=progress):
+    with log_progress(f"Reading {source.name}"):
+        for document in documents_of(source):
             if dropped is None or (document.dropped is not None and dropped in ("any", document.dropped)):
                 found.append(document)
                 counts["withdrawn" if document.withdrawn is not None else document.dropped or "used"] += 1

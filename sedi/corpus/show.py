@@ -29,9 +29,11 @@ def show_command(
     from producers.documents.corpus.withdraw import whole_id
     from sedi.corpus.documents import documents_of
     from sedi.output import console, print_json, table
+    from sedi.reading_progress import log_progress
 
     source = opened(run, from_files, bootstrap_servers, state_dir).source
-    matching = {each.id: each for each in documents_of(source, document)}
+    with log_progress(f"Reading {source.name}"):
+        matching = {each.id: each for each in documents_of(source, document)}
     found = matching[whole_id(document, matching, source.run)]
     if as_json:
         print_json(found)

@@ -36,8 +36,10 @@ def withdraw_command(
     """
     from producers.documents.corpus.withdraw import withdraw_documents
     from sedi.output import notify, print_json
+    from sedi.reading_progress import log_progress
 
-    found = withdraw_documents(cluster_of(bootstrap_servers, state_dir), run, documents, reason, dry_run=dry_run)
+    with log_progress(f"Reading run {run!r}"):
+        found = withdraw_documents(cluster_of(bootstrap_servers, state_dir), run, documents, reason, dry_run=dry_run)
     if as_json:
         print_json(found)
         return

@@ -74,11 +74,11 @@ def _comparisons(settings: Settings, run: str, judge: str, summaries: Sequence[A
     from consumers.evaluation.comparisons import comparisons_of
     from consumers.evaluation.judged_pairs import ALL, judged_pairs
     from infra.log.source import KafkaSource
-    from sedi.reading_progress import reading_progress
+    from sedi.reading_progress import log_progress
 
     models, sets = {each.model for each in summaries}, {each.set for each in summaries} | {ALL}
-    with reading_progress("comparing") as on_records:
-        found = comparisons_of(judged_pairs(KafkaSource(settings, run), on_records))
+    with log_progress("Reading the judgements"):
+        found = comparisons_of(judged_pairs(KafkaSource(settings, run)))
     return [
         score for score in found if score.judge == judge and {score.first, score.second} <= models and score.set in sets
     ]

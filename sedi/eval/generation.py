@@ -64,7 +64,7 @@ def generation(
     from sedi.eval.answering import explain_missing, give_all, prepare_answers
     from sedi.eval.generation_sets import generation_sets
     from sedi.output import notify, print_json
-    from sedi.reading_progress import reading_progress
+    from sedi.reading_progress import log_progress
 
     settings = common.cluster()
     sets = generation_sets(task, shots=shots, per_task=per_task, say=notify)
@@ -75,8 +75,8 @@ def generation(
     )
     summaries = give_all(options, settings)
     keys = {(summary.model, summary.asked) for summary in summaries}
-    with reading_progress("comparing answers with references") as on_records:
-        found = generation_scores(KafkaSource(settings, asked.run), on_records)
+    with log_progress("Comparing answers with references"):
+        found = generation_scores(KafkaSource(settings, asked.run))
     scores = [score for score in found if (score.model, score.asked) in keys]
     if common.as_json:
         print_json({"answers": summaries, "scores": scores})

@@ -63,16 +63,14 @@ def report(
     from consumers.evaluation.report import evaluation_report, is_empty
     from schemas.errors import ConfigurationError
     from sedi.output import console, notify, print_json
-    from sedi.reading_progress import reading_progress
+    from sedi.reading_progress import log_progress
     from streams.core.evaluation.outcomes import EQUALS
 
     chosen = next((known for known in EQUALS if known == equal), None)
     if chosen is None:
         raise ConfigurationError(f"--equal takes {', '.join(EQUALS)}; {equal!r} is none of them.")
-    with common.opened(run, from_files) as reading, reading_progress("Reading the evaluations") as progress:
-        found = evaluation_report(
-            reading.source, models=models or (), equal=chosen, rng_seed=rng_seed, progress=progress
-        )
+    with common.opened(run, from_files) as reading, log_progress("Reading the evaluations"):
+        found = evaluation_report(reading.source, models=models or (), equal=chosen, rng_seed=rng_seed)
     if html is not None:
         from consumers.evaluation.page import write_evaluation_page
 

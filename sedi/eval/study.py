@@ -139,7 +139,7 @@ def _yield(
     folder = output or settings.state_dir / named
     request = StreamRequest(rng_seeds(rng), kept or 10_000, minutes, folder, named)
     make_streams(request, settings, notify)
-    with staged_progress("generations") as progress:
+    with staged_progress("generations", lines=True) as progress:
         study = studied(request, progress)
     written = write_files(study, folder)
     if common.as_json:

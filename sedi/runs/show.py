@@ -29,11 +29,11 @@ def show(run: RunName, *, common: CommonOptions) -> None:
 
 def look(settings: Settings, runs: list[str]) -> list[RunDetails]:
     """The details of runs, with progress while evaluations are read."""
-    from sedi.reading_progress import reading_progress
+    from sedi.reading_progress import log_progress
     from sedi.runs.found import run_details
 
-    with reading_progress("Looking for evaluations of their models") as progress:
-        return run_details(settings, runs, progress)
+    with log_progress("Looking for evaluations of their models"):
+        return run_details(settings, runs)
 
 
 def no_such_run(settings: Settings, run: str) -> RunError:

@@ -12,7 +12,8 @@ from consumers.report import report, report_of
 from consumers.status import StatusWatch
 from infra.cluster.topics import apply
 from infra.log.reader import LogReader
-from infra.log.source import KafkaSource
+from infra.log.source import TOPICS, KafkaSource
+from infra.log.watched import watched
 from infra.log.writer import LogWriter
 from infra.runs.deletion import delete_run
 from infra.settings import Settings
@@ -96,6 +97,20 @@ def test_a_report_with_faulty_books_ends_with_1(
     printed = json.loads(capsys.readouterr().out)
     assert not printed["accounted"]
     assert "neither kept nor rejected" in {fault["what"] for fault in printed["unaccounted_first"]}
+
+
+def test_whoever_watches_a_reading_is_told_of_every_record_from_a_client_and_from_a_reader(
+    cluster: Settings, story: Story
+) -> None:
+    seen: list[tuple[int, int]] = []
+    with watched(lambda done, total: seen.append((done, total))), KafkaSource(cluster, story.run).open(TOPICS) as log:
+        records = len(list(log.rest()))
+    assert (seen[0], seen[-1]) == ((0, records), (records, records))
+
+    seen.clear()
+    with watched(lambda *at: seen.append(at)), LogReader(cluster, story.run, TOPICS) as reader:
+        assert len(list(reader.read_to_end())) == records
+    assert (seen[0], seen[-1]) == ((0, records), (records, records))
 
 
 def test_the_status_is_brought_up_to_date_by_what_came_since(cluster: Settings, story: Story) -> None:

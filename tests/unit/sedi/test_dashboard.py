@@ -90,6 +90,7 @@ def test_no_line_wraps_and_none_is_too_many(width: int, height: int) -> None:
 def test_a_small_terminal_has_what_matters() -> None:
     text = "\n".join(shown(60, 20, busy_status()))
     for part in (
+        "13 min   ending: waiting for the trainer to finish step 41",
         "█",
         "9,876 of 10,000",
         "17 min left",
