@@ -19,6 +19,7 @@ from sedi.options import DEFAULT_RUN, CommonOptions
 
 if TYPE_CHECKING:
     from consumers.explain.schema.explanation import Explanation
+    from consumers.folds.deduplicate import ReadProgress
     from consumers.index.follow import Follower
     from infra.log.source import Source
     from infra.settings import Settings
@@ -104,11 +105,11 @@ def _free(name: str, taken: dict[str, Follower]) -> str:
     return free
 
 
-def _explain(source: Source, id: str) -> Explanation:
+def _explain(source: Source, id: str, progress: ReadProgress) -> Explanation:
     from consumers.explain.story import explain
     from sedi.rebuilt_prompts import with_prompts
 
-    return with_prompts(explain(source, id))
+    return with_prompts(explain(source, id, progress))
 
 
 class _OtherRuns:

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 from msgspec.structs import replace
+from playwright.sync_api import Route
 
 from consumers.index.follow import Follower
 from consumers.replay.what_if import what_if
@@ -39,12 +40,13 @@ HOSTILE = (
 )
 FACTS = {"generated": "generated", "kept": "kept", "rejected": "rejected_total", "undecided": "undecided"}
 PAGES = ("overview", "rows", "map", "log", "seeds", "training", "calls", "evaluation", "what-if", "runs")
+BURST = 10_000
 LINES = "[...document.querySelectorAll('#log tbody tr')].map(row => row.id)"
 
 
 @pytest.fixture
 def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    with open_tab(tmp_path_factory.mktemp("browser"), locale="en-US") as opened:
+    with open_tab(tmp_path_factory.mktemp("browser"), limit_s=150.0, locale="en-US") as opened:
         yield opened
 
 
@@ -129,6 +131,25 @@ def test_a_dragged_threshold_shows_what_it_would_keep_and_plots_are_saved(tab: T
         assert (tab.problems, tab.dialogs) == ([], [])
 
 
+def test_a_stream_that_is_refused_is_asked_for_again(tab: Tab, tmp_path: Path) -> None:
+    """A browser gives up by itself after an answer that is no stream."""
+    refused: list[str] = []
+
+    def once(route: Route) -> None:
+        if refused:
+            route.continue_()
+        else:
+            refused.append(route.request.url)
+            route.fulfill(status=503, body="busy")
+
+    tab.page.route("**/events*", once)
+    with served(ArchiveSource(HERE / "undisturbed"), tmp_path) as address:
+        tab.page.goto(address)
+        wait_for(tab, "document.querySelector('#banner')?.textContent.includes('does not answer')")
+        wait_for(tab, "document.querySelector('#state').textContent === 'archive, read to its end'")
+        wait_for(tab, "document.querySelector('#banner') === null")
+
+
 def test_a_live_page_misses_nothing_through_reloads_and_a_broker_that_dies(
     settings: Settings, run: str, tab: Tab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,7 +178,7 @@ def test_a_live_page_misses_nothing_through_reloads_and_a_broker_that_dies(
             tab.page.goto(f"{address}#log?topics=calls")
             wait_for(tab, f"{LINES}.length > 0")
             before = len(tab.page.evaluate(LINES))
-            writing = threading.Thread(target=write_calls, args=(broker.settings, run, range(600)))
+            writing = threading.Thread(target=write_calls, args=(broker.settings, run, range(BURST)))
             writing.start()
             wait_for(tab, f"{LINES}.length > {before + 50}")
             tab.page.reload()
@@ -165,14 +186,14 @@ def test_a_live_page_misses_nothing_through_reloads_and_a_broker_that_dies(
             tab.page.locator("#pause").click()
             writing.join()
             tab.page.locator("#pause").click()
-            all_lines_to(tab, before + 600)
+            all_lines_to(tab, before + BURST)
 
             broker.kill()
             tab.page.locator("#banner").wait_for(timeout=20_000)
             assert "cannot be read now" in (tab.page.locator("#banner").text_content() or "")
             broker.restart()
-            write_calls(broker.settings, run, range(600, 650))
-            all_lines_to(tab, before + 650)
+            write_calls(broker.settings, run, range(BURST, BURST + 50))
+            all_lines_to(tab, before + BURST + 50)
             tab.page.locator("#banner").wait_for(state="detached", timeout=20_000)
             shows_the_reports_numbers(broker, run, tab, address, capsys)
         assert (tab.problems, tab.dialogs) == ([], [])
@@ -185,20 +206,24 @@ def replace_event(entry: object, event: InstructionsGenerated) -> object:
 
 
 def write_calls(settings: Settings, run: str, numbers: range) -> None:
+    sent = []
     with LogWriter(settings, run, "burst") as log:
         for number in numbers:
-            request = ids.request_id(ids.generation_id("burst", number), 0)
+            generation, step = number % 8, number // 8
+            request = ids.request_id(ids.generation_id("burst", generation), step)
             started = CallStarted(
                 request_id=request,
                 attempt=1,
-                generation_id=ids.generation_id("burst", number),
+                generation_id=ids.generation_id("burst", generation),
                 lane="burst",
-                number=number,
-                step=0,
+                number=generation,
+                step=step,
                 backend="recorded",
                 model="m",
             )
-            log.write(started, key=request, id=ids.child(request, "started/1"))
+            sent.append(log.send(started, key=request, id=ids.child(request, "started/1")))
+        for one in sent:
+            log.wait(one)
 
 
 def all_lines_to(tab: Tab, count: int) -> None:
