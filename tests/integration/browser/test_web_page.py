@@ -30,6 +30,7 @@ from schemas import ids
 from schemas.events import CallStarted, Instruction, InstructionsGenerated
 from sedi.main import main
 from sedi.web import _explain
+from tests.browser.install import AXE
 from tests.golden import HERE
 from tests.harness.browser import Tab, open_tab
 from tests.unit.consumers.recorded_run import whole_run
@@ -99,6 +100,30 @@ def test_every_page_shows_an_archive_and_fetches_nothing_else(tab: Tab, tmp_path
         assert (tab.problems, tab.dialogs) == ([], [])
         tab.page.set_viewport_size({"width": 390, "height": 800})
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_has_no_serious_finding_on_any_page(scheme: str, tmp_path: Path) -> None:
+    source = ArchiveSource(HERE / "undisturbed")
+    shown = [*PAGES, "rows?reason=similar", "log?record=generated/0@3"]
+    found = {}
+    with (
+        open_tab(tmp_path, limit_s=150.0, color_scheme=scheme, bypass_csp=True) as tab,
+        served(source, tmp_path) as address,
+    ):
+        for name in shown:
+            tab.page.goto("about:blank")
+            tab.page.goto(f"{address}#{name}")
+            wait_for(tab, "document.querySelector('#state').textContent === 'archive, read to its end'")
+            if name.startswith("rows?"):
+                tab.page.locator("#rows a.row").first.click()
+                tab.page.locator("#story").wait_for()
+            tab.page.wait_for_timeout(300)
+            tab.page.add_script_tag(path=AXE)
+            for one in tab.page.evaluate("axe.run().then((all) => all.violations)"):
+                if one["impact"] in ("serious", "critical"):
+                    found[f"{name}: {one['id']}"] = [node["html"][:200] for node in one["nodes"]]
+    assert found == {}
 
 
 def test_a_dragged_threshold_shows_what_it_would_keep_and_plots_are_saved(tab: Tab, tmp_path: Path) -> None:
