@@ -7,11 +7,11 @@ connection, was loaded again or was paused goes on exactly there. Text form: `ke
 import heapq
 import re
 import sqlite3
+import sys
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import islice
-from math import inf
 
 import msgspec
 
@@ -104,9 +104,9 @@ def _ms_at(connection: sqlite3.Connection, place: Partition, at: int) -> int | N
     return None if found is None else int(found["ms"])
 
 
-def _ms_or_later(connection: sqlite3.Connection, place: Partition, at: int) -> float:
+def _ms_or_later(connection: sqlite3.Connection, place: Partition, at: int) -> int:
     found = _ms_at(connection, place, at)
-    return inf if found is None else found
+    return sys.maxsize if found is None else found
 
 
 def before(

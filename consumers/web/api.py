@@ -1,11 +1,11 @@
-"""What the page asks for, as JSON. Each run is under `/api/runs/NAME/`; nothing here changes anything.
+"""What the page asks for, as JSON. Each run is under `/api/runs/NAME/`; only acts (`consumers.web.acts`) change anything.
 
 Numbers are those of `consumers.report` and `consumers.status`, from the run's one fold; rows and records are looked up
 in its index.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
@@ -19,6 +19,7 @@ from consumers.index.run_index import INDEXED
 from consumers.report import report_of
 from consumers.seed_table import replacement_rows, seed_rows
 from consumers.tail import as_line
+from consumers.web.acts import Act, PageActs
 from consumers.web.answers import FRESH, OneAtATime, answering, as_json, number, refused, while_wanted
 from consumers.web.story import Explain, row_in_short, told
 from consumers.web.stream import events, status_json
@@ -39,6 +40,7 @@ class PageApi:
     explain    tells a row's whole story from a log
     max_usd    the budget to show the spending against; None: none is known
     stopping   whether the server ends, and with it what comes in
+    acts       what can be done from the page
     """
 
     runs: Mapping[str, Follower]
@@ -46,6 +48,7 @@ class PageApi:
     explain: Explain
     max_usd: float | None
     stopping: Callable[[], bool]
+    acts: Mapping[str, Act] = field(default_factory=dict)
 
     def routes(self) -> list[Route]:
         at_work = OneAtATime("The log is being read for another row. Ask again in a second.")
@@ -93,6 +96,7 @@ class PageApi:
             *(Route(path, answering(function), methods=["GET"]) for path, function in asked.items()),
             Route(f"{run}/rows/{{id}}/story", while_wanted(row_story), methods=["GET"]),
             Route(f"{run}/events", self._events, methods=["GET"]),
+            *PageActs(self.acts, self._run_on_the_cluster).routes(run),
         ]
 
     def _follower(self, request: Request) -> Follower:
@@ -100,6 +104,12 @@ class PageApi:
         if name not in self.runs:
             raise RunError(f"The page has no run {name!r}. It has {', '.join(self.runs)}.")
         return self.runs[name]
+
+    def _run_on_the_cluster(self, request: Request) -> str:
+        follower = self._follower(request)
+        if not follower.live:
+            raise RunError(f"{follower.source.name} is an archive, which nothing changes.")
+        return follower.source.run
 
     def _looked_up(self, request: Request, read: Callable[[Any], Any]) -> Response:
         with tables.reading(self._follower(request).index.file) as connection:
@@ -117,7 +127,15 @@ class PageApi:
             }
             for name, follower in self.runs.items()
         ]
-        return as_json({"runs": found, "others": self.others(), "topics": INDEXED, "max_usd": self.max_usd})
+        return as_json(
+            {
+                "runs": found,
+                "others": self.others(),
+                "topics": INDEXED,
+                "max_usd": self.max_usd,
+                "acts": list(self.acts),
+            }
+        )
 
     def _status(self, request: Request) -> Response:
         follower = self._follower(request)

@@ -21,18 +21,21 @@ from consumers.web.server import PageServer
 from infra.cluster.topics import apply
 from infra.local_broker.temporary_broker import TemporaryBroker, temporary_broker
 from infra.log.archive import ArchiveSource
+from infra.log.reader import LogReader
 from infra.log.run import configuration
 from infra.log.source import KafkaSource, Source
 from infra.log.writer import LogWriter
 from infra.settings import Settings
 from infra.visible import visible
 from schemas import ids
+from schemas.documents import DocumentWithdrawn
 from schemas.events import CallStarted, Instruction, InstructionsGenerated
 from sedi.main import main
-from sedi.web import _explain
+from sedi.web import _explain, _WithdrawDocument
 from tests.browser.install import AXE
 from tests.golden import HERE
 from tests.harness.browser import Tab, open_tab
+from tests.unit.consumers.document_run import documents_run
 from tests.unit.consumers.recorded_run import whole_run
 
 HOSTILE = (
@@ -42,6 +45,7 @@ HOSTILE = (
 FACTS = {"generated": "generated", "kept": "kept", "rejected": "rejected_total", "undecided": "undecided"}
 PAGES = ("overview", "rows", "map", "log", "seeds", "training", "calls", "evaluation", "what-if", "runs")
 BURST = 10_000
+TOKEN = "0123456789abcdef"
 LINES = "[...document.querySelectorAll('#log tbody tr')].map(row => row.id)"
 
 
@@ -52,12 +56,13 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
 
 
 @contextmanager
-def served(source: Source, folder: Path, settings: Settings | None = None) -> Iterator[str]:
+def served(source: Source, folder: Path, settings: Settings | None = None, token: str | None = None) -> Iterator[str]:
     """The address of a run's page. Playwright's event loop is in this thread, so the log is opened in another."""
     with ThreadPoolExecutor(1) as other:
         follower = other.submit(Follower, source, folder, settings).result()
     runs = {follower.source.run: follower}
-    server = PageServer(runs, host="127.0.0.1", port=0, token=None, explain=_explain)
+    acts = {} if settings is None else {"withdraw-document": _WithdrawDocument(settings)}
+    server = PageServer(runs, host="127.0.0.1", port=0, token=token, explain=_explain, acts=acts)
     thread = threading.Thread(target=server.serve)
     thread.start()
     try:
@@ -173,6 +178,38 @@ def test_a_stream_that_is_refused_is_asked_for_again(tab: Tab, tmp_path: Path) -
         wait_for(tab, "document.querySelector('#banner')?.textContent.includes('does not answer')")
         wait_for(tab, "document.querySelector('#state').textContent === 'archive, read to its end'")
         wait_for(tab, "document.querySelector('#banner') === null")
+
+
+def test_a_document_is_withdrawn_once_that_was_confirmed(
+    broker: TemporaryBroker, run: str, tab: Tab, tmp_path: Path
+) -> None:
+    story = documents_run(run)
+    apply(broker.settings, run, story.policy.clusters)
+    with LogWriter(broker.settings, run, "test") as log:
+        story.write(log)
+
+    def withdrawals() -> list[DocumentWithdrawn]:
+        with ThreadPoolExecutor(1) as other:  # Playwright's event loop is in this thread
+            return other.submit(_withdrawals, broker.settings, run).result()
+
+    with served(KafkaSource(broker.settings, run), tmp_path, broker.settings, TOKEN) as address:
+        tab.page.goto(f"{address}?token={TOKEN}")
+        tab.page.goto(f"{address}#rows?producer=goliath")
+        tab.page.locator("#rows a.row").first.click()
+        tab.page.locator("#story .act").click()
+        tab.page.locator("#follows li").first.wait_for()
+        assert "Would be withdrawn" in (tab.page.locator("#follows").text_content() or "")
+        assert withdrawals() == [], "nothing before it is confirmed"
+        tab.page.locator("dialog input").fill("the author asked for it")
+        tab.page.locator("#confirm").click()
+        wait_for(tab, "document.querySelector('#follows').textContent.startsWith('Withdrawn: ')")
+        assert [one.reason for one in withdrawals()] == ["the author asked for it"]
+        assert (tab.problems, tab.dialogs) == ([], [])
+
+
+def _withdrawals(settings: Settings, run: str) -> list[DocumentWithdrawn]:
+    with LogReader(settings, run, ["documents"]) as reader:
+        return [record.event for record in reader.read_to_end() if isinstance(record.event, DocumentWithdrawn)]
 
 
 def test_a_live_page_misses_nothing_through_reloads_and_a_broker_that_dies(
