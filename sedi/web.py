@@ -6,6 +6,7 @@ import math
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,7 @@ from sedi.options import DEFAULT_RUN, CommonOptions
 
 if TYPE_CHECKING:
     from consumers.explain.schema.explanation import Explanation
+    from consumers.folds.deduplicate import ReadProgress
     from consumers.index.follow import Follower
     from infra.log.source import Source
     from infra.settings import Settings
@@ -58,8 +60,9 @@ def web(
 ) -> None:
     """A page that shows a run as it goes on: rates, rows with their stories, seeds, training, calls, and the log.
 
-    It reads the log into an index on disk (in the state folder), and goes on there when it is started again. It changes
-    nothing on the log, and fetches nothing from another host. Ctrl-C or SIGTERM ends it. With --json it prints its
+    It reads the log into an index on disk (in the state folder), and goes on there when it is started again. It fetches
+    nothing from another host, and changes nothing on the log; but with a token a document can be withdrawn from a row's
+    story. Ctrl-C or SIGTERM ends it. With --json it prints its
     address as JSON.
     """
     require("web", "sedi web")
@@ -86,6 +89,7 @@ def web(
             explain=_explain,
             others=_OtherRuns(settings, names) if names else list,
             max_usd=max_usd,
+            acts={"withdraw-document": _WithdrawDocument(settings)},
         )
         ends.callback(server.close)
         address = server.access.address
@@ -107,11 +111,32 @@ def _free(name: str, taken: dict[str, Follower]) -> str:
     return free
 
 
-def _explain(source: Source, id: str) -> Explanation:
+def _explain(source: Source, id: str, progress: ReadProgress) -> Explanation:
     from consumers.explain.story import explain
     from sedi.rebuilt_prompts import with_prompts
 
-    return with_prompts(explain(source, id))
+    return with_prompts(explain(source, id, progress))
+
+
+class _WithdrawDocument:
+    """`sedi corpus withdraw` from the page."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def __call__(self, run: str, arguments: Mapping[str, str], confirmed: bool) -> list[str]:
+        from producers.documents.corpus.withdraw import withdraw_documents
+
+        named, reason = [arguments.get("document", "")], arguments.get("reason", "")
+        found = withdraw_documents(self._settings, run, named, reason, dry_run=not confirmed)
+        said = [f"Withdrawn: {id}" if confirmed else f"Would be withdrawn: {id}" for id in found.withdrawn]
+        said += [f"Withdrawn before: {id}" for id in found.before]
+        if found.withdrawn:
+            said.append(
+                "Nothing more is made from them, and no data set and no training takes a row from them. This stays on "
+                "the log, with the reason, and cannot be taken back."
+            )
+        return said
 
 
 class _OtherRuns:

@@ -7,7 +7,10 @@ connection, was loaded again or was paused goes on exactly there. Text form: `ke
 import heapq
 import re
 import sqlite3
+import sys
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import islice
 
 import msgspec
@@ -70,6 +73,40 @@ def after(
     for line in lines:
         reached[line.topic, line.part] = line.at + 1
     return LogLines(lines=lines, after=position_text(reached), first=position_text(begun))
+
+
+def from_place(
+    connection: sqlite3.Connection, ends: Mapping[Partition, int], named: Mapping[Partition, int]
+) -> dict[Partition, int]:
+    """The position at some named places, where every other partition is at the time of the first of them.
+
+    Raises ConfigurationError for a place that is in none of the partitions of `ends`.
+    """
+    unknown = next((place for place in named if place not in ends), None)
+    if unknown is not None:
+        raise ConfigurationError(f"{unknown[0]}/{unknown[1]} is not shown. Choose its topic, or another place.")
+    times = [ms for place, at in named.items() if (ms := _ms_at(connection, place, at)) is not None]
+    return {**(from_time(connection, ends, min(times)) if times else ends), **named}
+
+
+def from_time(connection: sqlite3.Connection, ends: Mapping[Partition, int], ms: int) -> dict[Partition, int]:
+    """The position at a time: of each partition the first record that is not older, by bisection, since the records of
+    a partition are in the order of their times."""
+    return {
+        place: bisect_left(range(end), ms, key=partial(_ms_or_later, connection, place)) for place, end in ends.items()
+    }
+
+
+def _ms_at(connection: sqlite3.Connection, place: Partition, at: int) -> int | None:
+    """When the first record at or after an offset was written; None: there is none."""
+    query = "SELECT ms FROM record WHERE topic = ? AND part = ? AND at >= ? ORDER BY at LIMIT 1"
+    found = connection.execute(query, (*place, at)).fetchone()
+    return None if found is None else int(found["ms"])
+
+
+def _ms_or_later(connection: sqlite3.Connection, place: Partition, at: int) -> int:
+    found = _ms_at(connection, place, at)
+    return sys.maxsize if found is None else found
 
 
 def before(

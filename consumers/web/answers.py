@@ -1,16 +1,20 @@
 """Answers as JSON, errors of this project as such, and what only one request at a time may do."""
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from consumers.folds.deduplicate import ReadProgress
 from schemas.errors import ConfigurationError, RunError, SediError
 
 FRESH = {"cache-control": "no-store"}
+_WANTED_S = 0.25  # between two looks whether an answer is still waited for
 
 
 def as_json(found: Any) -> Response:
@@ -30,6 +34,33 @@ def answering(function: Callable[[Request], Response]) -> Callable[[Request], Re
             return function(request)
         except SediError as error:
             return refused(error)
+
+    return answer
+
+
+class _Unwanted(Exception):
+    """Nobody waits for the answer any more."""
+
+
+def while_wanted(function: Callable[[Request, ReadProgress], Response]) -> Callable[[Request], Awaitable[Response]]:
+    """A function that reads much, and ends when the one who asked has gone. It calls what it is given as it reads."""
+
+    async def answer(request: Request) -> Response:
+        gone = threading.Event()
+
+        def watch(read: int) -> None:
+            if gone.is_set():
+                raise _Unwanted
+
+        reading = asyncio.create_task(run_in_threadpool(answering(lambda asked: function(asked, watch)), request))
+        while not reading.done():
+            await asyncio.wait([reading], timeout=_WANTED_S)
+            if await request.is_disconnected():
+                gone.set()
+        try:
+            return await reading
+        except _Unwanted:
+            return Response(status_code=499)
 
     return answer
 

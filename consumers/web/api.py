@@ -1,27 +1,30 @@
-"""What the page asks for, as JSON. Each run is under `/api/runs/NAME/`; nothing here changes anything.
+"""What the page asks for, as JSON. Each run is under `/api/runs/NAME/`; only acts (`consumers.web.acts`) change anything.
 
 Numbers are those of `consumers.report` and `consumers.status`, from the run's one fold; rows and records are looked up
 in its index.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from consumers.folds.deduplicate import ReadProgress
 from consumers.index import log_lines, rows, series, tables
 from consumers.index.follow import Follower
 from consumers.index.run_index import INDEXED
 from consumers.report import report_of
 from consumers.seed_table import replacement_rows, seed_rows
 from consumers.tail import as_line
-from consumers.web.answers import FRESH, OneAtATime, answering, as_json, number, refused
+from consumers.web.acts import Act, PageActs
+from consumers.web.answers import FRESH, OneAtATime, answering, as_json, number, refused, while_wanted
 from consumers.web.story import Explain, row_in_short, told
 from consumers.web.stream import events, status_json
 from consumers.web.studies import PageStudies, is_evaluated
+from infra.log.record import Partition
 from infra.log.source import TOPICS
 from schemas.errors import ConfigurationError, RunError, SediError
 
@@ -37,6 +40,7 @@ class PageApi:
     explain    tells a row's whole story from a log
     max_usd    the budget to show the spending against; None: none is known
     stopping   whether the server ends, and with it what comes in
+    acts       what can be done from the page
     """
 
     runs: Mapping[str, Follower]
@@ -44,12 +48,13 @@ class PageApi:
     explain: Explain
     max_usd: float | None
     stopping: Callable[[], bool]
+    acts: Mapping[str, Act] = field(default_factory=dict)
 
     def routes(self) -> list[Route]:
         at_work = OneAtATime("The log is being read for another row. Ask again in a second.")
         kept: dict[tuple[str, str], dict[str, Any]] = {}
 
-        def row_story(request: Request) -> Response:
+        def row_story(request: Request, watch: ReadProgress) -> Response:
             """The whole story; the log is read for it. Of an archive it never changes."""
             name, id = request.path_params["run"], request.path_params["id"]
             follower = self._follower(request)
@@ -57,7 +62,7 @@ class PageApi:
                 return as_json(known)
 
             def read() -> dict[str, Any]:
-                found = told(self.explain(follower.source, id))
+                found = told(self.explain(follower.source, id, watch))
                 if not follower.live:
                     if len(kept) == _STORIES:
                         del kept[next(iter(kept))]
@@ -75,7 +80,6 @@ class PageApi:
             f"{run}/rows": self._rows,
             f"{run}/facets": lambda request: self._looked_up(request, lambda c: rows.facets(c, _filter(request))),
             f"{run}/rows/{{id}}": self._row,
-            f"{run}/rows/{{id}}/story": row_story,
             f"{run}/log": self._log,
             f"{run}/record": self._record,
             f"{run}/seeds": self._seeds,
@@ -90,7 +94,9 @@ class PageApi:
         }
         return [
             *(Route(path, answering(function), methods=["GET"]) for path, function in asked.items()),
+            Route(f"{run}/rows/{{id}}/story", while_wanted(row_story), methods=["GET"]),
             Route(f"{run}/events", self._events, methods=["GET"]),
+            *PageActs(self.acts, self._run_on_the_cluster).routes(run),
         ]
 
     def _follower(self, request: Request) -> Follower:
@@ -98,6 +104,12 @@ class PageApi:
         if name not in self.runs:
             raise RunError(f"The page has no run {name!r}. It has {', '.join(self.runs)}.")
         return self.runs[name]
+
+    def _run_on_the_cluster(self, request: Request) -> str:
+        follower = self._follower(request)
+        if not follower.live:
+            raise RunError(f"{follower.source.name} is an archive, which nothing changes.")
+        return follower.source.run
 
     def _looked_up(self, request: Request, read: Callable[[Any], Any]) -> Response:
         with tables.reading(self._follower(request).index.file) as connection:
@@ -115,7 +127,15 @@ class PageApi:
             }
             for name, follower in self.runs.items()
         ]
-        return as_json({"runs": found, "others": self.others(), "topics": INDEXED, "max_usd": self.max_usd})
+        return as_json(
+            {
+                "runs": found,
+                "others": self.others(),
+                "topics": INDEXED,
+                "max_usd": self.max_usd,
+                "acts": list(self.acts),
+            }
+        )
 
     def _status(self, request: Request) -> Response:
         follower = self._follower(request)
@@ -143,6 +163,9 @@ class PageApi:
         ends = {place: end for place, end in follower.index.committed.items() if place[0] in topics}
         asked = request.query_params
         with tables.reading(follower.index.file) as connection:
+            if "from" in asked:
+                begun = _begun_at(connection, ends, asked["from"])
+                return as_json(log_lines.after(connection, ends, begun))
             if "after" in asked:
                 return as_json(log_lines.after(connection, ends, log_lines.parse_position(asked["after"])))
             positions = log_lines.parse_position(asked.get("before", ""))
@@ -191,6 +214,13 @@ def _filter(request: Request) -> rows.RowFilter:
     if "cluster" in asked:
         asked["cluster"] = number("cluster", asked["cluster"])
     return rows.RowFilter(**asked)
+
+
+def _begun_at(connection: Any, ends: Mapping[Partition, int], text: str) -> dict[Partition, int]:
+    """A position by places, as kept/0:120, or by a time in ms."""
+    if text.isdecimal():
+        return log_lines.from_time(connection, ends, number("from", text))
+    return log_lines.from_place(connection, ends, log_lines.parse_position(text))
 
 
 def _topics(request: Request) -> frozenset[str]:

@@ -3,13 +3,15 @@
 Host      on this machine only names of this machine are taken, elsewhere addresses and its own names: a page of another
           host that is made to resolve here (DNS rebinding) gets nothing
 Origin    a request that a page of another origin makes is refused, whatever it asks for
-Method    only GET and HEAD: nothing here acts
+Method    only GET and HEAD, and POST for an act (`consumers.web.acts`): where there is a token, as JSON, and from the
+          page itself, whose Origin a browser then sends
 token     if there is one, it comes as a cookie that is set once by `/?token=...`, or as `Authorization: Bearer`
 
 Every answer has a Content-Security-Policy that lets the page run and fetch only what comes from here.
 """
 
 import ipaddress
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from schemas.errors import ConfigurationError
 
 SHORTEST_TOKEN = 16
+_ACT = re.compile(r"/api/runs/[^/]+/acts/[^/]+")
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -142,13 +145,24 @@ class Guard:
         if not known:
             return 421, f"This is {self._access.address}, and the request is for another host."
         origin = given.get("origin")
-        if origin is not None and origin.partition("://")[2] != given["host"]:
-            return 403, "Pages of another origin get nothing here."
         navigates = given.get("sec-fetch-mode") == "navigate" and given.get("sec-fetch-dest") == "document"
-        if given.get("sec-fetch-site", "none") not in ("none", "same-origin") and not navigates:
+        elsewhere = given.get("sec-fetch-site", "none") not in ("none", "same-origin") and not navigates
+        if elsewhere or (origin is not None and origin.partition("://")[2] != given["host"]):
             return 403, "Pages of another origin get nothing here."
-        if scope["method"] not in ("GET", "HEAD"):
+        if scope["method"] in ("GET", "HEAD"):
+            return None
+        if scope["method"] != "POST" or _ACT.fullmatch(scope["path"]) is None:
             return 405, "There is only GET here."
+        return self._refused_act(given)
+
+    def _refused_act(self, given: Mapping[str, str]) -> tuple[int, str] | None:
+        """A browser sends the Origin with every POST, which is this page's: others are refused by now."""
+        if self._access.token is None:
+            return 403, "Nothing can be done from a page without a token. Start `sedi web` with --token."
+        if "origin" not in given:
+            return 403, "Only the page itself acts: the request has no Origin."
+        if given.get("content-type", "").partition(";")[0].strip() != "application/json":
+            return 415, "An act is asked for as application/json."
         return None
 
     def _known(self, given: Mapping[str, str]) -> bool:

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from consumers.index.follow import Follower
+from consumers.web.acts import Act
 from consumers.web.api import PageApi
 from consumers.web.files import PageFiles
 from consumers.web.guard import Guard, PageAccess
@@ -37,12 +38,13 @@ class PageServer:
         explain: Explain,
         others: Callable[[], list[str]] = list,
         max_usd: float | None = None,
+        acts: Mapping[str, Act] | None = None,
     ) -> None:
         files = PageFiles()
         PageAccess(host, port, token)
         self._socket = _listening(host, port)
         self.access = PageAccess(host, self._socket.getsockname()[1], token, files.scripts)
-        api = PageApi(runs, others, explain, max_usd, lambda: self._server.should_exit)
+        api = PageApi(runs, others, explain, max_usd, lambda: self._server.should_exit, acts if token and acts else {})
         page = [Route("/", files.answer, methods=["GET"]), Route("/static/{path:path}", files.answer, methods=["GET"])]
         routes = [*api.routes(), *page, *metric_routes(observation().answers)]
         config = uvicorn.Config(

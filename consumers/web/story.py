@@ -12,13 +12,14 @@ import msgspec
 
 from consumers.explain.schema.explanation import Explanation
 from consumers.explain.schema.place import Span
+from consumers.folds.deduplicate import ReadProgress
 from consumers.folds.run_fold import RunFold
 from consumers.index import rows
 from infra.log.source import Source
 from streams.core.similarity.lcs import common_subsequence, token_spans
 from streams.core.similarity.tokenize import Tokenizer, tokenizer
 
-Explain = Callable[[Source, str], Explanation]
+Explain = Callable[[Source, str, ReadProgress], Explanation]
 
 Pieces = list[tuple[str, bool]]
 """A text, piece by piece, and whether a piece is marked."""

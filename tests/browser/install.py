@@ -18,6 +18,7 @@ HOME = ROOT / ".cache" / "browser"
 CHROMIUM = HOME / "chromium"
 LIBRARIES = HOME / "al2023" / "lib"
 FONTS = HOME / "fonts.conf"
+AXE = HOME / "axe.min.js"  # axe-core, which checks a page for accessibility
 
 BUILT_FOR = ("Linux", "x86_64")
 UNSUPPORTED = f"the browser of the tests is built for {' on '.join(BUILT_FOR)} only"
@@ -80,6 +81,7 @@ def _made(folder: Path) -> Path:
         [node, "--input-type=module", "--eval", _UNPACK],
     ):
         subprocess.run(command, cwd=package, env=environment, check=True)
+    shutil.copy(package / "node_modules" / "axe-core" / AXE.name, made)
     (made / FONTS.name).write_text(_FONTS, encoding="utf-8")
     return made
 

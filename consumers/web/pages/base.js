@@ -25,6 +25,14 @@ export async function get(path, signal) {
   return found;
 }
 
+/** Asks for an act; what follows, in sentences. Without `confirmed` nothing is done. */
+export async function act(run, name, given, confirmed) {
+  const answer = await fetch(api(run, `acts/${name}`), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ arguments: given, confirmed }) });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(answer.headers.get("content-type")?.startsWith("application/json") ? parse(text).error : visible(text));
+  return parse(text).follows;
+}
+
 /** What is at a path, asked for again when the path or `again` changes: {found, error, busy}. The last is kept
  * meanwhile. While the server is busy with another one, it is asked again every second; what nobody waits for is aborted. */
 export function useFound(path, again) {

@@ -1,5 +1,6 @@
 // The story of one row, beside the list: what the index has at once, the rest when the log was read for it.
 import { useEffect, useRef } from "preact/hooks";
+import { Act } from "./act.js";
 import { address, api, Fault, html, number, Pieces, Table, Text, useFound } from "./base.js";
 
 const at = (place) => (place ? `${place.topic}/${place.partition}@${place.offset}` : "");
@@ -10,10 +11,11 @@ const Beside = ({ mine, its, title, link, note }) => html`<${Block} title=${titl
   <div class="beside"><div><h4>This</h4><p><${Pieces} of=${mine} /></p></div><div><h4>${link}</h4><p><${Pieces} of=${its} /></p></div></div>
   <p class="quiet">${note}</p><//>`;
 
-function Whole({ story, query }) {
+function Whole({ story, query, run, acts }) {
   const { generation, verdict, nearest } = story;
   const to = (id) => html`<a href=${address("rows", { ...query, row: id })}><code>${id.slice(0, 8)}</code></a>`;
   return html`
+    ${story.segment && acts.includes("withdraw-document") ? html`<p><${Act} run=${run} name="withdraw-document" title="Withdraw its document" given=${{ document: story.segment.document.id }} /></p>` : null}
     ${nearest && html`<${Beside} mine=${nearest.pieces} its=${nearest.its_pieces} title="Nearest before it" link=${nearest.kind === "kept" ? to(nearest.id) : html`Seed <${Text}>${nearest.id}<//>`}
       note=${`Similarity ${nearest.similarity.toFixed(4)} (threshold ${verdict.threshold}); ${nearest.lcs} tokens in common of ${nearest.tokens.join(" and ")}, marked.`} />`}
     <${Block} title="Rules"><ul class="rules">${story.rules.map((rule) => html`<li class=${rule.passed ? "" : "fault"}>${rule.passed ? "✓" : "✗"} ${rule.name}</li>`)}</ul>
@@ -28,7 +30,7 @@ function Whole({ story, query }) {
     ${story.judged.map((one) => html`<${Block} title="Judged"><p><b>${number(one.score)}</b> of ${one.most} by <${Text}>${one.judge}<//>: <${Text}>${one.reason}<//></p><//>`)}`;
 }
 
-export function Drawer({ run, id, query, close }) {
+export function Drawer({ run, id, query, acts, close }) {
   const box = useRef();
   const { found, error } = useFound(api(run, `rows/${encodeURIComponent(id)}`));
   const story = useFound(api(run, `rows/${encodeURIComponent(id)}/story`));
@@ -46,7 +48,7 @@ export function Drawer({ run, id, query, close }) {
       ${found.input ? html`<${Block} title="Input"><${Long} text=${found.input} /><//>` : null}
       <${Block} title="Output"><${Long} text=${found.output} /><//>
       <${Block} title="Seeds shown"><ul>${found.seeds.map((seed) => html`<li><a href=${address("rows", { seed, run: query.run })}><${Text}>${seed}<//></a></li>`)}</ul><//>`}
-    ${story.error ? html`<${Fault} error=${story.error} />` : story.found ? html`<div id="story"><${Whole} story=${story.found.instruction} query=${query} /></div>`
+    ${story.error ? html`<${Fault} error=${story.error} />` : story.found ? html`<div id="story"><${Whole} story=${story.found.instruction} query=${query} run=${run} acts=${acts} /></div>`
       : html`<p class="quiet" role="status">${story.busy ? "The log is being read for another row; this one is next." : "Reading the log for the whole story…"}</p>`}
   </aside>`;
 }

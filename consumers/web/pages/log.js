@@ -33,7 +33,7 @@ export function useLog(run, topics) {
       : load({}).then((found) => set((last) => (last.topics !== topics || last.run !== run ? last : { ...shown(found), paused: false })), (problem) => fail(problem.message)),
     older: () => load({ before: state.first }).then((found) => set((last) => ({ ...last, paused: true, after: last.lines.length + found.lines.length > MOST ? undefined : last.after,
       lines: [...found.lines, ...last.lines].slice(0, MOST), first: found.first })), (problem) => fail(problem.message)),
-    at: (text) => load({ after: text }).then((found) => set((last) => ({ ...last, lines: found.lines, first: found.first, after: found.after, from: found.after, paused: true })),
+    at: (text) => load({ from: Number.isNaN(Date.parse(text)) || text.includes("/") ? text : Date.parse(text) }).then((found) => set((last) => ({ ...last, lines: found.lines, first: found.first, after: found.after, from: found.after, paused: true })),
       (problem) => fail(problem.message)),
   };
 }
@@ -65,7 +65,7 @@ export function Log({ run, query, runs, log }) {
     <form class="inline" onSubmit=${(event) => { event.preventDefault(); log.at(new FormData(event.target).get("at")); }}>
       <button type="button" id="pause" aria-pressed=${log.paused} onClick=${log.paused ? log.resume : log.pause}>${log.paused ? "Go on" : "Pause"}</button>
       <button type="button" disabled=${!log.first} onClick=${log.older}>Older</button>
-      <label>From <input name="at" placeholder="kept/0:120" pattern="[a-z.\\-]+/[0-9]+:[0-9]+(,.*)?" required /></label><button>Show</button>
+      <label>From <input name="at" placeholder="kept/0:120 or 2026-11-21 13:08" pattern="[a-z.\\-]+/[0-9]+:[0-9]+(,.*)?|[0-9]{4}-[0-9]{2}-[0-9]{2}.*" size="28" required /></label><button>Show</button>
     </form>
     <${Fault} error=${log.error} />
     <p class="quiet" role="status">${log.paused ? "Paused: nothing is lost, it goes on where it is." : `Following; the page keeps the last ${MOST} lines.`}</p>

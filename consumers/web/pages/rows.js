@@ -21,7 +21,7 @@ const Row = ({ row, query }) => html`<tr class=${row.id === query.row ? "chosen"
   <td class="number">${row.similarity === null ? "" : row.similarity.toFixed(3)}</td>
   <td class="number">${row.cluster ?? ""}</td><td class="number">${row.at}.${row.place}</td></tr>`;
 
-export function Rows({ run, live, query }) {
+export function Rows({ run, live, query, runs }) {
   const wanted = Object.fromEntries(FILTERS.map((name) => [name, query[name]]));
   const asked = api(run, "rows", wanted);
   const [list, set] = useState({ rows: [], before: null });
@@ -56,6 +56,6 @@ export function Rows({ run, live, query }) {
         <tbody>${list.rows.map((row) => html`<${Row} key=${row.id} row=${row} query=${query} />`)}</tbody></table></div>
       ${list.before ? html`<button onClick=${more}>Older rows</button>` : null}
     </section>
-    ${query.row ? html`<${Drawer} key=${query.row} run=${run} id=${query.row} query=${query} close=${close} />` : null}
+    ${query.row ? html`<${Drawer} key=${query.row} run=${run} id=${query.row} query=${query} acts=${runs.acts} close=${close} />` : null}
   </div>`;
 }

@@ -78,6 +78,36 @@ def test_who_is_answered(status: int, access: PageAccess, headers: dict[str, str
     assert answered["x-content-type-options"] == "nosniff"
 
 
+ACT = {
+    "path": "/api/runs/a/acts/b",
+    "method": "POST",
+    "origin": "http://localhost:8765",
+    "content_type": "application/json; charset=utf-8",
+    "authorization": f"Bearer {TOKEN}",
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "access", "other"),
+    [
+        (200, OPEN, {}),
+        (403, LOCAL, {}),
+        (401, OPEN, {"authorization": ""}),
+        (403, OPEN, {"origin": ""}),
+        (403, OPEN, {"origin": "http://elsewhere.example"}),
+        (403, OPEN, {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "iframe"}),
+        (415, OPEN, {"content_type": "text/plain"}),
+        (415, OPEN, {"content_type": ""}),
+        (405, OPEN, {"path": "/api/runs/a/rows"}),
+        (405, OPEN, {"path": "/api/runs/a/acts/b/c"}),
+        (405, OPEN, {"method": "DELETE"}),
+        (421, OPEN, {"host": "rebound.example:8765"}),
+    ],
+)
+def test_only_the_page_itself_acts_and_with_the_token(status: int, access: PageAccess, other: dict[str, str]) -> None:
+    assert asked(access, **{**ACT, **other})[0] == status
+
+
 def test_the_token_is_put_into_a_cookie_that_scripts_and_other_sites_do_not_get() -> None:
     _, answered = asked(OPEN, f"/?token={TOKEN}")
     assert answered["location"] == "/"

@@ -1,14 +1,20 @@
 """While the log is read for one row's story, others are refused at once, and the page's other answers come."""
 
+import asyncio
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from consumers.explain.story import explain
+from consumers.folds.deduplicate import ReadProgress
 from consumers.index.follow import Follower
+from consumers.web.answers import while_wanted
 from consumers.web.api import PageApi
 from infra.log.archive import ArchiveSource
 from infra.log.source import Source
@@ -19,11 +25,11 @@ def test_only_one_story_is_read_at_a_time_and_an_archives_is_kept(tmp_path: Path
     begun, go_on = threading.Event(), threading.Event()
     read: list[str] = []
 
-    def slowly(source: Source, id: str) -> Any:
+    def slowly(source: Source, id: str, progress: ReadProgress) -> Any:
         read.append(id)
         begun.set()
         assert go_on.wait(20)
-        return explain(source, id)
+        return explain(source, id, progress)
 
     with Follower(ArchiveSource(HERE / "undisturbed"), tmp_path) as follower:
         follower._read_archive()
@@ -43,3 +49,42 @@ def test_only_one_story_is_read_at_a_time_and_an_archives_is_kept(tmp_path: Path
         assert (refused.status_code, refused.json()["busy"], answers) == (503, True, [200])
         assert [client.get(f"/api/runs/a/rows/{id}/story").status_code for id in (first, second, second)] == [200] * 3
         assert read == [first, second]
+
+
+def test_a_story_that_nobody_waits_for_is_not_read_to_its_end() -> None:
+    """The server looks now and then whether the browser is still there."""
+    read = 0
+
+    def forever(request: Request, watch: ReadProgress) -> Response:
+        nonlocal read
+        for _ in range(2_000):
+            read += 1
+            watch(1)
+            time.sleep(0.01)
+        return Response()
+
+    messages = iter([{"type": "http.request", "body": b"", "more_body": False}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        return next(messages, {"type": "http.disconnect"})
+
+    async def asked() -> Response:
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+        return await while_wanted(forever)(Request(scope, receive))
+
+    assert asyncio.run(asked()).status_code == 499
+    assert 0 < read < 500
+
+
+def test_the_log_from_a_place_has_the_other_partitions_from_its_time(tmp_path: Path) -> None:
+    with Follower(ArchiveSource(HERE / "undisturbed"), tmp_path) as follower:
+        follower._read_archive()
+        client = TestClient(Starlette(routes=PageApi({"a": follower}, list, explain, None, lambda: False).routes()))
+        everything = client.get("/api/runs/a/log?topics=generated,kept,calls&after=").json()["lines"]
+        named = next(line for line in everything if (line["topic"], line["at"]) == ("generated", 20))
+        found = client.get("/api/runs/a/log?topics=generated,kept,calls&from=generated/0:20").json()["lines"]
+        by_time = client.get(f"/api/runs/a/log?topics=generated,kept,calls&from={named['ms']}").json()["lines"]
+        refused = client.get("/api/runs/a/log?topics=kept&from=generated/0:20")
+    assert found == by_time == [line for line in everything if line["ms"] >= named["ms"]]
+    assert {line["topic"] for line in found} == {"generated", "kept", "calls"}
+    assert (refused.status_code, refused.json()["error"].split(".")[0]) == (400, "generated/0 is not shown")
