@@ -14,6 +14,7 @@ from schemas import ids
 from schemas.events import Event, InstructionKept, InstructionsRejected
 from schemas.trace_context import SpanPlace, generation_place
 
+_OF_VERDICT = (InstructionKept, InstructionsRejected)
 _current: ContextVar[SpanPlace | None] = ContextVar("span_place", default=None)
 
 
@@ -34,7 +35,7 @@ def verdict_place(generation_id: str, generated_offset: int) -> SpanPlace:
 
 def traceparent_of(run: str, event: Event, id: str) -> str:
     """The header `traceparent` of the record of an event with this id, which is written now."""
-    if isinstance(event, InstructionKept | InstructionsRejected) and event.generation_id:
+    if isinstance(event, _OF_VERDICT) and event.generation_id:
         return _of_verdict(run, event.generation_id, event.generated_offset)
     return (_current.get() or generation_place(id)).context(run).traceparent
 
