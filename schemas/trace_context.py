@@ -8,7 +8,6 @@ event that it ends with.
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _SAMPLED = "01"
@@ -29,7 +28,9 @@ class TraceContext:
 
 def parse_traceparent(text: str | None) -> TraceContext | None:
     """The context that a header names; None for one that is missing, malformed or all zeros."""
-    found = _TRACEPARENT.fullmatch(text or "")
+    if text is None:
+        return None
+    found = _TRACEPARENT.fullmatch(text)
     if found is None or not int(found[1], 16) or not int(found[2], 16):
         return None
     return TraceContext(found[1], found[2])
@@ -50,14 +51,9 @@ class SpanPlace:
     within: str | None = None
 
     def context(self, run: str) -> TraceContext:
-        return _context(run, self.span, self.root, self.within)
-
-
-@lru_cache(maxsize=1024)
-def _context(run: str, span: str, root: str, within: str | None) -> TraceContext:
-    continued = parse_traceparent(within)
-    trace_id = _digest(run, "trace", root, 32) if continued is None else continued.trace_id
-    return TraceContext(trace_id, _digest(run, "span", span, 16))
+        continued = parse_traceparent(self.within)
+        trace_id = _digest(run, "trace", self.root, 32) if continued is None else continued.trace_id
+        return TraceContext(trace_id, _digest(run, "span", self.span, 16))
 
 
 def generation_place(generation_id: str) -> SpanPlace:

@@ -40,7 +40,7 @@ def list_seeds(
     if common.as_json:
         print_json(rows)
     else:
-        console().print(seed_table(f"Seeds of run {source.run}", rows))
+        console().print(seed_table(f"Seeds of run {reading.source.run}", rows))
 
 
 @command("history", "sedi seeds history --run demo --json")

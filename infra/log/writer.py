@@ -15,7 +15,7 @@ from infra.log.closing import Closing
 from infra.log.dead_letters import NO_VALUE, can_be_written, dead_letter_headers, left_out_headers
 from infra.log.record import Record, now
 from infra.settings import Settings
-from infra.tracing.context import context_of
+from infra.tracing.context import traceparent_of
 from schemas import ids
 from schemas.envelope import Meta, encode
 from schemas.errors import BrokerError
@@ -68,8 +68,8 @@ class LogWriter(Closing):
 
     def send(self, event: Event, *, key: str, id: str, causation_id: str | None = None, partition: int = 0) -> Pending:
         """Write an event without waiting; pass the future to `wait`. Raises NotWritable, BrokerError."""
-        context = context_of(self.run, event, id)
-        meta = Meta(id, self._source, now(), causation_id, self._correlation, context.traceparent)
+        traceparent = traceparent_of(self.run, event, id)
+        meta = Meta(id, self._source, now(), causation_id, self._correlation, traceparent)
         raw_key, value, headers = encode(event, key, meta)
         return self._send(topic_name(self.run, spec_of(type(event)).topic), partition, raw_key, value, headers)
 

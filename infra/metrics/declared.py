@@ -124,9 +124,6 @@ FAUST_SEND_S = DeclaredMetric(
 FAUST_COMMIT_S = DeclaredMetric(
     "sedi_faust_commit_latency_seconds", "gauge", "Mean time of the last commits of offsets.", (WORKER,)
 )
-FAUST_EVENT_S = DeclaredMetric(
-    "sedi_faust_event_runtime_seconds", "gauge", "Mean time from an event's delivery to its end.", (WORKER,)
-)
 
 # -- calls to an LLM ---------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -30,6 +30,7 @@ class PrometheusMeters(Collector):
         self._metrics = {metric.name: metric for metric in of_component(kind)}
         self._made: dict[str, Counter | Gauge | Histogram] = {}
         self._read: dict[str, Callable[[], Value]] = {}
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more a counter: when it began
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)

@@ -8,11 +8,13 @@ written: they name the generation, which names the trace.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 
 from schemas import ids
 from schemas.events import Event, InstructionKept, InstructionsRejected
-from schemas.trace_context import SpanPlace, TraceContext, generation_place
+from schemas.trace_context import SpanPlace, generation_place
 
+_OF_VERDICT = (InstructionKept, InstructionsRejected)
 _current: ContextVar[SpanPlace | None] = ContextVar("span_place", default=None)
 
 
@@ -31,12 +33,14 @@ def verdict_place(generation_id: str, generated_offset: int) -> SpanPlace:
     return SpanPlace(ids.verdict_id(generated_offset), generation_id)
 
 
-def context_of(run: str, event: Event, id: str) -> TraceContext:
-    """The context of the record of an event with this id, which is written now."""
-    return _place_of(event, id).context(run)
+def traceparent_of(run: str, event: Event, id: str) -> str:
+    """The header `traceparent` of the record of an event with this id, which is written now."""
+    if isinstance(event, _OF_VERDICT) and event.generation_id:
+        return _of_verdict(run, event.generation_id, event.generated_offset)
+    return (_current.get() or generation_place(id)).context(run).traceparent
 
 
-def _place_of(event: Event, id: str) -> SpanPlace:
-    if isinstance(event, InstructionKept | InstructionsRejected) and event.generation_id:
-        return verdict_place(event.generation_id, event.generated_offset)
-    return _current.get() or generation_place(id)
+@lru_cache(maxsize=64)
+def _of_verdict(run: str, generation_id: str, generated_offset: int) -> str:
+    """Kept: the records of a verdict are written together."""
+    return verdict_place(generation_id, generated_offset).context(run).traceparent

@@ -157,7 +157,6 @@ def metered_worker(worker: "Worker", run: str) -> Iterator[None]:
     by.read(declared.FAUST_REBALANCES, lambda: monitor.rebalances or 0)
     by.read(declared.FAUST_SEND_S, lambda: _mean(monitor.send_latency))
     by.read(declared.FAUST_COMMIT_S, lambda: _mean(monitor.commit_latency))
-    by.read(declared.FAUST_EVENT_S, lambda: _mean(monitor.events_runtime))
     begun = False
 
     @app.on_partitions_assigned.connect  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from faust.exceptions import ProducerSendError
 
 from infra.log.dead_letters import NO_VALUE, can_be_written, dead_letter_headers, left_out_headers
 from infra.log.record import Record, now
-from infra.tracing.context import context_of
+from infra.tracing.context import traceparent_of
 from schemas import ids
 from schemas.envelope import Meta, encode
 from schemas.errors import MalformedEvent
@@ -70,8 +70,8 @@ class Outlet:
         records, events = [], []
         for item in outgoing:
             events.append(item.event)
-            context = context_of(self._run, item.event, item.id)
-            meta = Meta(item.id, self._source, time, item.causation_id, self._correlation, context.traceparent)
+            traceparent = traceparent_of(self._run, item.event, item.id)
+            meta = Meta(item.id, self._source, time, item.causation_id, self._correlation, traceparent)
             key, value, headers = encode(item.event, item.key, meta)
             records.append(Outbound(self._name(type(item.event)), item.partition, key, value, headers))
         offsets = await self._writer.write(records)

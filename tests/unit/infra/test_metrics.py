@@ -40,7 +40,9 @@ def families(meters_: PrometheusMeters) -> dict[str, str]:
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_a_component_exposes_what_is_declared_for_it_also_what_was_never_counted(component: str) -> None:
-    found = families(PrometheusMeters("demo", component, component))
+    by = PrometheusMeters("demo", component, component)
+    found = families(by)
+    assert "_created" not in by.exposition()[0].decode()
     assert found == {metric.name: metric.kind for metric in of_component(component)}
 
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from infra.log.record import Record
+from infra.tracing.context import traceparent_of
 from producers.generate.progress import LaneProgress
 from schemas.envelope import Meta, encode
 from schemas.events import Event, RunConfigured
@@ -21,6 +22,8 @@ def configured(policy: Policy | None = None) -> RunConfigured:
 class MemoryLog:
     """Stands in for a LogWriter, and for reading what is new since the last `refresh` of a progress."""
 
+    run = "r"
+
     def __init__(self) -> None:
         self.records: list[Record] = []
         self._ends: dict[str, int] = defaultdict(int)
@@ -28,7 +31,9 @@ class MemoryLog:
 
     def send(self, event: Event, *, key: str, id: str, causation_id: str | None = None, partition: int = 0) -> Record:
         topic = spec_of(type(event)).topic
-        raw_key, value, headers = encode(event, key, Meta(id, "/sedi/r/test", "2026-01-01T00:00:00Z", causation_id))
+        traceparent = traceparent_of(self.run, event, id)
+        meta = Meta(id, "/sedi/r/test", "2026-01-01T00:00:00Z", causation_id, traceparent=traceparent)
+        raw_key, value, headers = encode(event, key, meta)
         record = Record(topic, partition, self._ends[topic], 0, raw_key, value, headers)
         self._ends[topic] += 1
         self.records.append(record)
