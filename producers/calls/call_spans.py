@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from time import time_ns
 
 from infra.tracing import names
-from infra.tracing.spans import Attribute, EndedSpan, captures_content, export_span
+from infra.tracing.spans import Attribute, EndedSpan, captures_content, export_span, is_exporting
 from producers.backends.base import Answer, Backend, CallFailure, CallPlace, Request, Transient
 from producers.calls.ledger_events import CallCause, attempt_place
 from schemas import ids
@@ -28,7 +28,9 @@ def export_attempt(
     outcome: Answer | CallFailure,
     begun_ns: int,
 ) -> None:
-    """Of an attempt at a call, which has ended now."""
+    """Of an attempt at a call, which has ended now. Does nothing where no spans are exported."""
+    if not is_exporting():
+        return
     operation = names.TEXT_COMPLETION if request.prompt is not None else names.CHAT
     attributes: dict[str, Attribute | None] = {
         names.OPERATION: operation,

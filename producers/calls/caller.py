@@ -17,7 +17,6 @@ from typing import Protocol, TypedDict, TypeVar
 
 from infra.log.writer import LogWriter, NotWritable
 from infra.settings import Settings
-from infra.tracing.spans import is_exporting
 from producers.backends.base import Answer, Backend, CallFailure, CallPlace, EndpointBackend, Request, too_large
 from producers.backends.batch.options import BatchOptions
 from producers.backends.recorded import RecordedOptions
@@ -245,8 +244,7 @@ class Caller:
                     began_ns = time.time_ns()
                     outcome = await self._attempt(channel, place, request, begun.ticket)
                     count_attempt(outcome, channel.prices)
-                    if is_exporting():
-                        export_attempt(self.run, channel.backend, cause, place, request, outcome, began_ns)
+                    export_attempt(self.run, channel.backend, cause, place, request, outcome, began_ns)
                     if isinstance(outcome, Answer):
                         try:
                             answered = await channel.events.answered(place, outcome)
