@@ -13,6 +13,7 @@ import sys
 
 import msgspec
 
+from infra.distribution import python_module
 from schemas.errors import SediError
 from schemas.events import ClassifierFitted
 from schemas.policy import Policy
@@ -63,7 +64,7 @@ class FitBeside:
 
 async def _in_process(job: _Job) -> ClassifierFitted:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", __name__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *python_module(__name__), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     try:
         written, _ = await process.communicate(msgspec.json.encode(job))

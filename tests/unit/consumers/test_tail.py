@@ -124,7 +124,7 @@ def test_a_record_that_cannot_be_read_is_shown_unless_something_else_is_asked_fo
 def test_a_line_holds_place_envelope_and_event() -> None:
     line = msgspec.json.decode(msgspec.json.encode(as_line(next(short_run().records()))))
 
-    assert (line["topic"], line["offset"], line["type"], line["version"]) == ("run", 0, "RunConfigured", 3)
+    assert (line["topic"], line["offset"], line["type"], line["version"]) == ("run", 0, "RunConfigured", 4)
     assert line["data"]["policy"]["clusters"] == 2
 
 
