@@ -10,6 +10,7 @@ help:
 	@echo "make run    a whole run on this machine: Kafka, a small LLM, the filter, the trainer (about 5 minutes)"
 	@echo "make test   lint, types, imports, schemas and all tests but those of the wheel (wheel-test) and the pages (docs)"
 	@echo "make wheel-test  the wheel with the core's packages alone, in an empty environment (a minute)"
+	@echo "make native  the compiled core again, which is optional (half a minute; needs cargo)"
 	@echo "make bench  measurements, side by side; make bench filter: one of them"
 	@echo "make crashes  a long run with deaths in it, beside an undisturbed one (40 minutes)"
 	@echo "make soak   a minute of steady load with deaths in it, as curves; OPTIONS='--instructions 1000000 --disturb-every 300': an hour"

@@ -21,7 +21,7 @@ PATH = re.compile(rf"(?<![\w./<-])((?:{'|'.join(map(re.escape, FOLDERS))})/[\w./
 DOTTED = re.compile(rf"(?<![\w./-])((?:{'|'.join(FOLDERS[:-2])})(?:\.\w+)+)")
 OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z-]+)")
 # Variables that are read apart from the settings.
-OTHER_VARIABLES = {"SEDI_CONFIG", "SEDI_RUN", "SEDI_WEB_TOKEN"}
+OTHER_VARIABLES = {"SEDI_CONFIG", "SEDI_NATIVE_CORE", "SEDI_RUN", "SEDI_WEB_TOKEN"}
 PLACEHOLDERS = {"SEDI_X"}
 
 
