@@ -1,4 +1,4 @@
-"""What the page asks for, as JSON. Each run is under `/api/runs/NAME/`; only acts (`consumers.web.acts`) change it.
+"""What the page asks for, as JSON. Each run is under `/api/runs/NAME/`; only acts (`consumers.web.acts`) change a run.
 
 Numbers are those of `consumers.report` and `consumers.status`, from the run's one fold; rows and records are looked up
 in its index.
