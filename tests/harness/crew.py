@@ -28,7 +28,11 @@ logging.getLogger("kafka.admin").setLevel(logging.ERROR)  # it cannot decode Fau
 
 @dataclass
 class Member:
-    """One process and its successors. `deaths`: (point, hit) of each life; further lives have none."""
+    """One process and its successors.
+
+    deaths         (point, hit) of each life; further lives have none. A life that ends otherwise is lived again
+    marks_before   deaths at the point of this life when it began
+    """
 
     name: str
     arguments: tuple[str, ...]
@@ -36,6 +40,7 @@ class Member:
     environment: Mapping[str, str]
     process: Forked | None = None
     lives: int = 0
+    marks_before: int = 0
     done: bool = False
 
     @property
@@ -75,6 +80,7 @@ class Crew:
                 self.failed += 1
             if member.arguments[0] == "worker":
                 self.forget_dead()
+            self._live_again(member)
             self._start(member)
 
     def wait(self, until: Callable[[], bool], timeout_s: float, what: str) -> None:
@@ -95,13 +101,8 @@ class Crew:
         """SIGKILL a process. Its next life dies at the point that this one did not reach."""
         member = self.members[name]
         assert member.process is not None
-        due = member.deaths[member.lives - 1 : member.lives]
-        before = [self.marks().count(at) for at, _ in due]
-        alive = member.running
         member.process.kill()
         member.process.wait()
-        if due and alive and before == [self.marks().count(at) for at, _ in due]:
-            member.lives -= 1
 
     def end(self, name: str, timeout_s: float = 90.0) -> int:
         """SIGTERM a process and wait for its exit code."""
@@ -130,10 +131,17 @@ class Crew:
             if dead:
                 admin.remove_group_members(group, dead)
 
+    def _live_again(self, member: Member) -> None:
+        """The life that has ended does not count if it did not end at its point."""
+        due = member.deaths[member.lives - 1 : member.lives]
+        if due and self.marks().count(due[0][0]) == member.marks_before:
+            member.lives -= 1
+
     def _start(self, member: Member) -> None:
         further = dict(member.environment)
         if member.lives < len(member.deaths):
             at, hit = member.deaths[member.lives]
+            member.marks_before = self.marks().count(at)
             further |= {"KILL_AT": at, "KILL_HIT": str(hit), "KILL_MARKS": str(self.folder / "marks")}
         member.lives += 1
         member.process = fork(
