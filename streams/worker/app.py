@@ -76,6 +76,7 @@ class Worker:
     async def repair(self) -> None:
         """Once after a recovery: write the missing entries of the score and seeds tables. Events keep them complete."""
         if not self.repaired and all(cursor.active for cursor in self.cursors.values()):
+            await self.cursors["generated"].settle()  # amid a block the scores are ahead of the kept table
             await self.filter.repair_scores()
             self.seeds.write()
             self.repaired = True

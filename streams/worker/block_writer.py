@@ -2,7 +2,7 @@
 
 Faust's own sending wraps each record in objects and tasks that cost more than a decision. Here aiokafka's builder puts
 the records of a partition into batches, and the app's producer gets the batches. It sends them with the app's settings:
-each partition's batches in order, one after the other, confirmed by all in-sync replicas.
+each partition's batches in order, each once the one before is confirmed by all in-sync replicas.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class Outbound(NamedTuple):
 
 
 class BlockWriter:
-    """Writes with the producer of a Faust app, once that has started. Its calls must not overlap for one partition."""
+    """Writes with the producer of a Faust app, once that has started. `write` must not overlap for one partition."""
 
     def __init__(self, app: faust.App) -> None:
         self._app = app
@@ -52,33 +52,45 @@ class BlockWriter:
         return offsets
 
     async def store(self, table: Any, entries: Mapping[bytes, bytes]) -> None:
-        """Put entries into a table; its changelog follows. Raises when the entries before were not confirmed."""
+        """Put entries into a table; its changelog follows, in the order of the calls, which may overlap.
+
+        Raises when the entries before were not confirmed; then neither these nor any later ones are written.
+        """
         name = table.changelog_topic_name
         table.data.update(entries)
-        before = self._storing.pop(name, None)
-        if before is not None:
-            await before
+        before = self._storing.get(name)
         if entries:
             records = [Outbound(name, 0, key, value) for key, value in entries.items()]
-            self._storing[name] = asyncio.ensure_future(self.write(records))
+            self._storing[name] = asyncio.ensure_future(self._after(before, records))
+        if before is not None:
+            await asyncio.shield(before)
+
+    async def _after(self, before: "asyncio.Future[Any] | None", records: Sequence[Outbound]) -> None:
+        if before is not None:
+            await before
+        await self.write(records)
 
     async def _write(self, topic: str, partition: int, records: Sequence[Outbound]) -> list[int]:
+        """One batch at a time: were one refused and the next one taken, what is written again would come too late. For
+        readers an event that is older than the last one of its partition is a repeat.
+        """
         producer = self._app.producer._ensure_producer()  # type: ignore[attr-defined]
-        pending: list[tuple[int, Any]] = []
+        offsets: list[int] = []
+
+        async def send(batch: Any) -> None:
+            batch.close()
+            first = (await (await producer.send_batch(batch, topic, partition=partition))).offset
+            offsets.extend(range(first, first + batch.record_count()))
+
         batch = producer.create_batch()
         for record in records:
             if len(record.value or b"") * 2 > MAX_RECORD_BYTES:
                 producer._serialize(record.key, record.value, list(record.headers))  # refuses one that is too large
             if not _append(batch, record):
-                pending.append((batch.record_count(), await producer.send_batch(batch, topic, partition=partition)))
+                await send(batch)
                 batch = producer.create_batch()
                 _append(batch, record)
-        batch.close()
-        pending.append((batch.record_count(), await producer.send_batch(batch, topic, partition=partition)))
-        offsets: list[int] = []
-        for count, confirmed in pending:
-            first = (await confirmed).offset
-            offsets += range(first, first + count)
+        await send(batch)
         return offsets
 
 

@@ -5,7 +5,7 @@ The steps for a block, the records at offsets N to M, are in this order, so that
 1. decide, purely, from the state of offsets below N: judge each record in order, which moves the state on, then find
    the clusters of all kept rows at once;
 2. write the dead letters of the block's unreadable records;
-3. write the kept rows and a `rejected` record for each, and wait once for the cluster's confirmation of all;
+3. write the kept rows, and once the cluster has confirmed all, a `rejected` record for each, and wait for those too;
 4. put the decisions into the kept table, each under its offset, and the seeds' scores into the score table (changelogs
    follow);
 5. begin to fit a classifier if one is due; write and use it if it is in force with the next record.
@@ -74,9 +74,9 @@ class FilterAgent:
         The first is the state's next. Called again after an error, it continues: a stored decision is not made again.
         Raises RunError when an earlier block failed and the state was not recovered since.
         """
+        self.require_whole()
         stored = sum(1 for record in records if record.offset <= self.state.applied)
         if not stored:
-            self.require_whole()
             if self.releaser is not None:
                 await self.releaser.before(self.state, records[0].offset)
             letters = self._outlet.dead_letters("generated")
@@ -179,14 +179,18 @@ class FilterAgent:
         await self._store_scores(self.state.scores)
 
     async def _write(self, verdicts: Iterable[Verdict]) -> None:
-        outgoing: list[Outgoing] = []
+        """First the rows, then what is told of them: a reader of a verdict finds all rows up to it."""
+        rows: list[Outgoing] = []
+        told: list[Outgoing] = []
         for verdict in verdicts:
             decision = verdict.decision
             cause = decision.generation_id or None
-            outgoing += (Outgoing(row, row.id, row.id, cause, row.cluster) for row in decision.kept)
+            rows += (Outgoing(row, row.id, row.id, cause, row.cluster) for row in decision.kept)
             key = decision.generation_id or f"offset-{decision.offset}"
-            outgoing.append(Outgoing(verdict.rejected, key, ids.verdict_id(decision.offset), cause))
-        await self._outlet.write(outgoing)
+            told.append(Outgoing(verdict.rejected, key, ids.verdict_id(decision.offset), cause))
+        if rows:
+            await self._outlet.write(rows)
+        await self._outlet.write(told)
 
     async def _store(self, verdicts: Iterable[Verdict]) -> None:
         decisions = [verdict.decision for verdict in verdicts]
@@ -214,6 +218,7 @@ class FilterAgent:
             if due.from_offset == at:
                 event = await self._fits.fitted()
                 await self._outlet.write([Outgoing(event, self._configured.run, ids.classifier_id(event.from_offset))])
+                self._recorded[at] = event
                 logger.info("fitted a classifier on %d kept instructions", event.texts)
         if event is not None and event.from_offset != state.classifier_offset:
             decider.use_classifier(state, event)

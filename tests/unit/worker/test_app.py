@@ -11,7 +11,13 @@ from streams.worker.app import OnePartitionTable, Worker
 
 def test_tables_are_repaired_once_after_each_recovery_and_only_when_all_is_recovered() -> None:
     written: list[str] = []
-    cursors: dict[str, Any] = {name: SimpleNamespace(active=False) for name in ("generated", "training-log")}
+
+    async def settle() -> None:
+        written.append("a block in progress")
+
+    cursors: dict[str, Any] = {
+        name: SimpleNamespace(active=False, settle=settle) for name in ("generated", "training-log")
+    }
 
     async def repair_scores() -> None:
         written.append("scores")
@@ -28,11 +34,11 @@ def test_tables_are_repaired_once_after_each_recovery_and_only_when_all_is_recov
     cursors["training-log"].active = True
     asyncio.run(worker.repair())
     asyncio.run(worker.repair())
-    assert written == ["scores", "seeds"]
+    assert written == ["a block in progress", "scores", "seeds"]
 
     worker.repaired = False  # as a recovery leaves it
     asyncio.run(worker.repair())
-    assert written == ["scores", "seeds"] * 2
+    assert written == ["a block in progress", "scores", "seeds"] * 2
 
 
 def test_a_table_is_written_before_the_producer_has_heard_of_its_changelog() -> None:

@@ -96,7 +96,6 @@ POINTS = [
     "before reading seed-commands.dlq",
     "before kept",
     "in a write, before kept",
-    "in a write, before rejected",
     "before rejected",
     "after kept",
     "after rejected",

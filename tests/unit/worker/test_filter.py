@@ -354,10 +354,16 @@ def test_a_refit_that_is_due_after_a_start_is_made_once() -> None:
 def test_a_block_is_written_before_any_of_it_is_stored_and_each_score_is_stored_once() -> None:
     async def steps() -> None:
         rig = Rig()
+        rig.fuse.steps = 4
+        with pytest.raises(Crash):
+            await rig.take(*generations(1, 1, 1, 1), block=9)
+        assert [sent.topic for sent in rig.outlet.sent] == ["kept"] * 4, "no verdict before all rows that it tells of"
+        rig.outlet.sent.clear()
+        rig.start(rig.recorded())
         rig.fuse.steps = 4 + 4 + 4  # rows, verdicts and decisions
         with pytest.raises(Crash):
             await rig.take(*generations(1, 1, 1, 1), block=9)
-        assert [sent.topic for sent in rig.outlet.sent] == ["kept", "rejected"] * 4
+        assert [sent.topic for sent in rig.outlet.sent] == ["kept"] * 4 + ["rejected"] * 4
         assert (list(rig.decisions()), rig.scores) == ([0, 1, 2, 3], {})
         rig.fuse.steps = 4  # scores of s0, s1, s2 and s9
         rig.start(rig.recorded())
@@ -388,8 +394,9 @@ def test_after_a_block_that_failed_nothing_is_decided_until_the_state_is_recover
         with pytest.raises(Crash):
             await rig.take(*generations(1, 1, 1), block=3)
         rig.fuse.steps = 10**9
-        with pytest.raises(RunError, match="failed before it was stored"):
-            await rig.take(*generations(1, 1, 1), block=3)
+        for first in (0, 3):  # the block itself again, as the timer gives it, and what follows it
+            with pytest.raises(RunError, match="failed before it was stored"):
+                await rig.filter.apply([record(first + n, event) for n, event in enumerate(generations(1, 1, 1))])
         assert rig.filter.recover(rig.recorded()) == -1
         await rig.take(*generations(1, 1, 1), block=3)
         assert list(rig.decisions().values()) == [one.decision for one in in_one_go(RUN, generations(1, 1, 1)).verdicts]
@@ -418,6 +425,29 @@ def test_a_row_that_cannot_be_classified_makes_a_dead_letter_of_its_record_alone
         assert letters == [1, 2]
         assert rig.outlet.dead_letters("generated").counted == Counted(2, 2, 2)
         assert [len(decision.kept) for decision in rig.decisions().values()] == [1, 0, 0, 1]
+
+    run(steps())
+
+
+def test_a_block_that_is_decided_again_singly_has_the_classifier_that_this_worker_wrote_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def steps() -> None:
+        rig = Rig()
+        log = generations(5, 3, 1, 1, 1)
+        await rig.take(*log[:3])
+        clusters, failed = ClusterModel.clusters, []
+
+        def fail_once(model: ClusterModel, texts: Sequence[str]) -> list[int]:
+            if not failed:
+                failed.append(texts)
+                raise ValueError("no cluster for now")
+            return clusters(model, texts)
+
+        monkeypatch.setattr(ClusterModel, "clusters", fail_once)
+        await rig.take(*log[3:], block=9)
+        assert failed and rig.recorded()[1:] == in_one_go(RUN, log).classifiers
+        assert list(rig.decisions().values()) == [one.decision for one in in_one_go(RUN, log).verdicts]
 
     run(steps())
 

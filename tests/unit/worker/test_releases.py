@@ -114,7 +114,7 @@ RECORDS = st.one_of(
     st.builds(Answers, st.lists(st.booleans(), min_size=1, max_size=3).map(tuple)),
     st.builds(Garbage),
 )
-AT = st.sampled_from([*POINTS, "after kept", "before table kept", "in recovery", "in a write, before rejected"])
+AT = st.sampled_from([*POINTS, "after kept", "before table kept", "in recovery", "before rejected"])
 TROUBLE = st.one_of(
     st.builds(CRASH, AT, st.integers(1, 4), st.integers(0, 9), st.sampled_from(["none", "all"]), st.booleans()),
     st.builds(CRASH, AT, st.integers(1, 3), spare=st.just("all"), error=st.just(Outage)),

@@ -67,7 +67,7 @@ def test_undisturbed_it_is_itself() -> None:
 FILTER_POINTS = [
     "before kept",
     "in a write, before kept",
-    "in a write, before rejected",
+    "before rejected",
     "after kept",
     "after rejected",
     "before table kept",
@@ -329,7 +329,6 @@ def test_good_records_in_between_begin_the_row_anew() -> None:
 
 POINTS = [
     *FILTER_POINTS,
-    "before rejected",
     "before run",
     "after run",
     "before seed-commands",
@@ -405,7 +404,7 @@ def test_a_classifier_fitted_beside_is_used_from_the_same_offset_over_deaths(
 
 
 KEPT_TWICE: list[Item] = [
-    CRASH("in a write, before rejected", 1, spare="all", error=Outage),
+    CRASH("before rejected", 1, spare="all", error=Outage),
     Generation(("What made the Rosetta Stone so useful to scholars?",), "a"),
     Judgement((5.0, 3.0)),
 ]
