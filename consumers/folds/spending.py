@@ -48,6 +48,8 @@ Purpose = Literal[
 ]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
+_DIGITS = 9  # of a dollar
+
 
 class Saving(msgspec.Struct, frozen=True, kw_only=True):
     """What answering kept instructions alone saves, or would have saved; an estimate where the answers were not made.
@@ -128,20 +130,21 @@ class SpendingFold:
         for generation in self._undecided.values():
             for answers in generation.by_place.values():
                 found["undecided"].add_answers(answers)
+        found = {purpose: _rounded(spent) for purpose, spent in found.items()}
         used = Spent()
         for purpose, spent in found.items():
             if purpose != "failed":
                 used.merge(spent)
         found["lost"].add_unknown(lost)
-        found["unwritten"] = _beyond(self._on_calls, used)
+        found["unwritten"] = _rounded(_beyond(self._on_calls, used))
         return found
 
     def saving(self) -> Saving | None:
         """What answering kept instructions alone saves; None for a run without answers apart from lists."""
         if not (self._answered or self._rejected_answered):
             return None
-        rejected, others = copy(self.spent["answers_rejected"]), copy(self.spent["answers"])
-        others.merge(self.spent["answers_unused"])
+        rejected, others = _rounded(self.spent["answers_rejected"]), _rounded(self.spent["answers"])
+        others.merge(_rounded(self.spent["answers_unused"]))
         estimated = self.rejected_unanswered > 0
         each = self.rejected_unanswered / self._answered if estimated and self._answered else 0.0
         calls = rejected.calls + each * others.calls
@@ -191,6 +194,14 @@ class SpendingFold:
             else:
                 self._answered += 1
         self.rejected_unanswered += len(found.unanswered & rejected)
+
+
+def _rounded(spent: Spent) -> Spent:
+    """A copy without the last digits of the money, which depend on the order in which it was summed up: so a fold that
+    goes on from a snapshot gives what one from the start gives."""
+    found = copy(spent)
+    found.known_cost_usd = round(spent.known_cost_usd, _DIGITS)
+    return found
 
 
 def _plus(known: float | None, times: float, each: float | None) -> float | None:

@@ -11,6 +11,7 @@ once, so a reader finds the old one or the new one, also when several write, and
 import contextlib
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class SnapshotFile:
         """Replace the content; False when it cannot be written, which is said once and does no other harm."""
         head = _Head(_FORMAT, self._made_for, tuple(covered[place] for place in sorted(covered)), len(state))
         first = msgspec.json.encode(head) + b"\n"
-        new = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
+        new = self.path.with_name(f"{self.path.name}.{os.getpid()}-{threading.get_native_id()}.new")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._remove_abandoned()

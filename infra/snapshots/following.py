@@ -102,6 +102,7 @@ class LogFollower(Closing, Generic[S]):
         self._form = form
         self._file = file
         self._covered = frozenset(topics)
+        self._whole = True  # False after a fault in the midst of a record: then the state is ahead of what it covers
         self.caught = catch_up(KafkaSource(settings, run), topics, form, file)
         self.state = self.caught.state
         self.coverage = self.caught.coverage
@@ -128,7 +129,7 @@ class LogFollower(Closing, Generic[S]):
 
     def keep(self, *, now: bool = False, last: bool = False) -> None:
         """Write a snapshot where that pays, or `now`; the `last` one of a process pays sooner."""
-        if self._file is not None and (now or is_due(self.coverage, last=last)):
+        if self._file is not None and self._whole and (now or is_due(self.coverage, last=last)):
             self._file.write(self.coverage.now(), self._form.to_bytes(self.state))
             self.coverage.fresh = 0
 
@@ -146,5 +147,7 @@ class LogFollower(Closing, Generic[S]):
                 f"Run {self._run!r} was made again: {record.topic}/{record.partition} was read to {position} and goes "
                 f"on at {record.offset}. Start this command again."
             )
+        self._whole = False
         self._form.apply(self.state, record)
         self.coverage.take(record)
+        self._whole = True

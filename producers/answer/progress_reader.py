@@ -10,12 +10,15 @@ from schemas.events import RunConfigured
 
 _TOPICS = ("answered", "calls")
 
+_CODE = (*CODE, "producers/answer/progress.py", "producers/answer/rows.py")
+"""`rows` chooses the rows that a position passes over."""
+
 
 def answer_reader(
     settings: Settings, configured: RunConfigured, lane: str, notify: Callable[[str], None] = lambda _: None
 ) -> OrderedReader[AnswerProgress]:
     """The answerer's progress, read to the end of the log."""
-    file = lane_snapshot(settings, configured, lane, "answerer", "producers/answer/progress.py", *CODE)
+    file = lane_snapshot(settings, configured, lane, "answerer", *_CODE)
     file.notify = notify
     snapshot = OrderedSnapshot(file, AnswerProgress)
     begin = lambda: AnswerProgress(lane, configured)  # noqa: E731

@@ -29,6 +29,7 @@ P = TypeVar("P", bound="OrderedProgress")
 
 CODE = (
     "producers/calls/ordered_progress.py",
+    "producers/calls/ordered_work.py",
     "producers/calls/queue_position.py",
     "producers/calls/kept_rows.py",
     "producers/calls/answered_rows.py",
@@ -36,7 +37,7 @@ CODE = (
     "producers/generate/yield_window.py",
     "infra/log/answers.py",
 )
-"""What makes the state, beside the class of the progress."""
+"""What makes the state and the position, beside the class of the progress and the queue of its items."""
 
 _MODULES = ("producers.calls.queue_position", "producers.generate.yield_window")
 _PARTS = 2

@@ -109,6 +109,7 @@ def work_off(
     asyncio.run(work.run(backend))
     keep_found(settings, rate)
     known = reader.refresh()
+    work.note_reached()
     reader.keep(work.reached, last=True)
     return known
 
@@ -118,7 +119,7 @@ class OrderedWork:
 
     written     events written by this process
     cancelled   a second signal ended it
-    reached     the last position of the queue before which all is done; None: not known
+    reached     the last position of the queue before which all is on the log, as it was read; None: not known
     keep        called with that now and then, while nobody reads the log
     """
 
@@ -143,6 +144,7 @@ class OrderedWork:
         self._given = 0  # items of the queue
         self._pending: deque[asyncio.Task[_Done]] = deque()  # in the order of their items
         self._places: deque[int] = deque()  # of these among all items
+        self._unread: deque[tuple[int, str]] = deque()  # places and ids of written ones that were not read back
         self._next_number = progress.next_free
         self._error: BaseException | None = None
 
@@ -156,11 +158,11 @@ class OrderedWork:
         try:
             while self._error is None:
                 await self._begin()
-                self._note_reached()
+                self.note_reached()
                 if self._pending:
                     await asyncio.wait([self._pending[0]], timeout=_POLL_S)
                     all_done = await self._write_ready()
-                    self._note_reached()
+                    self.note_reached()
                     if not all_done:
                         break
                     await self.caller.query(lambda _: self.keep(self.reached))
@@ -175,8 +177,13 @@ class OrderedWork:
                 task.cancel()
             await asyncio.gather(*self._pending, return_exceptions=True)
 
-    def _note_reached(self) -> None:
-        self.reached = self._queue.reached(self._places[0] if self._places else self._given)
+    def note_reached(self) -> None:
+        """Bring `reached` up to date. What was written counts once it was read back: a log may lose its end, and a
+        position must not be beyond what a snapshot of the progress covers."""
+        while self._unread and self._unread[0][1] in self._progress.done:
+            self._unread.popleft()
+        left = self._unread[0][0] if self._unread else self._places[0] if self._places else self._given
+        self.reached = self._queue.reached(left)
 
     async def _begin(self) -> None:
         """Begin items that are not done yet, as many as there is room for."""
@@ -217,7 +224,7 @@ class OrderedWork:
             if failure is not None:
                 break
             ready.append(self._pending.popleft().result())
-            self._places.popleft()
+            self._unread.append((self._places.popleft(), ready[-1].item.id))
         if failure is not None and not isinstance(failure, CallsHalted):
             self._error = failure
             self.caller.halt(f"an error: {failure}")

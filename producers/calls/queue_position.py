@@ -51,7 +51,9 @@ class ReachedPosition:
     _marks: deque[tuple[int, QueuePosition]] = field(default_factory=deque)
 
     def mark(self, position: QueuePosition) -> None:
-        """The queue is at a position, after the items that it has given."""
+        """The queue is at a position, after the items that it has given: of several after as many, the last is held."""
+        if self._marks and self._marks[-1][0] == self.given:
+            self._marks.pop()
         self._marks.append((self.given, position))
 
     def finished(self, items: int) -> QueuePosition | None:

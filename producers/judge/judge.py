@@ -35,6 +35,9 @@ from schemas.errors import ConfigurationError
 from schemas.events import Judge, RunConfigured
 from streams.core.judging import LANE
 
+_CODE = (*CODE, "producers/judge/progress.py", "producers/judge/scoring.py")
+"""`scoring` chooses the rows that a position passes over."""
+
 
 @dataclass(frozen=True)
 class JudgeOptions(CallOptions):
@@ -152,7 +155,7 @@ def _reader(
 ) -> OrderedReader[JudgeProgress]:
     """What this judge knows of the run, from a snapshot on."""
     lane = f"{LANE}/{judge.name}"
-    file = lane_snapshot(settings, configured, lane, "judge", "producers/judge/progress.py", *CODE)
+    file = lane_snapshot(settings, configured, lane, "judge", *_CODE)
     file.notify = notify
     begin = lambda: JudgeProgress(lane, configured, judge=judge.name)  # noqa: E731
     return OrderedReader(settings, begin, ("judged", "calls"), "judge", OrderedSnapshot(file, JudgeProgress))

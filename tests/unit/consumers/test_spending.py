@@ -122,6 +122,18 @@ def test_answers_to_rejected_instructions_are_what_the_other_order_would_have_sa
         assert saving.share_of_calls == 1 / 4 and saving.share_of_tokens == 31 / 104
 
 
+def test_money_is_the_same_in_whatever_order_it_is_summed_up() -> None:
+    costs = (0.1, 0.2, 0.3)
+    assert sum(costs) != sum(reversed(costs))
+    paid = []
+    for place, usd in enumerate(costs):
+        event, id = answered(place)
+        paid.append((msgspec.structs.replace(event, answers=(answer(id, 0, 1, usd),)), id))
+    for order in (paid, paid[::-1]):
+        found = fold(*order, policy=Policy(answer="kept"))
+        assert found.by_purpose(0)["answers"].known_cost_usd == 0.6
+
+
 def test_what_was_saved_is_as_many_mean_answers() -> None:
     events = generated("two-step", 1), rejected(1), answered(0), answered(2, "cut_output", tokens=40)
     found = fold(*events, policy=Policy(answer="kept"))

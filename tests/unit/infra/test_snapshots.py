@@ -5,13 +5,16 @@ import pickle
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from infra.log.record import Partition, Record
+from infra.settings import Settings
 from infra.snapshots.coverage import Coverage, Covered, digest_of, goes_on, unread
 from infra.snapshots.files import SnapshotFile, is_due
+from infra.snapshots.following import LogFollower, StateForm, reading_back
 from infra.snapshots.own_data import from_bytes, program_digest, to_bytes
 from schemas.errors import SchemaError
 from schemas.events import Usage
@@ -90,6 +93,64 @@ def test_what_a_killed_process_left_is_removed_later_and_what_another_writes_is_
     os.utime(left, (time.time() - 7_200,) * 2)
     SnapshotFile(tmp_path / "fold.snapshot", "this").write(COVERED, b"state")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fold.snapshot", "fold.snapshot.2.new"]
+
+
+def test_threads_of_a_process_that_write_at_once_do_not_take_each_others_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, replace, others = SnapshotFile(tmp_path / "fold.snapshot", "this"), Path.replace, []
+
+    def beside(self: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "replace", replace)
+        with ThreadPoolExecutor(1) as thread:
+            others.append(thread.submit(file.write, COVERED, b"of another thread").result())
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", beside)
+    assert file.write(COVERED, b"own") and others == [True]
+    found = file.read()
+    assert found is not None and found.state == b"own"
+
+
+class Reader:
+    """Stands in for a LogReader: gives a record once, and then a later one."""
+
+    def __init__(self, *_: object) -> None:
+        self._left = [[record(0)], [record(1)]]
+
+    def starts(self) -> dict[Partition, int]:
+        return {("calls", 0): 0}
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        pass
+
+    def read_to_end(self) -> list[Record]:
+        return self._left.pop(0)
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_state_that_took_half_a_record_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.snapshots.following.LogReader", Reader)
+    monkeypatch.setattr("infra.snapshots.following.KafkaSource", lambda *_: MemorySource([record(0, "generated")]))
+
+    def apply(state: list[int], one: Record) -> None:
+        state.append(one.offset)
+        if one.offset == 1:
+            raise MemoryError
+
+    file = SnapshotFile(tmp_path / "fold.snapshot", "this")
+    form = StateForm[list[int]](begin=list, apply=apply, to_bytes=to_bytes, from_bytes=reading_back(list))
+    follower = LogFollower(Settings(), "demo", ["calls"], "test", form, file)
+    follower.refresh()
+    follower.keep(now=True)
+    with pytest.raises(MemoryError):
+        follower.refresh()
+    follower.keep(now=True)
+    found = file.read()
+    assert found is not None and found.covered["calls", 0].last == 0
+    assert form.from_bytes(found.state) == [0]
 
 
 def test_a_log_is_gone_on_with_after_what_is_covered_and_only_if_it_is_the_same() -> None:

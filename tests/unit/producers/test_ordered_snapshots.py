@@ -13,16 +13,20 @@ from benchmarks.made_records import MadeRun, records
 from infra.log.record import Record
 from infra.snapshots.own_data import from_bytes, to_bytes
 from producers.answer.progress import AnswerProgress
+from producers.answer.progress_reader import _CODE as answer_code
 from producers.answer.rows import AnswerQueue, ClusterShare, RowAnswerer, RowAnswerItem
 from producers.calls.answered_rows import AnsweredRows, RowsInOrder
-from producers.calls.kept_rows import KeptRows
+from producers.calls.kept_rows import READ_ROWS, KeptRows
+from producers.calls.ordered_work import OrderedWork
 from producers.calls.queue_position import QueuePosition, ReachedPosition, RowsPosition
 from producers.generate.progress import LaneProgress
+from producers.judge.judge import _CODE as judge_code
 from producers.judge.progress import JudgeProgress
 from producers.judge.scoring import RowItem, RowJudge, RowQueue, RowSample
+from schemas import ids
 from tests.unit.consumers.recorded_run import MemorySource
 from tests.unit.producers.memory_log import MemoryLog, configured
-from tests.unit.producers.test_judge_scoring import LANE, WHO, Scripted, judging
+from tests.unit.producers.test_judge_scoring import LANE, WHO, Scripted, judging, kept
 
 ROWS = 60
 MODULES = ("producers.calls.queue_position", "producers.generate.yield_window")
@@ -144,3 +148,39 @@ def test_a_position_is_reached_when_all_before_it_is_done() -> None:
         marks.mark(place)
         marks.given += 5
     assert [marks.finished(items) for items in (0, 4, 5, 14)] == [places[0], places[0], places[1], places[2]]
+
+
+def test_a_queue_that_is_asked_for_more_while_an_item_takes_a_day_holds_one_position() -> None:
+    queue = AnswerQueue(KeptRows(MemorySource(made())), ClusterShare(), cast(RowAnswerer, None), until_end=False)
+
+    async def ask_again() -> None:
+        while await queue.next() is not None:
+            pass
+        for _ in range(20):
+            assert await queue.next() is None
+
+    asyncio.run(ask_again())
+    assert len(queue._reached._marks) == 2
+    assert (end := queue.reached(ROWS)) is not None and end.processed == ROWS
+    assert not queue._reached._marks
+
+
+def test_a_position_is_not_beyond_what_was_read_back_from_the_log() -> None:
+    """A broker that loses its power may lose the end of a topic, and a snapshot is checked against what it covers."""
+    log = MemoryLog()
+    worker = judging(log, Scripted(), 2 * READ_ROWS + 1)
+    progress = cast(JudgeProgress, worker._progress)
+    finishes, lost = progress.finishes, ids.judgement_id(kept(READ_ROWS - 1).id, WHO.name)
+    progress.finishes = lambda event, id: id != lost and finishes(event, id)  # type: ignore[method-assign]
+    asyncio.run(worker.run(Scripted()))
+    log.refresh(progress)
+    worker.note_reached()
+    assert worker.reached is not None and worker.reached.processed == 0
+    progress.done.add(lost)
+    worker.note_reached()
+    assert worker.reached.processed == 2 * READ_ROWS
+
+
+def test_what_chooses_the_rows_is_in_the_digest_of_what_a_position_was_made_by() -> None:
+    for code, queue in ((judge_code, RowQueue), (answer_code, AnswerQueue)):
+        assert {f"{kind.__module__.replace('.', '/')}.py" for kind in (queue, OrderedWork, KeptRows)} <= set(code)
