@@ -60,7 +60,7 @@ class Dashboard:
         height = max(4, options.size.height - 1)  # the last line of a terminal is the cursor's
         lines = _fitting(list(_lines(self.status, self.progress, options.max_width, options.ascii_only)), height)
         for line in lines:
-            yield _drawn(line, options.max_width, options.ascii_only)
+            yield _drawn(line, options.max_width, options.encoding)
 
 
 def _lines(status: Status, progress: RunProgress, width: int, ascii_only: bool) -> Iterator[_Line]:
@@ -203,19 +203,19 @@ def _fitting(lines: list[_Line], height: int) -> list[_Line]:
     return [line for at, line in enumerate(lines) if at not in left_out]
 
 
-def _drawn(line: _Line, width: int, ascii_only: bool) -> Text:
+def _drawn(line: _Line, width: int, encoding: str) -> Text:
     if line.rank == 0:
-        return Text(_first_fit(line.forms, width, ascii_only), line.style, no_wrap=True)
+        return Text(_first_fit(line.forms, width, encoding), line.style, no_wrap=True)
     parts = [(f"{line.label:{_LABEL}}", "dim")]
     room = width - _LABEL
     if line.bar is not None:
-        text = _first_fit(line.forms, max(0, room - _LEAST_BAR - 1), ascii_only)
+        text = _first_fit(line.forms, max(0, room - _LEAST_BAR - 1), encoding)
         length = max(_LEAST_BAR, min(_BAR, room - cell_len(text) - 1))
         full = int(line.bar * length)
-        done, rest = ("#", "-") if ascii_only else ("█", "░")
+        done, rest = ("█", "░") if encoding.startswith("utf") else ("#", "-")
         parts += [(done * full, "green"), (rest * (length - full), "dim"), (f" {text}", line.style)]
     else:
-        parts.append((_first_fit(line.forms, room, ascii_only), line.style))
+        parts.append((_first_fit(line.forms, room, encoding), line.style))
     return Text.assemble(*parts, no_wrap=True)
 
 
@@ -233,12 +233,16 @@ def _amounts(target: Target) -> tuple[str, ...]:
     return whole, "  ".join(part for part in (amount, left) if part), amount
 
 
-def _first_fit(forms: tuple[str, ...], width: int, ascii_only: bool) -> str:
-    """The first form of at most so many cells, on one line; else the last one with an ellipsis as its end."""
+def _first_fit(forms: tuple[str, ...], width: int, encoding: str) -> str:
+    """The first form of at most so many cells, on one line; else the last one with an ellipsis as its end.
+
+    Characters that the encoding does not have are escaped here: standard output would do it after they were measured.
+    """
     text = ""
     for form in forms:
         text = visible(form).replace("\n", " ").replace("\t", " ")
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
         if cell_len(text) <= width:
             return text
-    ellipsis = "..." if ascii_only else "…"
+    ellipsis = "…" if encoding.startswith("utf") else "..."
     return set_cell_size(text, max(0, width - len(ellipsis))).rstrip() + ellipsis

@@ -16,6 +16,7 @@ from infra.settings import Settings
 
 _PORT = 8765
 _NAME = "page"
+_IS_THERE = "The page of the run: "
 _START_S = 20.0
 _END_S = 5.0
 
@@ -30,8 +31,11 @@ def page_of(settings: Settings, run: str, say: Callable[[str], None], *, wanted:
     try:
         port = _PORT if _is_free(_PORT) else 0
         supervisor.start(_NAME, ["web", "--run", run, "--port", str(port), "--json"])
-        say(_said(supervisor))
+        said = _said(supervisor)
+        say(said)
         yield
+        if supervisor.ended(_NAME) is not None and said.startswith(_IS_THERE):
+            say(f"The page ended before the run: {supervisor.tail(_NAME, 3)}")
         supervisor.stop(_NAME, _END_S)
     finally:
         supervisor.kill()
@@ -42,7 +46,7 @@ def _said(supervisor: Supervisor) -> str:
     until = time.monotonic() + _START_S
     while time.monotonic() < until:
         if (address := _address(supervisor.tail(_NAME, 100))) is not None:
-            return f"The page of the run: {address}"
+            return f"{_IS_THERE}{address}"
         if supervisor.ended(_NAME) is not None:
             return f"The page could not start; the run goes on without it: {supervisor.tail(_NAME, 3)}"
         time.sleep(0.1)

@@ -53,14 +53,16 @@ def while_wanted(function: Callable[[Request, ReadProgress], Response]) -> Calla
                 raise _Unwanted
 
         reading = asyncio.create_task(run_in_threadpool(answering(lambda asked: function(asked, watch)), request))
-        while not reading.done():
-            await asyncio.wait([reading], timeout=_WANTED_S)
-            if await request.is_disconnected():
-                gone.set()
         try:
+            while not reading.done():
+                await asyncio.wait([reading], timeout=_WANTED_S)
+                if await request.is_disconnected():
+                    gone.set()
             return await reading
         except _Unwanted:
             return Response(status_code=499)
+        finally:
+            gone.set()  # also where the server ends, which waits for the thread
 
     return answer
 

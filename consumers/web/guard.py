@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from schemas.errors import ConfigurationError
 
 SHORTEST_TOKEN = 16
+_IN_COOKIES = re.compile(r"[!#-+\--:<-\[\]-~]*")
 _ACT = re.compile(r"/api/runs/[^/]+/acts/[^/]+")
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -47,10 +48,10 @@ class PageAccess:
                 f"{self.host} can be reached from other machines, and the page shows all of a run. Give it a token of "
                 f"{SHORTEST_TOKEN} characters or more with --token or SEDI_WEB_TOKEN, or leave out --host."
             )
-        if self.token is not None and (len(self.token) < SHORTEST_TOKEN or not self.token.isascii()):
+        if self.token is not None and (len(self.token) < SHORTEST_TOKEN or _IN_COOKIES.fullmatch(self.token) is None):
             raise ConfigurationError(
-                f"The token has {len(self.token)} characters. Give {SHORTEST_TOKEN} or more, in ASCII: "
-                "openssl rand -hex 16"
+                f"The token has {len(self.token)} characters. Give {SHORTEST_TOKEN} or more, in ASCII, that "
+                "a cookie can have: no spaces, quotes, commas, semicolons and backslashes: openssl rand -hex 16"
             )
 
     @property
@@ -145,7 +146,9 @@ class Guard:
         if not known:
             return 421, f"This is {self._access.address}, and the request is for another host."
         origin = given.get("origin")
-        navigates = given.get("sec-fetch-mode") == "navigate" and given.get("sec-fetch-dest") == "document"
+        # A link elsewhere may open the page, but not ask for what it asks for: that can begin long work.
+        document = given.get("sec-fetch-mode") == "navigate" and given.get("sec-fetch-dest") == "document"
+        navigates = document and not scope["path"].startswith("/api/")
         elsewhere = given.get("sec-fetch-site", "none") not in ("none", "same-origin") and not navigates
         if elsewhere or (origin is not None and origin.partition("://")[2] != given["host"]):
             return 403, "Pages of another origin get nothing here."
@@ -185,7 +188,8 @@ def _asked_token(scope: Scope) -> str | None:
     """The token in the address of the page itself."""
     if scope["path"] != "/":
         return None
-    found = parse_qs(scope["query_string"].decode("latin-1")).get("token")
+    query = scope["query_string"].decode("latin-1").replace("+", "%2B")  # a token may have one, and has no spaces
+    found = parse_qs(query).get("token")
     return found[0] if found else None
 
 

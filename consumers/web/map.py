@@ -7,7 +7,7 @@ ones. The recorded cluster is by the classifier of its time, so with a later one
 
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
@@ -55,20 +55,23 @@ class RowMap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MapPoints:
-    """The coordinates of a run's rows so far; one request at a time."""
+    """The coordinates of a run's rows so far; one request at a time. `watch` is called at each row that is placed, and
+    may raise: the next request goes on from there."""
 
-    def __init__(self, policy: Policy, most: int = MOST) -> None:
+    def __init__(self, policy: Policy, most: int = MOST, watch: Callable[[], None] = lambda: None) -> None:
         self._policy = policy
+        self._watch = watch
         self._most = most
         self._busy = threading.Lock()
         self._begin(None)
 
     def _begin(self, fitted: ClassifierFitted | None) -> None:
-        self._fitted = fitted
         self._model = None
+        self._fitted = None  # as long as the model cannot be had
         if fitted is not None:
             embedder = embedder_for(self._policy) if fitted.classifier.vectorizer == "embeddings" else None
             self._model = ClusterModel(fitted.classifier, embedder)
+        self._fitted = fitted
         self._places: dict[int, tuple[float, float]] = {}  # by number, ascending
         self._every, self._last = 1, 0
 
@@ -83,7 +86,9 @@ class MapPoints:
                 self._places = {number: place for number, place in self._places.items() if number % self._every == 0}
             first = self._last - self._last % self._every + self._every
             for number, text in _looked_up(connection, "number, instruction", range(first, rows + 1, self._every)):
+                self._watch()
                 self._places[number] = self._place(text)
+                self._last = number
             self._last = rows
             return self._map(connection, rows, fitted)
 

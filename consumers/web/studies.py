@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from consumers.evaluation.report import evaluation_report, is_empty
 from consumers.evaluation.tables import tables
+from consumers.folds.deduplicate import ReadProgress
 from consumers.index import tables as index_tables
 from consumers.index.follow import Follower
 from consumers.web.answers import OneAtATime, as_json, number
@@ -33,6 +34,7 @@ class PageStudies:
 
     def __init__(self, follower_of: Callable[[Request], Follower], stopping: Callable[[], bool]) -> None:
         self._follower_of = follower_of
+        self._stopping = stopping
         self._other_thresholds = WhatIfStudies(stopping)
         self._maps: dict[str, MapPoints] = {}
         self._evaluations: dict[str, tuple[object, dict[str, Any]]] = {}
@@ -59,7 +61,7 @@ class PageStudies:
         policy, classifiers = follower.index.look(lambda fold: (fold.configured.policy, dict(fold.classifiers)))
         if not classifiers:
             raise RunError("The log has no classifier so far: the filter writes the first one when it begins.")
-        points = self._maps.setdefault(request.path_params["run"], MapPoints(policy))
+        points = self._maps.setdefault(request.path_params["run"], MapPoints(policy, watch=self._watch))
         with index_tables.reading(follower.index.file) as connection:
             return points.points(connection, classifiers[max(classifiers)])
 
@@ -78,13 +80,18 @@ class PageStudies:
         read_to = {place: end for place, end in ends.items() if place[0] in EVALUATION_TOPICS}
         known = self._evaluations.get(name)
         if known is None or known[0] != read_to:
-            known = read_to, _evaluation_of(follower.source)
+            known = read_to, _evaluation_of(follower.source, lambda read: self._watch())
             self._evaluations[name] = known
         return known[1]
 
+    def _watch(self) -> None:
+        """Raise RunError when the server ends: it would wait for the thread."""
+        if self._stopping():
+            raise RunError("The page's server ends.")
 
-def _evaluation_of(source: Source) -> dict[str, Any]:
-    report = evaluation_report(source)
+
+def _evaluation_of(source: Source, progress: ReadProgress) -> dict[str, Any]:
+    report = evaluation_report(source, progress=progress)
     shown = [] if is_empty(report) else tables(report)
     return {
         "tables": [{"title": table.title, "head": table.columns, "rows": table.rows} for table in shown],

@@ -3,11 +3,15 @@
 A thread looks at the loop's heartbeat. When the loop has not turned for the limit, it prints when, and the stack of
 every thread (`faulthandler`, which needs no lock that the stuck thread may hold). The process goes on: what it waits
 for may still come. When the loop turns again, that is printed too.
+
+A process that was stopped as a whole (Ctrl-Z, a machine that slept, a virtual machine that was moved) has not stalled:
+this thread stood still with it, and no CPU time went by. The limit then counts anew.
 """
 
 import faulthandler
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,12 +19,19 @@ from typing import TextIO
 
 from infra.metrics.health import Heartbeat
 
+_USED = 0.1
+"""Share of a CPU: a process that used less between two looks was stopped; one that used more held this thread up."""
+
 
 class StallWatch:
     """Watches one heartbeat. `look` is to be called now and then; `stalls` counts."""
 
-    def __init__(self, heartbeat: Heartbeat, name: str, stream: TextIO) -> None:
+    def __init__(
+        self, heartbeat: Heartbeat, name: str, stream: TextIO, cpu_s: Callable[[], float] = time.process_time
+    ) -> None:
         self.stalls = 0
+        self._cpu_s = cpu_s
+        self._looked: tuple[float, float] | None = None  # by the clock, and the CPU time then
         self._heartbeat = heartbeat
         self._name = name
         self._stream = stream
@@ -28,6 +39,8 @@ class StallWatch:
 
     def look(self) -> None:
         """Dump the stacks if a stall has begun since the last look."""
+        if self._was_stopped() and self._heartbeat.begun:
+            self._heartbeat.beat()
         stuck = self._heartbeat.stuck
         if stuck and not self._stalled:
             self.stalls += 1
@@ -40,6 +53,15 @@ class StallWatch:
         elif self._stalled and not stuck:
             self._print(f"The main loop of {self._name} turns again.")
         self._stalled = stuck
+
+    def _was_stopped(self) -> bool:
+        """Whether the whole process has stood still since the last look."""
+        now, before = (self._heartbeat.clock(), self._cpu_s()), self._looked
+        self._looked = now
+        if before is None:
+            return False
+        gone_s, used_s = now[0] - before[0], now[1] - before[1]
+        return gone_s > self._heartbeat.limit_s / 2 and used_s < gone_s * _USED
 
     def _print(self, line: str) -> None:
         self._stream.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")

@@ -2,9 +2,12 @@
 
 Served by a thread of its own, so a main loop that is stuck can be asked. Where it listens is written to
 `<state>/metrics/<run>-<component>-<pid>.json`, in the form of Prometheus's discovery by files, and removed at the end.
-Only GET is answered, and nothing that the process knows beside its metrics.
+Only GET is answered, and nothing that the process knows beside its metrics. Where it listens for this machine only,
+requests to another host's name are refused, so that a website whose name is made to resolve here (DNS rebinding) reads
+nothing.
 """
 
+import ipaddress
 import json
 import os
 import threading
@@ -13,6 +16,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from infra.metrics.health import Health, ProcessHealth
 from infra.metrics.registry import PrometheusMeters
@@ -54,6 +58,7 @@ def served(
 
     class Handler(_Handler):
         paths = answers
+        local = _is_local(host)
 
     try:
         server = _Server((host, port), Handler)
@@ -73,6 +78,14 @@ def served(
         record.unlink(missing_ok=True)
         server.shutdown()
         server.server_close()
+
+
+def _is_local(host: str) -> bool:
+    """Whether a host is a name or an address of this machine for itself, or its name in containers on it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() in {"localhost", "host.docker.internal", "host.containers.internal"}
 
 
 def _remove_dead(folder: Path) -> None:
@@ -103,21 +116,29 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     paths: Mapping[str, Callable[[str], Answer]] = {}
+    local = True
     timeout = 10.0
 
     def do_GET(self) -> None:
         answer = self.paths.get(self.path.partition("?")[0])
-        status, body, content_type = (
-            (404, b"There are /metrics, /healthz and /readyz.\n", TEXT)
-            if answer is None
-            else answer(self.headers.get("Accept", ""))
-        )
+        if self.local and not self._means_this():
+            status, body, content_type = 421, b"The request is for another host.\n", TEXT
+        elif answer is None:
+            status, body, content_type = 404, b"There are /metrics, /healthz and /readyz.\n", TEXT
+        else:
+            status, body, content_type = answer(self.headers.get("Accept", ""))
         with suppress(OSError):
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+    def _means_this(self) -> bool:
+        try:
+            return _is_local(urlsplit(f"//{self.headers.get('Host', 'localhost')}").hostname or "")
+        except ValueError:
+            return False
 
     def log_message(self, format: str, *args: Any) -> None:
         """Requests are not logged: they come every few seconds."""

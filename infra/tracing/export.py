@@ -25,7 +25,7 @@ _KINDS = {
     "producer": trace.SpanKind.PRODUCER,
     "consumer": trace.SpanKind.CONSUMER,
 }
-_FLUSH_MS = 5000
+_CLOSE_S = 5.0
 
 
 class OtlpExporter:
@@ -36,8 +36,9 @@ class OtlpExporter:
         self._ids = _GivenIds()
         self._lock = threading.Lock()
         about = {"service.namespace": "sedi", "service.name": f"sedi-{component}", "service.version": VERSION, RUN: run}
+        self._sender = OTLPSpanExporter()
         self._provider = TracerProvider(resource=Resource.create(about), id_generator=self._ids, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._provider.add_span_processor(BatchSpanProcessor(self._sender))
         self._tracer = self._provider.get_tracer(NAME, VERSION)
 
     def export(self, span: EndedSpan) -> None:
@@ -62,8 +63,13 @@ class OtlpExporter:
         begun.end(span.end_ns)
 
     def close(self) -> None:
-        self._provider.force_flush(_FLUSH_MS)
-        self._provider.shutdown()
+        """Send what is left, for at most 5 s. The SDK itself waits for a collector that hangs, whatever time it is
+        given, so it is waited for in a thread."""
+        sending = threading.Thread(target=self._provider.shutdown, name="last-spans", daemon=True)
+        sending.start()
+        sending.join(_CLOSE_S)
+        if sending.is_alive():
+            self._sender.shutdown()  # type: ignore[no-untyped-call]  # it tries no more
 
 
 class _GivenIds(IdGenerator):

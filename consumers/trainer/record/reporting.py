@@ -62,7 +62,8 @@ class Reporting:
                 self._writers.append(TensorBoardWriter(self.output / FOLDER, step))
             fresh = self.fresh or step == 0
             self._writers += [
-                TrackerWriter(name, self.output, self.training, self.config, fresh=fresh) for name in self.track
+                TrackerWriter(name, self.output, self.training, self.config, fresh=fresh, say=self.say)
+                for name in self.track
             ]
         if self.held_out is not None:
             same_rows = {line.step: line for line in earlier if line.sha256 == self.held_out.sha256}

@@ -6,23 +6,31 @@ without `MLFLOW_TRACKING_URI`; W&B is offline, with its files in the output fold
 
 A training that goes on goes on with the tracker's run: its name there, and the last step that it was given, are in
 `track-<name>.json` in the output folder. So a step that is trained again is not tracked again.
+
+A tracker holds up no training. Numbers go to it in a thread; those that a slow one has no room for are dropped, one
+that fails gets no more, and the end waits for it for 30 seconds.
 """
 
 import os
+import threading
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from queue import Full, Queue
 from typing import Any, Literal, Protocol
 
 import msgspec
 
 from consumers.trainer.record.metrics import HeldOutLine, StepLine, TrainingLine, scalars
 from infra.distribution import require
+from infra.visible import first_line
 
 TrackerName = Literal["mlflow", "wandb", "trackio"]
 Config = Mapping[str, str | int | float | bool | None]
 
 _PROJECT = "sedi"
+_WAITING = 10_000  # lines for a tracker that is slow
+_CLOSE_S = 30.0
 
 
 class TrackedRun(msgspec.Struct, kw_only=True):
@@ -43,13 +51,20 @@ class TrackerClient(Protocol):
 
 
 class TrackerWriter:
-    """Gives the numbers of a training to a tracker. `fresh`: as a new run there.
+    """Gives the numbers of a training to a tracker. `fresh`: as a new run there; `say` gets what goes wrong.
 
     Raises ConfigurationError when the tracker is not installed.
     """
 
     def __init__(
-        self, name: TrackerName, output: Path, training: TrainingLine, config: Config, *, fresh: bool = False
+        self,
+        name: TrackerName,
+        output: Path,
+        training: TrainingLine,
+        config: Config,
+        *,
+        fresh: bool = False,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         require(name, f"--track {name}")
         self._file = output / f"track-{name}.json"
@@ -59,18 +74,49 @@ class TrackerWriter:
         about = {"run": training.run, "model": training.model, "task": training.task, **config}
         self._client = _CLIENTS[name](self._run, title, output, about)
         self._save()
+        self._name, self._say = name, say
+        self._lines: Queue[StepLine | HeldOutLine | None] = Queue(_WAITING)
+        self._dropped = 0
+        self._giving = threading.Thread(target=self._give_all, name=f"track-{name}", daemon=True)
+        self._giving.start()
 
     def add(self, line: StepLine | HeldOutLine) -> None:
         """Give a line's numbers; those of a step that was given before are left out."""
+        if not self._giving.is_alive():
+            return
+        try:
+            self._lines.put_nowait(line)
+        except Full:
+            self._dropped += 1
+
+    def close(self) -> None:
+        """Wait until everything is given, for at most 30 seconds."""
+        try:
+            self._lines.put(None, timeout=_CLOSE_S if self._giving.is_alive() else 0.0)
+        except Full:
+            pass
+        else:
+            self._giving.join(_CLOSE_S)
+        if self._giving.is_alive():
+            self._say(f"{self._name} does not take the last numbers; `metrics.jsonl` has them.")
+        elif self._dropped:
+            self._say(f"{self._name} was too slow for {self._dropped} lines; `metrics.jsonl` has them.")
+
+    def _give_all(self) -> None:
+        try:
+            while (line := self._lines.get()) is not None:
+                self._give(line)
+            self._client.finish()
+        except Exception as error:  # noqa: BLE001 - no tracker ends a training, whatever its library raises
+            self._say(f"{self._name} gets no more numbers, `metrics.jsonl` has them: {first_line(error)}")
+
+    def _give(self, line: StepLine | HeldOutLine) -> None:
         last = "held_out" if isinstance(line, HeldOutLine) else "step"
         if line.step <= getattr(self._run, last):
             return
         self._client.log({tag: number for tag, number in scalars(line).items() if number is not None}, line.step)
         setattr(self._run, last, line.step)
         self._save()
-
-    def close(self) -> None:
-        self._client.finish()
 
     def _save(self) -> None:
         draft = self._file.with_suffix(".draft")

@@ -16,6 +16,8 @@ from schemas.errors import ConfigurationError
 TOKEN = "0123456789abcdef"
 LOCAL = PageAccess("127.0.0.1", 8765)
 OPEN = PageAccess("0.0.0.0", 8765, TOKEN)
+FOLLOWED = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+SIGNS = PageAccess("0.0.0.0", 8765, "aGVsbG8+d29ybGQ/IQ==")
 
 
 def asked(
@@ -49,7 +51,8 @@ def asked(
         (200, LOCAL, {}),
         (200, LOCAL, {"host": "[::1]:9"}),
         (200, LOCAL, {"origin": "http://localhost:8765", "sec_fetch_site": "same-origin"}),
-        (200, LOCAL, {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}),
+        (200, LOCAL, {**FOLLOWED, "path": "/"}),
+        (403, LOCAL, {**FOLLOWED, "path": "/api/runs/a/what-if?again=1"}),
         (421, LOCAL, {"host": "rebound.example:8765"}),
         (421, LOCAL, {"host": "192.0.2.7:8765"}),
         (421, LOCAL, {"host": ""}),
@@ -68,6 +71,8 @@ def asked(
         (200, OPEN, {"cookie": f"a=b; sedi_web_8765={TOKEN}"}),
         (421, OPEN, {"authorization": f"Bearer {TOKEN}", "host": "rebound.example:8765"}),
         (303, OPEN, {"path": f"/?token={TOKEN}"}),
+        (303, SIGNS, {"path": f"/?token={SIGNS.token}"}),
+        (200, SIGNS, {"cookie": f"sedi_web_8765={SIGNS.token}"}),
     ],
 )
 def test_who_is_answered(status: int, access: PageAccess, headers: dict[str, str]) -> None:
@@ -115,7 +120,8 @@ def test_the_token_is_put_into_a_cookie_that_scripts_and_other_sites_do_not_get(
 
 
 @pytest.mark.parametrize(
-    ("host", "token"), [("0.0.0.0", None), ("192.0.2.7", None), ("127.0.0.1", "short"), ("::", "ä" * 20)]
+    ("host", "token"),
+    [("0.0.0.0", None), ("192.0.2.7", None), ("127.0.0.1", "short"), ("::", "ä" * 20), ("::", "no; cookie " * 3)],
 )
 def test_a_page_for_other_machines_needs_a_long_token(host: str, token: str | None) -> None:
     with pytest.raises(ConfigurationError, match="token"):

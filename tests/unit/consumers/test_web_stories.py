@@ -76,6 +76,32 @@ def test_a_story_that_nobody_waits_for_is_not_read_to_its_end() -> None:
     assert 0 < read < 500
 
 
+def test_a_story_ends_with_the_server() -> None:
+    ended = threading.Event()
+
+    def forever(request: Request, watch: ReadProgress) -> Response:
+        try:
+            for _ in range(500):
+                watch(1)
+                time.sleep(0.01)
+        finally:
+            ended.set()
+        return Response()
+
+    async def receive() -> Any:
+        await asyncio.sleep(60)
+
+    async def asked() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+        answering = asyncio.create_task(while_wanted(forever)(Request(scope, receive)))
+        await asyncio.sleep(0.1)
+        answering.cancel()
+
+    begun = time.monotonic()
+    asyncio.run(asked())
+    assert ended.wait(20) and time.monotonic() - begun < 3
+
+
 def test_the_log_from_a_place_has_the_other_partitions_from_its_time(tmp_path: Path) -> None:
     with Follower(ArchiveSource(HERE / "undisturbed"), tmp_path) as follower:
         follower._read_archive()

@@ -20,6 +20,7 @@ from consumers.replay.what_if import what_if
 from consumers.web.api import PageApi
 from consumers.web.map import MapPoints
 from infra.log.archive import ArchiveSource
+from schemas.errors import ConfigurationError, RunError
 from schemas.events import ClassifierFitted
 from streams.core.clusters import ClusterModel
 from tests.golden import HERE
@@ -105,6 +106,33 @@ def test_of_a_run_with_more_rows_every_so_many_eth_is_shown_however_it_grew(foll
         thinned = grown.points(connection, fitted(follower))
         assert thinned == MapPoints(policy, most=30).points(connection, fitted(follower))
     assert (thinned.every, thinned.number) == (4, list(range(4, 93, 4)))
+
+
+def test_a_map_whose_model_cannot_be_had_says_so_each_time_and_one_goes_on_where_it_ended(
+    follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = follower.index.fold.configured.policy
+    seen: list[int] = []
+
+    def unavailable(*_: object) -> ClusterModel:
+        raise ConfigurationError("There is no model of embeddings.")
+
+    def watch() -> None:
+        seen.append(1)
+        if len(seen) == 40:
+            raise RunError("The page's server ends.")
+
+    points = MapPoints(policy, watch=watch)
+    with tables.reading(follower.index.file) as connection:
+        with monkeypatch.context() as without:
+            without.setattr("consumers.web.map.ClusterModel", unavailable)
+            for _ in range(2):
+                with pytest.raises(ConfigurationError):
+                    points.points(connection, fitted(follower))
+        with pytest.raises(RunError):
+            points.points(connection, fitted(follower))
+        assert points.points(connection, fitted(follower)) == MapPoints(policy).points(connection, fitted(follower))
+    assert len(seen) == 92 + 1  # none is placed twice
 
 
 def test_an_evaluation_is_there_where_the_log_has_one(follower: Follower, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -166,3 +167,17 @@ def test_the_alert_rules_and_the_dashboard_name_only_what_is_declared() -> None:
         assert named(expression) and named(expression) <= exposed_names(), expression
     ids = [panel["id"] for panel in dashboard["panels"]]
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("status", "host"),
+    [(200, "localhost:9"), (200, "[::1]"), (200, "host.docker.internal:9"), (421, "rebound.example:9"), (421, "[bad")],
+)
+def test_a_website_whose_name_leads_here_reads_no_metrics(status: int, host: str, tmp_path: Path) -> None:
+    answers = answers_of(PrometheusMeters("demo", "worker", "worker"), ProcessHealth(Heartbeat(10.0)))
+    with served(answers, host="127.0.0.1", port=0, folder=tmp_path, name="x") as address:
+        connection = HTTPConnection(address, timeout=5)
+        connection.request("GET", "/metrics", headers={"Host": host})
+        answer = connection.getresponse()
+        assert (answer.status, b"sedi_" in answer.read()) == (status, status == 200)
+        connection.close()

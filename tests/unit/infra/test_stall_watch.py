@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from io import StringIO
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +56,18 @@ def test_where_standard_error_is_no_file_nothing_is_watched(monkeypatch: pytest.
     monkeypatch.setattr(sys, "stderr", StringIO())
     with stalls_dumped(Heartbeat(1.0), "it") as stalls:
         assert stalls() == 0
+
+
+def test_a_process_that_was_stopped_as_a_whole_has_not_stalled(tmp_path: Path) -> None:
+    now, cpu = [0.0], [0.0]
+    heartbeat = Heartbeat(100.0, lambda: now[0])
+    heartbeat.beat()
+    with (tmp_path / "log").open("w") as log:
+        watch = StallWatch(heartbeat, "it", log, lambda: cpu[0])
+        watch.look()
+        now[0] += 5_000.0  # a night with the lid closed
+        watch.look()
+        assert watch.stalls == 0 and not heartbeat.stuck
+        now[0], cpu[0] = now[0] + 5_000.0, cpu[0] + 4_900.0  # a library that computes and lets no other thread run
+        watch.look()
+    assert watch.stalls == 1

@@ -1,7 +1,9 @@
 """Traces: off costs no import, names are those of the conventions, and a collector gets what was handed over."""
 
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,15 @@ def test_a_collector_that_is_gone_holds_up_nothing(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     with exported_spans("demo", "worker"):
         export_span(EndedSpan(names.VERDICT, "consumer", SpanPlace("x", "y"), 1, 2))
+
+
+def test_a_collector_that_never_answers_is_not_waited_for_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.tracing.export._CLOSE_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connections are taken by the system, and nothing is sent
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
+        with exported_spans("demo", "worker"):
+            for nth in range(1_200):  # three batches
+                export_span(EndedSpan(names.VERDICT, "consumer", SpanPlace("x", str(nth)), 1, 2))
+            ending = time.monotonic()
+    assert time.monotonic() - ending < 2

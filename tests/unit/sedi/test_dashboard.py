@@ -1,5 +1,7 @@
 """The view of a run fits every terminal: no line wraps or is wider, and what matters most is there in a small one."""
 
+from io import BytesIO, TextIOWrapper
+
 import pytest
 from msgspec.structs import replace
 from rich.cells import cell_len
@@ -129,3 +131,19 @@ def test_a_terminal_that_shows_only_ascii_gets_only_ascii() -> None:
         console.print(Dashboard(status, BUSY))
     assert "####" in captured.get() and "..." in captured.get()
     assert captured.get().replace("×", "x").isascii()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_an_encoding_does_not_have_is_escaped_before_it_is_measured(encoding: str) -> None:
+    console = Console(width=40, height=20, color_system=None, file=TextIOWrapper(BytesIO(), encoding))
+    with console.capture() as captured:
+        console.print(Dashboard(busy_status(), BUSY))
+    written = captured.get().encode(encoding, "backslashreplace").decode(encoding).splitlines()
+    assert len(written) < 20 and max(map(len, written)) <= 40
+    wide = replace(
+        busy_status(),
+        moment=Moment(oldest_call_s=1.0, last_kept=LastRow(id="k", instruction="é列", cluster=3), last_rejected=None),
+    )
+    with console.capture() as captured:
+        console.print(Dashboard(wide, BUSY))
+    assert ("cluster 3: é\\u5217" if encoding == "latin-1" else "cluster 3: \\xe9\\u5217") in captured.get()

@@ -7,12 +7,15 @@ import json
 import struct
 import subprocess
 import sys
+import threading
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from consumers.trainer.record import trackers
 from consumers.trainer.record.metrics import HeldOutLine, StepLine, TrainingLine
 from consumers.trainer.record.trackers import TrackerWriter
 from infra.distribution import TRACKERS
@@ -123,3 +126,43 @@ def test_a_tracker_that_is_not_installed_is_named_with_its_part(name: str, tmp_p
     with pytest.raises(ConfigurationError, match=rf"--track {name} needs the part \[{name}\]"):
         TrackerWriter(name, tmp_path, TRAINING, {})  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+class _Tracker:
+    """Takes steps, and hangs or fails at one of them."""
+
+    def __init__(self, how: str) -> None:
+        self.how, self.steps, self.go_on = how, list[int](), threading.Event()
+
+    def log(self, numbers: dict[str, float], step: int) -> None:
+        if step == 3 and self.how == "hangs":
+            self.go_on.wait(30)
+        if step == 3 and self.how == "fails":
+            raise RuntimeError("503 Service Unavailable\nwith a page of HTML")
+        self.steps.append(step)
+
+    def finish(self) -> None:
+        self.steps.append(-1)
+
+
+@pytest.mark.parametrize("how", ["works", "hangs", "fails"])
+def test_a_tracker_that_hangs_or_fails_holds_up_no_training(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker, said = _Tracker(how), list[str]()
+    monkeypatch.setattr(trackers, "require", lambda part, what: None)
+    monkeypatch.setattr(trackers, "_CLOSE_S", 0.2 if how == "hangs" else 20.0)
+    monkeypatch.setitem(trackers._CLIENTS, "mlflow", lambda *_: tracker)
+    writer = TrackerWriter("mlflow", tmp_path, TRAINING, {}, say=said.append)
+    begun = time.monotonic()
+    for number in range(1, 6):
+        writer.add(step(number))
+    writer.close()
+    assert time.monotonic() - begun < 5
+    known = json.loads((tmp_path / "track-mlflow.json").read_bytes())["step"]
+    tracker.go_on.set()
+    if how == "works":
+        assert (tracker.steps, said, known) == ([1, 2, 3, 4, 5, -1], [], 5)
+    else:
+        (line,) = said
+        assert known == 2 and line.startswith("mlflow ") and "metrics.jsonl" in line and "HTML" not in line
