@@ -7,7 +7,7 @@ depends on the choice. `SEDI_NATIVE_CORE=0` in the environment turns it off; `se
 import os
 from types import ModuleType
 
-VERSION = "1.1.1"
+VERSION = "1.1.2"
 """Of the compiled core that goes with this program: one that was built from other sources is not used."""
 
 SWITCH = "SEDI_NATIVE_CORE"
