@@ -312,3 +312,5 @@ def test_one_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> 
     assert native._choose() == (core, f"compiled, {native.VERSION}")
     monkeypatch.setattr(core, "VERSION", "0.9")
     assert native._choose() == (None, "installed is 0.9, which goes with another version of this program")
+    monkeypatch.delattr(core, "VERSION")
+    assert native._choose()[0] is None
