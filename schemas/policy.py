@@ -39,8 +39,6 @@ Growth = Annotated[float, msgspec.Meta(gt=1.0)]
 REFIT_ROWS = 200
 """Kept instructions for each record that a refit leads by (`Policy.refit_lead`)."""
 
-_REFIT_LEAD = 100  # of new runs: at 20,000 rows a fit takes about a second
-
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of a run's decisions; docs/papers.md has the origin of each.
@@ -67,8 +65,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     refit_from                kept instructions at the first refit; then whenever their number has grown
     refit_growth              by this factor; in longer steps, up to doublings, once there are many
     refit_lead                records of `generated` that are decided while a classifier is fitted, before it is used:
-                              one for every REFIT_ROWS kept instructions, and at most so many. Runs from before it was
-                              there have 0
+                              one for every REFIT_ROWS kept instructions, and at most so many.
+                              0: the filter waits for each fit
     seeds_per_request         seeds that a prompt shows, sampled without replacement
     seed_choice               how they are sampled: `uniform`, as in the paper; or those that brought the most kept rows
                               are preferred, by `thompson` sampling or `ucb` (upper confidence bound)
@@ -202,7 +200,7 @@ def policy_for(mode: str = "sedi", **changes: object) -> Policy:
     """
     if mode not in _MODE_DEFAULTS:
         raise ConfigurationError(f"mode is {mode!r}; choose one of {', '.join(_MODE_DEFAULTS)}.")
-    fields = {"mode": mode, "refit_lead": _REFIT_LEAD, **_MODE_DEFAULTS[mode]}
+    fields = {"mode": mode, **_MODE_DEFAULTS[mode]}
     if changes.get("tokenizer") == "unicode":
         fields["rule_scripts"] = "all"
     try:

@@ -28,8 +28,9 @@ def short(number: float) -> str:
 
 def per_time(per_s: float, *, money: bool = False) -> str:
     """A rate by the second, minute or hour, whichever says it in a number that is not small."""
-    for unit, seconds in (("s", 1), ("min", 60), ("h", 3600)):
-        rate = per_s * seconds
-        if rate >= (0.01 if money else 1) or unit == "h":
-            return f"${rate:.2f}/{unit}" if money else f"{rate:.1f}/{unit}" if rate < 99.5 else f"{short(rate)}/{unit}"
-    raise AssertionError  # the last unit takes what is left
+    least = 0.01 if money else 1
+    unit, rate = "s", per_s
+    for longer, seconds in (("min", 60), ("h", 3600)):
+        if rate < least:
+            unit, rate = longer, per_s * seconds
+    return f"${rate:.2f}/{unit}" if money else f"{rate:.1f}/{unit}" if rate < 99.5 else f"{short(rate)}/{unit}"

@@ -24,7 +24,7 @@ from schemas.events import Instruction, InstructionKept, InstructionsGenerated, 
 from streams.core.filter_state import BEFORE_ALL, SEED, FilterState, initial_state
 from streams.core.refits import due_classifier, first_classifier, use_classifier
 from streams.core.scores import SeedScore, uncounted
-from streams.core.similarity.rouge import tokens_fmeasure
+from streams.core.similarity.index import Position
 from streams.core.unfit import unfit_of
 
 __all__ = [
@@ -47,10 +47,6 @@ __all__ = [
     "restore",
     "use_classifier",
 ]
-
-_SLACK = 1e-6  # well above the rounding error of an F-measure
-Sibling = tuple[str, list[str], set[str]]
-"""Id, tokens and distinct tokens of an instruction kept before another of the same generation."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,15 +103,6 @@ def judge(state: FilterState, offset: int, generation_id: str, event: Instructio
     when the generation's id is not the one derived from its lane and number. An exception leaves the state as it was.
     """
     judged = _compare(state, offset, generation_id, event)
-    entered = []
-    try:
-        for row in judged.passed:
-            state.index.add(row.id, row.task.instruction, (offset, row.place))
-            entered.append(row.id)
-    except Exception:
-        for id in entered:
-            state.index.remove(id)
-        raise
     _count(state, judged.decision, len(judged.passed))
     return judged
 
@@ -137,8 +124,13 @@ def classify(state: FilterState, block: Sequence[Judged]) -> list[Verdict]:
 
 
 def decide(state: FilterState, offset: int, generation_id: str, event: InstructionsGenerated) -> Verdict:
-    """Decide on the generation at `offset` of `generated`, without changing the state; raises as `judge`."""
-    return _classified(state, [_compare(state, offset, generation_id, event)])[0]
+    """Decide on the generation at `offset` of `generated`, without changing the state; raises as `judge`.
+
+    Its kept rows are in the index until `apply`, which nearly always leaves them there, or the next decision.
+    """
+    judged = _compare(state, offset, generation_id, event)
+    state.entered = tuple(row.id for row in judged.passed)
+    return _classified(state, [judged])[0]
 
 
 def empty_verdict(state: FilterState, offset: int, generation_id: str = "") -> Verdict:
@@ -150,8 +142,11 @@ def apply(state: FilterState, decision: Decision) -> None:
     """Change the state by a decision. One that is not newer than the state changes nothing."""
     if decision.offset <= state.applied:
         return
-    for id, text, position in _indexed(decision):
-        state.index.add(id, text, position)
+    if state.entered != tuple(row.id for row in decision.kept):
+        _take_back(state)
+        for id, text, position in _indexed(decision):
+            state.index.add(id, text, position)
+    state.entered = ()
     note(state, decision)
 
 
@@ -181,6 +176,7 @@ def index(
     state: FilterState, decisions: Iterable[Decision], progress: Callable[[int], None] | None = None
 ) -> FilterState:
     """The state (the same object) with the rows of these decisions, already noted, in its index."""
+    _take_back(state)
     items = (item for decision in decisions for item in _indexed(decision) if item[0] not in state.released)
     state.index.extend(items, progress=progress)
     return state
@@ -200,19 +196,19 @@ def _compare(state: FilterState, offset: int, generation_id: str, event: Instruc
         return _judged(state, Decision(offset=offset, generation_id=generation_id))
     if state.model is None:
         raise ValueError("The state has no classifier yet; give it one with use_classifier before deciding.")
-    passed: list[Passed] = []
-    siblings: list[Sibling] = []
-    rejections: list[Rejection] = []
-    tokenized = [state.tokenizer(task.instruction) for task in event.instructions]
+    _take_back(state)
+    tasks = event.instructions
+    tokenized = [state.tokenizer(task.instruction) for task in tasks]
     rejected = unfit_of(state.policy, generation_id, event, tokenized)
-    for place, (task, tokens) in enumerate(zip(event.instructions, tokenized, strict=True)):
-        id = ids.instruction_id(generation_id, place)
-        rejection = rejected.get(place) or _similar(state, siblings, id, place, task, tokens)
-        if rejection is not None:
-            rejections.append(rejection)
-            continue
-        siblings.append((id, tokens, set(tokens)))
-        passed.append(Passed(id, place, task))
+    fit = [(place, ids.instruction_id(generation_id, place)) for place in range(len(tasks)) if place not in rejected]
+    found = _entered(state, [(id, tasks[place].instruction, (offset, place)) for place, id in fit])
+    passed: list[Passed] = []
+    for (place, id), nearest in zip(fit, found, strict=True):
+        if nearest is None:
+            passed.append(Passed(id, place, tasks[place]))
+        else:
+            rejected[place] = _similar(state, id, place, nearest)
+    rejections = [rejected[place] for place in sorted(rejected)]
     decision = Decision(
         offset=offset,
         generation_id=generation_id,
@@ -249,25 +245,35 @@ def _count(state: FilterState, decision: Decision, kept: int) -> None:
     state.applied = decision.offset
 
 
-def _similar(
-    state: FilterState, siblings: list[Sibling], id: str, place: int, task: Instruction, tokens: list[str]
-) -> Rejection | None:
-    threshold, own = state.policy.threshold, set(tokens)
-    found = state.index.nearest_above(task.instruction)
-    nearest = None if found is None else (found[0], found[1].removeprefix(SEED))
-    for sibling_id, theirs, distinct in siblings:
-        # Lengths, and tokens that the other lacks, bound the common subsequence, which rules out most pairs.
-        least = threshold * (len(tokens) + len(theirs)) - _SLACK
-        if 2 * len(theirs) < least or 2 * (len(tokens) - len(own - distinct)) < least:
-            continue
-        fmeasure = tokens_fmeasure(theirs, tokens)
-        if fmeasure > threshold and (nearest is None or fmeasure > nearest[0]):
-            nearest = fmeasure, sibling_id
-    if nearest is None:
-        return None
+def _similar(state: FilterState, id: str, place: int, nearest: tuple[float, str]) -> Rejection:
     return Rejection(
-        id=id, place=place, reason="similar", similarity=nearest[0], nearest_id=nearest[1], threshold=threshold
+        id=id,
+        place=place,
+        reason="similar",
+        similarity=nearest[0],
+        nearest_id=nearest[1].removeprefix(SEED),
+        threshold=state.policy.threshold,
     )
+
+
+def _entered(state: FilterState, items: list[tuple[str, str, Position]]) -> list[tuple[float, str] | None]:
+    """The nearest of each among all before it, those of its generation included; one without any is in the index now.
+
+    One that the index holds already, as it may in an audit of a log with an error, is only compared.
+    """
+    index = state.index
+    if any(id in index for id, _, _ in items):
+        return [
+            index.nearest_above(item[1]) if item[0] in index else index.add_unless_similar([item])[0] for item in items
+        ]
+    return index.add_unless_similar(items)
+
+
+def _take_back(state: FilterState) -> None:
+    """Take the rows of a decision that was not applied out of the index."""
+    for id in state.entered:
+        state.index.remove(id)
+    state.entered = ()
 
 
 def _classified(state: FilterState, block: Sequence[Judged]) -> list[Verdict]:

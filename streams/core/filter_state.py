@@ -31,6 +31,7 @@ class FilterState:
 
     kept         rows by id, in the order they were kept
     kept_total   their number, those that `classify` has yet to complete included
+    entered      rows of a decision that is not applied yet, which the index holds already
     released     of the kept rows that candidates are not compared with any more, the offset from which on
     applied      offset of the last record of `generated` in this state
     lanes        decided generation numbers of each lane
@@ -45,6 +46,7 @@ class FilterState:
     index: RougeLIndex
     kept: dict[str, InstructionKept] = field(default_factory=dict)
     kept_total: int = 0
+    entered: tuple[str, ...] = ()
     released: dict[str, int] = field(default_factory=dict)
     scores: dict[str, SeedScore] = field(default_factory=dict)
     applied: int = BEFORE_ALL

@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import faust
-from aiokafka.errors import MessageSizeTooLargeError
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from infra.cluster.connection import MAX_RECORD_BYTES
 
@@ -69,7 +67,8 @@ class BlockWriter:
         pending: list[tuple[int, Any]] = []
         batch = producer.create_batch()
         for record in records:
-            _require_size(record)
+            if len(record.value or b"") * 2 > MAX_RECORD_BYTES:
+                producer._serialize(record.key, record.value, list(record.headers))  # refuses one that is too large
             if not _append(batch, record):
                 pending.append((batch.record_count(), await producer.send_batch(batch, topic, partition=partition)))
                 batch = producer.create_batch()
@@ -87,14 +86,3 @@ def _append(batch: Any, record: Outbound) -> bool:
     """Append to a batch; False when it is full. An empty one takes a record of any size."""
     appended = batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
     return appended is not None
-
-
-def _require_size(record: Outbound) -> None:
-    """Raise MessageSizeTooLargeError for a record that the producer would not send."""
-    if len(record.value or b"") * 2 < MAX_RECORD_BYTES:
-        return
-    size = DefaultRecordBatchBuilder.estimate_size_in_bytes(record.key, record.value, list(record.headers))
-    if size > MAX_RECORD_BYTES:
-        raise MessageSizeTooLargeError(
-            f"A record for {record.topic} has {size} bytes; at most {MAX_RECORD_BYTES} can be written."
-        )

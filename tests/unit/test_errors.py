@@ -25,7 +25,7 @@ DRAWN = LINE.findall(schemas.errors.__doc__ or "")
 # Errors of Python, and how a command ends: they are faults of the program, or no errors.
 PYTHONS = {"NotImplementedError", "KeyboardInterrupt", "SystemExit", "typer.Exit", "AttributeError", "ImportError"}
 # Exceptions that steer a function's own caller, and never leave the package that they are defined in.
-CONTROL_FLOW = {"BodyTooLarge", "CallsHalted", "EndOfVerdicts", "_NotFaithful", "_Refused"}
+CONTROL_FLOW = {"BodyTooLarge", "CallsHalted", "EndOfVerdicts", "_Ended", "_NotFaithful", "_Refused", "_Unwanted"}
 # Modules that may raise ValueError, OSError or BrokenPipeError, and who catches it.
 CAUGHT = {
     "consumers/evaluation/statistics.py": "a programming error",
@@ -35,6 +35,7 @@ CAUGHT = {
     "infra/cluster/listener.py": "a server that does not answer as Kafka does is reported as such",
     "infra/prices.py": "reading the file makes a ConfigurationError of it",
     "producers/backends/base.py": "a programming error",
+    "schemas/envelope.py": "`encode` makes a MalformedEvent of it",
     "schemas/events.py": "decoding makes a MalformedEvent of it",
     "schemas/ids.py": "a programming error, or what is no id",
     "sedi/tail.py": "a reader that has gone: no error",

@@ -172,12 +172,18 @@ class ReferenceIndex:
         Raises SediError for a known id or one that comes twice; then nothing is added.
         """
         check_new(self, items)
-        found = []
-        for id, text, position in items:
-            nearest = self.nearest_above(text)
-            if nearest is None:
-                self.add(id, text, position)
-            found.append(nearest)
+        found: list[tuple[float, str] | None] = []
+        try:
+            for id, text, position in items:
+                nearest = self.nearest_above(text)
+                if nearest is None:
+                    self.add(id, text, position)
+                found.append(nearest)
+        except Exception:
+            for (id, _, _), nearest in zip(items, found, strict=False):
+                if nearest is None:
+                    self.remove(id)
+            raise
         return found
 
     def _fitting(self, lists: list[SlotList], signature: int, row: LengthBounds) -> Slots:

@@ -6,7 +6,7 @@ from consumers.compare.side import read_side
 from consumers.folds.counts import AnsweredCounts, counts_of
 from consumers.folds.run_fold import RunFold
 from consumers.report import report
-from consumers.status import BrokerHealth, EventRates, status_of
+from consumers.status import BrokerHealth, status_of
 from sedi.output import answered_line
 from tests.unit.consumers.answered_story import answered_run
 from tests.unit.consumers.export.memory import MemorySource
@@ -41,9 +41,8 @@ def folded(story: Story) -> RunFold:
 def test_the_trainer_is_not_behind_by_rows_that_wait_or_are_never_trained() -> None:
     story = answered_run()
     story.train(0, (row_id(0, 0),))
-    rates = EventRates(**dict.fromkeys(EventRates.__struct_fields__, 0.0))
     health = BrokerHealth(healthy=True, bootstrap="", brokers=1, detail="")
-    assert status_of(folded(story), rates, 0, health).lag.untrained == 2
+    assert status_of(folded(story), 0, health).lag.untrained == 2
 
 
 def test_a_comparison_counts_the_calls_of_the_answers_and_the_lengths_of_those_that_are_used() -> None:

@@ -79,7 +79,7 @@ def test_a_verdict_that_is_not_rouge_scores_is_a_divergence(
 
 
 def test_a_fault_that_the_filter_and_the_audit_share_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RougeLIndex, "nearest_above", lambda index, text: None)
+    monkeypatch.setattr(RougeLIndex, "add_unless_similar", lambda index, items: [None for _ in items])
     story = ToldRun()
     story.generation(0, [RIVERS, LETTER])
     story.generation(1, [POEM, RIVERS_AGAIN])

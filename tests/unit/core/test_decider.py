@@ -22,6 +22,7 @@ from streams.core import decider, refits
 from streams.core.decider import Decision, FilterState, Verdict
 from streams.core.filter_state import DueFit
 from streams.core.scores import SeedScore
+from streams.core.similarity.reference import ReferenceIndex
 from streams.core.similarity.tokenize import rouge_tokens
 from tests.unit.core.conftest import configured, decided, first_classifier, fresh_state, generation, in_one_go, seeds_of
 
@@ -304,16 +305,43 @@ def everything(state: FilterState) -> bytes:
     return pickle.dumps(vars(state))
 
 
+def beside_the_index(state: FilterState) -> bytes:
+    return pickle.dumps({name: value for name, value in vars(state).items() if name not in ("index", "entered")})
+
+
 def test_deciding_changes_nothing_and_decides_the_same_again() -> None:
     state = fresh_state(policy_for(batch_size=4))
     decided(state, generation(0, ["Name three kinds of sweet fruit", "List five rivers of Europe"]))
     event = generation(1, ["Name three kinds of sour fruit", "A text of words never seen before", "Draw it"])
-    before = everything(state)
+    before = beside_the_index(state)
     verdicts = [decider.decide(state, 1, ids.generation_id("g0", 1), event) for _ in range(3)]
-    assert everything(state) == before
+    assert beside_the_index(state) == before
     assert len({msgspec.json.encode((v.decision, v.rejected)) for v in verdicts}) == 1
     decider.apply(state, verdicts[0].decision)
-    assert everything(state) != before
+    assert beside_the_index(state) != before
+    assert all(row.id in state.index for row in verdicts[0].decision.kept)
+
+
+@pytest.mark.parametrize("kept", [(), (1,), (2, 1)])
+def test_a_decision_that_another_one_replaces_leaves_no_rows(kept: tuple[int, ...]) -> None:
+    """An audit goes on with what is recorded, also where it decides otherwise."""
+    state = fresh_state(policy_for(batch_size=4))
+    texts = [
+        "Name three kinds of sour fruit",
+        "A text of words never seen before",
+        "Explain how a stone bridge carries its load",
+    ]
+    event = generation(0, texts)
+    verdict = decider.decide(state, 0, ids.generation_id("g0", 0), event)
+    rows = tuple(verdict.decision.kept[place] for place in kept)
+    decider.apply(state, msgspec.structs.replace(verdict.decision, kept=rows))
+    assert [row.id in state.index for row in verdict.decision.kept] == [place in kept for place in range(3)]
+    again = decider.decide(
+        state, 1, ids.generation_id("g0", 1), generation(1, [t.instruction for t in event.instructions])
+    )
+    assert {rejection.place: rejection.nearest_id for rejection in again.rejected.rejections} == {
+        place: verdict.decision.kept[place].id for place in kept
+    }
 
 
 def test_a_decision_that_is_not_newer_than_the_state_changes_nothing() -> None:
@@ -489,6 +517,7 @@ def test_a_log_decided_in_blocks_is_decided_as_record_by_record(
 
 def test_a_judgement_that_fails_leaves_the_state_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     state, untouched = fresh_state(policy(0.7)), fresh_state(policy(0.7))
+    state.index = ReferenceIndex(0.7)
     add = state.index.add
 
     def fail_at_the_second(id: str, text: str, position: tuple[int, int]) -> None:
