@@ -9,7 +9,7 @@ Scores and decisions are rouge_score's (`rougeL`, no stemmer), bit for bit. It c
 3. The rest, one to four of fifty thousand, is compared with rapidfuzz's bit-parallel LCS. If more are left of a longer
    text, a second signature of 512 bits is checked first.
 
-The lists follow the rarity order as it changes, one element at a time (`vocabulary`), so there is never a rebuild or a
+The lists follow the rarity order as it changes, text by text (`vocabulary`), so there is never a rebuild or a
 long pause. Where the lists have too many candidates (tiny vocabularies, long repetitive texts, θ near 0), all
 signatures are scanned, and the rest is compared in one call of `cdist`.
 
