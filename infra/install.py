@@ -71,7 +71,8 @@ def native_core() -> int:
         env={**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}", **_CARGO},
         check=False,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     if done.returncode:
         log = ROOT / "build" / "native.log"

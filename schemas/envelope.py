@@ -178,7 +178,7 @@ def _type_of(fields: Mapping[str, bytes]) -> tuple[EventSpec, int]:
     raw = fields.get("ce_type")
     if raw is None:
         raise MalformedEvent("A record has no ce_type header. It was not written by this project; see its origin.")
-    found = _named(raw)
+    found = _named(raw) if len(raw) <= _SHOWN_BYTES else None  # a longer one is not to be remembered
     spec = None if found is None else SPECS.get(found[0])
     if found is None or spec is None:
         raise UnknownEvent(

@@ -7,7 +7,7 @@ depends on the choice. `SEDI_NATIVE_CORE=0` in the environment turns it off; `se
 import os
 from types import ModuleType
 
-VERSION = "1.1.1"
+VERSION = "1.1.2"
 """Of the compiled core that goes with this program: one that was built from other sources is not used."""
 
 SWITCH = "SEDI_NATIVE_CORE"
@@ -21,8 +21,9 @@ def _choose() -> tuple[ModuleType | None, str]:
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError)
         return None, "not installed" if missing else f"cannot be loaded ({error})"
-    if sedi_native.VERSION != VERSION:
-        return None, f"installed is {sedi_native.VERSION}, which goes with another version of this program"
+    found = getattr(sedi_native, "VERSION", "a part of it")  # an empty folder, left by an interrupted installation
+    if found != VERSION:
+        return None, f"installed is {found}, which goes with another version of this program"
     return sedi_native, f"compiled, {VERSION}"
 
 

@@ -98,10 +98,9 @@ impl Index {
         self.vocabulary.learn(tokens, codes);
         let mut elements = std::mem::take(&mut self.work.elements);
         self.store(id, codes, position, &mut elements);
-        for &element in &elements {
-            if self.vocabulary.count(element) {
-                self.reclass(element);
-            }
+        elements.retain(|&element| self.vocabulary.count(element));
+        if !elements.is_empty() {
+            self.reclass(elements.clone());
         }
         self.work.elements = elements;
     }
@@ -263,18 +262,28 @@ impl Index {
         self.vocabulary.rarest(elements, count);
     }
 
-    /// Move an element that became more frequent, and with it the lists of its texts: it can only leave a text's rarest
-    /// elements, and the next rarest replaces it.
-    fn reclass(&mut self, element: u32) {
-        if self.lists.tokens(element) > LARGEST_MOVE {
-            return;
+    /// Move elements that became more frequent, and with them the lists of their texts: in a text's rarest elements
+    /// the next rarest replace those that leave. All at once, since a long text may be under thousands of them.
+    fn reclass(&mut self, mut elements: Vec<u32>) {
+        elements.retain(|&element| self.lists.tokens(element) <= LARGEST_MOVE);
+        elements.sort_unstable();
+        let mut slots = Vec::new();
+        for &element in &elements {
+            self.vocabulary.reclass(element);
+            slots.extend(self.lists.take(element));
         }
-        self.vocabulary.reclass(element);
+        slots.sort_unstable();
         let mut rarest = Vec::new();
-        for slot in self.lists.take(element) {
+        for taken in slots.chunk_by(|one, other| one == other) {
+            let slot = taken[0];
             self.rarest(slot, &mut rarest);
-            let under = if rarest.contains(&element) { element } else { rarest[rarest.len() - 1] };
-            self.lists.add(under, self.signatures[slot as usize], slot);
+            // Under the others it is still listed, but for the last of them, as many as are missing.
+            let (moved, others): (Vec<u32>, Vec<u32>) =
+                rarest.iter().partition(|element| elements.binary_search(element).is_ok());
+            let next = &others[others.len() + moved.len() - taken.len()..];
+            for &element in moved.iter().chain(next) {
+                self.lists.add(element, self.signatures[slot as usize], slot);
+            }
         }
     }
 

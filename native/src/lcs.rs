@@ -4,6 +4,7 @@
 
 pub const LANES: usize = 4;
 const BLOCK: usize = 32; // tokens, after which it is asked whether enough can still be found
+const MOST_MASKS: usize = 1 << 18; // words: two megabytes
 const TRIED: u32 = 128; // after so many texts the bound by bags goes on only if it rules enough out
 
 /// A text prepared for comparisons. Its tables are reused from text to text.
@@ -13,16 +14,25 @@ pub struct Query {
     words: usize,
     codes: Vec<u32>,
     places: Vec<u32>, // by code: 1 + the number of the distinct token, 0 for a token that is not in the text
-    masks: Vec<u64>,  // [1 + distinct][words]: where the token stands; the first are zeros
+    masks: Vec<u64>,  // [1 + distinct][words]: where the token stands; the first are zeros. Empty if too many
     counts: Vec<u32>, // [distinct]: how often
     left: Vec<u32>,
     state: Vec<u64>,
+    column: Column,
     tried: u32,
     ruled_out: u32,
 }
 
+/// Buffers of `word_by_word`.
+#[derive(Default)]
+struct Column {
+    masks: Vec<u64>,    // [1 + distinct], of one word
+    tokens: Vec<u32>,   // the other text, as numbers of distinct tokens
+    carries: Vec<bool>, // by place in it
+}
+
 impl Query {
-    /// Prepare a text; `known` is above all codes.
+    /// Prepare a text; `known` is above all codes. The memory grows with the text's length, not with its square.
     pub fn prepare(&mut self, codes: &[u32], known: usize) {
         for &code in &self.codes {
             self.places[code as usize] = 0;
@@ -34,21 +44,27 @@ impl Query {
         }
         self.length = codes.len();
         self.words = self.length.div_ceil(64);
-        self.masks.clear();
-        self.masks.resize(self.words, 0);
         self.counts.clear();
-        for (at, &code) in codes.iter().enumerate() {
+        for &code in codes {
             if code == 0 {
                 continue; // unknown: in no other text
             }
             let place = &mut self.places[code as usize];
             if *place == 0 {
                 self.counts.push(0);
-                self.masks.resize((1 + self.counts.len()) * self.words, 0);
                 *place = self.counts.len() as u32;
             }
             self.counts[*place as usize - 1] += 1;
-            self.masks[*place as usize * self.words + at / 64] |= 1 << (at % 64);
+        }
+        self.masks.clear();
+        let needed = (1 + self.counts.len()) * self.words;
+        if needed <= MOST_MASKS {
+            self.masks.resize(needed, 0);
+            for (at, &code) in codes.iter().enumerate() {
+                if code != 0 {
+                    self.masks[self.places[code as usize] as usize * self.words + at / 64] |= 1 << (at % 64);
+                }
+            }
         }
         (self.tried, self.ruled_out) = (0, 0);
     }
@@ -88,6 +104,7 @@ impl Query {
             6 => self.one_by_one::<6>(text, [u64::MAX; 6]),
             7 => self.one_by_one::<7>(text, [u64::MAX; 7]),
             8 => self.one_by_one::<8>(text, [u64::MAX; 8]),
+            _ if self.masks.is_empty() => self.word_by_word(text, needed),
             _ => self.of_many_words(text, needed),
         }
     }
@@ -146,6 +163,38 @@ impl Query {
         common
     }
 
+    /// As `of_many_words`, without masks: one word after the other goes through the whole text, and each place of it
+    /// keeps what it carries into the next word.
+    fn word_by_word(&mut self, text: &[u32], needed: usize) -> usize {
+        let Column { masks, tokens, carries } = &mut self.column;
+        masks.clear();
+        masks.resize(1 + self.counts.len(), 0);
+        tokens.clear();
+        tokens.extend(text.iter().map(|&code| self.places[code as usize]));
+        carries.clear();
+        carries.resize(text.len(), false);
+        let (mut common, mut left) = (0, self.length);
+        for some in self.codes.chunks(64) {
+            let known = || some.iter().enumerate().filter(|(_, &code)| code != 0);
+            for (bit, &code) in known() {
+                masks[self.places[code as usize] as usize] |= 1 << bit;
+            }
+            let mut state = u64::MAX;
+            for (&token, carry) in tokens.iter().zip(carries.iter_mut()) {
+                (state, *carry) = add(state, masks[token as usize], *carry);
+            }
+            for (_, &code) in known() {
+                masks[self.places[code as usize] as usize] = 0;
+            }
+            common += state.count_zeros() as usize;
+            left -= some.len();
+            if common + left < needed {
+                return 0;
+            }
+        }
+        common
+    }
+
     #[inline(always)]
     fn mask<const WORDS: usize>(&self, code: u32) -> &[u64; WORDS] {
         let start = self.places[code as usize] as usize * WORDS;
@@ -173,11 +222,16 @@ impl Query {
 fn step(state: &mut [u64], mask: &[u64]) {
     let mut carry = false;
     for (state, &here) in state.iter_mut().zip(mask) {
-        let (sum, first) = state.overflowing_add(*state & here);
-        let (sum, second) = sum.overflowing_add(u64::from(carry));
-        carry = first | second;
-        *state = sum | (*state & !here);
+        (*state, carry) = add(*state, here, carry);
     }
+}
+
+/// One word of the state after a token, and the carry into the next word.
+#[inline(always)]
+fn add(state: u64, here: u64, carry: bool) -> (u64, bool) {
+    let (sum, first) = state.overflowing_add(state & here);
+    let (sum, second) = sum.overflowing_add(u64::from(carry));
+    (sum | (state & !here), first | second)
 }
 
 /// The bits beyond the text's end stay set.

@@ -50,6 +50,7 @@ logger = logging.getLogger(__name__)
 CATCH_UP_S = 2.0
 SESSION_S = 6.0
 FETCH_RECORDS = 500
+_ENDS = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
 
 
 class OnePartitionTable(faust.Table):  # type: ignore[type-arg]
@@ -160,6 +161,16 @@ def _table(app: faust.App, name: str) -> Any:
     return app.Table(name, key_type=bytes, value_type=bytes, partitions=1, use_partitioner=True)
 
 
+async def _crash(app: faust.App, error: BaseException, what: str) -> None:
+    """Stop the app, unless the error is an end that was asked for. A panic of the compiled core is no Exception, and
+    would end a task without a word.
+    """
+    if isinstance(error, _ENDS):
+        raise error
+    logger.error("%s: %r", what, error)
+    await app.crash(error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}"))
+
+
 def _agents(app: faust.App, run: str, cursors: dict[str, Cursor]) -> None:
     for short, cursor in cursors.items():
         topic = app.topic(topic_name(run, short), key_serializer="raw", value_serializer="raw", allow_empty=True)
@@ -167,9 +178,8 @@ def _agents(app: faust.App, run: str, cursors: dict[str, Cursor]) -> None:
         async def deliver(stream: Any, cursor: Cursor = cursor) -> None:
             try:
                 await deliver_in_blocks(stream, cursor)
-            except Exception as error:  # noqa: BLE001 - not the records' fault: stop without an ack
-                logger.error("%s stopped after offset %d: %r", cursor.topic, cursor.applied, error)
-                await app.crash(error)
+            except BaseException as error:  # noqa: BLE001 - not the records' fault: stop without an ack
+                await _crash(app, error, f"{cursor.topic} stopped after offset {cursor.applied}")
 
         app.agent(topic, name=f"sedi.{short}", concurrency=1)(deliver)
 
@@ -215,9 +225,8 @@ def _recovery(worker: Worker, settings: Settings, configured: RunConfigured, kep
                 await start("judged", cursors["judged"].applied)
             await start("generated", worker.filter.state.applied)
             await start("training-log", worker.seeds.pool.training_offset)
-        except Exception as error:  # noqa: BLE001 - a worker that cannot recover must not decide
-            logger.error("recovery failed: %r", error)
-            await app.crash(error)
+        except BaseException as error:  # noqa: BLE001 - a worker that cannot recover must not decide
+            await _crash(app, error, "recovery failed")
             return
         logger.info("active from offset %d of generated", worker.filter.state.applied + 1)
         observation().ready("it decides")
@@ -236,9 +245,8 @@ def _recovery(worker: Worker, settings: Settings, configured: RunConfigured, kep
                     await cursor.catch_up()
                 applied_before[cursor.topic] = cursor.applied
             await worker.repair()
-        except Exception as error:  # noqa: BLE001 - as in the agents
-            logger.error("catching up failed: %r", error)
-            await app.crash(error)
+        except BaseException as error:  # noqa: BLE001 - as in the agents
+            await _crash(app, error, "catching up failed")
 
 
 async def _dead_letters(fetch: Fetch, topic: str) -> tuple[set[int], set[int]]:

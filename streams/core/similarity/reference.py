@@ -9,7 +9,7 @@ Scores and decisions are rouge_score's (`rougeL`, no stemmer), bit for bit. It c
 3. The rest, one to four of fifty thousand, is compared with rapidfuzz's bit-parallel LCS. If more are left of a longer
    text, a second signature of 512 bits is checked first.
 
-The lists follow the rarity order as it changes, one element at a time (`vocabulary`), so there is never a rebuild or a
+The lists follow the rarity order as it changes, text by text (`vocabulary`), so there is never a rebuild or a
 long pause. Where the lists have too many candidates (tiny vocabularies, long repetitive texts, θ near 0), all
 signatures are scanned, and the rest is compared in one call of `cdist`.
 
@@ -17,6 +17,7 @@ Exact for every θ in [0, 1) and every order of calls; pure. It keeps tokens, no
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -274,8 +275,8 @@ class ReferenceIndex:
         self._places.append(position[1])
         self._slots[id] = slot
         self._last = max(self._last, position)
-        for element in vocabulary.count(elements):
-            self._move(element)
+        if ending := vocabulary.count(elements):
+            self._move(ending)
         return slot, elements
 
     def _list(self, slot: int, elements: list[int]) -> None:
@@ -290,14 +291,20 @@ class ReferenceIndex:
     def _rarest_of(self, elements: list[int], length: int) -> list[int]:
         return sorted(elements, key=self._vocabulary.order.__getitem__)[: self._bounds.prefix(length)]
 
-    def _move(self, element: int) -> None:
-        """Move an element that became more frequent in the order, and update the lists of its texts.
+    def _move(self, elements: list[int]) -> None:
+        """Move elements that became more frequent in the order, and update the lists of their texts.
 
-        It can only leave a text's rarest elements, never enter them; the next rarest replaces it.
+        In a text's rarest elements the next rarest replace those that leave. All at once, since a long text may be
+        under thousands of them.
         """
-        if self._lists.tokens(element) > _LARGEST_MOVE:
-            return
-        self._vocabulary.move(element)
-        for slot in self._lists.take(element):
+        moved = {element for element in elements if self._lists.tokens(element) <= _LARGEST_MOVE}
+        taken: Counter[int] = Counter()
+        for element in moved:
+            self._vocabulary.move(element)
+            taken.update(self._lists.take(element))
+        for slot, count in taken.items():
             rarest = self._rarest(slot)
-            self._lists.add(element if element in rarest else rarest[-1], slot)
+            under = [element for element in rarest if element in moved]
+            others = [element for element in rarest if element not in moved]
+            # Under these it is still listed, but for the last of them, as many as are missing.
+            self._list(slot, under + others[len(others) + len(under) - count :])

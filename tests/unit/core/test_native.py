@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from os import environ
+from time import process_time
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -137,6 +138,55 @@ def test_lists_that_are_long_and_move_lose_nothing() -> None:
     assert [ours.nearest_above(query) for query in queries] == [reference.nearest_above(query) for query in queries]
 
 
+# -- long texts ----------------------------------------------------------------------------------------------------
+
+
+def long_texts(count: int, words: int) -> list[str]:
+    """Texts of so many words, nearly all distinct, with parts left out, put in and moved."""
+    draw = random.Random(words)
+    found = [[f"w{n:x}" for n in range(words)]]
+    while len(found) < count:
+        near = list(draw.choice(found))
+        for _ in range(draw.randrange(1, 20)):
+            at, size = draw.randrange(len(near)), draw.choice([1, 63, 64, 65, 400])
+            near[at : at + size] = draw.choice([[], [f"z{draw.randrange(words):x}"] * size, near[-size:]])
+        found.append(near)
+    return [".".join(text) for text in found]  # one word for the rules, which count words
+
+
+def test_answers_on_long_texts_are_the_references() -> None:
+    assert agree(0.7, long_texts(24, words=6000), seed=1) > 12
+
+
+def test_memory_grows_with_the_length_of_a_text_and_not_with_its_square() -> None:
+    """Masks of all distinct tokens over the whole text would be 1.2 GB."""
+    program = """
+import resource
+from streams.core.similarity.native import NativeIndex
+index, words = NativeIndex(0.7), [f"{n:x}" for n in range(100_000)]
+index.add("0", ".".join(words))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert index.nearest_above(".".join(words[:90_000])) is not None
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 100
+
+
+@pytest.mark.parametrize("kind", [NativeIndex, ReferenceIndex])
+def test_thousands_of_words_that_become_more_frequent_at_once_move_at_once(kind: type[ReferenceIndex]) -> None:
+    """Given long texts with one half in common, then each is listed anew once, not once for each of these words."""
+    index, common = kind(0.7), [f"c{n:x}" for n in range(8_000)]
+    seconds = []
+    for number in range(4):
+        own = [f"n{number}x{n:x}" for n in range(10_000)]
+        started = process_time()
+        index.add(str(number), ".".join(own + common))
+        seconds.append(process_time() - started)
+    assert seconds[3] < 10 * max(seconds[:3]) + 0.02
+    assert index.nearest_above(".".join(own[50:] + common)) == (pytest.approx(0.9986, abs=1e-4), "3")
+
+
 @pytest.mark.parametrize("kind", [NativeIndex, ReferenceIndex])
 def test_an_item_that_is_unlike_all_before_it_is_added(kind: type[ReferenceIndex]) -> None:
     texts = mixed(400, seed=9)
@@ -262,3 +312,5 @@ def test_one_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> 
     assert native._choose() == (core, f"compiled, {native.VERSION}")
     monkeypatch.setattr(core, "VERSION", "0.9")
     assert native._choose() == (None, "installed is 0.9, which goes with another version of this program")
+    monkeypatch.delattr(core, "VERSION")
+    assert native._choose()[0] is None
