@@ -44,7 +44,7 @@ _WINDOW = "infra.log.writer:LogWriter.write"
 POINTS = {
     # the worker
     "decided": Point(
-        "worker", f"{_OUTLET}.write", "before", "a decision nobody heard of is made again", "InstructionsRejected"
+        "worker", f"{_OUTLET}.write", "before", "a decision nobody heard of is made again", "InstructionKept"
     ),
     "half emitted": Point(
         "worker", f"{_WRITER}._write", "after", "rows emitted without their `rejected` are emitted again", "kept"
