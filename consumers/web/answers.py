@@ -75,8 +75,8 @@ def number(name: str, text: str) -> int:
 
 
 class OneAtATime:
-    """Lets one request at a time do long work; others are refused at once and ask again: threads that wait would leave
-    none for the rest of the page. `text`: what they are told."""
+    """Lets one request at a time do long work; others are told so at once, with 202, and ask again: threads that wait
+    would leave none for the rest of the page. `text`: what they are told."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -85,7 +85,7 @@ class OneAtATime:
     def __call__(self, work: Callable[[], Any]) -> Response:
         if not self._at_work.acquire(blocking=False):
             busy = {"error": self._text, "busy": True}
-            return JSONResponse(busy, status_code=503, headers={**FRESH, "retry-after": "1"})
+            return JSONResponse(busy, status_code=202, headers={**FRESH, "retry-after": "1"})
         try:
             return as_json(work())
         finally:

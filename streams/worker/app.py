@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 CATCH_UP_S = 2.0
 SESSION_S = 6.0
 FETCH_RECORDS = 500
-_ENDS = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
+_PANIC = "PanicException"  # of the compiled core: a class that cannot be imported
 
 
 class OnePartitionTable(faust.Table):  # type: ignore[type-arg]
@@ -162,13 +162,14 @@ def _table(app: faust.App, name: str) -> Any:
 
 
 async def _crash(app: faust.App, error: BaseException, what: str) -> None:
-    """Stop the app, unless the error is an end that was asked for. A panic of the compiled core is no Exception, and
-    would end a task without a word.
+    """Stop the app. A panic of the compiled core is no Exception, and would end a task without a word; all else that is
+    none is an end that was asked for, and goes on.
     """
-    if isinstance(error, _ENDS):
+    panic = type(error).__name__ == _PANIC
+    if not panic and not isinstance(error, Exception):
         raise error
     logger.error("%s: %r", what, error)
-    await app.crash(error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}"))
+    await app.crash(RuntimeError(f"{_PANIC}: {error}") if panic else error)
 
 
 def _agents(app: faust.App, run: str, cursors: dict[str, Cursor]) -> None:

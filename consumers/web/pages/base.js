@@ -21,7 +21,7 @@ export const parse = (text) => JSON.parse(text, (_, value) => (typeof value === 
 export async function get(path, signal) {
   const answer = await fetch(path, { signal });
   const found = parse(await answer.text());
-  if (!answer.ok) throw Object.assign(new Error(found.error ?? `${answer.status}`), { busy: found.busy === true });
+  if (!answer.ok || answer.status === 202) throw Object.assign(new Error(found.error ?? `${answer.status}`), { busy: found.busy === true });
   return found;
 }
 
@@ -29,7 +29,7 @@ export async function get(path, signal) {
 export async function act(run, name, given, confirmed) {
   const answer = await fetch(api(run, `acts/${name}`), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ arguments: given, confirmed }) });
   const text = await answer.text();
-  if (!answer.ok) throw new Error(answer.headers.get("content-type")?.startsWith("application/json") ? parse(text).error : visible(text));
+  if (!answer.ok || answer.status === 202) throw new Error(answer.headers.get("content-type")?.startsWith("application/json") ? parse(text).error : visible(text));
   return parse(text).follows;
 }
 

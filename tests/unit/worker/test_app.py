@@ -42,7 +42,7 @@ def test_tables_are_repaired_once_after_each_recovery_and_only_when_all_is_recov
     assert written == ["a block in progress", "scores", "seeds"] * 2
 
 
-class Panic(BaseException):
+class PanicException(BaseException):
     """As one of the compiled core, which is no Exception."""
 
 
@@ -68,12 +68,13 @@ def test_a_panic_stops_the_worker_without_an_ack_instead_of_ending_a_task_that_n
             yield SimpleNamespace(message=message)  # has no `ack`
 
     async def offer(*records: Any) -> None:
-        raise Panic("index out of bounds")
+        raise PanicException("index out of bounds")
 
     cursors: dict[str, Any] = {"generated": SimpleNamespace(topic="generated", applied=3, offer=offer)}
     _agents(App(), "run", cursors)  # type: ignore[arg-type]
     asyncio.run(delivers[0](Stream()))
-    assert [str(error) for error in crashes] == ["Panic: index out of bounds"] and isinstance(crashes[0], Exception)
+    assert [str(error) for error in crashes] == ["PanicException: index out of bounds"]
+    assert isinstance(crashes[0], Exception)
 
 
 def test_a_table_is_written_before_the_producer_has_heard_of_its_changelog() -> None:
