@@ -174,7 +174,9 @@ class MemoryApp:
         return background
 
     async def crash(self, error: BaseException) -> None:
-        self.error = error
+        """The first one counts, as in Faust: what runs beside it finds the state ahead of its tables."""
+        if self.error is None:
+            self.error = error
 
     def _actives(self) -> list[Any]:
         topics = self.agents if self.assigned else ()
