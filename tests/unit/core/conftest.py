@@ -1,8 +1,9 @@
 """Fixtures of the core's tests: seeds, generations and states, and the public instructions."""
 
+import gc
 import gzip
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -123,6 +124,16 @@ def in_one_go(run: RunConfigured, log: Iterable[InstructionsGenerated | None]) -
     for event in log:
         fold.take(event)
     return fold
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """No garbage collection: one of all objects of a test session takes longer than what is measured."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -173,6 +173,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
     assert int(done.stdout) < 100
 
 
+@pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize("kind", [NativeIndex, ReferenceIndex])
 def test_thousands_of_words_that_become_more_frequent_at_once_move_at_once(kind: type[ReferenceIndex]) -> None:
     """Given long texts with one half in common, then each is listed anew once, not once for each of these words."""

@@ -65,6 +65,7 @@ def seconds(form: AnswerForm, raw: str) -> float:
     return min(spent)
 
 
+@pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize("piece", PIECES)
 @pytest.mark.parametrize("style", ["alpaca", "two-step", "self-instruct"])
 @pytest.mark.parametrize("head", ["", "- "])
@@ -76,6 +77,7 @@ def test_an_answer_of_eight_times_the_length_takes_about_eight_times_as_long(sty
     assert ratio < MOST, f"{ratio:.0f} times as long"
 
 
+@pytest.mark.usefixtures("uncollected")
 def test_a_line_that_is_a_label_or_not_only_at_its_end_is_read_once() -> None:
     """Each of these was split in all ways between adjacent runs of blanks before it was given up."""
     for line in ("- " + "a" * 20_000, " " * 20_000 + "x", "---" + " " * 20_000 + "x", "# task 4" + " " * 20_000 + "x"):
