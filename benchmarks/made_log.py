@@ -22,15 +22,14 @@ from typing import Any
 
 from benchmarks.made_records import MadeRun, records
 from infra.cluster.admin import administrator
-from infra.cluster.connection import MAX_RECORD_BYTES, async_connection
 from infra.cluster.topics import apply
 from infra.log.archiving import TABLES
+from infra.log.record_batches import append, bulk_producer
 from infra.settings import Settings, load
 from schemas.topics import topic_name
 
 Step = Callable[..., None]
 
-_BATCH_BYTES = 512 * 1024
 _IN_FLIGHT = 8
 
 
@@ -46,17 +45,8 @@ def write(settings: Settings, made: MadeRun, step: Step = lambda *_: None) -> in
 
 
 async def _write(settings: Settings, made: MadeRun, step: Step) -> int:
-    from aiokafka import AIOKafkaProducer
-
     count, pending = 0, deque[Awaitable[Any]]()
-    async with AIOKafkaProducer(
-        **async_connection(settings, f"sedi-{made.run}-made"),
-        acks="all",
-        enable_idempotence=True,
-        compression_type="gzip",
-        max_batch_size=_BATCH_BYTES,
-        max_request_size=MAX_RECORD_BYTES,
-    ) as producer:
+    async with bulk_producer(settings, f"sedi-{made.run}-made") as producer:
         batches: dict[tuple[str, int], Any] = {}
 
         async def send(place: tuple[str, int]) -> None:
@@ -67,17 +57,12 @@ async def _write(settings: Settings, made: MadeRun, step: Step) -> int:
 
         for count, record in enumerate(records(made), start=1):
             place = record.topic, record.partition
-            content = {
-                "timestamp": record.timestamp_ms,
-                "key": record.key,
-                "value": record.value,
-                "headers": record.headers,
-            }
-            if place not in batches or batches[place].append(**content) is None:
+            content = record.timestamp_ms, record.key, record.value, record.headers
+            if place not in batches or not append(batches[place], content):
                 if place in batches:
                     await send(place)
                 batches[place] = producer.create_batch()
-                batches[place].append(**content)
+                append(batches[place], content)
             if count % 50_000 == 0:
                 step("writing a log", count, made.rows * 2)
         for place in list(batches):

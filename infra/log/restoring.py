@@ -15,30 +15,28 @@ on them (`streams.worker.cursor`). Nobody else may write to the run meanwhile: s
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from infra.cluster.admin import administrator
-from infra.cluster.connection import MAX_RECORD_BYTES, async_connection
 from infra.cluster.refusals import Right, refusal, status_hint
 from infra.cluster.topics import apply, wanted_topics
 from infra.log.archive import ArchiveFile, ArchiveSource, Show
 from infra.log.archiving import TABLES, existing_tables
 from infra.log.record import Partition, Record
+from infra.log.record_batches import Content, bulk_producer, record_batches
 from infra.log.run import configuration
 from infra.log.source import KafkaSource
 from infra.settings import Settings
 from schemas.errors import BrokerError, ConfigurationError, RunError
 from schemas.topics import topic_name
 
-_BATCH_BYTES = 512 * 1024  # uncompressed; a larger record is a batch of its own
 _IN_FLIGHT = 8
 _EVERY = 1000  # records between two progress reports
 
@@ -178,20 +176,13 @@ class _Restoring:
         if not missing:
             return
         done = 0
-        async with AIOKafkaProducer(
-            **async_connection(self._settings, f"sedi-{self._source.run}-restore"),
-            acks="all",
-            enable_idempotence=True,
-            compression_type="gzip",
-            max_batch_size=_BATCH_BYTES,
-            max_request_size=MAX_RECORD_BYTES,
-        ) as producer:
+        async with bulk_producer(self._settings, f"sedi-{self._source.run}-restore") as producer:
             with self._source.open({file.topic for file in missing}) as archive:
                 for file in missing:
                     records = iter(partial(archive.next, *file.place), None)
-                    batches = _batches(producer, islice(records, present[file.place], None))
+                    contents = map(_written, islice(records, present[file.place], None))
                     pending: deque[Awaitable[Any]] = deque()
-                    for batch in batches:
+                    for batch in record_batches(producer, contents):
                         name = topic_name(self._source.run, file.topic)
                         pending.append(await producer.send_batch(batch, name, partition=file.partition))
                         done += batch.record_count()
@@ -218,26 +209,8 @@ class _Restoring:
         )
 
 
-def _batches(producer: AIOKafkaProducer, records: Iterable[Record]) -> Iterator[Any]:
-    """The records in batches of at most the producer's batch size.
-
-    Batches, because aiokafka writes a record without key and value only in one.
-    """
-    batch = producer.create_batch()
-    for record in records:
-        if not _append(batch, record):
-            yield batch
-            batch = producer.create_batch()
-            _append(batch, record)
-    if batch.record_count():
-        yield batch
-
-
-def _append(batch: Any, record: Record) -> bool:
-    taken = batch.append(
-        timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=list(record.headers)
-    )
-    return taken is not None
+def _written(record: Record) -> Content:
+    return record.timestamp_ms, record.key, record.value, record.headers
 
 
 def _content(record: Record) -> tuple[object, ...]:

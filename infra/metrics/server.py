@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
+
 from infra.metrics.health import Health, ProcessHealth
 from infra.metrics.registry import PrometheusMeters
 from schemas.errors import ConfigurationError
@@ -93,18 +95,8 @@ def _remove_dead(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for record in folder.glob("*.json"):
         number = record.stem.rpartition("-")[2]
-        if number.isdecimal() and not _lives(int(number)):
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
             record.unlink(missing_ok=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 class _Server(ThreadingHTTPServer):

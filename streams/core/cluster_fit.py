@@ -186,12 +186,6 @@ def _rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
 
 
-def refit_due(policy: Policy, kept_total: int, fits: int) -> bool:
-    """Whether to fit the classifier on the kept instructions, after `fits` marks have been passed."""
-    needed = next_refit(policy, fits)
-    return needed is not None and kept_total >= needed
-
-
 def next_refit(policy: Policy, fits: int) -> int | None:
     """The number of kept instructions from which on a fit is due, after `fits` marks have been passed.
 

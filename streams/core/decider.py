@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import msgspec
 
 from schemas import ids
-from schemas.errors import MalformedEvent
+from schemas.errors import MalformedEvent, SediError
 from schemas.events import Instruction, InstructionKept, InstructionsGenerated, InstructionsRejected, Rejection
 from streams.core.filter_state import BEFORE_ALL, SEED, FilterState, initial_state
 from streams.core.refits import due_classifier, first_classifier, use_classifier
@@ -262,11 +262,12 @@ def _entered(state: FilterState, items: list[tuple[str, str, Position]]) -> list
     One that the index holds already, as it may in an audit of a log with an error, is only compared.
     """
     index = state.index
-    if any(id in index for id, _, _ in items):
+    try:
+        return index.add_unless_similar(items)
+    except SediError:  # it holds one of them, and has added none
         return [
             index.nearest_above(item[1]) if item[0] in index else index.add_unless_similar([item])[0] for item in items
         ]
-    return index.add_unless_similar(items)
 
 
 def _take_back(state: FilterState) -> None:

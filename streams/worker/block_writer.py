@@ -6,12 +6,13 @@ each partition's batches in order, each once the one before is confirmed by all 
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import faust
 
 from infra.cluster.connection import MAX_RECORD_BYTES
+from infra.log.record_batches import Content, record_batches
 
 BATCH_BYTES = 128 * 1024
 """A batch of several records is no larger: far below what a cluster accepts by default (1 MB)."""
@@ -76,25 +77,15 @@ class BlockWriter:
         """
         producer = self._app.producer._ensure_producer()  # type: ignore[attr-defined]
         offsets: list[int] = []
-
-        async def send(batch: Any) -> None:
+        for batch in record_batches(producer, _contents(producer, records)):
             batch.close()
             first = (await (await producer.send_batch(batch, topic, partition=partition))).offset
             offsets.extend(range(first, first + batch.record_count()))
-
-        batch = producer.create_batch()
-        for record in records:
-            if len(record.value or b"") * 2 > MAX_RECORD_BYTES:
-                producer._serialize(record.key, record.value, list(record.headers))  # refuses one that is too large
-            if not _append(batch, record):
-                await send(batch)
-                batch = producer.create_batch()
-                _append(batch, record)
-        await send(batch)
         return offsets
 
 
-def _append(batch: Any, record: Outbound) -> bool:
-    """Append to a batch; False when it is full. An empty one takes a record of any size."""
-    appended = batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
-    return appended is not None
+def _contents(producer: Any, records: Iterable[Outbound]) -> Iterator[Content]:
+    for record in records:
+        if len(record.value or b"") * 2 > MAX_RECORD_BYTES:
+            producer._serialize(record.key, record.value, list(record.headers))  # refuses one that is too large
+        yield None, record.key, record.value, record.headers

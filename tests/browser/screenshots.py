@@ -7,7 +7,6 @@ The run is a recorded one of the tests (`tests/golden`), so the pictures change 
 
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from sedi.web import _explain
 from tests.browser.install import ROOT
 from tests.golden import HERE
 from tests.harness.browser import Tab, open_tab
+from tests.harness.page_server import serving
 
 FOLDER = ROOT / "docs" / "images"
 SIZE = {"width": 1100, "height": 720}
@@ -42,15 +42,13 @@ def take(folder: Path, archive: Path = HERE / "undisturbed") -> list[Path]:
     with tempfile.TemporaryDirectory() as own:
         follower = Follower(ArchiveSource(archive), Path(own))
         server = PageServer({"demo": follower}, host="127.0.0.1", port=0, token=None, explain=_explain)
-        serving = threading.Thread(target=server.serve)
-        serving.start()
         try:
-            with open_tab(Path(own), viewport=SIZE, color_scheme="light", locale="en-US") as tab:
-                return [_picture(tab, server.access.address, name, folder) for name in PAGES]
+            with (
+                serving(server) as address,
+                open_tab(Path(own), viewport=SIZE, color_scheme="light", locale="en-US") as tab,
+            ):
+                return [_picture(tab, address, name, folder) for name in PAGES]
         finally:
-            server.end()
-            serving.join()
-            server.close()
             follower.close()
 
 

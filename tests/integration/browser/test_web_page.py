@@ -35,6 +35,7 @@ from sedi.web import _explain, _WithdrawDocument
 from tests.browser.install import AXE
 from tests.golden import HERE
 from tests.harness.browser import Tab, open_tab
+from tests.harness.page_server import serving
 from tests.unit.consumers.document_run import documents_run
 from tests.unit.consumers.recorded_run import whole_run
 
@@ -63,16 +64,11 @@ def served(source: Source, folder: Path, settings: Settings | None = None, token
     runs = {follower.source.run: follower}
     acts = {} if settings is None else {"withdraw-document": _WithdrawDocument(settings)}
     server = PageServer(runs, host="127.0.0.1", port=0, token=token, explain=_explain, acts=acts)
-    thread = threading.Thread(target=server.serve)
-    thread.start()
     try:
-        yield server.access.address
+        with serving(server) as address:
+            yield address
     finally:
-        server.end()
-        thread.join(20)
-        server.close()
         follower.close()
-        assert not thread.is_alive()
 
 
 def wait_for(tab: Tab, expression: str, limit_s: float = 20.0) -> None:

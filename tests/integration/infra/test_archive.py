@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -22,6 +21,7 @@ from infra.log.archive import MANIFEST, ArchiveSource
 from infra.log.archiving import TABLES, existing_tables, write_archive
 from infra.log.reader import LogReader
 from infra.log.record import Record
+from infra.log.record_batches import Content
 from infra.log.restoring import restore_archive
 from infra.log.source import TOPICS, KafkaSource, dead_letter_topics
 from infra.log.writer import LogWriter
@@ -232,10 +232,10 @@ def test_a_cluster_that_does_not_hold_what_was_written_is_found_out(
     write_archive(rig.settings, rig.run, tmp_path / "archive")
     delete_topics(rig.settings, rig.run)
 
-    def at_another_time(batch: Any, record: Record) -> bool:
-        return batch.append(timestamp=1, key=record.key, value=record.value, headers=list(record.headers)) is not None
+    def at_another_time(record: Record) -> Content:
+        return 1, record.key, record.value, record.headers
 
-    monkeypatch.setattr("infra.log.restoring._append", at_another_time)
+    monkeypatch.setattr("infra.log.restoring._written", at_another_time)
     with pytest.raises(RunError, match="generated/0 at offset 0 is another record"):
         restore_archive(rig.settings, tmp_path / "archive")
     assert not log_of(rig.settings, rig.run, ("run",))

@@ -1,6 +1,5 @@
 """The page's server answers for its metrics and health, behind its guard."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from consumers.web.server import PageServer
 from infra.metrics.declared import WEB
 from infra.observed import observed
 from infra.settings import load
+from tests.harness.page_server import serving
 
 TOKEN = "0123456789abcdef"
 
@@ -19,14 +19,8 @@ TOKEN = "0123456789abcdef"
 def served(folder: Path, token: str | None = None) -> Iterator[str]:
     with observed(load(state_dir=folder), "", WEB, own_server=False, needs_cluster=False):
         server = PageServer({}, host="127.0.0.1", port=0, token=token, explain=lambda source, id: None)  # type: ignore[arg-type,return-value]
-        thread = threading.Thread(target=server.serve)
-        thread.start()
-        try:
-            yield server.access.address
-        finally:
-            server.end()
-            thread.join(20)
-            server.close()
+        with serving(server) as address:
+            yield address
 
 
 def get(address: str, **headers: str) -> tuple[int, str]:

@@ -20,7 +20,7 @@ from schemas.events import Classifier
 from schemas.policy import Policy, policy_for
 from schemas.seeds import SeedTask
 from streams.core import cluster_fit, clusters
-from streams.core.cluster_fit import fit, marks_passed, refit_due
+from streams.core.cluster_fit import fit, marks_passed, next_refit
 from streams.core.clusters import NGRAMS, ClusterModel, char_ngrams
 from tests.unit.core.conftest import own_seeds
 
@@ -291,6 +291,11 @@ def test_more_texts_than_are_needed_are_thinned_out_evenly(monkeypatch: pytest.M
 
 
 DOUBLING = policy_for(refit_from=256, refit_growth=2)
+
+
+def refit_due(policy: Policy, kept_total: int, fits: int) -> bool:
+    needed = next_refit(policy, fits)
+    return needed is not None and kept_total >= needed
 
 
 @pytest.mark.parametrize(
